@@ -9,7 +9,10 @@ const installed = "node_modules/.package-lock.json";
 
 function pinnedNode() {
   const { version } = JSON.parse(readFileSync("node_modules/node/package.json", "utf8"));
-  const run = spawnSync("node_modules/.bin/node", ["--version"], { encoding: "utf8", shell: process.platform === "win32" });
+  const run = spawnSync("node_modules/.bin/node", ["--version"], {
+    encoding: "utf8",
+    shell: process.platform === "win32",
+  });
   return run.stdout?.trim() === `v${version}`;
 }
 
@@ -20,7 +23,9 @@ function npm(...args) {
     shell: process.platform === "win32",
   });
   if (run.status !== 0) {
-    process.stderr.write(`"npm ${args[0]}" failed; see the lines above, mend the cause and run the command again.\n`);
+    process.stderr.write(
+      `"npm ${args[0]}" failed; see the lines above, mend the cause and run the command again.\n`,
+    );
     process.exit(1);
   }
 }
@@ -33,7 +38,9 @@ if (!pinnedNode()) {
   // An npm that was told to ignore install scripts leaves the pinned Node out.
   npm("rebuild", "node", "--ignore-scripts=false");
   if (!pinnedNode()) {
-    process.stderr.write('The pinned Node is missing; run "npm rebuild node --ignore-scripts=false" and see what it prints.\n');
+    process.stderr.write(
+      'The pinned Node is missing; run "npm rebuild node --ignore-scripts=false" and see what it prints.\n',
+    );
     process.exit(1);
   }
 }

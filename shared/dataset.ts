@@ -1,0 +1,167 @@
+// The shape of an entry in `datasets.ts`: one LibInsight dataset, what becomes of its columns, and where it
+// is published. Parsed when the entries are loaded, so that a slip is told before anything runs.
+import { z } from "zod";
+import { isoDate } from "./dates.ts";
+
+/**
+ * How a column is written and cast:
+ * - `text`: always quoted; several answers are joined
+ * - `integer`, `number`: bare; a numeric string becomes the number, a blank becomes null
+ * - `timestamp`: `YYYY-MM-DD HH:MM:SS`, local time without a zone, as LibInsight tells it
+ */
+export const columnType = z.enum(["text", "integer", "number", "timestamp"]);
+export type ColumnType = z.infer<typeof columnType>;
+
+const name = z
+  .string()
+  .min(1)
+  // A header cell stands on one line, like every other cell.
+  .regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a column name has no line breaks and no control characters");
+
+const keptColumn = z.strictObject({
+  /** The field's label in LibInsight, which is also the column's header. */
+  name,
+  type: columnType,
+  /** A record without it can't be used and goes to the rejects. */
+  required: z.boolean().default(false),
+  /** Of a field with several answers: `all`, joined by "; ", or the `first` (the others are counted). */
+  answers: z.enum(["all", "first"]).default("all"),
+});
+
+const joinedColumn = z.strictObject({
+  name,
+  /** The fields that are joined, in this order. They do not appear on their own. */
+  join: z.array(name).min(1),
+  /** What stands between them. */
+  with: z.string().default(""),
+});
+
+const droppedColumn = z.strictObject({
+  name,
+  /** The field is known and left out on purpose. */
+  drop: z.literal(true),
+});
+
+export const column = z.union([keptColumn, joinedColumn, droppedColumn]);
+export type KeptColumn = z.infer<typeof keptColumn>;
+export type JoinedColumn = z.infer<typeof joinedColumn>;
+export type Column = z.infer<typeof column>;
+
+const objectKey = z
+  .string()
+  .max(900)
+  .regex(/^[\w.-]+(\/[\w.-]+)+$/, "a key has a folder of its own: letters, digits, _ . - and /");
+
+export const dataset = z
+  .strictObject({
+    /** What people call it: in run ids, on the command line, in messages. */
+    name: z.string().regex(/^[a-z][a-z0-9-]{1,47}$/, "lower-case letters, digits and -, 2 to 48 of them"),
+    /** The dataset's number in LibInsight. */
+    libinsightId: z.int().positive(),
+    /** `request_id` of the data-grid call, where the site wants one. */
+    requestId: z.int().positive().optional(),
+    /** The first day that is collected. */
+    firstDate: isoDate,
+    /** The zone in which the library's day ends. */
+    timeZone: z.string().refine(zoneExists, "not an IANA time zone, such as America/New_York"),
+    /** In the order of the published file. */
+    columns: z.array(column).min(1),
+    /** A field that is not among `columns`: `append` it at the end, `ignore` it, or `reject` its record. */
+    undeclared: z.enum(["append", "ignore", "reject"]),
+    publish: z.strictObject({
+      /** Key of the CSV in the data bucket. Its folder is the Athena table's and holds nothing else. */
+      csv: objectKey,
+      /** Key of the same rows as JSON lines, in another folder. */
+      jsonl: objectKey,
+      /** Key of the query's newest good result in the results bucket. */
+      results: objectKey,
+      /** Folder in the results bucket where Athena writes each result. */
+      queryResults: z.string().regex(/^[\w.-]+$/),
+      /** Athena table; `<table>_typed` is the view with the columns' types. */
+      table: z.string().regex(/^[a-z][a-z0-9_]{0,127}$/),
+    }),
+  })
+  .superRefine((entry, context) => {
+    const seen = new Set<string>();
+    for (const source of entry.columns.flatMap(sourceNames)) {
+      if (seen.has(source)) {
+        context.addIssue({
+          code: "custom",
+          message: `the field "${source}" is declared twice`,
+          path: ["columns"],
+        });
+      }
+      seen.add(source);
+    }
+    // `_id` tells duplicates apart and is each row's first cell, see services/assembler.
+    const [first] = entry.columns;
+    if (!(first && "type" in first && first.name === "_id" && first.type === "integer" && first.required)) {
+      context.addIssue({
+        code: "custom",
+        message: 'the first column is "_id", an integer and required',
+        path: ["columns"],
+      });
+    }
+    const headers = outputColumns(entry.columns);
+    if (new Set(headers).size < headers.length) {
+      context.addIssue({ code: "custom", message: "two columns have one header", path: ["columns"] });
+    }
+    if (folder(entry.publish.csv) === folder(entry.publish.jsonl)) {
+      context.addIssue({
+        code: "custom",
+        message: "csv and jsonl need folders of their own",
+        path: ["publish"],
+      });
+    }
+  });
+
+export type DatasetInput = z.input<typeof dataset>;
+export type Dataset = z.infer<typeof dataset>;
+
+/** The record fields that a column reads. */
+export function sourceNames(column: Column): string[] {
+  return "join" in column ? column.join : [column.name];
+}
+
+/** The headers of the published file, without undeclared columns. */
+export function outputColumns(columns: readonly Column[]): string[] {
+  return columns.filter((column) => !("drop" in column)).map((column) => column.name);
+}
+
+/** A key's folder, with its slash. */
+export function folder(key: string): string {
+  return key.slice(0, key.lastIndexOf("/") + 1);
+}
+
+function zoneExists(zone: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: zone });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Parses the entries.
+ * @throws Error naming the entry and what is wrong with it
+ */
+export function defineDatasets(entries: readonly [DatasetInput, ...DatasetInput[]]): [Dataset, ...Dataset[]] {
+  const [first, ...rest] = entries;
+  const parsed: [Dataset, ...Dataset[]] = [parseEntry(first), ...rest.map(parseEntry)];
+  for (const unique of ["name", "csv", "jsonl", "results", "table"] as const) {
+    const values = parsed.map((entry) => (unique === "name" ? entry.name : entry.publish[unique]));
+    const twice = values.find((value, index) => values.indexOf(value) < index);
+    if (twice !== undefined)
+      throw new Error(`shared/datasets.ts: two entries have the ${unique} "${twice}".`);
+  }
+  return parsed;
+}
+
+function parseEntry(entry: DatasetInput): Dataset {
+  const result = dataset.safeParse(entry);
+  if (result.success) return result.data;
+  throw new Error(
+    `shared/datasets.ts: the entry "${entry.name}" can't be used.\n${z.prettifyError(result.error)}`,
+  );
+}

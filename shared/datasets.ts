@@ -1,0 +1,57 @@
+// The datasets that are collected. Adding a library's dataset is an entry here and nothing else.
+import { type Dataset, defineDatasets } from "./dataset.ts";
+import { PipelineError } from "./errors.ts";
+
+export const datasets = defineDatasets([
+  {
+    // Virginia Tech's reference transactions. The rules are those of the system that this one replaces, on
+    // which its readers rely.
+    name: "reference-transactions",
+    libinsightId: 28364,
+    requestId: 16,
+    firstDate: "2021-12-02",
+    timeZone: "America/New_York",
+    columns: [
+      { name: "_id", type: "integer", required: true },
+      { name: "_start_date", type: "timestamp", required: true },
+      { name: "_entered_by", drop: true },
+      { name: "Question Type", type: "text", answers: "first" },
+      { name: "Duration (in minutes)", type: "number" },
+      { name: "Comments/Notes", type: "text" },
+      { name: "Location", type: "text" },
+      { name: "who", type: "text" },
+      { name: "mode", type: "text" },
+      { name: "answeredBy", type: "text" },
+      { name: "classroom", type: "text" },
+      { name: "walkins", drop: true },
+      { name: "employee", type: "text" },
+      { name: "studio", type: "text" },
+      { name: "affiliation", type: "text" },
+      { name: "scans", drop: true },
+      { name: "reformat", drop: true },
+      { name: "Research_Topic", join: ["research", "topic"] },
+    ],
+    undeclared: "append",
+    publish: {
+      csv: "libinsightdata-athena/LibInsightQueryData.csv",
+      jsonl: "libinsightdata-json/LibInsightQueryData.jsonl",
+      results: "published/LibInsightQueryResults.csv",
+      queryResults: "libinsightQueryOnS3csvTable",
+      table: "libinsightdata",
+    },
+  },
+]);
+
+/** The dataset that is collected when nobody names one. */
+export const defaultDataset: Dataset = datasets[0];
+
+/** @throws PipelineError `UnknownDataset`, naming the ones there are */
+export function findDataset(name: string): Dataset {
+  const found = datasets.find((dataset) => dataset.name === name);
+  if (found) return found;
+  throw new PipelineError("UnknownDataset", {
+    message: `There is no dataset "${name}".`,
+    advice: `Use one of ${datasets.map((dataset) => dataset.name).join(", ")}, or add it to shared/datasets.ts.`,
+    ids: { dataset: name.slice(0, 64) },
+  });
+}

@@ -1,0 +1,87 @@
+// The events on the pipeline's bus, defined once. They are in the past tense where something happened, carry ids
+// and keys rather than payloads, and are parsed when they arrive as well as when they leave.
+import { z } from "zod";
+import { isoDate } from "./dates.ts";
+
+/** `source` of everything that the pipeline says. */
+export const eventSource = "libinsight.pipeline";
+
+const ofRun = { runId: z.string(), dataset: z.string() };
+
+/** The detail of each event, by detail-type. */
+export const eventDetails = {
+  /** Somebody or something wants a dataset collected. `requestId` makes two requests one; default: the event's id. */
+  "run.requested": z.strictObject({
+    dataset: z.string(),
+    from: isoDate.optional(),
+    to: isoDate.optional(),
+    reason: z.string().min(1).max(500),
+    requestId: z.string().min(1).max(200).optional(),
+  }),
+  "run.started": z.strictObject({ ...ofRun, from: isoDate, to: isoDate, windows: z.int().positive() }),
+  "run.transformed": z.strictObject({ ...ofRun, attempt: z.int().positive() }),
+  "run.published": z.strictObject({
+    ...ofRun,
+    bucket: z.string(),
+    key: z.string(),
+    rows: z.int().nonnegative(),
+  }),
+  "run.failed": z.strictObject({ ...ofRun, reason: z.string() }),
+  "results.published": z.strictObject({
+    ...ofRun,
+    queryExecutionId: z.string(),
+    bucket: z.string(),
+    key: z.string(),
+  }),
+  "query.failed": z.strictObject({ ...ofRun, queryExecutionId: z.string(), reason: z.string() }),
+};
+
+export type EventType = keyof typeof eventDetails;
+export type EventDetail<T extends EventType> = z.infer<(typeof eventDetails)[T]>;
+
+/** The envelope in which EventBridge delivers to a queue. */
+function envelope<T extends string, D extends z.ZodType>(detailType: T, detail: D) {
+  return z.object({
+    id: z.string().min(1),
+    source: z.string(),
+    time: z.iso.datetime(),
+    "detail-type": z.literal(detailType),
+    detail,
+  });
+}
+
+/** `run.requested` as it arrives in KickoffQueue. */
+export const runRequested = envelope("run.requested", eventDetails["run.requested"]);
+export type RunRequested = z.infer<typeof runRequested>;
+
+/** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
+export const queryStateChange = envelope(
+  "Athena Query State Change",
+  z.object({
+    queryExecutionId: z.string().min(1),
+    currentState: z.string(),
+    workgroupName: z.string(),
+  }),
+);
+export type QueryStateChange = z.infer<typeof queryStateChange>;
+
+/** What of https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html is used. */
+export const objectCreated = z.object({
+  Records: z
+    .array(
+      z.object({
+        eventName: z.string(),
+        s3: z.object({
+          bucket: z.object({ name: z.string() }),
+          /** The key arrives URL-encoded, with + for a space. */
+          object: z.object({
+            key: z.string().transform((key) => decodeURIComponent(key.replaceAll("+", " "))),
+          }),
+        }),
+      }),
+    )
+    .min(1),
+});
+
+/** S3 sends this once, when a notification is configured. */
+export const s3TestEvent = z.object({ Event: z.literal("s3:TestEvent") });

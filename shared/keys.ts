@@ -1,0 +1,34 @@
+// Where things lie in the work bucket, spelled here and nowhere else. The keys in the data and results buckets
+// belong to the dataset (`publish` in datasets.ts).
+
+/** One page of one attempt at one window of one run. All but `runId` count from 1. */
+export type PageAddress = { runId: string; window: number; attempt: number; page: number };
+export type AttemptAddress = Omit<PageAddress, "page">;
+
+// Zero-padded, so that S3's listing order is the output order.
+const padded = (n: number, digits: number) => String(n).padStart(digits, "0");
+const attemptPath = ({ window, attempt }: AttemptAddress) => `${padded(window, 3)}/${attempt}`;
+const pagePath = (address: PageAddress) => `${attemptPath(address)}/${padded(address.page, 6)}`;
+
+export const keys = {
+  /** The request and its windows. Written once. */
+  run: (runId: string) => `runs/${runId}/run.json`,
+  /** How the run ended, with every count. */
+  result: (runId: string) => `runs/${runId}/result.json`,
+  /** Which attempt of each window the run's attempt n is made of; attempt 1 has none. Written once. */
+  attempt: (runId: string, attempt: number) => `runs/${runId}/attempts/${attempt}.json`,
+  /** total_pages and total_records as page 1 told. Written once. */
+  window: (address: AttemptAddress) => `runs/${address.runId}/windows/${attemptPath(address)}.json`,
+  /** A page too large for one message. */
+  page: (address: PageAddress) => `runs/${address.runId}/pages/${pagePath(address)}.json`,
+  /** The page's rows as CSV, without a header. */
+  part: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}.csv`,
+  /** The same rows as JSON lines. */
+  partLines: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}.jsonl`,
+  /** What became of the page's records. Written last: a page is transformed when this is there. */
+  summary: (address: PageAddress) => `runs/${address.runId}/summaries/${pagePath(address)}.json`,
+  /** The summaries of one attempt at one window. */
+  summaries: (address: AttemptAddress) => `runs/${address.runId}/summaries/${attemptPath(address)}/`,
+  /** Rows left out, each with its reason, as JSON lines. */
+  rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
+};

@@ -1,0 +1,43 @@
+// What travels through the queues. Each message is parsed where it arrives.
+import { z } from "zod";
+import { isoDate } from "./dates.ts";
+
+const runId = z.string().regex(/^[a-z][a-z0-9-]{1,63}$/);
+/** A window as its run numbers it: from 1, both dates inclusive. */
+export const window = z.strictObject({ number: z.int().positive(), from: isoDate, to: isoDate });
+export type Window = z.infer<typeof window>;
+
+/** FetchQueue: fetch one page of one window. */
+export const fetchTask = z.strictObject({
+  runId,
+  dataset: z.string(),
+  window,
+  attempt: z.int().positive(),
+  page: z.int().positive(),
+});
+export type FetchTask = z.infer<typeof fetchTask>;
+
+/** What LibInsight said of the whole range, on this page. */
+export const totals = z.strictObject({
+  totalPages: z.int().nonnegative(),
+  totalRecords: z.int().nonnegative(),
+});
+export type Totals = z.infer<typeof totals>;
+
+/** PagesQueue: one fetched page, its records in the message or, where they do not fit, in the work bucket. */
+export const pageMessage = z.strictObject({
+  task: fetchTask,
+  totals,
+  records: z.union([
+    z.strictObject({ inline: z.array(z.unknown()) }),
+    z.strictObject({ key: z.string().min(1) }),
+  ]),
+});
+export type PageMessage = z.infer<typeof pageMessage>;
+
+/** A page's records where they lie in the work bucket. */
+export const storedPage = z.array(z.unknown());
+
+/** AssembleQueue: every page of this attempt at the run is transformed. */
+export const assembleTask = z.strictObject({ runId, dataset: z.string(), attempt: z.int().positive() });
+export type AssembleTask = z.infer<typeof assembleTask>;

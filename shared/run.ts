@@ -1,0 +1,94 @@
+// What the work bucket remembers of a run, as JSON. Parsed where it is read.
+import { z } from "zod";
+import { isoDate } from "./dates.ts";
+import { totals, window } from "./messages.ts";
+
+/** `run.json`: the request and its windows. Written once, never changed. */
+export const run = z.strictObject({
+  runId: z.string(),
+  dataset: z.string(),
+  /** The request's own id; with the dataset it decides the run's id. */
+  requestId: z.string(),
+  /** When it was requested, ISO 8601 in UTC. Of two runs of one dataset the later request wins. */
+  requestedAt: z.iso.datetime(),
+  reason: z.string(),
+  from: isoDate,
+  to: isoDate,
+  windows: z.array(window),
+});
+export type Run = z.infer<typeof run>;
+
+/** `windows/{w}/{attempt}.json` */
+export const windowTotals = totals;
+
+const counts = z.record(z.string(), z.int().positive());
+
+/** `summaries/{w}/{attempt}/{page}.json`: records = rows + the sum of rejects. */
+export const pageSummary = z.strictObject({
+  page: z.int().positive(),
+  /** What LibInsight said of the range on this page; it tells a source that changed meanwhile. */
+  totals,
+  records: z.int().nonnegative(),
+  /** The `_id` of each row, in the part's order. */
+  ids: z.array(z.int().nonnegative()),
+  /** Headers of undeclared fields that the part's rows end with, in their order. */
+  appended: z.array(z.string()),
+  /** By reason. */
+  rejects: counts,
+  /** By column: answers beyond the first, which the column does not keep. */
+  furtherAnswers: counts,
+  /** By column: values that are not of its type and were kept as text. */
+  mistyped: counts,
+  /** By field: records that held a field nobody declared. */
+  undeclared: counts,
+  /** ETags of the two objects that these counts belong to. */
+  etags: z.strictObject({ csv: z.string(), jsonl: z.string() }),
+});
+export type PageSummary = z.infer<typeof pageSummary>;
+
+/** `attempts/{n}.json`: which attempt of each window (in the run's order) counts, and why it came to that. */
+export const runAttempt = z.strictObject({
+  attempt: z.int().min(2),
+  windows: z.array(z.int().positive()),
+  because: z.array(z.string()),
+});
+export type RunAttempt = z.infer<typeof runAttempt>;
+
+/** `result.json`: records = rows + duplicates + the sum of rejects. */
+export const runResult = z.strictObject({
+  runId: z.string(),
+  dataset: z.string(),
+  state: z.enum(["published", "failed", "superseded"]),
+  /** Why, where it is not published: a sentence for a person. */
+  reason: z.string().optional(),
+  from: isoDate,
+  to: isoDate,
+  requestedAt: z.iso.datetime(),
+  finishedAt: z.iso.datetime(),
+  attempt: z.int().positive(),
+  windows: z.array(
+    z.strictObject({
+      from: isoDate,
+      to: isoDate,
+      attempt: z.int().positive(),
+      pages: z.int().nonnegative(),
+      totalRecords: z.int().nonnegative(),
+    }),
+  ),
+  records: z.int().nonnegative(),
+  rows: z.int().nonnegative(),
+  duplicates: z.int().nonnegative(),
+  rejects: counts,
+  furtherAnswers: counts,
+  mistyped: counts,
+  undeclared: counts,
+  columns: z.array(z.string()),
+  published: z
+    .strictObject({
+      bucket: z.string(),
+      csv: z.strictObject({ key: z.string(), etag: z.string(), bytes: z.int().nonnegative() }),
+      jsonl: z.strictObject({ key: z.string(), etag: z.string(), bytes: z.int().nonnegative() }),
+    })
+    .optional(),
+});
+export type RunResult = z.infer<typeof runResult>;

@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    root: ".",
+    include: ["test/**/*.test.ts"],
+    // Servers of the tests listen on loopback ports of their own, so files may run side by side.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+});
