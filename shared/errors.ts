@@ -38,9 +38,10 @@ export class PipelineError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds;
   }
 
-  /** What happened and what to do, as one text for a person. */
+  /** What happened, what to do, and the ids that matter, as one text for a person. */
   get sentence(): string {
-    return `${this.message} ${this.advice}`;
+    const ids = Object.entries(this.ids).map(([name, value]) => `${name} ${value}`);
+    return [this.message, this.advice, ...(ids.length > 0 ? [`(${ids.join(", ")})`] : [])].join(" ");
   }
 }
 

@@ -1,6 +1,9 @@
 // What the work bucket remembers of a run, as JSON. Parsed where it is read.
 import { z } from "zod";
+import type { Store } from "./aws/store.ts";
 import { isoDate } from "./dates.ts";
+import { PipelineError } from "./errors.ts";
+import { keys } from "./keys.ts";
 import { totals, window } from "./messages.ts";
 
 /** `run.json`: the request and its windows. Written once, never changed. */
@@ -17,6 +20,9 @@ export const run = z.strictObject({
   windows: z.array(window),
 });
 export type Run = z.infer<typeof run>;
+
+/** Ten million records a window. More is taken for a broken answer, not for work. */
+export const maxPages = 100_000;
 
 /** `windows/{w}/{attempt}.json` */
 export const windowTotals = totals;
@@ -53,6 +59,21 @@ export const runAttempt = z.strictObject({
   because: z.array(z.string()),
 });
 export type RunAttempt = z.infer<typeof runAttempt>;
+
+/**
+ * The attempt of each window, in the run's order, that make up the run's attempt n.
+ * @throws PipelineError `AttemptMissing` when attempt n was never begun
+ */
+export async function attemptsOfWindows(of: Run, attempt: number, work: Store): Promise<number[]> {
+  if (attempt === 1) return of.windows.map(() => 1);
+  const written = await work.getJson(keys.attempt(of.runId, attempt), runAttempt);
+  if (written) return written.windows;
+  throw new PipelineError("AttemptMissing", {
+    message: "A message speaks of an attempt at a run that was never begun.",
+    advice: "Look who sent it; if nobody knows, archive it and request the run again.",
+    ids: { run: of.runId, attempt },
+  });
+}
 
 /** `result.json`: records = rows + duplicates + the sum of rejects. */
 export const runResult = z.strictObject({

@@ -1,0 +1,34 @@
+// Lambda handler of FetchQueue: one LibInsight request a message.
+import { s3, sqs } from "../../shared/aws/clients.ts";
+import { Queue } from "../../shared/aws/queue.ts";
+import { Store } from "../../shared/aws/store.ts";
+import { config } from "../../shared/config.ts";
+import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
+import { fetchTask } from "../../shared/messages.ts";
+import { sqsHandler } from "../../shared/sqs-handler.ts";
+import { fetchPage } from "./fetch.ts";
+
+/** Kept between invocations for its token. */
+let client: LibInsightClient | undefined;
+
+function libInsight(): LibInsightClient {
+  client ??= libInsightClient({
+    baseUrl: config.libinsightBaseUrl(),
+    clientId: config.libinsightClientId(),
+    clientSecret: config.libinsightClientSecret(),
+  });
+  return client;
+}
+
+export const handler = sqsHandler({
+  service: "fetcher",
+  queue: "FETCH",
+  schema: fetchTask,
+  handle: (task) =>
+    fetchPage(task, {
+      libInsight: libInsight(),
+      work: new Store(s3(), config.workBucket()),
+      fetchQueue: new Queue(sqs(), config.queueUrl("FETCH")),
+      pagesQueue: new Queue(sqs(), config.queueUrl("PAGES")),
+    }),
+});

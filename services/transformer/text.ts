@@ -1,0 +1,17 @@
+// Text as a field of the published file may hold it.
+
+const lineBreaks = /[\n\v\f\r\u0085\u2028\u2029]+/g;
+const tabs = /\t/g;
+const controls = /\p{Cc}/gu;
+
+/**
+ * Line breaks, however many in a row, become one space and a tab becomes one; other control characters and lone
+ * surrogates (which UTF-8 can't carry) have nothing to show and go.
+ */
+export function cleanText(text: string): string {
+  return text
+    .replace(lineBreaks, " ")
+    .replace(tabs, " ")
+    .replace(controls, "")
+    .replace(/\p{Cs}/gu, "");
+}

@@ -1,0 +1,26 @@
+// The AWS clients, one of each a process, made when first used. Where they connect to is the SDK's own matter
+// (region, credentials and AWS_ENDPOINT_URL from the environment); how long they may take is ours.
+import { AthenaClient } from "@aws-sdk/client-athena";
+import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
+import { S3Client } from "@aws-sdk/client-s3";
+import { SQSClient } from "@aws-sdk/client-sqs";
+
+/** A call that hangs ends after these; with three attempts it stays below every function's timeout. */
+const common = {
+  maxAttempts: 3,
+  requestHandler: { connectionTimeout: 3_000, requestTimeout: 20_000, throwOnRequestTimeout: true },
+};
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+export const s3 = once(() => new S3Client(common));
+// A queue's URL names the queue; the endpoint comes from the environment as it does for every other client.
+export const sqs = once(() => new SQSClient({ ...common, useQueueUrlAsEndpoint: false }));
+export const eventBridge = once(() => new EventBridgeClient(common));
+export const athena = once(() => new AthenaClient(common));

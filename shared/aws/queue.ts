@@ -1,0 +1,97 @@
+// Sending to SQS. A batch call can fail for some entries and still answer 200, so every entry is looked at.
+import {
+  ChangeMessageVisibilityCommand,
+  type MessageAttributeValue,
+  SendMessageBatchCommand,
+  type SendMessageBatchRequestEntry,
+  SendMessageCommand,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
+import { PipelineError } from "../errors.ts";
+
+/** SQS takes 1 MiB a message and a batch; the rest is room for attributes. */
+export const maxMessageBytes = 1_000_000;
+const batchEntries = 10;
+const batchAttempts = 4;
+
+export type SendOptions = {
+  /** FIFO queues only. */
+  groupId?: string;
+  deduplicationId?: string;
+  attributes?: Record<string, MessageAttributeValue>;
+};
+
+/**
+ * A value as a message body. SQS refuses U+FFFE and U+FFFF, which JSON leaves as they are (it escapes the other
+ * characters that SQS refuses).
+ * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+ */
+export function messageBody(value: unknown): string {
+  return JSON.stringify(value).replace(/[\uFFFE\uFFFF]/g, (c) => (c === "\uFFFE" ? "\\ufffe" : "\\uffff"));
+}
+
+export class Queue {
+  readonly #sqs: SQSClient;
+  readonly url: string;
+
+  constructor(sqs: SQSClient, url: string) {
+    this.#sqs = sqs;
+    this.url = url;
+  }
+
+  async send(body: string, options: SendOptions = {}): Promise<void> {
+    await this.#sqs.send(
+      new SendMessageCommand({
+        QueueUrl: this.url,
+        MessageBody: body,
+        ...(options.groupId && { MessageGroupId: options.groupId }),
+        ...(options.deduplicationId && { MessageDeduplicationId: options.deduplicationId }),
+        ...(options.attributes && { MessageAttributes: options.attributes }),
+      }),
+    );
+  }
+
+  /**
+   * Sends small messages, ten a call; entries that fail are sent again, three times at most.
+   * @throws PipelineError `MessagesNotSent` when some still fail
+   */
+  async sendAll(bodies: readonly string[]): Promise<void> {
+    for (let from = 0; from < bodies.length; from += batchEntries) {
+      const entries = bodies
+        .slice(from, from + batchEntries)
+        .map((MessageBody, index) => ({ Id: String(index), MessageBody }));
+      await this.#sendBatch(entries);
+    }
+  }
+
+  async #sendBatch(all: SendMessageBatchRequestEntry[]): Promise<void> {
+    let entries = all;
+    for (let attempt = 1; ; attempt++) {
+      const answer = await this.#sqs.send(
+        new SendMessageBatchCommand({ QueueUrl: this.url, Entries: entries }),
+      );
+      const sent = new Set(answer.Successful?.map((entry) => entry.Id));
+      entries = entries.filter((entry) => !sent.has(entry.Id));
+      if (entries.length === 0) return;
+      if (attempt === batchAttempts) {
+        throw new PipelineError("MessagesNotSent", {
+          message: `SQS did not take ${entries.length} of ${all.length} messages.`,
+          advice: "The step is tried again by itself; if it keeps failing, look at the queue's health.",
+          kind: "transient",
+          ids: { codes: [...new Set(answer.Failed?.map((entry) => entry.Code))].join(",") },
+        });
+      }
+    }
+  }
+
+  /** Lets a received message reappear after `seconds` instead of after the queue's visibility timeout. */
+  async retryAfter(receiptHandle: string, seconds: number): Promise<void> {
+    await this.#sqs.send(
+      new ChangeMessageVisibilityCommand({
+        QueueUrl: this.url,
+        ReceiptHandle: receiptHandle,
+        VisibilityTimeout: seconds,
+      }),
+    );
+  }
+}

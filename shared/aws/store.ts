@@ -1,0 +1,196 @@
+// One S3 bucket, as the services use it.
+
+import type { Readable } from "node:stream";
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3Client,
+  S3ServiceException,
+} from "@aws-sdk/client-s3";
+import { Upload } from "@aws-sdk/lib-storage";
+import type { z } from "zod";
+import { PipelineError } from "../errors.ts";
+
+const megabyte = 1024 * 1024;
+/** 10,000 parts at most: 160 GB an object, with two parts in memory at a time. */
+const uploadPartBytes = 16 * megabyte;
+const uploadsAtOnce = 2;
+
+export type ObjectInfo = { etag: string; bytes: number; metadata: Record<string, string> };
+/** A write that must find the object as it was seen: with this ETag, or `absent`. */
+export type Condition = { ifMatch: string } | "absent";
+
+export class Store {
+  readonly #s3: S3Client;
+  readonly bucket: string;
+
+  constructor(s3: S3Client, bucket: string) {
+    this.#s3 = s3;
+    this.bucket = bucket;
+  }
+
+  /** @returns the object's ETag */
+  async put(key: string, body: string, contentType: string): Promise<string> {
+    const { ETag } = await this.#s3.send(
+      new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body, ContentType: contentType }),
+    );
+    return present(ETag, "ETag", key);
+  }
+
+  /** Writes JSON unless the key is taken. @returns whether this call wrote it */
+  async putOnce(key: string, value: unknown): Promise<boolean> {
+    try {
+      await this.#s3.send(
+        new PutObjectCommand({
+          Bucket: this.bucket,
+          Key: key,
+          Body: JSON.stringify(value),
+          ContentType: "application/json",
+          IfNoneMatch: "*",
+        }),
+      );
+      return true;
+    } catch (error) {
+      // A 409 (another write of this key is under way) is not an answer yet: it is thrown and tried again later.
+      if (error instanceof S3ServiceException && error.name === "PreconditionFailed") return false;
+      throw error;
+    }
+  }
+
+  /** The object as parsed JSON, or undefined where there is none. */
+  async getJson<T extends z.ZodType>(key: string, schema: T): Promise<z.infer<T> | undefined> {
+    const text = await this.getText(key);
+    return text === undefined ? undefined : schema.parse(JSON.parse(text));
+  }
+
+  async getText(key: string): Promise<string | undefined> {
+    try {
+      const { Body } = await this.#s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
+      return await present(Body, "Body", key).transformToString("utf-8");
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The object as it was when it had this ETag; `changed` where it has another one or is gone. */
+  async getBytes(key: string, etag: string): Promise<Uint8Array | "changed"> {
+    try {
+      const { Body } = await this.#s3.send(
+        new GetObjectCommand({ Bucket: this.bucket, Key: key, IfMatch: etag }),
+      );
+      return await present(Body, "Body", key).transformToByteArray();
+    } catch (error) {
+      if (isConditionFailure(error)) return "changed";
+      throw error;
+    }
+  }
+
+  /** The first `bytes` of an object, as text. */
+  async getStart(key: string, bytes: number): Promise<string> {
+    const { Body } = await this.#s3.send(
+      new GetObjectCommand({ Bucket: this.bucket, Key: key, Range: `bytes=0-${bytes - 1}` }),
+    );
+    return present(Body, "Body", key).transformToString("utf-8");
+  }
+
+  /** The object's bytes as they arrive. */
+  async stream(key: string): Promise<Readable> {
+    const { Body } = await this.#s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
+    // In Node the SDK's body is a Readable; its type also covers browsers.
+    const body = present(Body, "Body", key);
+    if ("pipe" in body) return body;
+    throw new Error(`The body of ${key} is not a Node stream.`);
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    try {
+      const answer = await this.#s3.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }));
+      return {
+        etag: present(answer.ETag, "ETag", key),
+        bytes: answer.ContentLength ?? 0,
+        metadata: answer.Metadata ?? {},
+      };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** All keys below a prefix, in order, at most `limit`. @throws PipelineError `TooManyObjects` beyond it */
+  async list(prefix: string, limit: number): Promise<string[]> {
+    const found: string[] = [];
+    let token: string | undefined;
+    do {
+      const answer = await this.#s3.send(
+        new ListObjectsV2Command({
+          Bucket: this.bucket,
+          Prefix: prefix,
+          ...(token && { ContinuationToken: token }),
+        }),
+      );
+      for (const { Key } of answer.Contents ?? []) if (Key !== undefined) found.push(Key);
+      token = answer.NextContinuationToken;
+      if (found.length > limit) {
+        throw new PipelineError("TooManyObjects", {
+          message: `There are more than ${limit} objects below ${prefix}.`,
+          advice: "Narrow the dataset's range, or raise the limit where it is written down.",
+          ids: { prefix },
+        });
+      }
+    } while (token);
+    return found;
+  }
+
+  /**
+   * Writes a stream as one object, in one atomic step at its end, if the object there is still as `condition` says.
+   * Memory: two parts of 16 MiB. On any error nothing is written and the upload is aborted.
+   * @returns false when the condition did not hold
+   */
+  async upload(
+    key: string,
+    body: Readable,
+    options: { contentType: string; metadata: Record<string, string>; condition: Condition },
+  ): Promise<boolean> {
+    const { condition } = options;
+    const upload = new Upload({
+      client: this.#s3,
+      queueSize: uploadsAtOnce,
+      partSize: uploadPartBytes,
+      params: {
+        Bucket: this.bucket,
+        Key: key,
+        Body: body,
+        ContentType: options.contentType,
+        Metadata: options.metadata,
+        ...(condition === "absent" ? { IfNoneMatch: "*" } : { IfMatch: condition.ifMatch }),
+      },
+    });
+    try {
+      await upload.done();
+      return true;
+    } catch (error) {
+      if (isConditionFailure(error)) return false;
+      throw error;
+    } finally {
+      body.destroy();
+    }
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404;
+}
+
+/** 412: the object is not as expected; 404: it is gone; 409: another conditional write won at this moment. */
+function isConditionFailure(error: unknown): boolean {
+  if (!(error instanceof S3ServiceException)) return false;
+  return ["PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"].includes(error.name);
+}
+
+function present<T>(value: T | undefined, what: string, key: string): T {
+  if (value !== undefined) return value;
+  throw new Error(`S3 answered without ${what} for ${key}.`);
+}

@@ -1,0 +1,38 @@
+// The settings of a function, read from its environment the first time that they are asked for, so that a
+// module can be loaded anywhere and a function needs only what it uses.
+import { z } from "zod";
+import { PipelineError } from "./errors.ts";
+
+const text = z.string().min(1);
+
+export const config = {
+  busName: () => read("BUS_NAME", text),
+  workBucket: () => read("WORK_BUCKET", text),
+  dataBucket: () => read("DATA_BUCKET", text),
+  resultsBucket: () => read("RESULTS_BUCKET", text),
+  athenaWorkgroup: () => read("ATHENA_WORKGROUP", text),
+  athenaDatabase: () => read("ATHENA_DATABASE", z.string().regex(/^[a-z][a-z0-9_]{0,127}$/)),
+  /** Where LibInsight answers, for example https://vt.libinsight.com/v1.0 */
+  libinsightBaseUrl: () => read("LIBINSIGHT_BASE_URL", z.url({ protocol: /^https?$/ })),
+  libinsightClientId: () => read("LIBINSIGHT_CLIENT_ID", text),
+  libinsightClientSecret: () => read("LIBINSIGHT_CLIENT_SECRET", text),
+  /** The first delay before a failed message is tried again, in seconds; each further one doubles. */
+  retryBaseSeconds: () => read("RETRY_BASE_SECONDS", z.coerce.number().int().min(0).max(900).default(30)),
+  queueUrl: (name: QueueName) => read(`${name}_QUEUE_URL`, z.url()),
+  deadLetterUrl: (name: QueueName) => read(`${name}_DEAD_LETTERS_URL`, z.url()),
+};
+
+/** The queues of the design, each with its dead-letter queue. */
+export const queueNames = ["KICKOFF", "FETCH", "PAGES", "ASSEMBLE", "ATHENA"] as const;
+export type QueueName = (typeof queueNames)[number];
+
+/** @throws PipelineError `ConfigurationMissing`, naming the variable and never its value */
+function read<T extends z.ZodType>(variable: string, schema: T): z.infer<T> {
+  const parsed = schema.safeParse(process.env[variable]);
+  if (parsed.success) return parsed.data;
+  throw new PipelineError("ConfigurationMissing", {
+    message: `The setting ${variable} is missing or can't be used.`,
+    advice: `Set ${variable} in the function's environment.`,
+    ids: { variable },
+  });
+}

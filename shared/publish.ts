@@ -1,0 +1,54 @@
+// Puts an object in its place in one atomic write, unless a newer run has already put its own there.
+import type { Readable } from "node:stream";
+import type { ObjectInfo, Store } from "./aws/store.ts";
+import { PipelineError } from "./errors.ts";
+import type { Run } from "./run.ts";
+
+/** Another writer wins at most a few times in a row: runs of one dataset are weekly and assembled one at a time. */
+const attempts = 5;
+
+export type Published = { superseded: false; object: ObjectInfo } | { superseded: true; by: string };
+
+/**
+ * @param body makes the content anew for each attempt
+ * @returns what was published, or the newer run whose object stays
+ * @throws PipelineError `PublishContended`
+ */
+export async function publishNewest(
+  store: Store,
+  key: string,
+  run: Pick<Run, "runId" | "requestedAt">,
+  body: () => Promise<Readable>,
+  options: { contentType: string; metadata?: Record<string, string> },
+): Promise<Published> {
+  const metadata = { ...options.metadata, "run-id": run.runId, "requested-at": run.requestedAt };
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const current = await store.head(key);
+    if (current && isNewer(current.metadata, run)) {
+      return { superseded: true, by: current.metadata["run-id"] ?? "a newer run" };
+    }
+    const written = await store.upload(key, await body(), {
+      contentType: options.contentType,
+      metadata,
+      condition: current ? { ifMatch: current.etag } : "absent",
+    });
+    if (!written) continue;
+    const object = await store.head(key);
+    if (object) return { superseded: false, object };
+  }
+  throw new PipelineError("PublishContended", {
+    message: `Other writers changed ${key} at every one of ${attempts} attempts.`,
+    advice: "It is tried again by itself; if it goes on, look who else writes there.",
+    kind: "transient",
+    ids: { run: run.runId },
+  });
+}
+
+/** Of two runs the one that was requested later is newer; an object without a run (the predecessor's) is older. */
+function isNewer(metadata: Record<string, string>, run: Pick<Run, "runId" | "requestedAt">): boolean {
+  const requestedAt = metadata["requested-at"];
+  if (requestedAt === undefined) return false;
+  const there = Date.parse(requestedAt);
+  const ours = Date.parse(run.requestedAt);
+  return there === ours ? (metadata["run-id"] ?? "") > run.runId : there > ours;
+}
