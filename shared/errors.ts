@@ -41,7 +41,7 @@ export class PipelineError extends Error {
   /** What happened, what to do, and the ids that matter, as one text for a person. */
   get sentence(): string {
     const ids = Object.entries(this.ids).map(([name, value]) => `${name} ${value}`);
-    return [this.message, this.advice, ...(ids.length > 0 ? [`(${ids.join(", ")})`] : [])].join(" ");
+    return [this.message, this.advice, ids.length > 0 ? `(${ids.join(", ")})` : ""].filter(Boolean).join(" ");
   }
 }
 

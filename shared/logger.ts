@@ -17,7 +17,7 @@ export function loggable(error: PipelineError): Record<string, unknown> {
   return {
     error: error.name,
     kind: error.kind,
-    message: error.message,
+    what: error.message,
     advice: error.advice,
     ...error.ids,
     ...(cause instanceof Error && { cause: cause.name, at: stackWithoutMessage(cause) }),

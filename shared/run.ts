@@ -1,10 +1,19 @@
 // What the work bucket remembers of a run, as JSON. Parsed where it is read.
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Store } from "./aws/store.ts";
 import { isoDate } from "./dates.ts";
 import { PipelineError } from "./errors.ts";
 import { keys } from "./keys.ts";
 import { totals, window } from "./messages.ts";
+
+/**
+ * A run's id: the dataset's name and twelve hexadecimal digits of the request's id.
+ * The digits are a hash, because request ids come from outside and end up in keys.
+ */
+export function runIdOf(dataset: string, requestId: string): string {
+  return `${dataset}-${createHash("sha256").update(`${dataset}\n${requestId}`).digest("hex").slice(0, 12)}`;
+}
 
 /** `run.json`: the request and its windows. Written once, never changed. */
 export const run = z.strictObject({

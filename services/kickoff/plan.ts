@@ -1,19 +1,10 @@
 // From a request to a run: which dates, which windows, and an id that is the same however often the request comes.
-import { createHash } from "node:crypto";
 import type { Dataset } from "../../shared/dataset.ts";
 import { yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { RunRequested } from "../../shared/events.ts";
-import type { Run } from "../../shared/run.ts";
+import { type Run, runIdOf } from "../../shared/run.ts";
 import { planWindows } from "./windows.ts";
-
-/**
- * A run's id: the dataset's name and twelve hexadecimal digits of the request's id.
- * The digits are a hash, because request ids come from outside and end up in keys.
- */
-export function runIdOf(dataset: string, requestId: string): string {
-  return `${dataset}-${createHash("sha256").update(`${dataset}\n${requestId}`).digest("hex").slice(0, 12)}`;
-}
 
 /**
  * The run that a request asks for. The event's own time stands for "now", so a late delivery plans the same dates.

@@ -34,7 +34,14 @@ export class Store {
   /** @returns the object's ETag */
   async put(key: string, body: string, contentType: string): Promise<string> {
     const { ETag } = await this.#s3.send(
-      new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body, ContentType: contentType }),
+      new PutObjectCommand({
+        Bucket: this.bucket,
+        Key: key,
+        Body: body,
+        // The SDK takes an empty text for a stream of unknown length.
+        ContentLength: Buffer.byteLength(body),
+        ContentType: contentType,
+      }),
     );
     return present(ETag, "ETag", key);
   }

@@ -1,0 +1,123 @@
+// One run on this machine, from the request to the files in the output folder.
+import { createWriteStream } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { s3, sqs } from "../../shared/aws/clients.ts";
+import { Store } from "../../shared/aws/store.ts";
+import { PipelineError } from "../../shared/errors.ts";
+import { keys } from "../../shared/keys.ts";
+import { type RunResult, runIdOf, runResult } from "../../shared/run.ts";
+import type { Command } from "./args.ts";
+import { type Machine, startMachine } from "./machine.ts";
+import { bars, type Display, lines, Progress, silence } from "./progress.ts";
+import type { RunReport } from "./report.ts";
+import type { Source } from "./source.ts";
+import { watchRun } from "./watch.ts";
+import { names } from "./wiring.ts";
+
+const dataDir = ".local";
+const drawMs = 100;
+
+export type Collection = { command: Command; source: Source; requestId: string; signal: AbortSignal };
+
+/** @throws PipelineError whose sentence says why nothing was published or queried, and what to do */
+export async function collect({ command, source, requestId, signal }: Collection): Promise<RunReport> {
+  const startedAt = Date.now();
+  const { dataset, from, to } = command;
+  const runId = runIdOf(dataset.name, requestId);
+  const progress = new Progress(runId);
+  const display = displayFor(command, progress);
+  if (!command.json && !command.quiet) {
+    process.stdout.write(`Collecting ${dataset.name} from ${source.title}, ${from} to ${to}\n\n`);
+  }
+  const libInsight = await source.open();
+  let machine: Machine | undefined;
+  const drawing = setInterval(() => display.update(), drawMs);
+  try {
+    machine = await startMachine({
+      dataDir,
+      libInsight,
+      onBatch: (queue, records, failed) => progress.onBatch(queue, records, failed),
+    });
+    await machine.request({ dataset: dataset.name, from, to, reason: "npm start", requestId });
+    const end = await watchRun({
+      sqs: sqs(),
+      wired: machine.wired,
+      runId,
+      requestId,
+      startedAt,
+      lastProgress: () => progress.lastMove,
+      onStarted: (windows) => progress.expectWindows(windows),
+      onPublished: () => {
+        progress.assembled = true;
+      },
+      signal,
+    });
+    if (end.state === "failed") throw new PipelineError("RunFailed", { message: end.reason, advice: "" });
+    progress.queried = true;
+    const result = await resultOf(runId);
+    const { queryExecutionId, bucket, key } = end;
+    const report: RunReport = {
+      ...result,
+      query: { queryExecutionId, bucket, key },
+      files: filesIn(command.out, result, key),
+      seconds: Math.round((Date.now() - startedAt) / 100) / 10,
+    };
+    await copyOut(report, command.out);
+    return report;
+  } finally {
+    clearInterval(drawing);
+    display.stop();
+    await machine?.stop();
+    await libInsight.close();
+  }
+}
+
+function displayFor(command: Command, progress: Progress): Display {
+  if (command.json || command.quiet) return silence;
+  if (process.stdout.isTTY) return bars(progress, process.stdout);
+  return lines(progress, (line) => process.stdout.write(`${line}\n`));
+}
+
+async function resultOf(runId: string): Promise<RunResult> {
+  const result = await new Store(s3(), names.buckets.work).getJson(keys.result(runId), runResult);
+  if (result) return result;
+  throw new Error(`The run ${runId} was published, but its result is not in the work bucket.`);
+}
+
+function filesIn(out: string, { published }: RunResult, resultsKey: string): RunReport["files"] {
+  const file = (key: string): string => join(out, key.slice(key.lastIndexOf("/") + 1));
+  return {
+    csv: file(published?.csv.key ?? "published.csv"),
+    jsonl: file(published?.jsonl.key ?? "published.jsonl"),
+    results: file(resultsKey),
+    run: join(out, "run.json"),
+  };
+}
+
+/** Each file appears whole: it is written beside its place and then moved there. */
+async function copyOut(report: RunReport, out: string): Promise<void> {
+  const { published, query, files } = report;
+  if (!published) throw new Error(`The run ${report.runId} says that it was published, but not where.`);
+  const data = new Store(s3(), published.bucket);
+  await mkdir(out, { recursive: true });
+  await copy(data, published.csv.key, files.csv);
+  await copy(data, published.jsonl.key, files.jsonl);
+  await copy(new Store(s3(), query.bucket), query.key, files.results);
+  await whole(files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
+}
+
+function copy(from: Store, key: string, to: string): Promise<void> {
+  return whole(to, async (draft) => pipeline(await from.stream(key), createWriteStream(draft)));
+}
+
+async function whole(path: string, write: (draft: string) => Promise<void>): Promise<void> {
+  const draft = `${path}.draft`;
+  try {
+    await write(draft);
+    await rename(draft, path);
+  } finally {
+    await rm(draft, { force: true });
+  }
+}

@@ -1,0 +1,103 @@
+// What the simulated API answers: its envelopes, its errors and how it judges a query.
+// An error's payload and the status of most errors are unknown; see each error's comment for what was chosen.
+import { z } from "zod";
+import { addToDate, isoDate } from "../../../shared/dates.ts";
+import type { AddedField } from "./records.ts";
+import type { RecordStore } from "./store.ts";
+import { fields } from "./vocabulary.ts";
+
+export type Answer = {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+  /** How the connection ends: after the whole body, within it, at once, or not at all. */
+  ending: "whole" | "cut" | "reset" | "never";
+};
+
+export function json(status: number, value: unknown, headers: Record<string, string> = {}): Answer {
+  return {
+    status,
+    headers: { "content-type": "application/json; charset=utf-8", ...headers },
+    body: JSON.stringify(value),
+    ending: "whole",
+  };
+}
+
+export function success(payload: unknown): Answer {
+  return json(200, { type: "success", payload });
+}
+
+export function failure(status: number, message: string, headers: Record<string, string> = {}): Answer {
+  return json(status, { type: "error", payload: { message } }, headers);
+}
+
+/** RFC 6749, 5.2. */
+export const credentialsRefused = json(
+  401,
+  { error: "invalid_client", error_description: "The client id or the client secret is wrong." },
+  { "www-authenticate": 'Basic realm="libinsight"' },
+);
+
+export const tokenRefused = failure(401, "The access token is missing, unknown or expired.", {
+  "www-authenticate": 'Bearer error="invalid_token"',
+});
+
+/** LibInsight's own status is not known; 404 is what HTTP has for it. The fault `error-at-200` shows the other. */
+export const datasetUnknown = failure(404, "There is no such dataset.");
+
+const flag = z.enum(["0", "1", "true", "false"]).optional();
+
+const dataGridQuery = z.strictObject({
+  from: isoDate,
+  to: isoDate,
+  page: z
+    .string()
+    .regex(/^[1-9]\d{0,8}$/, "a page is a whole number from 1")
+    .transform(Number)
+    .default(1),
+  sort: z.enum(["asc", "desc"]).default("desc"),
+  entered_by: z.literal("all").optional(),
+  request_id: z.string().optional(),
+  // Known to be accepted; what they add to a record is not known, so they add nothing.
+  show_notes: flag,
+  show_ip: flag,
+  show_source: flag,
+});
+
+/** The parameters that are known, and so may be shown in a log. */
+export const knownParameters: ReadonlySet<string> = new Set(Object.keys(dataGridQuery.shape));
+
+/** A page of records. A query that can't be answered is an error at status 200, as LibInsight's errors can be. */
+export function dataGrid(
+  parameters: URLSearchParams,
+  source: { store: RecordStore; pageSize: number; requestId: number | null },
+): Answer {
+  if (new Set(parameters.keys()).size < parameters.size) return failure(200, "A parameter is given twice.");
+  const query = dataGridQuery.safeParse(Object.fromEntries(parameters));
+  if (!query.success) return failure(200, z.prettifyError(query.error));
+  const { from, to, page, sort, request_id } = query.data;
+  if (from > to) return failure(200, "from is after to.");
+  if (to >= addToDate(from, { years: 1 })) return failure(200, "A query covers at most one year.");
+  // Newer sites have none and do not mind one.
+  if (source.requestId !== null && request_id !== String(source.requestId)) {
+    return failure(200, "This site wants the dataset's request_id.");
+  }
+  const selected = source.store.select(from, to);
+  const totalPages = Math.ceil(selected.total / source.pageSize);
+  // Not known of LibInsight. An error shows a client that asks for what it was not told of.
+  if (page > Math.max(totalPages, 1)) return failure(200, `There are ${totalPages} pages.`);
+  return success({
+    records: selected.slice(sort, (page - 1) * source.pageSize, page * source.pageSize),
+    total_pages: totalPages,
+    total_records: selected.total,
+    displayed_page: page,
+  });
+}
+
+/** The form's fields. LibInsight's own shape of this list is not known. */
+export function fieldList(addedField: AddedField | undefined): Answer {
+  const added = addedField
+    ? [{ name: addedField.name, type: "select", options: [...addedField.options] }]
+    : [];
+  return success({ fields: [...fields, ...added].map((field, n) => ({ id: n + 1, ...field })) });
+}

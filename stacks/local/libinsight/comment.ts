@@ -1,0 +1,62 @@
+// What staff write in "Comments/Notes", with everything that the API's notes warn of.
+import { between, pick, pickWeighted, type Random, type Weighted } from "./random.ts";
+import { awkwardComments, comments } from "./vocabulary.ts";
+
+/** An apostrophe as it comes out: plain, typographic, or damaged by UTF-8 read as Windows-1252, once or twice. */
+const apostrophes: Weighted<string> = [
+  ["'", 80],
+  ["\u2019", 12],
+  ["\u00e2\u20ac\u2122", 5],
+  ["\u00c3\u00a2\u00e2\u201a\u00ac\u00e2\u201e\u00a2", 1],
+  ["\ufffd", 1],
+  ["&#39;", 1],
+];
+
+const separators: Weighted<string> = [
+  [" ", 60],
+  ["\n", 16],
+  ["\r\n", 16],
+  ["\r", 5],
+  ["\n\n", 3],
+];
+
+/** NUL, bell, vertical tab, form feed, escape, next line, line separator. */
+const controlCharacters: Weighted<string> = [
+  ["\u0000", 1],
+  ["\u0007", 1],
+  ["\u000b", 3],
+  ["\u000c", 1],
+  ["\u001b", 1],
+  ["\u0085", 1],
+  ["\u2028", 2],
+];
+
+/** Empty for almost half of the records. */
+export function comment(random: Random, topic: string): string {
+  if (random() < 0.45) return "";
+  if (random() < 0.004) return pick(random, [" ", "\n", "\r\n"]);
+  const length = random();
+  // Rarely somebody pastes a whole e-mail thread.
+  const sentences = length < 0.7 ? 1 : length < 0.995 ? between(random, 2, 4) : between(random, 25, 60);
+  let text = "";
+  for (let n = 0; n < sentences; n++) {
+    if (n > 0) text += pickWeighted(random, separators);
+    text += sentence(random, topic);
+  }
+  text = text.replaceAll("'", pickWeighted(random, apostrophes));
+  if (random() < 0.006) {
+    const at = between(random, 0, text.length);
+    text = text.slice(0, at) + pickWeighted(random, controlCharacters) + text.slice(at);
+    // Between the halves of a surrogate pair it would make text that is not Unicode.
+    text = text.toWellFormed();
+  }
+  if (random() < 0.006) text += "\\";
+  if (random() < 0.02) text += pick(random, ["\n", "\r\n", "\r"]);
+  return text;
+}
+
+function sentence(random: Random, topic: string): string {
+  return pick(random, random() < 0.06 ? awkwardComments : comments)
+    .replaceAll("{topic}", topic)
+    .replaceAll("{n}", String(between(random, 2, 9)));
+}

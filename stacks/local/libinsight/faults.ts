@@ -1,0 +1,116 @@
+// Faults on purpose: which request goes wrong, how, and how often. Declared in a list, used up in its order.
+import { z } from "zod";
+import { isoDate } from "../../../shared/dates.ts";
+import { type Answer, credentialsRefused, failure, json, tokenRefused } from "./answers.ts";
+
+export const endpoints = ["token", "data-grid", "fields"] as const;
+export type Endpoint = (typeof endpoints)[number];
+
+const common = {
+  /** What is left out matches every request. A request without a page asks for page 1. */
+  where: z
+    .strictObject({
+      endpoint: z.enum(endpoints).optional(),
+      from: isoDate.optional(),
+      page: z.int().positive().optional(),
+    })
+    .default({}),
+  times: z.int().positive().max(1_000_000).default(1),
+};
+
+export const fault = z.discriminatedUnion("kind", [
+  /** An HTTP status with an error in JSON. */
+  z.strictObject({ kind: z.literal("status"), status: z.int().min(400).max(599), ...common }),
+  /** 429. Retry-After in seconds or as an HTTP date; without it there is no such header. */
+  z.strictObject({
+    kind: z.literal("rate-limited"),
+    retryAfter: z.union([z.int().nonnegative(), z.string().regex(/^[\x20-\x7e]+$/)]).optional(),
+    ...common,
+  }),
+  /** A page for people instead of JSON. */
+  z.strictObject({ kind: z.literal("html"), status: z.int().min(200).max(599).default(200), ...common }),
+  /** A whole answer, whose JSON ends in the middle. */
+  z.strictObject({ kind: z.literal("broken-json"), ...common }),
+  /** `"type":"error"` with HTTP 200. The payload's shape is not known, so that any can be given. */
+  z.strictObject({ kind: z.literal("error-at-200"), payload: z.unknown().optional(), ...common }),
+  /** No answer until the client gives up or the server is closed. */
+  z.strictObject({ kind: z.literal("hang"), ...common }),
+  /** The connection is reset instead of an answer. */
+  z.strictObject({ kind: z.literal("reset"), ...common }),
+  /** The connection is closed in the middle of the body. */
+  z.strictObject({ kind: z.literal("cut-body"), ...common }),
+  /** 401, and the token that came with the request is forgotten. */
+  z.strictObject({ kind: z.literal("unauthorized"), ...common }),
+]);
+/** With `where` and `times` optional. */
+export type FaultSetting = z.input<typeof fault>;
+export type Fault = z.output<typeof fault>;
+
+export type FaultPlan = {
+  add(faults: readonly Fault[]): void;
+  /** The first fault that is left for this request; it is used up by one. */
+  take(request: {
+    endpoint: Endpoint;
+    from: string | undefined;
+    page: string | undefined;
+  }): Fault | undefined;
+};
+
+export function faultPlan(): FaultPlan {
+  const plan: { fault: Fault; left: number }[] = [];
+  return {
+    add(faults) {
+      plan.push(...faults.map((fault) => ({ fault, left: fault.times })));
+    },
+    take({ endpoint, from, page = "1" }) {
+      const next = plan.find(({ left, fault: { where } }) => {
+        return (
+          left > 0 &&
+          (where.endpoint ?? endpoint) === endpoint &&
+          (where.from ?? from) === from &&
+          (where.page === undefined || (endpoint === "data-grid" && String(where.page) === page))
+        );
+      });
+      if (next) next.left--;
+      return next?.fault;
+    },
+  };
+}
+
+const loginPage =
+  "<!DOCTYPE html>\n<html><head><title>LibApps Login</title></head><body><h1>Please log in</h1></body></html>\n";
+
+/** The answer as the fault leaves it. */
+export function spoiled(answer: Answer, fault: Fault, endpoint: Endpoint): Answer {
+  switch (fault.kind) {
+    case "status":
+      return failure(fault.status, `Simulated status ${fault.status}.`);
+    case "rate-limited": {
+      const after: Record<string, string> =
+        fault.retryAfter === undefined ? {} : { "retry-after": String(fault.retryAfter) };
+      return failure(429, "Too many requests.", after);
+    }
+    case "html":
+      return {
+        status: fault.status,
+        headers: { "content-type": "text/html; charset=utf-8" },
+        body: loginPage,
+        ending: "whole",
+      };
+    case "broken-json":
+      return { ...answer, body: answer.body.slice(0, answer.body.length / 2) };
+    case "error-at-200":
+      return json(200, {
+        type: "error",
+        payload: fault.payload === undefined ? { message: "Simulated error." } : fault.payload,
+      });
+    case "hang":
+      return { ...answer, ending: "never" };
+    case "reset":
+      return { ...answer, ending: "reset" };
+    case "cut-body":
+      return { ...answer, ending: "cut" };
+    case "unauthorized":
+      return endpoint === "token" ? credentialsRefused : tokenRefused;
+  }
+}

@@ -1,0 +1,177 @@
+// The generated records of one dataset. Only the times and ids are kept (8 bytes a record); the rest of a record
+// is made from the seed and its place when it is asked for.
+import { comment } from "./comment.ts";
+import { localTime, startOfDay } from "./local-time.ts";
+import { between, type NonEmpty, pick, pickWeighted, type Random, seeded, seededAt } from "./random.ts";
+import { questionTimes } from "./rhythm.ts";
+import * as words from "./vocabulary.ts";
+
+/** As JSON carries it: keys are the form's labels. */
+export type LibInsightRecord = { [field: string]: unknown };
+
+/** A drop-down that the form gained on a day; records from then on have it. */
+export type AddedField = { name: string; options: NonEmpty<string>; since: string };
+
+export type GeneratedRecords = {
+  count: number;
+  /** Local time in seconds by which the n-th record, from 0, is selected, even where it does not tell it. */
+  startOf(n: number): number;
+  idOf(n: number): number;
+  record(n: number): LibInsightRecord;
+};
+
+/** Times and places are sorted as one number, time * this + place, which has to stay below 2^53. */
+export const maxRecords = 2_000_000;
+
+/** LibInsight counts its ids over all customers, so that one dataset's have gaps. */
+const firstId = 31_204_417;
+
+const affiliationSince = startOfDay("2022-08-22");
+
+/** The same seed and count give the same records, ordered by `_start_date`. */
+export function generateRecords(options: {
+  count: number;
+  seed: number;
+  addedField?: AddedField | undefined;
+}): GeneratedRecords {
+  const { count, seed, addedField } = options;
+  const starts = questionTimes(count, seed);
+  const ids = idsByEntry(starts, seed);
+  const startOf = (n: number) => starts[n] ?? 0;
+  const idOf = (n: number) => ids[n] ?? 0;
+  return {
+    count,
+    startOf,
+    idOf,
+    record: (n) => makeRecord(seededAt(seed, n), idOf(n), startOf(n), addedField),
+  };
+}
+
+/** Ids grow with the time of entry. Most records are entered at once, some at the week's end, a few weeks late. */
+function idsByEntry(starts: Uint32Array, seed: number): Uint32Array {
+  const random = seeded(~seed);
+  const entries = new Float64Array(starts.length);
+  for (const [n, start] of starts.entries()) {
+    entries[n] = (start + entryDelay(random)) * maxRecords + n;
+  }
+  entries.sort();
+  const ids = new Uint32Array(starts.length);
+  let id = firstId;
+  for (const entry of entries) {
+    ids[entry % maxRecords] = id;
+    id += between(random, 1, 40);
+  }
+  return ids;
+}
+
+/** Seconds. */
+function entryDelay(random: Random): number {
+  const kind = random();
+  const hour = 3600;
+  if (kind < 0.85) return between(random, 0, 60);
+  if (kind < 0.95) return between(random, 2 * hour, 30 * hour);
+  if (kind < 0.99) return between(random, 48 * hour, 216 * hour);
+  return between(random, 14 * 24 * hour, 70 * 24 * hour);
+}
+
+function makeRecord(
+  random: Random,
+  id: number,
+  start: number,
+  addedField: AddedField | undefined,
+): LibInsightRecord {
+  const place = pickWeighted(random, words.locations);
+  const questions = questionType(random);
+  const isResearch = questions.includes("Research Consultation");
+  const topic = pick(random, words.topics);
+  const tellsTopic = random() < (isResearch ? 0.75 : 0.08);
+  const isResearchForm = random() < 0.4;
+
+  const record: LibInsightRecord = {
+    _id: id,
+    _start_date: localTime(start),
+    _entered_by: pick(random, words.accounts),
+    "Question Type": questions,
+    "Duration (in minutes)": number(random, 0.06, isResearch ? 5 * between(random, 3, 18) : minutes(random)),
+    "Comments/Notes": comment(random, topic),
+    Location: answer(random, 0.01, place.name),
+    who: answer(random, 0.03, pickWeighted(random, words.patrons)),
+    mode: answer(
+      random,
+      0.02,
+      pickWeighted(random, place.name === "Online" ? words.onlineModes : words.modes),
+    ),
+    answeredBy: answer(random, 0.05, pickWeighted(random, words.roles)),
+    classroom: place.classroom ? answer(random, 0.1, pick(random, words.classrooms)) : "",
+    topic: tellsTopic && !isResearchForm ? several(random, topic, words.topics, 0.25) : [],
+    research: tellsTopic && (isResearchForm || random() < 0.1) ? [topic] : "",
+    walkins: number(random, place.classroom ? 0.2 : 0.96, between(random, 1, 30)),
+    employee: answer(random, 0.15, pick(random, words.employees)),
+    studio: place.studio ? several(random, pick(random, words.studios), words.studios, 0.2) : [],
+    affiliation: answer(random, 0.12, pickWeighted(random, words.affiliations)),
+    scans: number(random, 0.93, between(random, 1, 60)),
+    reformat: number(random, 0.98, between(random, 1, 4)),
+  };
+  // The form did not ask for it before.
+  if (start < affiliationSince) delete record.affiliation;
+  if (addedField && start >= startOfDay(addedField.since)) {
+    record[addedField.name] = answer(random, 0.1, pick(random, addedField.options));
+  }
+  return leaveOut(random, record);
+}
+
+function questionType(random: Random): string[] | "" {
+  if (random() < 0.01) return "";
+  const first = pickWeighted(random, words.questionTypes);
+  if (random() >= 0.03) return [first];
+  const second = pickWeighted(random, words.questionTypes);
+  return second === first ? [first] : [first, second];
+}
+
+/** A drop-down's answer: one element, or "" when it is empty. */
+function answer(random: Random, empty: number, value: string): [string] | "" {
+  return random() < empty ? "" : [value];
+}
+
+function several(random: Random, first: string, values: NonEmpty<string>, further: number): string[] {
+  const chosen = new Set([first]);
+  for (let n = 0; n < 3 && random() < further; n++) chosen.add(pick(random, values));
+  return [...chosen];
+}
+
+/** A number, sometimes as a string, and "" when it is blank. */
+function number(random: Random, blank: number, value: number): number | string {
+  if (random() < blank) return "";
+  return random() < 0.2 ? String(value) : value;
+}
+
+function minutes(random: Random): number {
+  return pickWeighted(random, [
+    [0.5, 2],
+    [1, 25],
+    [2, 20],
+    [3, 12],
+    [5, 24],
+    [7.5, 1],
+    [10, 11],
+    [15, 4],
+    [20, 1],
+  ]);
+}
+
+/** Any field may be missing from any record or null. `_id` is LibInsight's own key and stays. */
+function leaveOut(random: Random, record: LibInsightRecord): LibInsightRecord {
+  for (const field of Object.keys(record)) {
+    const chance = random();
+    // One record in 1,500 has no `_start_date`: missing, null or "" with equal chances.
+    if (field === "_start_date") {
+      if (chance < 1 / 4500) delete record[field];
+      else if (chance < 2 / 4500) record[field] = null;
+      else if (chance < 3 / 4500) record[field] = "";
+    } else if (field !== "_id") {
+      if (chance < 0.004) delete record[field];
+      else if (chance < 0.006) record[field] = null;
+    }
+  }
+  return record;
+}

@@ -1,0 +1,197 @@
+// The HTTP server of the simulated LibInsight: routes, latency, faults and the log of requests.
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { PipelineError } from "../../../shared/errors.ts";
+import {
+  type Answer,
+  dataGrid,
+  datasetUnknown,
+  failure,
+  fieldList,
+  knownParameters,
+  tokenRefused,
+} from "./answers.ts";
+import { type Endpoint, type FaultSetting, fault, faultPlan, spoiled } from "./faults.ts";
+import { generateRecords } from "./records.ts";
+import { type LibInsightSettings, type LoggedRequest, parseSettings } from "./settings.ts";
+import { type RecordStore, recordStore } from "./store.ts";
+import { tokens } from "./tokens.ts";
+
+const maxConnections = 256;
+const maxBodyBytes = 64 * 1024;
+/** The log keeps the newest. */
+const maxLogged = 10_000;
+const maxLoggedText = 200;
+/** A hanging request ends by itself after this. */
+const idleConnectionMs = 10 * 60_000;
+
+export type LibInsight = Pick<RecordStore, "records" | "add" | "edit" | "remove"> & {
+  /** http://127.0.0.1:PORT/v1.0 */
+  baseUrl: string;
+  clientId: string;
+  clientSecret: string;
+  datasetId: number;
+  /** Oldest first; the newest 10,000. */
+  requests: readonly LoggedRequest[];
+  /** Puts further faults behind those that are left. */
+  fail(...faults: FaultSetting[]): void;
+  /** Ends every connection, hanging ones too, and frees the port. May be called again. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+/**
+ * Starts a server that answers like LibInsight's API for one generated dataset, on 127.0.0.1 only.
+ * @throws PipelineError `BadSimulationSettings`, or `PortNotFree` when it can't listen
+ */
+export async function startLibInsight(given: LibInsightSettings = {}): Promise<LibInsight> {
+  const settings = parseSettings(given);
+  const { credentials, datasetId, addedField, pageSize, requestId } = settings;
+  const store = recordStore(generateRecords({ count: settings.records, seed: settings.seed, addedField }));
+  const access = tokens(credentials, settings.tokenSeconds, settings.now);
+  const plan = faultPlan();
+  plan.add(settings.faults);
+  const requests: LoggedRequest[] = [];
+  const closing = new AbortController();
+
+  const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => {
+    handle(request, response).catch((error: unknown) => {
+      // The client went away, or the server is closing: there is nobody to answer.
+      if (closing.signal.aborted || request.socket.destroyed || response.headersSent) response.destroy();
+      else send(response, failure(500, `The simulation failed: ${String(error)}`));
+    });
+  });
+  server.maxConnections = maxConnections;
+  server.timeout = idleConnectionMs;
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://127.0.0.1");
+    const logged = log(requests, request.method ?? "", url);
+    const body = await readBody(request);
+    settings.onRequest?.(logged);
+    if (settings.latencyMs > 0) await sleep(settings.latencyMs, undefined, { signal: closing.signal });
+    const answer = decide(request, url, body);
+    if (answer.ending === "whole" || answer.ending === "cut") logged.status = answer.status;
+    send(response, answer);
+  }
+
+  function decide(request: IncomingMessage, url: URL, body: string | undefined): Answer {
+    const route = routeOf(url.pathname);
+    if (!route) return failure(404, "There is nothing at this path.");
+    const { authorization } = request.headers;
+    const planned = plan.take({
+      endpoint: route.endpoint,
+      from: url.searchParams.get("from") ?? undefined,
+      page: url.searchParams.get("page") ?? undefined,
+    });
+    if (planned?.kind === "unauthorized") access.forget(authorization);
+    const answer = honest();
+    return planned ? spoiled(answer, planned, route.endpoint) : answer;
+
+    function honest(): Answer {
+      const method = route?.endpoint === "token" ? "POST" : "GET";
+      if (request.method !== method) return failure(405, `Use ${method} here.`, { allow: method });
+      if (body === undefined) return failure(413, "The body is too large.");
+      if (route?.endpoint === "token") return access.answer(authorization, body);
+      if (!access.accepts(authorization)) return tokenRefused;
+      if (route?.dataset !== String(datasetId)) return datasetUnknown;
+      if (route.endpoint === "fields") return fieldList(addedField);
+      return dataGrid(url.searchParams, { store, pageSize, requestId });
+    }
+  }
+
+  server.listen(settings.port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    throw new PipelineError("PortNotFree", {
+      message: `The simulated LibInsight can't listen on its port.`,
+      advice: "Choose another port, or 0 for a free one.",
+      ids: { port: settings.port },
+      cause,
+    });
+  }
+  const address = server.address();
+  const port = typeof address === "object" && address ? address.port : settings.port;
+
+  let closed: Promise<void> | undefined;
+  function close(): Promise<void> {
+    closed ??= new Promise((resolve) => {
+      closing.abort();
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+    return closed;
+  }
+
+  const { records, add, edit, remove } = store;
+  return {
+    baseUrl: `http://127.0.0.1:${port}/v1.0`,
+    ...credentials,
+    datasetId,
+    requests,
+    records,
+    add,
+    edit,
+    remove,
+    fail: (...faults) => plan.add(faults.map((given) => fault.parse(given))),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+type Route = { endpoint: Endpoint; dataset?: string | undefined };
+
+function routeOf(path: string): Route | undefined {
+  if (path === "/v1.0/oauth/token") return { endpoint: "token" };
+  const [, dataset, name] = /^\/v1\.0\/custom-dataset\/([^/]+)\/(data-grid|fields)$/.exec(path) ?? [];
+  if (name === "data-grid" || name === "fields") return { endpoint: name, dataset };
+  return undefined;
+}
+
+function log(requests: LoggedRequest[], method: string, url: URL): LoggedRequest {
+  const query = [...url.searchParams].map(([name, value]) => {
+    return knownParameters.has(name)
+      ? [name, value.slice(0, maxLoggedText)]
+      : [name.slice(0, maxLoggedText), "..."];
+  });
+  const logged: LoggedRequest = {
+    method,
+    path: url.pathname.slice(0, maxLoggedText),
+    query: Object.fromEntries(query),
+  };
+  requests.push(logged);
+  if (requests.length > maxLogged) requests.shift();
+  return logged;
+}
+
+/** Undefined where it is too large; the rest of it is read and dropped. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    const buffer = Buffer.from(chunk);
+    bytes += buffer.length;
+    if (bytes <= maxBodyBytes) chunks.push(buffer);
+  }
+  return bytes <= maxBodyBytes ? Buffer.concat(chunks).toString("utf8") : undefined;
+}
+
+function send(response: ServerResponse, { status, headers, body, ending }: Answer): void {
+  const bytes = Buffer.from(body);
+  switch (ending) {
+    case "whole":
+      response.writeHead(status, { ...headers, "content-length": bytes.length }).end(bytes);
+      break;
+    case "cut":
+      response.writeHead(status, { ...headers, "content-length": bytes.length });
+      response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy());
+      break;
+    case "reset":
+      response.socket?.resetAndDestroy();
+      break;
+    case "never":
+      break;
+  }
+}

@@ -1,0 +1,117 @@
+// The records that the server answers with: the generated ones, and what a test adds, edits and removes between
+// two pages.
+import { PipelineError } from "../../../shared/errors.ts";
+import { localSeconds, secondsPerDay, startOfDay } from "./local-time.ts";
+import type { GeneratedRecords, LibInsightRecord } from "./records.ts";
+
+export type RecordStore = {
+  /** All of them, oldest first. */
+  records(): Generator<LibInsightRecord>;
+  /** The records of a range of days, both inclusive. */
+  select(from: string, to: string): Selection;
+  /**
+   * Adds a record behind those of the same second.
+   * @param at `YYYY-MM-DD HH:MM:SS`, by which it is selected; needed where its `_start_date` does not tell
+   * @throws PipelineError `BadSimulatedRecord` without such a time
+   */
+  add(record: LibInsightRecord, at?: string): void;
+  /**
+   * Replaces the record by `change(record)`. It moves with its `_start_date`.
+   * @throws PipelineError `NoSuchRecord`
+   */
+  edit(id: number, change: (record: LibInsightRecord) => LibInsightRecord): void;
+  /** @throws PipelineError `NoSuchRecord` */
+  remove(id: number): void;
+};
+
+export type Selection = {
+  total: number;
+  /** The n-th to the m-th, from 0, m not included. */
+  slice(order: "asc" | "desc", n: number, m: number): LibInsightRecord[];
+};
+
+export function recordStore(generated: GeneratedRecords): RecordStore {
+  // A record's number is its place among the generated ones or, from `count` on, among the others.
+  const others: { start: number; record: LibInsightRecord }[] = [];
+  const byStart = Array.from({ length: generated.count }, (_, number) => number);
+
+  const startOf = (number: number) => others[number - generated.count]?.start ?? generated.startOf(number);
+  const record = (number: number) => others[number - generated.count]?.record ?? generated.record(number);
+  const idOf = (number: number) => others[number - generated.count]?.record._id ?? generated.idOf(number);
+
+  /** How many records start before the time. */
+  function countBefore(time: number): number {
+    let low = 0;
+    let high = byStart.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (startOf(byStart[middle] ?? 0) < time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  function insert(start: number, added: LibInsightRecord): void {
+    others.push({ start, record: added });
+    byStart.splice(countBefore(start + 1), 0, generated.count + others.length - 1);
+  }
+
+  function find(id: number): { place: number; number: number } {
+    const place = byStart.findIndex((number) => idOf(number) === id);
+    const number = byStart[place];
+    if (number !== undefined) return { place, number };
+    throw new PipelineError("NoSuchRecord", {
+      message: `The simulated dataset has no such record.`,
+      advice: "Take an `_id` from `records()`.",
+      ids: { id },
+    });
+  }
+
+  return {
+    *records() {
+      for (const number of byStart) yield record(number);
+    },
+    select(from, to) {
+      const first = countBefore(startOfDay(from));
+      const end = countBefore(startOfDay(to) + secondsPerDay);
+      const total = end - first;
+      return {
+        total,
+        slice(order, n, m) {
+          const last = Math.min(m, total);
+          if (order === "asc") return byStart.slice(first + n, first + last).map(record);
+          return byStart
+            .slice(end - last, end - Math.min(n, last))
+            .reverse()
+            .map(record);
+        },
+      };
+    },
+    add(added, at) {
+      const start = localSeconds(at ?? added._start_date);
+      if (start === undefined) {
+        throw new PipelineError("BadSimulatedRecord", {
+          message: "A record needs a time by which it is selected.",
+          advice: "Give it a `_start_date` or add it with a time, both written YYYY-MM-DD HH:MM:SS.",
+        });
+      }
+      insert(start, added);
+    },
+    edit(id, change) {
+      const { place, number } = find(id);
+      const before = startOf(number);
+      const changed = change(record(number));
+      const start = localSeconds(changed._start_date) ?? before;
+      if (start === before) {
+        others.push({ start, record: changed });
+        byStart[place] = generated.count + others.length - 1;
+      } else {
+        byStart.splice(place, 1);
+        insert(start, changed);
+      }
+    },
+    remove(id) {
+      byStart.splice(find(id).place, 1);
+    },
+  };
+}

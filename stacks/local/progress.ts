@@ -1,0 +1,146 @@
+// What a run has done so far, and how that is shown: bars on a terminal, plain lines elsewhere.
+
+import type { SQSRecord } from "aws-lambda";
+import { MultiBar, Presets, type SingleBar } from "cli-progress";
+import type { QueueName } from "../../shared/config.ts";
+import { fetchTask, pageMessage } from "../../shared/messages.ts";
+
+/** Counted by page, because a message may be delivered twice. */
+export class Progress {
+  readonly #runId: string;
+  readonly #fetched = new Set<string>();
+  readonly #transformed = new Set<string>();
+  /** Announced pages, by window and attempt. */
+  readonly #announced = new Map<string, number>();
+  #expectedWindows = 1;
+  /** When something last moved, in milliseconds since 1970. */
+  lastMove = Date.now();
+  retried = 0;
+  assembled = false;
+  queried = false;
+
+  constructor(runId: string) {
+    this.#runId = runId;
+  }
+
+  get fetched(): number {
+    return this.#fetched.size;
+  }
+  get transformed(): number {
+    return this.#transformed.size;
+  }
+  /** Pages; grows until the first page of each window has told. */
+  get pages(): number {
+    const unknownWindows = Math.max(this.#expectedWindows - this.#announced.size, 0);
+    return [...this.#announced.values()].reduce((sum, pages) => sum + pages, unknownWindows);
+  }
+
+  expectWindows(count: number): void {
+    this.#expectedWindows = count;
+  }
+
+  onBatch(queue: QueueName, records: SQSRecord[], failed: ReadonlySet<string>): void {
+    this.retried += failed.size;
+    this.lastMove = Date.now();
+    if (queue !== "FETCH" && queue !== "PAGES") return;
+    for (const { body, messageId } of records) {
+      if (failed.has(messageId)) continue;
+      if (queue === "FETCH") this.#onFetched(JSON.parse(body));
+      else this.#onTransformed(JSON.parse(body));
+    }
+  }
+
+  #onFetched(body: unknown): void {
+    const task = fetchTask.safeParse(body).data;
+    if (task?.runId === this.#runId) this.#fetched.add(`${task.window.number}/${task.attempt}/${task.page}`);
+  }
+
+  #onTransformed(body: unknown): void {
+    const message = pageMessage.safeParse(body).data;
+    if (message?.task.runId !== this.#runId) return;
+    const { window, attempt, page } = message.task;
+    this.#transformed.add(`${window.number}/${attempt}/${page}`);
+    this.#announced.set(`${window.number}/${attempt}`, Math.max(message.totals.totalPages, 1));
+  }
+}
+
+export type Display = { update(): void; stop(): void };
+
+const stages = ["fetched", "transformed", "assembled", "queried"] as const;
+type Stage = (typeof stages)[number];
+
+function countsOf(progress: Progress, stage: Stage): { done: number; of: number; unit: string } {
+  switch (stage) {
+    case "fetched":
+    case "transformed":
+      return { done: progress[stage], of: progress.pages, unit: "pages" };
+    case "assembled":
+    case "queried":
+      return { done: progress[stage] ? 1 : 0, of: 1, unit: "file" };
+  }
+}
+
+/** One live bar a stage. */
+export function bars(progress: Progress, stream: NodeJS.WriteStream): Display {
+  const multi = new MultiBar(
+    {
+      stream,
+      format: "  {stage} {bar} {value}/{total} {unit}  {left}",
+      hideCursor: true,
+      clearOnComplete: false,
+      // Ctrl-C is start.ts's matter.
+      gracefulExit: false,
+      emptyOnZero: true,
+    },
+    Presets.shades_classic,
+  );
+  const startedAt = Date.now();
+  const payload = (stage: Stage) => ({ stage: stage.padEnd(11), unit: countsOf(progress, stage).unit });
+  const shown = new Map<Stage, SingleBar>(
+    stages.map((stage) => [stage, multi.create(1, 0, { ...payload(stage), left: "" })]),
+  );
+  const update = (): void => {
+    for (const [stage, bar] of shown) {
+      const { done, of } = countsOf(progress, stage);
+      bar.setTotal(of);
+      bar.update(done, { ...payload(stage), left: timeLeft(done, of, Date.now() - startedAt) });
+    }
+  };
+  return {
+    update,
+    stop() {
+      update();
+      multi.stop();
+    },
+  };
+}
+
+function timeLeft(done: number, of: number, elapsedMs: number): string {
+  if (done >= of) return "done";
+  if (done === 0) return "";
+  return `${Math.ceil(((elapsedMs / done) * (of - done)) / 1000)} s left`;
+}
+
+const linesEveryMs = 2_000;
+
+/** A line when a stage is done, and one now and then while pages come in. */
+export function lines(progress: Progress, write: (line: string) => void): Display {
+  const said = new Set<Stage>();
+  let lastLine = Date.now();
+  const update = (): void => {
+    for (const stage of stages) {
+      const { done, of, unit } = countsOf(progress, stage);
+      if (!said.has(stage) && done >= of) {
+        said.add(stage);
+        write(`${stage}${unit === "pages" ? ` ${done} pages` : ""}`);
+      }
+    }
+    if (!said.has("transformed") && Date.now() - lastLine >= linesEveryMs) {
+      lastLine = Date.now();
+      write(`fetched ${progress.fetched} and transformed ${progress.transformed} of ${progress.pages} pages`);
+    }
+  };
+  return { update, stop: update };
+}
+
+export const silence: Display = { update() {}, stop() {} };

@@ -1,0 +1,53 @@
+// What a person and a program get to know of a finished run: the summary, and run.json.
+import type { RunResult } from "../../shared/run.ts";
+
+export type RunReport = RunResult & {
+  query: { queryExecutionId: string; bucket: string; key: string };
+  /** Where the files are on this machine. */
+  files: Record<"csv" | "jsonl" | "results" | "run", string>;
+  /** From the request to the result. */
+  seconds: number;
+};
+
+/** The lines at the end of `npm start`. */
+export function summary(report: RunReport): string {
+  const { rejects, furtherAnswers, mistyped, undeclared } = report;
+  const rejected = Object.values(rejects).reduce((sum, count) => sum + count, 0);
+  const windows = report.windows.length;
+  const again = report.windows.filter(({ attempt }) => attempt > 1).length;
+  const rows: [string, string][] = [
+    ["run", report.runId],
+    ["range", `${report.from} to ${report.to}, ${windows} ${windows === 1 ? "window" : "windows"}`],
+    ["records in", count(report.records)],
+    ["published", `${count(report.rows)} rows`],
+    ["duplicates", count(report.duplicates)],
+    ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${listed(rejects)})`],
+  ];
+  if (again > 0)
+    rows.push(["fetched again", `${again} of ${windows} windows, whose numbers did not agree at first`]);
+  if (filled(furtherAnswers))
+    rows.push(["more answers", `not kept beyond the first: ${listed(furtherAnswers)}`]);
+  if (filled(mistyped)) rows.push(["kept as text", `not of the column's type: ${listed(mistyped)}`]);
+  if (filled(undeclared))
+    rows.push(["undeclared", `${listed(undeclared)}; declare them in shared/datasets.ts`]);
+  rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);
+  rows.push(["time", `${report.seconds.toFixed(1)} s`]);
+  rows.push(["files", report.files.csv]);
+  for (const file of [report.files.jsonl, report.files.results, report.files.run]) rows.push(["", file]);
+  return rows.map(([label, value]) => `  ${label.padEnd(13)} ${value}`).join("\n");
+}
+
+function filled(counts: Record<string, number>): boolean {
+  return Object.keys(counts).length > 0;
+}
+
+function listed(counts: Record<string, number>): string {
+  return Object.entries(counts)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([what, n]) => `${what}: ${count(n)}`)
+    .join(", ");
+}
+
+function count(n: number): string {
+  return n.toLocaleString("en-US");
+}

@@ -1,0 +1,133 @@
+// Watches one run from outside: by the pipeline's events, and by the dead letters that name it.
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  DeleteMessageBatchCommand,
+  type Message,
+  ReceiveMessageCommand,
+  type SQSClient,
+} from "@aws-sdk/client-sqs";
+import { z } from "zod";
+import { queueNames } from "../../shared/config.ts";
+import { eventDetails } from "../../shared/events.ts";
+import { services, type Wired } from "./wiring.ts";
+
+export type RunEnd =
+  | { state: "published and queried"; queryExecutionId: string; bucket: string; key: string }
+  /** A sentence for a person. */
+  | { state: "failed"; reason: string };
+
+export type Watch = {
+  sqs: SQSClient;
+  wired: Wired;
+  runId: string;
+  requestId: string;
+  /** Milliseconds since 1970. */
+  startedAt: number;
+  /** When something last moved, in the same clock. */
+  lastProgress: () => number;
+  onStarted: (windows: number) => void;
+  onPublished: () => void;
+  signal: AbortSignal;
+};
+
+const pollMs = 200;
+/** Longer than any retry's delay here. A run that does nothing for so long will do nothing more. */
+const stalledMs = 10 * 60_000;
+
+/** @returns when the run has ended, or has come to a halt. @throws when the signal is aborted */
+export async function watchRun(watch: Watch): Promise<RunEnd> {
+  for (;;) {
+    watch.signal.throwIfAborted();
+    for (const event of await receiveEvents(watch)) {
+      const end = endOf(event, watch);
+      if (end) return end;
+    }
+    const deadLetter = await findDeadLetter(watch);
+    if (deadLetter) return { state: "failed", reason: deadLetter };
+    if (Date.now() - watch.lastProgress() > stalledMs) {
+      return { state: "failed", reason: "The run has stopped moving for ten minutes. Start it again." };
+    }
+    await delay(pollMs, undefined, { signal: watch.signal });
+  }
+}
+
+const pipelineEvent = z.union([
+  event("run.started"),
+  event("run.published"),
+  event("run.failed"),
+  event("results.published"),
+  event("query.failed"),
+  z.object({ "detail-type": z.string() }).transform(() => undefined),
+]);
+type PipelineEvent = z.infer<typeof pipelineEvent>;
+
+function event<
+  T extends "run.started" | "run.published" | "run.failed" | "results.published" | "query.failed",
+>(type: T) {
+  return z.object({ "detail-type": z.literal(type), detail: eventDetails[type] });
+}
+
+function endOf(event: PipelineEvent, { runId, onStarted, onPublished }: Watch): RunEnd | undefined {
+  if (event?.detail.runId !== runId) return undefined;
+  switch (event["detail-type"]) {
+    case "run.started":
+      onStarted(event.detail.windows);
+      return undefined;
+    case "run.published":
+      onPublished();
+      return undefined;
+    case "run.failed":
+    case "query.failed":
+      return { state: "failed", reason: event.detail.reason };
+    case "results.published": {
+      const { queryExecutionId, bucket, key } = event.detail;
+      return { state: "published and queried", queryExecutionId, bucket, key };
+    }
+    default:
+      return undefined;
+  }
+}
+
+async function receiveEvents({ sqs, wired, signal }: Watch): Promise<PipelineEvent[]> {
+  const QueueUrl = wired.observer.url;
+  const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10 }), {
+    abortSignal: signal,
+  });
+  if (Messages.length === 0) return [];
+  const Entries = Messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle }));
+  // One that is not deleted is seen again after its visibility timeout; that changes nothing.
+  await sqs.send(new DeleteMessageBatchCommand({ QueueUrl, Entries }));
+  return Messages.map(({ Body = "" }) => pipelineEvent.parse(JSON.parse(Body)));
+}
+
+/** The reason on the first dead letter of this run. Dead letters are looked at and stay where they are. */
+async function findDeadLetter(watch: Watch): Promise<string | undefined> {
+  const { sqs, wired, signal } = watch;
+  for (const name of queueNames) {
+    const { Messages = [] } = await sqs.send(
+      new ReceiveMessageCommand({
+        QueueUrl: wired.queues[name].deadLetters.url,
+        MaxNumberOfMessages: 10,
+        // Hidden for a moment, so that the next look sees others, however many there are from earlier runs.
+        VisibilityTimeout: 2,
+        MessageAttributeNames: ["All"],
+        MessageSystemAttributeNames: ["SentTimestamp"],
+      }),
+      { abortSignal: signal },
+    );
+    const ours = Messages.find((message) => isOurs(message, watch));
+    if (ours) {
+      return (
+        ours.MessageAttributes?.ErrorText?.StringValue ??
+        `The ${services[name].service} failed again and again without a reason. Run with POWERTOOLS_LOG_LEVEL=INFO to see its log.`
+      );
+    }
+  }
+  return undefined;
+}
+
+/** S3's notifications name no run; one that failed since this run began is taken for its own. */
+function isOurs({ Body = "", Attributes }: Message, { runId, requestId, startedAt }: Watch): boolean {
+  if (Body.includes(runId) || Body.includes(requestId)) return true;
+  return Body.includes("aws:s3") && Number(Attributes?.SentTimestamp) >= startedAt;
+}

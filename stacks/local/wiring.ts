@@ -1,0 +1,217 @@
+// What runs where on one machine: the queues, rules, buckets and notifications of the design, and the handler that
+// each queue feeds. Created through the AWS SDK, so the same wiring works on any endpoint that speaks it.
+import {
+  CreateEventBusCommand,
+  type EventBridgeClient,
+  PutRuleCommand,
+  PutTargetsCommand,
+} from "@aws-sdk/client-eventbridge";
+import {
+  CreateBucketCommand,
+  PutBucketNotificationConfigurationCommand,
+  type S3Client,
+} from "@aws-sdk/client-s3";
+import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs";
+import { type QueueName, queueNames } from "../../shared/config.ts";
+import { datasets } from "../../shared/datasets.ts";
+import { eventSource } from "../../shared/events.ts";
+import { receiveLimit } from "../../shared/sqs-handler.ts";
+
+/** A service as its event source mapping runs it. */
+export type ServiceWiring = {
+  service: string;
+  /** Messages that one call of the handler gets at most. */
+  batchSize: number;
+  /** Handlers that run at the same time. */
+  concurrency: number;
+  /** A handler that takes longer has failed. */
+  timeoutSeconds: number;
+  fifo: boolean;
+};
+
+export const services: Record<QueueName, ServiceWiring> = {
+  KICKOFF: { service: "kickoff", batchSize: 1, concurrency: 1, timeoutSeconds: 60, fifo: false },
+  // One LibInsight request a message; eight at once are polite to a hosted service.
+  FETCH: { service: "fetcher", batchSize: 1, concurrency: 8, timeoutSeconds: 120, fifo: false },
+  // A batch asks once whether its run is complete.
+  PAGES: { service: "transformer", batchSize: 10, concurrency: 2, timeoutSeconds: 60, fifo: false },
+  ASSEMBLE: { service: "assembler", batchSize: 1, concurrency: 1, timeoutSeconds: 900, fifo: true },
+  ATHENA: { service: "athena", batchSize: 1, concurrency: 1, timeoutSeconds: 120, fifo: false },
+};
+
+/**
+ * On Lambda it is six times the function's timeout. Here nobody waits half an hour for a message whose handler was
+ * killed, and a handler that takes longer does twice what can be done twice.
+ */
+const visibilityTimeoutSeconds = 60;
+
+export const names = {
+  prefix: "libinsight-local",
+  bus: "libinsight-local",
+  workgroup: "primary",
+  database: "libinsightdatabase",
+  buckets: {
+    work: "libinsight-local-work",
+    data: "libinsight-local-data",
+    results: "libinsight-local-results",
+  },
+} as const;
+
+/** The rules of the design, each with its bus, its pattern and its queue. */
+export const rules = [
+  {
+    name: `${names.prefix}-run-requested`,
+    bus: names.bus,
+    pattern: { source: [eventSource], "detail-type": ["run.requested"] },
+    target: "KICKOFF",
+  },
+  {
+    // Athena tells the account's default bus.
+    name: `${names.prefix}-query-ended`,
+    bus: "default",
+    pattern: {
+      source: ["aws.athena"],
+      "detail-type": ["Athena Query State Change"],
+      detail: { workgroupName: [names.workgroup], currentState: ["SUCCEEDED", "FAILED", "CANCELLED"] },
+    },
+    target: "ATHENA",
+  },
+  {
+    // What `npm start` watches to know how the run ended.
+    name: `${names.prefix}-observer`,
+    bus: names.bus,
+    pattern: { source: [eventSource] },
+    target: "OBSERVER",
+  },
+] as const;
+
+export type WiredQueue = { url: string; arn: string };
+export type Wired = {
+  queues: Record<QueueName, WiredQueue & { deadLetters: WiredQueue }>;
+  observer: WiredQueue;
+};
+
+type Clients = { sqs: SQSClient; s3: S3Client; events: EventBridgeClient };
+
+/** Creates what is missing and leaves alone what is there. */
+export async function wire({ sqs, s3, events }: Clients): Promise<Wired> {
+  const wired = await Promise.all(
+    queueNames.map(async (name) => [name, await workQueue(name, sqs)] as const),
+  );
+  const queues = recordOf(wired);
+  const observer = await queue(`${names.prefix}-observer`, { MessageRetentionPeriod: "3600" }, sqs);
+
+  for (const bucket of Object.values(names.buckets)) await createBucket(bucket, s3);
+  await s3.send(
+    new PutBucketNotificationConfigurationCommand({
+      Bucket: names.buckets.data,
+      NotificationConfiguration: {
+        QueueConfigurations: datasets.map(({ name, publish }) => ({
+          Id: name,
+          QueueArn: queues.ATHENA.arn,
+          Events: ["s3:ObjectCreated:*"],
+          Filter: { Key: { FilterRules: [{ Name: "prefix", Value: publish.csv }] } },
+        })),
+      },
+    }),
+  );
+
+  await ignoring("ResourceAlreadyExistsException", () =>
+    events.send(new CreateEventBusCommand({ Name: names.bus })),
+  );
+  for (const rule of rules) {
+    const { arn } = rule.target === "OBSERVER" ? observer : queues[rule.target];
+    await events.send(
+      new PutRuleCommand({
+        Name: rule.name,
+        EventBusName: rule.bus,
+        EventPattern: JSON.stringify(rule.pattern),
+      }),
+    );
+    const { FailedEntryCount, FailedEntries } = await events.send(
+      new PutTargetsCommand({
+        Rule: rule.name,
+        EventBusName: rule.bus,
+        Targets: [{ Id: "queue", Arn: arn }],
+      }),
+    );
+    if (FailedEntryCount) {
+      throw new Error(`EventBridge refused the target of ${rule.name}: ${FailedEntries?.[0]?.ErrorMessage}`);
+    }
+  }
+  return { queues, observer };
+}
+
+/** The environment that each function has on Lambda, here shared by all. */
+export function environment({ queues }: Wired): Record<string, string> {
+  const urls = Object.entries(queues).flatMap(([name, { url, deadLetters }]) => [
+    [`${name}_QUEUE_URL`, url],
+    [`${name}_DEAD_LETTERS_URL`, deadLetters.url],
+  ]);
+  return {
+    ...Object.fromEntries(urls),
+    BUS_NAME: names.bus,
+    WORK_BUCKET: names.buckets.work,
+    DATA_BUCKET: names.buckets.data,
+    RESULTS_BUCKET: names.buckets.results,
+    ATHENA_WORKGROUP: names.workgroup,
+    ATHENA_DATABASE: names.database,
+    // On Lambda a failed message waits half a minute first; in front of a terminal one second is long.
+    RETRY_BASE_SECONDS: "1",
+  };
+}
+
+async function workQueue(name: QueueName, sqs: SQSClient): Promise<WiredQueue & { deadLetters: WiredQueue }> {
+  const { service, fifo } = services[name];
+  const suffix = fifo ? ".fifo" : "";
+  const kind = fifo ? { FifoQueue: "true" } : {};
+  const deadLetters = await queue(`${names.prefix}-${service}-dead-letters${suffix}`, kind, sqs);
+  const source = await queue(
+    `${names.prefix}-${service}${suffix}`,
+    {
+      ...kind,
+      VisibilityTimeout: String(visibilityTimeoutSeconds),
+      RedrivePolicy: JSON.stringify({ deadLetterTargetArn: deadLetters.arn, maxReceiveCount: receiveLimit }),
+    },
+    sqs,
+  );
+  return { ...source, deadLetters };
+}
+
+async function queue(name: string, attributes: Record<string, string>, sqs: SQSClient): Promise<WiredQueue> {
+  const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: name, Attributes: attributes }));
+  const { Attributes } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] }),
+  );
+  const arn = Attributes?.QueueArn;
+  if (!QueueUrl || !arn) throw new Error(`SQS did not tell the URL and ARN of ${name}.`);
+  return { url: QueueUrl, arn };
+}
+
+async function createBucket(bucket: string, s3: S3Client): Promise<void> {
+  await ignoring("BucketAlreadyOwnedByYou", () => s3.send(new CreateBucketCommand({ Bucket: bucket })));
+}
+
+async function ignoring(errorName: string, call: () => Promise<unknown>): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    if (!(error instanceof Error && error.name === errorName)) throw error;
+  }
+}
+
+function recordOf<T>(entries: (readonly [QueueName, T])[]): Record<QueueName, T> {
+  const found = new Map(entries);
+  const of = (name: QueueName): T => {
+    const value = found.get(name);
+    if (value === undefined) throw new Error(`There is no queue ${name}.`);
+    return value;
+  };
+  return {
+    KICKOFF: of("KICKOFF"),
+    FETCH: of("FETCH"),
+    PAGES: of("PAGES"),
+    ASSEMBLE: of("ASSEMBLE"),
+    ATHENA: of("ATHENA"),
+  };
+}

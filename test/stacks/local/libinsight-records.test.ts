@@ -1,0 +1,202 @@
+// What the generated records are like, read over HTTP as every client reads them.
+import { beforeAll, describe, expect, test } from "vitest";
+import { type LibInsightRecord, startLibInsight } from "../../../stacks/local/libinsight.ts";
+import { type Client, signIn, windows } from "./libinsight-client.ts";
+
+const fields = [
+  "_id",
+  "_start_date",
+  "_entered_by",
+  "Question Type",
+  "Duration (in minutes)",
+  "Comments/Notes",
+  "Location",
+  "who",
+  "mode",
+  "answeredBy",
+  "classroom",
+  "topic",
+  "research",
+  "walkins",
+  "employee",
+  "studio",
+  "affiliation",
+  "scans",
+  "reformat",
+];
+
+let records: LibInsightRecord[];
+beforeAll(async () => {
+  await using server = await startLibInsight();
+  const client = await signIn(server);
+  records = (await Promise.all(windows.map((range) => client.all(range)))).flat();
+});
+
+async function bytes(client: Client): Promise<string[]> {
+  return Promise.all([1, 2, 30].map(async (page) => (await client.ask({ page })).text()));
+}
+
+test("the same seed gives the same bytes, another seed others", async () => {
+  await using one = await startLibInsight({ seed: 7 });
+  await using again = await startLibInsight({ seed: 7 });
+  await using other = await startLibInsight({ seed: 8 });
+  const expected = await bytes(await signIn(one));
+  expect(await bytes(await signIn(again))).toEqual(expected);
+  expect(await bytes(await signIn(other))).not.toEqual(expected);
+});
+
+test("the records of seed 1 are these for good", async () => {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(records)));
+  expect(Buffer.from(digest).toString("hex")).toMatchInlineSnapshot(
+    `"1e696e39be0a74f7fb4f0425d3eb3cca9071f5dc4a3af4e127806203514e92d4"`,
+  );
+});
+
+test("the 19 known fields occur, and no other", () => {
+  expect(new Set(records.flatMap(Object.keys))).toEqual(new Set(fields));
+});
+
+test("a whole record has the known order of fields", () => {
+  const whole = records.find((record) => Object.keys(record).length === fields.length);
+  expect(Object.keys(whole ?? {})).toEqual(fields);
+});
+
+test("an added field is in the records from its day on", async () => {
+  const addedField: { name: string; options: [string]; since: string } = {
+    name: "Wait Time",
+    options: ["none"],
+    since: "2024-06-01",
+  };
+  await using server = await startLibInsight({ addedField });
+  const client = await signIn(server);
+  const has = (record: LibInsightRecord) => "Wait Time" in record;
+  expect((await client.all({ to: "2024-05-31" })).some(has)).toBe(false);
+  expect((await client.all({ from: "2024-06-01" })).filter(has).length).toBeGreaterThan(100);
+});
+
+test("a million records are ready to be asked, the last page too", async () => {
+  await using server = await startLibInsight({ records: 1_000_000 });
+  const client = await signIn(server);
+  const { total_pages, total_records } = await client.page();
+  expect(total_records).toBeGreaterThan(300_000);
+  const last = await client.page({ page: total_pages });
+  expect(last.records).toHaveLength(total_records - 100 * (total_pages - 1));
+});
+
+describe("every quirk of the API's notes occurs:", () => {
+  const dropDowns = [
+    "Location",
+    "who",
+    "mode",
+    "answeredBy",
+    "classroom",
+    "research",
+    "employee",
+    "affiliation",
+  ];
+  const numbers = ["Duration (in minutes)", "walkins", "scans", "reformat"];
+  const some = (field: string, holds: (value: unknown) => boolean) => {
+    expect(
+      records.some((record) => field in record && holds(record[field])),
+      field,
+    ).toBe(true);
+  };
+
+  test("a drop-down is a one-element array, or empty text", () => {
+    for (const field of dropDowns) {
+      some(field, (value) => Array.isArray(value) && value.length === 1);
+      some(field, (value) => value === "");
+      const several = records.filter((record) => {
+        const value = record[field];
+        return Array.isArray(value) && value.length !== 1;
+      });
+      expect(several, field).toEqual([]);
+    }
+  });
+
+  test.each(["Question Type", "topic", "studio"])("%s has several answers now and then", (field) => {
+    some(field, (value) => Array.isArray(value) && value.length > 1);
+    some(field, (value) => Array.isArray(value) && value.length === 1);
+  });
+
+  test("a number is a number, a string, or blank", () => {
+    for (const field of numbers) {
+      some(field, (value) => typeof value === "number");
+      some(field, (value) => typeof value === "string" && /^\d+(\.\d+)?$/.test(value));
+      some(field, (value) => value === "");
+    }
+  });
+
+  test.each([
+    ["line feeds", /[^\r]\n/],
+    ["carriage returns with line feeds", /\r\n/],
+    ["carriage returns alone", /\r(?!\n)/],
+    ["quotes", /"/],
+    ["backslashes", /\\./],
+    ["a backslash at the end", /\\$/],
+    ["tabs", /\t/],
+    ["emoji", /\p{Extended_Pictographic}/u],
+    ["apostrophes", /n't/],
+    ["apostrophes damaged by an earlier encoding", /n\u00e2\u20ac\u2122t/],
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    ["control characters", /[\u0000-\u0008\u000b\u000c\u000e-\u001f]/],
+    ["a whole e-mail", /^.{1500,}$/s],
+    ["nothing", /^$/],
+  ])("comments hold %s", (_, pattern) => {
+    some("Comments/Notes", (value) => typeof value === "string" && pattern.test(value));
+  });
+
+  test("every field but _id is missing from some records and null in others", () => {
+    for (const field of fields.filter((field) => field !== "_id")) {
+      some(field, (value) => value === null);
+      expect(
+        records.some((record) => !(field in record)),
+        field,
+      ).toBe(true);
+    }
+    expect(records.every(({ _id }) => Number.isInteger(_id))).toBe(true);
+  });
+
+  test("a very few records have no start date, and are counted all the same", () => {
+    const without = records.filter(({ _start_date: at }) => typeof at !== "string" || at === "");
+    expect(without.length).toBeGreaterThanOrEqual(3);
+    expect(without.length).toBeLessThan(30);
+    expect(records).toHaveLength(10_300);
+  });
+
+  test("some are entered late: ids do not follow the start dates", () => {
+    const ids = records.map(({ _id }) => Number(_id));
+    const late = ids.filter((id, n) => id < (ids[n - 1] ?? 0));
+    expect(late.length).toBeGreaterThan(100);
+    expect(late.length).toBeLessThan(records.length / 2);
+  });
+});
+
+describe("the rhythm is a library's:", () => {
+  const count = (matches: (at: Date) => boolean) => {
+    return records.filter(
+      ({ _start_date: at }) => typeof at === "string" && at && matches(new Date(`${at}Z`)),
+    ).length;
+  };
+  const month = (text: string) => count((at) => at.toISOString().startsWith(text));
+
+  test("dates run from the first day to the last", () => {
+    const days = records.flatMap(({ _start_date: at }) =>
+      typeof at === "string" && at ? [at.slice(0, 10)] : [],
+    );
+    expect(days.toSorted()[0]).toBe("2021-12-02");
+    expect(days.toSorted().at(-1)).toBe("2024-12-01");
+  });
+
+  test("weekdays are busier than weekends, afternoons than mornings, nights are closed", () => {
+    expect(count((at) => at.getUTCDay() === 2)).toBeGreaterThan(3 * count((at) => at.getUTCDay() === 6));
+    expect(count((at) => at.getUTCHours() === 14)).toBeGreaterThan(2 * count((at) => at.getUTCHours() === 9));
+    expect(count((at) => at.getUTCHours() < 8)).toBe(0);
+  });
+
+  test("terms are busier than summers, and nobody asks on closed days", () => {
+    expect(month("2023-10")).toBeGreaterThan(2 * month("2023-07"));
+    expect(month("2023-04")).toBeGreaterThan(month("2023-03"));
+    expect(month("2022-12-25") + month("2023-07-04") + month("2023-11-23")).toBe(0);
+  });
+});
