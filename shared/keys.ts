@@ -11,6 +11,8 @@ const attemptPath = ({ window, attempt }: AttemptAddress) => `${padded(window, 3
 const pagePath = (address: PageAddress) => `${attemptPath(address)}/${padded(address.page, 6)}`;
 
 export const keys = {
+  /** All of a run. */
+  folder: (runId: string) => `runs/${runId}/`,
   /** The request and its windows. Written once. */
   run: (runId: string) => `runs/${runId}/run.json`,
   /** How the run ended, with every count. */

@@ -44,11 +44,11 @@ export async function publishNewest(
   });
 }
 
-/** Of two runs the one that was requested later is newer; an object without a run (the predecessor's) is older. */
-function isNewer(metadata: Record<string, string>, run: Pick<Run, "runId" | "requestedAt">): boolean {
+/**
+ * Of two runs the one that was requested later is newer. EventBridge tells times by the second; of two requests in
+ * one second neither is newer. An object without a run (the predecessor's) is older.
+ */
+function isNewer(metadata: Record<string, string>, run: Pick<Run, "requestedAt">): boolean {
   const requestedAt = metadata["requested-at"];
-  if (requestedAt === undefined) return false;
-  const there = Date.parse(requestedAt);
-  const ours = Date.parse(run.requestedAt);
-  return there === ours ? (metadata["run-id"] ?? "") > run.runId : there > ours;
+  return requestedAt !== undefined && Date.parse(requestedAt) > Date.parse(run.requestedAt);
 }

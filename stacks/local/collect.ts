@@ -60,6 +60,7 @@ export async function collect({ command, source, requestId, signal }: Collection
     const { queryExecutionId, bucket, key } = end;
     const report: RunReport = {
       ...result,
+      work: { bucket: names.buckets.work, prefix: keys.folder(runId) },
       query: { queryExecutionId, bucket, key },
       files: filesIn(command.out, result, key),
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,

@@ -2,6 +2,8 @@
 import type { RunResult } from "../../shared/run.ts";
 
 export type RunReport = RunResult & {
+  /** Where everything that the run wrote on its way lies. */
+  work: { bucket: string; prefix: string };
   query: { queryExecutionId: string; bucket: string; key: string };
   /** Where the files are on this machine. */
   files: Record<"csv" | "jsonl" | "results" | "run", string>;

@@ -54,6 +54,8 @@ const batchRows = 2_048;
 /** Characters of one batch; a row may be long. */
 const batchLength = 8 * 1024 * 1024;
 
+const resultCount = z.tuple([z.tuple([z.bigint()])]);
+
 /**
  * Runs a SELECT and hands its result to `use` while the engine is there.
  * @throws QueryError with the reason why the query failed; what `use` throws; the signal's reason
@@ -65,18 +67,26 @@ export async function select<T>(
 ): Promise<T> {
   return await withEngine(query, async (connection) => {
     const scannedBytes = await createRelations(connection, query, sql, loadTable);
-    const prepared = await prepareSelect(connection, sql);
+    const columns = resultColumns(await prepareSelect(connection, sql));
     query.signal.throwIfAborted();
-    const result = await prepared.stream();
+    // Not streamed from the query itself: DuckDB's C API ends a stream that fails as if it were complete
+    // (https://github.com/duckdb/duckdb-rs/pull/664). A table's rows, once there, are only copied, and counted.
+    const made = await connection.run(`CREATE TEMP TABLE result AS ${sql}`);
+    const count = Number(resultCount.parse(await made.getRows())[0][0]);
+    const result = await connection.stream("SELECT * FROM temp.result");
     async function* rows(): AsyncGenerator<Field[][]> {
+      let copied = 0;
       for (;;) {
         query.signal.throwIfAborted();
         const chunk = await result.fetchChunk();
-        if (!chunk || chunk.rowCount === 0) return;
+        if (!chunk || chunk.rowCount === 0) break;
+        copied += chunk.rowCount;
         yield chunk.convertRows(spell);
       }
+      if (copied === count) return;
+      throw new Error(`The engine handed out ${copied} of ${count} rows; run the query again.`);
     }
-    return await use({ columns: resultColumns(prepared), rows: rows(), scannedBytes });
+    return await use({ columns, rows: rows(), scannedBytes });
   });
 }
 

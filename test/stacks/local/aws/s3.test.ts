@@ -31,7 +31,7 @@ async function start(folder?: string) {
   const dataDir = folder ?? (await temporaryFolder());
   const { endpoint: upstream, sqs, stop: stopSqs } = await startSqs(dataDir);
   const front = await startS3({ upstream, dataDir, sqs });
-  // More sockets than the races below have requests, so that all of them are under way at once.
+  // One attempt: a retry would hide an answer that was lost.
   const s3 = new S3Client({ ...clientOptions(front.endpoint), maxAttempts: 1 });
   await s3.send(new CreateBucketCommand({ Bucket }));
   let running = true;
@@ -201,28 +201,19 @@ test("HEAD, ranges, metadata and conditional reads pass through", async () => {
 test("keys of any characters are kept apart and listed as they were put", async () => {
   const { s3 } = await start();
   const segment = fc
-    .string({ unit: "grapheme", minLength: 1, maxLength: 20 })
-    .filter(
-      (name) => name !== "." && name !== ".." && !name.includes("/") && !/[\p{Cc}\uFFFE\uFFFF]/u.test(name),
-    );
-  const key = fc
-    .array(segment, { minLength: 1, maxLength: 3 })
-    .map((segments) => `k/${segments.join("/")}.csv`);
+    .string({ unit: "grapheme", minLength: 1, maxLength: 8 })
+    .filter((name) => name !== "." && name !== ".." && !/[/\p{Cc}\uFFFE\uFFFF]/u.test(name));
+  const key = fc.array(segment, { minLength: 1, maxLength: 3 }).map((segments) => segments.join("/"));
 
   await fc.assert(
-    fc.asyncProperty(
-      fc
-        .constantFrom("k/a b+c%2F?&=#;é\u{1F4DA}'()*!~$@,:[].csv")
-        .chain((odd) => fc.oneof(fc.constant(odd), key)),
-      async (Key) => {
-        await put(s3, Key, `body of ${Key}`);
-        expect(await read(s3, Key)).toBe(`body of ${Key}`);
-        const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket, Prefix: Key }));
-        expect(Contents.map((object) => object.Key)).toEqual([Key]);
-        await s3.send(new DeleteObjectCommand({ Bucket, Key }));
-      },
-    ),
-    { numRuns: 60 },
+    fc.asyncProperty(key, async (Key) => {
+      await put(s3, Key, `body of ${Key}`);
+      expect(await read(s3, Key)).toBe(`body of ${Key}`);
+      const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }));
+      expect(Contents.map((object) => object.Key)).toEqual([Key]);
+      await s3.send(new DeleteObjectCommand({ Bucket, Key }));
+    }),
+    { numRuns: 60, examples: [["a b+c%2F?&=#;é\u{1F4DA}'()*!~$@,:[]"], ["folder/"]] },
   );
 });
 
