@@ -16,7 +16,9 @@ export const receiveLimit = 5;
 /** SQS allows 12 hours; nothing here is worth waiting more than 15 minutes for. */
 const maxDelaySeconds = 900;
 
-export type SqsHandler = (event: SQSEvent, context: Context) => Promise<SQSBatchResponse>;
+/** Lambda reads `batchItemFailures`; `npm start` also counts what was given up. */
+export type SqsResponse = SQSBatchResponse & { deadLetters: string[] };
+export type SqsHandler = (event: SQSEvent, context: Context) => Promise<SqsResponse>;
 
 /**
  * A service's Lambda handler.
@@ -42,6 +44,7 @@ export function sqsHandler<T extends z.ZodType>(options: {
       deadLetters: new Queue(sqs(), config.deadLetterUrl(queue)),
     };
     const done: { record: SQSRecord; message: z.infer<T> }[] = [];
+    const deadLetters: string[] = [];
     const { batchItemFailures } = await processPartialResponse(
       event,
       async (record: SQSRecord) => {
@@ -51,6 +54,7 @@ export function sqsHandler<T extends z.ZodType>(options: {
           done.push({ record, message });
         } catch (error) {
           await settle(toPipelineError(error), record, queues, log);
+          deadLetters.push(record.messageId);
         }
       },
       new BatchProcessor(EventType.SQS, { logger: silent }),
@@ -62,12 +66,14 @@ export function sqsHandler<T extends z.ZodType>(options: {
     } catch (error) {
       const reason = toPipelineError(error);
       for (const { record } of done) {
-        await settle(reason, record, queues, log).catch(() => {
-          batchItemFailures.push({ itemIdentifier: record.messageId });
-        });
+        const { messageId } = record;
+        await settle(reason, record, queues, log).then(
+          () => deadLetters.push(messageId),
+          () => batchItemFailures.push({ itemIdentifier: messageId }),
+        );
       }
     }
-    return { batchItemFailures };
+    return { batchItemFailures, deadLetters };
   };
 }
 

@@ -4,7 +4,7 @@ import type { ErrorKind } from "../errors.ts";
 
 export type Failure = { name: string; kind: ErrorKind; message: string; advice: string };
 
-const waits = "It is tried again by itself; if it goes on, look whether LibInsight is up.";
+const waits = "Look whether LibInsight is up, and run it again when it is.";
 
 /** By HTTP status of the data call. */
 const byStatus: Record<number, Failure> = {
@@ -32,8 +32,7 @@ const byStatus: Record<number, Failure> = {
     name: "LibInsightRateLimited",
     kind: "rate-limited",
     message: "LibInsight asked for fewer requests.",
-    advice:
-      "It is tried again after the time that LibInsight named; if it goes on, lower the fetcher's concurrency.",
+    advice: "Lower the fetcher's concurrency, and run it again after a while.",
   },
 };
 
@@ -119,7 +118,7 @@ export function networkFailure(code: string | undefined): Failure {
     name: known?.name ?? "LibInsightUnreachable",
     kind: "transient",
     message: known?.message ?? `LibInsight could not be reached (${code ?? "no code"}).`,
-    advice: "Check LIBINSIGHT_BASE_URL and the network; it is tried again by itself.",
+    advice: "Check LIBINSIGHT_BASE_URL and the network, and run it again.",
   };
 }
 

@@ -38,7 +38,7 @@ export async function collect({ command, source, requestId, signal }: Collection
     machine = await startMachine({
       dataDir,
       libInsight,
-      onBatch: (queue, records, failed) => progress.onBatch(queue, records, failed),
+      onBatch: (queue, batch) => progress.onBatch(queue, batch),
     });
     await machine.request({ dataset: dataset.name, from, to, reason: "npm start", requestId });
     const end = await watchRun({

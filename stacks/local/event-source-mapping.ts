@@ -10,7 +10,7 @@ import {
   type SQSClient,
 } from "@aws-sdk/client-sqs";
 import type { Context, SQSEvent, SQSRecord } from "aws-lambda";
-import type { SqsHandler } from "../../shared/sqs-handler.ts";
+import type { SqsHandler, SqsResponse } from "../../shared/sqs-handler.ts";
 
 /** Long polling: a queue without messages is asked once in this time. */
 const waitSeconds = 2;
@@ -22,6 +22,9 @@ export type EventSourceMapping = {
   stop(): Promise<void>;
 };
 
+/** What became of a batch's messages. */
+export type Batch = { done: SQSRecord[]; retried: SQSRecord[]; deadLetters: SQSRecord[] };
+
 export type MappingOptions = {
   sqs: SQSClient;
   queue: { url: string; arn: string };
@@ -30,8 +33,7 @@ export type MappingOptions = {
   batchSize: number;
   concurrency: number;
   timeoutSeconds: number;
-  /** Told after each batch: its messages, and the ids of those that failed. */
-  onBatch?: (records: SQSRecord[], failed: ReadonlySet<string>) => void;
+  onBatch?: (batch: Batch) => void;
   /** Told when receiving or deleting fails; it goes on after a pause. */
   onError?: (error: unknown) => void;
 };
@@ -79,30 +81,38 @@ async function receive(
 
 async function runBatch(options: MappingOptions, messages: Message[]): Promise<void> {
   const records = messages.map((message) => toRecord(message, options.queue.arn));
-  const failed = await invoke(options, records);
-  await remove(
-    options,
-    records.filter((record) => !failed.has(record.messageId)),
+  const { batchItemFailures, deadLetters } = await invoke(options, records);
+  const failed = new Set(batchItemFailures.map((failure) => failure.itemIdentifier));
+  const given = new Set(deadLetters);
+  const { retried = [], removed = [] } = Object.groupBy(records, ({ messageId }) =>
+    failed.has(messageId) ? "retried" : "removed",
   );
-  options.onBatch?.(records, failed);
+  await remove(options, removed);
+  options.onBatch?.({
+    retried,
+    done: removed.filter(({ messageId }) => !given.has(messageId)),
+    deadLetters: removed.filter(({ messageId }) => given.has(messageId)),
+  });
 }
 
-/** @returns the ids of the messages that failed: all of them where the handler throws or takes too long */
-async function invoke(options: MappingOptions, records: SQSRecord[]): Promise<ReadonlySet<string>> {
+/** Where the handler throws or takes too long, all of its messages have failed. */
+async function invoke(options: MappingOptions, records: SQSRecord[]): Promise<SqsResponse> {
   const { handler, service, timeoutSeconds } = options;
   const event: SQSEvent = { Records: records };
   const timeout = new AbortController();
   try {
-    const response = await Promise.race([
+    return await Promise.race([
       handler(event, contextFor(service, timeoutSeconds)),
       delay(timeoutSeconds * 1000, undefined, { signal: timeout.signal, ref: false }).then(() => {
         throw new Error(`${service} timed out after ${timeoutSeconds} seconds.`);
       }),
     ]);
-    return new Set(response.batchItemFailures.map((failure) => failure.itemIdentifier));
   } catch (error) {
     options.onError?.(error);
-    return new Set(records.map((record) => record.messageId));
+    return {
+      batchItemFailures: records.map(({ messageId }) => ({ itemIdentifier: messageId })),
+      deadLetters: [],
+    };
   } finally {
     timeout.abort();
   }

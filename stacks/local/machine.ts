@@ -1,7 +1,6 @@
 // The pipeline on one machine: endpoints for AWS, the wiring, and an event source mapping for each service. Where
 // AWS_ENDPOINT_URL is set, that endpoint is used instead of ours.
 import { join } from "node:path";
-import type { SQSRecord } from "aws-lambda";
 import { busPublisher } from "../../shared/aws/bus.ts";
 import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
 import { type QueueName, queueNames } from "../../shared/config.ts";
@@ -11,7 +10,7 @@ import { startAthena } from "./aws/athena.ts";
 import { startEventBridge } from "./aws/eventbridge.ts";
 import { startFauxqsOnLoopback } from "./aws/fauxqs.ts";
 import { startS3 } from "./aws/s3.ts";
-import { type EventSourceMapping, startEventSourceMapping } from "./event-source-mapping.ts";
+import { type Batch, type EventSourceMapping, startEventSourceMapping } from "./event-source-mapping.ts";
 import { environment, names, services, type Wired, wire } from "./wiring.ts";
 
 /** Loaded only when the environment is set: a logger reads its level when it is made. */
@@ -35,7 +34,7 @@ export type MachineOptions = {
   /** Queues, objects and catalog are kept here and are there again at the next start. */
   dataDir: string;
   libInsight: { baseUrl: string; clientId: string; clientSecret: string };
-  onBatch?: (queue: QueueName, records: SQSRecord[], failed: ReadonlySet<string>) => void;
+  onBatch?: (queue: QueueName, batch: Batch) => void;
   onError?: (queue: QueueName, error: unknown) => void;
 };
 
@@ -68,7 +67,7 @@ export async function startMachine({
           sqs: sqs(),
           queue: wired.queues[name],
           handler,
-          onBatch: (records, failed) => onBatch?.(name, records, failed),
+          onBatch: (batch) => onBatch?.(name, batch),
           onError: (error) => onError?.(name, error),
         });
       }),

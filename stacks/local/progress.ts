@@ -1,9 +1,9 @@
 // What a run has done so far, and how that is shown: bars on a terminal, plain lines elsewhere.
 
-import type { SQSRecord } from "aws-lambda";
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
 import type { QueueName } from "../../shared/config.ts";
 import { fetchTask, pageMessage } from "../../shared/messages.ts";
+import type { Batch } from "./event-source-mapping.ts";
 
 /** Counted by page, because a message may be delivered twice. */
 export class Progress {
@@ -39,14 +39,12 @@ export class Progress {
     this.#expectedWindows = count;
   }
 
-  onBatch(queue: QueueName, records: SQSRecord[], failed: ReadonlySet<string>): void {
-    this.retried += failed.size;
+  onBatch(queue: QueueName, { done, retried }: Batch): void {
+    this.retried += retried.length;
     this.lastMove = Date.now();
-    if (queue !== "FETCH" && queue !== "PAGES") return;
-    for (const { body, messageId } of records) {
-      if (failed.has(messageId)) continue;
+    for (const { body } of done) {
       if (queue === "FETCH") this.#onFetched(JSON.parse(body));
-      else this.#onTransformed(JSON.parse(body));
+      if (queue === "PAGES") this.#onTransformed(JSON.parse(body));
     }
   }
 
@@ -103,7 +101,11 @@ export function bars(progress: Progress, stream: NodeJS.WriteStream): Display {
     for (const [stage, bar] of shown) {
       const { done, of } = countsOf(progress, stage);
       bar.setTotal(of);
-      bar.update(done, { ...payload(stage), left: timeLeft(done, of, Date.now() - startedAt) });
+      const left = timeLeft(done, of, Date.now() - startedAt);
+      bar.update(done, {
+        ...payload(stage),
+        left: stage === "fetched" ? `${left}${retries(progress)}` : left,
+      });
     }
   };
   return {
@@ -121,12 +123,17 @@ function timeLeft(done: number, of: number, elapsedMs: number): string {
   return `${Math.ceil(((elapsedMs / done) * (of - done)) / 1000)} s left`;
 }
 
+function retries({ retried }: Progress): string {
+  return retried === 0 ? "" : ` (${retried} ${retried === 1 ? "message" : "messages"} failed and came back)`;
+}
+
 const linesEveryMs = 2_000;
 
 /** A line when a stage is done, and one now and then while pages come in. */
 export function lines(progress: Progress, write: (line: string) => void): Display {
   const said = new Set<Stage>();
   let lastLine = Date.now();
+  let retriesSaid = 0;
   const update = (): void => {
     for (const stage of stages) {
       const { done, of, unit } = countsOf(progress, stage);
@@ -134,6 +141,10 @@ export function lines(progress: Progress, write: (line: string) => void): Displa
         said.add(stage);
         write(`${stage}${unit === "pages" ? ` ${done} pages` : ""}`);
       }
+    }
+    if (progress.retried > retriesSaid && Date.now() - lastLine >= linesEveryMs) {
+      retriesSaid = progress.retried;
+      write(`still trying${retries(progress)}`);
     }
     if (!said.has("transformed") && Date.now() - lastLine >= linesEveryMs) {
       lastLine = Date.now();

@@ -83,14 +83,15 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   for await (const chunk of request) {
     if (!Buffer.isBuffer(chunk)) throw new AwsJsonError("SerializationException", "The body is not bytes.");
     bytes += chunk.length;
-    if (bytes > maxBodyBytes) {
-      throw new AwsJsonError(
-        "RequestEntityTooLargeException",
-        `A request has at most ${maxBodyBytes} bytes.`,
-        413,
-      );
-    }
-    chunks.push(chunk);
+    // What is too much is read and dropped, so that the client gets to the answer.
+    if (bytes <= maxBodyBytes) chunks.push(chunk);
+  }
+  if (bytes > maxBodyBytes) {
+    throw new AwsJsonError(
+      "RequestEntityTooLargeException",
+      `A request has at most ${maxBodyBytes} bytes.`,
+      413,
+    );
   }
   try {
     return JSON.parse(Buffer.concat(chunks).toString("utf8"));

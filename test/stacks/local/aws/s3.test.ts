@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import {
+  CompleteMultipartUploadCommand,
   CopyObjectCommand,
   CreateBucketCommand,
+  CreateMultipartUploadCommand,
   DeleteBucketCommand,
   DeleteObjectCommand,
   type Event,
@@ -137,10 +140,13 @@ test("a client that goes away in the middle of its upload writes nothing and hol
   const { endpoint, s3 } = await start();
   const upload = request(`${endpoint}/${Bucket}/a`, {
     method: "PUT",
-    headers: { "content-length": 1_000_000 },
+    headers: { "content-length": 1_000_000, expect: "100-continue" },
   });
   upload.on("error", () => undefined);
-  await new Promise((sent) => upload.write(Buffer.alloc(1_000), sent));
+  upload.flushHeaders();
+  // From here on the upload has its turn, and the next write waits for its end.
+  await once(upload, "continue");
+  upload.write(Buffer.alloc(1_000));
   const next = put(s3, "a", "whole", { IfNoneMatch: "*" });
   upload.destroy();
   await next;
@@ -166,6 +172,23 @@ test("twenty megabytes come back byte for byte, in parts and in one piece", asyn
         .update(read ?? "")
         .digest("hex"),
     ).toBe(digest);
+  }
+});
+
+test("a client that knows its endpoint from the environment only reads and writes", async () => {
+  const { endpoint } = await start();
+  vi.stubEnv("AWS_ENDPOINT_URL_S3", endpoint);
+  vi.stubEnv("AWS_REGION", "us-east-1");
+  vi.stubEnv("AWS_ACCESS_KEY_ID", "local");
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "local");
+  const s3 = new S3Client({});
+  try {
+    await put(s3, "a", "x", { IfNoneMatch: "*" });
+
+    expect(await read(s3, "a")).toBe("x");
+  } finally {
+    s3.destroy();
+    vi.unstubAllEnvs();
   }
 });
 
@@ -367,6 +390,19 @@ test("a write that was refused is not told; later writes of a key have greater s
   expect(new Set(sequencers).size).toBe(2);
 });
 
+test("a multipart upload that fails at its end is not told", async () => {
+  const { s3, sqs } = await start();
+  await put(s3, "a", "earlier");
+  const { url } = await notifiedQueue(s3, sqs);
+  const { UploadId } = await s3.send(new CreateMultipartUploadCommand({ Bucket, Key: "a" }));
+  const Parts = [{ PartNumber: 1, ETag: '"never uploaded"' }];
+
+  await expect(
+    s3.send(new CompleteMultipartUploadCommand({ Bucket, Key: "a", UploadId, MultipartUpload: { Parts } })),
+  ).rejects.toMatchObject({ name: "InvalidPart" });
+  expect(await receiveJson(sqs, url)).toEqual([]);
+});
+
 test("a write whose notification can't be sent is answered as written, and the loss is told once", async () => {
   const { s3, sqs } = await start();
   const { url } = await notifiedQueue(s3, sqs);
@@ -456,6 +492,31 @@ test("a notification that could not work is refused, and the earlier one stays",
 
   await put(s3, "a", "x");
   expect(await receiveJson(sqs, url)).toHaveLength(1);
+});
+
+test("a configuration may come as other clients write it: indented, with a prolog and references", async () => {
+  const { endpoint, s3, sqs } = await start();
+  const { arn } = await createQueue(sqs, "notified");
+  const body = `\uFEFF<?xml version='1.0'?>
+    <NotificationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+      <QueueConfiguration>
+        <Queue>${arn}</Queue> <Event>s3:ObjectCreated:Put</Event> <Event >s3:ObjectCreated:Copy</Event>
+        <Filter><S3Key><FilterRule><Name>Prefix</Name><Value>&#97;&#x62;&amp;</Value></FilterRule></S3Key></Filter>
+      </QueueConfiguration>
+    </NotificationConfiguration>`;
+
+  const answer = await fetch(`${endpoint}/${Bucket}?notification=`, { method: "PUT", body });
+  const read = await s3.send(new GetBucketNotificationConfigurationCommand({ Bucket }));
+
+  expect(answer.status).toBe(200);
+  expect(read.QueueConfigurations).toEqual([
+    {
+      Id: expect.stringMatching(/^[\w-]+$/),
+      QueueArn: arn,
+      Events: ["s3:ObjectCreated:Put", "s3:ObjectCreated:Copy"],
+      Filter: { Key: { FilterRules: [{ Name: "prefix", Value: "ab&" }] } },
+    },
+  ]);
 });
 
 test.each([
