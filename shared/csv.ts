@@ -14,7 +14,7 @@ export function csvRows(rows: readonly Cell[][]): string {
  * @param line without its "\n"
  */
 export function splitCsvRow(line: string): string[] {
-  return Array.from(line.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g), (match) => match[1] ?? "");
+  return Array.from(line.matchAll(/(?<=^|,)(?:"[^"]*(?:""[^"]*)*"|[^,]*)/g), ([field]) => field);
 }
 
 /** A field as it is written, as its value: an unquoted empty field is null. Only for fields of `csvRows`. */

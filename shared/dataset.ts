@@ -42,7 +42,10 @@ const droppedColumn = z.strictObject({
   drop: z.literal(true),
 });
 
-export const column = z.union([keptColumn, joinedColumn, droppedColumn]);
+export const column = z.union(
+  [keptColumn, joinedColumn, droppedColumn],
+  "a column has a name and one of: a type (with required, answers), join (with with), drop: true",
+);
 export type KeptColumn = z.infer<typeof keptColumn>;
 export type JoinedColumn = z.infer<typeof joinedColumn>;
 export type Column = z.infer<typeof column>;
@@ -106,10 +109,11 @@ export const dataset = z
     if (new Set(headers).size < headers.length) {
       context.addIssue({ code: "custom", message: "two columns have one header", path: ["columns"] });
     }
-    if (folder(entry.publish.csv) === folder(entry.publish.jsonl)) {
+    if (entry.publish.jsonl.startsWith(folder(entry.publish.csv))) {
       context.addIssue({
         code: "custom",
-        message: "csv and jsonl need folders of their own",
+        // Athena reads a table's folder with all that lies below it.
+        message: "csv and jsonl need folders of their own, jsonl's not below csv's",
         path: ["publish"],
       });
     }
@@ -154,6 +158,17 @@ export function defineDatasets(entries: readonly [DatasetInput, ...DatasetInput[
     const twice = values.find((value, index) => values.indexOf(value) < index);
     if (twice !== undefined)
       throw new Error(`shared/datasets.ts: two entries have the ${unique} "${twice}".`);
+  }
+  for (const { name, publish } of parsed) {
+    for (const other of parsed.filter((entry) => entry.name !== name)) {
+      const keys = [other.publish.csv, other.publish.jsonl];
+      if (keys.some((key) => key.startsWith(folder(publish.csv))))
+        throw new Error(
+          `shared/datasets.ts: "${other.name}" publishes into the folder of "${name}"'s table.`,
+        );
+      if (other.publish.table === `${publish.table}_typed`)
+        throw new Error(`shared/datasets.ts: the table of "${other.name}" has the name of "${name}"'s view.`);
+    }
   }
   return parsed;
 }

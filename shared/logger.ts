@@ -1,5 +1,6 @@
 // One structured log line for each thing worth knowing: ids and counts, never a record's text and never a secret.
 import { Logger } from "@aws-lambda-powertools/logger";
+import { z } from "zod";
 import type { PipelineError } from "./errors.ts";
 
 export type Log = Pick<Logger, "info" | "warn" | "error">;
@@ -8,12 +9,16 @@ export function createLogger(serviceName: string): Log {
   return new Logger({ serviceName });
 }
 
+/** What AWS's support asks for. */
+const awsError = z.object({ $metadata: z.object({ requestId: z.string() }) });
+
 /**
  * An error as it may be logged. Of its cause only the name, the place and AWS's request id: the messages of
  * foreign errors quote what they choked on (an HTTP client's even its headers).
  */
 export function loggable(error: PipelineError): Record<string, unknown> {
   const { cause } = error;
+  const fromAws = awsError.safeParse(cause);
   return {
     error: error.name,
     kind: error.kind,
@@ -21,11 +26,13 @@ export function loggable(error: PipelineError): Record<string, unknown> {
     advice: error.advice,
     ...error.ids,
     ...(cause instanceof Error && { cause: cause.name, at: stackWithoutMessage(cause) }),
+    ...(fromAws.success && { awsRequestId: fromAws.data.$metadata.requestId }),
   };
 }
 
-/** Frames only: V8 puts the message, which may span lines, before the first frame. */
-function stackWithoutMessage(error: Error): string[] {
-  const frames = (error.stack ?? "").split("\n").filter((line) => /^ {4}at /.test(line));
+/** Frames only: V8 puts the message, which may span lines that look like frames, before the first frame. */
+function stackWithoutMessage({ stack = "", message }: Error): string[] {
+  const lines = stack.replace(message, "").split("\n");
+  const frames = lines.filter((line) => /^ {4}at .*:\d+:\d+\)?$/.test(line));
   return frames.slice(0, 8).map((frame) => frame.trim());
 }

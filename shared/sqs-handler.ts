@@ -83,12 +83,14 @@ function parseBody<T extends z.ZodType>(record: SQSRecord, schema: T): z.infer<T
   } catch (error) {
     // zod names the places that are wrong; what stood there may be a patron's words.
     const places =
-      error instanceof z.ZodError ? error.issues.map((issue) => issue.path.join(".")) : ["not JSON"];
+      error instanceof z.ZodError
+        ? error.issues.map((issue) => issue.path.join(".") || "the whole")
+        : ["not JSON"];
     throw new PipelineError("MessageUnreadable", {
       message: "A message in the queue is not of the form that this service reads.",
       advice:
         "Look who sent it; if a newer version did, deploy that version here too and replay the dead letter.",
-      ids: { message: record.messageId, places: places.slice(0, 5).join(" ") },
+      ids: { messageId: record.messageId, places: places.slice(0, 5).join(", ") },
     });
   }
 }

@@ -85,7 +85,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
       data: new URLSearchParams({ grant_type: "client_credentials" }),
     });
     if (!isSuccess(answer.status)) throw failed(tokenFailure(answer.status), answer, now());
-    const body = parseJson(answer);
+    const body = parseJson(answer, now());
     if (errorAnswer.safeParse(body).success) throw failed(credentialsRefused, answer, now());
     const parsed = tokenAnswer.safeParse(body);
     if (!parsed.success) throw failed(notJson("an unknown shape"), answer, now());
@@ -127,7 +127,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
         request_id: requestId,
       });
       if (!isSuccess(answer.status)) throw failed(statusFailure(answer.status), answer, now(), datasetId);
-      const body = parseJson(answer);
+      const body = parseJson(answer, now());
       if (errorAnswer.safeParse(body).success) throw failed(errorAt200, answer, now(), datasetId);
       const parsed = pageAnswer.safeParse(body);
       if (!parsed.success) throw failed(notJson("an unknown shape"), answer, now());
@@ -161,13 +161,13 @@ function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-function parseJson(answer: AxiosResponse): unknown {
+function parseJson(answer: AxiosResponse, now: number): unknown {
   const text = String(answer.data);
   try {
     return JSON.parse(text);
   } catch {
     const html = /html/i.test(String(answer.headers["content-type"])) || /^\s*</.test(text);
-    throw failed(notJson(html ? "HTML" : "broken JSON"), answer, 0);
+    throw failed(notJson(html ? "HTML" : "broken JSON"), answer, now);
   }
 }
 

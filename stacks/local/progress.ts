@@ -35,6 +35,11 @@ export class Progress {
     return [...this.#announced.values()].reduce((sum, pages) => sum + pages, unknownWindows);
   }
 
+  /** Whether every window's first page has told how many there are. */
+  get allAnnounced(): boolean {
+    return this.#announced.size >= this.#expectedWindows;
+  }
+
   expectWindows(count: number): void {
     this.#expectedWindows = count;
   }
@@ -67,14 +72,19 @@ export type Display = { update(): void; stop(): void };
 const stages = ["fetched", "transformed", "assembled", "queried"] as const;
 type Stage = (typeof stages)[number];
 
-function countsOf(progress: Progress, stage: Stage): { done: number; of: number; unit: string } {
+type Counts = { done: number; of: number; unit: string; complete: boolean };
+
+function countsOf(progress: Progress, stage: Stage): Counts {
   switch (stage) {
     case "fetched":
-    case "transformed":
-      return { done: progress[stage], of: progress.pages, unit: "pages" };
+    case "transformed": {
+      const done = progress[stage];
+      const of = progress.pages;
+      return { done, of, unit: "pages", complete: progress.allAnnounced && done >= of };
+    }
     case "assembled":
     case "queried":
-      return { done: progress[stage] ? 1 : 0, of: 1, unit: "file" };
+      return { done: progress[stage] ? 1 : 0, of: 1, unit: "file", complete: progress[stage] };
   }
 }
 
@@ -99,9 +109,10 @@ export function bars(progress: Progress, stream: NodeJS.WriteStream): Display {
   );
   const update = (): void => {
     for (const [stage, bar] of shown) {
-      const { done, of } = countsOf(progress, stage);
+      const counts = countsOf(progress, stage);
+      const { done, of } = counts;
       bar.setTotal(of);
-      const left = timeLeft(done, of, Date.now() - startedAt);
+      const left = timeLeft(counts, Date.now() - startedAt);
       bar.update(done, {
         ...payload(stage),
         left: stage === "fetched" ? `${left}${retries(progress)}` : left,
@@ -117,8 +128,8 @@ export function bars(progress: Progress, stream: NodeJS.WriteStream): Display {
   };
 }
 
-function timeLeft(done: number, of: number, elapsedMs: number): string {
-  if (done >= of) return "done";
+function timeLeft({ done, of, complete }: Counts, elapsedMs: number): string {
+  if (complete) return "done";
   if (done === 0) return "";
   return `${Math.ceil(((elapsedMs / done) * (of - done)) / 1000)} s left`;
 }
@@ -136,8 +147,8 @@ export function lines(progress: Progress, write: (line: string) => void): Displa
   let retriesSaid = 0;
   const update = (): void => {
     for (const stage of stages) {
-      const { done, of, unit } = countsOf(progress, stage);
-      if (!said.has(stage) && done >= of) {
+      const { done, unit, complete } = countsOf(progress, stage);
+      if (!said.has(stage) && complete) {
         said.add(stage);
         write(`${stage}${unit === "pages" ? ` ${done} pages` : ""}`);
       }

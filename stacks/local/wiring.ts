@@ -156,8 +156,8 @@ export function environment({ queues }: Wired): Record<string, string> {
     RESULTS_BUCKET: names.buckets.results,
     ATHENA_WORKGROUP: names.workgroup,
     ATHENA_DATABASE: names.database,
-    // On Lambda a failed message waits half a minute first; in front of a terminal one second is long.
-    RETRY_BASE_SECONDS: "1",
+    // On Lambda a failed message waits half a minute first; for somebody at a terminal a second is long.
+    RETRY_BASE_SECONDS: process.env.RETRY_BASE_SECONDS ?? "1",
   };
 }
 

@@ -1,0 +1,49 @@
+// `npm start` as a child process, in a folder of its own so that each has its own .local.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+
+const program = join(import.meta.dirname, "../../stacks/local/start.ts");
+/** A run takes seconds; one that hangs fails its test by its exit code. */
+const longestMs = 60_000;
+
+export type Ended = { code: number | null; stdout: string; stderr: string };
+export type Running = { process: ReturnType<typeof spawn>; ended: Promise<Ended> };
+
+export async function temporaryFolder(): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), "libinsight-start-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+export function start(cwd: string, args: string[], env: Record<string, string> = {}): Running {
+  const { LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET, ...inherited } = process.env;
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd,
+    // Failed messages come back at once: what is tested is that they do, not for how long they wait.
+    env: { ...inherited, RETRY_BASE_SECONDS: "0", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: longestMs,
+    killSignal: "SIGKILL",
+  });
+  const ended = (async (): Promise<Ended> => {
+    const [stdout, stderr, [code]] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      once(child, "exit"),
+    ]);
+    return { code, stdout, stderr };
+  })();
+  return { process: child, ended };
+}
+
+/** The environment that names a LibInsight. */
+export function libInsightEnv(server: { baseUrl: string; clientId: string; clientSecret: string }) {
+  return {
+    LIBINSIGHT_BASE_URL: server.baseUrl,
+    LIBINSIGHT_CLIENT_ID: server.clientId,
+    LIBINSIGHT_CLIENT_SECRET: server.clientSecret,
+  };
+}
