@@ -91,10 +91,11 @@ export type Wired = {
   observer: WiredQueue;
 };
 
-type Clients = { sqs: SQSClient; s3: S3Client; events: EventBridgeClient };
+/** `defaultBus`: where the account's default bus is, to which Athena tells its events. */
+type Clients = { sqs: SQSClient; s3: S3Client; events: EventBridgeClient; defaultBus: EventBridgeClient };
 
 /** Creates what is missing and leaves alone what is there. */
-export async function wire({ sqs, s3, events }: Clients): Promise<Wired> {
+export async function wire({ sqs, s3, events, defaultBus }: Clients): Promise<Wired> {
   const wired = await Promise.all(
     queueNames.map(async (name) => [name, await workQueue(name, sqs)] as const),
   );
@@ -121,14 +122,15 @@ export async function wire({ sqs, s3, events }: Clients): Promise<Wired> {
   );
   for (const rule of rules) {
     const { arn } = rule.target === "OBSERVER" ? observer : queues[rule.target];
-    await events.send(
+    const bus = rule.bus === "default" ? defaultBus : events;
+    await bus.send(
       new PutRuleCommand({
         Name: rule.name,
         EventBusName: rule.bus,
         EventPattern: JSON.stringify(rule.pattern),
       }),
     );
-    const { FailedEntryCount, FailedEntries } = await events.send(
+    const { FailedEntryCount, FailedEntries } = await bus.send(
       new PutTargetsCommand({
         Rule: rule.name,
         EventBusName: rule.bus,
