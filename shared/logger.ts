@@ -5,6 +5,9 @@ import type { PipelineError } from "./errors.ts";
 
 export type Log = Pick<Logger, "info" | "warn" | "error">;
 
+/** What is worth knowing of a piece of work that was done: ids and counts. */
+export type Facts = Record<string, string | number | boolean>;
+
 export function createLogger(serviceName: string): Log {
   return new Logger({ serviceName });
 }

@@ -9,7 +9,7 @@ import { sqs } from "./aws/clients.ts";
 import { Queue } from "./aws/queue.ts";
 import { config, type QueueName } from "./config.ts";
 import { PipelineError, toPipelineError } from "./errors.ts";
-import { createLogger, type Log, loggable } from "./logger.ts";
+import { createLogger, type Facts, type Log, loggable } from "./logger.ts";
 
 /** After this many receives a message is a dead letter. The queues' redrive policy says the same. */
 export const receiveLimit = 5;
@@ -25,14 +25,14 @@ export type SqsHandler = (event: SQSEvent, context: Context) => Promise<SqsRespo
  * @param service names it in the logs
  * @param queue the queue that feeds it
  * @param schema what its messages look like
- * @param handle does the work of one message; may run again for the same message
+ * @param handle does the work of one message, and tells what to log of it; may run again for the same message
  * @param afterBatch runs once with the messages that succeeded; when it throws, they have failed too
  */
 export function sqsHandler<T extends z.ZodType>(options: {
   service: string;
   queue: QueueName;
   schema: T;
-  handle: (message: z.infer<T>) => Promise<void>;
+  handle: (message: z.infer<T>) => Promise<Facts>;
   afterBatch?: (messages: z.infer<T>[]) => Promise<void>;
 }): SqsHandler {
   const { service, queue, schema, handle, afterBatch } = options;
@@ -45,12 +45,13 @@ export function sqsHandler<T extends z.ZodType>(options: {
     };
     const done: { record: SQSRecord; message: z.infer<T> }[] = [];
     const deadLetters: string[] = [];
-    const { batchItemFailures } = await processPartialResponse(
+    const response = await processPartialResponse(
       event,
       async (record: SQSRecord) => {
         try {
           const message = parseBody(record, schema);
-          await handle(message);
+          const facts = await handle(message);
+          log.info("done", { messageId: record.messageId, ...facts });
           done.push({ record, message });
         } catch (error) {
           await settle(toPipelineError(error), record, queues, log);
@@ -61,6 +62,8 @@ export function sqsHandler<T extends z.ZodType>(options: {
       // A batch in which every message failed is reported like any other: message by message.
       { context, throwOnFullBatchFailure: false },
     );
+    // Powertools answers every good batch with one and the same array.
+    const batchItemFailures = [...response.batchItemFailures];
     try {
       if (afterBatch && done.length > 0) await afterBatch(done.map(({ message }) => message));
     } catch (error) {

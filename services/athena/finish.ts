@@ -4,6 +4,7 @@ import type { QueryEngine } from "../../shared/aws/query-engine.ts";
 import type { Store } from "../../shared/aws/store.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import type { Facts } from "../../shared/logger.ts";
 import { publishNewest } from "../../shared/publish.ts";
 import { originOf } from "./sql.ts";
 
@@ -13,24 +14,25 @@ export type FinishEffects = { results: Store; engine: QueryEngine; publish: Publ
 export async function finishQuery(
   queryExecutionId: string,
   { results, engine, publish }: FinishEffects,
-): Promise<void> {
+): Promise<Facts> {
   // The event is told in any order; what Athena says now is what holds.
   const query = await engine.get(queryExecutionId);
   const origin = originOf(query.sql);
-  if (!origin) return;
+  if (!origin) return { query: queryExecutionId, ours: false };
   const { runId } = origin;
+  const facts = { run: runId, query: queryExecutionId, state: query.state };
   const dataset = findDataset(origin.dataset);
   if (query.state === "FAILED" || query.state === "CANCELLED") {
     const reason = `Athena's query ended as ${query.state} (${query.reason}). The earlier result stays.`;
-    return publish("query.failed", { runId, dataset: dataset.name, queryExecutionId, reason });
+    await publish("query.failed", { runId, dataset: dataset.name, queryExecutionId, reason });
   }
-  if (query.state !== "SUCCEEDED") return;
+  if (query.state !== "SUCCEEDED") return facts;
   const key = resultKey(query.output, results.bucket, queryExecutionId);
   const published = await publishNewest(results, dataset.publish.results, origin, () => results.stream(key), {
     contentType: "text/csv; charset=utf-8",
     metadata: { dataset: dataset.name, "query-execution-id": queryExecutionId },
   });
-  if (published.superseded) return;
+  if (published.superseded) return { ...facts, supersededBy: published.by };
   await publish("results.published", {
     runId,
     dataset: dataset.name,
@@ -38,6 +40,7 @@ export async function finishQuery(
     bucket: results.bucket,
     key: dataset.publish.results,
   });
+  return facts;
 }
 
 function resultKey(output: string, bucket: string, queryExecutionId: string): string {

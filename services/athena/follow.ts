@@ -5,6 +5,7 @@ import type { Store } from "../../shared/aws/store.ts";
 import { csvFieldText, splitCsvRow } from "../../shared/csv.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import type { Facts } from "../../shared/logger.ts";
 import {
   createDatabase,
   createTable,
@@ -25,7 +26,7 @@ export type FollowEffects = { data: Store; engine: QueryEngine; database: string
  * is made of the file's ETag and the query's text, so Athena runs it once.
  * @throws PipelineError `PublishedFileMissing`, `PublishedFileForeign`, `StatementFailed`, `StatementTooSlow`
  */
-export async function followFile(dataset: Dataset, effects: FollowEffects): Promise<void> {
+export async function followFile(dataset: Dataset, effects: FollowEffects): Promise<Facts> {
   const { data, engine, database, resultsBucket } = effects;
   const output = `s3://${resultsBucket}/${dataset.publish.queryResults}/`;
   const file = await data.head(dataset.publish.csv);
@@ -42,7 +43,7 @@ export async function followFile(dataset: Dataset, effects: FollowEffects): Prom
 
   const query = datasetQuery(database, dataset, run);
   const token = createHash("sha256").update(`${file.etag}\n${query}`).digest("hex");
-  await engine.start(query, output, token);
+  return { run: run.runId, query: await engine.start(query, output, token) };
 }
 
 async function headersOf(dataset: Dataset, data: Store): Promise<string[]> {

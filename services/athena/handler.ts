@@ -20,17 +20,20 @@ export const handler = sqsHandler({
     const database = config.athenaDatabase();
     const engine = new QueryEngine(athena(), { workgroup: config.athenaWorkgroup(), database });
     if ("detail" in message) {
-      await finishQuery(message.detail.queryExecutionId, {
+      return finishQuery(message.detail.queryExecutionId, {
         engine,
         results: new Store(s3(), config.resultsBucket()),
         publish: busPublisher(eventBridge(), config.busName()),
       });
-    } else if ("Records" in message) {
-      const keys = new Set(message.Records.map((record) => record.s3.object.key));
-      const data = new Store(s3(), config.dataBucket());
-      for (const dataset of datasets.filter(({ publish }) => keys.has(publish.csv))) {
-        await followFile(dataset, { data, engine, database, resultsBucket: config.resultsBucket() });
-      }
     }
+    if ("Event" in message) return { event: message.Event };
+    const keys = new Set(message.Records.map((record) => record.s3.object.key));
+    const data = new Store(s3(), config.dataBucket());
+    const effects = { data, engine, database, resultsBucket: config.resultsBucket() };
+    const followed = [];
+    for (const dataset of datasets.filter(({ publish }) => keys.has(publish.csv))) {
+      followed.push(await followFile(dataset, effects));
+    }
+    return { files: followed.length, ...followed.at(-1) };
   },
 });

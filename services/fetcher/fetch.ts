@@ -5,6 +5,7 @@ import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LibInsightClient } from "../../shared/libinsight/client.ts";
+import type { Facts } from "../../shared/logger.ts";
 import type { FetchTask, PageMessage, Totals } from "../../shared/messages.ts";
 import { maxPages, windowTotals } from "../../shared/run.ts";
 
@@ -16,7 +17,7 @@ export type FetcherEffects = {
 };
 
 /** @throws PipelineError by LibInsight's error policy, or `WindowTooLarge` */
-export async function fetchPage(task: FetchTask, effects: FetcherEffects): Promise<void> {
+export async function fetchPage(task: FetchTask, effects: FetcherEffects): Promise<Facts> {
   const { libInsight, work, fetchQueue, pagesQueue } = effects;
   const dataset = findDataset(task.dataset);
   const { records, totals } = await libInsight.fetchPage({
@@ -31,6 +32,8 @@ export async function fetchPage(task: FetchTask, effects: FetcherEffects): Promi
     await fetchQueue.sendAll(followingPages(task, known).map(messageBody));
   }
   await pagesQueue.send(await pageBody({ task, totals, records: { inline: records } }, work));
+  const { runId: run, window, attempt, page } = task;
+  return { run, window: window.number, attempt, page, records: records.length, ...totals };
 }
 
 /** Page 1 may be fetched twice while the source changes; the totals that were written first hold. */

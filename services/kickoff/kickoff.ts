@@ -6,6 +6,7 @@ import type { Store } from "../../shared/aws/store.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import type { RunRequested } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
+import type { Facts } from "../../shared/logger.ts";
 import type { FetchTask } from "../../shared/messages.ts";
 import { run as runSchema } from "../../shared/run.ts";
 import { planRun } from "./plan.ts";
@@ -20,11 +21,11 @@ export type KickoffEffects = { work: Store; fetchQueue: Queue; publish: Publish 
 export async function kickoff(
   request: RunRequested,
   { work, fetchQueue, publish }: KickoffEffects,
-): Promise<void> {
+): Promise<Facts> {
   const planned = planRun(request, findDataset(request.detail.dataset));
   const { runId } = planned;
   const isNew = await work.putOnce(keys.run(runId), planned);
-  if (!isNew && (await work.head(keys.result(runId)))) return;
+  if (!isNew && (await work.head(keys.result(runId)))) return { run: runId, ended: true };
   // What was written first holds, should the dataset's entry have changed between two deliveries.
   const run = isNew ? planned : ((await work.getJson(keys.run(runId), runSchema)) ?? planned);
   const tasks = run.windows.map(
@@ -38,4 +39,5 @@ export async function kickoff(
     to: run.to,
     windows: run.windows.length,
   });
+  return { run: runId, isNew, from: run.from, to: run.to, windows: run.windows.length };
 }

@@ -68,9 +68,11 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
 type Read = { cell: Cell; mistyped: boolean; furtherAnswers: number };
 
 function readColumn(value: unknown, { type, answers }: KeptColumn): Read {
-  if (Array.isArray(value) && (answers === "first" || value.length === 1)) {
+  if (Array.isArray(value)) {
     const [first, ...further] = value.filter((answer) => !isBlank(answer));
-    return { ...typed(first, type), furtherAnswers: further.length };
+    if (answers === "first" || further.length === 0) {
+      return { ...typed(first, type), furtherAnswers: further.length };
+    }
   }
   return { ...typed(value, type), furtherAnswers: 0 };
 }
@@ -86,10 +88,12 @@ function typed(value: unknown, type: ColumnType): { cell: Cell; mistyped: boolea
   return { cell, mistyped: false };
 }
 
+/** A numeric string counts only where a number holds all of its digits; beyond that it would be rounded. */
 function numberOf(value: unknown): number | undefined {
   if (typeof value === "number") return value;
   if (typeof value !== "string" || !/^\s*[+-]?\d+(\.\d+)?\s*$/.test(value)) return undefined;
-  return Number(value);
+  const number = Number(value);
+  return Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : undefined;
 }
 
 /** `YYYY-MM-DD HH:MM:SS`; a T between date and time and missing seconds are mended. */

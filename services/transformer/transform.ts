@@ -3,6 +3,7 @@ import type { Store } from "../../shared/aws/store.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys, type PageAddress } from "../../shared/keys.ts";
+import type { Facts } from "../../shared/logger.ts";
 import { type PageMessage, storedPage } from "../../shared/messages.ts";
 import type { PageSummary } from "../../shared/run.ts";
 import { transformPage } from "./page.ts";
@@ -12,7 +13,7 @@ import { transformPage } from "./page.ts";
  * transformed once, and one that was left halfway is done again.
  * @throws PipelineError `PageMissing`
  */
-export async function transform(message: PageMessage, work: Store): Promise<void> {
+export async function transform(message: PageMessage, work: Store): Promise<Facts> {
   const { task, totals } = message;
   const address: PageAddress = {
     runId: task.runId,
@@ -29,6 +30,8 @@ export async function transform(message: PageMessage, work: Store): Promise<void
   ]);
   const summary: PageSummary = { page: task.page, totals, ...page.summary, etags: { csv, jsonl } };
   await work.put(keys.summary(address), JSON.stringify(summary), "application/json");
+  const { runId: run, ...place } = address;
+  return { run, ...place, records: summary.records, rows: summary.ids.length };
 }
 
 async function recordsOf({ task, records }: PageMessage, work: Store): Promise<unknown[]> {

@@ -5,7 +5,7 @@ import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
 
-/** A call that hangs ends after these; with three attempts it stays below every function's timeout. */
+/** A call that hangs ends after these, and is tried three times in all: about a minute at most. */
 const common = {
   maxAttempts: 3,
   requestHandler: { connectionTimeout: 3_000, requestTimeout: 20_000, throwOnRequestTimeout: true },

@@ -16,6 +16,7 @@ export const pageAnswer = z.object({
     records: z.array(z.unknown()),
     total_pages: count,
     total_records: count,
+    displayed_page: count.optional(),
   }),
 });
 

@@ -5,6 +5,7 @@ import { PipelineError } from "../errors.ts";
 import type { Totals } from "../messages.ts";
 import { errorAnswer, pageAnswer, tokenAnswer } from "./answers.ts";
 import {
+  anotherPage,
   credentialsRefused,
   errorAt200,
   type Failure,
@@ -34,7 +35,7 @@ export type LibInsightOptions = {
   baseUrl: string;
   clientId: string;
   clientSecret: string;
-  /** For a whole request, connection and body included. */
+  /** For a whole request, connection and body included. A page can take four: a token, the page, and both again. */
   timeoutMs?: number;
   now?: () => number;
 };
@@ -44,7 +45,7 @@ const maxAnswerBytes = 64 * 1024 * 1024;
 const renewalMarginMs = 60_000;
 
 export function libInsightClient(options: LibInsightOptions): LibInsightClient {
-  const { baseUrl, clientId, clientSecret, timeoutMs = 30_000, now = Date.now } = options;
+  const { baseUrl, clientId, clientSecret, timeoutMs = 25_000, now = Date.now } = options;
   const http = axios.create({
     baseURL: baseUrl,
     timeout: timeoutMs,
@@ -131,7 +132,9 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
       if (errorAnswer.safeParse(body).success) throw failed(errorAt200, answer, now(), datasetId);
       const parsed = pageAnswer.safeParse(body);
       if (!parsed.success) throw failed(notJson("an unknown shape"), answer, now());
-      const { records, total_pages: totalPages, total_records: totalRecords } = parsed.data.payload;
+      const { payload } = parsed.data;
+      if ((payload.displayed_page ?? page) !== page) throw failed(anotherPage, answer, now(), datasetId);
+      const { records, total_pages: totalPages, total_records: totalRecords } = payload;
       return { records, totals: { totalPages, totalRecords } };
     },
   };

@@ -96,6 +96,14 @@ export const notJson = (what: "HTML" | "broken JSON" | "an unknown shape"): Fail
       : "Check that LIBINSIGHT_BASE_URL is the API's address (https://vt.libinsight.com/v1.0) and that the site is up.",
 });
 
+/** What is beyond the last page is unknown; a site could answer with another one instead. */
+export const anotherPage: Failure = {
+  name: "LibInsightAnotherPage",
+  kind: "transient",
+  message: "LibInsight answered with another page than the one that was asked for.",
+  advice: "Records were probably removed meanwhile; request the run again when LibInsight is quiet.",
+};
+
 const networkCodes: Record<string, Pick<Failure, "name" | "message">> = {
   ENOTFOUND: { name: "LibInsightUnreachable", message: "LibInsight's host name was not found." },
   EAI_AGAIN: { name: "LibInsightUnreachable", message: "LibInsight's host name could not be looked up." },

@@ -1,0 +1,50 @@
+// The published files as streams of parts, in output order: by window, then page, then row. Memory: the parts that are
+// read ahead, whatever the number of rows.
+import { pMapIterable } from "p-map";
+import type { Store } from "../../shared/aws/store.ts";
+import { csvRows } from "../../shared/csv.ts";
+import { PipelineError } from "../../shared/errors.ts";
+import { keys } from "../../shared/keys.ts";
+import type { Ledger, PartPlan } from "./ledger.ts";
+import { fitCsv, fitJsonl, isCopiedAsIs } from "./part.ts";
+
+/** Objects read ahead of the one that is used: hides S3's latency. */
+export const readAhead = 8;
+
+/** @param columns the header */
+export function filesOf(runId: string, ledger: Ledger, columns: string[], work: Store) {
+  const allAppended = ledger.appended;
+  async function* copied(
+    keyOf: (address: PartPlan & { runId: string }) => string,
+    etagOf: (part: PartPlan) => string,
+    fitTo: typeof fitCsv,
+  ) {
+    const bodies = pMapIterable(
+      ledger.parts,
+      async (part) => ({ part, body: await partBody(keyOf({ runId, ...part }), etagOf(part), work, runId) }),
+      { concurrency: readAhead },
+    );
+    for await (const { part, body } of bodies) {
+      const fitted = { ...part, allAppended };
+      yield isCopiedAsIs(fitted) ? body : Buffer.from(fitTo(Buffer.from(body).toString("utf8"), fitted));
+    }
+  }
+  return {
+    async *csv() {
+      yield Buffer.from(csvRows([columns]));
+      yield* copied(keys.part, (part) => part.etags.csv, fitCsv);
+    },
+    jsonl: () => copied(keys.partLines, (part) => part.etags.jsonl, fitJsonl),
+  };
+}
+
+async function partBody(key: string, etag: string, work: Store, runId: string): Promise<Uint8Array> {
+  const body = await work.getBytes(key, etag);
+  if (body !== "changed") return body;
+  throw new PipelineError("PartChanged", {
+    message: "A part changed while it was assembled, because its page was delivered twice.",
+    advice: "It is assembled again by itself.",
+    kind: "transient",
+    ids: { run: runId },
+  });
+}
