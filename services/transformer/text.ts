@@ -1,5 +1,6 @@
 // Text as a field of the published file may hold it.
 
+const unclean = /[\p{Cc}\p{Cs}\u2028\u2029]/u;
 const lineBreaks = /[\n\v\f\r\u0085\u2028\u2029]+/g;
 const tabs = /\t/g;
 const controls = /\p{Cc}/gu;
@@ -9,6 +10,8 @@ const controls = /\p{Cc}/gu;
  * surrogates (which UTF-8 can't carry) have nothing to show and go.
  */
 export function cleanText(text: string): string {
+  // Most texts are clean, and there are millions of them.
+  if (!unclean.test(text)) return text;
   return text
     .replace(lineBreaks, " ")
     .replace(tabs, " ")

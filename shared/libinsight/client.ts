@@ -133,7 +133,10 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
       const parsed = pageAnswer.safeParse(body);
       if (!parsed.success) throw failed(notJson("an unknown shape"), answer, now());
       const { payload } = parsed.data;
-      if ((payload.displayed_page ?? page) !== page) throw failed(anotherPage, answer, now(), datasetId);
+      const { displayed_page: displayed = page } = payload;
+      // Of an empty range nothing is displayed, whatever number stands there.
+      if (displayed !== page && payload.records.length > 0)
+        throw failed(anotherPage, answer, now(), datasetId);
       const { records, total_pages: totalPages, total_records: totalRecords } = payload;
       return { records, totals: { totalPages, totalRecords } };
     },

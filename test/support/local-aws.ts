@@ -75,7 +75,7 @@ export async function startLocalAws(options: { withAthena?: boolean } = {}): Pro
     closing.push(() => {
       for (const client of [sqs(), s3(), eventBridge()]) client.destroy();
     });
-    const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge() });
+    const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus: eventBridge() });
     Object.assign(process.env, environment(wired));
 
     let made = 0;

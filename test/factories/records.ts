@@ -1,0 +1,35 @@
+// Records of the default dataset as LibInsight gives them: plain ones, with every known field.
+
+export type FactoryRecord = Record<string, unknown>;
+
+/** A record that the default dataset's rules take as it is. `undefined` leaves a field out. */
+export function recordOf(id: number, given: FactoryRecord = {}): FactoryRecord {
+  const record: FactoryRecord = {
+    _id: id,
+    _start_date: "2023-05-01 09:30:00",
+    _entered_by: "Desk Account",
+    "Question Type": ["Directional"],
+    "Duration (in minutes)": 5,
+    "Comments/Notes": "asked the way",
+    Location: ["Newman Library"],
+    who: ["Undergraduate"],
+    mode: ["In person"],
+    answeredBy: ["Student"],
+    classroom: "",
+    topic: ["History"],
+    research: "",
+    walkins: "",
+    employee: ["Employee 1"],
+    studio: [],
+    affiliation: ["Arts"],
+    scans: "",
+    reformat: "",
+    ...given,
+  };
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
+}
+
+/** Records with the ids from `first` to `last`. */
+export function recordsOf(first: number, last: number): FactoryRecord[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => recordOf(first + index));
+}

@@ -1,0 +1,674 @@
+// The assembler over parts that the real transformer wrote, with real S3 and SQS.
+import { DeleteObjectCommand } from "@aws-sdk/client-s3";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { assemble } from "../../../services/assembler/assemble.ts";
+import { s3 } from "../../../shared/aws/clients.ts";
+import { messageBody } from "../../../shared/aws/queue.ts";
+import type { Store } from "../../../shared/aws/store.ts";
+import { keys } from "../../../shared/keys.ts";
+import { fetchTask } from "../../../shared/messages.ts";
+import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
+import { recordOf, recordsOf } from "../../factories/records.ts";
+import { runOf, taskOf } from "../../factories/requests.ts";
+import {
+  capturedEvents,
+  type LocalAws,
+  lambdaContext,
+  sqsEvent,
+  startLocalAws,
+  take,
+  takeJson,
+} from "../../support/local-aws.ts";
+import { defaultDataset, parseCsv } from "../../support/transformed.ts";
+import { putPage, putRun, putTotals, putWindow, type WindowContent } from "../../support/work-bucket.ts";
+
+let aws: LocalAws;
+beforeAll(async () => {
+  aws = await startLocalAws();
+});
+afterAll(() => aws?.close());
+
+const { csv: csvKey, jsonl: jsonlKey } = defaultDataset.publish;
+const header =
+  '"_id","_start_date","Question Type","Duration (in minutes)","Comments/Notes","Location","who","mode",' +
+  '"answeredBy","classroom","employee","studio","affiliation","Research_Topic"';
+
+async function start() {
+  const { events, publish } = capturedEvents();
+  return {
+    work: await aws.bucket(),
+    data: await aws.bucket(),
+    fetchQueue: await aws.queue(),
+    publish,
+    events,
+    now: () => new Date("2024-03-15T13:00:00Z"),
+  };
+}
+type Effects = Awaited<ReturnType<typeof start>>;
+
+const windows: [string, string][] = [
+  ["2022-01-01", "2022-12-31"],
+  ["2023-01-01", "2023-12-31"],
+];
+
+/** A run that is complete with these windows, ready to be assembled. */
+async function completeRun(
+  { work }: Pick<Effects, "work">,
+  contents: WindowContent[],
+  given: { requestId?: string; requestedAt?: string } = {},
+): Promise<Run> {
+  const { requestId = "run", requestedAt = "2024-03-15T12:00:00Z" } = given;
+  const run = runOf(requestId, { windows: windows.slice(0, contents.length), requestedAt });
+  await putRun(run, work);
+  for (const content of contents) await putWindow(run, content, work);
+  return run;
+}
+
+const assembleRun = (run: Run, effects: Effects, attempt = 1) =>
+  assemble({ runId: run.runId, dataset: run.dataset, attempt }, effects);
+
+async function resultOf(run: Run, work: Store) {
+  const result = await work.getJson(keys.result(run.runId), runResult);
+  if (!result) throw new Error("The run has no result.");
+  return result;
+}
+
+/** The published rows by header, read as a reader would. */
+async function publishedRows(data: Store) {
+  const [headers = [], ...rows] = parseCsv((await data.getText(csvKey)) ?? "");
+  return rows.map((row) => Object.fromEntries(headers.map((name, index) => [name ?? "", row[index]])));
+}
+
+async function publishedIds(data: Store): Promise<number[]> {
+  return (await publishedRows(data)).map((row) => Number(row._id));
+}
+
+async function tasksIn({ fetchQueue }: Effects) {
+  return z.array(fetchTask).parse(await takeJson(fetchQueue));
+}
+
+describe("a complete run", () => {
+  test("is published: header, rows by window, page and row, as CSV and as JSON lines", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [
+      {
+        window: 1,
+        pages: [[recordOf(5), recordOf(3, { "Comments/Notes": 'said "hi",\nleft' })], [recordOf(9)]],
+      },
+      { window: 2, pages: [[recordOf(1, { "Duration (in minutes)": "", who: null })]] },
+    ]);
+    await assembleRun(run, effects);
+
+    const line = (id: number, minutes = "5", comment = "asked the way", who = '"Undergraduate"') =>
+      `${id},"2023-05-01 09:30:00","Directional",${minutes},"${comment}","Newman Library",${who},"In person",` +
+      `"Student","","Employee 1",,"Arts","History"\n`;
+    expect(await effects.data.getText(csvKey)).toBe(
+      `${header}\n${line(5)}${line(3, "5", 'said ""hi"", left')}${line(9)}${line(1, "", "asked the way", "")}`,
+    );
+    const jsonl = (await effects.data.getText(jsonlKey)) ?? "";
+    expect(
+      jsonl
+        .split("\n")
+        .slice(0, -1)
+        .map((text): unknown => JSON.parse(text)),
+    ).toEqual([
+      expect.objectContaining({ _id: 5, Research_Topic: "History" }),
+      expect.objectContaining({ _id: 3, "Comments/Notes": 'said "hi", left' }),
+      expect.objectContaining({ _id: 9 }),
+      expect.objectContaining({ _id: 1, "Duration (in minutes)": null, who: null }),
+    ]);
+  });
+
+  test("has a result with every count, and tells where its file is", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [
+      {
+        window: 1,
+        pages: [
+          [recordOf(1, { "Question Type": ["a", "b", "c"] }), recordOf(2, { _start_date: null })],
+          [recordOf(3, { "Duration (in minutes)": "long", Extra: "x" })],
+        ],
+      },
+      { window: 2, pages: [[recordOf(3), recordOf(4)]] },
+    ]);
+    await assembleRun(run, effects);
+
+    const csv = await effects.data.head(csvKey);
+    const jsonl = await effects.data.head(jsonlKey);
+    expect(await resultOf(run, effects.work)).toEqual({
+      runId: run.runId,
+      dataset: "reference-transactions",
+      state: "published",
+      from: "2022-01-01",
+      to: "2023-12-31",
+      requestedAt: "2024-03-15T12:00:00Z",
+      finishedAt: "2024-03-15T13:00:00.000Z",
+      attempt: 1,
+      windows: [
+        { from: "2022-01-01", to: "2022-12-31", attempt: 1, pages: 2, totalRecords: 3 },
+        { from: "2023-01-01", to: "2023-12-31", attempt: 1, pages: 1, totalRecords: 2 },
+      ],
+      records: 5,
+      rows: 3,
+      duplicates: 1,
+      rejects: { "no _start_date": 1 },
+      furtherAnswers: { "Question Type": 2 },
+      mistyped: { "Duration (in minutes)": 1 },
+      undeclared: { Extra: 1 },
+      columns: [...JSON.parse(`[${header}]`), "Extra"],
+      published: {
+        bucket: effects.data.bucket,
+        csv: { key: csvKey, etag: csv?.etag, bytes: csv?.bytes },
+        jsonl: { key: jsonlKey, etag: jsonl?.etag, bytes: jsonl?.bytes },
+      },
+    });
+    expect(csv?.metadata).toMatchObject({
+      "run-id": run.runId,
+      "requested-at": "2024-03-15T12:00:00Z",
+      rows: "3",
+    });
+    expect(effects.events).toEqual([
+      {
+        type: "run.published",
+        detail: {
+          runId: run.runId,
+          dataset: "reference-transactions",
+          bucket: effects.data.bucket,
+          key: csvKey,
+          rows: 3,
+        },
+      },
+    ]);
+    expect(await tasksIn(effects)).toEqual([]);
+  });
+
+  test("that is empty publishes its header only", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [
+      { window: 1, pages: [[]] },
+      { window: 2, pages: [[]] },
+    ]);
+    await assembleRun(run, effects);
+    expect(await effects.data.getText(csvKey)).toBe(`${header}\n`);
+    expect(await effects.data.getText(jsonlKey)).toBe("");
+    expect(await resultOf(run, effects.work)).toMatchObject({ state: "published", records: 0, rows: 0 });
+  });
+
+  test("all of whose records were rejected publishes its header and says why", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [{ window: 1, pages: [[recordOf(1, { _start_date: "" }), "x"]] }]);
+    await assembleRun(run, effects);
+    expect(await effects.data.getText(csvKey)).toBe(`${header}\n`);
+    expect(await resultOf(run, effects.work)).toMatchObject({
+      records: 2,
+      rows: 0,
+      rejects: { "no _start_date": 1, "not a record": 1 },
+    });
+  });
+
+  test("is the same file, byte for byte, whatever the order in which its parts were written", async () => {
+    const contents: WindowContent[] = [
+      { window: 1, pages: [[recordOf(1)], [recordOf(2, { B: 1 })], [recordOf(3)]] },
+      { window: 2, pages: [[recordOf(3, { A: "a" })], [recordOf(4), recordOf(2)], [recordOf(5)]] },
+    ];
+    const undisturbed = await start();
+    await assembleRun(await completeRun(undisturbed, contents), undisturbed);
+    const expected = await undisturbed.data.getText(csvKey);
+    const expectedLines = await undisturbed.data.getText(jsonlKey);
+
+    const pages = contents.flatMap((content) =>
+      content.pages.map((_, index) => ({ content, page: index + 1 })),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
+        const effects = await start();
+        const run = runOf("run", { windows });
+        await putRun(run, effects.work);
+        for (const { content, page } of order) {
+          await putPage(run, content, page, effects.work);
+          await putTotals(run, content, effects.work);
+        }
+        await assembleRun(run, effects);
+        expect(await effects.data.getText(csvKey)).toBe(expected);
+        expect(await effects.data.getText(jsonlKey)).toBe(expectedLines);
+      }),
+      { numRuns: 5 },
+    );
+  });
+
+  test("of more than nine pages and windows keeps their order by number, not by name", async () => {
+    const effects = await start();
+    const run = runOf("many windows", {
+      windows: Array.from({ length: 11 }, (_, index) => [`${2000 + index}-01-01`, `${2000 + index}-12-31`]),
+    });
+    await putRun(run, effects.work);
+    for (const window of run.windows.map(({ number }) => number)) {
+      const pages = Array.from({ length: window === 1 ? 11 : 1 }, (_, page) => [
+        recordOf(window * 100 + page),
+      ]);
+      await putWindow(run, { window, pages }, effects.work);
+    }
+    await assembleRun(run, effects);
+    const ids = await publishedIds(effects.data);
+    expect(ids).toHaveLength(21);
+    expect(ids).toEqual([...ids].sort((a, b) => a - b));
+  });
+});
+
+describe("duplicates", () => {
+  test("in later windows are removed and counted; the first one stays", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [
+      { window: 1, pages: [[recordOf(1, { who: "first" })], [recordOf(2)]] },
+      { window: 2, pages: [[recordOf(3), recordOf(1, { who: "second" })], [recordOf(2)]] },
+    ]);
+    await assembleRun(run, effects);
+    expect(await publishedIds(effects.data)).toEqual([1, 2, 3]);
+    expect((await publishedRows(effects.data))[0]).toMatchObject({ who: "first" });
+    expect(await resultOf(run, effects.work)).toMatchObject({
+      records: 5,
+      rows: 3,
+      duplicates: 2,
+      attempt: 1,
+    });
+    const lines = ((await effects.data.getText(jsonlKey)) ?? "").split("\n").slice(0, -1);
+    expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([
+      { _id: 1 },
+      { _id: 2 },
+      { _id: 3 },
+    ]);
+  });
+
+  test("within a window are taken for pages that shifted: it is fetched again", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [
+      { window: 1, pages: [[recordOf(1)], [recordOf(1)]] },
+      { window: 2, pages: [recordsOf(2, 3)] },
+    ]);
+    await assembleRun(run, effects);
+    expect(await effects.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
+      attempt: 2,
+      windows: [2, 1],
+      because: ["window 1: records occur twice, its pages have shifted"],
+    });
+    expect(await tasksIn(effects)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
+    expect(await effects.data.head(csvKey)).toBeUndefined();
+  });
+
+  test("that stay to the last attempt are what LibInsight has: they are removed and the rest is published", async () => {
+    const effects = await start();
+    const pages = [[recordOf(1), recordOf(2)], [recordOf(1)]];
+    const run = await completeRun(effects, [{ window: 1, pages }]);
+    await assembleRun(run, effects, 1);
+    await putWindow(run, { window: 1, attempt: 2, pages }, effects.work);
+    await assembleRun(run, effects, 2);
+    expect(effects.events).toEqual([]);
+
+    await putWindow(run, { window: 1, attempt: 3, pages }, effects.work);
+    await assembleRun(run, effects, 3);
+    expect(await publishedIds(effects.data)).toEqual([1, 2]);
+    expect(await resultOf(run, effects.work)).toMatchObject({
+      state: "published",
+      attempt: 3,
+      records: 3,
+      rows: 2,
+      duplicates: 1,
+    });
+  });
+});
+
+describe("undeclared columns", () => {
+  test("that only some pages have stand at the end of every row, sorted, and null where they lack", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [
+      { window: 1, pages: [[recordOf(1)], [recordOf(2, { Zeta: "z", Beta: 'b"q' })]] },
+      { window: 2, pages: [[recordOf(3, { Alpha: 7 })], [recordOf(2, { Gone: "x" })]] },
+    ]);
+    await assembleRun(run, effects);
+    const text = (await effects.data.getText(csvKey)) ?? "";
+    expect(text.split("\n")[0]).toBe(`${header},"Alpha","Beta","Gone","Zeta"`);
+    const rows = await publishedRows(effects.data);
+    expect(rows).toMatchObject([
+      { _id: "1", Research_Topic: "History", Alpha: null, Beta: null, Gone: null, Zeta: null },
+      { _id: "2", Research_Topic: "History", Alpha: null, Beta: 'b"q', Gone: null, Zeta: "z" },
+      { _id: "3", Research_Topic: "History", Alpha: "7", Beta: null, Gone: null, Zeta: null },
+    ]);
+    const lines = ((await effects.data.getText(jsonlKey)) ?? "").split("\n").slice(0, -1);
+    expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([
+      { _id: 1, Alpha: null, Beta: null, Zeta: null },
+      { _id: 2, Alpha: null, Beta: 'b"q', Zeta: "z" },
+      { _id: 3, Alpha: 7, Beta: null, Zeta: null },
+    ]);
+  });
+
+  test("in their hundreds mean that something else arrived: the earlier file stays", async () => {
+    const effects = await start();
+    const fields = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`f${n}`, n]));
+    await assembleRun(
+      await completeRun(effects, [{ window: 1, pages: [[recordOf(1, fields(300))]] }]),
+      effects,
+    );
+    const before = await effects.data.getText(csvKey);
+
+    const run = await completeRun(
+      effects,
+      [{ window: 1, pages: [[recordOf(1, fields(300))], [recordOf(2, { more: 1 })]] }],
+      { requestId: "too many" },
+    );
+    await assembleRun(run, effects);
+    expect(await resultOf(run, effects.work)).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("301 undeclared fields; the limit is 300"),
+    });
+    expect(await effects.data.getText(csvKey)).toBe(before);
+  });
+});
+
+describe("a window that disagrees with LibInsight's totals", () => {
+  const good: WindowContent = { window: 1, pages: [recordsOf(1, 2)] };
+  const short: WindowContent = { window: 2, pages: [recordsOf(3, 4)], totals: { totalRecords: 3 } };
+
+  test("is fetched again, and no other", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [good, short]);
+    await assembleRun(run, effects);
+    expect(await effects.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
+      attempt: 2,
+      windows: [1, 2],
+      because: ["2023-01-01 to 2023-12-31: LibInsight announced 3 records and gave 2"],
+    });
+    expect(await tasksIn(effects)).toEqual([taskOf(run, { window: 2, attempt: 2 })]);
+    expect(effects.events).toEqual([]);
+    expect(await effects.data.list("", 10)).toEqual([]);
+  });
+
+  test("and agrees at its second attempt is published with that one's rows", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [good, short]);
+    await assembleRun(run, effects, 1);
+    await putWindow(run, { window: 2, attempt: 2, pages: [recordsOf(3, 4), recordsOf(5, 5)] }, effects.work);
+    await assembleRun(run, effects, 2);
+    expect(await publishedIds(effects.data)).toEqual([1, 2, 3, 4, 5]);
+    expect(await resultOf(run, effects.work)).toMatchObject({
+      state: "published",
+      attempt: 2,
+      windows: [
+        { attempt: 1, pages: 1, totalRecords: 2 },
+        { attempt: 2, pages: 2, totalRecords: 3 },
+      ],
+    });
+  });
+
+  test("whose task is delivered again asks for the same pages and decides nothing anew", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [good, short]);
+    await assembleRun(run, effects);
+    const decided = await effects.work.getText(keys.attempt(run.runId, 2));
+    await tasksIn(effects);
+    // Meanwhile the page that lacked a record was delivered again and would agree.
+    await putWindow(run, { window: 2, pages: [recordsOf(3, 5)] }, effects.work);
+    await assembleRun(run, effects);
+    expect(await effects.work.getText(keys.attempt(run.runId, 2))).toBe(decided);
+    expect(await tasksIn(effects)).toEqual([taskOf(run, { window: 2, attempt: 2 })]);
+    expect(await effects.data.list("", 10)).toEqual([]);
+  });
+
+  test("that two assemblers see at once is fetched again as one of them decided", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [good, short]);
+    await Promise.all([assembleRun(run, effects), assembleRun(run, effects)]);
+    const again = taskOf(run, { window: 2, attempt: 2 });
+    expect(await tasksIn(effects)).toEqual([again, again]);
+    expect(await effects.work.list(`${keys.folder(run.runId)}attempts/`, 10)).toEqual([
+      keys.attempt(run.runId, 2),
+    ]);
+  });
+
+  test("at each of three attempts fails the run, with the reason, and leaves the earlier file as it was", async () => {
+    const effects = await start();
+    const earlier = await completeRun(effects, [good], {
+      requestId: "earlier",
+      requestedAt: "2024-03-08T12:00:00Z",
+    });
+    await assembleRun(earlier, effects);
+    effects.events.length = 0;
+    const before = { csv: await effects.data.head(csvKey), jsonl: await effects.data.head(jsonlKey) };
+
+    const run = await completeRun(effects, [good, short]);
+    await assembleRun(run, effects, 1);
+    await putWindow(run, { ...short, attempt: 2 }, effects.work);
+    await assembleRun(run, effects, 2);
+    await putWindow(run, { ...short, attempt: 3 }, effects.work);
+    expect((await tasksIn(effects)).map(({ window, attempt }) => [window.number, attempt])).toEqual([
+      [2, 2],
+      [2, 3],
+    ]);
+    await assembleRun(run, effects, 3);
+
+    const result = await resultOf(run, effects.work);
+    expect(result).toMatchObject({ state: "failed", attempt: 3 });
+    expect(result.published).toBeUndefined();
+    expect(result.reason).toBe(
+      "LibInsight's numbers did not agree in 3 attempts (2023-01-01 to 2023-12-31: LibInsight announced 3 records " +
+        "and gave 2). The earlier file stays. Request the run again when LibInsight is quiet.",
+    );
+    expect(effects.events).toEqual([
+      {
+        type: "run.failed",
+        detail: { runId: run.runId, dataset: "reference-transactions", reason: result.reason },
+      },
+    ]);
+    expect({ csv: await effects.data.head(csvKey), jsonl: await effects.data.head(jsonlKey) }).toEqual(
+      before,
+    );
+    expect(await tasksIn(effects)).toEqual([]);
+  });
+
+  test("because pages were told different totals is fetched again even if the sum agrees", async () => {
+    const effects = await start();
+    const run = runOf("shifting");
+    await putRun(run, effects.work);
+    const content: WindowContent = { window: 1, pages: [recordsOf(1, 2), recordsOf(3, 3)] };
+    await putTotals(run, content, effects.work);
+    await putPage(run, content, 1, effects.work);
+    await putPage(run, { ...content, totals: { totalRecords: 4 } }, 2, effects.work);
+    await assembleRun(run, effects);
+    expect(await tasksIn(effects)).toEqual([taskOf(run, { attempt: 2 })]);
+  });
+});
+
+describe("assembling twice", () => {
+  const contents: WindowContent[] = [
+    { window: 1, pages: [recordsOf(1, 3)] },
+    { window: 2, pages: [[recordOf(2, { Extra: 1 }), recordOf(4)]] },
+  ];
+
+  test("one after the other writes once, and tells the same event again", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, contents);
+    await assembleRun(run, effects);
+    const result = await effects.work.getText(keys.result(run.runId));
+    await assembleRun(run, { ...effects, now: () => new Date("2030-01-01T00:00:00Z") });
+    expect(await effects.work.getText(keys.result(run.runId))).toBe(result);
+    expect(effects.events).toHaveLength(2);
+    expect(effects.events[1]).toEqual(effects.events[0]);
+  });
+
+  test("because the first one died before its result was written gives the same bytes", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, contents);
+    await assembleRun(run, effects);
+    const files = async () => [await effects.data.getText(csvKey), await effects.data.getText(jsonlKey)];
+    const before = await files();
+    const result = await resultOf(run, effects.work);
+    await s3().send(new DeleteObjectCommand({ Bucket: effects.work.bucket, Key: keys.result(run.runId) }));
+
+    await assembleRun(run, effects);
+    expect(await files()).toEqual(before);
+    expect(await resultOf(run, effects.work)).toEqual(result);
+  });
+
+  test("at the same time gives the same bytes", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, contents);
+    await Promise.all([assembleRun(run, effects), assembleRun(run, effects)]);
+    expect(await publishedIds(effects.data)).toEqual([1, 2, 3, 4]);
+    expect(await resultOf(run, effects.work)).toMatchObject({ state: "published", rows: 4 });
+  });
+
+  test("a run that failed tells so again and does not try again", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, contents);
+    const { runId, dataset, from, to, requestedAt } = run;
+    const failed: RunResult = {
+      ...{ runId, dataset, from, to, requestedAt, finishedAt: requestedAt, attempt: 3, windows: [] },
+      ...{ records: 0, rows: 0, duplicates: 0, columns: [] },
+      ...{ rejects: {}, furtherAnswers: {}, mistyped: {}, undeclared: {} },
+      state: "failed",
+      reason: "because",
+    };
+    await effects.work.put(keys.result(run.runId), JSON.stringify(failed), "application/json");
+    await assembleRun(run, effects);
+    expect(effects.events).toEqual([
+      { type: "run.failed", detail: { runId: run.runId, dataset: run.dataset, reason: "because" } },
+    ]);
+    expect(await effects.data.list("", 10)).toEqual([]);
+  });
+});
+
+describe("of two runs", () => {
+  const older = { requestId: "older", requestedAt: "2024-03-08T12:00:00Z" };
+  const newer = { requestId: "newer", requestedAt: "2024-03-15T12:00:00Z" };
+  const one: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 1)] }];
+  const two: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 2)] }];
+
+  test("the newer one replaces the older one's file", async () => {
+    const effects = await start();
+    await assembleRun(await completeRun(effects, one, older), effects);
+    await assembleRun(await completeRun(effects, two, newer), effects);
+    expect(await publishedIds(effects.data)).toEqual([1, 2]);
+  });
+
+  test("the older one is superseded, says by which, and leaves the newer one's files as they were", async () => {
+    const effects = await start();
+    const newerRun = await completeRun(effects, two, newer);
+    await assembleRun(newerRun, effects);
+    const before = { csv: await effects.data.head(csvKey), jsonl: await effects.data.head(jsonlKey) };
+    const olderRun = await completeRun(effects, one, older);
+    await assembleRun(olderRun, effects);
+
+    const result = await resultOf(olderRun, effects.work);
+    expect(result).toMatchObject({ state: "superseded", reason: expect.stringContaining(newerRun.runId) });
+    expect(result.published).toBeUndefined();
+    expect(effects.events[1]).toEqual({
+      type: "run.failed",
+      detail: { runId: olderRun.runId, dataset: olderRun.dataset, reason: result.reason },
+    });
+    expect({ csv: await effects.data.head(csvKey), jsonl: await effects.data.head(jsonlKey) }).toEqual(
+      before,
+    );
+  });
+
+  test("requested in the same second the later one to be assembled is published", async () => {
+    const effects = await start();
+    await assembleRun(await completeRun(effects, one, { ...newer, requestId: "a" }), effects);
+    const run = await completeRun(effects, two, { ...newer, requestId: "b" });
+    await assembleRun(run, effects);
+    expect(await resultOf(run, effects.work)).toMatchObject({ state: "published" });
+    expect(await publishedIds(effects.data)).toEqual([1, 2]);
+  });
+});
+
+test("a file of the predecessor, which names no run, is replaced", async () => {
+  const effects = await start();
+  await effects.data.put(csvKey, "old\n", "text/csv");
+  await assembleRun(await completeRun(effects, [{ window: 1, pages: [recordsOf(1, 2)] }]), effects);
+  expect(await publishedIds(effects.data)).toEqual([1, 2]);
+});
+
+describe("a part that changed after it was accounted for", () => {
+  const content: WindowContent = { window: 1, pages: [recordsOf(1, 2), recordsOf(3, 4)] };
+  const part = (run: Run) => ({ runId: run.runId, window: 1, attempt: 1, page: 2 });
+
+  test.each([
+    { what: "its CSV", keyOf: keys.part },
+    { what: "its JSON lines", keyOf: keys.partLines },
+  ])("$what: nothing of it is published, and it is tried again", async ({ keyOf }) => {
+    const effects = await start();
+    const run = await completeRun(effects, [content]);
+    await effects.work.put(keyOf(part(run)), "changed\n", "text/plain");
+    await expect(assembleRun(run, effects)).rejects.toMatchObject({
+      name: "PartChanged",
+      kind: "transient",
+      ids: { run: run.runId },
+    });
+    expect(await effects.data.head(csvKey)).toBeUndefined();
+    expect(await effects.work.head(keys.result(run.runId))).toBeUndefined();
+    expect(effects.events).toEqual([]);
+
+    // The transformer that wrote it writes its summary next.
+    await putPage(run, content, 2, effects.work);
+    await assembleRun(run, effects);
+    expect(await publishedIds(effects.data)).toEqual([1, 2, 3, 4]);
+  });
+
+  test("leaves the earlier file as it was", async () => {
+    const effects = await start();
+    await assembleRun(await completeRun(effects, [content], { requestId: "earlier" }), effects);
+    const before = await effects.data.head(csvKey);
+    const run = await completeRun(effects, [content]);
+    await effects.work.put(keys.part(part(run)), "changed\n", "text/plain");
+    await expect(assembleRun(run, effects)).rejects.toMatchObject({ name: "PartChanged" });
+    expect(await effects.data.head(csvKey)).toEqual(before);
+  });
+});
+
+describe("what is no longer in the work bucket is an error that names the run", () => {
+  test("its run.json", async () => {
+    const effects = await start();
+    const run = runOf("forgotten");
+    await expect(assembleRun(run, effects)).rejects.toMatchObject({
+      name: "RunMissing",
+      ids: { run: run.runId },
+    });
+  });
+
+  test("a window's totals", async () => {
+    const effects = await start();
+    const run = runOf("window forgotten");
+    await putRun(run, effects.work);
+    await expect(assembleRun(run, effects)).rejects.toMatchObject({ name: "WindowMissing" });
+  });
+
+  test("an attempt that nobody began", async () => {
+    const effects = await start();
+    const run = await completeRun(effects, [{ window: 1, pages: [recordsOf(1, 1)] }]);
+    await expect(assembleRun(run, effects, 2)).rejects.toMatchObject({ name: "AttemptMissing" });
+  });
+});
+
+test("the handler takes a task from the FIFO queue, publishes, and tells the bus and Athena's queue", async () => {
+  const { handler } = await import("../../../services/assembler/handler.ts");
+  // S3's test event.
+  await take(aws.serviceQueue("ATHENA"));
+  const run = await completeRun(aws, [{ window: 1, pages: [recordsOf(1, 2)] }], { requestId: "handler" });
+  const { runId, dataset } = run;
+  await aws
+    .serviceQueue("ASSEMBLE")
+    .send(messageBody({ runId, dataset, attempt: 1 }), { groupId: dataset, deduplicationId: runId });
+  const messages = await take(aws.serviceQueue("ASSEMBLE"));
+  expect(messages).toHaveLength(1);
+
+  expect(await handler(sqsEvent(messages), lambdaContext)).toMatchObject({ batchItemFailures: [] });
+  expect(await publishedIds(aws.data)).toEqual([1, 2]);
+  expect(await takeJson(aws.observer, 5)).toMatchObject([
+    { "detail-type": "run.published", detail: { runId, rows: 2 } },
+  ]);
+  // The JSON lines beside it announce nothing.
+  expect(await takeJson(aws.serviceQueue("ATHENA"), 5)).toMatchObject([
+    { Records: [{ s3: { bucket: { name: aws.data.bucket }, object: { key: csvKey } } }] },
+  ]);
+});

@@ -1,0 +1,57 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { columnNames } from "../../../services/athena/names.ts";
+
+const label = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 200 }),
+  fc.string({ unit: fc.constantFrom("a", "A", "_", " ", "2", "é", "図", "`", '"'), maxLength: 5 }),
+  fc.constantFrom("a", "A", "a_2", "a 2", "column", "__proto__", "x".repeat(300)),
+);
+
+test("names are safe, unique and as many as the headers", () => {
+  fc.assert(
+    fc.property(fc.array(label, { maxLength: 30 }), (headers) => {
+      const names = columnNames(headers);
+      expect(names).toHaveLength(headers.length);
+      expect(new Set(names).size).toBe(names.length);
+      for (const name of names) expect(name).toMatch(/^[a-z_][a-z0-9_]{0,254}$/);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test("a header's name does not depend on the headers after it", () => {
+  fc.assert(
+    fc.property(fc.array(label, { maxLength: 10 }), fc.array(label, { maxLength: 10 }), (before, after) => {
+      expect(columnNames([...before, ...after]).slice(0, before.length)).toEqual(columnNames(before));
+    }),
+  );
+});
+
+test.each([
+  ["_id", "_id"],
+  ["_start_date", "_start_date"],
+  ["Question Type", "question_type"],
+  ["Duration (in minutes)", "duration_in_minutes"],
+  ["Comments/Notes", "comments_notes"],
+  ["answeredBy", "answeredby"],
+  ["Research_Topic", "research_topic"],
+  ["Café déjà-vu", "cafe_deja_vu"],
+  ["2024 Survey", "c_2024_survey"],
+  ["図書館", "column"],
+  ["", "column"],
+  ["___", "column"],
+])("%j is called %s", (header, name) => {
+  expect(columnNames([header])).toEqual([name]);
+});
+
+test("headers that would be called the same are numbered in their order", () => {
+  expect(columnNames(["A", "a", "a_2", "a", "図", "館"])).toEqual([
+    "a",
+    "a_2",
+    "a_2_2",
+    "a_3",
+    "column",
+    "column_2",
+  ]);
+});

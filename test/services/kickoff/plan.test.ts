@@ -1,0 +1,86 @@
+import { expect, test } from "vitest";
+import { planRun } from "../../../services/kickoff/plan.ts";
+import { findDataset } from "../../../shared/datasets.ts";
+import { run } from "../../../shared/run.ts";
+import { requestOf } from "../../factories/requests.ts";
+
+const dataset = findDataset("reference-transactions");
+
+test("without dates a run goes from the dataset's first date to yesterday", () => {
+  const planned = planRun(requestOf({ time: "2024-03-15T12:00:00Z" }), dataset);
+  expect(planned).toMatchObject({
+    from: "2021-12-02",
+    to: "2024-03-14",
+    windows: [
+      { number: 1, from: "2021-12-02", to: "2022-12-01" },
+      { number: 2, from: "2022-12-02", to: "2023-12-01" },
+      { number: 3, from: "2023-12-02", to: "2024-03-14" },
+    ],
+  });
+});
+
+test.each([
+  ["2024-01-01T04:59:59Z", "2023-12-30", "a second before the new year begins in New York"],
+  ["2024-01-01T05:00:00Z", "2023-12-31", "as the new year begins in New York"],
+  ["2024-03-10T04:59:59Z", "2024-03-08", "before the day that loses an hour"],
+  ["2024-03-10T05:00:00Z", "2024-03-09", "as the day that loses an hour begins"],
+  ["2024-03-11T03:59:59Z", "2024-03-09", "before that day ends, now in summer time"],
+  ["2024-03-11T04:00:00Z", "2024-03-10", "as that day has ended, in summer time"],
+  ["2024-11-03T03:59:59Z", "2024-11-01", "before the day that gains an hour"],
+  ["2024-11-03T04:00:00Z", "2024-11-02", "as the day that gains an hour begins"],
+  ["2024-11-04T04:59:59Z", "2024-11-02", "before that day ends, now in winter time"],
+  ["2024-11-04T05:00:00Z", "2024-11-03", "as that day has ended, in winter time"],
+])("requested at %s it ends on %s: %s", (time, to) => {
+  expect(planRun(requestOf({ time }), dataset).to).toBe(to);
+});
+
+test("the day ends in the dataset's zone, not in ours", () => {
+  const request = requestOf({ time: "2024-03-15T12:00:00Z" });
+  expect(planRun(request, { ...dataset, timeZone: "Pacific/Kiritimati" }).to).toBe("2024-03-15");
+  expect(planRun(request, { ...dataset, timeZone: "Pacific/Pago_Pago" }).to).toBe("2024-03-14");
+});
+
+test("dates that are asked for are taken, also before the first date", () => {
+  const planned = planRun(requestOf({ detail: { from: "2020-01-01", to: "2020-01-31" } }), dataset);
+  expect(planned.windows).toEqual([{ number: 1, from: "2020-01-01", to: "2020-01-31" }]);
+});
+
+test("the event's id makes the run, unless the request has an id of its own", () => {
+  const idOf = (id: string, requestId?: string) =>
+    planRun(requestOf({ id, detail: requestId ? { requestId } : {} }), dataset).runId;
+  expect(idOf("a")).toBe(idOf("a"));
+  expect(idOf("a")).not.toBe(idOf("b"));
+  expect(idOf("a", "weekly")).toBe(idOf("b", "weekly"));
+  expect(idOf("a", "weekly")).not.toBe(idOf("a"));
+  expect(idOf("a", "b")).toBe(idOf("b"));
+});
+
+test("a request's id is whatever its sender likes, the run's id is fit for a key", () => {
+  const planned = planRun(requestOf({ detail: { requestId: "../../Straße 💥\n" } }), dataset);
+  expect(planned.runId).toMatch(/^reference-transactions-[0-9a-f]{12}$/);
+  expect(planned.requestId).toBe("../../Straße 💥\n");
+});
+
+test("what is planned is a run as it is read again", () => {
+  const planned = planRun(requestOf(), dataset);
+  expect(run.parse(JSON.parse(JSON.stringify(planned)))).toEqual(planned);
+});
+
+test.each([
+  { what: "a first day after the last", detail: { from: "2024-02-02", to: "2024-02-01" } },
+  { what: "a first day that is today", detail: { from: "2024-03-15" } },
+  { what: "a last day before the dataset begins", detail: { to: "2021-12-01" } },
+])("$what is refused with a sentence that says what to do", ({ detail }) => {
+  expect(() => planRun(requestOf({ detail }), dataset)).toThrow(
+    expect.objectContaining({
+      name: "RangeImpossible",
+      kind: "terminal",
+      sentence: expect.stringMatching(/holds no day\. Ask for a range/),
+    }),
+  );
+});
+
+test("a range of one day is a range", () => {
+  const planned = planRun(requestOf({ detail: { from: "2024-03-14" } }), dataset);
+  expect(planned.windows).toEqual([{ number: 1, from: "2024-03-14", to: "2024-03-14" }]);
+});

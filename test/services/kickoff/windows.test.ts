@@ -1,0 +1,109 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { planWindows } from "../../../services/kickoff/windows.ts";
+
+const dayMs = 86_400_000;
+const day = (text: string) => Date.parse(`${text}T00:00:00Z`) / dayMs;
+const iso = (days: number) => new Date(days * dayMs).toISOString().slice(0, 10);
+
+const leapDays = Array.from({ length: 101 }, (_, index) => `${2000 + index}-02-29`).filter(
+  (date) => iso(day(date)) === date,
+);
+const date = fc.oneof(
+  fc.integer({ min: day("2000-01-01"), max: day("2100-12-31") }).map(iso),
+  fc.constantFrom(...leapDays),
+);
+const range = fc.tuple(date, date).map(([a, b]) => (a < b ? { from: a, to: b } : { from: b, to: a }));
+
+/** The first day that LibInsight would refuse in one query: the same date a year later, 28 February for the 29th. */
+function yearLater(date: string): string {
+  const same = `${Number(date.slice(0, 4)) + 1}${date.slice(4)}`;
+  return same.endsWith("-02-29") ? same.replace(/29$/, "28") : same;
+}
+
+test("windows cover the range in order, without a gap or an overlap, numbered from 1", () => {
+  fc.assert(
+    fc.property(range, ({ from, to }) => {
+      const windows = planWindows(from, to);
+      expect(windows[0]?.from).toBe(from);
+      expect(windows.at(-1)?.to).toBe(to);
+      windows.forEach((window, index) => {
+        expect(window.number).toBe(index + 1);
+        expect(window.from <= window.to).toBe(true);
+        const before = windows[index - 1];
+        if (before) expect(window.from).toBe(iso(day(before.to) + 1));
+      });
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a window ends before the same date a year later, and every one but the last is a whole year", () => {
+  fc.assert(
+    fc.property(range, ({ from, to }) => {
+      const windows = planWindows(from, to);
+      windows.forEach((window, index) => {
+        expect(window.to < yearLater(window.from)).toBe(true);
+        if (index < windows.length - 1) expect(iso(day(window.to) + 1)).toBe(yearLater(window.from));
+      });
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("the days of the windows, one after the other, are the days of the range", () => {
+  fc.assert(
+    fc.property(range, ({ from, to }) => {
+      const days = planWindows(from, to).flatMap((window) =>
+        Array.from({ length: day(window.to) - day(window.from) + 1 }, (_, n) => day(window.from) + n),
+      );
+      expect(days).toHaveLength(day(to) - day(from) + 1);
+      expect(days.every((value, index) => value === day(from) + index)).toBe(true);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test.each([
+  { what: "one day", from: "2024-02-29", to: "2024-02-29", windows: [["2024-02-29", "2024-02-29"]] },
+  { what: "exactly one year", from: "2021-12-02", to: "2022-12-01", windows: [["2021-12-02", "2022-12-01"]] },
+  {
+    what: "one year and a day",
+    from: "2021-12-02",
+    to: "2022-12-02",
+    windows: [
+      ["2021-12-02", "2022-12-01"],
+      ["2022-12-02", "2022-12-02"],
+    ],
+  },
+  {
+    what: "a year that holds a leap day",
+    from: "2023-03-01",
+    to: "2024-02-29",
+    windows: [["2023-03-01", "2024-02-29"]],
+  },
+  {
+    what: "a start on 29 February",
+    from: "2020-02-29",
+    to: "2022-03-01",
+    windows: [
+      ["2020-02-29", "2021-02-27"],
+      ["2021-02-28", "2022-02-27"],
+      ["2022-02-28", "2022-03-01"],
+    ],
+  },
+  {
+    what: "the predecessor's range",
+    from: "2021-12-02",
+    to: "2024-12-01",
+    windows: [
+      ["2021-12-02", "2022-12-01"],
+      ["2022-12-02", "2023-12-01"],
+      ["2023-12-02", "2024-12-01"],
+    ],
+  },
+])("$what, from $from to $to", ({ from, to, windows }) => {
+  expect(planWindows(from, to)).toEqual(
+    windows.map(([first, last], index) => ({ number: index + 1, from: first, to: last })),
+  );
+});

@@ -1,0 +1,231 @@
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { handOnCompleteRuns } from "../../../services/transformer/completion.ts";
+import { keys } from "../../../shared/keys.ts";
+import type { Run } from "../../../shared/run.ts";
+import { recordsOf } from "../../factories/records.ts";
+import { runOf, taskOf } from "../../factories/requests.ts";
+import { capturedEvents, type LocalAws, startLocalAws, takeJson } from "../../support/local-aws.ts";
+import {
+  putAttempt,
+  putPage,
+  putRun,
+  putTotals,
+  putWindow,
+  type WindowContent,
+} from "../../support/work-bucket.ts";
+
+let aws: LocalAws;
+beforeAll(async () => {
+  aws = await startLocalAws();
+});
+afterAll(() => aws?.close());
+
+async function start() {
+  const { events, publish } = capturedEvents();
+  return { work: await aws.bucket(), assembleQueue: await aws.queue({ fifo: true }), publish, events };
+}
+
+const twoWindows = (requestId: string) =>
+  runOf(requestId, {
+    windows: [
+      ["2022-01-01", "2022-12-31"],
+      ["2023-01-01", "2023-12-31"],
+    ],
+  });
+const first: WindowContent = { window: 1, pages: [recordsOf(1, 2), recordsOf(3, 3)] };
+const second: WindowContent = { window: 2, pages: [recordsOf(4, 5), recordsOf(6, 7)] };
+const assembleTask = ({ runId, dataset }: Run, attempt = 1) => ({ runId, dataset, attempt });
+
+describe("nothing is handed on", () => {
+  test("while a page is missing", async () => {
+    const effects = await start();
+    const run = twoWindows("page missing");
+    await putRun(run, effects.work);
+    await putWindow(run, first, effects.work);
+    await putTotals(run, second, effects.work);
+    await putPage(run, second, 2, effects.work);
+    await handOnCompleteRuns([taskOf(run), taskOf(run, { window: 2, page: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+    expect(effects.events).toEqual([]);
+  });
+
+  test("while a window has not begun", async () => {
+    const effects = await start();
+    const run = twoWindows("window missing");
+    await putRun(run, effects.work);
+    await putWindow(run, first, effects.work);
+    await handOnCompleteRuns([taskOf(run)], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+  });
+
+  test("while page 1, and so the number of pages, is not known", async () => {
+    const effects = await start();
+    const run = runOf("totals missing");
+    await putRun(run, effects.work);
+    await putPage(run, first, 2, effects.work);
+    await handOnCompleteRuns([taskOf(run, { page: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+  });
+
+  test("while a page of an empty range is missing", async () => {
+    const effects = await start();
+    const run = twoWindows("empty range");
+    const empty: WindowContent = { window: 2, pages: [[]] };
+    await putRun(run, effects.work);
+    await putWindow(run, first, effects.work);
+    await putTotals(run, empty, effects.work);
+    await handOnCompleteRuns([taskOf(run), taskOf(run, { window: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+
+    await putPage(run, empty, 1, effects.work);
+    await handOnCompleteRuns([taskOf(run, { window: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run)]);
+  });
+});
+
+test("a run all of whose windows are empty is handed on", async () => {
+  const effects = await start();
+  const run = twoWindows("all empty");
+  await putRun(run, effects.work);
+  for (const window of [1, 2]) await putWindow(run, { window, pages: [[]] }, effects.work);
+  await handOnCompleteRuns([taskOf(run)], effects);
+  expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run)]);
+});
+
+test("two transformers that see a run complete at once hand it on once", async () => {
+  const effects = await start();
+  const run = twoWindows("at once");
+  await putRun(run, effects.work);
+  await putWindow(run, first, effects.work);
+  await putWindow(run, second, effects.work);
+  await Promise.all([
+    handOnCompleteRuns([taskOf(run, { page: 2 })], effects),
+    handOnCompleteRuns([taskOf(run, { window: 2, page: 2 })], effects),
+  ]);
+  // Both saw it.
+  expect(effects.events).toEqual(
+    [1, 2].map(() => ({
+      type: "run.transformed",
+      detail: { runId: run.runId, dataset: "reference-transactions", attempt: 1 },
+    })),
+  );
+  expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run)]);
+});
+
+test("a batch with several pages of a window asks for it once", async () => {
+  const effects = await start();
+  const run = runOf("a batch");
+  await putRun(run, effects.work);
+  await putWindow(run, first, effects.work);
+  await handOnCompleteRuns([taskOf(run), taskOf(run, { page: 2 })], effects);
+  expect(effects.events).toHaveLength(1);
+});
+
+test("runs of one batch are handed on apart from each other", async () => {
+  const effects = await start();
+  const runs = [runOf("one"), runOf("two"), twoWindows("three")];
+  for (const run of runs) {
+    await putRun(run, effects.work);
+    await putWindow(run, first, effects.work);
+  }
+  await handOnCompleteRuns(
+    runs.map((run) => taskOf(run)),
+    effects,
+  );
+  expect(await takeJson(effects.assembleQueue)).toEqual(runs.slice(0, 2).map((run) => assembleTask(run)));
+});
+
+test("whatever the order of the pages, the last one hands the run on, and no other", async () => {
+  const effects = await start();
+  const pages = [first, second].flatMap((content) =>
+    content.pages.map((_, index) => ({ content, page: index + 1 })),
+  );
+  let made = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
+      made += 1;
+      const run = twoWindows(`order ${made}`);
+      await putRun(run, effects.work);
+      for (const [index, { content, page }] of order.entries()) {
+        // A page comes after page 1 was fetched, but may be transformed before it.
+        await putTotals(run, content, effects.work);
+        await putPage(run, content, page, effects.work);
+        await handOnCompleteRuns([taskOf(run, { window: content.window, page })], effects);
+        const isLast = index === order.length - 1;
+        expect(await takeJson(effects.assembleQueue)).toEqual(isLast ? [assembleTask(run)] : []);
+      }
+    }),
+    { numRuns: 12 },
+  );
+});
+
+describe("a second attempt", () => {
+  test("is complete with the second attempt of the window that was fetched again", async () => {
+    const effects = await start();
+    const run = twoWindows("second attempt");
+    await putRun(run, effects.work);
+    await putWindow(run, first, effects.work);
+    await putWindow(run, second, effects.work);
+    await putAttempt(run, [1, 2], effects.work);
+    const again: WindowContent = { ...second, attempt: 2 };
+    await putTotals(run, again, effects.work);
+    await putPage(run, again, 1, effects.work);
+    await handOnCompleteRuns([taskOf(run, { window: 2, attempt: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+
+    await putPage(run, again, 2, effects.work);
+    await handOnCompleteRuns([taskOf(run, { window: 2, attempt: 2, page: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run, 2)]);
+  });
+
+  test("is another task than the first, also within SQS's five minutes of deduplication", async () => {
+    const effects = await start();
+    const run = runOf("both attempts");
+    await putRun(run, effects.work);
+    await putWindow(run, first, effects.work);
+    await handOnCompleteRuns([taskOf(run)], effects);
+    await putAttempt(run, [2], effects.work);
+    await putWindow(run, { ...first, attempt: 2 }, effects.work);
+    await handOnCompleteRuns([taskOf(run, { attempt: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run, 1), assembleTask(run, 2)]);
+  });
+
+  test("waits for every window that was fetched again", async () => {
+    const effects = await start();
+    const run = twoWindows("two again");
+    await putRun(run, effects.work);
+    await putWindow(run, first, effects.work);
+    await putWindow(run, second, effects.work);
+    await putAttempt(run, [2, 2], effects.work);
+    await putWindow(run, { ...first, attempt: 2 }, effects.work);
+    await handOnCompleteRuns([taskOf(run, { window: 1, attempt: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+    await putWindow(run, { ...second, attempt: 2 }, effects.work);
+    await handOnCompleteRuns([taskOf(run, { window: 2, attempt: 2 })], effects);
+    expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run, 2)]);
+  });
+
+  test("that nobody began is an error that names it", async () => {
+    const effects = await start();
+    const run = runOf("never begun");
+    await putRun(run, effects.work);
+    await putWindow(run, { ...first, attempt: 2 }, effects.work);
+    await expect(handOnCompleteRuns([taskOf(run, { attempt: 2 })], effects)).rejects.toMatchObject({
+      name: "AttemptMissing",
+      ids: { run: run.runId, attempt: 2 },
+    });
+  });
+});
+
+test("pages of a run that is no longer in the work bucket are an error that names it", async () => {
+  const effects = await start();
+  const run = runOf("forgotten");
+  await putWindow(run, first, effects.work);
+  expect(await effects.work.head(keys.run(run.runId))).toBeUndefined();
+  await expect(handOnCompleteRuns([taskOf(run)], effects)).rejects.toMatchObject({
+    name: "RunMissing",
+    kind: "terminal",
+    ids: { run: run.runId },
+  });
+});

@@ -1,0 +1,246 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { transformPage } from "../../../services/transformer/page.ts";
+import { type Dataset, outputColumns, sourceNames } from "../../../shared/dataset.ts";
+import { datasetOf } from "../../factories/datasets.ts";
+import { recordOf } from "../../factories/records.ts";
+import { defaultDataset, parseCsv } from "../../support/transformed.ts";
+
+describe("a page", () => {
+  const page = transformPage(
+    [
+      recordOf(3, { "Question Type": ["a", "b", "c"] }),
+      recordOf(1, { _start_date: "" }),
+      "not a record",
+      recordOf(2, { "Question Type": ["a", "b"], "Duration (in minutes)": "long", Extra: 1 }),
+      recordOf(3, { Another: "x", Extra: "y" }),
+      recordOf(4, { _start_date: undefined }),
+    ],
+    defaultDataset,
+  );
+
+  test("keeps its rows in their order, repeated ones too", () => {
+    expect(page.summary.ids).toEqual([3, 2, 3]);
+    expect(parseCsv(page.csv).map(([id]) => id)).toEqual(["3", "2", "3"]);
+  });
+
+  test("accounts for every record", () => {
+    expect(page.summary).toEqual({
+      records: 6,
+      ids: [3, 2, 3],
+      appended: ["Another", "Extra"],
+      rejects: { "no _start_date": 2, "not a record": 1 },
+      furtherAnswers: { "Question Type": 3 },
+      mistyped: { "Duration (in minutes)": 1 },
+      undeclared: { Extra: 2, Another: 1 },
+    });
+  });
+
+  test("gives every row every appended column, null where its record lacks the field", () => {
+    expect(parseCsv(page.csv).map((row) => row.slice(-2))).toEqual([
+      [null, null],
+      [null, "1"],
+      ["x", "y"],
+    ]);
+  });
+
+  test("keeps each rejected record whole, with its reason", () => {
+    expect(
+      page.rejects
+        .split("\n")
+        .slice(0, -1)
+        .map((line): unknown => JSON.parse(line)),
+    ).toEqual([
+      { reason: "no _start_date", record: recordOf(1, { _start_date: "" }) },
+      { reason: "not a record", record: "not a record" },
+      { reason: "no _start_date", record: recordOf(4, { _start_date: undefined }) },
+    ]);
+  });
+});
+
+test("the order of appended columns does not depend on which record came first", () => {
+  const one = recordOf(1, { B: "b", A: "a" });
+  const two = recordOf(2, { C: "c", A: "a" });
+  expect(transformPage([one, two], defaultDataset).summary.appended).toEqual(["A", "B", "C"]);
+  expect(transformPage([two, one], defaultDataset).summary.appended).toEqual(["A", "B", "C"]);
+});
+
+test("rejected records report nothing but their reason", () => {
+  const { summary } = transformPage(
+    [recordOf(1, { _start_date: "", Extra: "x", "Question Type": ["a", "b"], "Duration (in minutes)": "?" })],
+    defaultDataset,
+  );
+  expect(summary).toMatchObject({ appended: [], furtherAnswers: {}, mistyped: {}, undeclared: {} });
+});
+
+test("a page without records is empty text", () => {
+  expect(transformPage([], defaultDataset)).toEqual({
+    csv: "",
+    jsonl: "",
+    rejects: "",
+    summary: {
+      records: 0,
+      ids: [],
+      appended: [],
+      rejects: {},
+      furtherAnswers: {},
+      mistyped: {},
+      undeclared: {},
+    },
+  });
+});
+
+// Text as it comes: any of Unicode, lone surrogates too, and often what is dangerous in a CSV.
+const text = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.string({
+    unit: fc.constantFrom('"', ",", "\n", "\r", "\\", "\t", "\u0000", "\u2028", "\ud83d", "a", "💥"),
+  }),
+);
+const json = fc.oneof(
+  fc.jsonValue({ maxDepth: 3 }),
+  text,
+  fc.array(text, { maxLength: 3 }),
+  fc.constantFrom("", " ", null, "12", "1e5", "2023-05-01 09:30:00", `9${"0".repeat(400)}`, 2 ** 60, -0),
+);
+const columnTypes = ["text", "integer", "number", "timestamp"] as const;
+
+const anyDataset: fc.Arbitrary<Dataset> = fc.oneof(
+  fc.constant(defaultDataset),
+  fc
+    .constantFrom<Dataset["undeclared"][]>("append", "ignore", "reject")
+    .map((undeclared) =>
+      datasetOf(
+        [
+          ...columnTypes.map((type) => ({ name: `all ${type}`, type })),
+          ...columnTypes.map((type) => ({ name: `first ${type}`, type, answers: "first" as const })),
+          { name: "dropped", drop: true },
+          { name: "joined", join: ["one", "two"], with: "; " },
+        ],
+        undeclared,
+      ),
+    ),
+);
+
+function anyRecord(dataset: Dataset): fc.Arbitrary<unknown> {
+  const declared = dataset.columns.flatMap(sourceNames);
+  const field = fc.oneof(
+    { weight: 4, arbitrary: fc.constantFrom(...declared, ...outputColumns(dataset.columns)) },
+    { weight: 1, arbitrary: fc.oneof(text, fc.constantFrom("__proto__", "constructor", "", "7")) },
+  );
+  const usable = fc.constant<[string, unknown][]>([["_start_date", "2023-05-01 09:30:00"]]);
+  const fields = fc.array(fc.tuple(field, json), { maxLength: 12 });
+  const record = fc
+    .tuple(fc.oneof(fc.nat(5), json), fc.oneof(usable, fc.constant<[string, unknown][]>([])), fields)
+    .map(([id, start, others]) => {
+      // By way of JSON, as records come; it is also how a record can hold `__proto__`.
+      const members = new Map<string, unknown>([...others, ["_id", id], ...start]);
+      const written = [...members].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
+      const parsed: unknown = JSON.parse(`{${written.join(",")}}`);
+      return parsed;
+    });
+  return fc.oneof({ weight: 9, arbitrary: record }, { weight: 1, arbitrary: json });
+}
+
+const pages = anyDataset.chain((dataset) =>
+  fc.record({ dataset: fc.constant(dataset), records: fc.array(anyRecord(dataset), { maxLength: 8 }) }),
+);
+const jsonObject = z.record(z.string(), z.unknown());
+
+/** Each line as the members of its object, in their order; `__proto__` is a member like any other. */
+function parseLines(jsonl: string): Map<string, unknown>[] {
+  return jsonl
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => new Map(Object.entries(JSON.parse(line))));
+}
+
+describe("of any records", () => {
+  const numRuns = 400;
+
+  test("each is a row or a reject", () => {
+    fc.assert(
+      fc.property(pages, ({ dataset, records }) => {
+        const { summary, rejects, csv } = transformPage(records, dataset);
+        const rejected = Object.values(summary.rejects).reduce((sum, count) => sum + count, 0);
+        expect(summary.records).toBe(records.length);
+        expect(summary.ids.length + rejected).toBe(records.length);
+        expect(rejects.split("\n").length - 1).toBe(rejected);
+        expect(parseCsv(csv).map(([id]) => Number(id))).toEqual(summary.ids);
+      }),
+      { numRuns },
+    );
+  });
+
+  test("the CSV has a line and all columns for each row, and one line only", () => {
+    fc.assert(
+      fc.property(pages, ({ dataset, records }) => {
+        const { summary, csv } = transformPage(records, dataset);
+        const headers = [...outputColumns(dataset.columns), ...summary.appended];
+        expect(new Set(headers).size).toBe(headers.length);
+        const rows = parseCsv(csv);
+        expect(rows).toHaveLength(summary.ids.length);
+        expect(csv.split("\n")).toHaveLength(rows.length + 1);
+        for (const row of rows) expect(row).toHaveLength(headers.length);
+        for (const field of [...headers, ...rows.flat()]) {
+          expect(field ?? "").not.toMatch(/[\p{Cc}\p{Cs}\u2028\u2029]/u);
+        }
+      }),
+      { numRuns },
+    );
+  });
+
+  test("the JSON lines hold the same values under the same columns, numbers bare and texts quoted in both", () => {
+    fc.assert(
+      fc.property(pages, ({ dataset, records }) => {
+        const { summary, csv, jsonl } = transformPage(records, dataset);
+        const headers = [...outputColumns(dataset.columns), ...summary.appended];
+        const lines = parseLines(jsonl);
+        const rows = parseCsv(csv);
+        expect(lines).toHaveLength(rows.length);
+        lines.forEach((line, index) => {
+          expect([...line.keys()].sort()).toEqual([...headers].sort());
+          const values = headers.map((header) => line.get(header));
+          expect(rows[index]).toEqual(values.map((value) => (value === null ? null : String(value))));
+          const written = values.map((value) =>
+            typeof value === "string" ? `"${value.replaceAll('"', '""')}"` : String(value ?? ""),
+          );
+          expect(csv.split("\n")[index]).toBe(written.join(","));
+        });
+      }),
+      { numRuns },
+    );
+  });
+
+  test("the same come out the same, byte for byte", () => {
+    fc.assert(
+      fc.property(pages, ({ dataset, records }) => {
+        const again = z.array(z.unknown()).parse(JSON.parse(JSON.stringify(records)));
+        expect(transformPage(again, dataset)).toEqual(transformPage(records, dataset));
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+test("a record is not changed by being transformed", () => {
+  fc.assert(
+    fc.property(anyRecord(defaultDataset), (record) => {
+      const before = JSON.stringify(record);
+      transformPage([record], defaultDataset);
+      expect(JSON.stringify(record)).toBe(before);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("the declared columns alone decide the order of the declared part of a row", () => {
+  const shuffled = Object.fromEntries(Object.entries(recordOf(1)).reverse());
+  expect(jsonObject.parse(JSON.parse(transformPage([shuffled], defaultDataset).jsonl))).toEqual(
+    jsonObject.parse(JSON.parse(transformPage([recordOf(1)], defaultDataset).jsonl)),
+  );
+  expect(transformPage([shuffled], defaultDataset).csv).toBe(
+    transformPage([recordOf(1)], defaultDataset).csv,
+  );
+});

@@ -1,0 +1,370 @@
+// The rules for one record, each by its behaviour. First the default dataset's, on which its readers rely; then those
+// that any dataset's entry can ask for.
+import { describe, expect, test } from "vitest";
+import { datasetOf } from "../../factories/datasets.ts";
+import { recordOf } from "../../factories/records.ts";
+import { rejectOf, rowOf } from "../../support/transformed.ts";
+
+const valueIn = (column: string, field: string, value: unknown) =>
+  rowOf(recordOf(1, { [field]: value })).values[column];
+
+describe("reference-transactions", () => {
+  test("columns stand in the record's order, less the dropped ones, Research_Topic last", () => {
+    expect(rowOf(recordOf(1)).headers).toEqual([
+      "_id",
+      "_start_date",
+      "Question Type",
+      "Duration (in minutes)",
+      "Comments/Notes",
+      "Location",
+      "who",
+      "mode",
+      "answeredBy",
+      "classroom",
+      "employee",
+      "studio",
+      "affiliation",
+      "Research_Topic",
+    ]);
+  });
+
+  test("a whole record is one line: strings quoted, numbers bare, an empty answer as it is", () => {
+    expect(rowOf(recordOf(7)).csv).toBe(
+      '7,"2023-05-01 09:30:00","Directional",5,"asked the way","Newman Library","Undergraduate","In person",' +
+        '"Student","","Employee 1",,"Arts","History"\n',
+    );
+  });
+
+  test("_entered_by, walkins, scans and reformat are dropped and not reported as unknown", () => {
+    const { values, summary } = rowOf(recordOf(1, { walkins: 3, scans: "9", reformat: 1 }));
+    for (const field of ["_entered_by", "walkins", "scans", "reformat"])
+      expect(values).not.toHaveProperty(field);
+    expect(summary.undeclared).toEqual({});
+  });
+
+  test("Question Type keeps its first answer; further ones are counted", () => {
+    const { values, summary } = rowOf(recordOf(1, { "Question Type": ["Research", "Technical", "Policy"] }));
+    expect(values["Question Type"]).toBe("Research");
+    expect(summary.furtherAnswers).toEqual({ "Question Type": 2 });
+  });
+
+  test("blank answers before the first one do not count as answers", () => {
+    const { values, summary } = rowOf(
+      recordOf(1, { "Question Type": ["", null, "Research", " ", "Policy"] }),
+    );
+    expect(values["Question Type"]).toBe("Research");
+    expect(summary.furtherAnswers).toEqual({ "Question Type": 1 });
+  });
+
+  test("one answer is no further answer", () => {
+    expect(rowOf(recordOf(1, { "Question Type": ["Research"] })).summary.furtherAnswers).toEqual({});
+  });
+
+  test.each([
+    { research: "Art ", topic: "History", joined: "Art History" },
+    { research: ["Art"], topic: ["History"], joined: "ArtHistory" },
+    { research: "", topic: ["History"], joined: "History" },
+    { research: ["Art"], topic: [], joined: "Art" },
+    { research: ["Art", "Music"], topic: ["History", "Law"], joined: "Art; MusicHistory; Law" },
+    { research: "", topic: "", joined: "" },
+    { research: [], topic: "", joined: "" },
+    { research: undefined, topic: null, joined: null },
+    { research: [], topic: [""], joined: null },
+  ])("Research_Topic joins $research and $topic to $joined", ({ research, topic, joined }) => {
+    const { values } = rowOf(recordOf(1, { research, topic }));
+    expect(values.Research_Topic).toBe(joined);
+    expect(values).not.toHaveProperty("research");
+    expect(values).not.toHaveProperty("topic");
+  });
+
+  test.each([[undefined], [null], [""], ["   "], [[]], [[""]], [[null]]])(
+    "a record whose _start_date is %j is rejected",
+    (value) => {
+      expect(rejectOf(recordOf(1, { _start_date: value }))).toBe("no _start_date");
+    },
+  );
+
+  test.each([["yesterday"], ["2023-02-30 10:00:00"], ["2023-02-29 10:00"], [20230501], [{}], [["a", "b"]]])(
+    "a record whose _start_date is %j, which no view can cast, is rejected",
+    (value) => {
+      expect(rejectOf(recordOf(1, { _start_date: value }))).toBe("unusable _start_date");
+    },
+  );
+
+  test("line breaks inside a comment become one space, so that a row is a line", () => {
+    const comment = 'He said:\r\n"no\nway"\r,\u2028 or so\u2029\n\n';
+    const { values, csv } = rowOf(recordOf(1, { "Comments/Notes": comment }));
+    expect(values["Comments/Notes"]).toBe('He said: "no way" ,  or so ');
+    expect(csv.match(/\n/g)).toHaveLength(1);
+    expect(csv).toContain('"He said: ""no way"" ,  or so "');
+  });
+
+  test("a column that nobody declared is appended and reported", () => {
+    const { values, summary } = rowOf(recordOf(1, { "Follow-up": ["Email"] }));
+    expect(values["Follow-up"]).toBe("Email");
+    expect(summary).toMatchObject({ appended: ["Follow-up"], undeclared: { "Follow-up": 1 } });
+  });
+});
+
+describe("any field", () => {
+  test("that is missing or null is null, an empty text is an empty text", () => {
+    expect(valueIn("who", "who", undefined)).toBeNull();
+    expect(valueIn("who", "who", null)).toBeNull();
+    expect(valueIn("who", "who", "")).toBe("");
+    expect(valueIn("who", "who", [])).toBeNull();
+  });
+
+  test("that is missing from all of a record leaves its row whole", () => {
+    const { values } = rowOf({ _id: 1, _start_date: "2023-05-01 09:30:00" });
+    expect(
+      Object.values(values)
+        .slice(2)
+        .every((value) => value === null),
+    ).toBe(true);
+  });
+
+  test.each([
+    { value: ["one"], text: "one" },
+    { value: ["one", "two"], text: "one; two" },
+    { value: ["one", "", null, "two"], text: "one; two" },
+    { value: ["", null, "  "], text: null },
+    { value: [["a", "b"], "c"], text: "a; b; c" },
+    { value: 12, text: "12" },
+    { value: -0.5, text: "-0.5" },
+    { value: true, text: "true" },
+    { value: false, text: "false" },
+    { value: { a: [1, "x"] }, text: '{"a":[1,"x"]}' },
+    { value: [{ a: 1 }, 2], text: '{"a":1}; 2' },
+    { value: { note: "line\nbreak" }, text: '{"note":"line\\nbreak"}' },
+    { value: "back\\slash \\n", text: "back\\slash \\n" },
+    { value: "tab\there \u0000\u001f!", text: "tab here !" },
+    { value: "💥 broken \ud83d pair", text: "💥 broken  pair" },
+  ])("as text: $value", ({ value, text }) => {
+    expect(valueIn("mode", "mode", value)).toBe(text);
+  });
+});
+
+describe("a number", () => {
+  const duration = (value: unknown) => {
+    const { values, summary } = rowOf(recordOf(1, { "Duration (in minutes)": value }));
+    return { value: values["Duration (in minutes)"], mistyped: summary.mistyped };
+  };
+  const right = (value: number | null) => ({ value, mistyped: {} });
+  const kept = (value: unknown) => ({ value, mistyped: { "Duration (in minutes)": 1 } });
+
+  test.each([
+    [7, 7],
+    [7.5, 7.5],
+    [0, 0],
+    [-3, -3],
+    ["7", 7],
+    ["7.50", 7.5],
+    [" 7 ", 7],
+    ["+7", 7],
+    ["-7.25", -7.25],
+    ["007", 7],
+    [["15"], 15],
+    [[15], 15],
+  ])("%j is the number %j", (value, number) => {
+    expect(duration(value)).toEqual(right(number));
+  });
+
+  test.each([[""], ["  "], [null], [undefined], [[""]], [[null]]])(
+    "that is blank, as %j, is null",
+    (value) => {
+      expect(duration(value)).toEqual(right(null));
+    },
+  );
+
+  test.each([
+    ["about 5", "about 5"],
+    ["5 min", "5 min"],
+    ["1,5", "1,5"],
+    ["1e3", "1e3"],
+    ["0x10", "0x10"],
+    [".5", ".5"],
+    ["NaN", "NaN"],
+    ["Infinity", "Infinity"],
+    [true, "true"],
+    [{ minutes: 5 }, '{"minutes":5}'],
+    [["5", "10"], "5; 10"],
+  ])("that is none, as %j, is kept as text and counted", (value, text) => {
+    expect(duration(value)).toEqual(kept(text));
+  });
+
+  test("with more digits than a number holds is kept to the last digit", () => {
+    const digits = "12345678901234567890";
+    expect(duration(digits)).toEqual(kept(digits));
+    expect(duration(`1${"0".repeat(400)}`)).toEqual(kept(`1${"0".repeat(400)}`));
+  });
+
+  test("that has a fraction is no integer", () => {
+    const dataset = datasetOf([{ name: "count", type: "integer" }]);
+    expect(rowOf({ _id: 1, count: "3" }, dataset).values.count).toBe(3);
+    expect(rowOf({ _id: 1, count: 3.0 }, dataset).values.count).toBe(3);
+    for (const [given, value] of [
+      ["3.5", "3.5"],
+      [3.5, 3.5],
+    ]) {
+      const { values, summary } = rowOf({ _id: 1, count: given }, dataset);
+      expect(values.count).toBe(value);
+      expect(summary.mistyped).toEqual({ count: 1 });
+    }
+  });
+});
+
+describe("a timestamp", () => {
+  const dataset = datasetOf([{ name: "closed", type: "timestamp" }]);
+  const closed = (value: unknown) => {
+    const { values, summary } = rowOf({ _id: 1, closed: value }, dataset);
+    return { value: values.closed, mistyped: summary.mistyped.closed ?? 0 };
+  };
+
+  test.each([
+    ["2023-05-01 09:30:00", "2023-05-01 09:30:00"],
+    ["2023-05-01T09:30:00", "2023-05-01 09:30:00"],
+    ["2023-05-01T09:30", "2023-05-01 09:30:00"],
+    ["2023-05-01 09:30", "2023-05-01 09:30:00"],
+    [" 2023-05-01 09:30:00\n", "2023-05-01 09:30:00"],
+    ["2024-02-29 23:59:59", "2024-02-29 23:59:59"],
+    ["0999-01-01 00:00:00", "0999-01-01 00:00:00"],
+    // An hour that New York's clocks skip: local time without a zone is not ours to judge.
+    ["2024-03-10 02:30:00", "2024-03-10 02:30:00"],
+    [["2023-05-01 09:30:00"], "2023-05-01 09:30:00"],
+  ])("%j is %j", (value, text) => {
+    expect(closed(value)).toEqual({ value: text, mistyped: 0 });
+  });
+
+  test.each([[""], [" "], [null], [undefined], [[]]])("that is blank, as %j, is null", (value) => {
+    expect(closed(value)).toEqual({ value: null, mistyped: 0 });
+  });
+
+  test.each([
+    ["2023-02-29 10:00:00"],
+    ["2023-13-01 10:00:00"],
+    ["2023-00-10 10:00:00"],
+    ["2023-04-31 10:00:00"],
+    ["2023-05-01 24:00:00"],
+    ["2023-05-01 10:60:00"],
+    ["2023-05-01 10:00:60"],
+    ["2023-05-01"],
+    ["05/01/2023 10:00"],
+    ["2023-05-01 10:00:00Z"],
+    ["2023-05-01T10:00:00-05:00"],
+    ["soon"],
+  ])("that is in no calendar or of another form, as %j, is kept as text and counted", (value) => {
+    expect(closed(value)).toEqual({ value, mistyped: 1 });
+  });
+});
+
+describe("_id", () => {
+  test.each([[undefined], [null], [""], [[]]])("missing, as %j, rejects the record", (value) => {
+    expect(rejectOf(recordOf(1, { _id: value }))).toBe("no _id");
+  });
+
+  test.each([[-1], [1.5], ["-1"], ["abc"], [2 ** 53], ["9007199254740993"], [true], [{}], [[1, 2]]])(
+    "unusable, as %j, rejects the record",
+    (value) => {
+      expect(rejectOf(recordOf(1, { _id: value }))).toBe("unusable _id");
+    },
+  );
+
+  test.each([[0], [Number.MAX_SAFE_INTEGER], ["42"], [["42"]]])("may be %j", (value) => {
+    expect(rowOf(recordOf(1, { _id: value })).summary.ids).toEqual([Number(value)]);
+  });
+});
+
+test.each([[null], ["text"], [5], [true], [[]], [[{ _id: 1 }]]])("%j is not a record", (value) => {
+  expect(rejectOf(value)).toBe("not a record");
+});
+
+describe("a field that nobody declared", () => {
+  const record = { _id: 1, note: "x", Extra: 3.5, more: ["a", "b"] };
+
+  test("is appended behind the declared ones, sorted by name, with numbers bare", () => {
+    const { headers, csv, summary } = rowOf(record, datasetOf([{ name: "note", type: "text" }], "append"));
+    expect(headers).toEqual(["_id", "note", "Extra", "more"]);
+    expect(csv).toBe('1,"x",3.5,"a; b"\n');
+    expect(summary.undeclared).toEqual({ Extra: 1, more: 1 });
+  });
+
+  test("is ignored, and reported all the same", () => {
+    const { csv, summary } = rowOf(record, datasetOf([{ name: "note", type: "text" }], "ignore"));
+    expect(csv).toBe('1,"x"\n');
+    expect(summary).toMatchObject({ appended: [], undeclared: { Extra: 1, more: 1 } });
+  });
+
+  test("rejects its record", () => {
+    const dataset = datasetOf([{ name: "note", type: "text" }], "reject");
+    expect(rejectOf(record, dataset)).toBe("undeclared field");
+    expect(rejectOf({ _id: 1, note: "x" }, dataset)).toBeUndefined();
+  });
+
+  test("gets a header of its own where its label is a column's", () => {
+    const dataset = datasetOf([{ name: "both", join: ["first", "second"] }]);
+    const { values } = rowOf({ _id: 1, first: "a", second: "b", both: "c", "both (2)": "d" }, dataset);
+    expect(values).toEqual({ _id: 1, both: "ab", "both (2)": "c", "both (2) (2)": "d" });
+  });
+
+  test("gets a header of one line, and one of its own where two labels become the same", () => {
+    const { values, csv } = rowOf({ _id: 1, "a\nb": 1, "a b": 2, "a\r\nb": 3 }, datasetOf([]));
+    expect(values).toEqual({ _id: 1, "a b": 1, "a b (2)": 2, "a b (3)": 3 });
+    expect(csv).toBe("1,1,2,3\n");
+  });
+
+  test("and has no label that can be shown is called so", () => {
+    expect(rowOf({ _id: 1, "": "a", "\u0000": "b" }, datasetOf([])).values).toEqual({
+      _id: 1,
+      "(no label)": "a",
+      "(no label) (2)": "b",
+    });
+  });
+
+  test("called __proto__ is a field like any other", () => {
+    const record: unknown = JSON.parse('{"_id":1,"__proto__":"x","constructor":"y","toString":"z"}');
+    const { headers, csv, summary } = rowOf(record, datasetOf([]));
+    expect(headers).toEqual(["_id", "__proto__", "constructor", "toString"]);
+    expect(csv).toBe('1,"x","y","z"\n');
+    expect(Object.entries(summary.undeclared)).toEqual([
+      ["__proto__", 1],
+      ["constructor", 1],
+      ["toString", 1],
+    ]);
+  });
+
+  test("called __proto__ is not taken for a declared column's value", () => {
+    const record: unknown = JSON.parse('{"_id":1,"__proto__":{"note":"hidden"}}');
+    expect(rowOf(record, datasetOf([{ name: "note", type: "text" }])).values.note).toBeNull();
+  });
+});
+
+describe("a joined column", () => {
+  test("stands where it is declared, with what stands between its fields", () => {
+    const dataset = datasetOf([
+      { name: "name", join: ["first", "last"], with: ", " },
+      { name: "note", type: "text" },
+    ]);
+    expect(rowOf({ _id: 1, note: "n", last: "L", first: "F" }, dataset).csv).toBe('1,"F, L","n"\n');
+    expect(rowOf({ _id: 1, last: "L" }, dataset).csv).toBe('1,", L",\n');
+    expect(rowOf({ _id: 1 }, dataset).csv).toBe("1,,\n");
+  });
+});
+
+describe("a required text", () => {
+  const dataset = datasetOf([{ name: "who", type: "text", required: true }]);
+
+  test.each([[undefined], [null], [""], [[]], ["\u0000"]])("that is %j rejects its record", (value) => {
+    expect(rejectOf({ _id: 1, who: value }, dataset)).toBe("no who");
+  });
+
+  test("that is there does not", () => {
+    expect(rejectOf({ _id: 1, who: ["x"] }, dataset)).toBeUndefined();
+  });
+});
+
+test("a required number that is none rejects its record", () => {
+  const dataset = datasetOf([{ name: "count", type: "number", required: true }]);
+  expect(rejectOf({ _id: 1, count: "many" }, dataset)).toBe("unusable count");
+  expect(rejectOf({ _id: 1, count: "" }, dataset)).toBe("no count");
+  expect(rejectOf({ _id: 1, count: 0 }, dataset)).toBeUndefined();
+});

@@ -1,0 +1,45 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { config } from "../../shared/config.ts";
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+test.each([
+  ["BUS_NAME", "", config.busName],
+  ["BUS_NAME", undefined, config.busName],
+  ["LIBINSIGHT_BASE_URL", "vt.libinsight.com/MARKED", config.libinsightBaseUrl],
+  ["LIBINSIGHT_BASE_URL", "ftp://vt.libinsight.com/MARKED", config.libinsightBaseUrl],
+  ["LIBINSIGHT_CLIENT_SECRET", "", config.libinsightClientSecret],
+  ["ATHENA_DATABASE", 'MARKED"; DROP', config.athenaDatabase],
+  ["RETRY_BASE_SECONDS", "MARKED", config.retryBaseSeconds],
+  ["RETRY_BASE_SECONDS", "901", config.retryBaseSeconds],
+  ["FETCH_QUEUE_URL", "MARKED", () => config.queueUrl("FETCH")],
+  ["FETCH_DEAD_LETTERS_URL", "MARKED", () => config.deadLetterUrl("FETCH")],
+])("%s that is %j is named, and its value is not repeated", (variable, value, read) => {
+  vi.stubEnv(variable, value);
+
+  expect(read).toThrow(
+    expect.objectContaining({
+      name: "ConfigurationMissing",
+      kind: "terminal",
+      ids: { variable },
+      sentence: expect.not.stringContaining("MARKED"),
+    }),
+  );
+});
+
+test("a setting is read when it is asked for", () => {
+  vi.stubEnv("PAGES_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/pages");
+  vi.stubEnv("LIBINSIGHT_BASE_URL", "https://vt.libinsight.com/v1.0");
+  vi.stubEnv("RETRY_BASE_SECONDS", "5");
+
+  expect(config.queueUrl("PAGES")).toBe("https://sqs.us-east-1.amazonaws.com/000000000000/pages");
+  expect(config.libinsightBaseUrl()).toBe("https://vt.libinsight.com/v1.0");
+  expect(config.retryBaseSeconds()).toBe(5);
+});
+
+test("without a setting a failed message waits half a minute first", () => {
+  vi.stubEnv("RETRY_BASE_SECONDS", undefined);
+  expect(config.retryBaseSeconds()).toBe(30);
+});

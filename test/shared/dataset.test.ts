@@ -1,0 +1,231 @@
+import { expect, test } from "vitest";
+import { type DatasetInput, defineDatasets, outputColumns, sourceNames } from "../../shared/dataset.ts";
+import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts";
+
+const good: DatasetInput = {
+  name: "gate-counts",
+  libinsightId: 7,
+  firstDate: "2024-02-29",
+  timeZone: "Europe/Berlin",
+  columns: [
+    { name: "_id", type: "integer", required: true },
+    { name: "Library", type: "text" },
+  ],
+  undeclared: "reject",
+  publish: {
+    csv: "gates/csv/gates.csv",
+    jsonl: "gates/jsonl/gates.jsonl",
+    results: "published/gates.csv",
+    queryResults: "gate-queries",
+    table: "gates",
+  },
+};
+
+const entry = (change: Partial<DatasetInput>): DatasetInput => ({ ...good, ...change });
+const published = (change: Partial<DatasetInput["publish"]>) =>
+  entry({ publish: { ...good.publish, ...change } });
+const columns = (...more: DatasetInput["columns"]) => entry({ columns: [...good.columns, ...more] });
+
+/** What a person is told. */
+function refusal(...entries: [DatasetInput, ...DatasetInput[]]): string {
+  try {
+    defineDatasets(entries);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  return "nothing: the entries were taken";
+}
+
+test("an entry is taken with what it leaves out", () => {
+  expect(defineDatasets([good])).toMatchObject([
+    {
+      name: "gate-counts",
+      columns: [{ name: "_id" }, { name: "Library", required: false, answers: "all" }],
+    },
+  ]);
+  const [joined] = defineDatasets([columns({ name: "Both", join: ["a", "b"] })]);
+  expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "" });
+});
+
+const idColumn = 'the first column is "_id", an integer and required';
+const key = "a key has a folder of its own";
+const columnForm = "a column has a name and one of";
+
+test.each<[slip: string, DatasetInput, told: string[]]>([
+  ["a name with capitals", entry({ name: "Gate-Counts" }), ["lower-case letters", "at name"]],
+  ["a name of 49 letters", entry({ name: "a".repeat(49) }), ["2 to 48", "at name"]],
+  ["no LibInsight number", entry({ libinsightId: 0 }), ["at libinsightId"]],
+  ["half a LibInsight number", entry({ libinsightId: 1.5 }), ["at libinsightId"]],
+  ["a request id of zero", entry({ requestId: 0 }), ["at requestId"]],
+  [
+    "a day that is not in the calendar",
+    entry({ firstDate: "2023-02-29" }),
+    ["not in the calendar", "firstDate"],
+  ],
+  ["a day written otherwise", entry({ firstDate: "2/12/2021" }), ["YYYY-MM-DD", "firstDate"]],
+  ["a zone that does not exist", entry({ timeZone: "America/Blacksburg" }), ["IANA time zone", "timeZone"]],
+  ["no columns", entry({ columns: [] }), ["at columns"]],
+  ["no _id", entry({ columns: [{ name: "Library", type: "text" }] }), [idColumn]],
+  ["_id not first", entry({ columns: good.columns.toReversed() }), [idColumn]],
+  ["_id as text", entry({ columns: [{ name: "_id", type: "text", required: true }] }), [idColumn]],
+  ["_id not required", entry({ columns: [{ name: "_id", type: "integer" }] }), [idColumn]],
+  ["a column without a name", columns({ name: "", type: "text" }), ["at columns[2].name"]],
+  [
+    "a line break in a header",
+    columns({ name: "a\nb", type: "text" }),
+    ["no line breaks", "columns[2].name"],
+  ],
+  ["a line separator in a header", columns({ name: "a\u2028b", type: "text" }), ["no line breaks"]],
+  ["a control character in a header", columns({ name: "a\u0000", drop: true }), ["no control characters"]],
+  ["nothing to join", columns({ name: "Both", join: [] }), ["at columns[2].join"]],
+  ["a field declared twice", columns({ name: "Library", drop: true }), ['"Library" is declared twice']],
+  [
+    "a field kept and joined",
+    columns({ name: "x", join: ["a", "Library"] }),
+    ['"Library" is declared twice'],
+  ],
+  ["a field joined twice", columns({ name: "x", join: ["a", "a"] }), ['"a" is declared twice']],
+  ["two columns of one header", columns({ name: "Library", join: ["a"] }), ["two columns have one header"]],
+  ["a csv without a folder", published({ csv: "gates.csv" }), [key, "at publish.csv"]],
+  ["a csv at the bucket's root", published({ csv: "/gates.csv" }), [key]],
+  ["an empty folder name", published({ jsonl: "gates//gates.jsonl" }), [key, "at publish.jsonl"]],
+  ["a space in a key", published({ results: "published/gate counts.csv" }), [key, "at publish.results"]],
+  ["a folder in queryResults", published({ queryResults: "a/b" }), ["at publish.queryResults"]],
+  ["a capital in the table's name", published({ table: "Gates" }), ["at publish.table"]],
+  ["csv and jsonl in one folder", published({ jsonl: "gates/csv/gates.jsonl" }), ["folders of their own"]],
+  ["jsonl below csv's folder", published({ jsonl: "gates/csv/json/x.jsonl" }), ["folders of their own"]],
+])("%s is told with the entry's name", (_slip, entry, told) => {
+  const message = refusal(entry);
+  expect(message).toContain(`shared/datasets.ts: the entry "${entry.name}" can't be used.`);
+  for (const part of told) expect(message).toContain(part);
+});
+
+// What the types do not let through, but a JavaScript editor without them would.
+test.each<[slip: string, change: object, told: string]>([
+  ["an unknown type", { columns: [...good.columns, { name: "x", type: "date" }] }, columnForm],
+  ["a column with no role", { columns: [...good.columns, { name: "x" }] }, columnForm],
+  [
+    "a column with two roles",
+    { columns: [...good.columns, { name: "x", type: "text", drop: true }] },
+    columnForm,
+  ],
+  ["an unknown policy", { undeclared: "keep" }, "at undeclared"],
+  ["a setting that does not exist", { timezone: "UTC" }, '"timezone"'],
+  ["a place that does not exist", { publish: { ...good.publish, xml: "a/b.xml" } }, '"xml"'],
+])("%s is told with the entry's name", (_slip, change, told) => {
+  const message = refusal(Object.assign({ ...good }, change));
+  expect(message).toContain('the entry "gate-counts" can\'t be used.');
+  expect(message).toContain(told);
+});
+
+/** Another entry that shares nothing with `good`. */
+const other = entry({
+  name: "instruction",
+  publish: {
+    csv: "teaching/csv/x.csv",
+    jsonl: "teaching/jsonl/x.jsonl",
+    results: "published/teaching.csv",
+    queryResults: "gate-queries",
+    table: "teaching",
+  },
+});
+
+test("two entries that share nothing published are taken, in their order", () => {
+  expect(defineDatasets([good, other]).map(({ name }) => name)).toEqual(["gate-counts", "instruction"]);
+});
+
+const moved = (change: Partial<DatasetInput["publish"]>): DatasetInput => ({
+  ...other,
+  publish: { ...other.publish, ...change },
+});
+
+test.each<[what: string, DatasetInput, told: string]>([
+  ["name", { ...other, name: "gate-counts" }, 'the name "gate-counts"'],
+  ["csv", moved({ csv: good.publish.csv }), 'the csv "gates/csv/gates.csv"'],
+  ["jsonl", moved({ jsonl: good.publish.jsonl }), 'the jsonl "gates/jsonl/gates.jsonl"'],
+  ["results", moved({ results: good.publish.results }), 'the results "published/gates.csv"'],
+  ["table", moved({ table: "gates" }), 'the table "gates"'],
+])("two entries with one %s are refused", (_what, second, told) => {
+  expect(refusal(good, second)).toBe(`shared/datasets.ts: two entries have ${told}.`);
+});
+
+test.each<[what: string, DatasetInput]>([
+  ["its csv", moved({ csv: "gates/csv/other.csv" })],
+  ["its csv further down", moved({ csv: "gates/csv/2024/other.csv" })],
+  ["its jsonl", moved({ jsonl: "gates/csv/other.jsonl" })],
+])("an entry that puts %s into another's table is refused, in any order", (_what, second) => {
+  // Of two csv in one folder either is in the way of the other.
+  const told = /^shared\/datasets\.ts: "[a-z-]+" publishes into the folder of "[a-z-]+"'s table\.$/;
+  expect(refusal(good, second)).toMatch(told);
+  expect(refusal(second, good)).toMatch(told);
+});
+
+test("a table with the name of another entry's view is refused", () => {
+  expect(refusal(moved({ table: "gates_typed" }), good)).toBe(
+    `shared/datasets.ts: the table of "instruction" has the name of "gate-counts"'s view.`,
+  );
+});
+
+// The predecessor's rules 2, 4 and 7, on which Tableau's readers rely.
+test("Virginia Tech's columns are the record's own less the dropped ones, Research_Topic last", () => {
+  const record = [
+    "_id",
+    "_start_date",
+    "_entered_by",
+    "Question Type",
+    "Duration (in minutes)",
+    "Comments/Notes",
+    "Location",
+    "who",
+    "mode",
+    "answeredBy",
+    "classroom",
+    "topic",
+    "research",
+    "walkins",
+    "employee",
+    "studio",
+    "affiliation",
+    "scans",
+    "reformat",
+  ];
+  const gone = ["_entered_by", "walkins", "scans", "reformat", "research", "topic"];
+  const [vt] = datasets;
+
+  expect(outputColumns(vt.columns)).toEqual([
+    ...record.filter((name) => !gone.includes(name)),
+    "Research_Topic",
+  ]);
+  expect(vt.columns.flatMap(sourceNames).toSorted()).toEqual(record.toSorted());
+  expect(vt.columns.at(-1)).toEqual({ name: "Research_Topic", join: ["research", "topic"], with: "" });
+  const column = (name: string) => vt.columns.find((column) => column.name === name);
+  expect(column("Question Type")).toMatchObject({ type: "text", answers: "first" });
+  expect(column("_start_date")).toMatchObject({ type: "timestamp", required: true });
+});
+
+test("Virginia Tech's dataset is collected and published where it always was", () => {
+  expect(defaultDataset).toMatchObject({
+    name: "reference-transactions",
+    libinsightId: 28364,
+    requestId: 16,
+    firstDate: "2021-12-02",
+    timeZone: "America/New_York",
+    publish: {
+      csv: "libinsightdata-athena/LibInsightQueryData.csv",
+      queryResults: "libinsightQueryOnS3csvTable",
+      table: "libinsightdata",
+    },
+  });
+});
+
+test("a dataset is found by its name, and one that is not there is told with those that are", () => {
+  expect(findDataset("reference-transactions")).toBe(defaultDataset);
+  expect(() => findDataset("reference")).toThrow(
+    expect.objectContaining({
+      name: "UnknownDataset",
+      kind: "terminal",
+      sentence: expect.stringContaining("Use one of reference-transactions"),
+      ids: { dataset: "reference" },
+    }),
+  );
+});

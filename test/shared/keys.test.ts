@@ -1,0 +1,34 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { keys, type PageAddress } from "../../shared/keys.ts";
+import { maxPages } from "../../shared/run.ts";
+
+const runId = "gate-counts-0123456789ab";
+const address: PageAddress = { runId, window: 2, attempt: 3, page: 45 };
+
+test("everything of a run lies below its folder, where the design says", () => {
+  expect(keys.run(runId)).toBe(`runs/${runId}/run.json`);
+  expect(keys.result(runId)).toBe(`runs/${runId}/result.json`);
+  expect(keys.window(address)).toBe(`runs/${runId}/windows/002/3.json`);
+  expect(keys.page(address)).toBe(`runs/${runId}/pages/002/3/000045.json`);
+  expect(keys.part(address)).toBe(`runs/${runId}/parts/002/3/000045.csv`);
+  expect(keys.rejects(address)).toBe(`runs/${runId}/rejects/002/3/000045.jsonl`);
+  expect(keys.summary(address).startsWith(keys.summaries(address))).toBe(true);
+  for (const key of [keys.attempt(runId, 2), keys.partLines(address), keys.summary(address)]) {
+    expect(key.startsWith(keys.folder(runId))).toBe(true);
+  }
+});
+
+test("the listing order of parts of one attempt is the output order: by window, then page", () => {
+  const place = fc.record({
+    window: fc.integer({ min: 1, max: 999 }),
+    page: fc.integer({ min: 1, max: maxPages }),
+  });
+  fc.assert(
+    fc.property(place, place, (a, b) => {
+      const [first, second] = [a, b].map((at) => keys.part({ runId, attempt: 1, ...at }));
+      const order = Math.sign(a.window - b.window || a.page - b.page);
+      expect(Math.sign(Buffer.compare(Buffer.from(first ?? ""), Buffer.from(second ?? "")))).toBe(order);
+    }),
+  );
+});

@@ -1,0 +1,547 @@
+import type { ServerResponse } from "node:http";
+import { inspect } from "node:util";
+import { gzipSync } from "node:zlib";
+import { expect, onTestFinished, test } from "vitest";
+import { PipelineError } from "../../../shared/errors.ts";
+import {
+  type LibInsightOptions,
+  libInsightClient,
+  type PageRequest,
+} from "../../../shared/libinsight/client.ts";
+import { loggable } from "../../../shared/logger.ts";
+import {
+  type FaultSetting,
+  type LibInsight,
+  type LibInsightSettings,
+  startLibInsight,
+} from "../../../stacks/local/libinsight.ts";
+import { type HttpServer, type Received, sendJson, startHttpServer } from "../../support/http-server.ts";
+
+const datasetId = 28364;
+const request: PageRequest = {
+  datasetId,
+  requestId: 16,
+  from: "2023-12-02",
+  to: "2024-12-01",
+  page: 1,
+};
+
+/** A simulated LibInsight and a client for it. */
+async function start(settings: LibInsightSettings = {}, options: Partial<LibInsightOptions> = {}) {
+  const server = await startLibInsight({ records: 1_000, ...settings });
+  onTestFinished(server.close);
+  const { baseUrl, clientId, clientSecret } = server;
+  return { server, client: libInsightClient({ baseUrl, clientId, clientSecret, ...options }) };
+}
+
+/** What was asked, oldest first: `token`, or `data` for a page. */
+function asked({ requests }: LibInsight): string[] {
+  return requests.map(({ path }) => (path.endsWith("/oauth/token") ? "token" : "data"));
+}
+
+/** The error that a call ends in. */
+async function failureOf(call: Promise<unknown>): Promise<PipelineError> {
+  const error = await call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (error instanceof PipelineError) return error;
+  throw new Error(`Not a PipelineError: ${inspect(error)}`);
+}
+
+test("one token serves all pages of a window, which hold each of its records once", async () => {
+  const { server, client } = await start();
+
+  const { totals, records } = await client.fetchPage(request);
+  for (let page = 2; page <= totals.totalPages; page++) {
+    records.push(...(await client.fetchPage({ ...request, page })).records);
+  }
+
+  expect(totals.totalPages).toBeGreaterThan(2);
+  expect(new Set(records.map((record) => JSON.stringify(record))).size).toBe(totals.totalRecords);
+  expect(asked(server)).toEqual(["token", ...Array(totals.totalPages).fill("data")]);
+});
+
+test("a page is asked for oldest first, of everybody's entries, with the dataset's request id", async () => {
+  const { server, client } = await start();
+
+  await client.fetchPage({ ...request, page: 2 });
+
+  expect(server.requests.at(-1)).toMatchObject({
+    method: "GET",
+    path: `/v1.0/custom-dataset/${datasetId}/data-grid`,
+    query: {
+      from: "2023-12-02",
+      to: "2024-12-01",
+      page: "2",
+      sort: "asc",
+      entered_by: "all",
+      request_id: "16",
+    },
+  });
+});
+
+test("a dataset without a request id is asked for without one", async () => {
+  const { server, client } = await start({ requestId: null });
+
+  await client.fetchPage({ ...request, requestId: undefined });
+
+  expect(server.requests.at(-1)?.query).not.toHaveProperty("request_id");
+});
+
+test("a range that holds nothing is an empty page", async () => {
+  const { client } = await start({ records: 0 });
+
+  expect(await client.fetchPage(request)).toEqual({
+    records: [],
+    totals: { totalPages: 0, totalRecords: 0 },
+  });
+});
+
+test("calls that start at the same time share one token request", async () => {
+  const { server, client } = await start({ latencyMs: 20 });
+
+  await Promise.all(Array.from({ length: 10 }, () => client.fetchPage(request)));
+
+  expect(asked(server).filter((what) => what === "token")).toHaveLength(1);
+});
+
+test("a token request that fails fails whoever waits for it, and is made anew for the next", async () => {
+  const { server, client } = await start({
+    latencyMs: 20,
+    faults: [{ kind: "status", status: 503, where: { endpoint: "token" } }],
+  });
+
+  const results = await Promise.allSettled([client.fetchPage(request), client.fetchPage(request)]);
+
+  for (const result of results) {
+    expect(result).toMatchObject({ status: "rejected", reason: { name: "LibInsightServerError" } });
+  }
+  expect(asked(server)).toEqual(["token"]);
+  await client.fetchPage(request);
+  expect(asked(server)).toEqual(["token", "token", "data"]);
+});
+
+test.each([
+  // A minute before it ends, or after half its life where that is later.
+  [3_600, 3_540_000],
+  [121, 61_000],
+  [60, 30_000],
+  [2, 1_000],
+])("a token of %i s is used until %i ms and then renewed, before it ends", async (tokenSeconds, renewal) => {
+  let now = 1_000_000;
+  const clock = () => now;
+  const { server, client } = await start({ tokenSeconds, now: clock }, { now: clock });
+
+  await client.fetchPage(request);
+  now += renewal - 1;
+  await client.fetchPage(request);
+  expect(asked(server)).toEqual(["token", "data", "data"]);
+  now += 1;
+  await client.fetchPage(request);
+  expect(asked(server)).toEqual(["token", "data", "data", "token", "data"]);
+});
+
+test("a token that LibInsight no longer takes is renewed once, and the page asked for again", async () => {
+  const { server, client } = await start({
+    faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" } }],
+  });
+
+  expect((await client.fetchPage(request)).records).toHaveLength(100);
+
+  expect(asked(server)).toEqual(["token", "data", "token", "data"]);
+});
+
+test("pages that meet the same refused token share its renewal", async () => {
+  let now = 0;
+  // To LibInsight the token ends while the client still trusts it.
+  const { server, client } = await start(
+    { tokenSeconds: 60, latencyMs: 20, now: () => now },
+    { now: () => 0 },
+  );
+  await client.fetchPage(request);
+
+  now = 60_000;
+  await Promise.all(Array.from({ length: 5 }, () => client.fetchPage(request)));
+
+  expect(asked(server).filter((what) => what === "token")).toHaveLength(2);
+});
+
+test("a renewed token that is refused too is terminal, after two attempts", async () => {
+  const { server, client } = await start({
+    faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" }, times: 2 }],
+  });
+
+  expect(await failureOf(client.fetchPage(request))).toMatchObject({
+    name: "LibInsightTokenRefused",
+    kind: "terminal",
+    ids: { status: 401, "LibInsight dataset": datasetId },
+  });
+  expect(asked(server)).toEqual(["token", "data", "token", "data"]);
+});
+
+test.each([{ clientId: "another" }, { clientSecret: "another" }])(
+  "wrong credentials (%o) are terminal and say what to copy",
+  async (wrong) => {
+    const { client } = await start({}, wrong);
+
+    expect(await failureOf(client.fetchPage(request))).toMatchObject({
+      name: "LibInsightCredentialsRefused",
+      kind: "terminal",
+      sentence: expect.stringContaining("LIBINSIGHT_CLIENT_ID"),
+    });
+  },
+);
+
+test("a dataset that LibInsight does not know is terminal and named", async () => {
+  const { client } = await start();
+
+  expect(await failureOf(client.fetchPage({ ...request, datasetId: 1 }))).toMatchObject({
+    name: "LibInsightDatasetNotFound",
+    kind: "terminal",
+    ids: { status: 404, "LibInsight dataset": 1 },
+  });
+});
+
+const cutOff = ["LibInsightAnswerTooLarge", "transient"] as const;
+const lost = ["LibInsightConnectionLost", "transient"] as const;
+const refused = ["LibInsightRequestRefused", "terminal"] as const;
+const server = ["LibInsightServerError", "transient"] as const;
+const unreadable = ["LibInsightAnswerUnreadable", "transient"] as const;
+const credentialsRefused = ["LibInsightCredentialsRefused", "terminal"] as const;
+const limited = ["LibInsightRateLimited", "rate-limited"] as const;
+
+test.each<[FaultSetting, data: readonly [string, string], token: readonly [string, string]]>([
+  [{ kind: "status", status: 400 }, refused, credentialsRefused],
+  [{ kind: "status", status: 403 }, ["LibInsightAccessDenied", "terminal"], credentialsRefused],
+  [
+    { kind: "status", status: 404 },
+    ["LibInsightDatasetNotFound", "terminal"],
+    ["LibInsightNotThere", "terminal"],
+  ],
+  [{ kind: "status", status: 408 }, ["LibInsightTimeout", "transient"], ["LibInsightTimeout", "transient"]],
+  [{ kind: "status", status: 418 }, refused, refused],
+  [{ kind: "status", status: 500 }, server, server],
+  [{ kind: "status", status: 503 }, server, server],
+  [{ kind: "rate-limited" }, limited, limited],
+  [{ kind: "html" }, unreadable, unreadable],
+  [{ kind: "html", status: 502 }, server, server],
+  [{ kind: "html", status: 403 }, ["LibInsightAccessDenied", "terminal"], credentialsRefused],
+  [{ kind: "broken-json" }, unreadable, unreadable],
+  [{ kind: "error-at-200" }, ["LibInsightErrorAnswer", "transient"], credentialsRefused],
+  [{ kind: "error-at-200", payload: null }, ["LibInsightErrorAnswer", "transient"], credentialsRefused],
+  [{ kind: "reset" }, lost, lost],
+  [{ kind: "cut-body" }, cutOff, cutOff],
+])(
+  "%j has a name and a kind, on the data call and on the token call, and passes",
+  async (fault, data, token) => {
+    const { client } = await start({
+      faults: [
+        { ...fault, where: { endpoint: "token" } },
+        { ...fault, where: { endpoint: "data-grid" } },
+      ],
+    });
+
+    expect(await failureOf(client.fetchPage(request))).toMatchObject({ name: token[0], kind: token[1] });
+    expect(await failureOf(client.fetchPage(request))).toMatchObject({ name: data[0], kind: data[1] });
+    expect((await client.fetchPage(request)).records).toHaveLength(100);
+  },
+);
+
+test("HTML and broken JSON are told apart", async () => {
+  const where = { endpoint: "data-grid" } as const;
+  const { client } = await start({
+    faults: [
+      { kind: "html", where },
+      { kind: "broken-json", where },
+    ],
+  });
+
+  expect((await failureOf(client.fetchPage(request))).message).toContain("HTML");
+  expect((await failureOf(client.fetchPage(request))).message).toContain("broken JSON");
+});
+
+const now = Date.parse("2026-03-01T12:00:00Z");
+
+test.each([
+  [2, 2],
+  [100_000, 900],
+  ["Sun, 01 Mar 2026 12:01:00 GMT", 60],
+  ["Sun, 01 Mar 2020 12:01:00 GMT", 0],
+  ["later", undefined],
+  [undefined, undefined],
+])("Retry-After %s of a rate limit is a wait of %s seconds", async (retryAfter, retryAfterSeconds) => {
+  const { client } = await start(
+    { faults: [{ kind: "rate-limited", retryAfter, where: { endpoint: "data-grid" } }] },
+    { now: () => now },
+  );
+
+  expect(await failureOf(client.fetchPage(request))).toMatchObject({
+    name: "LibInsightRateLimited",
+    retryAfterSeconds,
+  });
+});
+
+test.each(["token", "data-grid"] as const)("a %s call that hangs ends by the timeout", async (endpoint) => {
+  const { client } = await start({ faults: [{ kind: "hang", where: { endpoint } }] }, { timeoutMs: 150 });
+
+  expect(await failureOf(client.fetchPage(request))).toMatchObject({
+    name: "LibInsightTimeout",
+    kind: "transient",
+  });
+});
+
+const credentialsGiven = { clientId: "id", clientSecret: "secret" };
+
+/** A LibInsight that gives tokens and answers the data call as told. */
+async function startStub(
+  data: (response: ServerResponse, request: Received) => void,
+  token: unknown = { access_token: "t", expires_in: 3600 },
+) {
+  const stub = await startHttpServer((request, response) => {
+    if (request.path === "/oauth/token") sendJson(response, 200, token);
+    else data(response, request);
+  });
+  const client = (options: Partial<LibInsightOptions> = {}) =>
+    libInsightClient({ baseUrl: stub.url, ...credentialsGiven, ...options });
+  return { stub, client };
+}
+
+test("an answer that keeps coming, byte by byte, ends by the timeout of the whole request", async () => {
+  const { client } = await startStub((response) => {
+    const drip = setInterval(() => response.write(" "), 20);
+    response.on("close", () => clearInterval(drip));
+  });
+
+  expect(await failureOf(client({ timeoutMs: 200 }).fetchPage(request))).toMatchObject({
+    name: "LibInsightTimeout",
+  });
+});
+
+test("a host where nobody listens is unreachable, and may be there later", async () => {
+  const { stub, client } = await startStub((response) => response.end());
+  await stub.close();
+
+  expect(await failureOf(client().fetchPage(request))).toMatchObject({
+    name: "LibInsightUnreachable",
+    kind: "transient",
+    sentence: expect.stringContaining("LIBINSIGHT_BASE_URL"),
+  });
+});
+
+test.each([301, 302, 307, 308])("a redirect (%i) is not followed and is terminal", async (status) => {
+  const elsewhere = await startHttpServer((_, response) => sendJson(response, 200, { access_token: "t" }));
+  const redirect = (response: ServerResponse, path: string) =>
+    response.writeHead(status, { location: `${elsewhere.url}${path}` }).end();
+  const { client } = await startStub((response, { path }) => redirect(response, path));
+  const all = await startHttpServer(({ path }, response) => redirect(response, path));
+  const astray = libInsightClient({ baseUrl: all.url, ...credentialsGiven });
+
+  for (const one of [client(), astray]) {
+    expect(await failureOf(one.fetchPage(request))).toMatchObject({
+      name: "LibInsightRequestRefused",
+      kind: "terminal",
+      ids: { status },
+    });
+  }
+  expect(elsewhere.requests).toEqual([]);
+});
+
+test("an answer of more than 64 MiB is not taken, however small it travels", async () => {
+  const large = gzipSync(Buffer.alloc(65 * 1024 * 1024, " "), { level: 1 });
+  const { client } = await startStub((response) =>
+    response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(large),
+  );
+
+  expect(await failureOf(client().fetchPage(request))).toMatchObject({
+    name: "LibInsightAnswerTooLarge",
+    kind: "transient",
+  });
+});
+
+const page = (payload: object) => ({ type: "success", payload });
+
+test("counts that arrive as text are counts", async () => {
+  const { client } = await startStub((response) =>
+    sendJson(response, 200, page({ records: [{}], total_pages: "3", total_records: "201" })),
+  );
+
+  expect(await client().fetchPage(request)).toEqual({
+    records: [{}],
+    totals: { totalPages: 3, totalRecords: 201 },
+  });
+});
+
+const shown = (displayed_page: unknown, records: unknown[] = [{}]) =>
+  page({ records, total_pages: 1, total_records: records.length, displayed_page });
+
+test.each([
+  ["the page that was asked for", shown(1)],
+  ["that page's number as text", shown("1")],
+  ["no page's number", shown(undefined)],
+  ["another number for an empty range", shown(0, [])],
+])("an answer with %s is taken", async (_what, answer) => {
+  const { client } = await startStub((response) => sendJson(response, 200, answer));
+
+  expect(await client().fetchPage(request)).toMatchObject({ totals: { totalPages: 1 } });
+});
+
+test("an answer with the records of another page is refused and may pass later", async () => {
+  const { client } = await startStub((response) => sendJson(response, 200, shown(1)));
+
+  expect(await failureOf(client().fetchPage({ ...request, page: 2 }))).toMatchObject({
+    name: "LibInsightAnotherPage",
+    kind: "transient",
+    ids: { "LibInsight dataset": datasetId },
+  });
+});
+
+test.each([
+  [null],
+  [[]],
+  ["success"],
+  [{ type: "success" }],
+  [{ payload: { records: [], total_pages: 0, total_records: 0 } }],
+  [page({ records: {}, total_pages: 1, total_records: 1 })],
+  [page({ records: [], total_records: 1 })],
+  [page({ records: [], total_pages: -1, total_records: 1 })],
+  [page({ records: [], total_pages: 1.5, total_records: 1 })],
+  [page({ records: [], total_pages: "", total_records: 1 })],
+  [page({ records: [], total_pages: "1e3", total_records: 1 })],
+])("%j is an answer of an unknown shape", async (answer) => {
+  const { client } = await startStub((response) => sendJson(response, 200, answer));
+
+  const error = await failureOf(client().fetchPage(request));
+  expect(error).toMatchObject({ name: "LibInsightAnswerUnreadable", kind: "transient" });
+  expect(error.message).toContain("an unknown shape");
+});
+
+test.each([[{}], [{ access_token: "" }], [{ access_token: 7 }], [[]]])(
+  "%j is a token answer of an unknown shape",
+  async (token) => {
+    const { client } = await startStub((response) => response.end(), token);
+
+    expect(await failureOf(client().fetchPage(request))).toMatchObject({
+      name: "LibInsightAnswerUnreadable",
+    });
+  },
+);
+
+test.each([
+  ["3600", 3_540_000],
+  // Counts as a minute.
+  [undefined, 30_000],
+  [null, 30_000],
+  [-1, 30_000],
+  ["soon", 30_000],
+])("a token whose expires_in is %j is renewed after %i ms", async (expires_in, renewal) => {
+  let now = 0;
+  const { stub, client } = await startStub(
+    (response) => sendJson(response, 200, page({ records: [], total_pages: 0, total_records: 0 })),
+    { access_token: "t", expires_in },
+  );
+  const asking = client({ now: () => now });
+  const tokens = () => stub.requests.filter(({ path }) => path === "/oauth/token").length;
+
+  await asking.fetchPage(request);
+  now = renewal - 1;
+  await asking.fetchPage(request);
+  expect(tokens()).toBe(1);
+  now = renewal;
+  await asking.fetchPage(request);
+  expect(tokens()).toBe(2);
+});
+
+const marked = {
+  clientId: "MARKED-ID",
+  clientSecret: "MARKED-SECRET-é",
+  token: "MARKED-TOKEN",
+  record: "MARKED-PATRON",
+};
+const basic = Buffer.from(`${marked.clientId}:${marked.clientSecret}`).toString("base64");
+
+/** An answer that repeats all that it was sent, and what a record might hold. */
+function echo({ headers, body }: Received): string {
+  return JSON.stringify({ headers, body, ...marked, comment: marked.record, basic });
+}
+
+const giveToken = { access_token: marked.token, expires_in: 3600 };
+
+test.each<[string, (response: ServerResponse, request: Received) => void]>([
+  ...[302, 400, 401, 403, 404, 429, 500].map(
+    (status): [string, (response: ServerResponse, request: Received) => void] => [
+      `status ${status}`,
+      (response, request) =>
+        response
+          .writeHead(status, {
+            "content-type": "application/json",
+            "x-echo": echo(request).replace(/[^ -~]/g, ""),
+          })
+          .end(echo(request)),
+    ],
+  ),
+  ["broken JSON", (response, request) => response.end(`{"x": ${echo(request).slice(0, -1)}`)],
+  [
+    "HTML",
+    (response, request) => response.setHeader("content-type", "text/html").end(`<p>${echo(request)}</p>`),
+  ],
+  [
+    "an error at 200",
+    (response, request) => response.end(JSON.stringify({ type: "error", payload: echo(request) })),
+  ],
+  [
+    "an unknown shape",
+    (response, request) => response.end(JSON.stringify({ type: "success", payload: echo(request) })),
+  ],
+  ["a reset", (response) => response.socket?.resetAndDestroy()],
+  [
+    "a body that is cut off",
+    (response, request) =>
+      response.writeHead(200, { "content-length": 1e6 }).write(echo(request), () => response.destroy()),
+  ],
+  ["no answer", () => {}],
+])("no error about %s holds a secret or a patron's words", async (_what, spoil) => {
+  const spoiled = await startHttpServer((request, response) => spoil(response, request));
+  const { stub: half } = await startStub(spoil, giveToken);
+  const { clientId, clientSecret } = marked;
+  const errors = [spoiled, half].map(({ url: baseUrl }) =>
+    failureOf(libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs: 1_000 }).fetchPage(request)),
+  );
+  for (const error of await Promise.all(errors)) expectNoSecrets(error);
+  // Or nothing was at stake.
+  expect(sentTo(spoiled)).toContain(basic);
+  expect(sentTo(half)).toContain(marked.token);
+});
+
+test("no error about a token that can't be sent or a host that is not there holds a secret", async () => {
+  const { clientId, clientSecret } = marked;
+  const { stub } = await startStub((response) => response.end(), {
+    access_token: `${marked.token}\r\nX-Injected: 1`,
+  });
+  const client = libInsightClient({ baseUrl: stub.url, clientId, clientSecret, timeoutMs: 5_000 });
+  expectNoSecrets(await failureOf(client.fetchPage(request)));
+  expect(stub.requests.every(({ headers }) => headers["x-injected"] === undefined)).toBe(true);
+
+  await stub.close();
+  const alone = libInsightClient({ baseUrl: stub.url, clientId, clientSecret });
+  expectNoSecrets(await failureOf(alone.fetchPage(request)));
+});
+
+function sentTo(server: HttpServer): string {
+  return JSON.stringify(server.requests.map(({ headers }) => headers));
+}
+
+function expectNoSecrets(error: PipelineError): void {
+  const everything = [
+    inspect(error, { depth: null, showHidden: true, getters: true, maxStringLength: null }),
+    JSON.stringify(error),
+    JSON.stringify(loggable(error)),
+    error.sentence,
+    error.stack,
+    String(error),
+  ].join("\n");
+  expect(everything).toContain(error.name);
+  for (const secret of ["MARKED", basic, Buffer.from(marked.clientSecret).toString("base64")]) {
+    expect(everything).not.toContain(secret);
+  }
+}

@@ -1,0 +1,81 @@
+import { inspect } from "node:util";
+import { SQSServiceException } from "@aws-sdk/client-sqs";
+import { expect, test, vi } from "vitest";
+import { PipelineError } from "../../shared/errors.ts";
+import { createLogger, loggable } from "../../shared/logger.ts";
+
+function because(cause: unknown): PipelineError {
+  return new PipelineError("LibInsightTimeout", {
+    message: "LibInsight took too long.",
+    advice: "Run it again.",
+    kind: "transient",
+    ids: { run: "gate-counts-1", page: 3 },
+    cause,
+  });
+}
+
+test("an error is logged with its name, its kind, its sentences and its ids", () => {
+  expect(loggable(because(undefined))).toEqual({
+    error: "LibInsightTimeout",
+    kind: "transient",
+    what: "LibInsight took too long.",
+    advice: "Run it again.",
+    run: "gate-counts-1",
+    page: 3,
+  });
+});
+
+test("of its cause the log has the name and the place", () => {
+  const line = loggable(because(new RangeError("Too long")));
+
+  expect(line).toMatchObject({ cause: "RangeError" });
+  expect(line.at).toEqual(expect.arrayContaining([expect.stringContaining("logger.test.ts")]));
+});
+
+test.each([
+  "MARKED",
+  "one line\nMARKED",
+  "a frame\n    at MARKED (desk.ts:1:1)\n    at MARKED:2:2",
+  "\n    at the desk of MARKED",
+])("of its cause's message the log has nothing (%j)", (words) => {
+  class ReaderError extends Error {
+    readonly headers = { authorization: "Basic MARKED" };
+  }
+  const cause = new ReaderError(words, { cause: new Error("MARKED") });
+
+  const line = loggable(because(cause));
+
+  expect(inspect(line, { depth: null, showHidden: true })).not.toContain("MARKED");
+  expect(line.at).toHaveLength(8);
+});
+
+test("a cause that is no error is not repeated", () => {
+  expect(JSON.stringify(loggable(because("MARKED")))).not.toContain("MARKED");
+  expect(JSON.stringify(loggable(because({ MARKED: 1 })))).not.toContain("MARKED");
+});
+
+test("of AWS's errors the log has the request's id", () => {
+  const cause = new SQSServiceException({
+    name: "QueueDoesNotExist",
+    message: "MARKED",
+    $fault: "client",
+    $metadata: { requestId: "0a1b2c", httpStatusCode: 400 },
+  });
+
+  const line = loggable(because(cause));
+
+  expect(line).toMatchObject({ cause: "QueueDoesNotExist", awsRequestId: "0a1b2c" });
+  expect(JSON.stringify(line)).not.toContain("MARKED");
+});
+
+test("a line is JSON with the service, the level and what it is given", () => {
+  const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  try {
+    createLogger("fetcher").info("page fetched", { run: "gate-counts-1", records: 100 });
+    expect(written.mock.calls.map(([line]) => JSON.parse(String(line)))).toMatchObject([
+      { level: "INFO", service: "fetcher", message: "page fetched", run: "gate-counts-1", records: 100 },
+    ]);
+  } finally {
+    written.mockRestore();
+  }
+});

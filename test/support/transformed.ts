@@ -1,0 +1,45 @@
+// A transformed page as a test looks at it: the CSV's rows by header, with null where a field is empty and bare.
+import { parse } from "csv-parse/sync";
+import { expect } from "vitest";
+import { z } from "zod";
+import { transformPage } from "../../services/transformer/page.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { findDataset } from "../../shared/datasets.ts";
+
+export const defaultDataset = findDataset("reference-transactions");
+
+const csvRows = z.array(z.array(z.union([z.string(), z.null()])));
+
+/** The rows of a CSV without its header; a bare empty field is null. */
+export function parseCsv(csv: string): (string | null)[][] {
+  return csvRows.parse(
+    parse(csv, { cast: (value, { quoting }) => (value === "" && !quoting ? null : value) }),
+  );
+}
+
+/** The single row that a record becomes, as JSON and as CSV. Both are checked to say the same. */
+export function rowOf(record: unknown, dataset: Dataset = defaultDataset) {
+  const page = transformPage([record], dataset);
+  const headers = [...outputColumns(dataset.columns), ...page.summary.appended];
+  const [fields] = parseCsv(page.csv);
+  if (!fields) throw new Error(`The record was rejected: ${JSON.stringify(page.summary.rejects)}`);
+  const values = new Map<string, unknown>(Object.entries(JSON.parse(page.jsonl)));
+  expect([...values.keys()]).toEqual(headers);
+  expect(fields).toEqual(headers.map((header) => textOf(values.get(header))));
+  return { values: Object.fromEntries(values), csv: page.csv, summary: page.summary, headers };
+}
+
+/** Why a record is rejected; undefined where it is not. */
+export function rejectOf(record: unknown, dataset: Dataset = defaultDataset): string | undefined {
+  const { summary, csv, rejects } = transformPage([record], dataset);
+  const [reason] = Object.keys(summary.rejects);
+  if (reason === undefined) return undefined;
+  expect(summary).toMatchObject({ records: 1, ids: [], rejects: { [reason]: 1 } });
+  expect(csv).toBe("");
+  expect(JSON.parse(rejects)).toEqual({ reason, record });
+  return reason;
+}
+
+function textOf(value: unknown): string | null {
+  return value === null || value === undefined ? null : String(value);
+}
