@@ -32,9 +32,9 @@ export async function publishNewest(
       metadata,
       condition: current ? { ifMatch: current.etag } : "absent",
     });
-    if (!written) continue;
-    const object = await store.head(key);
-    if (object) return { superseded: false, object };
+    const object = written === undefined ? undefined : await store.head(key);
+    // Where somebody else's object is there already, the next round sees whether it is newer.
+    if (object && object.etag === written) return { superseded: false, object };
   }
   throw new PipelineError("PublishContended", {
     message: `Other writers changed ${key} at every one of ${attempts} attempts.`,

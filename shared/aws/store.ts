@@ -154,13 +154,13 @@ export class Store {
   /**
    * Writes a stream as one object, in one atomic step at its end, if the object there is still as `condition` says.
    * Memory: two parts of 16 MiB. On any error nothing is written and the upload is aborted.
-   * @returns false when the condition did not hold
+   * @returns the new object's ETag, or undefined when the condition did not hold
    */
   async upload(
     key: string,
     body: Readable,
     options: { contentType: string; metadata: Record<string, string>; condition: Condition },
-  ): Promise<boolean> {
+  ): Promise<string | undefined> {
     const { condition } = options;
     const upload = new Upload({
       client: this.#s3,
@@ -176,10 +176,10 @@ export class Store {
       },
     });
     try {
-      await upload.done();
-      return true;
+      const { ETag } = await upload.done();
+      return present(ETag, "ETag", key);
     } catch (error) {
-      if (isConditionFailure(error)) return false;
+      if (isConditionFailure(error)) return undefined;
       throw error;
     } finally {
       body.destroy();

@@ -160,9 +160,9 @@ test.each([
   const uploads = watchUploads();
   const key = newKey();
 
-  expect(await store.upload(key, Readable.from(chunks(bytes)), options("absent"))).toBe(true);
+  const etag = await store.upload(key, Readable.from(chunks(bytes)), options("absent"));
 
-  expect(await store.head(key)).toMatchObject({ bytes, metadata: { "run-id": "gate-counts-1" } });
+  expect(await store.head(key)).toMatchObject({ etag, bytes, metadata: { "run-id": "gate-counts-1" } });
   const read: Buffer[] = [];
   for await (const chunk of await store.stream(key)) read.push(Buffer.from(chunk));
   expect(sha256(read)).toBe(sha256(chunks(bytes)));
@@ -181,15 +181,14 @@ test.each([
   const seen = await store.put(key, "seen", "text/csv");
   const changed = await store.put(key, "changed", "text/csv");
 
-  expect(await upload("absent")).toBe(false);
-  expect(await upload({ ifMatch: seen })).toBe(false);
+  expect(await upload("absent")).toBeUndefined();
+  expect(await upload({ ifMatch: seen })).toBeUndefined();
   expect(await store.getText(key)).toBe("changed");
-  expect(await store.upload("runs/none", Readable.from(chunks(bytes)), options({ ifMatch: seen }))).toBe(
-    false,
-  );
+  const gone = await store.upload("runs/none", Readable.from(chunks(bytes)), options({ ifMatch: seen }));
+  expect(gone).toBeUndefined();
   expect(await store.head("runs/none")).toBeUndefined();
-  expect(await upload({ ifMatch: changed })).toBe(true);
-  expect(await store.head(key)).toMatchObject({ bytes });
+  const etag = await upload({ ifMatch: changed });
+  expect(await store.head(key)).toMatchObject({ etag, bytes });
   expect(await uploads.open()).toBe(0);
 });
 
