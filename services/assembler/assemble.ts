@@ -21,7 +21,7 @@ import {
   windowTotals,
 } from "../../shared/run.ts";
 import { type ConcludeEffects, conclude } from "./conclude.ts";
-import { readAhead } from "./files.ts";
+import { PartChanged, readAhead } from "./files.ts";
 import { Ledger, type WindowAccount } from "./ledger.ts";
 
 /** How often a window is fetched before its run fails. */
@@ -53,28 +53,38 @@ export async function assemble(task: AssembleTask, effects: AssemblerEffects): P
   for (const account of accounts) await ledger.addWindow(account, summariesOf(runId, account, work));
 
   const isLast = task.attempt >= maxAttempts;
+  const begin = (windows: number[], because: string[]) =>
+    beginAttempt({ run, attempt: task.attempt + 1, accounts, windows, because }, effects);
   const disagreeing = disagreeingWindows(ledger, isLast);
-  const because = reasons(ledger, disagreeing);
-  if (disagreeing.length > 0 && !isLast) {
-    const attempt = task.attempt + 1;
-    const decided: RunAttempt = {
-      attempt,
-      windows: accounts.map(({ window, attempt: kept }) =>
-        disagreeing.includes(window.number) ? attempt : kept,
-      ),
-      because,
-    };
-    const isFirst = await work.putOnce(keys.attempt(runId, attempt), decided);
-    // Two assemblers at once may decide differently, where a part changed between them; the first one holds.
-    const holding = isFirst ? decided : await work.getJson(keys.attempt(runId, attempt), runAttempt);
-    return fetchAgain(run, holding ?? decided, effects);
+  const disagreements = reasons(ledger, disagreeing);
+  if (disagreeing.length > 0 && !isLast) return begin(disagreeing, disagreements);
+  try {
+    const result = await conclude({ run, attempt: task.attempt, ledger, accounts, disagreements }, effects);
+    await work.put(keys.result(runId), JSON.stringify(runResult.parse(result), null, 2), "application/json");
+    return announce(result, publish);
+  } catch (error) {
+    if (!(error instanceof PartChanged) || isLast) throw error;
+    return begin([error.window], [error.message]);
   }
-  const result = await conclude(
-    { run, attempt: task.attempt, ledger, accounts, disagreements: because },
-    effects,
-  );
-  await work.put(keys.result(runId), JSON.stringify(runResult.parse(result), null, 2), "application/json");
-  return announce(result, publish);
+}
+
+type NextAttempt = RunAttempt & { run: Run; accounts: WindowAccount[] };
+
+/** Writes down which windows are fetched again, and asks for them. @param windows their numbers */
+async function beginAttempt(
+  { run, attempt, accounts, windows, because }: NextAttempt,
+  effects: AssemblerEffects,
+): Promise<Facts> {
+  const decided: RunAttempt = {
+    attempt,
+    windows: accounts.map(({ window, attempt: kept }) => (windows.includes(window.number) ? attempt : kept)),
+    because,
+  };
+  const key = keys.attempt(run.runId, attempt);
+  const isFirst = await effects.work.putOnce(key, decided);
+  // Two assemblers at once may decide differently, where a part changed between them; the first one holds.
+  const holding = isFirst ? decided : await effects.work.getJson(key, runAttempt);
+  return fetchAgain(run, holding ?? decided, effects);
 }
 
 /**

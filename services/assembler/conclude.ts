@@ -53,17 +53,17 @@ async function publishFiles(
   const files = filesOf(run.runId, ledger, account.columns, work);
   const options = { metadata: { dataset: run.dataset, rows: String(ledger.rows) } };
   const { csv: csvKey, jsonl: jsonlKey } = dataset.publish;
-  // The CSV goes last: its arrival is what Athena follows.
-  const jsonl = await publishNewest(data, jsonlKey, run, async () => Readable.from(files.jsonl()), {
-    ...options,
-    contentType: "application/x-ndjson",
-  });
-  if (jsonl.superseded) return superseded(account, jsonl.by);
+  // The CSV is what readers rely on, so it goes first: whatever then befalls the JSON lines, they can be put there later.
   const csv = await publishNewest(data, csvKey, run, async () => Readable.from(files.csv()), {
     ...options,
     contentType: "text/csv; charset=utf-8",
   });
   if (csv.superseded) return superseded(account, csv.by);
+  const jsonl = await publishNewest(data, jsonlKey, run, async () => Readable.from(files.jsonl()), {
+    ...options,
+    contentType: "application/x-ndjson",
+  });
+  if (jsonl.superseded) return superseded(account, jsonl.by);
   return {
     ...account,
     state: "published",

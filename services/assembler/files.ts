@@ -21,7 +21,11 @@ export function filesOf(runId: string, ledger: Ledger, columns: string[], work: 
   ) {
     const bodies = pMapIterable(
       ledger.parts,
-      async (part) => ({ part, body: await partBody(keyOf({ runId, ...part }), etagOf(part), work, runId) }),
+      async (part) => {
+        const body = await work.getBytes(keyOf({ runId, ...part }), etagOf(part));
+        if (body === "changed") throw new PartChanged(runId, part.window);
+        return { part, body };
+      },
       { concurrency: readAhead },
     );
     for await (const { part, body } of bodies) {
@@ -38,13 +42,17 @@ export function filesOf(runId: string, ledger: Ledger, columns: string[], work: 
   };
 }
 
-async function partBody(key: string, etag: string, work: Store, runId: string): Promise<Uint8Array> {
-  const body = await work.getBytes(key, etag);
-  if (body !== "changed") return body;
-  throw new PipelineError("PartChanged", {
-    message: "A part changed while it was assembled, because its page was delivered twice.",
-    advice: "It is assembled again by itself.",
-    kind: "transient",
-    ids: { run: runId },
-  });
+/** A part is not the one that its summary counted: two deliveries of its page, with other records, were mixed up. */
+export class PartChanged extends PipelineError {
+  readonly window: number;
+
+  constructor(runId: string, window: number) {
+    super("PartChanged", {
+      message: "A part changed after it was counted, because its page was fetched twice.",
+      advice: "Its window is fetched again by itself; after the last attempt, request the run again.",
+      kind: "transient",
+      ids: { run: runId, window },
+    });
+    this.window = window;
+  }
 }

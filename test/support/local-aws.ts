@@ -1,4 +1,4 @@
-// AWS in this process for the tests of services/: real SQS, S3 and EventBridge (and Athena) on loopback, in a folder
+// AWS in this process for the tests of services/: real SQS, S3, EventBridge and Athena on loopback, in a folder
 // of their own, wired as `npm start` wires them. The process's AWS_* variables point there.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,10 +17,7 @@ import { Queue } from "../../shared/aws/queue.ts";
 import { Store } from "../../shared/aws/store.ts";
 import type { QueueName } from "../../shared/config.ts";
 import type { EventType } from "../../shared/events.ts";
-import { startAthena } from "../../stacks/local/aws/athena.ts";
-import { startEventBridge } from "../../stacks/local/aws/eventbridge.ts";
-import { startFauxqsOnLoopback } from "../../stacks/local/aws/fauxqs.ts";
-import { startS3 } from "../../stacks/local/aws/s3.ts";
+import { startEndpoints } from "../../stacks/local/endpoints.ts";
 import { environment, names, wire } from "../../stacks/local/wiring.ts";
 
 /** More messages than any test sends. */
@@ -43,39 +40,20 @@ export type LocalAws = {
 };
 
 /** One a test file, in `beforeAll`: the clients of shared/aws/clients.ts read the environment when first used. */
-export async function startLocalAws(options: { withAthena?: boolean } = {}): Promise<LocalAws> {
-  for (const name of ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"]) delete process.env[name];
-  Object.assign(process.env, {
-    AWS_REGION: "us-east-1",
-    AWS_ACCESS_KEY_ID: "local",
-    AWS_SECRET_ACCESS_KEY: "local",
-    POWERTOOLS_LOG_LEVEL: "SILENT",
-  });
+export async function startLocalAws(): Promise<LocalAws> {
+  delete process.env.AWS_ENDPOINT_URL;
+  process.env.POWERTOOLS_LOG_LEVEL = "SILENT";
   const folder = await mkdtemp(join(tmpdir(), "local-aws-"));
   const closing: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })];
   const close = async (): Promise<void> => {
     for (const end of closing.splice(0).reverse()) await end();
   };
   try {
-    const fauxqs = await startFauxqsOnLoopback(folder);
-    closing.push(fauxqs.close);
-    process.env.AWS_ENDPOINT_URL_SQS = fauxqs.endpoint;
-    const store = await startS3({ upstream: fauxqs.endpoint, dataDir: join(folder, "s3"), sqs: sqs() });
-    closing.push(store.close);
-    process.env.AWS_ENDPOINT_URL_S3 = store.endpoint;
-    const bus = await startEventBridge({ dataDir: join(folder, "eventbridge"), sqs: sqs() });
-    closing.push(bus.close);
-    process.env.AWS_ENDPOINT_URL_EVENTBRIDGE = bus.endpoint;
-    if (options.withAthena) {
-      const engine = await startAthena({ dataDir: join(folder, "athena"), s3: s3(), events: eventBridge() });
-      closing.push(engine.close);
-      process.env.AWS_ENDPOINT_URL_ATHENA = engine.endpoint;
-      closing.push(() => athena().destroy());
-    }
+    const defaultBus = await startEndpoints(folder, (close) => closing.push(close));
     closing.push(() => {
-      for (const client of [sqs(), s3(), eventBridge()]) client.destroy();
+      for (const client of [sqs(), s3(), eventBridge(), athena()]) client.destroy();
     });
-    const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus: eventBridge() });
+    const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus });
     Object.assign(process.env, environment(wired));
 
     let made = 0;

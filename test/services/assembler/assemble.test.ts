@@ -1,4 +1,5 @@
 // The assembler over parts that the real transformer wrote, with real S3 and SQS.
+import { Readable } from "node:stream";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -22,7 +23,14 @@ import {
   takeJson,
 } from "../../support/local-aws.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
-import { putPage, putRun, putTotals, putWindow, type WindowContent } from "../../support/work-bucket.ts";
+import {
+  putAttempt,
+  putPage,
+  putRun,
+  putTotals,
+  putWindow,
+  type WindowContent,
+} from "../../support/work-bucket.ts";
 
 let aws: LocalAws;
 beforeAll(async () => {
@@ -572,6 +580,22 @@ describe("of two runs", () => {
     );
   });
 
+  test("the older one stops where the newer one is half done, and leaves it the JSON lines", async () => {
+    const effects = await start();
+    await effects.data.upload(csvKey, Readable.from(Buffer.from("{}\n")), {
+      contentType: "text/csv",
+      metadata: { "run-id": "the-newer-run", "requested-at": newer.requestedAt },
+      condition: "absent",
+    });
+    const run = await completeRun(effects, one, older);
+    await assembleRun(run, effects);
+    expect(await resultOf(run, effects.work)).toMatchObject({
+      state: "superseded",
+      reason: expect.stringContaining("the-newer-run"),
+    });
+    expect(await effects.data.head(jsonlKey)).toBeUndefined();
+  });
+
   test("requested in the same second the later one to be assembled is published", async () => {
     const effects = await start();
     await assembleRun(await completeRun(effects, one, { ...newer, requestId: "a" }), effects);
@@ -596,33 +620,40 @@ describe("a part that changed after it was accounted for", () => {
   test.each([
     { what: "its CSV", keyOf: keys.part },
     { what: "its JSON lines", keyOf: keys.partLines },
-  ])("$what: nothing of it is published, and it is tried again", async ({ keyOf }) => {
+  ])("$what: its window is fetched again, and the run ends well", async ({ keyOf }) => {
     const effects = await start();
-    const run = await completeRun(effects, [content]);
+    const run = await completeRun(effects, [content, { window: 2, pages: [[recordOf(5)]] }]);
     await effects.work.put(keyOf(part(run)), "changed\n", "text/plain");
-    await expect(assembleRun(run, effects)).rejects.toMatchObject({
-      name: "PartChanged",
-      kind: "transient",
-      ids: { run: run.runId },
-    });
-    expect(await effects.data.head(csvKey)).toBeUndefined();
+    await assembleRun(run, effects);
     expect(await effects.work.head(keys.result(run.runId))).toBeUndefined();
     expect(effects.events).toEqual([]);
+    expect(
+      (await tasksIn(effects)).map(({ window, attempt, page }) => [window.number, attempt, page]),
+    ).toEqual([[1, 2, 1]]);
 
-    // The transformer that wrote it writes its summary next.
-    await putPage(run, content, 2, effects.work);
-    await assembleRun(run, effects);
-    expect(await publishedIds(effects.data)).toEqual([1, 2, 3, 4]);
+    await putWindow(run, { ...content, attempt: 2 }, effects.work);
+    await assembleRun(run, effects, 2);
+    expect(await publishedIds(effects.data)).toEqual([1, 2, 3, 4, 5]);
+    expect(await resultOf(run, effects.work)).toMatchObject({ state: "published", attempt: 2, rows: 5 });
   });
 
-  test("leaves the earlier file as it was", async () => {
+  test("at the last attempt is an error that names the run, and leaves the earlier file as it was", async () => {
     const effects = await start();
     await assembleRun(await completeRun(effects, [content], { requestId: "earlier" }), effects);
     const before = await effects.data.head(csvKey);
     const run = await completeRun(effects, [content]);
-    await effects.work.put(keys.part(part(run)), "changed\n", "text/plain");
-    await expect(assembleRun(run, effects)).rejects.toMatchObject({ name: "PartChanged" });
+    for (const attempt of [2, 3]) {
+      await putAttempt(run, [attempt], effects.work);
+      await putWindow(run, { ...content, attempt }, effects.work);
+    }
+    await effects.work.put(keys.part({ ...part(run), attempt: 3 }), "changed\n", "text/plain");
+    await expect(assembleRun(run, effects, 3)).rejects.toMatchObject({
+      name: "PartChanged",
+      kind: "transient",
+      ids: { run: run.runId, window: 1 },
+    });
     expect(await effects.data.head(csvKey)).toEqual(before);
+    expect(await effects.work.head(keys.result(run.runId))).toBeUndefined();
   });
 });
 

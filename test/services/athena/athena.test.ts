@@ -32,7 +32,7 @@ import { defaultDataset } from "../../support/transformed.ts";
 
 let aws: LocalAws;
 beforeAll(async () => {
-  aws = await startLocalAws({ withAthena: true });
+  aws = await startLocalAws();
 });
 afterAll(() => aws?.close());
 
@@ -193,6 +193,16 @@ describe("a file that arrived", () => {
       await finishQuery(await theQuery(published(name), effects.engine), effects);
       expect(await effects.results.getText(resultsKey)).toContain(`"${name}"`);
     }
+  });
+
+  test("and is written again by its own run, with other rows, is queried again", async () => {
+    const effects = await start();
+    const run = published("written again");
+    for (const comment of ["before", "after"]) {
+      await putFile(effects.data, run, [headers, [1, "2023-05-01 09:30:00", 5, comment]]);
+      await followFile(defaultDataset, effects);
+    }
+    expect(await queriesOf(run, effects.engine)).toHaveLength(2);
   });
 
   test("with other columns than before replaces them, and values stay under their own names", async () => {

@@ -10,7 +10,7 @@ import { type LocalAws, startLocalAws } from "../../support/local-aws.ts";
 const output = "s3://queries/results/";
 let aws: LocalAws;
 beforeAll(async () => {
-  aws = await startLocalAws({ withAthena: true });
+  aws = await startLocalAws();
   await s3().send(new CreateBucketCommand({ Bucket: "queries" }));
 });
 afterAll(() => aws.close());
