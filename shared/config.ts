@@ -1,5 +1,6 @@
 // The settings of a function, read from its environment the first time that they are asked for, so that a
 // module can be loaded anywhere and a function needs only what it uses.
+import { Resource } from "sst/resource";
 import { z } from "zod";
 import { PipelineError } from "./errors.ts";
 
@@ -14,8 +15,8 @@ export const config = {
   athenaDatabase: () => read("ATHENA_DATABASE", z.string().regex(/^[a-z][a-z0-9_]{0,127}$/)),
   /** Where LibInsight answers, for example https://vt.libinsight.com/v1.0 */
   libinsightBaseUrl: () => read("LIBINSIGHT_BASE_URL", z.url({ protocol: /^https?$/ })),
-  libinsightClientId: () => read("LIBINSIGHT_CLIENT_ID", text),
-  libinsightClientSecret: () => read("LIBINSIGHT_CLIENT_SECRET", text),
+  libinsightClientId: () => readSecret("LibInsightClientId"),
+  libinsightClientSecret: () => readSecret("LibInsightClientSecret"),
   /** The first delay before a failed message is tried again, in seconds; each further one doubles. */
   retryBaseSeconds: () => read("RETRY_BASE_SECONDS", z.coerce.number().int().min(0).max(900).default(30)),
   queueUrl: (name: QueueName) => read(`${name}_QUEUE_URL`, z.url()),
@@ -34,5 +35,22 @@ function read<T extends z.ZodType>(variable: string, schema: T): z.infer<T> {
     message: `The setting ${variable} is missing or can't be used.`,
     advice: `Set ${variable} in the function's environment.`,
     ids: { variable },
+  });
+}
+
+const linkedSecret = z.object({ value: text });
+
+/**
+ * A secret of stacks/secrets.ts. On Lambda SST keeps it encrypted beside the code; elsewhere it is what the variable
+ * SST_RESOURCE_<name> says, `{"value":"..."}`.
+ * @throws PipelineError `ConfigurationMissing`, naming the secret and never its value
+ */
+function readSecret(name: "LibInsightClientId" | "LibInsightClientSecret"): string {
+  const parsed = linkedSecret.safeParse(name in Resource ? Reflect.get(Resource, name) : undefined);
+  if (parsed.success) return parsed.data.value;
+  throw new PipelineError("ConfigurationMissing", {
+    message: `The secret ${name} is missing.`,
+    advice: `Set it with "npx sst secret set ${name}" for the stage.`,
+    ids: { variable: name },
   });
 }

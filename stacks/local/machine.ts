@@ -50,8 +50,8 @@ export async function startMachine({
     const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus });
     Object.assign(process.env, environment(wired), {
       LIBINSIGHT_BASE_URL: libInsight.baseUrl,
-      LIBINSIGHT_CLIENT_ID: libInsight.clientId,
-      LIBINSIGHT_CLIENT_SECRET: libInsight.clientSecret,
+      SST_RESOURCE_LibInsightClientId: JSON.stringify({ value: libInsight.clientId }),
+      SST_RESOURCE_LibInsightClientSecret: JSON.stringify({ value: libInsight.clientSecret }),
     });
     const mappings = await Promise.all(
       queueNames.map(async (name): Promise<EventSourceMapping> => {

@@ -10,7 +10,7 @@ test.each([
   ["BUS_NAME", undefined, config.busName],
   ["LIBINSIGHT_BASE_URL", "vt.libinsight.com/MARKED", config.libinsightBaseUrl],
   ["LIBINSIGHT_BASE_URL", "ftp://vt.libinsight.com/MARKED", config.libinsightBaseUrl],
-  ["LIBINSIGHT_CLIENT_SECRET", "", config.libinsightClientSecret],
+  ["LibInsightClientSecret", undefined, config.libinsightClientSecret],
   ["ATHENA_DATABASE", 'MARKED"; DROP', config.athenaDatabase],
   ["RETRY_BASE_SECONDS", "MARKED", config.retryBaseSeconds],
   ["RETRY_BASE_SECONDS", "901", config.retryBaseSeconds],

@@ -266,8 +266,8 @@ test("the handlers carry a page from the fetch queue to its summary", async () =
   const { site } = await start([1, 2, 3]);
   Object.assign(process.env, {
     LIBINSIGHT_BASE_URL: site.baseUrl,
-    LIBINSIGHT_CLIENT_ID: site.clientId,
-    LIBINSIGHT_CLIENT_SECRET: site.clientSecret,
+    SST_RESOURCE_LibInsightClientId: JSON.stringify({ value: site.clientId }),
+    SST_RESOURCE_LibInsightClientSecret: JSON.stringify({ value: site.clientSecret }),
   });
   const fetcher = await import("../../../services/fetcher/handler.ts");
   const transformer = await import("../../../services/transformer/handler.ts");
