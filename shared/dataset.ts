@@ -67,6 +67,11 @@ export const dataset = z
     firstDate: isoDate,
     /** The zone in which the library's day ends. */
     timeZone: z.string().refine(zoneExists, "not an IANA time zone, such as America/New_York"),
+    /**
+     * When it is collected by itself, in `timeZone`; every Monday at six where nothing is said.
+     * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
+     */
+    schedule: z.templateLiteral(["cron(", z.string().min(1), ")"]).default("cron(0 6 ? * MON *)"),
     /** In the order of the published file. */
     columns: z.array(column).min(1),
     /** A field that is not among `columns`: `append` it at the end, `ignore` it, or `reject` its record. */

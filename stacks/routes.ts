@@ -1,0 +1,65 @@
+// What arrives in which queue: the bus's events, Athena's, and S3's.
+import { datasets } from "../shared/datasets.ts";
+import { eventSource } from "../shared/events.ts";
+import { workgroup } from "./athena.ts";
+import { bus, queues, undelivered } from "./messaging.ts";
+import { currentStage } from "./stage.ts";
+import { data } from "./storage.ts";
+
+const accountId = aws.getCallerIdentityOutput().accountId;
+const region = aws.getRegionOutput().region;
+/** On which AWS's own services tell what they did. */
+const defaultBus = $interpolate`arn:aws:events:${region}:${accountId}:event-bus/default`;
+
+/** EventBridge tries for a day, its longest, and then leaves the event among the undelivered. */
+const delivery = {
+  retryPolicy: { maximumEventAgeInSeconds: 24 * 3600, maximumRetryAttempts: 185 },
+  deadLetterConfig: { arn: undelivered.arn },
+};
+sst.aws.Queue.createPolicy("UndeliveredPolicy", undelivered.arn);
+
+bus.subscribeQueue("RunRequested", queues.KICKOFF.queue.arn, {
+  pattern: { source: [eventSource], detailType: ["run.requested"] },
+  transform: { target: delivery },
+});
+
+sst.aws.Bus.subscribeQueue("QueryEnded", defaultBus, queues.ATHENA.queue.arn, {
+  pattern: {
+    source: ["aws.athena"],
+    detailType: ["Athena Query State Change"],
+    detail: { workgroupName: [workgroup.name], currentState: ["SUCCEEDED", "FAILED", "CANCELLED"] },
+  },
+  transform: { target: delivery },
+});
+
+if (currentStage().existingBuckets.data) {
+  // S3 keeps all notifications of a bucket in one setting, and setting it here would remove everybody else's. So the
+  // bucket's owner turns EventBridge on in it (stacks/README.md), and a rule takes over from there. The message is
+  // given the form of S3's own, which the service reads.
+  sst.aws.Bus.subscribeQueue("FilePublished", defaultBus, queues.ATHENA.queue.arn, {
+    pattern: {
+      source: ["aws.s3"],
+      detailType: ["Object Created"],
+      detail: { bucket: { name: [data.name] }, object: { key: datasets.map(({ publish }) => publish.csv) } },
+    },
+    transform: {
+      target: {
+        ...delivery,
+        inputTransformer: {
+          inputPaths: { bucket: "$.detail.bucket.name", key: "$.detail.object.key" },
+          inputTemplate:
+            '{"Records":[{"eventName":"ObjectCreated","s3":{"bucket":{"name":<bucket>},"object":{"key":<key>}}}]}',
+        },
+      },
+    },
+  });
+} else {
+  data.notify({
+    notifications: datasets.map(({ name, publish }) => ({
+      name: name.replaceAll("-", ""),
+      queue: queues.ATHENA.queue.arn,
+      events: ["s3:ObjectCreated:*"],
+      filterPrefix: publish.csv,
+    })),
+  });
+}

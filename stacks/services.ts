@@ -1,0 +1,259 @@
+// The functions: what each is given, what each may do and nothing more, and the queue that feeds each.
+// SST's links would allow whole services (`sqs:*`, `s3:*`), so buckets, queues and bus are not linked but named.
+import type { QueueName } from "../shared/config.ts";
+import { datasets } from "../shared/datasets.ts";
+import { database, workgroup } from "./athena.ts";
+import { bus, queues } from "./messaging.ts";
+import { libInsightClientId, libInsightClientSecret } from "./secrets.ts";
+import { currentStage } from "./stage.ts";
+import { data, results, work } from "./storage.ts";
+
+type Text = $util.Input<string>;
+type Permission = { actions: string[]; resources: Text[] };
+
+const accountId = aws.getCallerIdentityOutput().accountId;
+const region = aws.getRegionOutput().region;
+const logRetentionDays = 90;
+
+service("kickoff", {
+  queue: "KICKOFF",
+  memory: "256 MB",
+  batchSize: 1,
+  // Requests come one at a time; two is the least that Lambda allows.
+  concurrency: 2,
+  environment: { BUS_NAME: bus.name, WORK_BUCKET: work.name },
+  sendsTo: ["FETCH"],
+  permissions: [
+    ...store(work, { read: ["runs/*/run.json", "runs/*/result.json"], write: ["runs/*/run.json"] }),
+    publishEvents(),
+  ],
+});
+
+service("fetcher", {
+  queue: "FETCH",
+  // A page is some hundred kilobytes, parsed and written again.
+  memory: "512 MB",
+  batchSize: 1,
+  // One LibInsight request a message. Eight at once are polite to a hosted service.
+  concurrency: 8,
+  environment: { WORK_BUCKET: work.name, LIBINSIGHT_BASE_URL: currentStage().libInsightBaseUrl },
+  link: [libInsightClientId, libInsightClientSecret],
+  sendsTo: ["FETCH", "PAGES"],
+  permissions: store(work, {
+    read: ["runs/*/windows/*"],
+    write: ["runs/*/windows/*", "runs/*/pages/*"],
+  }),
+});
+
+service("transformer", {
+  queue: "PAGES",
+  // Up to ten pages at once.
+  memory: "1024 MB",
+  // A batch asks once whether its run is complete.
+  batchSize: 10,
+  // Keeps up with eight fetchers: a page is transformed in less time than LibInsight takes to send it.
+  concurrency: 4,
+  environment: { BUS_NAME: bus.name, WORK_BUCKET: work.name },
+  sendsTo: ["ASSEMBLE"],
+  permissions: [
+    ...store(work, {
+      read: ["runs/*/run.json", "runs/*/attempts/*", "runs/*/windows/*", "runs/*/pages/*"],
+      write: ["runs/*/parts/*", "runs/*/rejects/*", "runs/*/summaries/*"],
+    }),
+    publishEvents(),
+  ],
+});
+
+service("assembler", {
+  queue: "ASSEMBLE",
+  // A whole CPU comes with 1,769 MB; memory itself does not grow with the data (two uploads of 16 MiB, eight parts).
+  memory: "1769 MB",
+  batchSize: 1,
+  // The queue's groups already make it one at a time for each dataset; this is for two datasets at once.
+  concurrency: 2,
+  environment: { BUS_NAME: bus.name, WORK_BUCKET: work.name, DATA_BUCKET: data.name },
+  sendsTo: ["FETCH"],
+  permissions: [
+    ...store(work, { read: ["runs/*"], write: ["runs/*/attempts/*", "runs/*/result.json"] }),
+    ...store(data, {
+      read: published(({ csv, jsonl }) => [csv, jsonl]),
+      write: published(({ csv, jsonl }) => [csv, jsonl]),
+      multipart: true,
+    }),
+    publishEvents(),
+  ],
+});
+
+service("athena", {
+  queue: "ATHENA",
+  // It mostly waits; what it copies is streamed.
+  memory: "512 MB",
+  batchSize: 1,
+  // Statements about one table run one after the other; two is the least that Lambda allows.
+  concurrency: 2,
+  environment: {
+    BUS_NAME: bus.name,
+    DATA_BUCKET: data.name,
+    RESULTS_BUCKET: results.name,
+    ATHENA_WORKGROUP: workgroup.name,
+    ATHENA_DATABASE: database,
+  },
+  sendsTo: [],
+  permissions: [
+    // Athena reads the table's folder and writes results with the permissions of who asks.
+    ...store(data, { read: published(({ csv }) => [`${csv.slice(0, csv.lastIndexOf("/"))}/*`]) }),
+    ...store(results, {
+      read: published((place) => [place.results, `${place.queryResults}/*`]),
+      write: published((place) => [place.results, `${place.queryResults}/*`]),
+      multipart: true,
+    }),
+    // https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html
+    { actions: ["s3:GetBucketLocation"], resources: [data.arn, results.arn] },
+    { actions: ["athena:StartQueryExecution", "athena:GetQueryExecution"], resources: [workgroup.arn] },
+    {
+      actions: ["athena:GetTableMetadata"],
+      resources: [$interpolate`arn:aws:athena:${region}:${accountId}:datacatalog/AwsDataCatalog`],
+    },
+    // Athena looks at the default database, whichever one is used.
+    // https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
+    {
+      actions: ["glue:GetDatabase"],
+      resources: [glue("catalog"), glue("database/default"), glue(`database/${database}`)],
+    },
+    { actions: ["glue:CreateDatabase"], resources: [glue("catalog"), glue(`database/${database}`)] },
+    {
+      actions: [
+        "glue:GetTable",
+        "glue:GetTables",
+        "glue:GetPartitions",
+        "glue:CreateTable",
+        "glue:UpdateTable",
+      ],
+      resources: [
+        glue("catalog"),
+        glue(`database/${database}`),
+        ...published(({ table }) => [table, `${table}_typed`]).map((table) =>
+          glue(`table/${database}/${table}`),
+        ),
+      ],
+    },
+    publishEvents(),
+  ],
+});
+
+/** @param folder of the service below services/ */
+function service(
+  folder: string,
+  options: {
+    queue: QueueName;
+    memory: `${number} MB`;
+    /** Messages that one call gets at most. */
+    batchSize: number;
+    /** Calls at the same time, at most. */
+    concurrency: number;
+    environment: Record<string, Text>;
+    link?: sst.Secret[];
+    sendsTo: QueueName[];
+    permissions: Permission[];
+  },
+): void {
+  const { queue, deadLetters, timeoutSeconds } = queues[options.queue];
+  const logs = new aws.cloudwatch.LogGroup(`${capitalized(folder)}Logs`, {
+    name: `/${$app.name}/${$app.stage}/${folder}`,
+    retentionInDays: logRetentionDays,
+  });
+  const handler = new sst.aws.Function(capitalized(folder), {
+    description: `LibInsight pipeline: ${folder}`,
+    handler: `services/${folder}/handler.handler`,
+    runtime: "nodejs24.x",
+    architecture: "arm64",
+    memory: options.memory,
+    timeout: `${timeoutSeconds} seconds`,
+    logging: { format: "json", logGroup: logs.name },
+    environment: {
+      ...options.environment,
+      ...queueUrls([options.queue, ...options.sendsTo]),
+      [`${options.queue}_DEAD_LETTERS_URL`]: deadLetters.url,
+    },
+    link: options.link ?? [],
+    permissions: [
+      {
+        actions: [
+          "sqs:ReceiveMessage",
+          "sqs:DeleteMessage",
+          "sqs:GetQueueAttributes",
+          // A failed message comes back after a growing delay.
+          "sqs:ChangeMessageVisibility",
+        ],
+        resources: [queue.arn],
+      },
+      {
+        actions: ["sqs:SendMessage"],
+        resources: [deadLetters.arn, ...options.sendsTo.map((name) => queues[name].queue.arn)],
+      },
+      ...options.permissions,
+      {
+        actions: ["logs:CreateLogStream", "logs:PutLogEvents"],
+        resources: [$interpolate`${logs.arn}:*`],
+      },
+    ],
+    transform: {
+      role: (args) => {
+        // In place of AWSLambdaBasicExecutionRole, which allows every log group.
+        args.managedPolicyArns = [];
+        // SST lets everybody in the account take the role, which only `sst dev` needs.
+        if (!$dev)
+          args.assumeRolePolicy = aws.iam.assumeRolePolicyForPrincipal({ Service: "lambda.amazonaws.com" });
+      },
+    },
+  });
+  queue.subscribe(handler.arn, {
+    batch: { size: options.batchSize, partialResponses: true },
+    transform: {
+      eventSourceMapping: { scalingConfig: { maximumConcurrency: options.concurrency } },
+    },
+  });
+}
+
+function queueUrls(names: QueueName[]): Record<string, Text> {
+  return Object.fromEntries(names.map((name) => [`${name}_QUEUE_URL`, queues[name].queue.url]));
+}
+
+/** Objects of a bucket, by key. Nobody may delete: lifecycle rules do. */
+function store(
+  bucket: sst.aws.Bucket,
+  keys: { read: string[]; write?: string[]; multipart?: boolean },
+): Permission[] {
+  const objects = (paths: string[]): Text[] => paths.map((path) => $interpolate`${bucket.arn}/${path}`);
+  const { read, write = [], multipart = false } = keys;
+  return [
+    { actions: ["s3:GetObject"], resources: objects(read) },
+    // Without it S3 answers 403 in place of 404.
+    { actions: ["s3:ListBucket"], resources: [bucket.arn] },
+    ...(write.length > 0
+      ? [
+          {
+            actions: ["s3:PutObject", ...(multipart ? ["s3:AbortMultipartUpload"] : [])],
+            resources: objects(write),
+          },
+        ]
+      : []),
+  ];
+}
+
+/** Of each dataset. */
+function published(keysOf: (publish: (typeof datasets)[number]["publish"]) => string[]): string[] {
+  return datasets.flatMap(({ publish }) => keysOf(publish));
+}
+
+function publishEvents(): Permission {
+  return { actions: ["events:PutEvents"], resources: [bus.arn] };
+}
+
+function glue(resource: string): Text {
+  return $interpolate`arn:aws:glue:${region}:${accountId}:${resource}`;
+}
+
+function capitalized(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}

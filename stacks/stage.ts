@@ -1,0 +1,59 @@
+// What differs from stage to stage, in one place: production's settings, and those of everybody's own stages.
+
+export type StageSettings = {
+  /** Can't be removed by `sst remove`, and its buckets stay whatever happens. */
+  production: boolean;
+  /** Whether datasets are collected by their schedule. */
+  scheduled: boolean;
+  /** Who gets a mail when something needs a person. */
+  alertAddress: string | undefined;
+  /** Where LibInsight answers. */
+  libInsightBaseUrl: string;
+  /** In Athena: letters, digits and _ only. */
+  athenaDatabase: string;
+  /**
+   * Names of existing buckets to publish to. They keep their policy, notifications, versioning and lifecycle: nothing
+   * of them is created or changed here. Where no name stands, the stage has a bucket of its own.
+   */
+  existingBuckets: { data?: string; results?: string };
+};
+
+const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
+
+/** @param env of the shell and of .env and .env.<stage>, which SST reads */
+export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSettings {
+  const alertAddress = env.ALERT_ADDRESS || undefined;
+  if (stage === "production") {
+    return {
+      production: true,
+      scheduled: true,
+      alertAddress,
+      libInsightBaseUrl,
+      athenaDatabase: "libinsightdatabase",
+      existingBuckets: {
+        data: "analytics-datapipeline",
+        results: "lib-insight-serialized-data-created-in-east1-connect-to-athena",
+      },
+    };
+  }
+  return {
+    production: false,
+    // A library is collected once a week, not once a week by each of us.
+    scheduled: false,
+    alertAddress,
+    libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || libInsightBaseUrl,
+    athenaDatabase: `libinsight_${stage.toLowerCase().replaceAll("-", "_")}`,
+    existingBuckets: {},
+  };
+}
+
+/** @throws Error where production has nobody to alert */
+export function currentStage(): StageSettings {
+  const settings = stageSettings($app.stage, process.env);
+  if (settings.production && !settings.alertAddress) {
+    throw new Error(
+      "Production needs somebody to alert: write ALERT_ADDRESS=<mail address> to .env.production and deploy again.",
+    );
+  }
+  return settings;
+}

@@ -1,0 +1,136 @@
+// The two kinds of bundles that SST makes with esbuild, made the same way: of sst.config.ts, and of a handler.
+import { createCipheriv } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { extname, join } from "node:path";
+import { build, type Plugin } from "esbuild";
+import { z } from "zod";
+
+const platform = join(process.cwd(), ".sst", "platform");
+
+/** ES modules have no `require`, which bundled CommonJS needs. */
+const requireInModules = `
+import { createRequire as topLevelCreateRequire } from 'module';
+const require = topLevelCreateRequire(import.meta.url);
+import { fileURLToPath as topLevelFileUrlToPath, URL as topLevelURL } from "url"
+const __filename = topLevelFileUrlToPath(import.meta.url)
+const __dirname = topLevelFileUrlToPath(new topLevelURL(".", import.meta.url))
+`;
+
+/** https://github.com/anomalyco/sst/blob/dev/pkg/js/js.go */
+async function bundleConfig(options: {
+  outfile: string;
+  code: string;
+  banner?: string;
+  inject?: string[];
+  plugins?: Plugin[];
+  define?: Record<string, unknown>;
+}): Promise<void> {
+  await build({
+    stdin: { contents: options.code, resolveDir: process.cwd(), sourcefile: "eval.ts", loader: "ts" },
+    outfile: options.outfile,
+    banner: { js: requireInModules + (options.banner ?? "") },
+    inject: options.inject ?? [],
+    plugins: options.plugins ?? [],
+    define: Object.fromEntries(
+      Object.entries(options.define ?? {}).map(([name, value]) => [name, JSON.stringify(value)]),
+    ),
+    nodePaths: [join(platform, "node_modules")],
+    mainFields: ["module", "main"],
+    // Bundled, esbuild would start the bundle once more as its worker.
+    external: ["esbuild"],
+    format: "esm",
+    platform: "node",
+    target: "es2023",
+    bundle: true,
+    logLevel: "error",
+  });
+}
+
+/**
+ * sst.config.ts as SST bundles it to learn about the app. Run, it prints what `app()` answers, as JSON.
+ * https://github.com/anomalyco/sst/blob/dev/pkg/project/project.go
+ */
+export function bundleApp(outfile: string, stage: string): Promise<void> {
+  return bundleConfig({
+    outfile,
+    banner: "function $config(input) { return input }",
+    code: `import mod from "./sst.config.ts";
+console.log(JSON.stringify(await mod.app({ stage: ${JSON.stringify(stage)} })));`,
+  });
+}
+
+export type ProgramDefines = { $app: object; $cli: object; $dev: boolean };
+
+/**
+ * sst.config.ts as SST bundles it to deploy, with our recorder around it. Run, it writes the resources to `output`.
+ * https://github.com/anomalyco/sst/blob/dev/pkg/project/run.go
+ */
+export function bundleProgram(outfile: string, output: string, define: ProgramDefines): Promise<void> {
+  return bundleConfig({
+    outfile,
+    define,
+    inject: [join(platform, "src", "shim", "run.js")],
+    plugins: [appGlobals],
+    code: `import { run } from "./.sst/platform/src/auto/run.ts";
+import { record } from "./test/stacks/evaluate/record.ts";
+import mod from "./sst.config.ts";
+await record(() => run(mod.run), ${JSON.stringify(output)});`,
+  });
+}
+
+/** The globals `aws` and `sst`, which SST imports into each of the app's files. */
+const appGlobals: Plugin = {
+  name: "app-globals",
+  setup({ onLoad }) {
+    const imports = `import * as aws from "@pulumi/aws";
+import * as sst from ${JSON.stringify(join(platform, "src", "components"))};
+`;
+    onLoad({ filter: /\/(sst\.config|stacks\/[\w-]+)\.ts$/ }, async ({ path }) => ({
+      contents: imports + (await readFile(path, "utf8")),
+      loader: "ts",
+    }));
+  },
+};
+
+/** What SST's components ask for with `Runtime.Build`, as far as it is answered here. */
+export const handlerBuild = z.object({
+  functionID: z.string().regex(/^\w+$/),
+  handler: z.string(),
+  runtime: z.literal("nodejs24.x"),
+  encryptionKey: z.string(),
+  links: z.record(z.string(), z.unknown()),
+  properties: z.object({ minify: z.boolean().optional() }).optional(),
+});
+
+/**
+ * A handler as SST bundles it, with its links encrypted beside it.
+ * https://github.com/anomalyco/sst/blob/dev/pkg/runtime/node/build.go
+ * @returns the handler's name inside the bundle
+ */
+export async function bundleHandler(input: z.infer<typeof handlerBuild>, directory: string): Promise<string> {
+  await mkdir(directory, { recursive: true });
+  const extension = extname(input.handler);
+  await build({
+    entryPoints: [join(process.cwd(), `${input.handler.slice(0, -extension.length)}.ts`)],
+    outfile: join(directory, "bundle.mjs"),
+    banner: { js: requireInModules },
+    mainFields: ["module", "main"],
+    external: ["sharp", "pg-native"],
+    format: "esm",
+    platform: "node",
+    target: "es2024",
+    keepNames: true,
+    minify: input.properties?.minify ?? false,
+    sourcemap: false,
+    bundle: true,
+    logLevel: "error",
+  });
+  await writeFile(join(directory, "resource.enc"), encrypted(input.links, input.encryptionKey));
+  return `bundle${extension}`;
+}
+
+/** AES-256-GCM under a key of its own for each deploy; see `Resource` in the package `sst`, which reads it. */
+function encrypted(links: object, key: string): Buffer {
+  const cipher = createCipheriv("aes-256-gcm", Buffer.from(key, "base64"), Buffer.alloc(12));
+  return Buffer.concat([cipher.update(JSON.stringify(links)), cipher.final(), cipher.getAuthTag()]);
+}

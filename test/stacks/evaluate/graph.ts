@@ -1,0 +1,50 @@
+// What SST registered for a stage: every resource as it would go to AWS, and how it is wired to others.
+import { z } from "zod";
+
+const resource = z.object({
+  /** Pulumi's type, for example `aws:sqs/queue:Queue`. */
+  type: z.string(),
+  /** The logical name in the stacks. */
+  name: z.string(),
+  /** As they go to AWS; what Pulumi keeps encrypted reads `secretText`. */
+  inputs: z.record(z.string(), z.unknown()),
+  protect: z.boolean(),
+  retainOnDelete: z.boolean(),
+  /** The id of something that existed before and is only looked up. */
+  existing: z.string().optional(),
+  /** Logical name of the component that it is a part of. */
+  parent: z.string().optional(),
+});
+export type Resource = z.infer<typeof resource>;
+
+export const registered = z.array(resource);
+
+/** A handler as Lambda gets it. */
+const bundle = z.object({ handler: z.string(), directory: z.string() });
+export type Bundle = z.infer<typeof bundle>;
+
+/** As `app()` of sst.config.ts answers. */
+export const app = z.looseObject({
+  name: z.string(),
+  protect: z.boolean().default(false),
+  removal: z.enum(["remove", "retain", "retain-all"]),
+  providers: z.object({
+    aws: z.looseObject({ defaultTags: z.object({ tags: z.record(z.string(), z.string()) }) }),
+  }),
+});
+export type App = z.infer<typeof app>;
+
+export const graph = z.object({
+  app,
+  resources: registered,
+  /** By logical name of the function. */
+  bundles: z.record(z.string(), bundle),
+});
+export type Graph = z.infer<typeof graph>;
+
+/** Stands for a value that Pulumi keeps encrypted. */
+export const secretText = "[secret]";
+
+/** Where the evaluation takes place. */
+export const account = "123456789012";
+export const region = "us-east-1";

@@ -1,0 +1,148 @@
+// Runs inside the bundle of sst.config.ts, in a process of its own: evaluates the program against Pulumi's mocks and
+// writes down every resource that it registers. `$util` is SST's name for @pulumi/pulumi.
+import crypto from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { account, type Resource, region, secretText } from "./graph.ts";
+
+type Properties = Record<string, unknown>;
+type MockCall = { token: string; inputs: Properties };
+type Mock = { type: string; name: string; inputs: Properties; id?: string };
+
+/** How Pulumi marks a secret on its way to a provider. https://github.com/pulumi/pulumi sdk/nodejs/runtime/rpc.ts */
+const signature = "4dabf18193072939515e22adb298388d";
+const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
+
+/** @param program what SST would run; @param output the file for the resources, as JSON */
+export async function record(program: () => Promise<Properties>, output: string): Promise<void> {
+  // SST ends physical names with random letters. Here they are the same every time.
+  crypto.randomBytes = Object.assign((size: number) => Buffer.alloc(size), crypto.randomBytes);
+  const found = new Map<string, Resource>();
+  const of = (type: string, name: string): Resource => {
+    const key = `${type} ${name}`;
+    const resource = found.get(key) ?? { type, name, inputs: {}, protect: false, retainOnDelete: false };
+    found.set(key, resource);
+    return resource;
+  };
+
+  await $util.runtime.setMocks(
+    {
+      newResource: ({ type, name, inputs, id }: Mock) => {
+        const resource = of(type, name);
+        resource.inputs = hideSecrets(inputs);
+        if (id) resource.existing = id;
+        return { id: id ?? `${name}-id`, state: { ...inputs, ...outputsOf(type, id || name, inputs) } };
+      },
+      call: ({ token, inputs }: MockCall) => answerOf(token, inputs),
+    },
+    $app.name,
+    $app.stage,
+  );
+  await $util.runtime.runInPulumiStack(() => {
+    $util.runtime.registerStackTransformation(({ type, name, opts }) => {
+      const resource = of(type, name);
+      resource.protect = opts.protect ?? false;
+      resource.retainOnDelete = ("retainOnDelete" in opts && opts.retainOnDelete) || false;
+      const { parent } = opts;
+      if (parent && "__name" in parent && typeof parent.__name === "string") resource.parent = parent.__name;
+      return undefined;
+    });
+    return program();
+  });
+  // Resources are registered until nothing is left to do.
+  process.once("exit", (code) => {
+    if (code === 0) writeFileSync(output, JSON.stringify([...found.values()]));
+  });
+}
+
+function isProperties(value: unknown): value is Properties {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isSecret(value: unknown): boolean {
+  return isProperties(value) && value[signature] === secretSignature;
+}
+
+/** Pulumi encrypts a whole property when a part of it is secret. */
+function hideSecrets(inputs: Properties): Properties {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, value]) => [name, isSecret(value) ? secretText : value]),
+  );
+}
+
+/** What AWS would add to a resource. */
+function outputsOf(type: string, otherwise: string, inputs: Properties): Properties {
+  const name = String(inputs.name ?? inputs.bucket ?? otherwise);
+  const here = `${region}:${account}`;
+  switch (type) {
+    case "aws:sqs/queue:Queue":
+      return {
+        name,
+        arn: `arn:aws:sqs:${here}:${name}`,
+        url: `https://sqs.${region}.amazonaws.com/${account}/${name}`,
+      };
+    case "aws:s3/bucket:Bucket":
+      return { bucket: name, arn: `arn:aws:s3:::${name}` };
+    case "aws:cloudwatch/eventBus:EventBus":
+      return { name, arn: `arn:aws:events:${here}:event-bus/${name}` };
+    case "aws:cloudwatch/eventRule:EventRule":
+      return { name, arn: `arn:aws:events:${here}:rule/${inputs.eventBusName}/${name}` };
+    case "aws:cloudwatch/logGroup:LogGroup":
+      return { name, arn: `arn:aws:logs:${here}:log-group:${name}` };
+    case "aws:iam/role:Role":
+      return { name, arn: `arn:aws:iam::${account}:role/${name}` };
+    case "aws:lambda/function:Function":
+      return { name, arn: `arn:aws:lambda:${here}:function:${name}`, publish: false };
+    case "aws:sns/topic:Topic":
+      return { name, arn: `arn:aws:sns:${here}:${name}` };
+    case "aws:athena/workgroup:Workgroup":
+      return { name, arn: `arn:aws:athena:${here}:workgroup/${name}` };
+    case "random:index/randomBytes:RandomBytes":
+      return { base64: Buffer.alloc(32, 7).toString("base64") };
+    default:
+      return { name };
+  }
+}
+
+function answerOf(token: string, inputs: Properties): Properties {
+  switch (token) {
+    case "aws:index/getPartition:getPartition":
+      return { partition: "aws", id: "aws", dnsSuffix: "amazonaws.com" };
+    case "aws:index/getRegion:getRegion":
+      return { region, name: region, id: region };
+    case "aws:index/getCallerIdentity:getCallerIdentity":
+      return {
+        accountId: account,
+        arn: `arn:aws:iam::${account}:user/nobody`,
+        userId: "nobody",
+        id: account,
+      };
+    case "aws:iam/getPolicyDocument:getPolicyDocument":
+      return { ...inputs, json: policyJson(inputs), id: "policy" };
+    default:
+      throw new Error(`The evaluation has no answer to ${token}. Add one in test/stacks/evaluate/record.ts.`);
+  }
+}
+
+/** https://registry.terraform.io/providers/hashicorp/aws/latest/docs/data-sources/iam_policy_document */
+function policyJson({ statements }: Properties): string {
+  const list = Array.isArray(statements) ? statements.filter(isProperties) : [];
+  const Statement = list.map(({ sid, effect, actions, resources, principals, conditions }) => ({
+    ...(sid ? { Sid: sid } : {}),
+    Effect: effect ?? "Allow",
+    Action: actions,
+    ...(resources ? { Resource: resources } : {}),
+    ...(Array.isArray(principals) && {
+      Principal: Object.fromEntries(
+        principals.filter(isProperties).map(({ type, identifiers }) => [type, identifiers]),
+      ),
+    }),
+    ...(Array.isArray(conditions) && {
+      Condition: Object.fromEntries(
+        conditions
+          .filter(isProperties)
+          .map(({ test, variable, values }) => [test, { [String(variable)]: values }]),
+      ),
+    }),
+  }));
+  return JSON.stringify({ Version: "2012-10-17", Statement });
+}
