@@ -56,7 +56,7 @@ if (currentStage().existingBuckets.data) {
 } else {
   data.notify({
     notifications: datasets.map(({ name, publish }) => ({
-      name: name.replaceAll("-", ""),
+      name,
       queue: queues.ATHENA.queue.arn,
       events: ["s3:ObjectCreated:*"],
       filterPrefix: publish.csv,

@@ -5,7 +5,7 @@ import { bus, unscheduled } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
 
 for (const { name, schedule, timeZone } of datasets) {
-  new sst.aws.CronV2(`Schedule${name.replaceAll("-", "")}`, {
+  new sst.aws.CronV2(`Collect-${name}`, {
     schedule,
     timezone: timeZone,
     enabled: currentStage().scheduled,

@@ -74,7 +74,17 @@ service("assembler", {
   environment: { BUS_NAME: bus.name, WORK_BUCKET: work.name, DATA_BUCKET: data.name },
   sendsTo: ["FETCH"],
   permissions: [
-    ...store(work, { read: ["runs/*"], write: ["runs/*/attempts/*", "runs/*/result.json"] }),
+    ...store(work, {
+      read: [
+        "runs/*/run.json",
+        "runs/*/result.json",
+        "runs/*/attempts/*",
+        "runs/*/windows/*",
+        "runs/*/summaries/*",
+        "runs/*/parts/*",
+      ],
+      write: ["runs/*/attempts/*", "runs/*/result.json"],
+    }),
     ...store(data, {
       read: published(({ csv, jsonl }) => [csv, jsonl]),
       write: published(({ csv, jsonl }) => [csv, jsonl]),
@@ -109,6 +119,13 @@ service("athena", {
     }),
     // https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html
     { actions: ["s3:GetBucketLocation"], resources: [data.arn, results.arn] },
+    { actions: ["s3:ListBucketMultipartUploads"], resources: [results.arn] },
+    {
+      actions: ["s3:ListMultipartUploadParts"],
+      resources: published((place) => [`${place.queryResults}/*`]).map(
+        (key) => $interpolate`${results.arn}/${key}`,
+      ),
+    },
     { actions: ["athena:StartQueryExecution", "athena:GetQueryExecution"], resources: [workgroup.arn] },
     {
       actions: ["athena:GetTableMetadata"],

@@ -4,8 +4,8 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { glob, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { glob, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { bundleApp, bundleProgram } from "./evaluate/bundles.ts";
 import { app, type Graph, graph, region, registered } from "./evaluate/graph.ts";
@@ -14,6 +14,9 @@ import { startSstServer } from "./evaluate/sst-server.ts";
 const run = promisify(execFile);
 /** An evaluation takes some seconds; one that hangs ends here. */
 const timeout = 60_000;
+
+/** Each is some ten megabytes. This is enough for both stages and some going back and forth. */
+const keptEvaluations = 8;
 
 /** All that an evaluation depends on. */
 const sources = [
@@ -33,16 +36,29 @@ export type Settings = {
 /** @param stage for example `production`, or a person's own */
 export async function evaluateStage(stage: string, settings: Settings): Promise<Graph> {
   const folder = join(process.cwd(), ".cache", "stacks", await contentHash(stage, settings));
-  const cached = join(folder, "graph.json");
-  if (!existsSync(cached)) {
-    // Of a broken-off evaluation nothing is used.
-    await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
-    const fresh = await evaluateAfresh(stage, settings, folder);
-    await writeFile(`${cached}.draft`, JSON.stringify(fresh));
-    await rename(`${cached}.draft`, cached);
+  if (!existsSync(folder)) {
+    // Appears whole. Of two test files that evaluate at once, the later one's is not needed.
+    const draft = `${folder}.${process.pid}`;
+    try {
+      await mkdir(draft, { recursive: true });
+      await writeFile(
+        join(draft, "graph.json"),
+        JSON.stringify(await evaluateAfresh(stage, settings, draft)),
+      );
+      await rename(draft, folder).catch((error: unknown) => {
+        if (!existsSync(folder)) throw error;
+      });
+    } finally {
+      await rm(draft, { recursive: true, force: true });
+    }
+    await forgetOldest(dirname(folder));
   }
-  return graph.parse(JSON.parse(await readFile(cached, "utf8")));
+  const { bundles, ...found } = graph.parse(JSON.parse(await readFile(join(folder, "graph.json"), "utf8")));
+  const placed = Object.entries(bundles).map(([name, bundle]) => [
+    name,
+    { ...bundle, directory: join(folder, bundle.directory) },
+  ]);
+  return { ...found, bundles: Object.fromEntries(placed) };
 }
 
 async function evaluateAfresh(
@@ -62,7 +78,7 @@ async function evaluateAfresh(
   const cli = { command: "deploy", dev: false, paths, state: { version: {} } };
   await bundleProgram(program, output, { $app: { ...answered, stage }, $cli: cli, $dev: false });
 
-  const server = await startSstServer(join(folder, "artifacts"));
+  const server = await startSstServer(folder);
   try {
     const secretVariables = Object.entries(secrets).map(([name, value]) => [`SST_SECRET_${name}`, value]);
     await run(process.execPath, [program], {
@@ -81,6 +97,14 @@ async function evaluateAfresh(
   }
   const resources = registered.parse(JSON.parse(await readFile(output, "utf8")));
   return { app: answered, resources, bundles: server.bundles };
+}
+
+async function forgetOldest(cache: string): Promise<void> {
+  const found = await Promise.all(
+    (await readdir(cache)).map(async (name) => ({ name, made: (await stat(join(cache, name))).mtimeMs })),
+  );
+  const old = found.sort((a, b) => b.made - a.made).slice(keptEvaluations);
+  for (const { name } of old) await rm(join(cache, name), { recursive: true, force: true });
 }
 
 async function contentHash(stage: string, settings: Settings): Promise<string> {

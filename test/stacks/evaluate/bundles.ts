@@ -74,7 +74,7 @@ export function bundleProgram(outfile: string, output: string, define: ProgramDe
     code: `import { run } from "./.sst/platform/src/auto/run.ts";
 import { record } from "./test/stacks/evaluate/record.ts";
 import mod from "./sst.config.ts";
-await record(() => run(mod.run), ${JSON.stringify(output)});`,
+await record(run, mod.run, ${JSON.stringify(output)});`,
   });
 }
 

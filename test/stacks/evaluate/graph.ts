@@ -6,8 +6,10 @@ const resource = z.object({
   type: z.string(),
   /** The logical name in the stacks. */
   name: z.string(),
-  /** As they go to AWS; what Pulumi keeps encrypted reads `secretText`. */
+  /** As they go to AWS. */
   inputs: z.record(z.string(), z.unknown()),
+  /** Names of the inputs that Pulumi encrypts in its state. */
+  encrypted: z.array(z.string()),
   protect: z.boolean(),
   retainOnDelete: z.boolean(),
   /** The id of something that existed before and is only looked up. */
@@ -19,8 +21,8 @@ export type Resource = z.infer<typeof resource>;
 
 export const registered = z.array(resource);
 
-/** A handler as Lambda gets it. */
-const bundle = z.object({ handler: z.string(), directory: z.string() });
+/** A handler as Lambda gets it: where it comes from, its name inside the bundle, and the folder that is zipped. */
+const bundle = z.object({ source: z.string(), handler: z.string(), directory: z.string() });
 export type Bundle = z.infer<typeof bundle>;
 
 /** As `app()` of sst.config.ts answers. */
@@ -41,9 +43,6 @@ export const graph = z.object({
   bundles: z.record(z.string(), bundle),
 });
 export type Graph = z.infer<typeof graph>;
-
-/** Stands for a value that Pulumi keeps encrypted. */
-export const secretText = "[secret]";
 
 /** Where the evaluation takes place. */
 export const account = "123456789012";

@@ -2,7 +2,7 @@
 // writes down every resource that it registers. `$util` is SST's name for @pulumi/pulumi.
 import crypto from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { account, type Resource, region, secretText } from "./graph.ts";
+import { account, type Resource, region } from "./graph.ts";
 
 type Properties = Record<string, unknown>;
 type MockCall = { token: string; inputs: Properties };
@@ -12,14 +12,29 @@ type Mock = { type: string; name: string; inputs: Properties; id?: string };
 const signature = "4dabf18193072939515e22adb298388d";
 const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
 
-/** @param program what SST would run; @param output the file for the resources, as JSON */
-export async function record(program: () => Promise<Properties>, output: string): Promise<void> {
+/**
+ * @param run SST's own, which prepares the stack and then runs the app's
+ * @param program the app's `run`
+ * @param output the file for the resources, as JSON
+ */
+export async function record(
+  run: (program: () => Promise<Properties>) => Promise<Properties>,
+  program: () => Promise<Properties>,
+  output: string,
+): Promise<void> {
   // SST ends physical names with random letters. Here they are the same every time.
   crypto.randomBytes = Object.assign((size: number) => Buffer.alloc(size), crypto.randomBytes);
   const found = new Map<string, Resource>();
   const of = (type: string, name: string): Resource => {
     const key = `${type} ${name}`;
-    const resource = found.get(key) ?? { type, name, inputs: {}, protect: false, retainOnDelete: false };
+    const resource = found.get(key) ?? {
+      type,
+      name,
+      inputs: {},
+      encrypted: [],
+      protect: false,
+      retainOnDelete: false,
+    };
     found.set(key, resource);
     return resource;
   };
@@ -28,26 +43,29 @@ export async function record(program: () => Promise<Properties>, output: string)
     {
       newResource: ({ type, name, inputs, id }: Mock) => {
         const resource = of(type, name);
-        resource.inputs = hideSecrets(inputs);
+        Object.assign(resource, plainly(inputs));
         if (id) resource.existing = id;
-        return { id: id ?? `${name}-id`, state: { ...inputs, ...outputsOf(type, id || name, inputs) } };
+        return { id: id || `${name}-id`, state: { ...inputs, ...outputsOf(type, id || name, inputs) } };
       },
       call: ({ token, inputs }: MockCall) => answerOf(token, inputs),
     },
     $app.name,
     $app.stage,
   );
-  await $util.runtime.runInPulumiStack(() => {
-    $util.runtime.registerStackTransformation(({ type, name, opts }) => {
-      const resource = of(type, name);
-      resource.protect = opts.protect ?? false;
-      resource.retainOnDelete = ("retainOnDelete" in opts && opts.retainOnDelete) || false;
-      const { parent } = opts;
-      if (parent && "__name" in parent && typeof parent.__name === "string") resource.parent = parent.__name;
-      return undefined;
-    });
-    return program();
-  });
+  const note = ({ type, name, opts }: $util.ResourceTransformationArgs): undefined => {
+    const resource = of(type, name);
+    resource.protect = opts.protect ?? false;
+    resource.retainOnDelete = ("retainOnDelete" in opts && opts.retainOnDelete) || false;
+    const { parent } = opts;
+    if (parent && "__name" in parent && typeof parent.__name === "string") resource.parent = parent.__name;
+  };
+  await $util.runtime.runInPulumiStack(() =>
+    run(() => {
+      // After SST's transformations, so that it sees what those have set.
+      $util.runtime.registerStackTransformation(note);
+      return program();
+    }),
+  );
   // Resources are registered until nothing is left to do.
   process.once("exit", (code) => {
     if (code === 0) writeFileSync(output, JSON.stringify([...found.values()]));
@@ -58,15 +76,18 @@ function isProperties(value: unknown): value is Properties {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function isSecret(value: unknown): boolean {
-  return isProperties(value) && value[signature] === secretSignature;
-}
-
-/** Pulumi encrypts a whole property when a part of it is secret. */
-function hideSecrets(inputs: Properties): Properties {
-  return Object.fromEntries(
-    Object.entries(inputs).map(([name, value]) => [name, isSecret(value) ? secretText : value]),
-  );
+/** Pulumi encrypts a whole property when a part of it is secret. Here its value is kept, and its name noted. */
+function plainly(marked: Properties): Pick<Resource, "inputs" | "encrypted"> {
+  const isSecret = (value: unknown) => isProperties(value) && value[signature] === secretSignature;
+  return {
+    inputs: Object.fromEntries(
+      Object.entries(marked).map(([name, value]) => [
+        name,
+        isProperties(value) && isSecret(value) ? value.value : value,
+      ]),
+    ),
+    encrypted: Object.keys(marked).filter((name) => isSecret(marked[name])),
+  };
 }
 
 /** What AWS would add to a resource. */

@@ -16,7 +16,7 @@ export type SstServer = {
   close(): Promise<void>;
 };
 
-/** @param folder where the bundles go */
+/** @param folder below which the bundles go */
 export async function startSstServer(folder: string): Promise<SstServer> {
   const bundles: Record<string, Bundle> = {};
   const answer = async (request: IncomingMessage): Promise<object> => {
@@ -31,10 +31,11 @@ export async function startSstServer(folder: string): Promise<SstServer> {
     }
     if (method === "Runtime.Build") {
       const input = handlerBuild.parse(params[0]);
-      const directory = join(folder, `${input.functionID}-src`);
-      const handler = await bundleHandler(input, directory);
-      bundles[input.functionID] = { handler, directory };
-      return { handler, out: directory, errors: [], sourcemaps: [] };
+      const directory = join("artifacts", `${input.functionID}-src`);
+      const out = join(folder, directory);
+      const handler = await bundleHandler(input, out);
+      bundles[input.functionID] = { source: input.handler, handler, directory };
+      return { handler, out, errors: [], sourcemaps: [] };
     }
     throw new Error(`rpc: can't find method ${method}`);
   };

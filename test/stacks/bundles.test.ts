@@ -1,0 +1,61 @@
+// Each function's bundle, as Lambda would load it: in a process of its own, with the function's own environment.
+import { execFile } from "node:child_process";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { beforeAll, expect, test } from "vitest";
+import { z } from "zod";
+import type { Graph } from "./evaluate/graph.ts";
+import { all, evaluateBoth, evaluationTimeout, secrets } from "./stages.ts";
+import { lambda } from "./wiring.ts";
+
+const run = promisify(execFile);
+
+let graph: Graph;
+beforeAll(async () => {
+  graph = (await evaluateBoth()).ada;
+}, evaluationTimeout);
+
+/** Runs as a module in the bundle's folder, as Lambda does in /var/task. */
+const load = (file: string, name: string) => `
+const start = performance.now();
+const loaded = await import(${JSON.stringify(file)});
+console.log(JSON.stringify({ type: typeof loaded[${JSON.stringify(name)}], ms: performance.now() - start, node: process.versions.node }));
+`;
+const answer = z.object({ type: z.string(), ms: z.number(), node: z.string() });
+
+test("every bundle loads under Node 24 and exports its handler", async () => {
+  const functions = all(graph, "aws:lambda/function:Function", lambda);
+  expect(functions).toHaveLength(5);
+  for (const { name, is } of functions) {
+    const bundle = graph.bundles[name.replace(/Function$/, "")];
+    if (!bundle) throw new Error(`${name} has no bundle.`);
+    expect(is.handler).toBe(bundle.handler);
+    const file = join(bundle.directory, "bundle.mjs");
+    const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", load(file, "handler")], {
+      cwd: bundle.directory,
+      env: { ...is.environment.variables, AWS_REGION: "us-east-1" },
+      timeout: 20_000,
+    });
+    const { type, ms, node } = answer.parse(JSON.parse(stdout));
+    expect(type).toBe("function");
+    expect(node).toMatch(/^24\./);
+    const { size } = await stat(file);
+    console.info(`${name}: ${(size / 1024 / 1024).toFixed(2)} MB, imported in ${Math.round(ms)} ms`);
+  }
+});
+
+test("the fetcher, and only the fetcher, finds LibInsight's id and secret beside its code", async () => {
+  const read = `
+import { Resource } from ${JSON.stringify(import.meta.resolve("sst/resource"))};
+console.log(JSON.stringify(Object.fromEntries(Object.keys(Resource).map((name) => [name, Resource[name].value]))));
+`;
+  for (const { name, is } of all(graph, "aws:lambda/function:Function", lambda)) {
+    const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", read], {
+      cwd: graph.bundles[name.replace(/Function$/, "")]?.directory,
+      env: is.environment.variables,
+      timeout: 20_000,
+    });
+    expect([name, JSON.parse(stdout)]).toEqual([name, name === "FetcherFunction" ? secrets : {}]);
+  }
+});

@@ -1,0 +1,191 @@
+// What each role may do: as a table for people (permissions.md), and the promises that hold whatever the table says.
+import { beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { folder } from "../../shared/dataset.ts";
+import { datasets } from "../../shared/datasets.ts";
+import { account, type Graph, region } from "./evaluate/graph.ts";
+import {
+  all,
+  evaluateBoth,
+  evaluationTimeout,
+  json,
+  nameIn,
+  policyDocument,
+  type Stage,
+  type Statement,
+  stages,
+} from "./stages.ts";
+
+const role = z.object({
+  assumeRolePolicy: z.union([json(policyDocument), policyDocument]),
+  inlinePolicies: z.array(z.object({ policy: json(policyDocument) })),
+  managedPolicyArns: z.array(z.string()).default([]),
+});
+
+let graphs: Record<Stage, Graph>;
+beforeAll(async () => {
+  graphs = await evaluateBoth();
+}, evaluationTimeout);
+
+function rolesOf(graph: Graph): { name: string; statements: Statement[]; is: z.infer<typeof role> }[] {
+  return all(graph, "aws:iam/role:Role", role).map(({ name, is }) => ({
+    name: name.replace(/Role$/, ""),
+    statements: is.inlinePolicies.flatMap(({ policy }) => policy.Statement),
+    is,
+  }));
+}
+
+/** `arn:aws:s3:::physical-name/key` as `s3 Data/key`, so that both stages read alike. */
+function readable(arn: string, graph: Graph): string {
+  const known = nameIn(graph);
+  const [, , service = "", , , ...rest] = arn.split(":");
+  const [first = "", ...path] = rest
+    .join(":")
+    .replace(/^(event-bus|workgroup|log-group)[:/]/, "")
+    .split("/");
+  if (service === "logs") return `logs ${[first, ...path].join("/").replace(/^\/libinsight\/[^/]+/, "")}`;
+  const database = path.map((part) => part.replace(/^libinsight(database|_ada)$/, "<database>"));
+  return `${service} ${[known(first), ...database].join("/")}`;
+}
+
+function table(graph: Graph): string {
+  const cell = (items: string[]): string => items.map((item) => `\`${item}\``).join("<br>");
+  const rows = rolesOf(graph).flatMap(({ name, statements }) =>
+    statements.map(
+      ({ Action, Resource }) =>
+        `| ${name} | ${cell(Action)} | ${cell(Resource.map((arn) => readable(arn, graph)))} |`,
+    ),
+  );
+  return `# What each role may do
+
+Written by \`permissions.test.ts\`; a change here is a change of what the pipeline may do. Accept it with
+\`npx vitest run --config test/vitest.config.ts test/stacks/permissions.test.ts -u\`.
+
+| Role | Actions | Resources |
+|---|---|---|
+${rows.join("\n")}
+`;
+}
+
+/** Whether an ARN with wildcards covers this one. */
+function covers(pattern: string, arn: string): boolean {
+  const escaped = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replace(/\*/g, ".*")
+    .replace(/\?/g, ".");
+  return new RegExp(`^${escaped}$`).test(arn);
+}
+
+function rolesThatMay(graph: Graph, action: string, arn: string): string[] {
+  return rolesOf(graph)
+    .filter(({ statements }) =>
+      statements.some(
+        (each) =>
+          each.Effect === "Allow" &&
+          each.Action.some((allowed) => covers(allowed.toLowerCase(), action.toLowerCase())) &&
+          each.Resource.some((resource) => covers(resource, arn)),
+      ),
+    )
+    .map(({ name }) => name);
+}
+
+function arnOf(graph: Graph, bucket: string): string {
+  const found = graph.resources.find(
+    ({ type, name }) => type === "aws:s3/bucket:Bucket" && name === `${bucket}Bucket`,
+  );
+  return `arn:aws:s3:::${found?.existing ?? String(found?.inputs.bucket)}`;
+}
+
+describe.each(stages)("on the stage %s", (stage) => {
+  test("every role may do what the reviewed table says", async () => {
+    await expect(table(graphs[stage])).toMatchFileSnapshot("permissions.md");
+  });
+
+  test("a role has no managed policies and is taken by one AWS service", () => {
+    for (const { name, is } of rolesOf(graphs[stage])) {
+      expect(is.managedPolicyArns).toEqual([]);
+      const service = name.startsWith("Collect") ? "scheduler.amazonaws.com" : "lambda.amazonaws.com";
+      expect(is.assumeRolePolicy.Statement).toMatchObject([
+        { Effect: "Allow", Action: ["sts:AssumeRole"], Principal: { Service: service } },
+      ]);
+    }
+  });
+
+  test("no role has an action with * or a resource without a name", () => {
+    const statements = rolesOf(graphs[stage]).flatMap((each) => each.statements);
+    expect(statements.length).toBeGreaterThan(40);
+    for (const { Action, Resource } of statements) {
+      for (const action of Action) expect(action).not.toContain("*");
+      expect(Resource.length).toBeGreaterThan(0);
+      // Below a name of ours a * stands for keys and log streams.
+      for (const arn of Resource) expect(arn).toMatch(/^arn:aws:[a-z0-9]+:[^*]*[a-z]([/:][^*]*\*|$)/i);
+    }
+  });
+
+  test("nobody may delete anything but the messages of their own queue", () => {
+    for (const { name, statements } of rolesOf(graphs[stage])) {
+      const deleting = statements.filter(({ Action }) =>
+        Action.some((action) => /delete|remove|purge/i.test(action)),
+      );
+      const queues = deleting.flatMap(({ Resource }) => Resource.map((arn) => readable(arn, graphs[stage])));
+      const own = {
+        Kickoff: "Kickoff",
+        Fetcher: "Fetch",
+        Transformer: "Pages",
+        Assembler: "Assemble",
+        Athena: "Athena",
+      };
+      const [, queue] = Object.entries(own).find(([service]) => service === name) ?? [];
+      expect(queues).toEqual(queue ? [`sqs ${queue}Queue`] : []);
+      expect(
+        deleting.flatMap(({ Action }) => Action.filter((action) => /delete|remove|purge/i.test(action))),
+      ).toEqual(queue ? ["sqs:DeleteMessage"] : []);
+    }
+  });
+
+  test("nobody but the assembler may write where datasets are published", () => {
+    const bucket = arnOf(graphs[stage], "Data");
+    for (const { publish } of datasets) {
+      for (const key of [publish.csv, publish.jsonl]) {
+        expect(rolesThatMay(graphs[stage], "s3:PutObject", `${bucket}/${key}`)).toEqual(["Assembler"]);
+        expect(rolesThatMay(graphs[stage], "s3:PutObject", `${bucket}/${folder(key)}something-else`)).toEqual(
+          [],
+        );
+      }
+    }
+  });
+
+  test("nobody but athena may write the results", () => {
+    const bucket = arnOf(graphs[stage], "Results");
+    for (const { publish } of datasets) {
+      expect(rolesThatMay(graphs[stage], "s3:PutObject", `${bucket}/${publish.results}`)).toEqual(["Athena"]);
+    }
+  });
+
+  test("a queue takes messages only from this account's rules and from the data bucket", () => {
+    const policies = all(
+      graphs[stage],
+      "aws:sqs/queuePolicy:QueuePolicy",
+      z.object({ queueUrl: z.string(), policy: json(policyDocument) }),
+    );
+    const known = nameIn(graphs[stage]);
+    expect(new Set(policies.map(({ is }) => known(is.queueUrl)))).toEqual(
+      new Set(["KickoffQueue", "AthenaQueue", "Undelivered"]),
+    );
+    for (const { is } of policies) {
+      expect(is.policy.Statement).toMatchObject([
+        {
+          Effect: "Allow",
+          Action: ["sqs:SendMessage"],
+          Principal: { Service: ["events.amazonaws.com", "s3.amazonaws.com"] },
+          Condition: {
+            ArnLike: {
+              "aws:SourceArn": [`arn:aws:events:${region}:${account}:rule/*`, arnOf(graphs[stage], "Data")],
+            },
+          },
+        },
+      ]);
+      expect(is.policy.Statement[0]?.Resource.map((arn) => known(arn))).toEqual([known(is.queueUrl)]);
+    }
+  });
+});

@@ -1,0 +1,221 @@
+// What keeps data, secrets and costs safe on an evaluated stage: buckets, encryption, tags, logs, alarms.
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import type { Graph } from "./evaluate/graph.ts";
+import {
+  alertAddress,
+  all,
+  created,
+  evaluateBoth,
+  evaluationTimeout,
+  json,
+  nameIn,
+  policyDocument,
+  type Stage,
+  secrets,
+  stages,
+} from "./stages.ts";
+import { lambda, only, queue } from "./wiring.ts";
+
+let graphs: Record<Stage, Graph>;
+beforeAll(async () => {
+  graphs = await evaluateBoth();
+}, evaluationTimeout);
+
+const ofBucket = z.object({ bucket: z.string() });
+const buckets = { production: ["Work"], ada: ["Work", "Data", "Results"] };
+const versioned = { production: [], ada: ["Data", "Results"] };
+
+describe.each(stages)("on the stage %s", (stage) => {
+  test("no bucket can be made public", () => {
+    const blocks = created(graphs[stage], "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock");
+    expect(bucketsOf(blocks.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
+    for (const { inputs } of blocks) {
+      expect(inputs).toMatchObject({
+        blockPublicAcls: true,
+        blockPublicPolicy: true,
+        ignorePublicAcls: true,
+        restrictPublicBuckets: true,
+      });
+    }
+    expect(created(graphs[stage], "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration")).toEqual([]);
+  });
+
+  test("every bucket refuses plain HTTP and allows nobody anything", () => {
+    const policies = all(
+      graphs[stage],
+      "aws:s3/bucketPolicy:BucketPolicy",
+      ofBucket.extend({ policy: json(policyDocument) }),
+    );
+    expect(bucketsOf(policies.map(({ is }) => is))).toEqual(buckets[stage]);
+    for (const { is } of policies) {
+      expect(is.policy.Statement).toMatchObject([
+        {
+          Effect: "Deny",
+          Action: ["s3:*"],
+          Principal: { "*": ["*"] },
+          Resource: [`arn:aws:s3:::${is.bucket}`, `arn:aws:s3:::${is.bucket}/*`],
+          Condition: { Bool: { "aws:SecureTransport": ["false"] } },
+        },
+      ]);
+    }
+  });
+
+  test("published files keep their versions for 90 days, runs are forgotten after 30, and unfinished uploads after 7", () => {
+    const versioning = created(graphs[stage], "aws:s3/bucketVersioning:BucketVersioning");
+    expect(bucketsOf(versioning.map(({ inputs }) => inputs))).toEqual(versioned[stage]);
+    const lifecycles = created(
+      graphs[stage],
+      "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+    );
+    const known = nameIn(graphs[stage]);
+    for (const { inputs } of lifecycles) {
+      const expiry =
+        known(ofBucket.parse(inputs).bucket) === "Work"
+          ? { expiration: { days: 30 } }
+          : { noncurrentVersionExpiration: { noncurrentDays: 90 } };
+      expect(inputs.rules).toMatchObject([
+        { status: "Enabled", ...expiry, abortIncompleteMultipartUpload: { daysAfterInitiation: 7 } },
+      ]);
+    }
+    expect(bucketsOf(lifecycles.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
+  });
+
+  test("every queue is encrypted", () => {
+    const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
+    expect(found).toHaveLength(12);
+    for (const { is } of found) expect(is.sqsManagedSseEnabled).toBe(true);
+  });
+
+  test("every resource gets the department's tags", () => {
+    expect(graphs[stage].app.providers.aws.defaultTags.tags).toEqual({
+      Unit: "AnalyticsAssessment",
+      Owner: "DataServices",
+      Stack: "Test",
+      User: "elliek",
+      Application: "DataPipeline",
+    });
+    // The default provider puts them on everything that takes tags. Nothing goes around it.
+    expect(created(graphs[stage], "pulumi:providers:aws")).toEqual([]);
+    for (const { type, inputs } of graphs[stage].resources) {
+      expect([type, Object.keys(inputs).filter((name) => /^tags/i.test(name))]).toEqual([type, []]);
+    }
+  });
+
+  test("every function runs on Node 24 and arm64, and its log is JSON and kept for 90 days", () => {
+    const logs = all(
+      graphs[stage],
+      "aws:cloudwatch/logGroup:LogGroup",
+      z.object({ name: z.string(), retentionInDays: z.number() }),
+    );
+    const functions = all(graphs[stage], "aws:lambda/function:Function", lambda);
+    expect(functions.map(({ name, is }) => [name, is.memorySize])).toEqual(
+      expect.arrayContaining([
+        ["KickoffFunction", 256],
+        ["FetcherFunction", 512],
+        ["TransformerFunction", 1024],
+        ["AssemblerFunction", 1769],
+        ["AthenaFunction", 512],
+      ]),
+    );
+    for (const { is } of functions) {
+      expect(is).toMatchObject({ runtime: "nodejs24.x", architectures: ["arm64"] });
+      expect(is.loggingConfig.logFormat).toBe("JSON");
+      const log = only(logs.filter(({ is: { name } }) => name === is.loggingConfig.logGroup));
+      expect(log.is.retentionInDays).toBe(90);
+    }
+    expect(logs).toHaveLength(functions.length);
+  });
+
+  test("each dead letter and each message that waits an hour is told to the stage's address", () => {
+    const alarms = all(
+      graphs[stage],
+      "aws:cloudwatch/metricAlarm:MetricAlarm",
+      z.object({
+        metricName: z.string(),
+        dimensions: z.object({ QueueName: z.string() }),
+        threshold: z.number(),
+        comparisonOperator: z.literal("GreaterThanThreshold"),
+        statistic: z.literal("Maximum"),
+        treatMissingData: z.literal("notBreaching"),
+        alarmActions: z.tuple([z.string()]),
+      }),
+    );
+    const known = nameIn(graphs[stage]);
+    const watched = alarms.map(
+      ({ is }) => `${known(is.dimensions.QueueName)} ${is.metricName} ${is.threshold}`,
+    );
+    const services = ["Kickoff", "Fetch", "Pages", "Assemble", "Athena"];
+    expect(watched.sort()).toEqual(
+      [
+        ...services.map((name) => `${name}Queue ApproximateAgeOfOldestMessage 3600`),
+        ...services.map((name) => `${name}DeadLetters ApproximateNumberOfMessagesVisible 0`),
+        "Undelivered ApproximateNumberOfMessagesVisible 0",
+        "Unscheduled ApproximateNumberOfMessagesVisible 0",
+      ].sort(),
+    );
+    for (const { is } of alarms) expect(known(is.alarmActions[0])).toBe("Alerts");
+    const [subscription] = created(graphs[stage], "aws:sns/topicSubscription:TopicSubscription");
+    expect(subscription?.inputs).toMatchObject({ protocol: "email", endpoint: alertAddress });
+  });
+
+  test("no secret stands anywhere in clear text", async () => {
+    const planted = Object.values(secrets);
+    const encrypted: string[] = [];
+    for (const resource of graphs[stage].resources) {
+      for (const [name, value] of Object.entries(resource.inputs)) {
+        const text = JSON.stringify(value) ?? "";
+        if (!planted.some((secret) => text.includes(secret))) continue;
+        // Pulumi's own record of a link, encrypted in its state, is all that may hold one.
+        expect([resource.type, resource.encrypted]).toEqual([
+          "sst:sst:LinkRef",
+          expect.arrayContaining([name]),
+        ]);
+        encrypted.push(resource.name);
+      }
+    }
+    expect(encrypted.sort()).toEqual(["LibInsightClientIdLinkRef", "LibInsightClientSecretLinkRef"]);
+    for (const { directory } of Object.values(graphs[stage].bundles)) {
+      for (const file of await readdir(directory)) {
+        const content = await readFile(join(directory, file));
+        for (const secret of planted) expect([file, content.includes(secret)]).toEqual([file, false]);
+      }
+    }
+  });
+
+  function bucketsOf(inputs: object[]): string[] {
+    const known = nameIn(graphs[stage]);
+    return inputs.map((each) => known(ofBucket.parse(each).bucket));
+  }
+});
+
+test("production can't be removed and its buckets stay", () => {
+  const { production } = graphs;
+  expect(production.app).toMatchObject({ protect: true, removal: "retain" });
+  const work = only(created(production, "aws:s3/bucket:Bucket"));
+  expect(work).toMatchObject({ name: "WorkBucket", retainOnDelete: true, inputs: { forceDestroy: false } });
+});
+
+test("a personal stage is removed with everything in it", () => {
+  const { ada } = graphs;
+  expect(ada.app).toMatchObject({ protect: false, removal: "remove" });
+  for (const { retainOnDelete, inputs } of created(ada, "aws:s3/bucket:Bucket")) {
+    expect([retainOnDelete, inputs.forceDestroy]).toEqual([false, true]);
+  }
+});
+
+test("nothing of production's existing buckets is created, changed or replaced", () => {
+  const existing = [
+    "analytics-datapipeline",
+    "lib-insight-serialized-data-created-in-east1-connect-to-athena",
+  ];
+  const { resources } = graphs.production;
+  expect(resources.flatMap((each) => each.existing ?? [])).toEqual(existing);
+  const touching = resources.filter(
+    ({ type, existing: known, inputs }) =>
+      type.startsWith("aws:s3/") && !known && existing.includes(String(inputs.bucket)),
+  );
+  expect(touching).toEqual([]);
+});

@@ -1,0 +1,79 @@
+// The two stages that the stack tests look at, and how they find their way among the resources.
+import { z } from "zod";
+import type { Graph, Resource } from "./evaluate/graph.ts";
+import { evaluateStage } from "./evaluate.ts";
+
+export const stages = ["production", "ada"] as const;
+export type Stage = (typeof stages)[number];
+
+/** Marked, so that they are found wherever they should not be. */
+export const secrets = {
+  LibInsightClientId: "planted-client-id-3f9a",
+  LibInsightClientSecret: "planted-client-secret-77c2",
+};
+export const alertAddress = "alerts@example.edu";
+
+/** An evaluation that is not cached takes some ten seconds, and longer beside other tests. */
+export const evaluationTimeout = 120_000;
+
+export async function evaluateBoth(): Promise<Record<Stage, Graph>> {
+  const settings = { secrets, environment: { ALERT_ADDRESS: alertAddress } };
+  const [production, ada] = await Promise.all([
+    evaluateStage("production", settings),
+    evaluateStage("ada", settings),
+  ]);
+  return { production, ada };
+}
+
+/** What is created; not what existed before and is only looked up. */
+export function created(graph: Graph, type: string): Resource[] {
+  return graph.resources.filter((resource) => resource.type === type && !resource.existing);
+}
+
+/** The inputs of every resource of a type, as `schema` reads them, with the resource's logical name. */
+export function all<T extends z.ZodType>(
+  graph: Graph,
+  type: string,
+  schema: T,
+): { name: string; is: z.infer<T> }[] {
+  return created(graph, type).map(({ name, inputs }) => ({ name, is: schema.parse(inputs) }));
+}
+
+/** JSON text, read as `schema`. */
+export function json<T extends z.ZodType>(schema: T) {
+  return z
+    .string()
+    .transform((text): unknown => JSON.parse(text))
+    .pipe(schema);
+}
+
+const oneOrMany = z.union([z.string().transform((one) => [one]), z.array(z.string())]);
+const statement = z.object({
+  Effect: z.enum(["Allow", "Deny"]),
+  Action: oneOrMany,
+  Resource: oneOrMany.default([]),
+  Principal: z.unknown().optional(),
+  Condition: z.record(z.string(), z.record(z.string(), oneOrMany)).default({}),
+});
+export const policyDocument = z.object({ Statement: z.array(statement) });
+export type Statement = z.infer<typeof statement>;
+
+/** A resource of AWS by its physical name or URL or ARN, told by the logical name of its component: `FetchQueue`. */
+export function nameIn(graph: Graph): (physical: string) => string {
+  const known = new Map<string, string>();
+  for (const { type, name, parent, inputs, existing } of graph.resources) {
+    if (!/^aws:(sqs|s3|cloudwatch|lambda|sns|athena|iam)\//.test(type)) continue;
+    const physical = existing ?? inputs.bucket ?? inputs.name;
+    if (typeof physical === "string" && !known.has(physical))
+      known.set(physical, parent ?? existingName(name));
+  }
+  return (physical) => {
+    const last = /[^:/]+$/.exec(physical)?.[0] ?? physical;
+    return known.get(last) ?? last;
+  };
+}
+
+/** A bucket that is looked up has no component above it. */
+function existingName(name: string): string {
+  return name.replace(/Bucket$/, "");
+}

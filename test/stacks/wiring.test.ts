@@ -1,0 +1,261 @@
+// The wiring of an evaluated stage is the design's, and the same as on one machine.
+import { beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { datasets } from "../../shared/datasets.ts";
+import { eventDetails, objectCreated } from "../../shared/events.ts";
+import type { Graph } from "./evaluate/graph.ts";
+import { all, created, evaluateBoth, evaluationTimeout, json, nameIn, type Stage, stages } from "./stages.ts";
+import { lambda, localWiring, mapping, only, queue, rule, target, type Wiring, wiringOf } from "./wiring.ts";
+
+let graphs: Record<Stage, Graph>;
+beforeAll(async () => {
+  graphs = await evaluateBoth();
+}, evaluationTimeout);
+
+const day = 24 * 3600;
+
+describe.each(stages)("on the stage %s", (stage) => {
+  test("each queue of the design feeds its function", () => {
+    expect(wiringOf(graphs[stage]).queues).toEqual({
+      KICKOFF: {
+        handler: "services/kickoff/handler.handler",
+        batchSize: 1,
+        timeoutSeconds: 60,
+        fifo: false,
+        receiveLimit: 5,
+      },
+      FETCH: {
+        handler: "services/fetcher/handler.handler",
+        batchSize: 1,
+        timeoutSeconds: 120,
+        fifo: false,
+        receiveLimit: 5,
+      },
+      PAGES: {
+        handler: "services/transformer/handler.handler",
+        batchSize: 10,
+        timeoutSeconds: 60,
+        fifo: false,
+        receiveLimit: 5,
+      },
+      ASSEMBLE: {
+        handler: "services/assembler/handler.handler",
+        batchSize: 1,
+        timeoutSeconds: 900,
+        fifo: true,
+        receiveLimit: 5,
+      },
+      ATHENA: {
+        handler: "services/athena/handler.handler",
+        batchSize: 1,
+        timeoutSeconds: 120,
+        fifo: false,
+        receiveLimit: 5,
+      },
+    });
+  });
+
+  test("every function answers message by message, and only so many run at once", () => {
+    const found = all(graphs[stage], "aws:lambda/eventSourceMapping:EventSourceMapping", mapping);
+    const known = nameIn(graphs[stage]);
+    const limits = found.map(({ is }) => [known(is.eventSourceArn), is.scalingConfig.maximumConcurrency]);
+    expect(Object.fromEntries(limits)).toEqual({
+      KickoffQueue: 2,
+      FetchQueue: 8,
+      PagesQueue: 4,
+      AssembleQueue: 2,
+      AthenaQueue: 2,
+    });
+    for (const { is } of found) expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
+  });
+
+  test("every work queue hides a message six times as long as its function may take", () => {
+    const { queues } = wiringOf(graphs[stage]);
+    const visibility = all(graphs[stage], "aws:sqs/queue:Queue", queue)
+      .filter(({ is }) => is.redrivePolicy)
+      .map(({ is }) => is.visibilityTimeoutSeconds);
+    expect(visibility).toEqual(Object.values(queues).map(({ timeoutSeconds }) => 6 * timeoutSeconds));
+  });
+
+  test("every queue has a dead-letter queue of its own kind that keeps messages for 14 days, or is one", () => {
+    const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
+    const work = found.filter(({ is }) => is.redrivePolicy);
+    const deadLetters = work.map(({ is }) =>
+      only(found.filter((each) => is.redrivePolicy?.deadLetterTargetArn.endsWith(`:${each.is.name}`))),
+    );
+    expect(deadLetters.map(({ is }) => is.fifoQueue)).toEqual(work.map(({ is }) => is.fifoQueue));
+    expect(new Set(deadLetters.map(({ name }) => name)).size).toBe(work.length);
+    const rest = found.filter(({ is }) => !is.redrivePolicy);
+    expect(rest.map(({ name }) => name).sort()).toEqual(
+      [...deadLetters.map(({ name }) => name), "UndeliveredQueue", "UnscheduledQueue"].sort(),
+    );
+    for (const { is } of rest) expect(is.messageRetentionSeconds).toBe(14 * day);
+  });
+
+  test("every rule has a pattern and one queue, tries for a day and then keeps the event", () => {
+    const known = nameIn(graphs[stage]);
+    for (const { is } of all(graphs[stage], "aws:cloudwatch/eventRule:EventRule", rule)) {
+      expect(is.state).toBe("ENABLED");
+      expect(Object.keys(is.eventPattern)).toEqual(expect.arrayContaining(["source", "detail-type"]));
+    }
+    for (const { is } of all(graphs[stage], "aws:cloudwatch/eventTarget:EventTarget", target)) {
+      expect(is.retryPolicy).toEqual({ maximumEventAgeInSeconds: day, maximumRetryAttempts: 185 });
+      expect(known(is.deadLetterConfig.arn)).toBe("Undelivered");
+    }
+  });
+
+  test("each dataset is collected on Mondays at six by the library's clock, once for each time", () => {
+    const schedule = z.object({
+      scheduleExpression: z.string(),
+      scheduleExpressionTimezone: z.string(),
+      state: z.string(),
+      flexibleTimeWindow: z.object({ mode: z.string() }),
+      target: z.object({
+        arn: z.string(),
+        eventbridgeParameters: z.object({ source: z.string(), detailType: z.string() }),
+        input: json(eventDetails["run.requested"]),
+        retryPolicy: z.object({ maximumEventAgeInSeconds: z.number(), maximumRetryAttempts: z.number() }),
+        deadLetterConfig: z.object({ arn: z.string() }),
+      }),
+    });
+    const known = nameIn(graphs[stage]);
+    const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule);
+    expect(found.map(({ is }) => is.target.input.dataset)).toEqual(datasets.map(({ name }) => name));
+    for (const { is } of found) {
+      expect(is).toMatchObject({
+        scheduleExpression: "cron(0 6 ? * MON *)",
+        scheduleExpressionTimezone: "America/New_York",
+        state: stage === "production" ? "ENABLED" : "DISABLED",
+        flexibleTimeWindow: { mode: "OFF" },
+        target: {
+          eventbridgeParameters: { source: "libinsight.pipeline", detailType: "run.requested" },
+          retryPolicy: { maximumEventAgeInSeconds: day, maximumRetryAttempts: 185 },
+        },
+      });
+      expect(known(is.target.arn)).toBe("Pipeline");
+      expect(known(is.target.deadLetterConfig.arn)).toBe("Unscheduled");
+      expect(is.target.input.requestId).toBe("schedule <aws.scheduler.scheduled-time>");
+    }
+  });
+
+  test("every function is told where its queues, buckets and bus are, and nothing that it does not use", () => {
+    const known = nameIn(graphs[stage]);
+    const told = all(graphs[stage], "aws:lambda/function:Function", lambda).map(({ name, is }) => [
+      name.replace(/Function$/, ""),
+      Object.fromEntries(
+        Object.entries(is.environment.variables)
+          // SST's own.
+          .filter(([variable]) => !variable.startsWith("SST_"))
+          .map(([variable, value]) => [variable, known(value)]),
+      ),
+    ]);
+    expect(Object.fromEntries(told)).toEqual({
+      Kickoff: {
+        KICKOFF_QUEUE_URL: "KickoffQueue",
+        KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
+        FETCH_QUEUE_URL: "FetchQueue",
+        BUS_NAME: "Pipeline",
+        WORK_BUCKET: "Work",
+      },
+      Fetcher: {
+        FETCH_QUEUE_URL: "FetchQueue",
+        FETCH_DEAD_LETTERS_URL: "FetchDeadLetters",
+        PAGES_QUEUE_URL: "PagesQueue",
+        WORK_BUCKET: "Work",
+        LIBINSIGHT_BASE_URL: "v1.0",
+      },
+      Transformer: {
+        PAGES_QUEUE_URL: "PagesQueue",
+        PAGES_DEAD_LETTERS_URL: "PagesDeadLetters",
+        ASSEMBLE_QUEUE_URL: "AssembleQueue",
+        BUS_NAME: "Pipeline",
+        WORK_BUCKET: "Work",
+      },
+      Assembler: {
+        ASSEMBLE_QUEUE_URL: "AssembleQueue",
+        ASSEMBLE_DEAD_LETTERS_URL: "AssembleDeadLetters",
+        FETCH_QUEUE_URL: "FetchQueue",
+        BUS_NAME: "Pipeline",
+        WORK_BUCKET: "Work",
+        DATA_BUCKET: "Data",
+      },
+      Athena: {
+        ATHENA_QUEUE_URL: "AthenaQueue",
+        ATHENA_DEAD_LETTERS_URL: "AthenaDeadLetters",
+        BUS_NAME: "Pipeline",
+        DATA_BUCKET: "Data",
+        RESULTS_BUCKET: "Results",
+        ATHENA_WORKGROUP: "Workgroup",
+        ATHENA_DATABASE: stage === "production" ? "libinsightdatabase" : "libinsight_ada",
+      },
+    });
+  });
+
+  test("queries run in a workgroup whose settings hold, with a limit, a place and encryption", () => {
+    const [workgroup] = created(graphs[stage], "aws:athena/workgroup:Workgroup");
+    const bucket =
+      stage === "production"
+        ? "lib-insight-serialized-data-created-in-east1-connect-to-athena"
+        : expect.stringContaining("resultsbucket");
+    expect(workgroup?.inputs).toMatchObject({
+      configuration: {
+        enforceWorkgroupConfiguration: true,
+        bytesScannedCutoffPerQuery: 10 * 1024 ** 3,
+        resultConfiguration: { encryptionConfiguration: { encryptionOption: "SSE_S3" } },
+      },
+    });
+    const place = z.object({
+      configuration: z.object({ resultConfiguration: z.object({ outputLocation: z.string() }) }),
+    });
+    const { outputLocation } = place.parse(workgroup?.inputs).configuration.resultConfiguration;
+    const [, , host, folder] = outputLocation.split("/");
+    expect([host, folder]).toEqual([bucket, "libinsightQueryOnS3csvTable"]);
+  });
+});
+
+test("a published file in an existing bucket arrives in the form of S3's own notifications", () => {
+  const { production } = graphs;
+  expect(created(production, "aws:s3/bucketNotification:BucketNotification")).toEqual([]);
+  expect(wiringOf(production).rules).toContainEqual({
+    bus: "default",
+    pattern: {
+      source: ["aws.s3"],
+      "detail-type": ["Object Created"],
+      detail: {
+        bucket: { name: ["analytics-datapipeline"] },
+        object: { key: datasets.map(({ publish }) => publish.csv) },
+      },
+    },
+    queue: "ATHENA",
+  });
+  const { inputTransformer } = only(
+    all(production, "aws:cloudwatch/eventTarget:EventTarget", target).filter(({ is }) => is.inputTransformer),
+  ).is;
+  expect(inputTransformer?.inputPaths).toEqual({
+    bucket: "$.detail.bucket.name",
+    key: "$.detail.object.key",
+  });
+  // EventBridge puts a text in with its quotes.
+  const message = inputTransformer?.inputTemplate
+    .replace("<bucket>", '"a-bucket"')
+    .replace("<key>", '"a/key.csv"');
+  expect(objectCreated.parse(JSON.parse(message ?? "")).Records[0]?.s3).toEqual({
+    bucket: { name: "a-bucket" },
+    object: { key: "a/key.csv" },
+  });
+});
+
+test("the wiring on one machine is the same", async () => {
+  const here = await localWiring();
+  expect(Object.keys(here.queues)).toHaveLength(5);
+  expect(withoutNames(here)).toEqual(withoutNames(wiringOf(graphs.ada)));
+});
+
+/** Bus and workgroup have names of their own on every stage and machine. */
+function withoutNames({ queues, rules, notifications }: Wiring): unknown {
+  const text = JSON.stringify(
+    rules.map((each) => ({ ...each, bus: each.bus === "default" ? "default" : "ours" })),
+  );
+  const named = text.replace(/"workgroupName":\["[^"]+"\]/g, '"workgroupName":["ours"]');
+  return { queues, rules: JSON.parse(named), notifications };
+}
