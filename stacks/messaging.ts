@@ -42,7 +42,7 @@ export type WorkQueue = {
 /** The queues of the design, by the name under which the functions know them. */
 export const queues: Record<QueueName, WorkQueue> = {
   KICKOFF: workQueue("Kickoff", { timeoutSeconds: 60 }),
-  // LibInsight may take 30 seconds to answer, twice when a token has to be renewed.
+  // LibInsight may take 25 seconds to answer, four times when a token has to be renewed.
   FETCH: workQueue("Fetch", { timeoutSeconds: 120 }),
   PAGES: workQueue("Pages", { timeoutSeconds: 60 }),
   // The longest that Lambda allows: it reads and writes all of a dataset.

@@ -6,7 +6,7 @@
 // https://github.com/anomalyco/sst/blob/dev/pkg/flag/flag.go
 //
 // The platform's sources do not compile under our compiler options. So they are compiled to declarations, once, and
-// tsconfig.sst.json includes those: our files are checked strictly against SST's real types.
+// stacks/tsconfig.json includes those: our files are checked strictly against SST's real types.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
