@@ -76,6 +76,15 @@ export const dataset = z
     columns: z.array(column).min(1),
     /** A field that is not among `columns`: `append` it at the end, `ignore` it, or `reject` its record. */
     undeclared: z.enum(["append", "ignore", "reject"]),
+    /** Beyond these limits a run is held and not published, see services/assembler/guard.ts. */
+    guard: z
+      .strictObject({
+        /** By how many percent the rows may fall against the published file. */
+        maxShrinkPercent: z.number().min(0).max(100).default(10),
+        /** How many percent of a run's records may be rejected. */
+        maxRejectPercent: z.number().min(0).max(100).default(5),
+      })
+      .prefault({}),
     publish: z.strictObject({
       /** Key of the CSV in the data bucket. Its folder is the Athena table's and holds nothing else. */
       csv: objectKey,

@@ -17,6 +17,8 @@ export const eventDetails = {
     to: isoDate.optional(),
     reason: z.string().min(1).max(500),
     requestId: z.string().min(1).max(200).optional(),
+    /** Publish whatever the guard says: why. */
+    force: z.string().min(1).max(500).optional(),
   }),
   "run.started": z.strictObject({ ...ofRun, from: isoDate, to: isoDate, windows: z.int().positive() }),
   "run.transformed": z.strictObject({ ...ofRun, attempt: z.int().positive() }),
@@ -26,7 +28,15 @@ export const eventDetails = {
     key: z.string(),
     rows: z.int().nonnegative(),
   }),
+  /** It is complete but doubtful: nothing is published until a person says so. */
+  "run.held": z.strictObject({ ...ofRun, reason: z.string() }),
   "run.failed": z.strictObject({ ...ofRun, reason: z.string() }),
+  /** An operator's wish: dead letters go back to the queue they came from. */
+  "deadletter.replay.requested": z.strictObject({
+    queue: z.string().optional(),
+    run: z.string().optional(),
+    reason: z.string().min(1).max(500),
+  }),
   "results.published": z.strictObject({
     ...ofRun,
     queryExecutionId: z.string(),

@@ -15,6 +15,9 @@ export const keys = {
   folder: (runId: string) => `runs/${runId}/`,
   /** The request and its windows. Written once. */
   run: (runId: string) => `runs/${runId}/run.json`,
+  /** What a held run would have published. */
+  held: (runId: string) => `runs/${runId}/held/data.csv`,
+  heldLines: (runId: string) => `runs/${runId}/held/data.jsonl`,
   /** How the run ended, with every count. */
   result: (runId: string) => `runs/${runId}/result.json`,
   /** Which attempt of each window the run's attempt n is made of; attempt 1 has none. Written once. */

@@ -39,5 +39,11 @@ export type PageMessage = z.infer<typeof pageMessage>;
 export const storedPage = z.array(z.unknown());
 
 /** AssembleQueue: every page of this attempt at the run is transformed. */
-export const assembleTask = z.strictObject({ runId, dataset: z.string(), attempt: z.int().positive() });
+export const assembleTask = z.strictObject({
+  runId,
+  dataset: z.string(),
+  attempt: z.int().positive(),
+  /** Publish although the guard holds the run: a person's reason. */
+  force: z.string().min(1).max(500).optional(),
+});
 export type AssembleTask = z.infer<typeof assembleTask>;

@@ -48,7 +48,7 @@ export async function publishNewest(
  * Of two runs the one that was requested later is newer. EventBridge tells times by the second; of two requests in
  * one second neither is newer. An object without a run (the predecessor's) is older.
  */
-function isNewer(metadata: Record<string, string>, run: Pick<Run, "requestedAt">): boolean {
+export function isNewer(metadata: Record<string, string>, run: Pick<Run, "requestedAt">): boolean {
   const requestedAt = metadata["requested-at"];
   return requestedAt !== undefined && Date.parse(requestedAt) > Date.parse(run.requestedAt);
 }

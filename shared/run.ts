@@ -24,6 +24,8 @@ export const run = z.strictObject({
   /** When it was requested, ISO 8601 in UTC. Of two runs of one dataset the later request wins. */
   requestedAt: z.iso.datetime(),
   reason: z.string(),
+  /** Publish whatever the guard says: why. */
+  force: z.string().optional(),
   from: isoDate,
   to: isoDate,
   windows: z.array(window),
@@ -56,6 +58,8 @@ export const pageSummary = z.strictObject({
   mistyped: counts,
   /** By field: records that held a field nobody declared. */
   undeclared: counts,
+  /** By column: rows that have a value in it. */
+  filled: counts,
   /** ETags of the two objects that these counts belong to. */
   etags: z.strictObject({ csv: z.string(), jsonl: z.string() }),
 });
@@ -88,9 +92,13 @@ export async function attemptsOfWindows(of: Run, attempt: number, work: Store): 
 export const runResult = z.strictObject({
   runId: z.string(),
   dataset: z.string(),
-  state: z.enum(["published", "failed", "superseded"]),
+  state: z.enum(["published", "held", "failed", "superseded"]),
   /** Why, where it is not published: a sentence for a person. */
   reason: z.string().optional(),
+  /** What the guard found, one sentence each. A run that has some is held, or was published by force. */
+  doubts: z.array(z.string()),
+  /** Why it was published although the guard held it. */
+  force: z.string().optional(),
   from: isoDate,
   to: isoDate,
   requestedAt: z.iso.datetime(),
@@ -112,6 +120,7 @@ export const runResult = z.strictObject({
   furtherAnswers: counts,
   mistyped: counts,
   undeclared: counts,
+  filled: counts,
   columns: z.array(z.string()),
   published: z
     .strictObject({

@@ -36,7 +36,7 @@ export async function assemble(task: AssembleTask, effects: AssemblerEffects): P
   const run = await work.getJson(keys.run(runId), runSchema);
   if (!run) throw missing("RunMissing", runId);
   const ended = await work.getJson(keys.result(runId), runResult);
-  if (ended) return announce(ended, publish);
+  if (ended && !(ended.state === "held" && task.force)) return announce(ended, publish);
   const next = await work.getJson(keys.attempt(runId, task.attempt + 1), runAttempt);
   if (next) return fetchAgain(run, next, effects);
 
@@ -59,7 +59,8 @@ export async function assemble(task: AssembleTask, effects: AssemblerEffects): P
   const disagreements = reasons(ledger, disagreeing);
   if (disagreeing.length > 0 && !isLast) return begin(disagreeing, disagreements);
   try {
-    const result = await conclude({ run, attempt: task.attempt, ledger, accounts, disagreements }, effects);
+    const { attempt, force } = task;
+    const result = await conclude({ run, attempt, ledger, accounts, disagreements, force }, effects);
     await work.put(keys.result(runId), JSON.stringify(runResult.parse(result), null, 2), "application/json");
     return announce(result, publish);
   } catch (error) {
@@ -137,7 +138,7 @@ async function announce(result: RunResult, publish: Publish): Promise<Facts> {
       rows,
     });
   } else {
-    await publish("run.failed", {
+    await publish(result.state === "held" ? "run.held" : "run.failed", {
       runId,
       dataset,
       reason: result.reason ?? `The run ended as ${result.state}.`,

@@ -1,11 +1,13 @@
 // How a run ends whose pages are all accounted for: published, or not, with the reason and every count.
 import { Readable } from "node:stream";
-import type { Store } from "../../shared/aws/store.ts";
+import type { ObjectInfo, Store } from "../../shared/aws/store.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
-import { publishNewest } from "../../shared/publish.ts";
-import type { Run, RunResult } from "../../shared/run.ts";
+import { keys } from "../../shared/keys.ts";
+import { isNewer, publishNewest } from "../../shared/publish.ts";
+import { type Run, type RunResult, runResult } from "../../shared/run.ts";
 import { filesOf } from "./files.ts";
+import { type Baseline, doubts } from "./guard.ts";
 import type { Ledger, WindowAccount } from "./ledger.ts";
 
 /** A form has some dozens of fields. Hundreds of undeclared ones mean that something else arrived. */
@@ -18,22 +20,21 @@ export type Reconciled = {
   accounts: WindowAccount[];
   /** What does not agree with LibInsight's numbers, after the last attempt. */
   disagreements: string[];
+  /** A person's reason to publish whatever the guard says. */
+  force?: string | undefined;
 };
+type Account = Omit<RunResult, "state">;
 export type ConcludeEffects = { work: Store; data: Store; now: () => Date };
 
-/** Publishes, or says why not. @throws PipelineError `PartChanged`, `PublishContended` */
+/**
+ * Publishes, or says why not. A doubtful run is held: its file is kept aside, and a person's reason publishes it.
+ * @throws PipelineError `PartChanged`, `PublishContended`
+ */
 export async function conclude(reconciled: Reconciled, effects: ConcludeEffects): Promise<RunResult> {
   const { run, attempt, ledger, disagreements } = reconciled;
   const dataset = findDataset(run.dataset);
   const appended = ledger.appended;
   const account = accountOf(reconciled, [...outputColumns(dataset.columns), ...appended], effects.now());
-  if (disagreements.length > 0) {
-    return {
-      ...account,
-      state: "failed",
-      reason: `LibInsight's numbers did not agree in ${attempt} attempts (${disagreements.join("; ")}). The earlier file stays. Request the run again when LibInsight is quiet.`,
-    };
-  }
   if (appended.length > maxAppended) {
     return {
       ...account,
@@ -41,11 +42,47 @@ export async function conclude(reconciled: Reconciled, effects: ConcludeEffects)
       reason: `LibInsight sent ${appended.length} undeclared fields; the limit is ${maxAppended}. The earlier file stays. Look at the form's fields and at "undeclared" in shared/datasets.ts.`,
     };
   }
-  return publishFiles(account, reconciled, dataset, effects);
+  const published = await effects.data.head(dataset.publish.csv);
+  if (published && isNewer(published.metadata, run)) {
+    return superseded(account, published.metadata["run-id"] ?? "unknown");
+  }
+  const found = [
+    ...disagreements.map((what) => `LibInsight's numbers did not agree in ${attempt} attempts: ${what}`),
+    ...doubts(account, dataset, await baselineOf(published, effects.work)),
+  ];
+  const judged = { ...account, doubts: found };
+  const force = reconciled.force ?? run.force;
+  if (found.length === 0) return publishFiles(judged, reconciled, dataset, effects);
+  if (force !== undefined) return publishFiles({ ...judged, force }, reconciled, dataset, effects);
+  await keepAside(judged, reconciled, effects);
+  return {
+    ...judged,
+    state: "held",
+    reason: `The run is held and nothing is published: ${found.join("; ")}. The earlier file stays. Compare; if the new one is right, publish it: npm run runs -- publish ${run.runId} --force --reason TEXT`,
+  };
+}
+
+/** What the published file's metadata and its run's result tell. A file of the predecessor tells nothing. */
+async function baselineOf(published: ObjectInfo | undefined, work: Store): Promise<Baseline> {
+  const { rows, "run-id": runId } = published?.metadata ?? {};
+  const result = runId ? await work.getJson(keys.result(runId), runResult) : undefined;
+  return { rows: rows === undefined ? undefined : Number(rows), filled: result?.filled };
+}
+
+async function keepAside(
+  account: Account,
+  { run, ledger }: Reconciled,
+  { work }: ConcludeEffects,
+): Promise<void> {
+  const files = filesOf(run.runId, ledger, account.columns, work);
+  const csv = async () => Readable.from(files.csv());
+  const jsonl = async () => Readable.from(files.jsonl());
+  await publishNewest(work, keys.held(run.runId), run, csv, { contentType: "text/csv; charset=utf-8" });
+  await publishNewest(work, keys.heldLines(run.runId), run, jsonl, { contentType: "application/x-ndjson" });
 }
 
 async function publishFiles(
-  account: Omit<RunResult, "state">,
+  account: Account,
   { run, ledger }: Reconciled,
   dataset: Dataset,
   { work, data }: ConcludeEffects,
@@ -75,7 +112,7 @@ async function publishFiles(
   };
 }
 
-function superseded(account: Omit<RunResult, "state">, by: string): RunResult {
+function superseded(account: Account, by: string): RunResult {
   return {
     ...account,
     state: "superseded",
@@ -84,11 +121,7 @@ function superseded(account: Omit<RunResult, "state">, by: string): RunResult {
 }
 
 /** Every count of the run. */
-function accountOf(
-  { run, attempt, ledger, accounts }: Reconciled,
-  columns: string[],
-  now: Date,
-): Omit<RunResult, "state"> {
+function accountOf({ run, attempt, ledger, accounts }: Reconciled, columns: string[], now: Date): Account {
   return {
     runId: run.runId,
     dataset: run.dataset,
@@ -96,6 +129,7 @@ function accountOf(
     to: run.to,
     requestedAt: run.requestedAt,
     finishedAt: now.toISOString(),
+    doubts: [],
     attempt,
     windows: accounts.map(({ window, attempt, totals }) => ({
       from: window.from,
@@ -111,6 +145,7 @@ function accountOf(
     furtherAnswers: Object.fromEntries(ledger.furtherAnswers),
     mistyped: Object.fromEntries(ledger.mistyped),
     undeclared: Object.fromEntries(ledger.undeclared),
+    filled: Object.fromEntries(ledger.filled),
     columns,
   };
 }

@@ -30,6 +30,7 @@ export class Ledger {
   readonly furtherAnswers = new Map<string, number>();
   readonly mistyped = new Map<string, number>();
   readonly undeclared = new Map<string, number>();
+  readonly filled = new Map<string, number>();
   readonly #appended = new Set<string>();
   readonly #seen = new IdSet();
 
@@ -84,6 +85,7 @@ export class Ledger {
     addCounts(this.furtherAnswers, summary.furtherAnswers);
     addCounts(this.mistyped, summary.mistyped);
     addCounts(this.undeclared, summary.undeclared);
+    addCounts(this.filled, summary.filled);
     for (const header of summary.appended) this.#appended.add(header);
     const { page, etags, appended } = summary;
     this.parts.push({ window: window.number, attempt, page, etags, appended, skip });

@@ -27,6 +27,7 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
     requestId,
     requestedAt: request.time,
     reason: request.detail.reason,
+    ...(request.detail.force !== undefined && { force: request.detail.force }),
     from,
     to,
     windows: planWindows(from, to),

@@ -12,7 +12,7 @@ export type TransformedPage = {
   rejects: string;
   summary: Pick<
     PageSummary,
-    "records" | "ids" | "appended" | "rejects" | "furtherAnswers" | "mistyped" | "undeclared"
+    "records" | "ids" | "appended" | "rejects" | "furtherAnswers" | "mistyped" | "undeclared" | "filled"
   >;
 };
 
@@ -55,8 +55,21 @@ export function transformPage(records: readonly unknown[], dataset: Dataset): Tr
       furtherAnswers: Object.fromEntries(furtherAnswers),
       mistyped: Object.fromEntries(mistyped),
       undeclared: Object.fromEntries(undeclared),
+      filled: Object.fromEntries(filledColumns(headers, cells)),
     },
   };
+}
+
+/** How many rows have a value in each column; a column without any is left out. */
+function filledColumns(headers: string[], rows: Cell[][]): Map<string, number> {
+  const filled = new Map<string, number>();
+  for (const row of rows) {
+    headers.forEach((header, index) => {
+      const cell = row[index];
+      if (cell !== null && cell !== undefined && cell !== "") add(filled, header);
+    });
+  }
+  return filled;
 }
 
 /** Written by hand because a column may be called `__proto__`. */

@@ -25,6 +25,8 @@ export type Command = {
   dataset: Dataset;
   from: string;
   to: string;
+  /** Whether --from or --to was given. */
+  datesGiven: boolean;
   out: string;
   simulation: { records: number; latencyMs: number };
   /** Flags that only the simulation knows, as they were given. */
@@ -50,6 +52,7 @@ export function parseCommand(args: readonly string[], now: Date): Command | "hel
     dataset,
     from,
     to,
+    datesGiven: values.from !== undefined || values.to !== undefined,
     out: values.out ?? ".local/out",
     simulation: {
       records: wholeNumber("--records", values.records, 10_300, 2_000_000),

@@ -40,7 +40,15 @@ export async function collect({ command, source, requestId, signal }: Collection
       libInsight,
       onBatch: (queue, batch) => progress.onBatch(queue, batch),
     });
-    await machine.request({ dataset: dataset.name, from, to, reason: "npm start", requestId });
+    await machine.request({
+      dataset: dataset.name,
+      from,
+      to,
+      reason: "npm start",
+      requestId,
+      // Who names the dates means them, however few rows they hold.
+      ...(command.datesGiven && { force: "npm start with --from or --to" }),
+    });
     const end = await watchRun({
       sqs: sqs(),
       wired: machine.wired,

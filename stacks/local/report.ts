@@ -25,6 +25,7 @@ export function summary(report: RunReport): string {
     ["duplicates", count(report.duplicates)],
     ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${listed(rejects)})`],
   ];
+  if (report.force) rows.push(["by force", `${report.doubts.join("; ")} (${report.force})`]);
   if (again > 0)
     rows.push(["fetched again", `${again} of ${windows} windows, whose numbers did not agree at first`]);
   if (filled(furtherAnswers))

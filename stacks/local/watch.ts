@@ -54,6 +54,7 @@ export async function watchRun(watch: Watch): Promise<RunEnd> {
 const pipelineEvent = z.union([
   event("run.started"),
   event("run.published"),
+  event("run.held"),
   event("run.failed"),
   event("results.published"),
   event("query.failed"),
@@ -62,7 +63,13 @@ const pipelineEvent = z.union([
 type PipelineEvent = z.infer<typeof pipelineEvent>;
 
 function event<
-  T extends "run.started" | "run.published" | "run.failed" | "results.published" | "query.failed",
+  T extends
+    | "run.started"
+    | "run.published"
+    | "run.held"
+    | "run.failed"
+    | "results.published"
+    | "query.failed",
 >(type: T) {
   return z.object({ "detail-type": z.literal(type), detail: eventDetails[type] });
 }
@@ -76,6 +83,7 @@ function endOf(event: PipelineEvent, { runId, onStarted, onPublished }: Watch): 
     case "run.published":
       onPublished();
       return undefined;
+    case "run.held":
     case "run.failed":
     case "query.failed":
       return { state: "failed", reason: event.detail.reason };

@@ -13,6 +13,7 @@ export function summaryOf(page: number, ids: number[], given: Partial<PageSummar
     furtherAnswers: {},
     mistyped: {},
     undeclared: {},
+    filled: {},
     etags: { csv: `"csv-${page}"`, jsonl: `"jsonl-${page}"` },
     ...given,
   };

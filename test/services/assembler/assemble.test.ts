@@ -74,8 +74,8 @@ async function completeRun(
   return run;
 }
 
-const assembleRun = (run: Run, effects: Effects, attempt = 1) =>
-  assemble({ runId: run.runId, dataset: run.dataset, attempt }, effects);
+const assembleRun = (run: Run, effects: Effects, attempt = 1, force?: string) =>
+  assemble({ runId: run.runId, dataset: run.dataset, attempt, ...(force && { force }) }, effects);
 
 async function resultOf(run: Run, work: Store) {
   const result = await work.getJson(keys.result(run.runId), runResult);
@@ -141,7 +141,7 @@ describe("a complete run", () => {
       },
       { window: 2, pages: [[recordOf(3), recordOf(4)]] },
     ]);
-    await assembleRun(run, effects);
+    await assembleRun(run, effects, 1, "a fifth is rejected on purpose");
 
     const csv = await effects.data.head(csvKey);
     const jsonl = await effects.data.head(jsonlKey);
@@ -149,6 +149,8 @@ describe("a complete run", () => {
       runId: run.runId,
       dataset: "reference-transactions",
       state: "published",
+      doubts: ["1 of 5 records were rejected (20 %; the limit is 5 %)"],
+      force: "a fifth is rejected on purpose",
       from: "2022-01-01",
       to: "2023-12-31",
       requestedAt: "2024-03-15T12:00:00Z",
@@ -165,6 +167,7 @@ describe("a complete run", () => {
       furtherAnswers: { "Question Type": 2 },
       mistyped: { "Duration (in minutes)": 1 },
       undeclared: { Extra: 1 },
+      filled: expect.objectContaining({ _id: 4, "Duration (in minutes)": 4, Extra: 1, Research_Topic: 4 }),
       columns: [...JSON.parse(`[${header}]`), "Extra"],
       published: {
         bucket: effects.data.bucket,
@@ -204,12 +207,14 @@ describe("a complete run", () => {
     expect(await resultOf(run, effects.work)).toMatchObject({ state: "published", records: 0, rows: 0 });
   });
 
-  test("all of whose records were rejected publishes its header and says why", async () => {
+  test("all of whose records were rejected is a header alone, kept aside, and says why", async () => {
     const effects = await start();
     const run = await completeRun(effects, [{ window: 1, pages: [[recordOf(1, { _start_date: "" }), "x"]] }]);
     await assembleRun(run, effects);
-    expect(await effects.data.getText(csvKey)).toBe(`${header}\n`);
+    expect(await effects.work.getText(keys.held(run.runId))).toBe(`${header}\n`);
+    expect(await effects.data.head(csvKey)).toBeUndefined();
     expect(await resultOf(run, effects.work)).toMatchObject({
+      state: "held",
       records: 2,
       rows: 0,
       rejects: { "no _start_date": 1, "not a record": 1 },
@@ -457,15 +462,15 @@ describe("a window that disagrees with LibInsight's totals", () => {
     await assembleRun(run, effects, 3);
 
     const result = await resultOf(run, effects.work);
-    expect(result).toMatchObject({ state: "failed", attempt: 3 });
+    expect(result).toMatchObject({ state: "held", attempt: 3 });
     expect(result.published).toBeUndefined();
-    expect(result.reason).toBe(
-      "LibInsight's numbers did not agree in 3 attempts (2023-01-01 to 2023-12-31: LibInsight announced 3 records " +
-        "and gave 2). The earlier file stays. Request the run again when LibInsight is quiet.",
-    );
+    expect(result.doubts).toEqual([
+      "LibInsight's numbers did not agree in 3 attempts: 2023-01-01 to 2023-12-31: LibInsight announced 3 records " +
+        "and gave 2",
+    ]);
     expect(effects.events).toEqual([
       {
-        type: "run.failed",
+        type: "run.held",
         detail: { runId: run.runId, dataset: "reference-transactions", reason: result.reason },
       },
     ]);
@@ -485,6 +490,93 @@ describe("a window that disagrees with LibInsight's totals", () => {
     await putPage(run, { ...content, totals: { totalRecords: 4 } }, 2, effects.work);
     await assembleRun(run, effects);
     expect(await tasksIn(effects)).toEqual([taskOf(run, { attempt: 2 })]);
+  });
+});
+
+describe("a doubtful run", () => {
+  const ten: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 5), recordsOf(6, 10)] }];
+  const eight: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 4), recordsOf(5, 8)] }];
+  const later = { requestId: "later", requestedAt: "2024-03-22T12:00:00Z" };
+
+  async function publishedTen(): Promise<Effects> {
+    const effects = await start();
+    await assembleRun(await completeRun(effects, ten), effects);
+    effects.events.length = 0;
+    return effects;
+  }
+
+  test("is held: the earlier file stays, its own is kept aside, and it says why and by how much", async () => {
+    const effects = await publishedTen();
+    const before = { csv: await effects.data.head(csvKey), jsonl: await effects.data.head(jsonlKey) };
+    const run = await completeRun(effects, eight, later);
+    await assembleRun(run, effects);
+
+    const result = await resultOf(run, effects.work);
+    expect(result).toMatchObject({ state: "held", rows: 8, records: 8 });
+    expect(result.doubts).toEqual(["rows fell from 10 to 8 (by 20 %; the limit is 10 %)"]);
+    expect(result.reason).toContain(`npm run runs -- publish ${run.runId} --force --reason TEXT`);
+    expect(effects.events).toEqual([
+      { type: "run.held", detail: { runId: run.runId, dataset: run.dataset, reason: result.reason } },
+    ]);
+    expect({ csv: await effects.data.head(csvKey), jsonl: await effects.data.head(jsonlKey) }).toEqual(
+      before,
+    );
+    const aside = parseCsv((await effects.work.getText(keys.held(run.runId))) ?? "");
+    expect(aside.slice(1).map(([id]) => Number(id))).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect((await effects.work.getText(keys.heldLines(run.runId)))?.trimEnd().split("\n")).toHaveLength(8);
+  });
+
+  test("is published by a person's reason, which is recorded with the doubts", async () => {
+    const effects = await publishedTen();
+    const run = await completeRun(effects, eight, later);
+    await assembleRun(run, effects);
+    const aside = await effects.work.getText(keys.held(run.runId));
+    await assembleRun(run, effects, 1, "two were entered twice");
+    await assembleRun(run, effects, 1, "two were entered twice");
+
+    expect(await effects.data.getText(csvKey)).toBe(aside);
+    expect(await resultOf(run, effects.work)).toMatchObject({
+      state: "published",
+      force: "two were entered twice",
+      doubts: ["rows fell from 10 to 8 (by 20 %; the limit is 10 %)"],
+    });
+    expect(effects.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
+  });
+
+  test("whose request said so beforehand is published at once, and says that it was by force", async () => {
+    const effects = await publishedTen();
+    const run = { ...runOf("forced", { windows: [["2022-01-01", "2022-12-31"]] }), force: "only this year" };
+    await putRun(run, effects.work);
+    await putWindow(run, { window: 1, pages: [recordsOf(1, 1)] }, effects.work);
+    await assembleRun(run, effects);
+    expect(await resultOf(run, effects.work)).toMatchObject({ state: "published", force: "only this year" });
+    expect(await publishedIds(effects.data)).toEqual([1]);
+  });
+
+  test("is one in which a column lost all of its values", async () => {
+    const effects = await publishedTen();
+    const renamed = ten.map((window) => ({
+      ...window,
+      pages: window.pages.map((page) =>
+        page.map((record) => {
+          const { mode, ...rest } = z.looseObject({ mode: z.unknown() }).parse(record);
+          return { ...rest, "Mode of contact": mode };
+        }),
+      ),
+    }));
+    const run = await completeRun(effects, renamed, later);
+    await assembleRun(run, effects);
+    expect((await resultOf(run, effects.work)).doubts).toEqual([
+      'the column "mode" vanished: 10 rows had a value, now none has',
+    ]);
+  });
+
+  test("is not one that follows a file of which nothing is known", async () => {
+    const effects = await start();
+    await effects.data.put(csvKey, "the predecessor's\n", "text/csv");
+    const run = await completeRun(effects, eight);
+    await assembleRun(run, effects);
+    expect(await resultOf(run, effects.work)).toMatchObject({ state: "published", doubts: [] });
   });
 });
 
@@ -534,7 +626,7 @@ describe("assembling twice", () => {
     const failed: RunResult = {
       ...{ runId, dataset, from, to, requestedAt, finishedAt: requestedAt, attempt: 3, windows: [] },
       ...{ records: 0, rows: 0, duplicates: 0, columns: [] },
-      ...{ rejects: {}, furtherAnswers: {}, mistyped: {}, undeclared: {} },
+      ...{ rejects: {}, furtherAnswers: {}, mistyped: {}, undeclared: {}, filled: {}, doubts: [] },
       state: "failed",
       reason: "because",
     };

@@ -34,6 +34,7 @@ describe("a page", () => {
       furtherAnswers: { "Question Type": 3 },
       mistyped: { "Duration (in minutes)": 1 },
       undeclared: { Extra: 2, Another: 1 },
+      filled: expect.objectContaining({ _id: 3, _start_date: 3, Extra: 2, Another: 1 }),
     });
   });
 
@@ -74,6 +75,19 @@ test("rejected records report nothing but their reason", () => {
   expect(summary).toMatchObject({ appended: [], furtherAnswers: {}, mistyped: {}, undeclared: {} });
 });
 
+test("a column counts the rows that have a value in it, and is left out where none has", () => {
+  const { filled } = transformPage(
+    [
+      recordOf(1, { mode: "", who: null, "Duration (in minutes)": 0, studio: [] }),
+      recordOf(2, { mode: "Chat", who: undefined, "Duration (in minutes)": "", studio: [""] }),
+    ],
+    defaultDataset,
+  ).summary;
+  expect(filled).toMatchObject({ _id: 2, mode: 1, "Duration (in minutes)": 1 });
+  expect(Object.keys(filled)).not.toEqual(expect.arrayContaining(["who"]));
+  expect(filled.studio).toBeUndefined();
+});
+
 test("a page without records is empty text", () => {
   expect(transformPage([], defaultDataset)).toEqual({
     csv: "",
@@ -87,6 +101,7 @@ test("a page without records is empty text", () => {
       furtherAnswers: {},
       mistyped: {},
       undeclared: {},
+      filled: {},
     },
   });
 });

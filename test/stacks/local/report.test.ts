@@ -21,6 +21,8 @@ const report: RunReport = {
   furtherAnswers: { "Question Type": 12 },
   mistyped: { "Duration (in minutes)": 3 },
   undeclared: { "New field": 7 },
+  filled: { _id: 10_412, _start_date: 10_412, "New field": 7 },
+  doubts: [],
   columns: ["_id", "_start_date", "New field"],
   published: {
     bucket: "data",

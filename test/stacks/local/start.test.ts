@@ -283,6 +283,21 @@ test.for(wrong)(
   },
 );
 
+test("a run that shrinks the data is held, says by how much, and leaves the earlier files", async () => {
+  await using folder = await temporaryFolder();
+  await start(folder.path, ["--quiet", "--records", "500"]).ended;
+  const before = await filesIn(join(folder.path, ".local/out"));
+  const { code, stdout, stderr } = await start(folder.path, ["--quiet", "--records", "300"]).ended;
+  expect(stderr).toMatch(/^The run is held and nothing is published: rows fell from \d+ to \d+ \(by 40/);
+  expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(await filesIn(join(folder.path, ".local/out"))).toEqual(before);
+
+  // Who names the dates means them.
+  const part = await start(folder.path, ["--quiet", "--records", "300", ...small]).ended;
+  expect(part).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
 const misused = [
   {
     args: ["--from", "2024-02-01", "--to", "2024-01-01"],
