@@ -1,9 +1,14 @@
 // The bus and the queues. Every queue is made by one helper, because SST's defaults (no dead letters, 30 seconds of
 // visibility) lose or repeat work.
 import type { QueueName } from "../shared/config.ts";
-import { receiveLimit } from "../shared/sqs-handler.ts";
 import { alarm } from "./alerts.ts";
 import { data } from "./storage.ts";
+
+/**
+ * After this many receives a message is a dead letter. shared/sqs-handler.ts says the same, and a test compares them:
+ * importing it would bring the functions' AWS SDK into the deploy, where SST puts an older one in its place.
+ */
+const receiveLimit = 5;
 
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
@@ -42,7 +47,7 @@ export type WorkQueue = {
 /** The queues of the design, by the name under which the functions know them. */
 export const queues: Record<QueueName, WorkQueue> = {
   KICKOFF: workQueue("Kickoff", { timeoutSeconds: 60 }),
-  // LibInsight may take 25 seconds to answer, four times when a token has to be renewed.
+  // LibInsight may take 30 seconds to answer, twice when a token has to be renewed.
   FETCH: workQueue("Fetch", { timeoutSeconds: 120 }),
   PAGES: workQueue("Pages", { timeoutSeconds: 60 }),
   // The longest that Lambda allows: it reads and writes all of a dataset.

@@ -73,7 +73,7 @@ async function evaluateAfresh(
 
   const output = join(folder, "resources.json");
   const paths = { root: process.cwd(), work: folder, platform: join(process.cwd(), ".sst", "platform") };
-  // Where SST puts it: some of what it holds is looked up from there. It is large and not kept.
+  // Where SST puts it: what is not bundled is found from there.
   const program = join(paths.platform, `sst.config.${basename(folder)}.mjs`);
   const cli = { command: "deploy", dev: false, paths, state: { version: {} } };
   await bundleProgram(program, output, { $app: { ...answered, stage }, $cli: cli, $dev: false });

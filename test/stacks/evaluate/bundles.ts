@@ -36,8 +36,8 @@ async function bundleConfig(options: {
     ),
     nodePaths: [join(platform, "node_modules")],
     mainFields: ["module", "main"],
-    // Bundled, esbuild would start the bundle once more as its worker.
-    external: ["esbuild"],
+    // Taken from .sst/platform/node_modules, as in SST's own bundle (seen in 4.17.1).
+    external: ["@pulumi/*", "@pulumiverse/*", "@aws-sdk/*", "archiver", "esbuild", "glob", "vite"],
     format: "esm",
     platform: "node",
     target: "es2023",
