@@ -48,13 +48,32 @@ function readable(arn: string, graph: Graph): string {
   return `${service} ${[known(first), ...database].join("/")}`;
 }
 
+/** A dataset's own names as what they are, so that the table stays as it is when a dataset is added. */
+function ofAnyDataset(resource: string): string {
+  let text = resource;
+  for (const { name, publish } of datasets) {
+    const names = [
+      [publish.csv, "<csv>"],
+      [publish.jsonl, "<jsonl>"],
+      [folder(publish.csv), "<folder of csv>/"],
+      [publish.results, "<results>"],
+      [`/${publish.queryResults}/`, "/<queryResults>/"],
+      [`/${publish.table}_typed`, "/<table>_typed"],
+      [`/${publish.table}`, "/<table>"],
+      [name, "<dataset>"],
+    ] as const;
+    for (const [from, to] of names) text = text.replace(from, to);
+  }
+  return text;
+}
+
 function table(graph: Graph): string {
-  const cell = (items: string[]): string => items.map((item) => `\`${item}\``).join("<br>");
+  const cell = (items: string[]): string => [...new Set(items)].map((item) => `\`${item}\``).join("<br>");
   const rows = rolesOf(graph).flatMap(({ name, statements }) =>
-    statements.map(
-      ({ Action, Resource }) =>
-        `| ${name} | ${cell(Action)} | ${cell(Resource.map((arn) => readable(arn, graph)))} |`,
-    ),
+    statements.map(({ Action, Resource }) => {
+      const resources = Resource.map((arn) => ofAnyDataset(readable(arn, graph)));
+      return `| ${ofAnyDataset(name)} | ${cell(Action)} | ${cell(resources)} |`;
+    }),
   );
   return `# What each role may do
 
@@ -63,7 +82,7 @@ Written by \`permissions.test.ts\`; a change here is a change of what the pipeli
 
 | Role | Actions | Resources |
 |---|---|---|
-${rows.join("\n")}
+${[...new Set(rows)].join("\n")}
 `;
 }
 

@@ -69,7 +69,7 @@ export function nameIn(graph: Graph): (physical: string) => string {
   }
   return (physical) => {
     const last = /[^:/]+$/.exec(physical)?.[0] ?? physical;
-    return known.get(last) ?? last;
+    return known.get(last) ?? physical;
   };
 }
 

@@ -1,7 +1,7 @@
 // The wiring of an evaluated stage is the design's, and the same as on one machine.
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { datasets } from "../../shared/datasets.ts";
+import { datasets, findDataset } from "../../shared/datasets.ts";
 import { eventDetails, objectCreated } from "../../shared/events.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { all, created, evaluateBoth, evaluationTimeout, json, nameIn, type Stage, stages } from "./stages.ts";
@@ -104,7 +104,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("each dataset is collected on Mondays at six by the library's clock, once for each time", () => {
+  test("each dataset is collected by its schedule and its library's clock, once for each time", () => {
     const schedule = z.object({
       scheduleExpression: z.string(),
       scheduleExpressionTimezone: z.string(),
@@ -122,9 +122,10 @@ describe.each(stages)("on the stage %s", (stage) => {
     const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule);
     expect(found.map(({ is }) => is.target.input.dataset)).toEqual(datasets.map(({ name }) => name));
     for (const { is } of found) {
+      const dataset = findDataset(is.target.input.dataset);
       expect(is).toMatchObject({
-        scheduleExpression: "cron(0 6 ? * MON *)",
-        scheduleExpressionTimezone: "America/New_York",
+        scheduleExpression: dataset.schedule,
+        scheduleExpressionTimezone: dataset.timeZone,
         state: stage === "production" ? "ENABLED" : "DISABLED",
         flexibleTimeWindow: { mode: "OFF" },
         target: {
@@ -162,7 +163,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         FETCH_DEAD_LETTERS_URL: "FetchDeadLetters",
         PAGES_QUEUE_URL: "PagesQueue",
         WORK_BUCKET: "Work",
-        LIBINSIGHT_BASE_URL: "v1.0",
+        LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0",
       },
       Transformer: {
         PAGES_QUEUE_URL: "PagesQueue",
@@ -211,6 +212,11 @@ describe.each(stages)("on the stage %s", (stage) => {
     const [, , host, folder] = outputLocation.split("/");
     expect([host, folder]).toEqual([bucket, "libinsightQueryOnS3csvTable"]);
   });
+});
+
+test("Virginia Tech's reference transactions are collected on Mondays at six", () => {
+  const { schedule, timeZone } = findDataset("reference-transactions");
+  expect([schedule, timeZone]).toEqual(["cron(0 6 ? * MON *)", "America/New_York"]);
 });
 
 test("a published file in an existing bucket arrives in the form of S3's own notifications", () => {
