@@ -82,8 +82,11 @@ service("assembler", {
         "runs/*/windows/*",
         "runs/*/summaries/*",
         "runs/*/parts/*",
+        "runs/*/held/*",
       ],
-      write: ["runs/*/attempts/*", "runs/*/result.json"],
+      write: ["runs/*/attempts/*", "runs/*/result.json", "runs/*/held/*"],
+      // A held run is as large as a published one.
+      multipart: true,
     }),
     ...store(data, {
       read: published(({ csv, jsonl }) => [csv, jsonl]),
