@@ -153,8 +153,10 @@ export async function openQueries(options: {
 
   async function finish(ended: Execution, previous: "QUEUED" | "RUNNING"): Promise<void> {
     const final = { ...ended, completedAt: Date.now() };
-    await put(final);
+    executions.set(final.id, final);
+    // Told before it is kept: a process that is killed in between runs the query again and tells it again.
     await options.ended(final, previous);
+    await put(final);
   }
 
   const queries: Queries = {

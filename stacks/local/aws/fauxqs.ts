@@ -3,8 +3,10 @@
 // It is built on Fastify, which announces a new server before any route is added; what has to be different
 // is put in place at that moment, through Fastify's own hooks.
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { existsSync } from "node:fs";
 import { Server } from "node:http";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { type buildApp, startFauxqs } from "fauxqs";
 import { z } from "zod";
 // Not among the package's exports; the exact version is pinned in package.json, and a test covers the need.
@@ -24,6 +26,7 @@ const maxRequestBytes = 256 * 1024 * 1024;
  */
 export async function startFauxqsOnLoopback(dataDir: string): Promise<LocalEndpoint> {
   acceptAllOfUnicode();
+  releaseMessages(join(dataDir, "sqs", "fauxqs.db"));
   let app: App | undefined;
   const prepare = (message: unknown): void => {
     const announced = initialization.parse(message);
@@ -50,6 +53,20 @@ export async function startFauxqsOnLoopback(dataDir: string): Promise<LocalEndpo
   } catch (error) {
     await fauxqs.stop();
     throw error;
+  }
+}
+
+/**
+ * A message that a killed process had received would be hidden until its visibility timeout. As one process at a time
+ * uses the folder, whoever had it is gone, and it can be received at once.
+ */
+function releaseMessages(database: string): void {
+  if (!existsSync(database)) return;
+  const messages = new DatabaseSync(database);
+  try {
+    messages.exec("UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL");
+  } finally {
+    messages.close();
   }
 }
 
