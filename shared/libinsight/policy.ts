@@ -75,7 +75,7 @@ export const credentialsRefused: Failure = {
   kind: "terminal",
   message: "LibInsight refused the client id or the client secret.",
   advice:
-    "Copy both again from LibInsight (Admin, Widgets & APIs) into LIBINSIGHT_CLIENT_ID and LIBINSIGHT_CLIENT_SECRET.",
+    "Copy both again from LibInsight (Admin, Widgets & APIs): into LIBINSIGHT_CLIENT_ID and LIBINSIGHT_CLIENT_SECRET here, with `npx sst secret set` for a deployed stage.",
 };
 
 /** HTTP 200 and `"type":"error"`. Its payload's shape is unknown and may quote anything, so it is not repeated. */
