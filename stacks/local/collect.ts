@@ -13,7 +13,7 @@ import { type Machine, startMachine } from "./machine.ts";
 import { bars, type Display, lines, Progress, silence } from "./progress.ts";
 import type { RunReport } from "./report.ts";
 import type { Source } from "./source.ts";
-import { watchRun } from "./watch.ts";
+import { drain, watchRun } from "./watch.ts";
 import { names } from "./wiring.ts";
 
 const dataDir = ".local";
@@ -74,6 +74,7 @@ export async function collect({ command, source, requestId, signal }: Collection
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     };
     await copyOut(report, command.out);
+    await drain({ sqs: sqs(), wired: machine.wired, signal });
     return report;
   } finally {
     clearInterval(drawing);

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import {
   DeleteMessageBatchCommand,
+  GetQueueAttributesCommand,
   type Message,
   ReceiveMessageCommand,
   type SQSClient,
@@ -49,6 +50,32 @@ export async function watchRun(watch: Watch): Promise<RunEnd> {
     }
     await delay(pollMs, undefined, { signal: watch.signal });
   }
+}
+
+const drainMs = 60_000;
+
+/**
+ * Waits until no work queue holds a message, for a minute at most: an earlier run that was cut off goes on beside this
+ * one, and ends before the machine stops.
+ */
+export async function drain({ sqs, wired, signal }: Pick<Watch, "sqs" | "wired" | "signal">): Promise<void> {
+  for (const end = Date.now() + drainMs; Date.now() < end; ) {
+    const counts = await Promise.all(queueNames.map((name) => messagesIn(sqs, wired.queues[name].url)));
+    if (counts.every((count) => count === 0)) return;
+    await delay(pollMs, undefined, { signal });
+  }
+}
+
+async function messagesIn(sqs: SQSClient, QueueUrl: string): Promise<number> {
+  const AttributeNames = [
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+  ] as const;
+  const { Attributes } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
+  );
+  return AttributeNames.reduce((sum, name) => sum + Number(Attributes?.[name] ?? 0), 0);
 }
 
 const pipelineEvent = z.union([

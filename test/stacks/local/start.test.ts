@@ -323,6 +323,60 @@ test.for(misused)("$args is one sentence and the usage, exit 2", async ({ args, 
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
 });
 
+test.for([
+  { what: "the first request", request: 1 },
+  { what: "the middle", request: 12 },
+  { what: "the last page", request: 26 },
+])(
+  "killed at $request requests ($what) and started again, it finishes both runs with the same bytes",
+  async ({ request }) => {
+    await using undisturbed = await temporaryFolder();
+    await using folder = await temporaryFolder();
+    let reached: () => void = () => {};
+    const moment = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    let requests = 0;
+    await using server = await startLibInsight({
+      records: 250,
+      pageSize: 10,
+      onRequest: ({ query }) => {
+        if (query.page !== undefined && ++requests === request) reached();
+      },
+    });
+    const running = start(folder.path, ["--quiet", ...range], libInsightEnv(server));
+    await moment;
+    running.process.kill("SIGKILL");
+    expect((await running.ended).code).toBeNull();
+
+    const [again, calm] = await Promise.all([
+      start(folder.path, ["--quiet", ...range], libInsightEnv(server)).ended,
+      start(undisturbed.path, ["--quiet", ...range], libInsightEnv(server)).ended,
+    ]);
+    expect([again, calm].map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ""],
+      [0, ""],
+    ]);
+    const [files, expected] = await Promise.all([
+      filesIn(join(folder.path, ".local/out")),
+      filesIn(join(undisturbed.path, ".local/out")),
+    ]);
+    for (const name of [
+      "LibInsightQueryData.csv",
+      "LibInsightQueryData.jsonl",
+      "LibInsightQueryResults.csv",
+    ]) {
+      expect(digest(files[name])).toBe(digest(expected[name]));
+    }
+    // fauxqs keeps an object as a file with `.data` behind its key.
+    const kept = await readdir(join(folder.path, ".local/s3"), { recursive: true });
+    const ofRuns = (file: string) =>
+      kept.filter((path) => path.endsWith(`/${file}.data`) && path.includes("/runs/"));
+    expect(ofRuns("run.json")).toHaveLength(2);
+    expect(ofRuns("result.json")).toHaveLength(2);
+  },
+);
+
 test("Ctrl-C stops it cleanly, and the next start finishes the run", async () => {
   await using folder = await temporaryFolder();
   let asked: () => void = () => {};
