@@ -802,8 +802,8 @@ test("a query that a crash cuts off runs again at the next start", async () => {
   await run("CREATE DATABASE library", before.client);
   const id = await start(endless, {}, before.client);
   await run("SELECT 1", before.client);
-  // What a process leaves that dies now.
-  await cp(dataDir, `${dataDir}-copy`, { recursive: true });
+  // What a process leaves that dies now. A draft that is being written is gone a moment later.
+  await cp(dataDir, `${dataDir}-copy`, { recursive: true, filter: (path) => !path.endsWith(".draft") });
   await before.client.send(new StopQueryExecutionCommand({ QueryExecutionId: id }));
   await ended(id);
   sent.delete(id);

@@ -446,7 +446,9 @@ test("notifications are read back as they were put, and survive a restart", asyn
     },
   ]);
   expect(put2.QueueConfigurations).toEqual(put1.QueueConfigurations);
-  expect(await receiveJson(after.sqs, await queueUrl(after.sqs, "notified"))).toHaveLength(1);
+  const told = await receiveJson(after.sqs, await queueUrl(after.sqs, "notified"));
+  // The test event of the day it was configured may still be there.
+  expect(told.filter((message) => JSON.stringify(message).includes("ObjectCreated:Put"))).toHaveLength(1);
 });
 
 test("an empty configuration ends the notifications, and so does the end of the bucket", async () => {
