@@ -21,6 +21,7 @@ export default $config({
     await import("./stacks/services.ts");
     await import("./stacks/routes.ts");
     await import("./stacks/schedule.ts");
+    await import("./stacks/settings.ts");
     return { bus: bus.name, data: data.name, results: results.name };
   },
 });

@@ -24,18 +24,42 @@ export const config = {
 };
 
 /** The queues of the design, each with its dead-letter queue. */
-export const queueNames = ["KICKOFF", "FETCH", "PAGES", "ASSEMBLE", "ATHENA"] as const;
+export const queueNames = ["KICKOFF", "FETCH", "PAGES", "ASSEMBLE", "ATHENA", "REPLAY"] as const;
 export type QueueName = (typeof queueNames)[number];
+
+/** @param name as a person writes it: `fetch` or `FETCH`. @throws PipelineError `UnknownQueue` */
+export function findQueue(name: string): QueueName {
+  const found = queueNames.find((candidate) => candidate === name.toUpperCase());
+  if (found) return found;
+  throw new PipelineError("UnknownQueue", {
+    message: "There is no queue of that name.",
+    advice: `Use one of ${queueNames.map((known) => known.toLowerCase()).join(", ")}.`,
+  });
+}
+
+/** Whether this process was told where the queues are: as a function is, or by `sst shell`. */
+export function isOnStage(): boolean {
+  return settingOf("KICKOFF_QUEUE_URL") !== undefined;
+}
 
 /** @throws PipelineError `ConfigurationMissing`, naming the variable and never its value */
 function read<T extends z.ZodType>(variable: string, schema: T): z.infer<T> {
-  const parsed = schema.safeParse(process.env[variable]);
+  const parsed = schema.safeParse(settingOf(variable));
   if (parsed.success) return parsed.data;
   throw new PipelineError("ConfigurationMissing", {
     message: `The setting ${variable} is missing or can't be used.`,
     advice: `Set ${variable} in the function's environment.`,
     ids: { variable },
   });
+}
+
+/** What `sst shell` tells a command of its stage: the variables of the functions (stacks/settings.ts). */
+const linkedSettings = z.object({ variables: z.record(z.string(), z.string()) });
+
+function settingOf(variable: string): string | undefined {
+  const own = process.env[variable];
+  if (own !== undefined || !("Settings" in Resource)) return own;
+  return linkedSettings.safeParse(Reflect.get(Resource, "Settings")).data?.variables[variable];
 }
 
 const linkedSecret = z.object({ value: text });

@@ -64,6 +64,13 @@ function envelope<T extends string, D extends z.ZodType>(detailType: T, detail: 
 export const runRequested = envelope("run.requested", eventDetails["run.requested"]);
 export type RunRequested = z.infer<typeof runRequested>;
 
+/** `deadletter.replay.requested` as it arrives in ReplayQueue. */
+export const replayRequested = envelope(
+  "deadletter.replay.requested",
+  eventDetails["deadletter.replay.requested"],
+);
+export type ReplayRequested = z.infer<typeof replayRequested>;
+
 /** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
 export const queryStateChange = envelope(
   "Athena Query State Change",

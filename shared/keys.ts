@@ -11,6 +11,8 @@ const attemptPath = ({ window, attempt }: AttemptAddress) => `${padded(window, 3
 const pagePath = (address: PageAddress) => `${attemptPath(address)}/${padded(address.page, 6)}`;
 
 export const keys = {
+  /** Above all runs. */
+  runs: "runs/",
   /** All of a run. */
   folder: (runId: string) => `runs/${runId}/`,
   /** The request and its windows. Written once. */
@@ -36,4 +38,6 @@ export const keys = {
   summaries: (address: AttemptAddress) => `runs/${address.runId}/summaries/${attemptPath(address)}/`,
   /** Rows left out, each with its reason, as JSON lines. */
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
+  /** A dead letter that was taken out of its queue. */
+  deadLetter: (queue: string, messageId: string) => `deadletters/${queue.toLowerCase()}/${messageId}.json`,
 };

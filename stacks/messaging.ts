@@ -54,6 +54,8 @@ export const queues: Record<QueueName, WorkQueue> = {
   ASSEMBLE: workQueue("Assemble", { timeoutSeconds: 900, fifo: true }),
   // Waits for some DDL statements, a second or two each.
   ATHENA: workQueue("Athena", { timeoutSeconds: 120 }),
+  // A thousand dead letters, some calls each.
+  REPLAY: workQueue("Replay", { timeoutSeconds: 300 }),
 };
 
 /** Events that a rule could not deliver to its queue. */

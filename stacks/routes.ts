@@ -23,6 +23,11 @@ bus.subscribeQueue("RunRequested", queues.KICKOFF.queue.arn, {
   transform: { target: delivery },
 });
 
+bus.subscribeQueue("ReplayRequested", queues.REPLAY.queue.arn, {
+  pattern: { source: [eventSource], detailType: ["deadletter.replay.requested"] },
+  transform: { target: delivery },
+});
+
 sst.aws.Bus.subscribeQueue("QueryEnded", defaultBus, queues.ATHENA.queue.arn, {
   pattern: {
     source: ["aws.athena"],

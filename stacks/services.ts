@@ -1,6 +1,6 @@
 // The functions: what each is given, what each may do and nothing more, and the queue that feeds each.
 // SST's links would allow whole services (`sqs:*`, `s3:*`), so buckets, queues and bus are not linked but named.
-import type { QueueName } from "../shared/config.ts";
+import { type QueueName, queueNames } from "../shared/config.ts";
 import { datasets } from "../shared/datasets.ts";
 import { database, workgroup } from "./athena.ts";
 import { bus, queues } from "./messaging.ts";
@@ -161,6 +161,29 @@ service("athena", {
   ],
 });
 
+service("replay", {
+  queue: "REPLAY",
+  // Ten messages at a time of each queue, each a megabyte at most.
+  memory: "512 MB",
+  batchSize: 1,
+  // Wishes are rare; two is the least that Lambda allows.
+  concurrency: 2,
+  environment: deadLetterUrls(queueNames),
+  sendsTo: [...queueNames],
+  permissions: [
+    {
+      actions: [
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        // What was only looked at is shown again.
+        "sqs:ChangeMessageVisibility",
+      ],
+      resources: queueNames.map((name) => queues[name].deadLetters.arn),
+    },
+  ],
+});
+
 /** @param folder of the service below services/ */
 function service(
   folder: string,
@@ -193,7 +216,7 @@ function service(
     environment: {
       ...options.environment,
       ...queueUrls([options.queue, ...options.sendsTo]),
-      [`${options.queue}_DEAD_LETTERS_URL`]: deadLetters.url,
+      ...deadLetterUrls([options.queue]),
     },
     link: options.link ?? [],
     permissions: [
@@ -235,8 +258,12 @@ function service(
   });
 }
 
-function queueUrls(names: QueueName[]): Record<string, Text> {
+function queueUrls(names: readonly QueueName[]): Record<string, Text> {
   return Object.fromEntries(names.map((name) => [`${name}_QUEUE_URL`, queues[name].queue.url]));
+}
+
+function deadLetterUrls(names: readonly QueueName[]): Record<string, Text> {
+  return Object.fromEntries(names.map((name) => [`${name}_DEAD_LETTERS_URL`, queues[name].deadLetters.url]));
 }
 
 /** Objects of a bucket, by key. Nobody may delete: lifecycle rules do. */

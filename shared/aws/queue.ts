@@ -1,7 +1,12 @@
-// Sending to SQS. A batch call can fail for some entries and still answer 200, so every entry is looked at.
+// One SQS queue. A batch call can fail for some entries and still answer 200, so every entry is looked at.
 import {
+  ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
+  DeleteMessageCommand,
+  GetQueueAttributesCommand,
+  type Message,
   type MessageAttributeValue,
+  ReceiveMessageCommand,
   SendMessageBatchCommand,
   type SendMessageBatchRequestEntry,
   SendMessageCommand,
@@ -82,6 +87,47 @@ export class Queue {
         });
       }
     }
+  }
+
+  /**
+   * Receives up to ten messages with all that belongs to them, and hides them for `hiddenSeconds`.
+   * @param waitSeconds 1 to 20: asks all of SQS's servers; 0 asks some, and may see nothing where there is something
+   */
+  async receive(options: { hiddenSeconds: number; waitSeconds: number }): Promise<Message[]> {
+    const { Messages = [] } = await this.#sqs.send(
+      new ReceiveMessageCommand({
+        QueueUrl: this.url,
+        MaxNumberOfMessages: batchEntries,
+        VisibilityTimeout: options.hiddenSeconds,
+        WaitTimeSeconds: options.waitSeconds,
+        MessageSystemAttributeNames: ["All"],
+        MessageAttributeNames: ["All"],
+      }),
+    );
+    return Messages;
+  }
+
+  async remove(receiptHandle: string): Promise<void> {
+    await this.#sqs.send(new DeleteMessageCommand({ QueueUrl: this.url, ReceiptHandle: receiptHandle }));
+  }
+
+  /** Lets received messages reappear at once. One that SQS refuses reappears when its time is over. */
+  async showAgain(receiptHandles: readonly string[]): Promise<void> {
+    for (let from = 0; from < receiptHandles.length; from += batchEntries) {
+      const Entries = receiptHandles
+        .slice(from, from + batchEntries)
+        .map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle, VisibilityTimeout: 0 }));
+      await this.#sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: this.url, Entries }));
+    }
+  }
+
+  /** About how many messages it holds, those that somebody has received just now included. */
+  async count(): Promise<number> {
+    const names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"] as const;
+    const { Attributes } = await this.#sqs.send(
+      new GetQueueAttributesCommand({ QueueUrl: this.url, AttributeNames: [...names] }),
+    );
+    return names.reduce((sum, name) => sum + Number(Attributes?.[name] ?? 0), 0);
   }
 
   /** Lets a received message reappear after `seconds` instead of after the queue's visibility timeout. */

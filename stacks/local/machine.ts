@@ -15,6 +15,7 @@ const handlers: Record<QueueName, () => Promise<{ handler: SqsHandler }>> = {
   PAGES: () => import("../../services/transformer/handler.ts"),
   ASSEMBLE: () => import("../../services/assembler/handler.ts"),
   ATHENA: () => import("../../services/athena/handler.ts"),
+  REPLAY: () => import("../../services/replay/handler.ts"),
 };
 
 export type Machine = {

@@ -37,6 +37,7 @@ export const services: Record<QueueName, ServiceWiring> = {
   PAGES: { service: "transformer", batchSize: 10, concurrency: 2, timeoutSeconds: 60, fifo: false },
   ASSEMBLE: { service: "assembler", batchSize: 1, concurrency: 1, timeoutSeconds: 900, fifo: true },
   ATHENA: { service: "athena", batchSize: 1, concurrency: 1, timeoutSeconds: 120, fifo: false },
+  REPLAY: { service: "replay", batchSize: 1, concurrency: 1, timeoutSeconds: 300, fifo: false },
 };
 
 /**
@@ -64,6 +65,12 @@ export const rules = [
     bus: names.bus,
     pattern: { source: [eventSource], "detail-type": ["run.requested"] },
     target: "KICKOFF",
+  },
+  {
+    name: `${names.prefix}-replay-requested`,
+    bus: names.bus,
+    pattern: { source: [eventSource], "detail-type": ["deadletter.replay.requested"] },
+    target: "REPLAY",
   },
   {
     // Athena tells the account's default bus.
@@ -215,5 +222,6 @@ function recordOf<T>(entries: (readonly [QueueName, T])[]): Record<QueueName, T>
     PAGES: of("PAGES"),
     ASSEMBLE: of("ASSEMBLE"),
     ATHENA: of("ATHENA"),
+    REPLAY: of("REPLAY"),
   };
 }

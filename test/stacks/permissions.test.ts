@@ -141,24 +141,27 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("nobody may delete anything but the messages of their own queue", () => {
+  test("nobody may delete anything but the messages of their own queue, and replay those of the dead letters", () => {
     for (const { name, statements } of rolesOf(graphs[stage])) {
       const deleting = statements.filter(({ Action }) =>
         Action.some((action) => /delete|remove|purge/i.test(action)),
       );
-      const queues = deleting.flatMap(({ Resource }) => Resource.map((arn) => readable(arn, graphs[stage])));
+      const all = deleting.flatMap(({ Resource }) => Resource.map((arn) => readable(arn, graphs[stage])));
       const own = {
         Kickoff: "Kickoff",
         Fetcher: "Fetch",
         Transformer: "Pages",
         Assembler: "Assemble",
         Athena: "Athena",
+        Replay: "Replay",
       };
       const [, queue] = Object.entries(own).find(([service]) => service === name) ?? [];
-      expect(queues).toEqual(queue ? [`sqs ${queue}Queue`] : []);
-      expect(
-        deleting.flatMap(({ Action }) => Action.filter((action) => /delete|remove|purge/i.test(action))),
-      ).toEqual(queue ? ["sqs:DeleteMessage"] : []);
+      const deadLetters = Object.values(own).map((each) => `sqs ${each}DeadLetters`);
+      expect(all).toEqual(queue ? [`sqs ${queue}Queue`, ...(name === "Replay" ? deadLetters : [])] : []);
+      const actions = deleting.flatMap(({ Action }) =>
+        Action.filter((action) => /delete|remove|purge/i.test(action)),
+      );
+      expect(new Set(actions)).toEqual(new Set(queue ? ["sqs:DeleteMessage"] : []));
     }
   });
 
@@ -189,7 +192,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     );
     const known = nameIn(graphs[stage]);
     expect(new Set(policies.map(({ is }) => known(is.queueUrl)))).toEqual(
-      new Set(["KickoffQueue", "AthenaQueue", "Undelivered"]),
+      new Set(["KickoffQueue", "AthenaQueue", "ReplayQueue", "Undelivered"]),
     );
     for (const { is } of policies) {
       expect(is.policy.Statement).toMatchObject([

@@ -85,7 +85,7 @@ describe.each(stages)("on the stage %s", (stage) => {
 
   test("every queue is encrypted", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
-    expect(found).toHaveLength(12);
+    expect(found).toHaveLength(14);
     for (const { is } of found) expect(is.sqsManagedSseEnabled).toBe(true);
   });
 
@@ -118,6 +118,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ["TransformerFunction", 1024],
         ["AssemblerFunction", 1769],
         ["AthenaFunction", 512],
+        ["ReplayFunction", 512],
       ]),
     );
     for (const { is } of functions) {
@@ -147,7 +148,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     const watched = alarms.map(
       ({ is }) => `${known(is.dimensions.QueueName)} ${is.metricName} ${is.threshold}`,
     );
-    const services = ["Kickoff", "Fetch", "Pages", "Assemble", "Athena"];
+    const services = ["Kickoff", "Fetch", "Pages", "Assemble", "Athena", "Replay"];
     expect(watched.sort()).toEqual(
       [
         ...services.map((name) => `${name}Queue ApproximateAgeOfOldestMessage 3600`),

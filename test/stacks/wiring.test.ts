@@ -1,6 +1,7 @@
 // The wiring of an evaluated stage is the design's, and the same as on one machine.
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { queueNames } from "../../shared/config.ts";
 import { datasets, findDataset } from "../../shared/datasets.ts";
 import { eventDetails, objectCreated } from "../../shared/events.ts";
 import type { Graph } from "./evaluate/graph.ts";
@@ -52,6 +53,13 @@ describe.each(stages)("on the stage %s", (stage) => {
         fifo: false,
         receiveLimit: 5,
       },
+      REPLAY: {
+        handler: "services/replay/handler.handler",
+        batchSize: 1,
+        timeoutSeconds: 300,
+        fifo: false,
+        receiveLimit: 5,
+      },
     });
   });
 
@@ -65,6 +73,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       PagesQueue: 4,
       AssembleQueue: 2,
       AthenaQueue: 2,
+      ReplayQueue: 2,
     });
     for (const { is } of found) expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
   });
@@ -189,6 +198,20 @@ describe.each(stages)("on the stage %s", (stage) => {
         ATHENA_WORKGROUP: "Workgroup",
         ATHENA_DATABASE: stage === "production" ? "libinsightdatabase" : "libinsight_ada",
       },
+      Replay: {
+        KICKOFF_QUEUE_URL: "KickoffQueue",
+        KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
+        FETCH_QUEUE_URL: "FetchQueue",
+        FETCH_DEAD_LETTERS_URL: "FetchDeadLetters",
+        PAGES_QUEUE_URL: "PagesQueue",
+        PAGES_DEAD_LETTERS_URL: "PagesDeadLetters",
+        ASSEMBLE_QUEUE_URL: "AssembleQueue",
+        ASSEMBLE_DEAD_LETTERS_URL: "AssembleDeadLetters",
+        ATHENA_QUEUE_URL: "AthenaQueue",
+        ATHENA_DEAD_LETTERS_URL: "AthenaDeadLetters",
+        REPLAY_QUEUE_URL: "ReplayQueue",
+        REPLAY_DEAD_LETTERS_URL: "ReplayDeadLetters",
+      },
     });
   });
 
@@ -251,9 +274,29 @@ test("a published file in an existing bucket arrives in the form of S3's own not
   });
 });
 
+test("a command on a stage is told every queue, the bus and the buckets, and no secret", () => {
+  const known = nameIn(graphs.ada);
+  const link = z.object({ properties: z.object({ variables: z.record(z.string(), z.string()) }) });
+  const found = created(graphs.ada, "sst:sst:LinkRef").filter(({ name }) => name === "SettingsLinkRef");
+  const { variables } = link.parse(only(found).inputs).properties;
+  const told = Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, known(value)]));
+  const capitalized = (name: string) => name.charAt(0) + name.slice(1).toLowerCase();
+  expect(told).toEqual({
+    BUS_NAME: "Pipeline",
+    WORK_BUCKET: "Work",
+    DATA_BUCKET: "Data",
+    ...Object.fromEntries(
+      queueNames.flatMap((name) => [
+        [`${name}_QUEUE_URL`, `${capitalized(name)}Queue`],
+        [`${name}_DEAD_LETTERS_URL`, `${capitalized(name)}DeadLetters`],
+      ]),
+    ),
+  });
+});
+
 test("the wiring on one machine is the same", async () => {
   const here = await localWiring();
-  expect(Object.keys(here.queues)).toHaveLength(5);
+  expect(Object.keys(here.queues)).toHaveLength(6);
   expect(withoutNames(here)).toEqual(withoutNames(wiringOf(graphs.ada)));
 });
 

@@ -1,0 +1,87 @@
+// What may be told of a dead letter. Its body may hold a patron's words, so only ids and counts are read from it, and
+// only where they look like ours.
+import type { Message } from "@aws-sdk/client-sqs";
+import { z } from "zod";
+import type { QueueName } from "../../shared/config.ts";
+import { runIdOf } from "../../shared/run.ts";
+
+export type DeadLetter = {
+  queue: QueueName;
+  messageId: string;
+  /** When it became a dead letter; where SQS moved it, when it was first sent. ISO 8601 in UTC. */
+  sentAt: string;
+  /** How often it was received among the dead letters; looking counts. */
+  receives: number;
+  bytes: number;
+  /** Of a FIFO queue. */
+  groupId?: string;
+  /** Names of its message attributes. */
+  attributes: string[];
+  /** Why it failed. SQS itself moves a message without a reason, after too many receives. */
+  error?: string;
+  errorText?: string;
+  run?: string;
+  window?: number;
+  attempt?: number;
+  page?: number;
+  /** Of a query that ended. */
+  query?: string;
+};
+
+/** Attributes that shared/sqs-handler.ts puts on a dead letter, and that a message on its way does not have. */
+export const errorAttributes = ["Error", "ErrorText"] as const;
+
+const runId = z.string().regex(/^[a-z][a-z0-9-]{1,63}$/);
+const number = z.int().positive();
+const ofWindow = {
+  window: z.object({ number }).transform((window) => window.number),
+  attempt: number,
+  page: number,
+};
+const fetching = z.object({ runId: runId.transform(String), ...ofWindow });
+/** From the most to the least that a body can tell. Unknown fields are left alone. */
+const told = z.union([
+  z.object({ task: fetching }).transform(({ task }) => named(task)),
+  fetching.transform(named),
+  z.object({ runId, attempt: number }).transform(named),
+  z
+    .object({
+      id: z.string(),
+      "detail-type": z.literal("run.requested"),
+      detail: z.object({ dataset: z.string(), requestId: z.string().optional() }),
+    })
+    .transform(({ id, detail }) => ({ run: runIdOf(detail.dataset, detail.requestId ?? id) })),
+  z
+    .object({ detail: z.object({ queryExecutionId: z.string().regex(/^[\w-]{1,64}$/) }) })
+    .transform(({ detail }) => ({ query: detail.queryExecutionId })),
+]);
+type Told = Pick<DeadLetter, "run" | "window" | "attempt" | "page" | "query">;
+
+function named<T extends { runId: string }>({ runId: run, ...place }: T) {
+  return { run, ...place };
+}
+
+export function deadLetterOf(queue: QueueName, message: Message): DeadLetter {
+  const { Attributes: system = {}, MessageAttributes: own = {}, Body = "" } = message;
+  const [error, errorText] = errorAttributes.map((name) => own[name]?.StringValue);
+  return {
+    queue,
+    messageId: message.MessageId ?? "",
+    sentAt: new Date(Number(system.SentTimestamp ?? 0)).toISOString(),
+    receives: Number(system.ApproximateReceiveCount ?? 0),
+    bytes: Buffer.byteLength(Body),
+    ...(system.MessageGroupId !== undefined && { groupId: system.MessageGroupId }),
+    attributes: Object.keys(own).sort(),
+    ...(error !== undefined && { error }),
+    ...(errorText !== undefined && { errorText }),
+    ...toldBy(Body),
+  };
+}
+
+function toldBy(body: string): Told {
+  try {
+    return told.safeParse(JSON.parse(body)).data ?? {};
+  } catch {
+    return {};
+  }
+}
