@@ -5,6 +5,7 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
   PutObjectCommand,
   type S3Client,
   S3ServiceException,
@@ -128,27 +129,53 @@ export class Store {
 
   /** All keys below a prefix, in order, at most `limit`. @throws PipelineError `TooManyObjects` beyond it */
   async list(prefix: string, limit: number): Promise<string[]> {
-    const found: string[] = [];
+    const answers = await this.#listing({ Prefix: prefix }, limit);
+    return answers.flatMap(({ Contents = [] }) => Contents.flatMap(({ Key }) => Key ?? []));
+  }
+
+  /** All keys below a prefix with the time of their last change. @throws PipelineError `TooManyObjects` */
+  async listChanges(prefix: string, limit: number): Promise<Map<string, Date>> {
+    const answers = await this.#listing({ Prefix: prefix }, limit);
+    return new Map(
+      answers.flatMap(({ Contents = [] }) =>
+        Contents.map(({ Key = "", LastModified = new Date(0) }) => [Key, LastModified] as const),
+      ),
+    );
+  }
+
+  /** The folders right below a prefix, each with its "/". @throws PipelineError `TooManyObjects` */
+  async listFolders(prefix: string, limit: number): Promise<string[]> {
+    const answers = await this.#listing({ Prefix: prefix, Delimiter: "/" }, limit);
+    return answers.flatMap(({ CommonPrefixes = [] }) => CommonPrefixes.flatMap(({ Prefix }) => Prefix ?? []));
+  }
+
+  async #listing(
+    asked: { Prefix: string; Delimiter?: string },
+    limit: number,
+  ): Promise<ListObjectsV2CommandOutput[]> {
+    const answers: ListObjectsV2CommandOutput[] = [];
+    let found = 0;
     let token: string | undefined;
     do {
       const answer = await this.#s3.send(
         new ListObjectsV2Command({
           Bucket: this.bucket,
-          Prefix: prefix,
+          ...asked,
           ...(token && { ContinuationToken: token }),
         }),
       );
-      for (const { Key } of answer.Contents ?? []) if (Key !== undefined) found.push(Key);
+      answers.push(answer);
+      found += (answer.Contents?.length ?? 0) + (answer.CommonPrefixes?.length ?? 0);
       token = answer.NextContinuationToken;
-      if (found.length > limit) {
+      if (found > limit) {
         throw new PipelineError("TooManyObjects", {
-          message: `There are more than ${limit} objects below ${prefix}.`,
+          message: `There are more than ${limit} objects below ${asked.Prefix}.`,
           advice: "Narrow the dataset's range, or raise the limit where it is written down.",
-          ids: { prefix },
+          ids: { prefix: asked.Prefix },
         });
       }
     } while (token);
-    return found;
+    return answers;
   }
 
   /**

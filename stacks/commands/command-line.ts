@@ -1,0 +1,69 @@
+// What the operators' commands have in common: flags, exit codes, and where they work.
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { PipelineError } from "../../shared/errors.ts";
+import { UsageError } from "../local/args.ts";
+import { openPlace, type Place } from "./place.ts";
+
+/** @throws UsageError with one sentence */
+export function readFlags<T extends ParseArgsConfig["options"]>(args: readonly string[], options: T) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    // Node's message is a sentence, followed by advice that does not apply here.
+    const [sentence = "The command line can't be read"] =
+      error instanceof Error ? error.message.split(". ") : [];
+    throw new UsageError(`${sentence.replace(/\.$/, "")}.`);
+  }
+}
+
+const seconds = { s: 1, m: 60, h: 3600, d: 24 * 3600 };
+
+/** `90s`, `30m`, `2h` or `3d` in seconds. @throws UsageError */
+export function durationOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const unit = Object.entries(seconds).find(([letter]) => text.endsWith(letter));
+  if (unit && /^\d{1,6}[smhd]$/.test(text)) return Number.parseInt(text, 10) * unit[1];
+  throw new UsageError(`${flag} ${text} can't be used: it takes a time such as 90s, 30m, 2h or 3d.`);
+}
+
+/** @throws UsageError */
+export function countOf(flag: string, text: string | undefined, otherwise: number, most: number): number {
+  if (text === undefined) return otherwise;
+  if (/^\d{1,9}$/.test(text) && Number(text) >= 1 && Number(text) <= most) return Number(text);
+  throw new UsageError(`${flag} ${text} can't be used: it takes a whole number from 1 to ${most}.`);
+}
+
+/**
+ * Runs one command and sets the process's exit code: 0 done, 1 failed, 2 wrong usage.
+ * @param parse without effects, so that a slip is told before anything is opened
+ */
+export async function runCommand<Command>(options: {
+  usage: string;
+  parse: (args: readonly string[]) => Command | "help";
+  run: (command: Command, place: Place) => Promise<string>;
+}): Promise<void> {
+  try {
+    const command = options.parse(process.argv.slice(2));
+    if (command === "help") {
+      process.stdout.write(options.usage);
+      return;
+    }
+    const place = await openPlace();
+    try {
+      process.stdout.write(await options.run(command, place));
+    } finally {
+      await place.close();
+    }
+  } catch (error) {
+    const isUsage = error instanceof UsageError;
+    process.stderr.write(isUsage ? `${error.message}\n\n${options.usage}` : `${sentenceOf(error)}\n`);
+    process.exitCode = isUsage ? 2 : 1;
+  }
+}
+
+/** Of a foreign error only the name: its message may quote what it choked on. */
+function sentenceOf(error: unknown): string {
+  if (error instanceof PipelineError) return error.sentence;
+  const name = error instanceof Error ? error.name : typeof error;
+  return `It failed (${name}). What was done stays done, and doing it again is safe. Look at the place's permissions and at https://health.aws.amazon.com if it stays.`;
+}

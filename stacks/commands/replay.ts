@@ -1,0 +1,199 @@
+// `npm run replay`: looks at dead letters, sends them back, or puts them away.
+import { createInterface } from "node:readline/promises";
+import {
+  archive,
+  type Filter,
+  inspect,
+  type Looking,
+  list,
+  type Moved,
+  type MoveOptions,
+  type QueueSummary,
+  send,
+} from "../../services/replay/deadletters.ts";
+import type { DeadLetter } from "../../services/replay/letter.ts";
+import { mailboxes } from "../../services/replay/mailboxes.ts";
+import { s3 } from "../../shared/aws/clients.ts";
+import { Store } from "../../shared/aws/store.ts";
+import { config, findQueue } from "../../shared/config.ts";
+import { PipelineError } from "../../shared/errors.ts";
+import { UsageError } from "../local/args.ts";
+import { countOf, durationOf, readFlags, runCommand } from "./command-line.ts";
+import type { Place } from "./place.ts";
+import { age, counted, json, plain, table } from "./text.ts";
+
+const usage = `npm run replay -- list | show | send | archive
+             [--queue Q] [--run R] [--error TEXT] [--older-than D] [--max N] [--dry-run] [--yes] [--json]
+
+  list            dead letters per queue: how many, how old, of which runs, and why
+  show            each of them, by its ids
+  send            puts them back into the queue they came from
+  archive         puts them into the work bucket, below deadletters/, for 30 days
+
+  --queue Q       only of kickoff, fetch, pages, assemble, athena or replay
+  --run R         only of this run
+  --error TEXT    only those whose reason has this text
+  --older-than D  only older ones: 90s, 30m, 2h, 3d
+  --max N         at most so many (default 1000)
+  --dry-run       send, archive: tell what would be done, and do nothing
+  --yes           send, archive: do not ask
+  --json          print JSON
+
+Works on what npm start keeps in .local, or on a stage: npx sst shell --stage STAGE -- npm run replay -- list
+`;
+
+const verbs = ["list", "show", "send", "archive"] as const;
+type Command = {
+  verb: (typeof verbs)[number];
+  filter: Filter;
+  max: number;
+  dryRun: boolean;
+  yes: boolean;
+  json: boolean;
+};
+
+function parse(args: readonly string[]): Command | "help" {
+  const { values, positionals } = readFlags(args, {
+    queue: { type: "string" },
+    run: { type: "string" },
+    error: { type: "string" },
+    "older-than": { type: "string" },
+    max: { type: "string" },
+    "dry-run": { type: "boolean", default: false },
+    yes: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h" },
+  });
+  if (values.help) return "help";
+  const [word, ...more] = positionals;
+  const verb = verbs.find((candidate) => candidate === word);
+  if (!verb || more.length > 0) throw new UsageError("Say one of list, show, send and archive.");
+  const isMove = verb === "send" || verb === "archive";
+  if (isMove && !values["dry-run"] && !values.yes && !process.stdin.isTTY) {
+    throw new UsageError(
+      `Without a terminal ${verb} can't ask; add --yes, or --dry-run to see what it would do.`,
+    );
+  }
+  return {
+    verb,
+    filter: {
+      queue: queueOf(values.queue),
+      run: values.run,
+      error: values.error,
+      olderThanSeconds: durationOf("--older-than", values["older-than"]),
+    },
+    max: countOf("--max", values.max, 1_000, 10_000),
+    dryRun: values["dry-run"],
+    yes: values.yes,
+    json: values.json,
+  };
+}
+
+function queueOf(name: string | undefined): Filter["queue"] {
+  try {
+    return name === undefined ? undefined : findQueue(name);
+  } catch (error) {
+    throw error instanceof PipelineError ? new UsageError(error.sentence) : error;
+  }
+}
+
+async function run(command: Command, place: Place): Promise<string> {
+  const { verb, filter, max } = command;
+  const looking: Looking = { mailboxes: mailboxes(), now: () => new Date() };
+  switch (verb) {
+    case "list": {
+      const queues = await list(looking, filter);
+      return command.json ? json({ queues }) : listText(queues);
+    }
+    case "show": {
+      const letters = await inspect(looking, filter, max);
+      return command.json ? json({ letters }) : showText(letters);
+    }
+    case "send":
+      return moveText(command, place, (options) => send(looking, options));
+    case "archive": {
+      const work = new Store(s3(), config.workBucket());
+      return moveText(command, place, (options) => archive(looking, options, work));
+    }
+  }
+}
+
+function listText(queues: QueueSummary[]): string {
+  const found = queues.filter(({ letters, matching }) => letters > 0 || matching > 0);
+  if (found.length === 0) return "No dead letters.\n";
+  const rows = found.map(({ queue, letters, seen, matching, oldestSeconds, runs, errors }) => [
+    queue.toLowerCase(),
+    matching === seen && seen === letters ? matching : `${matching} of ${letters}`,
+    oldestSeconds === undefined ? "" : age(oldestSeconds),
+    runs.length > 2 ? `${runs.length} runs` : runs.join(", "),
+    Object.entries(errors)
+      .map(([name, count]) => `${name}: ${count}`)
+      .join(", "),
+  ]);
+  return table(["queue", "letters", "oldest", "runs", "errors"], rows);
+}
+
+function showText(letters: DeadLetter[]): string {
+  return letters.length === 0 ? "No dead letters.\n" : letters.map(letterText).join("\n");
+}
+
+function letterText(letter: DeadLetter): string {
+  const about = [
+    letter.run && `run ${letter.run}`,
+    letter.window && `window ${letter.window}`,
+    letter.attempt && `attempt ${letter.attempt}`,
+    letter.page && `page ${letter.page}`,
+    letter.query && `query ${letter.query}`,
+    letter.groupId && `group ${letter.groupId}`,
+  ].filter(Boolean);
+  const old = age((Date.now() - Date.parse(letter.sentAt)) / 1000);
+  const lines = [
+    `${letter.queue.toLowerCase()} ${letter.messageId}`,
+    about.length > 0 ? about.join(", ") : "names no run",
+    letter.error
+      ? `${letter.error}: ${letter.errorText ?? ""}`
+      : "no reason given: SQS moved it after too many receives",
+    `${old} old, received ${counted(letter.receives, "time")}, ${counted(letter.bytes, "byte")}, attributes: ${letter.attributes.join(", ") || "none"}`,
+  ];
+  return `${lines.map(plain).join("\n  ")}\n`;
+}
+
+async function moveText(
+  { verb, filter, max, dryRun, yes, json: asJson }: Command,
+  { isStage }: Place,
+  move: (options: MoveOptions) => Promise<Moved>,
+): Promise<string> {
+  const where = verb === "send" ? "back to their queues" : "to the work bucket";
+  if (dryRun || !yes) {
+    const meant = await move({ filter, max, dryRun: true });
+    if (dryRun && asJson) return json({ dryRun: true, ...meant });
+    const what = `${counted(meant.moved.length, "dead letter")} (${byQueue(meant.moved)}) ${where}`;
+    if (meant.moved.length === 0) return "No dead letters to move.\n";
+    if (dryRun) return `Would move ${what}.\n`;
+    if (!(await isConfirmed(`Move ${what}? [y/N] `))) return "Nothing was moved.\n";
+  }
+  const done = await move({ filter, max });
+  if (asJson) return json(done);
+  if (done.moved.length === 0) return "No dead letters to move.\n";
+  const left = done.left > 0 ? ` ${done.left} more are left because of --max.` : "";
+  const next = verb === "send" && !isStage ? " The next npm start works on them." : "";
+  return `Moved ${counted(done.moved.length, "dead letter")} (${byQueue(done.moved)}) ${where}.${left}${next}\n`;
+}
+
+function byQueue(letters: DeadLetter[]): string {
+  return [...Map.groupBy(letters, ({ queue }) => queue)]
+    .map(([queue, all]) => `${queue.toLowerCase()}: ${all.length}`)
+    .join(", ");
+}
+
+async function isConfirmed(question: string): Promise<boolean> {
+  // On stderr, so that --json leaves stdout to the answer.
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(question)).trim());
+  } finally {
+    terminal.close();
+  }
+}
+
+await runCommand({ usage, parse, run });

@@ -1,0 +1,174 @@
+// A run as the work bucket tells of it: how far it came, what is missing, and what to do next. Only reads.
+import pMap from "p-map";
+import type { DeadLetter } from "../../../services/replay/letter.ts";
+import type { Store } from "../../../shared/aws/store.ts";
+import { PipelineError } from "../../../shared/errors.ts";
+import { keys } from "../../../shared/keys.ts";
+import type { Totals, Window } from "../../../shared/messages.ts";
+import {
+  attemptsOfWindows,
+  type Run,
+  type RunResult,
+  runResult,
+  run as runSchema,
+  windowTotals,
+} from "../../../shared/run.ts";
+
+/** A run of ten million records has some four hundred thousand objects. */
+const maxObjects = 500_000;
+/** A run a day of each of thirty datasets, for the 30 days that the work bucket remembers. */
+const maxRuns = 1_000;
+const atOnce = 8;
+
+/**
+ * - `requested`: planned, and no window has answered yet
+ * - `fetching`: some windows have not told how many pages they have
+ * - `transforming`: all have; pages are on their way, to be fetched or to be transformed
+ * - `assembling`: every page is there
+ * - `stalled`: one of these, but nothing has moved for a while
+ */
+export type Stage = "requested" | "fetching" | "transforming" | "assembling";
+export type RunState = Stage | "stalled" | RunResult["state"];
+
+export type WindowProgress = Window & {
+  attempt: number;
+  /** As page 1 told; unknown until it did. */
+  totals?: Totals;
+  /** Pages that are transformed. */
+  pages: number;
+  /** Numbers of the pages that are not; of a window that is unknown, page 1. */
+  missing: number[];
+};
+
+export type RunAccount = {
+  run: Run;
+  state: RunState;
+  /** How far it came. */
+  stage: Stage | "ended";
+  attempt: number;
+  /** When something of it was last written, ISO 8601 in UTC. */
+  movedAt: string;
+  windows: WindowProgress[];
+  /** How it ended. */
+  result?: RunResult;
+  deadLetters: DeadLetter[];
+  /** What to do next, a sentence. */
+  next: string;
+};
+
+export type Looking = {
+  work: Store;
+  now: () => Date;
+  /** A run in which nothing was written for longer has stalled. */
+  stalledAfterSeconds: number;
+  /** All there are; each run has its own among them. */
+  deadLetters: readonly DeadLetter[];
+};
+
+/** Every run that the work bucket remembers, the newest request first. */
+export async function accounts(looking: Looking): Promise<RunAccount[]> {
+  const folders = await looking.work.listFolders(keys.runs, maxRuns);
+  const runIds = folders.map((folder) => folder.slice(keys.runs.length, -1));
+  const found = await pMap(runIds, (runId) => accountIfThere(runId, looking), { concurrency: atOnce });
+  return found
+    .filter((account) => account !== undefined)
+    .sort((a, b) => Date.parse(b.run.requestedAt) - Date.parse(a.run.requestedAt));
+}
+
+/** @throws PipelineError `RunUnknown` */
+export async function accountOf(runId: string, looking: Looking): Promise<RunAccount> {
+  const account = await accountIfThere(runId, looking);
+  if (account) return account;
+  throw new PipelineError("RunUnknown", {
+    message: "There is no such run in the work bucket, which keeps runs for 30 days.",
+    advice: `See "npm run runs -- list"; a request that never became a run is among the dead letters ("npm run replay -- list").`,
+    ids: { run: runId.slice(0, 64) },
+  });
+}
+
+async function accountIfThere(runId: string, looking: Looking): Promise<RunAccount | undefined> {
+  const { work, now, stalledAfterSeconds } = looking;
+  const run = await work.getJson(keys.run(runId), runSchema);
+  if (!run) return undefined;
+  const changes = await work.listChanges(keys.folder(runId), maxObjects);
+  const movedAt = new Date(Math.max(...[...changes.values()].map((date) => date.getTime())));
+  const result = await work.getJson(keys.result(runId), runResult);
+  const attempt = lastAttempt(runId, changes);
+  const windows = await windowsOf(run, attempt, changes, work);
+  const stage = result ? "ended" : stageOf(windows);
+  const stands = now().getTime() - movedAt.getTime() > stalledAfterSeconds * 1000;
+  const account = {
+    run,
+    state: result?.state ?? (stands ? "stalled" : stageOf(windows)),
+    stage,
+    attempt,
+    movedAt: movedAt.toISOString(),
+    windows,
+    ...(result && { result }),
+    deadLetters: looking.deadLetters.filter((letter) => letter.run === runId),
+  } as const;
+  return { ...account, next: nextStep(account) };
+}
+
+/** Attempts are written down one after the other, from the second on. */
+function lastAttempt(runId: string, changes: ReadonlyMap<string, Date>): number {
+  let attempt = 1;
+  // Each round finds another object, so this ends.
+  while (changes.has(keys.attempt(runId, attempt + 1))) attempt += 1;
+  return attempt;
+}
+
+async function windowsOf(
+  run: Run,
+  attempt: number,
+  changes: ReadonlyMap<string, Date>,
+  work: Store,
+): Promise<WindowProgress[]> {
+  const { runId } = run;
+  const attempts = await attemptsOfWindows(run, attempt, work);
+  return pMap(
+    run.windows,
+    async (window, index): Promise<WindowProgress> => {
+      const address = { runId, window: window.number, attempt: attempts[index] ?? 1 };
+      const totals = await work.getJson(keys.window(address), windowTotals);
+      // An empty range still has its page 1.
+      const all = Array.from({ length: Math.max(totals?.totalPages ?? 1, 1) }, (_, page) => page + 1);
+      const missing = all.filter((page) => !totals || !changes.has(keys.summary({ ...address, page })));
+      return {
+        ...window,
+        attempt: address.attempt,
+        ...(totals && { totals }),
+        pages: all.length - missing.length,
+        missing,
+      };
+    },
+    { concurrency: atOnce },
+  );
+}
+
+function stageOf(windows: readonly WindowProgress[]): Stage {
+  const known = windows.filter(({ totals }) => totals).length;
+  if (known === 0) return "requested";
+  if (known < windows.length) return "fetching";
+  return windows.some(({ missing }) => missing.length > 0) ? "transforming" : "assembling";
+}
+
+function nextStep({ run, state, result, deadLetters }: Omit<RunAccount, "next">): string {
+  const { runId } = run;
+  if (deadLetters.length > 0) {
+    return `Mend what its dead letters say (npm run replay -- show --run ${runId}), then send them back: npm run replay -- send --run ${runId}`;
+  }
+  switch (state) {
+    case "stalled":
+      return `Nothing moves and no dead letter names it. Send what is missing once more: npm run runs -- resume ${runId}`;
+    case "held":
+      return `Compare ${keys.held(runId)} in the work bucket with the published file. If the new one is right: npm run runs -- publish ${runId} --force --reason TEXT. Otherwise the earlier file stays; nothing is to be done.`;
+    case "failed":
+      return `Mend the reason, then request it again: npm run runs -- request --dataset ${run.dataset} --from ${result?.from ?? run.from} --to ${result?.to ?? run.to}`;
+    case "published":
+    case "superseded":
+      return "Nothing is to be done.";
+    default:
+      return "Wait: it is moving.";
+  }
+}

@@ -1,0 +1,133 @@
+// The command line of `npm run runs`.
+import { datasets, defaultDataset, findDataset } from "../../../shared/datasets.ts";
+import { isoDate } from "../../../shared/dates.ts";
+import { PipelineError } from "../../../shared/errors.ts";
+import { UsageError } from "../../local/args.ts";
+import { countOf, durationOf, readFlags } from "../command-line.ts";
+
+export const usage = `npm run runs -- list [--max N] | show RUN | resume RUN | publish RUN --force --reason TEXT
+           | request [--dataset NAME] [--from DATE] [--to DATE] [--reason TEXT] [--force REASON]
+           [--stalled-after D] [--json]
+
+  list               runs of the last 30 days: state, pages, rows, dead letters
+  show RUN           one of them, with every count, what is missing, and what to do next
+  resume RUN         sends once more what is missing
+  publish RUN        publishes a run that the guard holds; the reason is recorded in its result
+  request            asks for a run, and prints its id
+
+  --dataset NAME     one of: ${datasets.map(({ name }) => name).join(", ")} (default ${defaultDataset.name})
+  --from, --to DATE  days, YYYY-MM-DD (default: all of the dataset, up to yesterday)
+  --reason TEXT      why
+  --force REASON     request: publish whatever the guard says
+  --stalled-after D  a run that did nothing for so long has stalled: 90s, 30m, 2h (default 15m)
+  --max N            list: the newest N (default 20)
+  --json             print JSON
+
+Works on what npm start keeps in .local, or on a stage: npx sst shell --stage STAGE -- npm run runs -- list
+`;
+
+type Common = { stalledAfterSeconds: number; json: boolean };
+export type Command = Common &
+  (
+    | { verb: "list"; max: number }
+    | { verb: "show" | "resume"; runId: string }
+    | { verb: "publish"; runId: string; reason: string }
+    | {
+        verb: "request";
+        request: { dataset: string; from?: string; to?: string; reason: string; force?: string };
+      }
+  );
+
+const common = {
+  "stalled-after": { type: "string" },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h" },
+} as const;
+const text = { type: "string" } as const;
+
+/** @returns "help" where that was asked for. @throws UsageError with one sentence */
+export function parse(args: readonly string[]): Command | "help" {
+  const [verb, ...rest] = args;
+  switch (verb) {
+    case "--help":
+    case "-h":
+      return "help";
+    case "list": {
+      const { values, positionals } = readFlags(rest, { ...common, max: text });
+      if (positionals.length > 0) throw new UsageError("list takes no run; show does.");
+      if (values.help) return "help";
+      return { verb, max: countOf("--max", values.max, 20, 1_000), ...commonOf(values) };
+    }
+    case "show":
+    case "resume": {
+      const { values, positionals } = readFlags(rest, common);
+      if (values.help) return "help";
+      return { verb, runId: runOf(verb, positionals), ...commonOf(values) };
+    }
+    case "publish": {
+      const { values, positionals } = readFlags(rest, {
+        ...common,
+        force: { type: "boolean" },
+        reason: text,
+      });
+      if (values.help) return "help";
+      const runId = runOf(verb, positionals);
+      if (!values.force) throw new UsageError("publish goes against the guard; say so with --force.");
+      const reason = reasonOf("--reason", values.reason);
+      if (reason === undefined)
+        throw new UsageError("publish takes --reason TEXT: why the run is right after all.");
+      return { verb, runId, reason, ...commonOf(values) };
+    }
+    case "request": {
+      const flags = { ...common, dataset: text, from: text, to: text, reason: text, force: text };
+      const { values, positionals } = readFlags(rest, flags);
+      if (values.help) return "help";
+      if (positionals.length > 0) throw new UsageError("request takes no run; its id is made and printed.");
+      const { from, to } = { from: dateOf("--from", values.from), to: dateOf("--to", values.to) };
+      if (from && to && from > to) throw new UsageError(`--from ${from} is after --to ${to}; swap them.`);
+      const force = reasonOf("--force", values.force);
+      const request = {
+        dataset: datasetOf(values.dataset),
+        ...(from && { from }),
+        ...(to && { to }),
+        reason: reasonOf("--reason", values.reason) ?? "requested by hand",
+        ...(force && { force }),
+      };
+      return { verb, request, ...commonOf(values) };
+    }
+    default:
+      throw new UsageError("Say one of list, show, resume, publish and request.");
+  }
+}
+
+function commonOf(values: { "stalled-after"?: string | undefined; json: boolean }): Common {
+  return {
+    stalledAfterSeconds: durationOf("--stalled-after", values["stalled-after"]) ?? 15 * 60,
+    json: values.json,
+  };
+}
+
+function runOf(verb: string, [runId, ...more]: string[]): string {
+  if (runId !== undefined && more.length === 0 && /^[a-z][a-z0-9-]{1,63}$/.test(runId)) return runId;
+  throw new UsageError(`${verb} takes the id of one run, as list tells it.`);
+}
+
+/** The event's own limit. */
+function reasonOf(flag: string, reason: string | undefined): string | undefined {
+  if (reason === undefined || (reason.trim() !== "" && reason.length <= 500)) return reason;
+  throw new UsageError(`${flag} takes a reason of 1 to 500 characters.`);
+}
+
+function dateOf(flag: string, date: string | undefined): string | undefined {
+  const parsed = isoDate.optional().safeParse(date);
+  if (parsed.success) return parsed.data;
+  throw new UsageError(`${flag} ${date} can't be used: ${parsed.error.issues[0]?.message}.`);
+}
+
+function datasetOf(name: string = defaultDataset.name): string {
+  try {
+    return findDataset(name).name;
+  } catch (error) {
+    throw error instanceof PipelineError ? new UsageError(`${error.message} ${error.advice}`) : error;
+  }
+}

@@ -1,0 +1,66 @@
+// What an operator can do to a run: send what is missing once more, or publish it although the guard holds it. All of
+// it may be repeated: every service may get each of its messages again.
+import { createHash } from "node:crypto";
+import { messageBody, type Queue } from "../../../shared/aws/queue.ts";
+import { PipelineError } from "../../../shared/errors.ts";
+import type { AssembleTask, FetchTask } from "../../../shared/messages.ts";
+import type { RunAccount } from "./account.ts";
+
+export type Resumed = { pages: number; assemble: boolean };
+
+/**
+ * Asks for the pages that are missing; where none is, for the file.
+ * @throws PipelineError `RunEnded`
+ */
+export async function resume(
+  account: RunAccount,
+  queues: { fetch: Queue; assemble: Queue },
+  now: Date,
+): Promise<Resumed> {
+  const { run, result, windows, attempt } = account;
+  const { runId, dataset } = run;
+  if (result) {
+    throw new PipelineError("RunEnded", {
+      message: `The run has ended: it is ${result.state}.`,
+      advice: account.next,
+      ids: { run: runId },
+    });
+  }
+  const tasks = windows.flatMap(({ number, from, to, attempt: windowAttempt, missing }) =>
+    // Page 1 asks for the rest of its window by itself.
+    (missing[0] === 1 ? [1] : missing).map(
+      (page): FetchTask => ({ runId, dataset, window: { number, from, to }, attempt: windowAttempt, page }),
+    ),
+  );
+  if (tasks.length > 0) {
+    await queues.fetch.sendAll(tasks.map(messageBody));
+    return { pages: tasks.length, assemble: false };
+  }
+  const task: AssembleTask = { runId, dataset, attempt };
+  // The transformer's own id may have been used in the last five minutes, and the queue would drop this one.
+  await queues.assemble.send(messageBody(task), {
+    groupId: dataset,
+    deduplicationId: `${runId}-${attempt}-resumed-${now.toISOString().slice(0, "2026-01-01T00:00".length)}`,
+  });
+  return { pages: 0, assemble: true };
+}
+
+/**
+ * Asks the assembler to publish a held run.
+ * @param reason recorded in result.json
+ * @throws PipelineError `RunNotHeld`
+ */
+export async function publishHeld(account: RunAccount, reason: string, assemble: Queue): Promise<void> {
+  const { run, result, state, next } = account;
+  if (result?.state !== "held") {
+    throw new PipelineError("RunNotHeld", {
+      message: `Only a held run is published by force, and this one is ${state}.`,
+      advice: next,
+      ids: { run: run.runId },
+    });
+  }
+  const { runId, dataset } = run;
+  const task: AssembleTask = { runId, dataset, attempt: result.attempt, force: reason };
+  const hash = createHash("sha256").update(reason).digest("hex").slice(0, 12);
+  await assemble.send(messageBody(task), { groupId: dataset, deduplicationId: `${runId}-forced-${hash}` });
+}
