@@ -37,9 +37,14 @@ export function findQueue(name: string): QueueName {
   });
 }
 
-/** Whether this process was told where the queues are: as a function is, or by `sst shell`. */
+/**
+ * Whether this process was told of a stage: as a function is, or by `sst shell`. Asks the environment and not SST,
+ * which reads it once, when first asked.
+ */
 export function isOnStage(): boolean {
-  return settingOf("KICKOFF_QUEUE_URL") !== undefined;
+  return Object.keys(process.env).some(
+    (name) => name === "KICKOFF_QUEUE_URL" || name.startsWith("SST_RESOURCE"),
+  );
 }
 
 /** @throws PipelineError `ConfigurationMissing`, naming the variable and never its value */
@@ -48,7 +53,7 @@ function read<T extends z.ZodType>(variable: string, schema: T): z.infer<T> {
   if (parsed.success) return parsed.data;
   throw new PipelineError("ConfigurationMissing", {
     message: `The setting ${variable} is missing or can't be used.`,
-    advice: `Set ${variable} in the function's environment.`,
+    advice: `Set ${variable} in the function's environment; a command finds it on a stage that is deployed.`,
     ids: { variable },
   });
 }

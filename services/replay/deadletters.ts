@@ -1,5 +1,6 @@
 // Dead letters of any queue: seen, sent back to where they came from, or put away in the work bucket. A message is
 // always in its new place before it leaves the dead letters, so whatever is interrupted can simply be done again.
+import { randomUUID } from "node:crypto";
 import type { Message, MessageAttributeValue } from "@aws-sdk/client-sqs";
 import type { Queue } from "../../shared/aws/queue.ts";
 import type { Store } from "../../shared/aws/store.ts";
@@ -25,6 +26,11 @@ export type Filter = {
   error?: string | undefined;
   olderThanSeconds?: number | undefined;
 };
+
+/** The message attribute that names the sending by which a message last left the dead letters. */
+const sentBy = "ReplayId";
+
+type Put = (letter: DeadLetter, message: Message, mailbox: Mailbox) => Promise<void>;
 
 /** What a pass does with one dead letter; `removed` tells that it is no longer in its queue. */
 type Visit = (letter: DeadLetter, message: Message, mailbox: Mailbox) => Promise<"kept" | "removed">;
@@ -57,14 +63,14 @@ export type QueueSummary = {
 export async function list(looking: Looking, filter: Filter = {}): Promise<QueueSummary[]> {
   return inEachQueue(looking, filter, async (mailbox) => {
     const found: DeadLetter[] = [];
-    const seen = await pass(mailbox, looking, async (letter) => {
+    const { seen, unseen } = await pass(mailbox, looking, async (letter) => {
       if (isMeant(letter, filter, looking.now())) found.push(letter);
       return "kept";
     });
     const oldest = Math.min(...found.map((letter) => Date.parse(letter.sentAt)));
     return {
       queue: mailbox.name,
-      letters: Math.max(await mailbox.deadLetters.count(), seen),
+      letters: seen + unseen,
       matching: found.length,
       seen,
       ...(found.length > 0 && {
@@ -76,22 +82,27 @@ export async function list(looking: Looking, filter: Filter = {}): Promise<Queue
   });
 }
 
+export type Inspected = { letters: DeadLetter[]; unseen: number };
+
 /** Each dead letter that is meant, oldest first, `max` at most. */
-export async function inspect(looking: Looking, filter: Filter, max: number): Promise<DeadLetter[]> {
+export async function inspect(looking: Looking, filter: Filter, max: number): Promise<Inspected> {
   const found: DeadLetter[] = [];
-  await inEachQueue(looking, filter, (mailbox) =>
+  const passes = await inEachQueue(looking, filter, (mailbox) =>
     pass(mailbox, looking, async (letter) => {
       if (isMeant(letter, filter, looking.now())) found.push(letter);
       return "kept";
     }),
   );
-  return found.sort((a, b) => (a.sentAt < b.sentAt ? -1 : 1)).slice(0, max);
+  const letters = found.sort((a, b) => (a.sentAt < b.sentAt ? -1 : 1)).slice(0, max);
+  return { letters, unseen: unseenIn(passes) };
 }
 
 export type Moved = {
   moved: DeadLetter[];
   /** Meant too, but beyond `max`. */
   left: number;
+  /** About how many could not be seen: somebody else looks at them, or they lie behind others of a FIFO group. */
+  unseen: number;
 };
 export type MoveOptions = {
   filter: Filter;
@@ -103,17 +114,26 @@ export type MoveOptions = {
 /**
  * Puts dead letters back into the queue they came from. Sent twice, a message does no harm: every service may get each
  * of its messages again. A FIFO queue takes it once in five minutes.
+ *
+ * Services work meanwhile, and a message that fails at once is a dead letter again before this has ended. It is marked
+ * with this sending, by an attribute that a dead letter keeps, and is not sent a second time.
  */
 export function send(looking: Looking, options: MoveOptions): Promise<Moved> {
-  return move(looking, options, async ({ messageId, groupId }, message, { source }) => {
+  const sending = randomUUID();
+  const put: Put = async ({ messageId, groupId }, message, { source }) => {
     const isFifo = source.url.endsWith(".fifo");
     await source.send(message.Body ?? "", {
-      attributes: withoutErrors(message.MessageAttributes ?? {}),
+      attributes: {
+        ...withoutErrors(message.MessageAttributes ?? {}),
+        [sentBy]: { DataType: "String", StringValue: sending },
+      },
       ...(groupId !== undefined && { groupId }),
       // Its own id, so that this dead letter is not taken for the first sending, nor a repetition for another.
       ...(isFifo && { deduplicationId: `replay-${messageId}` }),
     });
-  });
+  };
+  const isBack = ({ MessageAttributes = {} }: Message) => MessageAttributes[sentBy]?.StringValue === sending;
+  return move(looking, options, put, isBack);
 }
 
 /** Puts dead letters away as objects in the work bucket, body and all. The bucket forgets them after 30 days. */
@@ -137,13 +157,14 @@ export function archive(looking: Looking, options: MoveOptions, work: Store): Pr
 async function move(
   looking: Looking,
   { filter, max, dryRun = false }: MoveOptions,
-  put: (letter: DeadLetter, message: Message, mailbox: Mailbox) => Promise<void>,
+  put: Put,
+  isExempt: (message: Message) => boolean = () => false,
 ): Promise<Moved> {
   const moved: DeadLetter[] = [];
   let meant = 0;
-  await inEachQueue(looking, filter, (mailbox) =>
+  const passes = await inEachQueue(looking, filter, (mailbox) =>
     pass(mailbox, looking, async (letter, message) => {
-      if (!isMeant(letter, filter, looking.now())) return "kept";
+      if (!isMeant(letter, filter, looking.now()) || isExempt(message)) return "kept";
       meant += 1;
       if (meant > max) return "kept";
       if (!dryRun) {
@@ -154,14 +175,17 @@ async function move(
       return dryRun ? "kept" : "removed";
     }),
   );
-  return { moved, left: meant - moved.length };
+  return { moved, left: meant - moved.length, unseen: unseenIn(passes) };
 }
 
-/**
- * Shows every dead letter of a queue once, and lets those that stay be seen again at the end.
- * @returns how many there were
- */
-async function pass(mailbox: Mailbox, { waitSeconds = 1 }: Looking, visit: Visit): Promise<number> {
+type Pass = { seen: number; unseen: number };
+
+function unseenIn(passes: readonly Pass[]): number {
+  return passes.reduce((sum, { unseen }) => sum + unseen, 0);
+}
+
+/** Shows every dead letter of a queue once, and lets those that stay be seen again at the end. */
+async function pass(mailbox: Mailbox, { waitSeconds = 1 }: Looking, visit: Visit): Promise<Pass> {
   const { name, deadLetters } = mailbox;
   const seen = new Set<string>();
   const hidden = new Map<string, string>();
@@ -178,7 +202,7 @@ async function pass(mailbox: Mailbox, { waitSeconds = 1 }: Looking, visit: Visit
         if ((await visit(letter, message, mailbox)) === "removed") hidden.delete(letter.messageId);
       }
     }
-    return seen.size;
+    return { seen: seen.size, unseen: Math.max((await deadLetters.count()) - hidden.size, 0) };
   } finally {
     // Where that fails they come back by themselves.
     await deadLetters.showAgain([...hidden.values()]).catch(() => undefined);

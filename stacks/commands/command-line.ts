@@ -37,7 +37,7 @@ export function countOf(flag: string, text: string | undefined, otherwise: numbe
  * Runs one command and sets the process's exit code: 0 done, 1 failed, 2 wrong usage.
  * @param parse without effects, so that a slip is told before anything is opened
  */
-export async function runCommand<Command>(options: {
+export async function runCommand<Command extends { finish: boolean; json: boolean }>(options: {
   usage: string;
   parse: (args: readonly string[]) => Command | "help";
   run: (command: Command, place: Place) => Promise<string>;
@@ -48,9 +48,11 @@ export async function runCommand<Command>(options: {
       process.stdout.write(options.usage);
       return;
     }
-    const place = await openPlace();
+    const place = await openPlace(command.finish);
     try {
       process.stdout.write(await options.run(command, place));
+      const finished = await place.finish();
+      if (!command.json) process.stdout.write(finished);
     } finally {
       await place.close();
     }

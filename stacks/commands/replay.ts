@@ -3,6 +3,7 @@ import { createInterface } from "node:readline/promises";
 import {
   archive,
   type Filter,
+  type Inspected,
   inspect,
   type Looking,
   list,
@@ -23,7 +24,7 @@ import type { Place } from "./place.ts";
 import { age, counted, json, plain, table } from "./text.ts";
 
 const usage = `npm run replay -- list | show | send | archive
-             [--queue Q] [--run R] [--error TEXT] [--older-than D] [--max N] [--dry-run] [--yes] [--json]
+             [--queue Q] [--run R] [--error TEXT] [--older-than D] [--max N] [--dry-run] [--yes] [--finish] [--json]
 
   list            dead letters per queue: how many, how old, of which runs, and why
   show            each of them, by its ids
@@ -36,6 +37,7 @@ const usage = `npm run replay -- list | show | send | archive
   --older-than D  only older ones: 90s, 30m, 2h, 3d
   --max N         at most so many (default 1000)
   --dry-run       send, archive: tell what would be done, and do nothing
+  --finish        on this machine: let the services work until every queue is empty
   --yes           send, archive: do not ask
   --json          print JSON
 
@@ -49,6 +51,7 @@ type Command = {
   max: number;
   dryRun: boolean;
   yes: boolean;
+  finish: boolean;
   json: boolean;
 };
 
@@ -61,6 +64,7 @@ function parse(args: readonly string[]): Command | "help" {
     max: { type: "string" },
     "dry-run": { type: "boolean", default: false },
     yes: { type: "boolean", default: false },
+    finish: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", short: "h" },
   });
@@ -85,6 +89,7 @@ function parse(args: readonly string[]): Command | "help" {
     max: countOf("--max", values.max, 1_000, 10_000),
     dryRun: values["dry-run"],
     yes: values.yes,
+    finish: values.finish,
     json: values.json,
   };
 }
@@ -106,8 +111,8 @@ async function run(command: Command, place: Place): Promise<string> {
       return command.json ? json({ queues }) : listText(queues);
     }
     case "show": {
-      const letters = await inspect(looking, filter, max);
-      return command.json ? json({ letters }) : showText(letters);
+      const found = await inspect(looking, filter, max);
+      return command.json ? json(found) : showText(found);
     }
     case "send":
       return moveText(command, place, (options) => send(looking, options));
@@ -133,8 +138,14 @@ function listText(queues: QueueSummary[]): string {
   return table(["queue", "letters", "oldest", "runs", "errors"], rows);
 }
 
-function showText(letters: DeadLetter[]): string {
-  return letters.length === 0 ? "No dead letters.\n" : letters.map(letterText).join("\n");
+function showText({ letters, unseen }: Inspected): string {
+  const found = letters.length === 0 ? "No dead letters.\n" : letters.map(letterText).join("\n");
+  return `${found}${unseenText(unseen)}`;
+}
+
+function unseenText(unseen: number): string {
+  if (unseen === 0) return "";
+  return `About ${unseen} could not be seen: somebody looked at them in the last minute, or others of a FIFO group come first. Try again in a minute.\n`;
 }
 
 function letterText(letter: DeadLetter): string {
@@ -159,7 +170,7 @@ function letterText(letter: DeadLetter): string {
 }
 
 async function moveText(
-  { verb, filter, max, dryRun, yes, json: asJson }: Command,
+  { verb, filter, max, dryRun, yes, finish, json: asJson }: Command,
   { isStage }: Place,
   move: (options: MoveOptions) => Promise<Moved>,
 ): Promise<string> {
@@ -168,16 +179,16 @@ async function moveText(
     const meant = await move({ filter, max, dryRun: true });
     if (dryRun && asJson) return json({ dryRun: true, ...meant });
     const what = `${counted(meant.moved.length, "dead letter")} (${byQueue(meant.moved)}) ${where}`;
-    if (meant.moved.length === 0) return "No dead letters to move.\n";
+    if (meant.moved.length === 0) return `No dead letters to move.\n${unseenText(meant.unseen)}`;
     if (dryRun) return `Would move ${what}.\n`;
     if (!(await isConfirmed(`Move ${what}? [y/N] `))) return "Nothing was moved.\n";
   }
   const done = await move({ filter, max });
   if (asJson) return json(done);
-  if (done.moved.length === 0) return "No dead letters to move.\n";
+  if (done.moved.length === 0) return `No dead letters to move.\n${unseenText(done.unseen)}`;
   const left = done.left > 0 ? ` ${done.left} more are left because of --max.` : "";
-  const next = verb === "send" && !isStage ? " The next npm start works on them." : "";
-  return `Moved ${counted(done.moved.length, "dead letter")} (${byQueue(done.moved)}) ${where}.${left}${next}\n`;
+  const next = verb === "send" && !isStage && !finish ? " The next npm start works on them." : "";
+  return `Moved ${counted(done.moved.length, "dead letter")} (${byQueue(done.moved)}) ${where}.${left}${next}\n${unseenText(done.unseen)}`;
 }
 
 function byQueue(letters: DeadLetter[]): string {

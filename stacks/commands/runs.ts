@@ -21,7 +21,7 @@ const maxDeadLetters = 10_000;
 
 async function run(command: Command, place: Place): Promise<string> {
   const now = new Date();
-  const afterwards = place.isStage ? "" : " The next npm start works on it.";
+  const afterwards = place.isStage || command.finish ? "" : " The next npm start works on it.";
   if (command.verb === "request") {
     const requestId = randomUUID();
     const runId = runIdOf(command.request.dataset, requestId);
@@ -59,7 +59,7 @@ async function lookingAt(stalledAfterSeconds: number, now: Date): Promise<Lookin
     work: new Store(s3(), config.workBucket()),
     now: clock,
     stalledAfterSeconds,
-    deadLetters: await inspect({ mailboxes: mailboxes(), now: clock }, {}, maxDeadLetters),
+    deadLetters: (await inspect({ mailboxes: mailboxes(), now: clock }, {}, maxDeadLetters)).letters,
   };
 }
 

@@ -8,6 +8,7 @@ import {
   type SQSClient,
 } from "@aws-sdk/client-sqs";
 import { z } from "zod";
+import { Queue } from "../../shared/aws/queue.ts";
 import { queueNames } from "../../shared/config.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { services, type Wired } from "./wiring.ts";
@@ -152,6 +153,9 @@ async function findDeadLetter(watch: Watch): Promise<string | undefined> {
     );
     const ours = Messages.find((message) => isOurs(message, watch));
     if (ours) {
+      // For whoever looks at the dead letters next.
+      const receipts = Messages.flatMap(({ ReceiptHandle }) => ReceiptHandle ?? []);
+      await new Queue(sqs, wired.queues[name].deadLetters.url).showAgain(receipts);
       return (
         ours.MessageAttributes?.ErrorText?.StringValue ??
         `The ${services[name].service} failed again and again without a reason. Run with POWERTOOLS_LOG_LEVEL=INFO to see its log.`

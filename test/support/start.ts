@@ -1,4 +1,4 @@
-// `npm start` as a child process, in a folder of its own so that each has its own .local.
+// `npm start` and the operators' commands as child processes, in a folder of their own so that each has its own .local.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -6,7 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 
-const program = join(import.meta.dirname, "../../stacks/local/start.ts");
+const programs = {
+  start: "stacks/local/start.ts",
+  replay: "stacks/commands/replay.ts",
+  runs: "stacks/commands/runs.ts",
+};
 /** A run takes seconds; one that hangs fails its test by its exit code. */
 const longestMs = 60_000;
 
@@ -19,6 +23,16 @@ export async function temporaryFolder(): Promise<{ path: string; [Symbol.asyncDi
 }
 
 export function start(cwd: string, args: string[], env: Record<string, string> = {}): Running {
+  return command("start", cwd, args, env);
+}
+
+export function command(
+  name: keyof typeof programs,
+  cwd: string,
+  args: string[],
+  env: Record<string, string | undefined> = {},
+): Running {
+  const program = join(import.meta.dirname, "../..", programs[name]);
   const { LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET, ...inherited } = process.env;
   const child = spawn(process.execPath, [program, ...args], {
     cwd,

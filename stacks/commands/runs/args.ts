@@ -7,7 +7,7 @@ import { countOf, durationOf, readFlags } from "../command-line.ts";
 
 export const usage = `npm run runs -- list [--max N] | show RUN | resume RUN | publish RUN --force --reason TEXT
            | request [--dataset NAME] [--from DATE] [--to DATE] [--reason TEXT] [--force REASON]
-           [--stalled-after D] [--json]
+           [--stalled-after D] [--finish] [--json]
 
   list               runs of the last 30 days: state, pages, rows, dead letters
   show RUN           one of them, with every count, what is missing, and what to do next
@@ -21,12 +21,13 @@ export const usage = `npm run runs -- list [--max N] | show RUN | resume RUN | p
   --force REASON     request: publish whatever the guard says
   --stalled-after D  a run that did nothing for so long has stalled: 90s, 30m, 2h (default 15m)
   --max N            list: the newest N (default 20)
+  --finish           on this machine: let the services work until every queue is empty
   --json             print JSON
 
 Works on what npm start keeps in .local, or on a stage: npx sst shell --stage STAGE -- npm run runs -- list
 `;
 
-type Common = { stalledAfterSeconds: number; json: boolean };
+type Common = { stalledAfterSeconds: number; finish: boolean; json: boolean };
 export type Command = Common &
   (
     | { verb: "list"; max: number }
@@ -40,6 +41,7 @@ export type Command = Common &
 
 const common = {
   "stalled-after": { type: "string" },
+  finish: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
   help: { type: "boolean", short: "h" },
 } as const;
@@ -100,8 +102,9 @@ export function parse(args: readonly string[]): Command | "help" {
   }
 }
 
-function commonOf(values: { "stalled-after"?: string | undefined; json: boolean }): Common {
+function commonOf(values: { "stalled-after"?: string | undefined; finish: boolean; json: boolean }): Common {
   return {
+    finish: values.finish,
     stalledAfterSeconds: durationOf("--stalled-after", values["stalled-after"]) ?? 15 * 60,
     json: values.json,
   };

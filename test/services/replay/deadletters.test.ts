@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { archive, inspect, type Looking, list, send } from "../../../services/replay/deadletters.ts";
-import { messageBody, Queue } from "../../../shared/aws/queue.ts";
+import { sqs } from "../../../shared/aws/clients.ts";
+import { messageBody, Queue, type SendOptions } from "../../../shared/aws/queue.ts";
 import type { QueueName } from "../../../shared/config.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
 import { recordOf } from "../../factories/records.ts";
@@ -71,7 +72,7 @@ test("a dead letter is shown by its ids and never by its content", async () => {
   await pages.deadLetters.send("{}", { attributes: { Note: { DataType: "String", StringValue: words } } });
   const looking = lookingAt(pages);
 
-  const letters = await inspect(looking, {}, 10);
+  const { letters } = await inspect(looking, {}, 10);
 
   expect(letters).toHaveLength(4);
   expect(letters.find(({ run: named }) => named)).toMatchObject({
@@ -102,7 +103,7 @@ test.each([
 ] as const)("a dead letter of %s names what it is about", async (name, body, about) => {
   const box = await mailbox(name);
   await box.deadLetters.send(messageBody(body));
-  expect(await inspect(lookingAt(box), {}, 10)).toMatchObject([about]);
+  expect(await inspect(lookingAt(box), {}, 10)).toMatchObject({ letters: [about], unseen: 0 });
 });
 
 test("only those that are meant are sent: by queue, run, error and age, so many at most", async () => {
@@ -139,7 +140,7 @@ test("a message goes back as it was: its body and attributes, without the reason
   const [message, ...more] = await fetch.source.receive({ hiddenSeconds: 60, waitSeconds: 0 });
   expect(more).toEqual([]);
   expect(message).toMatchObject({ Body: messageBody(taskOf(run)), MessageAttributes: origin });
-  expect(Object.keys(message?.MessageAttributes ?? {})).toEqual(["Origin"]);
+  expect(Object.keys(message?.MessageAttributes ?? {}).toSorted()).toEqual(["Origin", "ReplayId"]);
   expect(await fetch.deadLetters.count()).toBe(0);
 });
 
@@ -163,11 +164,31 @@ test("a FIFO queue's letters keep their group and order, and are taken once howe
   );
 });
 
+test("a message that fails again at once is sent once, and waits among the dead letters for the next time", async () => {
+  const { deadLetters, ...box } = await mailbox("FETCH");
+  let sent = 0;
+  /** A service that gives every message up. */
+  class Failing extends Queue {
+    override async send(body: string, { attributes = {} }: SendOptions = {}) {
+      sent += 1;
+      await deadLetters.send(body, { attributes: { ...attributes, ...failure } });
+    }
+  }
+  const failing = { ...box, deadLetters, source: new Failing(sqs(), box.source.url) };
+  await deadLetters.sendAll(["one", "two"]);
+
+  expect(await send(lookingAt(failing), everything)).toMatchObject({ moved: [{}, {}], left: 0 });
+  expect(sent).toBe(2);
+  await send(lookingAt(failing), everything);
+  expect(sent).toBe(4);
+  expect(await deadLetters.count()).toBe(2);
+});
+
 test("an archived letter is an object in the work bucket, whole, and no longer in the queue", async () => {
   const pages = await mailbox("PAGES");
   const work = await aws.bucket();
   await pages.deadLetters.send(messageBody(page), { attributes: failure });
-  const [letter] = await inspect(lookingAt(pages), {}, 1);
+  const [letter] = (await inspect(lookingAt(pages), {}, 1)).letters;
 
   expect(await archive(lookingAt(pages), everything, work)).toMatchObject({
     moved: [{ run: run.runId }],
@@ -178,6 +199,17 @@ test("an archived letter is an object in the work bucket, whole, and no longer i
   expect(kept).toMatchObject({ queue: "PAGES", run: run.runId, messageAttributes: failure });
   expect(JSON.parse(kept.body)).toEqual(page);
   expect([await pages.deadLetters.count(), await pages.source.count()]).toEqual([0, 0]);
+});
+
+test("letters that somebody else looks at are not seen, and that is told", async () => {
+  const fetch = await mailbox("FETCH");
+  await fetch.deadLetters.sendAll(["one", "two"]);
+  await fetch.deadLetters.receive({ hiddenSeconds: 60, waitSeconds: 0 });
+  await fetch.deadLetters.send("three");
+
+  expect(await inspect(lookingAt(fetch), {}, 10)).toMatchObject({ letters: [{}], unseen: 2 });
+  expect(await list(lookingAt(fetch))).toMatchObject([{ letters: 3, seen: 1 }]);
+  expect(await send(lookingAt(fetch), everything)).toMatchObject({ moved: [{}], unseen: 2 });
 });
 
 test("a letter that can't be archived stays where it is", async () => {

@@ -1,0 +1,183 @@
+// The operators' commands as they are met: processes with flags, exit codes and what they print.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { sqs } from "../../../shared/aws/clients.ts";
+import { messageBody, Queue } from "../../../shared/aws/queue.ts";
+import { config } from "../../../shared/config.ts";
+import { startLibInsight } from "../../../stacks/local/libinsight.ts";
+import { recordOf } from "../../factories/records.ts";
+import { runOf, taskOf } from "../../factories/requests.ts";
+import { type LocalAws, startLocalAws, take, takeJson } from "../../support/local-aws.ts";
+import { command, type Ended, libInsightEnv, start, temporaryFolder } from "../../support/start.ts";
+import { putRun } from "../../support/work-bucket.ts";
+
+const words = "MARKED asked where the library is";
+const year = ["--from", "2023-01-01", "--to", "2023-12-31"];
+const listed = z.object({
+  runs: z.array(z.object({ run: z.object({ runId: z.string() }), state: z.string() })),
+});
+
+test("a run that fails leaves a dead letter; sent back, it finishes the run", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startLibInsight({
+    records: 900,
+    faults: [{ kind: "status", status: 404, where: { endpoint: "data-grid", page: 2 } }],
+  });
+  for (let n = 1; n <= 3; n++)
+    server.add({ _id: n, _start_date: "2023-02-01 10:00:00", "Comments/Notes": words });
+  const env = libInsightEnv(server);
+  const printed: string[] = [];
+  const run = async (name: "replay" | "runs", ...args: string[]): Promise<Ended> => {
+    const ended = await command(name, folder.path, args, env).ended;
+    printed.push(ended.stdout, ended.stderr);
+    return ended;
+  };
+
+  expect((await start(folder.path, ["--quiet", ...year], env).ended).code).toBe(1);
+  const { runs } = listed.parse(JSON.parse((await run("runs", "list", "--json")).stdout));
+  const runId = runs[0]?.run.runId ?? "";
+  expect(runs).toHaveLength(1);
+
+  const list = await run("replay", "list");
+  expect(list).toMatchObject({ code: 0, stderr: "" });
+  expect(list.stdout).toMatch(
+    /^queue +letters +oldest +runs +errors\nfetch +1 +\d+ s +reference-transactions-\w+ +\w+: 1\n$/,
+  );
+  const shown = await run("replay", "show");
+  expect(shown.stdout).toContain(`run ${runId}, window 1, attempt 1, page 2`);
+  const account = await run("runs", "show", runId);
+  expect(account.stdout).toMatch(/^missing +window 1 \(2023-01-01 to 2023-12-31\): pages 2/m);
+  expect(account.stdout).toContain(`npm run replay -- send --run ${runId}`);
+
+  const unasked = await run("replay", "send");
+  expect(unasked.code).toBe(2);
+  expect(unasked.stderr).toMatch(/^Without a terminal send can't ask; add --yes/);
+  expect((await run("replay", "send", "--dry-run")).stdout).toBe(
+    "Would move 1 dead letter (fetch: 1) back to their queues.\n",
+  );
+  const sent = await run("replay", "send", "--yes", "--finish", "--run", runId);
+  expect(sent).toEqual({
+    code: 0,
+    stdout:
+      "Moved 1 dead letter (fetch: 1) back to their queues.\nEvery queue is empty; no dead letters are left.\n",
+    stderr: "",
+  });
+  const after = listed.parse(JSON.parse((await run("runs", "list", "--json")).stdout));
+  expect(after.runs).toMatchObject([{ run: { runId }, state: "published" }]);
+  expect((await run("replay", "list")).stdout).toBe("No dead letters.\n");
+  expect((await run("runs", "resume", runId)).stderr).toMatch(/^The run has ended: it is published\./);
+  expect(printed.join("")).not.toContain("MARKED");
+});
+
+test("where npm start has never run there is nothing to look at, and it says how to name a stage", async () => {
+  await using folder = await temporaryFolder();
+  const { code, stdout, stderr } = await command("replay", folder.path, ["list"]).ended;
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toMatch(/npm start has left nothing in \.local here.*sst shell --stage/);
+});
+
+test.concurrent.each([
+  ["replay", [], /^Say one of list, show, send and archive\.\n\nnpm run replay/],
+  ["replay", ["list", "more"], /^Say one of/],
+  ["replay", ["list", "--queue", "tableau"], /^There is no queue of that name\..*fetch, pages/],
+  ["replay", ["list", "--older-than", "soon"], /^--older-than soon can't be used: it takes a time such as/],
+  ["replay", ["send", "--max", "0", "--yes"], /^--max 0 can't be used/],
+  ["replay", ["archive"], /^Without a terminal archive can't ask/],
+  ["replay", ["list", "--nonsense"], /^Unknown option '--nonsense'\.\n\nnpm run replay/],
+  ["runs", [], /^Say one of list, show, resume, publish and request\.\n\nnpm run runs/],
+  ["runs", ["show"], /^show takes the id of one run/],
+  ["runs", ["publish", "a-run", "--reason", "why"], /^publish goes against the guard; say so with --force/],
+  ["runs", ["publish", "a-run", "--force"], /^publish takes --reason TEXT/],
+  ["runs", ["request", "--dataset", "none"], /^There is no dataset "none"/],
+  ["runs", ["request", "--from", "2024-02-30"], /^--from 2024-02-30 can't be used/],
+  ["runs", ["request", "--from", "2024-02-02", "--to", "2024-02-01"], /is after --to 2024-02-01; swap them/],
+  ["runs", ["request", "--force", " "], /^--force takes a reason/],
+] as const)("npm run %s -- %j is refused with one sentence and the usage", async (name, args, sentence) => {
+  await using folder = await temporaryFolder();
+  const { code, stdout, stderr } = await command(name, folder.path, [...args]).ended;
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toMatch(sentence);
+});
+
+describe("on a stage, as sst shell tells of it", () => {
+  let aws: LocalAws;
+  beforeAll(async () => {
+    aws = await startLocalAws();
+  });
+  afterAll(() => aws.close());
+
+  /** What the functions have in their environment stands in the link. */
+  function onStage(name: "replay" | "runs", ...args: string[]) {
+    const variables = Object.fromEntries(
+      Object.entries(process.env).filter(([variable]) => /_URL$|^(BUS_NAME|WORK_BUCKET)$/.test(variable)),
+    );
+    const none = Object.fromEntries(
+      Object.keys(variables)
+        .filter((key) => !key.startsWith("AWS_"))
+        .map((key) => [key, undefined]),
+    );
+    const settings = JSON.stringify({ variables, type: "sst.sst.Linkable" });
+    return command(name, "/", args, { ...none, SST_RESOURCE_Settings: settings }).ended;
+  }
+  const deadPages = () => new Queue(sqs(), config.deadLetterUrl("PAGES"));
+
+  test("dead letters are archived there, and no command tells what a patron said", async () => {
+    const task = taskOf(runOf("archived"));
+    const records = { inline: [recordOf(1, { "Comments/Notes": words })] };
+    await deadPages().send(messageBody({ task, totals: { totalPages: 1, totalRecords: 1 }, records }));
+    await deadPages().send(`${words}, not JSON`);
+
+    const ended = [
+      await onStage("replay", "list"),
+      await onStage("replay", "show"),
+      await onStage("replay", "show", "--json"),
+      await onStage("replay", "send", "--dry-run", "--json"),
+      await onStage("replay", "archive", "--yes", "--run", task.runId),
+    ];
+
+    expect(ended.map(({ code, stderr }) => ({ code, stderr }))).toEqual(
+      ended.map(() => ({ code: 0, stderr: "" })),
+    );
+    expect(ended.at(-1)?.stdout).toBe("Moved 1 dead letter (pages: 1) to the work bucket.\n");
+    expect(JSON.stringify(ended)).not.toContain("MARKED");
+    const [key = "", ...more] = await aws.work.list("deadletters/", 10);
+    expect(more).toEqual([]);
+    expect(await aws.work.getText(key)).toContain(words);
+    expect(await take(deadPages())).toHaveLength(1);
+  });
+
+  test("a run is requested on the bus, and its id printed", async () => {
+    const { stdout } = await onStage(
+      "runs",
+      "request",
+      "--from",
+      "2024-01-01",
+      "--reason",
+      "a gap",
+      "--force",
+      "known",
+      "--json",
+    );
+
+    const { runId } = z.object({ runId: z.string() }).parse(JSON.parse(stdout));
+    const [event] = await takeJson(aws.serviceQueue("KICKOFF"), 5);
+    expect(event).toMatchObject({
+      "detail-type": "run.requested",
+      detail: { dataset: "reference-transactions", from: "2024-01-01", reason: "a gap", force: "known" },
+    });
+    const { requestId } = z.object({ detail: z.object({ requestId: z.string() }) }).parse(event).detail;
+    expect(runOf(requestId).runId).toBe(runId);
+  });
+
+  test("a stalled run is named, and resumed", async () => {
+    const run = runOf("stalled on a stage");
+    await putRun(run, aws.work);
+
+    expect((await onStage("runs", "list", "--stalled-after", "0s")).stdout).toMatch(
+      new RegExp(`^${run.runId} +STALLED +2023-01-01 to 2023-12-31 +0/1\\+ `, "m"),
+    );
+    expect((await onStage("runs", "list")).stdout).toMatch(new RegExp(`^${run.runId} +requested `, "m"));
+    expect((await onStage("runs", "resume", run.runId)).stdout).toBe("Sent 1 page task.\n");
+    expect(await takeJson(aws.serviceQueue("FETCH"))).toEqual([taskOf(run)]);
+  });
+});
