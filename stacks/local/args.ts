@@ -6,7 +6,7 @@ import { isoDate, yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 
 export const usage = `npm start -- [--dataset NAME] [--from DATE] [--to DATE] [--out DIR]
-             [--records N] [--latency MS] [--json] [--quiet]
+             [--records N] [--latency MS] [--faults SEED] [--json] [--quiet]
 
   --dataset NAME  one of: ${datasets.map(({ name }) => name).join(", ")}
                   (its number in LibInsight works too; default ${defaultDataset.name})
@@ -15,6 +15,7 @@ export const usage = `npm start -- [--dataset NAME] [--from DATE] [--to DATE] [-
   --out DIR       where the files go (default .local/out)
   --records N     how many records the simulated LibInsight has (default 10300)
   --latency MS    how long it takes to answer (default 20)
+  --faults SEED   let it fail as on a bad day, show the dead letters and replay them
   --json          print run.json on stdout and nothing else
   --quiet         print nothing unless something goes wrong
 
@@ -28,7 +29,7 @@ export type Command = {
   /** Whether --from or --to was given. */
   datesGiven: boolean;
   out: string;
-  simulation: { records: number; latencyMs: number };
+  simulation: { records: number; latencyMs: number; faultSeed: number | undefined };
   /** Flags that only the simulation knows, as they were given. */
   simulationFlags: string[];
   json: boolean;
@@ -57,8 +58,10 @@ export function parseCommand(args: readonly string[], now: Date): Command | "hel
     simulation: {
       records: wholeNumber("--records", values.records, 10_300, 2_000_000),
       latencyMs: wholeNumber("--latency", values.latency, 20, 60_000),
+      faultSeed:
+        values.faults === undefined ? undefined : wholeNumber("--faults", values.faults, 0, 999_999_999),
     },
-    simulationFlags: ["records" as const, "latency" as const]
+    simulationFlags: ["records" as const, "latency" as const, "faults" as const]
       .filter((flag) => values[flag] !== undefined)
       .map((flag) => `--${flag}`),
     json: values.json ?? false,
@@ -77,6 +80,7 @@ function read(args: readonly string[]) {
         out: { type: "string" },
         records: { type: "string" },
         latency: { type: "string" },
+        faults: { type: "string" },
         json: { type: "boolean" },
         quiet: { type: "boolean" },
         help: { type: "boolean", short: "h" },

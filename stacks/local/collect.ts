@@ -3,6 +3,9 @@ import { createWriteStream } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { inspect, send } from "../../services/replay/deadletters.ts";
+import { mailboxes } from "../../services/replay/mailboxes.ts";
 import { s3, sqs } from "../../shared/aws/clients.ts";
 import { Store } from "../../shared/aws/store.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -13,11 +16,15 @@ import { type Machine, startMachine } from "./machine.ts";
 import { bars, type Display, lines, Progress, silence } from "./progress.ts";
 import type { RunReport } from "./report.ts";
 import type { Source } from "./source.ts";
-import { drain, watchRun } from "./watch.ts";
+import { drain, type Watch, watchRun } from "./watch.ts";
 import { names } from "./wiring.ts";
 
 const dataDir = ".local";
 const drawMs = 100;
+/** How often dead letters are replayed before the story ends badly. */
+const maxReplays = 3;
+const maxLetters = 1_000;
+const settlingMs = 3_000;
 
 export type Collection = { command: Command; source: Source; requestId: string; signal: AbortSignal };
 
@@ -27,10 +34,14 @@ export async function collect({ command, source, requestId, signal }: Collection
   const { dataset, from, to } = command;
   const runId = runIdOf(dataset.name, requestId);
   const progress = new Progress(runId);
-  const display = displayFor(command, progress);
-  if (!command.json && !command.quiet) {
-    process.stdout.write(`Collecting ${dataset.name} from ${source.title}, ${from} to ${to}\n\n`);
-  }
+  const isStory = command.simulation.faultSeed !== undefined;
+  // Nobody waits for the retries of a story.
+  if (isStory) process.env.RETRY_BASE_SECONDS ??= "0";
+  const say = (line: string): void => {
+    if (!command.json && !command.quiet) process.stdout.write(`${line}\n`);
+  };
+  const display = displayFor(command, progress, say);
+  say(`Collecting ${dataset.name} from ${source.title}, ${from} to ${to}\n`);
   const libInsight = await source.open();
   let machine: Machine | undefined;
   const drawing = setInterval(() => display.update(), drawMs);
@@ -49,7 +60,7 @@ export async function collect({ command, source, requestId, signal }: Collection
       // Who names the dates means them, however few rows they hold.
       ...(command.datesGiven && { force: "npm start with --from or --to" }),
     });
-    const end = await watchRun({
+    const watch: Watch = {
       sqs: sqs(),
       wired: machine.wired,
       runId,
@@ -61,8 +72,14 @@ export async function collect({ command, source, requestId, signal }: Collection
         progress.assembled = true;
       },
       signal,
-    });
-    if (end.state === "failed") throw new PipelineError("RunFailed", { message: end.reason, advice: "" });
+    };
+    let end = await watchRun(watch);
+    for (let round = 1; isStory && end.state === "dead letter" && round <= maxReplays; round++) {
+      await tellAndReplay(end.reason, runId, say, signal);
+      end = await watchRun(watch);
+    }
+    if (end.state !== "published and queried")
+      throw new PipelineError("RunFailed", { message: end.reason, advice: "" });
     progress.queried = true;
     const result = await resultOf(runId);
     const { queryExecutionId, bucket, key } = end;
@@ -84,10 +101,33 @@ export async function collect({ command, source, requestId, signal }: Collection
   }
 }
 
-function displayFor(command: Command, progress: Progress): Display {
+function displayFor(command: Command, progress: Progress, say: (line: string) => void): Display {
   if (command.json || command.quiet) return silence;
-  if (process.stdout.isTTY) return bars(progress, process.stdout);
-  return lines(progress, (line) => process.stdout.write(`${line}\n`));
+  // Bars leave no room for a story.
+  if (process.stdout.isTTY && command.simulation.faultSeed === undefined)
+    return bars(progress, process.stdout);
+  return lines(progress, say);
+}
+
+/** What an operator does by hand: looks at the dead letters, and sends them back. */
+async function tellAndReplay(
+  reason: string,
+  runId: string,
+  say: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  // Others of the run may fail meanwhile, and looking at dead letters hides them for a moment.
+  await delay(settlingMs, undefined, { signal });
+  const looking = { mailboxes: mailboxes(), now: () => new Date() };
+  const { letters } = await inspect(looking, { run: runId }, maxLetters);
+  say(`\nDead letters: ${letters.length}. ${reason}`);
+  for (const { queue, window, page, error } of letters) {
+    say(
+      `  ${queue.toLowerCase()}, window ${window ?? "?"}, page ${page ?? "?"}: ${error ?? "no reason given"}`,
+    );
+  }
+  const { moved } = await send(looking, { filter: { run: runId }, max: maxLetters });
+  say(`Replayed ${moved.length}, as this does: npm run replay -- send --run ${runId}\n`);
 }
 
 async function resultOf(runId: string): Promise<RunResult> {

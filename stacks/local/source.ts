@@ -1,5 +1,6 @@
 // Where `npm start` collects from: the LibInsight that the environment names, or the simulation.
 import { type Command, UsageError } from "./args.ts";
+import { faultsOfSeed } from "./faults.ts";
 import { type LibInsightSettings, startLibInsight } from "./libinsight.ts";
 
 export type Source = {
@@ -37,8 +38,9 @@ export function sourceOf(command: Command, env: NodeJS.ProcessEnv): Source {
   };
 }
 
-function simulation({ dataset, simulation: { records, latencyMs } }: Command): Source {
+function simulation({ dataset, from, simulation: { records, latencyMs, faultSeed } }: Command): Source {
   const settings: LibInsightSettings = {
+    faults: faultSeed === undefined ? [] : faultsOfSeed(faultSeed, from),
     records,
     latencyMs,
     datasetId: dataset.libinsightId,

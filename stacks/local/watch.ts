@@ -15,8 +15,8 @@ import { services, type Wired } from "./wiring.ts";
 
 export type RunEnd =
   | { state: "published and queried"; queryExecutionId: string; bucket: string; key: string }
-  /** A sentence for a person. */
-  | { state: "failed"; reason: string };
+  /** A sentence for a person. After a dead letter the run goes on when that is replayed. */
+  | { state: "failed" | "dead letter"; reason: string };
 
 export type Watch = {
   sqs: SQSClient;
@@ -45,7 +45,7 @@ export async function watchRun(watch: Watch): Promise<RunEnd> {
       if (end) return end;
     }
     const deadLetter = await findDeadLetter(watch);
-    if (deadLetter) return { state: "failed", reason: deadLetter };
+    if (deadLetter) return { state: "dead letter", reason: deadLetter };
     if (Date.now() - watch.lastProgress() > stalledMs) {
       return { state: "failed", reason: "The run has stopped moving for ten minutes. Start it again." };
     }

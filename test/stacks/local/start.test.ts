@@ -207,6 +207,24 @@ test("a range that holds nothing gives a file with only its header", async () =>
   expect(files["LibInsightQueryResults.csv"]?.trimEnd().split("\n")).toHaveLength(1);
 });
 
+test("--faults tells the story: faults, the dead letters, their replay, and the same bytes in the end", async () => {
+  await using calm = await temporaryFolder();
+  await using stormy = await temporaryFolder();
+  const [first, second] = await Promise.all([
+    start(calm.path, ["--quiet", ...range]).ended,
+    start(stormy.path, ["--faults", "7", ...range]).ended,
+  ]);
+  expect([first.code, second.code, second.stderr]).toEqual([0, 0, ""]);
+  expect(second.stdout).toMatch(/^Dead letters: 1\. LibInsight answered with status 503\./m);
+  expect(second.stdout).toMatch(/^ {2}fetch, window 1, page 1: LibInsightServerError$/m);
+  expect(second.stdout).toMatch(/^Replayed 1, as this does: npm run replay -- send --run reference-/m);
+  expect(second.stdout).toMatch(/^ {2}published +10,287 rows$/m);
+  const csv = "LibInsightQueryData.csv";
+  expect(digest((await filesIn(join(stormy.path, ".local/out")))[csv])).toBe(
+    digest((await filesIn(join(calm.path, ".local/out")))[csv]),
+  );
+});
+
 test("without a terminal it prints plain lines and a summary", async () => {
   await using folder = await temporaryFolder();
   const { stdout } = await start(folder.path, small).ended;
