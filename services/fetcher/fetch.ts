@@ -4,7 +4,7 @@ import type { Store } from "../../shared/aws/store.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
-import type { LibInsightClient } from "../../shared/libinsight/client.ts";
+import type { LibInsightClient, LibInsightPage } from "../../shared/libinsight/client.ts";
 import type { Facts } from "../../shared/logger.ts";
 import type { FetchTask, PageMessage, Totals } from "../../shared/messages.ts";
 import { maxPages, windowTotals } from "../../shared/run.ts";
@@ -20,13 +20,15 @@ export type FetcherEffects = {
 export async function fetchPage(task: FetchTask, effects: FetcherEffects): Promise<Facts> {
   const { libInsight, work, fetchQueue, pagesQueue } = effects;
   const dataset = findDataset(task.dataset);
-  const { records, totals } = await libInsight.fetchPage({
-    datasetId: dataset.libinsightId,
-    requestId: dataset.requestId,
-    from: task.window.from,
-    to: task.window.to,
-    page: task.page,
-  });
+  const ask = (page: number) =>
+    libInsight.fetchPage({
+      datasetId: dataset.libinsightId,
+      requestId: dataset.requestId,
+      from: task.window.from,
+      to: task.window.to,
+      page,
+    });
+  const { records, totals } = await ask(task.page).catch((error) => vanishedPage(error, task, ask));
   if (task.page === 1) {
     const known = await rememberTotals(task, totals, work);
     await fetchQueue.sendAll(followingPages(task, known).map(messageBody));
@@ -34,6 +36,30 @@ export async function fetchPage(task: FetchTask, effects: FetcherEffects): Promi
   await pagesQueue.send(await pageBody({ task, totals, records: { inline: records } }, work));
   const { runId: run, window, attempt, page } = task;
   return { run, window: window.number, attempt, page, records: records.length, ...totals };
+}
+
+/** What LibInsight may answer to a page beyond the last; nobody has told. */
+const beyondTheLast = [
+  "LibInsightErrorAnswer",
+  "LibInsightAnotherPage",
+  "LibInsightDatasetNotFound",
+  "LibInsightRequestRefused",
+];
+
+/**
+ * A page that page 1 announced is gone for good where records were removed meanwhile, so asking again does not help.
+ * It counts as empty, with the totals of now: they do not agree with page 1's, and the window is fetched again.
+ * @throws the error where the page should be there
+ */
+async function vanishedPage(
+  error: unknown,
+  { page }: FetchTask,
+  ask: (page: number) => Promise<LibInsightPage>,
+): Promise<LibInsightPage> {
+  if (page === 1 || !(error instanceof PipelineError) || !beyondTheLast.includes(error.name)) throw error;
+  const { totals } = await ask(1);
+  if (page <= totals.totalPages) throw error;
+  return { records: [], totals };
 }
 
 /** Page 1 may be fetched twice while the source changes; the totals that were written first hold. */

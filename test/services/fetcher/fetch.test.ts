@@ -181,6 +181,34 @@ describe("a later page", () => {
   });
 });
 
+describe("a later page that LibInsight has no more", () => {
+  test("is handed on without records and with the totals of now", async () => {
+    const effects = await start([1, 2, 3, 4, 5]);
+    await fetchPage(taskOf(run), effects);
+    effects.site.remove(1);
+    await take(effects.pagesQueue);
+
+    await fetchPage(taskOf(run, { page: 3 }), effects);
+
+    expect(await pageIn(effects)).toMatchObject({
+      task: { page: 3 },
+      totals: { totalPages: 2, totalRecords: 4 },
+      records: { inline: [] },
+    });
+  });
+
+  test("is an error where page 1 still announces it", async () => {
+    const effects = await start([1, 2, 3, 4, 5], {
+      faults: [{ kind: "error-at-200", where: { page: 3 } }],
+    });
+
+    await expect(fetchPage(taskOf(run, { page: 3 }), effects)).rejects.toMatchObject({
+      name: "LibInsightErrorAnswer",
+    });
+    expect(await take(effects.pagesQueue)).toEqual([]);
+  });
+});
+
 test("a page's window, page, dataset and request id are what LibInsight is asked for", async () => {
   const effects = await start([1, 2, 3]);
   await fetchPage(taskOf(run, { page: 2 }), effects);
