@@ -16,6 +16,7 @@ function libInsight(): LibInsightClient {
     baseUrl: config.libinsightBaseUrl(),
     clientId: config.libinsightClientId(),
     clientSecret: config.libinsightClientSecret(),
+    timeoutMs: config.libinsightTimeoutMs(),
   });
   return client;
 }

@@ -128,7 +128,8 @@ async function remove({ sqs, queue }: MappingOptions, records: SQSRecord[]): Pro
   }
 }
 
-function toRecord(message: Message, eventSourceARN: string): SQSRecord {
+/** A received message as Lambda hands it to a handler. */
+export function toRecord(message: Message, eventSourceARN: string): SQSRecord {
   const { Attributes: attributes = {} } = message;
   return {
     messageId: message.MessageId ?? "",
@@ -156,7 +157,7 @@ function toRecord(message: Message, eventSourceARN: string): SQSRecord {
   };
 }
 
-function contextFor(service: string, timeoutSeconds: number): Context {
+export function contextFor(service: string, timeoutSeconds: number): Context {
   const ends = Date.now() + timeoutSeconds * 1000;
   const done = (): never => {
     throw new Error("Handlers return promises; there is no callback.");

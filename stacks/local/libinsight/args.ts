@@ -13,6 +13,7 @@ export const usage = `npm run libinsight -- [--port N] [--seed N] [--records N] 
   --token-seconds N  how long a token lasts (default 3600)
   --fault FAULT      KIND[,NAME=VALUE]...; several are used up in their order
                      kinds: status rate-limited html broken-json error-at-200 hang reset cut-body unauthorized
+                            too-few too-many repeated other-total
                      names: endpoint (token, data-grid, fields), from, page, times, status, retry-after
                      for example: --fault rate-limited,retry-after=2,endpoint=data-grid,page=3,times=2
 `;

@@ -39,6 +39,8 @@ export const fault = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("reset"), ...common }),
   /** The connection is closed in the middle of the body. */
   z.strictObject({ kind: z.literal("cut-body"), ...common }),
+  /** A page with a record too few, with one too many, with one twice, or with another sum than there is. */
+  z.strictObject({ kind: z.enum(["too-few", "too-many", "repeated", "other-total"]), ...common }),
   /** 401, and the token that came with the request is forgotten. */
   z.strictObject({ kind: z.literal("unauthorized"), ...common }),
 ]);
@@ -110,7 +112,38 @@ export function spoiled(answer: Answer, fault: Fault, endpoint: Endpoint): Answe
       return { ...answer, ending: "reset" };
     case "cut-body":
       return { ...answer, ending: "cut" };
+    case "too-few":
+      return changed(answer, ({ records, ...rest }) => ({ ...rest, records: records.slice(1) }));
+    case "too-many":
+      return changed(answer, ({ records, ...rest }) => ({
+        ...rest,
+        records: [...records, ...records.slice(0, 1)],
+      }));
+    case "repeated":
+      return changed(answer, ({ records, ...rest }) => ({
+        ...rest,
+        records: [...records.slice(0, -1), ...records.slice(0, 1)],
+      }));
+    case "other-total":
+      return changed(answer, ({ total_records, ...rest }) => ({
+        ...rest,
+        total_records: total_records + 1,
+      }));
     case "unauthorized":
       return endpoint === "token" ? credentialsRefused : tokenRefused;
   }
+}
+
+const gridAnswer = z.object({
+  type: z.literal("success"),
+  payload: z.looseObject({ records: z.array(z.unknown()), total_records: z.number() }),
+});
+type Grid = z.infer<typeof gridAnswer>["payload"];
+
+/** A page of records as `change` leaves it; any other answer stays. */
+function changed(answer: Answer, change: (grid: Grid) => Grid): Answer {
+  const grid = gridAnswer.safeParse(JSON.parse(answer.body));
+  return grid.success
+    ? { ...answer, body: JSON.stringify({ type: "success", payload: change(grid.data.payload) }) }
+    : answer;
 }

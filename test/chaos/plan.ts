@@ -1,0 +1,174 @@
+// What happens in one plan, as data: the records, the requests, and what goes wrong when. A plan decides everything
+// that the harness can decide, so a plan that failed can be run again alone.
+import fc from "fast-check";
+import { z } from "zod";
+
+const nth = (most: number) => z.int().min(1).max(most);
+
+/** Spoils the n-th to the (n+times-1)-th request for a page. */
+const libInsightFault = z.strictObject({
+  at: z.literal("libinsight"),
+  kind: z.enum([
+    "429",
+    "429-retry-after",
+    "500",
+    "502-html",
+    "hang",
+    "reset",
+    "cut-body",
+    "broken-json",
+    "error-at-200",
+    "401",
+    "token-500",
+    "token-refused",
+    "too-few",
+    "too-many",
+    "repeated",
+    "other-total",
+  ]),
+  nth: nth(200),
+  times: nth(8),
+});
+
+/** Changes a record right before the n-th request for a page is answered. */
+const sourceChange = z.strictObject({
+  at: z.literal("source"),
+  kind: z.enum(["add", "edit", "remove"]),
+  nth: nth(200),
+  /** Which record, in thousandths of all. */
+  pick: z.int().min(0).max(999),
+});
+
+export const awsCommands = [
+  "PutObjectCommand",
+  "GetObjectCommand",
+  "HeadObjectCommand",
+  "ListObjectsV2Command",
+  "SendMessageCommand",
+  "SendMessageBatchCommand",
+  "ChangeMessageVisibilityCommand",
+  "PutEventsCommand",
+] as const;
+export type AwsCommand = (typeof awsCommands)[number];
+
+/** Spoils the n-th to the (n+times-1)-th call of a command that handlers make; the SDK's retries count. */
+const awsFault = z.strictObject({
+  at: z.literal("aws"),
+  kind: z.enum([
+    "before",
+    "after",
+    "slow-down",
+    "throttled",
+    "internal",
+    "conflict",
+    "in-part",
+    "dies-before",
+    "dies-after",
+  ]),
+  command: z.enum(awsCommands),
+  nth: nth(200),
+  times: nth(16),
+});
+
+export const queues = ["KICKOFF", "FETCH", "PAGES", "ASSEMBLE"] as const;
+export type ChaosQueue = (typeof queues)[number];
+
+/** Concerns the n-th batch that a queue delivers. */
+const deliveryFault = z.strictObject({
+  at: z.literal("delivery"),
+  /** It comes again after it succeeded; it comes again while it is worked on; it waits for `steps` others. */
+  kind: z.enum(["duplicate", "visibility", "delay"]),
+  queue: z.enum(queues),
+  nth: nth(100),
+  steps: nth(100),
+});
+
+const fault = z.discriminatedUnion("at", [libInsightFault, sourceChange, awsFault, deliveryFault]);
+export type Fault = z.infer<typeof fault>;
+export type FaultAt<A extends Fault["at"]> = Extract<Fault, { at: A }>;
+
+export const plan = z.strictObject({
+  /** Decides the order of deliveries and calls, and the records. */
+  seed: z.int().min(0).max(0xffff_ffff),
+  records: z.int().min(0).max(200),
+  pageSize: z.int().min(1).max(50),
+  /** Handlers that run at the same time. */
+  concurrency: z.int().min(1).max(8),
+  /** Whether an earlier run's file is published already. */
+  earlierFile: z.boolean(),
+  /** A record whose comment makes its page larger than a message. */
+  oversized: z.boolean(),
+  /** A record without `_id`. */
+  rejected: z.boolean(),
+  /** A field that nobody declared, which only the later records have. */
+  addedField: z.boolean(),
+  /** `id` makes two requests one; `day` is how far the clock that made them was off. */
+  requests: z
+    .array(z.strictObject({ id: z.enum(["a", "b"]), day: z.int().min(-1).max(1) }))
+    .min(1)
+    .max(3),
+  faults: z.array(fault).max(20),
+});
+export type Plan = z.infer<typeof plan>;
+
+/** Nothing goes wrong. */
+export const undisturbed: Plan = {
+  seed: 1,
+  records: 40,
+  pageSize: 7,
+  concurrency: 3,
+  earlierFile: false,
+  oversized: false,
+  rejected: false,
+  addedField: false,
+  requests: [{ id: "a", day: 0 }],
+  faults: [],
+};
+
+const count = (most: number) => fc.integer({ min: 1, max: most });
+const rarely = fc.integer({ min: 0, max: 9 }).map((n) => n === 9);
+
+const anyFault: fc.Arbitrary<Fault> = fc.oneof(
+  fc.record({
+    at: fc.constant("libinsight" as const),
+    kind: fc.constantFrom(...libInsightFault.shape.kind.options),
+    nth: count(25),
+    times: count(6),
+  }),
+  fc.record({
+    at: fc.constant("source" as const),
+    kind: fc.constantFrom(...sourceChange.shape.kind.options),
+    nth: count(25),
+    pick: fc.integer({ min: 0, max: 999 }),
+  }),
+  fc.record({
+    at: fc.constant("aws" as const),
+    kind: fc.constantFrom(...awsFault.shape.kind.options),
+    command: fc.constantFrom(...awsCommands),
+    nth: count(40),
+    times: count(10),
+  }),
+  fc.record({
+    at: fc.constant("delivery" as const),
+    kind: fc.constantFrom(...deliveryFault.shape.kind.options),
+    queue: fc.constantFrom(...queues),
+    nth: count(12),
+    steps: count(60),
+  }),
+);
+
+export const anyPlan: fc.Arbitrary<Plan> = fc.record({
+  seed: fc.integer({ min: 0, max: 0xffff_ffff }),
+  records: fc.integer({ min: 0, max: 50 }),
+  pageSize: fc.integer({ min: 4, max: 20 }),
+  concurrency: fc.integer({ min: 1, max: 6 }),
+  earlierFile: fc.boolean(),
+  oversized: rarely,
+  rejected: fc.boolean(),
+  addedField: fc.boolean(),
+  requests: fc.array(
+    fc.record({ id: fc.constantFrom("a" as const, "b" as const), day: fc.integer({ min: -1, max: 1 }) }),
+    { minLength: 1, maxLength: 3 },
+  ),
+  faults: fc.array(anyFault, { maxLength: 8 }),
+});

@@ -1,0 +1,147 @@
+// The simulated LibInsight under a plan: it spoils answers, changes records between two pages, and remembers which
+// state of the records was shown when.
+import { between, seeded } from "../../stacks/local/libinsight/random.ts";
+import {
+  type FaultSetting,
+  firstDay,
+  type LibInsight,
+  type LibInsightRecord,
+  type LoggedRequest,
+  startLibInsight,
+} from "../../stacks/local/libinsight.ts";
+import type { Faults } from "./faults.ts";
+import type { FaultAt, Plan } from "./plan.ts";
+
+/** More than a message carries. */
+const oversizedComment = "long ".repeat(250_000);
+
+/** Fewer, and one reject is more than the publish guard allows. */
+const recordsForReject = 25;
+
+export type Source = {
+  baseUrl: string;
+  port: number;
+  /** The records after each change; the first is what the plan begins with. */
+  versions: readonly LibInsightRecord[][];
+  /** By a window's first day: which versions its pages were taken from. */
+  shown: ReadonlyMap<string, { least: number; most: number }>;
+  close(): Promise<void>;
+};
+
+export type SourceOptions = {
+  /** 0 takes a free one. */
+  port: number;
+  credentials: { clientId: string; clientSecret: string };
+  /** Put into every record's texts and into every error. */
+  mark?: string;
+};
+
+export async function startSource(plan: Plan, faults: Faults, options: SourceOptions): Promise<Source> {
+  const versions: LibInsightRecord[][] = [];
+  const shown = new Map<string, { least: number; most: number }>();
+  const onRequest = (request: LoggedRequest): void => {
+    if (!request.path.endsWith("/data-grid")) return;
+    const { changes, fault } = faults.nextPage();
+    for (const change of changes) {
+      if (!applied(change, libInsight, plan.seed)) continue;
+      versions.push([...libInsight.records()]);
+      faults.happened(`source ${change.kind}`);
+    }
+    const now = versions.length - 1;
+    const from = request.query.from ?? "";
+    shown.set(from, { least: shown.get(from)?.least ?? now, most: now });
+    if (fault) {
+      libInsight.fail(...settingsOf(fault, options.mark));
+      faults.happened(`libinsight ${fault.kind}`);
+    }
+  };
+  const libInsight = await startLibInsight({
+    port: options.port,
+    credentials: options.credentials,
+    records: plan.records,
+    pageSize: plan.pageSize,
+    seed: plan.seed,
+    onRequest,
+    ...(plan.addedField && {
+      addedField: { name: "Added Field", options: ["one", "two"], since: "2023-06-01" },
+    }),
+  });
+  prepare(plan, libInsight, options.mark);
+  versions.push([...libInsight.records()]);
+  const { baseUrl, close } = libInsight;
+  return { baseUrl, port: Number(new URL(baseUrl).port), versions, shown, close };
+}
+
+/** The plan's first state of the records. Each gets a date, by which the verdict knows its window. */
+function prepare(plan: Plan, libInsight: LibInsight, mark: string | undefined): void {
+  let date = `${firstDay} 00:00:00`;
+  for (const record of [...libInsight.records()]) {
+    const dated = typeof record._start_date === "string" && record._start_date !== "";
+    date = dated ? String(record._start_date) : date;
+    const at = date;
+    libInsight.edit(Number(record._id), (before) => {
+      const complete = { ...before, _start_date: at };
+      return mark === undefined ? complete : marked(complete, mark);
+    });
+  }
+  const ids = [...libInsight.records()].map((record) => Number(record._id));
+  const [first] = ids;
+  const last = ids.at(-1);
+  if (plan.oversized && first !== undefined) {
+    libInsight.edit(first, (record) => ({ ...record, "Comments/Notes": oversizedComment }));
+  }
+  if (plan.rejected && ids.length >= recordsForReject && last !== undefined)
+    libInsight.edit(last, (record) => ({ ...record, _id: null }));
+}
+
+function marked(record: LibInsightRecord, mark: string): LibInsightRecord {
+  const texts = Object.entries(record).filter(([field]) => field !== "_id" && field !== "_start_date");
+  return { ...record, ...Object.fromEntries(texts.map(([field]) => [field, `${mark} ${field}`])) };
+}
+
+/** @returns whether there was a record to change */
+function applied(change: FaultAt<"source">, libInsight: LibInsight, seed: number): boolean {
+  const records = [...libInsight.records()];
+  const chosen = records[Math.floor((change.pick / 1000) * records.length)];
+  if (typeof chosen?._id !== "number") return false;
+  if (change.kind === "remove") libInsight.remove(chosen._id);
+  else if (change.kind === "edit") {
+    libInsight.edit(chosen._id, (record) => ({ ...record, "Comments/Notes": `edited ${change.nth}` }));
+  } else {
+    // Ids of the simulation are above 31 millions.
+    const id = between(seeded(seed ^ change.nth ^ change.pick), 1, 30_000_000);
+    libInsight.add({ ...chosen, _id: id, "Comments/Notes": `added ${change.nth}` });
+  }
+  return true;
+}
+
+function settingsOf({ kind }: FaultAt<"libinsight">, mark = "Simulated error."): FaultSetting[] {
+  const where = { endpoint: "data-grid" } as const;
+  switch (kind) {
+    case "429":
+      return [{ kind: "rate-limited", where }];
+    case "429-retry-after":
+      return [{ kind: "rate-limited", retryAfter: 30, where }];
+    case "500":
+      return [{ kind: "status", status: 500, where }];
+    case "502-html":
+      return [{ kind: "html", status: 502, where }];
+    case "401":
+      return [{ kind: "unauthorized", where }];
+    // A token is asked for when one was refused.
+    case "token-500":
+      return [
+        { kind: "unauthorized", where },
+        { kind: "status", status: 500, where: { endpoint: "token" } },
+      ];
+    case "token-refused":
+      return [
+        { kind: "unauthorized", where },
+        { kind: "unauthorized", where: { endpoint: "token" } },
+      ];
+    case "error-at-200":
+      return [{ kind, payload: { message: mark }, where }];
+    default:
+      return [{ kind, where }];
+  }
+}

@@ -1,0 +1,172 @@
+// Whether a plan ended as it has to: the published files are those of an undisturbed run, or nothing was published and
+// the run says why; and every record is accounted for.
+import { z } from "zod";
+import { transformPage } from "../../services/transformer/page.ts";
+import type { Store } from "../../shared/aws/store.ts";
+import { csvRows } from "../../shared/csv.ts";
+import { outputColumns } from "../../shared/dataset.ts";
+import { defaultDataset } from "../../shared/datasets.ts";
+import { keys } from "../../shared/keys.ts";
+import { type Run, type RunResult, runResult, run as runSchema } from "../../shared/run.ts";
+import type { LibInsightRecord } from "../../stacks/local/libinsight.ts";
+import type { Plan } from "./plan.ts";
+import type { Source } from "./source.ts";
+
+export type Assessed = {
+  plan: Plan;
+  runIds: string[];
+  source: Pick<Source, "versions" | "shown">;
+  work: Store;
+  data: Store;
+  /** What was published before the plan began. */
+  earlier: string | undefined;
+  /** Types and run ids of the events that the bus was told. */
+  events: { type: string; runId: string | undefined }[];
+};
+
+/** @returns what is wrong, one sentence each; none where the plan ended well */
+export async function assess(assessed: Assessed): Promise<string[]> {
+  const { plan, runIds, work, data, earlier, events } = assessed;
+  const wrong: string[] = [];
+  const ended: { run: Run; result: RunResult }[] = [];
+  for (const runId of runIds) {
+    const run = await work.getJson(keys.run(runId), runSchema);
+    const result = await work.getJson(keys.result(runId), runResult);
+    if (!run || !result) {
+      wrong.push(`run ${runId} did not end (${run ? "no result" : "never begun"})`);
+      continue;
+    }
+    ended.push({ run, result });
+    wrong.push(...accountProblems(result));
+    if (result.state !== "published" && !result.reason)
+      wrong.push(`run ${runId} is ${result.state} without a reason`);
+    if (["held", "failed"].includes(result.state) && !mayBeHeld(plan)) {
+      wrong.push(`run ${runId} is ${result.state} although LibInsight was honest: ${result.reason}`);
+    }
+    const told = {
+      published: "run.published",
+      held: "run.held",
+      failed: "run.failed",
+      superseded: "run.failed",
+    };
+    if (!events.some(({ type, runId: of }) => of === runId && type === told[result.state])) {
+      wrong.push(`run ${runId} ended as ${result.state} and nobody was told`);
+    }
+  }
+  const csv = await data.getText(defaultDataset.publish.csv);
+  const jsonl = await data.getText(defaultDataset.publish.jsonl);
+  const of = (await data.head(defaultDataset.publish.csv))?.metadata["run-id"];
+  const published = ended.filter(({ result }) => result.state === "published");
+  if (published.length === 0) {
+    if (csv !== earlier) wrong.push("no run was published, but the published file is another one");
+    return wrong;
+  }
+  const newest = Math.max(...published.map(({ run }) => Date.parse(run.requestedAt)));
+  const owner = published.find(({ run }) => run.runId === of);
+  if (!owner) return [...wrong, `the published file is of ${of}, which is not among the published runs`];
+  if (Date.parse(owner.run.requestedAt) !== newest)
+    wrong.push("an older run's file stands in a newer one's place");
+  wrong.push(...fileProblems(csv ?? "", jsonl ?? "", owner, assessed));
+  return wrong;
+}
+
+function accountProblems(result: RunResult): string[] {
+  const { runId, records, rows, duplicates, rejects, windows, state } = result;
+  const rejected = Object.values(rejects).reduce((sum, count) => sum + count, 0);
+  const wrong: string[] = [];
+  if (records !== rows + duplicates + rejected) {
+    wrong.push(
+      `run ${runId}: ${records} records are not ${rows} rows, ${duplicates} duplicates, ${rejected} rejects`,
+    );
+  }
+  const announced = windows.reduce((sum, { totalRecords }) => sum + totalRecords, 0);
+  if (["published", "superseded"].includes(state) && announced !== records) {
+    wrong.push(`run ${runId}: LibInsight announced ${announced} records, the run has ${records}`);
+  }
+  return wrong;
+}
+
+/** A run may be held only where the plan lets LibInsight lie or change. */
+function mayBeHeld({ faults }: Plan): boolean {
+  const lies = ["too-few", "too-many", "repeated", "other-total"];
+  return faults.some(({ at, kind }) => at === "source" || (at === "libinsight" && lies.includes(kind)));
+}
+
+const lineIds = z.object({ _id: z.int() });
+
+function fileProblems(
+  csv: string,
+  jsonl: string,
+  { run, result }: { run: Run; result: RunResult },
+  { source }: Assessed,
+): string[] {
+  const wrong: string[] = [];
+  const [header = "", ...lines] = csv.split("\n").slice(0, -1);
+  if (!csv.endsWith("\n")) wrong.push("the published file's last line has no end");
+  if (lines.length !== result.rows)
+    wrong.push(`the file has ${lines.length} rows, its run tells ${result.rows}`);
+  const idsOfLines = jsonl
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => lineIds.parse(JSON.parse(line))._id);
+  const idsOfCsv = lines.map((line) => Number(line.split(",", 1)[0]));
+  if (idsOfLines.join() !== idsOfCsv.join()) wrong.push("the JSON lines are not those of the CSV");
+
+  const versions = source.versions.map((records) => expectedOf(records));
+  if (!versions.some((version) => version.header === header)) wrong.push("the header is another one");
+  const windows = run.windows.map(({ from, to }) => {
+    const shown = source.shown.get(from) ?? { least: 0, most: 0 };
+    return versions.slice(shown.least, shown.most + 1).map((version) => rowsBetween(version, from, to));
+  });
+  if (!isMadeOf(lines, windows)) {
+    const expected = windows.map((candidates) => candidates.at(-1)?.length ?? 0);
+    wrong.push(
+      `the published rows are not those of an undisturbed run (${lines.length} rows; expected by window ${expected.join(" + ")})`,
+    );
+  }
+  return wrong;
+}
+
+type ExpectedRow = { id: number; date: string; line: string };
+type Expected = { header: string; rows: ExpectedRow[] };
+
+/** What an undisturbed run makes of the records, whatever its windows and pages. */
+function expectedOf(records: LibInsightRecord[]): Expected {
+  const { csv, summary } = transformPage(records, defaultDataset);
+  const lines = csv.split("\n");
+  const dates = new Map(records.map((record) => [record._id, String(record._start_date).slice(0, 10)]));
+  return {
+    header: csvRows([[...outputColumns(defaultDataset.columns), ...summary.appended]]).trimEnd(),
+    rows: summary.ids.map((id, index) => ({ id, date: dates.get(id) ?? "", line: lines[index] ?? "" })),
+  };
+}
+
+function rowsBetween({ rows }: Expected, from: string, to: string): ExpectedRow[] {
+  return rows.filter(({ date }) => date >= from && date <= to);
+}
+
+/**
+ * Whether the lines are, window by window, the rows of one of the window's states while it was fetched. Where nothing
+ * changed there is one state, and the lines are exactly its. A record that was edited meanwhile may show either text.
+ */
+function isMadeOf(
+  lines: string[],
+  windows: ExpectedRow[][][],
+  seen: ReadonlySet<number> = new Set(),
+): boolean {
+  const [states, ...further] = windows;
+  if (!states) return lines.length === 0;
+  const texts = new Set(states.flat().map(({ line }) => line));
+  return states.some((rows) => {
+    const fresh = rows.filter(({ id }) => !seen.has(id));
+    const own = lines.slice(0, fresh.length);
+    const fits = own.length === fresh.length && own.every((line, n) => isRow(line, fresh[n], texts));
+    return (
+      fits && isMadeOf(lines.slice(fresh.length), further, new Set([...seen, ...rows.map(({ id }) => id)]))
+    );
+  });
+}
+
+function isRow(line: string, row: ExpectedRow | undefined, texts: ReadonlySet<string>): boolean {
+  return row !== undefined && texts.has(line) && line.startsWith(`${row.id},`);
+}
