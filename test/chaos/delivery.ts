@@ -27,6 +27,14 @@ const stuckMs = 5_000;
 const visibleAgainMs = 3;
 const maxReceives = 200;
 
+/** The queues to which a queue's handler sends. */
+const feeds: Record<ChaosQueue, ChaosQueue[]> = {
+  KICKOFF: ["FETCH"],
+  FETCH: ["FETCH", "PAGES"],
+  PAGES: ["ASSEMBLE"],
+  ASSEMBLE: ["FETCH"],
+};
+
 export type Handlers = Record<ChaosQueue, SqsHandler>;
 
 type Waiting = { record: SQSRecord; from: number };
@@ -40,6 +48,8 @@ export class Delivery {
   readonly #random: Random;
   readonly #pool: Record<ChaosQueue, Waiting[]> = { KICKOFF: [], FETCH: [], PAGES: [], ASSEMBLE: [] };
   readonly #running = new Set<Invocation>();
+  /** Queues that may have got messages since they were last looked at. */
+  readonly #fed = new Set<ChaosQueue>(queues);
   #step = 0;
   /** Why the harness itself failed. */
   #broken: unknown;
@@ -61,18 +71,21 @@ export class Delivery {
       this.#step += 1;
       await this.#quiet();
       if (this.#broken) throw this.#broken;
+      // Looking costs a call a queue, so not at every step.
+      if (between(this.#random, 1, 4) === 1) await this.#receiveFed();
       const [choice, ...others] = this.#choices();
       if (choice) {
         const all = [choice, ...others];
         (all[between(this.#random, 0, all.length - 1)] ?? choice)();
         continue;
       }
-      for (const queue of queues) await this.#receive(queue);
-      if (this.#isEmpty()) {
-        await delay(visibleAgainMs);
-        for (const queue of queues) await this.#receive(queue);
-        if (this.#isEmpty()) return;
+      if (this.#fed.size > 0) {
+        await this.#receiveFed();
+        continue;
       }
+      await delay(visibleAgainMs);
+      for (const queue of queues) await this.#receive(queue);
+      if (this.#isEmpty()) return;
     }
     throw new Error(`The plan did not end in ${maxSteps} steps.`);
   }
@@ -165,7 +178,7 @@ export class Delivery {
         this.#pool[queue].push(...done.map((record) => ({ record, from: this.#step + again.steps })));
       }
     }
-    for (const each of queues) await this.#receive(each);
+    for (const each of [queue, ...feeds[queue]]) this.#fed.add(each);
     this.#running.delete(invocation);
   }
 
@@ -234,6 +247,11 @@ export class Delivery {
     if (records.length === 0) return;
     const Entries = records.map(({ receiptHandle }, n) => ({ Id: String(n), ReceiptHandle: receiptHandle }));
     await sqs().send(new DeleteMessageBatchCommand({ QueueUrl: this.#wired.queues[queue].url, Entries }));
+  }
+
+  async #receiveFed(): Promise<void> {
+    for (const queue of this.#fed) await this.#receive(queue);
+    this.#fed.clear();
   }
 
   async #receive(queue: ChaosQueue): Promise<void> {
