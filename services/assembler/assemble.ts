@@ -55,7 +55,7 @@ export async function assemble(task: AssembleTask, effects: AssemblerEffects): P
   const isLast = task.attempt >= maxAttempts;
   const begin = (windows: number[], because: string[]) =>
     beginAttempt({ run, attempt: task.attempt + 1, accounts, windows, because }, effects);
-  const disagreeing = disagreeingWindows(ledger, isLast);
+  const disagreeing = disagreeingWindows(ledger);
   const disagreements = reasons(ledger, disagreeing);
   if (disagreeing.length > 0 && !isLast) return begin(disagreeing, disagreements);
   try {
@@ -89,12 +89,11 @@ async function beginAttempt(
 }
 
 /**
- * Windows whose numbers do not agree. A window that holds an `_id` twice has probably shifted while it was read, and
- * then lacks another record; but where that stays so to the last attempt, it is what LibInsight has.
+ * Windows whose numbers do not agree. A window that holds an `_id` twice has shifted while it was read, and then lacks
+ * another record, though its sums close. Where that stays so to the last attempt, a person decides.
  */
-function disagreeingWindows(ledger: Ledger, isLast: boolean): number[] {
-  const numbers = new Set(ledger.disagreements.keys());
-  if (!isLast) for (const window of ledger.windowsWithDuplicates) numbers.add(window);
+function disagreeingWindows(ledger: Ledger): number[] {
+  const numbers = new Set([...ledger.disagreements.keys(), ...ledger.windowsWithDuplicates]);
   return [...numbers].sort((a, b) => a - b);
 }
 
