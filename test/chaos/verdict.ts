@@ -112,12 +112,16 @@ function fileProblems(
   const idsOfCsv = lines.map((line) => Number(line.split(",", 1)[0]));
   if (idsOfLines.join() !== idsOfCsv.join()) wrong.push("the JSON lines are not those of the CSV");
 
-  const versions = source.versions.map((records) => expectedOf(records));
+  const versions = source.versions.map((records) => withHeader(header, expectedOf(records)));
   if (!versions.some((version) => version.header === header)) wrong.push("the header is another one");
   const windows = run.windows.map(({ from, to }) => {
     const shown = source.shown.get(from) ?? { least: 0, most: 0 };
     return versions.slice(shown.least, shown.most + 1).map((version) => rowsBetween(version, from, to));
   });
+  const declared = csvRows([outputColumns(defaultDataset.columns)]).trimEnd();
+  if (header !== declared && lines.every((line) => line.endsWith(","))) {
+    wrong.push("an undeclared column stands in the file that no row has");
+  }
   if (!isMadeOf(lines, windows)) {
     const expected = windows.map((candidates) => candidates.at(-1)?.length ?? 0);
     wrong.push(
@@ -139,6 +143,20 @@ function expectedOf(records: LibInsightRecord[]): Expected {
     header: csvRows([[...outputColumns(defaultDataset.columns), ...summary.appended]]).trimEnd(),
     rows: summary.ids.map((id, index) => ({ id, date: dates.get(id) ?? "", line: lines[index] ?? "" })),
   };
+}
+
+/**
+ * The rows below the published header. Which undeclared columns there are depends on all windows together, so a window's
+ * rows may have to be one column wider than its own state tells, or narrower where that column is empty.
+ */
+function withHeader(header: string, { header: own, rows }: Expected): Expected {
+  if (header.startsWith(`${own},`)) {
+    return { header, rows: rows.map((row) => ({ ...row, line: `${row.line},` })) };
+  }
+  if (own.startsWith(`${header},`)) {
+    return { header, rows: rows.map((row) => ({ ...row, line: row.line.replace(/,$/, "") })) };
+  }
+  return { header: own, rows };
 }
 
 function rowsBetween({ rows }: Expected, from: string, to: string): ExpectedRow[] {
