@@ -1,10 +1,12 @@
 // `npm start` and the operators' commands as child processes, in a folder of their own so that each has its own .local.
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { z } from "zod";
 
 const programs = {
   start: "stacks/local/start.ts",
@@ -60,4 +62,37 @@ export function libInsightEnv(server: { baseUrl: string; clientId: string; clien
     LIBINSIGHT_CLIENT_ID: server.clientId,
     LIBINSIGHT_CLIENT_SECRET: server.clientSecret,
   };
+}
+
+/** The days for which the simulation has records, and a month of them. */
+export const range = ["--from", "2021-12-02", "--to", "2024-12-01"];
+export const small = ["--from", "2023-09-01", "--to", "2023-09-30"];
+
+/** What the tests look at in run.json. */
+export const report = z.looseObject({
+  state: z.string(),
+  records: z.number(),
+  rows: z.number(),
+  duplicates: z.number(),
+  rejects: z.record(z.string(), z.number()),
+  furtherAnswers: z.record(z.string(), z.number()),
+  undeclared: z.record(z.string(), z.number()),
+  attempt: z.number(),
+  windows: z.array(z.looseObject({ attempt: z.number(), totalRecords: z.number() })),
+  columns: z.array(z.string()),
+  files: z.record(z.string(), z.string()),
+});
+
+/** The texts of a folder's files, by name. */
+export async function filesIn(folder: string): Promise<Record<string, string>> {
+  const names = (await readdir(folder)).sort();
+  return Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), "utf8")] as const)),
+  );
+}
+
+export function digest(text: string | undefined): string {
+  return createHash("sha256")
+    .update(text ?? "")
+    .digest("hex");
 }
