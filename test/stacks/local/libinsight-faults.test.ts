@@ -1,5 +1,6 @@
 // Each fault as a real HTTP client sees it.
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { type FaultSetting, startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { askToken, signIn } from "./libinsight-client.ts";
 
@@ -58,6 +59,10 @@ test.each([
   expect(await answer.json()).toEqual({ type: "error", payload: expected });
 });
 
+const gridPage = z.object({
+  payload: z.object({ records: z.array(z.object({ _id: z.number() })), total_records: z.number() }),
+});
+
 test("hang: no answer until the server is closed", async () => {
   await using given = await withFault({ kind: "hang" });
   const answer = given.client.ask().then(
@@ -84,6 +89,21 @@ test("cut-body: the connection ends within the body", async () => {
   const answer = await given.client.ask();
   expect(answer.status).toBe(200);
   await expect(answer.text()).rejects.toThrow("terminated");
+});
+
+test.each([
+  { kind: "too-few", records: 99, distinct: 99, total: 0 },
+  { kind: "too-many", records: 101, distinct: 100, total: 0 },
+  { kind: "repeated", records: 100, distinct: 99, total: 0 },
+  { kind: "other-total", records: 100, distinct: 100, total: 1 },
+] as const)("$kind: a page that looks whole and is not", async ({ kind, records, distinct, total }) => {
+  await using given = await withFault({ kind });
+  const page = async () => gridPage.parse(await (await given.client.ask()).json()).payload;
+  const spoiled = await page();
+  const honest = await page();
+  expect(spoiled.records).toHaveLength(records);
+  expect(new Set(spoiled.records.map(({ _id }) => _id)).size).toBe(distinct);
+  expect(spoiled.total_records - honest.total_records).toBe(total);
 });
 
 test("unauthorized: the token is refused from then on, a new one is not", async () => {
