@@ -32,6 +32,8 @@ export const keys = {
   part: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}.csv`,
   /** The same rows as JSON lines. */
   partLines: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}.jsonl`,
+  /** Both kinds of parts of one attempt at one window. */
+  parts: (address: AttemptAddress) => `runs/${address.runId}/parts/${attemptPath(address)}/`,
   /** What became of the page's records. Written last: a page is transformed when this is there. */
   summary: (address: PageAddress) => `runs/${address.runId}/summaries/${pagePath(address)}.json`,
   /** The summaries of one attempt at one window. */

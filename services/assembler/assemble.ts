@@ -20,7 +20,7 @@ import {
   run as runSchema,
   windowTotals,
 } from "../../shared/run.ts";
-import { type ConcludeEffects, conclude } from "./conclude.ts";
+import { type ConcludeEffects, conclude, gaveUp } from "./conclude.ts";
 import { PartChanged, readAhead } from "./files.ts";
 import { Ledger, type WindowAccount } from "./ledger.ts";
 
@@ -29,7 +29,7 @@ const maxAttempts = 3;
 
 export type AssemblerEffects = ConcludeEffects & { fetchQueue: Queue; publish: Publish };
 
-/** @throws PipelineError `RunMissing`, `PartChanged`, `PublishContended`, `AttemptMissing` */
+/** @throws PipelineError `RunMissing`, `PublishContended`, `AttemptMissing` */
 export async function assemble(task: AssembleTask, effects: AssemblerEffects): Promise<Facts> {
   const { work, publish } = effects;
   const { runId } = task;
@@ -58,15 +58,19 @@ export async function assemble(task: AssembleTask, effects: AssemblerEffects): P
   const disagreeing = disagreeingWindows(ledger);
   const disagreements = reasons(ledger, disagreeing);
   if (disagreeing.length > 0 && !isLast) return begin(disagreeing, disagreements);
+  const { attempt, force } = task;
+  const reconciled = { run, attempt, ledger, accounts, disagreements, force };
+  let result: RunResult;
   try {
-    const { attempt, force } = task;
-    const result = await conclude({ run, attempt, ledger, accounts, disagreements, force }, effects);
-    await work.put(keys.result(runId), JSON.stringify(runResult.parse(result), null, 2), "application/json");
-    return announce(result, publish);
+    result = await conclude(reconciled, effects);
   } catch (error) {
-    if (!(error instanceof PartChanged) || isLast) throw error;
-    return begin([error.window], [error.message]);
+    if (!(error instanceof PartChanged)) throw error;
+    if (!isLast) return begin([error.window], [error.message]);
+    // Trying again would find the same parts.
+    result = gaveUp(reconciled, error.sentence, effects.now());
   }
+  await work.put(keys.result(runId), JSON.stringify(runResult.parse(result), null, 2), "application/json");
+  return announce(result, publish);
 }
 
 type NextAttempt = RunAttempt & { run: Run; accounts: WindowAccount[] };

@@ -6,7 +6,7 @@ import { findDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import { isNewer, publishNewest } from "../../shared/publish.ts";
 import { type Run, type RunResult, runResult } from "../../shared/run.ts";
-import { filesOf } from "./files.ts";
+import { checkParts, filesOf } from "./files.ts";
 import { type Baseline, doubts } from "./guard.ts";
 import type { Ledger, WindowAccount } from "./ledger.ts";
 
@@ -62,6 +62,13 @@ export async function conclude(reconciled: Reconciled, effects: ConcludeEffects)
   };
 }
 
+/** The end of a run whose parts still are not the counted ones after the last attempt: nothing is published. */
+export function gaveUp(reconciled: Reconciled, reason: string, now: Date): RunResult {
+  const { columns } = findDataset(reconciled.run.dataset);
+  const account = accountOf(reconciled, [...outputColumns(columns), ...reconciled.ledger.appended], now);
+  return { ...account, state: "failed", reason };
+}
+
 /** What the published file's metadata and its run's result tell. A file of the predecessor tells nothing. */
 async function baselineOf(published: ObjectInfo | undefined, work: Store): Promise<Baseline> {
   const { rows, "run-id": runId } = published?.metadata ?? {};
@@ -87,6 +94,7 @@ async function publishFiles(
   dataset: Dataset,
   { work, data }: ConcludeEffects,
 ): Promise<RunResult> {
+  await checkParts(run.runId, ledger, work);
   const files = filesOf(run.runId, ledger, account.columns, work);
   const options = { metadata: { dataset: run.dataset, rows: String(ledger.rows) } };
   const { csv: csvKey, jsonl: jsonlKey } = dataset.publish;

@@ -5,6 +5,7 @@ import type { Store } from "../../shared/aws/store.ts";
 import { csvRows } from "../../shared/csv.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
+import { maxPages } from "../../shared/run.ts";
 import type { Ledger, PartPlan } from "./ledger.ts";
 import { fitCsv, fitJsonl, isCopiedAsIs } from "./part.ts";
 
@@ -40,6 +41,27 @@ export function filesOf(runId: string, ledger: Ledger, columns: string[], work: 
     },
     jsonl: () => copied(keys.partLines, (part) => part.etags.jsonl, fitJsonl),
   };
+}
+
+/**
+ * Looks whether all parts are the counted ones before any is published: the CSV goes first, and of a run whose JSON
+ * lines then fail nothing may stand in its place.
+ * @throws PartChanged
+ */
+export async function checkParts(runId: string, ledger: Ledger, work: Store): Promise<void> {
+  let folder = "";
+  let found = new Map<string, string>();
+  for (const part of ledger.parts) {
+    const address = { runId, ...part };
+    if (keys.parts(address) !== folder) {
+      folder = keys.parts(address);
+      found = await work.listEtags(folder, 2 * maxPages);
+    }
+    const same =
+      found.get(keys.part(address)) === part.etags.csv &&
+      found.get(keys.partLines(address)) === part.etags.jsonl;
+    if (!same) throw new PartChanged(runId, part.window);
+  }
 }
 
 /** A part is not the one that its summary counted: two deliveries of its page, with other records, were mixed up. */

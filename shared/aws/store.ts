@@ -133,6 +133,14 @@ export class Store {
     return answers.flatMap(({ Contents = [] }) => Contents.flatMap(({ Key }) => Key ?? []));
   }
 
+  /** All keys below a prefix, in order, with their ETags. @throws PipelineError `TooManyObjects` */
+  async listEtags(prefix: string, limit: number): Promise<Map<string, string>> {
+    const answers = await this.#listing({ Prefix: prefix }, limit);
+    return new Map(
+      answers.flatMap(({ Contents = [] }) => Contents.map(({ Key = "", ETag = "" }) => [Key, ETag] as const)),
+    );
+  }
+
   /** All keys below a prefix with the time of their last change. @throws PipelineError `TooManyObjects` */
   async listChanges(prefix: string, limit: number): Promise<Map<string, Date>> {
     const answers = await this.#listing({ Prefix: prefix }, limit);

@@ -730,7 +730,10 @@ describe("a part that changed after it was accounted for", () => {
     expect(await resultOf(run, effects.work)).toMatchObject({ state: "published", attempt: 2, rows: 5 });
   });
 
-  test("at the last attempt is an error that names the run, and leaves the earlier file as it was", async () => {
+  test.each([
+    { what: "its CSV", keyOf: keys.part },
+    { what: "its JSON lines", keyOf: keys.partLines },
+  ])("$what, at the last attempt: the run fails and leaves the earlier file as it was", async ({ keyOf }) => {
     const effects = await start();
     await assembleRun(await completeRun(effects, [content], { requestId: "earlier" }), effects);
     const before = await effects.data.head(csvKey);
@@ -739,14 +742,13 @@ describe("a part that changed after it was accounted for", () => {
       await putAttempt(run, [attempt], effects.work);
       await putWindow(run, { ...content, attempt }, effects.work);
     }
-    await effects.work.put(keys.part({ ...part(run), attempt: 3 }), "changed\n", "text/plain");
-    await expect(assembleRun(run, effects, 3)).rejects.toMatchObject({
-      name: "PartChanged",
-      kind: "transient",
-      ids: { run: run.runId, window: 1 },
-    });
+    await effects.work.put(keyOf({ ...part(run), attempt: 3 }), "changed\n", "text/plain");
+    await assembleRun(run, effects, 3);
     expect(await effects.data.head(csvKey)).toEqual(before);
-    expect(await effects.work.head(keys.result(run.runId))).toBeUndefined();
+    expect(await resultOf(run, effects.work)).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("A part changed after it was counted"),
+    });
   });
 });
 
