@@ -1,6 +1,8 @@
 // Faults of AWS, put into the SDK's shared clients as middleware: only calls that a handler makes are touched, each
 // waits for its turn, and the plan decides what befalls it.
+
 import { AsyncLocalStorage } from "node:async_hooks";
+import { Readable } from "node:stream";
 import { S3ServiceException } from "@aws-sdk/client-s3";
 import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
 
@@ -46,7 +48,13 @@ export function injectIntoClients(): void {
   s3().middlewareStack.add(
     (next, { commandName = "" }) =>
       (args) =>
-        perform(commandName, () => next(args)),
+        perform(commandName, async () => {
+          const answer = await next(args);
+          // The body of a handler that died is read by nobody, and its error, when S3 closes, heard by nobody.
+          if ("Body" in answer.output && answer.output.Body instanceof Readable)
+            answer.output.Body.on("error", () => {});
+          return answer;
+        }),
     inside,
   );
   sqs().middlewareStack.add(
