@@ -19,6 +19,8 @@ export const config = {
   libinsightClientSecret: () => readSecret("LibInsightClientSecret"),
   /** The first delay before a failed message is tried again, in seconds; each further one doubles. */
   retryBaseSeconds: () => read("RETRY_BASE_SECONDS", z.coerce.number().int().min(0).max(900).default(30)),
+  /** After how many seconds a query is looked at for the first time; each further wait doubles. */
+  queryCheckSeconds: () => read("QUERY_CHECK_SECONDS", z.coerce.number().int().min(1).max(900).default(60)),
   /** How long one request to LibInsight may take, connection and body included. */
   libinsightTimeoutMs: () =>
     read("LIBINSIGHT_TIMEOUT_MS", z.coerce.number().int().min(1).max(25_000).default(25_000)),

@@ -18,10 +18,24 @@ const name = z
   // A header cell stands on one line, like every other cell.
   .regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a column name has no line breaks and no control characters");
 
+/** Of a column that is published. */
+const described = {
+  /** What the column holds, for the data dictionary and for whoever sees the column in Athena or Tableau. */
+  meaning: z
+    .string()
+    .max(150)
+    // Glue keeps a column's comment on one line.
+    .regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a meaning is one line")
+    .optional(),
+  /** It names a person or holds what somebody wrote freely: the analysis view leaves it out. */
+  personal: z.boolean().default(false),
+};
+
 const keptColumn = z.strictObject({
   /** The field's label in LibInsight, which is also the column's header. */
   name,
   type: columnType,
+  ...described,
   /** A record without it can't be used and goes to the rejects. */
   required: z.boolean().default(false),
   /** Of a field with several answers: `all`, joined by "; ", or the `first` (the others are counted). */
@@ -34,6 +48,7 @@ const joinedColumn = z.strictObject({
   join: z.array(name).min(1),
   /** What stands between them. */
   with: z.string().default(""),
+  ...described,
 });
 
 const droppedColumn = z.strictObject({
@@ -44,7 +59,8 @@ const droppedColumn = z.strictObject({
 
 export const column = z.union(
   [keptColumn, joinedColumn, droppedColumn],
-  "a column has a name and one of: a type (with required, answers), join (with with), drop: true",
+  "a column has a name and one of: a type (with required, answers), join (with with), drop: true; " +
+    "a column that is published may have a meaning and be personal",
 );
 export type KeptColumn = z.infer<typeof keptColumn>;
 export type JoinedColumn = z.infer<typeof joinedColumn>;
@@ -76,6 +92,8 @@ export const dataset = z
     columns: z.array(column).min(1),
     /** A field that is not among `columns`: `append` it at the end, `ignore` it, or `reject` its record. */
     undeclared: z.enum(["append", "ignore", "reject"]),
+    /** The month in which the library's fiscal year begins. The year is named after the one in which it ends. */
+    fiscalYearStart: z.int().min(1).max(12).default(7),
     /** Beyond these limits a run is held and not published, see services/assembler/guard.ts. */
     guard: z
       .strictObject({
@@ -94,8 +112,13 @@ export const dataset = z
       results: objectKey,
       /** Folder in the results bucket where Athena writes each result. */
       queryResults: z.string().regex(/^[\w.-]+$/),
-      /** Athena table; `<table>_typed` is the view with the columns' types. */
-      table: z.string().regex(/^[a-z][a-z0-9_]{0,127}$/),
+      /** Athena table; `<table>_typed` is the view with the columns' types, `<table>_analysis` the one for analysts. */
+      table: z.string().regex(/^[a-z][a-z0-9_]{0,110}$/),
+      /**
+       * The query gives one row for each published row, so a result with another number of rows is refused. Its SQL
+       * stands in services/athena/queries/, in a file named after the dataset.
+       */
+      rowPreserving: z.boolean().default(true),
     }),
   })
   .superRefine((entry, context) => {
@@ -146,6 +169,11 @@ export function outputColumns(columns: readonly Column[]): string[] {
   return columns.filter((column) => !("drop" in column)).map((column) => column.name);
 }
 
+/** A table's views: with the columns' types, and the one that Tableau is pointed at. */
+export function viewNames(table: string): { typed: string; analysis: string } {
+  return { typed: `${table}_typed`, analysis: `${table}_analysis` };
+}
+
 /** A key's folder, with its slash. */
 export function folder(key: string): string {
   return key.slice(0, key.lastIndexOf("/") + 1);
@@ -180,7 +208,7 @@ export function defineDatasets(entries: readonly [DatasetInput, ...DatasetInput[
         throw new Error(
           `shared/datasets.ts: "${other.name}" publishes into the folder of "${name}"'s table.`,
         );
-      if (other.publish.table === `${publish.table}_typed`)
+      if (Object.values(viewNames(publish.table)).includes(other.publish.table))
         throw new Error(`shared/datasets.ts: the table of "${other.name}" has the name of "${name}"'s view.`);
     }
   }

@@ -42,7 +42,10 @@ export const eventDetails = {
     queryExecutionId: z.string(),
     bucket: z.string(),
     key: z.string(),
+    rows: z.int().nonnegative(),
   }),
+  /** The published file can't be what its readers expect: the tables and the earlier result stay. */
+  "file.refused": z.strictObject({ ...ofRun, bucket: z.string(), key: z.string(), reason: z.string() }),
   "query.failed": z.strictObject({ ...ofRun, queryExecutionId: z.string(), reason: z.string() }),
 };
 

@@ -40,6 +40,8 @@ export const keys = {
   summaries: (address: AttemptAddress) => `runs/${address.runId}/summaries/${attemptPath(address)}/`,
   /** Rows left out, each with its reason, as JSON lines. */
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
+  /** Whether what is to be done at a query's end is done, or who is at it. */
+  queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}.json`,
   /** A dead letter that was taken out of its queue. */
   deadLetter: (queue: string, messageId: string) => `deadletters/${queue.toLowerCase()}/${messageId}.json`,
 };

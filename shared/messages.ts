@@ -47,3 +47,14 @@ export const assembleTask = z.strictObject({
   force: z.string().min(1).max(500).optional(),
 });
 export type AssembleTask = z.infer<typeof assembleTask>;
+
+/** AthenaQueue: look whether a query has ended, because Athena's own event is best effort; or start it once more. */
+export const queryTask = z.strictObject({
+  task: z.enum(["check", "retry"]),
+  runId,
+  dataset: z.string(),
+  queryExecutionId: z.string().min(1).max(100),
+  /** How often it was looked at before. */
+  checks: z.int().nonnegative(),
+});
+export type QueryTask = z.infer<typeof queryTask>;

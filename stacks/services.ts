@@ -1,6 +1,7 @@
 // The functions: what each is given, what each may do and nothing more, and the queue that feeds each.
 // SST's links would allow whole services (`sqs:*`, `s3:*`), so buckets, queues and bus are not linked but named.
 import { type QueueName, queueNames } from "../shared/config.ts";
+import { viewNames } from "../shared/dataset.ts";
 import { datasets } from "../shared/datasets.ts";
 import { database, workgroup } from "./athena.ts";
 import { bus, queues } from "./messaging.ts";
@@ -106,13 +107,17 @@ service("athena", {
   concurrency: 2,
   environment: {
     BUS_NAME: bus.name,
+    WORK_BUCKET: work.name,
     DATA_BUCKET: data.name,
     RESULTS_BUCKET: results.name,
     ATHENA_WORKGROUP: workgroup.name,
     ATHENA_DATABASE: database,
   },
-  sendsTo: [],
+  // To itself: to look at a query later.
+  sendsTo: ["ATHENA"],
+  copyFiles: [{ from: "services/athena/queries", to: "queries" }],
   permissions: [
+    ...store(work, { read: ["queries/*"], write: ["queries/*"] }),
     // Athena reads the table's folder and writes results with the permissions of who asks.
     ...store(data, { read: published(({ csv }) => [`${csv.slice(0, csv.lastIndexOf("/"))}/*`]) }),
     ...store(results, {
@@ -130,10 +135,6 @@ service("athena", {
       ),
     },
     { actions: ["athena:StartQueryExecution", "athena:GetQueryExecution"], resources: [workgroup.arn] },
-    {
-      actions: ["athena:GetTableMetadata"],
-      resources: [$interpolate`arn:aws:athena:${region}:${accountId}:datacatalog/AwsDataCatalog`],
-    },
     // Athena looks at the default database, whichever one is used.
     // https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
     {
@@ -152,7 +153,7 @@ service("athena", {
       resources: [
         glue("catalog"),
         glue(`database/${database}`),
-        ...published(({ table }) => [table, `${table}_typed`]).map((table) =>
+        ...published(({ table }) => [table, ...Object.values(viewNames(table))]).map((table) =>
           glue(`table/${database}/${table}`),
         ),
       ],
@@ -196,6 +197,8 @@ function service(
     concurrency: number;
     environment: Record<string, Text>;
     link?: sst.Secret[];
+    /** Files beside the bundle. */
+    copyFiles?: { from: string; to: string }[];
     sendsTo: QueueName[];
     permissions: Permission[];
   },
@@ -219,6 +222,7 @@ function service(
       ...deadLetterUrls([options.queue]),
     },
     link: options.link ?? [],
+    copyFiles: options.copyFiles ?? [],
     permissions: [
       {
         actions: [

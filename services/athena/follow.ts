@@ -1,49 +1,80 @@
-// A published file has arrived: bring database, table and view in step with its header and start the dataset's query.
-import { createHash } from "node:crypto";
-import type { QueryEngine } from "../../shared/aws/query-engine.ts";
+// A published file has arrived: bring database, table and views in step with its header and start the dataset's query.
+import type { Publish } from "../../shared/aws/bus.ts";
+import type { Catalog } from "../../shared/aws/catalog.ts";
 import type { Store } from "../../shared/aws/store.ts";
 import { csvFieldText, splitCsvRow } from "../../shared/csv.ts";
-import type { Dataset } from "../../shared/dataset.ts";
+import { type Dataset, viewNames } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { Facts } from "../../shared/logger.ts";
+import { analysisColumns, missingColumns, tableColumns, typedColumns, type ViewColumn } from "./columns.ts";
+import { queryOf } from "./queries.ts";
 import {
+  createAnalysisView,
   createDatabase,
   createTable,
   createTypedView,
-  datasetQuery,
   type QueryOrigin,
-  replaceColumns,
-  tableColumns,
+  tableOf,
 } from "./sql.ts";
+import { outputOf, type StartEffects, startQuery } from "./start.ts";
 
 /** A header of hundreds of columns stays far below this. */
 const headerBytes = 256 * 1024;
 
-export type FollowEffects = { data: Store; engine: QueryEngine; database: string; resultsBucket: string };
+export type FollowEffects = StartEffects & {
+  data: Store;
+  catalog: Catalog;
+  database: string;
+  publish: Publish;
+};
 
 /**
- * May run any number of times for one file: the statements change nothing when all is in step, and the query's token
- * is made of the file's ETag and the query's text, so Athena runs it once.
+ * May run any number of times for one file: the statements change nothing when all is in step, and Athena runs the
+ * query once for one state of the file.
  * @throws PipelineError `PublishedFileMissing`, `PublishedFileForeign`, `StatementFailed`, `StatementTooSlow`
  */
 export async function followFile(dataset: Dataset, effects: FollowEffects): Promise<Facts> {
-  const { data, engine, database, resultsBucket } = effects;
-  const output = `s3://${resultsBucket}/${dataset.publish.queryResults}/`;
-  const file = await data.head(dataset.publish.csv);
+  const { data, database, publish } = effects;
+  const { csv } = dataset.publish;
+  const file = await data.head(csv);
   if (!file) throw unusable("PublishedFileMissing", "is gone again", dataset);
-  const run = originOfFile(file.metadata, dataset);
-  const columns = tableColumns(await headersOf(dataset, data), dataset);
+  const origin = originOfFile(file.metadata, dataset);
+  const headers = await headersOf(dataset, data);
+  const { runId } = origin;
+  const missing = missingColumns(headers, dataset);
+  if (missing.length > 0) {
+    const columns = missing.map((name) => `"${name}"`).join(", ");
+    const reason = `The published file lacks ${columns}, which shared/datasets.ts requires. Athena's tables and the earlier result stay. Put an earlier file back (npm run runs -- rollback RUN), or request a run.`;
+    await publish("file.refused", { runId, dataset: dataset.name, bucket: data.bucket, key: csv, reason });
+    return { run: runId, refused: missing.join() };
+  }
+  await bringInStep(headers, dataset, effects);
+  const query = await startQuery(await queryOf(dataset, database), origin, file.etag, effects);
+  return { run: runId, query };
+}
 
-  await engine.run(createDatabase(database), output);
-  await engine.run(createTable(database, dataset, columns, data.bucket), output);
-  const there = await engine.columnsOf(dataset.publish.table);
-  const wanted = columns.map(({ name }) => name);
-  if (there.join() !== wanted.join()) await engine.run(replaceColumns(database, dataset, columns), output);
-  await engine.run(createTypedView(database, dataset, columns), output);
+/** Creates what is missing and changes what is different, in an order in which each finds what it selects from. */
+async function bringInStep(headers: string[], dataset: Dataset, effects: FollowEffects): Promise<void> {
+  const { data, engine, catalog, database, resultsBucket } = effects;
+  const output = outputOf(dataset.publish, resultsBucket);
+  const { table: name } = dataset.publish;
+  const columns = tableColumns(headers, dataset);
+  const table = tableOf(dataset, columns, data.bucket);
+  if (!(await catalog.define(name, table))) {
+    await engine.run(createDatabase(database), output);
+    await engine.run(createTable(database, name, table), output);
+  }
+  const views = viewNames(name);
+  const typed = typedColumns(columns);
+  await engine.run(createTypedView(database, dataset, typed), output);
+  await catalog.comment(views.typed, commentsOf(typed));
+  const analysis = analysisColumns(columns, dataset);
+  await engine.run(createAnalysisView(database, dataset, analysis), output);
+  await catalog.comment(views.analysis, commentsOf(analysis));
+}
 
-  const query = datasetQuery(database, dataset, run);
-  const token = createHash("sha256").update(`${file.etag}\n${query}`).digest("hex");
-  return { run: run.runId, query: await engine.start(query, output, token) };
+function commentsOf(columns: readonly ViewColumn[]): Map<string, string> {
+  return new Map(columns.map(({ name, comment }) => [name, comment]));
 }
 
 async function headersOf(dataset: Dataset, data: Store): Promise<string[]> {
@@ -53,9 +84,9 @@ async function headersOf(dataset: Dataset, data: Store): Promise<string[]> {
 }
 
 function originOfFile(metadata: Record<string, string>, dataset: Dataset): QueryOrigin {
-  const runId = metadata["run-id"];
-  const requestedAt = metadata["requested-at"];
-  if (runId && requestedAt) return { runId, requestedAt, dataset: dataset.name };
+  const { "run-id": runId, "requested-at": requestedAt, rows } = metadata;
+  if (runId && requestedAt && rows && /^\d+$/.test(rows))
+    return { runId, requestedAt, dataset: dataset.name, rows: Number(rows), attempt: 1 };
   throw unusable("PublishedFileForeign", "was not written by this pipeline", dataset);
 }
 

@@ -1,4 +1,5 @@
-// Names that are safe in Athena, where a column's name is lower case and has letters, digits and _ only.
+// Names that are safe in Athena, where a column's name is lower case and has letters, digits and _ only, and in SQL that
+// a person writes without quotes.
 // https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html
 
 /** Athena allows 255 bytes; this leaves room for a suffix and stays readable. */
@@ -26,5 +27,16 @@ function safeName(header: string): string {
     .slice(0, maxLength)
     .replace(/_+$/, "");
   if (name === "") return "column";
+  if (reserved.has(name)) return `${name}_`;
   return /^\d/.test(name) ? `c_${name}` : name;
 }
+
+/** Words that a query has to quote. https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html */
+const reserved = new Set(
+  `alter and as between by case cast constraint create cross cube current_catalog current_date current_path
+  current_schema current_time current_timestamp current_user deallocate delete describe distinct drop else end escape
+  except execute exists extract false first for from full group grouping having in inner insert intersect into is
+  join json_array json_exists json_object json_query json_table json_value last left like listagg localtime
+  localtimestamp natural normalize not null on or order outer prepare recursive right rollup select skip table then
+  trim true uescape union unnest using values when where with`.split(/\s+/),
+);

@@ -1,91 +1,107 @@
 // The SQL that keeps Athena in step with a published file. DDL is Hive's (backticks, escaped strings), everything
 // else Trino's (double quotes, doubled quotes). Pure functions.
-import { type ColumnType, type Dataset, folder } from "../../shared/dataset.ts";
+import type { CatalogTable } from "../../shared/aws/catalog.ts";
+import { type Dataset, folder, viewNames } from "../../shared/dataset.ts";
 import type { Run } from "../../shared/run.ts";
-import { columnNames } from "./names.ts";
-
-export type TableColumn = { name: string; header: string; type: ColumnType };
-
-/** The table's columns for a file's header: CSV maps by position. Undeclared columns are text. */
-export function tableColumns(headers: readonly string[], dataset: Dataset): TableColumn[] {
-  const types = new Map(
-    dataset.columns.flatMap((column) => ("type" in column ? [[column.name, column.type]] : [])),
-  );
-  const names = columnNames(headers);
-  return headers.map((header, index) => ({
-    header,
-    name: names[index] ?? `column_${index + 1}`,
-    type: types.get(header) ?? "text",
-  }));
-}
+import { type TableColumn, typedColumns, type ViewColumn } from "./columns.ts";
 
 export function createDatabase(database: string): string {
   return `CREATE DATABASE IF NOT EXISTS \`${database}\``;
 }
 
 /**
+ * The table over a dataset's file. Its columns are strings, because the serde reads nothing else well.
+ *
  * OpenCSVSerde's own escape character is the backslash, which would eat the backslashes of people's comments. U+0001
  * is a control character and so occurs in no field; a `"` inside a field is doubled, which the serde reads as one.
  * https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html
  */
-export function createTable(
+export function tableOf(dataset: Dataset, columns: readonly TableColumn[], bucket: string): CatalogTable {
+  return {
+    columns: typedColumns(columns).map(({ name, comment }) => ({ name, type: "string", comment })),
+    location: `s3://${bucket}/${folder(dataset.publish.csv)}`,
+    serde: "org.apache.hadoop.hive.serde2.OpenCSVSerde",
+    serdeProperties: { separatorChar: ",", quoteChar: '"', escapeChar: "\u0001" },
+    properties: { "skip.header.line.count": "1" },
+  };
+}
+
+export function createTable(database: string, name: string, table: CatalogTable): string {
+  const columns = table.columns.map(
+    (column) => `\`${column.name}\` ${column.type} COMMENT ${hiveString(column.comment)}`,
+  );
+  return `CREATE EXTERNAL TABLE IF NOT EXISTS \`${database}\`.\`${name}\` (
+  ${columns.join(",\n  ")}
+)
+ROW FORMAT SERDE ${hiveString(table.serde)}
+WITH SERDEPROPERTIES (${hiveProperties(table.serdeProperties)})
+STORED AS TEXTFILE
+LOCATION ${hiveString(table.location)}
+TBLPROPERTIES (${hiveProperties(table.properties)})`;
+}
+
+function hiveProperties(properties: Record<string, string>): string {
+  return Object.entries(properties)
+    .map(([name, value]) => `${hiveString(name)} = ${hiveString(value)}`)
+    .join(", ");
+}
+
+/** Hive's parser takes `\uXXXX` for any character; the others that it would take for something are escaped too. */
+function hiveString(text: string): string {
+  const escaped = text
+    .replace(/[\\']/g, (character) => `\\${character}`)
+    // Athena ends a statement at a semicolon, inside a string too.
+    .replace(/[\p{Cc};]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return `'${escaped}'`;
+}
+
+/** The table with its columns' types. */
+export function createTypedView(database: string, dataset: Dataset, columns: readonly ViewColumn[]): string {
+  const { table } = dataset.publish;
+  return createView(database, viewNames(table).typed, columns, table);
+}
+
+/** The typed view as analysts need it. */
+export function createAnalysisView(
   database: string,
   dataset: Dataset,
-  columns: TableColumn[],
-  bucket: string,
+  columns: readonly ViewColumn[],
 ): string {
-  return `CREATE EXTERNAL TABLE IF NOT EXISTS \`${database}\`.\`${dataset.publish.table}\` (
-  ${columnList(columns)}
-)
-ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
-WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\u0001')
-STORED AS TEXTFILE
-LOCATION 's3://${bucket}/${folder(dataset.publish.csv)}'
-TBLPROPERTIES ('skip.header.line.count' = '1')`;
+  const { typed, analysis } = viewNames(dataset.publish.table);
+  return createView(database, analysis, columns, typed);
 }
 
-export function replaceColumns(database: string, dataset: Dataset, columns: TableColumn[]): string {
-  return `ALTER TABLE \`${database}\`.\`${dataset.publish.table}\` REPLACE COLUMNS (
-  ${columnList(columns)}
-)`;
-}
-
-/** The serde gives every column as a string. */
-function columnList(columns: TableColumn[]): string {
-  return columns.map(({ name }) => `\`${name}\` string`).join(",\n  ");
-}
-
-const casts: Record<ColumnType, string | undefined> = {
-  text: undefined,
-  integer: "bigint",
-  number: "double",
-  timestamp: "timestamp",
-};
-
-/** The table with its columns' types; a value that is not of its column's type is null. */
-export function createTypedView(database: string, dataset: Dataset, columns: TableColumn[]): string {
-  const { table } = dataset.publish;
-  const selected = columns.map(({ name, type }) => {
-    const cast = casts[type];
-    return cast ? `TRY_CAST("${name}" AS ${cast}) AS "${name}"` : `"${name}"`;
-  });
-  return `CREATE OR REPLACE VIEW "${database}"."${table}_typed" AS
+function createView(database: string, name: string, columns: readonly ViewColumn[], from: string): string {
+  const selected = columns.map((column) =>
+    column.select === `"${column.name}"` ? column.select : `${column.select} AS "${column.name}"`,
+  );
+  return `CREATE OR REPLACE VIEW "${database}"."${name}" AS
 SELECT
   ${selected.join(",\n  ")}
-FROM "${database}"."${table}"`;
+FROM "${database}"."${from}"`;
 }
 
-export type QueryOrigin = Pick<Run, "runId" | "dataset" | "requestedAt">;
+/** What a dataset's query was asked for. */
+export type QueryOrigin = Pick<Run, "runId" | "dataset" | "requestedAt"> & {
+  /** Of the published file. */
+  rows: number;
+  /** From 1; a further one is made where Athena failed for a reason of its own. */
+  attempt: number;
+};
 
 /** The dataset's query. Its first line tells whoever finds it in Athena's history which run it belongs to. */
-export function datasetQuery(database: string, dataset: Dataset, run: QueryOrigin): string {
-  return `-- libinsight run ${run.runId} of ${run.dataset} requested at ${run.requestedAt}
-SELECT * FROM "${database}"."${dataset.publish.table}"`;
+export function datasetQuery(sql: string, origin: QueryOrigin): string {
+  const { runId, dataset, requestedAt, rows, attempt } = origin;
+  return `-- libinsight run ${runId} of ${dataset} requested at ${requestedAt} with ${rows} rows, attempt ${attempt}\n${sql}`;
 }
 
-/** The run that a query belongs to, or undefined where the query is not a dataset's. */
-export function originOf(query: string): QueryOrigin | undefined {
-  const match = /^-- libinsight run (\S+) of (\S+) requested at (\S+)\n/.exec(query);
-  const [, runId, dataset, requestedAt] = match ?? [];
-  return runId && dataset && requestedAt ? { runId, dataset, requestedAt } : undefined;
+const firstLine = /^-- libinsight run (\S+) of (\S+) requested at (\S+) with (\d+) rows, attempt (\d+)\n/;
+
+/** A dataset's query as its origin and its SQL, or undefined where it is somebody else's. */
+export function originOf(query: string): { origin: QueryOrigin; sql: string } | undefined {
+  const match = firstLine.exec(query);
+  const [line, runId, dataset, requestedAt, rows, attempt] = match ?? [];
+  if (line === undefined || !runId || !dataset || !requestedAt) return undefined;
+  const origin = { runId, dataset, requestedAt, rows: Number(rows), attempt: Number(attempt) };
+  return { origin, sql: query.slice(line.length) };
 }

@@ -2,6 +2,7 @@
 // (region, credentials and AWS_ENDPOINT_URL from the environment); how long they may take is ours.
 import { AthenaClient } from "@aws-sdk/client-athena";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
+import { GlueClient } from "@aws-sdk/client-glue";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
 
@@ -24,3 +25,4 @@ export const s3 = once(() => new S3Client(common));
 export const sqs = once(() => new SQSClient({ ...common, useQueueUrlAsEndpoint: false }));
 export const eventBridge = once(() => new EventBridgeClient(common));
 export const athena = once(() => new AthenaClient(common));
+export const glue = once(() => new GlueClient(common));

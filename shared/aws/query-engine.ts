@@ -2,7 +2,6 @@
 import {
   type AthenaClient,
   GetQueryExecutionCommand,
-  GetTableMetadataCommand,
   StartQueryExecutionCommand,
 } from "@aws-sdk/client-athena";
 import { PipelineError } from "../errors.ts";
@@ -17,6 +16,8 @@ export type Query = {
   state: string;
   /** Why it failed, as Athena's code; Athena's own sentence may quote a value of a record. */
   reason: string;
+  /** Whether Athena thinks that it may succeed when it is started again. */
+  retryable: boolean;
   /** `s3://bucket/key` of the result. */
   output: string;
 };
@@ -70,6 +71,7 @@ export class QueryEngine {
       sql: QueryExecution?.Query ?? "",
       state: status?.State ?? "UNKNOWN",
       reason: /^[A-Z][A-Z0-9_]+(?=:)/.exec(status?.StateChangeReason ?? "")?.[0] ?? "no code given",
+      retryable: status?.AthenaError?.Retryable ?? false,
       output: QueryExecution?.ResultConfiguration?.OutputLocation ?? "",
     };
   }
@@ -99,18 +101,5 @@ export class QueryEngine {
       kind: "transient",
       ids: { query: id },
     });
-  }
-
-  /** The names of a table's columns, in their order. */
-  async columnsOf(table: string): Promise<string[]> {
-    const { TableMetadata } = await this.#athena.send(
-      new GetTableMetadataCommand({
-        CatalogName: "AwsDataCatalog",
-        DatabaseName: this.#database,
-        TableName: table,
-        WorkGroup: this.#workgroup,
-      }),
-    );
-    return (TableMetadata?.Columns ?? []).map((column) => column.Name ?? "");
   }
 }

@@ -23,6 +23,8 @@ export type SendOptions = {
   /** FIFO queues only. */
   groupId?: string;
   deduplicationId?: string;
+  /** Not on FIFO queues; at most 900. */
+  delaySeconds?: number;
   attributes?: Record<string, MessageAttributeValue>;
 };
 
@@ -51,6 +53,7 @@ export class Queue {
         MessageBody: body,
         ...(options.groupId && { MessageGroupId: options.groupId }),
         ...(options.deduplicationId && { MessageDeduplicationId: options.deduplicationId }),
+        ...(options.delaySeconds !== undefined && { DelaySeconds: options.delaySeconds }),
         ...(options.attributes && { MessageAttributes: options.attributes }),
       }),
     );

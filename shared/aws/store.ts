@@ -67,6 +67,25 @@ export class Store {
     }
   }
 
+  /** Writes JSON over an object that still has this ETag. @returns whether it had */
+  async replaceJson(key: string, value: unknown, etag: string): Promise<boolean> {
+    try {
+      await this.#s3.send(
+        new PutObjectCommand({
+          Bucket: this.bucket,
+          Key: key,
+          Body: JSON.stringify(value),
+          ContentType: "application/json",
+          IfMatch: etag,
+        }),
+      );
+      return true;
+    } catch (error) {
+      if (isConditionFailure(error)) return false;
+      throw error;
+    }
+  }
+
   /** The object as parsed JSON, or undefined where there is none. */
   async getJson<T extends z.ZodType>(key: string, schema: T): Promise<z.infer<T> | undefined> {
     const text = await this.getText(key);

@@ -9,7 +9,7 @@ import {
 } from "@aws-sdk/client-sqs";
 import { z } from "zod";
 import { Queue } from "../../shared/aws/queue.ts";
-import { queueNames } from "../../shared/config.ts";
+import { type QueueName, queueNames } from "../../shared/config.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { services, type Wired } from "./wiring.ts";
 
@@ -61,18 +61,27 @@ const drainMs = 60_000;
  */
 export async function drain({ sqs, wired, signal }: Pick<Watch, "sqs" | "wired" | "signal">): Promise<void> {
   for (const end = Date.now() + drainMs; Date.now() < end; ) {
-    const counts = await Promise.all(queueNames.map((name) => messagesIn(sqs, wired.queues[name].url)));
+    const counts = await Promise.all(
+      queueNames.map((name) => messagesIn(sqs, wired.queues[name].url, attributesOf(name))),
+    );
     if (counts.every((count) => count === 0)) return;
     await delay(pollMs, undefined, { signal });
   }
 }
 
-async function messagesIn(sqs: SQSClient, QueueUrl: string): Promise<number> {
-  const AttributeNames = [
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
-  ] as const;
+const present = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"] as const;
+const delayed = "ApproximateNumberOfMessagesDelayed";
+
+/** What is delayed in AthenaQueue looks at queries, in case that Athena's event did not come. Here it always does. */
+function attributesOf(name: QueueName): readonly (typeof delayed | (typeof present)[number])[] {
+  return name === "ATHENA" ? present : [...present, delayed];
+}
+
+async function messagesIn(
+  sqs: SQSClient,
+  QueueUrl: string,
+  AttributeNames: ReturnType<typeof attributesOf>,
+): Promise<number> {
   const { Attributes } = await sqs.send(
     new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
   );
@@ -85,6 +94,7 @@ const pipelineEvent = z.union([
   event("run.held"),
   event("run.failed"),
   event("results.published"),
+  event("file.refused"),
   event("query.failed"),
   z.object({ "detail-type": z.string() }).transform(() => undefined),
 ]);
@@ -97,6 +107,7 @@ function event<
     | "run.held"
     | "run.failed"
     | "results.published"
+    | "file.refused"
     | "query.failed",
 >(type: T) {
   return z.object({ "detail-type": z.literal(type), detail: eventDetails[type] });
@@ -113,6 +124,7 @@ function endOf(event: PipelineEvent, { runId, onStarted, onPublished }: Watch): 
       return undefined;
     case "run.held":
     case "run.failed":
+    case "file.refused":
     case "query.failed":
       return { state: "failed", reason: event.detail.reason };
     case "results.published": {

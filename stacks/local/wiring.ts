@@ -165,6 +165,8 @@ export function environment({ queues }: Wired): Record<string, string> {
     RESULTS_BUCKET: names.buckets.results,
     ATHENA_WORKGROUP: names.workgroup,
     ATHENA_DATABASE: names.database,
+    // On Lambda it is a minute; here a query takes a second, and Athena's event always comes.
+    QUERY_CHECK_SECONDS: process.env.QUERY_CHECK_SECONDS ?? "5",
     // On Lambda a failed message waits half a minute first; for somebody at a terminal a second is long.
     RETRY_BASE_SECONDS: process.env.RETRY_BASE_SECONDS ?? "1",
   };

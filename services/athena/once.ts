@@ -1,0 +1,57 @@
+// Athena's state change is told as an event, at best effort, and asked for by delayed messages too: whatever is to be
+// done when a query has ended is done once, whoever comes first and however many come at once.
+import { z } from "zod";
+import type { Store } from "../../shared/aws/store.ts";
+import { keys } from "../../shared/keys.ts";
+
+/**
+ * Longer than a handler may take (stacks/messaging.ts): whoever claimed a query earlier and has not said that it is done
+ * died on the way.
+ */
+const claimSeconds = 180;
+
+const claim = z.strictObject({
+  state: z.enum(["claimed", "released", "done"]),
+  /** When. */
+  at: z.iso.datetime(),
+});
+type Claim = z.infer<typeof claim>;
+
+/**
+ * Does `act` for a query, unless it is done already or somebody else is doing it now.
+ * @returns what `act` returned; `done`, where it had been done before; `claimed`, where it has to be looked at again later
+ * @throws what `act` throws; whoever comes next tries it again
+ */
+export async function once<T>(
+  queryExecutionId: string,
+  work: Store,
+  now: () => Date,
+  act: () => Promise<T>,
+): Promise<T | "done" | "claimed"> {
+  const key = keys.queryEnd(queryExecutionId);
+  const mine = (state: Claim["state"]) => JSON.stringify({ state, at: now().toISOString() } satisfies Claim);
+  const taken = await take(key, work, now());
+  if (taken !== "taken") return taken;
+  try {
+    const result = await act();
+    await work.put(key, mine("done"), "application/json");
+    return result;
+  } catch (error) {
+    // Where this fails too, the claim ends by its time.
+    await work.put(key, mine("released"), "application/json").catch(() => {});
+    throw error;
+  }
+}
+
+async function take(key: string, work: Store, now: Date): Promise<"taken" | "done" | "claimed"> {
+  const mine: Claim = { state: "claimed", at: now.toISOString() };
+  if (await work.putOnce(key, mine)) return "taken";
+  // In this order, so that the ETag is not newer than what was read.
+  const there = await work.head(key);
+  const found = await work.getJson(key, claim);
+  if (!there || !found) return "claimed";
+  if (found.state === "done") return "done";
+  const ageSeconds = (now.getTime() - Date.parse(found.at)) / 1000;
+  if (found.state === "claimed" && ageSeconds < claimSeconds) return "claimed";
+  return (await work.replaceJson(key, mine, there.etag)) ? "taken" : "claimed";
+}
