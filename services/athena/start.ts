@@ -20,7 +20,7 @@ export type StartEffects = {
   engine: QueryEngine;
   resultsBucket: string;
   /** AthenaQueue. */
-  queue: Queue;
+  queue: Pick<Queue, "send">;
   /** Until the first look; it doubles. */
   checkSeconds: number;
 };

@@ -1,6 +1,6 @@
 // Each function's bundle, as Lambda would load it: in a process of its own, with the function's own environment.
 import { execFile } from "node:child_process";
-import { stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, expect, test } from "vitest";
@@ -42,6 +42,18 @@ test("every bundle loads under Node 24 and exports its handler", async () => {
     expect(node).toMatch(/^24\./);
     const { size } = await stat(file);
     console.info(`${name}: ${(size / 1024 / 1024).toFixed(2)} MB, imported in ${Math.round(ms)} ms`);
+  }
+});
+
+test("Athena's function, and only that, has the datasets' queries beside its bundle", async () => {
+  for (const { name } of all(graph, "aws:lambda/function:Function", lambda)) {
+    const service = name.replace(/Function$/, "");
+    const { directory = "" } = graph.bundles[service] ?? {};
+    // SST's own archive. A zip tells its files' names as they are.
+    const zip = await readFile(join(directory, "..", service, "code.zip"), "latin1");
+    for (const file of await readdir("services/athena/queries")) {
+      expect([service, file, zip.includes(`queries/${file}`)]).toEqual([service, file, service === "Athena"]);
+    }
   }
 });
 

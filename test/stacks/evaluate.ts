@@ -22,7 +22,7 @@ const keptEvaluations = 8;
 const sources = [
   "sst.config.ts",
   "package-lock.json",
-  "{stacks,services,shared}/**/*.ts",
+  "{stacks,services,shared}/**/*.{ts,sql}",
   "test/stacks/evaluate/*.ts",
 ];
 

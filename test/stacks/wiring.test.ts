@@ -193,6 +193,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ATHENA_QUEUE_URL: "AthenaQueue",
         ATHENA_DEAD_LETTERS_URL: "AthenaDeadLetters",
         BUS_NAME: "Pipeline",
+        WORK_BUCKET: "Work",
         DATA_BUCKET: "Data",
         RESULTS_BUCKET: "Results",
         ATHENA_WORKGROUP: "Workgroup",

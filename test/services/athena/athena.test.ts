@@ -3,22 +3,30 @@
 import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  AthenaClient,
   GetQueryExecutionCommand,
   GetQueryResultsCommand,
   ListQueryExecutionsCommand,
 } from "@aws-sdk/client-athena";
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { GetTableCommand } from "@aws-sdk/client-glue";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { finishQuery } from "../../../services/athena/finish.ts";
 import { followFile } from "../../../services/athena/follow.ts";
 import { createDatabase, datasetQuery, originOf } from "../../../services/athena/sql.ts";
-import { athena } from "../../../shared/aws/clients.ts";
+import { retryQuery, startQuery } from "../../../services/athena/start.ts";
+import { Catalog } from "../../../shared/aws/catalog.ts";
+import { athena, glue } from "../../../shared/aws/clients.ts";
 import { QueryEngine } from "../../../shared/aws/query-engine.ts";
+import type { SendOptions } from "../../../shared/aws/queue.ts";
 import type { Store } from "../../../shared/aws/store.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
+import { type QueryTask, queryTask } from "../../../shared/messages.ts";
 import { type Run, runIdOf } from "../../../shared/run.ts";
+import { startAwsJson } from "../../../stacks/local/aws/aws-json.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { recordsOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
+import { clientOptions } from "../../stacks/local/aws/clients.ts";
 import {
   capturedEvents,
   type LocalAws,
@@ -53,14 +61,30 @@ beforeEach(() => {
   database = `library_${tests}`;
 });
 
+/** A queue that remembers what it was sent. */
+function capturedTasks() {
+  const tasks: { task: QueryTask; delaySeconds: number | undefined }[] = [];
+  const send = async (body: string, { delaySeconds }: SendOptions = {}): Promise<void> => {
+    tasks.push({ task: queryTask.parse(JSON.parse(body)), delaySeconds });
+  };
+  return { tasks, queue: { send } };
+}
+
 async function start() {
   const { events, publish } = capturedEvents();
-  const data = await aws.bucket();
-  const results = await aws.bucket();
+  const { tasks, queue } = capturedTasks();
+  const [work, data, results] = [await aws.bucket(), await aws.bucket(), await aws.bucket()];
   // The local Athena is done in some milliseconds; 240 of these are its limit.
   const sleep = () => delay(20);
   const engine = new QueryEngine(athena(), { workgroup, database, sleep });
-  return { data, results, engine, publish, events, database, resultsBucket: results.bucket };
+  const clock = { now: new Date("2024-03-15T12:00:00Z") };
+  return {
+    ...{ work, data, results, engine, publish, events, queue, tasks, database, clock },
+    catalog: new Catalog(glue(), database),
+    resultsBucket: results.bucket,
+    checkSeconds: 60,
+    now: () => clock.now,
+  };
 }
 type Effects = Awaited<ReturnType<typeof start>>;
 
@@ -70,7 +94,7 @@ async function putFile(data: Store, run: PublishedRun, rows: Cell[][], key = csv
   const current = await data.head(key);
   await data.upload(key, body, {
     contentType: "text/csv; charset=utf-8",
-    metadata: { "run-id": run.runId, "requested-at": run.requestedAt },
+    metadata: { "run-id": run.runId, "requested-at": run.requestedAt, rows: String(rows.length - 1) },
     condition: current ? { ifMatch: current.etag } : "absent",
   });
 }
@@ -79,7 +103,7 @@ async function putFile(data: Store, run: PublishedRun, rows: Cell[][], key = csv
 async function queriesOf(run: PublishedRun, engine: QueryEngine): Promise<string[]> {
   const { QueryExecutionIds = [] } = await athena().send(new ListQueryExecutionsCommand({ MaxResults: 50 }));
   const queries = await Promise.all(QueryExecutionIds.map((id) => engine.get(id)));
-  return queries.filter(({ sql }) => originOf(sql)?.runId === run.runId).map(({ id }) => id);
+  return queries.filter(({ sql }) => originOf(sql)?.origin.runId === run.runId).map(({ id }) => id);
 }
 
 /** The state in which a query ended. */
@@ -92,6 +116,10 @@ async function ended(id: string, engine: QueryEngine): Promise<string> {
     },
     { timeout: 10_000, interval: 20 },
   );
+}
+
+function nothing(): never {
+  throw new Error("There is none.");
 }
 
 /** The dataset's query of a run, once it has ended. */
@@ -125,7 +153,7 @@ describe("a file that arrived", () => {
     const id = await theQuery(run, effects.engine);
     await finishQuery(id, effects);
 
-    expect(await effects.engine.columnsOf(table)).toEqual([
+    expect((await effects.catalog.columnsOf(table))?.map(({ name }) => name)).toEqual([
       "_id",
       "_start_date",
       "duration_in_minutes",
@@ -142,6 +170,7 @@ describe("a file that arrived", () => {
       "query-execution-id": id,
       "run-id": run.runId,
       "requested-at": run.requestedAt,
+      rows: "1",
     });
     expect(effects.events).toEqual([
       {
@@ -152,9 +181,98 @@ describe("a file that arrived", () => {
           queryExecutionId: id,
           bucket: effects.results.bucket,
           key: resultsKey,
+          rows: 1,
         },
       },
     ]);
+  });
+
+  test("has comments on the columns of its table and of both views", async () => {
+    const effects = await start();
+    await putFile(effects.data, published("comments"), [headers, [7, "2023-05-01 09:30:00", 5, "x"]]);
+    await followFile(defaultDataset, effects);
+    const expected = {
+      _id: "_id: LibInsight's number of the record",
+      duration_in_minutes: "Duration (in minutes): How long it took, in minutes",
+    };
+    for (const relation of [table, `${table}_typed`, `${table}_analysis`]) {
+      const columns = await effects.catalog.columnsOf(relation);
+      expect(Object.fromEntries(columns?.map(({ name, comment }) => [name, comment]) ?? [])).toMatchObject(
+        expected,
+      );
+    }
+  });
+
+  test("whose meaning was written anew has the new comment, on the table too", async () => {
+    const effects = await start();
+    const dataset = (meaning: string) => datasetOf([{ name: "note", type: "text", meaning }]);
+    for (const meaning of ["What's noted; with a \\ in it", "Something else"]) {
+      await putFile(
+        effects.data,
+        published(meaning),
+        [
+          ["_id", "note"],
+          [1, "x"],
+        ],
+        dataset("").publish.csv,
+      );
+      await followFile(dataset(meaning), effects);
+      for (const relation of ["test_dataset", "test_dataset_typed", "test_dataset_analysis"]) {
+        const columns = await effects.catalog.columnsOf(relation);
+        expect(columns?.at(1)).toMatchObject({ name: "note", comment: `note: ${meaning}` });
+      }
+    }
+  });
+
+  test("without a required column stops there: it says so, and table, views and result stay", async () => {
+    const effects = await start();
+    const good = published("good header", "2024-03-08T12:00:00Z");
+    await putFile(effects.data, good, [headers, [1, "2023-05-01 09:30:00", 5, "x"]]);
+    await followFile(defaultDataset, effects);
+    await finishQuery(await theQuery(good, effects.engine), effects);
+    const before = await Promise.all([effects.catalog.columnsOf(table), effects.results.head(resultsKey)]);
+
+    const bad = published("bad header");
+    await putFile(effects.data, bad, [
+      ["_id", "Start", "Duration (in minutes)"],
+      [1, "x", 5],
+    ]);
+    await followFile(defaultDataset, effects);
+    expect(effects.events.at(-1)).toEqual({
+      type: "file.refused",
+      detail: {
+        runId: bad.runId,
+        dataset: "reference-transactions",
+        bucket: effects.data.bucket,
+        key: csvKey,
+        reason: expect.stringContaining('lacks "_start_date"'),
+      },
+    });
+    expect(await queriesOf(bad, effects.engine)).toEqual([]);
+    expect(await Promise.all([effects.catalog.columnsOf(table), effects.results.head(resultsKey)])).toEqual(
+      before,
+    );
+  });
+
+  test("over whose table somebody's other definition stands takes it over, without dropping it", async () => {
+    const effects = await start();
+    const output = `s3://${effects.results.bucket}/ddl/`;
+    await effects.engine.run(createDatabase(database), output);
+    await effects.engine.run(
+      `CREATE EXTERNAL TABLE \`${database}\`.\`${table}\` (\`a\` string)
+       ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
+       LOCATION 's3://${effects.data.bucket}/elsewhere/' TBLPROPERTIES ('owner' = 'somebody')`,
+      output,
+    );
+    const run = published("taken over");
+    await putFile(effects.data, run, [headers, [1, "2023-05-01 09:30:00", 5, "back\\slash"]]);
+    await followFile(defaultDataset, effects);
+    await finishQuery(await theQuery(run, effects.engine), effects);
+    expect(await effects.results.getText(resultsKey)).toContain(
+      '"1","2023-05-01 09:30:00","5","back\\slash"',
+    );
+    const { Table } = await glue().send(new GetTableCommand({ DatabaseName: database, Name: table }));
+    expect(Table?.Parameters).toMatchObject({ owner: "somebody", "skip.header.line.count": "1" });
   });
 
   test("writes nothing into the table's own folder", async () => {
@@ -207,6 +325,7 @@ describe("a file that arrived", () => {
 
   test("with other columns than before replaces them, and values stay under their own names", async () => {
     const effects = await start();
+    const dataset = datasetOf(["a", "b", "new"].map((name) => ({ name, type: "text" })));
     const files: { name: string; headers: string[]; row: Cell[] }[] = [
       { name: "first", headers: ["_id", "a", "b"], row: [1, "A1", "B1"] },
       { name: "a column more, in between", headers: ["_id", "a", "new", "b"], row: [2, "A2", "N2", "B2"] },
@@ -214,10 +333,9 @@ describe("a file that arrived", () => {
       { name: "fewer", headers: ["_id", "b"], row: [4, "B4"] },
     ];
     for (const { name, headers, row } of files) {
-      await putFile(effects.data, published(name), [headers, row]);
-      await followFile(defaultDataset, effects);
-      await theQuery(published(name), effects.engine);
-      for (const relation of [table, `${table}_typed`]) {
+      await putFile(effects.data, published(name), [headers, row], dataset.publish.csv);
+      await followFile(dataset, effects);
+      for (const relation of ["test_dataset", "test_dataset_typed", "test_dataset_analysis"]) {
         const { columns, rows } = await ask(`SELECT * FROM "${database}"."${relation}"`, effects);
         expect(columns.map(([column]) => column)).toEqual(headers);
         expect(rows).toEqual([row.map(String)]);
@@ -227,6 +345,11 @@ describe("a file that arrived", () => {
 
   test.each([
     { what: "that nobody's run wrote", metadata: {}, name: "PublishedFileForeign" },
+    {
+      what: "that does not tell its rows",
+      metadata: { "run-id": "x", "requested-at": "2024-03-15T12:00:00Z" },
+      name: "PublishedFileForeign",
+    },
     { what: "without the time of its run", metadata: { "run-id": "x" }, name: "PublishedFileForeign" },
   ])("$what is left alone, with an error that says what to do", async ({ metadata, name }) => {
     const effects = await start();
@@ -325,8 +448,59 @@ describe("the typed view", () => {
   });
 });
 
+describe("the analysis view", () => {
+  const dataset = datasetOf([
+    { name: "at", type: "timestamp" },
+    { name: "who", type: "text", personal: true },
+    { name: "mode", type: "text" },
+  ]);
+
+  test("has the parts of each date, and nobody's name", async () => {
+    const effects = await start();
+    const dates = [
+      // A Sunday at the end of a fiscal year, and the Monday after it.
+      "2024-06-30 23:59:59",
+      "2024-07-01 00:00:00",
+      "2024-02-29 08:15:00",
+      "2023-12-31 12:00:00",
+      "not a date",
+    ];
+    const rows = dates.map((at, index): Cell[] => [index, at, "Ash Calloway", "Chat", "undeclared"]);
+    await putFile(
+      effects.data,
+      published("analysis"),
+      [["_id", "at", "who", "mode", "New"], ...rows],
+      dataset.publish.csv,
+    );
+    await followFile(dataset, effects);
+    const { columns, rows: seen } = await ask(
+      `SELECT * FROM "${database}"."test_dataset_analysis" ORDER BY "_id"`,
+      effects,
+    );
+    expect(columns.map(([name]) => name)).toEqual([
+      "_id",
+      "at",
+      "mode",
+      "year",
+      "fiscal_year",
+      "month",
+      "weekday",
+      "weekday_name",
+      "hour",
+    ]);
+    expect(seen.map((row) => row.slice(3))).toEqual([
+      ["2024", "2024", "6", "7", "Sunday", "23"],
+      ["2024", "2025", "7", "1", "Monday", "0"],
+      ["2024", "2024", "2", "4", "Thursday", "8"],
+      ["2023", "2024", "12", "7", "Sunday", "12"],
+      [undefined, undefined, undefined, undefined, undefined, undefined],
+    ]);
+  });
+});
+
 describe("a query that ended", () => {
   const rows = (comment: string): Cell[][] => [headers, [1, "2023-05-01 09:30:00", 5, comment]];
+  const originOfRun = (run: PublishedRun, count = 1) => ({ ...run, rows: count, attempt: 1 });
 
   test("in failure is told, with Athena's code and no more, and the earlier result stays", async () => {
     const effects = await start();
@@ -337,8 +511,7 @@ describe("a query that ended", () => {
     const before = await effects.results.head(resultsKey);
 
     const run = published("bad");
-    const output = `s3://${effects.results.bucket}/${queryResults}/`;
-    const id = await effects.engine.start(datasetQuery("nowhere", defaultDataset, run), output);
+    const id = await startQuery("SELECT * FROM nowhere", originOfRun(run), "seed", effects);
     expect(await ended(id, effects.engine)).toBe("FAILED");
     await finishQuery(id, effects);
 
@@ -374,17 +547,146 @@ describe("a query that ended", () => {
     expect(effects.events).toMatchObject([{ type: "results.published", detail: { runId: newer.runId } }]);
   });
 
-  test("and is told of twice leaves the same bytes", async () => {
+  test("and is told of by the event and by the delayed message, also at once, is finished once", async () => {
     const effects = await start();
-    const run = published("told twice");
+    const run = published("told thrice");
     await putFile(effects.data, run, rows("x"));
     await followFile(defaultDataset, effects);
     const id = await theQuery(run, effects.engine);
+    const [{ task } = nothing()] = effects.tasks;
+    expect(task).toMatchObject({ task: "check", runId: run.runId, queryExecutionId: id, checks: 0 });
+    await Promise.all([finishQuery(id, effects), finishQuery(id, effects, task), finishQuery(id, effects)]);
+    await finishQuery(id, effects, task);
+    expect(effects.events.map(({ type }) => type)).toEqual(["results.published"]);
+  });
+
+  test("in failure and is told of by both is told of once", async () => {
+    const effects = await start();
+    const id = await startQuery("SELECT * FROM nowhere", originOfRun(published("f")), "seed", effects);
+    expect(await ended(id, effects.engine)).toBe("FAILED");
+    await Promise.all([finishQuery(id, effects), finishQuery(id, effects, effects.tasks[0]?.task)]);
     await finishQuery(id, effects);
-    const before = await effects.results.getText(resultsKey);
+    expect(effects.events.map(({ type }) => type)).toEqual(["query.failed"]);
+  });
+
+  test("and could not be told of, because the bus was away, is told of by whoever comes next", async () => {
+    const effects = await start();
+    const run = published("bus away");
+    await putFile(effects.data, run, rows("x"));
+    await followFile(defaultDataset, effects);
+    const id = await theQuery(run, effects.engine);
+    const away = async () => {
+      throw new Error("bus away");
+    };
+    await expect(finishQuery(id, { ...effects, publish: away })).rejects.toThrow("bus away");
     await finishQuery(id, effects);
-    expect(await effects.results.getText(resultsKey)).toBe(before);
-    expect(effects.events[1]).toEqual(effects.events[0]);
+    expect(effects.events.map(({ type }) => type)).toEqual(["results.published"]);
+  });
+
+  test("whose handler died on the way is left alone for three minutes, looked at again, and finished then", async () => {
+    const effects = await start();
+    const run = published("died");
+    await putFile(effects.data, run, rows("x"));
+    await followFile(defaultDataset, effects);
+    const id = await theQuery(run, effects.engine);
+    await effects.work.putOnce(`queries/${id}.json`, {
+      state: "claimed",
+      at: effects.clock.now.toISOString(),
+    });
+    const [{ task } = nothing()] = effects.tasks;
+
+    effects.clock.now = new Date("2024-03-15T12:02:59Z");
+    await finishQuery(id, effects, task);
+    expect(effects.events).toEqual([]);
+    expect(effects.tasks.at(-1)).toEqual({ task: { ...task, checks: 1 }, delaySeconds: 120 });
+
+    effects.clock.now = new Date("2024-03-15T12:03:00Z");
+    await finishQuery(id, effects, { ...task, checks: 1 });
+    expect(effects.events.map(({ type }) => type)).toEqual(["results.published"]);
+  });
+
+  test.each([
+    { result: 2, published: 1 },
+    { result: 0, published: 1 },
+  ])(
+    "with $result rows where $published was published does not count, and the earlier stays",
+    async ({ result }) => {
+      const effects = await start();
+      const sql = result === 0 ? "SELECT 1 AS a WHERE 1 = 2" : "SELECT 1 AS a UNION ALL SELECT 2";
+      const run = published(`rows ${result}`);
+      const id = await startQuery(sql, originOfRun(run), "seed", effects);
+      expect(await ended(id, effects.engine)).toBe("SUCCEEDED");
+      await finishQuery(id, effects);
+      expect(effects.events).toMatchObject([
+        {
+          type: "query.failed",
+          detail: {
+            runId: run.runId,
+            reason: expect.stringContaining(`has ${result} rows, where 1 were published`),
+          },
+        },
+      ]);
+      expect(await effects.results.head(resultsKey)).toBeUndefined();
+    },
+  );
+
+  test("with another number of rows counts where the dataset's query is meant to change it", async () => {
+    const effects = await start();
+    defaultDataset.publish.rowPreserving = false;
+    onTestFinished(() => {
+      defaultDataset.publish.rowPreserving = true;
+    });
+    const id = await startQuery("SELECT 5 AS a", originOfRun(published("sum"), 100), "seed", effects);
+    expect(await ended(id, effects.engine)).toBe("SUCCEEDED");
+    await finishQuery(id, effects);
+    expect(effects.events).toMatchObject([{ type: "results.published", detail: { rows: 1 } }]);
+    expect(await effects.results.getText(resultsKey)).toBe('"a"\n"5"\n');
+  });
+
+  test("while a newer file is in place is not published: it may have read either", async () => {
+    const effects = await start();
+    const older = published("reads either", "2024-03-08T12:00:00Z");
+    await putFile(effects.data, older, rows("older"));
+    await followFile(defaultDataset, effects);
+    const id = await theQuery(older, effects.engine);
+    await putFile(effects.data, published("in place"), rows("newer"));
+    await finishQuery(id, effects);
+    expect(effects.events).toEqual([]);
+    expect(await effects.results.head(resultsKey)).toBeUndefined();
+  });
+
+  test("in a failure of Athena's own is started again after a growing delay, three times in all", async () => {
+    const effects = await start();
+    const output = `s3://${effects.results.bucket}/ddl/`;
+    await effects.engine.run(createDatabase(database), output);
+    // A bucket that is away is a failure of the system and not of the statement.
+    await effects.engine.run(
+      `CREATE EXTERNAL TABLE \`${database}\`.\`away\` (\`a\` string)
+       ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde' LOCATION 's3://no-such-bucket/a/'`,
+      output,
+    );
+    const run = published("again");
+    let id = await startQuery(`SELECT * FROM "${database}"."away"`, originOfRun(run), "seed", effects);
+    const ids = [id];
+    for (const delaySeconds of [60, 120]) {
+      expect(await ended(id, effects.engine)).toBe("FAILED");
+      await finishQuery(id, effects);
+      const { task, ...sent } = effects.tasks.at(-1) ?? nothing();
+      expect(sent).toEqual({ delaySeconds });
+      expect(task).toMatchObject({ task: "retry", runId: run.runId, queryExecutionId: id });
+      // Delivered twice, it is started once.
+      id = await retryQuery(task, effects);
+      expect(await retryQuery(task, effects)).toBe(id);
+      ids.push(id);
+    }
+    expect(effects.events).toEqual([]);
+    expect(await ended(id, effects.engine)).toBe("FAILED");
+    await finishQuery(id, effects);
+    expect(effects.events).toMatchObject([
+      { type: "query.failed", detail: { runId: run.runId, queryExecutionId: id } },
+    ]);
+    expect(new Set(ids).size).toBe(3);
+    expect(new Set(await queriesOf(run, effects.engine))).toEqual(new Set(ids));
   });
 
   test("and is nobody's dataset query is left alone", async () => {
@@ -410,6 +712,46 @@ describe("a query that ended", () => {
       ids: { query: id },
     });
   });
+});
+
+test("a query that does not end is looked at again after growing delays, ten times, and no longer", async () => {
+  const effects = await start();
+  const origin = { ...published("stuck"), rows: 1, attempt: 1 };
+  const server = await startAwsJson({
+    name: "Athena",
+    target: "AmazonAthena",
+    operations: {
+      StartQueryExecution: async () => ({ QueryExecutionId: "stuck" }),
+      GetQueryExecution: async () => ({
+        QueryExecution: { Query: datasetQuery("SELECT 1", origin), Status: { State: "RUNNING" } },
+      }),
+    },
+  });
+  const client = new AthenaClient(clientOptions(server.endpoint));
+  onTestFinished(async () => {
+    client.destroy();
+    await server.close();
+  });
+  const engine = new QueryEngine(client, { workgroup, database });
+  const id = await startQuery("SELECT 1", origin, "seed", { ...effects, engine });
+
+  for (let checks = 0; checks < 9; checks++) {
+    const { task } = effects.tasks.at(-1) ?? nothing();
+    expect(task.checks).toBe(checks);
+    await finishQuery(id, { ...effects, engine }, task);
+  }
+  expect(effects.tasks.map(({ delaySeconds }) => delaySeconds)).toEqual([
+    60, 120, 240, 480, 900, 900, 900, 900, 900, 900,
+  ]);
+  // The event that came too early asks for nothing: the message looks.
+  await finishQuery(id, { ...effects, engine });
+  expect(effects.tasks).toHaveLength(10);
+  await expect(finishQuery(id, { ...effects, engine }, effects.tasks.at(-1)?.task)).rejects.toMatchObject({
+    name: "QueryUnfinished",
+    kind: "terminal",
+    ids: { query: "stuck" },
+  });
+  expect(effects.events).toEqual([]);
 });
 
 test("a statement that fails is told by its code, and may be tried again", async () => {

@@ -1,21 +1,22 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { analysisColumns, tableColumns, typedColumns } from "../../../services/athena/columns.ts";
 import {
+  createAnalysisView,
   createDatabase,
   createTable,
   createTypedView,
   datasetQuery,
   originOf,
-  replaceColumns,
-  tableColumns,
+  tableOf,
 } from "../../../services/athena/sql.ts";
 import { runIdOf } from "../../../shared/run.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 
 const dataset = datasetOf([
-  { name: "Opened At", type: "timestamp" },
+  { name: "Opened At", type: "timestamp", meaning: "When it's open; local \\ time" },
   { name: "Duration (in minutes)", type: "number" },
-  { name: "Comments/Notes", type: "text" },
+  { name: "Comments/Notes", type: "text", personal: true },
   { name: "both", join: ["one", "two"] },
 ]);
 const headers = ["_id", "Opened At", "Duration (in minutes)", "Comments/Notes", "both", 'Undeclared `";--'];
@@ -24,32 +25,24 @@ const origin = {
   runId: "test-dataset-0123456789ab",
   dataset: "test-dataset",
   requestedAt: "2024-03-15T12:00:00Z",
+  rows: 12,
+  attempt: 1,
 };
-
-test("a file's columns have the types of the dataset's entry; joined and undeclared ones are text", () => {
-  expect(columns).toEqual([
-    { header: "_id", name: "_id", type: "integer" },
-    { header: "Opened At", name: "opened_at", type: "timestamp" },
-    { header: "Duration (in minutes)", name: "duration_in_minutes", type: "number" },
-    { header: "Comments/Notes", name: "comments_notes", type: "text" },
-    { header: "both", name: "both", type: "text" },
-    { header: 'Undeclared `";--', name: "undeclared", type: "text" },
-  ]);
-});
 
 test("the database's statement", () => {
   expect(createDatabase("library")).toMatchInlineSnapshot(`"CREATE DATABASE IF NOT EXISTS \`library\`"`);
 });
 
 test("the table's statement: every column a string, an escape character that is in no field", () => {
-  expect(createTable("library", dataset, columns, "data-bucket")).toMatchInlineSnapshot(`
+  const table = tableOf(dataset, columns, "data-bucket");
+  expect(createTable("library", "test_dataset", table)).toMatchInlineSnapshot(`
     "CREATE EXTERNAL TABLE IF NOT EXISTS \`library\`.\`test_dataset\` (
-      \`_id\` string,
-      \`opened_at\` string,
-      \`duration_in_minutes\` string,
-      \`comments_notes\` string,
-      \`both\` string,
-      \`undeclared\` string
+      \`_id\` string COMMENT '_id',
+      \`opened_at\` string COMMENT 'Opened At: When it\\'s open\\u003b local \\\\ time',
+      \`duration_in_minutes\` string COMMENT 'Duration (in minutes)',
+      \`comments_notes\` string COMMENT 'Comments/Notes',
+      \`both\` string COMMENT 'both',
+      \`undeclared\` string COMMENT 'Undeclared \`"\\u003b-- (not declared in shared/datasets.ts)'
     )
     ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
     WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\u0001')
@@ -59,21 +52,8 @@ test("the table's statement: every column a string, an escape character that is 
   `);
 });
 
-test("the statement that replaces the columns", () => {
-  expect(replaceColumns("library", dataset, columns)).toMatchInlineSnapshot(`
-    "ALTER TABLE \`library\`.\`test_dataset\` REPLACE COLUMNS (
-      \`_id\` string,
-      \`opened_at\` string,
-      \`duration_in_minutes\` string,
-      \`comments_notes\` string,
-      \`both\` string,
-      \`undeclared\` string
-    )"
-  `);
-});
-
 test("the typed view's statement", () => {
-  expect(createTypedView("library", dataset, columns)).toMatchInlineSnapshot(`
+  expect(createTypedView("library", dataset, typedColumns(columns))).toMatchInlineSnapshot(`
     "CREATE OR REPLACE VIEW "library"."test_dataset_typed" AS
     SELECT
       TRY_CAST("_id" AS bigint) AS "_id",
@@ -86,22 +66,56 @@ test("the typed view's statement", () => {
   `);
 });
 
-test("the dataset's query", () => {
-  expect(datasetQuery("library", dataset, origin)).toMatchInlineSnapshot(`
-    "-- libinsight run test-dataset-0123456789ab of test-dataset requested at 2024-03-15T12:00:00Z
-    SELECT * FROM "library"."test_dataset""
+test("the analysis view's statement", () => {
+  expect(createAnalysisView("library", dataset, analysisColumns(columns, dataset))).toMatchInlineSnapshot(`
+    "CREATE OR REPLACE VIEW "library"."test_dataset_analysis" AS
+    SELECT
+      "_id",
+      "opened_at",
+      "duration_in_minutes",
+      "both",
+      year("opened_at") AS "year",
+      CASE WHEN month("opened_at") >= 7 THEN year("opened_at") + 1 ELSE year("opened_at") END AS "fiscal_year",
+      month("opened_at") AS "month",
+      day_of_week("opened_at") AS "weekday",
+      CASE day_of_week("opened_at") WHEN 1 THEN 'Monday' WHEN 2 THEN 'Tuesday' WHEN 3 THEN 'Wednesday' WHEN 4 THEN 'Thursday' WHEN 5 THEN 'Friday' WHEN 6 THEN 'Saturday' WHEN 7 THEN 'Sunday' END AS "weekday_name",
+      hour("opened_at") AS "hour"
+    FROM "library"."test_dataset_typed""
   `);
 });
 
-describe("the run that a query belongs to", () => {
+test("a fiscal year that begins in January is the calendar year", () => {
+  const january = { ...dataset, fiscalYearStart: 1 };
+  expect(createAnalysisView("library", january, analysisColumns(columns, january))).toContain(
+    'year("opened_at") AS "fiscal_year"',
+  );
+});
+
+test("the dataset's query", () => {
+  expect(datasetQuery("SELECT 1", origin)).toMatchInlineSnapshot(`
+    "-- libinsight run test-dataset-0123456789ab of test-dataset requested at 2024-03-15T12:00:00Z with 12 rows, attempt 1
+    SELECT 1"
+  `);
+});
+
+describe("what a query was asked for", () => {
   test("is read back from the query", () => {
     const times = fc.date({ noInvalidDate: true }).map((date) => date.toISOString());
     const names = fc.stringMatching(/^[a-z][a-z0-9-]{1,47}$/);
+    const counts = fc.nat();
     fc.assert(
-      fc.property(names, fc.string(), times, (name, requestId, requestedAt) => {
-        const run = { runId: runIdOf(name, requestId), dataset: name, requestedAt };
-        expect(originOf(datasetQuery("library", dataset, run))).toEqual(run);
-      }),
+      fc.property(
+        names,
+        fc.string(),
+        times,
+        counts,
+        counts,
+        fc.string(),
+        (name, requestId, requestedAt, rows, attempt, sql) => {
+          const asked = { runId: runIdOf(name, requestId), dataset: name, requestedAt, rows, attempt };
+          expect(originOf(datasetQuery(sql, asked))).toEqual({ origin: asked, sql });
+        },
+      ),
     );
   });
 
@@ -109,10 +123,11 @@ describe("the run that a query belongs to", () => {
     'SELECT * FROM "library"."test_dataset"',
     "-- somebody's note\nSELECT 1",
     "-- libinsight run a of b requested at c",
-    `SELECT 1\n${datasetQuery("library", dataset, origin)}`,
+    "-- libinsight run a of b requested at c with many rows, attempt 1\nSELECT 1",
+    `SELECT 1\n${datasetQuery("SELECT 1", origin)}`,
     createDatabase("library"),
     "",
-  ])("is none of ours where it says none: %j", (query) => {
+  ])("is unknown where the query does not say: %j", (query) => {
     expect(originOf(query)).toBeUndefined();
   });
 });

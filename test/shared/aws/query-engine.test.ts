@@ -17,7 +17,7 @@ afterAll(() => aws.close());
 
 const engine = (database: string) => new QueryEngine(athena(), { workgroup: "primary", database });
 
-test("statements run to their end, and the table has its columns in their order", async () => {
+test("statements run to their end, one after the other", async () => {
   const reference = engine("reference");
 
   await reference.run("CREATE DATABASE IF NOT EXISTS reference", output);
@@ -27,7 +27,8 @@ test("statements run to their end, and the table has its columns in their order"
     output,
   );
 
-  expect(await reference.columnsOf("questions")).toEqual(["b", "a"]);
+  const id = await reference.start("SELECT * FROM reference.questions", output);
+  await expect.poll(async () => (await reference.get(id)).state).toBe("SUCCEEDED");
 });
 
 test("a statement that Athena refuses fails with the query's id and Athena's code, without its sentence", async () => {
