@@ -45,6 +45,8 @@ export async function startEndpoints(
     const engine = await startAthena({ dataDir: join(dataDir, "athena"), s3: s3(), events: defaultBus });
     onStarted(engine.close);
     process.env.AWS_ENDPOINT_URL_ATHENA = engine.endpoint;
+    // Its catalog, whatever other Glue there is.
+    process.env.AWS_ENDPOINT_URL_GLUE = engine.glueEndpoint;
   }
   return defaultBus;
 }

@@ -60,6 +60,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   delete process.env.AWS_ENDPOINT_URL;
   // No plan gets as far as Athena.
   process.env.AWS_ENDPOINT_URL_ATHENA = "http://127.0.0.1:9";
+  process.env.AWS_ENDPOINT_URL_GLUE = "http://127.0.0.1:9";
   const folder = await mkdtemp(join(tmpdir(), "chaos-"));
   const closing: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })];
   const close = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-// AWS in this process for the tests of services/: real SQS, S3, EventBridge and Athena on loopback, in a folder
+// AWS in this process for the tests of services/: real SQS, S3, EventBridge, Athena and Glue on loopback, in a folder
 // of their own, wired as `npm start` wires them. The process's AWS_* variables point there.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,7 +12,7 @@ import {
 } from "@aws-sdk/client-sqs";
 import type { Context, SQSEvent } from "aws-lambda";
 import type { Publish } from "../../shared/aws/bus.ts";
-import { athena, eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
+import { athena, eventBridge, glue, s3, sqs } from "../../shared/aws/clients.ts";
 import { Queue } from "../../shared/aws/queue.ts";
 import { Store } from "../../shared/aws/store.ts";
 import type { QueueName } from "../../shared/config.ts";
@@ -51,7 +51,7 @@ export async function startLocalAws(): Promise<LocalAws> {
   try {
     const defaultBus = await startEndpoints(folder, (close) => closing.push(close));
     closing.push(() => {
-      for (const client of [sqs(), s3(), eventBridge(), athena()]) client.destroy();
+      for (const client of [sqs(), s3(), eventBridge(), athena(), glue()]) client.destroy();
     });
     const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus });
     Object.assign(process.env, environment(wired));

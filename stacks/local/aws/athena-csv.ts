@@ -3,7 +3,8 @@
 // https://github.com/trinodb/trino/blob/master/lib/trino-hive-formats/src/main/java/io/trino/hive/formats/line/csv/CsvDeserializer.java
 // No CSV library reads so: they take a line break inside quotes for text, and here it ends the row.
 import { stringify } from "csv-stringify/sync";
-import { type CsvDialect, QueryError } from "./athena-ddl.ts";
+import { QueryError } from "./athena-ddl.ts";
+import type { CsvDialect } from "./athena-relations.ts";
 
 /** A field; null where the row ends before it. */
 export type Field = string | null;

@@ -10,26 +10,20 @@ export class QueryError extends Error {
 export type RelationName = { database: string; name: string };
 export type Column = { name: string; type: string; comment?: string | undefined };
 
-/** One character each. https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html */
-export type CsvDialect = { separator: string; quote: string; escape: string };
-
-export type TableDefinition = {
+/** What CREATE EXTERNAL TABLE says of a table, as it was written. */
+export type TableClauses = {
   columns: Column[];
   comment?: string | undefined;
-  dialect: CsvDialect;
-  /** Lines at the head of each object that are not rows. */
-  skipLines: number;
-  bucket: string;
-  /** Empty or with a slash at its end. */
-  prefix: string;
-  /** TBLPROPERTIES as they were given. */
+  serde: string;
+  serdeProperties: Record<string, string>;
+  location: string;
   properties: Record<string, string>;
 };
 
 export type Statement =
   | { kind: "select" }
   | { kind: "create database"; database: string; ifNotExists: boolean }
-  | { kind: "create table"; relation: RelationName; ifNotExists: boolean; table: TableDefinition }
+  | { kind: "create table"; relation: RelationName; ifNotExists: boolean; table: TableClauses }
   | { kind: "replace columns"; relation: RelationName; columns: Column[] }
   | { kind: "create view"; relation: RelationName; orReplace: boolean; sql: string }
   | { kind: "drop"; relation: RelationName; of: "table" | "view"; ifExists: boolean };
@@ -101,31 +95,18 @@ function parseCreateTable(cursor: Cursor, context: string | undefined): Statemen
   const comment = cursor.take("comment") ? cursor.string() : undefined;
   for (const word of ["row", "format", "serde"]) cursor.expect(word);
   const serde = cursor.string();
-  if (serde !== openCsvSerde) {
-    throw new QueryError(`This local Athena reads tables of ${openCsvSerde} only, not of ${serde}.`);
-  }
   const serdeProperties = cursor.takeAll("with", "serdeproperties") ? parseProperties(cursor) : {};
   if (cursor.takeAll("stored", "as")) cursor.expect("textfile");
   cursor.expect("location");
-  const { bucket, key: prefix } = parseS3Uri(cursor.string());
+  const location = cursor.string();
   const properties = cursor.take("tblproperties") ? parseProperties(cursor) : {};
   return {
     kind: "create table",
     relation,
     ifNotExists,
-    table: {
-      columns,
-      comment,
-      dialect: csvDialect(serdeProperties),
-      skipLines: skipLines(properties),
-      bucket,
-      prefix: prefix === "" || prefix.endsWith("/") ? prefix : `${prefix}/`,
-      properties,
-    },
+    table: { columns, comment, serde, serdeProperties, location, properties },
   };
 }
-
-export const openCsvSerde = "org.apache.hadoop.hive.serde2.OpenCSVSerde";
 
 function parseColumns(cursor: Cursor): Column[] {
   const columns: Column[] = [];
@@ -133,16 +114,7 @@ function parseColumns(cursor: Cursor): Column[] {
   do {
     // Athena keeps column names in lower case, whatever was written.
     const name = cursor.columnName().toLowerCase();
-    if (columns.some((column) => column.name === name)) {
-      throw new QueryError(`FAILED: SemanticException Duplicate column name: ${name}`);
-    }
-    const type = cursor.name();
-    if (type !== "string") {
-      throw new QueryError(
-        `The column "${name}" is of type ${type}; this local Athena knows columns of type string, cast in a view.`,
-      );
-    }
-    columns.push({ name, type, ...(cursor.take("comment") && { comment: cursor.string() }) });
+    columns.push({ name, type: cursor.name(), ...(cursor.take("comment") && { comment: cursor.string() }) });
   } while (cursor.take(","));
   cursor.expect(")");
   return columns;
@@ -158,30 +130,6 @@ function parseProperties(cursor: Cursor): Record<string, string> {
   } while (cursor.take(","));
   cursor.expect(")");
   return Object.fromEntries(properties);
-}
-
-function csvDialect(properties: Record<string, string>): CsvDialect {
-  const character = (name: string, byDefault: string): string => {
-    const value = properties[name] ?? byDefault;
-    if (value.length === 1) return value;
-    throw new QueryError(`${name} is one character, not ${value.length}.`);
-  };
-  const separator = character("separatorChar", ",");
-  const quote = character("quoteChar", '"');
-  const told = character("escapeChar", "\\");
-  // Hive takes a double quote for "not given" here, and then escapes with a backslash after all; Trino does as Hive
-  // does: https://github.com/trinodb/trino/blob/master/lib/trino-hive-formats/src/main/java/io/trino/hive/formats/line/csv/CsvDeserializerFactory.java
-  const dialect = { separator, quote, escape: told === '"' ? "\\" : told };
-  if (new Set(Object.values(dialect)).size < 3) {
-    throw new QueryError("separatorChar, quoteChar and escapeChar have to be three different characters.");
-  }
-  return dialect;
-}
-
-function skipLines(properties: Record<string, string>): number {
-  const text = properties["skip.header.line.count"] ?? "0";
-  if (/^\d{1,6}$/.test(text)) return Number(text);
-  throw new QueryError(`skip.header.line.count is a whole number, not "${text}".`);
 }
 
 /** @throws QueryError when it is not s3://bucket or s3://bucket/key */
@@ -210,9 +158,11 @@ function relationName(cursor: Cursor, context: string | undefined): RelationName
 type Token = { kind: "word" | "name" | "string" | "mark" | "end"; text: string; start: number; end: number };
 
 const blank = /(?:\s+|--[^\n]*|\/\*.*?\*\/)*/sy;
-// A double-quoted token is a name in Trino and a string in Hive; Cursor decides by what it expects.
+// A string is one or more quoted pieces without anything between them, which are joined: 'it''s' is "its", and a quote
+// is written \'. https://github.com/apache/hive/blob/branch-2.3/ql/src/java/org/apache/hadoop/hive/ql/parse/HiveLexer.g
+// A double-quoted one is a name in Trino's statements; Cursor decides by what it expects.
 const token =
-  /(?<word>[\p{L}_][\p{L}\p{N}_]*)|`(?<name>(?:[^`]|``)*)`|'(?<single>(?:[^'\\]|\\.|'')*)'|"(?<double>(?:[^"\\]|\\.|"")*)"|(?<mark>.)/suy;
+  /(?<word>[\p{L}_][\p{L}\p{N}_]*)|`(?<name>(?:[^`]|``)*)`|(?<string>(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")+)|(?<mark>.)/suy;
 
 function tokenAt(sql: string, position: number): Token {
   blank.lastIndex = position;
@@ -225,23 +175,37 @@ function tokenAt(sql: string, position: number): Token {
   const of = (kind: Token["kind"], text: string): Token => ({ kind, text, start, end });
   if (groups.word !== undefined) return of("word", groups.word);
   if (groups.name !== undefined) return of("name", groups.name.replaceAll("``", "`"));
-  if (groups.single !== undefined) return of("string", readEscapes(groups.single.replaceAll("''", "'")));
-  if (groups.double !== undefined) return of("string", readEscapes(groups.double.replaceAll('""', '"')));
+  if (groups.string !== undefined) return of("string", unescapeString(groups.string));
   return of("mark", groups.mark ?? "");
 }
 
-const escapes: Record<string, string> = { 0: "\0", b: "\b", n: "\n", r: "\r", t: "\t", Z: "\x1a" };
+const pieces = /'(?<single>(?:[^'\\]|\\.)*)'|"(?<double>(?:[^"\\]|\\.)*)"/gs;
+const escapes: Record<string, string> = {
+  0: "\0",
+  b: "\b",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  Z: "\x1a",
+  "%": "\\%",
+  _: "\\_",
+};
 
-/** As Hive reads a string: \n, \\, \', \u0001, \001. https://cwiki.apache.org/confluence/display/Hive/Literals */
-function readEscapes(text: string): string {
-  return text.replace(
-    /\\(?:u(?<hex>[0-9a-fA-F]{4})|(?<octal>[01][0-7]{2})|(?<other>.))/gs,
-    (_all, hex: string | undefined, octal: string | undefined, other: string | undefined) => {
-      if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
-      if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8));
-      return other === undefined ? "" : (escapes[other] ?? other);
-    },
-  );
+/**
+ * As Hive's BaseSemanticAnalyzer.unescapeSQLString does, with \% and \_, which keep their backslash:
+ * https://github.com/apache/hive/blob/branch-2.3/ql/src/java/org/apache/hadoop/hive/ql/parse/BaseSemanticAnalyzer.java
+ */
+function unescapeString(literal: string): string {
+  return Array.from(literal.matchAll(pieces), ({ groups }) => groups?.single ?? groups?.double ?? "")
+    .join("")
+    .replace(
+      /\\(?:u(?<hex>[0-9a-fA-F]{4})|(?<octal>[01][0-7]{2})|(?<other>.))/gs,
+      (_all, hex: string | undefined, octal: string | undefined, other: string | undefined) => {
+        if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+        if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8));
+        return other === undefined ? "" : (escapes[other] ?? other);
+      },
+    );
 }
 
 class Cursor {

@@ -14,9 +14,10 @@ import {
   VARCHAR,
 } from "@duckdb/node-api";
 import { z } from "zod";
-import type { Catalog, Relation, Table, View } from "./athena-catalog.ts";
+import type { Catalog, Relation } from "./athena-catalog.ts";
 import { type Field, readLines, rowSplitter } from "./athena-csv.ts";
 import { type Column, catalogName, QueryError, type RelationName } from "./athena-ddl.ts";
+import { readRelation, staleView, type Table, type View } from "./athena-relations.ts";
 
 export type EngineQuery = {
   catalog: Catalog;
@@ -97,7 +98,7 @@ export async function select<T>(
 export async function describeView(query: EngineQuery, sql: string): Promise<Column[]> {
   return await withEngine(query, async (connection) => {
     await createRelations(connection, query, sql, async () => 0);
-    return catalogColumns(await prepareSelect(connection, sql));
+    return viewColumns(await prepareSelect(connection, sql));
   });
 }
 
@@ -161,10 +162,11 @@ async function createRelations(
   // Bounded by the catalog: no relation is made twice.
   async function createNamed(from: string): Promise<void> {
     const names = connection.getTableNames(from, false).map((name) => name.toLowerCase());
-    for (const relation of query.catalog.relations) {
-      if (!names.includes(relation.name) || seen.has(relation)) continue;
-      seen.add(relation);
+    for (const defined of query.catalog.relations) {
+      if (!names.includes(defined.name) || seen.has(defined)) continue;
+      seen.add(defined);
       query.signal.throwIfAborted();
+      const relation = readRelation(defined);
       if (relation.kind === "table") {
         await createTable(connection, relation);
         loaded += await load(connection, relation, query);
@@ -190,20 +192,16 @@ async function createTable(connection: DuckDBConnection, table: Table): Promise<
 async function createView(connection: DuckDBConnection, view: View): Promise<void> {
   await useDatabase(connection, view.context);
   const names = view.columns.map((column) => quoted(column.name));
-  const stale = (cause?: unknown): QueryError =>
-    new QueryError(
-      `View '${catalogName}.${view.database}.${view.name}' is stale or in invalid state: what it selects is gone or ` +
-        "has other columns. Create it again with CREATE OR REPLACE VIEW.",
-      { cause },
-    );
   let found: Column[];
   try {
     await connection.run(`CREATE VIEW ${path(view)} (${names.join(", ")}) AS ${view.sql}`);
-    found = catalogColumns(await prepareSelect(connection, `SELECT * FROM ${path(view)}`));
-  } catch (error) {
-    throw stale(error);
+    found = viewColumns(await prepareSelect(connection, `SELECT * FROM ${path(view)}`));
+  } catch (cause) {
+    throw staleView(view, "what it selects is gone or has other columns", cause);
   }
-  if (JSON.stringify(found) !== JSON.stringify(view.columns)) throw stale();
+  if (JSON.stringify(found) !== JSON.stringify(view.columns)) {
+    throw staleView(view, "what it selects has columns of other types");
+  }
 }
 
 async function useDatabase(connection: DuckDBConnection, database: string | undefined): Promise<void> {
@@ -290,12 +288,9 @@ function resultColumns(prepared: DuckDBPreparedStatement): Column[] {
   }));
 }
 
-/** Columns as the catalog keeps them: in lower case, with the types of Hive. */
-function catalogColumns(prepared: DuckDBPreparedStatement): Column[] {
-  return resultColumns(prepared).map(({ name, type }) => ({
-    name: name.toLowerCase(),
-    type: hiveTypes[type] ?? type,
-  }));
+/** Columns as a view keeps them: in lower case. */
+function viewColumns(prepared: DuckDBPreparedStatement): Column[] {
+  return resultColumns(prepared).map(({ name, type }) => ({ name: name.toLowerCase(), type }));
 }
 
 const trinoTypes: Record<string, string> = {
@@ -304,7 +299,6 @@ const trinoTypes: Record<string, string> = {
   FLOAT: "real",
   "TIMESTAMP WITH TIME ZONE": "timestamp with time zone",
 };
-const hiveTypes: Record<string, string> = { varchar: "string", integer: "int", real: "float" };
 
 function trinoType(type: string): string {
   return trinoTypes[type] ?? type.toLowerCase();

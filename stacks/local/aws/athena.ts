@@ -1,5 +1,6 @@
-// Athena for one machine: an endpoint that the AWS SDK takes for Athena. Queries run on DuckDB over the objects in S3,
-// results go to S3, and each query's end goes to EventBridge, as on AWS.
+// Athena for one machine: an endpoint that the AWS SDK takes for Athena, and one for the Glue Data Catalog, which is its
+// catalog. Queries run on DuckDB over the objects in S3, results go to S3, and each query's end goes to EventBridge, as
+// on AWS.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
@@ -13,11 +14,12 @@ import {
   type Relation,
   type WorkGroup,
 } from "./athena-catalog.ts";
-import { openCsvSerde, parseS3Uri, parseStatement, QueryError, statementType } from "./athena-ddl.ts";
+import { parseS3Uri, parseStatement, QueryError, statementType } from "./athena-ddl.ts";
 import { describeView, type EngineQuery, select } from "./athena-engine.ts";
 import { type Execution, type Outcome, openQueries } from "./athena-queries.ts";
 import { readCsv, writeCsv, writeEmpty } from "./athena-results.ts";
 import { AwsJsonError, type Operation, startAwsJson } from "./aws-json.ts";
+import { glueOperations } from "./glue.ts";
 import { openJsonFile } from "./json-file.ts";
 
 const outputLocation = z.object({ OutputLocation: z.string().optional() }).optional();
@@ -44,7 +46,7 @@ const byId = z.object({ QueryExecutionId: z.string().min(1).max(128) });
 const page = { MaxResults: z.int().min(1).max(1_000).default(1_000), NextToken: z.string().optional() };
 
 /**
- * Starts the endpoint. Catalog and query history are kept below `dataDir` and are there again at the next start;
+ * Starts the two endpoints. Catalog and query history are kept below `dataDir` and are there again at the next start;
  * a query that a stop cut off is run again then.
  * @param options.s3 where tables' objects lie and results go
  * @param options.events takes `Athena Query State Change`, on the default bus
@@ -54,12 +56,12 @@ export async function startAthena(options: {
   dataDir: string;
   s3: S3Client;
   events: EventBridgeClient;
-}): Promise<{ endpoint: string; close(): Promise<void> }> {
+}): Promise<{ endpoint: string; glueEndpoint: string; close(): Promise<void> }> {
   const { dataDir, s3, events } = options;
   const spill = join(dataDir, "spill");
   // Of a process that died.
   await rm(spill, { recursive: true, force: true });
-  const kept = await openJsonFile(join(dataDir, "catalog.json"), catalog, emptyCatalog);
+  const kept = await openJsonFile(join(dataDir, "data-catalog.json"), catalog, emptyCatalog);
   const queries = await openQueries({
     file: join(dataDir, "queries.json"),
     execute,
@@ -86,7 +88,7 @@ export async function startAthena(options: {
     }
     const viewColumns = statement.kind === "create view" ? await describeView(query, statement.sql) : [];
     await kept.replace(
-      applyDdl(kept.value, statement, { createdAt: seconds(Date.now()), context: database, viewColumns }),
+      applyDdl(kept.value, statement, { at: seconds(Date.now()), context: database, viewColumns }),
     );
     await writeEmpty(s3, place, signal);
     return { columns: [], scannedBytes: 0 };
@@ -240,9 +242,12 @@ export async function startAthena(options: {
   };
 
   const server = await startAwsJson({ name: "Athena", target: "AmazonAthena", operations });
+  const glue = await startAwsJson({ name: "Glue", target: "AWSGlue", operations: glueOperations(kept) });
   return {
     endpoint: server.endpoint,
+    glueEndpoint: glue.endpoint,
     close: async () => {
+      await glue.close();
       await server.close();
       await queries.close();
       await rm(spill, { recursive: true, force: true });
@@ -344,30 +349,24 @@ function describeResultColumn({ name, type }: { name: string; type: string }): o
   };
 }
 
-function describeRelation(relation: Relation): object {
-  const parameters =
-    relation.kind === "table"
-      ? {
-          ...relation.properties,
-          EXTERNAL: "TRUE",
-          location: `s3://${relation.bucket}/${relation.prefix}`,
-          "serde.serialization.lib": openCsvSerde,
-          "serde.param.separatorChar": relation.dialect.separator,
-          "serde.param.quoteChar": relation.dialect.quote,
-          "serde.param.escapeChar": relation.dialect.escape,
-        }
-      : { presto_view: "true" };
+// https://docs.aws.amazon.com/athena/latest/APIReference/API_TableMetadata.html
+function describeRelation({ definition, createdAt }: Relation): object {
+  const { Columns = [], Location, InputFormat, OutputFormat, SerdeInfo } = definition.StorageDescriptor ?? {};
+  const serdeParameters = Object.entries(SerdeInfo?.Parameters ?? {});
   return {
-    Name: relation.name,
-    CreateTime: relation.createdAt,
-    TableType: relation.kind === "table" ? "EXTERNAL_TABLE" : "VIRTUAL_VIEW",
-    Columns: relation.columns.map(({ name, type, comment }) => ({
-      Name: name,
-      Type: type,
-      Comment: comment,
-    })),
-    PartitionKeys: [],
-    Parameters: parameters,
+    Name: definition.Name,
+    CreateTime: createdAt,
+    TableType: definition.TableType,
+    Columns: Columns.map(({ Name, Type, Comment }) => ({ Name, Type, Comment })),
+    PartitionKeys: definition.PartitionKeys,
+    Parameters: {
+      ...definition.Parameters,
+      inputformat: InputFormat,
+      location: Location,
+      outputformat: OutputFormat,
+      "serde.serialization.lib": SerdeInfo?.SerializationLibrary,
+      ...Object.fromEntries(serdeParameters.map(([name, value]) => [`serde.param.${name}`, value])),
+    },
   };
 }
 

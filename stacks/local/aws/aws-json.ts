@@ -1,4 +1,4 @@
-// The AWS JSON 1.1 protocol as a server, for the services that nobody else runs locally (EventBridge, Athena).
+// The AWS JSON 1.1 protocol as a server, for the services that nobody else runs locally (EventBridge, Athena, Glue).
 // https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -46,7 +46,7 @@ const maxBodyBytes = 8 * 1024 * 1024;
  */
 export async function startAwsJson(options: {
   name: string;
-  target: "AWSEvents" | "AmazonAthena";
+  target: "AWSEvents" | "AmazonAthena" | "AWSGlue";
   operations: Record<string, Operation>;
 }): Promise<LocalEndpoint> {
   const operations = new Map(Object.entries(options.operations));

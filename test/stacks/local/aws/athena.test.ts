@@ -197,7 +197,7 @@ async function createTable(
 function tableSql(name: string, columns: readonly string[], escapeCharacter = "\\u0001"): string {
   return `-- The published file.
     CREATE EXTERNAL TABLE IF NOT EXISTS \`library\`.\`${name}\` (
-      ${columns.map((column) => `\`${column}\` string COMMENT 'it''s, (a) column'`).join(",\n")}
+      ${columns.map((column) => `\`${column}\` string COMMENT 'it\\'s, (a) column'`).join(",\n")}
     )
     COMMENT 'rows'
     ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
@@ -769,7 +769,7 @@ test("a restart keeps databases, tables, views, workgroups, executions and token
   const id = await start("SELECT a FROM kept_view", { ClientRequestToken }, before.client);
   await ended(id);
   await before.close();
-  expect((await readdir(dataDir)).sort()).toEqual(["catalog.json", "queries.json"]);
+  expect((await readdir(dataDir)).sort()).toEqual(["data-catalog.json", "queries.json"]);
 
   const after = await startOwn(dataDir);
   onTestFinished(after.close);
@@ -786,7 +786,7 @@ test("a query that a stop cuts off runs again at the next start", async () => {
   const id = await start(endless, {}, before.client);
   expect((await describe(id, before.client)).Status?.State).toBe("RUNNING");
   await before.close();
-  expect((await readdir(dataDir)).sort()).toEqual(["catalog.json", "queries.json"]);
+  expect((await readdir(dataDir)).sort()).toEqual(["data-catalog.json", "queries.json"]);
 
   const after = await startOwn(dataDir);
   onTestFinished(after.close);
@@ -816,6 +816,6 @@ test("a query that a crash cuts off runs again at the next start", async () => {
 
 test("a damaged catalog is told by its name", async () => {
   const dataDir = await mkdtemp(join(directory, "damaged-"));
-  await writeFile(join(dataDir, "catalog.json"), '{"databases":');
-  await expect(startAthena({ dataDir, s3, events })).rejects.toThrow("catalog.json");
+  await writeFile(join(dataDir, "data-catalog.json"), '{"databases":');
+  await expect(startAthena({ dataDir, s3, events })).rejects.toThrow("data-catalog.json");
 });
