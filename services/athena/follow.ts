@@ -34,7 +34,7 @@ export type FollowEffects = StartEffects & {
  * @throws PipelineError `PublishedFileMissing`, `PublishedFileForeign`, `StatementFailed`, `StatementTooSlow`
  */
 export async function followFile(dataset: Dataset, effects: FollowEffects): Promise<Facts> {
-  const { data, database, publish } = effects;
+  const { data, database, resultsBucket, publish } = effects;
   const { csv } = dataset.publish;
   const file = await data.head(csv);
   if (!file) throw unusable("PublishedFileMissing", "is gone again", dataset);
@@ -49,7 +49,9 @@ export async function followFile(dataset: Dataset, effects: FollowEffects): Prom
     return { run: runId, refused: missing.join() };
   }
   await bringInStep(headers, dataset, effects);
-  const query = await startQuery(await queryOf(dataset, database), origin, file.etag, effects);
+  const sql = await queryOf(dataset, database);
+  const output = outputOf(dataset.publish, resultsBucket);
+  const query = await startQuery({ sql, origin, output, seed: file.etag }, effects);
   return { run: runId, query };
 }
 

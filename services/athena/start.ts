@@ -25,20 +25,23 @@ export type StartEffects = {
   checkSeconds: number;
 };
 
-/**
- * @param seed what the query is started for: for one seed Athena runs the same query once
- * @returns the query's id
- */
+export type DatasetQuery = {
+  sql: string;
+  origin: QueryOrigin;
+  /** `s3://bucket/prefix/` of the result. */
+  output: string;
+  /** What the query is started for: for one seed Athena runs the same query once. */
+  seed: string;
+};
+
+/** @returns the query's id */
 export async function startQuery(
-  sql: string,
-  origin: QueryOrigin,
-  seed: string,
-  effects: StartEffects,
+  { sql, origin, output, seed }: DatasetQuery,
+  effects: Pick<StartEffects, "engine" | "queue" | "checkSeconds">,
 ): Promise<string> {
-  const { publish } = findDataset(origin.dataset);
   const query = datasetQuery(sql, origin);
   const token = createHash("sha256").update(`${seed}\n${query}`).digest("hex");
-  const id = await effects.engine.start(query, outputOf(publish, effects.resultsBucket), token);
+  const id = await effects.engine.start(query, output, token);
   const { runId, dataset } = origin;
   await sendLater({ task: "check", runId, dataset, queryExecutionId: id, checks: 0 }, effects);
   return id;
@@ -55,7 +58,9 @@ export async function retryQuery({ queryExecutionId }: QueryTask, effects: Start
   const found = originOf(failed.sql);
   if (!found) throw unfinished(queryExecutionId, "can't be started again, because it is not a dataset's");
   const { origin, sql } = found;
-  return startQuery(sql, { ...origin, attempt: origin.attempt + 1 }, queryExecutionId, effects);
+  const output = outputOf(findDataset(origin.dataset).publish, effects.resultsBucket);
+  const again = { ...origin, attempt: origin.attempt + 1 };
+  return startQuery({ sql, origin: again, output, seed: queryExecutionId }, effects);
 }
 
 /**

@@ -206,6 +206,7 @@ describe("a file that arrived", () => {
   test("whose meaning was written anew has the new comment, on the table too", async () => {
     const effects = await start();
     const dataset = (meaning: string) => datasetOf([{ name: "note", type: "text", meaning }]);
+    const { csv: defaultCsv } = dataset("x").publish;
     for (const meaning of ["What's noted; with a \\ in it", "Something else"]) {
       await putFile(
         effects.data,
@@ -214,7 +215,7 @@ describe("a file that arrived", () => {
           ["_id", "note"],
           [1, "x"],
         ],
-        dataset("").publish.csv,
+        defaultCsv,
       );
       await followFile(dataset(meaning), effects);
       for (const relation of ["test_dataset", "test_dataset_typed", "test_dataset_analysis"]) {
@@ -502,6 +503,15 @@ describe("a query that ended", () => {
   const rows = (comment: string): Cell[][] => [headers, [1, "2023-05-01 09:30:00", 5, comment]];
   const originOfRun = (run: PublishedRun, count = 1) => ({ ...run, rows: count, attempt: 1 });
 
+  /** Runs SQL as a run's query to its end. */
+  async function runQuery(sql: string, run: PublishedRun, effects: Effects, count = 1): Promise<string> {
+    const output = `s3://${effects.results.bucket}/${queryResults}/`;
+    await effects.engine.run(createDatabase(database), output);
+    const id = await startQuery({ sql, origin: originOfRun(run, count), output, seed: "seed" }, effects);
+    await ended(id, effects.engine);
+    return id;
+  }
+
   test("in failure is told, with Athena's code and no more, and the earlier result stays", async () => {
     const effects = await start();
     const earlier = published("good", "2024-03-08T12:00:00Z");
@@ -511,8 +521,7 @@ describe("a query that ended", () => {
     const before = await effects.results.head(resultsKey);
 
     const run = published("bad");
-    const id = await startQuery("SELECT * FROM nowhere", originOfRun(run), "seed", effects);
-    expect(await ended(id, effects.engine)).toBe("FAILED");
+    const id = await runQuery("SELECT * FROM nowhere", run, effects);
     await finishQuery(id, effects);
 
     expect(effects.events[1]).toEqual({
@@ -562,8 +571,7 @@ describe("a query that ended", () => {
 
   test("in failure and is told of by both is told of once", async () => {
     const effects = await start();
-    const id = await startQuery("SELECT * FROM nowhere", originOfRun(published("f")), "seed", effects);
-    expect(await ended(id, effects.engine)).toBe("FAILED");
+    const id = await runQuery("SELECT * FROM nowhere", published("f"), effects);
     await Promise.all([finishQuery(id, effects), finishQuery(id, effects, effects.tasks[0]?.task)]);
     await finishQuery(id, effects);
     expect(effects.events.map(({ type }) => type)).toEqual(["query.failed"]);
@@ -614,8 +622,7 @@ describe("a query that ended", () => {
       const effects = await start();
       const sql = result === 0 ? "SELECT 1 AS a WHERE 1 = 2" : "SELECT 1 AS a UNION ALL SELECT 2";
       const run = published(`rows ${result}`);
-      const id = await startQuery(sql, originOfRun(run), "seed", effects);
-      expect(await ended(id, effects.engine)).toBe("SUCCEEDED");
+      const id = await runQuery(sql, run, effects);
       await finishQuery(id, effects);
       expect(effects.events).toMatchObject([
         {
@@ -636,8 +643,7 @@ describe("a query that ended", () => {
     onTestFinished(() => {
       defaultDataset.publish.rowPreserving = true;
     });
-    const id = await startQuery("SELECT 5 AS a", originOfRun(published("sum"), 100), "seed", effects);
-    expect(await ended(id, effects.engine)).toBe("SUCCEEDED");
+    const id = await runQuery("SELECT 5 AS a", published("sum"), effects, 100);
     await finishQuery(id, effects);
     expect(effects.events).toMatchObject([{ type: "results.published", detail: { rows: 1 } }]);
     expect(await effects.results.getText(resultsKey)).toBe('"a"\n"5"\n');
@@ -666,7 +672,7 @@ describe("a query that ended", () => {
       output,
     );
     const run = published("again");
-    let id = await startQuery(`SELECT * FROM "${database}"."away"`, originOfRun(run), "seed", effects);
+    let id = await runQuery(`SELECT * FROM "${database}"."away"`, run, effects);
     const ids = [id];
     for (const delaySeconds of [60, 120]) {
       expect(await ended(id, effects.engine)).toBe("FAILED");
@@ -733,7 +739,10 @@ test("a query that does not end is looked at again after growing delays, ten tim
     await server.close();
   });
   const engine = new QueryEngine(client, { workgroup, database });
-  const id = await startQuery("SELECT 1", origin, "seed", { ...effects, engine });
+  const id = await startQuery(
+    { sql: "SELECT 1", origin, output: "s3://results/", seed: "seed" },
+    { ...effects, engine },
+  );
 
   for (let checks = 0; checks < 9; checks++) {
     const { task } = effects.tasks.at(-1) ?? nothing();
@@ -761,7 +770,8 @@ test("a statement that fails is told by its code, and may be tried again", async
   ).rejects.toMatchObject({ name: "StatementFailed", kind: "transient" });
 });
 
-test("the handler follows the file that S3 told of, and finishes the query that Athena told of", async () => {
+test("the handler follows S3's file, finishes the query that Athena told of, and looks at it later", async () => {
+  process.env.QUERY_CHECK_SECONDS = "2";
   const { handler } = await import("../../../services/athena/handler.ts");
   const queue = aws.serviceQueue("ATHENA");
   // What the other tests' queries told.
@@ -774,10 +784,15 @@ test("the handler follows the file that S3 told of, and finishes the query that 
 
   // S3's event, each statement's and the query's: a round for each at most, and some to spare.
   const told: unknown[] = [];
-  for (let round = 0; round < 20 && told.length === 0; round++) {
+  const looked: unknown[] = [];
+  for (let round = 0; round < 30 && (told.length === 0 || looked.length === 0); round++) {
     const messages = await take(queue, 5);
     for (const message of messages) {
-      expect(await handler(sqsEvent([message]), lambdaContext)).toMatchObject({ batchItemFailures: [] });
+      expect(await handler(sqsEvent([message]), lambdaContext)).toEqual({
+        batchItemFailures: [],
+        deadLetters: [],
+      });
+      if (message.Body?.includes('"check"')) looked.push(message);
     }
     told.push(...(await takeJson(aws.observer)));
   }
