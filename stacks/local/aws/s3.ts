@@ -1,13 +1,15 @@
-// S3 for one machine: a front before fauxqs that adds the conditional writes and the bucket notifications which
-// fauxqs lacks, refuses what fauxqs would take for something else, and streams the rest through as it is.
+// S3 for one machine: a front before fauxqs that adds what fauxqs lacks (conditional writes, bucket notifications,
+// versions), refuses what fauxqs would take for something else, and streams the rest through as it is.
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import type { SQSClient } from "@aws-sdk/client-sqs";
 import { z } from "zod";
 import { openJsonFile } from "./json-file.ts";
 import { type LocalEndpoint, listenOnLoopback } from "./loopback.ts";
 import { createQueueSender, type Delivery } from "./queue-targets.ts";
+import { openArchive } from "./s3-archive.ts";
 import { S3Error } from "./s3-error.ts";
 import {
   formatEvent,
@@ -18,7 +20,16 @@ import {
   selects,
   type WriteEvent,
 } from "./s3-notifications.ts";
-import { connectUpstream, passOn, unquoted } from "./s3-upstream.ts";
+import { parseTarget, refuseInVersioned, refuseUnknown, type Target, writeEvent } from "./s3-request.ts";
+import { connectUpstream, passOn, storedObject, unquoted, versionIdHeader } from "./s3-upstream.ts";
+import {
+  checkVersioning,
+  formatVersioning,
+  formatVersions,
+  type ListedVersion,
+  pageOfVersions,
+  parseVersionsAsked,
+} from "./s3-versions.ts";
 
 const notificationsByBucket = z.record(z.string(), z.array(queueNotification));
 
@@ -26,7 +37,7 @@ const maxConfigurationBytes = 256 * 1024;
 
 /**
  * @param options.upstream fauxqs's endpoint
- * @param options.dataDir where the bucket notifications are kept (`notifications.json`)
+ * @param options.dataDir where bucket notifications (`notifications.json`) and old versions (s3-archive.ts) are kept
  * @param options.sqs sends the notifications
  */
 export async function startS3(options: {
@@ -42,6 +53,7 @@ export async function startS3(options: {
     notificationsByBucket,
     {},
   );
+  const archive = await openArchive(options.dataDir);
   const inTurn = createTurns();
   const nextSequencer = createSequencer();
 
@@ -53,9 +65,14 @@ export async function startS3(options: {
     try {
       const target = parseTarget(request.url ?? "/");
       refuseUnknown(request, target);
-      if (target.key !== "") await onObject(request, response, target);
+      if (archive.has(target.bucket)) refuseInVersioned(request, target);
+      const versionId = target.query.get("versionId");
+      if (versionId !== null) await onVersion(request, response, target, versionId);
+      else if (target.key !== "") await onObject(request, response, target);
       else if (target.query.has("notification")) await onNotifications(request, response, target.bucket);
-      else await onBucket(request, response, target.bucket);
+      else if (target.query.has("versioning")) await onVersioning(request, response, target.bucket);
+      else if (target.query.has("versions")) await onVersions(request, response, target);
+      else await onBucket(request, response, target);
     } catch (error) {
       fail(request, response, error);
     }
@@ -63,21 +80,65 @@ export async function startS3(options: {
 
   async function onObject(request: IncomingMessage, response: ServerResponse, target: Target): Promise<void> {
     const event = writeEvent(request, target);
+    const isVersioned = archive.has(target.bucket);
+    const versionId = isVersioned ? randomUUID().replaceAll("-", "") : undefined;
     if (event === undefined && request.method !== "DELETE") {
-      await passOn(await upstream.forward(request), response);
+      // Among these is the start of a multipart upload, from which fauxqs takes the object's metadata.
+      await passOn(await upstream.forward(request, { versionId }), response);
       return;
     }
     // Of all writes to a key one at a time, so that nothing comes between a condition and its write. (Only the
     // keys of a DeleteObjects request do not wait their turn.)
-    const { stored, messages } = await inTurn(`${target.bucket}/${target.key}`, async () => {
-      if (response.destroyed) throw new Error("The client went away while it waited.");
+    const { stored, messages, written } = await inTurn(`${target.bucket}/${target.key}`, async () => {
       await checkConditions(request, target);
-      const stored = await upstream.forward(request);
-      return { stored, messages: event && isSuccess(stored) ? await notificationsOf(event, target) : [] };
+      if (event && isVersioned) await keepCurrent(target);
+      if (response.destroyed) throw new Error("The client went away while it waited.");
+      const stored = await upstream.forward(request, { versionId });
+      const isWritten = event !== undefined && isSuccess(stored);
+      return {
+        stored,
+        messages: isWritten ? await notificationsOf(event, target) : [],
+        written: isWritten && isVersioned ? await upstream.head(target.path) : undefined,
+      };
     });
     // Before the answer: a writer that heard of its success can rely on the notification being in the queue.
     await Promise.all(messages.map((message) => deliver(message).catch((error) => tellLost(target, error))));
-    await passOn(stored, response);
+    await passOn(stored, response, written?.versionId);
+  }
+
+  /** Before it is replaced. A write that then fails leaves its object both kept and in place, as one version. */
+  async function keepCurrent({ bucket, key, path }: Target): Promise<void> {
+    const current = await upstream.head(path);
+    if (!current || isKept(bucket, key, current.versionId)) return;
+    const answered = await upstream.get(path);
+    if (answered) await archive.keep(bucket, key, answered);
+  }
+
+  function isKept(bucket: string, key: string, versionId: string): boolean {
+    return archive.of(bucket, key).some((old) => old.versionId === versionId);
+  }
+
+  async function onVersion(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { bucket, key, path }: Target,
+    versionId: string,
+  ): Promise<void> {
+    if (!isKept(bucket, key, versionId)) {
+      const current = await upstream.forward(request, { url: path });
+      if (isSuccess(current) && storedObject(current).versionId === versionId) {
+        await passOn(current, response, versionId);
+        return;
+      }
+      current.resume();
+      await requireBucket(bucket);
+    }
+    // Looked for once more, as the version may have been replaced, and kept, in between.
+    const old = archive.of(bucket, key).find((one) => one.versionId === versionId);
+    if (!old) throw new S3Error(404, "NoSuchVersion", "The specified version does not exist.");
+    response.writeHead(200, [...old.headers, versionIdHeader, versionId]);
+    if (request.method === "HEAD") response.end();
+    else await pipeline(archive.read(old), response);
   }
 
   /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */
@@ -156,11 +217,60 @@ export async function startS3(options: {
     response.writeHead(200).end();
   }
 
-  async function onBucket(request: IncomingMessage, response: ServerResponse, bucket: string): Promise<void> {
+  async function onVersioning(
+    request: IncomingMessage,
+    response: ServerResponse,
+    bucket: string,
+  ): Promise<void> {
+    await requireBucket(bucket);
+    if (request.method === "GET") {
+      const document = formatVersioning(archive.has(bucket));
+      response.writeHead(200, { "content-type": "application/xml" }).end(document);
+      return;
+    }
+    if (request.method !== "PUT")
+      throw new S3Error(405, "MethodNotAllowed", "Use PUT or GET for versioning.");
+    checkVersioning(await readText(request));
+    await archive.add(bucket);
+    response.writeHead(200).end();
+  }
+
+  async function onVersions(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { bucket, query }: Target,
+  ): Promise<void> {
+    if (request.method !== "GET") throw new S3Error(405, "MethodNotAllowed", "Use GET for versions.");
+    const asked = parseVersionsAsked(query);
+    await requireBucket(bucket);
+    // A key has no versions unless one is in place, because nothing is deleted there.
+    const keys = await upstream.keys(bucket, asked.prefix);
+    if (keys === "too many") {
+      throw new S3Error(501, "NotImplemented", "The local S3 lists the versions of a thousand keys at most.");
+    }
+    const page = await pageOfVersions(keys, asked, (key) => versionsOf(bucket, key));
+    response.writeHead(200, { "content-type": "application/xml" });
+    response.end(formatVersions(bucket, asked, page));
+  }
+
+  /** The newest first. */
+  async function versionsOf(bucket: string, key: string): Promise<ListedVersion[]> {
+    const current = await upstream.head(`/${bucket}/${key.split("/").map(encodeURIComponent).join("/")}`);
+    if (!current) return [];
+    const old = archive.of(bucket, key).filter(({ versionId }) => versionId !== current.versionId);
+    return [current, ...old].map((one, index) => ({ ...one, key, isLatest: index === 0 }));
+  }
+
+  async function onBucket(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { bucket, query }: Target,
+  ): Promise<void> {
     const answered = await upstream.forward(request);
-    if (request.method === "DELETE" && isSuccess(answered) && notifications.value[bucket]) {
-      const { [bucket]: _gone, ...others } = notifications.value;
-      await notifications.replace(others);
+    if (request.method === "DELETE" && !query.has("lifecycle") && isSuccess(answered)) {
+      await archive.remove(bucket);
+      const { [bucket]: gone, ...others } = notifications.value;
+      if (gone) await notifications.replace(others);
     }
     await passOn(answered, response);
   }
@@ -179,84 +289,6 @@ export async function startS3(options: {
       upstream.close();
     },
   };
-}
-
-/** What a request is about. */
-type Target = {
-  /** As it was sent, still encoded, without the query. */
-  path: string;
-  bucket: string;
-  /** Empty for a request about the bucket itself. */
-  key: string;
-  query: URLSearchParams;
-};
-
-function parseTarget(url: string): Target {
-  const [path = "/", query = ""] = splitOnce(url, "?");
-  const [bucket, encodedKey = ""] = splitOnce(path.slice(1), "/");
-  let key: string;
-  try {
-    key = decodeURIComponent(encodedKey);
-  } catch {
-    throw new S3Error(400, "InvalidURI", "Couldn't parse the specified URI.");
-  }
-  // fauxqs makes each of these segments a folder, where "a//b" would be "a/b" and ".." would lead out.
-  const folders = key.endsWith("/") ? key.slice(0, -1).split("/") : key.split("/");
-  if (key !== "" && folders.some((name) => name === "" || name === "." || name === "..")) {
-    throw new S3Error(
-      400,
-      "InvalidURI",
-      'The local S3 can\'t keep a key with an empty segment, "." or "..".',
-    );
-  }
-  return { path, bucket: bucket ?? "", key, query: new URLSearchParams(query) };
-}
-
-function splitOnce(text: string, separator: string): [string, string?] {
-  const at = text.indexOf(separator);
-  return at === -1 ? [text] : [text.slice(0, at), text.slice(at + separator.length)];
-}
-
-const listing = [
-  "list-type",
-  "prefix",
-  "delimiter",
-  "max-keys",
-  "continuation-token",
-  "start-after",
-  "marker",
-];
-const bucketQueries = new Set([
-  ...listing,
-  "encoding-type",
-  "fetch-owner",
-  "delete",
-  "lifecycle",
-  "notification",
-]);
-const objectQueries: Record<string, ReadonlySet<string>> = {
-  GET: new Set(["partNumber", "attributes"]),
-  HEAD: new Set(),
-  PUT: new Set(["partNumber", "uploadId"]),
-  POST: new Set(["uploads", "uploadId"]),
-  DELETE: new Set(["uploadId"]),
-};
-
-/** fauxqs passes over what it does not know: PutBucketVersioning would be answered as CreateBucket. */
-function refuseUnknown(request: IncomingMessage, { key, query }: Target): void {
-  const known = key === "" ? bucketQueries : objectQueries[request.method ?? ""];
-  for (const name of query.keys()) {
-    if (known?.has(name) || name === "x-id" || /^(x-amz-|response-)/i.test(name)) continue;
-    throw new S3Error(501, "NotImplemented", `The local S3 has no "${name}" for ${request.method} requests.`);
-  }
-  const condition = Object.keys(request.headers).find((name) => name.startsWith("x-amz-copy-source-if-"));
-  if (condition) throw new S3Error(501, "NotImplemented", `The local S3 does not know ${condition}.`);
-}
-
-function writeEvent(request: IncomingMessage, { query }: Target): WriteEvent | undefined {
-  if (request.method === "POST" && query.has("uploadId")) return "CompleteMultipartUpload";
-  if (request.method !== "PUT" || query.has("uploadId")) return undefined;
-  return request.headers["x-amz-copy-source"] === undefined ? "Put" : "Copy";
 }
 
 function isSuccess({ statusCode = 0 }: IncomingMessage): boolean {
