@@ -9,6 +9,7 @@ import {
 import {
   CreateBucketCommand,
   PutBucketNotificationConfigurationCommand,
+  PutBucketVersioningCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs";
@@ -110,6 +111,10 @@ export async function wire({ sqs, s3, events, defaultBus }: Clients): Promise<Wi
   const observer = await queue(`${names.prefix}-observer`, { MessageRetentionPeriod: "3600" }, sqs);
 
   for (const bucket of Object.values(names.buckets)) await createBucket(bucket, s3);
+  for (const bucket of [names.buckets.data, names.buckets.results]) {
+    const keepVersions = { Bucket: bucket, VersioningConfiguration: { Status: "Enabled" } } as const;
+    await s3.send(new PutBucketVersioningCommand(keepVersions));
+  }
   await s3.send(
     new PutBucketNotificationConfigurationCommand({
       Bucket: names.buckets.data,

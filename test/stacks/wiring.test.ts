@@ -298,14 +298,15 @@ test("a command on a stage is told every queue, the bus and the buckets, and no 
 test("the wiring on one machine is the same", async () => {
   const here = await localWiring();
   expect(Object.keys(here.queues)).toHaveLength(6);
+  expect(here.versioned).toEqual(["Data", "Results"]);
   expect(withoutNames(here)).toEqual(withoutNames(wiringOf(graphs.ada)));
 });
 
 /** Bus and workgroup have names of their own on every stage and machine. */
-function withoutNames({ queues, rules, notifications }: Wiring): unknown {
+function withoutNames({ queues, rules, notifications, versioned }: Wiring): unknown {
   const text = JSON.stringify(
     rules.map((each) => ({ ...each, bus: each.bus === "default" ? "default" : "ours" })),
   );
   const named = text.replace(/"workgroupName":\["[^"]+"\]/g, '"workgroupName":["ours"]');
-  return { queues, rules: JSON.parse(named), notifications };
+  return { queues, rules: JSON.parse(named), notifications, versioned };
 }

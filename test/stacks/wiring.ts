@@ -1,4 +1,4 @@
-// How queues, functions, rules and notifications hang together: of an evaluated stage, and of stacks/local/.
+// How queues, functions, rules, notifications and versioned buckets hang together: of an evaluated stage, and of stacks/local/.
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
@@ -22,6 +22,8 @@ export type Wiring = {
   queues: Record<string, QueueWiring>;
   rules: RuleWiring[];
   notifications: NotificationWiring[];
+  /** The buckets that keep old versions. */
+  versioned: string[];
 };
 
 export const queue = z.object({
@@ -70,6 +72,11 @@ export const target = z.object({
     .optional(),
 });
 
+const versioning = z.object({
+  bucket: z.string(),
+  versioningConfiguration: z.object({ status: z.literal("Enabled") }),
+});
+
 const notification = z.object({
   queues: z.array(z.object({ queueArn: z.string(), events: z.array(z.string()), filterPrefix: z.string() })),
 });
@@ -113,9 +120,16 @@ export function wiringOf(graph: Graph): Wiring {
           queue: knownAs(queueArn),
         })),
     ),
+    versioned: all(graph, "aws:s3/bucketVersioning:BucketVersioning", versioning).map(({ is }) =>
+      known(is.bucket),
+    ),
   };
 }
 
+const localVersioning = z.object({
+  Bucket: z.string(),
+  VersioningConfiguration: z.object({ Status: z.literal("Enabled") }),
+});
 const localQueue = z.object({
   QueueName: z.string(),
   Attributes: z.object({
@@ -225,8 +239,18 @@ export async function localWiring(): Promise<Wiring> {
           queue: knownAs(QueueArn),
         })),
     ),
+    versioned: inputsOf("PutBucketVersioningCommand", localVersioning).map(
+      ({ Bucket }) => bucketNames[Bucket] ?? Bucket,
+    ),
   };
 }
+
+/** As the stacks call them. */
+const bucketNames: Record<string, string> = {
+  [local.names.buckets.work]: "Work",
+  [local.names.buckets.data]: "Data",
+  [local.names.buckets.results]: "Results",
+};
 
 /** @throws Error where there is not exactly one */
 export function only<T>(found: T[]): T {
