@@ -1,19 +1,17 @@
 // LibInsight's REST API: a token that is kept while it lasts, and one page of a dataset's records.
 // Facts of the API: Springshare's FAQ 2100 and independent clients; what is unknown is handled either way.
-import axios, { type AxiosInstance, type AxiosResponse, isAxiosError } from "axios";
 import { PipelineError } from "../errors.ts";
+import { type Failure, type HttpAnswer, httpClient, isSuccess, jsonOf, retryAfterSeconds } from "../http.ts";
 import type { Totals } from "../messages.ts";
 import { errorAnswer, pageAnswer, tokenAnswer } from "./answers.ts";
 import {
   anotherPage,
   credentialsRefused,
   errorAt200,
-  type Failure,
-  networkFailure,
   notJson,
-  retryAfterSeconds,
   statusFailure,
   tokenFailure,
+  unreachableAdvice,
 } from "./policy.ts";
 
 export type LibInsightPage = { totals: Totals; records: unknown[] };
@@ -40,24 +38,12 @@ export type LibInsightOptions = {
   now?: () => number;
 };
 
-const maxAnswerBytes = 64 * 1024 * 1024;
 /** A token is renewed this long before it ends, so that it does not end on the way. */
 const renewalMarginMs = 60_000;
 
 export function libInsightClient(options: LibInsightOptions): LibInsightClient {
   const { baseUrl, clientId, clientSecret, timeoutMs = 25_000, now = Date.now } = options;
-  const http = axios.create({
-    baseURL: baseUrl,
-    timeout: timeoutMs,
-    maxContentLength: maxAnswerBytes,
-    // A redirect could carry the credentials to another host.
-    maxRedirects: 0,
-    // Status and JSON are judged here, in one place.
-    validateStatus: () => true,
-    responseType: "text",
-    transformResponse: (body) => body,
-    headers: { Accept: "application/json" },
-  });
+  const send = httpClient({ service: "LibInsight", baseUrl, advice: unreachableAdvice });
   let token: { value: Promise<string>; renewAt: number } | undefined;
 
   function currentToken(): Promise<string> {
@@ -79,12 +65,15 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
   }
 
   async function requestToken(): Promise<{ value: string; renewAt: number }> {
-    const answer = await send(http, timeoutMs, {
-      method: "POST",
-      url: "/oauth/token",
-      auth: { username: clientId, password: clientSecret },
-      data: new URLSearchParams({ grant_type: "client_credentials" }),
-    });
+    const answer = await send(
+      {
+        method: "POST",
+        url: "/oauth/token",
+        auth: { username: clientId, password: clientSecret },
+        data: new URLSearchParams({ grant_type: "client_credentials" }),
+      },
+      timeoutMs,
+    );
     if (!isSuccess(answer.status)) throw failed(tokenFailure(answer.status), answer, now());
     const body = parseJson(answer, now());
     if (errorAnswer.safeParse(body).success) throw failed(credentialsRefused, answer, now());
@@ -97,17 +86,9 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
     };
   }
 
-  async function get(
-    path: string,
-    params: Record<string, string | number | undefined>,
-  ): Promise<AxiosResponse> {
+  async function get(path: string, params: Record<string, string | number | undefined>): Promise<HttpAnswer> {
     const ask = (bearer: string) =>
-      send(http, timeoutMs, {
-        method: "GET",
-        url: path,
-        params,
-        headers: { Authorization: `Bearer ${bearer}` },
-      });
+      send({ method: "GET", url: path, params, headers: { Authorization: `Bearer ${bearer}` } }, timeoutMs);
     const used = currentToken();
     const answer = await ask(await used);
     if (answer.status !== 401) return answer;
@@ -143,41 +124,13 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
   };
 }
 
-type Request = {
-  method: "GET" | "POST";
-  url: string;
-  auth?: { username: string; password: string };
-  data?: URLSearchParams;
-  params?: Record<string, string | number | undefined>;
-  headers?: Record<string, string>;
-};
-
-async function send(http: AxiosInstance, timeoutMs: number, request: Request): Promise<AxiosResponse> {
-  try {
-    // axios's own timeout is one of inactivity; the signal bounds the whole.
-    return await http.request({ ...request, signal: AbortSignal.timeout(timeoutMs) });
-  } catch (error) {
-    const { kind, name, message, advice } = networkFailure(isAxiosError(error) ? error.code : undefined);
-    // The cause is left out: an axios error carries the request's headers and so its secrets.
-    throw new PipelineError(name, { kind, message, advice });
-  }
+function parseJson(answer: HttpAnswer, now: number): unknown {
+  const read = jsonOf(answer);
+  if ("json" in read) return read.json;
+  throw failed(notJson(read.not), answer, now);
 }
 
-function isSuccess(status: number): boolean {
-  return status >= 200 && status < 300;
-}
-
-function parseJson(answer: AxiosResponse, now: number): unknown {
-  const text = String(answer.data);
-  try {
-    return JSON.parse(text);
-  } catch {
-    const html = /html/i.test(String(answer.headers["content-type"])) || /^\s*</.test(text);
-    throw failed(notJson(html ? "HTML" : "broken JSON"), answer, now);
-  }
-}
-
-function failed(failure: Failure, answer: AxiosResponse, now: number, datasetId?: number): PipelineError {
+function failed(failure: Failure, answer: HttpAnswer, now: number, datasetId?: number): PipelineError {
   const { name, kind, message, advice } = failure;
   return new PipelineError(name, {
     kind,

@@ -1,8 +1,6 @@
 // What an answer of LibInsight, or the lack of one, means for the message that asked. The table is the policy;
 // what it does not name is terminal at 4xx and transient at 5xx.
-import type { ErrorKind } from "../errors.ts";
-
-export type Failure = { name: string; kind: ErrorKind; message: string; advice: string };
+import { type Failure, statusFailure as otherStatusFailure } from "../http.ts";
 
 const waits = "Look whether LibInsight is up, and run it again when it is.";
 
@@ -26,8 +24,6 @@ const byStatus: Record<number, Failure> = {
     message: "LibInsight does not know this dataset.",
     advice: "Check `libinsightId` in shared/datasets.ts and that LIBINSIGHT_BASE_URL names the right site.",
   },
-  408: { name: "LibInsightTimeout", kind: "transient", message: "LibInsight took too long.", advice: waits },
-  425: { name: "LibInsightBusy", kind: "transient", message: "LibInsight was not ready.", advice: waits },
   429: {
     name: "LibInsightRateLimited",
     kind: "rate-limited",
@@ -36,24 +32,11 @@ const byStatus: Record<number, Failure> = {
   },
 };
 
+const refused = "Check the dataset's entry in shared/datasets.ts and LIBINSIGHT_BASE_URL.";
+
 /** @param status an HTTP status other than 2xx */
 export function statusFailure(status: number): Failure {
-  const known = byStatus[status];
-  if (known) return known;
-  if (status >= 500) {
-    return {
-      name: "LibInsightServerError",
-      kind: "transient",
-      message: `LibInsight answered with status ${status}.`,
-      advice: waits,
-    };
-  }
-  return {
-    name: "LibInsightRequestRefused",
-    kind: "terminal",
-    message: `LibInsight refused the request with status ${status}.`,
-    advice: "Check the dataset's entry in shared/datasets.ts and LIBINSIGHT_BASE_URL.",
-  };
+  return byStatus[status] ?? otherStatusFailure("LibInsight", status, { waits, refused });
 }
 
 /** By HTTP status of the token call, other than 2xx. */
@@ -104,38 +87,4 @@ export const anotherPage: Failure = {
   advice: "Records were probably removed meanwhile; request the run again when LibInsight is quiet.",
 };
 
-const networkCodes: Record<string, Pick<Failure, "name" | "message">> = {
-  ENOTFOUND: { name: "LibInsightUnreachable", message: "LibInsight's host name was not found." },
-  EAI_AGAIN: { name: "LibInsightUnreachable", message: "LibInsight's host name could not be looked up." },
-  ECONNREFUSED: { name: "LibInsightUnreachable", message: "LibInsight's host refused the connection." },
-  ECONNRESET: { name: "LibInsightConnectionLost", message: "The connection to LibInsight broke." },
-  EPIPE: { name: "LibInsightConnectionLost", message: "The connection to LibInsight broke." },
-  ECONNABORTED: { name: "LibInsightTimeout", message: "LibInsight took too long to answer." },
-  ETIMEDOUT: { name: "LibInsightTimeout", message: "LibInsight took too long to answer." },
-  ERR_CANCELED: { name: "LibInsightTimeout", message: "LibInsight took too long to answer." },
-  ERR_BAD_RESPONSE: {
-    name: "LibInsightAnswerTooLarge",
-    message: "LibInsight's answer was larger than 64 MiB or cut off.",
-  },
-};
-
-/** A request that got no answer. @param code axios's or Node's error code */
-export function networkFailure(code: string | undefined): Failure {
-  const known = networkCodes[code ?? ""];
-  return {
-    name: known?.name ?? "LibInsightUnreachable",
-    kind: "transient",
-    message: known?.message ?? `LibInsight could not be reached (${code ?? "no code"}).`,
-    advice: "Check LIBINSIGHT_BASE_URL and the network, and run it again.",
-  };
-}
-
-/**
- * `Retry-After` as seconds from `now`, where it is a number of seconds or an HTTP date (RFC 9110, 10.2.3);
- * at most 15 minutes, so that a message waits in its queue and not for a day.
- */
-export function retryAfterSeconds(header: unknown, now: number): number | undefined {
-  if (typeof header !== "string" || header.trim() === "") return undefined;
-  const seconds = /^\d+$/.test(header.trim()) ? Number(header) : (Date.parse(header) - now) / 1000;
-  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(Math.ceil(seconds), 0), 900);
-}
+export const unreachableAdvice = "Check LIBINSIGHT_BASE_URL and the network, and run it again.";

@@ -1,0 +1,64 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { networkFailure, retryAfterSeconds } from "../../shared/http.ts";
+
+test.each([
+  ["ENOTFOUND", "ServiceUnreachable"],
+  ["EAI_AGAIN", "ServiceUnreachable"],
+  ["ECONNREFUSED", "ServiceUnreachable"],
+  ["ECONNRESET", "ServiceConnectionLost"],
+  ["EPIPE", "ServiceConnectionLost"],
+  ["ECONNABORTED", "ServiceTimeout"],
+  ["ETIMEDOUT", "ServiceTimeout"],
+  ["ERR_CANCELED", "ServiceTimeout"],
+  ["ERR_BAD_RESPONSE", "ServiceAnswerTooLarge"],
+  ["CERT_HAS_EXPIRED", "ServiceUnreachable"],
+  [undefined, "ServiceUnreachable"],
+])("a request that ends in %s is %s and may pass later", (code, name) => {
+  expect(networkFailure("Service", code, "Wait.")).toMatchObject({
+    name,
+    kind: "transient",
+    advice: "Wait.",
+  });
+});
+
+const now = Date.parse("2026-03-01T12:00:00Z");
+
+test.each([
+  ["0", 0],
+  ["17", 17],
+  [" 17 ", 17],
+  ["900", 900],
+  ["901", 900],
+  ["86400", 900],
+  ["9".repeat(400), 900],
+  ["Sun, 01 Mar 2026 12:00:30 GMT", 30],
+  ["Sunday, 01-Mar-26 12:00:30 GMT", 30],
+  ["Sun, 01 Mar 2026 11:59:00 GMT", 0],
+  ["Fri, 31 Dec 9999 23:59:59 GMT", 900],
+  ["Thu, 01 Jan 1970 00:00:00 GMT", 0],
+  ["-30", undefined],
+  ["soon", undefined],
+  ["", undefined],
+  ["  ", undefined],
+  [undefined, undefined],
+  [["30"], undefined],
+])("Retry-After %j means %s seconds", (header, seconds) => {
+  expect(retryAfterSeconds(header, now)).toBe(seconds);
+});
+
+test("whatever Retry-After says, a message waits a whole number of seconds up to 15 minutes", () => {
+  const header = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.bigInt().map(String),
+    fc.double().map(String),
+    fc.date({ noInvalidDate: true }).map((date) => date.toUTCString()),
+  );
+  fc.assert(
+    fc.property(header, (text) => {
+      const seconds = retryAfterSeconds(text, now) ?? 0;
+      expect(Number.isInteger(seconds) && seconds >= 0 && seconds <= 900).toBe(true);
+    }),
+    { numRuns: 500 },
+  );
+});
