@@ -27,6 +27,7 @@ export type SqsHandler = (event: SQSEvent, context: Context) => Promise<SqsRespo
  * @param schema what its messages look like
  * @param handle does the work of one message, and tells what to log of it; may run again for the same message
  * @param afterBatch runs once with the messages that succeeded; when it throws, they have failed too
+ * @param gaveUp is told when a message lies among the dead letters; when it throws, that is logged and changes nothing
  */
 export function sqsHandler<T extends z.ZodType>(options: {
   service: string;
@@ -34,8 +35,9 @@ export function sqsHandler<T extends z.ZodType>(options: {
   schema: T;
   handle: (message: z.infer<T>) => Promise<Facts>;
   afterBatch?: (messages: z.infer<T>[]) => Promise<void>;
+  gaveUp?: (message: z.infer<T>, error: PipelineError) => Promise<void>;
 }): SqsHandler {
-  const { service, queue, schema, handle, afterBatch } = options;
+  const { service, queue, schema, handle, afterBatch, gaveUp } = options;
   const log = createLogger(service);
 
   return async (event, context) => {
@@ -45,17 +47,30 @@ export function sqsHandler<T extends z.ZodType>(options: {
     };
     const done: { record: SQSRecord; message: z.infer<T> }[] = [];
     const deadLetters: string[] = [];
+    /** Throws where the message comes back. `message` is missing where it could not be read. */
+    const fail = async (error: unknown, record: SQSRecord, message?: z.infer<T>): Promise<void> => {
+      const reason = toPipelineError(error);
+      await settle(reason, record, queues, log);
+      const { messageId } = record;
+      deadLetters.push(messageId);
+      try {
+        if (message !== undefined) await gaveUp?.(message, reason);
+      } catch (untold) {
+        log.error("nobody was told of a dead letter", { messageId, ...loggable(toPipelineError(untold)) });
+      }
+    };
     const response = await processPartialResponse(
       event,
       async (record: SQSRecord) => {
+        let message: z.infer<T> | undefined;
         try {
-          const message = parseBody(record, schema);
-          const facts = await handle(message);
+          const parsed = parseBody(record, schema);
+          message = parsed;
+          const facts = await handle(parsed);
           log.info("done", { messageId: record.messageId, ...facts });
-          done.push({ record, message });
+          done.push({ record, message: parsed });
         } catch (error) {
-          await settle(toPipelineError(error), record, queues, log);
-          deadLetters.push(record.messageId);
+          await fail(error, record, message);
         }
       },
       new BatchProcessor(EventType.SQS, { logger: silent }),
@@ -67,13 +82,10 @@ export function sqsHandler<T extends z.ZodType>(options: {
     try {
       if (afterBatch && done.length > 0) await afterBatch(done.map(({ message }) => message));
     } catch (error) {
-      const reason = toPipelineError(error);
-      for (const { record } of done) {
-        const { messageId } = record;
-        await settle(reason, record, queues, log).then(
-          () => deadLetters.push(messageId),
-          () => batchItemFailures.push({ itemIdentifier: messageId }),
-        );
+      for (const { record, message } of done) {
+        await fail(error, record, message).catch(() => {
+          batchItemFailures.push({ itemIdentifier: record.messageId });
+        });
       }
     }
     return { batchItemFailures, deadLetters };

@@ -37,12 +37,13 @@ function failure(kind: ErrorKind, retryAfterSeconds?: number): PipelineError {
 type Options = {
   handle: (message: Message) => Promise<Facts>;
   afterBatch?: (messages: Message[]) => Promise<void>;
+  gaveUp?: (message: Message, error: PipelineError) => Promise<void>;
   fifo?: boolean;
   retryBaseSeconds?: number;
 };
 
 /** A service with queues of its own, and what it logs and tells SQS. */
-async function start({ handle, afterBatch, fifo = false, retryBaseSeconds = 30 }: Options) {
+async function start({ handle, afterBatch, gaveUp, fifo = false, retryBaseSeconds = 30 }: Options) {
   const [source, deadLetters] = [await aws.queue({ fifo }), await aws.queue({ fifo })];
   vi.stubEnv("FETCH_QUEUE_URL", source.url);
   vi.stubEnv("FETCH_DEAD_LETTERS_URL", deadLetters.url);
@@ -55,6 +56,7 @@ async function start({ handle, afterBatch, fifo = false, retryBaseSeconds = 30 }
     schema: message,
     handle,
     ...(afterBatch && { afterBatch }),
+    ...(gaveUp && { gaveUp }),
   });
   onTestFinished(() => {
     vi.unstubAllEnvs();
@@ -472,6 +474,74 @@ test("when afterBatch can't succeed, the messages that had succeeded are dead le
     { body: bodyOf(1), attributes: { Error: "LibInsightBusy" } },
     { body: bodyOf(2), attributes: { Error: "LibInsightBusy" } },
   ]);
+});
+
+test("gaveUp is told of a message exactly when it has become a dead letter, and why", async () => {
+  const gaveUp = vi.fn<NonNullable<Options["gaveUp"]>>(async (_, error) => {
+    expect(await left(service.deadLetters)).toBe(error.kind === "terminal" ? 1 : 2);
+  });
+  const service = await start({
+    handle: ({ n }) => Promise.reject(failure(n === 1 ? "terminal" : "transient")),
+    gaveUp,
+    retryBaseSeconds: 0,
+  });
+  await service.source.send(bodyOf(1));
+  expect(await service.runBatch()).toMatchObject({ deadLetters: [bodyOf(1)] });
+  await service.source.send(bodyOf(2));
+  for (let receive = 1; receive < receiveLimit; receive++) {
+    expect(await service.runBatch()).toMatchObject({ retried: [bodyOf(2)] });
+  }
+  expect(gaveUp).toHaveBeenCalledTimes(1);
+  expect(await service.runBatch()).toMatchObject({ deadLetters: [bodyOf(2)] });
+
+  expect(gaveUp.mock.calls).toMatchObject([
+    [{ n: 1 }, { name: "LibInsightBusy", kind: "terminal" }],
+    [{ n: 2 }, { name: "LibInsightBusy", kind: "transient" }],
+  ]);
+  // What it checked did hold.
+  expect(service.log.text()).not.toContain("nobody was told");
+});
+
+test("a gaveUp that fails is logged, without its words, and the dead letter stays one", async () => {
+  const service = await start({
+    handle: () => Promise.reject(failure("terminal")),
+    gaveUp: () => {
+      throw new Error(words);
+    },
+  });
+  await service.source.send(bodyOf(1));
+
+  expect(await service.runBatch()).toEqual({ done: [], retried: [], deadLetters: [bodyOf(1)] });
+
+  expect(await contents(service.deadLetters)).toMatchObject([{ body: bodyOf(1) }]);
+  expect(service.log.lines()).toMatchObject([
+    { message: "dead letter" },
+    { level: "ERROR", message: "nobody was told of a dead letter", error: "Unexpected" },
+  ]);
+  expect(service.log.text()).not.toContain("MARKED");
+});
+
+test("gaveUp is not told of a message that can't be read, nor of one that the dead letters do not take", async () => {
+  const gaveUp = vi.fn<NonNullable<Options["gaveUp"]>>();
+  const service = await start({ handle: () => Promise.reject(failure("terminal")), gaveUp });
+  await service.source.send("not JSON");
+  expect(await service.runBatch()).toMatchObject({ deadLetters: ["not JSON"] });
+  vi.stubEnv("FETCH_DEAD_LETTERS_URL", service.deadLetters.url.replace(/queue-\d+$/, "no-such-queue"));
+  await service.source.send(bodyOf(1));
+  expect(await service.runBatch()).toMatchObject({ retried: [bodyOf(1)] });
+  expect(gaveUp).not.toHaveBeenCalled();
+});
+
+test("gaveUp is told of messages that afterBatch gives up", async () => {
+  const gaveUp = vi.fn<NonNullable<Options["gaveUp"]>>(async () => {});
+  const service = await start({
+    handle: async () => ({}),
+    afterBatch: () => Promise.reject(failure("terminal")),
+    gaveUp,
+  });
+  await service.source.sendAll([bodyOf(1), bodyOf(2)]);
+  expect(await service.runBatch()).toMatchObject({ deadLetters: [bodyOf(1), bodyOf(2)] });
+  expect(gaveUp.mock.calls.map(([message]) => message)).toEqual([{ n: 1 }, { n: 2 }]);
 });
 
 test.each<
