@@ -3,6 +3,7 @@
 import { Resource } from "sst/resource";
 import { z } from "zod";
 import { PipelineError } from "./errors.ts";
+import { tableauSettings } from "./tableau.ts";
 
 const text = z.string().min(1);
 
@@ -24,6 +25,17 @@ export const config = {
   /** How long one request to LibInsight may take, connection and body included. */
   libinsightTimeoutMs: () =>
     read("LIBINSIGHT_TIMEOUT_MS", z.coerce.number().int().min(1).max(25_000).default(25_000)),
+  /** Undefined where there is no Tableau to refresh. */
+  tableau: () => tableauSettings(process.env),
+  tableauTokenSecret: () => readSecret("TableauTokenSecret"),
+  /** How long one request to Tableau may take, connection and body included. */
+  tableauTimeoutMs: () =>
+    read("TABLEAU_TIMEOUT_MS", z.coerce.number().int().min(1).max(60_000).default(25_000)),
+  /** How long a refresh may take in all; the function has 15 minutes. */
+  tableauPatienceMs: () =>
+    read("TABLEAU_PATIENCE_MS", z.coerce.number().int().min(1).max(780_000).default(600_000)),
+  /** The first pause before Tableau is asked again; each further one doubles, up to half a minute. */
+  tableauPauseMs: () => read("TABLEAU_PAUSE_MS", z.coerce.number().int().min(1).max(30_000).default(2_000)),
   queueUrl: (name: QueueName) => read(`${name}_QUEUE_URL`, z.url()),
   deadLetterUrl: (name: QueueName) => read(`${name}_DEAD_LETTERS_URL`, z.url()),
 };
@@ -79,7 +91,7 @@ const linkedSecret = z.object({ value: text });
  * SST_RESOURCE_<name> says, `{"value":"..."}`.
  * @throws PipelineError `ConfigurationMissing`, naming the secret and never its value
  */
-function readSecret(name: "LibInsightClientId" | "LibInsightClientSecret"): string {
+function readSecret(name: "LibInsightClientId" | "LibInsightClientSecret" | "TableauTokenSecret"): string {
   const parsed = linkedSecret.safeParse(name in Resource ? Reflect.get(Resource, name) : undefined);
   if (parsed.success) return parsed.data.value;
   throw new PipelineError("ConfigurationMissing", {

@@ -66,10 +66,22 @@ export type KeptColumn = z.infer<typeof keptColumn>;
 export type JoinedColumn = z.infer<typeof joinedColumn>;
 export type Column = z.infer<typeof column>;
 
+const tableauName = z
+  .string()
+  .min(1)
+  .regex(/^[^\p{Cc}\p{Cs}]+$/u, "a name in Tableau has no line breaks and no control characters");
+
 const objectKey = z
   .string()
   .max(900)
   .regex(/^[\w.-]+(\/[\w.-]+)+$/, "a key has a folder of its own: letters, digits, _ . - and /");
+
+/** What analysts see in Tableau, by the name that they see. */
+const tableauContent = z.strictObject({
+  name: tableauName,
+  /** The project in which it lies; needed where several have that name. */
+  project: tableauName.optional(),
+});
 
 export const dataset = z
   .strictObject({
@@ -120,6 +132,17 @@ export const dataset = z
        */
       rowPreserving: z.boolean().default(true),
     }),
+    /** What Tableau refreshes when new results are published. */
+    tableau: z
+      .strictObject({
+        dataSources: z.array(tableauContent).default([]),
+        workbooks: z.array(tableauContent).default([]),
+      })
+      .refine(
+        ({ dataSources, workbooks }) => dataSources.length + workbooks.length > 0,
+        "tableau names at least one data source or workbook",
+      )
+      .optional(),
   })
   .superRefine((entry, context) => {
     const seen = new Set<string>();

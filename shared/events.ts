@@ -47,6 +47,20 @@ export const eventDetails = {
   /** The published file can't be what its readers expect: the tables and the earlier result stay. */
   "file.refused": z.strictObject({ ...ofRun, bucket: z.string(), key: z.string(), reason: z.string() }),
   "query.failed": z.strictObject({ ...ofRun, queryExecutionId: z.string(), reason: z.string() }),
+  /** Without a job where Tableau had one waiting already. */
+  "tableau.refreshed": z.strictObject({
+    ...ofRun,
+    refreshed: z
+      .array(
+        z.strictObject({
+          kind: z.enum(["data source", "workbook"]),
+          name: z.string(),
+          jobId: z.string().optional(),
+        }),
+      )
+      .min(1),
+  }),
+  "tableau.failed": z.strictObject({ ...ofRun, reason: z.string() }),
 };
 
 export type EventType = keyof typeof eventDetails;
@@ -73,6 +87,10 @@ export const replayRequested = envelope(
   eventDetails["deadletter.replay.requested"],
 );
 export type ReplayRequested = z.infer<typeof replayRequested>;
+
+/** `results.published` as it arrives in TableauQueue. */
+export const resultsPublished = envelope("results.published", eventDetails["results.published"]);
+export type ResultsPublished = z.infer<typeof resultsPublished>;
 
 /** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
 export const queryStateChange = envelope(

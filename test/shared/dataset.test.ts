@@ -47,6 +47,19 @@ test("an entry is taken with what it leaves out", () => {
   expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "" });
 });
 
+test("an entry may name what Tableau refreshes, as people see it there", () => {
+  const tableau = {
+    dataSources: [{ name: "Désk, R&D: 💥*", project: "Library" }],
+    workbooks: [{ name: "Weekly" }],
+  };
+  expect(defineDatasets([entry({ tableau })])[0].tableau).toEqual(tableau);
+  expect(defineDatasets([entry({ tableau: { workbooks: [{ name: "Weekly" }] } })])[0].tableau).toEqual({
+    dataSources: [],
+    workbooks: [{ name: "Weekly" }],
+  });
+  expect(defineDatasets([good])[0].tableau).toBeUndefined();
+});
+
 const idColumn = 'the first column is "_id", an integer and required';
 const key = "a key has a folder of its own";
 const columnForm = "a column has a name and one of";
@@ -93,6 +106,17 @@ test.each<[slip: string, DatasetInput, told: string[]]>([
   ["a folder in queryResults", published({ queryResults: "a/b" }), ["at publish.queryResults"]],
   ["a capital in the table's name", published({ table: "Gates" }), ["at publish.table"]],
   ["csv and jsonl in one folder", published({ jsonl: "gates/csv/gates.jsonl" }), ["folders of their own"]],
+  ["tableau without a name in it", entry({ tableau: {} }), ["at least one", "at tableau"]],
+  [
+    "a line break in a workbook's name",
+    entry({ tableau: { workbooks: [{ name: "a\nb" }] } }),
+    ["no line breaks", "at tableau.workbooks[0].name"],
+  ],
+  [
+    "half a character in a data source's project",
+    entry({ tableau: { dataSources: [{ name: "a", project: "\ud83d" }] } }),
+    ["no control characters", "at tableau.dataSources[0].project"],
+  ],
   ["jsonl below csv's folder", published({ jsonl: "gates/csv/json/x.jsonl" }), ["folders of their own"]],
 ])("%s is told with the entry's name", (_slip, entry, told) => {
   const message = refusal(entry);
@@ -111,6 +135,7 @@ test.each<[slip: string, change: object, told: string]>([
   ],
   ["an unknown policy", { undeclared: "keep" }, "at undeclared"],
   ["a setting that does not exist", { timezone: "UTC" }, '"timezone"'],
+  ["a thing that Tableau has not", { tableau: { dashboards: [{ name: "a" }] } }, '"dashboards"'],
   ["a place that does not exist", { publish: { ...good.publish, xml: "a/b.xml" } }, '"xml"'],
 ])("%s is told with the entry's name", (_slip, change, told) => {
   const message = refusal(Object.assign({ ...good }, change));

@@ -1,0 +1,71 @@
+// Where Tableau answers and as whom the pipeline signs in: the same variables for a deploy (.env), for its function, and
+// for this machine. Where none is set there is no Tableau. The token's secret is none of them, see shared/config.ts.
+import { z } from "zod";
+import { PipelineError } from "./errors.ts";
+
+const settings = z.object({
+  /** The server, for example https://10ay.online.tableau.com */
+  url: z
+    .string()
+    .refine(isAddress, "it is the server's address alone, with https:// (http:// on this machine only)")
+    .transform((url) => new URL(url).origin),
+  /** The site's name as it stands in its addresses (`/#/site/NAME/`); the default site's is empty. */
+  site: z.string().regex(/^[\w-]*$/, "it is the name that stands in the site's addresses, after /site/"),
+  /**
+   * 3.21 came with Tableau Server 2023.3 (October 2023), so servers of the last three years have it; newer ones and
+   * Tableau Cloud (3.28 in February 2026) answer to older versions too.
+   * https://tableau.github.io/migration-sdk/articles/content-type-api-ver.html
+   * https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_concepts_versions.htm
+   */
+  apiVersion: z.string().regex(/^\d{1,2}\.\d{1,3}$/, "it is a REST API version, such as 3.21"),
+  /** Of the personal access token. */
+  tokenName: z.string().regex(/^\P{Cc}+$/u, "it is the token's name, on one line"),
+});
+export type TableauSettings = z.infer<typeof settings>;
+
+/** By what they mean. */
+export const tableauVariables = {
+  url: "TABLEAU_URL",
+  site: "TABLEAU_SITE",
+  apiVersion: "TABLEAU_API_VERSION",
+  tokenName: "TABLEAU_TOKEN_NAME",
+} as const;
+
+/**
+ * @param env where an empty variable is none
+ * @returns undefined where no variable is set
+ * @throws PipelineError `TableauHalfConfigured`, naming variables and never a value
+ */
+export function tableauSettings(env: NodeJS.ProcessEnv): TableauSettings | undefined {
+  const names = Object.values(tableauVariables);
+  if (names.every((name) => !env[name])) return undefined;
+  const missing = [tableauVariables.url, tableauVariables.tokenName].filter((name) => !env[name]);
+  if (missing.length > 0) throw unusable(`${missing.join(" and ")} must be set too.`);
+  const parsed = settings.safeParse({
+    url: env.TABLEAU_URL,
+    site: env.TABLEAU_SITE ?? "",
+    apiVersion: env.TABLEAU_API_VERSION || "3.21",
+    tokenName: env.TABLEAU_TOKEN_NAME,
+  });
+  if (parsed.success) return parsed.data;
+  const wrong = parsed.error.issues.map(({ path, message }) => {
+    const [, variable] = Object.entries(tableauVariables).find(([key]) => key === path[0]) ?? [];
+    return `${variable} can't be used: ${message}.`;
+  });
+  throw unusable(wrong.join(" "));
+}
+
+/** The token travels there, so it has to be hidden on its way. */
+function isAddress(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, origin, href } = new URL(text);
+  const isHere = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+  return (protocol === "https:" || (protocol === "http:" && isHere)) && href === `${origin}/`;
+}
+
+function unusable(what: string): PipelineError {
+  return new PipelineError("TableauHalfConfigured", {
+    message: `The settings of Tableau can't be used: ${what}`,
+    advice: `Mend that, or set none of ${Object.values(tableauVariables).join(", ")} to leave Tableau alone.`,
+  });
+}
