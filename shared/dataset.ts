@@ -34,6 +34,12 @@ const described = {
 const keptColumn = z.strictObject({
   /** The field's label in LibInsight, which is also the column's header. */
   name,
+  /**
+   * Further labels of the field. Who renames it in LibInsight adds its new label here, and `name`, by which readers know
+   * the column, stays. Of several that a record has, `name` goes first and then the first of these; the others count
+   * as undeclared. A joined or dropped field needs none of this: its label stands in no header, so change it there.
+   */
+  labels: z.array(name).default([]),
   type: columnType,
   ...described,
   /** A record without it can't be used and goes to the rejects. */
@@ -59,7 +65,7 @@ const droppedColumn = z.strictObject({
 
 export const column = z.union(
   [keptColumn, joinedColumn, droppedColumn],
-  "a column has a name and one of: a type (with required, answers), join (with with), drop: true; " +
+  "a column has a name and one of: a type (with labels, required, answers), join (with with), drop: true; " +
     "a column that is published may have a meaning and be personal",
 );
 export type KeptColumn = z.infer<typeof keptColumn>;
@@ -182,9 +188,10 @@ export const dataset = z
 export type DatasetInput = z.input<typeof dataset>;
 export type Dataset = z.infer<typeof dataset>;
 
-/** The record fields that a column reads. */
+/** The labels of the record fields that a column reads. */
 export function sourceNames(column: Column): string[] {
-  return "join" in column ? column.join : [column.name];
+  if ("join" in column) return column.join;
+  return "type" in column ? [column.name, ...column.labels] : [column.name];
 }
 
 /** The headers of the published file, without undeclared columns. */

@@ -1,12 +1,6 @@
 // One LibInsight record becomes one row, by the rules of its dataset, or is rejected with a reason. Pure functions.
 import type { Cell } from "../../shared/csv.ts";
-import {
-  type ColumnType,
-  type Dataset,
-  type KeptColumn,
-  outputColumns,
-  sourceNames,
-} from "../../shared/dataset.ts";
+import { type ColumnType, type Dataset, type KeptColumn, outputColumns } from "../../shared/dataset.ts";
 import { cleanText } from "./text.ts";
 
 export type Row = {
@@ -23,7 +17,6 @@ export type Outcome = { row: Row } | { reject: string };
 
 /** @returns a function from a record, which may be any JSON value, to its row or the reason why there is none */
 export function recordTransform(dataset: Dataset): (record: unknown) => Outcome {
-  const declared = new Set(dataset.columns.flatMap(sourceNames));
   const headers = new Set(outputColumns(dataset.columns));
 
   return (record) => {
@@ -32,17 +25,16 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
     const notes: Notes = { furtherAnswers: [], mistyped: [], undeclared: [] };
     const cells: Cell[] = [];
     for (const column of dataset.columns) {
-      if ("drop" in column) continue;
-      if ("join" in column) {
-        cells.push(
-          joined(
-            column.join.map((name) => textOf(fields.get(name))),
-            column.with,
-          ),
-        );
+      if ("drop" in column) {
+        fields.delete(column.name);
         continue;
       }
-      const read = readColumn(fields.get(column.name), column);
+      if ("join" in column) {
+        const texts = column.join.map((label) => textOf(take(fields, [label])));
+        cells.push(joined(texts, column.with));
+        continue;
+      }
+      const read = readColumn(take(fields, [column.name, ...column.labels]), column);
       if (column.required && (read.cell === null || read.cell === "" || read.mistyped)) {
         return { reject: read.mistyped ? `unusable ${column.name}` : `no ${column.name}` };
       }
@@ -54,8 +46,8 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
     if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return { reject: "unusable _id" };
 
     const appended = new Map<string, Cell>();
+    // What no column took.
     for (const [field, value] of fields) {
-      if (declared.has(field)) continue;
       if (dataset.undeclared === "reject") return { reject: "undeclared field" };
       const header = headerOf(field, (name) => headers.has(name) || appended.has(name));
       notes.undeclared.push(header);
@@ -63,6 +55,15 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
     }
     return { row: { id, cells, appended, notes } };
   };
+}
+
+/** Takes a field out of the record, under the first of these labels that it has. */
+function take(fields: Map<string, unknown>, labels: readonly string[]): unknown {
+  const label = labels.find((candidate) => fields.has(candidate));
+  if (label === undefined) return undefined;
+  const value = fields.get(label);
+  fields.delete(label);
+  return value;
 }
 
 type Read = { cell: Cell; mistyped: boolean; furtherAnswers: number };

@@ -40,11 +40,11 @@ test("an entry is taken with what it leaves out", () => {
   expect(defineDatasets([good])).toMatchObject([
     {
       name: "gate-counts",
-      columns: [{ name: "_id" }, { name: "Library", required: false, answers: "all" }],
+      columns: [{ name: "_id" }, { name: "Library", labels: [], required: false, answers: "all" }],
     },
   ]);
   const [joined] = defineDatasets([columns({ name: "Both", join: ["a", "b"] })]);
-  expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "" });
+  expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "", personal: false });
 });
 
 test("an entry may name what Tableau refreshes, as people see it there", () => {
@@ -98,6 +98,36 @@ test.each<[slip: string, DatasetInput, told: string[]]>([
     ['"Library" is declared twice'],
   ],
   ["a field joined twice", columns({ name: "x", join: ["a", "a"] }), ['"a" is declared twice']],
+  [
+    "a label that is another column's name",
+    columns({ name: "x", type: "text", labels: ["Library"] }),
+    ['"Library" is declared twice'],
+  ],
+  [
+    "a label that is the column's own name",
+    columns({ name: "x", type: "text", labels: ["x"] }),
+    ['"x" is declared twice'],
+  ],
+  [
+    "a label of two columns",
+    columns({ name: "x", type: "text", labels: ["a"] }, { name: "y", type: "text", labels: ["b", "a"] }),
+    ['"a" is declared twice'],
+  ],
+  [
+    "a label that is joined",
+    columns({ name: "x", type: "text", labels: ["a"] }, { name: "y", join: ["a"] }),
+    ['"a" is declared twice'],
+  ],
+  [
+    "a label that is dropped",
+    columns({ name: "x", type: "text", labels: ["a"] }, { name: "a", drop: true }),
+    ['"a" is declared twice'],
+  ],
+  [
+    "a line break in a label",
+    columns({ name: "x", type: "text", labels: ["a\nb"] }),
+    ["no line breaks", "columns[2].labels[0]"],
+  ],
   ["two columns of one header", columns({ name: "Library", join: ["a"] }), ["two columns have one header"]],
   ["a csv without a folder", published({ csv: "gates.csv" }), [key, "at publish.csv"]],
   ["a csv at the bucket's root", published({ csv: "/gates.csv" }), [key]],
@@ -128,6 +158,11 @@ test.each<[slip: string, DatasetInput, told: string[]]>([
 test.each<[slip: string, change: object, told: string]>([
   ["an unknown type", { columns: [...good.columns, { name: "x", type: "date" }] }, columnForm],
   ["a column with no role", { columns: [...good.columns, { name: "x" }] }, columnForm],
+  [
+    "a joined column with labels",
+    { columns: [...good.columns, { name: "x", join: ["a"], labels: ["b"] }] },
+    'Unrecognized key: "labels"',
+  ],
   [
     "a column with two roles",
     { columns: [...good.columns, { name: "x", type: "text", drop: true }] },
@@ -222,7 +257,7 @@ test("Virginia Tech's columns are the record's own less the dropped ones, Resear
     "Research_Topic",
   ]);
   expect(vt.columns.flatMap(sourceNames).toSorted()).toEqual(record.toSorted());
-  expect(vt.columns.at(-1)).toEqual({ name: "Research_Topic", join: ["research", "topic"], with: "" });
+  expect(vt.columns.at(-1)).toMatchObject({ name: "Research_Topic", join: ["research", "topic"], with: "" });
   const column = (name: string) => vt.columns.find((column) => column.name === name);
   expect(column("Question Type")).toMatchObject({ type: "text", answers: "first" });
   expect(column("_start_date")).toMatchObject({ type: "timestamp", required: true });

@@ -130,6 +130,7 @@ const anyDataset: fc.Arbitrary<Dataset> = fc.oneof(
         [
           ...columnTypes.map((type) => ({ name: `all ${type}`, type })),
           ...columnTypes.map((type) => ({ name: `first ${type}`, type, answers: "first" as const })),
+          { name: "told", type: "number", labels: ["told as", "or as"] },
           { name: "dropped", drop: true },
           { name: "joined", join: ["one", "two"], with: "; " },
         ],

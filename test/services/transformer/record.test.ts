@@ -1,9 +1,11 @@
 // The rules for one record, each by its behaviour. First the default dataset's, on which its readers rely; then those
 // that any dataset's entry can ask for.
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { transformPage } from "../../../services/transformer/page.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { recordOf } from "../../factories/records.ts";
-import { rejectOf, rowOf } from "../../support/transformed.ts";
+import { defaultDataset, rejectOf, rowOf } from "../../support/transformed.ts";
 
 const valueIn = (column: string, field: string, value: unknown) =>
   rowOf(recordOf(1, { [field]: value })).values[column];
@@ -347,6 +349,78 @@ describe("a joined column", () => {
     expect(rowOf({ _id: 1, note: "n", last: "L", first: "F" }, dataset).csv).toBe('1,"F, L","n"\n');
     expect(rowOf({ _id: 1, last: "L" }, dataset).csv).toBe('1,", L",\n');
     expect(rowOf({ _id: 1 }, dataset).csv).toBe("1,,\n");
+  });
+});
+
+describe("a column with further labels", () => {
+  const mode = { name: "mode", type: "text", labels: ["Mode of contact", "How"] } as const;
+  const dataset = datasetOf([mode]);
+
+  test.each([
+    [{ mode: "a" }, "a"],
+    [{ "Mode of contact": "b" }, "b"],
+    [{ How: "c" }, "c"],
+    [{}, null],
+  ])("takes its field under each of them: %j", (fields, value) => {
+    const { values, summary } = rowOf({ _id: 1, ...fields }, dataset);
+    expect(values).toEqual({ _id: 1, mode: value });
+    expect(summary.undeclared).toEqual({});
+  });
+
+  test("takes its name before the labels, these in their order, and loses none of the others", () => {
+    const record = { How: "c", "Mode of contact": "b", mode: "" };
+    const all = rowOf({ _id: 1, ...record }, dataset);
+    expect(all.values).toEqual({ _id: 1, mode: "", How: "c", "Mode of contact": "b" });
+    expect(all.summary.undeclared).toEqual({ How: 1, "Mode of contact": 1 });
+    const labels = rowOf({ _id: 1, How: "c", "Mode of contact": "b" }, dataset);
+    expect(labels.values).toEqual({ _id: 1, mode: "b", How: "c" });
+    expect(rejectOf({ _id: 1, ...record }, datasetOf([mode], "reject"))).toBe("undeclared field");
+    expect(rejectOf({ _id: 1, How: "c" }, datasetOf([mode], "reject"))).toBeUndefined();
+  });
+
+  test("is counted under its name, and required under any label", () => {
+    const counted = datasetOf([
+      { name: "minutes", type: "number", labels: ["Minutes"], required: true },
+      { name: "mode", type: "text", labels: ["How"], answers: "first" },
+      { name: "closed", type: "timestamp", labels: ["Closed"] },
+    ]);
+    const { summary } = rowOf({ _id: 1, Minutes: "5", How: ["a", "b"], Closed: "soon" }, counted);
+    expect(summary).toMatchObject({
+      furtherAnswers: { mode: 1 },
+      mistyped: { closed: 1 },
+      filled: { _id: 1, minutes: 1, mode: 1, closed: 1 },
+    });
+    expect(rejectOf({ _id: 1, Minutes: "" }, counted)).toBe("no minutes");
+  });
+
+  test("makes the same page of the same records, however LibInsight renames its fields", () => {
+    const labelOf = (name: string) => `${name}, renamed`;
+    const kept = defaultDataset.columns.filter((column) => "type" in column);
+    const labelled = {
+      ...defaultDataset,
+      columns: defaultDataset.columns.map((column) =>
+        "type" in column ? { ...column, labels: [labelOf(column.name)] } : column,
+      ),
+    };
+    const values = fc.oneof(fc.string(), fc.array(fc.string()), fc.integer(), fc.constant(null));
+    const records = fc.array(fc.dictionary(fc.constantFrom(...kept.map(({ name }) => name)), values));
+    const renamed = fc.subarray(kept.map(({ name }) => name));
+    fc.assert(
+      fc.property(records, renamed, (given, names) => {
+        const before = given.map((fields, id) => recordOf(id, fields));
+        const after = before.map((record) =>
+          Object.fromEntries(
+            Object.entries(record).map(([name, value]) => [
+              names.includes(name) ? labelOf(name) : name,
+              value,
+            ]),
+          ),
+        );
+        const { rejects: _, ...page } = transformPage(after, labelled);
+        const { rejects: __, ...expected } = transformPage(before, defaultDataset);
+        expect(page).toEqual(expected);
+      }),
+    );
   });
 });
 
