@@ -17,6 +17,7 @@ import { z } from "zod";
 import type { Catalog, Relation } from "./athena-catalog.ts";
 import { type Field, readLines, rowSplitter } from "./athena-csv.ts";
 import { type Column, catalogName, QueryError, type RelationName } from "./athena-ddl.ts";
+import { trinoMacros, withTrinoCasts } from "./athena-functions.ts";
 import { readRelation, staleView, type Table, type View } from "./athena-relations.ts";
 
 export type EngineQuery = {
@@ -63,9 +64,10 @@ const resultCount = z.tuple([z.tuple([z.bigint()])]);
  */
 export async function select<T>(
   query: EngineQuery,
-  sql: string,
+  trinoSql: string,
   use: (selection: Selection) => Promise<T>,
 ): Promise<T> {
+  const sql = withTrinoCasts(trinoSql);
   return await withEngine(query, async (connection) => {
     const scannedBytes = await createRelations(connection, query, sql, loadTable);
     const columns = resultColumns(await prepareSelect(connection, sql));
@@ -95,7 +97,8 @@ export async function select<T>(
  * The columns that a view would have, from the tables' definitions alone.
  * @throws QueryError when the view's query can't be run
  */
-export async function describeView(query: EngineQuery, sql: string): Promise<Column[]> {
+export async function describeView(query: EngineQuery, trinoSql: string): Promise<Column[]> {
+  const sql = withTrinoCasts(trinoSql);
   return await withEngine(query, async (connection) => {
     await createRelations(connection, query, sql, async () => 0);
     return viewColumns(await prepareSelect(connection, sql));
@@ -127,6 +130,7 @@ async function withEngine<T>(
   signal.addEventListener("abort", interrupt);
   try {
     signal.throwIfAborted();
+    await connection.run(trinoMacros);
     await connection.run(`ATTACH ':memory:' AS ${catalogName}`);
     for (const name of catalog.databases) {
       await connection.run(`CREATE SCHEMA IF NOT EXISTS ${catalogName}.${quoted(name)}`);
@@ -194,7 +198,7 @@ async function createView(connection: DuckDBConnection, view: View): Promise<voi
   const names = view.columns.map((column) => quoted(column.name));
   let found: Column[];
   try {
-    await connection.run(`CREATE VIEW ${path(view)} (${names.join(", ")}) AS ${view.sql}`);
+    await connection.run(`CREATE VIEW ${path(view)} (${names.join(", ")}) AS ${withTrinoCasts(view.sql)}`);
     found = viewColumns(await prepareSelect(connection, `SELECT * FROM ${path(view)}`));
   } catch (cause) {
     throw staleView(view, "what it selects is gone or has other columns", cause);

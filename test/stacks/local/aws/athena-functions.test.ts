@@ -1,0 +1,246 @@
+// The local engine's answers against a plain statement of Trino's rules.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { S3Client } from "@aws-sdk/client-s3";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { emptyCatalog } from "../../../../stacks/local/aws/athena-catalog.ts";
+import type { Field } from "../../../../stacks/local/aws/athena-csv.ts";
+import { select } from "../../../../stacks/local/aws/athena-engine.ts";
+import { withTrinoCasts } from "../../../../stacks/local/aws/athena-functions.ts";
+
+let directory: string;
+// No query here has a table.
+const s3 = new S3Client({ region: "us-east-1" });
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "athena-functions-"));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+async function query(sql: string): Promise<Field[][]> {
+  const signal = new AbortController().signal;
+  const options = {
+    catalog: emptyCatalog,
+    database: undefined,
+    s3,
+    spillDirectory: join(directory, "spill"),
+    signal,
+  };
+  return await select(options, sql, async ({ rows }) => {
+    const all: Field[][] = [];
+    for await (const batch of rows) all.push(...batch);
+    return all;
+  });
+}
+
+/** Each text as the three types. */
+async function cast(texts: string[]): Promise<Field[][]> {
+  const values = texts.map((text, index) => `(${index}, '${text.replaceAll("'", "''")}')`);
+  return await query(`SELECT TRY_CAST(x AS bigint), TRY_CAST(x AS double), TRY_CAST(x AS timestamp)
+    FROM (VALUES ${values.join(", ")}) AS t (n, x) ORDER BY n`);
+}
+
+/** Java's Long.parseLong: a sign, digits, nothing else. */
+function bigint(text: string): string | null {
+  if (!/^[+-]?\d+$/.test(text)) return null;
+  const value = BigInt(text.replace("+", ""));
+  return BigInt.asIntN(64, value) === value ? String(value) : null;
+}
+
+/** Java's Double.parseDouble, which trims what is not above a blank, and takes a type's letter after digits. */
+function double(text: string): number | null {
+  const trimmed = text.replace(/^[\0- ]+|[\0- ]+$/g, "");
+  if (/^[+-]?NaN$/.test(trimmed)) return Number.NaN;
+  if (/^[+-]?Infinity$/.test(trimmed)) return Number(trimmed);
+  const digits = /^([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)[fFdD]?$/.exec(trimmed)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** Java's blanks: not the no-break ones. */
+const outerBlanks = /^[^\S\u00a0\u2007\u202f\ufeff]+|[^\S\u00a0\u2007\u202f\ufeff]+$/g;
+
+/** Trino's: trimmed  one blank before the time, numbers of one or two digits, an existing day and time. */
+function timestamp(text: string): string | null {
+  const [year = "", month, date, rest = ""] =
+    /^(\d{4})-(\d{1,2})-(\d{1,2})(?: (.*))?$/s.exec(text.replace(outerBlanks, ""))?.slice(1) ?? [];
+  if (year === "") return null;
+  const clock = /^(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,18}))?)?/.exec(rest);
+  const zone = rest.slice(clock?.[0].length ?? 0).replace(/^[\t-\r ]+/, "");
+  if (!/^(|Z|UTC|GMT|[+-]0[0-9]:[0-5][0-9])$/.test(zone)) return null;
+  const [hours, minutes, seconds] = [1, 2, 3].map((group) => Number(clock?.[group] ?? 0));
+  const whole = new Date(0);
+  whole.setUTCFullYear(Number(year), Number(month) - 1, Number(date));
+  whole.setUTCHours(hours ?? 0, minutes, seconds);
+  const given = [Number(year), Number(month), Number(date), hours, minutes, seconds];
+  const got = [
+    ...[whole.getUTCFullYear(), whole.getUTCMonth() + 1, whole.getUTCDate()],
+    ...[whole.getUTCHours(), whole.getUTCMinutes(), whole.getUTCSeconds()],
+  ];
+  if (given.join() !== got.join()) return null;
+  const milliseconds = Math.round(Number(`${(clock?.[4] ?? "0").padEnd(4, "0").slice(0, 4)}`) / 10);
+  return new Date(whole.getTime() + milliseconds).toISOString().replace("T", " ").replace("Z", "");
+}
+
+/** Compares all, and tells those that differ. */
+async function expectTrino(texts: string[]): Promise<void> {
+  const rows = await cast(texts);
+  const pairs = texts.map((text, n) => {
+    const [whole, number, time] = rows[n] ?? [];
+    return {
+      told: [text, whole, typeof number === "string" ? Number(number) : number, time],
+      expected: [text, bigint(text), double(text), timestamp(text)],
+    };
+  });
+  const differing = pairs.filter(({ told, expected }) => !isDeepStrictEqual(told, expected));
+  expect(differing.map(({ told }) => told)).toEqual(differing.map(({ expected }) => expected));
+}
+
+const examples: [string, string | null, string | null, string | null][] = [
+  ["7", "7", "7.0", null],
+  ["+7", "7", "7.0", null],
+  ["-0", "0", "-0.0", null],
+  [" 7 ", null, "7.0", null],
+  ["\u00a07", null, null, null],
+  ["1.5", null, "1.5", null],
+  [".5", null, "0.5", null],
+  ["5.", null, "5.0", null],
+  ["1e3", null, "1000.0", null],
+  ["1e21", null, "1.0E21", null],
+  ["1d", null, "1.0", null],
+  ["1,5", null, null, null],
+  ["1_000", null, null, null],
+  ["0x10", null, null, null],
+  ["infinity", null, null, null],
+  ["Infinity", null, "Infinity", null],
+  ["nan", null, null, null],
+  ["1e999", null, "Infinity", null],
+  ["9223372036854775807", "9223372036854775807", "9.223372036854776E18", null],
+  ["9223372036854775808", null, "9.223372036854776E18", null],
+  ["", null, null, null],
+  ["about 5", null, null, null],
+  ["true", null, null, null],
+  ["2024-01-02", null, null, "2024-01-02 00:00:00.000"],
+  ["2024-1-2 3:4", null, null, "2024-01-02 03:04:00.000"],
+  [" 2024-01-02 03:04:05 ", null, null, "2024-01-02 03:04:05.000"],
+  ["2024-01-02 03:04:05.9995", null, null, "2024-01-02 03:04:06.000"],
+  ["2024-01-02T03:04:05", null, null, null],
+  ["2024-01-02  03:04:05", null, null, null],
+  ["2024-01-02 24:00:00", null, null, null],
+  ["2024-01-02 03:04:60", null, null, null],
+  ["2024-01-02 3", null, null, null],
+  ["2024-02-30 03:04:05", null, null, null],
+  ["2023-02-29 03:04:05", null, null, null],
+  ["2024-01-02 03:04:05Z", null, null, "2024-01-02 03:04:05.000"],
+  ["2024-01-02 03:04:05 UTC+05:30", null, null, "2024-01-02 03:04:05.000"],
+  ["2024-01-02 03:04:05 +19:00", null, null, null],
+  ["2024-01-02 03:04:05 PM", null, null, null],
+  ["2024-01-02 soon", null, null, null],
+  ["20240102", "20240102", "2.0240102E7", null],
+  ["01/02/2024", null, null, null],
+  ["epoch", null, null, null],
+  ["+02024-01-02", null, null, "2024-01-02 00:00:00.000"],
+];
+
+test("texts are cast as Trino casts them", async () => {
+  const texts = examples.map(([text]) => text);
+  const rows = await cast(texts);
+  expect(rows.map((row, n) => [texts[n], ...row])).toEqual(examples);
+});
+
+const digits = (min: number, max: number) => fc.stringMatching(new RegExp(`^[0-9]{${min},${max}}$`));
+/** A part of a text as it should be, and now and then as it should not. */
+const part = (good: fc.Arbitrary<string>, ...bad: string[]) =>
+  fc.oneof({ weight: 12, arbitrary: good }, { weight: 1, arbitrary: fc.constantFrom("", ...bad) });
+const oneOf = (...texts: [string, ...string[]]) => fc.constantFrom(...texts);
+const joined = (...parts: fc.Arbitrary<string>[]) => fc.tuple(...parts).map((texts) => texts.join(""));
+
+const blanks = part(fc.constant(""), " ", "\t", "  ", "\u2003", "\u00a0");
+const number = joined(
+  ...[blanks, part(oneOf("", "+", "-"), "--"), part(digits(1, 20), "NaN", "Infinity", "inf")],
+  ...[
+    part(oneOf("", ".5", ".", ".000125"), ",5", ".."),
+    part(oneOf("", "e5", "E-3", "e+308"), "e", "_"),
+    part(oneOf("", "", "d"), "L"),
+    blanks,
+  ],
+);
+const minutes = fc.nat(60).map(String);
+const time = joined(
+  ...[blanks, part(digits(4, 4), "24"), part(fc.constant("-"), "/"), part(fc.nat(13).map(String), "001")],
+  ...[fc.constant("-"), part(fc.nat(32).map(String)), part(fc.constant(" "), "T", "  ")],
+  ...[part(fc.nat(24).map(String)), part(fc.constant(":"), "."), part(minutes), part(fc.constant(":"), "::")],
+  ...[
+    part(minutes),
+    part(fc.constant("."), ","),
+    part(digits(1, 6)),
+    part(oneOf("", "Z", " UTC", "+05:00"), " PM", "x"),
+    blanks,
+  ],
+);
+const anything = fc
+  .string({ unit: "binary", maxLength: 12 })
+  .map((text) => text.replace(/[\0\p{Cs}\p{Nd}]/gu, ""));
+
+test("whatever the text, bigint, double and timestamp are Trino's", async () => {
+  const text = fc.oneof(
+    { weight: 3, arbitrary: number },
+    { weight: 4, arbitrary: time },
+    { weight: 1, arbitrary: fc.double().map(String) },
+    { weight: 1, arbitrary: fc.string({ unit: fc.constantFrom(..."0159+-.eEfd_x :TZN") }) },
+    { weight: 1, arbitrary: anything },
+  );
+  await fc.assert(fc.asyncProperty(fc.array(text, { minLength: 200, maxLength: 400 }), expectTrino), {
+    numRuns: 20,
+    endOnFailure: true,
+  });
+});
+
+test("other types than text are cast as before", async () => {
+  expect(
+    await query(`SELECT TRY_CAST(1.25 AS double), TRY_CAST(true AS bigint), TRY_CAST(NULL AS timestamp),
+      TRY_CAST(date '2024-01-02' AS timestamp), TRY_CAST('2024-01-02' AS date), TRY_CAST('x' AS integer)`),
+  ).toEqual([["1.25", "1", null, "2024-01-02 00:00:00.000", "2024-01-02", null]]);
+});
+
+test("a time's parts are Trino's", async () => {
+  const days = Array.from({ length: 7 }, (_, n) => `(timestamp '2024-07-0${n + 1} 23:05:00')`);
+  expect(
+    await query(`SELECT year(t), month(t), hour(t), day_of_week(t), CASE WHEN month(t) >= 7 THEN year(t) + 1 ELSE year(t) END
+      FROM (VALUES ${days.join(", ")}) AS x (t) ORDER BY t`),
+  ).toEqual(Array.from({ length: 7 }, (_, n) => ["2024", "7", "23", String(n + 1), "2025"]));
+  expect(await query("SELECT day_of_week(TRY_CAST('soon' AS timestamp))")).toEqual([[null]]);
+});
+
+test.each([
+  ["TRY_CAST(a AS bigint)", "try_cast_bigint(a )"],
+  ["try_cast ( a as DOUBLE )", "try_cast_double( a )"],
+  ["TRY_CAST(TRY_CAST(a AS double) AS bigint)", "try_cast_bigint(try_cast_double(a ) )"],
+  [
+    "TRY_CAST(concat(a, CAST(b AS varchar)) AS timestamp)",
+    "try_cast_timestamp(concat(a, CAST(b AS varchar)) )",
+  ],
+  ["TRY_CAST((SELECT max(x) AS y FROM t) AS bigint)", "try_cast_bigint((SELECT max(x) AS y FROM t) )"],
+  ["TRY_CAST(a AS -- as double)\n bigint)", "try_cast_bigint(a )"],
+  ["TRY_CAST(' AS double)' AS bigint)", "try_cast_bigint(' AS double)' )"],
+])("%s is rewritten", (sql, expected) => {
+  expect(withTrinoCasts(sql)).toBe(expected);
+});
+
+test.each([
+  "SELECT 'TRY_CAST(a AS bigint)', 'it''s TRY_CAST(a AS bigint)'",
+  'SELECT "TRY_CAST(a AS bigint)", "a ""TRY_CAST(a AS bigint)"',
+  "SELECT 1 -- TRY_CAST(a AS bigint)\n/* TRY_CAST(a AS\nbigint) */",
+  "TRY_CAST(a AS date)",
+  "TRY_CAST(a AS decimal(10, 2))",
+  "TRY_CAST(a AS timestamp(6))",
+  "CAST(a AS bigint)",
+  "my_try_cast(a AS bigint)",
+  '"try_cast"(a AS bigint)',
+  "TRY_CAST(a AS bigint",
+  "TRY_CAST(a bigint)",
+  "(a AS bigint)",
+])("%s is left as it is", (sql) => {
+  expect(withTrinoCasts(sql)).toBe(sql);
+});
