@@ -4,9 +4,10 @@ import type { Dataset } from "../../shared/dataset.ts";
 import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts";
 import { isoDate, yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import { type Rename, renameOf, renames } from "./libinsight/renames.ts";
 
 export const usage = `npm start -- [--dataset NAME] [--from DATE] [--to DATE] [--out DIR]
-             [--records N] [--latency MS] [--faults SEED] [--json] [--quiet]
+             [--records N] [--latency MS] [--rename FIELD=LABEL]... [--faults SEED] [--json] [--quiet]
 
   --dataset NAME  one of: ${datasets.map(({ name }) => name).join(", ")}
                   (its number in LibInsight works too; default ${defaultDataset.name})
@@ -15,6 +16,8 @@ export const usage = `npm start -- [--dataset NAME] [--from DATE] [--to DATE] [-
   --out DIR       where the files go (default .local/out)
   --records N     how many records the simulated LibInsight has (default 10300)
   --latency MS    how long it takes to answer (default 20)
+  --rename FIELD=LABEL
+                  let it tell a field under another label: --rename "mode=Mode of contact"
   --faults SEED   let it fail as on a bad day, show the dead letters and replay them
   --json          print run.json on stdout and nothing else
   --quiet         print nothing unless something goes wrong
@@ -29,7 +32,7 @@ export type Command = {
   /** Whether --from or --to was given. */
   datesGiven: boolean;
   out: string;
-  simulation: { records: number; latencyMs: number; faultSeed: number | undefined };
+  simulation: { records: number; latencyMs: number; renames: Rename[]; faultSeed: number | undefined };
   /** Flags that only the simulation knows, as they were given. */
   simulationFlags: string[];
   json: boolean;
@@ -58,10 +61,11 @@ export function parseCommand(args: readonly string[], now: Date): Command | "hel
     simulation: {
       records: wholeNumber("--records", values.records, 10_300, 2_000_000),
       latencyMs: wholeNumber("--latency", values.latency, 20, 60_000),
+      renames: renamesOf(values.rename),
       faultSeed:
         values.faults === undefined ? undefined : wholeNumber("--faults", values.faults, 0, 999_999_999),
     },
-    simulationFlags: ["records" as const, "latency" as const, "faults" as const]
+    simulationFlags: (["records", "latency", "rename", "faults"] as const)
       .filter((flag) => values[flag] !== undefined)
       .map((flag) => `--${flag}`),
     json: values.json ?? false,
@@ -80,6 +84,7 @@ function read(args: readonly string[]) {
         out: { type: "string" },
         records: { type: "string" },
         latency: { type: "string" },
+        rename: { type: "string", multiple: true },
         faults: { type: "string" },
         json: { type: "boolean" },
         quiet: { type: "boolean" },
@@ -110,6 +115,12 @@ function dateOf(flag: string, text: string | undefined): string | undefined {
   const parsed = isoDate.safeParse(text);
   if (parsed.success) return parsed.data;
   throw new UsageError(`${flag} ${text} can't be used: ${parsed.error.issues[0]?.message}.`);
+}
+
+function renamesOf(texts: readonly string[] = []): Rename[] {
+  const parsed = renames.safeParse(texts.map(renameOf));
+  if (parsed.success) return parsed.data;
+  throw new UsageError(`--rename can't be used: ${parsed.error.issues[0]?.message}.`);
 }
 
 function wholeNumber(flag: string, text: string | undefined, otherwise: number, most: number): number {

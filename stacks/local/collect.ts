@@ -57,8 +57,7 @@ export async function collect({ command, source, requestId, signal }: Collection
       to,
       reason: "npm start",
       requestId,
-      // Who names the dates means them, however few rows they hold.
-      ...(command.datesGiven && { force: "npm start with --from or --to" }),
+      ...forceOf(command),
     });
     const watch: Watch = {
       sqs: sqs(),
@@ -99,6 +98,15 @@ export async function collect({ command, source, requestId, signal }: Collection
     await machine?.stop();
     await libInsight.close();
   }
+}
+
+/** Who names the dates means them, however few rows they hold; who renames a field means that its column loses it. */
+function forceOf({ datesGiven, simulation }: Command): { force?: string } {
+  const meant = [
+    ...(datesGiven ? ["--from or --to"] : []),
+    ...(simulation.renames.length > 0 ? ["--rename"] : []),
+  ];
+  return meant.length === 0 ? {} : { force: `npm start with ${meant.join(" and ")}` };
 }
 
 function displayFor(command: Command, progress: Progress, say: (line: string) => void): Display {

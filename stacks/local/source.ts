@@ -38,11 +38,13 @@ export function sourceOf(command: Command, env: NodeJS.ProcessEnv): Source {
   };
 }
 
-function simulation({ dataset, from, simulation: { records, latencyMs, faultSeed } }: Command): Source {
+function simulation({ dataset, from, simulation }: Command): Source {
+  const { records, latencyMs, renames, faultSeed } = simulation;
   const settings: LibInsightSettings = {
     faults: faultSeed === undefined ? [] : faultsOfSeed(faultSeed, from),
     records,
     latencyMs,
+    renames,
     datasetId: dataset.libinsightId,
     requestId: dataset.requestId ?? null,
   };

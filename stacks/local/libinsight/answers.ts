@@ -95,9 +95,15 @@ export function dataGrid(
 }
 
 /** The form's fields. LibInsight's own shape of this list is not known. */
-export function fieldList(addedField: AddedField | undefined): Answer {
+export function fieldList(addedField: AddedField | undefined, labels: ReadonlyMap<string, string>): Answer {
   const added = addedField
     ? [{ name: addedField.name, type: "select", options: [...addedField.options] }]
     : [];
-  return success({ fields: [...fields, ...added].map((field, n) => ({ id: n + 1, ...field })) });
+  return success({
+    fields: [...fields, ...added].map((field, n) => ({
+      id: n + 1,
+      ...field,
+      name: labels.get(field.name) ?? field.name,
+    })),
+  });
 }

@@ -1,9 +1,10 @@
 // The command line of `npm run libinsight`.
 import { parseArgs } from "node:util";
+import { renameOf } from "./renames.ts";
 import { type LibInsightSettings, settings } from "./settings.ts";
 
 export const usage = `npm run libinsight -- [--port N] [--seed N] [--records N] [--latency MS] [--page-size N]
-                      [--token-seconds N] [--fault FAULT]...
+                      [--token-seconds N] [--rename FIELD=LABEL]... [--fault FAULT]...
 
   --port N           port on 127.0.0.1 (default: a free one)
   --seed N           the same seed gives the same records (default 1)
@@ -11,6 +12,8 @@ export const usage = `npm run libinsight -- [--port N] [--seed N] [--records N] 
   --latency MS       wait before each answer (default 0)
   --page-size N      records a page (default 100)
   --token-seconds N  how long a token lasts (default 3600)
+  --rename FIELD=LABEL
+                     tell a field under another label: --rename "mode=Mode of contact"
   --fault FAULT      KIND[,NAME=VALUE]...; several are used up in their order
                      kinds: status rate-limited html broken-json error-at-200 hang reset cut-body unauthorized
                             too-few too-many repeated other-total
@@ -25,6 +28,7 @@ const flags = {
   latency: { type: "string" },
   "page-size": { type: "string" },
   "token-seconds": { type: "string" },
+  rename: { type: "string", multiple: true },
   fault: { type: "string", multiple: true },
   help: { type: "boolean", short: "h" },
 } as const;
@@ -47,6 +51,7 @@ export function parseCommand(args: readonly string[]): Command {
     latencyMs: numberOf(values.latency),
     pageSize: numberOf(values["page-size"]),
     tokenSeconds: numberOf(values["token-seconds"]),
+    renames: values.rename?.map(renameOf),
     faults: values.fault?.map(faultOf),
   });
   if (parsed.success) return { kind: "start", settings: parsed.data };
@@ -93,6 +98,8 @@ function flagName([setting, , ...part]: readonly PropertyKey[] = []): string {
       return "--page-size";
     case "tokenSeconds":
       return "--token-seconds";
+    case "renames":
+      return "--rename";
     case "faults":
       return ["--fault", ...part.map(String)].join(" ");
     default:

@@ -3,10 +3,11 @@
 import { comment } from "./comment.ts";
 import { localTime, startOfDay } from "./local-time.ts";
 import { between, type NonEmpty, pick, pickWeighted, type Random, seeded, seededAt } from "./random.ts";
+import { renamed } from "./renames.ts";
 import { questionTimes } from "./rhythm.ts";
 import * as words from "./vocabulary.ts";
 
-/** As JSON carries it: keys are the form's labels. */
+/** As JSON carries it: keys are the fields' labels. */
 export type LibInsightRecord = { [field: string]: unknown };
 
 /** A drop-down that the form gained on a day; records from then on have it. */
@@ -33,8 +34,10 @@ export function generateRecords(options: {
   count: number;
   seed: number;
   addedField?: AddedField | undefined;
+  /** Of renamed fields, by field. */
+  labels?: ReadonlyMap<string, string>;
 }): GeneratedRecords {
-  const { count, seed, addedField } = options;
+  const { count, seed, addedField, labels = new Map() } = options;
   const starts = questionTimes(count, seed);
   const ids = idsByEntry(starts, seed);
   const startOf = (n: number) => starts[n] ?? 0;
@@ -43,7 +46,7 @@ export function generateRecords(options: {
     count,
     startOf,
     idOf,
-    record: (n) => makeRecord(seededAt(seed, n), idOf(n), startOf(n), addedField),
+    record: (n) => renamed(makeRecord(seededAt(seed, n), idOf(n), startOf(n), addedField), labels),
   };
 }
 

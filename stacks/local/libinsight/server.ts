@@ -14,6 +14,7 @@ import {
 } from "./answers.ts";
 import { type Endpoint, type FaultSetting, fault, faultPlan, spoiled } from "./faults.ts";
 import { generateRecords } from "./records.ts";
+import { renaming } from "./renames.ts";
 import { type LibInsightSettings, type LoggedRequest, parseSettings } from "./settings.ts";
 import { type RecordStore, recordStore } from "./store.ts";
 import { tokens } from "./tokens.ts";
@@ -48,7 +49,9 @@ export type LibInsight = Pick<RecordStore, "records" | "add" | "edit" | "remove"
 export async function startLibInsight(given: LibInsightSettings = {}): Promise<LibInsight> {
   const settings = parseSettings(given);
   const { credentials, datasetId, addedField, pageSize, requestId } = settings;
-  const store = recordStore(generateRecords({ count: settings.records, seed: settings.seed, addedField }));
+  const labels = renaming(settings.renames);
+  const { records: count, seed } = settings;
+  const store = recordStore(generateRecords({ count, seed, addedField, labels }));
   const access = tokens(credentials, settings.tokenSeconds, settings.now);
   const plan = faultPlan();
   plan.add(settings.faults);
@@ -96,7 +99,7 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
       if (route?.endpoint === "token") return access.answer(authorization, body);
       if (!access.accepts(authorization)) return tokenRefused;
       if (route?.dataset !== String(datasetId)) return datasetUnknown;
-      if (route.endpoint === "fields") return fieldList(addedField);
+      if (route.endpoint === "fields") return fieldList(addedField, labels);
       return dataGrid(url.searchParams, { store, pageSize, requestId });
     }
   }

@@ -4,6 +4,7 @@ import { isoDate } from "../../../shared/dates.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { fault } from "./faults.ts";
 import { maxRecords } from "./records.ts";
+import { renames } from "./renames.ts";
 
 /** Open on purpose: they open nothing but the simulation. */
 export const defaultCredentials = { clientId: "simulated-client", clientSecret: "simulated-secret" };
@@ -56,6 +57,8 @@ export const settings = z.strictObject({
       since: isoDate.default("2021-12-02"),
     })
     .optional(),
+  /** Fields that have another label than the form's own. */
+  renames: renames.default([]),
   /** Called with each request before it is answered: the place to change records between two pages. */
   onRequest: callback<(request: LoggedRequest) => void>().optional(),
   /** Milliseconds, for the life of tokens. */

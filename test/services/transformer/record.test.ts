@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { transformPage } from "../../../services/transformer/page.ts";
+import type { DatasetInput } from "../../../shared/dataset.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { recordOf } from "../../factories/records.ts";
 import { defaultDataset, rejectOf, rowOf } from "../../support/transformed.ts";
@@ -353,8 +354,10 @@ describe("a joined column", () => {
 });
 
 describe("a column with further labels", () => {
-  const mode = { name: "mode", type: "text", labels: ["Mode of contact", "How"] } as const;
-  const dataset = datasetOf([mode]);
+  const columns: DatasetInput["columns"] = [
+    { name: "mode", type: "text", labels: ["Mode of contact", "How"] },
+  ];
+  const dataset = datasetOf(columns);
 
   test.each([
     [{ mode: "a" }, "a"],
@@ -374,8 +377,8 @@ describe("a column with further labels", () => {
     expect(all.summary.undeclared).toEqual({ How: 1, "Mode of contact": 1 });
     const labels = rowOf({ _id: 1, How: "c", "Mode of contact": "b" }, dataset);
     expect(labels.values).toEqual({ _id: 1, mode: "b", How: "c" });
-    expect(rejectOf({ _id: 1, ...record }, datasetOf([mode], "reject"))).toBe("undeclared field");
-    expect(rejectOf({ _id: 1, How: "c" }, datasetOf([mode], "reject"))).toBeUndefined();
+    expect(rejectOf({ _id: 1, ...record }, datasetOf(columns, "reject"))).toBe("undeclared field");
+    expect(rejectOf({ _id: 1, How: "c" }, datasetOf(columns, "reject"))).toBeUndefined();
   });
 
   test("is counted under its name, and required under any label", () => {

@@ -53,6 +53,7 @@ test.each([
   [["--records", "many"], "--records"],
   [["--port", "70000"], "--port"],
   [["--latency", "-5"], "--latency"],
+  [["--rename", "mode"], "--rename"],
   [["--fault", "sulk"], "--fault"],
   [["--fault", "hang,mood=bad"], "--fault"],
   [["stray"], "stray"],

@@ -1,0 +1,52 @@
+// Fields of the simulated form that somebody gave another label, as happens in LibInsight: from then on every record,
+// old ones too, tells the field under it.
+import { z } from "zod";
+import type { LibInsightRecord } from "./records.ts";
+import { fields } from "./vocabulary.ts";
+
+/** What a record holds beside the form's fields. LibInsight spells these itself. */
+const builtIn = ["_id", "_start_date", "_entered_by"];
+
+const rename = z.strictObject({
+  field: z.string(),
+  label: z.string("FIELD=LABEL is expected").refine((label) => label.trim() !== "", "the new label is empty"),
+});
+export type Rename = z.infer<typeof rename>;
+
+/** All at once, so that two fields may swap their labels. */
+export const renames = z.array(rename).superRefine((given, context) => {
+  const names = fields.map(({ name }) => name);
+  const refuse = (message: string): void => context.addIssue({ code: "custom", message });
+  for (const { field } of given) {
+    if (names.includes(field)) continue;
+    refuse(`there is no field ${JSON.stringify(field)}; the form has ${names.join(", ")}`);
+  }
+  const twice = repeated(given.map(({ field }) => field));
+  if (twice !== undefined) refuse(`the field ${JSON.stringify(twice)} is renamed twice`);
+  const labels = renaming(given);
+  const shared = repeated([...builtIn, ...names.map((name) => labels.get(name) ?? name)]);
+  if (shared !== undefined) refuse(`two fields would have the label ${JSON.stringify(shared)}`);
+});
+
+/** `FIELD=LABEL`; a label may have further `=`. What has none is left to be refused with the settings. */
+export function renameOf(text: string): { field: string; label: string | undefined } {
+  const [field = "", ...label] = text.split("=");
+  return { field, label: label.length === 0 ? undefined : label.join("=") };
+}
+
+/** The new labels, by field. */
+export function renaming(given: readonly Rename[]): ReadonlyMap<string, string> {
+  return new Map(given.map(({ field, label }) => [field, label]));
+}
+
+/** The record under its fields' new labels, in the same order. */
+export function renamed(record: LibInsightRecord, labels: ReadonlyMap<string, string>): LibInsightRecord {
+  if (labels.size === 0) return record;
+  return Object.fromEntries(
+    Object.entries(record).map(([field, value]) => [labels.get(field) ?? field, value]),
+  );
+}
+
+function repeated(names: readonly string[]): string | undefined {
+  return names.find((name, index) => names.indexOf(name) < index);
+}
