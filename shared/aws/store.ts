@@ -6,6 +6,9 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
+  ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
+  type ObjectVersion,
   PutObjectCommand,
   type S3Client,
   S3ServiceException,
@@ -19,7 +22,17 @@ const megabyte = 1024 * 1024;
 const uploadPartBytes = 16 * megabyte;
 const uploadsAtOnce = 2;
 
-export type ObjectInfo = { etag: string; bytes: number; metadata: Record<string, string> };
+/** Versions that S3 lists in one answer. */
+const listedAtOnce = 1_000;
+
+export type ObjectInfo = {
+  etag: string;
+  bytes: number;
+  contentType: string;
+  metadata: Record<string, string>;
+};
+/** One of the objects that a key has had. `at`: when it was written, by the second. */
+export type Version = { versionId: string; at: Date; isLatest: boolean };
 /** A write that must find the object as it was seen: with this ETag, or `absent`. */
 export type Condition = { ifMatch: string } | "absent";
 
@@ -123,27 +136,65 @@ export class Store {
     return present(Body, "Body", key).transformToString("utf-8");
   }
 
-  /** The object's bytes as they arrive. */
-  async stream(key: string): Promise<Readable> {
-    const { Body } = await this.#s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
+  /** The object's bytes as they arrive; those of an earlier version where one is named. */
+  async stream(key: string, versionId?: string): Promise<Readable> {
+    const { Body } = await this.#s3.send(
+      new GetObjectCommand({ Bucket: this.bucket, Key: key, ...(versionId && { VersionId: versionId }) }),
+    );
     // In Node the SDK's body is a Readable; its type also covers browsers.
     const body = present(Body, "Body", key);
     if ("pipe" in body) return body;
     throw new Error(`The body of ${key} is not a Node stream.`);
   }
 
-  async head(key: string): Promise<ObjectInfo | undefined> {
+  /** What is known of the object, or of an earlier version; undefined where it is not there. */
+  async head(key: string, versionId?: string): Promise<ObjectInfo | undefined> {
     try {
-      const answer = await this.#s3.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }));
+      const answer = await this.#s3.send(
+        new HeadObjectCommand({ Bucket: this.bucket, Key: key, ...(versionId && { VersionId: versionId }) }),
+      );
       return {
         etag: present(answer.ETag, "ETag", key),
         bytes: answer.ContentLength ?? 0,
+        // S3's own default.
+        contentType: answer.ContentType ?? "binary/octet-stream",
         metadata: answer.Metadata ?? {},
       };
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
     }
+  }
+
+  /**
+   * The newest versions of one key, the newest first: at most `max`, deletions counted but not told. Where the object was
+   * deleted none is the latest; in a bucket that never kept versions there is one at most.
+   */
+  async listVersions(key: string, max: number): Promise<Version[]> {
+    const found: Version[] = [];
+    let seen = 0;
+    let after: { KeyMarker?: string | undefined; VersionIdMarker?: string | undefined } | undefined = {};
+    // Ends: each round sees more of the key's versions, or is the last.
+    while (after && seen < max) {
+      const answer: ListObjectVersionsCommandOutput = await this.#s3.send(
+        new ListObjectVersionsCommand({
+          Bucket: this.bucket,
+          // The key itself is the first of those that begin with it.
+          Prefix: key,
+          MaxKeys: Math.min(max - seen, listedAtOnce),
+          ...after,
+        }),
+      );
+      const versions = (answer.Versions ?? []).filter(({ Key }) => Key === key);
+      const deletions = (answer.DeleteMarkers ?? []).filter(({ Key }) => Key === key);
+      found.push(...versions.map((version) => versionOf(version, key)));
+      seen += versions.length + deletions.length;
+      const isLast = !answer.IsTruncated || versions.length + deletions.length === 0;
+      after = isLast
+        ? undefined
+        : { KeyMarker: answer.NextKeyMarker, VersionIdMarker: answer.NextVersionIdMarker };
+    }
+    return found;
   }
 
   /** All keys below a prefix, in order, at most `limit`. @throws PipelineError `TooManyObjects` beyond it */
@@ -249,6 +300,14 @@ function isMissing(error: unknown): boolean {
 function isConditionFailure(error: unknown): boolean {
   if (!(error instanceof S3ServiceException)) return false;
   return ["PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"].includes(error.name);
+}
+
+function versionOf({ VersionId, LastModified, IsLatest }: ObjectVersion, key: string): Version {
+  return {
+    versionId: present(VersionId, "VersionId", key),
+    at: present(LastModified, "LastModified", key),
+    isLatest: IsLatest === true,
+  };
 }
 
 function present<T>(value: T | undefined, what: string, key: string): T {

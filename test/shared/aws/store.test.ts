@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
+import { text as textOf } from "node:stream/consumers";
 import { AbortMultipartUploadCommand, type AbortMultipartUploadCommandInput } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
@@ -40,7 +41,12 @@ test("any text is read back as it was written, the empty one too", async () => {
     const key = newKey();
     const etag = await store.put(key, text, "text/csv; charset=utf-8");
     expect(await store.getBytes(key, etag)).toEqual(new Uint8Array(Buffer.from(text)));
-    expect(await store.head(key)).toEqual({ etag, bytes: Buffer.byteLength(text), metadata: {} });
+    expect(await store.head(key)).toEqual({
+      etag,
+      bytes: Buffer.byteLength(text),
+      contentType: "text/csv; charset=utf-8",
+      metadata: {},
+    });
   }
 });
 
@@ -99,6 +105,102 @@ test("a list has every key below the prefix, in order, over S3's pages of a thou
       ids: { prefix: `${folder}/` },
     });
   }
+});
+
+/** S3 answers with `size` versions at a time, however many are asked for. */
+function listInPagesOf(size: number): { pages: () => number } {
+  let pages = 0;
+  const name = "listInPagesOf";
+  s3().middlewareStack.add(
+    (next, { commandName }) =>
+      (args) => {
+        if (commandName !== "ListObjectVersionsCommand") return next(args);
+        pages += 1;
+        return next(Object.assign({}, args, { input: { ...args.input, MaxKeys: size } }));
+      },
+    { step: "initialize", name },
+  );
+  onTestFinished(() => {
+    s3().middlewareStack.remove(name);
+  });
+  return { pages: () => pages };
+}
+
+test("the versions of a key are those of this key alone, the newest first, and stay readable", async () => {
+  const { data } = aws;
+  const key = newKey();
+  for (const other of [`${key}.bak`, key.slice(0, -1)]) await data.put(other, "another", "text/csv");
+  const texts = ["one", "two", "three", "four", "five"];
+  for (const text of texts) {
+    const condition = (await data.head(key))?.etag;
+    await data.upload(key, Readable.from([Buffer.from(text)]), {
+      contentType: `text/${text}`,
+      metadata: { "run-id": text },
+      condition: condition === undefined ? "absent" : { ifMatch: condition },
+    });
+  }
+
+  const versions = await data.listVersions(key, 100);
+  expect(versions.map(({ isLatest }) => isLatest)).toEqual([true, false, false, false, false]);
+  const times = versions.map(({ at }) => at.getTime());
+  expect(times).toEqual(times.toSorted((a, b) => b - a));
+  for (const [index, { versionId }] of versions.entries()) {
+    const text = texts[4 - index] ?? "";
+    expect(await data.head(key, versionId)).toMatchObject({
+      bytes: text.length,
+      contentType: `text/${text}`,
+      metadata: { "run-id": text },
+    });
+    expect(await textOf(await data.stream(key, versionId))).toBe(text);
+  }
+  expect(await data.listVersions(key, 2)).toEqual(versions.slice(0, 2));
+  const { pages } = listInPagesOf(2);
+  expect(await data.listVersions(key, 100)).toEqual(versions);
+  expect(pages()).toBe(3);
+});
+
+test("of an object that is not there, or of a bucket that keeps none, there are no earlier versions", async () => {
+  const key = newKey();
+  expect(await aws.data.listVersions(key, 10)).toEqual([]);
+  await store.put(key, "one", "text/plain");
+  await store.put(key, "two", "text/plain");
+
+  const versions = await store.listVersions(key, 10);
+
+  expect(versions).toEqual([{ versionId: "null", at: expect.any(Date), isLatest: true }]);
+  expect(await textOf(await store.stream(key, "null"))).toBe("two");
+  expect(await store.head(key, "0123456789abcdef0123456789abcdef")).toBeUndefined();
+  await expect(store.stream(key, "0123456789abcdef0123456789abcdef")).rejects.toMatchObject({
+    name: "NoSuchVersion",
+  });
+  await expect(new Store(s3(), "no-such-bucket").listVersions(key, 10)).rejects.toMatchObject({
+    name: "NoSuchBucket",
+  });
+});
+
+test("deletions are not told, and none is the latest where the newest is one", async () => {
+  const name = "deletions";
+  const entry = (VersionId: string, Key = "a") => ({
+    Key,
+    VersionId,
+    LastModified: new Date(0),
+    IsLatest: false,
+  });
+  const answers = [
+    { DeleteMarkers: [entry("4"), entry("3")], Versions: [], IsTruncated: true, NextKeyMarker: "a" },
+    { DeleteMarkers: [], Versions: [entry("2"), entry("9", "ab")], IsTruncated: true, NextKeyMarker: "ab" },
+    { DeleteMarkers: [], Versions: [entry("8", "ab")], IsTruncated: true, NextKeyMarker: "ab" },
+  ];
+  s3().middlewareStack.add(
+    () => async () => ({ output: { $metadata: {}, ...answers.shift() }, response: {} }),
+    { step: "initialize", name },
+  );
+  onTestFinished(() => {
+    s3().middlewareStack.remove(name);
+  });
+
+  expect(await store.listVersions("a", 100)).toEqual([{ versionId: "2", at: new Date(0), isLatest: false }]);
+  expect(answers).toEqual([]);
 });
 
 /** Bytes that differ from place to place, in chunks that do not fit the parts. */
