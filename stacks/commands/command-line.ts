@@ -1,4 +1,5 @@
-// What the operators' commands have in common: flags, exit codes, and where they work.
+// What the operators' commands have in common: flags, asking before something is done, exit codes, and where they work.
+import { createInterface } from "node:readline/promises";
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { PipelineError } from "../../shared/errors.ts";
 import { UsageError } from "../local/args.ts";
@@ -31,6 +32,24 @@ export function countOf(flag: string, text: string | undefined, otherwise: numbe
   if (text === undefined) return otherwise;
   if (/^\d{1,9}$/.test(text) && Number(text) >= 1 && Number(text) <= most) return Number(text);
   throw new UsageError(`${flag} ${text} can't be used: it takes a whole number from 1 to ${most}.`);
+}
+
+/** @throws UsageError where the command has to ask, and nobody could answer */
+export function requireAnswerable(verb: string, { yes, dryRun }: { yes: boolean; dryRun: boolean }): void {
+  if (yes || dryRun || process.stdin.isTTY) return;
+  throw new UsageError(
+    `Without a terminal ${verb} can't ask; add --yes, or --dry-run to see what it would do.`,
+  );
+}
+
+export async function isConfirmed(question: string): Promise<boolean> {
+  // On stderr, so that --json leaves stdout to the answer.
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await terminal.question(question)).trim());
+  } finally {
+    terminal.close();
+  }
 }
 
 /**

@@ -1,5 +1,4 @@
 // `npm run replay`: looks at dead letters, sends them back, or puts them away.
-import { createInterface } from "node:readline/promises";
 import {
   archive,
   type Filter,
@@ -19,7 +18,14 @@ import { Store } from "../../shared/aws/store.ts";
 import { config, findQueue } from "../../shared/config.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { UsageError } from "../local/args.ts";
-import { countOf, durationOf, readFlags, runCommand } from "./command-line.ts";
+import {
+  countOf,
+  durationOf,
+  isConfirmed,
+  readFlags,
+  requireAnswerable,
+  runCommand,
+} from "./command-line.ts";
 import type { Place } from "./place.ts";
 import { age, counted, json, plain, table } from "./text.ts";
 
@@ -72,12 +78,8 @@ function parse(args: readonly string[]): Command | "help" {
   const [word, ...more] = positionals;
   const verb = verbs.find((candidate) => candidate === word);
   if (!verb || more.length > 0) throw new UsageError("Say one of list, show, send and archive.");
-  const isMove = verb === "send" || verb === "archive";
-  if (isMove && !values["dry-run"] && !values.yes && !process.stdin.isTTY) {
-    throw new UsageError(
-      `Without a terminal ${verb} can't ask; add --yes, or --dry-run to see what it would do.`,
-    );
-  }
+  const { yes, "dry-run": dryRun } = values;
+  if (verb === "send" || verb === "archive") requireAnswerable(verb, { yes, dryRun });
   return {
     verb,
     filter: {
@@ -87,8 +89,8 @@ function parse(args: readonly string[]): Command | "help" {
       olderThanSeconds: durationOf("--older-than", values["older-than"]),
     },
     max: countOf("--max", values.max, 1_000, 10_000),
-    dryRun: values["dry-run"],
-    yes: values.yes,
+    dryRun,
+    yes,
     finish: values.finish,
     json: values.json,
   };
@@ -195,16 +197,6 @@ function byQueue(letters: DeadLetter[]): string {
   return [...Map.groupBy(letters, ({ queue }) => queue)]
     .map(([queue, all]) => `${queue.toLowerCase()}: ${all.length}`)
     .join(", ");
-}
-
-async function isConfirmed(question: string): Promise<boolean> {
-  // On stderr, so that --json leaves stdout to the answer.
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await terminal.question(question)).trim());
-  } finally {
-    terminal.close();
-  }
 }
 
 await runCommand({ usage, parse, run });

@@ -8,12 +8,13 @@ import { Queue } from "../../shared/aws/queue.ts";
 import { Store } from "../../shared/aws/store.ts";
 import { config } from "../../shared/config.ts";
 import { runIdOf } from "../../shared/run.ts";
-import { runCommand } from "./command-line.ts";
+import { isConfirmed, runCommand } from "./command-line.ts";
 import type { Place } from "./place.ts";
 import { accountOf, accounts, type Looking } from "./runs/account.ts";
-import { type Command, parse, usage } from "./runs/args.ts";
+import { type Command, parse, type RollbackCommand, usage } from "./runs/args.ts";
 import { publishHeld, resume } from "./runs/repair.ts";
-import { listText, showText } from "./runs/report.ts";
+import { listText, rollbackText, showText } from "./runs/report.ts";
+import { planRollback, publicationText, remaining, rollBack } from "./runs/rollback.ts";
 import { counted, json } from "./text.ts";
 
 /** Of all runs together. */
@@ -28,6 +29,11 @@ async function run(command: Command, place: Place): Promise<string> {
     const publish = busPublisher(eventBridge(), config.busName());
     await publish("run.requested", { ...command.request, requestId });
     return command.json ? json({ runId }) : `Requested ${runId}.${afterwards}\n`;
+  }
+  if (command.verb === "rollback") {
+    const follows =
+      place.isStage || command.finish ? "" : " To let Athena follow here, repeat it with --finish.";
+    return putBack(command, command.json, follows);
   }
   const looking = await lookingAt(command.stalledAfterSeconds, now);
   if (command.verb === "list") {
@@ -51,6 +57,24 @@ async function run(command: Command, place: Place): Promise<string> {
       return command.json ? json({ sent: true }) : `Asked to publish it; see ${how}.${afterwards}\n`;
     }
   }
+}
+
+async function putBack(
+  { runId, reason, dryRun, yes }: RollbackCommand,
+  asJson: boolean,
+  follows: string,
+): Promise<string> {
+  const data = new Store(s3(), config.dataBucket());
+  const rollback = await planRollback(runId, { work: new Store(s3(), config.workBucket()), data });
+  const isInPlace = remaining(rollback).length === 0;
+  const what = rollbackText(rollback);
+  if (!isInPlace && !dryRun) {
+    if (!yes && !(await isConfirmed(`Put back ${what}? [y/N] `))) return "Nothing was put back.\n";
+    await rollBack(rollback, { data, now: new Date(), reason });
+  }
+  if (asJson) return json({ ...(dryRun && { dryRun }), ...rollback });
+  if (isInPlace) return `In place already: ${publicationText(rollback.csv.back)}. Nothing is to be done.\n`;
+  return dryRun ? `Would put back ${what}.\n` : `Put back ${what}.${follows}\n`;
 }
 
 async function lookingAt(stalledAfterSeconds: number, now: Date): Promise<Looking> {

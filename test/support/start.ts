@@ -70,6 +70,7 @@ export const small = ["--from", "2023-09-01", "--to", "2023-09-30"];
 
 /** What the tests look at in run.json. */
 export const report = z.looseObject({
+  runId: z.string(),
   state: z.string(),
   records: z.number(),
   rows: z.number(),

@@ -3,9 +3,10 @@ import { datasets, defaultDataset, findDataset } from "../../../shared/datasets.
 import { isoDate } from "../../../shared/dates.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { UsageError } from "../../local/args.ts";
-import { countOf, durationOf, readFlags } from "../command-line.ts";
+import { countOf, durationOf, readFlags, requireAnswerable } from "../command-line.ts";
 
 export const usage = `npm run runs -- list [--max N] | show RUN | resume RUN | publish RUN --force --reason TEXT
+           | rollback RUN [--reason TEXT] [--yes] [--dry-run]
            | request [--dataset NAME] [--from DATE] [--to DATE] [--reason TEXT] [--force REASON]
            [--stalled-after D] [--finish] [--json]
 
@@ -13,6 +14,7 @@ export const usage = `npm run runs -- list [--max N] | show RUN | resume RUN | p
   show RUN           one of them, with every count, what is missing, and what to do next
   resume RUN         sends once more what is missing
   publish RUN        publishes a run that the guard holds; the reason is recorded in its result
+  rollback RUN       puts back the files that RUN published; Athena follows by itself
   request            asks for a run, and prints its id
 
   --dataset NAME     one of: ${datasets.map(({ name }) => name).join(", ")} (default ${defaultDataset.name})
@@ -21,6 +23,8 @@ export const usage = `npm run runs -- list [--max N] | show RUN | resume RUN | p
   --force REASON     request: publish whatever the guard says
   --stalled-after D  a run that did nothing for so long has stalled: 90s, 30m, 2h (default 15m)
   --max N            list: the newest N (default 20)
+  --dry-run          rollback: tell what would be done, and do nothing
+  --yes              rollback: do not ask
   --finish           on this machine: let the services work until every queue is empty
   --json             print JSON
 
@@ -28,11 +32,19 @@ Works on what npm start keeps in .local, or on a stage: npx sst shell --stage ST
 `;
 
 type Common = { stalledAfterSeconds: number; finish: boolean; json: boolean };
+export type RollbackCommand = {
+  verb: "rollback";
+  runId: string;
+  reason: string | undefined;
+  dryRun: boolean;
+  yes: boolean;
+};
 export type Command = Common &
   (
     | { verb: "list"; max: number }
     | { verb: "show" | "resume"; runId: string }
     | { verb: "publish"; runId: string; reason: string }
+    | RollbackCommand
     | {
         verb: "request";
         request: { dataset: string; from?: string; to?: string; reason: string; force?: string };
@@ -80,6 +92,20 @@ export function parse(args: readonly string[]): Command | "help" {
         throw new UsageError("publish takes --reason TEXT: why the run is right after all.");
       return { verb, runId, reason, ...commonOf(values) };
     }
+    case "rollback": {
+      const { values, positionals } = readFlags(rest, {
+        ...common,
+        reason: text,
+        "dry-run": { type: "boolean", default: false },
+        yes: { type: "boolean", default: false },
+      });
+      if (values.help) return "help";
+      const { yes, "dry-run": dryRun } = values;
+      const runId = runOf(verb, positionals);
+      const reason = reasonOf("--reason", values.reason);
+      requireAnswerable(verb, { yes, dryRun });
+      return { verb, runId, reason, dryRun, yes, ...commonOf(values) };
+    }
     case "request": {
       const flags = { ...common, dataset: text, from: text, to: text, reason: text, force: text };
       const { values, positionals } = readFlags(rest, flags);
@@ -98,7 +124,7 @@ export function parse(args: readonly string[]): Command | "help" {
       return { verb, request, ...commonOf(values) };
     }
     default:
-      throw new UsageError("Say one of list, show, resume, publish and request.");
+      throw new UsageError("Say one of list, show, resume, publish, rollback and request.");
   }
 }
 

@@ -1,6 +1,7 @@
 // Runs as a person reads them.
 import { age, counted, plain, ranges, table } from "../text.ts";
 import type { RunAccount, WindowProgress } from "./account.ts";
+import { publicationText, type Rollback, remaining } from "./rollback.ts";
 
 export function listText(accounts: readonly RunAccount[], now: Date): string {
   if (accounts.length === 0) return "No runs in the last 30 days.\n";
@@ -53,6 +54,15 @@ export function showText(account: RunAccount, now: Date): string {
   for (const [what, letters] of errors) rows.push(["", `${what}: ${letters.length}`]);
   rows.push(["next", account.next]);
   return rows.map(([label, value]) => `${label.padEnd(13)} ${plain(value)}\n`).join("");
+}
+
+/** What a rollback does, to follow "put back". */
+export function rollbackText(rollback: Rollback): string {
+  const files = remaining(rollback);
+  const [first] = files;
+  const back = publicationText((first ?? rollback.csv).back);
+  const inPlace = first?.inPlace ? ` in place of ${publicationText(first.inPlace)}` : "";
+  return `${back}${inPlace}: ${files.map(({ key }) => key).join(" and ")}`;
 }
 
 function missingText({ number, from, to, totals, missing }: WindowProgress): [string, string][] {

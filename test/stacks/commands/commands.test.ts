@@ -1,9 +1,12 @@
 // The operators' commands as they are met: processes with flags, exit codes and what they print.
+import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { sqs } from "../../../shared/aws/clients.ts";
 import { messageBody, Queue } from "../../../shared/aws/queue.ts";
 import { config } from "../../../shared/config.ts";
+import { defaultDataset } from "../../../shared/datasets.ts";
+import { publishNewest } from "../../../shared/publish.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { recordOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
@@ -84,10 +87,12 @@ test.concurrent.each([
   ["replay", ["send", "--max", "0", "--yes"], /^--max 0 can't be used/],
   ["replay", ["archive"], /^Without a terminal archive can't ask/],
   ["replay", ["list", "--nonsense"], /^Unknown option '--nonsense'\.\n\nnpm run replay/],
-  ["runs", [], /^Say one of list, show, resume, publish and request\.\n\nnpm run runs/],
+  ["runs", [], /^Say one of list, show, resume, publish, rollback and request\.\n\nnpm run runs/],
   ["runs", ["show"], /^show takes the id of one run/],
   ["runs", ["publish", "a-run", "--reason", "why"], /^publish goes against the guard; say so with --force/],
   ["runs", ["publish", "a-run", "--force"], /^publish takes --reason TEXT/],
+  ["runs", ["rollback", "--yes"], /^rollback takes the id of one run/],
+  ["runs", ["rollback", "a-run"], /^Without a terminal rollback can't ask; add --yes/],
   ["runs", ["request", "--dataset", "none"], /^There is no dataset "none"/],
   ["runs", ["request", "--from", "2024-02-30"], /^--from 2024-02-30 can't be used/],
   ["runs", ["request", "--from", "2024-02-02", "--to", "2024-02-01"], /is after --to 2024-02-01; swap them/],
@@ -109,7 +114,9 @@ describe("on a stage, as sst shell tells of it", () => {
   /** What the functions have in their environment stands in the link. */
   function onStage(name: "replay" | "runs", ...args: string[]) {
     const variables = Object.fromEntries(
-      Object.entries(process.env).filter(([variable]) => /_URL$|^(BUS_NAME|WORK_BUCKET)$/.test(variable)),
+      Object.entries(process.env).filter(([variable]) =>
+        /_URL$|^(BUS_NAME|WORK_BUCKET|DATA_BUCKET)$/.test(variable),
+      ),
     );
     const none = Object.fromEntries(
       Object.keys(variables)
@@ -179,5 +186,36 @@ describe("on a stage, as sst shell tells of it", () => {
     expect((await onStage("runs", "list")).stdout).toMatch(new RegExp(`^${run.runId} +requested `, "m"));
     expect((await onStage("runs", "resume", run.runId)).stdout).toBe("Sent 1 page task.\n");
     expect(await takeJson(aws.serviceQueue("FETCH"))).toEqual([taskOf(run)]);
+  });
+
+  test("a rollback tells what it would do, does it, and then has nothing to do", async () => {
+    const { csv, jsonl } = defaultDataset.publish;
+    const published = ["2024-03-04T11:00:00Z", "2024-03-11T11:00:00Z"].map((requestedAt) =>
+      runOf(requestedAt, { requestedAt }),
+    );
+    const [old, newer] = published.map(({ runId }) => runId);
+    for (const run of published) {
+      for (const key of [csv, jsonl]) {
+        const body = async () => Readable.from([Buffer.from(run.runId)]);
+        await publishNewest(aws.data, key, run, body, {
+          contentType: "text/csv",
+          metadata: { rows: "1234" },
+        });
+      }
+    }
+    const rollback = (...flags: string[]) => onStage("runs", "rollback", old ?? "", ...flags);
+    const when = "1,234 rows, 20\\d\\d-\\d\\d-\\d\\d \\d\\d:\\d\\d UTC";
+    const what = `${old} \\(${when}\\) in place of ${newer} \\(${when}\\): ${csv} and ${jsonl}\\.\n`;
+
+    expect((await rollback("--dry-run")).stdout).toMatch(new RegExp(`^Would put back ${what}$`));
+    expect(await aws.data.getText(csv)).toBe(newer);
+    expect((await rollback("--yes", "--reason", "half is missing")).stdout).toMatch(
+      new RegExp(`^Put back ${what}$`),
+    );
+    expect([await aws.data.getText(csv), await aws.data.getText(jsonl)]).toEqual([old, old]);
+    expect((await aws.data.head(csv))?.metadata["rollback-reason"]).toBe("half is missing");
+    expect((await rollback("--yes")).stdout).toMatch(
+      new RegExp(`^In place already: ${old} \\(${when}\\)\\. Nothing is to be done\\.\n$`),
+    );
   });
 });

@@ -1,10 +1,11 @@
 // `npm start` when it goes wrong: what its users read, the exit code, and the earlier files, which stay as they were.
-import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import {
+  command,
   digest,
   filesIn,
   libInsightEnv,
@@ -84,7 +85,7 @@ test.for(wrong)(
   },
 );
 
-test("a run that shrinks the data is held, says by how much, and leaves the earlier files", async () => {
+test("a run that shrinks the data is held, says by how much, and leaves the earlier files; forced, it can be taken back", async () => {
   await using folder = await temporaryFolder();
   await start(folder.path, ["--quiet", "--records", "500"]).ended;
   const before = await filesIn(join(folder.path, ".local/out"));
@@ -97,7 +98,29 @@ test("a run that shrinks the data is held, says by how much, and leaves the earl
   // Who names the dates means them.
   const part = await start(folder.path, ["--quiet", "--records", "300", ...small]).ended;
   expect(part).toEqual({ code: 0, stdout: "", stderr: "" });
-});
+
+  // The query's result follows the file that is put back.
+  const { runId } = report.parse(JSON.parse(before["run.json"] ?? ""));
+  const rollback = ["rollback", runId, "--reason", "September alone", "--yes", "--finish"];
+  const back = await command("runs", folder.path, rollback).ended;
+  expect(back).toMatchObject({ code: 0, stderr: "" });
+  expect(back.stdout).toMatch(
+    /^Put back \S+ \(500 rows, .*\) in place of \S+ \(\d+ rows, .*\.csv and .*\.jsonl\.\nEvery queue is empty; no dead letters are left\.\n$/,
+  );
+  // fauxqs keeps an object as a file with `.data` behind its key.
+  const kept = (key: string) =>
+    readFile(join(folder.path, ".local/s3/buckets", `libinsight-local-${key}.data`), "utf8");
+  expect({
+    csv: await kept("data/objects/libinsightdata-athena/LibInsightQueryData.csv"),
+    jsonl: await kept("data/objects/libinsightdata-json/LibInsightQueryData.jsonl"),
+    results: await kept("results/objects/published/LibInsightQueryResults.csv"),
+  }).toEqual({
+    csv: before["LibInsightQueryData.csv"],
+    jsonl: before["LibInsightQueryData.jsonl"],
+    results: before["LibInsightQueryResults.csv"],
+  });
+  // Four processes, one after the other.
+}, 60_000);
 
 const misused = [
   {
