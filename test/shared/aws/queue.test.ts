@@ -72,7 +72,10 @@ const character = fc.oneof(
   fc.constantFrom("\u0085", "\u2028", "\uFEFF", "\u{1F4DA}", "\u{1FFFE}", "\u{10FFFF}", '"', "\\", "\\ufffe"),
   fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
 );
-const value = fc.jsonValue({ stringUnit: character });
+// As JSON carries it, which has no -0.
+const value = fc
+  .jsonValue({ stringUnit: character })
+  .map((made): unknown => JSON.parse(JSON.stringify(made)));
 
 const numbered = z.object({ n: z.int(), value: z.unknown() });
 
