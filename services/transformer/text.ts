@@ -12,9 +12,12 @@ const controls = /\p{Cc}/gu;
 export function cleanText(text: string): string {
   // Most texts are clean, and there are millions of them.
   if (!unclean.test(text)) return text;
-  return text
-    .replace(lineBreaks, " ")
-    .replace(tabs, " ")
-    .replace(controls, "")
-    .replace(/\p{Cs}/gu, "");
+  return (
+    text
+      .replace(lineBreaks, " ")
+      .replace(tabs, " ")
+      // Before the control characters: two halves that one of them keeps apart are no pair.
+      .replace(/\p{Cs}/gu, "")
+      .replace(controls, "")
+  );
 }

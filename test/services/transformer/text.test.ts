@@ -32,6 +32,8 @@ test("other control characters have nothing to show and go", () => {
 
 test("half a surrogate pair, which UTF-8 can't carry, goes", () => {
   expect(cleanText("a\ud83d b \udca5c")).toBe("a b c");
+  // Also where a control character between two halves goes.
+  expect(cleanText("a\ud83d\u0000\udca5c")).toBe("ac");
 });
 
 test.each([
