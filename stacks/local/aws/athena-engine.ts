@@ -4,6 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { GetObjectCommand, paginateListObjectsV2, type S3Client } from "@aws-sdk/client-s3";
 import {
+  DuckDBBlobValue,
   type DuckDBConnection,
   DuckDBDataChunk,
   DuckDBInstance,
@@ -76,7 +77,9 @@ export async function select<T>(
     // (https://github.com/duckdb/duckdb-rs/pull/664). A table's rows, once there, are only copied, and counted.
     const made = await connection.run(`CREATE TEMP TABLE result AS ${sql}`);
     const count = Number(resultCount.parse(await made.getRows())[0][0]);
-    const result = await connection.stream("SELECT * FROM temp.result");
+    // Texts as bytes: as strings they would come without a byte order mark at their head.
+    const fields = columns.map(({ type }, n) => (type === "varchar" ? `encode(#${n + 1})` : `#${n + 1}`));
+    const result = await connection.stream(`SELECT ${fields.join(", ")} FROM temp.result`);
     async function* rows(): AsyncGenerator<Field[][]> {
       let copied = 0;
       for (;;) {
@@ -311,6 +314,7 @@ function trinoType(type: string): string {
 /** A value as Athena spells it in a result. */
 function spell(value: DuckDBValue, type: { toString(): string }): Field {
   if (value === null) return null;
+  if (value instanceof DuckDBBlobValue) return Buffer.from(value.bytes).toString("utf8");
   if (typeof value === "number") {
     return ["DOUBLE", "FLOAT"].includes(type.toString()) ? spellDouble(value) : String(value);
   }

@@ -222,6 +222,7 @@ const hostile = [
   ' "quoted" after a blank',
   "👩‍👩‍👧 Ünïcödé \u2028 \u2029 \u0085",
   "tab\there",
+  "\ufeffa byte order mark",
   "'; DROP TABLE library; --",
   "=1+1",
   "NULL",
