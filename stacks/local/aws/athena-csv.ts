@@ -1,7 +1,27 @@
 // How Athena reads the objects of an OpenCSVSerde table, and how it writes the CSV of a result.
-// Its rules are those of opencsv, in Trino's form, which is meant to be alike down to the oddities:
-// https://github.com/trinodb/trino/blob/master/lib/trino-hive-formats/src/main/java/io/trino/hive/formats/line/csv/CsvDeserializer.java
-// No CSV library reads so: they take a line break inside quotes for text, and here it ends the row.
+//
+// Athena names Hive's OpenCSVSerde (https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html), which hands each line
+// to opencsv 2.3. Its engine is Trino's, whose CsvDeserializer is opencsv's parser rewritten to be "bug for bug
+// compatible". Each rule below has its number where it is kept:
+// 1. A row is a line, ended by \n, \r or \r\n, in quotes too; no other character ends one. A byte order mark is skipped.
+// 2. Separator, quote and escape are the first character of their properties; " as the escape means a backslash.
+// 3. The escape takes the meaning of a quote or escape after it, inside a field that has begun, and always vanishes.
+// 4. Inside a field that has begun, two quotes are one.
+// 5. A quote after the third character, with no separator beside it, is text as well, unless only blanks went before.
+// 6. A field with an open quote at the line's end is null, and so is what a line has too few of; too many are left out.
+// 7. An empty line is a row of nulls; an empty field is empty text: the format has no null of its own.
+//
+// 1: https://github.com/trinodb/trino/blob/master/lib/trino-hive-formats/src/main/java/io/trino/hive/formats/line/text/TextLineReader.java
+// and Hadoop's LineReader for Hive. 2: CsvDeserializerFactory and CsvConstants beside the next; newReader and getProperty in
+// https://github.com/apache/hive/blob/master/serde/src/java/org/apache/hadoop/hive/serde2/OpenCSVSerde.java
+// 3 to 7: https://github.com/trinodb/trino/blob/master/lib/trino-hive-formats/src/main/java/io/trino/hive/formats/line/csv/CsvDeserializer.java
+// and CSVParser.parseLineMulti of opencsv 2.3, the version in Hive's pom.xml.
+//
+// The two differ in how, not in what: opencsv reads a line to its end and keeps a field with an open quote for a next
+// line, which the serde, with a parser a line, never gives it; Trino stops at the last column and drops that field.
+// What both make of our files is the text that was written: every text is in quotes, its own quotes are doubled, and it
+// has no line break and no U+0001, which is the escape (services/athena/sql.ts). So 3, 5 and 6 never come to pass.
+// No CSV library reads so: they take a line break inside quotes for text.
 import { stringify } from "csv-stringify/sync";
 import { QueryError } from "./athena-ddl.ts";
 import type { CsvDialect } from "./athena-relations.ts";
@@ -13,7 +33,7 @@ export type Field = string | null;
 const maxLineLength = 16 * 1024 * 1024;
 
 /**
- * Lines of UTF-8 text, ended by \n, \r or \r\n. A byte order mark is left out.
+ * Lines of UTF-8 text (rule 1).
  * @throws QueryError when a line has more than 16 Mi characters
  */
 export async function* readLines(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
@@ -35,7 +55,10 @@ export async function* readLines(bytes: AsyncIterable<Uint8Array>): AsyncGenerat
   if (pending !== "") yield last;
 }
 
-/** A function that splits a line into `count` fields. Further ones are left out, missing ones are null. */
+/** Java's Character.isWhitespace, which knows no no-break spaces (and four control characters that are not here). */
+const blank = /^[^\S\u00a0\u2007\u202f\ufeff]+$/;
+
+/** A function that splits a line into the table's `count` fields. */
 export function rowSplitter(
   { separator, quote, escape: escapeMark }: CsvDialect,
   count: number,
@@ -54,19 +77,19 @@ export function rowSplitter(
       const next = line.charAt(at + 1);
       const inside = quoted || begun;
       if (character === escapeMark) {
-        // It keeps the meaning of the next quote or escape away. Before anything else it just vanishes.
+        // Rule 3.
         const escaping = inside && (next === quote || next === escapeMark);
         if (escaping) field += next;
         at += escaping ? 2 : 1;
       } else if (character === quote && inside && next === quote) {
+        // Rule 4.
         field += quote;
         begun = !begun;
         at += 2;
       } else if (character === quote) {
-        // One that is not next to a separator stands in the middle of a field and is part of it,
-        // unless only blanks went before.
+        // Rule 5.
         if (at > 2 && line.charAt(at - 1) !== separator && next !== "" && next !== separator) {
-          field = field !== "" && field.trim() === "" ? "" : field + quote;
+          field = blank.test(field) ? "" : field + quote;
         }
         quoted = !quoted;
         begun = !begun;
@@ -84,7 +107,7 @@ export function rowSplitter(
         at += text.length;
       }
     }
-    // A quote that is never closed makes the last field null, and an empty line has none at all.
+    // Rules 6 and 7.
     if (fields.length < count && !quoted && line !== "") fields.push(field);
     while (fields.length < count) fields.push(null);
     return fields;

@@ -235,14 +235,14 @@ function hiveType(trinoType: string): string {
 function csvDialect(properties: Record<string, string>): CsvDialect {
   const character = (name: string, byDefault: string): string => {
     const value = properties[name] ?? byDefault;
+    // Hive and Trino would take the first of several, as of a backslash that was escaped twice: a mistake, and told.
     if (value.length === 1) return value;
     throw new QueryError(`${name} is one character, not ${value.length}.`);
   };
   const separator = character("separatorChar", ",");
   const quote = character("quoteChar", '"');
   const told = character("escapeChar", "\\");
-  // Hive takes a double quote for "not given" here, and then escapes with a backslash after all; Trino does as Hive
-  // does: https://github.com/trinodb/trino/blob/master/lib/trino-hive-formats/src/main/java/io/trino/hive/formats/line/csv/CsvDeserializerFactory.java
+  // Hive takes a double quote for "not given" here, and then escapes with a backslash after all (athena-csv.ts, rule 2).
   const dialect = { separator, quote, escape: told === '"' ? "\\" : told };
   if (new Set(Object.values(dialect)).size < 3) {
     throw new QueryError("separatorChar, quoteChar and escapeChar have to be three different characters.");
