@@ -1,0 +1,127 @@
+// Every statement that services/athena/sql.ts makes, parsed by the grammar that Athena would use. A new statement is a
+// line in `statements`.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  createDatabase,
+  createTable,
+  createTypedView,
+  datasetQuery,
+  replaceColumns,
+  tableColumns,
+} from "../../../services/athena/sql.ts";
+import { columnType, type Dataset } from "../../../shared/dataset.ts";
+import { datasetOf } from "../../factories/datasets.ts";
+import { grammarErrors } from "../../support/athena-grammar.ts";
+
+type Case = { dataset: Dataset; headers: string[]; database: string; bucket: string };
+
+/** The statements for a published file, by what they do. */
+function statements({ dataset, headers, database, bucket }: Case) {
+  const columns = tableColumns(headers, dataset);
+  const run = { runId: "gates-0123456789ab", dataset: dataset.name, requestedAt: "2024-03-15T12:00:00.123Z" };
+  return {
+    createDatabase: createDatabase(database),
+    createTable: createTable(database, dataset, columns, bucket),
+    replaceColumns: replaceColumns(database, dataset, columns),
+    createTypedView: createTypedView(database, dataset, columns),
+    datasetQuery: datasetQuery(database, dataset, run),
+  };
+}
+
+const words = [
+  "select",
+  "table",
+  "from",
+  "order",
+  "date",
+  "timestamp",
+  "year",
+  "day_of_week",
+  "try_cast",
+  "as",
+  "end",
+];
+const name = fc.oneof(fc.stringMatching(/^[a-z][a-z0-9_]{0,40}$/), fc.constantFrom(...words));
+const header = fc
+  .oneof(
+    fc.string({ unit: "binary", minLength: 1, maxLength: 30 }),
+    fc.string({
+      unit: fc.constantFrom("`", '"', "'", "\\", ";", "-", "/", "*", "(", ",", "a", "1", " "),
+      minLength: 1,
+    }),
+    fc.constantFrom(...words, "Question Type", "2024 Survey", "it's; DROP TABLE x --", "図書館", "/* x"),
+  )
+  .map((text) => text.replace(/[\p{Cc}\p{Cs}\u2028\u2029]/gu, "_"));
+const cases = fc
+  .record({
+    headers: fc.uniqueArray(
+      header.filter((text) => text !== "_id"),
+      { maxLength: 12 },
+    ),
+    types: fc.array(fc.constantFrom(...columnType.options), { minLength: 12, maxLength: 12 }),
+    declared: fc.nat(12),
+    name: fc.stringMatching(/^[a-z][a-z0-9-]{1,47}$/),
+    table: name,
+    database: name,
+    bucket: fc.stringMatching(/^[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]$/),
+    folder: fc.stringMatching(/^[\w.-]{1,20}$/),
+  })
+  .map(({ headers, types, declared, name, table, database, bucket, folder }): Case => {
+    const columns = headers
+      .slice(0, declared)
+      .map((header, n) => ({ name: header, type: types[n] ?? "text" }));
+    const dataset = datasetOf(columns);
+    const publish = { ...dataset.publish, table, csv: `${folder}/file.csv` };
+    return { dataset: { ...dataset, name, publish }, headers: ["_id", ...headers], database, bucket };
+  });
+
+test("every statement is in its grammar, whatever the headers, types and names", () => {
+  fc.assert(
+    fc.property(cases, (given) => {
+      const errors = Object.entries(statements(given)).map(([what, sql]) => [what, grammarErrors(sql)]);
+      expect(errors).toEqual(Object.keys(statements(given)).map((what) => [what, []]));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+describe("a statement that is broken is told", () => {
+  const sample = statements({
+    dataset: datasetOf([{ name: "Opened", type: "timestamp" }]),
+    headers: ["_id", "Opened"],
+    database: "library",
+    bucket: "data",
+  });
+
+  test.each<[keyof typeof sample, string, (sql: string) => string]>([
+    ["createDatabase", "its name in double quotes", (sql) => sql.replaceAll("`", '"')],
+    ["createDatabase", "another statement behind it", (sql) => `${sql}; DROP DATABASE other`],
+    ["createTable", "its names in double quotes", (sql) => sql.replaceAll("`", '"')],
+    ["createTable", "a comma too many", (sql) => sql.replace("string\n)", "string,\n)")],
+    ["createTable", "a name that ends its quotes", (sql) => sql.replace("`opened`", "`open`ed`")],
+    ["createTable", "a column without a type", (sql) => sql.replace("`opened` string", "`opened`")],
+    ["createTable", "a text that ends its quotes", (sql) => sql.replace("'1'", "'it's'")],
+    ["createTable", "a text that a backslash leaves open", (sql) => sql.replace("\\u0001", "\\")],
+    ["createTable", "its clauses in another order", (sql) => sql.replace(/(LOCATION .*)\n(TBL.*)/, "$2\n$1")],
+    ["replaceColumns", "no closing parenthesis", (sql) => sql.replace(/\)\s*$/, "")],
+    ["createTypedView", "its names in backticks", (sql) => sql.replaceAll('"', "`")],
+    ["createTypedView", "a name that ends its quotes", (sql) => sql.replace('AS "opened"', 'AS "open"ed"')],
+    ["createTypedView", "a comma too many", (sql) => sql.replace("\nFROM", ",\nFROM")],
+    ["createTypedView", "a cast without its type", (sql) => sql.replace("AS timestamp", "AS")],
+    [
+      "createTypedView",
+      "a name without quotes that begins with a digit",
+      (sql) => sql.replace('AS "opened"', "AS 2nd"),
+    ],
+    ["createTypedView", "an empty name", (sql) => sql.replace('AS "opened"', 'AS ""')],
+    ["datasetQuery", "no table", (sql) => sql.replace(/FROM.*/, "FROM")],
+    ["datasetQuery", "another statement behind it", (sql) => `${sql};\n${sql}`],
+    ["datasetQuery", "nothing but its comment", (sql) => sql.replace(/SELECT.*/, "")],
+  ])("%s with %s", (what, _how, breakIt) => {
+    const broken = breakIt(sample[what]);
+    expect(broken).not.toBe(sample[what]);
+    expect(grammarErrors(sample[what])).toEqual([]);
+    expect(grammarErrors(broken)).not.toEqual([]);
+  });
+});

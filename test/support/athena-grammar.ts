@@ -1,0 +1,37 @@
+// Whether Athena's parser takes a statement: queries and views are Trino's language, all other DDL is Hive's.
+// https://docs.aws.amazon.com/athena/latest/ug/ddl-sql-reference.html
+import { HiveSQL, TrinoSQL } from "dt-sql-parser";
+
+const trino = new TrinoSQL();
+const hive = new HiveSQL();
+
+/** What is wrong with the statement, line by line; nothing where it is one statement that its grammar takes. */
+export function grammarErrors(sql: string): string[] {
+  const isTrino = /^\s*(?:--[^\n]*\n\s*)*(?:create\s+(?:or\s+replace\s+)?view\b|select\b|with\b|\()/i.test(
+    sql,
+  );
+  const grammar = isTrino ? trino : hive;
+  const errors = grammar
+    .validate(sql)
+    .map(({ message, startLine, startColumn }) => `${startLine}:${startColumn} ${message}`);
+  if (errors.length > 0) return errors;
+  const statements = grammar.splitSQLByStatement(sql)?.length ?? 0;
+  if (statements !== 1) return [`${statements} statements, where Athena takes one`];
+  return isTrino ? refusedNames(sql) : [];
+}
+
+/**
+ * Names that Trino's grammar reads, to refuse them with a sentence of its own.
+ * https://github.com/trinodb/trino/blob/master/core/trino-parser/src/main/java/io/trino/sql/parser/SqlParser.java
+ */
+function refusedNames(sql: string): string[] {
+  return trino.getAllTokens(sql).flatMap((token) => {
+    const text = token.text ?? "";
+    if (text.startsWith("`")) return [`${text}: backquoted identifiers are not supported`];
+    if (text === '""') return ["zero-length delimited identifier not allowed"];
+    if (/^\d+[a-z_]/i.test(text) && !/^\d+e[+-]?\d+$/i.test(text)) {
+      return [`${text}: identifiers must not start with a digit`];
+    }
+    return [];
+  });
+}
