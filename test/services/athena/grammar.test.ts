@@ -1,14 +1,18 @@
 // Every statement that services/athena/sql.ts makes, parsed by the grammar that Athena would use. A new statement is a
 // line in `statements`.
+
+import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { analysisColumns, tableColumns, typedColumns } from "../../../services/athena/columns.ts";
+import { queryOf } from "../../../services/athena/queries.ts";
 import {
+  createAnalysisView,
   createDatabase,
   createTable,
   createTypedView,
   datasetQuery,
-  replaceColumns,
-  tableColumns,
+  tableOf,
 } from "../../../services/athena/sql.ts";
 import { columnType, type Dataset } from "../../../shared/dataset.ts";
 import { datasetOf } from "../../factories/datasets.ts";
@@ -19,13 +23,19 @@ type Case = { dataset: Dataset; headers: string[]; database: string; bucket: str
 /** The statements for a published file, by what they do. */
 function statements({ dataset, headers, database, bucket }: Case) {
   const columns = tableColumns(headers, dataset);
-  const run = { runId: "gates-0123456789ab", dataset: dataset.name, requestedAt: "2024-03-15T12:00:00.123Z" };
+  const origin = {
+    runId: "gates-0123456789ab",
+    dataset: dataset.name,
+    requestedAt: "2024-03-15T12:00:00.123Z",
+    rows: 12,
+    attempt: 2,
+  };
   return {
     createDatabase: createDatabase(database),
-    createTable: createTable(database, dataset, columns, bucket),
-    replaceColumns: replaceColumns(database, dataset, columns),
-    createTypedView: createTypedView(database, dataset, columns),
-    datasetQuery: datasetQuery(database, dataset, run),
+    createTable: createTable(database, dataset.publish.table, tableOf(dataset, columns, bucket)),
+    createTypedView: createTypedView(database, dataset, typedColumns(columns)),
+    createAnalysisView: createAnalysisView(database, dataset, analysisColumns(columns, dataset)),
+    datasetQuery: datasetQuery(`SELECT * FROM "${database}"."${dataset.publish.table}"`, origin),
   };
 }
 
@@ -70,11 +80,20 @@ const cases = fc
   .map(({ headers, types, declared, name, table, database, bucket, folder }): Case => {
     const columns = headers
       .slice(0, declared)
-      .map((header, n) => ({ name: header, type: types[n] ?? "text" }));
+      .map((header, n) => ({
+        name: header,
+        type: types[n] ?? "text",
+        meaning: headers.at(-1 - n)?.slice(0, 150),
+      }));
     const dataset = datasetOf(columns);
     const publish = { ...dataset.publish, table, csv: `${folder}/file.csv` };
     return { dataset: { ...dataset, name, publish }, headers: ["_id", ...headers], database, bucket };
   });
+
+test.each(readdirSync("services/athena/queries"))("%s is in Trino's grammar", async (file) => {
+  const named = { ...datasetOf([]), name: file.replace(/\.sql$/, "") };
+  expect(grammarErrors(await queryOf(named, "library"))).toEqual([]);
+});
 
 test("every statement is in its grammar, whatever the headers, types and names", () => {
   fc.assert(
@@ -98,13 +117,23 @@ describe("a statement that is broken is told", () => {
     ["createDatabase", "its name in double quotes", (sql) => sql.replaceAll("`", '"')],
     ["createDatabase", "another statement behind it", (sql) => `${sql}; DROP DATABASE other`],
     ["createTable", "its names in double quotes", (sql) => sql.replaceAll("`", '"')],
-    ["createTable", "a comma too many", (sql) => sql.replace("string\n)", "string,\n)")],
+    ["createTable", "a comma too many", (sql) => sql.replace("'\n)", "',\n)")],
     ["createTable", "a name that ends its quotes", (sql) => sql.replace("`opened`", "`open`ed`")],
-    ["createTable", "a column without a type", (sql) => sql.replace("`opened` string", "`opened`")],
+    [
+      "createTable",
+      "a column without a type",
+      (sql) => sql.replace("`opened` string COMMENT", "`opened` COMMENT"),
+    ],
+    [
+      "createTable",
+      "a comment that ends its quotes",
+      (sql) => sql.replace("COMMENT 'Opened'", "COMMENT 'it's'"),
+    ],
     ["createTable", "a text that ends its quotes", (sql) => sql.replace("'1'", "'it's'")],
     ["createTable", "a text that a backslash leaves open", (sql) => sql.replace("\\u0001", "\\")],
     ["createTable", "its clauses in another order", (sql) => sql.replace(/(LOCATION .*)\n(TBL.*)/, "$2\n$1")],
-    ["replaceColumns", "no closing parenthesis", (sql) => sql.replace(/\)\s*$/, "")],
+    ["createAnalysisView", "a case without its end", (sql) => sql.replace(" END AS", " AS")],
+    ["createAnalysisView", "its names in backticks", (sql) => sql.replaceAll('"', "`")],
     ["createTypedView", "its names in backticks", (sql) => sql.replaceAll('"', "`")],
     ["createTypedView", "a name that ends its quotes", (sql) => sql.replace('AS "opened"', 'AS "open"ed"')],
     ["createTypedView", "a comma too many", (sql) => sql.replace("\nFROM", ",\nFROM")],

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { DuckDBBlobValue, DuckDBInstance } from "@duckdb/node-api";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createTable, tableColumns } from "../../../../services/athena/sql.ts";
+import { tableColumns } from "../../../../services/athena/columns.ts";
+import { createTable, tableOf as definitionOf } from "../../../../services/athena/sql.ts";
 import { transformPage } from "../../../../services/transformer/page.ts";
 import { csvRows } from "../../../../shared/csv.ts";
 import { outputColumns } from "../../../../shared/dataset.ts";
@@ -56,7 +57,8 @@ function publish(records: Record[]) {
 
 /** The table as the pipeline's own statement makes it. */
 function tableOf(headers: string[]): Table {
-  const sql = createTable("library", dataset, tableColumns(headers, dataset), "data");
+  const definition = definitionOf(dataset, tableColumns(headers, dataset), "data");
+  const sql = createTable("library", dataset.publish.table, definition);
   const statement = parseStatement(sql, undefined);
   if (statement.kind !== "create table") throw new Error(`The statement makes no table: ${statement.kind}`);
   const { relation, table } = statement;
