@@ -19,6 +19,10 @@ const updateInput = z.strictObject({
   SkipArchive: z.boolean().optional(),
 });
 
+/**
+ * By name. They answer as Glue does with `EntityNotFoundException`, `ConcurrentModificationException`,
+ * `InvalidInputException`, and with `ValidationException` where a member is not of the shape that Glue documents.
+ */
 export function glueOperations(kept: JsonFile<Catalog>): Record<string, Operation> {
   function find(database: string, table: string): Relation {
     if (!kept.value.databases.includes(database)) throw notFound(`Database ${database} not found.`);
