@@ -65,6 +65,8 @@ async function bringInStep(headers: string[], dataset: Dataset, effects: FollowE
   if (!(await catalog.define(name, table))) {
     await engine.run(createDatabase(database), output);
     await engine.run(createTable(database, name, table), output);
+    // Whatever the statement's parser made of its escapes, the catalog has the very characters now.
+    await catalog.define(name, table);
   }
   const views = viewNames(name);
   const typed = typedColumns(columns);

@@ -46,12 +46,15 @@ function hiveProperties(properties: Record<string, string>): string {
     .join(", ");
 }
 
-/** Hive's parser takes `\uXXXX` for any character; the others that it would take for something are escaped too. */
+/**
+ * Each version of Hive takes a character by its three octal digits; the old ones do not know `\uXXXX` (HIVE-4618).
+ * https://github.com/apache/hive/blob/master/ql/src/java/org/apache/hadoop/hive/ql/parse/BaseSemanticAnalyzer.java
+ */
 function hiveString(text: string): string {
   const escaped = text
     .replace(/[\\']/g, (character) => `\\${character}`)
-    // Athena ends a statement at a semicolon, inside a string too.
-    .replace(/[\p{Cc};]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    // A semicolon is written so too: nothing can take it for the statement's end.
+    .replace(/[\p{Cc};]/gu, (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`);
   return `'${escaped}'`;
 }
 

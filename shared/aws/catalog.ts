@@ -126,7 +126,7 @@ function inputOf(name: string, table: Table): TableInput {
     Owner,
     Retention,
     StorageDescriptor,
-    PartitionKeys,
+    PartitionKeys: PartitionKeys ?? [],
     TableType,
     Parameters,
     ViewOriginalText,

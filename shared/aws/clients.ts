@@ -12,6 +12,7 @@ const common = {
   requestHandler: { connectionTimeout: 3_000, requestTimeout: 20_000, throwOnRequestTimeout: true },
 };
 
+// Each call below is marked as pure, so that a function's bundle holds the clients that it uses and no others.
 function once<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => {
@@ -20,9 +21,9 @@ function once<T>(make: () => T): () => T {
   };
 }
 
-export const s3 = once(() => new S3Client(common));
+export const s3 = /* @__PURE__ */ once(() => new S3Client(common));
 // A queue's URL names the queue; the endpoint comes from the environment as it does for every other client.
-export const sqs = once(() => new SQSClient({ ...common, useQueueUrlAsEndpoint: false }));
-export const eventBridge = once(() => new EventBridgeClient(common));
-export const athena = once(() => new AthenaClient(common));
-export const glue = once(() => new GlueClient(common));
+export const sqs = /* @__PURE__ */ once(() => new SQSClient({ ...common, useQueueUrlAsEndpoint: false }));
+export const eventBridge = /* @__PURE__ */ once(() => new EventBridgeClient(common));
+export const athena = /* @__PURE__ */ once(() => new AthenaClient(common));
+export const glue = /* @__PURE__ */ once(() => new GlueClient(common));

@@ -2,7 +2,7 @@
 // and what each DDL statement makes of them. Tables and views stand in it as Glue keeps them.
 import { z } from "zod";
 import { type Column, QueryError, type RelationName, type Statement } from "./athena-ddl.ts";
-import { readRelation, tableDefinition, viewDefinition, withColumns } from "./athena-relations.ts";
+import { readRelation, tableDefinition, viewDefinition } from "./athena-relations.ts";
 
 /** Glue's pattern for one line of text: no control characters but the tab, whole characters only. */
 const line = /^[\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}\t]*$/u;
@@ -144,9 +144,6 @@ export function applyDdl(
       if (existing && statement.ifNotExists) return catalog;
       if (existing) throw new QueryError(`Table ${told} already exists.`);
       return put(tableDefinition(name, statement.table));
-    case "replace columns":
-      if (!existing || isView) throw new QueryError(`Table not found: ${told}.`);
-      return put(withColumns(existing.definition, statement.columns));
     case "create view":
       if (existing && !(isView && statement.orReplace)) {
         throw new QueryError(`View ${told} already exists, or a table has its name.`);

@@ -24,7 +24,6 @@ export type Statement =
   | { kind: "select" }
   | { kind: "create database"; database: string; ifNotExists: boolean }
   | { kind: "create table"; relation: RelationName; ifNotExists: boolean; table: TableClauses }
-  | { kind: "replace columns"; relation: RelationName; columns: Column[] }
   | { kind: "create view"; relation: RelationName; orReplace: boolean; sql: string }
   | { kind: "drop"; relation: RelationName; of: "table" | "view"; ifExists: boolean };
 
@@ -32,7 +31,7 @@ export type Statement =
 export const catalogName = "awsdatacatalog";
 
 const known =
-  "It knows CREATE DATABASE, CREATE EXTERNAL TABLE with OpenCSVSerde, ALTER TABLE ... REPLACE COLUMNS, " +
+  "It knows CREATE DATABASE, CREATE EXTERNAL TABLE with OpenCSVSerde, " +
   "CREATE [OR REPLACE] VIEW, DROP TABLE, DROP VIEW and SELECT.";
 
 const queryWords = ["select", "with", "values"];
@@ -59,7 +58,6 @@ export function parseStatement(sql: string, database: string | undefined): State
 }
 
 function parseDdl(cursor: Cursor, context: string | undefined): Statement {
-  if (cursor.take("alter")) return parseReplaceColumns(cursor, context);
   if (cursor.take("drop")) {
     const of = cursor.take("view") ? "view" : "table";
     if (of === "table") cursor.expect("table");
@@ -77,14 +75,6 @@ function parseDdl(cursor: Cursor, context: string | undefined): Statement {
   const relation = relationName(cursor, context);
   cursor.expect("as");
   return { kind: "create view", relation, orReplace, sql: cursor.query() };
-}
-
-function parseReplaceColumns(cursor: Cursor, context: string | undefined): Statement {
-  cursor.expect("table");
-  const relation = relationName(cursor, context);
-  cursor.expect("replace");
-  cursor.expect("columns");
-  return { kind: "replace columns", relation, columns: parseColumns(cursor) };
 }
 
 function parseCreateTable(cursor: Cursor, context: string | undefined): Statement {

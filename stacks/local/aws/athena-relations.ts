@@ -65,13 +65,6 @@ export function tableDefinition(name: string, table: TableClauses): Definition {
   };
 }
 
-export function withColumns(definition: Definition, columns: Column[]): Definition {
-  return {
-    ...definition,
-    StorageDescriptor: { ...definition.StorageDescriptor, Columns: catalogColumns(columns) },
-  };
-}
-
 /** What Trino keeps of a view, and Athena with it, in ViewOriginalText. */
 const prestoView = z.object({
   originalSql: z.string(),

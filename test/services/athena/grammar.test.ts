@@ -78,13 +78,11 @@ const cases = fc
     folder: fc.stringMatching(/^[\w.-]{1,20}$/),
   })
   .map(({ headers, types, declared, name, table, database, bucket, folder }): Case => {
-    const columns = headers
-      .slice(0, declared)
-      .map((header, n) => ({
-        name: header,
-        type: types[n] ?? "text",
-        meaning: headers.at(-1 - n)?.slice(0, 150),
-      }));
+    const columns = headers.slice(0, declared).map((header, n) => ({
+      name: header,
+      type: types[n] ?? "text",
+      meaning: headers.at(-1 - n)?.slice(0, 150),
+    }));
     const dataset = datasetOf(columns);
     const publish = { ...dataset.publish, table, csv: `${folder}/file.csv` };
     return { dataset: { ...dataset, name, publish }, headers: ["_id", ...headers], database, bucket };
@@ -130,7 +128,7 @@ describe("a statement that is broken is told", () => {
       (sql) => sql.replace("COMMENT 'Opened'", "COMMENT 'it's'"),
     ],
     ["createTable", "a text that ends its quotes", (sql) => sql.replace("'1'", "'it's'")],
-    ["createTable", "a text that a backslash leaves open", (sql) => sql.replace("\\u0001", "\\")],
+    ["createTable", "a text that a backslash leaves open", (sql) => sql.replace("\\001", "\\")],
     ["createTable", "its clauses in another order", (sql) => sql.replace(/(LOCATION .*)\n(TBL.*)/, "$2\n$1")],
     ["createAnalysisView", "a case without its end", (sql) => sql.replace(" END AS", " AS")],
     ["createAnalysisView", "its names in backticks", (sql) => sql.replaceAll('"', "`")],

@@ -38,14 +38,14 @@ test("the table's statement: every column a string, an escape character that is 
   expect(createTable("library", "test_dataset", table)).toMatchInlineSnapshot(`
     "CREATE EXTERNAL TABLE IF NOT EXISTS \`library\`.\`test_dataset\` (
       \`_id\` string COMMENT '_id',
-      \`opened_at\` string COMMENT 'Opened At: When it\\'s open\\u003b local \\\\ time',
+      \`opened_at\` string COMMENT 'Opened At: When it\\'s open\\073 local \\\\ time',
       \`duration_in_minutes\` string COMMENT 'Duration (in minutes)',
       \`comments_notes\` string COMMENT 'Comments/Notes',
       \`both\` string COMMENT 'both',
-      \`undeclared\` string COMMENT 'Undeclared \`"\\u003b-- (not declared in shared/datasets.ts)'
+      \`undeclared\` string COMMENT 'Undeclared \`"\\073-- (not declared in shared/datasets.ts)'
     )
     ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
-    WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\u0001')
+    WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\001')
     STORED AS TEXTFILE
     LOCATION 's3://data-bucket/csv/'
     TBLPROPERTIES ('skip.header.line.count' = '1')"

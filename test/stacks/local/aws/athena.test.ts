@@ -437,21 +437,6 @@ test("views may name views and tables of other databases, through any spelling o
   ).toEqual([["1"]]);
 });
 
-test("REPLACE COLUMNS renames by position, and a view that no longer fits says so until it is created again", async () => {
-  const name = await createTable({ "rows.csv": "a,b\n1,2\n" }, ["a", "b"]);
-  await run(`CREATE VIEW v_${name} AS SELECT * FROM ${name}`);
-  expect(await query(`SELECT b FROM v_${name}`)).toEqual([["2"]]);
-
-  await run(
-    `ALTER TABLE \`library\`.\`${name}\` REPLACE COLUMNS (\`a\` string, \`B two\` string, \`c\` string)`,
-  );
-  expect(await query(`SELECT "b two", c FROM ${name}`)).toEqual([["2", null]]);
-  expect(await failure(`SELECT * FROM v_${name}`)).toContain("stale");
-
-  await run(`CREATE OR REPLACE VIEW v_${name} AS SELECT * FROM ${name}`);
-  expect(await query(`SELECT * FROM v_${name}`)).toEqual([["1", "2", null]]);
-});
-
 test("IF NOT EXISTS and IF EXISTS leave what is there; without them the statement fails", async () => {
   const name = await createTable({ "rows.csv": "a\n1\n" }, ["a"]);
   await run(tableSql(name, ["other"]));
@@ -480,7 +465,8 @@ const failing = [
   ["CREATE VIEW v AS DROP TABLE x", "where SELECT would be expected"],
   ["CREATE TABLE t AS SELECT 1", "does not know the statement"],
   ["INSERT INTO t VALUES (1)", "does not know the statement"],
-  ["ALTER TABLE missing_table REPLACE COLUMNS (a string)", "missing_table"],
+  // Hive refuses it for OpenCSVSerde.
+  ["ALTER TABLE t REPLACE COLUMNS (a string)", "does not know the statement"],
   ["ALTER TABLE t ADD COLUMNS (a string)", "does not know the statement"],
   ["DROP DATABASE library", "does not know the statement"],
   ["CREATE DATABASE a b", "after the statement's end"],
