@@ -61,23 +61,30 @@ export async function runCommand<Command extends { finish: boolean; json: boolea
   parse: (args: readonly string[]) => Command | "help";
   run: (command: Command, place: Place) => Promise<string>;
 }): Promise<void> {
-  try {
+  await sayingErrors(options.usage, async () => {
     const command = options.parse(process.argv.slice(2));
-    if (command === "help") {
-      process.stdout.write(options.usage);
-      return;
-    }
+    if (command === "help") return options.usage;
     const place = await openPlace(command.finish);
     try {
       process.stdout.write(await options.run(command, place));
       const finished = await place.finish();
-      if (!command.json) process.stdout.write(finished);
+      return command.json ? "" : finished;
     } finally {
       await place.close();
     }
+  });
+}
+
+/**
+ * Prints what `act` returns, or a sentence on stderr where it throws, and sets the process's exit code: 0 done,
+ * 1 failed, 2 wrong usage.
+ */
+export async function sayingErrors(usage: string, act: () => Promise<string>): Promise<void> {
+  try {
+    process.stdout.write(await act());
   } catch (error) {
     const isUsage = error instanceof UsageError;
-    process.stderr.write(isUsage ? `${error.message}\n\n${options.usage}` : `${sentenceOf(error)}\n`);
+    process.stderr.write(isUsage ? `${error.message}\n\n${usage}` : `${sentenceOf(error)}\n`);
     process.exitCode = isUsage ? 2 : 1;
   }
 }

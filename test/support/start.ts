@@ -12,6 +12,7 @@ const programs = {
   start: "stacks/local/start.ts",
   replay: "stacks/commands/replay.ts",
   runs: "stacks/commands/runs.ts",
+  dictionary: "stacks/commands/dictionary.ts",
 };
 /** A run takes seconds; one that hangs fails its test by its exit code. */
 const longestMs = 60_000;

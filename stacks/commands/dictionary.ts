@@ -1,0 +1,59 @@
+// `npm run dictionary`: writes the data dictionary of the datasets in shared/datasets.ts, for analysts.
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { datasets, findDataset } from "../../shared/datasets.ts";
+import { PipelineError } from "../../shared/errors.ts";
+import { UsageError } from "../local/args.ts";
+import { readFlags, sayingErrors } from "./command-line.ts";
+import { dictionaryOf } from "./dictionary/dictionary.ts";
+import { markdownOf } from "./dictionary/markdown.ts";
+
+const usage = `npm run dictionary -- [--dataset NAME] [--out FILE]
+
+  --dataset NAME  only this one of: ${datasets.map(({ name }) => name).join(", ")}
+  --out FILE      where the page goes (default docs/dictionary.md; of one dataset docs/dictionary-NAME.md)
+`;
+
+const options = {
+  dataset: { type: "string" },
+  out: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+await sayingErrors(usage, async () => {
+  const { values, positionals } = readFlags(process.argv.slice(2), options);
+  if (positionals.length > 0) throw new UsageError(`There is nothing to do with ${positionals.join(" ")}.`);
+  if (values.help) return usage;
+  const chosen = values.dataset === undefined ? datasets : [datasetNamed(values.dataset)];
+  const page = values.dataset === undefined ? "docs/dictionary.md" : `docs/dictionary-${values.dataset}.md`;
+  const file = values.out ?? page;
+  const dictionaries = chosen.map((dataset) => dictionaryOf(dataset));
+  await write(file, markdownOf(dictionaries));
+  const unexplained = dictionaries.flatMap(({ columns }) =>
+    columns.filter(({ meaning }) => meaning === undefined).map(({ name }) => name),
+  );
+  const wanting = `Without a meaning: ${unexplained.join(", ")}. Write it in shared/datasets.ts.\n`;
+  return `Wrote ${file}.\n${unexplained.length > 0 ? wanting : ""}`;
+});
+
+function datasetNamed(name: string) {
+  try {
+    return findDataset(name);
+  } catch (error) {
+    throw error instanceof PipelineError ? new UsageError(`${error.message} ${error.advice}`) : error;
+  }
+}
+
+async function write(file: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? ` (${cause.code})` : "";
+    throw new PipelineError("FileNotWritten", {
+      message: `The dictionary can't be written to ${file}${code}.`,
+      advice: "Name another file with --out.",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,176 @@
+// The data dictionary: what it says of a dataset, as Markdown that no label can break, and the command that writes it.
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { datasets } from "../../../shared/datasets.ts";
+import { dictionaryOf } from "../../../stacks/commands/dictionary/dictionary.ts";
+import { markdownOf } from "../../../stacks/commands/dictionary/markdown.ts";
+import { datasetOf } from "../../factories/datasets.ts";
+import { command, temporaryFolder } from "../../support/start.ts";
+
+const dataset = datasetOf([
+  { name: "Opened At", type: "timestamp", meaning: "When the | desk opened" },
+  { name: "mode", type: "text", labels: ["Mode of contact"], meaning: "How" },
+  { name: "Note <b>`x`</b>", type: "text", personal: true, meaning: "Free text" },
+  { name: "Minutes", type: "number" },
+  { name: "walkins", drop: true },
+  { name: "Who_is", join: ["first", "last"] },
+]);
+const headers = ["_id", "Opened At", "mode", "Note <b>`x`</b>", "Minutes", "Who_is", "New | *field* 🎉"];
+
+test("tells of every column where it comes from, what it means and where it is, of undeclared ones too", () => {
+  expect(markdownOf([dictionaryOf(dataset, headers)])).toMatchInlineSnapshot(`
+    "# Data dictionary
+
+    What each column holds. \`npm run dictionary\` writes this page from \`shared/datasets.ts\`; change it there.
+
+    ## test-dataset
+
+    Dataset 1 of LibInsight. In Athena:
+
+    | Name | What it is |
+    | --- | --- |
+    | \`test_dataset_analysis\` | the view for analysts and for Tableau: without what is personal, with the parts of the date |
+    | \`test_dataset_typed\` | the view with every column in its type; a value that is not of its type is null there |
+    | \`test_dataset\` | the table below both: the published file as it is, all of it text |
+
+    ### Columns
+
+    | Column | Label in LibInsight | Type | Meaning |
+    | --- | --- | --- | --- |
+    | \`_id\` | \\_id | integer | _nobody has written it yet_ |
+    | \`opened_at\` | Opened At | timestamp | When the &#124; desk opened |
+    | \`mode\` | mode, Mode of contact | text | How |
+    | \`note_b_x_b\` | Note &#60;b&#62;\\\`x\\\`&#60;/b&#62; | text | Free text (personal: not in the analysis view) |
+    | \`minutes\` | Minutes | number | _nobody has written it yet_ |
+    | \`who_is\` | first, last | text | _nobody has written it yet_ |
+    | \`new_field\` | New &#124; \\*field\\* 🎉 | text | _nobody has written it yet_ (not declared in shared/datasets.ts: not in the analysis view) |
+
+    ### Only in the analysis view
+
+    | Column | Type | Meaning |
+    | --- | --- | --- |
+    | \`year\` | integer | Calendar year, of Opened At |
+    | \`fiscal_year\` | integer | Fiscal year from July, named after the year in which it ends, of Opened At |
+    | \`month\` | integer | Month, 1 to 12, of Opened At |
+    | \`weekday\` | integer | Day of the week, 1 is Monday, of Opened At |
+    | \`weekday_name\` | text | Day of the week by name, of Opened At |
+    | \`hour\` | integer | Hour of the day, 0 to 23, of Opened At |
+
+    ### Not published
+
+    These fields are known and left out: walkins.
+    "
+  `);
+});
+
+test("without a file's header it tells of the declared columns", () => {
+  const { columns } = dictionaryOf(dataset);
+  expect(columns.map(({ name }) => name)).toEqual([
+    "_id",
+    "opened_at",
+    "mode",
+    "note_b_x_b",
+    "minutes",
+    "who_is",
+  ]);
+});
+
+test("a dataset without a date and without dropped fields has no section for them", () => {
+  const markdown = markdownOf([dictionaryOf(datasetOf([{ name: "mode", type: "text" }]))]);
+  expect(markdown.match(/^##.*/gm)).toEqual(["## test-dataset", "### Columns"]);
+});
+
+describe("whatever a label is", () => {
+  const hostile = fc.string({
+    unit: fc.oneof(
+      fc.constantFrom(..."\\|`*_<>[]()#&~$!-\"'\n\t\u0000\u2028", "&amp;", "👩‍💻", "\\|"),
+      fc.string({ unit: "binary", maxLength: 1 }),
+    ),
+    minLength: 1,
+  });
+  const shown = (label: string): string => label.replace(/[\p{Cc}\u2028\u2029]+/gu, " ");
+  /** What a reader of CommonMark sees of text that holds no markup, or undefined where it may hold some. */
+  const seen = (text: string): string | undefined =>
+    /^(?:\\[\\`*_[\]~$]|&#\d+;|[^\\`*_[\]~$&<>|\p{Cc}])*$/u.test(text)
+      ? text.replace(/\\(.)|&#(\d+);/gu, (_, escaped, code) => escaped ?? String.fromCharCode(Number(code)))
+      : undefined;
+
+  test("its row has its cells, and the label is read as it is", () => {
+    fc.assert(
+      fc.property(hostile, (label) => {
+        const lines = markdownOf([dictionaryOf(datasetOf([]), ["_id", label])]).split("\n");
+        const row = lines[lines.findIndex((line) => line.startsWith("| `_id`")) + 1] ?? "";
+        const cells = /^\| (`\w+`) \| (.*) \| text \| (.*) \|$/u.exec(row);
+        expect(cells).not.toBeNull();
+        expect(seen(cells?.[2] ?? "")).toBe(shown(label));
+      }),
+    );
+  });
+
+  test("so is that of a dropped field, and a meaning", () => {
+    const oneLine = hostile.map((text) => text.replace(/[\p{Cc}\u2028\u2029]/gu, "")).filter(Boolean);
+    fc.assert(
+      fc.property(oneLine, oneLine, (label, meaning) => {
+        const entry = datasetOf([
+          { name: `${label}.`, drop: true },
+          { name: "mode", type: "text", meaning: meaning.slice(0, 150) },
+        ]);
+        const lines = markdownOf([dictionaryOf(entry)]).split("\n");
+        const [, left] = /^These fields are known and left out: (.*)\.$/u.exec(lines.at(-2) ?? "") ?? [];
+        expect(seen(left ?? "")).toBe(`${label}.`);
+        const row = lines.find((line) => line.startsWith("| `mode`")) ?? "";
+        const [, told] = /^\| `mode` \| mode \| text \| (.*) \|$/u.exec(row) ?? [];
+        expect(seen(told ?? "")).toBe(meaning.slice(0, 150));
+      }),
+    );
+  });
+});
+
+test("docs/dictionary.md is in step with shared/datasets.ts; if this fails, run npm run dictionary", async () => {
+  const committed = await readFile(join(import.meta.dirname, "../../../docs/dictionary.md"), "utf8");
+  expect(committed, "run npm run dictionary").toBe(markdownOf(datasets.map((entry) => dictionaryOf(entry))));
+});
+
+describe("npm run dictionary", () => {
+  test("writes every dataset, or the one that is named, and says which columns lack a meaning", async () => {
+    await using folder = await temporaryFolder();
+    const written = await command("dictionary", folder.path, []).ended;
+    expect(written).toEqual({
+      code: 0,
+      stdout:
+        "Wrote docs/dictionary.md.\nWithout a meaning: classroom, studio. Write it in shared/datasets.ts.\n",
+      stderr: "",
+    });
+    const named = ["--dataset", "reference-transactions"];
+    const one = await command("dictionary", folder.path, named).ended;
+    expect(one.stdout).toMatch(/^Wrote docs\/dictionary-reference-transactions\.md\.\n/);
+    const elsewhere = await command("dictionary", folder.path, ["--out", "a/b/c.md"]).ended;
+    expect(elsewhere.stdout).toMatch(/^Wrote a\/b\/c\.md\.\n/);
+    const page = (path: string) => readFile(join(folder.path, path), "utf8");
+    expect(await page("a/b/c.md")).toBe(await page("docs/dictionary.md"));
+    expect(await page("docs/dictionary-reference-transactions.md")).toContain("## reference-transactions");
+  });
+
+  test.each([
+    [
+      ["--dataset", "gates"],
+      2,
+      /^There is no dataset "gates"\. Use one of reference-transactions.*\n\nnpm run/,
+    ],
+    [["stray"], 2, /^There is nothing to do with stray\.\n\nnpm run dictionary/],
+    [["--fast"], 2, /^Unknown option '--fast'/],
+    [
+      ["--out", "taken"],
+      1,
+      /^The dictionary can't be written to taken \(EISDIR\)\. Name another file with --out\.\n$/,
+    ],
+  ])("%j is one sentence, exit %i", async (args, exitCode, says) => {
+    await using folder = await temporaryFolder();
+    await mkdir(join(folder.path, "taken"));
+    const { code, stdout, stderr } = await command("dictionary", folder.path, args).ended;
+    expect({ code, stdout }).toEqual({ code: exitCode, stdout: "" });
+    expect(stderr).toMatch(says);
+  });
+});
