@@ -2,6 +2,7 @@
 import {
   type AthenaClient,
   GetQueryExecutionCommand,
+  GetQueryResultsCommand,
   StartQueryExecutionCommand,
 } from "@aws-sdk/client-athena";
 import { PipelineError } from "../errors.ts";
@@ -21,6 +22,9 @@ export type Query = {
   /** `s3://bucket/key` of the result. */
   output: string;
 };
+
+/** Each value as Athena spells it. */
+export type Rows = { columns: string[]; rows: (string | null)[][] };
 
 export type QueryEngineOptions = {
   workgroup: string;
@@ -77,14 +81,15 @@ export class QueryEngine {
   }
 
   /**
-   * Runs a DDL statement to its end.
+   * Runs a DDL statement, or a small query, to its end.
+   * @returns its id
    * @throws PipelineError `StatementFailed`, `StatementTooSlow`
    */
-  async run(sql: string, output: string): Promise<void> {
+  async run(sql: string, output: string): Promise<string> {
     const id = await this.start(sql, output);
     for (let waited = 0; waited < ddlWaitMs; waited += ddlPollMs) {
       const { state, reason } = await this.get(id);
-      if (state === "SUCCEEDED") return;
+      if (state === "SUCCEEDED") return id;
       if (state === "FAILED" || state === "CANCELLED") {
         throw new PipelineError("StatementFailed", {
           message: `Athena could not bring the table in step (${reason}).`,
@@ -101,5 +106,15 @@ export class QueryEngine {
       kind: "transient",
       ids: { query: id },
     });
+  }
+  /** The first rows of a SELECT that has succeeded. @param most 999 at most: Athena gives 1,000, the header among them */
+  async rows(id: string, most: number): Promise<Rows> {
+    const { ResultSet } = await this.#athena.send(
+      new GetQueryResultsCommand({ QueryExecutionId: id, MaxResults: most + 1 }),
+    );
+    const [header = [], ...rows] = (ResultSet?.Rows ?? []).map(({ Data = [] }) =>
+      Data.map(({ VarCharValue }) => VarCharValue ?? null),
+    );
+    return { columns: header.map((name) => name ?? ""), rows };
   }
 }

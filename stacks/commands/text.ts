@@ -16,9 +16,39 @@ export function table(header: readonly string[], rows: readonly (readonly (strin
     .join("");
 }
 
-/** What comes from outside can't move the cursor. */
+/** What comes from outside can't move the cursor or turn a line around. */
 export function plain(text: string): string {
-  return text.replace(/\p{Cc}/gu, " ");
+  return text.replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu, " ");
+}
+
+const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+/** Emoji, and the blocks of East Asian scripts. https://www.unicode.org/reports/tr11/ */
+const wide =
+  /\p{Emoji_Presentation}|\uFE0F|[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFF00-\uFF60]/u;
+
+/** How many columns of a terminal a text takes, about: fonts differ. */
+export function widthOf(text: string): number {
+  return [...graphemes.segment(text)].reduce((sum, { segment }) => sum + (wide.test(segment) ? 2 : 1), 0);
+}
+
+/** At most so many columns of a terminal, on one line; what is cut ends with `…`. */
+export function cut(text: string, width: number): string {
+  const shown = plain(text);
+  if (widthOf(shown) <= width) return shown;
+  let kept = "";
+  let left = width - 1;
+  for (const { segment } of graphemes.segment(shown)) {
+    left -= widthOf(segment);
+    if (left < 0) break;
+    kept += segment;
+  }
+  return `${kept}…`;
+}
+
+/** Exactly so many columns of a terminal. */
+export function padded(text: string, width: number): string {
+  const shown = cut(text, width);
+  return shown + " ".repeat(Math.max(width - widthOf(shown), 0));
 }
 
 /** `45 s`, `12 min`, `5 h`, `3 d`. */

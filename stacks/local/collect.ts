@@ -6,16 +6,22 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { inspect, send } from "../../services/replay/deadletters.ts";
 import { mailboxes } from "../../services/replay/mailboxes.ts";
-import { s3, sqs } from "../../shared/aws/clients.ts";
+import { athena, s3, sqs } from "../../shared/aws/clients.ts";
+import { QueryEngine } from "../../shared/aws/query-engine.ts";
 import { Store } from "../../shared/aws/store.ts";
+import { viewNames } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import { type RunResult, runIdOf, runResult } from "../../shared/run.ts";
+import { type Dictionary, dictionaryOf } from "../commands/dictionary/dictionary.ts";
+import { markdownOf } from "../commands/dictionary/markdown.ts";
 import type { Command } from "./args.ts";
 import { type Machine, startMachine } from "./machine.ts";
+import { preview } from "./preview.ts";
 import { bars, type Display, lines, Progress, silence } from "./progress.ts";
 import type { RunReport } from "./report.ts";
 import type { Source } from "./source.ts";
+import { firstRows } from "./views.ts";
 import { drain, type Watch, watchRun } from "./watch.ts";
 import { names } from "./wiring.ts";
 
@@ -28,8 +34,11 @@ const settlingMs = 3_000;
 
 export type Collection = { command: Command; source: Source; requestId: string; signal: AbortSignal };
 
+/** `preview`: for a person; empty where nobody looks. */
+export type Collected = { report: RunReport; preview: string };
+
 /** @throws PipelineError whose sentence says why nothing was published or queried, and what to do */
-export async function collect({ command, source, requestId, signal }: Collection): Promise<RunReport> {
+export async function collect({ command, source, requestId, signal }: Collection): Promise<Collected> {
   const startedAt = Date.now();
   const { dataset, from, to } = command;
   const runId = runIdOf(dataset.name, requestId);
@@ -86,12 +95,15 @@ export async function collect({ command, source, requestId, signal }: Collection
       ...result,
       work: { bucket: names.buckets.work, prefix: keys.folder(runId) },
       query: { queryExecutionId, bucket, key },
+      athena: { database: names.database, table: dataset.publish.table, ...viewNames(dataset.publish.table) },
       files: filesIn(command.out, result, key),
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     };
-    await copyOut(report, command.out);
+    const dictionary = dictionaryOf(dataset, report.columns);
+    await copyOut(report, dictionary, command.out);
+    const shown = command.json || command.quiet ? "" : await previewOf(command, report, dictionary, signal);
     await drain({ sqs: sqs(), wired: machine.wired, signal });
-    return report;
+    return { report, preview: shown };
   } finally {
     clearInterval(drawing);
     display.stop();
@@ -144,18 +156,35 @@ async function resultOf(runId: string): Promise<RunResult> {
   throw new Error(`The run ${runId} was published, but its result is not in the work bucket.`);
 }
 
+/** Of a terminal that is wide enough; a file gets lines of a hundred. */
+async function previewOf(
+  { dataset }: Command,
+  { files }: RunReport,
+  dictionary: Dictionary,
+  signal: AbortSignal,
+): Promise<string> {
+  const { workgroup, database, buckets } = names;
+  // Ctrl-C ends the waiting.
+  const sleep = (ms: number): Promise<void> => delay(ms, undefined, { signal });
+  const engine = new QueryEngine(athena(), { workgroup, database, sleep });
+  const views = await firstRows(dataset, engine, buckets.results);
+  const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 120);
+  return preview(views, dictionary, files.dictionary, width);
+}
+
 function filesIn(out: string, { published }: RunResult, resultsKey: string): RunReport["files"] {
   const file = (key: string): string => join(out, key.slice(key.lastIndexOf("/") + 1));
   return {
     csv: file(published?.csv.key ?? "published.csv"),
     jsonl: file(published?.jsonl.key ?? "published.jsonl"),
     results: file(resultsKey),
+    dictionary: join(out, "dictionary.md"),
     run: join(out, "run.json"),
   };
 }
 
 /** Each file appears whole: it is written beside its place and then moved there. */
-async function copyOut(report: RunReport, out: string): Promise<void> {
+async function copyOut(report: RunReport, dictionary: Dictionary, out: string): Promise<void> {
   const { published, query, files } = report;
   if (!published) throw new Error(`The run ${report.runId} says that it was published, but not where.`);
   const data = new Store(s3(), published.bucket);
@@ -163,6 +192,7 @@ async function copyOut(report: RunReport, out: string): Promise<void> {
   await copy(data, published.csv.key, files.csv);
   await copy(data, published.jsonl.key, files.jsonl);
   await copy(new Store(s3(), query.bucket), query.key, files.results);
+  await whole(files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
   await whole(files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
 }
 

@@ -5,8 +5,10 @@ export type RunReport = RunResult & {
   /** Where everything that the run wrote on its way lies. */
   work: { bucket: string; prefix: string };
   query: { queryExecutionId: string; bucket: string; key: string };
+  /** What analysts find in Athena. */
+  athena: { database: string; table: string; typed: string; analysis: string };
   /** Where the files are on this machine. */
-  files: Record<"csv" | "jsonl" | "results" | "run", string>;
+  files: Record<"csv" | "jsonl" | "results" | "dictionary" | "run", string>;
   /** From the request to the result. */
   seconds: number;
 };
@@ -35,8 +37,9 @@ export function summary(report: RunReport): string {
     rows.push(["undeclared", `${listed(undeclared)}; declare them in shared/datasets.ts`]);
   rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);
   rows.push(["time", `${report.seconds.toFixed(1)} s`]);
-  rows.push(["files", report.files.csv]);
-  for (const file of [report.files.jsonl, report.files.results, report.files.run]) rows.push(["", file]);
+  const { csv, jsonl, results, dictionary, run } = report.files;
+  rows.push(["files", csv]);
+  for (const file of [jsonl, results, dictionary, run]) rows.push(["", file]);
   return rows.map(([label, value]) => `  ${label.padEnd(13)} ${value}`).join("\n");
 }
 

@@ -21,9 +21,10 @@ async function main(): Promise<number> {
     const source = sourceOf(command, process.env);
     // The services' log lines would stand between the lines for a person; who wants them asks for them.
     if (command.json || !process.env.POWERTOOLS_LOG_LEVEL) process.env.POWERTOOLS_LOG_LEVEL = "SILENT";
-    const report = await collect({ command, source, requestId: randomUUID(), signal: stopping.signal });
+    const { signal } = stopping;
+    const { report, preview } = await collect({ command, source, requestId: randomUUID(), signal });
     if (command.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    else if (!command.quiet) process.stdout.write(`\n${summary(report)}\n`);
+    else if (!command.quiet) process.stdout.write(`\n${summary(report)}\n\n${preview}\n`);
     return 0;
   } catch (error) {
     if (error instanceof UsageError) {

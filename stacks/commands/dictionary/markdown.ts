@@ -5,7 +5,7 @@ import type { Dictionary, DictionaryColumn } from "./dictionary.ts";
 export function markdownOf(dictionaries: readonly Dictionary[]): string {
   return `# Data dictionary
 
-What each column holds. \`npm run dictionary\` writes this page from \`shared/datasets.ts\`; change it there.
+What each column holds, as \`shared/datasets.ts\` has it: change it there, then run \`npm run dictionary\`.
 ${dictionaries.map((dictionary) => `\n${sectionOf(dictionary)}`).join("")}`;
 }
 

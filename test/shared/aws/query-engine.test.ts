@@ -129,3 +129,17 @@ test("a statement that does not end is waited for a minute and no longer", async
   });
   expect(slept.reduce((sum, ms) => sum + ms, 0)).toBe(60_000);
 });
+
+test("the first rows of a query come as Athena spells them, without their header, null apart from empty", async () => {
+  const values = "SELECT * FROM (VALUES (1, 'a'), (2, ''), (3, NULL), (4, 'd')) AS t(n, s) ORDER BY 1";
+  const id = await engine("reference").run(values, output);
+
+  expect(await engine("reference").rows(id, 3)).toEqual({
+    columns: ["n", "s"],
+    rows: [
+      ["1", "a"],
+      ["2", ""],
+      ["3", null],
+    ],
+  });
+});

@@ -23,7 +23,7 @@ test("tells of every column where it comes from, what it means and where it is, 
   expect(markdownOf([dictionaryOf(dataset, headers)])).toMatchInlineSnapshot(`
     "# Data dictionary
 
-    What each column holds. \`npm run dictionary\` writes this page from \`shared/datasets.ts\`; change it there.
+    What each column holds, as \`shared/datasets.ts\` has it: change it there, then run \`npm run dictionary\`.
 
     ## test-dataset
 

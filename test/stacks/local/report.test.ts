@@ -31,7 +31,14 @@ const report: RunReport = {
   },
   work: { bucket: "work", prefix: "runs/reference-transactions-0123456789ab/" },
   query: { queryExecutionId: "q", bucket: "results", key: "published/r.csv" },
-  files: { csv: "out/b.csv", jsonl: "out/b.jsonl", results: "out/r.csv", run: "out/run.json" },
+  athena: { database: "d", table: "b", typed: "b_typed", analysis: "b_analysis" },
+  files: {
+    csv: "out/b.csv",
+    jsonl: "out/b.jsonl",
+    results: "out/r.csv",
+    dictionary: "out/dictionary.md",
+    run: "out/run.json",
+  },
   seconds: 41.04,
 };
 
@@ -52,6 +59,7 @@ test("says every count, and what was noticed", () => {
       files         out/b.csv
                     out/b.jsonl
                     out/r.csv
+                    out/dictionary.md
                     out/run.json"
   `);
 });

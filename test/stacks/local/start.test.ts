@@ -63,9 +63,16 @@ test("publishes every usable record of the simulated LibInsight by the predecess
     "LibInsightQueryData.csv",
     "LibInsightQueryData.jsonl",
     "LibInsightQueryResults.csv",
+    "dictionary.md",
     "run.json",
   ]);
   expect(JSON.parse(files["run.json"] ?? "")).toEqual(JSON.parse(stdout));
+  expect(run.athena).toEqual({
+    database: "libinsightdatabase",
+    table: "libinsightdata",
+    typed: "libinsightdata_typed",
+    analysis: "libinsightdata_analysis",
+  });
 
   const records = [...server.records()];
   const rows = records.map(expectedRow).filter((row) => row !== undefined);
@@ -171,6 +178,7 @@ test("a field that nobody declared is appended and reported", async () => {
     new Set(["", "yes", "no"]),
   );
   expect(files["LibInsightQueryResults.csv"]).toMatch(/^"_id",.*,"new_field"\n/);
+  expect(files["dictionary.md"]).toMatch(/^\| `new_field` \| New Field \| text \| .*not declared/m);
 });
 
 test("a range that holds nothing gives a file with only its header", async () => {
@@ -202,7 +210,7 @@ test("--faults tells the story: faults, the dead letters, their replay, and the 
   );
 });
 
-test("without a terminal it prints plain lines and a summary", async () => {
+test("without a terminal it prints plain lines, a summary, the views' first rows and what the columns mean", async () => {
   await using folder = await temporaryFolder();
   const { stdout } = await start(folder.path, small).ended;
   expect(stdout).not.toContain("\u001b");
@@ -212,7 +220,19 @@ test("without a terminal it prints plain lines and a summary", async () => {
     /^ {2}records in +\d/m,
     /^ {2}published +\d+ rows$/m,
     /^ {2}time +\d/m,
+    /^libinsightdata_typed, every column with its type: the first 3 rows$/m,
+    /^ {2}_start_date +(2023-09-\d\d \d\d:\d\d:\d\d\.000 *){3}$/m,
+    /^ {2}comments_notes +\(personal\) +\(personal\) +\(personal\)$/m,
+    /^libinsightdata_analysis, what Tableau reads: the first 3 rows$/m,
+    /^ {2}fiscal_year +2024 +2024 +2024$/m,
+    /^ {2}question_type +Question Type +text +Kind of question/m,
   ]) {
     expect(stdout).toMatch(line);
   }
+  const [, shown = ""] = stdout.split(/^(?=libinsightdata_typed, )/m);
+  expect(shown.match(/^ {2}employee .*/gm)).toEqual([
+    expect.stringMatching(/^ {2}employee +\(personal\) +\(personal\) +\(personal\)$/),
+    expect.stringMatching(/^ {2}employee +employee +text +\(personal\)/),
+  ]);
+  expect(Math.max(...shown.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
 });

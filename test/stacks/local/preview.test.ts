@@ -1,0 +1,157 @@
+// What `npm start` shows of what it published, in a terminal of a given width.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { dictionaryOf } from "../../../stacks/commands/dictionary/dictionary.ts";
+import { widthOf } from "../../../stacks/commands/text.ts";
+import { preview } from "../../../stacks/local/preview.ts";
+import type { FirstRows } from "../../../stacks/local/views.ts";
+import { datasetOf } from "../../factories/datasets.ts";
+
+const dataset = datasetOf([
+  { name: "Opened At", type: "timestamp", meaning: "When the desk opened, local time, to the minute or so" },
+  { name: "Note", type: "text", personal: true, meaning: "Free text" },
+  { name: "Minutes", type: "number" },
+]);
+const dictionary = dictionaryOf(dataset, ["_id", "Opened At", "Note", "Minutes", "New *field*"]);
+const columns = ["_id", "opened_at", "note", "minutes", "new_field"];
+const typed: FirstRows = {
+  view: "test_dataset_typed",
+  columns,
+  rows: [
+    ["1", "2023-05-01 09:30:00.000", "MARKED", "5.0", "MARKED"],
+    ["2", null, null, "", null],
+  ],
+};
+const analysis: FirstRows = { view: "test_dataset_analysis", columns: ["_id"], rows: [["1"]] };
+
+test("a row of the view is a column, what nobody should read stands there as such, a null is blank", () => {
+  expect(preview([typed, analysis], dictionary, "out/dictionary.md", 80)).toMatchInlineSnapshot(`
+    "test_dataset_typed, every column with its type: the first 2 rows
+
+      _id        1                        2
+      opened_at  2023-05-01 09:30:00.000
+      note       (personal)               (personal)
+      minutes    5.0
+      new_field  (not declared)           (not declared)
+
+    test_dataset_analysis, what Tableau reads: the first row
+
+      _id  1
+
+    What the columns mean; all of it is in out/dictionary.md
+
+      column     label in LibInsight  type       meaning
+      _id        _id                  integer    (nobody has written it yet)
+      opened_at  Opened At            timestamp  When the desk opened, local time, …
+      note       Note                 text       (personal) Free text
+      minutes    Minutes              number     (nobody has written it yet)
+      new_field  New *field*          text       (not declared in shared/datasets.t…"
+  `);
+});
+
+test("what the dictionary does not know is not shown, and a part of the date is never taken for a personal column", () => {
+  const personalYear = datasetOf([
+    { name: "Opened", type: "timestamp" },
+    { name: "year", type: "text", personal: true },
+  ]);
+  const names = ["_id", "opened", "year", "stranger"];
+  const rows = [["1", "2023-05-01 09:30:00.000", "2023", "MARKED"]];
+  const views = ["test_dataset_typed", "test_dataset_analysis"].map((view) => ({
+    view,
+    columns: names,
+    rows,
+  }));
+  const text = preview(views, dictionaryOf(personalYear), "d.md", 80);
+  expect(text.match(/^ {2}(year|stranger) .*/gm)?.slice(0, 4)).toEqual([
+    expect.stringMatching(/year +\(personal\)/),
+    expect.stringMatching(/stranger +\(not declared\)/),
+    expect.stringMatching(/year +2023/),
+    expect.stringMatching(/stranger +\(not declared\)/),
+  ]);
+  expect(text).not.toContain("MARKED");
+});
+
+test("a view without rows, or that can't be shown, is a line", () => {
+  const views: FirstRows[] = [
+    { view: "test_dataset_typed", columns, rows: [] },
+    { view: "test_dataset_analysis", failed: "StatementFailed, query 7" },
+  ];
+  const [first, second, third] = preview(views, dictionary, "d.md", 80).split("\n\n");
+  expect([first, second]).toEqual([
+    "test_dataset_typed, every column with its type: no rows",
+    "test_dataset_analysis, what Tableau reads: its first rows can't be shown (StatementFailed, query 7)",
+  ]);
+  expect(third).toBe("What the columns mean; all of it is in d.md");
+});
+
+test("of hundreds of columns the first forty are shown", () => {
+  const headers = ["_id", ...Array.from({ length: 300 }, (_, n) => `Field ${n}`)];
+  const wide = dictionaryOf(dataset, headers);
+  const view = { ...typed, columns: wide.columns.map(({ name }) => name), rows: [headers] };
+  const text = preview([view], wide, "d.md", 100);
+  expect(text.match(/^ {2}field_\d+/gm)).toHaveLength(2 * 39);
+  expect(text.match(/^ {2}\.\.\. and 261 more columns$/gm)).toHaveLength(2);
+});
+
+describe("whatever stands in a cell, a label or a meaning", () => {
+  const text = fc.string({
+    unit: fc.oneof(
+      fc.constantFrom(
+        "\u001b[2J",
+        "\r",
+        "\n",
+        "\t",
+        "\u0007",
+        "\u009b",
+        "\u202e",
+        "\u2066",
+        "🎉",
+        "👩‍💻",
+        "漢",
+        "é",
+      ),
+      fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+    ),
+    maxLength: 60,
+  });
+
+  test("moves no cursor, turns no line around, and no line is wider than the terminal", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(text, { minLength: 4, maxLength: 4 }), { minLength: 1, maxLength: 3 }),
+        text,
+        fc.integer({ min: 80, max: 120 }),
+        (cells, label, width) => {
+          const entry = dictionaryOf(dataset, ["_id", "Opened At", "Note", "Minutes", `${label}.`]);
+          const names = entry.columns.map(({ name }) => name);
+          const view = {
+            view: "test_dataset_typed",
+            columns: names,
+            rows: cells.map((row) => [...row, label]),
+          };
+          const meanings = entry.columns.map((column) => ({ ...column, meaning: label }));
+          const shown = preview([view], { ...entry, columns: meanings }, "d.md", width);
+          const lines = shown.split("\n");
+          expect(lines).toHaveLength(2 + 5 + 1 + 3 + 5);
+          for (const line of lines) {
+            expect(line).not.toMatch(/[\p{Cc}\u202A-\u202E\u2066-\u2069]/u);
+            expect(widthOf(line)).toBeLessThanOrEqual(width);
+          }
+        },
+      ),
+    );
+  });
+
+  test.each([
+    ["plain", 5],
+    ["é", 1],
+    ["e\u0301", 1],
+    ["漢字", 4],
+    ["🎉", 2],
+    ["👩‍💻", 2],
+    ["❤️", 2],
+    ["", 0],
+  ])("%j takes so many columns of a terminal: %i", (shown, width) => {
+    expect(widthOf(shown)).toBe(width);
+  });
+});
