@@ -1,9 +1,16 @@
-// --rename: the simulated LibInsight tells a field under another label.
+// --rename: the simulated LibInsight tells a field under another label, and what becomes of that in what is published.
+import { join } from "node:path";
+import { parse as parseCsv } from "csv-parse/sync";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { athena } from "../../../shared/aws/clients.ts";
+import { QueryEngine } from "../../../shared/aws/query-engine.ts";
 import { parseCommand } from "../../../stacks/local/args.ts";
+import { startEndpoints } from "../../../stacks/local/endpoints.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { sourceOf } from "../../../stacks/local/source.ts";
+import { names } from "../../../stacks/local/wiring.ts";
+import { filesIn, report, start, temporaryFolder } from "../../support/start.ts";
 import { signIn } from "./libinsight-client.ts";
 
 const fieldsAnswer = z.object({ payload: z.object({ fields: z.array(z.object({ name: z.string() })) }) });
@@ -91,4 +98,81 @@ describe("--rename", () => {
     expect(() => sourceOf(parse("mode=x"), env)).toThrow(/^--rename is for the simulated LibInsight/);
     expect(sourceOf(parse(), env).title).toBe("example.libinsight.com");
   });
+});
+
+type Row = Record<string, string>;
+const rows = z.array(z.record(z.string(), z.string()));
+
+function tableIn(csv: string | undefined): Map<string, Row> {
+  const parsed = rows.parse(parseCsv(csv ?? "", { columns: true }));
+  return new Map(parsed.map((row) => [row._id ?? "", row]));
+}
+
+/** All of the typed view, as the CSV would have it. Once in this process, whose clients keep the first endpoints. */
+async function typedView(dataDir: string): Promise<Map<string, Row>> {
+  const closing: (() => Promise<void>)[] = [];
+  try {
+    await startEndpoints(dataDir, (close) => closing.push(close));
+    const engine = new QueryEngine(athena(), names);
+    const id = await engine.run("SELECT * FROM libinsightdata_typed", `s3://${names.buckets.results}/test/`);
+    const { columns, rows } = await engine.rows(id, 999);
+    const csvText: Record<string, (value: string) => string> = {
+      _start_date: (value) => value.replace(/\.000$/, ""),
+      duration_in_minutes: (value) => value.replace(/\.0$/, ""),
+    };
+    const cell = (column: string, value: string | null = null): [string, string] => {
+      return [column, value === null ? "" : (csvText[column]?.(value) ?? value)];
+    };
+    return new Map(
+      rows.map((row) => [row[0] ?? "", Object.fromEntries(columns.map((name, n) => cell(name, row[n])))]),
+    );
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+/** The rows with their columns' names in Athena. */
+function named(table: Map<string, Row>): Map<string, Row> {
+  const nameOf = (header: string) =>
+    header
+      .toLowerCase()
+      .replace(/[^a-z0-9_]+/g, "_")
+      .replace(/_$/, "");
+  return new Map(
+    [...table].map(([id, row]) => [
+      id,
+      Object.fromEntries(Object.entries(row).map(([header, value]) => [nameOf(header), value])),
+    ]),
+  );
+}
+
+test("after a field was renamed every value is under its own column's name, in the file, the result and the view", async () => {
+  await using folder = await temporaryFolder();
+  const few = ["--records", "600"];
+  expect(await start(folder.path, ["--quiet", ...few]).ended).toEqual({ code: 0, stdout: "", stderr: "" });
+  const out = join(folder.path, ".local/out");
+  const before = await filesIn(out);
+
+  const rename = ["--rename", "mode=Mode of contact"];
+  const second = await start(folder.path, ["--json", ...few, ...rename]).ended;
+  expect({ code: second.code, stderr: second.stderr }).toEqual({ code: 0, stderr: "" });
+  const run = report.parse(JSON.parse(second.stdout));
+  expect(run).toMatchObject({ state: "published", force: "npm start with --rename" });
+  expect(run.doubts).toEqual([expect.stringMatching(/^the column "mode" vanished/)]);
+  const after = await filesIn(out);
+
+  const old = tableIn(before["LibInsightQueryData.csv"]);
+  expect(old.size).toBeGreaterThan(590);
+  expect([...old.values()].filter(({ mode }) => mode !== "").length).toBeGreaterThan(500);
+  const expected = new Map(
+    [...old].map(([id, row]) => [id, { ...row, mode: "", "Mode of contact": row.mode ?? "" }]),
+  );
+  expect(run.columns).toEqual([...Object.keys(old.values().next().value ?? {}), "Mode of contact"]);
+  expect(tableIn(after["LibInsightQueryData.csv"])).toEqual(expected);
+  expect(tableIn(before["LibInsightQueryResults.csv"])).toEqual(named(old));
+  expect(tableIn(after["LibInsightQueryResults.csv"])).toEqual(named(expected));
+  expect(await typedView(join(folder.path, ".local"))).toEqual(named(expected));
+  expect(after["dictionary.md"]).toMatch(
+    /^\| `mode_of_contact` \| Mode of contact \| text \| .*not declared/m,
+  );
 });
