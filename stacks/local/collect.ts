@@ -101,7 +101,8 @@ export async function collect({ command, source, requestId, signal }: Collection
     };
     const dictionary = dictionaryOf(dataset, report.columns);
     await copyOut(report, dictionary, command.out);
-    const shown = command.json || command.quiet ? "" : await previewOf(command, report, dictionary, signal);
+    const shown =
+      command.json || command.quiet ? "" : await previewOf({ command, source }, report, dictionary, signal);
     await drain({ sqs: sqs(), wired: machine.wired, signal });
     return { report, preview: shown };
   } finally {
@@ -158,7 +159,7 @@ async function resultOf(runId: string): Promise<RunResult> {
 
 /** Of a terminal that is wide enough; a file gets lines of a hundred. */
 async function previewOf(
-  { dataset }: Command,
+  { command: { dataset }, source }: Pick<Collection, "command" | "source">,
   { files }: RunReport,
   dictionary: Dictionary,
   signal: AbortSignal,
@@ -169,7 +170,7 @@ async function previewOf(
   const engine = new QueryEngine(athena(), { workgroup, database, sleep });
   const views = await firstRows(dataset, engine, buckets.results);
   const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 120);
-  return preview(views, dictionary, files.dictionary, width);
+  return preview(views, dictionary, { file: files.dictionary, width, simulated: source.simulated });
 }
 
 function filesIn(out: string, { published }: RunResult, resultsKey: string): RunReport["files"] {

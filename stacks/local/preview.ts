@@ -8,21 +8,23 @@ const maxShown = 40;
 const maxNameWidth = 24;
 const gap = "  ";
 
-/** @param width of the terminal, in columns */
-export function preview(
-  views: readonly FirstRows[],
-  dictionary: Dictionary,
-  file: string,
-  width: number,
-): string {
-  return [
-    ...views.map((view) => viewText(view, dictionary, width)),
-    dictionaryText(dictionary, file, width),
-  ].join("\n\n");
+export type Shown = {
+  /** Where the whole dictionary is. */
+  file: string;
+  /** Of the terminal, in columns. */
+  width: number;
+  /** Whether the people in the records are invented: then a column that nobody declared is shown too. */
+  simulated: boolean;
+};
+
+export function preview(views: readonly FirstRows[], dictionary: Dictionary, shown: Shown): string {
+  return [...views.map((view) => viewText(view, dictionary, shown)), dictionaryText(dictionary, shown)].join(
+    "\n\n",
+  );
 }
 
 /** A row of the view is a column here, because a view has many columns and a terminal few. */
-function viewText(view: FirstRows, dictionary: Dictionary, width: number): string {
+function viewText(view: FirstRows, dictionary: Dictionary, { width, simulated }: Shown): string {
   const title = `${view.view}, ${view.view === dictionary.typed ? "every column with its type" : "what Tableau reads"}`;
   if ("failed" in view) return `${title}: its first rows can't be shown (${view.failed})`;
   const { columns, rows } = view;
@@ -31,7 +33,7 @@ function viewText(view: FirstRows, dictionary: Dictionary, width: number): strin
   const nameWidth = widest(names);
   const fitting = Math.floor((width - gap.length - nameWidth) / rows.length) - gap.length;
   const cells = names.map((name, index) =>
-    rows.map((row) => hidden(name, view.view, dictionary) ?? row[index] ?? ""),
+    rows.map((row) => hidden(name, view.view, dictionary, simulated) ?? row[index] ?? ""),
   );
   const cellWidth = Math.min(Math.max(...cells.flat().map(widthOf)), fitting);
   const lines = names.map((name, index) => [
@@ -54,14 +56,15 @@ function hidden(
   name: string,
   view: string,
   { analysis, columns, dateColumns }: Dictionary,
+  simulated: boolean,
 ): string | undefined {
   if (view === analysis && dateColumns.some((column) => column.name === name)) return undefined;
   const column = columns.find((candidate) => candidate.name === name);
   if (column?.personal) return "(personal)";
-  return column?.declared ? undefined : "(not declared)";
+  return column?.declared || (column && simulated) ? undefined : "(not declared)";
 }
 
-function dictionaryText({ columns }: Dictionary, file: string, width: number): string {
+function dictionaryText({ columns }: Dictionary, { file, width }: Shown): string {
   const shown = columns.slice(0, maxShown);
   const rows = [
     ["column", "label in LibInsight", "type"],

@@ -6,6 +6,8 @@ import { type LibInsightSettings, startLibInsight } from "./libinsight.ts";
 export type Source = {
   /** For the first line on the terminal. */
   title: string;
+  /** Whether the people in its records are invented. */
+  simulated: boolean;
   open(): Promise<{ baseUrl: string; clientId: string; clientSecret: string; close(): Promise<void> }>;
 };
 
@@ -29,6 +31,7 @@ export function sourceOf(command: Command, env: NodeJS.ProcessEnv): Source {
   }
   return {
     title: new URL(baseUrl).host,
+    simulated: false,
     open: async () => ({
       baseUrl: baseUrl.replace(/\/+$/, ""),
       clientId,
@@ -48,5 +51,5 @@ function simulation({ dataset, from, simulation }: Command): Source {
     datasetId: dataset.libinsightId,
     requestId: dataset.requestId ?? null,
   };
-  return { title: "the simulated LibInsight", open: () => startLibInsight(settings) };
+  return { title: "the simulated LibInsight", simulated: true, open: () => startLibInsight(settings) };
 }

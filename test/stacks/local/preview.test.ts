@@ -25,7 +25,9 @@ const typed: FirstRows = {
 const analysis: FirstRows = { view: "test_dataset_analysis", columns: ["_id"], rows: [["1"]] };
 
 test("a row of the view is a column, what nobody should read stands there as such, a null is blank", () => {
-  expect(preview([typed, analysis], dictionary, "out/dictionary.md", 80)).toMatchInlineSnapshot(`
+  expect(
+    preview([typed, analysis], dictionary, { file: "out/dictionary.md", width: 80, simulated: false }),
+  ).toMatchInlineSnapshot(`
     "test_dataset_typed, every column with its type: the first 2 rows
 
       _id        1                        2
@@ -49,6 +51,13 @@ test("a row of the view is a column, what nobody should read stands there as suc
   `);
 });
 
+test("of invented people a column that nobody declared is shown, and still nothing personal", () => {
+  const text = preview([typed], dictionary, { file: "d.md", width: 80, simulated: true });
+  expect(text).toMatch(/^ {2}new_field {2}MARKED$/m);
+  expect(text).toMatch(/^ {2}note {7}\(personal\) +\(personal\)$/m);
+  expect(text.match(/MARKED/g)).toHaveLength(1);
+});
+
 test("what the dictionary does not know is not shown, and a part of the date is never taken for a personal column", () => {
   const personalYear = datasetOf([
     { name: "Opened", type: "timestamp" },
@@ -61,7 +70,7 @@ test("what the dictionary does not know is not shown, and a part of the date is 
     columns: names,
     rows,
   }));
-  const text = preview(views, dictionaryOf(personalYear), "d.md", 80);
+  const text = preview(views, dictionaryOf(personalYear), { file: "d.md", width: 80, simulated: false });
   expect(text.match(/^ {2}(year|stranger) .*/gm)?.slice(0, 4)).toEqual([
     expect.stringMatching(/year +\(personal\)/),
     expect.stringMatching(/stranger +\(not declared\)/),
@@ -76,7 +85,11 @@ test("a view without rows, or that can't be shown, is a line", () => {
     { view: "test_dataset_typed", columns, rows: [] },
     { view: "test_dataset_analysis", failed: "StatementFailed, query 7" },
   ];
-  const [first, second, third] = preview(views, dictionary, "d.md", 80).split("\n\n");
+  const [first, second, third] = preview(views, dictionary, {
+    file: "d.md",
+    width: 80,
+    simulated: false,
+  }).split("\n\n");
   expect([first, second]).toEqual([
     "test_dataset_typed, every column with its type: no rows",
     "test_dataset_analysis, what Tableau reads: its first rows can't be shown (StatementFailed, query 7)",
@@ -88,7 +101,7 @@ test("of hundreds of columns the first forty are shown", () => {
   const headers = ["_id", ...Array.from({ length: 300 }, (_, n) => `Field ${n}`)];
   const wide = dictionaryOf(dataset, headers);
   const view = { ...typed, columns: wide.columns.map(({ name }) => name), rows: [headers] };
-  const text = preview([view], wide, "d.md", 100);
+  const text = preview([view], wide, { file: "d.md", width: 100, simulated: false });
   expect(text.match(/^ {2}field_\d+/gm)).toHaveLength(2 * 39);
   expect(text.match(/^ {2}\.\.\. and 261 more columns$/gm)).toHaveLength(2);
 });
@@ -130,7 +143,11 @@ describe("whatever stands in a cell, a label or a meaning", () => {
             rows: cells.map((row) => [...row, label]),
           };
           const meanings = entry.columns.map((column) => ({ ...column, meaning: label }));
-          const shown = preview([view], { ...entry, columns: meanings }, "d.md", width);
+          const shown = preview(
+            [view],
+            { ...entry, columns: meanings },
+            { file: "d.md", width: width, simulated: false },
+          );
           const lines = shown.split("\n");
           expect(lines).toHaveLength(2 + 5 + 1 + 3 + 5);
           for (const line of lines) {
