@@ -1,0 +1,274 @@
+// Tableau's REST API, as far as a refresh needs it: a session of a personal access token, names looked up, extracts
+// refreshed, jobs asked for. Everything that is asked ends by one point in time.
+// https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api.htm
+import { setTimeout as delay } from "node:timers/promises";
+import type { z } from "zod";
+import { PipelineError } from "../../shared/errors.ts";
+import {
+  type Failure,
+  type HttpAnswer,
+  type HttpRequest,
+  httpClient,
+  isSuccess,
+  jsonOf,
+  retryAfterSeconds,
+} from "../../shared/http.ts";
+import type { TableauSettings } from "../../shared/tableau.ts";
+import {
+  credentialsAnswer,
+  errorAnswer,
+  type Item,
+  jobAnswer,
+  pageAnswer,
+  startedAnswer,
+} from "./answers.ts";
+import {
+  alreadyQueued,
+  notJson,
+  outOfTime,
+  signInFailure,
+  statusFailure,
+  unreachableAdvice,
+} from "./policy.ts";
+
+export type Content = {
+  kind: "data source" | "workbook";
+  /** As people see it. */
+  name: string;
+  project?: string | undefined;
+};
+
+export type JobState = "under way" | "succeeded" | "failed" | "cancelled";
+
+export type TableauSession = {
+  /** @returns its id @throws PipelineError `TableauContentMissing`, `TableauContentAmbiguous` */
+  find(content: Content): Promise<string>;
+  /** Asks for a full refresh. @returns its job, or undefined where one waits already */
+  refresh(kind: Content["kind"], id: string): Promise<string | undefined>;
+  stateOf(jobId: string): Promise<JobState>;
+  /** Never rejects: a session that is left open ends by itself, or with the next sign-in. */
+  signOut(): Promise<void>;
+};
+
+export type Clock = { now(): number; sleep(ms: number): Promise<void> };
+export const realClock: Clock = { now: Date.now, sleep: async (ms) => delay(ms) };
+
+export type TableauOptions = TableauSettings & {
+  tokenSecret: string;
+  /** For one request, connection and body included. */
+  timeoutMs: number;
+  /** Before a request is tried again, the first time. */
+  pauseMs: number;
+  /** When the last answer is taken, in milliseconds since 1970; signing out may come after it. */
+  ends: number;
+  clock?: Clock;
+};
+
+const tries = 3;
+const maxPauseMs = 30_000;
+const signOutMs = 10_000;
+/** The most that Tableau gives. */
+const pageSize = 1_000;
+const maxPages = 100;
+/**
+ * What a filter can't hold, encoded or not: `,` `&` and `:` divide expressions, `*` stands for anything.
+ * https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_concepts_filtering_and_sorting.htm
+ */
+const unfilterable = /[,&:*]/;
+
+/** The n-th pause, n from 1: each is twice as long, up to half a minute. */
+export function pauseOf(firstMs: number, n: number): number {
+  return Math.min(firstMs * 2 ** (n - 1), maxPauseMs);
+}
+
+/**
+ * Signs in, which ends any other session of the same token.
+ * @throws PipelineError by services/tableau/policy.ts; so does every call of the session
+ */
+export async function signIn(options: TableauOptions): Promise<TableauSession> {
+  const {
+    url,
+    site,
+    apiVersion,
+    tokenName,
+    tokenSecret,
+    timeoutMs,
+    pauseMs,
+    ends,
+    clock = realClock,
+  } = options;
+  const send = httpClient({
+    service: "Tableau",
+    baseUrl: `${url}/api/${apiVersion}`,
+    advice: unreachableAdvice,
+  });
+
+  function timeLeft(): number {
+    const left = ends - clock.now();
+    if (left > 0) return left;
+    const { name, ...failure } = outOfTime;
+    throw new PipelineError(name, failure);
+  }
+
+  /** An answer that would be the same another time; what may pass is tried again, a few times. */
+  async function ask(request: HttpRequest): Promise<HttpAnswer> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const answer = await send(request, Math.min(timeoutMs, timeLeft()));
+        if (!mayPass(answer.status)) return answer;
+        throw failed(statusFailure(answer.status), answer, clock.now());
+      } catch (error) {
+        const wished = error instanceof PipelineError ? error.retryAfterSeconds : undefined;
+        const pause = wished === undefined ? pauseOf(pauseMs, attempt) : wished * 1000;
+        if (attempt === tries || pause > maxPauseMs || pause >= ends - clock.now()) throw error;
+        await clock.sleep(pause);
+      }
+    }
+  }
+
+  async function credentialsOfToken() {
+    const answer = await ask({
+      method: "POST",
+      url: "/auth/signin",
+      data: {
+        credentials: {
+          personalAccessTokenName: tokenName,
+          personalAccessTokenSecret: tokenSecret,
+          site: { contentUrl: site },
+        },
+      },
+    });
+    return read(answer, credentialsAnswer, clock.now(), signInFailure).credentials;
+  }
+
+  let credentials = await credentialsOfToken();
+  let isRenewed = false;
+  const authorized = (request: HttpRequest): HttpRequest => ({
+    ...request,
+    headers: { "X-Tableau-Auth": credentials.token },
+  });
+
+  /** Below the site. A session that has ended, by its age or by another sign-in, is renewed once. */
+  async function call(method: "GET" | "POST", path: string): Promise<HttpAnswer> {
+    const request = {
+      method,
+      url: `/sites/${credentials.site.id}/${path}`,
+      ...(method === "POST" && { data: {} }),
+    };
+    const answer = await ask(authorized(request));
+    if (answer.status !== 401 || isRenewed) return answer;
+    isRenewed = true;
+    credentials = await credentialsOfToken();
+    return ask(authorized(request));
+  }
+
+  return {
+    async find(content) {
+      const { kind, name } = content;
+      const filter = unfilterable.test(name) ? "" : `&filter=name:eq:${encodeURIComponent(name)}`;
+      const found: Item[] = [];
+      for (let page = 1; page <= maxPages; page++) {
+        const answer = await call("GET", `${pathOf[kind]}?pageSize=${pageSize}&pageNumber=${page}${filter}`);
+        const { total, items } = read(answer, pageAnswer[kind], clock.now());
+        found.push(...items.filter((item) => isMeant(item, content)));
+        if (page * pageSize >= total) return theOnly(found, content).id;
+      }
+      throw tooMany(content);
+    },
+
+    async refresh(kind, id) {
+      const answer = await call("POST", `${pathOf[kind]}/${id}/refresh`);
+      if (codeOf(answer) === alreadyQueued) return undefined;
+      return read(answer, startedAnswer, clock.now()).job.id;
+    },
+
+    async stateOf(jobId) {
+      const { job } = read(await call("GET", `jobs/${jobId}`), jobAnswer, clock.now());
+      if (job.completedAt === undefined) return "under way";
+      const state = states[job.finishCode ?? ""];
+      if (state) return state;
+      const { name, ...failure } = notJson("an unknown shape");
+      throw new PipelineError(name, failure);
+    },
+
+    async signOut() {
+      const request = authorized({ method: "POST", url: "/auth/signout" });
+      await send(request, Math.min(timeoutMs, signOutMs)).catch(() => undefined);
+    },
+  };
+}
+
+const pathOf = { "data source": "datasources", workbook: "workbooks" } as const;
+
+/**
+ * 3 is a job that Tableau Bridge has done. Of Bridge's jobs 0 says no more than that a Bridge has taken it.
+ * https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref_jobs_tasks_and_schedules.htm#query_job
+ */
+const states: Record<string, JobState> = { 0: "succeeded", 1: "failed", 2: "cancelled", 3: "succeeded" };
+
+/** A session that has ended is renewed and not waited for. */
+function mayPass(status: number): boolean {
+  return !isSuccess(status) && status !== 401 && statusFailure(status).kind !== "terminal";
+}
+
+function read<T extends z.ZodType>(
+  answer: HttpAnswer,
+  schema: T,
+  now: number,
+  failureOf: (status: number) => Failure = statusFailure,
+): z.infer<T> {
+  if (!isSuccess(answer.status)) throw failed(failureOf(answer.status), answer, now);
+  const body = jsonOf(answer);
+  if ("not" in body) throw failed(notJson(body.not), answer, now);
+  const parsed = schema.safeParse(body.json);
+  if (parsed.success) return parsed.data;
+  throw failed(notJson("an unknown shape"), answer, now);
+}
+
+function failed({ name, ...failure }: Failure, answer: HttpAnswer, now: number): PipelineError {
+  const code = codeOf(answer);
+  return new PipelineError(name, {
+    ...failure,
+    ids: { status: answer.status, ...(code && { code }) },
+    retryAfterSeconds: retryAfterSeconds(answer.headers["retry-after"], now),
+  });
+}
+
+/** Tableau's own code of an error, which is more exact than the status. */
+function codeOf(answer: HttpAnswer): string | undefined {
+  const body = jsonOf(answer);
+  return "json" in body ? errorAnswer.safeParse(body.json).data?.error.code : undefined;
+}
+
+function isMeant(item: Item, { name, project }: Content): boolean {
+  return item.name === name && (project === undefined || item.project?.name === project);
+}
+
+function theOnly(found: Item[], content: Content): Item {
+  const [one, ...others] = found;
+  const { kind, name, project } = content;
+  const what = `${kind} "${name}"${project === undefined ? "" : ` in a project "${project}"`}`;
+  if (!one) {
+    throw new PipelineError("TableauContentMissing", {
+      message: `Tableau shows the token's user no ${what}.`,
+      advice:
+        "Write its name in shared/datasets.ts as Tableau shows it, and let the token's user see and refresh it.",
+    });
+  }
+  if (others.length === 0) return one;
+  throw new PipelineError("TableauContentAmbiguous", {
+    message: `Tableau has ${found.length} of them: ${what}.`,
+    advice:
+      project === undefined
+        ? "Name its project too, in shared/datasets.ts."
+        : "Rename all but one of them in Tableau.",
+  });
+}
+
+function tooMany({ kind }: Content): PipelineError {
+  return new PipelineError("TableauSiteTooLarge", {
+    message: `The site has more than ${maxPages * pageSize} ${kind}s.`,
+    advice:
+      "Give it a name without , & : and * in Tableau and in shared/datasets.ts, so that Tableau looks it up.",
+  });
+}

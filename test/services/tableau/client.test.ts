@@ -1,0 +1,378 @@
+// The client against a Tableau server over HTTP, with a clock of the test's own.
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { type Content, pauseOf, signIn, type TableauOptions } from "../../../services/tableau/client.ts";
+import { PipelineError } from "../../../shared/errors.ts";
+import { stoppedClock } from "../../support/clock.ts";
+import {
+  type FakeTableau,
+  type Fault,
+  job,
+  type Step,
+  startTableau,
+  tokenSecret,
+} from "../../support/tableau.ts";
+
+function optionsFor(tableau: FakeTableau, given: Partial<TableauOptions> = {}) {
+  const clock = stoppedClock();
+  const { url, tokenName, site } = tableau;
+  const time = { timeoutMs: 5_000, pauseMs: 2_000, ends: clock.now() + 600_000, clock };
+  return { url, tokenName, tokenSecret, site, apiVersion: "3.21", ...time, ...given, clock };
+}
+
+async function start(given: Partial<TableauOptions> = {}) {
+  const tableau = await startTableau();
+  const options = optionsFor(tableau, given);
+  return { tableau, clock: options.clock, open: () => signIn(options) };
+}
+
+/** Goes once through everything, with one data source. */
+async function goThrough({ tableau, open }: Awaited<ReturnType<typeof start>>) {
+  tableau.add("datasources", "Desk");
+  const session = await open();
+  try {
+    const id = await session.find({ kind: "data source", name: "Desk" });
+    const jobId = await session.refresh("data source", id);
+    return jobId && (await session.stateOf(jobId));
+  } finally {
+    await session.signOut();
+  }
+}
+
+async function failureOf(call: Promise<unknown>): Promise<PipelineError> {
+  const error = await call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (error instanceof PipelineError) return error;
+  throw new Error(`Not a PipelineError: ${String(error)}`);
+}
+
+test("the token travels in the sign-in's body and nowhere else, and each call after it has the session", async () => {
+  const local = await start();
+  expect(await goThrough(local)).toBe("succeeded");
+
+  const { tableau } = local;
+  expect(tableau.steps).toEqual(["signin", "find datasources", "refresh datasources", "job", "signout"]);
+  const [first, ...others] = tableau.requests;
+  expect(JSON.parse(first?.body ?? "")).toEqual({
+    credentials: {
+      personalAccessTokenName: tableau.tokenName,
+      personalAccessTokenSecret: tokenSecret,
+      site: { contentUrl: "library" },
+    },
+  });
+  for (const { headers, path, body } of others) {
+    expect(headers).toMatchObject({
+      accept: "application/json",
+      "x-tableau-auth": expect.stringMatching(/^PlantedSession/),
+    });
+    expect(path + body).not.toContain("Planted");
+  }
+  expect(tableau.sessions.size).toBe(0);
+});
+
+test.each<[told: object, state: string]>([
+  [job.pending, "under way"],
+  [job.underWay, "under way"],
+  // Seen before a job has ended, a code says nothing.
+  [{ ...job.underWay, finishCode: "0" }, "under way"],
+  [{ ...job.underWay, finishCode: "1" }, "under way"],
+  [job.succeeded, "succeeded"],
+  [{ ...job.succeeded, finishCode: 0 }, "succeeded"],
+  [job.failed, "failed"],
+  [job.cancelled, "cancelled"],
+  [job.doneByBridge, "succeeded"],
+])("a job of which Tableau tells %j is %s", async (told, state) => {
+  const local = await start();
+  local.tableau.jobs([told]);
+  expect(await goThrough(local)).toBe(state);
+});
+
+test.each(["", "7", undefined])(
+  "a job that ended with the code %j is an unknown answer",
+  async (finishCode) => {
+    const local = await start();
+    local.tableau.jobs([{ ...job.succeeded, finishCode }]);
+    expect(await failureOf(goThrough(local))).toMatchObject({ name: "TableauAnswerUnreadable" });
+  },
+);
+
+test("what has a job waiting already is not refreshed again, and has no job", async () => {
+  const { tableau, open } = await start();
+  const id = tableau.add("workbooks", "Weekly");
+  tableau.queued.add(id);
+  const session = await open();
+  expect(await session.refresh("workbook", id)).toBeUndefined();
+  tableau.fail({ at: "refresh", kind: { status: 409, code: "409090" } });
+  expect(await failureOf(session.refresh("workbook", id))).toMatchObject({
+    name: "TableauRequestRefused",
+    kind: "terminal",
+    ids: { status: 409, code: "409090" },
+  });
+});
+
+const names = fc.oneof(
+  fc.constantFrom(
+    ..."a:b|a,b|a&b|a*b|*|a+b c%20d|[1](2)\\$^.|a/b?c#d;e=f|Désk, R&D: 2 * 💥".split("|"),
+    "quotes \"and\" 'these'",
+  ),
+  fc.string({ unit: "grapheme", minLength: 1 }).filter((text) => /^[^\p{Cc}\p{Cs}]+$/u.test(text)),
+  fc.string({ unit: fc.constantFrom(..."ab,&:*+% /💥"), minLength: 1, maxLength: 6 }),
+);
+
+test("whatever it is called, it is found by its name, among others and in its project", async () => {
+  const tableau = await startTableau();
+  const session = await signIn(optionsFor(tableau));
+  await fc.assert(
+    fc.asyncProperty(names, names, fc.constantFrom("data source", "workbook"), async (name, other, kind) => {
+      fc.pre(name !== other);
+      const items = kind === "workbook" ? "workbooks" : "datasources";
+      const project = `project of run ${tableau.requests.length}`;
+      tableau.add(items, other, project);
+      tableau.add(items, name, "another project");
+      const id = tableau.add(items, name, project);
+      const content: Content = { kind, name, project };
+      expect(await session.find(content)).toBe(id);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("a name that a filter can't hold is looked up page by page; any other by Tableau itself", async () => {
+  const { tableau, open } = await start();
+  for (let n = 1; n <= 2_500; n++) tableau.add("workbooks", `Workbook ${n}`);
+  const last = tableau.add("workbooks", "Desk, weekly");
+  const session = await open();
+  expect(await session.find({ kind: "workbook", name: "Desk, weekly" })).toBe(last);
+  expect(tableau.steps).toEqual(["signin", ...Array(3).fill("find workbooks")]);
+  await session.find({ kind: "workbook", name: "Workbook 2500" });
+  expect(tableau.steps).toHaveLength(5);
+});
+
+test("a name that none has, or several have, says what to do", async () => {
+  const { tableau, open } = await start();
+  tableau.add("datasources", "Desk", "Library");
+  tableau.add("datasources", "Desk", "Archive");
+  tableau.add("datasources", "Desk", "Archive");
+  tableau.add("workbooks", "Weekly");
+  const session = await open();
+  const find = (name: string, project?: string) =>
+    failureOf(session.find({ kind: "data source", name, project }));
+
+  expect(await find("Weekly")).toMatchObject({
+    name: "TableauContentMissing",
+    kind: "terminal",
+    sentence: expect.stringMatching(/no data source "Weekly".*in shared\/datasets\.ts/),
+  });
+  expect(await find("desk")).toMatchObject({ name: "TableauContentMissing" });
+  expect(await find("Desk", "Nowhere")).toMatchObject({
+    sentence: expect.stringContaining('"Desk" in a project "Nowhere"'),
+  });
+  expect(await find("Desk")).toMatchObject({
+    name: "TableauContentAmbiguous",
+    kind: "terminal",
+    sentence: expect.stringMatching(/has 3 of them.*Name its project/),
+  });
+  expect(await find("Desk", "Archive")).toMatchObject({
+    sentence: expect.stringMatching(/has 2 of them.*Rename/),
+  });
+});
+
+const steps: Step[] = ["signin", "find", "refresh", "job"];
+const everyStep = (kind: Fault["kind"]) => steps.map((at): Fault => ({ at, kind }));
+const passing: Fault["kind"][] = [
+  { status: 429 },
+  { status: 429, headers: { "retry-after": "30" } },
+  { status: 500 },
+  { status: 503, headers: { "retry-after": "1" } },
+  { status: 408 },
+  "reset",
+];
+
+test.each(passing)("%j passes at each step, when it is asked again", async (kind) => {
+  const local = await start();
+  local.tableau.fail(...everyStep(kind), ...everyStep(kind));
+  expect(await goThrough(local)).toBe("succeeded");
+});
+
+test("it is asked three times, after pauses that double or that Tableau names", async () => {
+  const local = await start();
+  const { tableau, clock } = local;
+  tableau.fail(
+    { at: "signin", kind: { status: 500 } },
+    { at: "signin", kind: { status: 500 } },
+    { at: "find", kind: { status: 429, headers: { "retry-after": "17" } } },
+    { at: "refresh", kind: { status: 500 } },
+    { at: "refresh", kind: { status: 502 } },
+    { at: "refresh", kind: { status: 503, headers: { "retry-after": "5" } } },
+  );
+  expect(await failureOf(goThrough(local))).toMatchObject({
+    name: "TableauServerError",
+    kind: "transient",
+    ids: { status: 503, code: "503000" },
+    retryAfterSeconds: 5,
+  });
+  expect(clock.slept).toEqual([2_000, 4_000, 17_000, 2_000, 4_000]);
+  expect(tableau.refreshed).toEqual([]);
+});
+
+test("where Tableau wants longer than half a minute, the message waits and not the function", async () => {
+  const local = await start();
+  local.tableau.fail({ at: "find", kind: { status: 429, headers: { "retry-after": "31" } } });
+  expect(await failureOf(goThrough(local))).toMatchObject({
+    name: "TableauRateLimited",
+    kind: "rate-limited",
+    retryAfterSeconds: 31,
+  });
+  expect(local.clock.slept).toEqual([]);
+});
+
+test("nothing is asked, and nothing waited for, after the time is over; signing out is", async () => {
+  const local = await start({ ends: 1_003_000 });
+  local.tableau.fail(...everyStep({ status: 500 }), { at: "find", kind: { status: 500 } });
+  // Two seconds after the sign-in's trouble, and one is left for the next.
+  expect(await failureOf(goThrough(local))).toMatchObject({ name: "TableauServerError", kind: "transient" });
+  expect(local.clock.slept).toEqual([2_000]);
+  expect(local.tableau.steps).toEqual(["signin", "signin", "find datasources", "signout"]);
+
+  const late = await start({ ends: 1_000_000 });
+  expect(await failureOf(late.open())).toMatchObject({ name: "TableauTooSlow", kind: "transient" });
+  expect(late.tableau.requests).toEqual([]);
+});
+
+const unreadable: Fault["kind"][] = [
+  "html",
+  "broken JSON",
+  { json: null },
+  { json: {} },
+  { json: [] },
+  { json: { credentials: { token: "a\nb", site: { id: "not an id" } } } },
+  { json: { job: { id: "../../auth/signout" } } },
+  { json: { pagination: { totalAvailable: "many" } } },
+];
+test.each(steps.flatMap((at) => unreadable.map((kind) => ({ at, kind }))))(
+  "$kind at $at is told as what it is, and may pass",
+  async (fault) => {
+    const local = await start();
+    local.tableau.fail(fault);
+    expect(await failureOf(goThrough(local))).toMatchObject({
+      name: "TableauAnswerUnreadable",
+      kind: "transient",
+      message: expect.stringMatching(/HTML|broken JSON|an unknown shape/),
+    });
+  },
+);
+
+test.each<[Step, Fault["kind"], name: string, kind: string]>([
+  ["signin", { status: 401, code: "401001" }, "TableauTokenRefused", "terminal"],
+  ["signin", { status: 404 }, "TableauNotFound", "terminal"],
+  ["find", { status: 403 }, "TableauAccessDenied", "terminal"],
+  ["refresh", { status: 403, code: "403032" }, "TableauAccessDenied", "terminal"],
+  ["refresh", { status: 404 }, "TableauNotFound", "terminal"],
+  ["refresh", { status: 400 }, "TableauRequestRefused", "terminal"],
+  ["job", { status: 418 }, "TableauRequestRefused", "terminal"],
+])("at %s %j is %s, %s, and is asked once", async (at, kind, name, errorKind) => {
+  const local = await start();
+  local.tableau.fail({ at, kind });
+  expect(await failureOf(goThrough(local))).toMatchObject({ name, kind: errorKind });
+  expect(local.clock.slept).toEqual([]);
+  expect(local.tableau.sessions.size).toBe(0);
+});
+
+test("an API that the server does not have is told with the setting to change", async () => {
+  const tableau = await startTableau({ apiVersion: "3.20" });
+  expect(await failureOf(signIn(optionsFor(tableau)))).toMatchObject({
+    name: "TableauNotFound",
+    sentence: expect.stringContaining("TABLEAU_API_VERSION"),
+  });
+});
+
+test("a redirect is not followed, so that no other host hears of the token", async () => {
+  const other = await startTableau();
+  const local = await start();
+  for (const at of ["signin", "find"] as const) {
+    local.tableau.fail({
+      at,
+      kind: { status: 307, headers: { location: `${other.url}/api/3.21/auth/signin` } },
+    });
+    expect(await failureOf(goThrough(local))).toMatchObject({
+      name: "TableauRequestRefused",
+      ids: { status: 307 },
+    });
+  }
+  expect(other.requests).toEqual([]);
+});
+
+test.each(["hang", "drip"] as const)(
+  "an answer that does not come to its end (%s) ends by the timeout",
+  async (kind) => {
+    for (const at of steps) {
+      const local = await start({ timeoutMs: 50 });
+      local.tableau.fail(...Array<Fault>(3).fill({ at, kind }));
+      expect(await failureOf(goThrough(local))).toMatchObject({ name: "TableauTimeout", kind: "transient" });
+    }
+  },
+);
+
+test("a session that ended is renewed once, and what was asked is asked again", async () => {
+  const local = await start();
+  const { tableau } = local;
+  tableau.before("job", () => tableau.sessions.clear());
+  expect(await goThrough(local)).toBe("succeeded");
+  expect(tableau.steps).toEqual([
+    "signin",
+    "find datasources",
+    "refresh datasources",
+    "job",
+    "signin",
+    "job",
+    "signout",
+  ]);
+  expect(tableau.refreshed).toEqual(["Desk"]);
+  expect(tableau.sessions.size).toBe(0);
+});
+
+test.each<[Step, Step]>([
+  ["job", "job"],
+  ["find", "job"],
+])(
+  "a session that is ended at %s and again at %s is somebody else's doing, and may pass",
+  async (...ends) => {
+    const local = await start();
+    const { tableau } = local;
+    for (const step of ends) tableau.before(step, () => tableau.sessions.clear());
+    expect(await failureOf(goThrough(local))).toMatchObject({
+      name: "TableauSessionLost",
+      kind: "transient",
+      advice: expect.stringContaining("a token of its own"),
+    });
+    expect(tableau.steps.filter((step) => step === "signin")).toHaveLength(2);
+  },
+);
+
+test("a token that is revoked meanwhile is terminal", async () => {
+  const local = await start();
+  const { tableau } = local;
+  tableau.before("find", () => {
+    tableau.sessions.clear();
+    tableau.fail({ at: "signin", kind: { status: 401, code: "401001" } });
+  });
+  expect(await failureOf(goThrough(local))).toMatchObject({ name: "TableauTokenRefused", kind: "terminal" });
+});
+
+test.each<Fault["kind"]>([{ status: 500 }, { status: 401 }, "hang", "reset", "html"])(
+  "a sign-out that ends in %j changes nothing",
+  async (kind) => {
+    const local = await start({ timeoutMs: 100 });
+    local.tableau.fail({ at: "signout", kind });
+    expect(await goThrough(local)).toBe("succeeded");
+    expect(local.tableau.steps.filter((step) => step === "signout")).toHaveLength(1);
+  },
+);
+
+test("pauses double from the first on, up to half a minute", () => {
+  expect([1, 2, 3, 4, 5, 6, 7, 50].map((n) => pauseOf(2_000, n) / 1000)).toEqual([
+    2, 4, 8, 16, 30, 30, 30, 30,
+  ]);
+});

@@ -1,0 +1,20 @@
+// A clock that only sleeping moves, so that waits of minutes are over at once.
+
+export type StoppedClock = {
+  now(): number;
+  sleep(ms: number): Promise<void>;
+  /** Every sleep, in milliseconds. */
+  slept: number[];
+};
+
+/** Begins at 1,000,000. */
+export function stoppedClock(): StoppedClock {
+  const slept: number[] = [];
+  return {
+    slept,
+    now: () => slept.reduce((sum, ms) => sum + ms, 1_000_000),
+    sleep: async (ms) => {
+      slept.push(ms);
+    },
+  };
+}
