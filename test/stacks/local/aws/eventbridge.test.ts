@@ -15,6 +15,7 @@ import {
 import { DeleteQueueCommand } from "@aws-sdk/client-sqs";
 import fc from "fast-check";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { Queue } from "../../../../shared/aws/queue.ts";
 import { runRequested } from "../../../../shared/events.ts";
 import { startEventBridge } from "../../../../stacks/local/aws/eventbridge.ts";
 import {
@@ -156,6 +157,36 @@ test("a FIFO queue gets the events in the target's message group", async () => {
   await putEvents(events, entry);
 
   expect(await receive(sqs, queue.url)).toMatchObject([{ Attributes: { MessageGroupId: "runs" } }]);
+});
+
+test("a FIFO queue that does not deduplicate by content takes no event, which goes to the dead letters", async () => {
+  const { events, sqs } = await start();
+  const queue = await createQueue(sqs, "assemble.fifo", { FifoQueue: "true" });
+  const dead = await createQueue(sqs, "undelivered");
+  await putRule(events, { source: ["libinsight.pipeline"] });
+  await putTarget(events, {
+    Arn: queue.arn,
+    SqsParameters: { MessageGroupId: "runs" },
+    DeadLetterConfig: { Arn: dead.arn },
+    RetryPolicy: { MaximumRetryAttempts: 0 },
+  });
+  await putEvents(events, entry);
+
+  expect(await receive(sqs, queue.url)).toEqual([]);
+  expect(await receive(sqs, dead.url)).toMatchObject([
+    { MessageAttributes: { ERROR_CODE: { StringValue: expect.stringContaining("InvalidParameterValue") } } },
+  ]);
+});
+
+test("events that say the same are two events to a FIFO queue: each has an id of its own", async () => {
+  const { events, sqs } = await start();
+  const byContent = { FifoQueue: "true", ContentBasedDeduplication: "true", VisibilityTimeout: "0" };
+  const queue = await createQueue(sqs, "tableau.fifo", byContent);
+  await putRule(events, { source: ["libinsight.pipeline"] });
+  await putTarget(events, { Arn: queue.arn, SqsParameters: { MessageGroupId: "tableau" } });
+  await putEvents(events, entry, entry);
+
+  expect(await new Queue(sqs, queue.url).count()).toBe(2);
 });
 
 test("buses, rules and targets are described and listed as they were made", async () => {

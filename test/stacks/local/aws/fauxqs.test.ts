@@ -214,6 +214,26 @@ test("a FIFO queue keeps each group in order, one message under way at a time, a
   expect(rounds).toEqual([["a1", "b1"], ["a2"], ["a3"]]);
 });
 
+test("a FIFO queue that deduplicates by content takes a body once, one that does not wants an id", async () => {
+  const { sqs } = await startSqs(await temporaryFolder());
+  const byContent = { FifoQueue: "true", ContentBasedDeduplication: "true" };
+  const { url } = await createQueue(sqs, "tableau.fifo", byContent);
+  const plain = await createQueue(sqs, "plain.fifo", { FifoQueue: "true" });
+  const send = (QueueUrl: string, MessageBody: string) =>
+    sqs.send(new SendMessageCommand({ QueueUrl, MessageBody, MessageGroupId: "group" }));
+  for (const body of ["one", "one", "two", "one"]) await send(url, body);
+
+  const taken: string[] = [];
+  for (let messages = await receive(sqs, url); messages.length > 0; messages = await receive(sqs, url)) {
+    for (const { Body = "", ReceiptHandle } of messages) {
+      taken.push(Body);
+      await sqs.send(new DeleteMessageCommand({ QueueUrl: url, ReceiptHandle }));
+    }
+  }
+  expect(taken).toEqual(["one", "two"]);
+  await expect(send(plain.url, "one")).rejects.toThrow(/ContentBasedDeduplication/);
+});
+
 test.each(["", ".fifo"])(
   "a message received too often goes to the dead-letter queue (queue%s)",
   async (suffix) => {
