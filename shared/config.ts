@@ -41,7 +41,7 @@ export const config = {
 };
 
 /** The queues of the design, each with its dead-letter queue. */
-export const queueNames = ["KICKOFF", "FETCH", "PAGES", "ASSEMBLE", "ATHENA", "REPLAY"] as const;
+export const queueNames = ["KICKOFF", "FETCH", "PAGES", "ASSEMBLE", "ATHENA", "TABLEAU", "REPLAY"] as const;
 export type QueueName = (typeof queueNames)[number];
 
 /** @param name as a person writes it: `fetch` or `FETCH`. @throws PipelineError `UnknownQueue` */

@@ -12,10 +12,10 @@ const settings = z.object({
   /** The site's name as it stands in its addresses (`/#/site/NAME/`); the default site's is empty. */
   site: z.string().regex(/^[\w-]*$/, "it is the name that stands in the site's addresses, after /site/"),
   /**
-   * 3.21 came with Tableau Server 2023.3 (October 2023), so servers of the last three years have it; newer ones and
-   * Tableau Cloud (3.28 in February 2026) answer to older versions too.
+   * 3.21 came with Tableau Server 2023.3 (October 2023), so servers of the last three years have it. Newer ones and
+   * Tableau Cloud take older versions too; Tableau's own Python client begins with 2.4.
    * https://tableau.github.io/migration-sdk/articles/content-type-api-ver.html
-   * https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_concepts_versions.htm
+   * https://github.com/tableau/server-client-python/blob/master/tableauserverclient/server/server.py
    */
   apiVersion: z.string().regex(/^\d{1,2}\.\d{1,3}$/, "it is a REST API version, such as 3.21"),
   /** Of the personal access token. */
@@ -24,7 +24,7 @@ const settings = z.object({
 export type TableauSettings = z.infer<typeof settings>;
 
 /** By what they mean. */
-export const tableauVariables = {
+const variables = {
   url: "TABLEAU_URL",
   site: "TABLEAU_SITE",
   apiVersion: "TABLEAU_API_VERSION",
@@ -37,9 +37,8 @@ export const tableauVariables = {
  * @throws PipelineError `TableauHalfConfigured`, naming variables and never a value
  */
 export function tableauSettings(env: NodeJS.ProcessEnv): TableauSettings | undefined {
-  const names = Object.values(tableauVariables);
-  if (names.every((name) => !env[name])) return undefined;
-  const missing = [tableauVariables.url, tableauVariables.tokenName].filter((name) => !env[name]);
+  if (Object.values(variables).every((name) => !env[name])) return undefined;
+  const missing = [variables.url, variables.tokenName].filter((name) => !env[name]);
   if (missing.length > 0) throw unusable(`${missing.join(" and ")} must be set too.`);
   const parsed = settings.safeParse({
     url: env.TABLEAU_URL,
@@ -49,10 +48,22 @@ export function tableauSettings(env: NodeJS.ProcessEnv): TableauSettings | undef
   });
   if (parsed.success) return parsed.data;
   const wrong = parsed.error.issues.map(({ path, message }) => {
-    const [, variable] = Object.entries(tableauVariables).find(([key]) => key === path[0]) ?? [];
+    const [, variable] = Object.entries(variables).find(([key]) => key === path[0]) ?? [];
     return `${variable} can't be used: ${message}.`;
   });
   throw unusable(wrong.join(" "));
+}
+
+/** The variables that say the same, none of them empty; none at all where there is no Tableau. */
+export function tableauEnvironment(tableau: TableauSettings | undefined): Record<string, string> {
+  if (!tableau) return {};
+  const { url, site, apiVersion, tokenName } = tableau;
+  return {
+    [variables.url]: url,
+    ...(site !== "" && { [variables.site]: site }),
+    [variables.apiVersion]: apiVersion,
+    [variables.tokenName]: tokenName,
+  };
 }
 
 /** The token travels there, so it has to be hidden on its way. */
@@ -66,6 +77,6 @@ function isAddress(text: string): boolean {
 function unusable(what: string): PipelineError {
   return new PipelineError("TableauHalfConfigured", {
     message: `The settings of Tableau can't be used: ${what}`,
-    advice: `Mend that, or set none of ${Object.values(tableauVariables).join(", ")} to leave Tableau alone.`,
+    advice: `Mend that, or set none of ${Object.values(variables).join(", ")} to leave Tableau alone.`,
   });
 }

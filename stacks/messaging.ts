@@ -54,6 +54,8 @@ export const queues: Record<QueueName, WorkQueue> = {
   ASSEMBLE: workQueue("Assemble", { timeoutSeconds: 900, fifo: true }),
   // Waits for some DDL statements, a second or two each.
   ATHENA: workQueue("Athena", { timeoutSeconds: 120 }),
+  // The longest again: it follows Tableau's jobs for ten minutes. EventBridge names no deduplication id.
+  TABLEAU: workQueue("Tableau", { timeoutSeconds: 900, fifo: { contentBasedDeduplication: true } }),
   // A thousand dead letters, some calls each.
   REPLAY: workQueue("Replay", { timeoutSeconds: 300 }),
 };
@@ -66,9 +68,12 @@ export const unscheduled = deadLetterQueue("Unscheduled", false);
 /** A queue that feeds one function, with the queue for what that function could not do. */
 function workQueue(
   name: string,
-  { timeoutSeconds, fifo = false }: { timeoutSeconds: number; fifo?: boolean },
+  {
+    timeoutSeconds,
+    fifo = false,
+  }: { timeoutSeconds: number; fifo?: boolean | { contentBasedDeduplication: boolean } },
 ): WorkQueue {
-  const deadLetters = deadLetterQueue(`${name}DeadLetters`, fifo);
+  const deadLetters = deadLetterQueue(`${name}DeadLetters`, Boolean(fifo));
   const queue = new sst.aws.Queue(`${name}Queue`, {
     fifo,
     // Lambda's advice, so that a batch is not received again while it is still being tried.

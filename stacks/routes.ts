@@ -28,6 +28,12 @@ bus.subscribeQueue("ReplayRequested", queues.REPLAY.queue.arn, {
   transform: { target: delivery },
 });
 
+bus.subscribeQueue("ResultsPublished", queues.TABLEAU.queue.arn, {
+  pattern: { source: [eventSource], detailType: ["results.published"] },
+  // One group for all datasets: a second sign-in with the token would end the first.
+  transform: { target: { ...delivery, sqsTarget: { messageGroupId: "tableau" } } },
+});
+
 sst.aws.Bus.subscribeQueue("QueryEnded", defaultBus, queues.ATHENA.queue.arn, {
   pattern: {
     source: ["aws.athena"],

@@ -3,9 +3,10 @@
 import { type QueueName, queueNames } from "../shared/config.ts";
 import { viewNames } from "../shared/dataset.ts";
 import { datasets } from "../shared/datasets.ts";
+import { tableauEnvironment } from "../shared/tableau.ts";
 import { database, workgroup } from "./athena.ts";
 import { bus, queues } from "./messaging.ts";
-import { libInsightClientId, libInsightClientSecret } from "./secrets.ts";
+import { libInsightClientId, libInsightClientSecret, tableauTokenSecret } from "./secrets.ts";
 import { currentStage } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
 
@@ -160,6 +161,19 @@ service("athena", {
     },
     publishEvents(),
   ],
+});
+
+service("tableau", {
+  queue: "TABLEAU",
+  // It waits, for one answer at a time.
+  memory: "256 MB",
+  batchSize: 1,
+  // The queue's one group makes it one at a time; two is the least that Lambda allows.
+  concurrency: 2,
+  environment: { BUS_NAME: bus.name, ...tableauEnvironment(currentStage().tableau) },
+  link: tableauTokenSecret ? [tableauTokenSecret] : [],
+  sendsTo: [],
+  permissions: [publishEvents()],
 });
 
 service("replay", {

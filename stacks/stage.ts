@@ -1,4 +1,6 @@
 // What differs from stage to stage, in one place: production's settings, and those of everybody's own stages.
+import { PipelineError } from "../shared/errors.ts";
+import { type TableauSettings, tableauSettings } from "../shared/tableau.ts";
 
 export type StageSettings = {
   /** Can't be removed by `sst remove`, and its buckets stay whatever happens. */
@@ -9,6 +11,8 @@ export type StageSettings = {
   alertAddress: string | undefined;
   /** Where LibInsight answers. */
   libInsightBaseUrl: string;
+  /** Where Tableau answers; undefined where it is left alone. */
+  tableau: TableauSettings | undefined;
   /** In Athena: letters, digits and _ only. */
   athenaDatabase: string;
   /**
@@ -20,15 +24,20 @@ export type StageSettings = {
 
 const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
 
-/** @param env of the shell and of .env and .env.<stage>, which SST reads */
+/**
+ * @param env of the shell and of .env and .env.<stage>, which SST reads
+ * @throws Error where only some of Tableau's variables are set, or one can't be used
+ */
 export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSettings {
   const alertAddress = env.ALERT_ADDRESS || undefined;
+  const tableau = tableauOf(env);
   if (stage === "production") {
     return {
       production: true,
       scheduled: true,
       alertAddress,
       libInsightBaseUrl,
+      tableau,
       athenaDatabase: "libinsightdatabase",
       existingBuckets: {
         data: "analytics-datapipeline",
@@ -42,6 +51,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
     scheduled: false,
     alertAddress,
     libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || libInsightBaseUrl,
+    tableau,
     athenaDatabase: `libinsight_${stage.toLowerCase().replaceAll("-", "_")}`,
     existingBuckets: {},
   };
@@ -56,4 +66,13 @@ export function currentStage(): StageSettings {
     );
   }
   return settings;
+}
+
+/** SST shows an error's message and nothing else of it. */
+function tableauOf(env: NodeJS.ProcessEnv): TableauSettings | undefined {
+  try {
+    return tableauSettings(env);
+  } catch (error) {
+    throw error instanceof PipelineError ? new Error(error.sentence) : error;
+  }
 }

@@ -52,6 +52,12 @@ const told = z.union([
     })
     .transform(({ id, detail }) => ({ run: runIdOf(detail.dataset, detail.requestId ?? id) })),
   z
+    .object({
+      "detail-type": z.literal("results.published"),
+      detail: z.object({ runId, queryExecutionId: z.string().regex(/^[\w-]{1,64}$/) }),
+    })
+    .transform(({ detail: { runId, queryExecutionId } }) => ({ run: runId, query: queryExecutionId })),
+  z
     .object({ detail: z.object({ queryExecutionId: z.string().regex(/^[\w-]{1,64}$/) }) })
     .transform(({ detail }) => ({ query: detail.queryExecutionId })),
 ]);

@@ -9,6 +9,7 @@ import { parseCommand } from "../local/args.ts";
 import { startEndpoints } from "../local/endpoints.ts";
 import { startMachine } from "../local/machine.ts";
 import { sourceOf } from "../local/source.ts";
+import { tableauTokenSecretOf } from "../local/tableau.ts";
 import { environment, wire } from "../local/wiring.ts";
 
 const dataDir = ".local";
@@ -49,7 +50,8 @@ export async function openPlace(finish: boolean): Promise<Place> {
       process.env.POWERTOOLS_LOG_LEVEL ||= "SILENT";
       const libInsight = await sourceOf(parseNothing(), process.env).open();
       closing.push(libInsight.close);
-      const machine = await startMachine({ dataDir, libInsight });
+      const tableauTokenSecret = tableauTokenSecretOf(process.env);
+      const machine = await startMachine({ dataDir, libInsight, tableauTokenSecret });
       closing.push(machine.stop);
       return { ...here, finish: untilEmpty };
     }

@@ -22,7 +22,8 @@ export const usage = `npm start -- [--dataset NAME] [--from DATE] [--to DATE] [-
   --json          print run.json on stdout and nothing else
   --quiet         print nothing unless something goes wrong
 
-Set LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID and LIBINSIGHT_CLIENT_SECRET to collect from your own LibInsight.
+Set LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID and LIBINSIGHT_CLIENT_SECRET to collect from your own LibInsight,
+TABLEAU_URL, TABLEAU_SITE, TABLEAU_TOKEN_NAME and TABLEAU_TOKEN_SECRET to refresh your own Tableau afterwards.
 `;
 
 export type Command = {

@@ -22,7 +22,7 @@ import { bars, type Display, lines, Progress, silence } from "./progress.ts";
 import type { RunReport } from "./report.ts";
 import type { Source } from "./source.ts";
 import { firstRows } from "./views.ts";
-import { drain, type Watch, watchRun } from "./watch.ts";
+import { drain, type TableauEnd, type Watch, watchRun } from "./watch.ts";
 import { names } from "./wiring.ts";
 
 const dataDir = ".local";
@@ -32,13 +32,21 @@ const maxReplays = 3;
 const maxLetters = 1_000;
 const settlingMs = 3_000;
 
-export type Collection = { command: Command; source: Source; requestId: string; signal: AbortSignal };
+export type Collection = {
+  command: Command;
+  source: Source;
+  /** Undefined where there is no Tableau to refresh. */
+  tableauTokenSecret: string | undefined;
+  requestId: string;
+  signal: AbortSignal;
+};
 
 /** `preview`: for a person; empty where nobody looks. */
 export type Collected = { report: RunReport; preview: string };
 
 /** @throws PipelineError whose sentence says why nothing was published or queried, and what to do */
-export async function collect({ command, source, requestId, signal }: Collection): Promise<Collected> {
+export async function collect(collection: Collection): Promise<Collected> {
+  const { command, source, tableauTokenSecret, requestId, signal } = collection;
   const startedAt = Date.now();
   const { dataset, from, to } = command;
   const runId = runIdOf(dataset.name, requestId);
@@ -53,11 +61,18 @@ export async function collect({ command, source, requestId, signal }: Collection
   say(`Collecting ${dataset.name} from ${source.title}, ${from} to ${to}\n`);
   const libInsight = await source.open();
   let machine: Machine | undefined;
-  const drawing = setInterval(() => display.update(), drawMs);
+  let tableau: TableauEnd | undefined;
+  let drawing: NodeJS.Timeout | undefined = setInterval(() => display.update(), drawMs);
+  const stopDrawing = (): void => {
+    if (drawing) display.stop();
+    clearInterval(drawing);
+    drawing = undefined;
+  };
   try {
     machine = await startMachine({
       dataDir,
       libInsight,
+      tableauTokenSecret,
       onBatch: (queue, batch) => progress.onBatch(queue, batch),
     });
     await machine.request({
@@ -78,6 +93,9 @@ export async function collect({ command, source, requestId, signal }: Collection
       onStarted: (windows) => progress.expectWindows(windows),
       onPublished: () => {
         progress.assembled = true;
+      },
+      onTableau: (end) => {
+        tableau = end;
       },
       signal,
     };
@@ -101,13 +119,16 @@ export async function collect({ command, source, requestId, signal }: Collection
     };
     const dictionary = dictionaryOf(dataset, report.columns);
     await copyOut(report, dictionary, command.out);
+    stopDrawing();
     const shown =
       command.json || command.quiet ? "" : await previewOf({ command, source }, report, dictionary, signal);
-    await drain({ sqs: sqs(), wired: machine.wired, signal });
+    if (tableauTokenSecret && dataset.tableau) say("\nRefreshing Tableau, which may take some minutes");
+    await drain(watch);
+    if (tableau?.state === "failed") process.stderr.write(`${tableau.sentence}\n`);
+    else if (tableau) say(tableau.sentence);
     return { report, preview: shown };
   } finally {
-    clearInterval(drawing);
-    display.stop();
+    stopDrawing();
     await machine?.stop();
     await libInsight.close();
   }

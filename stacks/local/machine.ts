@@ -15,6 +15,7 @@ const handlers: Record<QueueName, () => Promise<{ handler: SqsHandler }>> = {
   PAGES: () => import("../../services/transformer/handler.ts"),
   ASSEMBLE: () => import("../../services/assembler/handler.ts"),
   ATHENA: () => import("../../services/athena/handler.ts"),
+  TABLEAU: () => import("../../services/tableau/handler.ts"),
   REPLAY: () => import("../../services/replay/handler.ts"),
 };
 
@@ -30,6 +31,8 @@ export type MachineOptions = {
   /** Queues, objects and catalog are kept here and are there again at the next start. */
   dataDir: string;
   libInsight: { baseUrl: string; clientId: string; clientSecret: string };
+  /** Of the Tableau that the environment names; undefined where it names none. */
+  tableauTokenSecret?: string | undefined;
   onBatch?: (queue: QueueName, batch: Batch) => void;
   onError?: (queue: QueueName, error: unknown) => void;
 };
@@ -38,6 +41,7 @@ export type MachineOptions = {
 export async function startMachine({
   dataDir,
   libInsight,
+  tableauTokenSecret,
   onBatch,
   onError,
 }: MachineOptions): Promise<Machine> {
@@ -53,6 +57,9 @@ export async function startMachine({
       LIBINSIGHT_BASE_URL: libInsight.baseUrl,
       SST_RESOURCE_LibInsightClientId: JSON.stringify({ value: libInsight.clientId }),
       SST_RESOURCE_LibInsightClientSecret: JSON.stringify({ value: libInsight.clientSecret }),
+      ...(tableauTokenSecret && {
+        SST_RESOURCE_TableauTokenSecret: JSON.stringify({ value: tableauTokenSecret }),
+      }),
     });
     const mappings = await Promise.all(
       queueNames.map(async (name): Promise<EventSourceMapping> => {

@@ -6,6 +6,7 @@ import { parseCommand, UsageError, usage } from "./args.ts";
 import { collect } from "./collect.ts";
 import { summary } from "./report.ts";
 import { sourceOf } from "./source.ts";
+import { tableauTokenSecretOf } from "./tableau.ts";
 
 /** Exit codes: 0 published and queried, 1 not, 2 wrong usage, 130 stopped by Ctrl-C. */
 async function main(): Promise<number> {
@@ -19,10 +20,16 @@ async function main(): Promise<number> {
       return 0;
     }
     const source = sourceOf(command, process.env);
+    const tableauTokenSecret = tableauTokenSecretOf(process.env);
     // The services' log lines would stand between the lines for a person; who wants them asks for them.
     if (command.json || !process.env.POWERTOOLS_LOG_LEVEL) process.env.POWERTOOLS_LOG_LEVEL = "SILENT";
-    const { signal } = stopping;
-    const { report, preview } = await collect({ command, source, requestId: randomUUID(), signal });
+    const { report, preview } = await collect({
+      command,
+      source,
+      tableauTokenSecret,
+      requestId: randomUUID(),
+      signal: stopping.signal,
+    });
     if (command.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else if (!command.quiet) process.stdout.write(`\n${summary(report)}\n\n${preview}\n`);
     return 0;

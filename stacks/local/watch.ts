@@ -9,7 +9,7 @@ import {
 } from "@aws-sdk/client-sqs";
 import { z } from "zod";
 import { Queue } from "../../shared/aws/queue.ts";
-import { type QueueName, queueNames } from "../../shared/config.ts";
+import { config, type QueueName, queueNames } from "../../shared/config.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { services, type Wired } from "./wiring.ts";
 
@@ -17,6 +17,9 @@ export type RunEnd =
   | { state: "published and queried"; queryExecutionId: string; bucket: string; key: string }
   /** A sentence for a person. After a dead letter the run goes on when that is replayed. */
   | { state: "failed" | "dead letter"; reason: string };
+
+/** What became of Tableau, a sentence. */
+export type TableauEnd = { state: "refreshed" | "failed"; sentence: string };
 
 export type Watch = {
   sqs: SQSClient;
@@ -29,6 +32,8 @@ export type Watch = {
   lastProgress: () => number;
   onStarted: (windows: number) => void;
   onPublished: () => void;
+  /** May come after the run has ended. */
+  onTableau: (end: TableauEnd) => void;
   signal: AbortSignal;
 };
 
@@ -40,10 +45,8 @@ const stalledMs = 10 * 60_000;
 export async function watchRun(watch: Watch): Promise<RunEnd> {
   for (;;) {
     watch.signal.throwIfAborted();
-    for (const event of await receiveEvents(watch)) {
-      const end = endOf(event, watch);
-      if (end) return end;
-    }
+    const end = await hear(watch);
+    if (end) return end;
     const deadLetter = await findDeadLetter(watch);
     if (deadLetter) return { state: "dead letter", reason: deadLetter };
     if (Date.now() - watch.lastProgress() > stalledMs) {
@@ -53,20 +56,44 @@ export async function watchRun(watch: Watch): Promise<RunEnd> {
   }
 }
 
+/** Of ten events each; what is left is heard the next time. */
+const maxReceives = 100;
+
+/** Hears what was told since the last time. @returns the run's end, where that was told */
+async function hear(watch: Watch): Promise<RunEnd | undefined> {
+  const ends: RunEnd[] = [];
+  for (let receives = 0; receives < maxReceives; receives++) {
+    const events = await receiveEvents(watch);
+    if (events.length === 0) break;
+    ends.push(...events.flatMap((event) => endOf(event, watch) ?? []));
+  }
+  return ends[0];
+}
+
 const drainMs = 60_000;
 
 /**
  * Waits until no work queue holds a message, for a minute at most: an earlier run that was cut off goes on beside this
- * one, and ends before the machine stops.
+ * one, and ends before the machine stops. For Tableau it waits as much longer as the service follows jobs there.
  */
-export async function drain({ sqs, wired, signal }: Pick<Watch, "sqs" | "wired" | "signal">): Promise<void> {
-  for (const end = Date.now() + drainMs; Date.now() < end; ) {
-    const counts = await Promise.all(
-      queueNames.map((name) => messagesIn(sqs, wired.queues[name].url, attributesOf(name))),
-    );
-    if (counts.every((count) => count === 0)) return;
+export async function drain(watch: Watch): Promise<void> {
+  const { sqs, wired, signal } = watch;
+  const startedAt = Date.now();
+  const tableauMs = drainMs + config.tableauPatienceMs();
+  for (;;) {
+    const waiting = await firstWithMessages(sqs, wired);
+    if (!waiting || Date.now() - startedAt > (waiting === "TABLEAU" ? tableauMs : drainMs)) break;
     await delay(pollMs, undefined, { signal });
   }
+  await hear(watch);
+}
+
+/** Asked in the order in which messages go: one that moves on meanwhile is found in a later queue. */
+async function firstWithMessages(sqs: SQSClient, wired: Wired): Promise<QueueName | undefined> {
+  for (const name of queueNames) {
+    if ((await messagesIn(sqs, wired.queues[name].url, attributesOf(name))) > 0) return name;
+  }
+  return undefined;
 }
 
 const present = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"] as const;
@@ -96,6 +123,8 @@ const pipelineEvent = z.union([
   event("results.published"),
   event("file.refused"),
   event("query.failed"),
+  event("tableau.refreshed"),
+  event("tableau.failed"),
   z.object({ "detail-type": z.string() }).transform(() => undefined),
 ]);
 type PipelineEvent = z.infer<typeof pipelineEvent>;
@@ -108,12 +137,17 @@ function event<
     | "run.failed"
     | "results.published"
     | "file.refused"
-    | "query.failed",
+    | "query.failed"
+    | "tableau.refreshed"
+    | "tableau.failed",
 >(type: T) {
   return z.object({ "detail-type": z.literal(type), detail: eventDetails[type] });
 }
 
-function endOf(event: PipelineEvent, { runId, onStarted, onPublished }: Watch): RunEnd | undefined {
+function endOf(
+  event: PipelineEvent,
+  { runId, onStarted, onPublished, onTableau }: Watch,
+): RunEnd | undefined {
   if (event?.detail.runId !== runId) return undefined;
   switch (event["detail-type"]) {
     case "run.started":
@@ -131,6 +165,14 @@ function endOf(event: PipelineEvent, { runId, onStarted, onPublished }: Watch): 
       const { queryExecutionId, bucket, key } = event.detail;
       return { state: "published and queried", queryExecutionId, bucket, key };
     }
+    case "tableau.refreshed": {
+      const names = event.detail.refreshed.map(({ kind, name }) => `${kind} "${name}"`);
+      onTableau({ state: "refreshed", sentence: `Tableau refreshed ${names.join(", ")}.` });
+      return undefined;
+    }
+    case "tableau.failed":
+      onTableau({ state: "failed", sentence: `Tableau was not refreshed. ${event.detail.reason}` });
+      return undefined;
     default:
       return undefined;
   }
@@ -148,10 +190,13 @@ async function receiveEvents({ sqs, wired, signal }: Watch): Promise<PipelineEve
   return Messages.map(({ Body = "" }) => pipelineEvent.parse(JSON.parse(Body)));
 }
 
-/** The reason on the first dead letter of this run. Dead letters are looked at and stay where they are. */
+/**
+ * The reason on the first dead letter of this run. Dead letters are looked at and stay where they are. Tableau's come
+ * when the run has ended already.
+ */
 async function findDeadLetter(watch: Watch): Promise<string | undefined> {
   const { sqs, wired, signal } = watch;
-  for (const name of queueNames) {
+  for (const name of queueNames.filter((each) => each !== "TABLEAU")) {
     const { Messages = [] } = await sqs.send(
       new ReceiveMessageCommand({
         QueueUrl: wired.queues[name].deadLetters.url,

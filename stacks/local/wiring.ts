@@ -28,6 +28,8 @@ export type ServiceWiring = {
   /** A handler that takes longer has failed. */
   timeoutSeconds: number;
   fifo: boolean;
+  /** Of two messages with one body within five minutes the second is dropped. FIFO queues only. */
+  contentBasedDeduplication?: boolean;
 };
 
 export const services: Record<QueueName, ServiceWiring> = {
@@ -38,6 +40,14 @@ export const services: Record<QueueName, ServiceWiring> = {
   PAGES: { service: "transformer", batchSize: 10, concurrency: 2, timeoutSeconds: 60, fifo: false },
   ASSEMBLE: { service: "assembler", batchSize: 1, concurrency: 1, timeoutSeconds: 900, fifo: true },
   ATHENA: { service: "athena", batchSize: 1, concurrency: 1, timeoutSeconds: 120, fifo: false },
+  TABLEAU: {
+    service: "tableau",
+    batchSize: 1,
+    concurrency: 1,
+    timeoutSeconds: 900,
+    fifo: true,
+    contentBasedDeduplication: true,
+  },
   REPLAY: { service: "replay", batchSize: 1, concurrency: 1, timeoutSeconds: 300, fifo: false },
 };
 
@@ -72,6 +82,14 @@ export const rules = [
     bus: names.bus,
     pattern: { source: [eventSource], "detail-type": ["deadletter.replay.requested"] },
     target: "REPLAY",
+  },
+  {
+    name: `${names.prefix}-results-published`,
+    bus: names.bus,
+    pattern: { source: [eventSource], "detail-type": ["results.published"] },
+    target: "TABLEAU",
+    // One group for all datasets: a second sign-in with the token would end the first.
+    messageGroupId: "tableau",
   },
   {
     // Athena tells the account's default bus.
@@ -146,7 +164,13 @@ export async function wire({ sqs, s3, events, defaultBus }: Clients): Promise<Wi
       new PutTargetsCommand({
         Rule: rule.name,
         EventBusName: rule.bus,
-        Targets: [{ Id: "queue", Arn: arn }],
+        Targets: [
+          {
+            Id: "queue",
+            Arn: arn,
+            ...("messageGroupId" in rule && { SqsParameters: { MessageGroupId: rule.messageGroupId } }),
+          },
+        ],
       }),
     );
     if (FailedEntryCount) {
@@ -178,7 +202,7 @@ export function environment({ queues }: Wired): Record<string, string> {
 }
 
 async function workQueue(name: QueueName, sqs: SQSClient): Promise<WiredQueue & { deadLetters: WiredQueue }> {
-  const { service, fifo } = services[name];
+  const { service, fifo, contentBasedDeduplication = false } = services[name];
   const suffix = fifo ? ".fifo" : "";
   const kind = fifo ? { FifoQueue: "true" } : {};
   const deadLetters = await queue(`${names.prefix}-${service}-dead-letters${suffix}`, kind, sqs);
@@ -186,6 +210,7 @@ async function workQueue(name: QueueName, sqs: SQSClient): Promise<WiredQueue & 
     `${names.prefix}-${service}${suffix}`,
     {
       ...kind,
+      ...(contentBasedDeduplication && { ContentBasedDeduplication: "true" }),
       VisibilityTimeout: String(visibilityTimeoutSeconds),
       RedrivePolicy: JSON.stringify({ deadLetterTargetArn: deadLetters.arn, maxReceiveCount: receiveLimit }),
     },
@@ -229,6 +254,7 @@ function recordOf<T>(entries: (readonly [QueueName, T])[]): Record<QueueName, T>
     PAGES: of("PAGES"),
     ASSEMBLE: of("ASSEMBLE"),
     ATHENA: of("ATHENA"),
+    TABLEAU: of("TABLEAU"),
     REPLAY: of("REPLAY"),
   };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { PipelineError } from "../../shared/errors.ts";
-import { tableauSettings } from "../../shared/tableau.ts";
+import { tableauEnvironment, tableauSettings } from "../../shared/tableau.ts";
 
 const whole = { TABLEAU_URL: "https://10ay.online.tableau.com", TABLEAU_TOKEN_NAME: "refresh from pipeline" };
 
@@ -20,6 +20,15 @@ test("address and token's name are enough: the default site, and an API that ser
   expect(
     tableauSettings({ ...whole, TABLEAU_SITE: "vt-library_1", TABLEAU_API_VERSION: "3.8" }),
   ).toMatchObject({ site: "vt-library_1", apiVersion: "3.8" });
+});
+
+test("the settings are variables again, none of them empty", () => {
+  for (const env of [{}, whole, { ...whole, TABLEAU_SITE: "library", TABLEAU_API_VERSION: "3.8" }]) {
+    const again = tableauEnvironment(tableauSettings(env));
+    expect(tableauSettings(again)).toEqual(tableauSettings(env));
+    expect(Object.values(again)).not.toContain("");
+  }
+  expect(tableauEnvironment(undefined)).toEqual({});
 });
 
 test.each([

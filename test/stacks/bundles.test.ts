@@ -6,14 +6,14 @@ import { promisify } from "node:util";
 import { beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import type { Graph } from "./evaluate/graph.ts";
-import { all, evaluateBoth, evaluationTimeout, secrets } from "./stages.ts";
+import { all, evaluateBoth, evaluationTimeout, secrets, tableauSecret } from "./stages.ts";
 import { lambda } from "./wiring.ts";
 
 const run = promisify(execFile);
 
 let graph: Graph;
 beforeAll(async () => {
-  graph = (await evaluateBoth()).ada;
+  graph = (await evaluateBoth()).production;
 }, evaluationTimeout);
 
 /** Runs as a module in the bundle's folder, as Lambda does in /var/task. */
@@ -26,7 +26,7 @@ const answer = z.object({ type: z.string(), ms: z.number(), node: z.string() });
 
 test("every bundle loads under Node 24 and exports its handler", async () => {
   const functions = all(graph, "aws:lambda/function:Function", lambda);
-  expect(functions).toHaveLength(6);
+  expect(functions).toHaveLength(7);
   for (const { name, is } of functions) {
     const bundle = graph.bundles[name.replace(/Function$/, "")];
     if (!bundle) throw new Error(`${name} has no bundle.`);
@@ -57,7 +57,7 @@ test("Athena's function, and only that, has the datasets' queries beside its bun
   }
 });
 
-test("the fetcher, and only the fetcher, finds LibInsight's id and secret beside its code", async () => {
+test("the fetcher finds LibInsight's id and secret beside its code, Tableau's service its token, and nobody else any", async () => {
   const read = `
 import { Resource } from ${JSON.stringify(import.meta.resolve("sst/resource"))};
 console.log(JSON.stringify(Object.fromEntries(Object.keys(Resource).map((name) => [name, Resource[name].value]))));
@@ -68,6 +68,8 @@ console.log(JSON.stringify(Object.fromEntries(Object.keys(Resource).map((name) =
       env: is.environment.variables,
       timeout: 20_000,
     });
-    expect([name, JSON.parse(stdout)]).toEqual([name, name === "FetcherFunction" ? secrets : {}]);
+    const own = { FetcherFunction: secrets, TableauFunction: tableauSecret };
+    const [, expected = {}] = Object.entries(own).find(([owner]) => owner === name) ?? [];
+    expect([name, JSON.parse(stdout)]).toEqual([name, expected]);
   }
 });

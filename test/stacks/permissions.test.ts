@@ -153,6 +153,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         Transformer: "Pages",
         Assembler: "Assemble",
         Athena: "Athena",
+        Tableau: "Tableau",
         Replay: "Replay",
       };
       const [, queue] = Object.entries(own).find(([service]) => service === name) ?? [];
@@ -192,7 +193,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     );
     const known = nameIn(graphs[stage]);
     expect(new Set(policies.map(({ is }) => known(is.queueUrl)))).toEqual(
-      new Set(["KickoffQueue", "AthenaQueue", "ReplayQueue", "Undelivered"]),
+      new Set(["KickoffQueue", "AthenaQueue", "TableauQueue", "ReplayQueue", "Undelivered"]),
     );
     for (const { is } of policies) {
       expect(is.policy.Statement).toMatchObject([

@@ -16,6 +16,7 @@ import {
   type Stage,
   secrets,
   stages,
+  tableauSecret,
 } from "./stages.ts";
 import { lambda, only, queue } from "./wiring.ts";
 
@@ -85,7 +86,7 @@ describe.each(stages)("on the stage %s", (stage) => {
 
   test("every queue is encrypted", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
-    expect(found).toHaveLength(14);
+    expect(found).toHaveLength(16);
     for (const { is } of found) expect(is.sqsManagedSseEnabled).toBe(true);
   });
 
@@ -118,6 +119,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ["TransformerFunction", 1024],
         ["AssemblerFunction", 1769],
         ["AthenaFunction", 512],
+        ["TableauFunction", 256],
         ["ReplayFunction", 512],
       ]),
     );
@@ -148,7 +150,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     const watched = alarms.map(
       ({ is }) => `${known(is.dimensions.QueueName)} ${is.metricName} ${is.threshold}`,
     );
-    const services = ["Kickoff", "Fetch", "Pages", "Assemble", "Athena", "Replay"];
+    const services = ["Kickoff", "Fetch", "Pages", "Assemble", "Athena", "Tableau", "Replay"];
     expect(watched.sort()).toEqual(
       [
         ...services.map((name) => `${name}Queue ApproximateAgeOfOldestMessage 3600`),
@@ -163,7 +165,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 
   test("no secret stands anywhere in clear text", async () => {
-    const planted = Object.values(secrets);
+    const planted = Object.values({ ...secrets, ...tableauSecret });
     const encrypted: string[] = [];
     for (const resource of graphs[stage].resources) {
       for (const [name, value] of Object.entries(resource.inputs)) {
@@ -177,7 +179,11 @@ describe.each(stages)("on the stage %s", (stage) => {
         encrypted.push(resource.name);
       }
     }
-    expect(encrypted.sort()).toEqual(["LibInsightClientIdLinkRef", "LibInsightClientSecretLinkRef"]);
+    expect(encrypted.sort()).toEqual([
+      "LibInsightClientIdLinkRef",
+      "LibInsightClientSecretLinkRef",
+      ...(stage === "production" ? ["TableauTokenSecretLinkRef"] : []),
+    ]);
     for (const { directory } of Object.values(graphs[stage].bundles)) {
       for (const file of await readdir(directory)) {
         const content = await readFile(join(directory, file));

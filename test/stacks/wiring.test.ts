@@ -5,7 +5,20 @@ import { queueNames } from "../../shared/config.ts";
 import { datasets, findDataset } from "../../shared/datasets.ts";
 import { eventDetails, objectCreated } from "../../shared/events.ts";
 import type { Graph } from "./evaluate/graph.ts";
-import { all, created, evaluateBoth, evaluationTimeout, json, nameIn, type Stage, stages } from "./stages.ts";
+import { evaluateStage } from "./evaluate.ts";
+import {
+  alertAddress,
+  all,
+  created,
+  evaluateBoth,
+  evaluationTimeout,
+  json,
+  nameIn,
+  type Stage,
+  secrets,
+  stages,
+  tableauEnvironment,
+} from "./stages.ts";
 import { lambda, localWiring, mapping, only, queue, rule, target, type Wiring, wiringOf } from "./wiring.ts";
 
 let graphs: Record<Stage, Graph>;
@@ -23,6 +36,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         batchSize: 1,
         timeoutSeconds: 60,
         fifo: false,
+        contentBasedDeduplication: false,
         receiveLimit: 5,
       },
       FETCH: {
@@ -30,6 +44,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         batchSize: 1,
         timeoutSeconds: 120,
         fifo: false,
+        contentBasedDeduplication: false,
         receiveLimit: 5,
       },
       PAGES: {
@@ -37,6 +52,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         batchSize: 10,
         timeoutSeconds: 60,
         fifo: false,
+        contentBasedDeduplication: false,
         receiveLimit: 5,
       },
       ASSEMBLE: {
@@ -44,6 +60,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         batchSize: 1,
         timeoutSeconds: 900,
         fifo: true,
+        contentBasedDeduplication: false,
         receiveLimit: 5,
       },
       ATHENA: {
@@ -51,6 +68,15 @@ describe.each(stages)("on the stage %s", (stage) => {
         batchSize: 1,
         timeoutSeconds: 120,
         fifo: false,
+        contentBasedDeduplication: false,
+        receiveLimit: 5,
+      },
+      TABLEAU: {
+        handler: "services/tableau/handler.handler",
+        batchSize: 1,
+        timeoutSeconds: 900,
+        fifo: true,
+        contentBasedDeduplication: true,
         receiveLimit: 5,
       },
       REPLAY: {
@@ -58,6 +84,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         batchSize: 1,
         timeoutSeconds: 300,
         fifo: false,
+        contentBasedDeduplication: false,
         receiveLimit: 5,
       },
     });
@@ -73,6 +100,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       PagesQueue: 4,
       AssembleQueue: 2,
       AthenaQueue: 2,
+      TableauQueue: 2,
       ReplayQueue: 2,
     });
     for (const { is } of found) expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
@@ -99,6 +127,18 @@ describe.each(stages)("on the stage %s", (stage) => {
       [...deadLetters.map(({ name }) => name), "UndeliveredQueue", "UnscheduledQueue"].sort(),
     );
     for (const { is } of rest) expect(is.messageRetentionSeconds).toBe(14 * day);
+  });
+
+  test("Tableau is told of results one at a time: one group, in which nothing overtakes", () => {
+    const found = wiringOf(graphs[stage]).rules.filter(({ messageGroup }) => messageGroup !== undefined);
+    expect(found).toEqual([
+      {
+        bus: "Pipeline",
+        pattern: { source: ["libinsight.pipeline"], "detail-type": ["results.published"] },
+        queue: "TABLEAU",
+        messageGroup: "tableau",
+      },
+    ]);
   });
 
   test("every rule has a pattern and one queue, tries for a day and then keeps the event", () => {
@@ -199,6 +239,13 @@ describe.each(stages)("on the stage %s", (stage) => {
         ATHENA_WORKGROUP: "Workgroup",
         ATHENA_DATABASE: stage === "production" ? "libinsightdatabase" : "libinsight_ada",
       },
+      Tableau: {
+        TABLEAU_QUEUE_URL: "TableauQueue",
+        TABLEAU_DEAD_LETTERS_URL: "TableauDeadLetters",
+        BUS_NAME: "Pipeline",
+        // Of the two stages one has a Tableau.
+        ...(stage === "production" && tableauEnvironment),
+      },
       Replay: {
         KICKOFF_QUEUE_URL: "KickoffQueue",
         KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
@@ -210,6 +257,8 @@ describe.each(stages)("on the stage %s", (stage) => {
         ASSEMBLE_DEAD_LETTERS_URL: "AssembleDeadLetters",
         ATHENA_QUEUE_URL: "AthenaQueue",
         ATHENA_DEAD_LETTERS_URL: "AthenaDeadLetters",
+        TABLEAU_QUEUE_URL: "TableauQueue",
+        TABLEAU_DEAD_LETTERS_URL: "TableauDeadLetters",
         REPLAY_QUEUE_URL: "ReplayQueue",
         REPLAY_DEAD_LETTERS_URL: "ReplayDeadLetters",
       },
@@ -275,6 +324,17 @@ test("a published file in an existing bucket arrives in the form of S3's own not
   });
 });
 
+test.each([
+  [{ TABLEAU_URL: "https://tableau.example.edu" }, "TABLEAU_TOKEN_NAME must be set too"],
+  [{ TABLEAU_URL: "http://tableau.example.edu", TABLEAU_TOKEN_NAME: "refresh" }, "TABLEAU_URL can't be used"],
+])("a deploy with %j fails, and says why", async (environment, told) => {
+  const deploy = evaluateStage("ada", {
+    secrets,
+    environment: { ALERT_ADDRESS: alertAddress, ...environment },
+  });
+  await expect(deploy).rejects.toThrow(told);
+});
+
 test("a command on a stage is told every queue, the bus and the buckets, and no secret", () => {
   const known = nameIn(graphs.ada);
   const link = z.object({ properties: z.object({ variables: z.record(z.string(), z.string()) }) });
@@ -297,7 +357,7 @@ test("a command on a stage is told every queue, the bus and the buckets, and no 
 
 test("the wiring on one machine is the same", async () => {
   const here = await localWiring();
-  expect(Object.keys(here.queues)).toHaveLength(6);
+  expect(Object.keys(here.queues)).toHaveLength(7);
   expect(here.versioned).toEqual(["Data", "Results"]);
   expect(withoutNames(here)).toEqual(withoutNames(wiringOf(graphs.ada)));
 });

@@ -12,9 +12,11 @@ export type QueueWiring = {
   batchSize: number;
   timeoutSeconds: number;
   fifo: boolean;
+  contentBasedDeduplication: boolean;
   receiveLimit: number;
 };
-export type RuleWiring = { bus: string; pattern: unknown; queue: string };
+/** A group where the queue is FIFO. */
+export type RuleWiring = { bus: string; pattern: unknown; queue: string; messageGroup?: string };
 export type NotificationWiring = { prefix: string; events: string[]; queue: string };
 
 /** Queues by the name that their function knows them by: FETCH for FETCH_QUEUE_URL. */
@@ -29,6 +31,7 @@ export type Wiring = {
 export const queue = z.object({
   name: z.string(),
   fifoQueue: z.boolean(),
+  contentBasedDeduplication: z.boolean(),
   visibilityTimeoutSeconds: z.number(),
   sqsManagedSseEnabled: z.boolean().optional(),
   messageRetentionSeconds: z.number().optional(),
@@ -67,6 +70,7 @@ export const target = z.object({
   arn: z.string(),
   retryPolicy: z.object({ maximumEventAgeInSeconds: z.number(), maximumRetryAttempts: z.number() }),
   deadLetterConfig: z.object({ arn: z.string() }),
+  sqsTarget: z.object({ messageGroupId: z.string() }).optional(),
   inputTransformer: z
     .object({ inputPaths: z.record(z.string(), z.string()), inputTemplate: z.string() })
     .optional(),
@@ -99,6 +103,7 @@ export function wiringOf(graph: Graph): Wiring {
       batchSize: is.batchSize,
       timeoutSeconds: fed.is.timeout,
       fifo: source.is.fifoQueue,
+      contentBasedDeduplication: source.is.contentBasedDeduplication,
       receiveLimit: source.is.redrivePolicy?.maxReceiveCount ?? Number.POSITIVE_INFINITY,
     };
     return [name ?? "", wiring] as const;
@@ -107,11 +112,15 @@ export function wiringOf(graph: Graph): Wiring {
   const targets = all(graph, "aws:cloudwatch/eventTarget:EventTarget", target);
   return {
     queues: Object.fromEntries(wired),
-    rules: all(graph, "aws:cloudwatch/eventRule:EventRule", rule).map(({ is }) => ({
-      bus: known(is.eventBusName),
-      pattern: is.eventPattern,
-      queue: knownAs(only(targets.filter((each) => each.is.rule === is.name)).is.arn),
-    })),
+    rules: all(graph, "aws:cloudwatch/eventRule:EventRule", rule).map(({ is }) => {
+      const { arn, sqsTarget } = only(targets.filter((each) => each.is.rule === is.name)).is;
+      return {
+        bus: known(is.eventBusName),
+        pattern: is.eventPattern,
+        queue: knownAs(arn),
+        ...(sqsTarget && { messageGroup: sqsTarget.messageGroupId }),
+      };
+    }),
     notifications: all(graph, "aws:s3/bucketNotification:BucketNotification", notification).flatMap(
       ({ is }) =>
         is.queues.map(({ queueArn, events, filterPrefix }) => ({
@@ -134,6 +143,7 @@ const localQueue = z.object({
   QueueName: z.string(),
   Attributes: z.object({
     FifoQueue: z.string().optional(),
+    ContentBasedDeduplication: z.string().optional(),
     RedrivePolicy: json(z.object({ maxReceiveCount: z.number() })).optional(),
   }),
 });
@@ -142,7 +152,12 @@ const localRule = z.object({
   EventBusName: z.string(),
   EventPattern: json(z.record(z.string(), z.unknown())),
 });
-const localTarget = z.object({ Rule: z.string(), Targets: z.tuple([z.object({ Arn: z.string() })]) });
+const localTarget = z.object({
+  Rule: z.string(),
+  Targets: z.tuple([
+    z.object({ Arn: z.string(), SqsParameters: z.object({ MessageGroupId: z.string() }).optional() }),
+  ]),
+});
 const localNotification = z.object({
   NotificationConfiguration: z.object({
     QueueConfigurations: z.array(
@@ -218,17 +233,22 @@ export async function localWiring(): Promise<Wiring> {
           batchSize: each.batchSize,
           timeoutSeconds: each.timeoutSeconds,
           fifo: Attributes.FifoQueue === "true",
+          contentBasedDeduplication: Attributes.ContentBasedDeduplication === "true",
           receiveLimit: Attributes.RedrivePolicy?.maxReceiveCount ?? Number.POSITIVE_INFINITY,
         };
         return [name, wiring];
       }),
     ),
     rules: inputsOf("PutRuleCommand", localRule)
-      .map(({ Name, EventBusName, EventPattern }) => ({
-        bus: EventBusName,
-        pattern: EventPattern,
-        queue: knownAs(only(targets.filter(({ Rule }) => Rule === Name)).Targets[0].Arn),
-      }))
+      .map(({ Name, EventBusName, EventPattern }) => {
+        const { Arn, SqsParameters } = only(targets.filter(({ Rule }) => Rule === Name)).Targets[0];
+        return {
+          bus: EventBusName,
+          pattern: EventPattern,
+          queue: knownAs(Arn),
+          ...(SqsParameters && { messageGroup: SqsParameters.MessageGroupId }),
+        };
+      })
       // `npm start` watches the bus; on AWS nobody does.
       .filter(({ queue: name }) => name in wired.queues),
     notifications: inputsOf("PutBucketNotificationConfigurationCommand", localNotification).flatMap(

@@ -100,6 +100,7 @@ export async function take(queue: Queue, waitSeconds = 0): Promise<Message[]> {
         MaxNumberOfMessages: 10,
         WaitTimeSeconds: taken.length === 0 ? waitSeconds : 0,
         MessageSystemAttributeNames: ["All"],
+        MessageAttributeNames: ["All"],
       }),
     );
     if (Messages.length === 0) return taken;

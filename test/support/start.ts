@@ -36,7 +36,9 @@ export function command(
   env: Record<string, string | undefined> = {},
 ): Running {
   const program = join(import.meta.dirname, "../..", programs[name]);
-  const { LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET, ...inherited } = process.env;
+  const inherited = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(LIBINSIGHT|TABLEAU)_/.test(name)),
+  );
   const child = spawn(process.execPath, [program, ...args], {
     cwd,
     // Failed messages come back at once: what is tested is that they do, not for how long they wait.

@@ -100,6 +100,11 @@ test.each([
     { "detail-type": "Athena Query State Change", detail: { queryExecutionId: "q-1" } },
     { query: "q-1" },
   ],
+  [
+    "TABLEAU",
+    { "detail-type": "results.published", detail: { runId: run.runId, queryExecutionId: "q-2" } },
+    { run: run.runId, query: "q-2" },
+  ],
 ] as const)("a dead letter of %s names what it is about", async (name, body, about) => {
   const box = await mailbox(name);
   await box.deadLetters.send(messageBody(body));

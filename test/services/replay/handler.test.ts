@@ -50,7 +50,7 @@ test("a wish for all queues does not repeat earlier wishes that failed", async (
 });
 
 test("a wish for a queue that does not exist is itself a dead letter and says so", async () => {
-  const answer = await wish({ queue: "tableau", reason: "a slip" });
+  const answer = await wish({ queue: "nowhere", reason: "a slip" });
 
   expect(answer.deadLetters).toHaveLength(1);
   const [letter] = await deadLetters("REPLAY").receive({ hiddenSeconds: 0, waitSeconds: 1 });

@@ -82,7 +82,7 @@ test("where npm start has never run there is nothing to look at, and it says how
 test.concurrent.each([
   ["replay", [], /^Say one of list, show, send and archive\.\n\nnpm run replay/],
   ["replay", ["list", "more"], /^Say one of/],
-  ["replay", ["list", "--queue", "tableau"], /^There is no queue of that name\..*fetch, pages/],
+  ["replay", ["list", "--queue", "nowhere"], /^There is no queue of that name\..*fetch, pages/],
   ["replay", ["list", "--older-than", "soon"], /^--older-than soon can't be used: it takes a time such as/],
   ["replay", ["send", "--max", "0", "--yes"], /^--max 0 can't be used/],
   ["replay", ["archive"], /^Without a terminal archive can't ask/],

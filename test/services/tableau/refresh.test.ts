@@ -1,0 +1,73 @@
+// How long jobs are followed, with a clock of the test's own.
+import { expect, onTestFinished, test } from "vitest";
+import { signIn } from "../../../services/tableau/client.ts";
+import { refresh } from "../../../services/tableau/refresh.ts";
+import { findDataset } from "../../../shared/datasets.ts";
+import { stoppedClock } from "../../support/clock.ts";
+import { capturedEvents } from "../../support/local-aws.ts";
+import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
+
+const dataset = findDataset("reference-transactions");
+const published = { runId: "reference-transactions-0123456789ab", dataset: dataset.name };
+const minute = 60_000;
+
+/** A Tableau with two data sources that the dataset names, and a refresh of them that has `patienceMs`. */
+async function start(patienceMs: number) {
+  const tableau = await startTableau();
+  for (const name of ["Desk", "Gates"]) tableau.add("datasources", name);
+  dataset.tableau = { dataSources: [{ name: "Desk" }, { name: "Gates" }], workbooks: [] };
+  onTestFinished(() => {
+    dataset.tableau = undefined;
+  });
+  const clock = stoppedClock();
+  const { url, site, tokenName } = tableau;
+  const time = { pauseMs: 2_000, ends: clock.now() + patienceMs, clock };
+  const options = { url, site, tokenName, tokenSecret, apiVersion: "3.21", timeoutMs: 100, ...time };
+  const { events, publish } = capturedEvents();
+  const run = () => refresh(published, { ...time, publish, signIn: () => signIn(options) });
+  return { tableau, clock, events, run };
+}
+
+test("jobs are looked at in turn, with pauses that double up to half a minute, for as long as they take", async () => {
+  const { tableau, clock, events, run } = await start(10 * minute);
+  tableau.jobs([...Array(7).fill(job.underWay), job.succeeded], [job.underWay, job.succeeded]);
+  expect(await run()).toMatchObject({ refreshed: 2 });
+  expect(clock.slept.map((ms) => ms / 1_000)).toEqual([2, 4, 8, 16, 30, 30, 30, 30]);
+  expect(tableau.steps.filter((step) => step === "job")).toHaveLength(8 + 2);
+  expect(events).toMatchObject([{ type: "tableau.refreshed" }]);
+});
+
+test("a job that does not end is followed for ten minutes at most, and the other one's end is told", async () => {
+  const { tableau, clock, events, run } = await start(10 * minute);
+  tableau.jobs([job.underWay], [job.underWay, job.succeeded]);
+  await expect(run()).rejects.toMatchObject({
+    name: "TableauJobTooSlow",
+    kind: "terminal",
+    sentence: expect.stringMatching(
+      /"Desk" was not refreshed: .* had not ended when the time for it was over\..*"Gates" was refreshed\./,
+    ),
+  });
+  const waited = clock.slept.reduce((sum, ms) => sum + ms, 0);
+  expect(waited).toBeLessThan(10 * minute);
+  expect(waited).toBeGreaterThan(9 * minute);
+  expect(tableau.sessions.size).toBe(0);
+  expect(events).toEqual([]);
+});
+
+test.each<[string, Fault["kind"]]>([
+  ["hangs", "hang"],
+  ["fails", { status: 500 }],
+])("a Tableau that %s at the end of the time leaves the job as it was: not ended", async (_, kind) => {
+  // A pause of 2 s, three tries with pauses of 2 and 4 s, and one second is left.
+  const { tableau, clock, run } = await start(9_000);
+  tableau.jobs([job.underWay], [job.succeeded]);
+  tableau.fail(...Array<Fault>(3).fill({ at: "job", kind }));
+  await expect(run()).rejects.toMatchObject({ name: "TableauJobTooSlow", kind: "terminal" });
+  expect(clock.slept).toEqual([2_000, 2_000, 4_000]);
+});
+
+test("a job that has failed at the end of the time has failed", async () => {
+  const { tableau, run } = await start(3_000);
+  tableau.jobs([job.failed], [job.succeeded]);
+  await expect(run()).rejects.toMatchObject({ name: "TableauJobFailed", kind: "terminal" });
+});
