@@ -2,15 +2,15 @@
 // SST allows no imports up here; stacks/README.md tells how to deploy, debug and remove.
 export default $config({
   async app(input) {
-    const { stageSettings } = await import("./stacks/stage.ts");
+    const { appName, appRegion, stageSettings } = await import("./stacks/stage.ts");
     const { tags } = await import("./stacks/tags.ts");
     const { production } = stageSettings(input.stage, process.env);
     return {
-      name: "libinsight",
+      name: appName,
       home: "aws",
       protect: production,
       removal: production ? "retain" : "remove",
-      providers: { aws: { version: "7.20.0", region: "us-east-1", defaultTags: { tags } } },
+      providers: { aws: { version: "7.20.0", region: appRegion, defaultTags: { tags } } },
     };
   },
 
@@ -18,10 +18,21 @@ export default $config({
   async run() {
     const { data, results } = await import("./stacks/storage.ts");
     const { bus } = await import("./stacks/messaging.ts");
+    const { analystsResults, analystsWorkgroup, database } = await import("./stacks/athena.ts");
     await import("./stacks/services.ts");
     await import("./stacks/routes.ts");
     await import("./stacks/schedule.ts");
+    const { analysts } = await import("./stacks/tableau.ts");
     await import("./stacks/settings.ts");
-    return { bus: bus.name, data: data.name, results: results.name };
+    return {
+      bus: bus.name,
+      data: data.name,
+      results: results.name,
+      // What an analyst has to be told.
+      analysts,
+      analystsWorkgroup: analystsWorkgroup.name,
+      analystsResults,
+      database,
+    };
   },
 });

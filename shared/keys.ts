@@ -1,5 +1,5 @@
 // Where things lie in the work bucket, spelled here and nowhere else. The keys in the data and results buckets
-// belong to the dataset (`publish` in datasets.ts).
+// belong to the dataset (`publish` in datasets.ts), but for the analysts' folder.
 
 /** One page of one attempt at one window of one run. All but `runId` count from 1. */
 export type PageAddress = { runId: string; window: number; attempt: number; page: number };
@@ -42,6 +42,8 @@ export const keys = {
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
   /** Whether what is to be done at a query's end is done, or who is at it. */
   queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}.json`,
+  /** In the results bucket: what the analysts' own queries give. It expires (stacks/storage.ts). */
+  analystsResults: "tableau/",
   /** A dead letter that was taken out of its queue. */
   deadLetter: (queue: string, messageId: string) => `deadletters/${queue.toLowerCase()}/${messageId}.json`,
 };

@@ -1,6 +1,7 @@
-// The workgroup in which the pipeline's queries run. Its settings hold, whatever a query asks for.
+// The workgroups in which queries run: the pipeline's, and the analysts'. Their settings hold, whatever a query asks for.
 import { defaultDataset } from "../shared/datasets.ts";
-import { currentStage } from "./stage.ts";
+import { keys } from "../shared/keys.ts";
+import { analystsName, currentStage } from "./stage.ts";
 import { results } from "./storage.ts";
 
 const { production, athenaDatabase } = currentStage();
@@ -8,18 +9,38 @@ const { production, athenaDatabase } = currentStage();
 /** The service creates it (Athena's DDL) and keeps its tables in step with the published files. */
 export const database = athenaDatabase;
 
-export const workgroup = new aws.athena.Workgroup("Workgroup", {
+export const workgroup = workgroupOf("Workgroup", {
   name: `${$app.name}-${$app.stage}`,
   description: "The LibInsight pipeline's statements and queries",
-  forceDestroy: !production,
-  configuration: {
-    enforceWorkgroupConfiguration: true,
-    // A published file is some megabytes, and Athena bills by what it scans: 10 GiB are 5 cents.
-    bytesScannedCutoffPerQuery: 10 * 1024 ** 3,
-    publishCloudwatchMetricsEnabled: true,
-    resultConfiguration: {
-      outputLocation: $interpolate`s3://${results.name}/${defaultDataset.publish.queryResults}/`,
-      encryptionConfiguration: { encryptionOption: "SSE_S3" },
-    },
-  },
+  outputLocation: $interpolate`s3://${results.name}/${defaultDataset.publish.queryResults}/`,
 });
+
+export const analystsResults = $interpolate`s3://${results.name}/${keys.analystsResults}`;
+/** Their own, so that their queries' ends do not wake the pipeline, and their results stand apart from its results. */
+export const analystsWorkgroup = workgroupOf("AnalystsWorkgroup", {
+  name: analystsName($app.stage),
+  description: "Queries of those who look at LibInsight's data with Tableau",
+  outputLocation: analystsResults,
+});
+
+type WorkgroupSettings = { name: string; description: string; outputLocation: $util.Output<string> };
+
+function workgroupOf(
+  logicalName: string,
+  { outputLocation, ...named }: WorkgroupSettings,
+): aws.athena.Workgroup {
+  return new aws.athena.Workgroup(logicalName, {
+    ...named,
+    forceDestroy: !production,
+    configuration: {
+      enforceWorkgroupConfiguration: true,
+      // A published file is some megabytes, and Athena bills by what it scans: 10 GiB are 5 cents.
+      bytesScannedCutoffPerQuery: 10 * 1024 ** 3,
+      publishCloudwatchMetricsEnabled: true,
+      resultConfiguration: {
+        outputLocation,
+        encryptionConfiguration: { encryptionOption: "SSE_S3" },
+      },
+    },
+  });
+}

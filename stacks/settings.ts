@@ -1,6 +1,7 @@
 // What commands are told of a stage: `sst shell --stage S -- npm run replay -- list`. The same variables as the functions
 // have, and no secret among them. shared/config.ts reads them.
 import { queueNames } from "../shared/config.ts";
+import { analystsResults, analystsWorkgroup, database } from "./athena.ts";
 import { bus, queues } from "./messaging.ts";
 import { data, work } from "./storage.ts";
 
@@ -10,6 +11,10 @@ export const settings = new sst.Linkable("Settings", {
       BUS_NAME: bus.name,
       WORK_BUCKET: work.name,
       DATA_BUCKET: data.name,
+      ATHENA_REGION: aws.getRegionOutput().region,
+      ATHENA_DATABASE: database,
+      ANALYSTS_WORKGROUP: analystsWorkgroup.name,
+      ANALYSTS_RESULTS: analystsResults,
       ...Object.fromEntries(
         queueNames.flatMap((name) => [
           [`${name}_QUEUE_URL`, queues[name].queue.url],

@@ -2,6 +2,14 @@
 import { PipelineError } from "../shared/errors.ts";
 import { type TableauSettings, tableauSettings } from "../shared/tableau.ts";
 
+/** SST's global. Named here because commands read this file too, and they run without SST. */
+declare const $app: { readonly stage: string };
+
+/** In the names of what is created. */
+export const appName = "libinsight";
+/** Where all of it is. */
+export const appRegion = "us-east-1";
+
 export type StageSettings = {
   /** Can't be removed by `sst remove`, and its buckets stay whatever happens. */
   production: boolean;
@@ -20,6 +28,11 @@ export type StageSettings = {
    * of them is created or changed here. Where no name stands, the stage has a bucket of its own.
    */
   existingBuckets: { data?: string; results?: string };
+  /**
+   * The IAM user as which analysts sign in to Athena, where there is one already: it is given one more policy, and nothing
+   * else of it is changed. Where no name stands, the stage has a user of its own.
+   */
+  existingAnalysts?: string;
 };
 
 const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
@@ -43,6 +56,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
         data: "analytics-datapipeline",
         results: "lib-insight-serialized-data-created-in-east1-connect-to-athena",
       },
+      existingAnalysts: "data-analytics-team",
     };
   }
   return {
@@ -55,6 +69,11 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
     athenaDatabase: `libinsight_${stage.toLowerCase().replaceAll("-", "_")}`,
     existingBuckets: {},
   };
+}
+
+/** What a stage has for its analysts alone (user, policy, workgroup) has this name. */
+export function analystsName(stage: string): string {
+  return `${appName}-${stage}-analysts`;
 }
 
 /** @throws Error where production has nobody to alert */

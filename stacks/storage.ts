@@ -1,4 +1,5 @@
 // The three buckets. SST's buckets refuse plain HTTP and public access by themselves.
+import { keys } from "../shared/keys.ts";
 import { currentStage } from "./stage.ts";
 
 const { production, existingBuckets } = currentStage();
@@ -24,10 +25,23 @@ export const work = new sst.aws.Bucket("Work", {
 /** The published files. */
 export const data = publishingBucket("Data", existingBuckets.data);
 /** What Athena's queries give, and the newest good result of each dataset. */
-export const results = publishingBucket("Results", existingBuckets.results);
+export const results = publishingBucket("Results", existingBuckets.results, [
+  {
+    // Tableau asks again and again, and reads each answer once.
+    id: "expire-analysts-results",
+    status: "Enabled",
+    filter: { prefix: keys.analystsResults },
+    expiration: { days: 7 },
+    noncurrentVersionExpiration: { noncurrentDays: 1 },
+  },
+]);
 
 /** Versioned, so that a bad publication can be taken back for 90 days. An existing bucket is used as it is. */
-function publishingBucket(name: string, existing: string | undefined): sst.aws.Bucket {
+function publishingBucket(
+  name: string,
+  existing: string | undefined,
+  moreRules: aws.types.input.s3.BucketLifecycleConfigurationRule[] = [],
+): sst.aws.Bucket {
   if (existing) return sst.aws.Bucket.get(name, existing);
   return new sst.aws.Bucket(name, {
     cors: false,
@@ -43,6 +57,7 @@ function publishingBucket(name: string, existing: string | undefined): sst.aws.B
             noncurrentVersionExpiration: { noncurrentDays: 90 },
             abortIncompleteMultipartUpload,
           },
+          ...moreRules,
         ],
       },
     },

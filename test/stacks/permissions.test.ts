@@ -4,6 +4,7 @@ import { z } from "zod";
 import { folder } from "../../shared/dataset.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
+import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
 import {
   all,
   evaluateBoth,
@@ -35,40 +36,7 @@ function rolesOf(graph: Graph): { name: string; statements: Statement[]; is: z.i
   }));
 }
 
-/** `arn:aws:s3:::physical-name/key` as `s3 Data/key`, so that both stages read alike. */
-function readable(arn: string, graph: Graph): string {
-  const known = nameIn(graph);
-  const [, , service = "", , , ...rest] = arn.split(":");
-  const [first = "", ...path] = rest
-    .join(":")
-    .replace(/^(event-bus|workgroup|log-group)[:/]/, "")
-    .split("/");
-  if (service === "logs") return `logs ${[first, ...path].join("/").replace(/^\/libinsight\/[^/]+/, "")}`;
-  const database = path.map((part) => part.replace(/^libinsight(database|_ada)$/, "<database>"));
-  return `${service} ${[known(first), ...database].join("/")}`;
-}
-
-/** A dataset's own names as what they are, so that the table stays as it is when a dataset is added. */
-function ofAnyDataset(resource: string): string {
-  let text = resource;
-  for (const { name, publish } of datasets) {
-    const names = [
-      [publish.csv, "<csv>"],
-      [publish.jsonl, "<jsonl>"],
-      [folder(publish.csv), "<folder of csv>/"],
-      [publish.results, "<results>"],
-      [`/${publish.queryResults}/`, "/<queryResults>/"],
-      [`/${publish.table}_typed`, "/<table>_typed"],
-      [`/${publish.table}`, "/<table>"],
-      [name, "<dataset>"],
-    ] as const;
-    for (const [from, to] of names) text = text.replace(from, to);
-  }
-  return text;
-}
-
 function table(graph: Graph): string {
-  const cell = (items: string[]): string => [...new Set(items)].map((item) => `\`${item}\``).join("<br>");
   const rows = rolesOf(graph).flatMap(({ name, statements }) =>
     statements.map(({ Action, Resource }) => {
       const resources = Resource.map((arn) => ofAnyDataset(readable(arn, graph)));
@@ -106,13 +74,6 @@ function rolesThatMay(graph: Graph, action: string, arn: string): string[] {
       ),
     )
     .map(({ name }) => name);
-}
-
-function arnOf(graph: Graph, bucket: string): string {
-  const found = graph.resources.find(
-    ({ type, name }) => type === "aws:s3/bucket:Bucket" && name === `${bucket}Bucket`,
-  );
-  return `arn:aws:s3:::${found?.existing ?? String(found?.inputs.bucket)}`;
 }
 
 describe.each(stages)("on the stage %s", (stage) => {
@@ -167,7 +128,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 
   test("nobody but the assembler may write where datasets are published", () => {
-    const bucket = arnOf(graphs[stage], "Data");
+    const bucket = bucketArn(graphs[stage], "Data");
     for (const { publish } of datasets) {
       for (const key of [publish.csv, publish.jsonl]) {
         expect(rolesThatMay(graphs[stage], "s3:PutObject", `${bucket}/${key}`)).toEqual(["Assembler"]);
@@ -179,7 +140,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 
   test("nobody but athena may write the results", () => {
-    const bucket = arnOf(graphs[stage], "Results");
+    const bucket = bucketArn(graphs[stage], "Results");
     for (const { publish } of datasets) {
       expect(rolesThatMay(graphs[stage], "s3:PutObject", `${bucket}/${publish.results}`)).toEqual(["Athena"]);
     }
@@ -203,7 +164,10 @@ describe.each(stages)("on the stage %s", (stage) => {
           Principal: { Service: ["events.amazonaws.com", "s3.amazonaws.com"] },
           Condition: {
             ArnLike: {
-              "aws:SourceArn": [`arn:aws:events:${region}:${account}:rule/*`, arnOf(graphs[stage], "Data")],
+              "aws:SourceArn": [
+                `arn:aws:events:${region}:${account}:rule/*`,
+                bucketArn(graphs[stage], "Data"),
+              ],
             },
           },
         },

@@ -64,7 +64,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("published files keep their versions for 90 days, runs are forgotten after 30, and unfinished uploads after 7", () => {
+  test("published files keep their versions for 90 days, runs are forgotten after 30, unfinished uploads and analysts' results after 7", () => {
     const versioning = created(graphs[stage], "aws:s3/bucketVersioning:BucketVersioning");
     expect(bucketsOf(versioning.map(({ inputs }) => inputs))).toEqual(versioned[stage]);
     const lifecycles = created(
@@ -77,8 +77,10 @@ describe.each(stages)("on the stage %s", (stage) => {
         known(ofBucket.parse(inputs).bucket) === "Work"
           ? { expiration: { days: 30 } }
           : { noncurrentVersionExpiration: { noncurrentDays: 90 } };
+      const analysts = { filter: { prefix: "tableau/" }, expiration: { days: 7 } };
       expect(inputs.rules).toMatchObject([
         { status: "Enabled", ...expiry, abortIncompleteMultipartUpload: { daysAfterInitiation: 7 } },
+        ...(known(ofBucket.parse(inputs).bucket) === "Results" ? [{ status: "Enabled", ...analysts }] : []),
       ]);
     }
     expect(bucketsOf(lifecycles.map(({ inputs }) => inputs))).toEqual(buckets[stage]);

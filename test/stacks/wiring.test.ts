@@ -266,7 +266,9 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 
   test("queries run in a workgroup whose settings hold, with a limit, a place and encryption", () => {
-    const [workgroup] = created(graphs[stage], "aws:athena/workgroup:Workgroup");
+    const workgroups = created(graphs[stage], "aws:athena/workgroup:Workgroup");
+    expect(workgroups.map(({ name }) => name)).toEqual(["Workgroup", "AnalystsWorkgroup"]);
+    const [workgroup] = workgroups;
     const bucket =
       stage === "production"
         ? "lib-insight-serialized-data-created-in-east1-connect-to-athena"
@@ -335,7 +337,7 @@ test.each([
   await expect(deploy).rejects.toThrow(told);
 });
 
-test("a command on a stage is told every queue, the bus and the buckets, and no secret", () => {
+test("a command on a stage is told every queue, the bus, the buckets and where analysts ask, and no secret", () => {
   const known = nameIn(graphs.ada);
   const link = z.object({ properties: z.object({ variables: z.record(z.string(), z.string()) }) });
   const found = created(graphs.ada, "sst:sst:LinkRef").filter(({ name }) => name === "SettingsLinkRef");
@@ -346,6 +348,10 @@ test("a command on a stage is told every queue, the bus and the buckets, and no 
     BUS_NAME: "Pipeline",
     WORK_BUCKET: "Work",
     DATA_BUCKET: "Data",
+    ATHENA_REGION: "us-east-1",
+    ATHENA_DATABASE: "libinsight_ada",
+    ANALYSTS_WORKGROUP: "AnalystsWorkgroup",
+    ANALYSTS_RESULTS: expect.stringMatching(/^s3:\/\/libinsight-ada-resultsbucket-\w+\/tableau\/$/),
     ...Object.fromEntries(
       queueNames.flatMap((name) => [
         [`${name}_QUEUE_URL`, `${capitalized(name)}Queue`],

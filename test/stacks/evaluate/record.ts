@@ -111,6 +111,10 @@ function outputsOf(type: string, otherwise: string, inputs: Properties): Propert
       return { name, arn: `arn:aws:logs:${here}:log-group:${name}` };
     case "aws:iam/role:Role":
       return { name, arn: `arn:aws:iam::${account}:role/${name}` };
+    case "aws:iam/user:User":
+      return { name, arn: `arn:aws:iam::${account}:user/${name}` };
+    case "aws:iam/policy:Policy":
+      return { name, arn: `arn:aws:iam::${account}:policy/${name}` };
     case "aws:lambda/function:Function":
       return { name, arn: `arn:aws:lambda:${here}:function:${name}`, publish: false };
     case "aws:sns/topic:Topic":

@@ -1,0 +1,332 @@
+// What analysts may do on an evaluated stage, asked of a simulator of IAM call by call, and that it is given to the right
+// user without changing what exists. analysts.md shows the policy to people.
+import { runSimulation } from "@cloud-copilot/iam-simulate";
+import { beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { folder, viewNames } from "../../shared/dataset.ts";
+import { datasets } from "../../shared/datasets.ts";
+import { keys } from "../../shared/keys.ts";
+import { account, type Graph, region } from "./evaluate/graph.ts";
+import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
+import {
+  all,
+  created,
+  evaluateBoth,
+  evaluationTimeout,
+  json,
+  policyDocument,
+  type Stage,
+  stages,
+} from "./stages.ts";
+import { only, rule } from "./wiring.ts";
+
+let graphs: Record<Stage, Graph>;
+beforeAll(async () => {
+  graphs = await evaluateBoth();
+}, evaluationTimeout);
+
+const policies = z.object({ name: z.string(), policy: json(policyDocument) });
+const attachment = z.object({ user: z.string(), policyArn: z.string() });
+const workgroup = z.object({
+  name: z.string(),
+  configuration: z.object({
+    enforceWorkgroupConfiguration: z.boolean(),
+    bytesScannedCutoffPerQuery: z.number(),
+    resultConfiguration: z.object({ outputLocation: z.string() }),
+  }),
+});
+
+const users = { production: "data-analytics-team", ada: "libinsight-ada-analysts" };
+const databases = { production: "libinsightdatabase", ada: "libinsight_ada" };
+const here = `${region}:${account}`;
+const catalog = `arn:aws:glue:${here}:catalog`;
+const dataCatalog = `arn:aws:athena:${here}:datacatalog/AwsDataCatalog`;
+const workgroupArn = (name: string): string => `arn:aws:athena:${here}:workgroup/${name}`;
+
+/** A call, and all resources that AWS looks at for it. */
+type Call = { action: string; on: string[]; prefix?: string };
+
+function policyOf(graph: Graph): z.infer<typeof policyDocument> {
+  return only(all(graph, "aws:iam/policy:Policy", policies)).is.policy;
+}
+
+/** @throws Error where there is no such action, or none on such a resource */
+async function isAllowed(stage: Stage, { action, on, prefix }: Call): Promise<boolean> {
+  const policy = { Version: "2012-10-17", ...policyOf(graphs[stage]) };
+  const answers = await Promise.all(
+    on.map(async (resource) => {
+      const answer = await runSimulation(
+        {
+          request: {
+            principal: `arn:aws:iam::${account}:user/${users[stage]}`,
+            action,
+            resource: { resource, accountId: account },
+            contextVariables: prefix === undefined ? {} : { "s3:prefix": prefix },
+          },
+          identityPolicies: [{ name: "analysts", policy }],
+          serviceControlPolicies: [],
+          resourceControlPolicies: [],
+        },
+        {},
+      );
+      if (answer.resultType !== "single") throw new Error(`${action} on ${resource} can't be simulated.`);
+      return answer.overallResult;
+    }),
+  );
+  return answers.every((answer) => answer === "Allowed");
+}
+
+async function refused(stage: Stage, calls: Call[]): Promise<Call[]> {
+  const answers = await Promise.all(calls.map((call) => isAllowed(stage, call)));
+  return calls.filter((_, index) => !answers[index]);
+}
+
+const each = (actions: string[], on: string[]): Call[] => actions.map((action) => ({ action, on }));
+
+describe.each(stages)("on the stage %s", (stage) => {
+  const database = databases[stage];
+  const own = workgroupArn(`libinsight-${stage}-analysts`);
+  const tableArn = (name: string, of = database) => [
+    catalog,
+    `arn:aws:glue:${here}:database/${of}`,
+    `arn:aws:glue:${here}:table/${of}/${name}`,
+  ];
+  const data = (key: string): string => `${bucketArn(graphs[stage], "Data")}/${key}`;
+  const results = (key: string): string => `${bucketArn(graphs[stage], "Results")}/${key}`;
+
+  test("the policy is what the reviewed table says", async () => {
+    await expect(table(graphs[stage])).toMatchFileSnapshot("analysts.md");
+  });
+
+  test("it is given to one user, and nobody has more", () => {
+    const { name, is } = only(
+      all(graphs[stage], "aws:iam/userPolicyAttachment:UserPolicyAttachment", attachment),
+    );
+    expect([name, is]).toEqual([
+      "AnalystsAttachment",
+      { user: users[stage], policyArn: `arn:aws:iam::${account}:policy/libinsight-${stage}-analysts` },
+    ]);
+    const others = graphs[stage].resources.filter(({ type }) =>
+      /^aws:iam\/(userPolicy|user.*Attachment|group|accessKey|policyAttachment)/i.test(type),
+    );
+    expect(others.map((each) => each.name)).toEqual(["AnalystsAttachment"]);
+  });
+
+  test("a query is run, stopped and read in their workgroup", async () => {
+    const calls = each(
+      [
+        "athena:GetWorkGroup",
+        "athena:StartQueryExecution",
+        "athena:StopQueryExecution",
+        "athena:GetQueryExecution",
+        "athena:GetQueryResults",
+        "athena:GetQueryResultsStream",
+      ],
+      [own],
+    );
+    expect(await refused(stage, calls)).toEqual([]);
+  });
+
+  test("the driver finds catalog, database, views and tables", async () => {
+    const names = datasets.flatMap(({ publish: { table } }) => [table, ...Object.values(viewNames(table))]);
+    const calls = [
+      ...each(["athena:ListWorkGroups", "athena:ListDataCatalogs"], ["*"]),
+      ...each(
+        [
+          "athena:GetDataCatalog",
+          "athena:ListDatabases",
+          "athena:GetDatabase",
+          "athena:ListTableMetadata",
+          "athena:GetTableMetadata",
+        ],
+        [dataCatalog],
+      ),
+      ...each(["glue:GetDatabase"], [catalog, `arn:aws:glue:${here}:database/default`]),
+      ...each(["glue:GetDatabase"], [catalog, `arn:aws:glue:${here}:database/${database}`]),
+      ...names.flatMap((name) =>
+        each(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArn(name)),
+      ),
+    ];
+    expect(await refused(stage, calls)).toEqual([]);
+  });
+
+  test("published files are listed and read", async () => {
+    const bucket = bucketArn(graphs[stage], "Data");
+    const calls = datasets.flatMap(({ publish: { csv, jsonl } }): Call[] => [
+      ...each(["s3:GetBucketLocation"], [bucket]),
+      ...each(["s3:GetObject"], [data(csv), data(jsonl)]),
+      { action: "s3:ListBucket", on: [bucket], prefix: folder(csv) },
+      { action: "s3:ListBucket", on: [bucket], prefix: folder(jsonl) },
+    ]);
+    expect(await refused(stage, calls)).toEqual([]);
+  });
+
+  test("results are written and read where they are kept now, and where older connections keep them", async () => {
+    const folders = [keys.analystsResults, ...datasets.map(({ publish }) => `${publish.queryResults}/`)];
+    const calls = [
+      ...each(
+        ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
+        [bucketArn(graphs[stage], "Results")],
+      ),
+      ...each(
+        ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+        folders.map((path) => results(`${path}7f0c3a1e.csv`)),
+      ),
+      ...datasets.flatMap(({ publish }) => each(["s3:GetObject"], [results(publish.results)])),
+    ];
+    expect(await refused(stage, calls)).toEqual([]);
+  });
+
+  const published = datasets.flatMap(({ publish: { csv, jsonl } }) => [
+    csv,
+    jsonl,
+    `${folder(csv)}other.csv`,
+  ]);
+  const writing = ["s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"];
+  const deleting = ["s3:DeleteObject", "s3:DeleteObjectVersion"];
+
+  const forbidden: Record<string, () => Call[]> = {
+    "to write or delete in the data bucket": () =>
+      published.flatMap((key) => each([...writing, ...deleting, "s3:AbortMultipartUpload"], [data(key)])),
+    "to delete results, the pipeline's or their own": () =>
+      [...datasets.map(({ publish }) => publish.results), `${keys.analystsResults}7f0c3a1e.csv`].flatMap(
+        (key) => each(deleting, [results(key)]),
+      ),
+    "to replace the newest good result": () =>
+      datasets.flatMap(({ publish }) => each(writing, [results(publish.results)])),
+    "to read or list other folders of the data bucket": () => [
+      ...["other-team/file.csv", "file.csv", "libinsightdata-athena.csv"].flatMap((key) =>
+        each(["s3:GetObject"], [data(key)]),
+      ),
+      ...[undefined, "", "other-team/", "libinsightdata"].map((prefix) => ({
+        action: "s3:ListBucket",
+        on: [bucketArn(graphs[stage], "Data")],
+        ...(prefix !== undefined && { prefix }),
+      })),
+    ],
+    "anything in other buckets": () =>
+      [bucketArn(graphs[stage], "Work"), "arn:aws:s3:::another-bucket"].flatMap((bucket) => [
+        ...each(["s3:ListBucket", "s3:GetBucketLocation"], [bucket]),
+        ...each(["s3:GetObject", "s3:PutObject"], [`${bucket}/runs/some-run/run.json`]),
+      ]),
+    "to change the buckets": () =>
+      ["Data", "Results"].flatMap((name) =>
+        each(
+          [
+            "s3:PutBucketPolicy",
+            "s3:PutLifecycleConfiguration",
+            "s3:PutBucketVersioning",
+            "s3:PutBucketNotification",
+            "s3:DeleteBucket",
+          ],
+          [bucketArn(graphs[stage], name)],
+        ),
+      ),
+    "to ask in other workgroups, the pipeline's among them": () =>
+      [`libinsight-${stage}`, "primary", `libinsight-${stage}-analysts-2`].flatMap((name) =>
+        each(
+          ["athena:StartQueryExecution", "athena:StopQueryExecution", "athena:GetQueryResults"],
+          [workgroupArn(name)],
+        ),
+      ),
+    "to change or delete workgroups and catalogs": () => [
+      ...each(["athena:UpdateWorkGroup", "athena:DeleteWorkGroup", "athena:CreateWorkGroup"], [own]),
+      ...each(["athena:UpdateDataCatalog", "athena:DeleteDataCatalog"], [dataCatalog]),
+    ],
+    "to see other databases and their tables": () => [
+      ...each(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArn("budget", "finance")),
+      ...each(["glue:GetTable", "glue:GetTables"], tableArn("anything", "default")),
+      ...each(["glue:GetTable"], tableArn("anything", `${database}_2`)),
+      ...each(["glue:GetDatabase", "glue:GetDatabases"], [catalog, `arn:aws:glue:${here}:database/finance`]),
+    ],
+    "to create, change or delete databases, tables and views": () => [
+      ...each(
+        ["glue:CreateTable", "glue:UpdateTable", "glue:DeleteTable"],
+        tableArn("libinsightdata_analysis"),
+      ),
+      ...each(
+        ["glue:CreateDatabase", "glue:UpdateDatabase"],
+        [catalog, `arn:aws:glue:${here}:database/${database}`],
+      ),
+    ],
+    "to make keys or permissions for themselves": () =>
+      each(
+        ["iam:CreateAccessKey", "iam:PutUserPolicy", "iam:AttachUserPolicy"],
+        [`arn:aws:iam::${account}:user/${users[stage]}`],
+      ),
+  };
+  test.each(Object.entries(forbidden))("it is forbidden %s", async (_, calls) => {
+    expect(await refused(stage, calls())).toEqual(calls());
+  });
+
+  test("what replaces the newest good result stays forbidden whatever else the user is allowed", () => {
+    const denied = policyOf(graphs[stage]).Statement.filter(({ Effect }) => Effect === "Deny");
+    expect(denied).toEqual([
+      {
+        Effect: "Deny",
+        Action: ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
+        Resource: datasets.map(({ publish }) => results(publish.results)),
+        Condition: {},
+      },
+    ]);
+  });
+
+  test("their workgroup's settings hold, with a limit and a folder of its own in which no dataset has results", () => {
+    const { is } = only(
+      all(graphs[stage], "aws:athena/workgroup:Workgroup", workgroup).filter(
+        ({ name }) => name === "AnalystsWorkgroup",
+      ),
+    );
+    expect(is).toMatchObject({
+      name: `libinsight-${stage}-analysts`,
+      configuration: { enforceWorkgroupConfiguration: true, bytesScannedCutoffPerQuery: 10 * 1024 ** 3 },
+    });
+    const { outputLocation } = is.configuration.resultConfiguration;
+    expect(outputLocation).toBe(results(keys.analystsResults).replace("arn:aws:s3:::", "s3://"));
+    for (const { publish } of datasets) {
+      expect(`${publish.queryResults}/`).not.toBe(keys.analystsResults);
+      expect(publish.results.startsWith(keys.analystsResults)).toBe(false);
+    }
+  });
+
+  test("the end of their queries does not wake the pipeline", () => {
+    const pattern = z.object({ detail: z.object({ workgroupName: z.array(z.string()) }) });
+    const queryEnds = all(graphs[stage], "aws:cloudwatch/eventRule:EventRule", rule).flatMap(
+      ({ is }) => pattern.safeParse(is.eventPattern).data?.detail.workgroupName ?? [],
+    );
+    expect(queryEnds).toEqual([`libinsight-${stage}`]);
+  });
+});
+
+test("production's user is neither created nor changed but for the policy", () => {
+  expect(created(graphs.production, "aws:iam/user:User")).toEqual([]);
+  const touching = graphs.production.resources.filter(({ inputs }) =>
+    Object.values(inputs).includes("data-analytics-team"),
+  );
+  expect(touching.map(({ type }) => type)).toEqual(["aws:iam/userPolicyAttachment:UserPolicyAttachment"]);
+});
+
+test("a stage's own user has no key in SST's state, and goes with the stage", () => {
+  const user = only(created(graphs.ada, "aws:iam/user:User"));
+  expect(user.inputs).toMatchObject({ name: "libinsight-ada-analysts", forceDestroy: true });
+  expect(graphs.ada.resources.filter(({ type }) => /accessKey|loginProfile/i.test(type))).toEqual([]);
+});
+
+function table(graph: Graph): string {
+  const rows = policyOf(graph).Statement.map(({ Effect, Action, Resource, Condition }) => {
+    const resources = Resource.map((arn) => (arn === "*" ? arn : ofAnyDataset(readable(arn, graph))));
+    const conditions = Object.values(Condition).flatMap((of) =>
+      Object.entries(of).map(([variable, values]) => `${variable} ${values.map(ofAnyDataset).join(" or ")}`),
+    );
+    return `| ${Effect} | ${cell(Action)} | ${cell(resources)} | ${cell(conditions)} |`;
+  });
+  return `# What analysts may do
+
+Written by \`analysts.test.ts\`; a change here is a change of what Tableau may do in Athena. Accept it with
+\`npx vitest run --config test/vitest.config.ts test/stacks/analysts.test.ts -u\`.
+
+| Effect | Actions | Resources | Only with |
+|---|---|---|---|
+${rows.join("\n")}
+`;
+}

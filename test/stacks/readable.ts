@@ -1,0 +1,51 @@
+// How the permission tables (permissions.md, analysts.md) write ARNs, so that a person can read them.
+import { folder } from "../../shared/dataset.ts";
+import { datasets } from "../../shared/datasets.ts";
+import type { Graph } from "./evaluate/graph.ts";
+import { nameIn } from "./stages.ts";
+
+/** `arn:aws:s3:::physical-name/key` as `s3 Data/key`, so that both stages read alike. */
+export function readable(arn: string, graph: Graph): string {
+  const known = nameIn(graph);
+  const [, , service = "", , , ...rest] = arn.split(":");
+  const [first = "", ...path] = rest
+    .join(":")
+    .replace(/^(event-bus|workgroup|log-group)[:/]/, "")
+    .split("/");
+  if (service === "logs") return `logs ${[first, ...path].join("/").replace(/^\/libinsight\/[^/]+/, "")}`;
+  const database = path.map((part) => part.replace(/^libinsight(database|_ada)$/, "<database>"));
+  return `${service} ${[known(first), ...database].join("/")}`;
+}
+
+/** A dataset's own names as what they are, so that the table stays as it is when a dataset is added. */
+export function ofAnyDataset(resource: string): string {
+  let text = resource;
+  for (const { name, publish } of datasets) {
+    const names = [
+      [publish.csv, "<csv>"],
+      [publish.jsonl, "<jsonl>"],
+      [folder(publish.csv), "<folder of csv>/"],
+      [folder(publish.jsonl), "<folder of jsonl>/"],
+      [publish.results, "<results>"],
+      [`/${publish.queryResults}/`, "/<queryResults>/"],
+      [`/${publish.table}_typed`, "/<table>_typed"],
+      [`/${publish.table}`, "/<table>"],
+      [name, "<dataset>"],
+    ] as const;
+    for (const [from, to] of names) text = text.replace(from, to);
+  }
+  return text;
+}
+
+/** Of a bucket by its name in the stacks: `Data`. */
+export function bucketArn(graph: Graph, bucket: string): string {
+  const found = graph.resources.find(
+    ({ type, name }) => type === "aws:s3/bucket:Bucket" && name === `${bucket}Bucket`,
+  );
+  return `arn:aws:s3:::${found?.existing ?? String(found?.inputs.bucket)}`;
+}
+
+/** A cell of a Markdown table. */
+export function cell(items: string[]): string {
+  return [...new Set(items)].map((item) => `\`${item}\``).join("<br>");
+}
