@@ -4,6 +4,7 @@ import { eventBridge } from "../../shared/aws/clients.ts";
 import { config } from "../../shared/config.ts";
 import { resultsPublished } from "../../shared/events.ts";
 import { sqsHandler } from "../../shared/sqs-handler.ts";
+import type { TableauSettings } from "../../shared/tableau.ts";
 import { signIn } from "./client.ts";
 import { refresh, tellFailure } from "./refresh.ts";
 
@@ -14,16 +15,12 @@ export const handler = sqsHandler({
   handle: ({ detail }) => {
     const tableau = config.tableau();
     const time = { pauseMs: config.tableauPauseMs(), ends: Date.now() + config.tableauPatienceMs() };
-    return refresh(detail, {
-      ...time,
-      publish: busPublisher(eventBridge(), config.busName()),
-      signIn:
-        tableau &&
-        (() => {
-          const tokenSecret = config.tableauTokenSecret();
-          return signIn({ ...tableau, ...time, tokenSecret, timeoutMs: config.tableauTimeoutMs() });
-        }),
-    });
+    const open = (settings: TableauSettings) => {
+      const tokenSecret = config.tableauTokenSecret();
+      return signIn({ ...settings, ...time, tokenSecret, timeoutMs: config.tableauTimeoutMs() });
+    };
+    const publish = busPublisher(eventBridge(), config.busName());
+    return refresh(detail, { ...time, publish, signIn: tableau && (() => open(tableau)) });
   },
   gaveUp: ({ detail }, error) => tellFailure(detail, error, busPublisher(eventBridge(), config.busName())),
 });

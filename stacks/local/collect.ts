@@ -9,7 +9,7 @@ import { mailboxes } from "../../services/replay/mailboxes.ts";
 import { athena, s3, sqs } from "../../shared/aws/clients.ts";
 import { QueryEngine } from "../../shared/aws/query-engine.ts";
 import { Store } from "../../shared/aws/store.ts";
-import { viewNames } from "../../shared/dataset.ts";
+import { type Dataset, viewNames } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import { type RunResult, runIdOf, runResult } from "../../shared/run.ts";
@@ -122,7 +122,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     stopDrawing();
     const shown =
       command.json || command.quiet ? "" : await previewOf({ command, source }, report, dictionary, signal);
-    if (tableauTokenSecret && dataset.tableau) say("\nRefreshing Tableau, which may take some minutes");
+    if (tableauTokenSecret) say(`\n${aboutTableau(dataset)}`);
     await drain(watch);
     if (tableau?.state === "failed") process.stderr.write(`${tableau.sentence}\n`);
     else if (tableau) say(tableau.sentence);
@@ -149,6 +149,11 @@ function displayFor(command: Command, progress: Progress, say: (line: string) =>
   if (process.stdout.isTTY && command.simulation.faultSeed === undefined)
     return bars(progress, process.stdout);
   return lines(progress, say);
+}
+
+function aboutTableau({ tableau }: Dataset): string {
+  if (tableau) return "Refreshing Tableau, which may take some minutes";
+  return "Tableau is left alone: the dataset's entry in shared/datasets.ts names nothing in it";
 }
 
 /** What an operator does by hand: looks at the dead letters, and sends them back. */
