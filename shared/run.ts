@@ -115,6 +115,8 @@ export const runResult = z.strictObject({
   ),
   records: z.int().nonnegative(),
   rows: z.int().nonnegative(),
+  /** What was published before, where its file told. */
+  previous: z.strictObject({ rows: z.int().nonnegative(), requestedAt: z.iso.datetime() }).optional(),
   duplicates: z.int().nonnegative(),
   rejects: counts,
   furtherAnswers: counts,

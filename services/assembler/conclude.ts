@@ -1,5 +1,6 @@
 // How a run ends whose pages are all accounted for: published, or not, with the reason and every count.
 import { Readable } from "node:stream";
+import { z } from "zod";
 import type { ObjectInfo, Store } from "../../shared/aws/store.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
@@ -23,6 +24,15 @@ export type Reconciled = {
   /** A person's reason to publish whatever the guard says. */
   force?: string | undefined;
 };
+/** As `publishFiles` writes them. Another hand's file tells nothing, or anything. */
+const publication = z.object({
+  rows: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number),
+  "requested-at": z.iso.datetime(),
+});
+
 type Account = Omit<RunResult, "state">;
 export type ConcludeEffects = { work: Store; data: Store; now: () => Date };
 
@@ -50,7 +60,7 @@ export async function conclude(reconciled: Reconciled, effects: ConcludeEffects)
     ...disagreements.map((what) => `LibInsight's numbers did not agree in ${attempt} attempts: ${what}`),
     ...doubts(account, dataset, await baselineOf(published, effects.work)),
   ];
-  const judged = { ...account, doubts: found };
+  const judged = { ...account, ...previousOf(published, run), doubts: found };
   const force = reconciled.force ?? run.force;
   if (found.length === 0) return publishFiles(judged, reconciled, dataset, effects);
   if (force !== undefined) return publishFiles({ ...judged, force }, reconciled, dataset, effects);
@@ -74,6 +84,16 @@ async function baselineOf(published: ObjectInfo | undefined, work: Store): Promi
   const { rows, "run-id": runId } = published?.metadata ?? {};
   const result = runId ? await work.getJson(keys.result(runId), runResult) : undefined;
   return { rows: rows === undefined ? undefined : Number(rows), filled: result?.filled };
+}
+
+/**
+ * The publication that this one follows. Where the run's own file is in place already (an assembler died before it could
+ * write the result), what was there before is not known.
+ */
+function previousOf(published: ObjectInfo | undefined, run: Run): Pick<RunResult, "previous"> {
+  if (!published || published.metadata["run-id"] === run.runId) return {};
+  const { data } = publication.safeParse(published.metadata);
+  return data ? { previous: { rows: data.rows, requestedAt: data["requested-at"] } } : {};
 }
 
 async function keepAside(

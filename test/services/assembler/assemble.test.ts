@@ -513,7 +513,12 @@ describe("a doubtful run", () => {
     await assembleRun(run, effects);
 
     const result = await resultOf(run, effects.work);
-    expect(result).toMatchObject({ state: "held", rows: 8, records: 8 });
+    expect(result).toMatchObject({
+      state: "held",
+      rows: 8,
+      records: 8,
+      previous: { rows: 10, requestedAt: "2024-03-15T12:00:00Z" },
+    });
     expect(result.doubts).toEqual(["rows fell from 10 to 8 (by 20 %; the limit is 10 %)"]);
     expect(result.reason).toContain(`npm run runs -- publish ${run.runId} --force --reason TEXT`);
     expect(effects.events).toEqual([
@@ -646,11 +651,18 @@ describe("of two runs", () => {
   const one: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 1)] }];
   const two: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 2)] }];
 
-  test("the newer one replaces the older one's file", async () => {
+  test("the newer one replaces the older one's file, and remembers what it replaced", async () => {
     const effects = await start();
-    await assembleRun(await completeRun(effects, one, older), effects);
-    await assembleRun(await completeRun(effects, two, newer), effects);
+    const first = await completeRun(effects, one, older);
+    await assembleRun(first, effects);
+    const second = await completeRun(effects, two, newer);
+    await assembleRun(second, effects);
     expect(await publishedIds(effects.data)).toEqual([1, 2]);
+    expect((await resultOf(first, effects.work)).previous).toBeUndefined();
+    expect((await resultOf(second, effects.work)).previous).toEqual({
+      rows: 1,
+      requestedAt: older.requestedAt,
+    });
   });
 
   test("the older one is superseded, says by which, and leaves the newer one's files as they were", async () => {
@@ -704,6 +716,19 @@ test("a file of the predecessor, which names no run, is replaced", async () => {
   await effects.data.put(csvKey, "old\n", "text/csv");
   await assembleRun(await completeRun(effects, [{ window: 1, pages: [recordsOf(1, 2)] }]), effects);
   expect(await publishedIds(effects.data)).toEqual([1, 2]);
+});
+
+test("of a file whose metadata another hand wrote the result tells nothing", async () => {
+  const effects = await start();
+  await effects.data.upload(csvKey, Readable.from(Buffer.from("old\n")), {
+    contentType: "text/csv",
+    metadata: { "run-id": "other", rows: "many", "requested-at": "long ago" },
+    condition: "absent",
+  });
+  const run = await completeRun(effects, [{ window: 1, pages: [recordsOf(1, 2)] }]);
+  await assembleRun(run, effects);
+  const { state, previous } = await resultOf(run, effects.work);
+  expect([state, previous]).toEqual(["published", undefined]);
 });
 
 describe("a part that changed after it was accounted for", () => {
