@@ -30,7 +30,12 @@ export const eventDetails = {
   }),
   /** It is complete but doubtful: nothing is published until a person says so. */
   "run.held": z.strictObject({ ...ofRun, reason: z.string() }),
-  "run.failed": z.strictObject({ ...ofRun, reason: z.string() }),
+  "run.failed": z.strictObject({
+    ...ofRun,
+    reason: z.string(),
+    /** A later run has already published, so nothing is to be done. */
+    superseded: z.literal(true).optional(),
+  }),
   /** An operator's wish: dead letters go back to the queue they came from. */
   "deadletter.replay.requested": z.strictObject({
     queue: z.string().optional(),

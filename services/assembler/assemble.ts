@@ -145,6 +145,7 @@ async function announce(result: RunResult, publish: Publish): Promise<Facts> {
       runId,
       dataset,
       reason: result.reason ?? `The run ended as ${result.state}.`,
+      ...(result.state === "superseded" && { superseded: true }),
     });
   }
   return { run: runId, outcome: result.state, attempt: result.attempt, records: result.records, rows };

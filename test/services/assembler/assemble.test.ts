@@ -678,7 +678,12 @@ describe("of two runs", () => {
     expect(result.published).toBeUndefined();
     expect(effects.events[1]).toEqual({
       type: "run.failed",
-      detail: { runId: olderRun.runId, dataset: olderRun.dataset, reason: result.reason },
+      detail: {
+        runId: olderRun.runId,
+        dataset: olderRun.dataset,
+        reason: result.reason,
+        superseded: true,
+      },
     });
     expect({ csv: await effects.data.head(csvKey), jsonl: await effects.data.head(jsonlKey) }).toEqual(
       before,
