@@ -5,10 +5,11 @@ import type { Store } from "../../shared/aws/store.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import { keys } from "../../shared/keys.ts";
 import type { Facts } from "../../shared/logger.ts";
 import type { QueryTask } from "../../shared/messages.ts";
+import { once } from "../../shared/once.ts";
 import { isNewer, publishNewest } from "../../shared/publish.ts";
-import { once } from "./once.ts";
 import { countRows } from "./rows.ts";
 import { originOf, type QueryOrigin } from "./sql.ts";
 import { maxAttempts, type StartEffects, sendLater } from "./start.ts";
@@ -39,7 +40,9 @@ export async function finishQuery(
   const facts = { run: origin.runId, query: queryExecutionId, state: query.state };
   const hasEnded = ["SUCCEEDED", "FAILED", "CANCELLED"].includes(query.state);
   const outcome = hasEnded
-    ? await once(queryExecutionId, effects.work, effects.now, () => conclude(query, origin, effects))
+    ? await once(keys.queryEnd(queryExecutionId), effects.work, effects.now, () =>
+        conclude(query, origin, effects),
+      )
     : "running";
   if (outcome === "done") return { ...facts, done: "before" };
   if (outcome !== "claimed" && outcome !== "running") return { ...facts, ...outcome };

@@ -1,12 +1,11 @@
-// Athena's state change is told as an event, at best effort, and asked for by delayed messages too: whatever is to be
-// done when a query has ended is done once, whoever comes first and however many come at once.
+// What may be asked for several times is done once, whoever comes first and however many come at once: who does it
+// writes a claim into the work bucket first.
 import { z } from "zod";
-import type { Store } from "../../shared/aws/store.ts";
-import { keys } from "../../shared/keys.ts";
+import type { Store } from "./aws/store.ts";
 
 /**
- * Longer than a handler may take (stacks/messaging.ts): whoever claimed a query earlier and has not said that it is done
- * died on the way.
+ * Longer than the handlers that use it may take (stacks/messaging.ts): whoever claimed a piece of work earlier and has
+ * not said that it is done died on the way.
  */
 const claimSeconds = 180;
 
@@ -18,17 +17,17 @@ const claim = z.strictObject({
 type Claim = z.infer<typeof claim>;
 
 /**
- * Does `act` for a query, unless it is done already or somebody else is doing it now.
+ * Does `act`, unless it is done already or somebody else is doing it now.
+ * @param key of the claim, in the work bucket
  * @returns what `act` returned; `done`, where it had been done before; `claimed`, where it has to be looked at again later
  * @throws what `act` throws; whoever comes next tries it again
  */
 export async function once<T>(
-  queryExecutionId: string,
+  key: string,
   work: Store,
   now: () => Date,
   act: () => Promise<T>,
 ): Promise<T | "done" | "claimed"> {
-  const key = keys.queryEnd(queryExecutionId);
   const mine = (state: Claim["state"]) => JSON.stringify({ state, at: now().toISOString() } satisfies Claim);
   const taken = await take(key, work, now());
   if (taken !== "taken") return taken;
