@@ -20,14 +20,14 @@ import {
   run as runSchema,
   windowTotals,
 } from "../../shared/run.ts";
-import { type ConcludeEffects, conclude, gaveUp } from "./conclude.ts";
+import { type ConcludeEffects, type Conclusion, conclude, gaveUp } from "./conclude.ts";
 import { PartChanged, readAhead } from "./files.ts";
 import { Ledger, type WindowAccount } from "./ledger.ts";
 
 /** How often a window is fetched before its run fails. */
 const maxAttempts = 3;
 
-export type AssemblerEffects = ConcludeEffects & { fetchQueue: Queue; publish: Publish };
+export type AssemblerEffects = ConcludeEffects & { fetchQueue: Queue; publish: Publish; now: () => Date };
 
 /** @throws PipelineError `RunMissing`, `PublishContended`, `AttemptMissing` */
 export async function assemble(task: AssembleTask, effects: AssemblerEffects): Promise<Facts> {
@@ -60,15 +60,16 @@ export async function assemble(task: AssembleTask, effects: AssemblerEffects): P
   if (disagreeing.length > 0 && !isLast) return begin(disagreeing, disagreements);
   const { attempt, force } = task;
   const reconciled = { run, attempt, ledger, accounts, disagreements, force };
-  let result: RunResult;
+  let conclusion: Conclusion;
   try {
-    result = await conclude(reconciled, effects);
+    conclusion = await conclude(reconciled, effects);
   } catch (error) {
     if (!(error instanceof PartChanged)) throw error;
     if (!isLast) return begin([error.window], [error.message]);
     // Trying again would find the same parts.
-    result = gaveUp(reconciled, error.sentence, effects.now());
+    conclusion = gaveUp(reconciled, error.sentence);
   }
+  const result: RunResult = { ...conclusion, finishedAt: effects.now().toISOString() };
   await work.put(keys.result(runId), JSON.stringify(runResult.parse(result), null, 2), "application/json");
   return announce(result, publish);
 }

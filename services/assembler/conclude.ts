@@ -33,18 +33,20 @@ const publication = z.object({
   "requested-at": z.iso.datetime(),
 });
 
-type Account = Omit<RunResult, "state">;
-export type ConcludeEffects = { work: Store; data: Store; now: () => Date };
+/** The result, but for the time when it was written. */
+export type Conclusion = Omit<RunResult, "finishedAt">;
+type Account = Omit<Conclusion, "state">;
+export type ConcludeEffects = { work: Store; data: Store };
 
 /**
  * Publishes, or says why not. A doubtful run is held: its file is kept aside, and a person's reason publishes it.
  * @throws PipelineError `PartChanged`, `PublishContended`
  */
-export async function conclude(reconciled: Reconciled, effects: ConcludeEffects): Promise<RunResult> {
+export async function conclude(reconciled: Reconciled, effects: ConcludeEffects): Promise<Conclusion> {
   const { run, attempt, ledger, disagreements } = reconciled;
   const dataset = findDataset(run.dataset);
   const appended = ledger.appended;
-  const account = accountOf(reconciled, [...outputColumns(dataset.columns), ...appended], effects.now());
+  const account = accountOf(reconciled, [...outputColumns(dataset.columns), ...appended]);
   if (appended.length > maxAppended) {
     return {
       ...account,
@@ -73,9 +75,9 @@ export async function conclude(reconciled: Reconciled, effects: ConcludeEffects)
 }
 
 /** The end of a run whose parts still are not the counted ones after the last attempt: nothing is published. */
-export function gaveUp(reconciled: Reconciled, reason: string, now: Date): RunResult {
+export function gaveUp(reconciled: Reconciled, reason: string): Conclusion {
   const { columns } = findDataset(reconciled.run.dataset);
-  const account = accountOf(reconciled, [...outputColumns(columns), ...reconciled.ledger.appended], now);
+  const account = accountOf(reconciled, [...outputColumns(columns), ...reconciled.ledger.appended]);
   return { ...account, state: "failed", reason };
 }
 
@@ -113,7 +115,7 @@ async function publishFiles(
   { run, ledger }: Reconciled,
   dataset: Dataset,
   { work, data }: ConcludeEffects,
-): Promise<RunResult> {
+): Promise<Conclusion> {
   await checkParts(run.runId, ledger, work);
   const files = filesOf(run.runId, ledger, account.columns, work);
   const options = { metadata: { dataset: run.dataset, rows: String(ledger.rows) } };
@@ -140,7 +142,7 @@ async function publishFiles(
   };
 }
 
-function superseded(account: Account, by: string): RunResult {
+function superseded(account: Account, by: string): Conclusion {
   return {
     ...account,
     state: "superseded",
@@ -149,14 +151,13 @@ function superseded(account: Account, by: string): RunResult {
 }
 
 /** Every count of the run. */
-function accountOf({ run, attempt, ledger, accounts }: Reconciled, columns: string[], now: Date): Account {
+function accountOf({ run, attempt, ledger, accounts }: Reconciled, columns: string[]): Account {
   return {
     runId: run.runId,
     dataset: run.dataset,
     from: run.from,
     to: run.to,
     requestedAt: run.requestedAt,
-    finishedAt: now.toISOString(),
     doubts: [],
     attempt,
     windows: accounts.map(({ window, attempt, totals }) => ({

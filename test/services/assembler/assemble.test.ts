@@ -2,7 +2,7 @@
 import { Readable } from "node:stream";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import { s3 } from "../../../shared/aws/clients.ts";
@@ -193,6 +193,15 @@ describe("a complete run", () => {
       },
     ]);
     expect(await tasksIn(effects)).toEqual([]);
+  });
+
+  test("has finished when both files are in place, not before", async () => {
+    const effects = await start();
+    const upload = vi.spyOn(effects.data, "upload");
+    const uploaded = () => upload.mock.settledResults.filter(({ type }) => type === "fulfilled").length;
+    const run = await completeRun(effects, [{ window: 1, pages: [recordsOf(1, 2)] }]);
+    await assembleRun(run, { ...effects, now: () => new Date(Date.UTC(2024, 2, 15, 13, uploaded())) });
+    expect((await resultOf(run, effects.work)).finishedAt).toBe("2024-03-15T13:02:00.000Z");
   });
 
   test("that is empty publishes its header only", async () => {
