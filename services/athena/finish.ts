@@ -111,7 +111,7 @@ async function fail(
   what: string,
   { publish }: FinishEffects,
 ): Promise<Facts> {
-  const reason = `${what}. The earlier result stays.`;
+  const reason = `${what}. The earlier result stays. Look query ${id} up in Athena's history, mend what it tells of, and request a run: npm run runs -- request`;
   await publish("query.failed", { runId, dataset, queryExecutionId: id, reason });
   return { failed: what };
 }

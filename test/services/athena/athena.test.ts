@@ -531,7 +531,7 @@ describe("a query that ended", () => {
         dataset: "reference-transactions",
         queryExecutionId: id,
         reason: expect.stringMatching(
-          /^Athena's query ended as FAILED \((no code given|[A-Z_]+)\)\. The earlier result stays\.$/,
+          /^Athena's query ended as FAILED \((no code given|[A-Z_]+)\)\. The earlier result stays\. Look query [\w-]+ up in Athena's history, .*: npm run runs -- request$/,
         ),
       },
     });
