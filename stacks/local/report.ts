@@ -1,4 +1,7 @@
 // What a person and a program get to know of a finished run: the summary, and run.json.
+import { publishedText } from "../../services/reporter/message.ts";
+import { config } from "../../shared/config.ts";
+import { findDataset } from "../../shared/datasets.ts";
 import type { RunResult } from "../../shared/run.ts";
 
 export type RunReport = RunResult & {
@@ -13,7 +16,7 @@ export type RunReport = RunResult & {
   seconds: number;
 };
 
-/** The lines at the end of `npm start`. */
+/** The lines at the end of `npm start`: the message that a stage mails, and every count. */
 export function summary(report: RunReport): string {
   const { rejects, furtherAnswers, mistyped, undeclared } = report;
   const rejected = Object.values(rejects).reduce((sum, count) => sum + count, 0);
@@ -40,7 +43,8 @@ export function summary(report: RunReport): string {
   const { csv, jsonl, results, dictionary, run } = report.files;
   rows.push(["files", csv]);
   for (const file of [jsonl, results, dictionary, run]) rows.push(["", file]);
-  return rows.map(([label, value]) => `  ${label.padEnd(13)} ${value}`).join("\n");
+  const message = publishedText(report, findDataset(report.dataset), config.tableau() !== undefined);
+  return `${message}\n\n${rows.map(([label, value]) => `  ${label.padEnd(13)} ${value}`).join("\n")}`;
 }
 
 function filled(counts: Record<string, number>): boolean {

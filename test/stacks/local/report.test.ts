@@ -44,7 +44,9 @@ const report: RunReport = {
 
 test("says every count, and what was noticed", () => {
   expect(summary(report)).toMatchInlineSnapshot(`
-    "  run           reference-transactions-0123456789ab
+    "Published 10,412 rows, 3 rejected, 2 duplicates, in 3 s. Athena follows.
+
+      run           reference-transactions-0123456789ab
       range         2021-12-02 to 2023-12-01, 2 windows
       records in    10,417
       published     10,412 rows

@@ -217,6 +217,7 @@ test("without a terminal it prints plain lines, a summary, the views' first rows
   expect(stdout).toMatch(/^Collecting reference-transactions from the simulated LibInsight/);
   for (const line of [
     /^transformed \d+ pages$/m,
+    /^Published \d+ rows, 1 rejected, no duplicates, in \d+ s\. Athena follows\.$/m,
     /^ {2}records in +\d/m,
     /^ {2}published +\d+ rows$/m,
     /^ {2}time +\d/m,

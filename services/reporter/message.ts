@@ -1,0 +1,92 @@
+// What a person reads of a run: short, plain, and made of counts, dates and columns' names alone. Pure functions.
+import type { Dataset } from "../../shared/dataset.ts";
+import type { RunResult } from "../../shared/run.ts";
+
+/**
+ * "Published 10,412 rows (+132 since 16 November), 3 rejected, 2 duplicates, in 41 s. Athena and Tableau follow."
+ * @param hasTableau whether there is a Tableau to refresh
+ */
+export function publishedText(
+  result: RunResult,
+  { timeZone, tableau }: Pick<Dataset, "timeZone" | "tableau">,
+  hasTableau: boolean,
+): string {
+  const { rows, duplicates, doubts, force, requestedAt, finishedAt } = result;
+  const rejected = rejectedOf(result);
+  const counts = [
+    `Published ${counted(rows, "row")}${changeText(result, timeZone)}`,
+    rejected === 0 ? "nothing rejected" : `${count(rejected)} rejected`,
+    duplicates === 0 ? "no duplicates" : counted(duplicates, "duplicate"),
+    `in ${durationText((Date.parse(finishedAt) - Date.parse(requestedAt)) / 1000)}`,
+  ];
+  return [
+    `${counts.join(", ")}.`,
+    ...(force === undefined ? [] : [`By force: ${doubts.join("; ")}.`]),
+    tableau && hasTableau ? "Athena and Tableau follow." : "Athena follows.",
+  ].join(" ");
+}
+
+export function rejectedOf({ rejects }: Pick<RunResult, "rejects">): number {
+  return Object.values(rejects).reduce((sum, count) => sum + count, 0);
+}
+
+/** Nothing where it is not known what was published before. */
+function changeText({ rows, previous, finishedAt }: RunResult, timeZone: string): string {
+  if (!previous) return "";
+  const then = dateText(previous.requestedAt, finishedAt, timeZone);
+  const change = rows - previous.rows;
+  if (change === 0) return ` (as many as on ${then})`;
+  return ` (${change > 0 ? "+" : "-"}${count(Math.abs(change))} since ${then})`;
+}
+
+/** "16 November", and the year too where it is not this one. */
+function dateText(date: string, today: string, timeZone: string): string {
+  const format = (text: string, options: Intl.DateTimeFormatOptions) =>
+    new Intl.DateTimeFormat("en-GB", { timeZone, ...options }).format(new Date(text));
+  const isThisYear = format(date, { year: "numeric" }) === format(today, { year: "numeric" });
+  return format(date, { day: "numeric", month: "long", ...(!isThisYear && { year: "numeric" }) });
+}
+
+function durationText(seconds: number): string {
+  const whole = Math.max(Math.round(seconds), 0);
+  const minutes = Math.floor(whole / 60);
+  const hours = Math.floor(minutes / 60);
+  if (whole < 60) return `${whole} s`;
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
+  if (hours < 24) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+export type Message = {
+  /** One line of ASCII, below 100 characters: SNS takes no other. */
+  subject: string;
+  body: string;
+};
+
+/**
+ * The message as it is mailed.
+ * @param what in the subject, to follow the dataset's name
+ * @param text what happened and, where that is needed, what to do
+ */
+export function mailOf(
+  { what, text }: { what: string; text: string },
+  { stage, dataset, runId }: { stage: string; dataset: string; runId: string },
+): Message {
+  const onStage = `npx sst shell --stage ${stage} -- npm run`;
+  return {
+    subject: `LibInsight ${stage}: ${dataset} ${what}`.replace(/[^ -~]/g, "?").slice(0, 99),
+    body: `${text.replaceAll("npm run", onStage)}
+
+All about this run:
+${onStage} runs -- show ${runId}
+`,
+  };
+}
+
+function counted(n: number, what: string): string {
+  return `${count(n)} ${what}${n === 1 ? "" : "s"}`;
+}
+
+function count(n: number): string {
+  return n.toLocaleString("en-US");
+}
