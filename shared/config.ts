@@ -14,6 +14,11 @@ export const config = {
   resultsBucket: () => read("RESULTS_BUCKET", text),
   athenaWorkgroup: () => read("ATHENA_WORKGROUP", text),
   athenaDatabase: () => read("ATHENA_DATABASE", z.string().regex(/^[a-z][a-z0-9_]{0,127}$/)),
+  athenaRegion: () => read("ATHENA_REGION", text),
+  /** In which analysts' queries run, with their user's permissions. */
+  analystsWorkgroup: () => read("ANALYSTS_WORKGROUP", text),
+  /** Where their results go, for example s3://bucket/tableau/ */
+  analystsResults: () => read("ANALYSTS_RESULTS", z.url({ protocol: /^s3$/ })),
   /** Where LibInsight answers, for example https://vt.libinsight.com/v1.0 */
   libinsightBaseUrl: () => read("LIBINSIGHT_BASE_URL", z.url({ protocol: /^https?$/ })),
   libinsightClientId: () => readSecret("LibInsightClientId"),

@@ -1,6 +1,8 @@
 // What the operators' commands have in common: flags, asking before something is done, exit codes, and where they work.
 import { createInterface } from "node:readline/promises";
 import { type ParseArgsConfig, parseArgs } from "node:util";
+import type { Dataset } from "../../shared/dataset.ts";
+import { defaultDataset, findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { UsageError } from "../local/args.ts";
 import { openPlace, type Place } from "./place.ts";
@@ -49,6 +51,15 @@ export async function isConfirmed(question: string): Promise<boolean> {
     return /^y(es)?$/i.test((await terminal.question(question)).trim());
   } finally {
     terminal.close();
+  }
+}
+
+/** The dataset of `--dataset`. @throws UsageError */
+export function datasetOf(name: string = defaultDataset.name): Dataset {
+  try {
+    return findDataset(name);
+  } catch (error) {
+    throw error instanceof PipelineError ? new UsageError(`${error.message} ${error.advice}`) : error;
   }
 }
 

@@ -1,10 +1,10 @@
 // `npm run dictionary`: writes the data dictionary of the datasets in shared/datasets.ts, for analysts.
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { datasets, findDataset } from "../../shared/datasets.ts";
+import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { UsageError } from "../local/args.ts";
-import { readFlags, sayingErrors } from "./command-line.ts";
+import { datasetOf, readFlags, sayingErrors } from "./command-line.ts";
 import { dictionaryOf } from "./dictionary/dictionary.ts";
 import { markdownOf } from "./dictionary/markdown.ts";
 
@@ -24,7 +24,7 @@ await sayingErrors(usage, async () => {
   const { values, positionals } = readFlags(process.argv.slice(2), options);
   if (positionals.length > 0) throw new UsageError(`There is nothing to do with ${positionals.join(" ")}.`);
   if (values.help) return usage;
-  const chosen = values.dataset === undefined ? datasets : [datasetNamed(values.dataset)];
+  const chosen = values.dataset === undefined ? datasets : [datasetOf(values.dataset)];
   const page = values.dataset === undefined ? "docs/dictionary.md" : `docs/dictionary-${values.dataset}.md`;
   const file = values.out ?? page;
   const dictionaries = chosen.map((dataset) => dictionaryOf(dataset));
@@ -35,14 +35,6 @@ await sayingErrors(usage, async () => {
   const wanting = `Without a meaning: ${unexplained.join(", ")}. Write it in shared/datasets.ts.\n`;
   return `Wrote ${file}.\n${unexplained.length > 0 ? wanting : ""}`;
 });
-
-function datasetNamed(name: string) {
-  try {
-    return findDataset(name);
-  } catch (error) {
-    throw error instanceof PipelineError ? new UsageError(`${error.message} ${error.advice}`) : error;
-  }
-}
 
 async function write(file: string, text: string): Promise<void> {
   try {

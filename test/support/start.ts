@@ -13,6 +13,7 @@ const programs = {
   replay: "stacks/commands/replay.ts",
   runs: "stacks/commands/runs.ts",
   dictionary: "stacks/commands/dictionary.ts",
+  tableau: "stacks/commands/tableau.ts",
 };
 /** A run takes seconds; one that hangs fails its test by its exit code. */
 const longestMs = 60_000;

@@ -1,9 +1,8 @@
 // The command line of `npm run runs`.
-import { datasets, defaultDataset, findDataset } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { isoDate } from "../../../shared/dates.ts";
-import { PipelineError } from "../../../shared/errors.ts";
 import { UsageError } from "../../local/args.ts";
-import { countOf, durationOf, readFlags, requireAnswerable } from "../command-line.ts";
+import { countOf, datasetOf, durationOf, readFlags, requireAnswerable } from "../command-line.ts";
 
 export const usage = `npm run runs -- list [--max N] | show RUN | resume RUN | publish RUN --force --reason TEXT
            | rollback RUN [--reason TEXT] [--yes] [--dry-run]
@@ -115,7 +114,7 @@ export function parse(args: readonly string[]): Command | "help" {
       if (from && to && from > to) throw new UsageError(`--from ${from} is after --to ${to}; swap them.`);
       const force = reasonOf("--force", values.force);
       const request = {
-        dataset: datasetOf(values.dataset),
+        dataset: datasetOf(values.dataset).name,
         ...(from && { from }),
         ...(to && { to }),
         reason: reasonOf("--reason", values.reason) ?? "requested by hand",
@@ -151,12 +150,4 @@ function dateOf(flag: string, date: string | undefined): string | undefined {
   const parsed = isoDate.optional().safeParse(date);
   if (parsed.success) return parsed.data;
   throw new UsageError(`${flag} ${date} can't be used: ${parsed.error.issues[0]?.message}.`);
-}
-
-function datasetOf(name: string = defaultDataset.name): string {
-  try {
-    return findDataset(name).name;
-  } catch (error) {
-    throw error instanceof PipelineError ? new UsageError(`${error.message} ${error.advice}`) : error;
-  }
 }

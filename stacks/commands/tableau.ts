@@ -1,0 +1,85 @@
+// `npm run tableau`: writes what an analyst needs to open Tableau on a dataset's analysis view.
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { config, isOnStage } from "../../shared/config.ts";
+import { viewNames } from "../../shared/dataset.ts";
+import { PipelineError } from "../../shared/errors.ts";
+import { keys } from "../../shared/keys.ts";
+import { UsageError } from "../local/args.ts";
+import { analystsName, appRegion, stageSettings } from "../stage.ts";
+import { sayingErrors } from "./command-line.ts";
+import { type Command, parse, usage } from "./tableau/args.ts";
+import { type AthenaPlace, datasourceOf, driverProperties, fieldsOf } from "./tableau/datasource.ts";
+import { plain } from "./text.ts";
+
+async function run({ dataset, out, given }: Command): Promise<string> {
+  const place = isOnStage() ? { ...stagePlace(), ...given } : productionPlace(given);
+  const properties = join(dirname(out), "athena.properties");
+  try {
+    await mkdir(dirname(out), { recursive: true });
+    await writeFile(out, datasourceOf(dataset, place));
+  } catch (error) {
+    throw new PipelineError("FileNotWritten", {
+      message: `${out} can't be written.`,
+      advice: "Name another file with --out.",
+      cause: error,
+    });
+  }
+  const isDriverTold = await writeUnlessOther(properties, driverProperties(place));
+  const assumed = isOnStage() ? [] : Object.keys(place).filter((flag) => !(flag in given));
+  return [
+    `Wrote ${out}: ${viewNames(dataset.publish.table).analysis}, ${fieldsOf(dataset).length} columns.`,
+    isDriverTold
+      ? `Wrote ${properties}: the workgroup, for Tableau's driver.`
+      : `Left ${properties} as it is; it has to have the line: ${driverProperties(place).trim()}`,
+    "",
+    ...Object.entries(place).map(([name, value]) => `  ${name.padEnd(10)}${value}`),
+    "",
+    ...(assumed.length > 0
+      ? [`No stage told ${assumed.join(", ")}: production's names were taken. See --help.`]
+      : []),
+    "Give both files to the analysts, with services/tableau/README.md. There is no key in them.",
+    "",
+  ]
+    .map(plain)
+    .join("\n");
+}
+
+/** Somebody's own settings are not written over. @returns whether the file has this content now */
+async function writeUnlessOther(file: string, content: string): Promise<boolean> {
+  try {
+    await writeFile(file, content, { flag: "wx" });
+    return true;
+  } catch {
+    return (await readFile(file, "utf8").catch(() => undefined)) === content;
+  }
+}
+
+function stagePlace(): AthenaPlace {
+  return {
+    region: config.athenaRegion(),
+    database: config.athenaDatabase(),
+    workgroup: config.analystsWorkgroup(),
+    staging: config.analystsResults(),
+  };
+}
+
+/** @throws UsageError where production's results bucket has no name until it is deployed */
+function productionPlace(given: Partial<AthenaPlace>): AthenaPlace {
+  const { athenaDatabase, existingBuckets } = stageSettings("production", {});
+  const staging =
+    given.staging ?? (existingBuckets.results && `s3://${existingBuckets.results}/${keys.analystsResults}`);
+  if (!staging) throw new UsageError("Only the stage knows its results bucket: ask it, or say --staging.");
+  return {
+    region: appRegion,
+    database: athenaDatabase,
+    workgroup: analystsName("production"),
+    ...given,
+    staging,
+  };
+}
+
+await sayingErrors(usage, async () => {
+  const command = parse(process.argv.slice(2));
+  return command === "help" ? usage : await run(command);
+});
