@@ -30,6 +30,8 @@ export type ObjectInfo = {
   bytes: number;
   contentType: string;
   metadata: Record<string, string>;
+  /** When it was written, by the second. */
+  at: Date;
 };
 /** One of the objects that a key has had. `at`: when it was written, by the second. */
 export type Version = { versionId: string; at: Date; isLatest: boolean };
@@ -159,6 +161,7 @@ export class Store {
         // S3's own default.
         contentType: answer.ContentType ?? "binary/octet-stream",
         metadata: answer.Metadata ?? {},
+        at: present(answer.LastModified, "LastModified", key),
       };
     } catch (error) {
       if (isMissing(error)) return undefined;

@@ -39,9 +39,13 @@ test("of twenty that write a key once, exactly one does, and its value stays", a
 test("any text is read back as it was written, the empty one too", async () => {
   for (const text of ["", "\uFEFFid\n", "\u{1F4DA} Où?\r\n\u0000"]) {
     const key = newKey();
+    const before = Math.floor(Date.now() / 1000) * 1000;
     const etag = await store.put(key, text, "text/csv; charset=utf-8");
     expect(await store.getBytes(key, etag)).toEqual(new Uint8Array(Buffer.from(text)));
-    expect(await store.head(key)).toEqual({
+    const { at, ...rest } = (await store.head(key)) ?? {};
+    expect(at?.getTime()).toBeGreaterThanOrEqual(before);
+    expect(at?.getTime()).toBeLessThanOrEqual(Date.now());
+    expect(rest).toEqual({
       etag,
       bytes: Buffer.byteLength(text),
       contentType: "text/csv; charset=utf-8",
