@@ -12,6 +12,10 @@ export const config = {
   workBucket: () => read("WORK_BUCKET", text),
   dataBucket: () => read("DATA_BUCKET", text),
   resultsBucket: () => read("RESULTS_BUCKET", text),
+  /** Who is told of runs and of alarms. */
+  alertsTopic: () => read("ALERTS_TOPIC_ARN", z.string().startsWith("arn:")),
+  /** The stage's name, by which its metrics and messages are told from other stages'. */
+  stage: () => read("STAGE", text),
   athenaWorkgroup: () => read("ATHENA_WORKGROUP", text),
   athenaDatabase: () => read("ATHENA_DATABASE", z.string().regex(/^[a-z][a-z0-9_]{0,127}$/)),
   athenaRegion: () => read("ATHENA_REGION", text),
@@ -46,7 +50,16 @@ export const config = {
 };
 
 /** The queues of the design, each with its dead-letter queue. */
-export const queueNames = ["KICKOFF", "FETCH", "PAGES", "ASSEMBLE", "ATHENA", "TABLEAU", "REPLAY"] as const;
+export const queueNames = [
+  "KICKOFF",
+  "FETCH",
+  "PAGES",
+  "ASSEMBLE",
+  "ATHENA",
+  "TABLEAU",
+  "REPORT",
+  "REPLAY",
+] as const;
 export type QueueName = (typeof queueNames)[number];
 
 /** @param name as a person writes it: `fetch` or `FETCH`. @throws PipelineError `UnknownQueue` */

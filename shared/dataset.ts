@@ -106,6 +106,8 @@ export const dataset = z
      * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
      */
     schedule: z.templateLiteral(["cron(", z.string().min(1), ")"]).default("cron(0 6 ? * MON *)"),
+    /** After how many days without a publication people are told: a week, and a day to run or mend in. */
+    staleAfterDays: z.number().positive().default(8),
     /** In the order of the published file. */
     columns: z.array(column).min(1),
     /** A field that is not among `columns`: `append` it at the end, `ignore` it, or `reject` its record. */

@@ -66,6 +66,8 @@ export const eventDetails = {
       .min(1),
   }),
   "tableau.failed": z.strictObject({ ...ofRun, reason: z.string() }),
+  /** The daily look at how old a dataset's published file is. */
+  "freshness.check.requested": z.strictObject({ dataset: z.string() }),
 };
 
 export type EventType = keyof typeof eventDetails;
@@ -96,6 +98,19 @@ export type ReplayRequested = z.infer<typeof replayRequested>;
 /** `results.published` as it arrives in TableauQueue. */
 export const resultsPublished = envelope("results.published", eventDetails["results.published"]);
 export type ResultsPublished = z.infer<typeof resultsPublished>;
+
+/** What arrives in ReportQueue. */
+export const reportable = z.discriminatedUnion("detail-type", [
+  envelope("run.published", eventDetails["run.published"]),
+  envelope("run.held", eventDetails["run.held"]),
+  envelope("run.failed", eventDetails["run.failed"]),
+  envelope("results.published", eventDetails["results.published"]),
+  envelope("file.refused", eventDetails["file.refused"]),
+  envelope("query.failed", eventDetails["query.failed"]),
+  envelope("tableau.failed", eventDetails["tableau.failed"]),
+  envelope("freshness.check.requested", eventDetails["freshness.check.requested"]),
+]);
+export type Reportable = z.infer<typeof reportable>;
 
 /** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
 export const queryStateChange = envelope(

@@ -38,8 +38,12 @@ export const keys = {
   summary: (address: PageAddress) => `runs/${address.runId}/summaries/${pagePath(address)}.json`,
   /** The summaries of one attempt at one window. */
   summaries: (address: AttemptAddress) => `runs/${address.runId}/summaries/${attemptPath(address)}/`,
+  /** Those of all attempts at all windows. */
+  allSummaries: (runId: string) => `runs/${runId}/summaries/`,
   /** Rows left out, each with its reason, as JSON lines. */
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
+  /** Whether people were told of something about the run, or who is at it. */
+  report: (runId: string, what: string) => `runs/${runId}/reports/${what}.json`,
   /** Whether what is to be done at a query's end is done, or who is at it. */
   queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}.json`,
   /** In the results bucket: what the analysts' own queries give. It expires (stacks/storage.ts). */

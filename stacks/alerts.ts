@@ -1,7 +1,7 @@
-// Who is told that something needs a person, and the alarm that tells them.
+// Who is told of runs and that something needs a person, and the alarm that tells them.
 import { currentStage } from "./stage.ts";
 
-const alerts = new sst.aws.SnsTopic("Alerts");
+export const alerts = new sst.aws.SnsTopic("Alerts");
 
 const { alertAddress } = currentStage();
 if (alertAddress) {

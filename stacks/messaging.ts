@@ -56,6 +56,8 @@ export const queues: Record<QueueName, WorkQueue> = {
   ATHENA: workQueue("Athena", { timeoutSeconds: 120 }),
   // The longest again: it follows Tableau's jobs for ten minutes. EventBridge names no deduplication id.
   TABLEAU: workQueue("Tableau", { timeoutSeconds: 900, fifo: { contentBasedDeduplication: true } }),
+  // Some calls of S3 and one of SNS.
+  REPORT: workQueue("Report", { timeoutSeconds: 60 }),
   // A thousand dead letters, some calls each.
   REPLAY: workQueue("Replay", { timeoutSeconds: 300 }),
 };

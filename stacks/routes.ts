@@ -1,6 +1,6 @@
 // What arrives in which queue: the bus's events, Athena's, and S3's.
 import { datasets } from "../shared/datasets.ts";
-import { eventSource } from "../shared/events.ts";
+import { type EventType, eventSource } from "../shared/events.ts";
 import { workgroup } from "./athena.ts";
 import { bus, queues, undelivered } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
@@ -33,6 +33,24 @@ bus.subscribeQueue("ResultsPublished", queues.TABLEAU.queue.arn, {
   // One group for all datasets: a second sign-in with the token would end the first.
   transform: { target: { ...delivery, sqsTarget: { messageGroupId: "tableau" } } },
 });
+
+/** Each failure has a rule of its own, because its alarm is EventBridge's count of what the rule matched. */
+export const failureRules = {
+  RunHeld: toReporter("RunHeld", ["run.held"]),
+  RunFailed: toReporter("RunFailed", ["run.failed"], { superseded: [{ exists: false }] }),
+  QueryFailed: toReporter("QueryFailed", ["query.failed", "file.refused"]),
+  RefreshFailed: toReporter("RefreshFailed", ["tableau.failed"]),
+};
+toReporter("RunSuperseded", ["run.failed"], { superseded: [true] });
+toReporter("Reported", ["run.published", "results.published", "freshness.check.requested"]);
+
+/** @returns the rule's name */
+function toReporter(name: string, detailType: EventType[], detail?: object) {
+  return bus.subscribeQueue(name, queues.REPORT.queue.arn, {
+    pattern: { source: [eventSource], detailType, ...(detail && { detail }) },
+    transform: { target: delivery },
+  }).nodes.rule.name;
+}
 
 sst.aws.Bus.subscribeQueue("QueryEnded", defaultBus, queues.ATHENA.queue.arn, {
   pattern: {

@@ -4,6 +4,7 @@ import { type QueueName, queueNames } from "../shared/config.ts";
 import { viewNames } from "../shared/dataset.ts";
 import { datasets } from "../shared/datasets.ts";
 import { tableauEnvironment } from "../shared/tableau.ts";
+import { alerts } from "./alerts.ts";
 import { database, workgroup } from "./athena.ts";
 import { bus, queues } from "./messaging.ts";
 import { libInsightClientId, libInsightClientSecret, tableauTokenSecret } from "./secrets.ts";
@@ -16,6 +17,14 @@ type Permission = { actions: string[]; resources: Text[] };
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 const logRetentionDays = 90;
+
+/** CloudWatch's name for the metrics of shared/metrics.ts. */
+export const metricNamespace = "LibInsight";
+/** Of functions that tell metrics. */
+const measuring = { STAGE: $app.stage, POWERTOOLS_METRICS_NAMESPACE: metricNamespace };
+
+/** All of them, with the queue that feeds each. */
+export const functions: { folder: string; queue: QueueName; handler: sst.aws.Function }[] = [];
 
 service("kickoff", {
   queue: "KICKOFF",
@@ -38,7 +47,11 @@ service("fetcher", {
   batchSize: 1,
   // One LibInsight request a message. Eight at once are polite to a hosted service.
   concurrency: 8,
-  environment: { WORK_BUCKET: work.name, LIBINSIGHT_BASE_URL: currentStage().libInsightBaseUrl },
+  environment: {
+    WORK_BUCKET: work.name,
+    LIBINSIGHT_BASE_URL: currentStage().libInsightBaseUrl,
+    ...measuring,
+  },
   link: [libInsightClientId, libInsightClientSecret],
   sendsTo: ["FETCH", "PAGES"],
   permissions: store(work, {
@@ -176,6 +189,28 @@ service("tableau", {
   permissions: [publishEvents()],
 });
 
+service("reporter", {
+  queue: "REPORT",
+  // A result of some kilobytes, and a list of the run's pages.
+  memory: "256 MB",
+  batchSize: 1,
+  // A few events a run; two is the least that Lambda allows.
+  concurrency: 2,
+  environment: {
+    WORK_BUCKET: work.name,
+    DATA_BUCKET: data.name,
+    ALERTS_TOPIC_ARN: alerts.arn,
+    ...measuring,
+    ...tableauEnvironment(currentStage().tableau),
+  },
+  sendsTo: [],
+  permissions: [
+    ...store(work, { read: ["runs/*/result.json", "runs/*/reports/*"], write: ["runs/*/reports/*"] }),
+    ...store(data, { read: published(({ csv }) => [csv]) }),
+    { actions: ["sns:Publish"], resources: [alerts.arn] },
+  ],
+});
+
 service("replay", {
   queue: "REPLAY",
   // Ten messages at a time of each queue, each a megabyte at most.
@@ -268,6 +303,7 @@ function service(
       },
     },
   });
+  functions.push({ folder, queue: options.queue, handler });
   queue.subscribe(handler.arn, {
     batch: { size: options.batchSize, partialResponses: true },
     transform: {

@@ -5,7 +5,9 @@ import { Store } from "../../shared/aws/store.ts";
 import { config } from "../../shared/config.ts";
 import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
 import { fetchTask } from "../../shared/messages.ts";
+import { createMeasure } from "../../shared/metrics.ts";
 import { sqsHandler } from "../../shared/sqs-handler.ts";
+import { countingErrors } from "./count-errors.ts";
 import { fetchPage } from "./fetch.ts";
 
 /** Kept between invocations for its token. */
@@ -27,7 +29,9 @@ export const handler = sqsHandler({
   schema: fetchTask,
   handle: (task) =>
     fetchPage(task, {
-      libInsight: libInsight(),
+      libInsight: countingErrors(libInsight(), (error) =>
+        createMeasure("fetcher", config.stage())({ LibInsightErrors: 1 }, { dataset: task.dataset, error }),
+      ),
       work: new Store(s3(), config.workBucket()),
       fetchQueue: new Queue(sqs(), config.queueUrl("FETCH")),
       pagesQueue: new Queue(sqs(), config.queueUrl("PAGES")),

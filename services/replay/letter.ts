@@ -32,6 +32,7 @@ export type DeadLetter = {
 export const errorAttributes = ["Error", "ErrorText"] as const;
 
 const runId = z.string().regex(/^[a-z][a-z0-9-]{1,63}$/);
+const query = z.string().regex(/^[\w-]{1,64}$/);
 const number = z.int().positive();
 const ofWindow = {
   window: z.object({ number }).transform((window) => window.number),
@@ -51,14 +52,15 @@ const told = z.union([
       detail: z.object({ dataset: z.string(), requestId: z.string().optional() }),
     })
     .transform(({ id, detail }) => ({ run: runIdOf(detail.dataset, detail.requestId ?? id) })),
+  // What happened to a run, or to one of its queries.
   z
-    .object({
-      "detail-type": z.literal("results.published"),
-      detail: z.object({ runId, queryExecutionId: z.string().regex(/^[\w-]{1,64}$/) }),
-    })
-    .transform(({ detail: { runId, queryExecutionId } }) => ({ run: runId, query: queryExecutionId })),
+    .object({ "detail-type": z.string(), detail: z.object({ runId, queryExecutionId: query.optional() }) })
+    .transform(({ detail }) => ({
+      run: detail.runId,
+      ...(detail.queryExecutionId !== undefined && { query: detail.queryExecutionId }),
+    })),
   z
-    .object({ detail: z.object({ queryExecutionId: z.string().regex(/^[\w-]{1,64}$/) }) })
+    .object({ detail: z.object({ queryExecutionId: query }) })
     .transform(({ detail }) => ({ query: detail.queryExecutionId })),
 ]);
 type Told = Pick<DeadLetter, "run" | "window" | "attempt" | "page" | "query">;

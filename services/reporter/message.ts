@@ -1,4 +1,5 @@
 // What a person reads of a run: short, plain, and made of counts, dates and columns' names alone. Pure functions.
+import type { Message } from "../../shared/aws/topic.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import type { RunResult } from "../../shared/run.ts";
 
@@ -56,12 +57,6 @@ function durationText(seconds: number): string {
   if (hours < 24) return `${hours} h ${minutes % 60} min`;
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
-
-export type Message = {
-  /** One line of ASCII, below 100 characters: SNS takes no other. */
-  subject: string;
-  body: string;
-};
 
 /**
  * The message as it is mailed.

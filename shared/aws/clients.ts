@@ -4,6 +4,7 @@ import { AthenaClient } from "@aws-sdk/client-athena";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { GlueClient } from "@aws-sdk/client-glue";
 import { S3Client } from "@aws-sdk/client-s3";
+import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
 
 /** A call that hangs ends after these, and is tried three times in all: about a minute at most. */
@@ -24,6 +25,7 @@ function once<T>(make: () => T): () => T {
 export const s3 = /* @__PURE__ */ once(() => new S3Client(common));
 // A queue's URL names the queue; the endpoint comes from the environment as it does for every other client.
 export const sqs = /* @__PURE__ */ once(() => new SQSClient({ ...common, useQueueUrlAsEndpoint: false }));
+export const sns = /* @__PURE__ */ once(() => new SNSClient(common));
 export const eventBridge = /* @__PURE__ */ once(() => new EventBridgeClient(common));
 export const athena = /* @__PURE__ */ once(() => new AthenaClient(common));
 export const glue = /* @__PURE__ */ once(() => new GlueClient(common));

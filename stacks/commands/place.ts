@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { mailboxes } from "../../services/replay/mailboxes.ts";
-import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
+import { eventBridge, s3, sns, sqs } from "../../shared/aws/clients.ts";
 import { isOnStage } from "../../shared/config.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { parseCommand } from "../local/args.ts";
@@ -56,7 +56,7 @@ export async function openPlace(finish: boolean): Promise<Place> {
       return { ...here, finish: untilEmpty };
     }
     const defaultBus = await startEndpoints(dataDir, (end) => closing.push(end));
-    const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus });
+    const wired = await wire({ sqs: sqs(), s3: s3(), sns: sns(), events: eventBridge(), defaultBus });
     Object.assign(process.env, environment(wired));
     return { ...here, finish: async () => "" };
   } catch (error) {

@@ -33,6 +33,7 @@ export async function startEndpoints(
     const fauxqs = await startFauxqsOnLoopback(dataDir);
     onStarted(fauxqs.close);
     process.env.AWS_ENDPOINT_URL_SQS = fauxqs.endpoint;
+    process.env.AWS_ENDPOINT_URL_SNS = fauxqs.endpoint;
     const store = await startS3({ upstream: fauxqs.endpoint, dataDir: join(dataDir, "s3"), sqs: sqs() });
     onStarted(store.close);
     process.env.AWS_ENDPOINT_URL_S3 = store.endpoint;

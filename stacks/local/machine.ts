@@ -1,6 +1,6 @@
 // The pipeline on one machine: endpoints for AWS, the wiring, and an event source mapping for each service.
 import { busPublisher } from "../../shared/aws/bus.ts";
-import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
+import { eventBridge, s3, sns, sqs } from "../../shared/aws/clients.ts";
 import { type QueueName, queueNames } from "../../shared/config.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { SqsHandler } from "../../shared/sqs-handler.ts";
@@ -16,6 +16,7 @@ const handlers: Record<QueueName, () => Promise<{ handler: SqsHandler }>> = {
   ASSEMBLE: () => import("../../services/assembler/handler.ts"),
   ATHENA: () => import("../../services/athena/handler.ts"),
   TABLEAU: () => import("../../services/tableau/handler.ts"),
+  REPORT: () => import("../../services/reporter/handler.ts"),
   REPLAY: () => import("../../services/replay/handler.ts"),
 };
 
@@ -52,7 +53,7 @@ export async function startMachine({
   };
   try {
     const defaultBus = await startEndpoints(dataDir, (close) => closing.push(close));
-    const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus });
+    const wired = await wire({ sqs: sqs(), s3: s3(), sns: sns(), events: eventBridge(), defaultBus });
     Object.assign(process.env, environment(wired), {
       LIBINSIGHT_BASE_URL: libInsight.baseUrl,
       SST_RESOURCE_LibInsightClientId: JSON.stringify({ value: libInsight.clientId }),

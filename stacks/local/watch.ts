@@ -192,11 +192,11 @@ async function receiveEvents({ sqs, wired, signal }: Watch): Promise<PipelineEve
 
 /**
  * The reason on the first dead letter of this run. Dead letters are looked at and stay where they are. Tableau's come
- * when the run has ended already.
+ * when the run has ended already, and of a message that was not sent the run itself is none the worse.
  */
 async function findDeadLetter(watch: Watch): Promise<string | undefined> {
   const { sqs, wired, signal } = watch;
-  for (const name of queueNames.filter((each) => each !== "TABLEAU")) {
+  for (const name of queueNames.filter((each) => each !== "TABLEAU" && each !== "REPORT")) {
     const { Messages = [] } = await sqs.send(
       new ReceiveMessageCommand({
         QueueUrl: wired.queues[name].deadLetters.url,

@@ -12,6 +12,7 @@ import {
   PutBucketVersioningCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
+import { CreateTopicCommand, type SNSClient } from "@aws-sdk/client-sns";
 import { CreateQueueCommand, GetQueueAttributesCommand, type SQSClient } from "@aws-sdk/client-sqs";
 import { type QueueName, queueNames } from "../../shared/config.ts";
 import { datasets } from "../../shared/datasets.ts";
@@ -48,6 +49,7 @@ export const services: Record<QueueName, ServiceWiring> = {
     fifo: true,
     contentBasedDeduplication: true,
   },
+  REPORT: { service: "reporter", batchSize: 1, concurrency: 1, timeoutSeconds: 60, fifo: false },
   REPLAY: { service: "replay", batchSize: 1, concurrency: 1, timeoutSeconds: 300, fifo: false },
 };
 
@@ -60,6 +62,7 @@ const visibilityTimeoutSeconds = 60;
 export const names = {
   prefix: "libinsight-local",
   bus: "libinsight-local",
+  alertsTopic: "libinsight-local-alerts",
   workgroup: "primary",
   database: "libinsightdatabase",
   buckets: {
@@ -91,6 +94,50 @@ export const rules = [
     // One group for all datasets: a second sign-in with the token would end the first.
     messageGroupId: "tableau",
   },
+  // On a stage each failure has a rule of its own, because its alarm counts what the rule matched.
+  {
+    name: `${names.prefix}-run-held`,
+    bus: names.bus,
+    pattern: { source: [eventSource], "detail-type": ["run.held"] },
+    target: "REPORT",
+  },
+  {
+    name: `${names.prefix}-run-failed`,
+    bus: names.bus,
+    pattern: {
+      source: [eventSource],
+      "detail-type": ["run.failed"],
+      detail: { superseded: [{ exists: false }] },
+    },
+    target: "REPORT",
+  },
+  {
+    name: `${names.prefix}-query-failed`,
+    bus: names.bus,
+    pattern: { source: [eventSource], "detail-type": ["query.failed", "file.refused"] },
+    target: "REPORT",
+  },
+  {
+    name: `${names.prefix}-refresh-failed`,
+    bus: names.bus,
+    pattern: { source: [eventSource], "detail-type": ["tableau.failed"] },
+    target: "REPORT",
+  },
+  {
+    name: `${names.prefix}-run-superseded`,
+    bus: names.bus,
+    pattern: { source: [eventSource], "detail-type": ["run.failed"], detail: { superseded: [true] } },
+    target: "REPORT",
+  },
+  {
+    name: `${names.prefix}-reported`,
+    bus: names.bus,
+    pattern: {
+      source: [eventSource],
+      "detail-type": ["run.published", "results.published", "freshness.check.requested"],
+    },
+    target: "REPORT",
+  },
   {
     // Athena tells the account's default bus.
     name: `${names.prefix}-query-ended`,
@@ -115,18 +162,29 @@ export type WiredQueue = { url: string; arn: string };
 export type Wired = {
   queues: Record<QueueName, WiredQueue & { deadLetters: WiredQueue }>;
   observer: WiredQueue;
+  /** The ARN of the topic that people would subscribe to. */
+  alertsTopic: string;
 };
 
 /** `defaultBus`: where the account's default bus is, to which Athena tells its events. */
-type Clients = { sqs: SQSClient; s3: S3Client; events: EventBridgeClient; defaultBus: EventBridgeClient };
+type Clients = {
+  sqs: SQSClient;
+  s3: S3Client;
+  sns: SNSClient;
+  events: EventBridgeClient;
+  defaultBus: EventBridgeClient;
+};
 
 /** Creates what is missing and leaves alone what is there. */
-export async function wire({ sqs, s3, events, defaultBus }: Clients): Promise<Wired> {
+export async function wire({ sqs, s3, sns, events, defaultBus }: Clients): Promise<Wired> {
   const wired = await Promise.all(
     queueNames.map(async (name) => [name, await workQueue(name, sqs)] as const),
   );
   const queues = recordOf(wired);
   const observer = await queue(`${names.prefix}-observer`, { MessageRetentionPeriod: "3600" }, sqs);
+
+  const { TopicArn: alertsTopic } = await sns.send(new CreateTopicCommand({ Name: names.alertsTopic }));
+  if (!alertsTopic) throw new Error("SNS did not tell the topic's ARN.");
 
   for (const bucket of Object.values(names.buckets)) await createBucket(bucket, s3);
   for (const bucket of [names.buckets.data, names.buckets.results]) {
@@ -177,23 +235,27 @@ export async function wire({ sqs, s3, events, defaultBus }: Clients): Promise<Wi
       throw new Error(`EventBridge refused the target of ${rule.name}: ${FailedEntries?.[0]?.ErrorMessage}`);
     }
   }
-  return { queues, observer };
+  return { queues, observer, alertsTopic };
 }
 
 /** The environment that each function has on Lambda, here shared by all. */
-export function environment({ queues }: Wired): Record<string, string> {
+export function environment({ queues, alertsTopic }: Wired): Record<string, string> {
   const urls = Object.entries(queues).flatMap(([name, { url, deadLetters }]) => [
     [`${name}_QUEUE_URL`, url],
     [`${name}_DEAD_LETTERS_URL`, deadLetters.url],
   ]);
   return {
     ...Object.fromEntries(urls),
+    STAGE: "local",
     BUS_NAME: names.bus,
+    ALERTS_TOPIC_ARN: alertsTopic,
     WORK_BUCKET: names.buckets.work,
     DATA_BUCKET: names.buckets.data,
     RESULTS_BUCKET: names.buckets.results,
     ATHENA_WORKGROUP: names.workgroup,
     ATHENA_DATABASE: names.database,
+    // They are lines on stdout, which CloudWatch reads and here would stand among the lines for a person.
+    POWERTOOLS_METRICS_DISABLED: "true",
     // On Lambda it is a minute; here a query takes a second, and Athena's event always comes.
     QUERY_CHECK_SECONDS: process.env.QUERY_CHECK_SECONDS ?? "5",
     // On Lambda a failed message waits half a minute first; for somebody at a terminal a second is long.
@@ -255,6 +317,7 @@ function recordOf<T>(entries: (readonly [QueueName, T])[]): Record<QueueName, T>
     ASSEMBLE: of("ASSEMBLE"),
     ATHENA: of("ATHENA"),
     TABLEAU: of("TABLEAU"),
+    REPORT: of("REPORT"),
     REPLAY: of("REPLAY"),
   };
 }

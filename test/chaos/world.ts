@@ -8,7 +8,7 @@ import { PutEventsCommand } from "@aws-sdk/client-eventbridge";
 import { CreateBucketCommand, DeleteObjectsCommand } from "@aws-sdk/client-s3";
 import { type Message, PurgeQueueCommand } from "@aws-sdk/client-sqs";
 import { z } from "zod";
-import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
+import { eventBridge, s3, sns, sqs } from "../../shared/aws/clients.ts";
 import { Store } from "../../shared/aws/store.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { addToDate } from "../../shared/dates.ts";
@@ -68,9 +68,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   };
   const defaultBus = await startEndpoints(folder, (end) => closing.push(end));
   closing.push(() => {
-    for (const client of [sqs(), s3(), eventBridge()]) client.destroy();
+    for (const client of [sqs(), s3(), sns(), eventBridge()]) client.destroy();
   });
-  const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus });
+  const wired = await wire({ sqs: sqs(), s3: s3(), sns: sns(), events: eventBridge(), defaultBus });
   injectIntoClients();
   Object.assign(process.env, environment(wired), {
     RETRY_BASE_SECONDS: "0",
@@ -147,7 +147,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 
   async function purge(): Promise<void> {
     const urls = queues.flatMap((queue) => [wired.queues[queue].url, wired.queues[queue].deadLetters.url]);
-    for (const QueueUrl of [...urls, wired.observer.url])
+    for (const QueueUrl of [...urls, wired.queues.REPORT.url, wired.observer.url])
       await sqs().send(new PurgeQueueCommand({ QueueUrl }));
   }
 

@@ -84,7 +84,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   test("a role has no managed policies and is taken by one AWS service", () => {
     for (const { name, is } of rolesOf(graphs[stage])) {
       expect(is.managedPolicyArns).toEqual([]);
-      const service = name.startsWith("Collect") ? "scheduler.amazonaws.com" : "lambda.amazonaws.com";
+      const service = /^(Collect|Freshness)-/.test(name) ? "scheduler.amazonaws.com" : "lambda.amazonaws.com";
       expect(is.assumeRolePolicy.Statement).toMatchObject([
         { Effect: "Allow", Action: ["sts:AssumeRole"], Principal: { Service: service } },
       ]);
@@ -115,6 +115,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         Assembler: "Assemble",
         Athena: "Athena",
         Tableau: "Tableau",
+        Reporter: "Report",
         Replay: "Replay",
       };
       const [, queue] = Object.entries(own).find(([service]) => service === name) ?? [];
@@ -154,7 +155,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     );
     const known = nameIn(graphs[stage]);
     expect(new Set(policies.map(({ is }) => known(is.queueUrl)))).toEqual(
-      new Set(["KickoffQueue", "AthenaQueue", "TableauQueue", "ReplayQueue", "Undelivered"]),
+      new Set(["KickoffQueue", "AthenaQueue", "TableauQueue", "ReportQueue", "ReplayQueue", "Undelivered"]),
     );
     for (const { is } of policies) {
       expect(is.policy.Statement).toMatchObject([

@@ -88,7 +88,7 @@ describe.each(stages)("on the stage %s", (stage) => {
 
   test("every queue is encrypted", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
-    expect(found).toHaveLength(16);
+    expect(found).toHaveLength(18);
     for (const { is } of found) expect(is.sqsManagedSseEnabled).toBe(true);
   });
 
@@ -122,6 +122,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ["AssemblerFunction", 1769],
         ["AthenaFunction", 512],
         ["TableauFunction", 256],
+        ["ReporterFunction", 256],
         ["ReplayFunction", 512],
       ]),
     );
@@ -152,7 +153,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     const watched = alarms.map(
       ({ is }) => `${known(is.dimensions.QueueName)} ${is.metricName} ${is.threshold}`,
     );
-    const services = ["Kickoff", "Fetch", "Pages", "Assemble", "Athena", "Tableau", "Replay"];
+    const services = ["Kickoff", "Fetch", "Pages", "Assemble", "Athena", "Tableau", "Report", "Replay"];
     expect(watched.sort()).toEqual(
       [
         ...services.map((name) => `${name}Queue ApproximateAgeOfOldestMessage 3600`),

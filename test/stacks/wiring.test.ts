@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { queueNames } from "../../shared/config.ts";
 import { datasets, findDataset } from "../../shared/datasets.ts";
-import { eventDetails, objectCreated } from "../../shared/events.ts";
+import { type EventType, eventDetails, objectCreated } from "../../shared/events.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
 import {
@@ -27,6 +27,30 @@ beforeAll(async () => {
 }, evaluationTimeout);
 
 const day = 24 * 3600;
+
+const schedule = z.object({
+  scheduleExpression: z.string(),
+  scheduleExpressionTimezone: z.string(),
+  state: z.string(),
+  flexibleTimeWindow: z.object({ mode: z.string() }),
+  target: z.object({
+    arn: z.string(),
+    eventbridgeParameters: z.object({ source: z.string(), detailType: z.string() }),
+    input: json(z.unknown()),
+    retryPolicy: z.object({ maximumEventAgeInSeconds: z.number(), maximumRetryAttempts: z.number() }),
+    deadLetterConfig: z.object({ arn: z.string() }),
+  }),
+});
+
+/** The schedules of an event, each with its detail as who hears it would read it. */
+function schedulesOf<T extends z.ZodType>(graph: Graph, type: EventType, detail: T) {
+  return all(graph, "aws:scheduler/schedule:Schedule", schedule)
+    .filter(({ is }) => is.target.eventbridgeParameters.detailType === type)
+    .map(({ is }) => ({ ...is, input: detail.parse(is.target.input) }));
+}
+
+/** What a function that tells metrics needs for them. */
+const measuring = (stage: Stage) => ({ STAGE: stage, POWERTOOLS_METRICS_NAMESPACE: "LibInsight" });
 
 describe.each(stages)("on the stage %s", (stage) => {
   test("each queue of the design feeds its function", () => {
@@ -79,6 +103,14 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: true,
         receiveLimit: 5,
       },
+      REPORT: {
+        handler: "services/reporter/handler.handler",
+        batchSize: 1,
+        timeoutSeconds: 60,
+        fifo: false,
+        contentBasedDeduplication: false,
+        receiveLimit: 5,
+      },
       REPLAY: {
         handler: "services/replay/handler.handler",
         batchSize: 1,
@@ -101,6 +133,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       AssembleQueue: 2,
       AthenaQueue: 2,
       TableauQueue: 2,
+      ReportQueue: 2,
       ReplayQueue: 2,
     });
     for (const { is } of found) expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
@@ -154,37 +187,42 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 
   test("each dataset is collected by its schedule and its library's clock, once for each time", () => {
-    const schedule = z.object({
-      scheduleExpression: z.string(),
-      scheduleExpressionTimezone: z.string(),
-      state: z.string(),
-      flexibleTimeWindow: z.object({ mode: z.string() }),
-      target: z.object({
-        arn: z.string(),
-        eventbridgeParameters: z.object({ source: z.string(), detailType: z.string() }),
-        input: json(eventDetails["run.requested"]),
-        retryPolicy: z.object({ maximumEventAgeInSeconds: z.number(), maximumRetryAttempts: z.number() }),
-        deadLetterConfig: z.object({ arn: z.string() }),
-      }),
-    });
+    const found = schedulesOf(graphs[stage], "run.requested", eventDetails["run.requested"]);
+    expect(found.map(({ input }) => input.dataset)).toEqual(datasets.map(({ name }) => name));
+    for (const { scheduleExpression, scheduleExpressionTimezone, state, input } of found) {
+      const dataset = findDataset(input.dataset);
+      expect([scheduleExpression, scheduleExpressionTimezone, state]).toEqual([
+        dataset.schedule,
+        dataset.timeZone,
+        stage === "production" ? "ENABLED" : "DISABLED",
+      ]);
+      expect(input.requestId).toBe("schedule <aws.scheduler.scheduled-time>");
+    }
+  });
+
+  test("once a day, after the hour of the runs, it is asked how old each dataset's published file is", () => {
+    const type = "freshness.check.requested";
+    const found = schedulesOf(graphs[stage], type, eventDetails[type]);
+    expect(found.map(({ input }) => input)).toEqual(datasets.map(({ name }) => ({ dataset: name })));
+    for (const { scheduleExpression, scheduleExpressionTimezone, state, input } of found) {
+      expect([scheduleExpression, scheduleExpressionTimezone, state]).toEqual([
+        "cron(0 9 * * ? *)",
+        findDataset(input.dataset).timeZone,
+        stage === "production" ? "ENABLED" : "DISABLED",
+      ]);
+    }
+  });
+
+  test("every schedule fires at its minute, tries for a day to reach the bus, and then keeps its request", () => {
     const known = nameIn(graphs[stage]);
     const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule);
-    expect(found.map(({ is }) => is.target.input.dataset)).toEqual(datasets.map(({ name }) => name));
-    for (const { is } of found) {
-      const dataset = findDataset(is.target.input.dataset);
-      expect(is).toMatchObject({
-        scheduleExpression: dataset.schedule,
-        scheduleExpressionTimezone: dataset.timeZone,
-        state: stage === "production" ? "ENABLED" : "DISABLED",
-        flexibleTimeWindow: { mode: "OFF" },
-        target: {
-          eventbridgeParameters: { source: "libinsight.pipeline", detailType: "run.requested" },
-          retryPolicy: { maximumEventAgeInSeconds: day, maximumRetryAttempts: 185 },
-        },
-      });
-      expect(known(is.target.arn)).toBe("Pipeline");
-      expect(known(is.target.deadLetterConfig.arn)).toBe("Unscheduled");
-      expect(is.target.input.requestId).toBe("schedule <aws.scheduler.scheduled-time>");
+    expect(found).toHaveLength(2 * datasets.length);
+    for (const { flexibleTimeWindow, target } of found.map(({ is }) => is)) {
+      expect(flexibleTimeWindow).toEqual({ mode: "OFF" });
+      expect(target.eventbridgeParameters.source).toBe("libinsight.pipeline");
+      expect(target.retryPolicy).toEqual({ maximumEventAgeInSeconds: day, maximumRetryAttempts: 185 });
+      expect(known(target.arn)).toBe("Pipeline");
+      expect(known(target.deadLetterConfig.arn)).toBe("Unscheduled");
     }
   });
 
@@ -213,6 +251,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         PAGES_QUEUE_URL: "PagesQueue",
         WORK_BUCKET: "Work",
         LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0",
+        ...measuring(stage),
       },
       Transformer: {
         PAGES_QUEUE_URL: "PagesQueue",
@@ -246,6 +285,15 @@ describe.each(stages)("on the stage %s", (stage) => {
         // Of the two stages one has a Tableau.
         ...(stage === "production" && tableauEnvironment),
       },
+      Reporter: {
+        REPORT_QUEUE_URL: "ReportQueue",
+        REPORT_DEAD_LETTERS_URL: "ReportDeadLetters",
+        WORK_BUCKET: "Work",
+        DATA_BUCKET: "Data",
+        ALERTS_TOPIC_ARN: "Alerts",
+        ...measuring(stage),
+        ...(stage === "production" && tableauEnvironment),
+      },
       Replay: {
         KICKOFF_QUEUE_URL: "KickoffQueue",
         KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
@@ -259,6 +307,8 @@ describe.each(stages)("on the stage %s", (stage) => {
         ATHENA_DEAD_LETTERS_URL: "AthenaDeadLetters",
         TABLEAU_QUEUE_URL: "TableauQueue",
         TABLEAU_DEAD_LETTERS_URL: "TableauDeadLetters",
+        REPORT_QUEUE_URL: "ReportQueue",
+        REPORT_DEAD_LETTERS_URL: "ReportDeadLetters",
         REPLAY_QUEUE_URL: "ReplayQueue",
         REPLAY_DEAD_LETTERS_URL: "ReplayDeadLetters",
       },
@@ -363,16 +413,16 @@ test("a command on a stage is told every queue, the bus, the buckets and where a
 
 test("the wiring on one machine is the same", async () => {
   const here = await localWiring();
-  expect(Object.keys(here.queues)).toHaveLength(7);
+  expect(Object.keys(here.queues)).toHaveLength(8);
   expect(here.versioned).toEqual(["Data", "Results"]);
   expect(withoutNames(here)).toEqual(withoutNames(wiringOf(graphs.ada)));
 });
 
-/** Bus and workgroup have names of their own on every stage and machine. */
+/** Bus and workgroup have names of their own on every stage and machine, and rules have no order. */
 function withoutNames({ queues, rules, notifications, versioned }: Wiring): unknown {
   const text = JSON.stringify(
     rules.map((each) => ({ ...each, bus: each.bus === "default" ? "default" : "ours" })),
   );
   const named = text.replace(/"workgroupName":\["[^"]+"\]/g, '"workgroupName":["ours"]');
-  return { queues, rules: JSON.parse(named), notifications, versioned };
+  return { queues, rules: new Set(z.array(z.unknown()).parse(JSON.parse(named))), notifications, versioned };
 }

@@ -1,6 +1,7 @@
 // How queues, functions, rules, notifications and versioned buckets hang together: of an evaluated stage, and of stacks/local/.
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { S3Client } from "@aws-sdk/client-s3";
+import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { z } from "zod";
 import * as local from "../../stacks/local/wiring.ts";
@@ -185,6 +186,7 @@ export async function localWiring(): Promise<Wiring> {
   const clients = {
     sqs: new SQSClient(settings),
     s3: new S3Client(settings),
+    sns: new SNSClient(settings),
     events: new EventBridgeClient(settings),
   };
   const answer = (command: string, input: object) => {
@@ -192,6 +194,7 @@ export async function localWiring(): Promise<Wiring> {
     const output = {
       $metadata: {},
       QueueUrl: `http://queues/${nameOf(input)}`,
+      TopicArn: "arn:aws:sns:us-east-1:000000000000:alerts",
       Attributes: { QueueArn: `arn:aws:sqs:us-east-1:000000000000:${nameOf(input)}` },
     };
     return { output, response: {} };
@@ -204,6 +207,12 @@ export async function localWiring(): Promise<Wiring> {
     first,
   );
   clients.s3.middlewareStack.add(
+    (_, { commandName = "" }) =>
+      async ({ input }) =>
+        answer(commandName, input),
+    first,
+  );
+  clients.sns.middlewareStack.add(
     (_, { commandName = "" }) =>
       async ({ input }) =>
         answer(commandName, input),

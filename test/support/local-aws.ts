@@ -12,7 +12,7 @@ import {
 } from "@aws-sdk/client-sqs";
 import type { Context, SQSEvent } from "aws-lambda";
 import type { Publish } from "../../shared/aws/bus.ts";
-import { athena, eventBridge, glue, s3, sqs } from "../../shared/aws/clients.ts";
+import { athena, eventBridge, glue, s3, sns, sqs } from "../../shared/aws/clients.ts";
 import { Queue } from "../../shared/aws/queue.ts";
 import { Store } from "../../shared/aws/store.ts";
 import type { QueueName } from "../../shared/config.ts";
@@ -51,9 +51,9 @@ export async function startLocalAws(): Promise<LocalAws> {
   try {
     const defaultBus = await startEndpoints(folder, (close) => closing.push(close));
     closing.push(() => {
-      for (const client of [sqs(), s3(), eventBridge(), athena(), glue()]) client.destroy();
+      for (const client of [sqs(), s3(), sns(), eventBridge(), athena(), glue()]) client.destroy();
     });
-    const wired = await wire({ sqs: sqs(), s3: s3(), events: eventBridge(), defaultBus });
+    const wired = await wire({ sqs: sqs(), s3: s3(), sns: sns(), events: eventBridge(), defaultBus });
     Object.assign(process.env, environment(wired));
 
     let made = 0;

@@ -105,6 +105,7 @@ test.each([
     { "detail-type": "results.published", detail: { runId: run.runId, queryExecutionId: "q-2" } },
     { run: run.runId, query: "q-2" },
   ],
+  ["REPORT", { "detail-type": "run.held", detail: { runId: run.runId, reason: words } }, { run: run.runId }],
 ] as const)("a dead letter of %s names what it is about", async (name, body, about) => {
   const box = await mailbox(name);
   await box.deadLetters.send(messageBody(body));
