@@ -22,6 +22,7 @@ export default $config({
     await import("./stacks/services.ts");
     await import("./stacks/routes.ts");
     await import("./stacks/schedule.ts");
+    await import("./stacks/monitoring.ts");
     const { analysts } = await import("./stacks/tableau.ts");
     await import("./stacks/settings.ts");
     return {

@@ -1,7 +1,6 @@
 // The bus and the queues. Every queue is made by one helper, because SST's defaults (no dead letters, 30 seconds of
 // visibility) lose or repeat work.
 import type { QueueName } from "../shared/config.ts";
-import { alarm } from "./alerts.ts";
 import { data } from "./storage.ts";
 
 /**
@@ -84,25 +83,13 @@ function workQueue(
     dlq: { queue: deadLetters.arn, retry: receiveLimit },
     transform: { queue: { sqsManagedSseEnabled: true } },
   });
-  alarm(`${name}Waits`, queue, {
-    metric: "ApproximateAgeOfOldestMessage",
-    // A run takes minutes. What waits for an hour is stuck.
-    threshold: 3600,
-    description: `A message has been in ${name}Queue for an hour. Look at the function's log.`,
-  });
   return { queue, deadLetters, timeoutSeconds };
 }
 
 /** Kept for 14 days, the longest that SQS keeps a message. */
 function deadLetterQueue(name: string, fifo: boolean): sst.aws.Queue {
-  const queue = new sst.aws.Queue(name, {
+  return new sst.aws.Queue(name, {
     fifo,
     transform: { queue: { sqsManagedSseEnabled: true, messageRetentionSeconds: 14 * 24 * 3600 } },
   });
-  alarm(name, queue, {
-    metric: "ApproximateNumberOfMessagesVisible",
-    threshold: 0,
-    description: `There are messages in ${name}. Each tells in its attributes what happened and what to do.`,
-  });
-  return queue;
 }

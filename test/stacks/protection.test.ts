@@ -1,11 +1,10 @@
-// What keeps data, secrets and costs safe on an evaluated stage: buckets, encryption, tags, logs, alarms.
+// What keeps data, secrets and costs safe on an evaluated stage: buckets, encryption, tags, logs.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { Graph } from "./evaluate/graph.ts";
 import {
-  alertAddress,
   all,
   created,
   evaluateBoth,
@@ -133,38 +132,6 @@ describe.each(stages)("on the stage %s", (stage) => {
       expect(log.is.retentionInDays).toBe(90);
     }
     expect(logs).toHaveLength(functions.length);
-  });
-
-  test("each dead letter and each message that waits an hour is told to the stage's address", () => {
-    const alarms = all(
-      graphs[stage],
-      "aws:cloudwatch/metricAlarm:MetricAlarm",
-      z.object({
-        metricName: z.string(),
-        dimensions: z.object({ QueueName: z.string() }),
-        threshold: z.number(),
-        comparisonOperator: z.literal("GreaterThanThreshold"),
-        statistic: z.literal("Maximum"),
-        treatMissingData: z.literal("notBreaching"),
-        alarmActions: z.tuple([z.string()]),
-      }),
-    );
-    const known = nameIn(graphs[stage]);
-    const watched = alarms.map(
-      ({ is }) => `${known(is.dimensions.QueueName)} ${is.metricName} ${is.threshold}`,
-    );
-    const services = ["Kickoff", "Fetch", "Pages", "Assemble", "Athena", "Tableau", "Report", "Replay"];
-    expect(watched.sort()).toEqual(
-      [
-        ...services.map((name) => `${name}Queue ApproximateAgeOfOldestMessage 3600`),
-        ...services.map((name) => `${name}DeadLetters ApproximateNumberOfMessagesVisible 0`),
-        "Undelivered ApproximateNumberOfMessagesVisible 0",
-        "Unscheduled ApproximateNumberOfMessagesVisible 0",
-      ].sort(),
-    );
-    for (const { is } of alarms) expect(known(is.alarmActions[0])).toBe("Alerts");
-    const [subscription] = created(graphs[stage], "aws:sns/topicSubscription:TopicSubscription");
-    expect(subscription?.inputs).toMatchObject({ protocol: "email", endpoint: alertAddress });
   });
 
   test("no secret stands anywhere in clear text", async () => {

@@ -109,6 +109,8 @@ function outputsOf(type: string, otherwise: string, inputs: Properties): Propert
       return { name, arn: `arn:aws:events:${here}:rule/${inputs.eventBusName}/${name}` };
     case "aws:cloudwatch/logGroup:LogGroup":
       return { name, arn: `arn:aws:logs:${here}:log-group:${name}` };
+    case "aws:cloudwatch/metricAlarm:MetricAlarm":
+      return { name, arn: `arn:aws:cloudwatch:${here}:alarm:${name}` };
     case "aws:iam/role:Role":
       return { name, arn: `arn:aws:iam::${account}:role/${name}` };
     case "aws:iam/user:User":

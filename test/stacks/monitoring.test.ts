@@ -1,0 +1,242 @@
+// The alarms of an evaluated stage and its dashboard: what they watch, and what they tell people to do.
+import { beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { datasets } from "../../shared/datasets.ts";
+import { usage as runsUsage } from "../../stacks/commands/runs/args.ts";
+import type { Graph } from "./evaluate/graph.ts";
+import { evaluateStage } from "./evaluate.ts";
+import { ofAnyDataset } from "./readable.ts";
+import {
+  alertAddress,
+  all,
+  created,
+  evaluateBoth,
+  evaluationTimeout,
+  json,
+  nameIn,
+  type Stage,
+  secrets,
+  stages,
+} from "./stages.ts";
+import { lambda, only, rule } from "./wiring.ts";
+
+let graphs: Record<Stage, Graph>;
+beforeAll(async () => {
+  graphs = await evaluateBoth();
+}, evaluationTimeout);
+
+const alarm = z.object({
+  name: z.string(),
+  alarmDescription: z.string(),
+  namespace: z.string(),
+  metricName: z.string(),
+  dimensions: z.record(z.string(), z.string()),
+  statistic: z.enum(["Sum", "Maximum"]),
+  threshold: z.number(),
+  comparisonOperator: z.literal("GreaterThanThreshold"),
+  period: z.number(),
+  evaluationPeriods: z.number(),
+  treatMissingData: z.enum(["breaching", "notBreaching"]),
+  alarmActions: z.tuple([z.string()]),
+});
+type Alarm = z.infer<typeof alarm>;
+
+const alarmsOf = (graph: Graph): Alarm[] =>
+  all(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", alarm).map(({ is }) => is);
+
+/** An alarm on one line: what it watches, and when it goes off. */
+function lineOf(is: Alarm, graph: Graph): string {
+  const known = nameIn(graph);
+  const watched = Object.values(is.dimensions).map(known).join(" ");
+  const time = is.evaluationPeriods === 1 ? `${is.period} s` : `${is.evaluationPeriods} x ${is.period} s`;
+  const missing = is.treatMissingData === "breaching" ? ", or nothing" : "";
+  return `${watched}: ${is.statistic} of ${is.metricName} > ${is.threshold} in ${time}${missing}`;
+}
+
+test("production's alarms", () => {
+  const lines = alarmsOf(graphs.production).map((is) => lineOf(is, graphs.production));
+  expect(ofAnyDatasets(lines)).toMatchInlineSnapshot(`
+    [
+      "KickoffDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "KickoffQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Kickoff: Sum of Errors > 0 in 300 s",
+      "Kickoff: Sum of Throttles > 0 in 3 x 300 s",
+      "FetchDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "FetchQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Fetcher: Sum of Errors > 0 in 300 s",
+      "Fetcher: Sum of Throttles > 0 in 3 x 300 s",
+      "PagesDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "PagesQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Transformer: Sum of Errors > 0 in 300 s",
+      "Transformer: Sum of Throttles > 0 in 3 x 300 s",
+      "AssembleDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "AssembleQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Assembler: Sum of Errors > 0 in 300 s",
+      "Assembler: Sum of Throttles > 0 in 3 x 300 s",
+      "AthenaDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "AthenaQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Athena: Sum of Errors > 0 in 300 s",
+      "Athena: Sum of Throttles > 0 in 3 x 300 s",
+      "TableauDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "TableauQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Tableau: Sum of Errors > 0 in 300 s",
+      "Tableau: Sum of Throttles > 0 in 3 x 300 s",
+      "ReportDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "ReportQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Reporter: Sum of Errors > 0 in 300 s",
+      "Reporter: Sum of Throttles > 0 in 3 x 300 s",
+      "ReplayDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "ReplayQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Replay: Sum of Errors > 0 in 300 s",
+      "Replay: Sum of Throttles > 0 in 3 x 300 s",
+      "Undelivered: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "Unscheduled: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "Pipeline PipelineSubscriberRunHeld: Sum of MatchedEvents > 0 in 300 s",
+      "Pipeline PipelineSubscriberRunFailed: Sum of MatchedEvents > 0 in 300 s",
+      "Pipeline PipelineSubscriberQueryFailed: Sum of MatchedEvents > 0 in 300 s",
+      "Pipeline PipelineSubscriberRefreshFailed: Sum of MatchedEvents > 0 in 300 s",
+      "<dataset> reporter production: Maximum of PublishedFileAgeHours > 192 in 86400 s, or nothing",
+    ]
+  `);
+});
+
+test("a personal stage has the same, but for what only a schedule keeps fresh, and no dashboard", () => {
+  const names = (stage: Stage) =>
+    alarmsOf(graphs[stage]).map(({ name }) => name.replace(`libinsight-${stage}-`, ""));
+  const stale = datasets.map(({ name }) => `Stale-${name}`);
+  expect(names("production")).toEqual([...names("ada"), ...stale]);
+  expect(created(graphs.ada, "aws:cloudwatch/dashboard:Dashboard")).toEqual([]);
+});
+
+test(
+  "a stage that mails nobody has no alarms",
+  async () => {
+    const graph = await evaluateStage("ada", { secrets, environment: {} });
+    expect(alarmsOf(graph)).toEqual([]);
+    expect(created(graph, "aws:sns/topicSubscription:TopicSubscription")).toEqual([]);
+  },
+  evaluationTimeout,
+);
+
+describe.each(stages)("on the stage %s", (stage) => {
+  test("every alarm tells the stage's address", () => {
+    const known = nameIn(graphs[stage]);
+    for (const { alarmActions } of alarmsOf(graphs[stage])) expect(known(alarmActions[0])).toBe("Alerts");
+    const [subscription] = created(graphs[stage], "aws:sns/topicSubscription:TopicSubscription");
+    expect(subscription?.inputs).toMatchObject({ protocol: "email", endpoint: alertAddress });
+  });
+
+  test("every alarm says what it means in the stage's own commands, which exist, within CloudWatch's limit", () => {
+    const usages: Record<string, string> = { runs: runsUsage, replay: "\n  list \n  send " };
+    for (const { name, alarmDescription: text } of alarmsOf(graphs[stage])) {
+      expect([name, text]).toEqual([name, expect.stringMatching(/^.{20,1024}$/)]);
+      const commands = [...text.matchAll(/npx sst shell --stage (\S+) -- npm run (\w+) -- (\w+)/g)];
+      for (const [, of, program = "", verb = ""] of commands) {
+        expect([of, usages[program]]).toEqual([stage, expect.stringContaining(`\n  ${verb} `)]);
+      }
+      const others = text.match(/\baws (sqs|lambda|logs tail|scheduler) /g) ?? [];
+      expect([name, commands.length + others.length]).not.toEqual([name, 0]);
+    }
+  });
+
+  test("every function and every failure has its alarms, and what they watch is there", () => {
+    const alarms = alarmsOf(graphs[stage]);
+    const watching = (namespace: string) => alarms.filter((each) => each.namespace === namespace);
+    const functions = all(graphs[stage], "aws:lambda/function:Function", lambda).map(({ is }) => is.name);
+    for (const metric of ["Errors", "Throttles"]) {
+      const found = watching("AWS/Lambda").filter(({ metricName }) => metricName === metric);
+      expect(found.map(({ dimensions }) => dimensions.FunctionName).sort()).toEqual([...functions].sort());
+    }
+    const rules = all(graphs[stage], "aws:cloudwatch/eventRule:EventRule", rule);
+    const counted = watching("AWS/Events").map(({ dimensions: { EventBusName, RuleName } }) => {
+      const { is } = only(rules.filter((each) => each.is.name === RuleName));
+      expect(is.eventBusName).toBe(EventBusName);
+      return [is.eventPattern["detail-type"], is.eventPattern.detail];
+    });
+    expect(counted).toEqual([
+      [["run.held"], undefined],
+      [["run.failed"], { superseded: [{ exists: false }] }],
+      [["query.failed", "file.refused"], undefined],
+      [["tableau.failed"], undefined],
+    ]);
+  });
+
+  test("logs that an alarm names are there", () => {
+    const logs = created(graphs[stage], "aws:cloudwatch/logGroup:LogGroup").map(({ inputs }) => inputs.name);
+    const named = alarmsOf(graphs[stage]).flatMap(({ alarmDescription }) =>
+      [...alarmDescription.matchAll(/aws logs tail (\S+)/g)].map(([, group]) => group),
+    );
+    expect(logs).toEqual(expect.arrayContaining(named));
+    expect(named.length).toBeGreaterThan(10);
+  });
+});
+
+const dashboard = z.object({
+  dashboardBody: json(
+    z.object({
+      start: z.string(),
+      widgets: z.array(
+        z.object({
+          type: z.enum(["alarm", "metric"]),
+          properties: z.looseObject({
+            title: z.string(),
+            alarms: z.array(z.string()).optional(),
+            metrics: z.array(z.array(z.unknown())).optional(),
+          }),
+        }),
+      ),
+    }),
+  ),
+});
+
+test("production's dashboard shows 12 weeks of runs and the state of every alarm", () => {
+  const [{ is } = only([])] = all(graphs.production, "aws:cloudwatch/dashboard:Dashboard", dashboard);
+  const { start, widgets } = is.dashboardBody;
+  expect(start).toBe("-P12W");
+  expect(widgets.map(({ type, properties }) => `${type}: ${properties.title}`)).toMatchInlineSnapshot(`
+    [
+      "alarm: Alarms",
+      "metric: Rows published",
+      "metric: Rows more or fewer than the time before",
+      "metric: Left out or fetched again",
+      "metric: Seconds: collecting, assembling, querying",
+      "metric: LibInsight's errors, by kind",
+      "metric: Held and failed",
+      "metric: Age of the published file, in hours",
+    ]
+  `);
+  const shown = widgets.flatMap(({ properties }) => properties.alarms ?? []);
+  expect(shown.map((arn) => arn.split(":alarm:")[1])).toEqual(
+    alarmsOf(graphs.production).map(({ name }) => name),
+  );
+  const known = nameIn(graphs.production);
+  const metrics = widgets.flatMap(({ properties }) => properties.metrics ?? []);
+  const lines = metrics.map((line) =>
+    line.map((part) => (typeof part === "string" ? known(part) : (expression.parse(part).expression ?? ""))),
+  );
+  expect(ofAnyDatasets(lines.map((line) => line.join(" ").trim()))).toMatchInlineSnapshot(`
+    [
+      "LibInsight RowsPublished service reporter stage production dataset <dataset>",
+      "LibInsight RowsChange service reporter stage production dataset <dataset>",
+      "LibInsight Rejects service reporter stage production dataset <dataset>",
+      "LibInsight Duplicates service reporter stage production dataset <dataset>",
+      "LibInsight RefetchedWindows service reporter stage production dataset <dataset>",
+      "LibInsight CollectSeconds service reporter stage production dataset <dataset>",
+      "LibInsight AssembleSeconds service reporter stage production dataset <dataset>",
+      "LibInsight QuerySeconds service reporter stage production dataset <dataset>",
+      "SEARCH('{LibInsight,service,stage,dataset,error} MetricName="LibInsightErrors" stage="production"', 'Sum', 604800)",
+      "AWS/Events MatchedEvents EventBusName Pipeline RuleName PipelineSubscriberRunHeld",
+      "AWS/Events MatchedEvents EventBusName Pipeline RuleName PipelineSubscriberRunFailed",
+      "AWS/Events MatchedEvents EventBusName Pipeline RuleName PipelineSubscriberQueryFailed",
+      "AWS/Events MatchedEvents EventBusName Pipeline RuleName PipelineSubscriberRefreshFailed",
+      "LibInsight PublishedFileAgeHours service reporter stage production dataset <dataset>",
+    ]
+  `);
+});
+
+const expression = z.looseObject({ expression: z.string().optional() });
+
+/** The same lines however many datasets there are. */
+function ofAnyDatasets(lines: string[]): string[] {
+  return [...new Set(lines.map(ofAnyDataset))];
+}
