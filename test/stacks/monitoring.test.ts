@@ -1,8 +1,10 @@
 // The alarms of an evaluated stage and its dashboard: what they watch, and what they tell people to do.
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
+import { createMeasure } from "../../shared/metrics.ts";
 import { usage as runsUsage } from "../../stacks/commands/runs/args.ts";
+import { metricLines } from "../support/metrics.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
 import { ofAnyDataset } from "./readable.ts";
@@ -169,6 +171,37 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(logs).toEqual(expect.arrayContaining(named));
     expect(named.length).toBeGreaterThan(10);
   });
+});
+
+test("the file's age is told under the name by which its alarm looks for it", () => {
+  const functions = all(graphs.production, "aws:lambda/function:Function", lambda);
+  const { variables } = only(functions.filter(({ name }) => name === "ReporterFunction")).is.environment;
+  vi.stubEnv("POWERTOOLS_METRICS_NAMESPACE", variables.POWERTOOLS_METRICS_NAMESPACE);
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+  const lines = metricLines();
+  const measure = createMeasure("reporter", variables.STAGE ?? "");
+  for (const { name } of datasets) measure({ PublishedFileAgeHours: 1 }, { dataset: name });
+
+  const stale = alarmsOf(graphs.production).filter(
+    ({ treatMissingData }) => treatMissingData === "breaching",
+  );
+  expect(
+    stale.map(({ namespace, metricName, dimensions }) => ({ namespace, metricName, dimensions })),
+  ).toEqual(
+    lines.map(({ _aws, PublishedFileAgeHours: _hours, ...dimensions }) => ({
+      namespace: emf.parse(_aws).CloudWatchMetrics[0].Namespace,
+      metricName: emf.parse(_aws).CloudWatchMetrics[0].Metrics[0].Name,
+      dimensions,
+    })),
+  );
+});
+
+const emf = z.object({
+  CloudWatchMetrics: z.tuple([
+    z.object({ Namespace: z.string(), Metrics: z.tuple([z.object({ Name: z.string() })]) }),
+  ]),
 });
 
 const dashboard = z.object({
