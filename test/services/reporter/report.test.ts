@@ -4,6 +4,7 @@ import { SubscribeCommand } from "@aws-sdk/client-sns";
 import { GetQueueAttributesCommand, type Message } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
+import { assemble } from "../../../services/assembler/assemble.ts";
 import { handler } from "../../../services/reporter/handler.ts";
 import { busPublisher } from "../../../shared/aws/bus.ts";
 import { eventBridge, sns, sqs } from "../../../shared/aws/clients.ts";
@@ -12,10 +13,13 @@ import { config } from "../../../shared/config.ts";
 import type { EventDetail, EventType } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { RunResult } from "../../../shared/run.ts";
+import { recordOf } from "../../factories/records.ts";
+import { runOf } from "../../factories/requests.ts";
 import { resultOf } from "../../factories/results.ts";
 import { type LocalAws, lambdaContext, sqsEvent, startLocalAws, take } from "../../support/local-aws.ts";
 import { enableMetrics, metricLines, withoutService } from "../../support/metrics.ts";
 import { defaultDataset } from "../../support/transformed.ts";
+import { putRun, putWindow } from "../../support/work-bucket.ts";
 
 let aws: LocalAws;
 /** The queue of somebody who has subscribed to the topic. */
@@ -160,6 +164,39 @@ test.each([
     },
   ]);
   expect(lines.map(withoutService)).toEqual([{ dataset, Rejects: 3, Duplicates: 2, RefetchedWindows: 0 }]);
+});
+
+test("no word of a record gets into a message or a metric, from the record to the mail", async () => {
+  const word = "MARKED words of a patron";
+  const record = (id: number, date: string) => ({
+    ...Object.fromEntries(Object.keys(recordOf(id)).map((field) => [field, word])),
+    _id: id,
+    _start_date: date,
+  });
+  const run = runOf("marked");
+  await putRun(run, aws.work);
+  const pages = [[record(1, "2023-05-01 10:00:00"), record(2, word), record(3, "2023-05-01 10:00:00")]];
+  await putWindow(run, { window: 1, pages }, aws.work);
+  const effects = {
+    work: aws.work,
+    data: aws.data,
+    fetchQueue: aws.serviceQueue("FETCH"),
+    publish: busPublisher(eventBridge(), config.busName()),
+    now: () => new Date(),
+  };
+  const lines = metricLines();
+  // Held for its rejects, then published by force.
+  for (const force of [undefined, word]) {
+    await assemble({ runId: run.runId, dataset, attempt: 1, ...(force && { force }) }, effects);
+    await handle(await take(aws.serviceQueue("REPORT"), 5));
+  }
+  const told = await mails();
+  expect(told.map(({ text }) => text)).toEqual([
+    expect.stringContaining("1 of 3 records were rejected"),
+    expect.stringMatching(/^Published 2 rows.*, 1 rejected, .* By force: 1 of 3 records were rejected/),
+  ]);
+  expect(lines).toHaveLength(2);
+  expect(JSON.stringify([told, lines])).not.toContain("MARKED");
 });
 
 test("a held run that is published later is told of both times", async () => {
