@@ -1,5 +1,4 @@
 // What is told of a run: a message to people when it has ended and when something after it went wrong, and its numbers.
-
 import type { Store } from "../../shared/aws/store.ts";
 import type { Notify } from "../../shared/aws/topic.ts";
 import { findDataset } from "../../shared/datasets.ts";
@@ -118,8 +117,9 @@ async function endOf(runId: string, work: Store): Promise<{ result: RunResult; n
     });
   }
   const summaries = await work.listChanges(keys.allSummaries(runId), maxSummaries);
-  const last = Math.max(...[...summaries.values()].map((at) => at.getTime()));
-  return { result, numbers: numbersOf(result, Number.isFinite(last) ? new Date(last) : undefined) };
+  let transformedAt: Date | undefined;
+  for (const at of summaries.values()) if (!transformedAt || at > transformedAt) transformedAt = at;
+  return { result, numbers: numbersOf(result, transformedAt) };
 }
 
 /** From the file's arrival to the result's. Where a later file has arrived meanwhile, the query was not of this one. */

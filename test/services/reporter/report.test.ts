@@ -1,5 +1,6 @@
 // Events on the bus become messages of the topic and metrics on stdout, through the queue and the handler that it feeds.
 import { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { SubscribeCommand } from "@aws-sdk/client-sns";
 import { GetQueueAttributesCommand, type Message } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
@@ -124,8 +125,13 @@ test("a published run is told to people, and to CloudWatch in numbers", async ()
 });
 
 test("the time of each stage is told where the run's pages tell it", async () => {
-  await aws.work.put(keys.summary({ runId, window: 1, attempt: 1, page: 1 }), "{}", "application/json");
-  const [transformedAt] = [...(await aws.work.listChanges(keys.allSummaries(runId), 10)).values()];
+  const summary = (page: number) => keys.summary({ runId, window: 1, attempt: 1, page });
+  for (const page of [2, 1]) {
+    await aws.work.put(summary(page), "{}", "application/json");
+    // So that they have times of their own.
+    await delay(5);
+  }
+  const transformedAt = (await aws.work.listChanges(keys.allSummaries(runId), 10)).get(summary(1));
   const at = (seconds: number) => new Date((transformedAt?.getTime() ?? 0) + seconds * 1000).toISOString();
   await putResult({ requestedAt: at(-40), finishedAt: at(7) });
   const lines = metricLines();
