@@ -58,23 +58,21 @@ function durationText(seconds: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-/**
- * The message as it is mailed.
- * @param what in the subject, to follow the dataset's name
- * @param text what happened and, where that is needed, what to do
- */
-export function mailOf(
-  { what, text }: { what: string; text: string },
-  { stage, dataset, runId }: { stage: string; dataset: string; runId: string },
-): Message {
-  const onStage = `npx sst shell --stage ${stage} -- npm run`;
-  return {
-    subject: `LibInsight ${stage}: ${dataset} ${what}`.replace(/[^ -~]/g, "?").slice(0, 99),
-    body: `${text.replaceAll("npm run", onStage)}
+export type Mail = {
+  /** For the subject. */
+  what: string;
+  /** What happened and, where that is needed, what to do. */
+  text: string;
+  /** The command that tells more. */
+  more: string;
+};
 
-All about this run:
-${onStage} runs -- show ${runId}
-`,
+/** The message as it is mailed: its commands are those of the stage. */
+export function mailOf({ what, text, more }: Mail, stage: string): Message {
+  const body = `${text}\n\nMore about it: ${more}\n`;
+  return {
+    subject: `LibInsight ${stage}: ${what}`.replace(/[^ -~]/g, "?").slice(0, 99),
+    body: body.replaceAll("npm run", `npx sst shell --stage ${stage} -- npm run`),
   };
 }
 

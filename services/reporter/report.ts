@@ -49,7 +49,8 @@ async function tell(event: Told, effects: ReporterEffects): Promise<Facts> {
   const outcome = await once(keys.report(runId, occurrence(event)), work, now, async () => {
     // All that can fail goes first.
     const { what, text, numbers } = await contentOf(event, effects);
-    await notify(mailOf({ what, text }, { stage, dataset, runId }));
+    const more = `npm run runs -- show ${runId}`;
+    await notify(mailOf({ what: `${dataset} ${what}`, text, more }, stage));
     if (numbers) measure(numbers, { dataset });
   });
   if (outcome === "claimed") {
