@@ -16,6 +16,8 @@ test.each([
   ["TABLEAU_PATIENCE_MS", "900000", config.tableauPatienceMs],
   ["TABLEAU_PAUSE_MS", "0", config.tableauPauseMs],
   ["ATHENA_DATABASE", 'MARKED"; DROP', config.athenaDatabase],
+  ["ALERTS_TOPIC_ARN", "MARKED", config.alertsTopic],
+  ["STAGE", "", config.stage],
   ["RETRY_BASE_SECONDS", "MARKED", config.retryBaseSeconds],
   ["RETRY_BASE_SECONDS", "901", config.retryBaseSeconds],
   ["FETCH_QUEUE_URL", "MARKED", () => config.queueUrl("FETCH")],
