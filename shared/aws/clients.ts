@@ -23,6 +23,10 @@ function once<T>(make: () => T): () => T {
 }
 
 export const s3 = /* @__PURE__ */ once(() => new S3Client(common));
+/** The time by S3's clock, to the second, once S3 has answered: this machine's own clock may be wrong. */
+export function timeOfS3(): Date {
+  return new Date(Date.now() + s3().config.systemClockOffset);
+}
 // A queue's URL names the queue; the endpoint comes from the environment as it does for every other client.
 export const sqs = /* @__PURE__ */ once(() => new SQSClient({ ...common, useQueueUrlAsEndpoint: false }));
 export const sns = /* @__PURE__ */ once(() => new SNSClient(common));

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { inspect } from "../../services/replay/deadletters.ts";
 import { mailboxes } from "../../services/replay/mailboxes.ts";
 import { busPublisher } from "../../shared/aws/bus.ts";
-import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
+import { eventBridge, s3, sqs, timeOfS3 } from "../../shared/aws/clients.ts";
 import { Queue } from "../../shared/aws/queue.ts";
 import { Store } from "../../shared/aws/store.ts";
 import { config } from "../../shared/config.ts";
@@ -70,7 +70,7 @@ async function putBack(
   const what = rollbackText(rollback);
   if (!isInPlace && !dryRun) {
     if (!yes && !(await isConfirmed(`Put back ${what}? [y/N] `))) return "Nothing was put back.\n";
-    await rollBack(rollback, { data, now: new Date(), reason });
+    await rollBack(rollback, { data, now: timeOfS3(), reason });
   }
   if (asJson) return json({ ...(dryRun && { dryRun }), ...rollback });
   if (isInPlace) return `In place already: ${publicationText(rollback.csv.back)}. Nothing is to be done.\n`;

@@ -128,6 +128,7 @@ export function remaining({ csv, jsonl }: Rollback): RollbackFile[] {
 
 /**
  * Does what is planned. A rollback that was interrupted is finished by planning and doing it again.
+ * @param now by the bucket's clock: were it a year ahead, no run would publish for a year
  * @throws PipelineError `NewerRunPublished`, `PublishContended`
  */
 export async function rollBack(
@@ -153,7 +154,7 @@ export async function rollBack(
 
 /**
  * The file counts as requested now, so that no run that was requested before takes its place. Where the CSV was put back
- * already, the JSON lines get its moment. An operator's clock that is slow does not make it older than what it replaces.
+ * already, the JSON lines get its moment. A clock that is slow does not make it older than what it replaces.
  */
 function momentOf(rollback: Rollback, now: Date): string {
   const { back } = rollback.csv;

@@ -113,6 +113,9 @@ describe("on a stage, as sst shell tells of it", () => {
 
   /** What the functions have in their environment stands in the link. */
   function onStage(name: "replay" | "runs", ...args: string[]) {
+    return onStageWith({}, name, ...args);
+  }
+  function onStageWith(env: Record<string, string>, name: "replay" | "runs", ...args: string[]) {
     const variables = Object.fromEntries(
       Object.entries(process.env).filter(([variable]) =>
         /_URL$|^(BUS_NAME|WORK_BUCKET|DATA_BUCKET)$/.test(variable),
@@ -124,8 +127,16 @@ describe("on a stage, as sst shell tells of it", () => {
         .map((key) => [key, undefined]),
     );
     const settings = JSON.stringify({ variables, type: "sst.sst.Linkable" });
-    return command(name, "/", args, { ...none, SST_RESOURCE_Settings: settings }).ended;
+    return command(name, "/", args, { ...none, ...env, SST_RESOURCE_Settings: settings }).ended;
   }
+  /** For Node: a clock that is a year ahead. */
+  const aYearAhead = encodeURIComponent(
+    `const ahead = () => performance.timeOrigin + performance.now() + 365 * 24 * 3600_000;
+     globalThis.Date = class extends Date {
+       constructor(...given) { super(...(given.length > 0 ? given : [ahead()])); }
+       static now() { return ahead(); }
+     };`,
+  );
   const deadPages = () => new Queue(sqs(), config.deadLetterUrl("PAGES"));
 
   test("dead letters are archived there, and no command tells what a patron said", async () => {
@@ -217,5 +228,27 @@ describe("on a stage, as sst shell tells of it", () => {
     expect((await rollback("--yes")).stdout).toMatch(
       new RegExp(`^In place already: ${old} \\(${when}\\)\\. Nothing is to be done\\.\n$`),
     );
+  });
+
+  test("a rollback counts from now on by S3's clock, though the operator's is a year ahead", async () => {
+    const { csv, jsonl } = defaultDataset.publish;
+    const requestedAt = new Date().toISOString();
+    const [old, newer] = [runOf("old", { requestedAt }), runOf("newer", { requestedAt })];
+    for (const run of [old, newer]) {
+      for (const key of [csv, jsonl]) {
+        const body = async () => Readable.from([Buffer.from("1")]);
+        await publishNewest(aws.data, key, run, body, { contentType: "text/csv" });
+      }
+    }
+    const clock = { NODE_OPTIONS: `--import=data:text/javascript,${aYearAhead}` };
+
+    const { code, stderr } = await onStageWith(clock, "runs", "rollback", old.runId, "--yes");
+
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const { metadata } = (await aws.data.head(csv)) ?? {};
+    expect(metadata?.["run-id"]).toBe(old.runId);
+    const inAnHour = Date.now() + 3600_000;
+    expect(Date.parse(metadata?.["requested-at"] ?? "")).toBeLessThan(inAnHour);
+    expect(Date.parse(metadata?.["rolled-back-at"] ?? "")).toBeLessThan(inAnHour);
   });
 });

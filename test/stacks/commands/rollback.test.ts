@@ -195,7 +195,7 @@ test("what is published between the question and its answer stays only if it was
   expect(await inPlace()).toMatchObject({ rows: ["301", "301"], runs: [after.runId, after.runId] });
 });
 
-test("an operator's clock that is slow does not stop it, and its files are not older than those they replace", async () => {
+test("a clock that is slow does not stop it, and its files are not older than those they replace", async () => {
   const old = await publish(1, monday);
   await publish(101, nextMonday);
 
