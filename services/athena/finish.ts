@@ -65,7 +65,11 @@ async function conclude(query: Query, origin: QueryOrigin, effects: FinishEffect
     );
     return { retry: origin.attempt + 1 };
   }
-  return fail(query, origin, `Athena's query ended as ${query.state} (${query.reason})`, effects);
+  const failure = {
+    what: `Athena's query ended as ${query.state} (${query.reason})`,
+    advice: `Look query ${query.id} up in Athena's history and mend what it tells of`,
+  };
+  return fail(query, origin, failure, effects);
 }
 
 /** A newer file has a query of its own, and this one may have read either file. */
@@ -84,10 +88,12 @@ async function publishResult(
   const key = resultKey(query, results.bucket);
   const rows = await countRows(await results.stream(key));
   if (dataset.publish.rowPreserving && rows !== origin.rows) {
-    const mismatch = `The result of Athena's query has ${rows} rows, where ${origin.rows} were published`;
-    const hint =
-      "if the query is meant to change their number, say rowPreserving: false in shared/datasets.ts";
-    return fail(query, origin, `${mismatch}; ${hint}`, effects);
+    const mismatch = {
+      what: `The result of Athena's query has ${rows} rows, where ${origin.rows} were published`,
+      advice:
+        "If the query is meant to change their number, say rowPreserving: false in shared/datasets.ts; if not, mend its SQL in services/athena/queries",
+    };
+    return fail(query, origin, mismatch, effects);
   }
   const published = await publishNewest(results, dataset.publish.results, origin, () => results.stream(key), {
     contentType: "text/csv; charset=utf-8",
@@ -108,10 +114,10 @@ async function publishResult(
 async function fail(
   { id }: Query,
   { runId, dataset }: QueryOrigin,
-  what: string,
+  { what, advice }: { what: string; advice: string },
   { publish }: FinishEffects,
 ): Promise<Facts> {
-  const reason = `${what}. The earlier result stays. Look query ${id} up in Athena's history, mend what it tells of, and request a run: npm run runs -- request`;
+  const reason = `${what}. The earlier result stays. ${advice}. Then request a run: npm run runs -- request --dataset ${dataset}`;
   await publish("query.failed", { runId, dataset, queryExecutionId: id, reason });
   return { failed: what };
 }
