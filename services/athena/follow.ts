@@ -31,7 +31,8 @@ export type FollowEffects = StartEffects & {
 /**
  * May run any number of times for one file: the statements change nothing when all is in step, and Athena runs the
  * query once for one state of the file.
- * @throws PipelineError `PublishedFileMissing`, `PublishedFileForeign`, `StatementFailed`, `StatementTooSlow`
+ * @throws PipelineError `PublishedFileMissing`, `PublishedFileForeign`, `PublishedFileReplaced`, `StatementFailed`,
+ * `StatementTooSlow`
  */
 export async function followFile(dataset: Dataset, effects: FollowEffects): Promise<Facts> {
   const { data, database, resultsBucket, publish } = effects;
@@ -49,6 +50,8 @@ export async function followFile(dataset: Dataset, effects: FollowEffects): Prom
     return { run: runId, refused: missing.join() };
   }
   await bringInStep(headers, dataset, effects);
+  // Whoever follows the new file may have been done before these statements, which then undid its own.
+  if ((await data.head(csv))?.etag !== file.etag) throw replaced(runId, dataset);
   const sql = await queryOf(dataset, database);
   const output = outputOf(dataset.publish, resultsBucket);
   const query = await startQuery({ sql, origin, output, seed: file.etag }, effects);
@@ -92,6 +95,15 @@ function originOfFile(metadata: Record<string, string>, dataset: Dataset): Query
   if (runId && requestedAt && rows && /^\d+$/.test(rows))
     return { runId, requestedAt, dataset: dataset.name, rows: Number(rows), attempt: 1 };
   throw unusable("PublishedFileForeign", "was not written by this pipeline", dataset);
+}
+
+function replaced(runId: string, dataset: Dataset): PipelineError {
+  return new PipelineError("PublishedFileReplaced", {
+    message: `The published file ${dataset.publish.csv} was replaced while its table was brought in step.`,
+    advice: "The new one is followed by itself; if this goes on, look who else writes there.",
+    kind: "transient",
+    ids: { run: runId },
+  });
 }
 
 function unusable(name: string, what: string, dataset: Dataset): PipelineError {

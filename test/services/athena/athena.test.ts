@@ -344,6 +344,56 @@ describe("a file that arrived", () => {
     }
   });
 
+  test("and is replaced while it is followed is left, and whoever is last follows the new one", async () => {
+    const effects = await start();
+    const dataset = datasetOf(["a", "b"].map((name) => ({ name, type: "text" })));
+    const [older, newer] = [
+      published("overtaken", "2024-03-08T12:00:00Z"),
+      published("overtakes", "2024-03-15T12:00:00Z"),
+    ];
+    const { csv } = dataset.publish;
+    await putFile(
+      effects.data,
+      older,
+      [
+        ["_id", "a"],
+        [1, "A1"],
+      ],
+      csv,
+    );
+    class Overtaken extends Catalog {
+      override async define(...args: Parameters<Catalog["define"]>): Promise<boolean> {
+        await putFile(
+          effects.data,
+          newer,
+          [
+            ["_id", "b", "a"],
+            [2, "B2", "A2"],
+          ],
+          csv,
+        );
+        await followFile(dataset, effects);
+        return super.define(...args);
+      }
+    }
+
+    const catalog = new Overtaken(glue(), database);
+    await expect(followFile(dataset, { ...effects, catalog })).rejects.toMatchObject({
+      name: "PublishedFileReplaced",
+      kind: "transient",
+    });
+
+    expect(await queriesOf(older, effects.engine)).toEqual([]);
+    await followFile(dataset, effects);
+    for (const relation of ["test_dataset", "test_dataset_typed", "test_dataset_analysis"]) {
+      const { columns, rows } = await ask(`SELECT a, b FROM "${database}"."${relation}"`, effects);
+      expect({ columns: columns.map(([column]) => column), rows }).toEqual({
+        columns: ["a", "b"],
+        rows: [["A2", "B2"]],
+      });
+    }
+  });
+
   test.each([
     { what: "that nobody's run wrote", metadata: {}, name: "PublishedFileForeign" },
     {
