@@ -44,11 +44,21 @@ export function requireAnswerable(verb: string, { yes, dryRun }: { yes: boolean;
   );
 }
 
-export async function isConfirmed(question: string): Promise<boolean> {
+/** Ctrl-C and Ctrl-D say no. */
+export async function isConfirmed(
+  question: string,
   // On stderr, so that --json leaves stdout to the answer.
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  streams: { input: NodeJS.ReadableStream; output: NodeJS.WritableStream } = {
+    input: process.stdin,
+    output: process.stderr,
+  },
+): Promise<boolean> {
+  const terminal = createInterface(streams);
   try {
     return /^y(es)?$/i.test((await terminal.question(question)).trim());
+  } catch (error) {
+    if (error instanceof Error && error.name === "AbortError") return false;
+    throw error;
   } finally {
     terminal.close();
   }

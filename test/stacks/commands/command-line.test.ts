@@ -1,0 +1,24 @@
+// Asking an operator before something is done.
+import { PassThrough } from "node:stream";
+import { expect, test } from "vitest";
+import { isConfirmed } from "../../../stacks/commands/command-line.ts";
+
+test.each([
+  { what: "y", keys: "y\r", confirmed: true },
+  { what: "YES between blanks", keys: " YES \r", confirmed: true },
+  { what: "n", keys: "n\r", confirmed: false },
+  { what: "another word", keys: "yesterday\r", confirmed: false },
+  { what: "Enter alone", keys: "\r", confirmed: false },
+  { what: "Ctrl-C", keys: "\u0003", confirmed: false },
+  { what: "y and Ctrl-C", keys: "y\u0003", confirmed: false },
+  { what: "Ctrl-D", keys: "\u0004", confirmed: false },
+])("$what answers the question: $confirmed", async ({ keys, confirmed }) => {
+  // As a terminal: only there keys have a meaning.
+  const input = new PassThrough();
+  const output = Object.assign(new PassThrough(), { isTTY: true });
+
+  const answer = isConfirmed("Put it back? [y/N] ", { input, output });
+  input.write(keys);
+
+  expect(await answer).toBe(confirmed);
+});
