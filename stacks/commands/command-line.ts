@@ -1,4 +1,6 @@
 // What the operators' commands have in common: flags, asking before something is done, exit codes, and where they work.
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import type { Dataset } from "../../shared/dataset.ts";
@@ -70,6 +72,21 @@ export function datasetOf(name: string = defaultDataset.name): Dataset {
     return findDataset(name);
   } catch (error) {
     throw error instanceof PipelineError ? new UsageError(`${error.message} ${error.advice}`) : error;
+  }
+}
+
+/** Writes the file of `--out`, and makes the folders above it. @throws PipelineError `FileNotWritten` */
+export async function writeOut(file: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? ` (${cause.code})` : "";
+    throw new PipelineError("FileNotWritten", {
+      message: `The file "${file}" can't be written${code}.`,
+      advice: "Name another file with --out.",
+      cause,
+    });
   }
 }
 

@@ -1,10 +1,7 @@
 // `npm run dictionary`: writes the data dictionary of the datasets in shared/datasets.ts, for analysts.
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
 import { datasets } from "../../shared/datasets.ts";
-import { PipelineError } from "../../shared/errors.ts";
 import { UsageError } from "../local/args.ts";
-import { datasetOf, readFlags, sayingErrors } from "./command-line.ts";
+import { datasetOf, readFlags, sayingErrors, writeOut } from "./command-line.ts";
 import { dictionaryOf } from "./dictionary/dictionary.ts";
 import { markdownOf } from "./dictionary/markdown.ts";
 
@@ -28,24 +25,10 @@ await sayingErrors(usage, async () => {
   const page = values.dataset === undefined ? "docs/dictionary.md" : `docs/dictionary-${values.dataset}.md`;
   const file = values.out ?? page;
   const dictionaries = chosen.map((dataset) => dictionaryOf(dataset));
-  await write(file, markdownOf(dictionaries));
+  await writeOut(file, markdownOf(dictionaries));
   const unexplained = dictionaries.flatMap(({ columns }) =>
     columns.filter(({ meaning }) => meaning === undefined).map(({ name }) => name),
   );
   const wanting = `Without a meaning: ${unexplained.join(", ")}. Write it in shared/datasets.ts.\n`;
   return `Wrote ${file}.\n${unexplained.length > 0 ? wanting : ""}`;
 });
-
-async function write(file: string, text: string): Promise<void> {
-  try {
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, text);
-  } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? ` (${cause.code})` : "";
-    throw new PipelineError("FileNotWritten", {
-      message: `The dictionary can't be written to ${file}${code}.`,
-      advice: "Name another file with --out.",
-      cause,
-    });
-  }
-}

@@ -1,13 +1,12 @@
 // `npm run tableau`: writes what an analyst needs to open Tableau on a dataset's analysis view.
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { config, isOnStage } from "../../shared/config.ts";
 import { viewNames } from "../../shared/dataset.ts";
-import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import { UsageError } from "../local/args.ts";
 import { analystsName, appRegion, stageSettings } from "../stage.ts";
-import { sayingErrors } from "./command-line.ts";
+import { sayingErrors, writeOut } from "./command-line.ts";
 import { type Command, parse, usage } from "./tableau/args.ts";
 import { type AthenaPlace, datasourceOf, driverProperties, fieldsOf } from "./tableau/datasource.ts";
 import { plain } from "./text.ts";
@@ -15,16 +14,7 @@ import { plain } from "./text.ts";
 async function run({ dataset, out, given }: Command): Promise<string> {
   const place = isOnStage() ? { ...stagePlace(), ...given } : productionPlace(given);
   const properties = join(dirname(out), "athena.properties");
-  try {
-    await mkdir(dirname(out), { recursive: true });
-    await writeFile(out, datasourceOf(dataset, place));
-  } catch (error) {
-    throw new PipelineError("FileNotWritten", {
-      message: `${out} can't be written.`,
-      advice: "Name another file with --out.",
-      cause: error,
-    });
-  }
+  await writeOut(out, datasourceOf(dataset, place));
   const isDriverTold = await writeUnlessOther(properties, driverProperties(place));
   const assumed = isOnStage() ? [] : Object.keys(place).filter((flag) => !(flag in given));
   return [

@@ -1,5 +1,5 @@
 // What a person and a program get to know of a finished run: the summary, and run.json.
-import { publishedText } from "../../services/reporter/message.ts";
+import { publishedText, rejectedOf } from "../../services/reporter/message.ts";
 import { config } from "../../shared/config.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import type { RunResult } from "../../shared/run.ts";
@@ -19,7 +19,7 @@ export type RunReport = RunResult & {
 /** The lines at the end of `npm start`: the message that a stage mails, and every count. */
 export function summary(report: RunReport): string {
   const { rejects, furtherAnswers, mistyped, undeclared } = report;
-  const rejected = Object.values(rejects).reduce((sum, count) => sum + count, 0);
+  const rejected = rejectedOf(report);
   const windows = report.windows.length;
   const again = report.windows.filter(({ attempt }) => attempt > 1).length;
   const rows: [string, string][] = [

@@ -164,7 +164,7 @@ describe("npm run dictionary", () => {
     [
       ["--out", "taken"],
       1,
-      /^The dictionary can't be written to taken \(EISDIR\)\. Name another file with --out\.\n$/,
+      /^The file "taken" can't be written \(EISDIR\)\. Name another file with --out\.\n$/,
     ],
   ])("%j is one sentence, exit %i", async (args, exitCode, says) => {
     await using folder = await temporaryFolder();

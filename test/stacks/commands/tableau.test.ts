@@ -267,7 +267,7 @@ test("a file that can't be written is told in one sentence", async () => {
   await using folder = await temporaryFolder();
   const { code, stdout, stderr } = await command("tableau", folder.path, ["datasource", "--out", "."]).ended;
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toBe(". can't be written. Name another file with --out.\n");
+  expect(stderr).toBe('The file "." can\'t be written (EISDIR). Name another file with --out.\n');
 });
 
 test("a wrong command line is refused with one sentence and the usage", async () => {
