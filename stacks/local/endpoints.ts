@@ -2,10 +2,20 @@
 import { join } from "node:path";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
+import { instanceTag } from "../../shared/instances.ts";
 import { startAthena } from "./aws/athena.ts";
+import { startEc2 } from "./aws/ec2.ts";
+import type { PutInstance } from "./aws/ec2-instances.ts";
 import { startEventBridge } from "./aws/eventbridge.ts";
 import { startFauxqsOnLoopback } from "./aws/fauxqs.ts";
 import { startS3 } from "./aws/s3.ts";
+
+/** The team's. */
+const instance: PutInstance = {
+  id: "i-0123456789abcdef0",
+  state: "stopped",
+  tags: { [instanceTag.key]: instanceTag.value },
+};
 
 /**
  * Starts what the environment does not name, and points the SDK there.
@@ -20,7 +30,7 @@ export async function startEndpoints(
   let defaultBus: EventBridgeClient;
   if (process.env.AWS_ENDPOINT_URL) {
     // Only AWS itself may send events whose source begins with `aws.`, and other endpoints refuse them as AWS does. So
-    // the local Athena's go to a default bus of ours, which sends to the queues there.
+    // the local services' go to a default bus of ours, which sends to the queues there.
     const bus = await startEventBridge({ dataDir: busDir, sqs: sqs() });
     onStarted(bus.close);
     defaultBus = new EventBridgeClient({ endpoint: bus.endpoint });
@@ -48,6 +58,15 @@ export async function startEndpoints(
     process.env.AWS_ENDPOINT_URL_ATHENA = engine.endpoint;
     // Its catalog, whatever other Glue there is.
     process.env.AWS_ENDPOINT_URL_GLUE = engine.glueEndpoint;
+  }
+  if (!process.env.AWS_ENDPOINT_URL_EC2) {
+    const machines = await startEc2({
+      dataDir: join(dataDir, "ec2"),
+      events: defaultBus,
+      initial: [instance],
+    });
+    onStarted(machines.close);
+    process.env.AWS_ENDPOINT_URL_EC2 = machines.endpoint;
   }
   return defaultBus;
 }

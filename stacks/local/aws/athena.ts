@@ -3,7 +3,7 @@
 // on AWS.
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
+import type { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { z } from "zod";
 import {
@@ -19,6 +19,7 @@ import { describeView, type EngineQuery, select } from "./athena-engine.ts";
 import { type Execution, type Outcome, openQueries } from "./athena-queries.ts";
 import { readCsv, writeCsv, writeEmpty } from "./athena-results.ts";
 import { AwsJsonError, type Operation, startAwsJson } from "./aws-json.ts";
+import { tellDefaultBus } from "./default-bus.ts";
 import { glueOperations } from "./glue.ts";
 import { openJsonFile } from "./json-file.ts";
 
@@ -370,13 +371,8 @@ function describeRelation({ definition, createdAt }: Relation): object {
   };
 }
 
-const sendingMs = 5_000;
-
-/**
- * https://docs.aws.amazon.com/athena/latest/ug/athena-events.html
- * Best effort, as on AWS: where it can't be sent, a line on stderr says so.
- */
-async function sendStateChange(
+/** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
+function sendStateChange(
   events: EventBridgeClient,
   execution: Execution,
   previousState: "QUEUED" | "RUNNING",
@@ -394,15 +390,6 @@ async function sendStateChange(
       sequenceNumber: previousState === "RUNNING" ? "3" : "2",
     }),
   };
-  try {
-    const answer = await events.send(new PutEventsCommand({ Entries: [entry] }), {
-      abortSignal: AbortSignal.timeout(sendingMs),
-    });
-    if (answer.FailedEntryCount) throw new Error(answer.Entries?.[0]?.ErrorCode ?? "refused");
-  } catch (error) {
-    const why = error instanceof Error ? `${error.name}: ${error.message}` : "unknown";
-    process.stderr.write(
-      `The local Athena could not send the event that query ${execution.id} ended: ${why}\n`,
-    );
-  }
+  const what = `The local Athena could not send the event that query ${execution.id} ended`;
+  return tellDefaultBus(events, entry, what);
 }

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { z } from "zod";
 import { type LocalEndpoint, listenOnLoopback } from "./loopback.ts";
+import { readBody } from "./request-body.ts";
 
 /** One operation: the request's parsed JSON in, the answer's JSON value out. */
 export type Operation = (input: unknown) => Promise<unknown>;
@@ -78,15 +79,8 @@ export async function startAwsJson(options: {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request) {
-    if (!Buffer.isBuffer(chunk)) throw new AwsJsonError("SerializationException", "The body is not bytes.");
-    bytes += chunk.length;
-    // What is too much is read and dropped, so that the client gets to the answer.
-    if (bytes <= maxBodyBytes) chunks.push(chunk);
-  }
-  if (bytes > maxBodyBytes) {
+  const body = await readBody(request, maxBodyBytes);
+  if (body === undefined) {
     throw new AwsJsonError(
       "RequestEntityTooLargeException",
       `A request has at most ${maxBodyBytes} bytes.`,
@@ -94,7 +88,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
     );
   }
   try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    return JSON.parse(body.toString("utf8"));
   } catch {
     throw new AwsJsonError("SerializationException", "The body is not JSON.");
   }

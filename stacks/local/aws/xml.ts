@@ -1,5 +1,5 @@
-// The little XML that the local S3 reads and writes itself: elements and text. Attributes are namespaces there
-// and are skipped; comments, CDATA and document types do not occur and are refused.
+// The little XML that the local S3 reads, and what it and the local EC2 write: elements and text. Attributes are
+// namespaces there and are skipped; comments, CDATA and document types do not occur and are refused.
 
 export type XmlElement = { name: string; children: XmlElement[]; text: string };
 
