@@ -3,6 +3,7 @@
 import { Resource } from "sst/resource";
 import { z } from "zod";
 import { PipelineError } from "./errors.ts";
+import { instancesSetting } from "./instances.ts";
 import { tableauSettings } from "./tableau.ts";
 
 const text = z.string().min(1);
@@ -31,6 +32,11 @@ export const config = {
   retryBaseSeconds: () => read("RETRY_BASE_SECONDS", z.coerce.number().int().min(0).max(900).default(30)),
   /** After how many seconds a query is looked at for the first time; each further wait doubles. */
   queryCheckSeconds: () => read("QUERY_CHECK_SECONDS", z.coerce.number().int().min(1).max(900).default(60)),
+  /** Which instances the stage may start and stop. */
+  instances: () => read("INSTANCES", instancesSetting.default("none")),
+  /** After how many seconds an instance is looked at for the first time; each further wait doubles. */
+  instanceCheckSeconds: () =>
+    read("INSTANCE_CHECK_SECONDS", z.coerce.number().int().min(1).max(900).default(15)),
   /** How long one request to LibInsight may take, connection and body included. */
   libinsightTimeoutMs: () =>
     read("LIBINSIGHT_TIMEOUT_MS", z.coerce.number().int().min(1).max(25_000).default(25_000)),
@@ -58,6 +64,7 @@ export const queueNames = [
   "ATHENA",
   "TABLEAU",
   "REPORT",
+  "INSTANCE",
   "REPLAY",
 ] as const;
 export type QueueName = (typeof queueNames)[number];

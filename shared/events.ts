@@ -8,6 +8,30 @@ export const eventSource = "libinsight.pipeline";
 
 const ofRun = { runId: z.string(), dataset: z.string() };
 
+/** A wish that the instances of the stage start, or stop. */
+const instanceRequest = z
+  .strictObject({
+    /** One of them; else all. */
+    instanceId: z
+      .string()
+      .regex(/^[\w-]{1,64}$/)
+      .optional(),
+    /** Whose run needs them, or needs them no longer; else a person asks. */
+    dataset: z.string().optional(),
+    reason: z.string().min(1).max(500),
+    /** When, if earlier than the event: a schedule's time. */
+    requestedAt: z.iso.datetime().optional(),
+  })
+  .refine(
+    ({ instanceId, dataset }) => !(instanceId && dataset),
+    "a dataset needs all instances of the stage: name it or an instance",
+  );
+const ofInstance = {
+  instanceId: z.string(),
+  /** For whose run; else a person asked. */
+  dataset: z.string().optional(),
+};
+
 /** The detail of each event, by detail-type. */
 export const eventDetails = {
   /** Somebody or something wants a dataset collected. `requestId` makes two requests one; default: the event's id. */
@@ -68,6 +92,19 @@ export const eventDetails = {
   "tableau.failed": z.strictObject({ ...ofRun, reason: z.string() }),
   /** The daily look at how old a dataset's published file is. */
   "freshness.check.requested": z.strictObject({ dataset: z.string() }),
+  "instance.start.requested": instanceRequest,
+  "instance.stop.requested": instanceRequest,
+  /** It runs, or did already. `reason`: why that was asked for. */
+  "instance.started": z.strictObject({ ...ofInstance, reason: z.string() }),
+  /** It is stopped, or was already. */
+  "instance.stopped": z.strictObject({ ...ofInstance, reason: z.string() }),
+  /** What was asked for was refused, or did not come about: why, and what to do. */
+  "instance.failed": z.strictObject({
+    ...ofInstance,
+    /** Missing where none could be found. */
+    instanceId: z.string().optional(),
+    reason: z.string(),
+  }),
 };
 
 export type EventType = keyof typeof eventDetails;
@@ -111,6 +148,27 @@ export const reportable = z.discriminatedUnion("detail-type", [
   envelope("freshness.check.requested", eventDetails["freshness.check.requested"]),
 ]);
 export type Reportable = z.infer<typeof reportable>;
+/** `instance.*.requested` as they arrive in InstanceQueue. */
+export const instanceRequested = z.union([
+  envelope("instance.start.requested", eventDetails["instance.start.requested"]),
+  envelope("instance.stop.requested", eventDetails["instance.stop.requested"]),
+]);
+export type InstanceRequested = z.infer<typeof instanceRequested>;
+
+/** The ends of a run as they arrive in InstanceQueue. */
+export const runEnded = z.union([
+  envelope("run.published", eventDetails["run.published"]),
+  envelope("run.held", eventDetails["run.held"]),
+  envelope("run.failed", eventDetails["run.failed"]),
+]);
+export type RunEnded = z.infer<typeof runEnded>;
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html */
+export const instanceStateChange = envelope(
+  "EC2 Instance State-change Notification",
+  z.object({ "instance-id": z.string().min(1), state: z.string() }),
+);
+export type InstanceStateChange = z.infer<typeof instanceStateChange>;
 
 /** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
 export const queryStateChange = envelope(

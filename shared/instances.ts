@@ -1,4 +1,28 @@
-// The EC2 instances that a stage may start and stop.
+// The EC2 instances that a stage may start and stop: its setting, and the tag without which none is touched.
+import { z } from "zod";
 
-/** On every resource of the department's (stacks/tags.ts). An instance without it is nobody's here. */
+/** On every resource of the department's (stacks/tags.ts). */
 export const instanceTag = { key: "Application", value: "DataPipeline" } as const;
+
+/** A request names no more than these, and each is done in turn. A department has one or two. */
+export const maxInstances = 20;
+
+const ids = z
+  .array(z.string().regex(/^i-[0-9a-f]{8,17}$/))
+  .min(1)
+  .max(maxInstances);
+
+/** Those with the tag, those of these ids that have it, or none. As text: the ids with commas between them. */
+export type TeamInstances = "tagged" | "none" | string[];
+export const instancesSetting = z.union([
+  z.enum(["tagged", "none"]),
+  z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(ids),
+]);
+
+/** The setting as a variable's text. */
+export function instancesText(team: TeamInstances): string {
+  return typeof team === "string" ? team : team.join(",");
+}

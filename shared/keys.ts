@@ -48,6 +48,10 @@ export const keys = {
   queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}.json`,
   /** In the results bucket: what the analysts' own queries give. It expires (stacks/storage.ts). */
   analystsResults: "tableau/",
+  /** Who needs which EC2 instance to run, and what is being done about it. */
+  needs: "instances/needs.json",
+  /** Whether the end of what was asked of an instance is told, or who is at it. */
+  goalEnd: (goal: string) => `instances/goals/${goal}.json`,
   /** A dead letter that was taken out of its queue. */
   deadLetter: (queue: string, messageId: string) => `deadletters/${queue.toLowerCase()}/${messageId}.json`,
 };

@@ -58,3 +58,14 @@ export const queryTask = z.strictObject({
   checks: z.int().nonnegative(),
 });
 export type QueryTask = z.infer<typeof queryTask>;
+
+/** InstanceQueue: look whether an instance is where it was asked to be, because EC2's own event is best effort. */
+export const instanceTask = z.strictObject({
+  task: z.literal("check"),
+  instanceId: z.string().min(1).max(64),
+  /** What it was asked for; where that is something else by now, nobody has to look any more. */
+  goal: z.string().min(1).max(64),
+  /** How often it was looked at before. */
+  checks: z.int().nonnegative(),
+});
+export type InstanceTask = z.infer<typeof instanceTask>;

@@ -57,6 +57,8 @@ export const queues: Record<QueueName, WorkQueue> = {
   TABLEAU: workQueue("Tableau", { timeoutSeconds: 900, fifo: { contentBasedDeduplication: true } }),
   // Some calls of S3 and one of SNS.
   REPORT: workQueue("Report", { timeoutSeconds: 60 }),
+  // Asks EC2 about one instance after the other, some calls each.
+  INSTANCE: workQueue("Instance", { timeoutSeconds: 120 }),
   // A thousand dead letters, some calls each.
   REPLAY: workQueue("Replay", { timeoutSeconds: 300 }),
 };

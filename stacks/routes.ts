@@ -1,4 +1,4 @@
-// What arrives in which queue: the bus's events, Athena's, and S3's.
+// What arrives in which queue: the bus's events, Athena's, EC2's, and S3's.
 import { datasets } from "../shared/datasets.ts";
 import { type EventType, eventSource } from "../shared/events.ts";
 import { workgroup } from "./athena.ts";
@@ -57,6 +57,31 @@ sst.aws.Bus.subscribeQueue("QueryEnded", defaultBus, queues.ATHENA.queue.arn, {
     source: ["aws.athena"],
     detailType: ["Athena Query State Change"],
     detail: { workgroupName: [workgroup.name], currentState: ["SUCCEEDED", "FAILED", "CANCELLED"] },
+  },
+  transform: { target: delivery },
+});
+
+bus.subscribeQueue("InstanceWanted", queues.INSTANCE.queue.arn, {
+  pattern: {
+    source: [eventSource],
+    detailType: [
+      "instance.start.requested",
+      "instance.stop.requested",
+      // The work is done for which an instance may have been started.
+      "run.published",
+      "run.held",
+      "run.failed",
+    ],
+  },
+  transform: { target: delivery },
+});
+
+// EC2 tells it of every instance in the account; the service knows which it asked.
+sst.aws.Bus.subscribeQueue("InstanceChanged", defaultBus, queues.INSTANCE.queue.arn, {
+  pattern: {
+    source: ["aws.ec2"],
+    detailType: ["EC2 Instance State-change Notification"],
+    detail: { state: ["running", "stopped", "terminated"] },
   },
   transform: { target: delivery },
 });

@@ -3,6 +3,7 @@
 import { type QueueName, queueNames } from "../shared/config.ts";
 import { viewNames } from "../shared/dataset.ts";
 import { datasets } from "../shared/datasets.ts";
+import { instancesText, instanceTag } from "../shared/instances.ts";
 import { tableauEnvironment } from "../shared/tableau.ts";
 import { alerts } from "./alerts.ts";
 import { database, workgroup } from "./athena.ts";
@@ -12,7 +13,11 @@ import { currentStage } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
 
 type Text = $util.Input<string>;
-type Permission = { actions: string[]; resources: Text[] };
+type Permission = {
+  actions: string[];
+  resources: Text[];
+  conditions?: { test: string; variable: string; values: string[] }[];
+};
 
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
@@ -211,6 +216,27 @@ service("reporter", {
   ],
 });
 
+service("ec2", {
+  queue: "INSTANCE",
+  // It waits, for one answer at a time.
+  memory: "256 MB",
+  batchSize: 1,
+  // An instance changes twice a week; two is the least that Lambda allows.
+  concurrency: 2,
+  environment: {
+    BUS_NAME: bus.name,
+    WORK_BUCKET: work.name,
+    INSTANCES: instancesText(currentStage().instances),
+  },
+  // To itself: to look at an instance later.
+  sendsTo: ["INSTANCE"],
+  permissions: [
+    ...store(work, { read: ["runs/*/run.json", "instances/*"], write: ["instances/*"] }),
+    ...startAndStopInstances(),
+    publishEvents(),
+  ],
+});
+
 service("replay", {
   queue: "REPLAY",
   // Ten messages at a time of each queue, each a megabyte at most.
@@ -349,6 +375,27 @@ function published(keysOf: (publish: (typeof datasets)[number]["publish"]) => st
 
 function publishEvents(): Permission {
   return { actions: ["events:PutEvents"], resources: [bus.arn] };
+}
+
+/** Where the stage has none, nothing at all. */
+function startAndStopInstances(): Permission[] {
+  if (currentStage().instances === "none") return [];
+  return [
+    {
+      actions: ["ec2:StartInstances", "ec2:StopInstances"],
+      resources: [$interpolate`arn:aws:ec2:${region}:${accountId}:instance/*`],
+      conditions: [
+        {
+          test: "StringEquals",
+          variable: `aws:ResourceTag/${instanceTag.key}`,
+          values: [instanceTag.value],
+        },
+      ],
+    },
+    // EC2 knows no narrower one.
+    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    { actions: ["ec2:DescribeInstances"], resources: ["*"] },
+  ];
 }
 
 function glue(resource: string): Text {

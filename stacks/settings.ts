@@ -1,8 +1,10 @@
 // What commands are told of a stage: `sst shell --stage S -- npm run replay -- list`. The same variables as the functions
 // have, and no secret among them. shared/config.ts reads them.
 import { queueNames } from "../shared/config.ts";
+import { instancesText } from "../shared/instances.ts";
 import { analystsResults, analystsWorkgroup, database } from "./athena.ts";
 import { bus, queues } from "./messaging.ts";
+import { currentStage } from "./stage.ts";
 import { data, work } from "./storage.ts";
 
 export const settings = new sst.Linkable("Settings", {
@@ -15,6 +17,7 @@ export const settings = new sst.Linkable("Settings", {
       ATHENA_DATABASE: database,
       ANALYSTS_WORKGROUP: analystsWorkgroup.name,
       ANALYSTS_RESULTS: analystsResults,
+      INSTANCES: instancesText(currentStage().instances),
       ...Object.fromEntries(
         queueNames.flatMap((name) => [
           [`${name}_QUEUE_URL`, queues[name].queue.url],

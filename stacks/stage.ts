@@ -1,5 +1,6 @@
 // What differs from stage to stage, in one place: production's settings, and those of everybody's own stages.
 import { PipelineError } from "../shared/errors.ts";
+import { instancesSetting, type TeamInstances } from "../shared/instances.ts";
 import { type TableauSettings, tableauSettings } from "../shared/tableau.ts";
 
 /** SST's global. Named here because commands read this file too, and they run without SST. */
@@ -21,6 +22,8 @@ export type StageSettings = {
   libInsightBaseUrl: string;
   /** Where Tableau answers; undefined where it is left alone. */
   tableau: TableauSettings | undefined;
+  /** The EC2 instances that it may start and stop: those with the tag, those of these ids that have it, or none. */
+  instances: TeamInstances;
   /** In Athena: letters, digits and _ only. */
   athenaDatabase: string;
   /**
@@ -39,7 +42,7 @@ const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
 
 /**
  * @param env of the shell and of .env and .env.<stage>, which SST reads
- * @throws Error where only some of Tableau's variables are set, or one can't be used
+ * @throws Error where only some of Tableau's variables are set, or a variable can't be used
  */
 export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSettings {
   const alertAddress = env.ALERT_ADDRESS || undefined;
@@ -51,6 +54,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
       alertAddress,
       libInsightBaseUrl,
       tableau,
+      instances: "tagged",
       athenaDatabase: "libinsightdatabase",
       existingBuckets: {
         data: "analytics-datapipeline",
@@ -66,6 +70,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
     alertAddress,
     libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || libInsightBaseUrl,
     tableau,
+    instances: instancesOf(env),
     athenaDatabase: `libinsight_${stage.toLowerCase().replaceAll("-", "_")}`,
     existingBuckets: {},
   };
@@ -85,6 +90,14 @@ export function currentStage(): StageSettings {
     );
   }
   return settings;
+}
+
+function instancesOf({ INSTANCES }: NodeJS.ProcessEnv): TeamInstances {
+  const parsed = instancesSetting.safeParse(INSTANCES || "none");
+  if (parsed.success) return parsed.data;
+  throw new Error(
+    "INSTANCES can't be used: it is `tagged`, `none`, or instances' ids with commas between them.",
+  );
 }
 
 /** SST shows an error's message and nothing else of it. */

@@ -17,6 +17,7 @@ const handlers: Record<QueueName, () => Promise<{ handler: SqsHandler }>> = {
   ATHENA: () => import("../../services/athena/handler.ts"),
   TABLEAU: () => import("../../services/tableau/handler.ts"),
   REPORT: () => import("../../services/reporter/handler.ts"),
+  INSTANCE: () => import("../../services/ec2/handler.ts"),
   REPLAY: () => import("../../services/replay/handler.ts"),
 };
 

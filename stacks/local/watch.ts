@@ -37,6 +37,9 @@ export type Watch = {
   signal: AbortSignal;
 };
 
+/** A run neither waits for an EC2 instance nor fails because of one. */
+const ofRuns = queueNames.filter((name) => name !== "INSTANCE");
+
 const pollMs = 200;
 /** Longer than any retry's delay here. A run that does nothing for so long will do nothing more. */
 const stalledMs = 10 * 60_000;
@@ -90,7 +93,7 @@ export async function drain(watch: Watch): Promise<void> {
 
 /** Asked in the order in which messages go: one that moves on meanwhile is found in a later queue. */
 async function firstWithMessages(sqs: SQSClient, wired: Wired): Promise<QueueName | undefined> {
-  for (const name of queueNames) {
+  for (const name of ofRuns) {
     if ((await messagesIn(sqs, wired.queues[name].url, attributesOf(name))) > 0) return name;
   }
   return undefined;
@@ -196,7 +199,7 @@ async function receiveEvents({ sqs, wired, signal }: Watch): Promise<PipelineEve
  */
 async function findDeadLetter(watch: Watch): Promise<string | undefined> {
   const { sqs, wired, signal } = watch;
-  for (const name of queueNames.filter((each) => each !== "TABLEAU" && each !== "REPORT")) {
+  for (const name of ofRuns.filter((each) => each !== "TABLEAU" && each !== "REPORT")) {
     const { Messages = [] } = await sqs.send(
       new ReceiveMessageCommand({
         QueueUrl: wired.queues[name].deadLetters.url,

@@ -50,6 +50,7 @@ export const services: Record<QueueName, ServiceWiring> = {
     contentBasedDeduplication: true,
   },
   REPORT: { service: "reporter", batchSize: 1, concurrency: 1, timeoutSeconds: 60, fifo: false },
+  INSTANCE: { service: "ec2", batchSize: 1, concurrency: 1, timeoutSeconds: 120, fifo: false },
   REPLAY: { service: "replay", batchSize: 1, concurrency: 1, timeoutSeconds: 300, fifo: false },
 };
 
@@ -150,6 +151,32 @@ export const rules = [
     target: "ATHENA",
   },
   {
+    name: `${names.prefix}-instance-wanted`,
+    bus: names.bus,
+    pattern: {
+      source: [eventSource],
+      "detail-type": [
+        "instance.start.requested",
+        "instance.stop.requested",
+        "run.published",
+        "run.held",
+        "run.failed",
+      ],
+    },
+    target: "INSTANCE",
+  },
+  {
+    // EC2 tells the account's default bus, of every instance in the account.
+    name: `${names.prefix}-instance-changed`,
+    bus: "default",
+    pattern: {
+      source: ["aws.ec2"],
+      "detail-type": ["EC2 Instance State-change Notification"],
+      detail: { state: ["running", "stopped", "terminated"] },
+    },
+    target: "INSTANCE",
+  },
+  {
     // What `npm start` watches to know how the run ended.
     name: `${names.prefix}-observer`,
     bus: names.bus,
@@ -166,7 +193,7 @@ export type Wired = {
   alertsTopic: string;
 };
 
-/** `defaultBus`: where the account's default bus is, to which Athena tells its events. */
+/** `defaultBus`: where the account's default bus is, to which AWS's own services tell their events. */
 type Clients = {
   sqs: SQSClient;
   s3: S3Client;
@@ -258,6 +285,9 @@ export function environment({ queues, alertsTopic }: Wired): Record<string, stri
     POWERTOOLS_METRICS_DISABLED: "true",
     // On Lambda it is a minute; here a query takes a second, and Athena's event always comes.
     QUERY_CHECK_SECONDS: process.env.QUERY_CHECK_SECONDS ?? "5",
+    INSTANCES: "tagged",
+    // On Lambda it is 15 seconds; here an instance takes two.
+    INSTANCE_CHECK_SECONDS: process.env.INSTANCE_CHECK_SECONDS ?? "2",
     // On Lambda a failed message waits half a minute first; for somebody at a terminal a second is long.
     RETRY_BASE_SECONDS: process.env.RETRY_BASE_SECONDS ?? "1",
   };
@@ -318,6 +348,7 @@ function recordOf<T>(entries: (readonly [QueueName, T])[]): Record<QueueName, T>
     ATHENA: of("ATHENA"),
     TABLEAU: of("TABLEAU"),
     REPORT: of("REPORT"),
+    INSTANCE: of("INSTANCE"),
     REPLAY: of("REPLAY"),
   };
 }

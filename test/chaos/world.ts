@@ -58,9 +58,10 @@ const busEvent = z.object({ "detail-type": z.string(), detail: z.object({ runId:
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { credentials = { clientId: "chaos-client", clientSecret: "chaos-secret" }, mark, inspect } = options;
   delete process.env.AWS_ENDPOINT_URL;
-  // No plan gets as far as Athena.
+  // No plan gets as far as Athena, and none needs an instance.
   process.env.AWS_ENDPOINT_URL_ATHENA = "http://127.0.0.1:9";
   process.env.AWS_ENDPOINT_URL_GLUE = "http://127.0.0.1:9";
+  process.env.AWS_ENDPOINT_URL_EC2 = "http://127.0.0.1:9";
   const folder = await mkdtemp(join(tmpdir(), "chaos-"));
   const closing: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })];
   const close = async (): Promise<void> => {
@@ -147,7 +148,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 
   async function purge(): Promise<void> {
     const urls = queues.flatMap((queue) => [wired.queues[queue].url, wired.queues[queue].deadLetters.url]);
-    for (const QueueUrl of [...urls, wired.queues.REPORT.url, wired.observer.url])
+    // What the ends of runs tell these two, nobody takes.
+    const untaken = [wired.queues.REPORT.url, wired.queues.INSTANCE.url];
+    for (const QueueUrl of [...urls, ...untaken, wired.observer.url])
       await sqs().send(new PurgeQueueCommand({ QueueUrl }));
   }
 

@@ -1,4 +1,5 @@
 // What each role may do: as a table for people (permissions.md), and the promises that hold whatever the table says.
+import { runSimulation } from "@cloud-copilot/iam-simulate";
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { folder } from "../../shared/dataset.ts";
@@ -16,6 +17,7 @@ import {
   type Statement,
   stages,
 } from "./stages.ts";
+import { only } from "./wiring.ts";
 
 const role = z.object({
   assumeRolePolicy: z.union([json(policyDocument), policyDocument]),
@@ -38,9 +40,12 @@ function rolesOf(graph: Graph): { name: string; statements: Statement[]; is: z.i
 
 function table(graph: Graph): string {
   const rows = rolesOf(graph).flatMap(({ name, statements }) =>
-    statements.map(({ Action, Resource }) => {
+    statements.map(({ Action, Resource, Condition }) => {
       const resources = Resource.map((arn) => ofAnyDataset(readable(arn, graph)));
-      return `| ${ofAnyDataset(name)} | ${cell(Action)} | ${cell(resources)} |`;
+      const conditions = Object.entries(Condition).flatMap(([test, variables]) =>
+        Object.entries(variables).map(([variable, values]) => `if ${variable} ${test} ${values.join(", ")}`),
+      );
+      return `| ${ofAnyDataset(name)} | ${cell(Action)} | ${cell([...resources, ...conditions])} |`;
     }),
   );
   return `# What each role may do
@@ -76,9 +81,39 @@ function rolesThatMay(graph: Graph, action: string, arn: string): string[] {
     .map(({ name }) => name);
 }
 
+/** Whether the role of ec2 may do it, asked of a simulator of IAM. @param tags of the instance */
+async function mayOnInstance(
+  graph: Graph,
+  action: string,
+  resource: string,
+  tags: Record<string, string>,
+): Promise<boolean> {
+  const { statements } = only(rolesOf(graph).filter(({ name }) => name === "Ec2"));
+  const answer = await runSimulation(
+    {
+      request: {
+        principal: `arn:aws:iam::${account}:role/ec2`,
+        action,
+        resource: { resource, accountId: account },
+        contextVariables: Object.fromEntries(
+          Object.entries(tags).map(([key, value]) => [`aws:ResourceTag/${key}`, value]),
+        ),
+      },
+      identityPolicies: [{ name: "ec2", policy: { Version: "2012-10-17", Statement: statements } }],
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+    },
+    {},
+  );
+  if (answer.resultType !== "single") throw new Error(`${action} can't be simulated.`);
+  return answer.overallResult === "Allowed";
+}
+
 describe.each(stages)("on the stage %s", (stage) => {
   test("every role may do what the reviewed table says", async () => {
-    await expect(table(graphs[stage])).toMatchFileSnapshot("permissions.md");
+    if (stage === "production") await expect(table(graphs[stage])).toMatchFileSnapshot("permissions.md");
+    // Where no instance is configured, nothing is allowed on instances.
+    else expect(table(graphs[stage])).toBe(table(graphs.production).replaceAll(/^\| Ec2 \| `ec2:.*\n/gm, ""));
   });
 
   test("a role has no managed policies and is taken by one AWS service", () => {
@@ -97,7 +132,9 @@ describe.each(stages)("on the stage %s", (stage) => {
     for (const { Action, Resource } of statements) {
       for (const action of Action) expect(action).not.toContain("*");
       expect(Resource.length).toBeGreaterThan(0);
-      // Below a name of ours a * stands for keys and log streams.
+      // EC2 describes all instances or none.
+      if (Action.join() === "ec2:DescribeInstances") continue;
+      // Below a name of ours a * stands for keys and log streams; below an instance's for ids.
       for (const arn of Resource) expect(arn).toMatch(/^arn:aws:[a-z0-9]+:[^*]*[a-z]([/:][^*]*\*|$)/i);
     }
   });
@@ -116,6 +153,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         Athena: "Athena",
         Tableau: "Tableau",
         Reporter: "Report",
+        Ec2: "Instance",
         Replay: "Replay",
       };
       const [, queue] = Object.entries(own).find(([service]) => service === name) ?? [];
@@ -147,6 +185,25 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
+  test("only ec2 may start and stop instances, and those with the department's tag alone", async () => {
+    const instance = `arn:aws:ec2:${region}:${account}:instance/i-0123456789abcdef0`;
+    const allowed = stage === "production" ? ["Ec2"] : [];
+    for (const action of ["ec2:StartInstances", "ec2:StopInstances"]) {
+      expect(rolesThatMay(graphs[stage], action, instance)).toEqual(allowed);
+      for (const tags of [{}, { Application: "Other" }, { Owner: "DataPipeline" }])
+        expect(await mayOnInstance(graphs[stage], action, instance, tags)).toBe(false);
+      const tagged = { Application: "DataPipeline", Owner: "DataServices" };
+      expect(await mayOnInstance(graphs[stage], action, instance, tagged)).toBe(stage === "production");
+    }
+    for (const action of [
+      "ec2:TerminateInstances",
+      "ec2:RebootInstances",
+      "ec2:RunInstances",
+      "ec2:CreateTags",
+    ])
+      expect(rolesThatMay(graphs[stage], action, instance)).toEqual([]);
+  });
+
   test("a queue takes messages only from this account's rules and from the data bucket", () => {
     const policies = all(
       graphs[stage],
@@ -155,7 +212,15 @@ describe.each(stages)("on the stage %s", (stage) => {
     );
     const known = nameIn(graphs[stage]);
     expect(new Set(policies.map(({ is }) => known(is.queueUrl)))).toEqual(
-      new Set(["KickoffQueue", "AthenaQueue", "TableauQueue", "ReportQueue", "ReplayQueue", "Undelivered"]),
+      new Set([
+        "KickoffQueue",
+        "AthenaQueue",
+        "TableauQueue",
+        "ReportQueue",
+        "InstanceQueue",
+        "ReplayQueue",
+        "Undelivered",
+      ]),
     );
     for (const { is } of policies) {
       expect(is.policy.Statement).toMatchObject([

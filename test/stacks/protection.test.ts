@@ -122,6 +122,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ["AthenaFunction", 512],
         ["TableauFunction", 256],
         ["ReporterFunction", 256],
+        ["Ec2Function", 256],
         ["ReplayFunction", 512],
       ]),
     );

@@ -6,6 +6,7 @@ import { nameIn } from "./stages.ts";
 
 /** `arn:aws:s3:::physical-name/key` as `s3 Data/key`, so that both stages read alike. */
 export function readable(arn: string, graph: Graph): string {
+  if (arn === "*") return arn;
   const known = nameIn(graph);
   const [, , service = "", , , ...rest] = arn.split(":");
   const [first = "", ...path] = rest

@@ -111,6 +111,14 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: false,
         receiveLimit: 5,
       },
+      INSTANCE: {
+        handler: "services/ec2/handler.handler",
+        batchSize: 1,
+        timeoutSeconds: 120,
+        fifo: false,
+        contentBasedDeduplication: false,
+        receiveLimit: 5,
+      },
       REPLAY: {
         handler: "services/replay/handler.handler",
         batchSize: 1,
@@ -134,6 +142,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       AthenaQueue: 2,
       TableauQueue: 2,
       ReportQueue: 2,
+      InstanceQueue: 2,
       ReplayQueue: 2,
     });
     for (const { is } of found) expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
@@ -294,6 +303,13 @@ describe.each(stages)("on the stage %s", (stage) => {
         ...measuring(stage),
         ...(stage === "production" && tableauEnvironment),
       },
+      Ec2: {
+        INSTANCE_QUEUE_URL: "InstanceQueue",
+        INSTANCE_DEAD_LETTERS_URL: "InstanceDeadLetters",
+        BUS_NAME: "Pipeline",
+        WORK_BUCKET: "Work",
+        INSTANCES: stage === "production" ? "tagged" : "none",
+      },
       Replay: {
         KICKOFF_QUEUE_URL: "KickoffQueue",
         KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
@@ -309,6 +325,8 @@ describe.each(stages)("on the stage %s", (stage) => {
         TABLEAU_DEAD_LETTERS_URL: "TableauDeadLetters",
         REPORT_QUEUE_URL: "ReportQueue",
         REPORT_DEAD_LETTERS_URL: "ReportDeadLetters",
+        INSTANCE_QUEUE_URL: "InstanceQueue",
+        INSTANCE_DEAD_LETTERS_URL: "InstanceDeadLetters",
         REPLAY_QUEUE_URL: "ReplayQueue",
         REPLAY_DEAD_LETTERS_URL: "ReplayDeadLetters",
       },
@@ -378,6 +396,7 @@ test("a published file in an existing bucket arrives in the form of S3's own not
 
 test.each([
   [{ TABLEAU_URL: "https://tableau.example.edu" }, "TABLEAU_TOKEN_NAME must be set too"],
+  [{ INSTANCES: "all" }, "INSTANCES can't be used: it is `tagged`"],
   [{ TABLEAU_URL: "http://tableau.example.edu", TABLEAU_TOKEN_NAME: "refresh" }, "TABLEAU_URL can't be used"],
 ])("a deploy with %j fails, and says why", async (environment, told) => {
   const deploy = evaluateStage("ada", {
@@ -401,6 +420,7 @@ test("a command on a stage is told every queue, the bus, the buckets and where a
     ATHENA_REGION: "us-east-1",
     ATHENA_DATABASE: "libinsight_ada",
     ANALYSTS_WORKGROUP: "AnalystsWorkgroup",
+    INSTANCES: "none",
     ANALYSTS_RESULTS: expect.stringMatching(/^s3:\/\/libinsight-ada-resultsbucket-\w+\/tableau\/$/),
     ...Object.fromEntries(
       queueNames.flatMap((name) => [

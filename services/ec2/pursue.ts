@@ -1,0 +1,150 @@
+// Bringing an instance where it was asked to be. It takes a minute or so: EC2 tells when it is there, at best effort, so
+// delayed messages look too, and whoever finds it there first says so, once.
+import type { Publish } from "../../shared/aws/bus.ts";
+import type { Instance, Instances, Refused } from "../../shared/aws/instances.ts";
+import { messageBody, type Queue } from "../../shared/aws/queue.ts";
+import type { Store } from "../../shared/aws/store.ts";
+import { keys } from "../../shared/keys.ts";
+import type { Facts } from "../../shared/logger.ts";
+import type { InstanceTask } from "../../shared/messages.ts";
+import { once } from "../../shared/once.ts";
+import { changeNeeds, readNeeds } from "./memory.ts";
+import { endOfGoal, type Goal } from "./needs.ts";
+import { refusalOf, stillIn, terminated } from "./reasons.ts";
+
+/** SQS's longest delay. */
+const maxDelaySeconds = 900;
+/** With the default of 15 seconds the last one is after 16 minutes. EC2 takes one or two. */
+const maxChecks = 6;
+
+export type PursueEffects = {
+  /** Its code is loaded when first needed, and most messages need none of it. */
+  instances: () => Promise<Instances>;
+  work: Store;
+  /** InstanceQueue. */
+  queue: Pick<Queue, "send">;
+  publish: Publish;
+  /** Until the first look; it doubles. */
+  checkSeconds: number;
+  now: () => Date;
+};
+
+/** What a look found: it is there, it is on its way (or can be asked again later), or it will not get there. */
+type Step = "there" | { waits: string } | { failed: string };
+
+/** Right after a goal was set. May be called again for the same goal. */
+export async function begin(instanceId: string, goalId: string, effects: PursueEffects): Promise<Facts> {
+  const goal = await goalOf(instanceId, effects, goalId);
+  if (!goal) return { instance: instanceId, wanted: false };
+  const first: InstanceTask = { task: "check", instanceId, goal: goalId, checks: 0 };
+  if (!goal.overtakes) return conclude(await advance(instanceId, goal, effects), goal, effects, first);
+  await sendLater(first, effects);
+  return { instance: instanceId, goal: goal.state, overtakes: true };
+}
+
+/** A delayed message looks. */
+export async function check(task: InstanceTask, effects: PursueEffects): Promise<Facts> {
+  const { instanceId, checks } = task;
+  const goal = await goalOf(instanceId, effects, task.goal);
+  if (!goal) return { instance: instanceId, wanted: false };
+  const step = await advance(instanceId, goal, effects);
+  return conclude(step, goal, effects, { ...task, checks: checks + 1 });
+}
+
+/**
+ * EC2 told of a change, of whichever instance. It is told in any order; what EC2 says now is what holds. Nothing is asked
+ * of EC2 here, so that an instance which falls back again and again is not started as often.
+ */
+export async function confirm(instanceId: string, effects: PursueEffects): Promise<Facts> {
+  const goal = await goalOf(instanceId, effects);
+  if (!goal) return { instance: instanceId, wanted: false };
+  const found = await (await effects.instances()).find(instanceId);
+  return conclude(judge(found, goal), goal, effects, { instanceId });
+}
+
+/** @param goalId undefined for whatever goal it has @returns undefined where it has none, or another */
+async function goalOf(
+  instanceId: string,
+  { work }: PursueEffects,
+  goalId?: string,
+): Promise<Goal | undefined> {
+  const goal = (await readNeeds(work)).instances[instanceId]?.goal;
+  if (!goal || goal.failed !== undefined) return undefined;
+  return goalId === undefined || goalId === goal.id ? goal : undefined;
+}
+
+/** Looks, and asks EC2 where it can be asked. */
+async function advance(instanceId: string, goal: Goal, effects: PursueEffects): Promise<Step> {
+  const instances = await effects.instances();
+  const found = await instances.find(instanceId);
+  const step = judge(found, goal);
+  const canBeAsked = "state" in found && ["running", "stopped"].includes(found.state);
+  if (step === "there" || "failed" in step || !canBeAsked) return step;
+  const refused = await (goal.state === "running" ? instances.start(instanceId) : instances.stop(instanceId));
+  if (!refused) return step;
+  const why = refusalOf(refused.refused);
+  return mayPass.includes(refused.refused) ? { waits: why } : { failed: why };
+}
+
+/** EC2's errors that may be others in a minute: between two states, or room elsewhere taken. */
+const mayPass = ["IncorrectInstanceState", "InsufficientInstanceCapacity"];
+
+function judge(found: Instance | Refused, goal: Goal): Step {
+  if ("refused" in found) return { failed: refusalOf(found.refused) };
+  if (found.state === goal.state) return "there";
+  if (["shutting-down", "terminated"].includes(found.state)) return { failed: terminated };
+  return { waits: stillIn(found) };
+}
+
+/** @param next the message that looks next; an event has none, because every goal has one already */
+async function conclude(
+  step: Step,
+  goal: Goal,
+  effects: PursueEffects,
+  next: InstanceTask | Pick<InstanceTask, "instanceId">,
+): Promise<Facts> {
+  const { instanceId } = next;
+  const facts = { instance: instanceId, goal: goal.state };
+  const later = "checks" in next ? next : undefined;
+  if (step !== "there" && "waits" in step) {
+    if (!later) return { ...facts, there: false };
+    if (later.checks < maxChecks) {
+      await sendLater(later, effects);
+      return { ...facts, there: false, checks: later.checks };
+    }
+  }
+  const failed = step === "there" ? undefined : "failed" in step ? step.failed : step.waits;
+  const told = await once(keys.goalEnd(goal.id), effects.work, effects.now, () =>
+    tell(instanceId, goal, failed, effects.publish),
+  );
+  if (told === "claimed") {
+    // Whoever is at it may have died. Its claim has ended before the longest of these delays.
+    if (later) await sendLater(later, effects);
+    return { ...facts, there: "claimed" };
+  }
+  await changeNeeds(effects, (from) => endOfGoal(from, instanceId, goal.id, failed));
+  return { ...facts, there: failed === undefined };
+}
+
+async function tell(
+  instanceId: string,
+  { state, reason, dataset }: Goal,
+  failed: string | undefined,
+  publish: Publish,
+): Promise<void> {
+  const about = { instanceId, ...(dataset && { dataset }) };
+  if (failed === undefined) {
+    await publish(state === "running" ? "instance.started" : "instance.stopped", { ...about, reason });
+  } else {
+    const what = state === "running" ? "started" : "stopped";
+    await publish("instance.failed", { ...about, reason: `The instance was not ${what}. ${failed}` });
+  }
+}
+
+async function sendLater(
+  task: InstanceTask,
+  { queue, checkSeconds }: Pick<PursueEffects, "queue" | "checkSeconds">,
+): Promise<void> {
+  const delaySeconds = Math.min(checkSeconds * 2 ** task.checks, maxDelaySeconds);
+  await queue.send(messageBody(task), { delaySeconds });
+}
