@@ -26,6 +26,8 @@ export type DeadLetter = {
   page?: number;
   /** Of a query that ended. */
   query?: string;
+  /** Of EC2. */
+  instance?: string;
 };
 
 /** Attributes that shared/sqs-handler.ts puts on a dead letter, and that a message on its way does not have. */
@@ -39,6 +41,7 @@ const ofWindow = {
   attempt: number,
   page: number,
 };
+const instanceId = z.string().regex(/^[\w-]{1,64}$/);
 const fetching = z.object({ runId: runId.transform(String), ...ofWindow });
 /** From the most to the least that a body can tell. Unknown fields are left alone. */
 const told = z.union([
@@ -62,8 +65,18 @@ const told = z.union([
   z
     .object({ detail: z.object({ queryExecutionId: query }) })
     .transform(({ detail }) => ({ query: detail.queryExecutionId })),
+  z
+    .object({
+      "detail-type": z.enum(["run.published", "run.held", "run.failed"]),
+      detail: z.object({ runId }),
+    })
+    .transform(({ detail }) => ({ run: detail.runId })),
+  z
+    .object({ task: z.literal("check"), instanceId })
+    .transform((checking) => ({ instance: checking.instanceId })),
+  z.object({ detail: z.object({ instanceId }) }).transform(({ detail }) => ({ instance: detail.instanceId })),
 ]);
-type Told = Pick<DeadLetter, "run" | "window" | "attempt" | "page" | "query">;
+type Told = Pick<DeadLetter, "run" | "window" | "attempt" | "page" | "query" | "instance">;
 
 function named<T extends { runId: string }>({ runId: run, ...place }: T) {
   return { run, ...place };

@@ -15,7 +15,7 @@ import type { DeadLetter } from "../../services/replay/letter.ts";
 import { mailboxes } from "../../services/replay/mailboxes.ts";
 import { s3 } from "../../shared/aws/clients.ts";
 import { Store } from "../../shared/aws/store.ts";
-import { config, findQueue } from "../../shared/config.ts";
+import { config, findQueue, queueNames } from "../../shared/config.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { UsageError } from "../local/args.ts";
 import {
@@ -37,7 +37,7 @@ const usage = `npm run replay -- list | show | send | archive
   send            puts them back into the queue they came from
   archive         puts them into the work bucket, below deadletters/, for 30 days
 
-  --queue Q       only of kickoff, fetch, pages, assemble, athena or replay
+  --queue Q       only of one: ${queueNames.map((name) => name.toLowerCase()).join(", ")}
   --run R         only of this run
   --error TEXT    only those whose reason has this text
   --older-than D  only older ones: 90s, 30m, 2h, 3d
@@ -157,6 +157,7 @@ function letterText(letter: DeadLetter): string {
     letter.attempt && `attempt ${letter.attempt}`,
     letter.page && `page ${letter.page}`,
     letter.query && `query ${letter.query}`,
+    letter.instance && `instance ${letter.instance}`,
     letter.groupId && `group ${letter.groupId}`,
   ].filter(Boolean);
   const old = age((Date.now() - Date.parse(letter.sentAt)) / 1000);

@@ -26,7 +26,7 @@ const answer = z.object({ type: z.string(), ms: z.number(), node: z.string() });
 
 test("every bundle loads under Node 24 and exports its handler", async () => {
   const functions = all(graph, "aws:lambda/function:Function", lambda);
-  expect(functions).toHaveLength(8);
+  expect(functions).toHaveLength(9);
   for (const { name, is } of functions) {
     const bundle = graph.bundles[name.replace(/Function$/, "")];
     if (!bundle) throw new Error(`${name} has no bundle.`);

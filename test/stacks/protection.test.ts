@@ -87,7 +87,7 @@ describe.each(stages)("on the stage %s", (stage) => {
 
   test("every queue is encrypted", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
-    expect(found).toHaveLength(18);
+    expect(found).toHaveLength(20);
     for (const { is } of found) expect(is.sqsManagedSseEnabled).toBe(true);
   });
 

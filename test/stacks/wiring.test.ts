@@ -433,7 +433,7 @@ test("a command on a stage is told every queue, the bus, the buckets and where a
 
 test("the wiring on one machine is the same", async () => {
   const here = await localWiring();
-  expect(Object.keys(here.queues)).toHaveLength(8);
+  expect(Object.keys(here.queues)).toHaveLength(9);
   expect(here.versioned).toEqual(["Data", "Results"]);
   expect(withoutNames(here)).toEqual(withoutNames(wiringOf(graphs.ada)));
 });

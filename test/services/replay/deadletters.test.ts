@@ -106,6 +106,13 @@ test.each([
     { run: run.runId, query: "q-2" },
   ],
   ["REPORT", { "detail-type": "run.held", detail: { runId: run.runId, reason: words } }, { run: run.runId }],
+  ["INSTANCE", { "detail-type": "run.held", detail: { runId: run.runId, reason: "x" } }, { run: run.runId }],
+  ["INSTANCE", { task: "check", instanceId: "i-1", goal: "g", checks: 2 }, { instance: "i-1" }],
+  [
+    "INSTANCE",
+    { "detail-type": "instance.start.requested", detail: { instanceId: "i-2" } },
+    { instance: "i-2" },
+  ],
 ] as const)("a dead letter of %s names what it is about", async (name, body, about) => {
   const box = await mailbox(name);
   await box.deadLetters.send(messageBody(body));
