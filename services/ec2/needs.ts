@@ -137,7 +137,8 @@ function withGoal(of: InstanceNeeds, state: Goal["state"], asked: Asked): Instan
   };
 }
 
-function isUnderWay({ goal }: InstanceNeeds): boolean {
+/** Whether it was asked to be elsewhere, and neither is there nor was given up. */
+export function isUnderWay({ goal }: Pick<InstanceNeeds, "goal">): boolean {
   return goal !== undefined && goal.failed === undefined;
 }
 

@@ -9,7 +9,7 @@ import type { Facts } from "../../shared/logger.ts";
 import type { InstanceTask } from "../../shared/messages.ts";
 import { once } from "../../shared/once.ts";
 import { changeNeeds, readNeeds } from "./memory.ts";
-import { endOfGoal, type Goal } from "./needs.ts";
+import { endOfGoal, type Goal, isUnderWay } from "./needs.ts";
 import { refusalOf, stillIn, terminated } from "./reasons.ts";
 
 /** SQS's longest delay. */
@@ -68,8 +68,8 @@ async function goalOf(
   { work }: PursueEffects,
   goalId?: string,
 ): Promise<Goal | undefined> {
-  const goal = (await readNeeds(work)).instances[instanceId]?.goal;
-  if (!goal || goal.failed !== undefined) return undefined;
+  const { goal } = (await readNeeds(work)).instances[instanceId] ?? {};
+  if (!goal || !isUnderWay({ goal })) return undefined;
   return goalId === undefined || goalId === goal.id ? goal : undefined;
 }
 

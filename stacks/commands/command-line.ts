@@ -38,6 +38,12 @@ export function countOf(flag: string, text: string | undefined, otherwise: numbe
   throw new UsageError(`${flag} ${text} can't be used: it takes a whole number from 1 to ${most}.`);
 }
 
+/** Within the events' own limit. @throws UsageError */
+export function reasonOf(flag: string, reason: string | undefined): string | undefined {
+  if (reason === undefined || (reason.trim() !== "" && reason.length <= 500)) return reason;
+  throw new UsageError(`${flag} takes a reason of 1 to 500 characters.`);
+}
+
 /** @throws UsageError where the command has to ask, and nobody could answer */
 export function requireAnswerable(verb: string, { yes, dryRun }: { yes: boolean; dryRun: boolean }): void {
   if (yes || dryRun || process.stdin.isTTY) return;

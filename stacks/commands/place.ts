@@ -1,9 +1,12 @@
 // Where a command works: on the stage that `sst shell` tells of, else on what `npm start` keeps in .local/.
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { readNeeds } from "../../services/ec2/memory.ts";
+import { isUnderWay } from "../../services/ec2/needs.ts";
 import { mailboxes } from "../../services/replay/mailboxes.ts";
 import { eventBridge, s3, sns, sqs } from "../../shared/aws/clients.ts";
-import { isOnStage } from "../../shared/config.ts";
+import { Store } from "../../shared/aws/store.ts";
+import { config, isOnStage } from "../../shared/config.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { parseCommand } from "../local/args.ts";
 import { startEndpoints } from "../local/endpoints.ts";
@@ -37,7 +40,7 @@ export async function openPlace(finish: boolean): Promise<Place> {
     throw new PipelineError("NoPlace", {
       message:
         "There is nothing to look at: no stage is named, and npm start has left nothing in .local here.",
-      advice: `For a stage: npx sst shell --stage STAGE -- npm run ${process.env.npm_lifecycle_event ?? "replay"} -- list`,
+      advice: `For a stage: npx sst shell --stage STAGE -- npm run ${process.env.npm_lifecycle_event ?? "replay"} -- ...`,
     });
   }
   const closing: (() => Promise<void>)[] = [];
@@ -83,7 +86,7 @@ async function untilEmpty(): Promise<string> {
       });
     }
     await delay(pollMs);
-    const waiting = await total(boxes.map(({ source }) => source));
+    const waiting = (await total(boxes.map(({ source }) => source))) + (await instancesOnTheirWay());
     quiet = waiting === 0 ? quiet + 1 : 0;
   }
   const left = await total(boxes.map(({ deadLetters }) => deadLetters));
@@ -92,4 +95,10 @@ async function untilEmpty(): Promise<string> {
 
 async function total(queues: readonly { count(): Promise<number> }[]): Promise<number> {
   return (await Promise.all(queues.map((queue) => queue.count()))).reduce((sum, count) => sum + count, 0);
+}
+
+/** EC2 takes its time, and meanwhile no message is there: those that look at an instance are delayed. */
+async function instancesOnTheirWay(): Promise<number> {
+  const { instances } = await readNeeds(new Store(s3(), config.workBucket()));
+  return Object.values(instances).filter(isUnderWay).length;
 }

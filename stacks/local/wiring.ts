@@ -285,7 +285,7 @@ export function environment({ queues, alertsTopic }: Wired): Record<string, stri
     POWERTOOLS_METRICS_DISABLED: "true",
     // On Lambda it is a minute; here a query takes a second, and Athena's event always comes.
     QUERY_CHECK_SECONDS: process.env.QUERY_CHECK_SECONDS ?? "5",
-    INSTANCES: "tagged",
+    INSTANCES: process.env.INSTANCES ?? "tagged",
     // On Lambda it is 15 seconds; here an instance takes two.
     INSTANCE_CHECK_SECONDS: process.env.INSTANCE_CHECK_SECONDS ?? "2",
     // On Lambda a failed message waits half a minute first; for somebody at a terminal a second is long.

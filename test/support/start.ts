@@ -12,6 +12,7 @@ const programs = {
   start: "stacks/local/start.ts",
   replay: "stacks/commands/replay.ts",
   runs: "stacks/commands/runs.ts",
+  instances: "stacks/commands/instances.ts",
   dictionary: "stacks/commands/dictionary.ts",
   tableau: "stacks/commands/tableau.ts",
 };

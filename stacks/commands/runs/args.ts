@@ -2,7 +2,7 @@
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { isoDate } from "../../../shared/dates.ts";
 import { UsageError } from "../../local/args.ts";
-import { countOf, datasetOf, durationOf, readFlags, requireAnswerable } from "../command-line.ts";
+import { countOf, datasetOf, durationOf, readFlags, reasonOf, requireAnswerable } from "../command-line.ts";
 
 export const usage = `npm run runs -- list [--max N] | show RUN | resume RUN | publish RUN --force --reason TEXT
            | rollback RUN [--reason TEXT] [--yes] [--dry-run]
@@ -138,12 +138,6 @@ function commonOf(values: { "stalled-after"?: string | undefined; finish: boolea
 function runOf(verb: string, [runId, ...more]: string[]): string {
   if (runId !== undefined && more.length === 0 && /^[a-z][a-z0-9-]{1,63}$/.test(runId)) return runId;
   throw new UsageError(`${verb} takes the id of one run, as list tells it.`);
-}
-
-/** The event's own limit. */
-function reasonOf(flag: string, reason: string | undefined): string | undefined {
-  if (reason === undefined || (reason.trim() !== "" && reason.length <= 500)) return reason;
-  throw new UsageError(`${flag} takes a reason of 1 to 500 characters.`);
 }
 
 function dateOf(flag: string, date: string | undefined): string | undefined {
