@@ -122,7 +122,7 @@ service("athena", {
   // It mostly waits; what it copies is streamed.
   memory: "512 MB",
   batchSize: 1,
-  // Statements about one table run one after the other; two is the least that Lambda allows.
+  // Files come weekly. Two is the least that Lambda allows; that they may follow one table at once, the service knows.
   concurrency: 2,
   environment: {
     BUS_NAME: bus.name,
