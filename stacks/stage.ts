@@ -24,6 +24,8 @@ export type StageSettings = {
   tableau: TableauSettings | undefined;
   /** The EC2 instances that it may start and stop: those with the tag, those of these ids that have it, or none. */
   instances: TeamInstances;
+  /** When the schedule starts them before each dataset's run, and stops them at the latest after it was due. */
+  instanceMinutes: { beforeRun: number; afterRun: number };
   /** In Athena: letters, digits and _ only. */
   athenaDatabase: string;
   /**
@@ -40,6 +42,9 @@ export type StageSettings = {
 
 const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
 
+/** EC2 starts an instance in a minute or two, and a run takes minutes; four hours leave time to repair one. */
+const instanceMinutes = { beforeRun: 15, afterRun: 240 };
+
 /**
  * @param env of the shell and of .env and .env.<stage>, which SST reads
  * @throws Error where only some of Tableau's variables are set, or a variable can't be used
@@ -55,6 +60,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
       libInsightBaseUrl,
       tableau,
       instances: "tagged",
+      instanceMinutes,
       athenaDatabase: "libinsightdatabase",
       existingBuckets: {
         data: "analytics-datapipeline",
@@ -71,6 +77,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
     libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || libInsightBaseUrl,
     tableau,
     instances: instancesOf(env),
+    instanceMinutes,
     athenaDatabase: `libinsight_${stage.toLowerCase().replaceAll("-", "_")}`,
     existingBuckets: {},
   };

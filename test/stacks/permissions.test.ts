@@ -112,14 +112,19 @@ async function mayOnInstance(
 describe.each(stages)("on the stage %s", (stage) => {
   test("every role may do what the reviewed table says", async () => {
     if (stage === "production") await expect(table(graphs[stage])).toMatchFileSnapshot("permissions.md");
-    // Where no instance is configured, nothing is allowed on instances.
-    else expect(table(graphs[stage])).toBe(table(graphs.production).replaceAll(/^\| Ec2 \| `ec2:.*\n/gm, ""));
+    // Where no instance is configured, none is started, and nothing is allowed on instances.
+    else
+      expect(table(graphs[stage])).toBe(
+        table(graphs.production).replaceAll(/^\| (Ec2 \| `ec2:|Start-for-|Stop-after-).*\n/gm, ""),
+      );
   });
 
   test("a role has no managed policies and is taken by one AWS service", () => {
     for (const { name, is } of rolesOf(graphs[stage])) {
       expect(is.managedPolicyArns).toEqual([]);
-      const service = /^(Collect|Freshness)-/.test(name) ? "scheduler.amazonaws.com" : "lambda.amazonaws.com";
+      const service = /^(Collect|Start-for|Stop-after|Freshness)-/.test(name)
+        ? "scheduler.amazonaws.com"
+        : "lambda.amazonaws.com";
       expect(is.assumeRolePolicy.Statement).toMatchObject([
         { Effect: "Allow", Action: ["sts:AssumeRole"], Principal: { Service: service } },
       ]);

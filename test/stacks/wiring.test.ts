@@ -4,6 +4,7 @@ import { z } from "zod";
 import { queueNames } from "../../shared/config.ts";
 import { datasets, findDataset } from "../../shared/datasets.ts";
 import { type EventType, eventDetails, objectCreated } from "../../shared/events.ts";
+import { moved } from "../../stacks/cron.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
 import {
@@ -209,6 +210,31 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
+  test.each([
+    ["instance.start.requested", -15],
+    ["instance.stop.requested", 240],
+  ] as const)("where there are instances, %s comes %i minutes from the hour of each run", (type, minutes) => {
+    const filledIn = z
+      .unknown()
+      .transform((input): unknown =>
+        JSON.parse(JSON.stringify(input).replace("<aws.scheduler.scheduled-time>", "2022-03-22T18:59:43Z")),
+      );
+    const wish = filledIn.pipe(eventDetails[type]);
+    const found = schedulesOf(graphs[stage], type, wish).map(({ scheduleExpression, ...is }) => ({
+      at: scheduleExpression,
+      zone: is.scheduleExpressionTimezone,
+      state: is.state,
+      detail: is.input,
+    }));
+    const expected = datasets.map(({ name, schedule: cron, timeZone: zone }) => ({
+      at: moved(cron, minutes),
+      zone,
+      state: "ENABLED",
+      detail: { dataset: name, reason: "schedule", requestedAt: "2022-03-22T18:59:43Z" },
+    }));
+    expect(found).toEqual(stage === "production" ? expected : []);
+  });
+
   test("once a day, after the hour of the runs, it is asked how old each dataset's published file is", () => {
     const type = "freshness.check.requested";
     const found = schedulesOf(graphs[stage], type, eventDetails[type]);
@@ -225,7 +251,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   test("every schedule fires at its minute, tries for a day to reach the bus, and then keeps its request", () => {
     const known = nameIn(graphs[stage]);
     const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule);
-    expect(found).toHaveLength(2 * datasets.length);
+    expect(found).toHaveLength((stage === "production" ? 4 : 2) * datasets.length);
     for (const { flexibleTimeWindow, target } of found.map(({ is }) => is)) {
       expect(flexibleTimeWindow).toEqual({ mode: "OFF" });
       expect(target.eventbridgeParameters.source).toBe("libinsight.pipeline");

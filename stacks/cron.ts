@@ -1,0 +1,42 @@
+// Schedules that go by another schedule: some minutes before it, or after.
+
+type Cron = `cron(${string})`;
+
+const minutesOfDay = 24 * 60;
+const weekdays: readonly string[] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
+/**
+ * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
+ * @param schedule `cron(minutes hours day-of-month month day-of-week year)` with one minute and one hour
+ * @param minutes less than a day, in either direction
+ * @throws Error where the time of day is not one, or moves to days that can't be told from the schedule's
+ */
+export function moved(schedule: Cron, minutes: number): Cron {
+  const [, minute, hour, ...days] =
+    /^cron\((\d{1,2}) (\d{1,2}) (\S+) (\S+) (\S+) (\S+)\)$/.exec(schedule) ?? [];
+  if (minute === undefined || hour === undefined) throw unmovable(schedule, "it has no one time of day");
+  const time = Number(hour) * 60 + Number(minute) + minutes;
+  const byDays = Math.floor(time / minutesOfDay);
+  const ofDay = time - byDays * minutesOfDay;
+  const on = byDays === 0 ? days : movedDays(days, byDays);
+  if (!on) throw unmovable(schedule, "it would be on other days, and only days of the week can be moved");
+  return `cron(${[ofDay % 60, Math.floor(ofDay / 60), ...on].join(" ")})`;
+}
+
+function movedDays([dayOfMonth = "", month = "", dayOfWeek = "", year = ""]: string[], by: number) {
+  if (month !== "*" || year !== "*") return undefined;
+  const isDaily = [dayOfMonth, dayOfWeek].toSorted().join("") === "*?";
+  if (isDaily) return [dayOfMonth, month, dayOfWeek, year];
+  const moved = dayOfWeek.split(",").map((day) => {
+    // By name, or by number from Sunday as 1.
+    const index = /^[1-7]$/.test(day) ? Number(day) - 1 : weekdays.indexOf(day);
+    return index === -1 ? undefined : weekdays[(index + by + weekdays.length) % weekdays.length];
+  });
+  return moved.includes(undefined) ? undefined : ["?", month, moved.join(","), year];
+}
+
+function unmovable(schedule: string, why: string): Error {
+  return new Error(
+    `The schedule ${schedule} can't be moved for the EC2 instances: ${why}. Write it with one time on days of the week (shared/datasets.ts), or let the stage have no instances (stacks/stage.ts).`,
+  );
+}

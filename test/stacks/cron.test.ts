@@ -1,0 +1,45 @@
+// A schedule moved by some minutes, as the scheduler writes it.
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { moved } from "../../stacks/cron.ts";
+
+test.each([
+  ["cron(0 6 ? * MON *)", -15, "cron(45 5 ? * MON *)"],
+  ["cron(0 6 ? * MON *)", 240, "cron(0 10 ? * MON *)"],
+  ["cron(5 0 ? * MON *)", -15, "cron(50 23 ? * SUN *)"],
+  ["cron(0 0 ? * SUN,WED *)", -1, "cron(59 23 ? * SAT,TUE *)"],
+  ["cron(30 23 ? * SAT *)", 60, "cron(30 0 ? * SUN *)"],
+  ["cron(30 23 ? * 7 *)", 60, "cron(30 0 ? * SUN *)"],
+  ["cron(0 0 * * ? *)", -15, "cron(45 23 * * ? *)"],
+  ["cron(0 0 ? * * *)", -15, "cron(45 23 ? * * *)"],
+  ["cron(0 6 1 * ? *)", -15, "cron(45 5 1 * ? *)"],
+  ["cron(0 6 ? * MON-FRI 2027)", -15, "cron(45 5 ? * MON-FRI 2027)"],
+] as const)("%s by %i minutes is %s", (schedule, minutes, expected) => {
+  expect(moved(schedule, minutes)).toBe(expected);
+});
+
+test.each([
+  ["cron(0 6,18 ? * MON *)", "it has no one time of day"],
+  ["cron(0/5 6 ? * MON *)", "it has no one time of day"],
+  ["cron(0 0 1 * ? *)", "it would be on other days"],
+  ["cron(0 0 ? * MON-FRI *)", "it would be on other days"],
+  ["cron(0 0 ? * MON#1 *)", "it would be on other days"],
+  ["cron(0 0 ? * 8 *)", "it would be on other days"],
+  ["cron(0 0 ? JAN MON *)", "it would be on other days"],
+  ["cron(0 0 ? * MON 2027)", "it would be on other days"],
+] as const)("%s can't be moved to before midnight, and says so", (schedule, why) => {
+  expect(() => moved(schedule, -15)).toThrow(why);
+});
+
+test("there and back again is where it was", () => {
+  const time = fc.tuple(fc.integer({ min: 0, max: 59 }), fc.integer({ min: 0, max: 23 }));
+  const days = fc.uniqueArray(fc.constantFrom("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), {
+    minLength: 1,
+  });
+  fc.assert(
+    fc.property(time, days, fc.integer({ min: -1439, max: 1439 }), (at, on, minutes) => {
+      const schedule = `cron(${at.join(" ")} ? * ${on.join()} *)` as const;
+      expect(moved(moved(schedule, minutes), -minutes)).toBe(schedule);
+    }),
+  );
+});
