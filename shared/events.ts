@@ -92,6 +92,8 @@ export const eventDetails = {
   "tableau.failed": z.strictObject({ ...ofRun, reason: z.string() }),
   /** The daily look at how old a dataset's published file is. */
   "freshness.check.requested": z.strictObject({ dataset: z.string() }),
+  /** The daily look at how long the stage's instances have been running. */
+  "instances.check.requested": z.strictObject({}),
   "instance.start.requested": instanceRequest,
   "instance.stop.requested": instanceRequest,
   /** It runs, or did already. `reason`: why that was asked for. */
@@ -145,7 +147,9 @@ export const reportable = z.discriminatedUnion("detail-type", [
   envelope("file.refused", eventDetails["file.refused"]),
   envelope("query.failed", eventDetails["query.failed"]),
   envelope("tableau.failed", eventDetails["tableau.failed"]),
+  envelope("instance.failed", eventDetails["instance.failed"]),
   envelope("freshness.check.requested", eventDetails["freshness.check.requested"]),
+  envelope("instances.check.requested", eventDetails["instances.check.requested"]),
 ]);
 export type Reportable = z.infer<typeof reportable>;
 /** `instance.*.requested` as they arrive in InstanceQueue. */

@@ -44,6 +44,8 @@ export const keys = {
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
   /** Whether people were told of something about the run, or who is at it. */
   report: (runId: string, what: string) => `runs/${runId}/reports/${what}.json`,
+  /** The same of an event that is about no run. */
+  reportOfEvent: (eventId: string) => `reports/${eventId}.json`,
   /** Whether what is to be done at a query's end is done, or who is at it. */
   queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}.json`,
   /** In the results bucket: what the analysts' own queries give. It expires (stacks/storage.ts). */

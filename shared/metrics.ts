@@ -21,12 +21,14 @@ const units = {
   LibInsightErrors: MetricUnit.Count,
   /** CloudWatch knows no hours. */
   PublishedFileAgeHours: MetricUnit.NoUnit,
+  /** Of the stage's EC2 instance that has run longest; 0 where none runs. */
+  InstancesRunningHours: MetricUnit.NoUnit,
 } as const;
 
 export type MetricName = keyof typeof units;
 export type Numbers = Partial<Record<MetricName, number>>;
 /** Names of ours only, and few of each: every combination is a metric of its own. Never a record's text. */
-export type Dimensions = { dataset: string; error?: string };
+export type Dimensions = { dataset?: string; error?: string };
 export type Measure = (numbers: Numbers, dimensions: Dimensions) => void;
 
 /** @param stage by which several stages in one account are told apart */

@@ -11,7 +11,7 @@ import { appRegion, currentStage } from "./stage.ts";
 
 type Text = $util.Input<string>;
 
-const { alertAddress, scheduled } = currentStage();
+const { alertAddress, scheduled, instances } = currentStage();
 const command = `npx sst shell --stage ${$app.stage} -- npm run`;
 const logOf = (folder: string) => `aws logs tail /${$app.name}/${$app.stage}/${folder} --since 1d`;
 
@@ -87,6 +87,7 @@ const failures = {
   RunFailed: `A run has ended without publishing; the earlier file stays. See why and what to do: ${command} runs -- list, then runs -- show RUN`,
   QueryFailed: `A file was published, but Athena's query over it failed, or the file lacks a required column: the earlier result stays. The mail of the same minute says which. See also: ${logOf("athena")}. To put an earlier file back: ${command} runs -- rollback RUN`,
   RefreshFailed: `New results are there, but Tableau still shows the earlier ones. See why: ${command} replay -- list. Mend that, then refresh: ${command} replay -- send --queue tableau`,
+  InstanceFailed: `An EC2 instance did not start or stop as it was asked to. The mail of the same minute says why. See how they are: ${command} instances -- status`,
 } satisfies Record<keyof typeof failureRules, string>;
 
 const failed = (rule: keyof typeof failureRules): Watched => ({
@@ -112,6 +113,17 @@ if (scheduled) {
       threshold: (staleAfterDays * days) / hours,
       periodSeconds: 1 * days,
       missing: "breaching",
+    });
+  }
+  if (instances !== "none") {
+    alarm("InstancesLeftRunning", {
+      ...ours("InstancesRunningHours", "reporter"),
+      text: `An EC2 instance of the team's has been running for more than a day; it costs as long as it does. See which: ${command} instances -- status. If nobody needs it: ${command} instances -- stop`,
+      statistic: "Maximum",
+      // The schedule and each run's end stop them after hours.
+      threshold: 24,
+      // One number a day.
+      periodSeconds: 1 * days,
     });
   }
   new aws.cloudwatch.Dashboard("Dashboard", {
@@ -148,6 +160,9 @@ if (scheduled) {
           "Held and failed",
           keysOf(failures).map((rule) => line(failed(rule), { label: rule, stat: "Sum" })),
         ),
+        graph("Hours that EC2 instances have been running", [
+          line(ours("InstancesRunningHours", "reporter"), { label: "the longest", period: 1 * days }),
+        ]),
         graph(
           "Age of the published file, in hours",
           datasets.map(({ name }) =>
@@ -202,8 +217,9 @@ function ofFunction(handler: sst.aws.Function, metric: "Errors" | "Throttles"): 
 }
 
 /** As shared/metrics.ts tells it. */
-function ours(metric: MetricName, service: string, dataset: string): Watched {
-  return { namespace: metricNamespace, metric, dimensions: { service, stage: $app.stage, dataset } };
+function ours(metric: MetricName, service: string, dataset?: string): Watched {
+  const dimensions = { service, stage: $app.stage, ...(dataset !== undefined && { dataset }) };
+  return { namespace: metricNamespace, metric, dimensions };
 }
 
 /** A graph with a point a week, unless a line says otherwise. */

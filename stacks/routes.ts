@@ -40,9 +40,15 @@ export const failureRules = {
   RunFailed: toReporter("RunFailed", ["run.failed"], { superseded: [{ exists: false }] }),
   QueryFailed: toReporter("QueryFailed", ["query.failed", "file.refused"]),
   RefreshFailed: toReporter("RefreshFailed", ["tableau.failed"]),
+  InstanceFailed: toReporter("InstanceFailed", ["instance.failed"]),
 };
 toReporter("RunSuperseded", ["run.failed"], { superseded: [true] });
-toReporter("Reported", ["run.published", "results.published", "freshness.check.requested"]);
+toReporter("Reported", [
+  "run.published",
+  "results.published",
+  "freshness.check.requested",
+  "instances.check.requested",
+]);
 
 /** @returns the rule's name */
 function toReporter(name: string, detailType: EventType[], detail?: object) {

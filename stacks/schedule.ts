@@ -1,7 +1,7 @@
 // Each dataset's schedules. They put an event on the bus, as an operator does: `run.requested`; where the stage has EC2
-// instances, the wish that they start before the run, and stop at a latest hour after it; and once a day the request to
-// look how old the dataset's published file is.
-import { datasets } from "../shared/datasets.ts";
+// instances, the wish that they start before the run, and stop at a latest hour after it; and once a day the requests to
+// look how old the dataset's published file is, and how long the instances have been running.
+import { datasets, defaultDataset } from "../shared/datasets.ts";
 import { type EventDetail, type EventType, eventSource } from "../shared/events.ts";
 import { moved } from "./cron.ts";
 import { bus, unscheduled } from "./messaging.ts";
@@ -15,31 +15,48 @@ const { scheduled, instances, instanceMinutes } = currentStage();
  */
 const scheduledTime = "<aws.scheduler.scheduled-time>";
 
+/** Hours after a run at six has ended, well or not. */
+const dailyLook = "cron(0 9 * * ? *)";
+
 for (const { name, schedule, timeZone } of datasets) {
-  onSchedule(`Collect-${name}`, "run.requested", {
+  tellBus(`Collect-${name}`, {
     schedule,
     timeZone,
+    type: "run.requested",
     detail: { dataset: name, reason: "schedule", requestId: `schedule ${scheduledTime}` },
   });
   if (instances !== "none") {
     const detail = { dataset: name, reason: "schedule", requestedAt: scheduledTime };
     const starts = moved(schedule, -instanceMinutes.beforeRun);
-    onSchedule(`Start-for-${name}`, "instance.start.requested", { schedule: starts, timeZone, detail });
+    tellBus(`Start-for-${name}`, { schedule: starts, timeZone, type: "instance.start.requested", detail });
     const stops = moved(schedule, instanceMinutes.afterRun);
-    onSchedule(`Stop-after-${name}`, "instance.stop.requested", { schedule: stops, timeZone, detail });
+    tellBus(`Stop-after-${name}`, { schedule: stops, timeZone, type: "instance.stop.requested", detail });
   }
-  onSchedule(`Freshness-${name}`, "freshness.check.requested", {
-    // Hours after a run at six has ended, well or not.
-    schedule: "cron(0 9 * * ? *)",
+  tellBus(`Freshness-${name}`, {
+    schedule: dailyLook,
     timeZone,
+    type: "freshness.check.requested",
     detail: { dataset: name },
   });
 }
 
-function onSchedule<T extends EventType>(
+if (instances !== "none") {
+  tellBus("InstancesRunning", {
+    schedule: dailyLook,
+    timeZone: defaultDataset.timeZone,
+    type: "instances.check.requested",
+    detail: {},
+  });
+}
+
+function tellBus<T extends EventType>(
   name: string,
-  detailType: T,
-  { schedule, timeZone, detail }: { schedule: `cron(${string})`; timeZone: string; detail: EventDetail<T> },
+  {
+    schedule,
+    timeZone,
+    type,
+    detail,
+  }: { schedule: `cron(${string})`; timeZone: string; type: T; detail: EventDetail<T> },
 ): void {
   new sst.aws.CronV2(name, {
     schedule,
@@ -53,7 +70,7 @@ function onSchedule<T extends EventType>(
       schedule: (args) => {
         args.target = $output(args.target).apply((target) => ({
           ...target,
-          eventbridgeParameters: { source: eventSource, detailType },
+          eventbridgeParameters: { source: eventSource, detailType: type },
           // The scheduler's longest: it tries for a day, and then leaves the request among the unscheduled.
           retryPolicy: { maximumEventAgeInSeconds: 24 * 3600, maximumRetryAttempts: 185 },
         }));

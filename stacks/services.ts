@@ -205,6 +205,7 @@ service("reporter", {
     WORK_BUCKET: work.name,
     DATA_BUCKET: data.name,
     ALERTS_TOPIC_ARN: alerts.arn,
+    INSTANCES: instancesText(currentStage().instances),
     ...measuring,
     ...tableauEnvironment(currentStage().tableau),
   },
@@ -213,6 +214,7 @@ service("reporter", {
     ...store(work, { read: ["runs/*/result.json", "runs/*/reports/*"], write: ["runs/*/reports/*"] }),
     ...store(data, { read: published(({ csv }) => [csv]) }),
     { actions: ["sns:Publish"], resources: [alerts.arn] },
+    ...describeInstances(),
   ],
 });
 
@@ -233,6 +235,7 @@ service("ec2", {
   permissions: [
     ...store(work, { read: ["runs/*/run.json", "instances/*"], write: ["instances/*"] }),
     ...startAndStopInstances(),
+    ...describeInstances(),
     publishEvents(),
   ],
 });
@@ -392,10 +395,13 @@ function startAndStopInstances(): Permission[] {
         },
       ],
     },
-    // EC2 knows no narrower one.
-    // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
-    { actions: ["ec2:DescribeInstances"], resources: ["*"] },
   ];
+}
+
+/** EC2 knows no narrower one. https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html */
+function describeInstances(): Permission[] {
+  if (currentStage().instances === "none") return [];
+  return [{ actions: ["ec2:DescribeInstances"], resources: ["*"] }];
 }
 
 function glue(resource: string): Text {

@@ -19,6 +19,11 @@ export const handler = sqsHandler({
       notify: topicNotifier(sns(), config.alertsTopic()),
       measure: createMeasure("reporter", config.stage()),
       stage: config.stage(),
+      instances: async () => {
+        const { ec2, Instances } = await import("../../shared/aws/instances.ts");
+        return new Instances(ec2());
+      },
+      team: config.instances(),
       hasTableau: config.tableau() !== undefined,
       now: () => new Date(),
     }),

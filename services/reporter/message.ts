@@ -1,6 +1,7 @@
 // What a person reads of a run: short, plain, and made of counts, dates and columns' names alone. Pure functions.
 import type { Message } from "../../shared/aws/topic.ts";
 import type { Dataset } from "../../shared/dataset.ts";
+import type { EventDetail } from "../../shared/events.ts";
 import type { RunResult } from "../../shared/run.ts";
 
 /**
@@ -66,6 +67,12 @@ export type Mail = {
   /** The command that tells more. */
   more: string;
 };
+
+/** @param instanceId missing where none could be found */
+export function instanceMail({ instanceId, reason }: EventDetail<"instance.failed">): Mail {
+  const what = instanceId === undefined ? "EC2 instances" : `EC2 instance ${instanceId}`;
+  return { what: `${what} failed`, text: `${what}: ${reason}`, more: "npm run instances -- status" };
+}
 
 /** The message as it is mailed: its commands are those of the stage. */
 export function mailOf({ what, text, more }: Mail, stage: string): Message {

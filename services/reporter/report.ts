@@ -1,4 +1,4 @@
-// What is told of a run: a message to people when it has ended and when something after it went wrong, and its numbers.
+// What is told: a message to people when a run has ended and when something around it went wrong, and numbers.
 import type { Store } from "../../shared/aws/store.ts";
 import type { Notify } from "../../shared/aws/topic.ts";
 import { findDataset } from "../../shared/datasets.ts";
@@ -6,66 +6,80 @@ import { PipelineError } from "../../shared/errors.ts";
 import type { Reportable } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Facts } from "../../shared/logger.ts";
-import type { Measure, Numbers } from "../../shared/metrics.ts";
+import type { Numbers } from "../../shared/metrics.ts";
 import { once } from "../../shared/once.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { checkFreshness } from "./freshness.ts";
-import { mailOf, publishedText } from "./message.ts";
+import { checkInstances, type InstanceEffects } from "./instances.ts";
+import { instanceMail, type Mail, mailOf, publishedText } from "./message.ts";
 import { numbersOf, secondsBetween } from "./numbers.ts";
 
 /** Summaries of a run's pages, of all its attempts. */
 const maxSummaries = 10 * maxPages;
 
-export type ReporterEffects = {
+export type ReporterEffects = InstanceEffects & {
   work: Store;
   data: Store;
   notify: Notify;
-  measure: Measure;
   stage: string;
   /** Whether there is a Tableau to refresh. */
   hasTableau: boolean;
-  now: () => Date;
 };
 
-/** @throws PipelineError `ReportUnderWay`, `ResultMissing`, `UnknownDataset` */
+/** @throws PipelineError `ReportUnderWay`, `ResultMissing`, `UnknownDataset`, `InstancesUnseen` */
 export async function report(event: Reportable, effects: ReporterEffects): Promise<Facts> {
   switch (event["detail-type"]) {
     case "freshness.check.requested":
       return checkFreshness(findDataset(event.detail.dataset), effects);
+    case "instances.check.requested":
+      return checkInstances(effects);
     case "results.published":
       return measureQuery(event, effects);
+    case "instance.failed":
+      return tell(keys.reportOfEvent(event.id), effects, async () => ({ mail: instanceMail(event.detail) }));
     default:
-      return tell(event, effects);
+      return tell(keys.report(event.detail.runId, occurrence(event)), effects, () =>
+        contentOf(event, effects),
+      );
   }
 }
 
-type ResultsPublished = Extract<Reportable, { "detail-type": "results.published" }>;
-type Told = Exclude<Reportable, { "detail-type": "results.published" | "freshness.check.requested" }>;
+type OfType<T extends Reportable["detail-type"]> = Extract<Reportable, { "detail-type": T }>;
+type OfRun = OfType<
+  "run.published" | "run.held" | "run.failed" | "file.refused" | "query.failed" | "tableau.failed"
+>;
 
-/** However often an event comes, people get one message, unless this dies between sending it and writing that down. */
-async function tell(event: Told, effects: ReporterEffects): Promise<Facts> {
-  const { runId, dataset } = event.detail;
-  const { work, notify, measure, stage, now } = effects;
-  const outcome = await once(keys.report(runId, occurrence(event)), work, now, async () => {
-    // All that can fail goes first.
-    const { what, text, numbers } = await contentOf(event, effects);
-    const more = `npm run runs -- show ${runId}`;
-    await notify(mailOf({ what: `${dataset} ${what}`, text, more }, stage));
-    if (numbers) measure(numbers, { dataset });
+/** `measured`: the run in numbers, where it is a run's end that is told. */
+type Content = { mail: Mail; measured?: { numbers: Numbers; dataset: string } };
+
+/**
+ * However often it comes, people get one message, unless this dies between sending it and writing that down.
+ * @param key where that is written down
+ * @param contentOf all of it that can fail
+ */
+async function tell(
+  key: string,
+  { work, notify, measure, stage, now }: ReporterEffects,
+  contentOf: () => Promise<Content>,
+): Promise<Facts> {
+  const outcome = await once(key, work, now, async () => {
+    const { mail, measured } = await contentOf();
+    await notify(mailOf(mail, stage));
+    if (measured) measure(measured.numbers, { dataset: measured.dataset });
   });
   if (outcome === "claimed") {
     throw new PipelineError("ReportUnderWay", {
       message: "The same message is being sent by another call of this function, or was when that died.",
       advice: "It is tried again by itself; if it stays, replay the dead letter.",
       kind: "transient",
-      ids: { run: runId },
+      ids: { report: key },
     });
   }
-  return { run: runId, event: event["detail-type"], told: outcome !== "done" };
+  return { report: key, told: outcome !== "done" };
 }
 
 /** What makes two events one. A run ends once in each way, whoever says so again; queries and refreshes fail by themselves. */
-function occurrence(event: Told): string {
+function occurrence(event: OfRun): string {
   switch (event["detail-type"]) {
     case "query.failed":
       return `query.failed-${event.detail.queryExecutionId}`;
@@ -75,8 +89,6 @@ function occurrence(event: Told): string {
       return event["detail-type"];
   }
 }
-
-type Content = { what: string; text: string; numbers?: Numbers };
 
 /** In a subject, after the dataset's name. */
 const whats = {
@@ -88,23 +100,30 @@ const whats = {
 } as const;
 
 async function contentOf(
-  { "detail-type": type, detail }: Told,
+  { "detail-type": type, detail }: OfRun,
   { work, hasTableau }: ReporterEffects,
 ): Promise<Content> {
+  const { runId, dataset } = detail;
+  const mail = (what: string, text: string): Mail => ({
+    what: `${dataset} ${what}`,
+    text,
+    more: `npm run runs -- show ${runId}`,
+  });
   switch (type) {
     case "run.published": {
-      const { result, numbers } = await endOf(detail.runId, work);
+      const { result, numbers } = await endOf(runId, work);
       const what = `published ${detail.rows.toLocaleString("en-US")} ${detail.rows === 1 ? "row" : "rows"}`;
-      return { what, text: publishedText(result, findDataset(detail.dataset), hasTableau), numbers };
+      const text = publishedText(result, findDataset(dataset), hasTableau);
+      return { mail: mail(what, text), measured: { numbers, dataset } };
     }
     case "run.held":
     case "run.failed": {
-      const { result, numbers } = await endOf(detail.runId, work);
+      const { result, numbers } = await endOf(runId, work);
       const what = result.state === "superseded" ? "run superseded" : whats[type];
-      return { what, text: detail.reason, numbers };
+      return { mail: mail(what, detail.reason), measured: { numbers, dataset } };
     }
     default:
-      return { what: whats[type], text: detail.reason };
+      return { mail: mail(whats[type], detail.reason) };
   }
 }
 
@@ -124,7 +143,10 @@ async function endOf(runId: string, work: Store): Promise<{ result: RunResult; n
 }
 
 /** From the file's arrival to the result's. Where a later file has arrived meanwhile, the query was not of this one. */
-async function measureQuery({ detail, time }: ResultsPublished, effects: ReporterEffects): Promise<Facts> {
+async function measureQuery(
+  { detail, time }: OfType<"results.published">,
+  effects: ReporterEffects,
+): Promise<Facts> {
   const { runId, dataset } = detail;
   const file = await effects.data.head(findDataset(dataset).publish.csv);
   if (file?.metadata["run-id"] !== runId) return { run: runId, measured: false };

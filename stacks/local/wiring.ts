@@ -125,6 +125,12 @@ export const rules = [
     target: "REPORT",
   },
   {
+    name: `${names.prefix}-instance-failed`,
+    bus: names.bus,
+    pattern: { source: [eventSource], "detail-type": ["instance.failed"] },
+    target: "REPORT",
+  },
+  {
     name: `${names.prefix}-run-superseded`,
     bus: names.bus,
     pattern: { source: [eventSource], "detail-type": ["run.failed"], detail: { superseded: [true] } },
@@ -135,7 +141,12 @@ export const rules = [
     bus: names.bus,
     pattern: {
       source: [eventSource],
-      "detail-type": ["run.published", "results.published", "freshness.check.requested"],
+      "detail-type": [
+        "run.published",
+        "results.published",
+        "freshness.check.requested",
+        "instances.check.requested",
+      ],
     },
     target: "REPORT",
   },

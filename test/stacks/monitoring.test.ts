@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
 import { createMeasure } from "../../shared/metrics.ts";
+import { usage as instancesUsage } from "../../stacks/commands/instances/args.ts";
 import { usage as runsUsage } from "../../stacks/commands/runs/args.ts";
 import { metricLines } from "../support/metrics.ts";
 import type { Graph } from "./evaluate/graph.ts";
@@ -101,16 +102,18 @@ test("production's alarms", () => {
       "Pipeline PipelineSubscriberRunFailed: Sum of MatchedEvents > 0 in 300 s",
       "Pipeline PipelineSubscriberQueryFailed: Sum of MatchedEvents > 0 in 300 s",
       "Pipeline PipelineSubscriberRefreshFailed: Sum of MatchedEvents > 0 in 300 s",
+      "Pipeline PipelineSubscriberInstanceFailed: Sum of MatchedEvents > 0 in 300 s",
       "<dataset> reporter production: Maximum of PublishedFileAgeHours > 192 in 86400 s, or nothing",
+      "reporter production: Maximum of InstancesRunningHours > 24 in 86400 s",
     ]
   `);
 });
 
-test("a personal stage has the same, but for what only a schedule keeps fresh, and no dashboard", () => {
+test("a personal stage has the same, but for what is looked at by schedule alone, and no dashboard", () => {
   const names = (stage: Stage) =>
     alarmsOf(graphs[stage]).map(({ name }) => name.replace(`libinsight-${stage}-`, ""));
   const stale = datasets.map(({ name }) => `Stale-${name}`);
-  expect(names("production")).toEqual([...names("ada"), ...stale]);
+  expect(names("production")).toEqual([...names("ada"), ...stale, "InstancesLeftRunning"]);
   expect(created(graphs.ada, "aws:cloudwatch/dashboard:Dashboard")).toEqual([]);
 });
 
@@ -133,7 +136,11 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 
   test("every alarm says what it means in the stage's own commands, which exist, within CloudWatch's limit", () => {
-    const usages: Record<string, string> = { runs: runsUsage, replay: "\n  list \n  send " };
+    const usages: Record<string, string> = {
+      runs: runsUsage,
+      instances: instancesUsage,
+      replay: "\n  list \n  send ",
+    };
     for (const { name, alarmDescription: text } of alarmsOf(graphs[stage])) {
       expect([name, text]).toEqual([name, expect.stringMatching(/^.{20,1024}$/)]);
       const commands = [...text.matchAll(/npx sst shell --stage (\S+) -- npm run (\w+) -- (\w+)/g)];
@@ -164,6 +171,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       [["run.failed"], { superseded: [{ exists: false }] }],
       [["query.failed", "file.refused"], undefined],
       [["tableau.failed"], undefined],
+      [["instance.failed"], undefined],
     ]);
   });
 
@@ -177,7 +185,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 });
 
-test("the file's age is told under the name by which its alarm looks for it", () => {
+test("what the daily looks tell has the name by which its alarm looks for it", () => {
   const functions = all(graphs.production, "aws:lambda/function:Function", lambda);
   const { variables } = only(functions.filter(({ name }) => name === "ReporterFunction")).is.environment;
   vi.stubEnv("POWERTOOLS_METRICS_NAMESPACE", variables.POWERTOOLS_METRICS_NAMESPACE);
@@ -187,14 +195,13 @@ test("the file's age is told under the name by which its alarm looks for it", ()
   const lines = metricLines();
   const measure = createMeasure("reporter", variables.STAGE ?? "");
   for (const { name } of datasets) measure({ PublishedFileAgeHours: 1 }, { dataset: name });
+  measure({ InstancesRunningHours: 1 }, {});
 
-  const stale = alarmsOf(graphs.production).filter(
-    ({ treatMissingData }) => treatMissingData === "breaching",
-  );
+  const ours = alarmsOf(graphs.production).filter(({ namespace }) => namespace === "LibInsight");
   expect(
-    stale.map(({ namespace, metricName, dimensions }) => ({ namespace, metricName, dimensions })),
+    ours.map(({ namespace, metricName, dimensions }) => ({ namespace, metricName, dimensions })),
   ).toEqual(
-    lines.map(({ _aws, PublishedFileAgeHours: _hours, ...dimensions }) => ({
+    lines.map(({ _aws, PublishedFileAgeHours: _age, InstancesRunningHours: _hours, ...dimensions }) => ({
       namespace: emf.parse(_aws).CloudWatchMetrics[0].Namespace,
       metricName: emf.parse(_aws).CloudWatchMetrics[0].Metrics[0].Name,
       dimensions,
@@ -239,6 +246,7 @@ test("production's dashboard shows 12 weeks of runs and the state of every alarm
       "metric: Seconds: collecting, assembling, querying",
       "metric: LibInsight's errors, by kind",
       "metric: Held and failed",
+      "metric: Hours that EC2 instances have been running",
       "metric: Age of the published file, in hours",
     ]
   `);
@@ -266,6 +274,8 @@ test("production's dashboard shows 12 weeks of runs and the state of every alarm
       "AWS/Events MatchedEvents EventBusName Pipeline RuleName PipelineSubscriberRunFailed",
       "AWS/Events MatchedEvents EventBusName Pipeline RuleName PipelineSubscriberQueryFailed",
       "AWS/Events MatchedEvents EventBusName Pipeline RuleName PipelineSubscriberRefreshFailed",
+      "AWS/Events MatchedEvents EventBusName Pipeline RuleName PipelineSubscriberInstanceFailed",
+      "LibInsight InstancesRunningHours service reporter stage production",
       "LibInsight PublishedFileAgeHours service reporter stage production dataset <dataset>",
     ]
   `);

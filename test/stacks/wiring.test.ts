@@ -248,10 +248,18 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
+  test("once a day it is asked how long the stage's instances have been running, where it has some", () => {
+    const type = "instances.check.requested";
+    const found = schedulesOf(graphs[stage], type, eventDetails[type]);
+    expect(found.map(({ scheduleExpression, state }) => [scheduleExpression, state])).toEqual(
+      stage === "production" ? [["cron(0 9 * * ? *)", "ENABLED"]] : [],
+    );
+  });
+
   test("every schedule fires at its minute, tries for a day to reach the bus, and then keeps its request", () => {
     const known = nameIn(graphs[stage]);
     const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule);
-    expect(found).toHaveLength((stage === "production" ? 4 : 2) * datasets.length);
+    expect(found).toHaveLength(stage === "production" ? 4 * datasets.length + 1 : 2 * datasets.length);
     for (const { flexibleTimeWindow, target } of found.map(({ is }) => is)) {
       expect(flexibleTimeWindow).toEqual({ mode: "OFF" });
       expect(target.eventbridgeParameters.source).toBe("libinsight.pipeline");
@@ -326,6 +334,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         WORK_BUCKET: "Work",
         DATA_BUCKET: "Data",
         ALERTS_TOPIC_ARN: "Alerts",
+        INSTANCES: stage === "production" ? "tagged" : "none",
         ...measuring(stage),
         ...(stage === "production" && tableauEnvironment),
       },

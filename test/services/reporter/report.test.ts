@@ -239,6 +239,23 @@ test("what went wrong after a run is told, each time that it goes wrong, and as 
   expect(lines).toEqual([]);
 });
 
+test("an instance that failed is told of once for each time that it did", async () => {
+  const failed = { instanceId: "i-0123456789abcdef0", reason };
+  const first = await arriving("instance.failed", failed);
+  await handle(first);
+  await handle(first);
+  await tell("instance.failed", failed);
+  const subject = "LibInsight local: EC2 instance i-0123456789abcdef0 failed";
+  expect(await mails()).toMatchObject([{ subject }, { subject }]);
+});
+
+test("the daily look at the instances asks EC2", async () => {
+  const lines = metricLines();
+  await tell("instances.check.requested", {});
+  // The local one has an instance, which nobody has started.
+  expect(lines.map(withoutService)).toEqual([{ InstancesRunningHours: 0 }]);
+});
+
 test("while SNS is away the message comes back, and is sent once when SNS is there again", async () => {
   const topic = config.alertsTopic();
   onTestFinished(() => {
