@@ -171,7 +171,7 @@ test("versions survive a restart, and whatever a process that was killed left ha
   await failAtTheEnd(before.s3, "a");
   await before.stop();
   // fauxqs keeps an object as a file with `.data` behind its key; it wrote the next body, and not yet its ETag.
-  await writeFile(join(folder, "s3/buckets/work/objects/a.data"), "future");
+  await writeFile(join(folder, "s3", "buckets", "work", "objects", "a.data"), "future");
   await writeFile(join(folder, "versions/half"), "sec");
   await writeFile(join(folder, "versions.json.draft"), '{"work":');
 
