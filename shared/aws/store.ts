@@ -65,15 +65,7 @@ export class Store {
   /** Writes JSON unless the key is taken. @returns whether this call wrote it */
   async putOnce(key: string, value: unknown): Promise<boolean> {
     try {
-      await this.#s3.send(
-        new PutObjectCommand({
-          Bucket: this.bucket,
-          Key: key,
-          Body: JSON.stringify(value),
-          ContentType: "application/json",
-          IfNoneMatch: "*",
-        }),
-      );
+      await this.#putJson(key, value, { IfNoneMatch: "*" });
       return true;
     } catch (error) {
       // A 409 (another write of this key is under way) is not an answer yet: it is thrown and tried again later.
@@ -85,20 +77,28 @@ export class Store {
   /** Writes JSON over an object that still has this ETag. @returns whether it had */
   async replaceJson(key: string, value: unknown, etag: string): Promise<boolean> {
     try {
-      await this.#s3.send(
-        new PutObjectCommand({
-          Bucket: this.bucket,
-          Key: key,
-          Body: JSON.stringify(value),
-          ContentType: "application/json",
-          IfMatch: etag,
-        }),
-      );
+      await this.#putJson(key, value, { IfMatch: etag });
       return true;
     } catch (error) {
       if (isConditionFailure(error)) return false;
       throw error;
     }
+  }
+
+  async #putJson(
+    key: string,
+    value: unknown,
+    condition: { IfNoneMatch: "*" } | { IfMatch: string },
+  ): Promise<void> {
+    await this.#s3.send(
+      new PutObjectCommand({
+        Bucket: this.bucket,
+        Key: key,
+        Body: JSON.stringify(value),
+        ContentType: "application/json",
+        ...condition,
+      }),
+    );
   }
 
   /** The object as parsed JSON, or undefined where there is none. */
