@@ -211,7 +211,11 @@ service("reporter", {
   },
   sendsTo: [],
   permissions: [
-    ...store(work, { read: ["runs/*/result.json", "runs/*/reports/*"], write: ["runs/*/reports/*"] }),
+    ...store(work, {
+      // What it told of a run, and of an event that is about none.
+      read: ["runs/*/result.json", "runs/*/reports/*", "reports/*"],
+      write: ["runs/*/reports/*", "reports/*"],
+    }),
     ...store(data, { read: published(({ csv }) => [csv]) }),
     { actions: ["sns:Publish"], resources: [alerts.arn] },
     ...describeInstances(),

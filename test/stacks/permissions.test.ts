@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { folder } from "../../shared/dataset.ts";
 import { datasets } from "../../shared/datasets.ts";
+import { keys } from "../../shared/keys.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
 import {
@@ -186,6 +187,17 @@ describe.each(stages)("on the stage %s", (stage) => {
     const bucket = bucketArn(graphs[stage], "Results");
     for (const { publish } of datasets) {
       expect(rolesThatMay(graphs[stage], "s3:PutObject", `${bucket}/${publish.results}`)).toEqual(["Athena"]);
+    }
+  });
+
+  test("the reporter may remember what it told, of a run and of an event that is about none", () => {
+    const bucket = bucketArn(graphs[stage], "Work");
+    for (const key of [
+      keys.report("reference-transactions-0123456789ab", "run.published"),
+      keys.reportOfEvent("1"),
+    ]) {
+      for (const action of ["s3:GetObject", "s3:PutObject"])
+        expect(rolesThatMay(graphs[stage], action, `${bucket}/${key}`)).toEqual(["Reporter"]);
     }
   });
 
