@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     root: ".",
     include: ["test/**/*.test.ts"],
+    // They need an emulator: npm run test:emulator.
+    exclude: ["test/emulator/**"],
     // Servers of the tests listen on loopback ports of their own, so files may run side by side.
     testTimeout: 30_000,
     hookTimeout: 30_000,

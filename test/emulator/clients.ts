@@ -1,0 +1,79 @@
+// The AWS clients that the tests use themselves. They know one endpoint, on this machine, and credentials that open nothing
+// else: whatever account this shell is signed in to, nothing here is for it.
+import { readFileSync } from "node:fs";
+import { Agent } from "node:https";
+import { CloudWatchClient } from "@aws-sdk/client-cloudwatch";
+import { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
+import { EC2Client } from "@aws-sdk/client-ec2";
+import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
+import { IAMClient } from "@aws-sdk/client-iam";
+import { LambdaClient } from "@aws-sdk/client-lambda";
+import { S3Client } from "@aws-sdk/client-s3";
+import { SchedulerClient } from "@aws-sdk/client-scheduler";
+import { SNSClient } from "@aws-sdk/client-sns";
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { account, region } from "../stacks/evaluate/graph.ts";
+
+/** Where an emulator answers. */
+export type Place = {
+  endpoint: string;
+  /** The file of the certificate that it answers with, where it answers by TLS. */
+  certificate?: string | undefined;
+};
+
+/** Emulators take an access key of 12 digits for the account: the one for which the stage was evaluated. */
+export const credentials = { accessKeyId: account, secretAccessKey: "emulated" };
+
+/** The same for a process. */
+export function awsEnvironment({ endpoint, certificate }: Place): Record<string, string> {
+  return {
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_REGION: region,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    ...(certificate && { NODE_EXTRA_CA_CERTS: certificate }),
+  };
+}
+
+/** For any of the SDK's clients. */
+export function clientSettings({ endpoint, certificate }: Place) {
+  const httpsAgent = new Agent({
+    keepAlive: true,
+    maxSockets: 50,
+    ...(certificate && { ca: readFileSync(certificate) }),
+  });
+  return {
+    endpoint,
+    region,
+    credentials,
+    maxAttempts: 3,
+    requestHandler: {
+      httpsAgent,
+      connectionTimeout: 3_000,
+      requestTimeout: 20_000,
+      throwOnRequestTimeout: true,
+    },
+  };
+}
+
+export type Clients = ReturnType<typeof clientsFor>;
+
+export function clientsFor(place: Place) {
+  const common = clientSettings(place);
+  const made = {
+    cloudWatch: new CloudWatchClient(common),
+    ec2: new EC2Client(common),
+    events: new EventBridgeClient(common),
+    iam: new IAMClient(common),
+    lambda: new LambdaClient(common),
+    logs: new CloudWatchLogsClient(common),
+    s3: new S3Client({ ...common, forcePathStyle: true }),
+    scheduler: new SchedulerClient(common),
+    sns: new SNSClient(common),
+    sqs: new SQSClient({ ...common, useQueueUrlAsEndpoint: false }),
+  };
+  const close = (): void => {
+    for (const client of Object.values(made)) client.destroy();
+  };
+  return { ...made, close };
+}

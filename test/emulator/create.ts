@@ -1,0 +1,93 @@
+// Creates what an evaluated stage consists of, as Pulumi would have AWS create it: resource by resource, by their types.
+import type { Graph, Resource } from "../stacks/evaluate/graph.ts";
+import * as compute from "./create/compute.ts";
+import type { Context, Creator } from "./create/context.ts";
+import * as messaging from "./create/messaging.ts";
+import * as storage from "./create/storage.ts";
+
+/** In an order in which everything that a resource names is there already. */
+const creators: readonly (readonly [type: string, create: Creator])[] = [
+  ["aws:s3/bucket:Bucket", storage.bucket],
+  ["aws:sqs/queue:Queue", messaging.queue],
+  ["aws:sns/topic:Topic", messaging.topic],
+  ["aws:cloudwatch/eventBus:EventBus", messaging.eventBus],
+  ["aws:cloudwatch/logGroup:LogGroup", compute.logGroup],
+  ["aws:iam/role:Role", compute.role],
+  ["aws:iam/user:User", compute.user],
+  ["aws:iam/policy:Policy", compute.policy],
+  ["aws:iam/userPolicyAttachment:UserPolicyAttachment", compute.userPolicyAttachment],
+  ["aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", storage.publicAccessBlock],
+  ["aws:s3/bucketVersioning:BucketVersioning", storage.bucketVersioning],
+  ["aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", storage.bucketLifecycle],
+  ["aws:s3/bucketPolicy:BucketPolicy", storage.bucketPolicy],
+  ["aws:s3/bucketObjectv2:BucketObjectv2", storage.bucketObject],
+  ["aws:sqs/queuePolicy:QueuePolicy", messaging.queuePolicy],
+  ["aws:sns/topicSubscription:TopicSubscription", messaging.topicSubscription],
+  ["aws:s3/bucketNotification:BucketNotification", storage.bucketNotification],
+  ["aws:athena/workgroup:Workgroup", compute.workgroup],
+  ["aws:cloudwatch/metricAlarm:MetricAlarm", compute.metricAlarm],
+  ["aws:lambda/function:Function", compute.lambdaFunction],
+  ["aws:lambda/eventSourceMapping:EventSourceMapping", compute.eventSourceMapping],
+  ["aws:cloudwatch/eventRule:EventRule", messaging.eventRule],
+  ["aws:cloudwatch/eventTarget:EventTarget", messaging.eventTarget],
+  ["aws:scheduler/schedule:Schedule", messaging.schedule],
+];
+
+/** Pulumi and SST keep these in their state; AWS never hears of them. */
+const notOfAws = /^(sst:|pulumi:pulumi:Stack$|random:)/;
+
+/** Requests at the same time; an emulator is one process. */
+const atOnce = 6;
+
+/**
+ * @returns how many there are of each type
+ * @throws Error where the graph has a type that is not known here, or something that should exist already
+ */
+export async function createStage(graph: Graph, context: Context): Promise<Record<string, number>> {
+  const resources = graph.resources.filter(({ type }) => !notOfAws.test(type));
+  const known = new Map(creators);
+  const unknown = new Set(resources.filter(({ type }) => !known.has(type)).map(({ type }) => type));
+  if (unknown.size > 0) {
+    throw new Error(
+      `Nobody knows how to create ${[...unknown].join(", ")}: add it to test/emulator/create.ts.`,
+    );
+  }
+  const existing = resources.filter((resource) => resource.existing);
+  if (existing.length > 0) {
+    throw new Error(`${existing.map(({ name }) => name).join(", ")} would have to exist before the stage.`);
+  }
+  await storage.createAssetBucket(context.clients.s3, assetBucketOf(resources));
+  const counts: Record<string, number> = {};
+  for (const [type, create] of creators) {
+    const ofType = resources.filter((resource) => resource.type === type);
+    if (ofType.length === 0) continue;
+    // A queue names its dead-letter queue.
+    const [first = [], then = []] = [
+      ofType.filter(({ inputs }) => !inputs.redrivePolicy),
+      ofType.filter(({ inputs }) => inputs.redrivePolicy),
+    ];
+    await createAll(first, create, context);
+    await createAll(then, create, context);
+    counts[type] = ofType.length;
+  }
+  return counts;
+}
+
+async function createAll(resources: Resource[], create: Creator, context: Context): Promise<void> {
+  for (let from = 0; from < resources.length; from += atOnce) {
+    await Promise.all(
+      resources.slice(from, from + atOnce).map(async ({ type, name, inputs, parent = "" }) => {
+        try {
+          await create(inputs, context, parent);
+        } catch (cause) {
+          throw new Error(`${type} ${name} could not be created: ${String(cause)}`, { cause });
+        }
+      }),
+    );
+  }
+}
+
+function assetBucketOf(resources: Resource[]): string {
+  const code = resources.find(({ type }) => type === "aws:s3/bucketObjectv2:BucketObjectv2");
+  return String(code?.inputs.bucket);
+}

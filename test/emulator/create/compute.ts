@@ -1,0 +1,255 @@
+// Lambda, IAM, CloudWatch and Athena's workgroups.
+import { CreateWorkGroupCommand } from "@aws-sdk/client-athena";
+import { PutMetricAlarmCommand } from "@aws-sdk/client-cloudwatch";
+import { CreateLogGroupCommand, PutRetentionPolicyCommand } from "@aws-sdk/client-cloudwatch-logs";
+import {
+  AttachRolePolicyCommand,
+  AttachUserPolicyCommand,
+  CreatePolicyCommand,
+  CreateRoleCommand,
+  CreateUserCommand,
+  PutRolePolicyCommand,
+} from "@aws-sdk/client-iam";
+import {
+  CreateEventSourceMappingCommand,
+  CreateFunctionCommand,
+  waitUntilFunctionActiveV2,
+} from "@aws-sdk/client-lambda";
+import { z } from "zod";
+import { creator, document, tagList } from "./context.ts";
+
+/** Emulators take a second. */
+const activeSeconds = 30;
+
+export const functionInputs = z.strictObject({
+  name: z.string(),
+  description: z.string(),
+  runtime: z.literal("nodejs24.x"),
+  architectures: z.array(z.enum(["arm64"])),
+  handler: z.string(),
+  memorySize: z.int(),
+  timeout: z.int(),
+  ephemeralStorage: z.strictObject({ size: z.int() }),
+  role: z.string(),
+  packageType: z.literal("Zip"),
+  publish: z.literal(false),
+  s3Bucket: z.string(),
+  s3Key: z.string(),
+  loggingConfig: z.strictObject({ logFormat: z.literal("JSON"), logGroup: z.string() }),
+  environment: z.strictObject({ variables: z.record(z.string(), z.string()) }),
+});
+
+export const lambdaFunction = creator(
+  functionInputs,
+  async (inputs, { clients: { lambda }, tags, addresses, functionEnvironment }) => {
+    const variables = Object.entries(inputs.environment.variables).map(([name, value]) => [
+      name,
+      addresses.get(value) ?? value,
+    ]);
+    await lambda.send(
+      new CreateFunctionCommand({
+        FunctionName: inputs.name,
+        Description: inputs.description,
+        Runtime: inputs.runtime,
+        Architectures: inputs.architectures,
+        Handler: inputs.handler,
+        MemorySize: inputs.memorySize,
+        Timeout: inputs.timeout,
+        EphemeralStorage: { Size: inputs.ephemeralStorage.size },
+        Role: inputs.role,
+        PackageType: inputs.packageType,
+        Publish: inputs.publish,
+        Code: { S3Bucket: inputs.s3Bucket, S3Key: inputs.s3Key },
+        LoggingConfig: { LogFormat: inputs.loggingConfig.logFormat, LogGroup: inputs.loggingConfig.logGroup },
+        Environment: { Variables: { ...Object.fromEntries(variables), ...functionEnvironment } },
+        Tags: tags,
+      }),
+    );
+    await waitUntilFunctionActiveV2(
+      { client: lambda, maxWaitTime: activeSeconds, minDelay: 1, maxDelay: 1 },
+      { FunctionName: inputs.name },
+    );
+  },
+);
+
+export const mappingInputs = z.strictObject({
+  eventSourceArn: z.string(),
+  functionName: z.string(),
+  batchSize: z.int(),
+  maximumBatchingWindowInSeconds: z.int(),
+  functionResponseTypes: z.array(z.literal("ReportBatchItemFailures")),
+  scalingConfig: z.strictObject({ maximumConcurrency: z.int() }),
+});
+
+export const eventSourceMapping = creator(mappingInputs, (inputs, { clients: { lambda }, tags }) =>
+  lambda.send(
+    new CreateEventSourceMappingCommand({
+      EventSourceArn: inputs.eventSourceArn,
+      FunctionName: inputs.functionName,
+      BatchSize: inputs.batchSize,
+      MaximumBatchingWindowInSeconds: inputs.maximumBatchingWindowInSeconds,
+      FunctionResponseTypes: inputs.functionResponseTypes,
+      ScalingConfig: { MaximumConcurrency: inputs.scalingConfig.maximumConcurrency },
+      Tags: tags,
+    }),
+  ),
+);
+
+const conditions = z.record(z.string(), z.record(z.string(), z.unknown()));
+const statements = z.looseObject({
+  Statement: z.array(z.looseObject({ Action: z.array(z.string()), Condition: conditions.optional() })),
+});
+
+/**
+ * A role's policy as MiniStack understands it, where it understands another thing than IAM (README.md):
+ * - SQS's batch calls go by the permissions of the single ones; it asks for the batch calls' own names.
+ *   https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+ * - It does not know the tags of EC2's instances, so that a condition on them never holds.
+ */
+function asUnderstood(text: string): string {
+  const { Statement, ...rest } = statements.parse(JSON.parse(text));
+  return JSON.stringify({
+    ...rest,
+    Statement: Statement.map(({ Action, Condition, ...statement }) => {
+      const isOnTags = JSON.stringify(Condition ?? {}).includes('"aws:ResourceTag/');
+      return {
+        ...statement,
+        Action: Action.flatMap((action) =>
+          batched.includes(action) ? [action, `${action}Batch`] : [action],
+        ),
+        ...(Condition && !isOnTags && { Condition }),
+      };
+    }),
+  });
+}
+const batched = ["sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"];
+
+export const role = creator(
+  z.strictObject({
+    name: z.string(),
+    assumeRolePolicy: document,
+    inlinePolicies: z.array(z.strictObject({ name: z.string(), policy: document })),
+    managedPolicyArns: z.array(z.string()).default([]),
+  }),
+  async ({ name: RoleName, ...inputs }, { clients: { iam }, tags }) => {
+    await iam.send(
+      new CreateRoleCommand({
+        RoleName,
+        AssumeRolePolicyDocument: inputs.assumeRolePolicy,
+        Tags: tagList(tags),
+      }),
+    );
+    for (const { name: PolicyName, policy: PolicyDocument } of inputs.inlinePolicies) {
+      const understood = asUnderstood(PolicyDocument);
+      await iam.send(new PutRolePolicyCommand({ RoleName, PolicyName, PolicyDocument: understood }));
+    }
+    for (const PolicyArn of inputs.managedPolicyArns) {
+      await iam.send(new AttachRolePolicyCommand({ RoleName, PolicyArn }));
+    }
+  },
+);
+
+/** `forceDestroy` is what Pulumi does when it removes a user. */
+export const user = creator(
+  z.strictObject({ name: z.string(), forceDestroy: z.boolean() }),
+  ({ name: UserName }, { clients: { iam }, tags }) =>
+    iam.send(new CreateUserCommand({ UserName, Tags: tagList(tags) })),
+);
+
+export const policy = creator(
+  z.strictObject({ name: z.string(), description: z.string(), policy: document }),
+  (inputs, { clients: { iam }, tags }) =>
+    iam.send(
+      new CreatePolicyCommand({
+        PolicyName: inputs.name,
+        Description: inputs.description,
+        PolicyDocument: inputs.policy,
+        Tags: tagList(tags),
+      }),
+    ),
+);
+
+export const userPolicyAttachment = creator(
+  z.strictObject({ user: z.string(), policyArn: z.string() }),
+  ({ user: UserName, policyArn: PolicyArn }, { clients: { iam } }) =>
+    iam.send(new AttachUserPolicyCommand({ UserName, PolicyArn })),
+);
+
+export const logGroup = creator(
+  z.strictObject({ name: z.string(), retentionInDays: z.int() }),
+  async ({ name: logGroupName, retentionInDays }, { clients: { logs }, tags }) => {
+    await logs.send(new CreateLogGroupCommand({ logGroupName, tags }));
+    await logs.send(new PutRetentionPolicyCommand({ logGroupName, retentionInDays }));
+  },
+);
+
+export const metricAlarm = creator(
+  z.strictObject({
+    name: z.string(),
+    alarmDescription: z.string(),
+    alarmActions: z.array(z.string()),
+    namespace: z.string(),
+    metricName: z.string(),
+    dimensions: z.record(z.string(), z.string()),
+    statistic: z.enum(["Maximum", "Sum"]),
+    comparisonOperator: z.literal("GreaterThanThreshold"),
+    threshold: z.number(),
+    period: z.int(),
+    evaluationPeriods: z.int(),
+    treatMissingData: z.enum(["breaching", "notBreaching"]),
+  }),
+  (inputs, { clients: { cloudWatch }, tags }) =>
+    cloudWatch.send(
+      new PutMetricAlarmCommand({
+        AlarmName: inputs.name,
+        AlarmDescription: inputs.alarmDescription,
+        AlarmActions: inputs.alarmActions,
+        Namespace: inputs.namespace,
+        MetricName: inputs.metricName,
+        Dimensions: Object.entries(inputs.dimensions).map(([Name, Value]) => ({ Name, Value })),
+        Statistic: inputs.statistic,
+        ComparisonOperator: inputs.comparisonOperator,
+        Threshold: inputs.threshold,
+        Period: inputs.period,
+        EvaluationPeriods: inputs.evaluationPeriods,
+        TreatMissingData: inputs.treatMissingData,
+        Tags: tagList(tags),
+      }),
+    ),
+);
+
+/** In the project's own Athena, which knows of these settings where results go and that this holds for everybody. */
+export const workgroup = creator(
+  z.strictObject({
+    name: z.string(),
+    description: z.string(),
+    forceDestroy: z.boolean(),
+    configuration: z.strictObject({
+      enforceWorkgroupConfiguration: z.boolean(),
+      bytesScannedCutoffPerQuery: z.int(),
+      publishCloudwatchMetricsEnabled: z.boolean(),
+      resultConfiguration: z.strictObject({
+        outputLocation: z.string(),
+        encryptionConfiguration: z.strictObject({ encryptionOption: z.literal("SSE_S3") }),
+      }),
+    }),
+  }),
+  ({ name: Name, description: Description, configuration }, { athena }) =>
+    athena.send(
+      new CreateWorkGroupCommand({
+        Name,
+        Description,
+        Configuration: {
+          EnforceWorkGroupConfiguration: configuration.enforceWorkgroupConfiguration,
+          BytesScannedCutoffPerQuery: configuration.bytesScannedCutoffPerQuery,
+          PublishCloudWatchMetricsEnabled: configuration.publishCloudwatchMetricsEnabled,
+          ResultConfiguration: {
+            OutputLocation: configuration.resultConfiguration.outputLocation,
+            EncryptionConfiguration: {
+              EncryptionOption: configuration.resultConfiguration.encryptionConfiguration.encryptionOption,
+            },
+          },
+        },
+      }),
+    ),
+);

@@ -1,0 +1,146 @@
+// What a test takes hold of in a stage: its queues, the mappings between them and the functions, what functions logged.
+
+import { setTimeout as delay } from "node:timers/promises";
+import { FilterLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
+import {
+  GetEventSourceMappingCommand,
+  ListEventSourceMappingsCommand,
+  UpdateEventSourceMappingCommand,
+} from "@aws-sdk/client-lambda";
+import {
+  DeleteMessageCommand,
+  GetQueueAttributesCommand,
+  type Message,
+  ReceiveMessageCommand,
+} from "@aws-sdk/client-sqs";
+import { Queue } from "../../shared/aws/queue.ts";
+import { Store } from "../../shared/aws/store.ts";
+import { type QueueName, queueNames } from "../../shared/config.ts";
+import type { Stage } from "./stage.ts";
+
+const pollMs = 200;
+const defaultMs = 60_000;
+/** More messages than any test sends. */
+const maxReceives = 200;
+
+/** Asks until the answer is yes. @throws Error that says what did not come about, with the emulator's log */
+export async function until(
+  stage: Stage,
+  what: string,
+  isSo: () => Promise<boolean>,
+  ms = defaultMs,
+): Promise<void> {
+  const ends = Date.now() + ms;
+  while (!(await isSo())) {
+    if (Date.now() > ends) throw new Error(`Not within ${ms} ms: ${what}.\n${await stage.emulator.log()}`);
+    await delay(pollMs);
+  }
+}
+
+export function workOf({ clients: { s3 }, settings }: Stage): Store {
+  return new Store(s3, setting(settings, "WORK_BUCKET"));
+}
+
+export function dataOf({ clients: { s3 }, settings }: Stage): Store {
+  return new Store(s3, setting(settings, "DATA_BUCKET"));
+}
+
+export function queueOf({ clients: { sqs }, settings }: Stage, name: QueueName): Queue {
+  return new Queue(sqs, setting(settings, `${name}_QUEUE_URL`));
+}
+
+export function deadLettersOf({ clients: { sqs }, settings }: Stage, name: QueueName): Queue {
+  return new Queue(sqs, setting(settings, `${name}_DEAD_LETTERS_URL`));
+}
+
+function setting(settings: Record<string, string>, name: string): string {
+  const value = settings[name];
+  if (value === undefined) throw new Error(`The stage has no setting ${name}.`);
+  return value;
+}
+
+/** Receives and deletes all that is in a queue now. */
+export async function takeAll({ clients: { sqs } }: Stage, { url: QueueUrl }: Queue): Promise<Message[]> {
+  const taken: Message[] = [];
+  for (let receives = 0; receives < maxReceives; receives++) {
+    const { Messages = [] } = await sqs.send(
+      new ReceiveMessageCommand({
+        QueueUrl,
+        MaxNumberOfMessages: 10,
+        MessageAttributeNames: ["All"],
+        MessageSystemAttributeNames: ["All"],
+      }),
+    );
+    if (Messages.length === 0) return taken;
+    for (const { ReceiptHandle } of Messages) {
+      await sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }));
+    }
+    taken.push(...Messages);
+  }
+  throw new Error(`${QueueUrl} still had messages after ${maxReceives} receives.`);
+}
+
+/** Messages wait in the queue from now on: its function gets none. */
+export function pause(stage: Stage, ...names: QueueName[]): Promise<void> {
+  return setEnabled(stage, names, false);
+}
+
+export function goOn(stage: Stage, ...names: QueueName[]): Promise<void> {
+  return setEnabled(stage, names, true);
+}
+
+async function setEnabled(stage: Stage, names: QueueName[], Enabled: boolean): Promise<void> {
+  const { lambda, sqs } = stage.clients;
+  for (const name of names) {
+    const QueueUrl = queueOf(stage, name).url;
+    const { Attributes } = await sqs.send(
+      new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] }),
+    );
+    const { EventSourceMappings = [] } = await lambda.send(
+      new ListEventSourceMappingsCommand({ EventSourceArn: Attributes?.QueueArn }),
+    );
+    const [mapping] = EventSourceMappings;
+    if (!mapping?.UUID) throw new Error(`${name} feeds no function.`);
+    const { UUID } = mapping;
+    await lambda.send(new UpdateEventSourceMappingCommand({ UUID, Enabled }));
+    const wanted = Enabled ? "Enabled" : "Disabled";
+    await until(stage, `the mapping of ${name} is ${wanted}`, async () => {
+      const { State } = await lambda.send(new GetEventSourceMappingCommand({ UUID }));
+      return State === wanted;
+    });
+  }
+  // A poll that had begun may still take a batch.
+  if (!Enabled) await delay(500);
+}
+
+/** The lines that a service's function wrote into its log group. */
+export async function logOf({ clients: { logs }, graph }: Stage, folder: string): Promise<string[]> {
+  const lines: string[] = [];
+  let nextToken: string | undefined;
+  do {
+    const answer = await logs.send(
+      new FilterLogEventsCommand({
+        logGroupName: `/${graph.app.name}/ada/${folder}`,
+        ...(nextToken && { nextToken }),
+      }),
+    );
+    lines.push(...(answer.events ?? []).map(({ message = "" }) => message));
+    nextToken = answer.nextToken;
+  } while (nextToken && lines.length < 100_000);
+  return lines;
+}
+
+/** Waits until the services have done all there is to do. @throws Error where they gave something up */
+export async function untilQuiet(stage: Stage): Promise<void> {
+  await goOn(stage, ...queueNames);
+  await until(stage, "every queue is empty", async () => {
+    const counts = await Promise.all(queueNames.map((name) => queueOf(stage, name).count()));
+    return counts.every((count) => count === 0);
+  });
+  for (const name of queueNames) {
+    const [letter] = await takeAll(stage, deadLettersOf(stage, name));
+    if (!letter) continue;
+    const { Body, MessageAttributes } = letter;
+    throw new Error(`${name} gave up ${Body}: ${MessageAttributes?.ErrorText?.StringValue}`);
+  }
+}

@@ -1,0 +1,146 @@
+// EC2 instances of the emulator, started and stopped by the stage: when an operator asks, when a schedule does, and when the
+// run has ended for which one was started.
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  CreateTagsCommand,
+  DescribeInstancesCommand,
+  RunInstancesCommand,
+  StopInstancesCommand,
+} from "@aws-sdk/client-ec2";
+import { PutEventsCommand } from "@aws-sdk/client-eventbridge";
+import { GetScheduleCommand } from "@aws-sdk/client-scheduler";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { defaultDataset } from "../../shared/datasets.ts";
+import { instanceTag } from "../../shared/instances.ts";
+import { runIdOf } from "../../shared/run.ts";
+import { created } from "../stacks/stages.ts";
+import { until, untilQuiet } from "./handles.ts";
+import { type Mailbox, subscribe } from "./mail.ts";
+import { deploy, type Stage } from "./stage.ts";
+
+const pollMs = 300;
+
+let stage: Stage;
+let mailbox: Mailbox;
+let team: string;
+let stranger: string;
+const watching = new AbortController();
+let watch: Promise<void>;
+
+beforeAll(async () => {
+  stage = await deploy();
+  mailbox = await subscribe(stage);
+  team = await launch({ [instanceTag.key]: instanceTag.value });
+  stranger = await launch({ Name: "somebody else's" });
+  watch = tellOfChanges(watching.signal);
+});
+afterAll(async () => {
+  watching.abort();
+  await watch;
+  await stage?.close();
+});
+
+afterEach(() => untilQuiet(stage));
+
+/** An instance that is stopped. @returns its id */
+async function launch(tags: Record<string, string>): Promise<string> {
+  const { ec2 } = stage.clients;
+  const { Instances } = await ec2.send(
+    new RunInstancesCommand({ ImageId: "ami-0123456789abcdef0", MinCount: 1, MaxCount: 1 }),
+  );
+  const id = Instances?.[0]?.InstanceId;
+  if (!id) throw new Error("EC2 told no id of the instance.");
+  const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+  await ec2.send(new CreateTagsCommand({ Resources: [id], Tags }));
+  await ec2.send(new StopInstancesCommand({ InstanceIds: [id] }));
+  await until(stage, `${id} is stopped`, async () => (await states()).get(id) === "stopped");
+  return id;
+}
+
+async function states(): Promise<Map<string, string>> {
+  const { Reservations = [] } = await stage.clients.ec2.send(new DescribeInstancesCommand({}));
+  return new Map(
+    Reservations.flatMap(({ Instances = [] }) =>
+      Instances.map(({ InstanceId = "", State }) => [InstanceId, State?.Name ?? ""] as const),
+    ),
+  );
+}
+
+/** As EC2 itself does on AWS; the emulator's tells nobody. */
+async function tellOfChanges(signal: AbortSignal): Promise<void> {
+  let before = await states();
+  while (!signal.aborted) {
+    await delay(pollMs, undefined, { signal }).catch(() => {});
+    const now = await states();
+    const Entries = [...now]
+      .filter(([id, state]) => before.get(id) !== state)
+      .map(([id, state]) => ({
+        Source: "aws.ec2",
+        DetailType: "EC2 Instance State-change Notification",
+        Detail: JSON.stringify({ "instance-id": id, state }),
+      }));
+    before = now;
+    if (Entries.length > 0) await stage.aws.send(new PutEventsCommand({ Entries }));
+  }
+}
+
+test("an operator's wish starts the team's instance and stops it, and leaves everybody else's alone", async () => {
+  await stage.bus.say("instance.start.requested", { reason: "a look at the data" });
+  expect(await stage.bus.next("instance.started", { instanceId: team })).toMatchObject({
+    reason: "a look at the data",
+  });
+  expect(Object.fromEntries(await states())).toEqual({ [team]: "running", [stranger]: "stopped" });
+  await stage.bus.say("instance.stop.requested", { reason: "done" });
+  await stage.bus.next("instance.stopped", { instanceId: team });
+  expect(Object.fromEntries(await states())).toEqual({ [team]: "stopped", [stranger]: "stopped" });
+});
+
+test("an instance without the tag is refused by its name, too, and people are told", async () => {
+  await stage.bus.say("instance.start.requested", { instanceId: stranger, reason: "by name" });
+  await stage.bus.next("instance.failed", { instanceId: stranger });
+  await mailbox.next(stranger);
+  expect((await states()).get(stranger)).toBe("stopped");
+});
+
+test("schedules start it before a run and ask for the run, and the run's end stops it", async () => {
+  await fire("Start-for-");
+  await stage.bus.next("instance.started", { instanceId: team, dataset: defaultDataset.name });
+  // Requested later than it was needed, by EventBridge's seconds.
+  await delay(1_100);
+  const requestId = await fire("Collect-");
+  const runId = runIdOf(defaultDataset.name, requestId);
+  await stage.bus.next("run.published", { runId });
+  await stage.bus.next("instance.stopped", { instanceId: team, dataset: defaultDataset.name });
+  expect((await states()).get(team)).toBe("stopped");
+});
+
+/**
+ * What the scheduler does at a schedule's time, by what it was told: MiniStack's own neither knows EventBridge's parameters
+ * nor fills in the time.
+ * @returns the request's id, where it has one
+ */
+async function fire(begin: string): Promise<string> {
+  const [found] = created(stage.graph, "aws:scheduler/schedule:Schedule").filter(({ name }) =>
+    name.startsWith(begin),
+  );
+  const { Target, ScheduleExpressionTimezone } = await stage.clients.scheduler.send(
+    new GetScheduleCommand({ Name: String(found?.inputs.name) }),
+  );
+  expect(ScheduleExpressionTimezone).toBe(defaultDataset.timeZone);
+  const now = new Date().toISOString().replace(/\.\d+Z$/, "Z");
+  const Detail = Target?.Input?.replaceAll("<aws.scheduler.scheduled-time>", now) ?? "";
+  const { FailedEntryCount } = await stage.clients.events.send(
+    new PutEventsCommand({
+      Entries: [
+        {
+          EventBusName: Target?.Arn,
+          Source: Target?.EventBridgeParameters?.Source,
+          DetailType: Target?.EventBridgeParameters?.DetailType,
+          Detail,
+        },
+      ],
+    }),
+  );
+  expect(FailedEntryCount).toBe(0);
+  return `schedule ${now}`;
+}

@@ -1,0 +1,321 @@
+// Runs on the emulator: from `run.requested` on the bus to the published files, through its Lambda, SQS, EventBridge and S3;
+// and what becomes of them when messages come twice, fail, or meet another run's.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
+import { GetFunctionConfigurationCommand, UpdateFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
+import { GetObjectCommand } from "@aws-sdk/client-s3";
+import { SetQueueAttributesCommand } from "@aws-sdk/client-sqs";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { messageBody } from "../../shared/aws/queue.ts";
+import { defaultDataset } from "../../shared/datasets.ts";
+import { eventDetails } from "../../shared/events.ts";
+import { keys } from "../../shared/keys.ts";
+import { type FetchTask, pageMessage } from "../../shared/messages.ts";
+import { runIdOf, runResult, run as runSchema } from "../../shared/run.ts";
+import { receiveLimit } from "../../shared/sqs-handler.ts";
+import { created } from "../stacks/stages.ts";
+import { command, filesIn, temporaryFolder } from "../support/start.ts";
+import { functionInputs } from "./create/compute.ts";
+import {
+  dataOf,
+  deadLettersOf,
+  goOn,
+  logOf,
+  pause,
+  queueOf,
+  takeAll,
+  until,
+  untilQuiet,
+  workOf,
+} from "./handles.ts";
+import { type Mailbox, subscribe } from "./mail.ts";
+import { dates, deploy, records, type Stage, shellEnvironment } from "./stage.ts";
+
+const { name: dataset, publish } = defaultDataset;
+
+let stage: Stage;
+let mailbox: Mailbox;
+/** As `npm start` publishes them, of the same records. */
+let expected: { csv: string; jsonl: string };
+
+beforeAll(async () => {
+  [stage, expected] = await Promise.all([deploy(), filesOfNpmStart()]);
+  mailbox = await subscribe(stage);
+});
+afterAll(() => stage?.close());
+
+/** What one test leaves on its way is not the next one's. */
+afterEach(() => untilQuiet(stage));
+
+async function filesOfNpmStart(): Promise<typeof expected> {
+  await using folder = await temporaryFolder();
+  const flags = [
+    "--records",
+    String(records),
+    "--from",
+    dates.from,
+    "--to",
+    dates.to,
+    "--out",
+    "out",
+    "--quiet",
+  ];
+  const alone = { AWS_ENDPOINT_URL: undefined };
+  const { code, stderr } = await command("start", folder.path, flags, alone).ended;
+  if (code !== 0) throw new Error(`npm start failed: ${stderr}`);
+  const files = await filesIn(join(folder.path, "out"));
+  return { csv: files["LibInsightQueryData.csv"] ?? "", jsonl: files["LibInsightQueryData.jsonl"] ?? "" };
+}
+
+/** Asks for a run as an operator does. @returns its id */
+async function request(requestId: string): Promise<string> {
+  await stage.bus.say("run.requested", { dataset, ...dates, reason: "a test", requestId, force: "a test" });
+  return runIdOf(dataset, requestId);
+}
+
+async function expectPublishedBy(runId: string): Promise<void> {
+  const data = dataOf(stage);
+  expect((await data.head(publish.csv))?.metadata["run-id"]).toBe(runId);
+  expect((await data.getText(publish.csv)) === expected.csv, "the CSV is npm start's").toBe(true);
+  expect((await data.getText(publish.jsonl)) === expected.jsonl, "the JSON lines are npm start's").toBe(true);
+}
+
+async function resultOf(runId: string) {
+  return workOf(stage).getJson(keys.result(runId), runResult);
+}
+
+/** A command as on a stage: `npx sst shell --stage ada -- npm run NAME -- ARGS`. */
+async function npmRun(...args: string[]): Promise<string> {
+  const child = spawn("npm", ["run", "--silent", ...args], {
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...shellEnvironment(stage) },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: 60_000,
+    killSignal: "SIGKILL",
+  });
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "exit"),
+  ]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return stdout;
+}
+
+test("a request on the bus becomes the files that npm start publishes, byte for byte, and the result", async () => {
+  const runId = await request("first");
+  expect(await stage.bus.next("run.published", { runId })).toMatchObject({ rows: records });
+  const published = await stage.bus.next("results.published", { runId });
+  const { rows, bucket, key } = eventDetails["results.published"].parse(published);
+  expect(rows).toBe(records);
+  expect(expected.csv.split("\n").length).toBeGreaterThan(records);
+  await expectPublishedBy(runId);
+  const { Body } = await stage.clients.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+  expect(await Body?.transformToString()).toContain("_start_date");
+  expect(await mailbox.next(`Published ${records.toLocaleString("en-US")} rows`)).toContain("ada");
+  // In the log group that SST made for the function, as lines of JSON.
+  const done = (await logOf(stage, "assembler")).filter((line) => line.includes(runId));
+  expect(done.map((line): unknown => JSON.parse(line))).toMatchObject([{ level: "INFO", message: "done" }]);
+});
+
+test("requests, tasks, pages and notifications that come twice change nothing", async () => {
+  const runId = await request("twice");
+  await request("twice");
+  await stage.bus.next("run.started", { runId });
+  const run = await workOf(stage).getJson(keys.run(runId), runSchema);
+  const tasks = run?.windows.map((window): FetchTask => ({ runId, dataset, window, attempt: 1, page: 1 }));
+  // Each asks again for the rest of its window, so every page comes twice, too.
+  await queueOf(stage, "FETCH").sendAll((tasks ?? []).map(messageBody));
+  await stage.bus.next("run.published", { runId });
+  await queueOf(stage, "ATHENA").send(messageBody(notificationOf(publish.csv)));
+  await stage.bus.next("results.published", { runId });
+  await expectPublishedBy(runId);
+  expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows: records, duplicates: 0 });
+});
+
+/** As S3 sends it. */
+function notificationOf(key: string) {
+  const bucket = { name: dataOf(stage).bucket };
+  return { Records: [{ eventName: "ObjectCreated:Put", s3: { bucket, object: { key } } }] };
+}
+
+test("a page that always fails becomes a dead letter after the receive limit; npm run replay sends it back, and the run ends", async () => {
+  stage.libInsight.fail({
+    kind: "status",
+    status: 500,
+    where: { endpoint: "data-grid", from: dates.from, page: 2 },
+    times: receiveLimit,
+  });
+  const asked = stage.libInsight.requests.length;
+  const runId = await request("fails");
+  const letters = deadLettersOf(stage, "FETCH");
+  await until(stage, "the page is a dead letter", async () => (await letters.count()) === 1);
+  const failed = stage.libInsight.requests.slice(asked).filter(({ status }) => status === 500);
+  expect(failed).toHaveLength(receiveLimit);
+  expect(await npmRun("replay", "--", "list")).toContain(runId);
+  expect(await resultOf(runId)).toBeUndefined();
+
+  expect(await npmRun("replay", "--", "send", "--run", runId, "--yes")).toContain("Moved 1 dead letter");
+  await stage.bus.next("run.published", { runId });
+  await stage.bus.next("results.published", { runId });
+  await expectPublishedBy(runId);
+  expect(await letters.count()).toBe(0);
+});
+
+test("what a crashing function leaves goes to the dead letters by the queue's redrive policy, and can be replayed", async () => {
+  const { name } = functionNamed("Transformer");
+  const queue = queueOf(stage, "PAGES");
+  // A stage gives a batch six times the function's timeout.
+  await stage.clients.sqs.send(
+    new SetQueueAttributesCommand({ QueueUrl: queue.url, Attributes: { VisibilityTimeout: "1" } }),
+  );
+  await configure(name, { Handler: "bundle.missing" });
+  const runId = await request("crashes");
+  const letters = deadLettersOf(stage, "PAGES");
+  await until(stage, "every page is a dead letter", async () => {
+    const counts = await Promise.all([queueOf(stage, "FETCH"), queue, letters].map((each) => each.count()));
+    return counts[0] === 0 && counts[1] === 0 && (counts[2] ?? 0) > 0;
+  });
+  expect(await npmRun("replay", "--", "show", "--run", runId)).toContain(
+    "no reason given: SQS moved it after too many receives",
+  );
+  await configure(name, { Handler: functionNamed("Transformer").handler });
+  await stage.clients.sqs.send(
+    new SetQueueAttributesCommand({
+      QueueUrl: queue.url,
+      Attributes: { VisibilityTimeout: String(6 * functionNamed("Transformer").timeout) },
+    }),
+  );
+  await npmRun("replay", "--", "send", "--run", runId, "--yes");
+  await stage.bus.next("results.published", { runId });
+  await expectPublishedBy(runId);
+});
+
+function functionNamed(name: string) {
+  const [inputs] = created(stage.graph, "aws:lambda/function:Function").filter(
+    (each) => each.name === `${name}Function`,
+  );
+  return functionInputs.parse(inputs?.inputs);
+}
+
+async function configure(FunctionName: string, change: { Handler: string }): Promise<void> {
+  const { lambda } = stage.clients;
+  await lambda.send(new UpdateFunctionConfigurationCommand({ FunctionName, ...change }));
+  await until(stage, `${FunctionName} is changed`, async () => {
+    const { LastUpdateStatus } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }));
+    return LastUpdateStatus === "Successful";
+  });
+}
+
+test("of a batch in which one message fails the others are done, and that one comes again", async () => {
+  await pause(stage, "PAGES");
+  const runId = await request("partly");
+  const pages = queueOf(stage, "PAGES");
+  const all = await pagesOf(runId);
+  await until(stage, "every page waits", async () => (await pages.count()) === all);
+  const messages = (await takeAll(stage, pages)).map(({ Body = "" }) => pageMessage.parse(JSON.parse(Body)));
+  const [bad, ...good] = messages;
+  if (!bad || !("inline" in bad.records)) throw new Error("The first page is not in its message.");
+  const address = { runId, window: bad.task.window.number, attempt: bad.task.attempt, page: bad.task.page };
+  // Cut off: it can't be read until it is mended.
+  const key = keys.page(address);
+  await workOf(stage).put(key, "[", "application/json");
+  await pages.sendAll([messageBody({ ...bad, records: { key } }), ...good.slice(0, 9).map(messageBody)]);
+  await goOn(stage, "PAGES");
+
+  const summaries = () => workOf(stage).list(keys.allSummaries(runId), 1_000);
+  await until(stage, "the others of the batch are done", async () => (await summaries()).length === 9);
+  await until(stage, "the bad one came again", async () =>
+    (await logOf(stage, "transformer")).some(
+      (line) => line.includes('"retry"') && line.includes('"receives":2'),
+    ),
+  );
+  expect(await summaries()).toHaveLength(9);
+  await workOf(stage).put(key, JSON.stringify(bad.records.inline), "application/json");
+  await pages.sendAll(good.slice(9).map(messageBody));
+  await stage.bus.next("results.published", { runId });
+  await expectPublishedBy(runId);
+  expect(await deadLettersOf(stage, "PAGES").count()).toBe(0);
+});
+
+/** How many pages LibInsight has for the run. */
+async function pagesOf(runId: string): Promise<number> {
+  await stage.bus.next("run.started", { runId });
+  const run = await workOf(stage).getJson(keys.run(runId), runSchema);
+  const days = [...stage.libInsight.records()].map(({ _start_date: at }) => String(at).slice(0, 10));
+  const recordsIn = ({ from, to }: { from: string; to: string }) =>
+    days.filter((day) => day >= from && day <= to).length;
+  return (run?.windows ?? []).reduce(
+    (sum, window) => sum + Math.max(Math.ceil(recordsIn(window) / 100), 1),
+    0,
+  );
+}
+
+test("of two requests for one run at once, one writes it and the other's write loses", async () => {
+  await pause(stage, "KICKOFF");
+  const runId = await request("at once");
+  await request("at once");
+  await until(stage, "both wait", async () => (await queueOf(stage, "KICKOFF").count()) === 2);
+  await goOn(stage, "KICKOFF");
+  await stage.bus.next("results.published", { runId });
+  await expectPublishedBy(runId);
+  const done = (await logOf(stage, "kickoff")).filter(
+    (line) => line.includes(runId) && line.includes('"done"'),
+  );
+  const isNew = done.map((line) => /"isNew":(true|false)/.exec(line)?.[1]).toSorted();
+  expect(isNew).toEqual(["false", "true"]);
+});
+
+test("a published file that has changed meanwhile is not overwritten, in one request or in parts", async () => {
+  const data = dataOf(stage);
+  const etag = await data.put("elsewhere.csv", "first", "text/csv");
+  const later = await data.put("elsewhere.csv", "later", "text/csv");
+  for (const bytes of [1_000, 20 * 1024 * 1024]) {
+    const body = () => Readable.from([Buffer.alloc(bytes, "x")]);
+    const options = { contentType: "text/csv", metadata: {} };
+    expect(
+      await data.upload("elsewhere.csv", body(), { ...options, condition: { ifMatch: etag } }),
+    ).toBeUndefined();
+    expect(await data.upload("elsewhere.csv", body(), { ...options, condition: "absent" })).toBeUndefined();
+    expect((await data.head("elsewhere.csv"))?.etag).toBe(later);
+  }
+  expect(
+    await data.upload("elsewhere.csv", Readable.from(["last"]), {
+      contentType: "text/csv",
+      metadata: {},
+      condition: { ifMatch: later },
+    }),
+  ).toBeDefined();
+});
+
+test("two runs at once both end, and the later request's file stays", async () => {
+  const earlier = await request("earlier");
+  // EventBridge tells times by the second.
+  await delay(1_100);
+  const later = await request("later");
+  await stage.bus.next("run.published", { runId: later });
+  await stage.bus.until("the earlier run has ended", (heard) =>
+    heard.some(({ type, detail }) => detail.runId === earlier && /^run\.(published|failed)$/.test(type)),
+  );
+  await stage.bus.next("results.published", { runId: later });
+  await expectPublishedBy(later);
+});
+
+test("an earlier run that ends after a later one publishes nothing", async () => {
+  stage.libInsight.fail({
+    kind: "status",
+    status: 500,
+    where: { endpoint: "data-grid", from: dates.from, page: 3 },
+    times: receiveLimit,
+  });
+  const earlier = await request("held up");
+  await until(stage, "it stands still", async () => (await deadLettersOf(stage, "FETCH").count()) === 1);
+  const later = await request("overtakes");
+  await stage.bus.next("results.published", { runId: later });
+  await npmRun("replay", "--", "send", "--run", earlier, "--yes");
+  expect(await stage.bus.next("run.failed", { runId: earlier })).toMatchObject({ superseded: true });
+  await expectPublishedBy(later);
+});

@@ -1,0 +1,132 @@
+// A stage as `sst deploy` would leave it, on an emulator: created from the evaluated graph, with the real bundles as its
+// functions. Around it stands what is not AWS or what the emulator has not: the simulated LibInsight, the project's own
+// Athena and Glue, and an EC2 that tells of its instances.
+import { join } from "node:path";
+import { AthenaClient } from "@aws-sdk/client-athena";
+import type { EventBridgeClient } from "@aws-sdk/client-eventbridge";
+import { z } from "zod";
+import { startAthena } from "../../stacks/local/aws/athena.ts";
+import { defaultCredentials, type LibInsight, startLibInsight } from "../../stacks/local/libinsight.ts";
+import { type Graph, region } from "../stacks/evaluate/graph.ts";
+import { evaluateStage } from "../stacks/evaluate.ts";
+import { type Bus, observe } from "./bus.ts";
+import { awsEnvironment, type Clients, clientsFor, credentials } from "./clients.ts";
+import type { Context } from "./create/context.ts";
+import { createStage } from "./create.ts";
+import { asAws, createTwins } from "./default-bus.ts";
+import { type Emulator, startEmulator } from "./emulator.ts";
+
+/** Small, and with more than one page in most of its windows. */
+export const records = 1_500;
+export const dates = { from: "2021-12-02", to: "2024-12-01" };
+
+/** Evaluated with an address that is known beforehand, so that the evaluation is made once. Functions are told the real one. */
+const unknownLibInsight = "http://libinsight.invalid/v1.0";
+
+/**
+ * A person's own stage, which has all that production has but for what existed before it (production's buckets and its
+ * analysts' user), with EC2 instances.
+ */
+export function evaluated(): Promise<Graph> {
+  return evaluateStage("ada", {
+    secrets: {
+      LibInsightClientId: defaultCredentials.clientId,
+      LibInsightClientSecret: defaultCredentials.clientSecret,
+    },
+    environment: {
+      ALERT_ADDRESS: "alerts@example.edu",
+      INSTANCES: "tagged",
+      LIBINSIGHT_BASE_URL: unknownLibInsight,
+    },
+  });
+}
+
+export type Stage = {
+  graph: Graph;
+  clients: Clients;
+  /** Tells the default bus what AWS's own services would tell. */
+  aws: EventBridgeClient;
+  emulator: Emulator;
+  libInsight: LibInsight;
+  athena: AthenaClient;
+  /** What was created, by type. */
+  counts: Record<string, number>;
+  /** What commands are told of the stage: `WORK_BUCKET`, `FETCH_QUEUE_URL` and so on. */
+  settings: Record<string, string>;
+  /** Everything that the pipeline's bus was told. */
+  bus: Bus;
+  close(): Promise<void>;
+};
+
+export async function deploy(): Promise<Stage> {
+  const closing: (() => Promise<unknown> | unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of closing.splice(0).reverse()) await end();
+  };
+  try {
+    const graph = await evaluated();
+    const libInsight = await startLibInsight({ records });
+    closing.push(libInsight.close);
+    const emulator = await startEmulator();
+    closing.push(emulator.close);
+    const clients = clientsFor(emulator);
+    closing.push(clients.close);
+    const aws = asAws(emulator);
+    closing.push(() => aws.destroy());
+    const engine = await startAthena({
+      dataDir: join(emulator.folder, "athena"),
+      s3: clients.s3,
+      events: aws,
+    });
+    closing.push(engine.close);
+    const athena = new AthenaClient({ endpoint: engine.endpoint, region, credentials });
+    closing.push(() => athena.destroy());
+    const context: Context = {
+      clients,
+      athena,
+      tags: graph.app.providers.aws.defaultTags.tags,
+      codeOf: (name) => join(graph.bundles[name]?.directory ?? "", "..", name, "code.zip"),
+      addresses: new Map([[unknownLibInsight, libInsight.baseUrl]]),
+      functionEnvironment: {
+        AWS_ENDPOINT_URL_ATHENA: engine.endpoint,
+        AWS_ENDPOINT_URL_GLUE: engine.glueEndpoint,
+        // A stage waits for half a minute and more; what is tested is what happens then.
+        RETRY_BASE_SECONDS: "1",
+        QUERY_CHECK_SECONDS: "5",
+        INSTANCE_CHECK_SECONDS: "1",
+      },
+    };
+    const counts = await createStage(graph, context);
+    await createTwins(graph, context);
+    const settings = settingsOf(graph, context.addresses);
+    const bus = await observe(settings.BUS_NAME ?? "", emulator, clients);
+    return { graph, clients, aws, emulator, libInsight, athena, counts, settings, bus, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const linkedSettings = z.object({
+  properties: z.object({ variables: z.record(z.string(), z.string()) }),
+});
+
+/** As `sst shell` hands them to a command (stacks/settings.ts). */
+function settingsOf(graph: Graph, addresses: Map<string, string>): Record<string, string> {
+  const link = graph.resources.find(
+    ({ type, name }) => type === "sst:sst:LinkRef" && name === "SettingsLinkRef",
+  );
+  const { variables } = linkedSettings.parse(link?.inputs).properties;
+  return Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [name, addresses.get(value) ?? value]),
+  );
+}
+
+/** For a process: the stage as `sst shell --stage ada -- COMMAND` tells of it. */
+export function shellEnvironment({ emulator, settings, graph }: Stage): Record<string, string> {
+  return {
+    ...awsEnvironment(emulator),
+    SST_RESOURCE_App: JSON.stringify({ name: graph.app.name, stage: "ada" }),
+    SST_RESOURCE_Settings: JSON.stringify({ variables: settings }),
+  };
+}
