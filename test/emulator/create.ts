@@ -1,4 +1,5 @@
 // Creates what an evaluated stage consists of, as Pulumi would have AWS create it: resource by resource, by their types.
+import { CreateBucketCommand } from "@aws-sdk/client-s3";
 import type { Graph, Resource } from "../stacks/evaluate/graph.ts";
 import * as compute from "./create/compute.ts";
 import type { Context, Creator } from "./create/context.ts";
@@ -56,18 +57,21 @@ export async function createStage(graph: Graph, context: Context): Promise<Recor
   if (existing.length > 0) {
     throw new Error(`${existing.map(({ name }) => name).join(", ")} would have to exist before the stage.`);
   }
-  await storage.createAssetBucket(context.clients.s3, assetBucketOf(resources));
+  for (const Bucket of assetBucketsOf(resources)) {
+    await context.clients.s3.send(new CreateBucketCommand({ Bucket }));
+  }
   const counts: Record<string, number> = {};
   for (const [type, create] of creators) {
     const ofType = resources.filter((resource) => resource.type === type);
     if (ofType.length === 0) continue;
-    // A queue names its dead-letter queue.
-    const [first = [], then = []] = [
-      ofType.filter(({ inputs }) => !inputs.redrivePolicy),
-      ofType.filter(({ inputs }) => inputs.redrivePolicy),
-    ];
-    await createAll(first, create, context);
-    await createAll(then, create, context);
+    // A queue names its dead-letter queue, which therefore comes first.
+    const naming = ofType.filter(({ inputs }) => "redrivePolicy" in inputs);
+    await createAll(
+      ofType.filter((resource) => !naming.includes(resource)),
+      create,
+      context,
+    );
+    await createAll(naming, create, context);
     counts[type] = ofType.length;
   }
   return counts;
@@ -87,7 +91,8 @@ async function createAll(resources: Resource[], create: Creator, context: Contex
   }
 }
 
-function assetBucketOf(resources: Resource[]): string {
-  const code = resources.find(({ type }) => type === "aws:s3/bucketObjectv2:BucketObjectv2");
-  return String(code?.inputs.bucket);
+/** In which functions' code lies. SST makes it in an account before it deploys anything there. */
+function assetBucketsOf(resources: Resource[]): Set<string> {
+  const code = resources.filter(({ type }) => type === "aws:s3/bucketObjectv2:BucketObjectv2");
+  return new Set(code.map(({ inputs }) => String(inputs.bucket)));
 }

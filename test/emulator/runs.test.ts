@@ -142,13 +142,14 @@ function notificationOf(key: string) {
   return { Records: [{ eventName: "ObjectCreated:Put", s3: { bucket, object: { key } } }] };
 }
 
+/** LibInsight fails for this page of the first window, as often as it is tried. */
+function failUntilGivenUp(page: number): void {
+  const where = { endpoint: "data-grid", from: dates.from, page } as const;
+  stage.libInsight.fail({ kind: "status", status: 500, where, times: receiveLimit });
+}
+
 test("a page that always fails becomes a dead letter after the receive limit; npm run replay sends it back, and the run ends", async () => {
-  stage.libInsight.fail({
-    kind: "status",
-    status: 500,
-    where: { endpoint: "data-grid", from: dates.from, page: 2 },
-    times: receiveLimit,
-  });
+  failUntilGivenUp(2);
   const asked = stage.libInsight.requests.length;
   const runId = await request("fails");
   const letters = deadLettersOf(stage, "FETCH");
@@ -305,12 +306,7 @@ test("two runs at once both end, and the later request's file stays", async () =
 });
 
 test("an earlier run that ends after a later one publishes nothing", async () => {
-  stage.libInsight.fail({
-    kind: "status",
-    status: 500,
-    where: { endpoint: "data-grid", from: dates.from, page: 3 },
-    times: receiveLimit,
-  });
+  failUntilGivenUp(3);
   const earlier = await request("held up");
   await until(stage, "it stands still", async () => (await deadLettersOf(stage, "FETCH").count()) === 1);
   const later = await request("overtakes");

@@ -11,15 +11,9 @@ import {
   PutBucketVersioningCommand,
   PutObjectCommand,
   PutPublicAccessBlockCommand,
-  type S3Client,
 } from "@aws-sdk/client-s3";
 import { z } from "zod";
 import { creator, document, tagList } from "./context.ts";
-
-/** What deploying begins with: SST makes it in an account before it deploys anything there. */
-export async function createAssetBucket(s3: S3Client, Bucket: string): Promise<void> {
-  await s3.send(new CreateBucketCommand({ Bucket }));
-}
 
 /** `forceDestroy` is what Pulumi does when it removes a bucket; nothing of it goes to AWS. */
 export const bucket = creator(
