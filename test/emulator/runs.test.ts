@@ -311,7 +311,54 @@ test("an earlier run that ends after a later one publishes nothing", async () =>
   await until(stage, "it stands still", async () => (await deadLettersOf(stage, "FETCH").count()) === 1);
   const later = await request("overtakes");
   await stage.bus.next("results.published", { runId: later });
-  await npmRun("replay", "--", "send", "--run", earlier, "--yes");
+  // On the bus, in place of the command.
+  await stage.bus.say("deadletter.replay.requested", { run: earlier, reason: "a test" });
   expect(await stage.bus.next("run.failed", { runId: earlier })).toMatchObject({ superseded: true });
   await expectPublishedBy(later);
 });
+
+test("a window whose numbers do not agree is fetched again", async () => {
+  const where = { endpoint: "data-grid", from: dates.from, page: 2 } as const;
+  stage.libInsight.fail({ kind: "too-few", where });
+  const runId = await request("disagrees");
+  await stage.bus.next("results.published", { runId });
+  await expectPublishedBy(runId);
+  expect(await resultOf(runId)).toMatchObject({ state: "published", attempt: 2, rows: records });
+});
+
+// From here on the records are no longer those of `npm start`.
+
+test("a page too large for a message goes through the work bucket, and a record that can't be used to the rejects", async () => {
+  const [large, useless] = [...stage.libInsight.records()].map(({ _id: id }) => Number(id));
+  if (large === undefined || useless === undefined) throw new Error("LibInsight has no records.");
+  stage.libInsight.edit(large, (record) => ({ ...record, "Comments/Notes": "x".repeat(1_100_000) }));
+  stage.libInsight.edit(useless, (record) => ({ ...record, _id: "none" }));
+  const runId = await request("large");
+  await stage.bus.next("results.published", { runId });
+  expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows: records - 1 });
+  const below = (folder: string) => workOf(stage).list(`${keys.folder(runId)}${folder}/`, 1_000);
+  expect([(await below("pages")).length, (await below("rejects")).length]).toEqual([1, 1]);
+});
+
+test("a run that shrinks the data is held, people are told, and an operator publishes it", async () => {
+  const month = { from: "2023-09-01", to: "2023-09-30" };
+  await stage.bus.say("run.requested", { dataset, ...month, reason: "a test", requestId: "small" });
+  const runId = runIdOf(dataset, "small");
+  await stage.bus.next("run.held", { runId });
+  await mailbox.next("The run is held");
+  expect((await dataOf(stage).head(publish.csv))?.metadata["run-id"]).not.toBe(runId);
+  await npmRun("runs", "--", "publish", runId, "--force", "--reason", "a month is meant");
+  await stage.bus.next("results.published", { runId });
+  expect(await resultOf(runId)).toMatchObject({ state: "published", force: "a month is meant" });
+});
+
+test("the daily looks find nothing to tell", async () => {
+  const doneBefore = await reportsDone();
+  await stage.bus.say("freshness.check.requested", { dataset });
+  await stage.bus.say("instances.check.requested", {});
+  await until(stage, "the reporter has looked", async () => (await reportsDone()) >= doneBefore + 2);
+});
+
+async function reportsDone(): Promise<number> {
+  return (await logOf(stage, "reporter")).filter((line) => line.includes('"done"')).length;
+}
