@@ -1,7 +1,7 @@
 // The settings of a function, read from its environment the first time that they are asked for, so that a
 // module can be loaded anywhere and a function needs only what it uses.
 import { Resource } from "sst/resource";
-import { z } from "zod";
+import * as z from "zod";
 import { PipelineError } from "./errors.ts";
 import { instancesSetting } from "./instances.ts";
 import { tableauSettings } from "./tableau.ts";

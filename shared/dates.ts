@@ -1,6 +1,10 @@
 // Calendar dates as LibInsight takes them: `YYYY-MM-DD`, without a time and without a zone.
-import { Temporal } from "temporal-polyfill";
-import { z } from "zod";
+// Temporal, by functions: of the polyfill's classes a bundle would hold all.
+import * as Calendar from "temporal-polyfill/fns/Calendar";
+import * as Instant from "temporal-polyfill/fns/Instant";
+import * as PlainDate from "temporal-polyfill/fns/PlainDate";
+import * as ZonedDateTime from "temporal-polyfill/fns/ZonedDateTime";
+import * as z from "zod";
 
 /** A date that exists in the calendar, as `YYYY-MM-DD`. */
 export const isoDate = z
@@ -10,7 +14,7 @@ export const isoDate = z
 
 function dateExists(text: string): boolean {
   try {
-    Temporal.PlainDate.from(text, { overflow: "reject" });
+    PlainDate.fromString(text, Calendar.getISO);
     return true;
   } catch {
     return false;
@@ -19,15 +23,14 @@ function dateExists(text: string): boolean {
 
 /** The day before the one that `now` falls on in `timeZone`, as `YYYY-MM-DD`. */
 export function yesterday(now: Date, timeZone: string): string {
-  return Temporal.Instant.fromEpochMilliseconds(now.getTime())
-    .toZonedDateTimeISO(timeZone)
-    .toPlainDate()
-    .subtract({ days: 1 })
-    .toString();
+  const there = Instant.toZonedDateTimeISO(Instant.fromEpochMilliseconds(now.getTime()), timeZone);
+  return PlainDate.toString(PlainDate.subtractDays(ZonedDateTime.toPlainDate(there), 1));
 }
 
 /** `date` moved by whole years (29 February becomes the 28th where there is none), then by days. */
 export function addToDate(date: string, by: { years?: number; days?: number }): string {
   const { years = 0, days = 0 } = by;
-  return Temporal.PlainDate.from(date).add({ years }).add({ days }).toString();
+  return PlainDate.toString(
+    PlainDate.addDays(PlainDate.addYears(PlainDate.fromString(date, Calendar.getISO), years), days),
+  );
 }

@@ -1,6 +1,6 @@
 // The events on the pipeline's bus, defined once. They are in the past tense where something happened, carry ids
 // and keys rather than payloads, and are parsed when they arrive as well as when they leave.
-import { z } from "zod";
+import * as z from "zod";
 import { isoDate } from "./dates.ts";
 
 /** `source` of everything that the pipeline says. */

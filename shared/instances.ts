@@ -1,5 +1,5 @@
 // The EC2 instances that a stage may start and stop: its setting, and the tag without which none is touched.
-import { z } from "zod";
+import * as z from "zod";
 
 /** On every resource of the department's (stacks/tags.ts). */
 export const instanceTag = { key: "Application", value: "DataPipeline" } as const;

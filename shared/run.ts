@@ -1,6 +1,6 @@
 // What the work bucket remembers of a run, as JSON. Parsed where it is read.
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import type { Store } from "./aws/store.ts";
 import { isoDate } from "./dates.ts";
 import { PipelineError } from "./errors.ts";

@@ -4,7 +4,7 @@
 import { BatchProcessor, EventType, processPartialResponse } from "@aws-lambda-powertools/batch";
 import type { MessageAttributeValue } from "@aws-sdk/client-sqs";
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import { z } from "zod";
+import * as z from "zod";
 import { sqs } from "./aws/clients.ts";
 import { Queue } from "./aws/queue.ts";
 import { config, type QueueName } from "./config.ts";

@@ -1,6 +1,6 @@
 // Where Tableau answers and as whom the pipeline signs in: the same variables for a deploy (.env), for its function, and
 // for this machine. Where none is set there is no Tableau. The token's secret is none of them, see shared/config.ts.
-import { z } from "zod";
+import * as z from "zod";
 import { PipelineError } from "./errors.ts";
 
 const settings = z.object({

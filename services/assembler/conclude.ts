@@ -1,6 +1,6 @@
 // How a run ends whose pages are all accounted for: published, or not, with the reason and every count.
 import { Readable } from "node:stream";
-import { z } from "zod";
+import * as z from "zod";
 import type { ObjectInfo, Store } from "../../shared/aws/store.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";

@@ -1,8 +1,9 @@
 // Lambda handler of InstanceQueue, which takes four kinds of messages: wishes to start or stop, the ends of runs, EC2's
 // word that an instance changed its state, and the service's own, to look at one.
-import { z } from "zod";
+import * as z from "zod";
 import { busPublisher } from "../../shared/aws/bus.ts";
 import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
+import { ec2, Instances } from "../../shared/aws/instances.ts";
 import { Queue } from "../../shared/aws/queue.ts";
 import { Store } from "../../shared/aws/store.ts";
 import { config } from "../../shared/config.ts";
@@ -35,10 +36,7 @@ export const handler = sqsHandler({
 
 function effectsOfStage(): RequestEffects {
   return {
-    instances: async () => {
-      const { ec2, Instances } = await import("../../shared/aws/instances.ts");
-      return new Instances(ec2());
-    },
+    instances: async () => new Instances(ec2()),
     team: config.instances(),
     work: new Store(s3(), config.workBucket()),
     queue: new Queue(sqs(), config.queueUrl("INSTANCE")),

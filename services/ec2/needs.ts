@@ -1,6 +1,6 @@
 // Who needs which instance to run, since when, and what is being done about it. Messages come twice, late and in any
 // order, so needs are decided by the times at which things were asked for and never by the order in which they arrive.
-import { z } from "zod";
+import * as z from "zod";
 
 const time = z.iso.datetime();
 

@@ -1,7 +1,7 @@
 // What may be told of a dead letter. Its body may hold a patron's words, so only ids and counts are read from it, and
 // only where they look like ours.
 import type { Message } from "@aws-sdk/client-sqs";
-import { z } from "zod";
+import * as z from "zod";
 import type { QueueName } from "../../shared/config.ts";
 import { runIdOf } from "../../shared/run.ts";
 

@@ -1,5 +1,6 @@
 // Lambda handler of ReportQueue: what happened to runs is told to people and to CloudWatch.
 import { s3, sns } from "../../shared/aws/clients.ts";
+import { ec2, Instances } from "../../shared/aws/instances.ts";
 import { Store } from "../../shared/aws/store.ts";
 import { topicNotifier } from "../../shared/aws/topic.ts";
 import { config } from "../../shared/config.ts";
@@ -19,10 +20,7 @@ export const handler = sqsHandler({
       notify: topicNotifier(sns(), config.alertsTopic()),
       measure: createMeasure("reporter", config.stage()),
       stage: config.stage(),
-      instances: async () => {
-        const { ec2, Instances } = await import("../../shared/aws/instances.ts");
-        return new Instances(ec2());
-      },
+      instances: async () => new Instances(ec2()),
       team: config.instances(),
       hasTableau: config.tableau() !== undefined,
       now: () => new Date(),

@@ -1,6 +1,6 @@
 // The shapes of the REST API's answers, as far as they are used. In JSON every attribute arrives as text.
 // https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref.htm
-import { z } from "zod";
+import * as z from "zod";
 
 /** Ids end up in addresses and events, so nothing else is taken for one. */
 const id = z.guid();

@@ -230,7 +230,7 @@ function failed({ name, ...failure }: Failure, answer: HttpAnswer, now: number):
   return new PipelineError(name, {
     ...failure,
     ids: { status: answer.status, ...(code && { code }) },
-    retryAfterSeconds: retryAfterSeconds(answer.headers["retry-after"], now),
+    retryAfterSeconds: retryAfterSeconds(answer.headers.get("retry-after"), now),
   });
 }
 

@@ -1,5 +1,5 @@
 // The shapes of LibInsight's answers, as far as they are known (no public samples exist).
-import { z } from "zod";
+import * as z from "zod";
 
 export const tokenAnswer = z.object({
   access_token: z.string().min(1),

@@ -137,6 +137,6 @@ function failed(failure: Failure, answer: HttpAnswer, now: number, datasetId?: n
     message,
     advice,
     ids: { status: answer.status, ...(datasetId && { "LibInsight dataset": datasetId }) },
-    retryAfterSeconds: retryAfterSeconds(answer.headers["retry-after"], now),
+    retryAfterSeconds: retryAfterSeconds(answer.headers.get("retry-after"), now),
   });
 }

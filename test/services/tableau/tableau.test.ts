@@ -9,6 +9,7 @@ import { type DatasetInput, dataset as datasetSchema } from "../../../shared/dat
 import { findDataset } from "../../../shared/datasets.ts";
 import { receiveLimit, type SqsHandler } from "../../../shared/sqs-handler.ts";
 import { startEventSourceMapping } from "../../../stacks/local/event-source-mapping.ts";
+import { startHttpServer } from "../../support/http-server.ts";
 import { type LocalAws, startLocalAws, take, takeJson } from "../../support/local-aws.ts";
 import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
 
@@ -368,7 +369,9 @@ test("a Tableau that hangs to the last receive is told once, when the message is
 });
 
 test("a Tableau that nobody runs is told by the setting that names it", async () => {
-  await start(desk, { TABLEAU_URL: "http://127.0.0.1:9" });
+  const gone = await startHttpServer((_, response) => response.end());
+  await gone.close();
+  await start(desk, { TABLEAU_URL: gone.url });
   await publish();
   for (let receive = 1; receive < receiveLimit; receive++) expect(await receiveOne()).toBe("retried");
   expect(await receiveOne()).toBe("dead letter");

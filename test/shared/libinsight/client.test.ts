@@ -203,7 +203,6 @@ test("a dataset that LibInsight does not know is terminal and named", async () =
   });
 });
 
-const cutOff = ["LibInsightAnswerTooLarge", "transient"] as const;
 const lost = ["LibInsightConnectionLost", "transient"] as const;
 const refused = ["LibInsightRequestRefused", "terminal"] as const;
 const server = ["LibInsightServerError", "transient"] as const;
@@ -231,7 +230,7 @@ test.each<[FaultSetting, data: readonly [string, string], token: readonly [strin
   [{ kind: "error-at-200" }, ["LibInsightErrorAnswer", "transient"], credentialsRefused],
   [{ kind: "error-at-200", payload: null }, ["LibInsightErrorAnswer", "transient"], credentialsRefused],
   [{ kind: "reset" }, lost, lost],
-  [{ kind: "cut-body" }, cutOff, cutOff],
+  [{ kind: "cut-body" }, lost, lost],
 ])(
   "%j has a name and a kind, on the data call and on the token call, and passes",
   async (fault, data, token) => {

@@ -40,7 +40,7 @@ const wrong = [
   {
     what: "a host that does not answer",
     settings: {},
-    env: { LIBINSIGHT_BASE_URL: "http://127.0.0.1:9/v1.0" },
+    env: { LIBINSIGHT_BASE_URL: "http://127.0.0.1:2/v1.0" },
     says: /refused the connection/,
   },
   {
