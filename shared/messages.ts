@@ -1,5 +1,5 @@
 // What travels through the queues. Each message is parsed where it arrives.
-import { z } from "zod";
+import * as z from "zod";
 import { isoDate } from "./dates.ts";
 
 const runId = z.string().regex(/^[a-z][a-z0-9-]{1,63}$/);
@@ -24,19 +24,19 @@ export const totals = z.strictObject({
 });
 export type Totals = z.infer<typeof totals>;
 
+/** Each record is looked at where it is transformed, once; z.array would copy them all here. */
+const records = z.custom<unknown[]>(Array.isArray, "a list of records is expected");
+
 /** PagesQueue: one fetched page, its records in the message or, where they do not fit, in the work bucket. */
 export const pageMessage = z.strictObject({
   task: fetchTask,
   totals,
-  records: z.union([
-    z.strictObject({ inline: z.array(z.unknown()) }),
-    z.strictObject({ key: z.string().min(1) }),
-  ]),
+  records: z.union([z.strictObject({ inline: records }), z.strictObject({ key: z.string().min(1) })]),
 });
 export type PageMessage = z.infer<typeof pageMessage>;
 
 /** A page's records where they lie in the work bucket. */
-export const storedPage = z.array(z.unknown());
+export const storedPage = records;
 
 /** AssembleQueue: every page of this attempt at the run is transformed. */
 export const assembleTask = z.strictObject({

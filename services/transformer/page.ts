@@ -34,18 +34,25 @@ export function transformPage(records: readonly unknown[], dataset: Dataset): Tr
     }
     rows.push(outcome.row);
     const { notes } = outcome.row;
+    if (!notes) continue;
     for (const [column, count] of notes.furtherAnswers) add(furtherAnswers, column, count);
     for (const column of notes.mistyped) add(mistyped, column);
     for (const field of notes.undeclared) add(undeclared, field);
   }
 
   // Sorted, so that the order does not depend on which record came first.
-  const appended = [...new Set(rows.flatMap((row) => [...row.appended.keys()]))].sort();
+  const found = new Set<string>();
+  for (const row of rows) for (const header of row.appended.keys()) found.add(header);
+  const appended = [...found].sort();
   const headers = [...outputColumns(dataset.columns), ...appended];
-  const cells = rows.map((row) => [...row.cells, ...appended.map((name) => row.appended.get(name) ?? null)]);
+  const cells = rows.map((row) =>
+    appended.length === 0
+      ? row.cells
+      : [...row.cells, ...appended.map((name) => row.appended.get(name) ?? null)],
+  );
   return {
     csv: csvRows(cells),
-    jsonl: cells.map((row) => jsonLine(headers, row)).join(""),
+    jsonl: jsonLines(headers, cells),
     rejects: rejectLines.join(""),
     summary: {
       records: records.length,
@@ -55,29 +62,42 @@ export function transformPage(records: readonly unknown[], dataset: Dataset): Tr
       furtherAnswers: Object.fromEntries(furtherAnswers),
       mistyped: Object.fromEntries(mistyped),
       undeclared: Object.fromEntries(undeclared),
-      filled: Object.fromEntries(filledColumns(headers, cells)),
+      filled: filledColumns(headers, cells),
     },
   };
 }
 
 /** How many rows have a value in each column; a column without any is left out. */
-function filledColumns(headers: string[], rows: Cell[][]): Map<string, number> {
-  const filled = new Map<string, number>();
+function filledColumns(headers: readonly string[], rows: readonly Cell[][]): Record<string, number> {
+  const counts = new Uint32Array(headers.length);
   for (const row of rows) {
-    headers.forEach((header, index) => {
-      const cell = row[index];
-      if (cell !== null && cell !== undefined && cell !== "") add(filled, header);
-    });
+    for (let column = 0; column < headers.length; column++) {
+      const cell = row[column];
+      if (cell !== null && cell !== undefined && cell !== "") counts[column] = (counts[column] ?? 0) + 1;
+    }
   }
-  return filled;
+  const filled = headers.map((header, column) => [header, counts[column] ?? 0] as const);
+  return Object.fromEntries(filled.filter(([, count]) => count > 0));
 }
 
 /** Written by hand because a column may be called `__proto__`. */
-function jsonLine(headers: string[], row: Cell[]): string {
-  const members = headers.map(
-    (header, index) => `${JSON.stringify(header)}:${JSON.stringify(row[index] ?? null)}`,
-  );
-  return `{${members.join(",")}}\n`;
+function jsonLines(headers: readonly string[], rows: readonly Cell[][]): string {
+  const names = headers.map((header, column) => `${column === 0 ? "{" : ","}${JSON.stringify(header)}:`);
+  let lines = "";
+  for (const row of rows) {
+    for (let column = 0; column < names.length; column++) {
+      lines += names[column];
+      lines += jsonOf(row[column] ?? null);
+    }
+    lines += "}\n";
+  }
+  return lines;
+}
+
+/** In a clean text (text.ts) JSON escapes these two and nothing else, and most texts have neither. */
+function jsonOf(cell: Cell): string {
+  const isPlain = typeof cell === "string" && !cell.includes('"') && !cell.includes("\\");
+  return isPlain ? `"${cell}"` : JSON.stringify(cell);
 }
 
 function add(counts: Map<string, number>, key: string, count = 1): void {

@@ -1,6 +1,13 @@
 // One LibInsight record becomes one row, by the rules of its dataset, or is rejected with a reason. Pure functions.
 import type { Cell } from "../../shared/csv.ts";
-import { type ColumnType, type Dataset, type KeptColumn, outputColumns } from "../../shared/dataset.ts";
+import {
+  type Column,
+  type ColumnType,
+  type Dataset,
+  type KeptColumn,
+  outputColumns,
+  sourceNames,
+} from "../../shared/dataset.ts";
 import { cleanText } from "./text.ts";
 
 export type Row = {
@@ -8,85 +15,146 @@ export type Row = {
   /** In the order of the dataset's output columns. */
   cells: Cell[];
   /** Undeclared fields, by header. */
-  appended: Map<string, Cell>;
-  notes: Notes;
+  appended: ReadonlyMap<string, Cell>;
+  /** Missing where nothing was noticed, as of most records, and there are millions of them. */
+  notes?: Notes;
 };
 /** What was noticed, by column or field. */
 export type Notes = { furtherAnswers: [string, number][]; mistyped: string[]; undeclared: string[] };
 export type Outcome = { row: Row } | { reject: string };
 
+const nothing: Row["appended"] = new Map();
+const emptyNotes = (): Notes => ({ furtherAnswers: [], mistyped: [], undeclared: [] });
+
 /** @returns a function from a record, which may be any JSON value, to its row or the reason why there is none */
 export function recordTransform(dataset: Dataset): (record: unknown) => Outcome {
   const headers = new Set(outputColumns(dataset.columns));
+  const labels = dataset.columns.flatMap(sourceNames);
+  const placeOf = new Map(labels.map((label, place) => [label, place]));
+  const steps = dataset.columns.map((column) => stepOf(column, placeOf));
 
   return (record) => {
     if (!isObject(record)) return { reject: "not a record" };
-    const fields = new Map(Object.entries(record));
-    const notes: Notes = { furtherAnswers: [], mistyped: [], undeclared: [] };
+    // Looking each label up in the record would take longer than all else.
+    const values: unknown[] = new Array(labels.length);
+    const fields = Object.keys(record);
+    const fieldValues = Object.values(record);
+    for (let n = 0; n < fields.length; n++) {
+      const place = placeOf.get(fields[n] ?? "");
+      if (place !== undefined) values[place] = fieldValues[n];
+    }
+
+    let notes: Notes | undefined;
     const cells: Cell[] = [];
-    for (const column of dataset.columns) {
-      if ("drop" in column) {
-        fields.delete(column.name);
+    let taken = 0;
+    for (const { places, kept, separator } of steps) {
+      if (separator !== undefined) {
+        for (const place of places) if (values[place] !== undefined) taken += 1;
+        cells.push(joined(places, values, separator));
         continue;
       }
-      if ("join" in column) {
-        const texts = column.join.map((label) => textOf(take(fields, [label])));
-        cells.push(joined(texts, column.with));
+      const value = values[firstOf(places, values)];
+      if (value !== undefined) taken += 1;
+      if (!kept) continue;
+      const further = furtherAnswers(value, kept);
+      if (further > 0) {
+        notes ??= emptyNotes();
+        notes.furtherAnswers.push([kept.name, further]);
+      }
+      const answer = answerOf(value, kept);
+      const cell = typed(answer, kept.type);
+      if (cell === undefined) {
+        if (kept.required) return { reject: `unusable ${kept.name}` };
+        notes ??= emptyNotes();
+        notes.mistyped.push(kept.name);
+        // Kept as it is, so that nothing is lost; the typed view shows null and the run's report counts it.
+        cells.push(ownType(answer));
         continue;
       }
-      const read = readColumn(take(fields, [column.name, ...column.labels]), column);
-      if (column.required && (read.cell === null || read.cell === "" || read.mistyped)) {
-        return { reject: read.mistyped ? `unusable ${column.name}` : `no ${column.name}` };
-      }
-      if (read.mistyped) notes.mistyped.push(column.name);
-      if (read.furtherAnswers > 0) notes.furtherAnswers.push([column.name, read.furtherAnswers]);
-      cells.push(read.cell);
+      if (kept.required && (cell === null || cell === "")) return { reject: `no ${kept.name}` };
+      cells.push(cell);
     }
     const [id] = cells;
     if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return { reject: "unusable _id" };
 
+    if (taken === fields.length) {
+      return { row: notes ? { id, cells, appended: nothing, notes } : { id, cells, appended: nothing } };
+    }
     const appended = new Map<string, Cell>();
-    // What no column took.
-    for (const [field, value] of fields) {
+    notes ??= emptyNotes();
+    for (const field of fieldsLeft(fields, values)) {
       if (dataset.undeclared === "reject") return { reject: "undeclared field" };
       const header = headerOf(field, (name) => headers.has(name) || appended.has(name));
       notes.undeclared.push(header);
-      if (dataset.undeclared === "append") appended.set(header, ownType(value));
+      if (dataset.undeclared === "append") appended.set(header, ownType(record[field]));
     }
     return { row: { id, cells, appended, notes } };
   };
-}
 
-/** Takes a field out of the record, under the first of these labels that it has. */
-function take(fields: Map<string, unknown>, labels: readonly string[]): unknown {
-  const label = labels.find((candidate) => fields.has(candidate));
-  if (label === undefined) return undefined;
-  const value = fields.get(label);
-  fields.delete(label);
-  return value;
-}
-
-type Read = { cell: Cell; mistyped: boolean; furtherAnswers: number };
-
-function readColumn(value: unknown, { type, answers }: KeptColumn): Read {
-  if (Array.isArray(value)) {
-    const [first, ...further] = value.filter((answer) => !isBlank(answer));
-    if (answers === "first" || further.length === 0) {
-      return { ...typed(first, type), furtherAnswers: further.length };
-    }
+  /** The fields that no column took: unknown ones, and a second label of a column that has its value already. */
+  function fieldsLeft(fields: readonly string[], values: readonly unknown[]): string[] {
+    const used = new Set(
+      steps.flatMap(({ places, separator }) =>
+        separator === undefined ? firstOf(places, values) : [...places],
+      ),
+    );
+    return fields.filter((field) => {
+      const place = placeOf.get(field);
+      return place === undefined || !used.has(place);
+    });
   }
-  return { ...typed(value, type), furtherAnswers: 0 };
 }
 
-function typed(value: unknown, type: ColumnType): { cell: Cell; mistyped: boolean } {
-  if (type === "text") return { cell: textOf(value), mistyped: false };
-  if (isBlank(value)) return { cell: null, mistyped: false };
-  const cell = type === "timestamp" ? timestampOf(value) : numberOf(value);
-  if (cell === undefined || (type === "integer" && !Number.isInteger(cell))) {
-    // Kept as it is, so that nothing is lost; the typed view shows null and the run's report counts it.
-    return { cell: typeof value === "number" ? value : textOf(value), mistyped: true };
+/** A column in one form for all kinds, because it is looked at for every record. */
+type Step = {
+  /** Where its fields' values are; of a joined column all, of others the first that is there. */
+  places: readonly number[];
+  /** A dropped column is not kept. */
+  kept: KeptColumn | undefined;
+  /** Of a joined column. */
+  separator: string | undefined;
+};
+
+function stepOf(column: Column, placeOf: ReadonlyMap<string, number>): Step {
+  return {
+    places: sourceNames(column).flatMap((label) => placeOf.get(label) ?? []),
+    kept: "type" in column ? column : undefined,
+    separator: "join" in column ? column.with : undefined,
+  };
+}
+
+/** JSON has no undefined: what is undefined is not there. */
+function firstOf(places: readonly number[], values: readonly unknown[]): number {
+  for (const place of places) if (values[place] !== undefined) return place;
+  return -1;
+}
+
+/** The value that a column keeps: of several answers the first, or all. */
+function answerOf(value: unknown, { answers }: KeptColumn): unknown {
+  if (!Array.isArray(value)) return value;
+  let first: unknown;
+  let given = 0;
+  for (const answer of value) {
+    if (isBlank(answer)) continue;
+    if (given === 0) first = answer;
+    given += 1;
   }
-  return { cell, mistyped: false };
+  return given > 1 && answers === "all" ? value : first;
+}
+
+/** How many answers a column does not keep. */
+function furtherAnswers(value: unknown, { answers }: KeptColumn): number {
+  if (!Array.isArray(value) || value.length < 2 || answers === "all") return 0;
+  return Math.max(value.filter((answer) => !isBlank(answer)).length - 1, 0);
+}
+
+/** @returns undefined where the value is not of the type */
+function typed(value: unknown, type: ColumnType): Cell | undefined {
+  if (type === "text") return textOf(value);
+  if (isBlank(value)) return null;
+  if (type === "timestamp") return timestampOf(value);
+  const number = numberOf(value);
+  return type === "integer" && !Number.isInteger(number) ? undefined : number;
 }
 
 /** A numeric string counts only where a number holds all of its digits; beyond that it would be rounded. */
@@ -97,17 +165,28 @@ function numberOf(value: unknown): number | undefined {
   return Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : undefined;
 }
 
-/** `YYYY-MM-DD HH:MM:SS`; a T between date and time and missing seconds are mended. */
+const timestamp = /^\d{4}-\d{2}-\d{2} (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d$/;
+
+/** `YYYY-MM-DD HH:MM:SS`; a T between date and time, missing seconds and blanks around it are mended. */
 function timestampOf(value: unknown): string | undefined {
   if (typeof value !== "string") return undefined;
-  const match = /^\s*(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2})(:\d{2})?\s*$/.exec(value);
-  if (!match) return undefined;
-  const text = `${match[1]} ${match[2]}${match[3] ?? ":00"}`;
-  // Date rolls impossible dates over (30 February) or gives NaN; either way the text does not come back.
-  const date = new Date(`${text.replace(" ", "T")}Z`);
-  return Number.isNaN(date.getTime()) || date.toISOString().slice(0, 19) !== text.replace(" ", "T")
-    ? undefined
-    : text;
+  const text = timestamp.test(value) ? value : mended(value);
+  if (text === undefined) return undefined;
+  const day = Number(text.slice(8, 10));
+  return day >= 1 && day <= daysIn(Number(text.slice(0, 4)), Number(text.slice(5, 7))) ? text : undefined;
+}
+
+function mended(value: string): string | undefined {
+  const withSpace = value.trim().replace(/^(\d{4}-\d{2}-\d{2})T/, "$1 ");
+  const text = /^.{10} \d{2}:\d{2}$/.test(withSpace) ? `${withSpace}:00` : withSpace;
+  return timestamp.test(text) ? text : undefined;
+}
+
+/** No days where there is no such month. By hand: a Date for each record takes longer than all else of it. */
+function daysIn(year: number, month: number): number {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+  if (month === 4 || month === 6 || month === 9 || month === 11) return 30;
+  return month >= 1 && month <= 12 ? 31 : 0;
 }
 
 /** A value as text: several answers joined by "; ", nested values as JSON. Null where there is nothing. */
@@ -126,8 +205,16 @@ function ownType(value: unknown): Cell {
   return typeof value === "number" ? value : textOf(value);
 }
 
-function joined(texts: (string | null)[], separator: string): string | null {
-  return texts.every((text) => text === null) ? null : texts.map((text) => text ?? "").join(separator);
+/** Null where none of the fields has a text. */
+function joined(places: readonly number[], values: readonly unknown[], separator: string): string | null {
+  let all = "";
+  let texts = 0;
+  for (const [index, place] of places.entries()) {
+    const text = textOf(values[place]);
+    if (text !== null) texts += 1;
+    all += (index === 0 ? "" : separator) + (text ?? "");
+  }
+  return texts === 0 ? null : all;
 }
 
 /** A field's label as a header that is not taken. */
@@ -140,7 +227,7 @@ function headerOf(field: string, taken: (header: string) => boolean): string {
 }
 
 function isBlank(value: unknown): boolean {
-  return value === null || value === undefined || (typeof value === "string" && value.trim() === "");
+  return value === null || value === undefined || (typeof value === "string" && !/\S/.test(value));
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -291,6 +291,13 @@ describe("a field that nobody declared", () => {
     expect(summary.undeclared).toEqual({ Extra: 1, more: 1 });
   });
 
+  test("is appended where a declared one is missing, too", () => {
+    const columns = [{ name: "note", type: "text" } as const, { name: "gone", type: "text" } as const];
+    const { headers, csv } = rowOf(record, datasetOf(columns, "append"));
+    expect(headers).toEqual(["_id", "note", "gone", "Extra", "more"]);
+    expect(csv).toBe('1,"x",,3.5,"a; b"\n');
+  });
+
   test("is ignored, and reported all the same", () => {
     const { csv, summary } = rowOf(record, datasetOf([{ name: "note", type: "text" }], "ignore"));
     expect(csv).toBe('1,"x"\n');
