@@ -77,7 +77,13 @@ service("transformer", {
   sendsTo: ["ASSEMBLE"],
   permissions: [
     ...store(work, {
-      read: ["runs/*/run.json", "runs/*/attempts/*", "runs/*/windows/*", "runs/*/pages/*"],
+      read: [
+        "runs/*/run.json",
+        "runs/*/attempts/*",
+        "runs/*/windows/*",
+        "runs/*/pages/*",
+        "runs/*/summaries/*",
+      ],
       write: ["runs/*/parts/*", "runs/*/rejects/*", "runs/*/summaries/*"],
     }),
     publishEvents(),
@@ -86,7 +92,7 @@ service("transformer", {
 
 service("assembler", {
   queue: "ASSEMBLE",
-  // A whole CPU comes with 1,769 MB; memory itself does not grow with the data (two uploads of 16 MiB, eight parts).
+  // A whole CPU comes with 1,769 MB; memory itself does not grow with the data (two uploads of 5 MiB, 32 parts).
   memory: "1769 MB",
   batchSize: 1,
   // The queue's groups already make it one at a time for each dataset; this is for two datasets at once.

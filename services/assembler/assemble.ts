@@ -119,10 +119,9 @@ async function fetchAgain(run: Run, decided: RunAttempt, { fetchQueue }: Assembl
 }
 
 async function* summariesOf(runId: string, { window, attempt }: WindowAccount, work: Store) {
-  const found = await work.list(keys.summaries({ runId, window: window.number, attempt }), maxPages);
   yield* pMapIterable(
-    found,
-    async (key) => {
+    work.objects(keys.summaries({ runId, window: window.number, attempt }), maxPages),
+    async ({ key }) => {
       const summary = await work.getJson(key, pageSummary);
       if (!summary) throw missing("PartMissing", runId);
       return summary;

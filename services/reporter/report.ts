@@ -136,9 +136,10 @@ async function endOf(runId: string, work: Store): Promise<{ result: RunResult; n
       ids: { run: runId },
     });
   }
-  const summaries = await work.listChanges(keys.allSummaries(runId), maxSummaries);
   let transformedAt: Date | undefined;
-  for (const at of summaries.values()) if (!transformedAt || at > transformedAt) transformedAt = at;
+  for await (const { at } of work.objects(keys.allSummaries(runId), maxSummaries)) {
+    if (!transformedAt || at > transformedAt) transformedAt = at;
+  }
   return { result, numbers: numbersOf(result, transformedAt) };
 }
 

@@ -16,17 +16,24 @@ export async function handOnCompleteRuns(
   tasks: readonly FetchTask[],
   effects: CompletionEffects,
 ): Promise<void> {
-  const touched = new Map(tasks.map((task) => [`${task.runId} ${task.window.number} ${task.attempt}`, task]));
-  // A batch is ten pages at most, so this is ten lists at most, and mostly one.
-  for (const task of touched.values()) await handOnIfComplete(task, effects);
+  const byRun = Map.groupBy(tasks, ({ runId, attempt }) => `${runId} ${attempt}`);
+  // A batch is ten pages at most, and mostly of one run.
+  for (const [task, ...further] of byRun.values()) {
+    if (task) await handOnIfComplete(task, [task, ...further], effects);
+  }
 }
 
+/** @param tasks of the same attempt at the same run */
 async function handOnIfComplete(
-  task: FetchTask,
+  { runId, dataset, attempt }: FetchTask,
+  tasks: readonly FetchTask[],
   { work, assembleQueue, publish }: CompletionEffects,
 ): Promise<void> {
-  const { runId, dataset, attempt } = task;
-  if (!(await isWindowComplete({ runId, window: task.window.number, attempt }, work))) return;
+  // These first: but for the last pages of a run, one of them is not complete yet.
+  const touched = new Set(tasks.map(({ window }) => window.number));
+  for (const window of touched) {
+    if (!(await isWindowComplete({ runId, window, attempt }, work))) return;
+  }
   const run = await work.getJson(keys.run(runId), runSchema);
   if (!run) {
     throw new PipelineError("RunMissing", {
@@ -36,10 +43,11 @@ async function handOnIfComplete(
     });
   }
   const attempts = await attemptsOfWindows(run, attempt, work);
+  const others = run.windows.map(({ number }, index) => ({ window: number, attempt: attempts[index] ?? 1 }));
   const complete = await Promise.all(
-    run.windows.map(({ number }, index) =>
-      isWindowComplete({ runId, window: number, attempt: attempts[index] ?? 1 }, work),
-    ),
+    others
+      .filter((other) => !(touched.has(other.window) && other.attempt === attempt))
+      .map((other) => isWindowComplete({ runId, ...other }, work)),
   );
   if (!complete.every(Boolean)) return;
   const assemble: AssembleTask = { runId, dataset, attempt };
@@ -53,7 +61,16 @@ async function handOnIfComplete(
 async function isWindowComplete(address: AttemptAddress, work: Store): Promise<boolean> {
   const totals = await work.getJson(keys.window(address), windowTotals);
   if (!totals) return false;
-  const summaries = await work.list(keys.summaries(address), maxPages);
   // An empty range still has its page 1.
-  return summaries.length >= Math.max(totals.totalPages, 1);
+  const pages = Math.max(totals.totalPages, 1);
+  // While the last page is missing, whoever writes it will look again. Without this, each batch would list the window,
+  // at a price that grows with its pages.
+  if (!(await work.head(keys.summary({ ...address, page: pages })))) return false;
+  let page = 0;
+  for await (const { key } of work.objects(keys.summaries(address), maxPages)) {
+    page += 1;
+    // The first gap is enough.
+    if (key !== keys.summary({ ...address, page })) return false;
+  }
+  return page >= pages;
 }

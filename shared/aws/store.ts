@@ -18,9 +18,9 @@ import type { z } from "zod";
 import { PipelineError } from "../errors.ts";
 
 const megabyte = 1024 * 1024;
-/** 10,000 parts at most: 160 GB an object, with two parts in memory at a time. */
-const uploadPartBytes = 16 * megabyte;
-const uploadsAtOnce = 2;
+/** 10,000 parts at most: 52 GB an object, with two parts in memory at a time. */
+export const uploadPartBytes = 5 * megabyte;
+export const uploadsAtOnce = 2;
 
 /** Versions that S3 lists in one answer. */
 const listedAtOnce = 1_000;
@@ -33,6 +33,8 @@ export type ObjectInfo = {
   /** When it was written, by the second. */
   at: Date;
 };
+/** An object as S3 lists it. `at`: when it was written, by the second. */
+export type ListedObject = { key: string; etag: string; at: Date };
 /** One of the objects that a key has had. `at`: when it was written, by the second. */
 export type Version = { versionId: string; at: Date; isLatest: boolean };
 /** A write that must find the object as it was seen: with this ETag, or `absent`. */
@@ -200,52 +202,51 @@ export class Store {
     return found;
   }
 
-  /** All keys below a prefix, in order, at most `limit`. @throws PipelineError `TooManyObjects` beyond it */
-  async list(prefix: string, limit: number): Promise<string[]> {
-    const answers = await this.#listing({ Prefix: prefix }, limit);
-    return answers.flatMap(({ Contents = [] }) => Contents.flatMap(({ Key }) => Key ?? []));
+  /**
+   * What lies below a prefix, in the order of keys, a thousand objects a call; whoever stops early asks for no more.
+   * @throws PipelineError `TooManyObjects` beyond `limit`
+   */
+  async *objects(prefix: string, limit: number): AsyncGenerator<ListedObject> {
+    for await (const { Contents = [] } of this.#listing({ Prefix: prefix }, limit)) {
+      for (const { Key, ETag = "", LastModified = new Date(0) } of Contents) {
+        if (Key !== undefined) yield { key: Key, etag: ETag, at: LastModified };
+      }
+    }
   }
 
-  /** All keys below a prefix, in order, with their ETags. @throws PipelineError `TooManyObjects` */
-  async listEtags(prefix: string, limit: number): Promise<Map<string, string>> {
-    const answers = await this.#listing({ Prefix: prefix }, limit);
-    return new Map(
-      answers.flatMap(({ Contents = [] }) => Contents.map(({ Key = "", ETag = "" }) => [Key, ETag] as const)),
-    );
+  /** All keys below a prefix, in order. @throws PipelineError `TooManyObjects` beyond `limit` */
+  async list(prefix: string, limit: number): Promise<string[]> {
+    return Array.fromAsync(this.objects(prefix, limit), ({ key }) => key);
   }
 
   /** All keys below a prefix with the time of their last change. @throws PipelineError `TooManyObjects` */
   async listChanges(prefix: string, limit: number): Promise<Map<string, Date>> {
-    const answers = await this.#listing({ Prefix: prefix }, limit);
-    return new Map(
-      answers.flatMap(({ Contents = [] }) =>
-        Contents.map(({ Key = "", LastModified = new Date(0) }) => [Key, LastModified] as const),
-      ),
-    );
+    return new Map(await Array.fromAsync(this.objects(prefix, limit), ({ key, at }) => [key, at] as const));
   }
 
   /** The folders right below a prefix, each with its "/". @throws PipelineError `TooManyObjects` */
   async listFolders(prefix: string, limit: number): Promise<string[]> {
-    const answers = await this.#listing({ Prefix: prefix, Delimiter: "/" }, limit);
-    return answers.flatMap(({ CommonPrefixes = [] }) => CommonPrefixes.flatMap(({ Prefix }) => Prefix ?? []));
+    const folders: string[] = [];
+    for await (const { CommonPrefixes = [] } of this.#listing({ Prefix: prefix, Delimiter: "/" }, limit)) {
+      folders.push(...CommonPrefixes.flatMap(({ Prefix }) => Prefix ?? []));
+    }
+    return folders;
   }
 
-  async #listing(
+  async *#listing(
     asked: { Prefix: string; Delimiter?: string },
     limit: number,
-  ): Promise<ListObjectsV2CommandOutput[]> {
-    const answers: ListObjectsV2CommandOutput[] = [];
+  ): AsyncGenerator<ListObjectsV2CommandOutput> {
     let found = 0;
     let token: string | undefined;
     do {
-      const answer = await this.#s3.send(
+      const answer: ListObjectsV2CommandOutput = await this.#s3.send(
         new ListObjectsV2Command({
           Bucket: this.bucket,
           ...asked,
           ...(token && { ContinuationToken: token }),
         }),
       );
-      answers.push(answer);
       found += (answer.Contents?.length ?? 0) + (answer.CommonPrefixes?.length ?? 0);
       token = answer.NextContinuationToken;
       if (found > limit) {
@@ -255,13 +256,13 @@ export class Store {
           ids: { prefix: asked.Prefix },
         });
       }
+      yield answer;
     } while (token);
-    return answers;
   }
 
   /**
    * Writes a stream as one object, in one atomic step at its end, if the object there is still as `condition` says.
-   * Memory: two parts of 16 MiB. On any error nothing is written and the upload is aborted.
+   * Memory: some parts of 5 MiB. On any error nothing is written and the upload is aborted.
    * @returns the new object's ETag, or undefined when the condition did not hold
    */
   async upload(
