@@ -29,11 +29,15 @@ export async function fetchPage(task: FetchTask, effects: FetcherEffects): Promi
       page,
     });
   const { records, totals } = await ask(task.page).catch((error) => vanishedPage(error, task, ask));
+  const sendPage = async () =>
+    pagesQueue.send(await pageBody({ task, totals, records: { inline: records } }, work));
   if (task.page === 1) {
+    // Before the page is sent: who transforms it looks for them.
     const known = await rememberTotals(task, totals, work);
-    await fetchQueue.sendAll(followingPages(task, known).map(messageBody));
+    await Promise.all([fetchQueue.sendAll(followingPages(task, known).map(messageBody)), sendPage()]);
+  } else {
+    await sendPage();
   }
-  await pagesQueue.send(await pageBody({ task, totals, records: { inline: records } }, work));
   const { runId: run, window, attempt, page } = task;
   return { run, window: window.number, attempt, page, records: records.length, ...totals };
 }

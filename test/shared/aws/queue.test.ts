@@ -106,14 +106,14 @@ const batch = z.object({ Entries: z.array(z.object({ Id: z.string(), MessageBody
 type Verdict = "taken" | "failed" | "forgotten";
 
 /** An SQS that answers each batch with 200 and takes of it what the test says. */
-async function startSqs(verdict: (body: string, call: number) => Verdict) {
+async function startSqs(verdict: (body: string) => Verdict) {
   const calls: string[][] = [];
   const server = await startHttpServer(({ headers, body }, response) => {
     expect(headers["x-amz-target"]).toBe("AmazonSQS.SendMessageBatch");
     const { Entries } = batch.parse(JSON.parse(body));
-    const call = calls.push(Entries.map(({ MessageBody }) => MessageBody));
-    const of = (wanted: Verdict) =>
-      Entries.filter(({ MessageBody }) => verdict(MessageBody, call) === wanted);
+    calls.push(Entries.map(({ MessageBody }) => MessageBody));
+    const judged = Entries.map((entry) => ({ ...entry, verdict: verdict(entry.MessageBody) }));
+    const of = (wanted: Verdict) => judged.filter((entry) => entry.verdict === wanted);
     sendJson(response, 200, {
       Successful: of("taken").map(({ Id, MessageBody }) => ({
         Id,
@@ -133,20 +133,29 @@ const messages = (count: number) => Array.from({ length: count }, (_, n) => `m${
 test.each(["failed", "forgotten"] as const)(
   "of a batch only the entries that were %s are sent again",
   async (how) => {
-    const { calls, queue } = await startSqs((body, call) =>
-      (call === 1 && ["m2", "m7"].includes(body)) || (call === 2 && body === "m7") ? how : "taken",
-    );
+    const failures = new Map([
+      ["m2", 1],
+      ["m7", 2],
+    ]);
+    const { calls, queue } = await startSqs((body) => {
+      const left = failures.get(body) ?? 0;
+      failures.set(body, left - 1);
+      return left > 0 ? how : "taken";
+    });
 
     await queue.sendAll(messages(12));
 
-    expect(calls).toEqual([messages(10), ["m2", "m7"], ["m7"], ["m10", "m11"]]);
+    // Batches are sent at once, so the second may come anywhere among them.
+    const sent = [messages(10), ["m2", "m7"], ["m7"], ["m10", "m11"]];
+    expect(calls).toHaveLength(sent.length);
+    expect(calls).toEqual(expect.arrayContaining(sent));
   },
 );
 
-test("entries that fail four times are given up and counted, and nothing after them is sent", async () => {
+test("entries that fail four times are given up and counted", async () => {
   const { calls, queue } = await startSqs((body) => (["m3", "m4"].includes(body) ? "failed" : "taken"));
 
-  await expect(queue.sendAll(messages(20))).rejects.toMatchObject({
+  await expect(queue.sendAll(messages(10))).rejects.toMatchObject({
     name: "MessagesNotSent",
     kind: "transient",
     message: "SQS did not take 2 of 10 messages.",
