@@ -9,6 +9,13 @@ import { data } from "./storage.ts";
  */
 const receiveLimit = 5;
 
+/**
+ * SQS's largest, in bytes. Where nothing is said, Pulumi's provider creates queues with a quarter of it, and pages are sent
+ * in messages of up to `maxMessageBytes` (shared/aws/queue.ts).
+ * https://www.pulumi.com/registry/packages/aws/api-docs/sqs/queue/#maxmessagesize_nodejs
+ */
+const maxMessageSize = 1024 * 1024;
+
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 
@@ -83,7 +90,7 @@ function workQueue(
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     visibilityTimeout: `${6 * timeoutSeconds} seconds`,
     dlq: { queue: deadLetters.arn, retry: receiveLimit },
-    transform: { queue: { sqsManagedSseEnabled: true } },
+    transform: { queue: { sqsManagedSseEnabled: true, maxMessageSize } },
   });
   return { queue, deadLetters, timeoutSeconds };
 }
@@ -92,6 +99,8 @@ function workQueue(
 function deadLetterQueue(name: string, fifo: boolean): sst.aws.Queue {
   return new sst.aws.Queue(name, {
     fifo,
-    transform: { queue: { sqsManagedSseEnabled: true, messageRetentionSeconds: 14 * 24 * 3600 } },
+    transform: {
+      queue: { sqsManagedSseEnabled: true, maxMessageSize, messageRetentionSeconds: 14 * 24 * 3600 },
+    },
   });
 }

@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { maxMessageBytes } from "../../shared/aws/queue.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import {
   all,
@@ -85,10 +86,15 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(bucketsOf(lifecycles.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
   });
 
-  test("every queue is encrypted", () => {
+  test("every queue is encrypted, and takes the largest message that is sent", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
     expect(found).toHaveLength(20);
-    for (const { is } of found) expect(is.sqsManagedSseEnabled).toBe(true);
+    for (const { name, is } of found) {
+      expect([name, is.sqsManagedSseEnabled]).toEqual([name, true]);
+      // A dead letter carries its reason in attributes, which count.
+      expect([name, is.maxMessageSize]).toEqual([name, 1_048_576]);
+    }
+    expect(maxMessageBytes).toBeLessThan(1_048_576);
   });
 
   test("every resource gets the department's tags", () => {

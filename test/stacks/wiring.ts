@@ -35,6 +35,7 @@ export const queue = z.object({
   contentBasedDeduplication: z.boolean(),
   visibilityTimeoutSeconds: z.number(),
   sqsManagedSseEnabled: z.boolean().optional(),
+  maxMessageSize: z.number().optional(),
   messageRetentionSeconds: z.number().optional(),
   redrivePolicy: json(z.object({ deadLetterTargetArn: z.string(), maxReceiveCount: z.number() })).optional(),
 });

@@ -14,6 +14,7 @@ export const queueInputs = z.strictObject({
   delaySeconds: z.int(),
   visibilityTimeoutSeconds: z.int(),
   messageRetentionSeconds: z.int().optional(),
+  maxMessageSize: z.int(),
   sqsManagedSseEnabled: z.boolean(),
   redrivePolicy: z.string().optional(),
 });
@@ -25,6 +26,7 @@ export function queueAttributes(
   return {
     DelaySeconds: String(inputs.delaySeconds),
     VisibilityTimeout: String(inputs.visibilityTimeoutSeconds),
+    MaximumMessageSize: String(inputs.maxMessageSize),
     SqsManagedSseEnabled: String(inputs.sqsManagedSseEnabled),
     ...(inputs.messageRetentionSeconds !== undefined && {
       MessageRetentionPeriod: String(inputs.messageRetentionSeconds),
