@@ -7,7 +7,7 @@ export default defineConfig({
     // They need an emulator: npm run test:emulator.
     exclude: ["test/emulator/**"],
     // Servers of the tests listen on loopback ports of their own, so files may run side by side.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

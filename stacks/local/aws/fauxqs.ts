@@ -22,11 +22,12 @@ const maxRequestBytes = 256 * 1024 * 1024;
  * Starts SQS and S3, both at the endpoint. Queues, messages, buckets and objects are kept below `dataDir` and
  * are there again at the next start. Queue URLs name the port of this start, so they are to be asked for
  * (GetQueueUrl) rather than kept. One process at a time may use a `dataDir`.
+ * @param dataDir where none is given, everything is in memory and gone at the end
  * @throws Error when fauxqs would listen on another address than 127.0.0.1
  */
-export async function startFauxqsOnLoopback(dataDir: string): Promise<LocalEndpoint> {
+export async function startFauxqsOnLoopback(dataDir?: string): Promise<LocalEndpoint> {
   acceptAllOfUnicode();
-  releaseMessages(join(dataDir, "sqs", "fauxqs.db"));
+  if (dataDir !== undefined) releaseMessages(join(dataDir, "sqs", "fauxqs.db"));
   let app: App | undefined;
   const prepare = (message: unknown): void => {
     const announced = initialization.parse(message);
@@ -40,8 +41,7 @@ export async function startFauxqsOnLoopback(dataDir: string): Promise<LocalEndpo
     starting = startFauxqs({
       port: 0,
       logger: false,
-      dataDir: join(dataDir, "sqs"),
-      s3StorageDir: join(dataDir, "s3"),
+      ...(dataDir !== undefined && { dataDir: join(dataDir, "sqs"), s3StorageDir: join(dataDir, "s3") }),
     });
   } finally {
     unsubscribe(channel, prepare);

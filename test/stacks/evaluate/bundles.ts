@@ -2,7 +2,7 @@
 import { createCipheriv } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
-import { build, type Plugin } from "esbuild";
+import { type BuildOptions, build, type Plugin } from "esbuild";
 import { z } from "zod";
 
 const platform = join(process.cwd(), ".sst", "platform");
@@ -110,9 +110,24 @@ export const handlerBuild = z.object({
 export async function bundleHandler(input: z.infer<typeof handlerBuild>, directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
   const extension = extname(input.handler);
+  await bundleModule(
+    { entryPoints: [join(process.cwd(), `${input.handler.slice(0, -extension.length)}.ts`)] },
+    join(directory, "bundle.mjs"),
+    input.properties?.minify,
+  );
+  await writeFile(join(directory, "resource.enc"), encrypted(input.links, input.encryptionKey));
+  return `bundle${extension}`;
+}
+
+/** A module with all that it imports, as SST bundles a function's. */
+export async function bundleModule(
+  entry: Pick<BuildOptions, "entryPoints" | "stdin">,
+  outfile: string,
+  minify = false,
+): Promise<void> {
   await build({
-    entryPoints: [join(process.cwd(), `${input.handler.slice(0, -extension.length)}.ts`)],
-    outfile: join(directory, "bundle.mjs"),
+    ...entry,
+    outfile,
     banner: { js: requireInModules },
     mainFields: ["module", "main"],
     external: ["sharp", "pg-native"],
@@ -120,13 +135,11 @@ export async function bundleHandler(input: z.infer<typeof handlerBuild>, directo
     platform: "node",
     target: "es2024",
     keepNames: true,
-    minify: input.properties?.minify ?? false,
+    minify,
     sourcemap: false,
     bundle: true,
     logLevel: "error",
   });
-  await writeFile(join(directory, "resource.enc"), encrypted(input.links, input.encryptionKey));
-  return `bundle${extension}`;
 }
 
 /** AES-256-GCM under a key of its own for each deploy; see `Resource` in the package `sst`, which reads it. */

@@ -1,0 +1,66 @@
+// What a run costs, by what was counted of it. Pure.
+import type { Collected } from "./collect.ts";
+import { athenaLeastBytes, prices, sqsChunkBytes } from "./prices.ts";
+
+export type Counted = Pick<Collected, "pages" | "services"> & {
+  /** Gigabytes of each service's function. */
+  memoryGb: Record<string, number>;
+  /** Of a page's message, on average. */
+  pageBytes: number;
+  /** Of the published CSV, which Athena reads. */
+  csvBytes: number;
+  /** What LibInsight would have taken longer for each page than where this was counted. */
+  furtherSecondsOfPage: number;
+};
+
+/** Dollars, by what they are for. */
+export type Cost = { lambda: number; sqs: number; s3: number; events: number; athena: number };
+
+const s3Reads = ["GetObject", "HeadObject"];
+const s3Writes = [
+  "PutObject",
+  "ListObjectsV2",
+  "CreateMultipartUpload",
+  "UploadPart",
+  "CompleteMultipartUpload",
+];
+const sqsActions = ["SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"];
+
+/** @throws Error where something was counted that has no price here */
+export function costOf({
+  pages,
+  services,
+  memoryGb,
+  pageBytes,
+  csvBytes,
+  furtherSecondsOfPage,
+}: Counted): Cost {
+  let [gbSeconds, calls, sqs, writes, reads, events] = [0, 0, 0, 0, 0, 0];
+  for (const [service, { lambda, requests }] of Object.entries(services)) {
+    const gb = memoryGb[service];
+    if (gb === undefined) throw new Error(`The memory of ${service} is not known.`);
+    const waited = service === "fetcher" ? pages * furtherSecondsOfPage : 0;
+    gbSeconds += (lambda.seconds + waited) * gb;
+    calls += lambda.calls;
+    for (const [action, count] of Object.entries(requests)) {
+      if (s3Reads.includes(action)) reads += count;
+      else if (s3Writes.includes(action)) writes += count;
+      else if (sqsActions.includes(action)) sqs += count;
+      else if (action === "PutEvents") events += count;
+      else throw new Error(`${action} has no price here.`);
+    }
+  }
+  // Sent once and received once, and counted once each above.
+  sqs += 2 * pages * (Math.ceil(pageBytes / sqsChunkBytes) - 1);
+  return {
+    lambda: gbSeconds * prices.lambdaGbSecond + calls * prices.lambdaRequest,
+    sqs: sqs * prices.sqsRequest,
+    s3: writes * prices.s3Write + reads * prices.s3Read,
+    events: events * prices.event,
+    athena: Math.max(csvBytes, athenaLeastBytes) * prices.athenaByte,
+  };
+}
+
+export function totalOf(cost: Cost): number {
+  return Object.values(cost).reduce((sum, part) => sum + part, 0);
+}
