@@ -45,6 +45,17 @@ test("every bundle loads under Node 24 and exports its handler", async () => {
   }
 });
 
+test("no bundle holds the languages of zod, which come with `import { z }` and not with `import * as z`", async () => {
+  for (const { source, directory } of Object.values(graph.bundles)) {
+    const bundle = await readFile(join(directory, "bundle.mjs"), "utf8");
+    const files = [...bundle.matchAll(/^\/\/ .*node_modules\/(zod\/v4\/.+)$/gm)].map(([, file]) => file);
+    expect([source, files.includes("zod/v4/core/schemas.js")]).toEqual([source, true]);
+    // English is zod's own.
+    const languages = files.filter((file) => file?.startsWith("zod/v4/locales/"));
+    expect([source, languages]).toEqual([source, ["zod/v4/locales/en.js"]]);
+  }
+});
+
 test("Athena's function, and only that, has the datasets' queries beside its bundle", async () => {
   for (const { name } of all(graph, "aws:lambda/function:Function", lambda)) {
     const service = name.replace(/Function$/, "");
