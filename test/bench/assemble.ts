@@ -27,6 +27,8 @@ const recordedPages = 100;
 const rowsOfWindow = 1_000_000;
 const writesAtOnce = 16;
 const firstId = 10_000_000;
+/** Bytes. */
+const mostOfHeader = 1_000;
 
 export type Assembled = {
   rows: number;
@@ -107,6 +109,9 @@ export async function measureAssembler(graph: Graph, rows: number, rounds: numbe
         { env, measured: true },
       );
       const answer = await floor.next(streamed);
+      // The parts lack the CSV's header.
+      if (answer.bytes > bytes || answer.bytes < bytes - mostOfHeader)
+        throw new Error(`The floor moved ${answer.bytes} bytes of ${bytes}.`);
       peakMemoryOfFloorMb = Math.max(peakMemoryOfFloorMb, answer.peakMemoryMb);
       return answer.seconds;
     };
@@ -124,13 +129,14 @@ type Recorded = { csv: string[]; jsonl: string[]; summary: ReturnType<typeof tra
 
 /** Pages of the simulated LibInsight as the transformer leaves them, each row without its `_id`. */
 function recorded(): Recorded[] {
-  const { record } = generateRecords({ count: 2 * recordedPages * pageSize, seed: 1 });
+  const { record, count } = generateRecords({ count: 2 * recordedPages * pageSize, seed: 1 });
   const found: Recorded[] = [];
   let next = 0;
   while (found.length < recordedPages) {
     // Rejected ones are left out, so that a page has as many rows as any other.
     const records = [];
     while (records.length < pageSize) {
+      if (next === count) throw new Error("Too many of the simulated records are rejected.");
       const one = record(next++);
       if (transformPage([one], defaultDataset).summary.ids.length === 1) records.push(one);
     }

@@ -1,7 +1,7 @@
 // What the assembler can't go below: the same bytes read from S3 and written to S3, and nothing else done. Once from the
 // objects in which they lie, with the assembler's own reading ahead; once as one object.
 import { Readable } from "node:stream";
-import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { GetObjectCommand, HeadObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { pMapIterable } from "p-map";
 import { z } from "zod";
@@ -22,7 +22,6 @@ const input = inputOf(
 );
 const s3 = new S3Client({});
 const { work, data } = names.buckets;
-let bytes = 0;
 
 const start = performance.now();
 const { csv, jsonl } = defaultDataset.publish;
@@ -37,12 +36,14 @@ for (const [key, partOf] of [
     partSize: uploadPartBytes,
     queueSize: uploadsAtOnce,
   });
-  upload.on("httpUploadProgress", ({ loaded = 0, total }) => {
-    if (loaded === total) bytes += loaded;
-  });
   await upload.done();
 }
 const seconds = (performance.now() - start) / 1000;
+let bytes = 0;
+for (const key of [csv, jsonl]) {
+  const { ContentLength = 0 } = await s3.send(new HeadObjectCommand({ Bucket: work, Key: `floor/${key}` }));
+  bytes += ContentLength;
+}
 say({ bytes, seconds, peakMemoryMb: process.resourceUsage().maxRSS / 1024 });
 
 async function* objects(keyOf: (address: PageAddress) => string) {
