@@ -1,6 +1,7 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { handOnCompleteRuns } from "../../../services/transformer/completion.ts";
+import { s3 } from "../../../shared/aws/clients.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { Run } from "../../../shared/run.ts";
 import { recordsOf } from "../../factories/records.ts";
@@ -158,6 +159,32 @@ test("whatever the order of the pages, the last one hands the run on, and no oth
     }),
     { numRuns: 12 },
   );
+});
+
+test("a window is not listed while its last page is missing, because each batch would pay for it", async () => {
+  const effects = await start();
+  const run = runOf("not listed");
+  await putRun(run, effects.work);
+  await putTotals(run, first, effects.work);
+  let lists = 0;
+  const name = "count lists";
+  s3().middlewareStack.add(
+    (next, { commandName }) =>
+      (args) => {
+        if (commandName === "ListObjectsV2Command") lists += 1;
+        return next(args);
+      },
+    { step: "initialize", name },
+  );
+  onTestFinished(() => {
+    s3().middlewareStack.remove(name);
+  });
+  await putPage(run, first, 1, effects.work);
+  await handOnCompleteRuns([taskOf(run)], effects);
+  expect(lists).toBe(0);
+  await putPage(run, first, 2, effects.work);
+  await handOnCompleteRuns([taskOf(run, { page: 2 })], effects);
+  expect(lists).toBe(1);
 });
 
 describe("a second attempt", () => {
