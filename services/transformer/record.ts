@@ -1,13 +1,7 @@
 // One LibInsight record becomes one row, by the rules of its dataset, or is rejected with a reason. Pure functions.
 import type { Cell } from "../../shared/csv.ts";
-import {
-  type Column,
-  type ColumnType,
-  type Dataset,
-  type KeptColumn,
-  outputColumns,
-  sourceNames,
-} from "../../shared/dataset.ts";
+import { type ColumnType, type Dataset, type KeptColumn, outputColumns } from "../../shared/dataset.ts";
+import { layouts } from "./layout.ts";
 import { cleanText } from "./text.ts";
 
 export type Row = {
@@ -29,33 +23,22 @@ const emptyNotes = (): Notes => ({ furtherAnswers: [], mistyped: [], undeclared:
 /** @returns a function from a record, which may be any JSON value, to its row or the reason why there is none */
 export function recordTransform(dataset: Dataset): (record: unknown) => Outcome {
   const headers = new Set(outputColumns(dataset.columns));
-  const labels = dataset.columns.flatMap(sourceNames);
-  const placeOf = new Map(labels.map((label, place) => [label, place]));
-  const steps = dataset.columns.map((column) => stepOf(column, placeOf));
+  const layoutOf = layouts(dataset.columns);
 
   return (record) => {
     if (!isObject(record)) return { reject: "not a record" };
-    // Looking each label up in the record would take longer than all else.
-    const values: unknown[] = new Array(labels.length);
-    const fields = Object.keys(record);
-    const fieldValues = Object.values(record);
-    for (let n = 0; n < fields.length; n++) {
-      const place = placeOf.get(fields[n] ?? "");
-      if (place !== undefined) values[place] = fieldValues[n];
-    }
+    const { steps, left } = layoutOf(Object.keys(record));
+    const values = Object.values(record);
 
     let notes: Notes | undefined;
     const cells: Cell[] = [];
-    let taken = 0;
-    for (const { places, kept, separator } of steps) {
-      if (separator !== undefined) {
-        for (const place of places) if (values[place] !== undefined) taken += 1;
-        cells.push(joined(places, values, separator));
+    for (const step of steps) {
+      if (step.joined) {
+        cells.push(joined(step.places, values, step.joined.with));
         continue;
       }
-      const value = values[firstOf(places, values)];
-      if (value !== undefined) taken += 1;
-      if (!kept) continue;
+      const { kept, place } = step;
+      const value = place === undefined ? undefined : values[place];
       const further = furtherAnswers(value, kept);
       if (further > 0) {
         notes ??= emptyNotes();
@@ -77,56 +60,19 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
     const [id] = cells;
     if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return { reject: "unusable _id" };
 
-    if (taken === fields.length) {
+    if (left.length === 0) {
       return { row: notes ? { id, cells, appended: nothing, notes } : { id, cells, appended: nothing } };
     }
+    if (dataset.undeclared === "reject") return { reject: "undeclared field" };
     const appended = new Map<string, Cell>();
     notes ??= emptyNotes();
-    for (const field of fieldsLeft(fields, values)) {
-      if (dataset.undeclared === "reject") return { reject: "undeclared field" };
+    for (const { field, place } of left) {
       const header = headerOf(field, (name) => headers.has(name) || appended.has(name));
       notes.undeclared.push(header);
-      if (dataset.undeclared === "append") appended.set(header, ownType(record[field]));
+      if (dataset.undeclared === "append") appended.set(header, ownType(values[place]));
     }
     return { row: { id, cells, appended, notes } };
   };
-
-  /** The fields that no column took: unknown ones, and a second label of a column that has its value already. */
-  function fieldsLeft(fields: readonly string[], values: readonly unknown[]): string[] {
-    const used = new Set(
-      steps.flatMap(({ places, separator }) =>
-        separator === undefined ? firstOf(places, values) : [...places],
-      ),
-    );
-    return fields.filter((field) => {
-      const place = placeOf.get(field);
-      return place === undefined || !used.has(place);
-    });
-  }
-}
-
-/** A column in one form for all kinds, because it is looked at for every record. */
-type Step = {
-  /** Where its fields' values are; of a joined column all, of others the first that is there. */
-  places: readonly number[];
-  /** A dropped column is not kept. */
-  kept: KeptColumn | undefined;
-  /** Of a joined column. */
-  separator: string | undefined;
-};
-
-function stepOf(column: Column, placeOf: ReadonlyMap<string, number>): Step {
-  return {
-    places: sourceNames(column).flatMap((label) => placeOf.get(label) ?? []),
-    kept: "type" in column ? column : undefined,
-    separator: "join" in column ? column.with : undefined,
-  };
-}
-
-/** JSON has no undefined: what is undefined is not there. */
-function firstOf(places: readonly number[], values: readonly unknown[]): number {
-  for (const place of places) if (values[place] !== undefined) return place;
-  return -1;
 }
 
 /** The value that a column keeps: of several answers the first, or all. */
@@ -206,11 +152,15 @@ function ownType(value: unknown): Cell {
 }
 
 /** Null where none of the fields has a text. */
-function joined(places: readonly number[], values: readonly unknown[], separator: string): string | null {
+function joined(
+  places: readonly (number | undefined)[],
+  values: readonly unknown[],
+  separator: string,
+): string | null {
   let all = "";
   let texts = 0;
   for (const [index, place] of places.entries()) {
-    const text = textOf(values[place]);
+    const text = place === undefined ? null : textOf(values[place]);
     if (text !== null) texts += 1;
     all += (index === 0 ? "" : separator) + (text ?? "");
   }
