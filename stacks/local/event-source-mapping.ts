@@ -14,6 +14,8 @@ import type { SqsHandler, SqsResponse } from "../../shared/sqs-handler.ts";
 
 /** Long polling: a queue without messages is asked once in this time. */
 const waitSeconds = 2;
+/** SQS gives, and deletes, no more in a call. */
+const maxMessages = 10;
 const pauseAfterErrorMs = 500;
 const deleteAttempts = 3;
 
@@ -38,38 +40,65 @@ export type MappingOptions = {
   onError?: (error: unknown) => void;
 };
 
+/**
+ * Like Lambda's own, it receives for all handlers that are free at once, and deletes for all that have ended meanwhile:
+ * with a call each for every message, this machine would do little else. Nothing is received before a handler is free
+ * for it.
+ */
 export function startEventSourceMapping(options: MappingOptions): EventSourceMapping {
   const stopping = new AbortController();
-  const pollers = Array.from({ length: options.concurrency }, () => poll(options, stopping.signal));
+  const polled = poll(options, stopping.signal);
   return {
     async stop() {
       stopping.abort();
-      await Promise.all(pollers);
+      await polled;
     },
   };
 }
 
 async function poll(options: MappingOptions, stopping: AbortSignal): Promise<void> {
+  const { batchSize, concurrency, onError } = options;
+  const running = new Set<Promise<void>>();
+  const remove = deletions(options);
+  const start = (messages: Message[]) => {
+    const batch = runBatch(options, messages, remove)
+      // After a pause, the messages having stayed where they are.
+      .catch((error) => pauseAfter(error))
+      .finally(() => running.delete(batch));
+    running.add(batch);
+  };
+  async function pauseAfter(error: unknown): Promise<void> {
+    onError?.(error);
+    await delay(pauseAfterErrorMs, undefined, { signal: stopping }).catch(() => {});
+  }
+
   while (!stopping.aborted) {
+    if (running.size >= concurrency) {
+      await Promise.race(running);
+      continue;
+    }
     try {
-      const messages = await receive(options, stopping);
-      if (messages.length > 0) await runBatch(options, messages);
+      const messages = await receive(options, concurrency - running.size, stopping);
+      for (let at = 0; at < messages.length; at += batchSize) start(messages.slice(at, at + batchSize));
     } catch (error) {
-      if (stopping.aborted) return;
-      options.onError?.(error);
-      await delay(pauseAfterErrorMs, undefined, { signal: stopping }).catch(() => {});
+      if (!stopping.aborted) await pauseAfter(error);
     }
   }
+  await Promise.all(running);
 }
 
+/** @param free how many batches can be handled now */
 async function receive(
   { sqs, queue, batchSize }: MappingOptions,
+  free: number,
   abortSignal: AbortSignal,
 ): Promise<Message[]> {
+  // Several batches of a FIFO queue may be of one group, of which only one may be handled at a time.
+  const batches = queue.arn.endsWith(".fifo") ? 1 : free;
   const { Messages = [] } = await sqs.send(
     new ReceiveMessageCommand({
       QueueUrl: queue.url,
-      MaxNumberOfMessages: batchSize,
+      MaxNumberOfMessages: Math.min(batches * batchSize, maxMessages),
       WaitTimeSeconds: waitSeconds,
       MessageSystemAttributeNames: ["All"],
       MessageAttributeNames: ["All"],
@@ -79,7 +108,7 @@ async function receive(
   return Messages;
 }
 
-async function runBatch(options: MappingOptions, messages: Message[]): Promise<void> {
+async function runBatch(options: MappingOptions, messages: Message[], remove: Remove): Promise<void> {
   const records = messages.map((message) => toRecord(message, options.queue.arn));
   const { batchItemFailures, deadLetters } = await invoke(options, records);
   const failed = new Set(batchItemFailures.map((failure) => failure.itemIdentifier));
@@ -87,7 +116,7 @@ async function runBatch(options: MappingOptions, messages: Message[]): Promise<v
   const { retried = [], removed = [] } = Object.groupBy(records, ({ messageId }) =>
     failed.has(messageId) ? "retried" : "removed",
   );
-  await remove(options, removed);
+  await remove(removed);
   options.onBatch?.({
     retried,
     done: removed.filter(({ messageId }) => !given.has(messageId)),
@@ -118,14 +147,48 @@ async function invoke(options: MappingOptions, records: SQSRecord[]): Promise<Sq
   }
 }
 
-async function remove({ sqs, queue }: MappingOptions, records: SQSRecord[]): Promise<void> {
-  let entries = records.map((record, index) => ({ Id: String(index), ReceiptHandle: record.receiptHandle }));
-  for (let attempt = 1; entries.length > 0 && attempt <= deleteAttempts; attempt++) {
-    const answer = await sqs.send(new DeleteMessageBatchCommand({ QueueUrl: queue.url, Entries: entries }));
-    const removed = new Set(answer.Successful?.map((entry) => entry.Id));
-    // What stays is delivered again, and can be done again.
-    entries = entries.filter((entry) => !removed.has(entry.Id));
+/** Resolves when they are deleted, as far as SQS would delete them. */
+type Remove = (records: readonly SQSRecord[]) => Promise<void>;
+
+/** What comes while a call is on its way goes with the next. */
+function deletions({ sqs, queue }: MappingOptions): Remove {
+  type Waiting = PromiseWithResolvers<void> & { record: SQSRecord };
+  const waiting: Waiting[] = [];
+  let isCalling = false;
+
+  async function call(): Promise<void> {
+    isCalling = true;
+    while (waiting.length > 0) {
+      const batch = waiting.splice(0, maxMessages);
+      try {
+        await deleteMessages(batch.map(({ record }) => record));
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    isCalling = false;
   }
+
+  async function deleteMessages(records: SQSRecord[]): Promise<void> {
+    let entries = records.map(({ receiptHandle }, index) => ({
+      Id: String(index),
+      ReceiptHandle: receiptHandle,
+    }));
+    for (let attempt = 1; entries.length > 0 && attempt <= deleteAttempts; attempt++) {
+      const answer = await sqs.send(new DeleteMessageBatchCommand({ QueueUrl: queue.url, Entries: entries }));
+      const removed = new Set(answer.Successful?.map((entry) => entry.Id));
+      // What stays is delivered again, and can be done again.
+      entries = entries.filter((entry) => !removed.has(entry.Id));
+    }
+  }
+
+  return async (records) => {
+    const added = records.map((record): Waiting => ({ record, ...Promise.withResolvers<void>() }));
+    waiting.push(...added);
+    if (!isCalling) void call();
+    await Promise.all(added.map(({ promise }) => promise));
+  };
 }
 
 /** A received message as Lambda hands it to a handler. */
