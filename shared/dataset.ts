@@ -1,7 +1,7 @@
 // The shape of an entry in `datasets.ts`: one LibInsight dataset, what becomes of its columns, and where it
 // is published. Parsed when the entries are loaded, so that a slip is told before anything runs.
 import * as z from "zod";
-import { isoDate } from "./dates.ts";
+import { isoDate } from "./forms.ts";
 
 /**
  * How a column is written and cast:

@@ -1,6 +1,6 @@
 // What travels through the queues. Each message is parsed where it arrives.
 import * as z from "zod";
-import { isoDate } from "./dates.ts";
+import { isoDate } from "./forms.ts";
 
 const runId = z.string().regex(/^[a-z][a-z0-9-]{1,63}$/);
 /** A window as its run numbers it: from 1, both dates inclusive. */

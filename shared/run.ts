@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import type { Store } from "./aws/store.ts";
-import { isoDate } from "./dates.ts";
 import { PipelineError } from "./errors.ts";
+import { isoDate } from "./forms.ts";
 import { keys } from "./keys.ts";
 import { totals, window } from "./messages.ts";
 

@@ -1,6 +1,6 @@
 // The command line of `npm run runs`.
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
-import { isoDate } from "../../../shared/dates.ts";
+import { isoDate } from "../../../shared/forms.ts";
 import { UsageError } from "../../local/args.ts";
 import { countOf, datasetOf, durationOf, readFlags, reasonOf, requireAnswerable } from "../command-line.ts";
 
