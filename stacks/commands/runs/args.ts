@@ -141,7 +141,8 @@ function runOf(verb: string, [runId, ...more]: string[]): string {
 }
 
 function dateOf(flag: string, date: string | undefined): string | undefined {
-  const parsed = isoDate.optional().safeParse(date);
+  if (date === undefined) return undefined;
+  const parsed = isoDate.safeParse(date);
   if (parsed.success) return parsed.data;
   throw new UsageError(`${flag} ${date} can't be used: ${parsed.error.issues[0]?.message}.`);
 }

@@ -11,7 +11,7 @@ const common = {
   where: z
     .strictObject({
       endpoint: z.enum(endpoints).optional(),
-      from: isoDate.optional(),
+      from: z.optional(isoDate),
       page: z.int().positive().optional(),
     })
     .default({}),

@@ -54,7 +54,7 @@ export const settings = z.strictObject({
     .strictObject({
       name: z.string().min(1),
       options: z.tuple([z.string()], z.string()),
-      since: isoDate.default("2021-12-02"),
+      since: z._default(isoDate, "2021-12-02"),
     })
     .optional(),
   /** Fields that have another label than the form's own. */
