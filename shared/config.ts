@@ -1,27 +1,30 @@
 // The settings of a function, read from its environment the first time that they are asked for, so that a
 // module can be loaded anywhere and a function needs only what it uses.
 import { Resource } from "sst/resource";
-import * as z from "zod";
+import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
+import { nonEmpty } from "./forms.ts";
 import { instancesSetting } from "./instances.ts";
 import { tableauSettings } from "./tableau.ts";
 
-const text = z.string().min(1);
+/** @param otherwise where the variable is missing */
+const wholeNumber = (least: number, most: number, otherwise: number) =>
+  z._default(z.coerce.number().check(z.int(), z.minimum(least), z.maximum(most)), otherwise);
 
 export const config = {
-  busName: () => read("BUS_NAME", text),
-  workBucket: () => read("WORK_BUCKET", text),
-  dataBucket: () => read("DATA_BUCKET", text),
-  resultsBucket: () => read("RESULTS_BUCKET", text),
+  busName: () => read("BUS_NAME", nonEmpty),
+  workBucket: () => read("WORK_BUCKET", nonEmpty),
+  dataBucket: () => read("DATA_BUCKET", nonEmpty),
+  resultsBucket: () => read("RESULTS_BUCKET", nonEmpty),
   /** Who is told of runs and of alarms. */
-  alertsTopic: () => read("ALERTS_TOPIC_ARN", z.string().startsWith("arn:")),
+  alertsTopic: () => read("ALERTS_TOPIC_ARN", z.string().check(z.startsWith("arn:"))),
   /** The stage's name, by which its metrics and messages are told from other stages'. */
-  stage: () => read("STAGE", text),
-  athenaWorkgroup: () => read("ATHENA_WORKGROUP", text),
-  athenaDatabase: () => read("ATHENA_DATABASE", z.string().regex(/^[a-z][a-z0-9_]{0,127}$/)),
-  athenaRegion: () => read("ATHENA_REGION", text),
+  stage: () => read("STAGE", nonEmpty),
+  athenaWorkgroup: () => read("ATHENA_WORKGROUP", nonEmpty),
+  athenaDatabase: () => read("ATHENA_DATABASE", z.string().check(z.regex(/^[a-z][a-z0-9_]{0,127}$/))),
+  athenaRegion: () => read("ATHENA_REGION", nonEmpty),
   /** In which analysts' queries run, with their user's permissions. */
-  analystsWorkgroup: () => read("ANALYSTS_WORKGROUP", text),
+  analystsWorkgroup: () => read("ANALYSTS_WORKGROUP", nonEmpty),
   /** Where their results go, for example s3://bucket/tableau/ */
   analystsResults: () => read("ANALYSTS_RESULTS", z.url({ protocol: /^s3$/ })),
   /** Where LibInsight answers, for example https://vt.libinsight.com/v1.0 */
@@ -29,28 +32,24 @@ export const config = {
   libinsightClientId: () => readSecret("LibInsightClientId"),
   libinsightClientSecret: () => readSecret("LibInsightClientSecret"),
   /** The first delay before a failed message is tried again, in seconds; each further one doubles. */
-  retryBaseSeconds: () => read("RETRY_BASE_SECONDS", z.coerce.number().int().min(0).max(900).default(30)),
+  retryBaseSeconds: () => read("RETRY_BASE_SECONDS", wholeNumber(0, 900, 30)),
   /** After how many seconds a query is looked at for the first time; each further wait doubles. */
-  queryCheckSeconds: () => read("QUERY_CHECK_SECONDS", z.coerce.number().int().min(1).max(900).default(60)),
+  queryCheckSeconds: () => read("QUERY_CHECK_SECONDS", wholeNumber(1, 900, 60)),
   /** Which instances the stage may start and stop. */
-  instances: () => read("INSTANCES", instancesSetting.default("none")),
+  instances: () => read("INSTANCES", z._default(instancesSetting, "none")),
   /** After how many seconds an instance is looked at for the first time; each further wait doubles. */
-  instanceCheckSeconds: () =>
-    read("INSTANCE_CHECK_SECONDS", z.coerce.number().int().min(1).max(900).default(15)),
+  instanceCheckSeconds: () => read("INSTANCE_CHECK_SECONDS", wholeNumber(1, 900, 15)),
   /** How long one request to LibInsight may take, connection and body included. */
-  libinsightTimeoutMs: () =>
-    read("LIBINSIGHT_TIMEOUT_MS", z.coerce.number().int().min(1).max(25_000).default(25_000)),
+  libinsightTimeoutMs: () => read("LIBINSIGHT_TIMEOUT_MS", wholeNumber(1, 25_000, 25_000)),
   /** Undefined where there is no Tableau to refresh. */
   tableau: () => tableauSettings(process.env),
   tableauTokenSecret: () => readSecret("TableauTokenSecret"),
   /** How long one request to Tableau may take, connection and body included. */
-  tableauTimeoutMs: () =>
-    read("TABLEAU_TIMEOUT_MS", z.coerce.number().int().min(1).max(60_000).default(25_000)),
+  tableauTimeoutMs: () => read("TABLEAU_TIMEOUT_MS", wholeNumber(1, 60_000, 25_000)),
   /** How long a refresh may take in all; the function has 15 minutes. */
-  tableauPatienceMs: () =>
-    read("TABLEAU_PATIENCE_MS", z.coerce.number().int().min(1).max(780_000).default(600_000)),
+  tableauPatienceMs: () => read("TABLEAU_PATIENCE_MS", wholeNumber(1, 780_000, 600_000)),
   /** The first pause before Tableau is asked again; each further one doubles, up to half a minute. */
-  tableauPauseMs: () => read("TABLEAU_PAUSE_MS", z.coerce.number().int().min(1).max(30_000).default(2_000)),
+  tableauPauseMs: () => read("TABLEAU_PAUSE_MS", wholeNumber(1, 30_000, 2_000)),
   queueUrl: (name: QueueName) => read(`${name}_QUEUE_URL`, z.url()),
   deadLetterUrl: (name: QueueName) => read(`${name}_DEAD_LETTERS_URL`, z.url()),
 };
@@ -90,7 +89,7 @@ export function isOnStage(): boolean {
 }
 
 /** @throws PipelineError `ConfigurationMissing`, naming the variable and never its value */
-function read<T extends z.ZodType>(variable: string, schema: T): z.infer<T> {
+function read<T extends z.ZodMiniType>(variable: string, schema: T): z.infer<T> {
   const parsed = schema.safeParse(settingOf(variable));
   if (parsed.success) return parsed.data;
   throw new PipelineError("ConfigurationMissing", {
@@ -109,7 +108,7 @@ function settingOf(variable: string): string | undefined {
   return linkedSettings.safeParse(Reflect.get(Resource, "Settings")).data?.variables[variable];
 }
 
-const linkedSecret = z.object({ value: text });
+const linkedSecret = z.object({ value: nonEmpty });
 
 /**
  * A secret of stacks/secrets.ts. On Lambda SST keeps it encrypted beside the code; elsewhere it is what the variable

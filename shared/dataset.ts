@@ -1,7 +1,8 @@
 // The shape of an entry in `datasets.ts`: one LibInsight dataset, what becomes of its columns, and where it
 // is published. Parsed when the entries are loaded, so that a slip is told before anything runs.
-import * as z from "zod";
-import { isoDate } from "./dates.ts";
+import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
+import { isoDate, nonEmpty, positiveInt } from "./forms.ts";
 
 /**
  * How a column is written and cast:
@@ -12,23 +13,23 @@ import { isoDate } from "./dates.ts";
 export const columnType = z.enum(["text", "integer", "number", "timestamp"]);
 export type ColumnType = z.infer<typeof columnType>;
 
-const name = z
-  .string()
-  .min(1)
+const name = nonEmpty.check(
   // A header cell stands on one line, like every other cell.
-  .regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a column name has no line breaks and no control characters");
+  z.regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a column name has no line breaks and no control characters"),
+);
 
 /** Of a column that is published. */
 const described = {
   /** What the column holds, for the data dictionary and for whoever sees the column in Athena or Tableau. */
-  meaning: z
-    .string()
-    .max(150)
-    // Glue keeps a column's comment on one line.
-    .regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a meaning is one line")
-    .optional(),
+  meaning: z.optional(
+    z.string().check(
+      z.maxLength(150),
+      // Glue keeps a column's comment on one line.
+      z.regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a meaning is one line"),
+    ),
+  ),
   /** It names a person or holds what somebody wrote freely: the analysis view leaves it out. */
-  personal: z.boolean().default(false),
+  personal: z._default(z.boolean(), false),
 };
 
 const keptColumn = z.strictObject({
@@ -39,21 +40,21 @@ const keptColumn = z.strictObject({
    * the column, stays. Of several that a record has, `name` goes first and then the first of these; the others count
    * as undeclared. A joined or dropped field needs none of this: its label stands in no header, so change it there.
    */
-  labels: z.array(name).default([]),
+  labels: z._default(z.array(name), []),
   type: columnType,
   ...described,
   /** A record without it can't be used and goes to the rejects. */
-  required: z.boolean().default(false),
+  required: z._default(z.boolean(), false),
   /** Of a field with several answers: `all`, joined by "; ", or the `first` (the others are counted). */
-  answers: z.enum(["all", "first"]).default("all"),
+  answers: z._default(z.enum(["all", "first"]), "all"),
 });
 
 const joinedColumn = z.strictObject({
   name,
   /** The fields that are joined, in this order. They do not appear on their own. */
-  join: z.array(name).min(1),
+  join: z.array(name).check(z.minLength(1)),
   /** What stands between them. */
-  with: z.string().default(""),
+  with: z._default(z.string(), ""),
   ...described,
 });
 
@@ -72,57 +73,63 @@ export type KeptColumn = z.infer<typeof keptColumn>;
 export type JoinedColumn = z.infer<typeof joinedColumn>;
 export type Column = z.infer<typeof column>;
 
-const tableauName = z
-  .string()
-  .min(1)
-  .regex(/^[^\p{Cc}\p{Cs}]+$/u, "a name in Tableau has no line breaks and no control characters");
+const tableauName = nonEmpty.check(
+  z.regex(/^[^\p{Cc}\p{Cs}]+$/u, "a name in Tableau has no line breaks and no control characters"),
+);
 
 const objectKey = z
   .string()
-  .max(900)
-  .regex(/^[\w.-]+(\/[\w.-]+)+$/, "a key has a folder of its own: letters, digits, _ . - and /");
+  .check(
+    z.maxLength(900),
+    z.regex(/^[\w.-]+(\/[\w.-]+)+$/, "a key has a folder of its own: letters, digits, _ . - and /"),
+  );
+
+const percent = z.number().check(z.minimum(0), z.maximum(100));
 
 /** What analysts see in Tableau, by the name that they see. */
 const tableauContent = z.strictObject({
   name: tableauName,
   /** The project in which it lies; needed where several have that name. */
-  project: tableauName.optional(),
+  project: z.optional(tableauName),
 });
 
 export const dataset = z
   .strictObject({
     /** What people call it: in run ids, on the command line, in messages. */
-    name: z.string().regex(/^[a-z][a-z0-9-]{1,47}$/, "lower-case letters, digits and -, 2 to 48 of them"),
+    name: z
+      .string()
+      .check(z.regex(/^[a-z][a-z0-9-]{1,47}$/, "lower-case letters, digits and -, 2 to 48 of them")),
     /** The dataset's number in LibInsight. */
-    libinsightId: z.int().positive(),
+    libinsightId: positiveInt,
     /** `request_id` of the data-grid call, where the site wants one. */
-    requestId: z.int().positive().optional(),
+    requestId: z.optional(positiveInt),
     /** The first day that is collected. */
     firstDate: isoDate,
     /** The zone in which the library's day ends. */
-    timeZone: z.string().refine(zoneExists, "not an IANA time zone, such as America/New_York"),
+    timeZone: z.string().check(z.refine(zoneExists, "not an IANA time zone, such as America/New_York")),
     /**
      * When it is collected by itself, in `timeZone`; every Monday at six where nothing is said.
      * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
      */
-    schedule: z.templateLiteral(["cron(", z.string().min(1), ")"]).default("cron(0 6 ? * MON *)"),
+    schedule: z._default(z.templateLiteral(["cron(", nonEmpty, ")"]), "cron(0 6 ? * MON *)"),
     /** After how many days without a publication people are told: a week, and a day to run or mend in. */
-    staleAfterDays: z.number().positive().default(8),
+    staleAfterDays: z._default(z.number().check(z.positive()), 8),
     /** In the order of the published file. */
-    columns: z.array(column).min(1),
+    columns: z.array(column).check(z.minLength(1)),
     /** A field that is not among `columns`: `append` it at the end, `ignore` it, or `reject` its record. */
     undeclared: z.enum(["append", "ignore", "reject"]),
     /** The month in which the library's fiscal year begins. The year is named after the one in which it ends. */
-    fiscalYearStart: z.int().min(1).max(12).default(7),
+    fiscalYearStart: z._default(z.int().check(z.minimum(1), z.maximum(12)), 7),
     /** Beyond these limits a run is held and not published, see services/assembler/guard.ts. */
-    guard: z
-      .strictObject({
+    guard: z.prefault(
+      z.strictObject({
         /** By how many percent the rows may fall against the published file. */
-        maxShrinkPercent: z.number().min(0).max(100).default(10),
+        maxShrinkPercent: z._default(percent, 10),
         /** How many percent of a run's records may be rejected. */
-        maxRejectPercent: z.number().min(0).max(100).default(5),
-      })
-      .prefault({}),
+        maxRejectPercent: z._default(percent, 5),
+      }),
+      {},
+    ),
     publish: z.strictObject({
       /** Key of the CSV in the data bucket. Its folder is the Athena table's and holds nothing else. */
       csv: objectKey,
@@ -131,61 +138,66 @@ export const dataset = z
       /** Key of the query's newest good result in the results bucket. */
       results: objectKey,
       /** Folder in the results bucket where Athena writes each result. */
-      queryResults: z.string().regex(/^[\w.-]+$/),
+      queryResults: z.string().check(z.regex(/^[\w.-]+$/)),
       /** Athena table; `<table>_typed` is the view with the columns' types, `<table>_analysis` the one for analysts. */
-      table: z.string().regex(/^[a-z][a-z0-9_]{0,110}$/),
+      table: z.string().check(z.regex(/^[a-z][a-z0-9_]{0,110}$/)),
       /**
        * The query gives one row for each published row, so a result with another number of rows is refused. Its SQL
        * stands in services/athena/queries/, in a file named after the dataset.
        */
-      rowPreserving: z.boolean().default(true),
+      rowPreserving: z._default(z.boolean(), true),
     }),
     /** What Tableau refreshes when new results are published. */
-    tableau: z
-      .strictObject({
-        dataSources: z.array(tableauContent).default([]),
-        workbooks: z.array(tableauContent).default([]),
-      })
-      .refine(
-        ({ dataSources, workbooks }) => dataSources.length + workbooks.length > 0,
-        "tableau names at least one data source or workbook",
-      )
-      .optional(),
+    tableau: z.optional(
+      z
+        .strictObject({
+          dataSources: z._default(z.array(tableauContent), []),
+          workbooks: z._default(z.array(tableauContent), []),
+        })
+        .check(
+          z.refine(
+            ({ dataSources, workbooks }) => dataSources.length + workbooks.length > 0,
+            "tableau names at least one data source or workbook",
+          ),
+        ),
+    ),
   })
-  .superRefine((entry, context) => {
-    const seen = new Set<string>();
-    for (const source of entry.columns.flatMap(sourceNames)) {
-      if (seen.has(source)) {
+  .check(
+    z.superRefine((entry, context) => {
+      const seen = new Set<string>();
+      for (const source of entry.columns.flatMap(sourceNames)) {
+        if (seen.has(source)) {
+          context.addIssue({
+            code: "custom",
+            message: `the field "${source}" is declared twice`,
+            path: ["columns"],
+          });
+        }
+        seen.add(source);
+      }
+      // `_id` tells duplicates apart and is each row's first cell, see services/assembler.
+      const [first] = entry.columns;
+      if (!(first && "type" in first && first.name === "_id" && first.type === "integer" && first.required)) {
         context.addIssue({
           code: "custom",
-          message: `the field "${source}" is declared twice`,
+          message: 'the first column is "_id", an integer and required',
           path: ["columns"],
         });
       }
-      seen.add(source);
-    }
-    // `_id` tells duplicates apart and is each row's first cell, see services/assembler.
-    const [first] = entry.columns;
-    if (!(first && "type" in first && first.name === "_id" && first.type === "integer" && first.required)) {
-      context.addIssue({
-        code: "custom",
-        message: 'the first column is "_id", an integer and required',
-        path: ["columns"],
-      });
-    }
-    const headers = outputColumns(entry.columns);
-    if (new Set(headers).size < headers.length) {
-      context.addIssue({ code: "custom", message: "two columns have one header", path: ["columns"] });
-    }
-    if (entry.publish.jsonl.startsWith(folder(entry.publish.csv))) {
-      context.addIssue({
-        code: "custom",
-        // Athena reads a table's folder with all that lies below it.
-        message: "csv and jsonl need folders of their own, jsonl's not below csv's",
-        path: ["publish"],
-      });
-    }
-  });
+      const headers = outputColumns(entry.columns);
+      if (new Set(headers).size < headers.length) {
+        context.addIssue({ code: "custom", message: "two columns have one header", path: ["columns"] });
+      }
+      if (entry.publish.jsonl.startsWith(folder(entry.publish.csv))) {
+        context.addIssue({
+          code: "custom",
+          // Athena reads a table's folder with all that lies below it.
+          message: "csv and jsonl need folders of their own, jsonl's not below csv's",
+          path: ["publish"],
+        });
+      }
+    }),
+  );
 
 export type DatasetInput = z.input<typeof dataset>;
 export type Dataset = z.infer<typeof dataset>;
@@ -251,7 +263,8 @@ export function defineDatasets(entries: readonly [DatasetInput, ...DatasetInput[
 }
 
 function parseEntry(entry: DatasetInput): Dataset {
-  const result = dataset.safeParse(entry);
+  // zod/mini brings no language of its own; without one each of its messages is "Invalid input".
+  const result = dataset.safeParse(entry, { error: en().localeError });
   if (result.success) return result.data;
   throw new Error(
     `shared/datasets.ts: the entry "${entry.name}" can't be used.\n${z.prettifyError(result.error)}`,

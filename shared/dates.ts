@@ -4,22 +4,6 @@ import * as Calendar from "temporal-polyfill/fns/Calendar";
 import * as Instant from "temporal-polyfill/fns/Instant";
 import * as PlainDate from "temporal-polyfill/fns/PlainDate";
 import * as ZonedDateTime from "temporal-polyfill/fns/ZonedDateTime";
-import * as z from "zod";
-
-/** A date that exists in the calendar, as `YYYY-MM-DD`. */
-export const isoDate = z
-  .string()
-  .regex(/^\d{4}-\d{2}-\d{2}$/, "a date is written YYYY-MM-DD")
-  .refine(dateExists, "this date is not in the calendar");
-
-function dateExists(text: string): boolean {
-  try {
-    PlainDate.fromString(text, Calendar.getISO);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** The day before the one that `now` falls on in `timeZone`, as `YYYY-MM-DD`. */
 export function yesterday(now: Date, timeZone: string): string {

@@ -1,7 +1,7 @@
 // The events on the pipeline's bus, defined once. They are in the past tense where something happened, carry ids
 // and keys rather than payloads, and are parsed when they arrive as well as when they leave.
-import * as z from "zod";
-import { isoDate } from "./dates.ts";
+import * as z from "zod/mini";
+import { givenReason, isoDate, nonEmpty, nonNegativeInt, positiveInt } from "./forms.ts";
 
 /** `source` of everything that the pipeline says. */
 export const eventSource = "libinsight.pipeline";
@@ -12,24 +12,23 @@ const ofRun = { runId: z.string(), dataset: z.string() };
 const instanceRequest = z
   .strictObject({
     /** One of them; else all. */
-    instanceId: z
-      .string()
-      .regex(/^[\w-]{1,64}$/)
-      .optional(),
+    instanceId: z.optional(z.string().check(z.regex(/^[\w-]{1,64}$/))),
     /** Whose run needs them, or needs them no longer; else a person asks. */
-    dataset: z.string().optional(),
-    reason: z.string().min(1).max(500),
+    dataset: z.optional(z.string()),
+    reason: givenReason,
     /** When, if earlier than the event: a schedule's time. */
-    requestedAt: z.iso.datetime().optional(),
+    requestedAt: z.optional(z.iso.datetime()),
   })
-  .refine(
-    ({ instanceId, dataset }) => !(instanceId && dataset),
-    "a dataset needs all instances of the stage: name it or an instance",
+  .check(
+    z.refine(
+      ({ instanceId, dataset }) => !(instanceId && dataset),
+      "a dataset needs all instances of the stage: name it or an instance",
+    ),
   );
 const ofInstance = {
   instanceId: z.string(),
   /** For whose run; else a person asked. */
-  dataset: z.string().optional(),
+  dataset: z.optional(z.string()),
 };
 
 /** The detail of each event, by detail-type. */
@@ -37,20 +36,20 @@ export const eventDetails = {
   /** Somebody or something wants a dataset collected. `requestId` makes two requests one; default: the event's id. */
   "run.requested": z.strictObject({
     dataset: z.string(),
-    from: isoDate.optional(),
-    to: isoDate.optional(),
-    reason: z.string().min(1).max(500),
-    requestId: z.string().min(1).max(200).optional(),
+    from: z.optional(isoDate),
+    to: z.optional(isoDate),
+    reason: givenReason,
+    requestId: z.optional(z.string().check(z.minLength(1), z.maxLength(200))),
     /** Publish whatever the guard says: why. */
-    force: z.string().min(1).max(500).optional(),
+    force: z.optional(givenReason),
   }),
-  "run.started": z.strictObject({ ...ofRun, from: isoDate, to: isoDate, windows: z.int().positive() }),
-  "run.transformed": z.strictObject({ ...ofRun, attempt: z.int().positive() }),
+  "run.started": z.strictObject({ ...ofRun, from: isoDate, to: isoDate, windows: positiveInt }),
+  "run.transformed": z.strictObject({ ...ofRun, attempt: positiveInt }),
   "run.published": z.strictObject({
     ...ofRun,
     bucket: z.string(),
     key: z.string(),
-    rows: z.int().nonnegative(),
+    rows: nonNegativeInt,
   }),
   /** It is complete but doubtful: nothing is published until a person says so. */
   "run.held": z.strictObject({ ...ofRun, reason: z.string() }),
@@ -58,20 +57,20 @@ export const eventDetails = {
     ...ofRun,
     reason: z.string(),
     /** A later run has already published, so nothing is to be done. */
-    superseded: z.literal(true).optional(),
+    superseded: z.optional(z.literal(true)),
   }),
   /** An operator's wish: dead letters go back to the queue they came from. */
   "deadletter.replay.requested": z.strictObject({
-    queue: z.string().optional(),
-    run: z.string().optional(),
-    reason: z.string().min(1).max(500),
+    queue: z.optional(z.string()),
+    run: z.optional(z.string()),
+    reason: givenReason,
   }),
   "results.published": z.strictObject({
     ...ofRun,
     queryExecutionId: z.string(),
     bucket: z.string(),
     key: z.string(),
-    rows: z.int().nonnegative(),
+    rows: nonNegativeInt,
   }),
   /** The published file can't be what its readers expect: the tables and the earlier result stay. */
   "file.refused": z.strictObject({ ...ofRun, bucket: z.string(), key: z.string(), reason: z.string() }),
@@ -84,10 +83,10 @@ export const eventDetails = {
         z.strictObject({
           kind: z.enum(["data source", "workbook"]),
           name: z.string(),
-          jobId: z.string().optional(),
+          jobId: z.optional(z.string()),
         }),
       )
-      .min(1),
+      .check(z.minLength(1)),
   }),
   "tableau.failed": z.strictObject({ ...ofRun, reason: z.string() }),
   /** The daily look at how old a dataset's published file is. */
@@ -104,7 +103,7 @@ export const eventDetails = {
   "instance.failed": z.strictObject({
     ...ofInstance,
     /** Missing where none could be found. */
-    instanceId: z.string().optional(),
+    instanceId: z.optional(z.string()),
     reason: z.string(),
   }),
 };
@@ -113,9 +112,9 @@ export type EventType = keyof typeof eventDetails;
 export type EventDetail<T extends EventType> = z.infer<(typeof eventDetails)[T]>;
 
 /** The envelope in which EventBridge delivers to a queue. */
-function envelope<T extends string, D extends z.ZodType>(detailType: T, detail: D) {
+function envelope<T extends string, D extends z.ZodMiniType>(detailType: T, detail: D) {
   return z.object({
-    id: z.string().min(1),
+    id: nonEmpty,
     source: z.string(),
     time: z.iso.datetime(),
     "detail-type": z.literal(detailType),
@@ -170,7 +169,7 @@ export type RunEnded = z.infer<typeof runEnded>;
 /** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html */
 export const instanceStateChange = envelope(
   "EC2 Instance State-change Notification",
-  z.object({ "instance-id": z.string().min(1), state: z.string() }),
+  z.object({ "instance-id": nonEmpty, state: z.string() }),
 );
 export type InstanceStateChange = z.infer<typeof instanceStateChange>;
 
@@ -178,7 +177,7 @@ export type InstanceStateChange = z.infer<typeof instanceStateChange>;
 export const queryStateChange = envelope(
   "Athena Query State Change",
   z.object({
-    queryExecutionId: z.string().min(1),
+    queryExecutionId: nonEmpty,
     currentState: z.string(),
     workgroupName: z.string(),
   }),
@@ -195,12 +194,15 @@ export const objectCreated = z.object({
           bucket: z.object({ name: z.string() }),
           /** The key arrives URL-encoded, with + for a space. */
           object: z.object({
-            key: z.string().transform((key) => decodeURIComponent(key.replaceAll("+", " "))),
+            key: z.pipe(
+              z.string(),
+              z.transform((key) => decodeURIComponent(key.replaceAll("+", " "))),
+            ),
           }),
         }),
       }),
     )
-    .min(1),
+    .check(z.minLength(1)),
 });
 
 /** S3 sends this once, when a notification is configured. */

@@ -1,6 +1,6 @@
 // What the HTTP clients have in common: requests that end by a timeout, answers of a bounded size, a policy for statuses
 // that a client does not name itself, and errors that repeat neither a header nor a body.
-import * as z from "zod";
+import * as z from "zod/mini";
 import { type ErrorKind, PipelineError } from "./errors.ts";
 
 /** What an answer, or the lack of one, means for the message that asked. */

@@ -1,5 +1,5 @@
 // The EC2 instances that a stage may start and stop: its setting, and the tag without which none is touched.
-import * as z from "zod";
+import * as z from "zod/mini";
 
 /** On every resource of the department's (stacks/tags.ts). */
 export const instanceTag = { key: "Application", value: "DataPipeline" } as const;
@@ -8,18 +8,20 @@ export const instanceTag = { key: "Application", value: "DataPipeline" } as cons
 export const maxInstances = 20;
 
 const ids = z
-  .array(z.string().regex(/^i-[0-9a-f]{8,17}$/))
-  .min(1)
-  .max(maxInstances);
+  .array(z.string().check(z.regex(/^i-[0-9a-f]{8,17}$/)))
+  .check(z.minLength(1), z.maxLength(maxInstances));
 
 /** Those with the tag, those of these ids that have it, or none. As text: the ids with commas between them. */
 export type TeamInstances = "tagged" | "none" | string[];
 export const instancesSetting = z.union([
   z.enum(["tagged", "none"]),
-  z
-    .string()
-    .transform((text) => text.split(","))
-    .pipe(ids),
+  z.pipe(
+    z.pipe(
+      z.string(),
+      z.transform((text) => text.split(",")),
+    ),
+    ids,
+  ),
 ]);
 
 /** The setting as a variable's text. */

@@ -1,6 +1,6 @@
 // One structured log line for each thing worth knowing: ids and counts, never a record's text and never a secret.
 import { Logger } from "@aws-lambda-powertools/logger";
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { PipelineError } from "./errors.ts";
 
 export type Log = Pick<Logger, "info" | "warn" | "error">;

@@ -1,10 +1,10 @@
 // What travels through the queues. Each message is parsed where it arrives.
-import * as z from "zod";
-import { isoDate } from "./dates.ts";
+import * as z from "zod/mini";
+import { givenReason, isoDate, nonEmpty, nonNegativeInt, positiveInt } from "./forms.ts";
 
-const runId = z.string().regex(/^[a-z][a-z0-9-]{1,63}$/);
+const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
 /** A window as its run numbers it: from 1, both dates inclusive. */
-export const window = z.strictObject({ number: z.int().positive(), from: isoDate, to: isoDate });
+export const window = z.strictObject({ number: positiveInt, from: isoDate, to: isoDate });
 export type Window = z.infer<typeof window>;
 
 /** FetchQueue: fetch one page of one window. */
@@ -12,15 +12,15 @@ export const fetchTask = z.strictObject({
   runId,
   dataset: z.string(),
   window,
-  attempt: z.int().positive(),
-  page: z.int().positive(),
+  attempt: positiveInt,
+  page: positiveInt,
 });
 export type FetchTask = z.infer<typeof fetchTask>;
 
 /** What LibInsight said of the whole range, on this page. */
 export const totals = z.strictObject({
-  totalPages: z.int().nonnegative(),
-  totalRecords: z.int().nonnegative(),
+  totalPages: nonNegativeInt,
+  totalRecords: nonNegativeInt,
 });
 export type Totals = z.infer<typeof totals>;
 
@@ -31,7 +31,7 @@ const records = z.custom<unknown[]>(Array.isArray, "a list of records is expecte
 export const pageMessage = z.strictObject({
   task: fetchTask,
   totals,
-  records: z.union([z.strictObject({ inline: records }), z.strictObject({ key: z.string().min(1) })]),
+  records: z.union([z.strictObject({ inline: records }), z.strictObject({ key: nonEmpty })]),
 });
 export type PageMessage = z.infer<typeof pageMessage>;
 
@@ -42,9 +42,9 @@ export const storedPage = records;
 export const assembleTask = z.strictObject({
   runId,
   dataset: z.string(),
-  attempt: z.int().positive(),
+  attempt: positiveInt,
   /** Publish although the guard holds the run: a person's reason. */
-  force: z.string().min(1).max(500).optional(),
+  force: z.optional(givenReason),
 });
 export type AssembleTask = z.infer<typeof assembleTask>;
 
@@ -53,19 +53,19 @@ export const queryTask = z.strictObject({
   task: z.enum(["check", "retry"]),
   runId,
   dataset: z.string(),
-  queryExecutionId: z.string().min(1).max(100),
+  queryExecutionId: z.string().check(z.minLength(1), z.maxLength(100)),
   /** How often it was looked at before. */
-  checks: z.int().nonnegative(),
+  checks: nonNegativeInt,
 });
 export type QueryTask = z.infer<typeof queryTask>;
 
 /** InstanceQueue: look whether an instance is where it was asked to be, because EC2's own event is best effort. */
 export const instanceTask = z.strictObject({
   task: z.literal("check"),
-  instanceId: z.string().min(1).max(64),
+  instanceId: z.string().check(z.minLength(1), z.maxLength(64)),
   /** What it was asked for; where that is something else by now, nobody has to look any more. */
-  goal: z.string().min(1).max(64),
+  goal: z.string().check(z.minLength(1), z.maxLength(64)),
   /** How often it was looked at before. */
-  checks: z.int().nonnegative(),
+  checks: nonNegativeInt,
 });
 export type InstanceTask = z.infer<typeof instanceTask>;

@@ -1,6 +1,6 @@
 // What may be asked for several times is done once, whoever comes first and however many come at once: who does it
 // writes a claim into the work bucket first.
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { Store } from "./aws/store.ts";
 
 /**

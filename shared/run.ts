@@ -1,9 +1,9 @@
 // What the work bucket remembers of a run, as JSON. Parsed where it is read.
 import { createHash } from "node:crypto";
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { Store } from "./aws/store.ts";
-import { isoDate } from "./dates.ts";
 import { PipelineError } from "./errors.ts";
+import { isoDate, nonNegativeInt, positiveInt } from "./forms.ts";
 import { keys } from "./keys.ts";
 import { totals, window } from "./messages.ts";
 
@@ -25,7 +25,7 @@ export const run = z.strictObject({
   requestedAt: z.iso.datetime(),
   reason: z.string(),
   /** Publish whatever the guard says: why. */
-  force: z.string().optional(),
+  force: z.optional(z.string()),
   from: isoDate,
   to: isoDate,
   windows: z.array(window),
@@ -38,16 +38,16 @@ export const maxPages = 100_000;
 /** `windows/{w}/{attempt}.json` */
 export const windowTotals = totals;
 
-const counts = z.record(z.string(), z.int().positive());
+const counts = z.record(z.string(), positiveInt);
 
 /** `summaries/{w}/{attempt}/{page}.json`: records = rows + the sum of rejects. */
 export const pageSummary = z.strictObject({
-  page: z.int().positive(),
+  page: positiveInt,
   /** What LibInsight said of the range on this page; it tells a source that changed meanwhile. */
   totals,
-  records: z.int().nonnegative(),
+  records: nonNegativeInt,
   /** The `_id` of each row, in the part's order. */
-  ids: z.array(z.int().nonnegative()),
+  ids: z.array(nonNegativeInt),
   /** Headers of undeclared fields that the part's rows end with, in their order. */
   appended: z.array(z.string()),
   /** By reason. */
@@ -67,8 +67,8 @@ export type PageSummary = z.infer<typeof pageSummary>;
 
 /** `attempts/{n}.json`: which attempt of each window (in the run's order) counts, and why it came to that. */
 export const runAttempt = z.strictObject({
-  attempt: z.int().min(2),
-  windows: z.array(z.int().positive()),
+  attempt: z.int().check(z.minimum(2)),
+  windows: z.array(positiveInt),
   because: z.array(z.string()),
 });
 export type RunAttempt = z.infer<typeof runAttempt>;
@@ -94,42 +94,42 @@ export const runResult = z.strictObject({
   dataset: z.string(),
   state: z.enum(["published", "held", "failed", "superseded"]),
   /** Why, where it is not published: a sentence for a person. */
-  reason: z.string().optional(),
+  reason: z.optional(z.string()),
   /** What the guard found, one sentence each. A run that has some is held, or was published by force. */
   doubts: z.array(z.string()),
   /** Why it was published although the guard held it. */
-  force: z.string().optional(),
+  force: z.optional(z.string()),
   from: isoDate,
   to: isoDate,
   requestedAt: z.iso.datetime(),
   finishedAt: z.iso.datetime(),
-  attempt: z.int().positive(),
+  attempt: positiveInt,
   windows: z.array(
     z.strictObject({
       from: isoDate,
       to: isoDate,
-      attempt: z.int().positive(),
-      pages: z.int().nonnegative(),
-      totalRecords: z.int().nonnegative(),
+      attempt: positiveInt,
+      pages: nonNegativeInt,
+      totalRecords: nonNegativeInt,
     }),
   ),
-  records: z.int().nonnegative(),
-  rows: z.int().nonnegative(),
+  records: nonNegativeInt,
+  rows: nonNegativeInt,
   /** What was published before, where its file told. */
-  previous: z.strictObject({ rows: z.int().nonnegative(), requestedAt: z.iso.datetime() }).optional(),
-  duplicates: z.int().nonnegative(),
+  previous: z.optional(z.strictObject({ rows: nonNegativeInt, requestedAt: z.iso.datetime() })),
+  duplicates: nonNegativeInt,
   rejects: counts,
   furtherAnswers: counts,
   mistyped: counts,
   undeclared: counts,
   filled: counts,
   columns: z.array(z.string()),
-  published: z
-    .strictObject({
+  published: z.optional(
+    z.strictObject({
       bucket: z.string(),
-      csv: z.strictObject({ key: z.string(), etag: z.string(), bytes: z.int().nonnegative() }),
-      jsonl: z.strictObject({ key: z.string(), etag: z.string(), bytes: z.int().nonnegative() }),
-    })
-    .optional(),
+      csv: z.strictObject({ key: z.string(), etag: z.string(), bytes: nonNegativeInt }),
+      jsonl: z.strictObject({ key: z.string(), etag: z.string(), bytes: nonNegativeInt }),
+    }),
+  ),
 });
 export type RunResult = z.infer<typeof runResult>;

@@ -4,7 +4,8 @@
 import { BatchProcessor, EventType, processPartialResponse } from "@aws-lambda-powertools/batch";
 import type { MessageAttributeValue } from "@aws-sdk/client-sqs";
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
-import * as z from "zod";
+import type * as z from "zod/mini";
+import { $ZodError } from "zod/v4/core";
 import { sqs } from "./aws/clients.ts";
 import { Queue } from "./aws/queue.ts";
 import { config, type QueueName } from "./config.ts";
@@ -29,7 +30,7 @@ export type SqsHandler = (event: SQSEvent, context: Context) => Promise<SqsRespo
  * @param afterBatch runs once with the messages that succeeded; when it throws, they have failed too
  * @param gaveUp is told when a message lies among the dead letters; when it throws, that is logged and changes nothing
  */
-export function sqsHandler<T extends z.ZodType>(options: {
+export function sqsHandler<T extends z.ZodMiniType>(options: {
   service: string;
   queue: QueueName;
   schema: T;
@@ -92,13 +93,13 @@ export function sqsHandler<T extends z.ZodType>(options: {
   };
 }
 
-function parseBody<T extends z.ZodType>(record: SQSRecord, schema: T): z.infer<T> {
+function parseBody<T extends z.ZodMiniType>(record: SQSRecord, schema: T): z.infer<T> {
   try {
     return schema.parse(JSON.parse(record.body));
   } catch (error) {
     // zod names the places that are wrong; what stood there may be a patron's words.
     const places =
-      error instanceof z.ZodError
+      error instanceof $ZodError
         ? error.issues.map((issue) => issue.path.join(".") || "the whole")
         : ["not JSON"];
     throw new PipelineError("MessageUnreadable", {

@@ -1,25 +1,31 @@
 // Where Tableau answers and as whom the pipeline signs in: the same variables for a deploy (.env), for its function, and
 // for this machine. Where none is set there is no Tableau. The token's secret is none of them, see shared/config.ts.
-import * as z from "zod";
+import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
 
 const settings = z.object({
   /** The server, for example https://10ay.online.tableau.com */
-  url: z
-    .string()
-    .refine(isAddress, "it is the server's address alone, with https:// (http:// on this machine only)")
-    .transform((url) => new URL(url).origin),
+  url: z.pipe(
+    z
+      .string()
+      .check(
+        z.refine(isAddress, "it is the server's address alone, with https:// (http:// on this machine only)"),
+      ),
+    z.transform((url) => new URL(url).origin),
+  ),
   /** The site's name as it stands in its addresses (`/#/site/NAME/`); the default site's is empty. */
-  site: z.string().regex(/^[\w-]*$/, "it is the name that stands in the site's addresses, after /site/"),
+  site: z
+    .string()
+    .check(z.regex(/^[\w-]*$/, "it is the name that stands in the site's addresses, after /site/")),
   /**
    * 3.21 came with Tableau Server 2023.3 (October 2023), so servers of the last three years have it. Newer ones and
    * Tableau Cloud take older versions too; Tableau's own Python client begins with 2.4.
    * https://tableau.github.io/migration-sdk/articles/content-type-api-ver.html
    * https://github.com/tableau/server-client-python/blob/master/tableauserverclient/server/server.py
    */
-  apiVersion: z.string().regex(/^\d{1,2}\.\d{1,3}$/, "it is a REST API version, such as 3.21"),
+  apiVersion: z.string().check(z.regex(/^\d{1,2}\.\d{1,3}$/, "it is a REST API version, such as 3.21")),
   /** Of the personal access token. */
-  tokenName: z.string().regex(/^\P{Cc}+$/u, "it is the token's name, on one line"),
+  tokenName: z.string().check(z.regex(/^\P{Cc}+$/u, "it is the token's name, on one line")),
 });
 export type TableauSettings = z.infer<typeof settings>;
 

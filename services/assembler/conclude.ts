@@ -1,6 +1,6 @@
 // How a run ends whose pages are all accounted for: published, or not, with the reason and every count.
 import { Readable } from "node:stream";
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { ObjectInfo, Store } from "../../shared/aws/store.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
@@ -26,10 +26,7 @@ export type Reconciled = {
 };
 /** As `publishFiles` writes them. Another hand's file tells nothing, or anything. */
 const publication = z.object({
-  rows: z
-    .string()
-    .regex(/^\d{1,15}$/)
-    .transform(Number),
+  rows: z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number)),
   "requested-at": z.iso.datetime(),
 });
 

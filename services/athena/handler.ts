@@ -1,6 +1,6 @@
 // Lambda handler of AthenaQueue, which takes three kinds of messages: S3's, that a file was published; Athena's, that a
 // query changed its state; and the service's own, to look at a query or to start it once more.
-import * as z from "zod";
+import * as z from "zod/mini";
 import { busPublisher } from "../../shared/aws/bus.ts";
 import { Catalog } from "../../shared/aws/catalog.ts";
 import { athena, eventBridge, glue, s3, sqs } from "../../shared/aws/clients.ts";

@@ -1,6 +1,6 @@
 // Lambda handler of InstanceQueue, which takes four kinds of messages: wishes to start or stop, the ends of runs, EC2's
 // word that an instance changed its state, and the service's own, to look at one.
-import * as z from "zod";
+import * as z from "zod/mini";
 import { busPublisher } from "../../shared/aws/bus.ts";
 import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
 import { ec2, Instances } from "../../shared/aws/instances.ts";

@@ -1,6 +1,6 @@
 // Who needs which instance to run, since when, and what is being done about it. Messages come twice, late and in any
 // order, so needs are decided by the times at which things were asked for and never by the order in which they arrive.
-import * as z from "zod";
+import * as z from "zod/mini";
 
 const time = z.iso.datetime();
 
@@ -10,11 +10,11 @@ const goal = z.strictObject({
   state: z.enum(["running", "stopped"]),
   reason: z.string(),
   /** For whose run; else a person asked. */
-  dataset: z.string().optional(),
+  dataset: z.optional(z.string()),
   /** An earlier goal had not been reached: what EC2 tells right now may still come from that one. */
-  overtakes: z.literal(true).optional(),
+  overtakes: z.optional(z.literal(true)),
   /** Why it was given up. */
-  failed: z.string().optional(),
+  failed: z.optional(z.string()),
 });
 export type Goal = z.infer<typeof goal>;
 
@@ -22,9 +22,9 @@ const instanceNeeds = z.strictObject({
   /** Since when, by dataset, or a person: `operator`, `somebodyElse`. It is to run while there is one. */
   needs: z.record(z.string(), time),
   /** A person's last stop: it ended all needs from before. */
-  stoppedAt: time.optional(),
+  stoppedAt: z.optional(time),
   /** What is being done, until it is. */
-  goal: goal.optional(),
+  goal: z.optional(goal),
 });
 type InstanceNeeds = z.infer<typeof instanceNeeds>;
 

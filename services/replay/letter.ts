@@ -1,8 +1,9 @@
 // What may be told of a dead letter. Its body may hold a patron's words, so only ids and counts are read from it, and
 // only where they look like ours.
 import type { Message } from "@aws-sdk/client-sqs";
-import * as z from "zod";
+import * as z from "zod/mini";
 import type { QueueName } from "../../shared/config.ts";
+import { positiveInt } from "../../shared/forms.ts";
 import { runIdOf } from "../../shared/run.ts";
 
 export type DeadLetter = {
@@ -33,48 +34,64 @@ export type DeadLetter = {
 /** Attributes that shared/sqs-handler.ts puts on a dead letter, and that a message on its way does not have. */
 export const errorAttributes = ["Error", "ErrorText"] as const;
 
-const runId = z.string().regex(/^[a-z][a-z0-9-]{1,63}$/);
-const query = z.string().regex(/^[\w-]{1,64}$/);
-const number = z.int().positive();
+const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
+const query = z.string().check(z.regex(/^[\w-]{1,64}$/));
+const instanceId = z.string().check(z.regex(/^[\w-]{1,64}$/));
 const ofWindow = {
-  window: z.object({ number }).transform((window) => window.number),
-  attempt: number,
-  page: number,
+  window: z.pipe(
+    z.object({ number: positiveInt }),
+    z.transform((window) => window.number),
+  ),
+  attempt: positiveInt,
+  page: positiveInt,
 };
-const instanceId = z.string().regex(/^[\w-]{1,64}$/);
-const fetching = z.object({ runId: runId.transform(String), ...ofWindow });
+const fetching = z.object({ runId, ...ofWindow });
 /** From the most to the least that a body can tell. Unknown fields are left alone. */
 const told = z.union([
-  z.object({ task: fetching }).transform(({ task }) => named(task)),
-  fetching.transform(named),
-  z.object({ runId, attempt: number }).transform(named),
-  z
-    .object({
+  z.pipe(
+    z.object({ task: fetching }),
+    z.transform(({ task }) => named(task)),
+  ),
+  z.pipe(fetching, z.transform(named)),
+  z.pipe(z.object({ runId, attempt: positiveInt }), z.transform(named)),
+  z.pipe(
+    z.object({
       id: z.string(),
       "detail-type": z.literal("run.requested"),
-      detail: z.object({ dataset: z.string(), requestId: z.string().optional() }),
-    })
-    .transform(({ id, detail }) => ({ run: runIdOf(detail.dataset, detail.requestId ?? id) })),
+      detail: z.object({ dataset: z.string(), requestId: z.optional(z.string()) }),
+    }),
+    z.transform(({ id, detail }) => ({ run: runIdOf(detail.dataset, detail.requestId ?? id) })),
+  ),
   // What happened to a run, or to one of its queries.
-  z
-    .object({ "detail-type": z.string(), detail: z.object({ runId, queryExecutionId: query.optional() }) })
-    .transform(({ detail }) => ({
+  z.pipe(
+    z.object({
+      "detail-type": z.string(),
+      detail: z.object({ runId, queryExecutionId: z.optional(query) }),
+    }),
+    z.transform(({ detail }) => ({
       run: detail.runId,
       ...(detail.queryExecutionId !== undefined && { query: detail.queryExecutionId }),
     })),
-  z
-    .object({ detail: z.object({ queryExecutionId: query }) })
-    .transform(({ detail }) => ({ query: detail.queryExecutionId })),
-  z
-    .object({
+  ),
+  z.pipe(
+    z.object({ detail: z.object({ queryExecutionId: query }) }),
+    z.transform(({ detail }) => ({ query: detail.queryExecutionId })),
+  ),
+  z.pipe(
+    z.object({
       "detail-type": z.enum(["run.published", "run.held", "run.failed"]),
       detail: z.object({ runId }),
-    })
-    .transform(({ detail }) => ({ run: detail.runId })),
-  z
-    .object({ task: z.literal("check"), instanceId })
-    .transform((checking) => ({ instance: checking.instanceId })),
-  z.object({ detail: z.object({ instanceId }) }).transform(({ detail }) => ({ instance: detail.instanceId })),
+    }),
+    z.transform(({ detail }) => ({ run: detail.runId })),
+  ),
+  z.pipe(
+    z.object({ task: z.literal("check"), instanceId }),
+    z.transform((checking) => ({ instance: checking.instanceId })),
+  ),
+  z.pipe(
+    z.object({ detail: z.object({ instanceId }) }),
+    z.transform(({ detail }) => ({ instance: detail.instanceId })),
+  ),
 ]);
 type Told = Pick<DeadLetter, "run" | "window" | "attempt" | "page" | "query" | "instance">;
 

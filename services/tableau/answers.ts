@@ -1,6 +1,6 @@
 // The shapes of the REST API's answers, as far as they are used. In JSON every attribute arrives as text.
 // https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref.htm
-import * as z from "zod";
+import * as z from "zod/mini";
 
 /** Ids end up in addresses and events, so nothing else is taken for one. */
 const id = z.guid();
@@ -8,33 +8,37 @@ const id = z.guid();
 export const credentialsAnswer = z.object({
   credentials: z.object({
     /** A header's value: visible characters only. */
-    token: z.string().regex(/^[\x21-\x7e]{1,1000}$/),
+    token: z.string().check(z.regex(/^[\x21-\x7e]{1,1000}$/)),
     site: z.object({ id }),
   }),
 });
 export type Credentials = z.infer<typeof credentialsAnswer>["credentials"];
 
-const item = z.object({ id, name: z.string(), project: z.object({ name: z.string() }).optional() });
+const item = z.object({ id, name: z.string(), project: z.optional(z.object({ name: z.string() })) });
 export type Item = z.infer<typeof item>;
 
 /** Of none at all Tableau writes `"datasources": {}`. */
-const items = z.array(item).default([]);
-const page = z.object({ pagination: z.object({ totalAvailable: z.coerce.number().int().nonnegative() }) });
+const items = z._default(z.array(item), []);
+const page = z.object({
+  pagination: z.object({ totalAvailable: z.coerce.number().check(z.int(), z.nonnegative()) }),
+});
 
 /** A page of a site's data sources or workbooks, by what is asked for. */
 export const pageAnswer = {
-  "data source": page
-    .extend({ datasources: z.object({ datasource: items }) })
-    .transform(({ pagination, datasources }) => ({
+  "data source": z.pipe(
+    z.extend(page, { datasources: z.object({ datasource: items }) }),
+    z.transform(({ pagination, datasources }) => ({
       total: pagination.totalAvailable,
       items: datasources.datasource,
     })),
-  workbook: page
-    .extend({ workbooks: z.object({ workbook: items }) })
-    .transform(({ pagination, workbooks }) => ({
+  ),
+  workbook: z.pipe(
+    z.extend(page, { workbooks: z.object({ workbook: items }) }),
+    z.transform(({ pagination, workbooks }) => ({
       total: pagination.totalAvailable,
       items: workbooks.workbook,
     })),
+  ),
 };
 
 export const startedAnswer = z.object({ job: z.object({ id }) });
@@ -46,10 +50,10 @@ export const startedAnswer = z.object({ job: z.object({ id }) });
 export const jobAnswer = z.object({
   job: z.object({
     id,
-    completedAt: z.string().optional(),
-    finishCode: z.coerce.string().optional(),
+    completedAt: z.optional(z.string()),
+    finishCode: z.optional(z.coerce.string()),
   }),
 });
 
 /** What it writes beside the code may quote anything, and is not read. */
-export const errorAnswer = z.object({ error: z.object({ code: z.string().regex(/^\d{1,9}$/) }) });
+export const errorAnswer = z.object({ error: z.object({ code: z.string().check(z.regex(/^\d{1,9}$/)) }) });

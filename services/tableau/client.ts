@@ -2,7 +2,7 @@
 // refreshed, jobs asked for. Everything that is asked ends by one point in time.
 // https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api.htm
 import { setTimeout as delay } from "node:timers/promises";
-import type { z } from "zod";
+import type * as z from "zod/mini";
 import { PipelineError } from "../../shared/errors.ts";
 import {
   type Failure,
@@ -211,7 +211,7 @@ function mayPass(status: number): boolean {
   return !isSuccess(status) && status !== 401 && statusFailure(status).kind !== "terminal";
 }
 
-function read<T extends z.ZodType>(
+function read<T extends z.ZodMiniType>(
   answer: HttpAnswer,
   schema: T,
   now: number,

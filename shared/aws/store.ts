@@ -14,7 +14,7 @@ import {
   S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
-import type { z } from "zod";
+import type * as z from "zod/mini";
 import { PipelineError } from "../errors.ts";
 
 const megabyte = 1024 * 1024;
@@ -104,7 +104,7 @@ export class Store {
   }
 
   /** The object as parsed JSON, or undefined where there is none. */
-  async getJson<T extends z.ZodType>(key: string, schema: T): Promise<z.infer<T> | undefined> {
+  async getJson<T extends z.ZodMiniType>(key: string, schema: T): Promise<z.infer<T> | undefined> {
     const text = await this.getText(key);
     return text === undefined ? undefined : schema.parse(JSON.parse(text));
   }

@@ -2,8 +2,9 @@
 import { parseArgs } from "node:util";
 import type { Dataset } from "../../shared/dataset.ts";
 import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts";
-import { isoDate, yesterday } from "../../shared/dates.ts";
+import { yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import { isoDate } from "../../shared/forms.ts";
 import { type Rename, renameOf, renames } from "./libinsight/renames.ts";
 
 export const usage = `npm start -- [--dataset NAME] [--from DATE] [--to DATE] [--out DIR]

@@ -45,15 +45,33 @@ test("every bundle loads under Node 24 and exports its handler", async () => {
   }
 });
 
-test("no bundle holds the languages of zod, which come with `import { z }` and not with `import * as z`", async () => {
+/** The files of a package in a function's bundle: SST does not minify, so each stands there below its path. */
+async function filesOf(packageName: string, directory: string): Promise<string[]> {
+  const bundle = await readFile(join(directory, "bundle.mjs"), "utf8");
+  const paths = [...bundle.matchAll(/^\/\/ (?:.*\/)?node_modules\/(.+)$/gm)].flatMap(([, path = ""]) => path);
+  return paths.filter((path) => path.startsWith(`${packageName}/`));
+}
+
+test("of zod a bundle holds zod/mini, and no language but the one in which a dataset's slips are told", async () => {
   for (const { source, directory } of Object.values(graph.bundles)) {
-    const bundle = await readFile(join(directory, "bundle.mjs"), "utf8");
-    const files = [...bundle.matchAll(/^\/\/ .*node_modules\/(zod\/v4\/.+)$/gm)].map(([, file]) => file);
-    expect([source, files.includes("zod/v4/core/schemas.js")]).toEqual([source, true]);
-    // English is zod's own.
-    const languages = files.filter((file) => file?.startsWith("zod/v4/locales/"));
-    expect([source, languages]).toEqual([source, ["zod/v4/locales/en.js"]]);
+    const files = await filesOf("zod", directory);
+    const parts = new Set(files.map((file) => file.split("/")[2]));
+    expect([source, [...parts].filter((part) => part !== "locales").sort()]).toEqual([
+      source,
+      ["core", "mini"],
+    ]);
+    expect([source, files.filter((file) => /json-schema/.test(file))]).toEqual([source, []]);
+    const languages = files.filter((file) => file.startsWith("zod/v4/locales/"));
+    expect([source, languages.filter((file) => file !== "zod/v4/locales/en.js")]).toEqual([source, []]);
   }
+});
+
+test("the one function that computes with dates, kickoff, holds Temporal, and no other", async () => {
+  const holding: string[] = [];
+  for (const { source, directory } of Object.values(graph.bundles)) {
+    if ((await filesOf("temporal-polyfill", directory)).length > 0) holding.push(source);
+  }
+  expect(holding).toEqual(["services/kickoff/handler.handler"]);
 });
 
 test("Athena's function, and only that, has the datasets' queries beside its bundle", async () => {

@@ -44,10 +44,10 @@ const schedule = z.object({
 });
 
 /** The schedules of an event, each with its detail as who hears it would read it. */
-function schedulesOf<T extends z.ZodType>(graph: Graph, type: EventType, detail: T) {
+function schedulesOf<T extends z.core.$ZodType>(graph: Graph, type: EventType, detail: T) {
   return all(graph, "aws:scheduler/schedule:Schedule", schedule)
     .filter(({ is }) => is.target.eventbridgeParameters.detailType === type)
-    .map(({ is }) => ({ ...is, input: detail.parse(is.target.input) }));
+    .map(({ is }) => ({ ...is, input: z.parse(detail, is.target.input) }));
 }
 
 /** What a function that tells metrics needs for them. */

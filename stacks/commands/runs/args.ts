@@ -1,6 +1,6 @@
 // The command line of `npm run runs`.
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
-import { isoDate } from "../../../shared/dates.ts";
+import { isoDate } from "../../../shared/forms.ts";
 import { UsageError } from "../../local/args.ts";
 import { countOf, datasetOf, durationOf, readFlags, reasonOf, requireAnswerable } from "../command-line.ts";
 
@@ -141,7 +141,8 @@ function runOf(verb: string, [runId, ...more]: string[]): string {
 }
 
 function dateOf(flag: string, date: string | undefined): string | undefined {
-  const parsed = isoDate.optional().safeParse(date);
+  if (date === undefined) return undefined;
+  const parsed = isoDate.safeParse(date);
   if (parsed.success) return parsed.data;
   throw new UsageError(`${flag} ${date} can't be used: ${parsed.error.issues[0]?.message}.`);
 }

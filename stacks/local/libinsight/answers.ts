@@ -1,7 +1,8 @@
 // What the simulated API answers: its envelopes, its errors and how it judges a query.
 // An error's payload and the status of most errors are unknown; see each error's comment for what was chosen.
 import { z } from "zod";
-import { addToDate, isoDate } from "../../../shared/dates.ts";
+import { addToDate } from "../../../shared/dates.ts";
+import { isoDate } from "../../../shared/forms.ts";
 import type { AddedField } from "./records.ts";
 import type { RecordStore } from "./store.ts";
 import { fields } from "./vocabulary.ts";

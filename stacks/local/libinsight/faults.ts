@@ -1,6 +1,6 @@
 // Faults on purpose: which request goes wrong, how, and how often. Declared in a list, used up in its order.
 import { z } from "zod";
-import { isoDate } from "../../../shared/dates.ts";
+import { isoDate } from "../../../shared/forms.ts";
 import { type Answer, credentialsRefused, failure, json, tokenRefused } from "./answers.ts";
 
 export const endpoints = ["token", "data-grid", "fields"] as const;
@@ -11,7 +11,7 @@ const common = {
   where: z
     .strictObject({
       endpoint: z.enum(endpoints).optional(),
-      from: isoDate.optional(),
+      from: z.optional(isoDate),
       page: z.int().positive().optional(),
     })
     .default({}),

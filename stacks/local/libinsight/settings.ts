@@ -1,7 +1,7 @@
 // The settings of the simulated LibInsight, each with its default and its limits.
 import { z } from "zod";
-import { isoDate } from "../../../shared/dates.ts";
 import { PipelineError } from "../../../shared/errors.ts";
+import { isoDate } from "../../../shared/forms.ts";
 import { fault } from "./faults.ts";
 import { maxRecords } from "./records.ts";
 import { renames } from "./renames.ts";
@@ -54,7 +54,7 @@ export const settings = z.strictObject({
     .strictObject({
       name: z.string().min(1),
       options: z.tuple([z.string()], z.string()),
-      since: isoDate.default("2021-12-02"),
+      since: z._default(isoDate, "2021-12-02"),
     })
     .optional(),
   /** Fields that have another label than the form's own. */
