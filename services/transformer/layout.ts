@@ -13,12 +13,17 @@ export type Layout = {
   left: readonly { field: string; place: number }[];
 };
 
-/** @returns a function from a record's fields, in its order, to their layout; it remembers the last one */
+/** Records have all fields, or lack one here and there; whoever sends more kinds has some worked out again. */
+const maxRemembered = 16;
+
+/** @returns a function from a record's fields, in its order, to their layout; it remembers the first few */
 export function layouts(columns: readonly Column[]): (fields: readonly string[]) => Layout {
-  let last: { fields: readonly string[]; layout: Layout } | undefined;
+  const remembered: { fields: readonly string[]; layout: Layout }[] = [];
   return (fields) => {
-    if (!last || !isSame(last.fields, fields)) last = { fields, layout: layoutOf(fields, columns) };
-    return last.layout;
+    for (const known of remembered) if (isSame(known.fields, fields)) return known.layout;
+    const layout = layoutOf(fields, columns);
+    if (remembered.length < maxRemembered) remembered.push({ fields, layout });
+    return layout;
   };
 }
 
