@@ -19,3 +19,14 @@ export const nonEmpty = z.string().check(z.minLength(1));
 
 /** Why somebody wants something, for messages and logs. */
 export const givenReason = z.string().check(z.minLength(1), z.maxLength(500));
+
+/** The envelope in which EventBridge delivers to a queue. */
+export function envelope<T extends string, D extends z.core.SomeType>(detailType: T, detail: D) {
+  return z.object({
+    id: nonEmpty,
+    source: z.string(),
+    time: z.iso.datetime(),
+    "detail-type": z.literal(detailType),
+    detail,
+  });
+}

@@ -1,7 +1,8 @@
 // A message of InstanceQueue lies among the dead letters: what it was about is told, as where EC2 refuses.
 import type { Publish } from "../../shared/aws/bus.ts";
+import type { InstanceStateChange } from "../../shared/aws/events.ts";
 import type { PipelineError } from "../../shared/errors.ts";
-import type { EventDetail, InstanceRequested, InstanceStateChange, RunEnded } from "../../shared/events.ts";
+import type { EventDetail, InstanceRequested, RunEnded } from "../../shared/events.ts";
 import type { InstanceTask } from "../../shared/messages.ts";
 
 type Message = InstanceRequested | RunEnded | InstanceStateChange | InstanceTask;

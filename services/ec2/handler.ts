@@ -3,11 +3,12 @@
 import * as z from "zod/mini";
 import { busPublisher } from "../../shared/aws/bus.ts";
 import { eventBridge, s3, sqs } from "../../shared/aws/clients.ts";
+import { instanceStateChange } from "../../shared/aws/events.ts";
 import { ec2, Instances } from "../../shared/aws/instances.ts";
 import { Queue } from "../../shared/aws/queue.ts";
 import { Store } from "../../shared/aws/store.ts";
 import { config } from "../../shared/config.ts";
-import { instanceRequested, instanceStateChange, runEnded } from "../../shared/events.ts";
+import { instanceRequested, runEnded } from "../../shared/events.ts";
 import { instanceTask } from "../../shared/messages.ts";
 import { sqsHandler } from "../../shared/sqs-handler.ts";
 import { tellGivenUp } from "./gave-up.ts";

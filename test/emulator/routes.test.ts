@@ -5,15 +5,10 @@ import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { ChangeMessageVisibilityCommand, ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
+import { objectCreated } from "../../shared/aws/events.ts";
 import { type QueueName, queueNames } from "../../shared/config.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
-import {
-  type EventDetail,
-  type EventType,
-  eventDetails,
-  eventSource,
-  objectCreated,
-} from "../../shared/events.ts";
+import { type EventDetail, type EventType, eventDetails, eventSource } from "../../shared/events.ts";
 import { receiveLimit } from "../../shared/sqs-handler.ts";
 import { account, region } from "../stacks/evaluate/graph.ts";
 import { created } from "../stacks/stages.ts";

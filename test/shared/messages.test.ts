@@ -1,12 +1,7 @@
 // What a queue's message may look like when it arrives: events, tasks and notifications.
 import { expect, test } from "vitest";
-import {
-  eventDetails,
-  objectCreated,
-  queryStateChange,
-  runRequested,
-  s3TestEvent,
-} from "../../shared/events.ts";
+import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws/events.ts";
+import { eventDetails, runRequested } from "../../shared/events.ts";
 import { assembleTask, fetchTask, pageMessage } from "../../shared/messages.ts";
 import { runIdOf } from "../../shared/run.ts";
 

@@ -1,9 +1,10 @@
 // The wiring of an evaluated stage is the design's, and the same as on one machine.
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { objectCreated } from "../../shared/aws/events.ts";
 import { queueNames } from "../../shared/config.ts";
 import { datasets, findDataset } from "../../shared/datasets.ts";
-import { type EventType, eventDetails, objectCreated } from "../../shared/events.ts";
+import { type EventType, eventDetails } from "../../shared/events.ts";
 import { moved } from "../../stacks/cron.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";

@@ -23,7 +23,7 @@ import { DeleteQueueCommand, type SQSClient } from "@aws-sdk/client-sqs";
 import { Upload } from "@aws-sdk/lib-storage";
 import fc from "fast-check";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { objectCreated, s3TestEvent } from "../../../../shared/events.ts";
+import { objectCreated, s3TestEvent } from "../../../../shared/aws/events.ts";
 import {
   Bucket,
   createQueue,
