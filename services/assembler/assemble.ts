@@ -33,11 +33,13 @@ export type AssemblerEffects = ConcludeEffects & { fetchQueue: Queue; publish: P
 export async function assemble(task: AssembleTask, effects: AssemblerEffects): Promise<Facts> {
   const { work, publish } = effects;
   const { runId } = task;
-  const run = await work.getJson(keys.run(runId), runSchema);
+  const [run, ended, next] = await Promise.all([
+    work.getJson(keys.run(runId), runSchema),
+    work.getJson(keys.result(runId), runResult),
+    work.getJson(keys.attempt(runId, task.attempt + 1), runAttempt),
+  ]);
   if (!run) throw missing("RunMissing", runId);
-  const ended = await work.getJson(keys.result(runId), runResult);
   if (ended && !(ended.state === "held" && task.force)) return announce(ended, publish);
-  const next = await work.getJson(keys.attempt(runId, task.attempt + 1), runAttempt);
   if (next) return fetchAgain(run, next, effects);
 
   const attempts = await attemptsOfWindows(run, task.attempt, work);

@@ -3,6 +3,7 @@
 // comments. https://docs.aws.amazon.com/athena/latest/ug/alter-table-replace-columns.html
 import { isDeepStrictEqual } from "node:util";
 import {
+  ConcurrentModificationException,
   EntityNotFoundException,
   GetTableCommand,
   type GlueClient,
@@ -22,6 +23,9 @@ export type CatalogTable = {
   properties: Record<string, string>;
 };
 export type CatalogColumn = { name: string; type: string; comment: string };
+
+/** Of setting comments, where others change the same view at once. */
+const commentAttempts = 3;
 
 export class Catalog {
   readonly #glue: GlueClient;
@@ -78,19 +82,32 @@ export class Catalog {
     return true;
   }
 
-  /** Sets the comments of a table or view's columns. @param comments by column */
+  /**
+   * Sets the comments of a table or view's columns. Where somebody else changed it meanwhile (two who hear of one file
+   * create the same view), what is there then gets them.
+   * @param comments by column
+   * @throws ConcurrentModificationException of Glue's where that happens three times
+   */
   async comment(name: string, comments: ReadonlyMap<string, string>): Promise<void> {
-    const table = await this.#find(name);
-    if (!table) return;
-    const input = inputOf(name, table);
-    const Columns = input.StorageDescriptor?.Columns?.map((column) => ({
-      ...column,
-      Comment: comments.get(column.Name ?? "") ?? column.Comment,
-    }));
-    await this.#update(table, input, {
-      ...input,
-      StorageDescriptor: { ...input.StorageDescriptor, ...(Columns && { Columns }) },
-    });
+    for (let attempt = 1; ; attempt++) {
+      const table = await this.#find(name);
+      if (!table) return;
+      const input = inputOf(name, table);
+      const Columns = input.StorageDescriptor?.Columns?.map((column) => ({
+        ...column,
+        Comment: comments.get(column.Name ?? "") ?? column.Comment,
+      }));
+      const wanted = {
+        ...input,
+        StorageDescriptor: { ...input.StorageDescriptor, ...(Columns && { Columns }) },
+      };
+      try {
+        await this.#update(table, input, wanted);
+        return;
+      } catch (error) {
+        if (!(error instanceof ConcurrentModificationException) || attempt >= commentAttempts) throw error;
+      }
+    }
   }
 
   async #update({ VersionId }: Table, there: TableInput, wanted: TableInput): Promise<void> {

@@ -20,6 +20,7 @@ import { QueryEngine } from "../../../shared/aws/query-engine.ts";
 import type { SendOptions } from "../../../shared/aws/queue.ts";
 import type { Store } from "../../../shared/aws/store.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
+import { viewNames } from "../../../shared/dataset.ts";
 import { type QueryTask, queryTask } from "../../../shared/messages.ts";
 import { type Run, runIdOf } from "../../../shared/run.ts";
 import { startAwsJson } from "../../../stacks/local/aws/aws-json.ts";
@@ -301,6 +302,21 @@ describe("a file that arrived", () => {
     await followFile(defaultDataset, effects);
     await Promise.all([followFile(defaultDataset, effects), followFile(defaultDataset, effects)]);
     await theQuery(run, effects.engine);
+  });
+
+  test("leaves a view that three comment at once with what all of them said", async () => {
+    const effects = await start();
+    await putFile(effects.data, published("comments at once"), [headers, [1, "2023-05-01 09:30:00", 5, "x"]]);
+    await followFile(defaultDataset, effects);
+    const { typed } = viewNames(table);
+    const names = ["_id", "_start_date", "comments_notes"];
+    await Promise.all(
+      names.map((name) => effects.catalog.comment(typed, new Map([[name, `said of ${name}`]]))),
+    );
+    const comments = new Map(
+      (await effects.catalog.columnsOf(typed))?.map(({ name, comment }) => [name, comment]),
+    );
+    expect(names.map((name) => comments.get(name))).toEqual(names.map((name) => `said of ${name}`));
   });
 
   test("and is replaced by another run's is queried again", async () => {
@@ -608,7 +624,7 @@ describe("a query that ended", () => {
 
   test("and is told of by the event and by the delayed message, also at once, is finished once", async () => {
     const effects = await start();
-    const run = published("told thrice");
+    const run = published("ended thrice");
     await putFile(effects.data, run, rows("x"));
     await followFile(defaultDataset, effects);
     const id = await theQuery(run, effects.engine);
