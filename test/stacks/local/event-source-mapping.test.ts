@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   CreateQueueCommand,
   GetQueueAttributesCommand,
@@ -38,7 +39,7 @@ afterAll(async () => {
 });
 
 async function newQueue(attributes: Record<string, string> = {}): Promise<{ url: string; arn: string }> {
-  const name = `queue-${++queues}`;
+  const name = `queue-${++queues}${attributes.FifoQueue ? ".fifo" : ""}`;
   const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: name, Attributes: attributes }));
   const { Attributes } = await sqs.send(
     new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] }),
@@ -230,4 +231,40 @@ test("runs as many handlers at once as it may, and stop waits for them", async (
   await stopped;
   expect({ most, running }).toEqual({ most: 3, running: 0 });
   expect(await left(queue.url)).toBe(6 - finished);
+});
+
+test("messages of a group are handled one after the other, in their order", async () => {
+  const queue = await newQueue({ FifoQueue: "true" });
+  const bodies = ["1", "2", "3", "4", "5"];
+  await sqs.send(
+    new SendMessageBatchCommand({
+      QueueUrl: queue.url,
+      Entries: bodies.map((body) => ({
+        Id: body,
+        MessageBody: body,
+        MessageGroupId: "group",
+        MessageDeduplicationId: body,
+      })),
+    }),
+  );
+  const begun: string[] = [];
+  let running = 0;
+  let most = 0;
+  await runUntil(
+    {
+      queue,
+      batchSize: 1,
+      concurrency: 3,
+      handler: async (event, context) => {
+        running += 1;
+        most = Math.max(most, running);
+        begun.push(...event.Records.map(({ body }) => body));
+        await delay(20);
+        running -= 1;
+        return allDone(event, context);
+      },
+    },
+    async () => (await left(queue.url)) === 0,
+  );
+  expect({ begun, most }).toEqual({ begun: bodies, most: 1 });
 });
