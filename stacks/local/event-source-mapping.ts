@@ -63,7 +63,7 @@ async function poll(options: MappingOptions, stopping: AbortSignal): Promise<voi
   const start = (messages: Message[]) => {
     const batch = runBatch(options, messages, remove)
       // After a pause, the messages having stayed where they are.
-      .catch((error) => pauseAfter(error))
+      .catch(pauseAfter)
       .finally(() => running.delete(batch));
     running.add(batch);
   };

@@ -68,17 +68,12 @@ export async function measureAssembler(graph: Graph, rows: number, rounds: numbe
       async (page) => {
         const address = { ...at, page };
         const first = firstId + ((number - 1) * pagesOfWindow + page - 1) * pageSize;
-        const { csv, jsonl } = renumbered(pages[(page - 1) % pages.length], first);
+        const { csv, jsonl, summary: counts } = renumbered(pages[(page - 1) % pages.length], first);
         const etags = {
           csv: await work.put(keys.part(address), csv, "text/csv"),
           jsonl: await work.put(keys.partLines(address), jsonl, "application/x-ndjson"),
         };
-        const summary: PageSummary = {
-          page,
-          totals,
-          ...summaryOf(pages[(page - 1) % pages.length], first),
-          etags,
-        };
+        const summary: PageSummary = { page, totals, ...counts, etags };
         await work.put(keys.summary(address), JSON.stringify(summary), "application/json");
       },
       { concurrency: writesAtOnce },
@@ -130,38 +125,32 @@ type Recorded = { csv: string[]; jsonl: string[]; summary: ReturnType<typeof tra
 /** Pages of the simulated LibInsight as the transformer leaves them, each row without its `_id`. */
 function recorded(): Recorded[] {
   const { record, count } = generateRecords({ count: 2 * recordedPages * pageSize, seed: 1 });
-  const found: Recorded[] = [];
-  let next = 0;
-  while (found.length < recordedPages) {
-    // Rejected ones are left out, so that a page has as many rows as any other.
-    const records = [];
-    while (records.length < pageSize) {
-      if (next === count) throw new Error("Too many of the simulated records are rejected.");
-      const one = record(next++);
-      if (transformPage([one], defaultDataset).summary.ids.length === 1) records.push(one);
-    }
+  // Without those that are rejected, so that each page has as many rows as the others.
+  const usable = Array.from({ length: count }, (_, index) => record(index)).filter(
+    (one) => transformPage([one], defaultDataset).summary.ids.length === 1,
+  );
+  if (usable.length < recordedPages * pageSize) throw new Error("Too many simulated records are rejected.");
+  const lines = (text: string, begins: RegExp) =>
+    text
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.replace(begins, ""));
+  return Array.from({ length: recordedPages }, (_, index) => {
+    const records = usable.slice(index * pageSize, (index + 1) * pageSize);
     const { csv, jsonl, summary } = transformPage(records, defaultDataset);
-    const lines = (text: string, begins: RegExp) =>
-      text
-        .trimEnd()
-        .split("\n")
-        .map((line) => line.replace(begins, ""));
-    found.push({ csv: lines(csv, /^\d+/), jsonl: lines(jsonl, /^\{"_id":\d+/), summary });
-  }
-  return found;
+    return { csv: lines(csv, /^\d+/), jsonl: lines(jsonl, /^\{"_id":\d+/), summary };
+  });
 }
 
-function renumbered(page: Recorded | undefined, first: number): { csv: string; jsonl: string } {
+/** The page with ids from `first` on. */
+function renumbered(page: Recorded | undefined, first: number) {
   if (!page) throw new Error("There is no such page.");
+  const { csv, jsonl, summary } = page;
   return {
-    csv: page.csv.map((line, index) => `${first + index}${line}\n`).join(""),
-    jsonl: page.jsonl.map((line, index) => `{"_id":${first + index}${line}\n`).join(""),
+    csv: csv.map((line, index) => `${first + index}${line}\n`).join(""),
+    jsonl: jsonl.map((line, index) => `{"_id":${first + index}${line}\n`).join(""),
+    summary: { ...summary, ids: csv.map((_, index) => first + index) },
   };
-}
-
-function summaryOf(page: Recorded | undefined, first: number): Recorded["summary"] {
-  if (!page) throw new Error("There is no such page.");
-  return { ...page.summary, ids: page.csv.map((_, index) => first + index) };
 }
 
 /** @returns the file of floor.ts, bundled as the service is */
