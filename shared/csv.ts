@@ -21,3 +21,40 @@ export function splitCsvRow(line: string): string[] {
 export function csvFieldText(field: string): string {
   return field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field;
 }
+
+const newline = 0x0a;
+const quote = 0x22;
+
+/**
+ * Passes on a CSV with a header, and reports its number of rows at the end. Lines end with `\n`; a line break inside
+ * quotes is text. Memory: one chunk.
+ */
+export async function* countedRows(
+  chunks: AsyncIterable<Uint8Array>,
+  onEnd: (rows: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let lines = 0;
+  let quoted = false;
+  let inLine = false;
+  for await (const chunk of chunks) {
+    for (const byte of chunk) {
+      // A doubled quote ends the quotes and begins them again.
+      if (byte === quote) quoted = !quoted;
+      const ends = byte === newline && !quoted;
+      if (ends) lines += 1;
+      inLine = !ends;
+    }
+    yield chunk;
+  }
+  if (inLine) lines += 1;
+  onEnd(Math.max(lines - 1, 0));
+}
+
+/** Returns the rows of a CSV with a header, as `countedRows`. */
+export async function countCsvRows(chunks: AsyncIterable<Uint8Array>): Promise<number> {
+  let rows = 0;
+  for await (const _ of countedRows(chunks, (count) => {
+    rows = count;
+  }));
+  return rows;
+}

@@ -2,7 +2,7 @@
 // is published. Parsed when the entries are loaded, so that a slip is told before anything runs.
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
-import { isoDate, nonEmpty, positiveInt } from "./forms.ts";
+import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 
 /**
  * How a column is written and cast:

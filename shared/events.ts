@@ -1,7 +1,7 @@
 // The events on the pipeline's bus, defined once. They are in the past tense where something happened, carry ids
 // and keys rather than payloads, and are parsed when they arrive as well as when they leave.
 import * as z from "zod/mini";
-import { envelope, givenReason, isoDate, nonNegativeInt, positiveInt } from "./forms.ts";
+import { envelope, reasonText, isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 
 /** `source` of everything that the pipeline says. */
 export const eventSource = "libinsight.pipeline";
@@ -15,7 +15,7 @@ const instanceRequest = z
     instanceId: z.optional(z.string().check(z.regex(/^[\w-]{1,64}$/))),
     /** Whose run needs them, or needs them no longer; else a person asks. */
     dataset: z.optional(z.string()),
-    reason: givenReason,
+    reason: reasonText,
     /** When, if earlier than the event: a schedule's time. */
     requestedAt: z.optional(z.iso.datetime()),
   })
@@ -38,10 +38,10 @@ export const eventDetails = {
     dataset: z.string(),
     from: z.optional(isoDate),
     to: z.optional(isoDate),
-    reason: givenReason,
+    reason: reasonText,
     requestId: z.optional(z.string().check(z.minLength(1), z.maxLength(200))),
     /** Publish whatever the guard says: why. */
-    force: z.optional(givenReason),
+    force: z.optional(reasonText),
   }),
   "run.started": z.strictObject({ ...ofRun, from: isoDate, to: isoDate, windows: positiveInt }),
   "run.transformed": z.strictObject({ ...ofRun, attempt: positiveInt }),
@@ -53,17 +53,14 @@ export const eventDetails = {
   }),
   /** It is complete but doubtful: nothing is published until a person says so. */
   "run.held": z.strictObject({ ...ofRun, reason: z.string() }),
-  "run.failed": z.strictObject({
-    ...ofRun,
-    reason: z.string(),
-    /** A later run has already published, so nothing is to be done. */
-    superseded: z.optional(z.literal(true)),
-  }),
+  "run.failed": z.strictObject({ ...ofRun, reason: z.string() }),
+  /** A later run has already published; no action is needed. */
+  "run.superseded": z.strictObject({ ...ofRun, reason: z.string() }),
   /** An operator's wish: dead letters go back to the queue they came from. */
   "deadletter.replay.requested": z.strictObject({
     queue: z.optional(z.string()),
     run: z.optional(z.string()),
-    reason: givenReason,
+    reason: reasonText,
   }),
   "results.published": z.strictObject({
     ...ofRun,
@@ -112,7 +109,7 @@ export type EventType = keyof typeof eventDetails;
 export type EventDetail<T extends EventType> = z.infer<(typeof eventDetails)[T]>;
 
 /**
- * One of them as EventBridge delivers it to a queue. Marked as free of effects, as are the unions below, so that a
+ * One of them as EventBridge delivers it to a queue. Marked as free of deps, as are the unions below, so that a
  * function's bundle makes those that the function hears of and no others.
  */
 /* @__NO_SIDE_EFFECTS__ */
@@ -120,23 +117,24 @@ function delivered<T extends EventType>(type: T) {
   return envelope(type, eventDetails[type]);
 }
 
-/** `run.requested` as it arrives in KickoffQueue. */
+/** `run.requested` as it arrives in the kickoff queue. */
 export const runRequested = delivered("run.requested");
 export type RunRequested = z.infer<typeof runRequested>;
 
-/** `deadletter.replay.requested` as it arrives in ReplayQueue. */
+/** `deadletter.replay.requested` as it arrives in the replay queue. */
 export const replayRequested = delivered("deadletter.replay.requested");
 export type ReplayRequested = z.infer<typeof replayRequested>;
 
-/** `results.published` as it arrives in TableauQueue. */
+/** `results.published` as it arrives in the tableau queue. */
 export const resultsPublished = delivered("results.published");
 export type ResultsPublished = z.infer<typeof resultsPublished>;
 
-/** What arrives in ReportQueue. */
+/** What arrives in the reporter queue. */
 export const reportable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
   delivered("run.published"),
   delivered("run.held"),
   delivered("run.failed"),
+  delivered("run.superseded"),
   delivered("results.published"),
   delivered("file.refused"),
   delivered("query.failed"),
@@ -147,17 +145,18 @@ export const reportable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
 ]);
 export type Reportable = z.infer<typeof reportable>;
 
-/** `instance.*.requested` as they arrive in InstanceQueue. */
+/** `instance.*.requested` as they arrive in the ec2 queue. */
 export const instanceRequested = /* @__PURE__ */ z.union([
   delivered("instance.start.requested"),
   delivered("instance.stop.requested"),
 ]);
 export type InstanceRequested = z.infer<typeof instanceRequested>;
 
-/** The ends of a run as they arrive in InstanceQueue. */
+/** The ends of a run as they arrive in the ec2 queue. */
 export const runEnded = /* @__PURE__ */ z.union([
   delivered("run.published"),
   delivered("run.held"),
   delivered("run.failed"),
+  delivered("run.superseded"),
 ]);
 export type RunEnded = z.infer<typeof runEnded>;

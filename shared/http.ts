@@ -1,9 +1,11 @@
-// What the HTTP clients have in common: requests that end by a timeout, answers of a bounded size, a policy for statuses
-// that a client does not name itself, and errors that repeat neither a header nor a body.
+// The common part of the HTTP clients: requests with a timeout, responses of a bounded size, a policy for statuses that a
+// client does not name itself, and errors that repeat neither a header nor a body.
+import axios from "axios";
 import * as z from "zod/mini";
 import { type ErrorKind, PipelineError } from "./errors.ts";
+import { proxyAgents } from "./proxy.ts";
 
-/** What an answer, or the lack of one, means for the message that asked. */
+/** What a response, or the lack of one, means for the message that caused the request. */
 export type Failure = { name: string; kind: ErrorKind; message: string; advice: string };
 
 export type HttpRequest = {
@@ -11,117 +13,94 @@ export type HttpRequest = {
   /** Below the base URL. */
   url: string;
   auth?: { username: string; password: string };
+  /** `URLSearchParams` are sent as a form, any other object as JSON. */
   data?: URLSearchParams | object;
   params?: Record<string, string | number | undefined>;
   headers?: Record<string, string>;
 };
 
-export type HttpAnswer = { status: number; headers: Headers; text: string };
+export type HttpResponse = {
+  status: number;
+  text: string;
+  /** By their names in lower case. */
+  headers: Readonly<Record<string, unknown>>;
+};
 
 /**
  * @param timeoutMs for the whole request, connection and body included
- * @throws PipelineError where there is no answer
+ * @throws PipelineError if there is no complete response
  */
-export type Send = (request: HttpRequest, timeoutMs: number) => Promise<HttpAnswer>;
+export type Send = (request: HttpRequest, timeoutMs: number) => Promise<HttpResponse>;
 
-const maxAnswerBytes = 64 * 1024 * 1024;
+const maxResponseBytes = 64 * 1024 * 1024;
 
 /**
- * Node's own fetch, with bounds.
- * @param service what errors call the other side
- * @param advice what a person does where it can't be reached
+ * Returns axios on Node's HTTP client, with bounds and through the network's proxy.
+ * @param service its name in errors
+ * @param advice for a person, if the service cannot be reached
+ * @throws PipelineError `ProxyUnusable`
  */
 export function httpClient(options: { service: string; baseUrl: string; advice: string }): Send {
   const { service, baseUrl, advice } = options;
+  const client = axios.create({
+    adapter: "http",
+    baseURL: baseUrl,
+    headers: { Accept: "application/json" },
+    // A redirect could carry the credentials to another host.
+    maxRedirects: 0,
+    // axios counts decompressed bytes.
+    maxContentLength: maxResponseBytes,
+    // The caller checks status and JSON.
+    validateStatus: () => true,
+    responseType: "text",
+    transformResponse: (body: string) => body,
+    ...proxyAgents(),
+  });
   return async (request, timeoutMs) => {
     try {
-      const answer = await fetch(urlOf(baseUrl, request), {
-        method: request.method,
-        headers: headersOf(request),
-        body: bodyOf(request),
-        // A redirect could carry the credentials to another host. Status and JSON are judged by the client, in one place.
-        redirect: "manual",
-        // Of the whole request, the body's last byte included.
-        signal: AbortSignal.timeout(timeoutMs),
-      });
-      return { status: answer.status, headers: answer.headers, text: await textOf(answer) };
+      // axios' own timeout starts again with each chunk of the body.
+      const signal = AbortSignal.timeout(timeoutMs);
+      const { status, data, headers } = await client.request<string>({ ...request, signal });
+      return { status, text: data, headers };
     } catch (error) {
-      const { name, ...failure } = networkFailure(service, codeOf(error), advice);
-      // The cause is left out: what it quotes may be a header, and so a secret.
+      const { name, ...failure } = failureOf(error, service, advice);
+      // The cause is left out: it holds the request's headers, and so a secret.
       throw new PipelineError(name, failure);
     }
   };
 }
 
-function urlOf(baseUrl: string, { url, params = {} }: HttpRequest): URL {
-  const address = new URL(baseUrl.replace(/\/+$/, "") + url);
-  for (const [name, value] of Object.entries(params)) {
-    if (value !== undefined) address.searchParams.set(name, String(value));
-  }
-  return address;
-}
+const networkError = z.object({
+  code: z.optional(z.string()),
+  message: z.string(),
+  cause: z.optional(z.object({ statusCode: z.optional(z.number()) })),
+});
 
-function headersOf({ headers, auth, data }: HttpRequest): Record<string, string> {
-  const basic = auth && Buffer.from(`${auth.username}:${auth.password}`).toString("base64");
-  return {
-    Accept: "application/json",
-    ...(basic !== undefined && { Authorization: `Basic ${basic}` }),
-    ...(isJson(data) && { "Content-Type": "application/json" }),
-    ...headers,
-  };
-}
-
-/** A form is sent as a form, anything else as JSON. */
-function bodyOf({ data }: HttpRequest): URLSearchParams | string | null {
-  if (data instanceof URLSearchParams) return data;
-  return isJson(data) ? JSON.stringify(data) : null;
-}
-
-function isJson(data: HttpRequest["data"]): boolean {
-  return data !== undefined && !(data instanceof URLSearchParams);
-}
-
-/** Counted as it arrives, unpacked: an answer may be small on its way and large here. */
-async function textOf({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body ?? []) {
-    bytes += chunk.byteLength;
-    // Leaving the loop ends the connection.
-    if (bytes > maxAnswerBytes) throw Object.assign(new Error("Too large."), { code: tooLarge });
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-const tooLarge = "ANSWER_TOO_LARGE";
-const coded = z.object({ code: z.string() });
-const caused = z.object({ cause: coded });
-
-/** fetch's own errors have the network's as their cause. */
-function codeOf(error: unknown): string | undefined {
-  if (error instanceof DOMException && error.name === "TimeoutError") return "ETIMEDOUT";
-  return caused.safeParse(error).data?.cause.code ?? coded.safeParse(error).data?.code;
+function failureOf(error: unknown, service: string, advice: string): Failure {
+  const { code, message = "", cause } = networkError.safeParse(error).data ?? {};
+  if (code === "ERR_PROXY_TUNNEL") return proxyFailure(service, cause?.statusCode);
+  // axios has one code for a response that is too large and for one that is cut off.
+  return networkFailure(service, message.startsWith("maxContentLength") ? tooLarge : code, advice);
 }
 
 export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** An answer's JSON, or what it is instead. */
-export function jsonOf({ headers, text }: HttpAnswer): { json: unknown } | { not: "HTML" | "broken JSON" } {
+/** Returns a response's JSON, or what the body is instead. */
+export function jsonOf({ headers, text }: HttpResponse): { json: unknown } | { not: "HTML" | "broken JSON" } {
   try {
     return { json: JSON.parse(text) };
   } catch {
-    const isHtml = /html/i.test(headers.get("content-type") ?? "") || /^\s*</.test(text);
+    const isHtml = /html/i.test(String(headers["content-type"])) || /^\s*</.test(text);
     return { not: isHtml ? "HTML" : "broken JSON" };
   }
 }
 
 /**
- * The policy for a status other than 2xx that the service's own table does not name: transient where it may pass,
+ * Returns the policy for a status other than 2xx that the service's own table does not name: transient if it may pass,
  * terminal for the rest of 4xx.
- * @param advice `waits` where it may pass by itself, `refused` where the request is wrong
+ * @param advice `waits` if it may pass without a fix, `refused` if the request is wrong
  */
 export function statusFailure(
   service: string,
@@ -129,6 +108,7 @@ export function statusFailure(
   advice: { waits: string; refused: string },
 ): Failure {
   const passing = { kind: "transient", advice: advice.waits } as const;
+  if (status === 407) return proxyFailure(service, status);
   if (status === 408) return { ...passing, name: `${service}Timeout`, message: `${service} took too long.` };
   if (status === 425) return { ...passing, name: `${service}Busy`, message: `${service} was not ready.` };
   if (status === 429) {
@@ -136,7 +116,7 @@ export function statusFailure(
     return { ...passing, name: `${service}RateLimited`, kind: "rate-limited", message };
   }
   if (status >= 500) {
-    const message = `${service} answered with status ${status}.`;
+    const message = `${service} responded with status ${status}.`;
     return { ...passing, name: `${service}ServerError`, message };
   }
   return {
@@ -147,27 +127,51 @@ export function statusFailure(
   };
 }
 
+/**
+ * Only a proxy responds with 407, to an HTTP request or to a CONNECT.
+ * @param status of the proxy, if it responded
+ */
+function proxyFailure(service: string, status: number | undefined): Failure {
+  const reason = status === undefined ? "no response" : `status ${status}`;
+  return {
+    name: `${service}ProxyRefused`,
+    kind: status !== undefined && status < 500 ? "terminal" : "transient",
+    message: `The proxy did not connect to ${service} (${reason}).`,
+    advice:
+      "Check the address, user name and password in HTTPS_PROXY or HTTP_PROXY and that the proxy allows the host, or add the host to NO_PROXY.",
+  };
+}
+
 type Trouble = readonly [name: string, message: (service: string) => string];
 const lost: Trouble = ["ConnectionLost", (service) => `The connection to ${service} broke.`];
-const timeout: Trouble = ["Timeout", (service) => `${service} took too long to answer.`];
+const timeout: Trouble = ["Timeout", (service) => `${service} took too long to respond.`];
+const tooLarge = "RESPONSE_TOO_LARGE";
 
-/** By the error code of Node, or of undici, which is Node's fetch. https://undici.nodejs.org/#/docs/api/Errors */
+/**
+ * By the error code of Node or axios.
+ * https://nodejs.org/docs/latest-v24.x/api/errors.html#common-system-errors
+ * https://github.com/axios/axios#error-types
+ */
 const networkTroubles: Record<string, Trouble> = {
-  ENOTFOUND: ["Unreachable", (service) => `${service}'s host name was not found.`],
-  EAI_AGAIN: ["Unreachable", (service) => `${service}'s host name could not be looked up.`],
-  ECONNREFUSED: ["Unreachable", (service) => `${service}'s host refused the connection.`],
+  ENOTFOUND: ["Unreachable", (service) => `The host name of ${service} or of the proxy was not found.`],
+  EAI_AGAIN: [
+    "Unreachable",
+    (service) => `The host name of ${service} or of the proxy could not be resolved.`,
+  ],
+  ECONNREFUSED: ["Unreachable", (service) => `${service}'s host or the proxy refused the connection.`],
   ECONNRESET: lost,
   EPIPE: lost,
-  UND_ERR_SOCKET: lost,
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: lost,
+  // A body that is cut off, plain or compressed.
+  ERR_BAD_RESPONSE: lost,
+  ERR_STREAM_PREMATURE_CLOSE: lost,
   ETIMEDOUT: timeout,
-  UND_ERR_CONNECT_TIMEOUT: timeout,
-  UND_ERR_HEADERS_TIMEOUT: timeout,
-  UND_ERR_BODY_TIMEOUT: timeout,
-  [tooLarge]: ["AnswerTooLarge", (service) => `${service}'s answer was larger than 64 MiB.`],
+  ECONNABORTED: timeout,
+  // The signal of the whole request.
+  ERR_CANCELED: timeout,
+  [tooLarge]: ["ResponseTooLarge", (service) => `${service}'s response was larger than 64 MiB.`],
 };
 
-/** A request that got no answer. @param code of Node or undici */
+/** Returns the failure of a request without a response. @param code of Node or axios */
 export function networkFailure(service: string, code: string | undefined, advice: string): Failure {
   const otherwise: Trouble = ["Unreachable", () => `${service} could not be reached (${code ?? "no code"}).`];
   const [name, message] = networkTroubles[code ?? ""] ?? otherwise;
@@ -175,7 +179,7 @@ export function networkFailure(service: string, code: string | undefined, advice
 }
 
 /**
- * `Retry-After` as seconds from `now`, where it is a number of seconds or an HTTP date (RFC 9110, 10.2.3);
+ * Returns `Retry-After` as seconds from `now`, if it is a number of seconds or an HTTP date (RFC 9110, 10.2.3);
  * at most 15 minutes, so that a message waits in its queue and not for a day.
  */
 export function retryAfterSeconds(header: unknown, now: number): number | undefined {

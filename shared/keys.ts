@@ -1,5 +1,5 @@
-// Where things lie in the work bucket, spelled here and nowhere else. The keys in the data and results buckets
-// belong to the dataset (`publish` in datasets.ts), but for the analysts' folder.
+// The keys of the work bucket. The keys in the data and results buckets belong to the dataset (`publish` in datasets.ts),
+// except the analysts' folder.
 
 /** One page of one attempt at one window of one run. All but `runId` count from 1. */
 export type PageAddress = { runId: string; window: number; attempt: number; page: number };
@@ -20,40 +20,38 @@ export const keys = {
   /** What a held run would have published. */
   held: (runId: string) => `runs/${runId}/held/data.csv`,
   heldLines: (runId: string) => `runs/${runId}/held/data.jsonl`,
-  /** How the run ended, with every count. */
+  /** The run's outcome, with every count. */
   result: (runId: string) => `runs/${runId}/result.json`,
-  /** Which attempt of each window the run's attempt n is made of; attempt 1 has none. Written once. */
+  /** Which attempt of each window makes up the run's attempt n; attempt 1 has none. Written once. */
   attempt: (runId: string, attempt: number) => `runs/${runId}/attempts/${attempt}.json`,
-  /** total_pages and total_records as page 1 told. Written once. */
+  /** total_pages and total_records as announced on page 1. Written once. */
   window: (address: AttemptAddress) => `runs/${address.runId}/windows/${attemptPath(address)}.json`,
+  /** The pages of a run that were too large for one message. */
+  pages: (runId: string) => `runs/${runId}/pages/`,
   /** A page too large for one message. */
   page: (address: PageAddress) => `runs/${address.runId}/pages/${pagePath(address)}.json`,
-  /** The page's rows as CSV, without a header. */
-  part: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}.csv`,
-  /** The same rows as JSON lines. */
-  partLines: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}.jsonl`,
-  /** Both kinds of parts of one attempt at one window. */
+  /** What was made of a page: its counts and its rows (shared/part.ts). A page is transformed when this exists. */
+  part: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}`,
+  /** The parts of one attempt at one window. */
   parts: (address: AttemptAddress) => `runs/${address.runId}/parts/${attemptPath(address)}/`,
-  /** What became of the page's records. Written last: a page is transformed when this is there. */
-  summary: (address: PageAddress) => `runs/${address.runId}/summaries/${pagePath(address)}.json`,
-  /** The summaries of one attempt at one window. */
-  summaries: (address: AttemptAddress) => `runs/${address.runId}/summaries/${attemptPath(address)}/`,
   /** Those of all attempts at all windows. */
-  allSummaries: (runId: string) => `runs/${runId}/summaries/`,
+  allParts: (runId: string) => `runs/${runId}/parts/`,
   /** Rows left out, each with its reason, as JSON lines. */
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
-  /** Whether people were told of something about the run, or who is at it. */
+  /** The claim on reporting something about the run. */
   report: (runId: string, what: string) => `runs/${runId}/reports/${what}.json`,
-  /** The same of an event that is about no run. */
+  /** The same for an event that concerns no run. */
   reportOfEvent: (eventId: string) => `reports/${eventId}.json`,
-  /** Whether what is to be done at a query's end is done, or who is at it. */
-  queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}.json`,
-  /** In the results bucket: what the analysts' own queries give. It expires (stacks/storage.ts). */
+  /** What a query was started for. */
+  queryOrigin: (queryExecutionId: string) => `queries/${queryExecutionId}/origin.json`,
+  /** The claim on concluding a query. */
+  queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}/end.json`,
+  /** In the results bucket: results of analysts' own queries. They expire (stacks/storage.ts). */
   analystsResults: "tableau/",
   /** Who needs which EC2 instance to run, and what is being done about it. */
   needs: "instances/needs.json",
-  /** Whether the end of what was asked of an instance is told, or who is at it. */
+  /** The claim on reporting that an instance reached its desired state, or did not. */
   goalEnd: (goal: string) => `instances/goals/${goal}.json`,
   /** A dead letter that was taken out of its queue. */
-  deadLetter: (queue: string, messageId: string) => `deadletters/${queue.toLowerCase()}/${messageId}.json`,
+  deadLetter: (queue: string, messageId: string) => `deadletters/${queue}/${messageId}.json`,
 };

@@ -1,16 +1,13 @@
 // One structured log line for each thing worth knowing: ids and counts, never a record's text and never a secret.
-import { Logger } from "@aws-lambda-powertools/logger";
 import * as z from "zod/mini";
 import type { PipelineError } from "./errors.ts";
 
-export type Log = Pick<Logger, "info" | "warn" | "error">;
+/** Writes one line with its fields. */
+type Write = (message: string, fields: Record<string, unknown>) => void;
+export type Log = { info: Write; warn: Write; error: Write };
 
-/** What is worth knowing of a piece of work that was done: ids and counts. */
-export type Facts = Record<string, string | number | boolean>;
-
-export function createLogger(serviceName: string): Log {
-  return new Logger({ serviceName });
-}
+/** What to log of a piece of work: ids and counts. */
+export type LogFields = Record<string, string | number | boolean>;
 
 /** What AWS's support asks for. */
 const awsError = z.object({ $metadata: z.object({ requestId: z.string() }) });

@@ -1,12 +1,9 @@
-// What may be asked for several times is done once, whoever comes first and however many come at once: who does it
-// writes a claim into the work bucket first.
+// Work that may be requested several times is done once, however many calls begin at once: the call that does it writes
+// a claim into the work bucket first.
 import * as z from "zod/mini";
-import type { Store } from "./aws/store.ts";
+import type { ObjectStore } from "./ports.ts";
 
-/**
- * Longer than the handlers that use it may take (stacks/messaging.ts): whoever claimed a piece of work earlier and has
- * not said that it is done died on the way.
- */
+/** Longer than the handlers that use it may take (shared/topology.ts): a call that claimed earlier and is not done died. */
 const claimSeconds = 180;
 
 const claim = z.strictObject({
@@ -17,14 +14,14 @@ const claim = z.strictObject({
 type Claim = z.infer<typeof claim>;
 
 /**
- * Does `act`, unless it is done already or somebody else is doing it now.
+ * Does `act`, unless it is done already or another call is doing it now.
  * @param key of the claim, in the work bucket
- * @returns what `act` returned; `done`, where it had been done before; `claimed`, where it has to be looked at again later
- * @throws what `act` throws; whoever comes next tries it again
+ * @returns what `act` returned; `done` where it had been done before; `claimed` where the caller has to check again later
+ * @throws what `act` throws; the next call tries it again
  */
 export async function once<T>(
   key: string,
-  work: Store,
+  work: ObjectStore,
   now: () => Date,
   act: () => Promise<T>,
 ): Promise<T | "done" | "claimed"> {
@@ -36,13 +33,13 @@ export async function once<T>(
     await work.put(key, mine("done"), "application/json");
     return result;
   } catch (error) {
-    // Where this fails too, the claim ends by its time.
+    // Where this fails too, the claim ends after 180 seconds.
     await work.put(key, mine("released"), "application/json").catch(() => {});
     throw error;
   }
 }
 
-async function take(key: string, work: Store, now: Date): Promise<"taken" | "done" | "claimed"> {
+async function take(key: string, work: ObjectStore, now: Date): Promise<"taken" | "done" | "claimed"> {
   const mine: Claim = { state: "claimed", at: now.toISOString() };
   if (await work.putOnce(key, mine)) return "taken";
   // In this order, so that the ETag is not newer than what was read.

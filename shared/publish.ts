@@ -1,7 +1,6 @@
-// Puts an object in its place in one atomic write, unless a newer run has already put its own there.
-import type { Readable } from "node:stream";
-import type { ObjectInfo, Store } from "./aws/store.ts";
+// Publishes an object in one atomic write, unless a newer run has already published its own.
 import { PipelineError } from "./errors.ts";
+import type { ObjectInfo, ObjectStore } from "./ports.ts";
 import type { Run } from "./run.ts";
 
 /** Another writer wins at most a few times in a row: runs of one dataset are weekly and assembled one at a time. */
@@ -10,15 +9,15 @@ const attempts = 5;
 export type Published = { superseded: false; object: ObjectInfo } | { superseded: true; by: string };
 
 /**
- * @param body makes the content anew for each attempt
+ * @param body makes the content again for each attempt
  * @returns what was published, or the newer run whose object stays
  * @throws PipelineError `PublishContended`
  */
 export async function publishNewest(
-  store: Store,
+  store: ObjectStore,
   key: string,
   run: Pick<Run, "runId" | "requestedAt">,
-  body: () => Promise<Readable>,
+  body: () => Promise<AsyncIterable<Uint8Array>>,
   options: { contentType: string; metadata?: Record<string, string> },
 ): Promise<Published> {
   const metadata = { ...options.metadata, "run-id": run.runId, "requested-at": run.requestedAt };
@@ -33,19 +32,19 @@ export async function publishNewest(
       condition: current ? { ifMatch: current.etag } : "absent",
     });
     const object = written === undefined ? undefined : await store.head(key);
-    // Where somebody else's object is there already, the next round sees whether it is newer.
+    // Where another writer's object is in place already, the next round sees whether it is newer.
     if (object && object.etag === written) return { superseded: false, object };
   }
   throw new PipelineError("PublishContended", {
     message: `Other writers changed ${key} at every one of ${attempts} attempts.`,
-    advice: "It is tried again by itself; if it goes on, look who else writes there.",
+    advice: "Retried automatically. If this persists, check for another writer to this key.",
     kind: "transient",
     ids: { run: run.runId },
   });
 }
 
 /**
- * Of two runs the one that was requested later is newer. EventBridge tells times by the second; of two requests in
+ * Of two runs the one that was requested later is newer. EventBridge's times are in seconds; of two requests in
  * one second neither is newer. An object without a run (the predecessor's) is older.
  */
 export function isNewer(metadata: Record<string, string>, run: Pick<Run, "requestedAt">): boolean {

@@ -1,11 +1,11 @@
 // What the work bucket remembers of a run, as JSON. Parsed where it is read.
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
-import type { Store } from "./aws/store.ts";
 import { PipelineError } from "./errors.ts";
-import { isoDate, nonNegativeInt, positiveInt } from "./forms.ts";
+import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 import { keys } from "./keys.ts";
 import { totals, window } from "./messages.ts";
+import type { ObjectStore } from "./ports.ts";
 
 /**
  * A run's id: the dataset's name and twelve hexadecimal digits of the request's id.
@@ -38,12 +38,17 @@ export const maxPages = 100_000;
 /** `windows/{w}/{attempt}.json` */
 export const windowTotals = totals;
 
+/** Returns a window's pages. An empty range still has its page 1. */
+export function pagesOf({ totalPages }: z.infer<typeof totals>): number {
+  return Math.max(totalPages, 1);
+}
+
 const counts = z.record(z.string(), positiveInt);
 
-/** `summaries/{w}/{attempt}/{page}.json`: records = rows + the sum of rejects. */
+/** The first line of a part: records = rows + the sum of rejects. */
 export const pageSummary = z.strictObject({
   page: positiveInt,
-  /** What LibInsight said of the range on this page; it tells a source that changed meanwhile. */
+  /** What LibInsight announced on this page; a difference shows that the source changed meanwhile. */
   totals,
   records: nonNegativeInt,
   /** The `_id` of each row, in the part's order. */
@@ -56,12 +61,12 @@ export const pageSummary = z.strictObject({
   furtherAnswers: counts,
   /** By column: values that are not of its type and were kept as text. */
   mistyped: counts,
-  /** By field: records that held a field nobody declared. */
+  /** By field: records that held a field that is not declared. */
   undeclared: counts,
   /** By column: rows that have a value in it. */
   filled: counts,
-  /** ETags of the two objects that these counts belong to. */
-  etags: z.strictObject({ csv: z.string(), jsonl: z.string() }),
+  /** Bytes of the part's two bodies. */
+  bytes: z.strictObject({ csv: nonNegativeInt, jsonl: nonNegativeInt }),
 });
 export type PageSummary = z.infer<typeof pageSummary>;
 
@@ -77,16 +82,26 @@ export type RunAttempt = z.infer<typeof runAttempt>;
  * The attempt of each window, in the run's order, that make up the run's attempt n.
  * @throws PipelineError `AttemptMissing` when attempt n was never begun
  */
-export async function attemptsOfWindows(of: Run, attempt: number, work: Store): Promise<number[]> {
+export async function attemptsOfWindows(of: Run, attempt: number, work: ObjectStore): Promise<number[]> {
   if (attempt === 1) return of.windows.map(() => 1);
   const written = await work.getJson(keys.attempt(of.runId, attempt), runAttempt);
   if (written) return written.windows;
   throw new PipelineError("AttemptMissing", {
-    message: "A message speaks of an attempt at a run that was never begun.",
-    advice: "Look who sent it; if nobody knows, archive it and request the run again.",
+    message: "The message refers to an unknown attempt.",
+    advice: "Archive the dead letter and request the run again.",
     ids: { run: of.runId, attempt },
   });
 }
+
+/** `queries/{id}/origin.json`: what a query of a dataset was started for. */
+export const queryOrigin = z.strictObject({
+  runId: z.string(),
+  dataset: z.string(),
+  requestedAt: z.iso.datetime(),
+  /** From 1; a further query is started where the engine failed for a reason of its own. */
+  attempt: positiveInt,
+});
+export type QueryOrigin = z.infer<typeof queryOrigin>;
 
 /** `result.json`: records = rows + duplicates + the sum of rejects. */
 export const runResult = z.strictObject({
@@ -95,8 +110,8 @@ export const runResult = z.strictObject({
   state: z.enum(["published", "held", "failed", "superseded"]),
   /** Why, where it is not published: a sentence for a person. */
   reason: z.optional(z.string()),
-  /** What the guard found, one sentence each. A run that has some is held, or was published by force. */
-  doubts: z.array(z.string()),
+  /** Guard violations, one sentence each. A run that has some is held, or was published by force. */
+  violations: z.array(z.string()),
   /** Why it was published although the guard held it. */
   force: z.optional(z.string()),
   from: isoDate,
@@ -115,7 +130,7 @@ export const runResult = z.strictObject({
   ),
   records: nonNegativeInt,
   rows: nonNegativeInt,
-  /** What was published before, where its file told. */
+  /** What was published before, where its file says. */
   previous: z.optional(z.strictObject({ rows: nonNegativeInt, requestedAt: z.iso.datetime() })),
   duplicates: nonNegativeInt,
   rejects: counts,

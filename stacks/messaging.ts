@@ -1,17 +1,17 @@
-// The bus and the queues. Every queue is made by one helper, because SST's defaults (no dead letters, 30 seconds of
+// The bus and the queues. One helper makes every queue, because SST's defaults (no dead letters, 30 seconds of
 // visibility) lose or repeat work.
-import type { QueueName } from "../shared/config.ts";
+import {
+  type QueueName,
+  queueNames,
+  receiveLimit,
+  type ServiceDefinition,
+  services,
+} from "../shared/topology.ts";
 import { data } from "./storage.ts";
 
 /**
- * After this many receives a message is a dead letter. shared/sqs-handler.ts says the same, and a test compares them:
- * importing it would bring the functions' AWS SDK into the deploy, where SST puts an older one in its place.
- */
-const receiveLimit = 5;
-
-/**
- * SQS's largest, in bytes. Where nothing is said, Pulumi's provider creates queues with a quarter of it, and pages are sent
- * in messages of up to `maxMessageBytes` (shared/aws/queue.ts).
+ * SQS's maximum, in bytes. Pulumi's provider would create queues with a quarter of it, and the fetcher sends pages in
+ * messages of up to `maxMessageBytes` (shared/ports.ts).
  * https://www.pulumi.com/registry/packages/aws/api-docs/sqs/queue/#maxmessagesize_nodejs
  */
 const maxMessageSize = 1024 * 1024;
@@ -19,8 +19,8 @@ const maxMessageSize = 1024 * 1024;
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 
-// SST lets S3, SNS and EventBridge of every account send to a queue. Here only this account's rules and our bucket
-// may. The policy is the same for all that deliver to a queue, because a queue has one policy.
+// SST lets S3, SNS and EventBridge of every account send to a queue. Here only this account's rules and our bucket may.
+// All senders share one policy, because a queue has only one.
 $transform(aws.sqs.QueuePolicy, (args) => {
   const name = $output(args.queueUrl).apply((url) => url.slice(url.lastIndexOf("/") + 1));
   args.policy = aws.iam.getPolicyDocumentOutput({
@@ -43,59 +43,60 @@ $transform(aws.sqs.QueuePolicy, (args) => {
 
 export const bus = new sst.aws.Bus("Pipeline");
 
-export type WorkQueue = {
-  queue: sst.aws.Queue;
-  deadLetters: sst.aws.Queue;
-  /** How long the function that it feeds may take. */
-  timeoutSeconds: number;
-};
+export type WorkQueue = { queue: sst.aws.Queue; deadLetters: sst.aws.Queue };
 
-/** The queues of the design, by the name under which the functions know them. */
-export const queues: Record<QueueName, WorkQueue> = {
-  KICKOFF: workQueue("Kickoff", { timeoutSeconds: 60 }),
-  // LibInsight may take 30 seconds to answer, twice when a token has to be renewed.
-  FETCH: workQueue("Fetch", { timeoutSeconds: 120 }),
-  PAGES: workQueue("Pages", { timeoutSeconds: 60 }),
-  // The longest that Lambda allows: it reads and writes all of a dataset.
-  ASSEMBLE: workQueue("Assemble", { timeoutSeconds: 900, fifo: true }),
-  // Waits for some DDL statements, a second or two each.
-  ATHENA: workQueue("Athena", { timeoutSeconds: 120 }),
-  // The longest again: it follows Tableau's jobs for ten minutes. EventBridge names no deduplication id.
-  TABLEAU: workQueue("Tableau", { timeoutSeconds: 900, fifo: { contentBasedDeduplication: true } }),
-  // Some calls of S3 and one of SNS.
-  REPORT: workQueue("Report", { timeoutSeconds: 60 }),
-  // Asks EC2 about one instance after the other, some calls each.
-  INSTANCE: workQueue("Instance", { timeoutSeconds: 120 }),
-  // A thousand dead letters, some calls each.
-  REPLAY: workQueue("Replay", { timeoutSeconds: 300 }),
-};
+const workQueues = new Map(queueNames.map((name) => [name, workQueue(name, services[name])] as const));
 
 /** Events that a rule could not deliver to its queue. */
 export const undelivered = deadLetterQueue("Undelivered", false);
-/** Requests that the schedule could not hand to the bus. */
+/** Requests that a schedule could not deliver to the bus. */
 export const unscheduled = deadLetterQueue("Unscheduled", false);
 
-/** A queue that feeds one function, with the queue for what that function could not do. */
+/** Returns the queue of a service, with its dead-letter queue. */
+export function queueOf(name: QueueName): WorkQueue {
+  const found = workQueues.get(name);
+  if (!found) throw new Error(`The queue ${name} is missing from shared/topology.ts.`);
+  return found;
+}
+
+/** Returns the variables by which shared/aws/config.ts finds queues. */
+export function queueUrls(names: readonly QueueName[]): Record<string, $util.Output<string>> {
+  return Object.fromEntries(
+    names.map((name) => [`${name.toUpperCase()}_QUEUE_URL`, queueOf(name).queue.url]),
+  );
+}
+
+/** Returns the variables by which shared/aws/config.ts finds dead-letter queues. */
+export function deadLetterUrls(names: readonly QueueName[]): Record<string, $util.Output<string>> {
+  return Object.fromEntries(
+    names.map((name) => [`${name.toUpperCase()}_DEAD_LETTERS_URL`, queueOf(name).deadLetters.url]),
+  );
+}
+
+/** Returns a service's name as the start of its resources' names: `Fetcher` of FetcherQueue. */
+export function titleOf(name: QueueName): string {
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
 function workQueue(
-  name: string,
-  {
-    timeoutSeconds,
-    fifo = false,
-  }: { timeoutSeconds: number; fifo?: boolean | { contentBasedDeduplication: boolean } },
+  name: QueueName,
+  { queue: { fifo }, timeoutSeconds }: Pick<ServiceDefinition, "queue" | "timeoutSeconds">,
 ): WorkQueue {
-  const deadLetters = deadLetterQueue(`${name}DeadLetters`, Boolean(fifo));
-  const queue = new sst.aws.Queue(`${name}Queue`, {
-    fifo,
-    // Lambda's advice, so that a batch is not received again while it is still being tried.
+  const isFifo = fifo !== undefined;
+  const deadLetters = deadLetterQueue(`${titleOf(name)}DeadLetters`, isFifo);
+  const queue = new sst.aws.Queue(`${titleOf(name)}Queue`, {
+    // EventBridge sends no deduplication id, so the queues it fills go by content.
+    fifo: fifo === "by-content" ? { contentBasedDeduplication: true } : isFifo,
+    // AWS recommends six times the function's timeout, so that a batch is not received again while Lambda still retries.
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     visibilityTimeout: `${6 * timeoutSeconds} seconds`,
     dlq: { queue: deadLetters.arn, retry: receiveLimit },
     transform: { queue: { sqsManagedSseEnabled: true, maxMessageSize } },
   });
-  return { queue, deadLetters, timeoutSeconds };
+  return { queue, deadLetters };
 }
 
-/** Kept for 14 days, the longest that SQS keeps a message. */
+/** Returns a queue that keeps messages for 14 days, which is SQS's maximum. */
 function deadLetterQueue(name: string, fifo: boolean): sst.aws.Queue {
   return new sst.aws.Queue(name, {
     fifo,

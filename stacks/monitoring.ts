@@ -1,11 +1,12 @@
-// What people are told of by alarms, and the last 12 weeks at a glance. Alarms watch what AWS itself counts, so that they
-// go off where a function can say nothing any more; only what no AWS service knows is a metric of ours. Each says what it
-// means and what to do.
+// The alarms, and a dashboard of the last 12 weeks. Alarms watch what AWS itself counts, so that they fire even when a
+// function can no longer report anything; a metric is ours only where no AWS service has it. Each alarm's text says what
+// is affected and which command to run.
 import { datasets } from "../shared/datasets.ts";
 import type { MetricName } from "../shared/metrics.ts";
+import type { QueueName } from "../shared/topology.ts";
 import { alerts } from "./alerts.ts";
-import { bus, queues, undelivered, unscheduled } from "./messaging.ts";
-import { failureRules } from "./routes.ts";
+import { bus, queueOf, titleOf, undelivered, unscheduled } from "./messaging.ts";
+import { ruleNames } from "./routes.ts";
 import { functions, metricNamespace } from "./services.ts";
 import { appRegion, currentStage } from "./stage.ts";
 
@@ -13,7 +14,7 @@ type Text = $util.Input<string>;
 
 const { alertAddress, scheduled, instances } = currentStage();
 const command = `npx sst shell --stage ${$app.stage} -- npm run`;
-const logOf = (folder: string) => `aws logs tail /${$app.name}/${$app.stage}/${folder} --since 1d`;
+const logOf = (name: QueueName) => `aws logs tail /${$app.name}/${$app.stage}/${name} --since 1d`;
 
 const minutes = 60;
 const hours = 60 * minutes;
@@ -21,94 +22,99 @@ const days = 24 * hours;
 
 type Watched = { namespace: string; metric: string; dimensions: Record<string, Text> };
 type Alarm = Watched & {
-  /** What it means and what to do, within 1,024 characters. */
+  /** What is affected and what to do, in at most 1,024 characters. */
   text: string;
   statistic: "Maximum" | "Sum";
-  /** It goes off above this. */
+  /** The alarm fires above this. */
   threshold: number;
-  /** Over how long the numbers are put together; five minutes where nothing is said. */
+  /** Over how long the statistic is computed; default five minutes. */
   periodSeconds?: number;
-  /** How many periods in a row have to be above; one where nothing is said. */
+  /** How many consecutive periods must be above the threshold; default one. */
   periods?: number;
-  /** What no number means. Where nothing is said, what sends no numbers is well. */
+  /** What a period without data means; default `notBreaching`. */
   missing?: "breaching" | "notBreaching";
 };
 
 const alarms: aws.cloudwatch.MetricAlarm[] = [];
 
-for (const { folder, queue: name, handler } of functions) {
-  const { queue, deadLetters } = queues[name];
-  const title = capitalized(name.toLowerCase());
+for (const { name, handler } of functions) {
+  const { queue, deadLetters } = queueOf(name);
+  const title = titleOf(name);
   alarm(`${title}DeadLetters`, {
     ...ofQueue(deadLetters, "ApproximateNumberOfMessagesVisible"),
-    text: `The service ${folder} gave messages up; what they are about stands still, and they are kept for 14 days. See why: ${command} replay -- list. Mend that, then send them back: ${command} replay -- send`,
+    text: `The ${name} service could not process some messages. The affected runs, reports or instances are blocked; the messages are kept for 14 days. Find the cause: ${command} replay -- list. Fix it, then replay the messages: ${command} replay -- send`,
     statistic: "Maximum",
     threshold: 0,
   });
   alarm(`${title}Waits`, {
     ...ofQueue(queue, "ApproximateAgeOfOldestMessage"),
-    text: `A message has been in ${title}Queue for an hour, where runs take minutes. See which runs stand still: ${command} runs -- list. See what the service says: ${logOf(folder)}`,
+    text: `A message has waited in ${title}Queue for an hour; runs normally take minutes. List the blocked runs: ${command} runs -- list. Read the service's log: ${logOf(name)}`,
     statistic: "Maximum",
     threshold: 1 * hours,
   });
-  // A message that could not be handled is no error here: the handler reports it. What is left are crashes, and calls that
-  // ran out of time or memory.
-  alarm(`${capitalized(folder)}Errors`, {
+  // The handler reports messages that fail, so they do not count as errors here. What counts are crashes, timeouts and
+  // exhausted memory.
+  alarm(`${title}Errors`, {
     ...ofFunction(handler, "Errors"),
-    text: `The function of ${folder} crashed, or ran out of time or memory; its messages come back by themselves. See where: ${logOf(folder)}. Raise its limits in stacks/services.ts and stacks/messaging.ts, or mend the code.`,
+    text: `The ${name} function crashed, timed out or ran out of memory. Its messages are retried automatically. Find the error in its log: ${logOf(name)}. Fix the code, or raise the function's limits in shared/topology.ts and deploy.`,
     statistic: "Sum",
     threshold: 0,
   });
-  alarm(`${capitalized(folder)}Throttles`, {
+  alarm(`${title}Throttles`, {
     ...ofFunction(handler, "Throttles"),
-    text: `Lambda has refused calls of ${folder} for a quarter of an hour: the account's concurrency is used up. See the limit: aws lambda get-account-settings. See who uses it in the dashboard of Lambda, and ask AWS for more if it is all needed.`,
+    text: `Lambda has rejected calls of the ${name} function for 15 minutes, because the account's concurrency is used up. Messages wait until it is free. Check the limit: aws lambda get-account-settings. Find the functions that use it in Lambda's dashboard; if all need it, request a higher quota from AWS.`,
     statistic: "Sum",
     threshold: 0,
-    // Lambda tries again by itself; once is nobody's matter.
+    // Lambda retries automatically, so a single period needs no action.
     periods: 3,
   });
 }
 
 alarm("Undelivered", {
   ...ofQueue(undelivered, "ApproximateNumberOfMessagesVisible"),
-  text: `EventBridge could not bring an event to its queue within a day. See which, and why: aws sqs receive-message --message-attribute-names All --queue-url QUEUE (the one with Undelivered in "aws sqs list-queues"). See what it left standing: ${command} runs -- list`,
+  text: `EventBridge could not deliver an event to its queue within a day. A run, report or instance may be blocked. Show the event and the error: aws sqs receive-message --message-attribute-names All --queue-url QUEUE (the URL with Undelivered in "aws sqs list-queues"). List the blocked runs: ${command} runs -- list`,
   statistic: "Maximum",
   threshold: 0,
 });
 alarm("Unscheduled", {
   ...ofQueue(unscheduled, "ApproximateNumberOfMessagesVisible"),
-  text: `A schedule could not bring its request to the bus within a day. If a run is missing (${command} runs -- list), ask for it: ${command} runs -- request`,
+  text: `A schedule could not deliver its request to the bus within a day. Check whether a run is missing: ${command} runs -- list. If so, request it: ${command} runs -- request`,
   statistic: "Maximum",
   threshold: 0,
 });
 
+/** By the name of the route whose events are counted. */
 const failures = {
-  RunHeld: `A run is complete but doubtful: nothing is published, and the earlier file stays. See why: ${command} runs -- list, then runs -- show RUN. If it is right: ${command} runs -- publish RUN --force --reason TEXT`,
-  RunFailed: `A run has ended without publishing; the earlier file stays. See why and what to do: ${command} runs -- list, then runs -- show RUN`,
-  QueryFailed: `A file was published, but Athena's query over it failed, or the file lacks a required column: the earlier result stays. The mail of the same minute says which. See also: ${logOf("athena")}. To put an earlier file back: ${command} runs -- rollback RUN`,
-  RefreshFailed: `New results are there, but Tableau still shows the earlier ones. See why: ${command} replay -- list. Mend that, then refresh: ${command} replay -- send --queue tableau`,
-  InstanceFailed: `An EC2 instance did not start or stop as it was asked to. The mail of the same minute says why. See how they are: ${command} instances -- status`,
-} satisfies Record<keyof typeof failureRules, string>;
+  RunHeld: `A run is held: nothing is published, and the earlier file stays. Show the guard violations: ${command} runs -- list, then runs -- show RUN. If the new file is right, publish it: ${command} runs -- publish RUN --force --reason TEXT`,
+  RunFailed: `A run failed without publishing; the earlier file stays. Show the reason and what to do: ${command} runs -- list, then runs -- show RUN`,
+  QueryFailed: `A file is published, but Athena's results are not updated: the query failed, or the file lacks a required column. The earlier results stay. The email sent in the same minute gives the reason. Read the log: ${logOf("athena")}. To restore an earlier file: ${command} runs -- rollback RUN`,
+  RefreshFailed: `Tableau still shows the earlier results, because its refresh failed. Find the cause: ${command} replay -- list. Fix it, then refresh: ${command} replay -- send --queue tableau`,
+  InstanceFailed: `An EC2 instance did not start or stop and may still incur cost. The email sent in the same minute gives the reason. Show the instances: ${command} instances -- status`,
+};
 
-const failed = (rule: keyof typeof failureRules): Watched => ({
-  namespace: "AWS/Events",
-  metric: "MatchedEvents",
-  // Of a bus that is not the default one both are told.
-  // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
-  dimensions: { EventBusName: bus.name, RuleName: failureRules[rule] },
-});
-// Counted by EventBridge where the rule matches, whether or not the reporter then gets the event and can mail it.
+const failed = (rule: keyof typeof failures): Watched => {
+  const RuleName = ruleNames.get(rule);
+  if (RuleName === undefined) throw new Error(`shared/topology.ts has no route ${rule}, which has an alarm.`);
+  return {
+    namespace: "AWS/Events",
+    metric: "MatchedEvents",
+    // For a custom bus EventBridge reports both dimensions.
+    // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
+    dimensions: { EventBusName: bus.name, RuleName },
+  };
+};
+// EventBridge counts where the rule matches, whether or not the reporter then receives the event and can email it.
 for (const rule of keysOf(failures)) {
   alarm(rule, { ...failed(rule), text: failures[rule], statistic: "Sum", threshold: 0 });
 }
 
 if (scheduled) {
   for (const { name, staleAfterDays } of datasets) {
-    // One number a day. Where none comes any more, CloudWatch looks some days back before it counts that as bad.
+    // One value a day. When no more values arrive, CloudWatch evaluates some earlier days before the alarm fires.
     // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
     alarm(`Stale-${name}`, {
       ...ours("PublishedFileAgeHours", "reporter", name),
-      text: `Nothing of ${name} was published for ${staleAfterDays} days, or nobody has looked for days. See what became of its runs: ${command} runs -- list. Ask for one: ${command} runs -- request --dataset ${name}. If there was no schedule: aws scheduler list-schedules. If nobody looked: ${logOf("reporter")}`,
+      text: `${name} is out of date: its file was last published more than ${staleAfterDays} days ago, or the daily check has stopped. Show its run outcomes: ${command} runs -- list. Request a run: ${command} runs -- request --dataset ${name}. If no run was scheduled: aws scheduler list-schedules. If the daily check stopped: ${logOf("reporter")}`,
       statistic: "Maximum",
       threshold: (staleAfterDays * days) / hours,
       periodSeconds: 1 * days,
@@ -118,11 +124,11 @@ if (scheduled) {
   if (instances !== "none") {
     alarm("InstancesLeftRunning", {
       ...ours("InstancesRunningHours", "reporter"),
-      text: `An EC2 instance of the team's has been running for more than a day; it costs as long as it does. See which: ${command} instances -- status. If nobody needs it: ${command} instances -- stop`,
+      text: `An EC2 instance has been running for more than a day and incurs cost while it runs. Show which: ${command} instances -- status. If it is not needed: ${command} instances -- stop`,
       statistic: "Maximum",
-      // The schedule and each run's end stop them after hours.
+      // The schedule and the end of each run stop instances within hours.
       threshold: 24,
-      // One number a day.
+      // One value a day.
       periodSeconds: 1 * days,
     });
   }
@@ -139,9 +145,9 @@ if (scheduled) {
           properties: { title: "Alarms", alarms: alarms.map(({ arn }) => arn) },
         },
         graph("Rows published", runLines("RowsPublished")),
-        graph("Rows more or fewer than the time before", runLines("RowsChange")),
+        graph("Change in rows since the previous run", runLines("RowsChange")),
         graph(
-          "Left out or fetched again",
+          "Rejects, duplicates and refetched windows",
           (["Rejects", "Duplicates", "RefetchedWindows"] as const).flatMap(runLines),
         ),
         graph(
@@ -149,7 +155,7 @@ if (scheduled) {
           (["CollectSeconds", "AssembleSeconds", "QuerySeconds"] as const).flatMap(runLines),
           { stacked: true },
         ),
-        graph("LibInsight's errors, by kind", [
+        graph("LibInsight errors by kind", [
           [
             {
               expression: `SEARCH('{${metricNamespace},service,stage,dataset,error} MetricName="LibInsightErrors" stage="${$app.stage}"', 'Sum', ${7 * days})`,
@@ -160,18 +166,18 @@ if (scheduled) {
           "Held and failed",
           keysOf(failures).map((rule) => line(failed(rule), { label: rule, stat: "Sum" })),
         ),
-        graph("Hours that EC2 instances have been running", [
-          line(ours("InstancesRunningHours", "reporter"), { label: "the longest", period: 1 * days }),
+        graph("Hours an EC2 instance has been running", [
+          line(ours("InstancesRunningHours", "reporter"), { label: "longest", period: 1 * days }),
         ]),
         graph(
-          "Age of the published file, in hours",
+          "Age of the published file in hours",
           datasets.map(({ name }) =>
             line(ours("PublishedFileAgeHours", "reporter", name), { label: name, period: 1 * days }),
           ),
           {
             annotations: {
               horizontal: datasets.map(({ name, staleAfterDays }) => ({
-                label: `${name} is stale`,
+                label: `${name} is out of date`,
                 value: (staleAfterDays * days) / hours,
               })),
             },
@@ -182,7 +188,7 @@ if (scheduled) {
   });
 }
 
-/** An alarm that tells nobody would cost ten cents a month all the same. */
+/** Creates an alarm, unless the stage has no alert address: an alarm costs ten cents a month even if no one gets it. */
 function alarm(name: string, options: Alarm): void {
   if (!alertAddress) return;
   const { text, namespace, metric, dimensions, statistic, threshold } = options;
@@ -216,13 +222,13 @@ function ofFunction(handler: sst.aws.Function, metric: "Errors" | "Throttles"): 
   return { namespace: "AWS/Lambda", metric, dimensions: { FunctionName: handler.name } };
 }
 
-/** As shared/metrics.ts tells it. */
+/** Returns a metric with the dimensions that shared/metrics.ts gives it. */
 function ours(metric: MetricName, service: string, dataset?: string): Watched {
   const dimensions = { service, stage: $app.stage, ...(dataset !== undefined && { dataset }) };
   return { namespace: metricNamespace, metric, dimensions };
 }
 
-/** A graph with a point a week, unless a line says otherwise. */
+/** Returns a graph with a point a week, unless a line says otherwise. */
 function graph(title: string, metrics: unknown[], options: object = {}): object {
   return {
     type: "metric",
@@ -244,15 +250,11 @@ function runLines(metric: MetricName): unknown[] {
   return datasets.map(({ name }) => line(ours(metric, "reporter", name), { label: `${name}: ${metric}` }));
 }
 
-/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html */
+/** Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html */
 function line({ namespace, metric, dimensions }: Watched, options: object): unknown[] {
   return [namespace, metric, ...Object.entries(dimensions).flat(), options];
 }
 
 function keysOf<T extends string>(record: Record<T, unknown>): T[] {
   return Object.keys(record).filter((key): key is T => key in record);
-}
-
-function capitalized(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
 }

@@ -1,9 +1,9 @@
-// What commands are told of a stage: `sst shell --stage S -- npm run replay -- list`. The same variables as the functions
-// have, and no secret among them. shared/config.ts reads them.
-import { queueNames } from "../shared/config.ts";
+// The settings that commands get of a stage: `sst shell --stage S -- npm run replay -- list`. They are the functions'
+// variables, without secrets; shared/aws/config.ts reads them.
 import { instancesText } from "../shared/instances.ts";
+import { queueNames } from "../shared/topology.ts";
 import { analystsResults, analystsWorkgroup, database } from "./athena.ts";
-import { bus, queues } from "./messaging.ts";
+import { bus, deadLetterUrls, queueUrls } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
 import { data, work } from "./storage.ts";
 
@@ -18,12 +18,8 @@ export const settings = new sst.Linkable("Settings", {
       ANALYSTS_WORKGROUP: analystsWorkgroup.name,
       ANALYSTS_RESULTS: analystsResults,
       INSTANCES: instancesText(currentStage().instances),
-      ...Object.fromEntries(
-        queueNames.flatMap((name) => [
-          [`${name}_QUEUE_URL`, queues[name].queue.url],
-          [`${name}_DEAD_LETTERS_URL`, queues[name].deadLetters.url],
-        ]),
-      ),
+      ...queueUrls(queueNames),
+      ...deadLetterUrls(queueNames),
     },
   },
 });

@@ -1,167 +1,229 @@
-// How a run ends whose pages are all accounted for: published, or not, with the reason and every count.
-import { Readable } from "node:stream";
-import * as z from "zod/mini";
-import type { ObjectInfo, Store } from "../../shared/aws/store.ts";
+// How a run ends whose pages are all there: its parts are read once and written as they are read; at the end the counts
+// decide whether the files count. Published, held or failed, with the reason and every count.
+import { countCsvRows, csvFieldText, csvRows, splitCsvRow } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
+import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
-import { isNewer, publishNewest } from "../../shared/publish.ts";
-import { type Run, type RunResult, runResult } from "../../shared/run.ts";
-import { checkParts, filesOf } from "./files.ts";
-import { type Baseline, doubts } from "./guard.ts";
-import type { Ledger, WindowAccount } from "./ledger.ts";
+import type { ObjectInfo, ObjectStore } from "../../shared/ports.ts";
+import { pagesOf, type Run, type RunResult, runResult } from "../../shared/run.ts";
+import { type Baseline, violations } from "./guard.ts";
+import { Ledger, type WindowAccount } from "./ledger.ts";
+import { fitPart } from "./part.ts";
+import { readParts } from "./read.ts";
+import { type Target, writeFiles } from "./write.ts";
 
 /** A form has some dozens of fields. Hundreds of undeclared ones mean that something else arrived. */
 const maxAppended = 300;
+/** The first reading may find columns or violations that were not expected; then the parts are read again. */
+const maxReadings = 4;
+/** A header of hundreds of columns stays far below this. */
+const headerBytes = 256 * 1024;
 
-export type Reconciled = {
+export type Reading = {
   run: Run;
   attempt: number;
-  ledger: Ledger;
   accounts: WindowAccount[];
-  /** What does not agree with LibInsight's numbers, after the last attempt. */
-  disagreements: string[];
-  /** A person's reason to publish whatever the guard says. */
+  /** Whether windows that do not agree may be fetched again. */
+  mayFetchAgain: boolean;
+  /** A person's reason to publish in spite of violations. */
   force?: string | undefined;
 };
-/** As `publishFiles` writes them. Another hand's file tells nothing, or anything. */
-const publication = z.object({
-  rows: z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number)),
-  "requested-at": z.iso.datetime(),
-});
+export type ConcludeDeps = { work: ObjectStore; data: ObjectStore };
 
-/** The result, but for the time when it was written. */
+/** The result, except for the time when it was written. */
 export type Conclusion = Omit<RunResult, "finishedAt">;
-type Account = Omit<Conclusion, "state">;
-export type ConcludeEffects = { work: Store; data: Store };
+/** Windows whose numbers do not agree, and why. */
+export type FetchAgain = { fetchAgain: number[]; because: string[] };
 
-/**
- * Publishes, or says why not. A doubtful run is held: its file is kept aside, and a person's reason publishes it.
- * @throws PipelineError `PartChanged`, `PublishContended`
- */
-export async function conclude(reconciled: Reconciled, effects: ConcludeEffects): Promise<Conclusion> {
-  const { run, attempt, ledger, disagreements } = reconciled;
+type Account = Omit<Conclusion, "state">;
+type Verdict =
+  | FetchAgain
+  | { state: "failed"; reason: string }
+  | { state: "held" | "published"; violations: string[]; forced: boolean };
+/** What a reading writes: which files, with which undeclared columns. */
+type Plan = { state: "held" | "published"; appended: string[] };
+
+/** @throws PipelineError `PublishContended`, `PartsChanging`, `PartUnreadable` */
+export async function conclude(reading: Reading, deps: ConcludeDeps): Promise<Conclusion | FetchAgain> {
+  const { run, accounts } = reading;
+  const { runId } = run;
+  const { work, data } = deps;
   const dataset = findDataset(run.dataset);
-  const appended = ledger.appended;
-  const account = accountOf(reconciled, [...outputColumns(dataset.columns), ...appended]);
+  const { csv, jsonl } = dataset.publish;
+  const declared = outputColumns(dataset.columns);
+  const published = await data.head(csv);
+  const baseline = await baselineOf(published, dataset, deps);
+  const columnsOf = ({ appended }: Pick<Ledger, "appended">) => [...declared, ...appended];
+  let plan: Plan = { state: "published", appended: await undeclaredIn(published, dataset, data) };
+
+  for (let readings = 1; readings <= maxReadings; readings++) {
+    let ledger = new Ledger();
+    let verdict: Verdict | undefined;
+    const { state, appended } = plan;
+    const target: Target =
+      state === "published"
+        ? { store: data, csv, jsonl }
+        : { store: work, csv: keys.held(runId), jsonl: keys.heldLines(runId) };
+    const outcome = await writeFiles(target, run, async (write) => {
+      ledger = new Ledger();
+      const header = csvRows([[...declared, ...appended]]);
+      await write({ csv: Buffer.from(header), jsonl: new Uint8Array() });
+      await readParts({ runId, accounts, work }, ledger, async (part, skip) => {
+        // What cannot become the file is not written on.
+        if (!isWithin(ledger.appended, appended) || (reading.mayFetchAgain && ledger.disagreements.size > 0))
+          return;
+        await write(fitPart(part, { appended: part.summary.appended, allAppended: appended, skip }));
+      });
+      verdict = judge(ledger, accountOf(reading, ledger, columnsOf(ledger)), reading, dataset, baseline);
+      const isAsPlanned = "state" in verdict && verdict.state === state && isSame(ledger.appended, appended);
+      return isAsPlanned ? "keep" : "discard";
+    });
+
+    if (outcome.state === "superseded") {
+      await readParts({ runId, accounts, work }, ledger, async () => {});
+      const account = accountOf(reading, ledger, columnsOf(ledger));
+      return {
+        ...account,
+        state: "superseded",
+        reason: `A later run (${outcome.by}) has already published; its file stays. No action needed.`,
+      };
+    }
+    if (verdict && "fetchAgain" in verdict) return verdict;
+    const account = accountOf(reading, ledger, columnsOf(ledger));
+    if (verdict?.state === "failed") return { ...account, ...verdict };
+    if (verdict && outcome.state === "written") {
+      const judged = { ...account, ...previousOf(published, baseline, run), violations: verdict.violations };
+      if (verdict.state === "held") return { ...judged, state: "held", reason: heldReason(runId, verdict.violations) };
+      const { files } = outcome;
+      return {
+        ...judged,
+        ...(verdict.forced && { force: reading.force ?? run.force }),
+        state: "published",
+        published: {
+          bucket: data.bucket,
+          csv: { key: csv, etag: files.csv.etag, bytes: files.csv.bytes },
+          jsonl: { key: jsonl, etag: files.jsonl.etag, bytes: files.jsonl.bytes },
+        },
+      };
+    }
+    if (verdict) plan = { state: verdict.state, appended: ledger.appended };
+  }
+  throw new PipelineError("PartsChanging", {
+    message: `The run's parts changed during each of ${maxReadings} readings, because pages were delivered again.`,
+    advice: "Retried automatically. If it persists, request the run again.",
+    kind: "transient",
+    ids: { run: runId },
+  });
+}
+
+function judge(
+  ledger: Ledger,
+  account: Account,
+  { run, attempt, mayFetchAgain, force = run.force }: Reading,
+  dataset: Dataset,
+  baseline: Baseline,
+): Verdict {
+  const disagreeing = disagreeingWindows(ledger);
+  const because = disagreeing.flatMap(
+    (window) =>
+      ledger.disagreements.get(window) ?? [`window ${window}: records occur twice, its pages have shifted`],
+  );
+  if (disagreeing.length > 0 && mayFetchAgain) return { fetchAgain: disagreeing, because };
+  const { appended } = ledger;
   if (appended.length > maxAppended) {
     return {
-      ...account,
       state: "failed",
-      reason: `LibInsight sent ${appended.length} undeclared fields; the limit is ${maxAppended}. The earlier file stays. Look at the form's fields and at "undeclared" in shared/datasets.ts.`,
+      reason: `LibInsight sent ${appended.length} undeclared fields; the limit is ${maxAppended}. The earlier file stays. Check the form's fields and "undeclared" in shared/datasets.ts.`,
     };
   }
-  const published = await effects.data.head(dataset.publish.csv);
-  if (published && isNewer(published.metadata, run)) {
-    return superseded(account, published.metadata["run-id"] ?? "unknown");
-  }
   const found = [
-    ...disagreements.map((what) => `LibInsight's numbers did not agree in ${attempt} attempts: ${what}`),
-    ...doubts(account, dataset, await baselineOf(published, effects.work)),
+    ...because.map((what) => `LibInsight's numbers did not agree in ${attempt} attempts: ${what}`),
+    ...violations(account, dataset, baseline),
   ];
-  const judged = { ...account, ...previousOf(published, run), doubts: found };
-  const force = reconciled.force ?? run.force;
-  if (found.length === 0) return publishFiles(judged, reconciled, dataset, effects);
-  if (force !== undefined) return publishFiles({ ...judged, force }, reconciled, dataset, effects);
-  await keepAside(judged, reconciled, effects);
-  return {
-    ...judged,
-    state: "held",
-    reason: `The run is held and nothing is published: ${found.join("; ")}. The earlier file stays. Compare; if the new one is right, publish it: npm run runs -- publish ${run.runId} --force --reason TEXT`,
-  };
+  const forced = found.length > 0 && force !== undefined;
+  return { state: found.length === 0 || forced ? "published" : "held", violations: found, forced };
 }
 
-/** The end of a run whose parts still are not the counted ones after the last attempt: nothing is published. */
-export function gaveUp(reconciled: Reconciled, reason: string): Conclusion {
-  const { columns } = findDataset(reconciled.run.dataset);
-  const account = accountOf(reconciled, [...outputColumns(columns), ...reconciled.ledger.appended]);
-  return { ...account, state: "failed", reason };
+/**
+ * Windows whose numbers do not agree. A window that holds an `_id` twice has shifted while it was read, and then lacks
+ * another record, though its sums close. Where that stays so to the last attempt, a person decides.
+ */
+function disagreeingWindows(ledger: Ledger): number[] {
+  const numbers = new Set([...ledger.disagreements.keys(), ...ledger.windowsWithDuplicates]);
+  return [...numbers].sort((a, b) => a - b);
 }
 
-/** What the published file's metadata and its run's result tell. A file of the predecessor tells nothing. */
-async function baselineOf(published: ObjectInfo | undefined, work: Store): Promise<Baseline> {
-  const { rows, "run-id": runId } = published?.metadata ?? {};
-  const result = runId ? await work.getJson(keys.result(runId), runResult) : undefined;
-  return { rows: rows === undefined ? undefined : Number(rows), filled: result?.filled };
+function heldReason(runId: string, found: string[]): string {
+  return `The run is held and nothing is published: ${found.join("; ")}. The earlier file stays. Compare; if the new one is right, publish it: npm run runs -- publish ${runId} --force --reason TEXT`;
+}
+
+function isWithin(some: readonly string[], all: readonly string[]): boolean {
+  return some.every((each) => all.includes(each));
+}
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && isWithin(some, others);
+}
+
+/** Returns the undeclared columns of the published file, which are likely to be in this run too. */
+async function undeclaredIn(
+  published: ObjectInfo | undefined,
+  { columns, publish }: Dataset,
+  data: ObjectStore,
+): Promise<string[]> {
+  // The predecessor's file has its own columns.
+  if (published?.metadata["run-id"] === undefined) return [];
+  const [line = ""] = (await data.getStart(publish.csv, headerBytes)).split("\n");
+  const declared = outputColumns(columns);
+  return splitCsvRow(line)
+    .map(csvFieldText)
+    .filter((header) => !declared.includes(header))
+    .sort();
+}
+
+/** A file that no run wrote says nothing. Rows are counted where the work bucket no longer has the run's result. */
+async function baselineOf(
+  published: ObjectInfo | undefined,
+  { publish }: Dataset,
+  { work, data }: ConcludeDeps,
+): Promise<Baseline> {
+  const runId = published?.metadata["run-id"];
+  if (runId === undefined) return {};
+  const result = await work.getJson(keys.result(runId), runResult);
+  const rows = result?.rows ?? (await countCsvRows(await data.stream(publish.csv)));
+  return { rows, filled: result?.filled };
 }
 
 /**
  * The publication that this one follows. Where the run's own file is in place already (an assembler died before it could
- * write the result), what was there before is not known.
+ * write the result), the earlier publication is unknown.
  */
-function previousOf(published: ObjectInfo | undefined, run: Run): Pick<RunResult, "previous"> {
-  if (!published || published.metadata["run-id"] === run.runId) return {};
-  const { data } = publication.safeParse(published.metadata);
-  return data ? { previous: { rows: data.rows, requestedAt: data["requested-at"] } } : {};
-}
-
-async function keepAside(
-  account: Account,
-  { run, ledger }: Reconciled,
-  { work }: ConcludeEffects,
-): Promise<void> {
-  const files = filesOf(run.runId, ledger, account.columns, work);
-  const csv = async () => Readable.from(files.csv());
-  const jsonl = async () => Readable.from(files.jsonl());
-  await publishNewest(work, keys.held(run.runId), run, csv, { contentType: "text/csv; charset=utf-8" });
-  await publishNewest(work, keys.heldLines(run.runId), run, jsonl, { contentType: "application/x-ndjson" });
-}
-
-async function publishFiles(
-  account: Account,
-  { run, ledger }: Reconciled,
-  dataset: Dataset,
-  { work, data }: ConcludeEffects,
-): Promise<Conclusion> {
-  await checkParts(run.runId, ledger, work);
-  const files = filesOf(run.runId, ledger, account.columns, work);
-  const options = { metadata: { dataset: run.dataset, rows: String(ledger.rows) } };
-  const { csv: csvKey, jsonl: jsonlKey } = dataset.publish;
-  // The CSV is what readers rely on, so it goes first: whatever then befalls the JSON lines, they can be put there later.
-  const csv = await publishNewest(data, csvKey, run, async () => Readable.from(files.csv()), {
-    ...options,
-    contentType: "text/csv; charset=utf-8",
-  });
-  if (csv.superseded) return superseded(account, csv.by);
-  const jsonl = await publishNewest(data, jsonlKey, run, async () => Readable.from(files.jsonl()), {
-    ...options,
-    contentType: "application/x-ndjson",
-  });
-  if (jsonl.superseded) return superseded(account, jsonl.by);
-  return {
-    ...account,
-    state: "published",
-    published: {
-      bucket: data.bucket,
-      csv: { key: csvKey, etag: csv.object.etag, bytes: csv.object.bytes },
-      jsonl: { key: jsonlKey, etag: jsonl.object.etag, bytes: jsonl.object.bytes },
-    },
-  };
-}
-
-function superseded(account: Account, by: string): Conclusion {
-  return {
-    ...account,
-    state: "superseded",
-    reason: `A later run (${by}) has already published; its file stays. Nothing is to be done.`,
-  };
+function previousOf(
+  published: ObjectInfo | undefined,
+  { rows }: Baseline,
+  run: Run,
+): Pick<RunResult, "previous"> {
+  const requestedAt = published?.metadata["requested-at"];
+  if (published?.metadata["run-id"] === run.runId || requestedAt === undefined || rows === undefined) return {};
+  return { previous: { rows, requestedAt } };
 }
 
 /** Every count of the run. */
-function accountOf({ run, attempt, ledger, accounts }: Reconciled, columns: string[]): Account {
+function accountOf({ run, attempt, accounts }: Reading, ledger: Ledger, columns: string[]): Account {
   return {
     runId: run.runId,
     dataset: run.dataset,
     from: run.from,
     to: run.to,
     requestedAt: run.requestedAt,
-    doubts: [],
+    violations: [],
     attempt,
     windows: accounts.map(({ window, attempt, totals }) => ({
       from: window.from,
       to: window.to,
       attempt,
-      pages: Math.max(totals.totalPages, 1),
+      pages: pagesOf(totals),
       totalRecords: totals.totalRecords,
     })),
     records: ledger.records,

@@ -1,4 +1,4 @@
-// The publish guard: what makes a complete run doubtful, so that a person looks at it before readers do. Pure.
+// The publish guard: why a complete run is held until a person has reviewed it. Pure.
 import type { Dataset } from "../../shared/dataset.ts";
 import type { RunResult } from "../../shared/run.ts";
 
@@ -7,12 +7,12 @@ export type Account = Pick<RunResult, "records" | "rows" | "duplicates" | "rejec
 /** What is published now, as far as it is known. */
 export type Baseline = {
   rows?: number | undefined;
-  /** Columns that had values; unknown where that run is no longer remembered. */
+  /** Columns that had values; unknown where the work bucket no longer has that run. */
   filled?: RunResult["filled"] | undefined;
 };
 
-/** One sentence for each doubt, saying by how much; none where the run may be published. */
-export function doubts(account: Account, { guard, columns }: Dataset, baseline: Baseline): string[] {
+/** Returns a sentence for each violation, with its numbers; none where the run may be published. */
+export function violations(account: Account, { guard, columns }: Dataset, baseline: Baseline): string[] {
   const { records, rows, duplicates, filled } = account;
   const found: string[] = [];
   const rejected = Object.values(account.rejects).reduce((sum, count) => sum + count, 0);

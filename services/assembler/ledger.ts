@@ -1,24 +1,12 @@
-// Adds up what became of every record of a run, page by page in output order, and finds what does not agree with
-// LibInsight's own totals. It keeps some hundred bytes a page and about a bit a row.
+// Adds up the outcome of every record of a run, page by page in output order, and finds what does not agree with
+// LibInsight's own totals. It keeps about a bit a row.
 import type { Totals, Window } from "../../shared/messages.ts";
 import type { PageSummary } from "../../shared/run.ts";
 import { IdSet } from "./id-set.ts";
 
-/** A transformed page, as the assembler copies it. */
-export type PartPlan = {
-  window: number;
-  attempt: number;
-  page: number;
-  etags: PageSummary["etags"];
-  appended: string[];
-  /** Indexes of rows that are duplicates of earlier ones. */
-  skip: number[];
-};
-
 export type WindowAccount = { window: Window; attempt: number; totals: Totals };
 
 export class Ledger {
-  readonly parts: PartPlan[] = [];
   /** One sentence for each thing that does not agree, by window number. */
   readonly disagreements = new Map<number, string[]>();
   /** Windows in which an `_id` occurs twice: pages that shifted while they were read look like this. */
@@ -33,52 +21,49 @@ export class Ledger {
   readonly filled = new Map<string, number>();
   readonly #appended = new Set<string>();
   readonly #seen = new IdSet();
+  /** The window whose pages are being added. */
+  #current: { account: WindowAccount; seen: IdSet; records: number; pages: number } | undefined;
 
   /** Headers of all undeclared columns, sorted. */
   get appended(): string[] {
     return [...this.#appended].sort();
   }
 
-  /** @param summaries the window's pages in their order */
-  async addWindow(account: WindowAccount, summaries: AsyncIterable<PageSummary>): Promise<void> {
-    const { window, attempt, totals } = account;
-    const seenHere = new IdSet();
-    let records = 0;
-    let pages = 0;
-    for await (const summary of summaries) {
-      pages += 1;
-      records += summary.records;
-      if (summary.page !== pages) this.#disagree(window, `page ${pages} is missing`);
-      if (
-        summary.totals.totalRecords !== totals.totalRecords ||
-        summary.totals.totalPages !== totals.totalPages
-      ) {
-        this.#disagree(
-          window,
-          `LibInsight announced ${totals.totalRecords} records on page 1 and ${summary.totals.totalRecords} on page ${summary.page}`,
-        );
-      }
-      const rejected = Object.values(summary.rejects).reduce((sum, count) => sum + count, 0);
-      if (summary.ids.length + rejected !== summary.records) {
-        this.#disagree(
-          window,
-          `page ${summary.page} had ${summary.records} records but ${summary.ids.length} rows and ${rejected} rejects`,
-        );
-      }
-      this.#addPage(summary, window, attempt, seenHere);
-    }
-    if (records !== totals.totalRecords) {
-      this.#disagree(window, `LibInsight announced ${totals.totalRecords} records and gave ${records}`);
-    }
-    this.records += records;
+  /** Begins a window: its pages follow in their order. */
+  beginWindow(account: WindowAccount): void {
+    this.#current = { account, seen: new IdSet(), records: 0, pages: 0 };
   }
 
-  #addPage(summary: PageSummary, window: Window, attempt: number, seenHere: IdSet): void {
+  /** @returns the indexes of the page's rows that are duplicates of earlier ones */
+  addPage(summary: PageSummary): number[] {
+    const current = this.#current;
+    if (!current) throw new Error("A page belongs to a window that was not begun.");
+    const { window, totals } = current.account;
+    current.pages += 1;
+    current.records += summary.records;
+    if (summary.page !== current.pages) this.#disagree(window, `page ${current.pages} is missing`);
+    if (
+      summary.totals.totalRecords !== totals.totalRecords ||
+      summary.totals.totalPages !== totals.totalPages
+    ) {
+      this.#disagree(
+        window,
+        `LibInsight announced ${totals.totalRecords} records on page 1 and ${summary.totals.totalRecords} on page ${summary.page}`,
+      );
+    }
+    const rejected = Object.values(summary.rejects).reduce((sum, count) => sum + count, 0);
+    if (summary.ids.length + rejected !== summary.records) {
+      this.#disagree(
+        window,
+        `page ${summary.page} had ${summary.records} records but ${summary.ids.length} rows and ${rejected} rejects`,
+      );
+    }
     const skip: number[] = [];
     summary.ids.forEach((id, index) => {
-      if (!seenHere.add(id)) this.windowsWithDuplicates.add(window.number);
+      if (!current.seen.add(id)) this.windowsWithDuplicates.add(window.number);
       if (!this.#seen.add(id)) skip.push(index);
     });
+    this.records += summary.records;
     this.duplicates += skip.length;
     this.rows += summary.ids.length - skip.length;
     addCounts(this.rejects, summary.rejects);
@@ -87,13 +72,23 @@ export class Ledger {
     addCounts(this.undeclared, summary.undeclared);
     addCounts(this.filled, summary.filled);
     for (const header of summary.appended) this.#appended.add(header);
-    const { page, etags, appended } = summary;
-    this.parts.push({ window: window.number, attempt, page, etags, appended, skip });
+    return skip;
+  }
+
+  /** Compares what the window's pages held with what LibInsight announced. */
+  endWindow(): void {
+    if (!this.#current) throw new Error("No window was begun.");
+    const { account, records } = this.#current;
+    const { totalRecords } = account.totals;
+    if (records !== totalRecords) {
+      this.#disagree(account.window, `LibInsight announced ${totalRecords} records and gave ${records}`);
+    }
+    this.#current = undefined;
   }
 
   #disagree(window: Window, what: string): void {
     const sentences = this.disagreements.get(window.number) ?? [];
-    // The first few say it; a window of many pages would repeat itself.
+    // The first few are enough; a window of many pages would repeat itself.
     if (sentences.length < 3) sentences.push(`${window.from} to ${window.to}: ${what}`);
     this.disagreements.set(window.number, sentences);
   }

@@ -1,15 +1,25 @@
-// Fits a part into the published file: without duplicate rows, and with every column that any part appended. Most
-// parts need neither and are copied as they are. Pure functions over text.
+// Fits a part into the published files: without duplicate rows, and with every undeclared column of the run. Most parts
+// need neither and are copied as they are. Pure functions over text.
 import { splitCsvRow } from "../../shared/csv.ts";
-import type { PartPlan } from "./ledger.ts";
+import type { Part } from "../../shared/part.ts";
 
-export type Fit = Pick<PartPlan, "appended" | "skip"> & {
-  /** The headers that all parts append, in their order. */
+export type Fit = {
+  /** Headers of undeclared fields that the part's rows end with, in their order. */
+  appended: readonly string[];
+  /** Those of all parts. */
   allAppended: readonly string[];
+  /** Indexes of rows that are duplicates of earlier ones. */
+  skip: readonly number[];
 };
 
-export function isCopiedAsIs({ appended, skip, allAppended }: Fit): boolean {
-  return skip.length === 0 && appended.length === allAppended.length;
+/** Returns the part's rows as they stand in the published files. */
+export function fitPart({ csv, jsonl }: Pick<Part, "csv" | "jsonl">, fit: Fit): Pick<Part, "csv" | "jsonl"> {
+  if (fit.skip.length === 0 && fit.appended.length === fit.allAppended.length) return { csv, jsonl };
+  return { csv: Buffer.from(fitCsv(textOf(csv), fit)), jsonl: Buffer.from(fitJsonl(textOf(jsonl), fit)) };
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("utf8");
 }
 
 /** @param csv the part's rows */

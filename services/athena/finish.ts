@@ -1,105 +1,111 @@
 // A query has ended: a good result is copied to the key that never changes; a bad one changes nothing there.
-import type { Publish } from "../../shared/aws/bus.ts";
-import type { Query } from "../../shared/aws/query-engine.ts";
-import type { Store } from "../../shared/aws/store.ts";
+import { countCsvRows, countedRows } from "../../shared/csv.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
-import type { Facts } from "../../shared/logger.ts";
+import type { LogFields } from "../../shared/logger.ts";
 import type { QueryTask } from "../../shared/messages.ts";
 import { once } from "../../shared/once.ts";
+import type { ObjectStore, Publish, Query } from "../../shared/ports.ts";
 import { isNewer, publishNewest } from "../../shared/publish.ts";
-import { countRows } from "./rows.ts";
-import { originOf, type QueryOrigin } from "./sql.ts";
-import { maxAttempts, type StartEffects, sendLater } from "./start.ts";
+import { type QueryOrigin, runResult } from "../../shared/run.ts";
+import { maxAttempts, originOf, type StartDeps, sendLater } from "./start.ts";
 
-export type FinishEffects = Omit<StartEffects, "resultsBucket"> & {
-  work: Store;
-  data: Store;
-  results: Store;
+export type FinishDeps = StartDeps & {
+  data: ObjectStore;
+  results: ObjectStore;
   publish: Publish;
   now: () => Date;
 };
 
 /**
- * Queries that are not a dataset's (statements of our own, an analyst's in the same workgroup) are left alone.
- * @param task of a message that looks: it looks again later where it is too early
+ * Queries that are not a dataset's (DDL statements, an analyst's in the same workgroup) are left alone.
+ * @param task of a message that checks: it checks again later where it is too early
  * @throws PipelineError `ResultElsewhere`, `QueryUnfinished`, `PublishContended`
  */
 export async function finishQuery(
   queryExecutionId: string,
-  effects: FinishEffects,
+  deps: FinishDeps,
   task?: QueryTask,
-): Promise<Facts> {
-  // The event is told in any order; what Athena says now is what holds.
-  const query = await effects.engine.get(queryExecutionId);
-  const found = originOf(query.sql);
-  if (!found) return { query: queryExecutionId, ours: false };
-  const { origin } = found;
-  const facts = { run: origin.runId, query: queryExecutionId, state: query.state };
+): Promise<LogFields> {
+  const origin = await originOf(queryExecutionId, deps.work);
+  if (!origin) return { query: queryExecutionId, ours: false };
+  // Events arrive in any order; the engine's current state is what holds.
+  const query = await deps.engine.get(queryExecutionId);
+  const fields = { run: origin.runId, query: queryExecutionId, state: query.state };
   const hasEnded = ["SUCCEEDED", "FAILED", "CANCELLED"].includes(query.state);
   const outcome = hasEnded
-    ? await once(keys.queryEnd(queryExecutionId), effects.work, effects.now, () =>
-        conclude(query, origin, effects),
-      )
+    ? await once(keys.queryEnd(queryExecutionId), deps.work, deps.now, () => conclude(query, origin, deps))
     : "running";
-  if (outcome === "done") return { ...facts, done: "before" };
-  if (outcome !== "claimed" && outcome !== "running") return { ...facts, ...outcome };
-  // Of an event that comes too early nothing is lost: every query has a message that looks.
-  if (task) await sendLater({ ...task, checks: task.checks + 1 }, effects);
-  return { ...facts, later: outcome };
+  if (outcome === "done") return { ...fields, done: "before" };
+  if (outcome !== "claimed" && outcome !== "running") return { ...fields, ...outcome };
+  // Nothing is lost of an event that comes too early: every query has a message that checks.
+  if (task) await sendLater({ ...task, checks: task.checks + 1 }, deps);
+  return { ...fields, later: outcome };
 }
 
-async function conclude(query: Query, origin: QueryOrigin, effects: FinishEffects): Promise<Facts> {
+async function conclude(query: Query, origin: QueryOrigin, deps: FinishDeps): Promise<LogFields> {
   const dataset = findDataset(origin.dataset);
-  const newer = await newerFile(origin, dataset, effects.data);
+  const newer = await newerFile(origin, dataset, deps.data);
   if (newer) return { supersededBy: newer };
-  if (query.state === "SUCCEEDED") return publishResult(query, origin, dataset, effects);
+  if (query.state === "SUCCEEDED") return publishResult(query, origin, dataset, deps);
   if (query.state === "FAILED" && query.retryable && origin.attempt < maxAttempts) {
     const { runId } = origin;
-    const attempt = origin.attempt - 1;
-    await sendLater(
-      { task: "retry", runId, dataset: dataset.name, queryExecutionId: query.id, checks: attempt },
-      effects,
-    );
+    const checks = origin.attempt - 1;
+    await sendLater({ task: "retry", runId, dataset: dataset.name, queryExecutionId: query.id, checks }, deps);
     return { retry: origin.attempt + 1 };
   }
   const failure = {
     what: `Athena's query ended as ${query.state} (${query.reason})`,
-    advice: `Look query ${query.id} up in Athena's history and mend what it tells of`,
+    advice: `Look up query ${query.id} in Athena's history and fix the cause`,
   };
-  return fail(query, origin, failure, effects);
+  return fail(query, origin, failure, deps);
 }
 
 /** A newer file has a query of its own, and this one may have read either file. */
-async function newerFile(origin: QueryOrigin, dataset: Dataset, data: Store): Promise<string | undefined> {
+async function newerFile(origin: QueryOrigin, dataset: Dataset, data: ObjectStore): Promise<string | undefined> {
   const file = await data.head(dataset.publish.csv);
   return file && isNewer(file.metadata, origin) ? (file.metadata["run-id"] ?? "a newer run") : undefined;
+}
+
+/** The result has another number of rows than the published file. */
+class RowsDiffer extends Error {
+  override readonly name = "RowsDiffer";
 }
 
 async function publishResult(
   query: Query,
   origin: QueryOrigin,
   dataset: Dataset,
-  effects: FinishEffects,
-): Promise<Facts> {
-  const { results, publish } = effects;
-  const key = resultKey(query, results.bucket);
-  const rows = await countRows(await results.stream(key));
-  if (dataset.publish.rowPreserving && rows !== origin.rows) {
+  deps: FinishDeps,
+): Promise<LogFields> {
+  const { results, publish } = deps;
+  const { output } = query;
+  if (output === undefined) throw resultElsewhere(query.id);
+  const expected = dataset.publish.rowPreserving ? await publishedRows(origin, dataset, deps) : undefined;
+  let rows = 0;
+  // Counted while it is copied: what does not have the expected rows is never completed.
+  const body = async () =>
+    countedRows(await results.stream(output), (count) => {
+      rows = count;
+      if (expected !== undefined && count !== expected) throw new RowsDiffer();
+    });
+  try {
+    const published = await publishNewest(results, dataset.publish.results, origin, body, {
+      contentType: "text/csv; charset=utf-8",
+      metadata: { dataset: dataset.name, "query-execution-id": query.id },
+    });
+    if (published.superseded) return { supersededBy: published.by };
+  } catch (error) {
+    if (!(error instanceof RowsDiffer)) throw error;
     const mismatch = {
-      what: `The result of Athena's query has ${rows} rows, where ${origin.rows} were published`,
+      what: `The result of Athena's query has ${rows} rows, where ${expected} were published`,
       advice:
-        "If the query is meant to change their number, say rowPreserving: false in shared/datasets.ts; if not, mend its SQL in services/athena/queries",
+        "If the query is meant to change their number, set rowPreserving: false in shared/datasets.ts; if not, fix its SQL in services/athena/queries",
     };
-    return fail(query, origin, mismatch, effects);
+    return fail(query, origin, mismatch, deps);
   }
-  const published = await publishNewest(results, dataset.publish.results, origin, () => results.stream(key), {
-    contentType: "text/csv; charset=utf-8",
-    metadata: { dataset: dataset.name, "query-execution-id": query.id, rows: String(rows) },
-  });
-  if (published.superseded) return { supersededBy: published.by };
   await publish("results.published", {
     runId: origin.runId,
     dataset: dataset.name,
@@ -111,23 +117,31 @@ async function publishResult(
   return { rows };
 }
 
+/** By the run's result; the file itself is counted where the work bucket does not have that result. */
+async function publishedRows(
+  { runId }: QueryOrigin,
+  { publish }: Dataset,
+  { work, data }: FinishDeps,
+): Promise<number> {
+  const result = await work.getJson(keys.result(runId), runResult);
+  return result?.rows ?? countCsvRows(await data.stream(publish.csv));
+}
+
 async function fail(
   { id }: Query,
   { runId, dataset }: QueryOrigin,
   { what, advice }: { what: string; advice: string },
-  { publish }: FinishEffects,
-): Promise<Facts> {
+  { publish }: FinishDeps,
+): Promise<LogFields> {
   const reason = `${what}. The earlier result stays. ${advice}. Then request a run: npm run runs -- request --dataset ${dataset}`;
   await publish("query.failed", { runId, dataset, queryExecutionId: id, reason });
   return { failed: what };
 }
 
-function resultKey({ id, output }: Query, bucket: string): string {
-  const prefix = `s3://${bucket}/`;
-  if (output.startsWith(prefix)) return output.slice(prefix.length);
-  throw new PipelineError("ResultElsewhere", {
+function resultElsewhere(query: string): PipelineError {
+  return new PipelineError("ResultElsewhere", {
     message: "Athena wrote a query's result to another bucket than the results bucket.",
-    advice: "Let the workgroup's result location name the results bucket.",
-    ids: { query: id },
+    advice: "Set the workgroup's result location to the results bucket.",
+    ids: { query },
   });
 }

@@ -1,7 +1,7 @@
 // Where the needs are kept: one object in the work bucket, changed in one step by one handler at a time.
-import type { Store } from "../../shared/aws/store.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
+import type { ObjectStore } from "../../shared/ports.ts";
 import { type Needs, needs, noNeeds, withoutForgotten } from "./needs.ts";
 
 /** Two handlers run at once, and each changes it in some milliseconds. */
@@ -9,7 +9,7 @@ const attempts = 5;
 /** As long as the work bucket keeps what nobody changes. */
 const rememberedMs = 30 * 24 * 3600 * 1000;
 
-export async function readNeeds(work: Store): Promise<Needs> {
+export async function readNeeds(work: ObjectStore): Promise<Needs> {
   return (await work.getJson(keys.needs, needs)) ?? noNeeds;
 }
 
@@ -19,7 +19,7 @@ export async function readNeeds(work: Store): Promise<Needs> {
  * @throws PipelineError `NeedsContended`
  */
 export async function changeNeeds(
-  { work, now }: { work: Store; now: () => Date },
+  { work, now }: { work: ObjectStore; now: () => Date },
   change: (from: Needs) => Needs,
 ): Promise<Needs> {
   for (let attempt = 1; attempt <= attempts; attempt++) {

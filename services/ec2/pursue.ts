@@ -1,28 +1,30 @@
-// Bringing an instance where it was asked to be. It takes a minute or so: EC2 tells when it is there, at best effort, so
-// delayed messages look too, and whoever finds it there first says so, once.
-import type { Publish } from "../../shared/aws/bus.ts";
-import type { Instance, Instances, Refused } from "../../shared/aws/instances.ts";
-import { messageBody, type Queue } from "../../shared/aws/queue.ts";
-import type { Store } from "../../shared/aws/store.ts";
+// Drives an instance to its desired state. It takes a minute or so: EC2 announces the state change at best effort, so
+// delayed messages check too, and the first call that finds it reached reports it, once.
 import { keys } from "../../shared/keys.ts";
-import type { Facts } from "../../shared/logger.ts";
+import type { LogFields } from "../../shared/logger.ts";
 import type { InstanceTask } from "../../shared/messages.ts";
 import { once } from "../../shared/once.ts";
+import {
+  type Instance,
+  type Instances,
+  type MessageQueue,
+  maxDelaySeconds,
+  messageBody,
+  type ObjectStore,
+  type Publish,
+  type Refused,
+} from "../../shared/ports.ts";
 import { changeNeeds, readNeeds } from "./memory.ts";
 import { endOfGoal, type Goal, isUnderWay } from "./needs.ts";
 import { refusalOf, stillIn, terminated } from "./reasons.ts";
 
-/** SQS's longest delay. */
-const maxDelaySeconds = 900;
 /** With the default of 15 seconds the last one is after 16 minutes. EC2 takes one or two. */
 const maxChecks = 6;
 
-export type PursueEffects = {
-  /** Its code is loaded when first needed, and most messages need none of it. */
-  instances: () => Promise<Instances>;
-  work: Store;
-  /** InstanceQueue. */
-  queue: Pick<Queue, "send">;
+export type PursueDeps = {
+  instances: Instances;
+  work: ObjectStore;
+  ec2Queue: Pick<MessageQueue, "send">;
   publish: Publish;
   /** Until the first look; it doubles. */
   checkSeconds: number;
@@ -33,39 +35,39 @@ export type PursueEffects = {
 type Step = "there" | { waits: string } | { failed: string };
 
 /** Right after a goal was set. May be called again for the same goal. */
-export async function begin(instanceId: string, goalId: string, effects: PursueEffects): Promise<Facts> {
-  const goal = await goalOf(instanceId, effects, goalId);
+export async function begin(instanceId: string, goalId: string, deps: PursueDeps): Promise<LogFields> {
+  const goal = await goalOf(instanceId, deps, goalId);
   if (!goal) return { instance: instanceId, wanted: false };
   const first: InstanceTask = { task: "check", instanceId, goal: goalId, checks: 0 };
-  if (!goal.overtakes) return conclude(await advance(instanceId, goal, effects), goal, effects, first);
-  await sendLater(first, effects);
+  if (!goal.overtakes) return conclude(await advance(instanceId, goal, deps), goal, deps, first);
+  await sendLater(first, deps);
   return { instance: instanceId, goal: goal.state, overtakes: true };
 }
 
 /** A delayed message looks. */
-export async function check(task: InstanceTask, effects: PursueEffects): Promise<Facts> {
+export async function check(task: InstanceTask, deps: PursueDeps): Promise<LogFields> {
   const { instanceId, checks } = task;
-  const goal = await goalOf(instanceId, effects, task.goal);
+  const goal = await goalOf(instanceId, deps, task.goal);
   if (!goal) return { instance: instanceId, wanted: false };
-  const step = await advance(instanceId, goal, effects);
-  return conclude(step, goal, effects, { ...task, checks: checks + 1 });
+  const step = await advance(instanceId, goal, deps);
+  return conclude(step, goal, deps, { ...task, checks: checks + 1 });
 }
 
 /**
  * EC2 told of a change, of whichever instance. It is told in any order; what EC2 says now is what holds. Nothing is asked
  * of EC2 here, so that an instance which falls back again and again is not started as often.
  */
-export async function confirm(instanceId: string, effects: PursueEffects): Promise<Facts> {
-  const goal = await goalOf(instanceId, effects);
+export async function confirm(instanceId: string, deps: PursueDeps): Promise<LogFields> {
+  const goal = await goalOf(instanceId, deps);
   if (!goal) return { instance: instanceId, wanted: false };
-  const found = await (await effects.instances()).find(instanceId);
-  return conclude(judge(found, goal), goal, effects, { instanceId });
+  const found = await deps.instances.find(instanceId);
+  return conclude(judge(found, goal), goal, deps, { instanceId });
 }
 
 /** @param goalId undefined for whatever goal it has @returns undefined where it has none, or another */
 async function goalOf(
   instanceId: string,
-  { work }: PursueEffects,
+  { work }: PursueDeps,
   goalId?: string,
 ): Promise<Goal | undefined> {
   const { goal } = (await readNeeds(work)).instances[instanceId] ?? {};
@@ -74,8 +76,8 @@ async function goalOf(
 }
 
 /** Looks, and asks EC2 where it can be asked. */
-async function advance(instanceId: string, goal: Goal, effects: PursueEffects): Promise<Step> {
-  const instances = await effects.instances();
+async function advance(instanceId: string, goal: Goal, deps: PursueDeps): Promise<Step> {
+  const { instances } = deps;
   const found = await instances.find(instanceId);
   const step = judge(found, goal);
   const canBeAsked = "state" in found && ["running", "stopped"].includes(found.state);
@@ -100,29 +102,29 @@ function judge(found: Instance | Refused, goal: Goal): Step {
 async function conclude(
   step: Step,
   goal: Goal,
-  effects: PursueEffects,
+  deps: PursueDeps,
   next: InstanceTask | Pick<InstanceTask, "instanceId">,
-): Promise<Facts> {
+): Promise<LogFields> {
   const { instanceId } = next;
   const facts = { instance: instanceId, goal: goal.state };
   const later = "checks" in next ? next : undefined;
   if (step !== "there" && "waits" in step) {
     if (!later) return { ...facts, there: false };
     if (later.checks < maxChecks) {
-      await sendLater(later, effects);
+      await sendLater(later, deps);
       return { ...facts, there: false, checks: later.checks };
     }
   }
   const failed = step === "there" ? undefined : "failed" in step ? step.failed : step.waits;
-  const told = await once(keys.goalEnd(goal.id), effects.work, effects.now, () =>
-    tell(instanceId, goal, failed, effects.publish),
+  const told = await once(keys.goalEnd(goal.id), deps.work, deps.now, () =>
+    tell(instanceId, goal, failed, deps.publish),
   );
   if (told === "claimed") {
     // Whoever is at it may have died. Its claim has ended before the longest of these delays.
-    if (later) await sendLater(later, effects);
+    if (later) await sendLater(later, deps);
     return { ...facts, there: "claimed" };
   }
-  await changeNeeds(effects, (from) => endOfGoal(from, instanceId, goal.id, failed));
+  await changeNeeds(deps, (from) => endOfGoal(from, instanceId, goal.id, failed));
   return { ...facts, there: failed === undefined };
 }
 
@@ -143,8 +145,8 @@ async function tell(
 
 async function sendLater(
   task: InstanceTask,
-  { queue, checkSeconds }: Pick<PursueEffects, "queue" | "checkSeconds">,
+  { ec2Queue, checkSeconds }: Pick<PursueDeps, "ec2Queue" | "checkSeconds">,
 ): Promise<void> {
   const delaySeconds = Math.min(checkSeconds * 2 ** task.checks, maxDelaySeconds);
-  await queue.send(messageBody(task), { delaySeconds });
+  await ec2Queue.send(messageBody(task), { delaySeconds });
 }

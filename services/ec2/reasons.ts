@@ -1,6 +1,6 @@
 // Why an instance is not touched, or did not get where it was asked to be: sentences for whoever has to act on them.
-import type { Instance } from "../../shared/aws/instances.ts";
 import { instanceTag, maxInstances } from "../../shared/instances.ts";
+import type { Instance } from "../../shared/ports.ts";
 
 const tag = `${instanceTag.key}=${instanceTag.value}`;
 const setting = "the stage's setting `instances` (stacks/stage.ts)";

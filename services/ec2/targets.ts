@@ -1,6 +1,6 @@
 // Which instances a request is about. Whatever is not the stage's, or does not have the tag, is refused.
-import type { Instance, Instances } from "../../shared/aws/instances.ts";
 import { instanceTag, maxInstances, type TeamInstances } from "../../shared/instances.ts";
+import type { Instance, Instances } from "../../shared/ports.ts";
 import { noneTagged, notAmongThem, notConfigured, notTagged, refusalOf, tooMany } from "./reasons.ts";
 
 export type Targets = { found: Instance[]; refused: { instanceId?: string; reason: string }[] };

@@ -1,24 +1,23 @@
-// Fetches one page of one window from LibInsight and hands it on; page 1 also asks for the rest of its window.
-import { maxMessageBytes, messageBody, type Queue } from "../../shared/aws/queue.ts";
-import type { Store } from "../../shared/aws/store.ts";
+// Fetches one page of one window from LibInsight and enqueues it; page 1 also enqueues the rest of its window.
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LibInsightClient, LibInsightPage } from "../../shared/libinsight/client.ts";
-import type { Facts } from "../../shared/logger.ts";
+import type { LogFields } from "../../shared/logger.ts";
 import type { FetchTask, PageMessage, Totals } from "../../shared/messages.ts";
-import { maxPages, windowTotals } from "../../shared/run.ts";
+import { maxMessageBytes, type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
+import { maxPages, pagesOf, windowTotals } from "../../shared/run.ts";
 
-export type FetcherEffects = {
+export type FetcherDeps = {
   libInsight: LibInsightClient;
-  work: Store;
-  fetchQueue: Queue;
-  pagesQueue: Queue;
+  work: ObjectStore;
+  fetcherQueue: MessageQueue;
+  transformerQueue: MessageQueue;
 };
 
 /** @throws PipelineError by LibInsight's error policy, or `WindowTooLarge` */
-export async function fetchPage(task: FetchTask, effects: FetcherEffects): Promise<Facts> {
-  const { libInsight, work, fetchQueue, pagesQueue } = effects;
+export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<LogFields> {
+  const { libInsight, work, fetcherQueue, transformerQueue } = deps;
   const dataset = findDataset(task.dataset);
   const ask = (page: number) =>
     libInsight.fetchPage({
@@ -29,22 +28,24 @@ export async function fetchPage(task: FetchTask, effects: FetcherEffects): Promi
       page,
     });
   const { records, totals } = await ask(task.page).catch((error) => vanishedPage(error, task, ask));
-  const sendPage = async () =>
-    pagesQueue.send(await pageBody({ task, totals, records: { inline: records } }, work));
+  const sendPage = async (pages: number) =>
+    transformerQueue.send(await pageBody({ task, totals, pages, records: { inline: records } }, work));
   if (task.page === 1) {
-    // Before the page is sent: who transforms it looks for them.
+    // Before the page is sent: its transformer may look for them.
     const known = await rememberTotals(task, totals, work);
-    await Promise.all([fetchQueue.sendAll(followingPages(task, known).map(messageBody)), sendPage()]);
+    const pages = pagesOf(known);
+    const following = followingPages(task, pages).map(messageBody);
+    await Promise.all([fetcherQueue.sendAll(following), sendPage(pages)]);
   } else {
-    await sendPage();
+    await sendPage(task.pages ?? Math.max(totals.totalPages, task.page));
   }
   const { runId: run, window, attempt, page } = task;
   return { run, window: window.number, attempt, page, records: records.length, ...totals };
 }
 
-/** What LibInsight may answer to a page beyond the last; nobody has told. */
+/** How LibInsight may respond to a page beyond the last; it is not documented. */
 const beyondTheLast = [
-  "LibInsightErrorAnswer",
+  "LibInsightErrorResponse",
   "LibInsightAnotherPage",
   "LibInsightDatasetNotFound",
   "LibInsightRequestRefused",
@@ -67,7 +68,7 @@ async function vanishedPage(
 }
 
 /** Page 1 may be fetched twice while the source changes; the totals that were written first hold. */
-async function rememberTotals(task: FetchTask, totals: Totals, work: Store): Promise<Totals> {
+async function rememberTotals(task: FetchTask, totals: Totals, work: ObjectStore): Promise<Totals> {
   if (totals.totalPages > maxPages) {
     throw new PipelineError("WindowTooLarge", {
       message: `LibInsight announced ${totals.totalPages} pages for one year; the limit is ${maxPages}.`,
@@ -80,15 +81,15 @@ async function rememberTotals(task: FetchTask, totals: Totals, work: Store): Pro
   return (await work.getJson(key, windowTotals)) ?? totals;
 }
 
-/** The tasks for pages 2 to n of the task's window. */
-export function followingPages(task: FetchTask, { totalPages }: Totals): FetchTask[] {
-  return Array.from({ length: Math.max(totalPages - 1, 0) }, (_, index) => ({ ...task, page: index + 2 }));
+/** Returns the tasks for pages 2 to `pages` of the task's window. */
+export function followingPages(task: FetchTask, pages: number): FetchTask[] {
+  return Array.from({ length: pages - 1 }, (_, index) => ({ ...task, page: index + 2, pages }));
 }
 
-/** The message for a page; one that SQS would not carry lies in the work bucket and the message points there. */
+/** Returns the message for a page. The records of a page that is too large for a message go to the work bucket. */
 async function pageBody(
   message: PageMessage & { records: { inline: unknown[] } },
-  work: Store,
+  work: ObjectStore,
 ): Promise<string> {
   const body = messageBody(message);
   if (Buffer.byteLength(body) <= maxMessageBytes) return body;

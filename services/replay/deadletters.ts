@@ -1,24 +1,22 @@
-// Dead letters of any queue: seen, sent back to where they came from, or put away in the work bucket. A message is
-// always in its new place before it leaves the dead letters, so whatever is interrupted can simply be done again.
+// Dead letters of any queue: listed, sent back to the queue they came from, or archived in the work bucket. A message is
+// always in its new place before it leaves its dead-deadLetter queue, so an interrupted command can be repeated.
 import { randomUUID } from "node:crypto";
-import type { Message, MessageAttributeValue } from "@aws-sdk/client-sqs";
-import type { Queue } from "../../shared/aws/queue.ts";
-import type { Store } from "../../shared/aws/store.ts";
-import type { QueueName } from "../../shared/config.ts";
 import { keys } from "../../shared/keys.ts";
-import { type DeadLetter, deadLetterOf, errorAttributes } from "./letter.ts";
+import type { Attributes, Message, MessageQueue, ObjectStore } from "../../shared/ports.ts";
+import type { QueueName } from "../../shared/topology.ts";
+import { type DeadLetter, deadLetterOf, errorAttributes } from "./dead-letter.ts";
 
-/** A queue and where its failed messages lie. */
-export type Mailbox = { name: QueueName; source: Queue; deadLetters: Queue };
+/** A queue and its dead-deadLetter queue. */
+export type Mailbox = { name: QueueName; source: MessageQueue; deadLetters: MessageQueue };
 
-export type Looking = {
+export type DeadLetterDeps = {
   mailboxes: readonly Mailbox[];
   now: () => Date;
-  /** See `Queue.receive`; 1 unless told. */
+  /** See `MessageQueue.receive`; default 1. */
   waitSeconds?: number;
 };
 
-/** Which dead letters are meant; all of them where nothing is said. */
+/** Which dead letters to select; all of them where nothing is given. */
 export type Filter = {
   queue?: QueueName | undefined;
   run?: string | undefined;
@@ -27,30 +25,32 @@ export type Filter = {
   olderThanSeconds?: number | undefined;
 };
 
-/** The message attribute that names the sending by which a message last left the dead letters. */
+/** The message attribute that names the replay by which a message last left its dead-letter queue. */
 const sentBy = "ReplayId";
 
-type Put = (letter: DeadLetter, message: Message, mailbox: Mailbox) => Promise<void>;
+type Put = (deadLetter: DeadLetter, message: Message, mailbox: Mailbox) => Promise<void>;
 
 /** What a pass does with one dead letter; `removed` tells that it is no longer in its queue. */
-type Visit = (letter: DeadLetter, message: Message, mailbox: Mailbox) => Promise<"kept" | "removed">;
+type Visit = (deadLetter: DeadLetter, message: Message, mailbox: Mailbox) => Promise<"kept" | "removed">;
 
 /**
- * Looking at messages hides them: long enough to see a queue to its end, and to send ten messages on at some seconds
- * each. They are shown again when the pass is over; after a crash they come back by themselves.
+ * Receiving messages hides them: long enough to read a queue to its end, and to move ten messages at some seconds each.
+ * They are released when the pass is over; after a crash they reappear when this timeout ends.
  */
-const hiddenSeconds = 60;
+const visibilitySeconds = 60;
+/** SQS's maximum. */
+const maxReceived = 10;
 /**
- * Of each queue, in one pass. What lies behind them is seen when these are gone. So is what lies in a FIFO group behind
- * the first letters (ten on AWS, one here) that stay: SQS gives out a group's messages in order.
+ * Of each queue, in one pass. The next pass sees those behind them, and those behind the first dead letters of a FIFO
+ * group that stay (ten on AWS, one here), because a queue delivers a group's messages in order.
  */
 const maxSeen = 10_000;
 
 export type QueueSummary = {
   queue: QueueName;
   /** About how many are there, by SQS's own count; more than `seen` where a FIFO group hides those behind. */
-  letters: number;
-  /** How many of those that were seen are meant by the filter. */
+  messages: number;
+  /** How many of those that were seen the filter selects. */
   matching: number;
   seen: number;
   oldestSeconds?: number;
@@ -60,21 +60,21 @@ export type QueueSummary = {
 };
 
 /** Per queue: how many, how old, of which runs, and why. */
-export async function list(looking: Looking, filter: Filter = {}): Promise<QueueSummary[]> {
-  return inEachQueue(looking, filter, async (mailbox) => {
+export async function list(deps: DeadLetterDeps, filter: Filter = {}): Promise<QueueSummary[]> {
+  return inEachQueue(deps, filter, async (mailbox) => {
     const found: DeadLetter[] = [];
-    const { seen, unseen } = await pass(mailbox, looking, async (letter) => {
-      if (isMeant(letter, filter, looking.now())) found.push(letter);
+    const { seen, unseen } = await pass(mailbox, deps, async (deadLetter) => {
+      if (isSelected(deadLetter, filter, deps.now())) found.push(deadLetter);
       return "kept";
     });
-    const oldest = Math.min(...found.map((letter) => Date.parse(letter.sentAt)));
+    const oldest = Math.min(...found.map((deadLetter) => Date.parse(deadLetter.sentAt)));
     return {
       queue: mailbox.name,
-      letters: seen + unseen,
+      messages: seen + unseen,
       matching: found.length,
       seen,
       ...(found.length > 0 && {
-        oldestSeconds: Math.max(Math.round((looking.now().getTime() - oldest) / 1000), 0),
+        oldestSeconds: Math.max(Math.round((deps.now().getTime() - oldest) / 1000), 0),
       }),
       runs: [...new Set(found.flatMap(({ run }) => run ?? []))].sort(),
       errors: counted(found.map(({ error }) => error ?? "no reason given")),
@@ -82,19 +82,19 @@ export async function list(looking: Looking, filter: Filter = {}): Promise<Queue
   });
 }
 
-export type Inspected = { letters: DeadLetter[]; unseen: number };
+export type Inspected = { deadLetters: DeadLetter[]; unseen: number };
 
-/** Each dead letter that is meant, oldest first, `max` at most. */
-export async function inspect(looking: Looking, filter: Filter, max: number): Promise<Inspected> {
+/** Returns each selected dead letter, oldest first, `max` at most. */
+export async function inspect(deps: DeadLetterDeps, filter: Filter, max: number): Promise<Inspected> {
   const found: DeadLetter[] = [];
-  const passes = await inEachQueue(looking, filter, (mailbox) =>
-    pass(mailbox, looking, async (letter) => {
-      if (isMeant(letter, filter, looking.now())) found.push(letter);
+  const passes = await inEachQueue(deps, filter, (mailbox) =>
+    pass(mailbox, deps, async (deadLetter) => {
+      if (isSelected(deadLetter, filter, deps.now())) found.push(deadLetter);
       return "kept";
     }),
   );
-  const letters = found.sort((a, b) => (a.sentAt < b.sentAt ? -1 : 1)).slice(0, max);
-  return { letters, unseen: unseenIn(passes) };
+  const deadLetters = found.sort((a, b) => (a.sentAt < b.sentAt ? -1 : 1)).slice(0, max);
+  return { deadLetters, unseen: unseenIn(passes) };
 }
 
 export type Moved = {
@@ -118,36 +118,34 @@ export type MoveOptions = {
  * Services work meanwhile, and a message that fails at once is a dead letter again before this has ended. It is marked
  * with this sending, by an attribute that a dead letter keeps, and is not sent a second time.
  */
-export function send(looking: Looking, options: MoveOptions): Promise<Moved> {
+export function send(deps: DeadLetterDeps, options: MoveOptions): Promise<Moved> {
   const sending = randomUUID();
   const put: Put = async ({ messageId, groupId }, message, { source }) => {
-    const isFifo = source.url.endsWith(".fifo");
-    await source.send(message.Body ?? "", {
+    await source.send(message.body, {
       attributes: {
-        ...withoutErrors(message.MessageAttributes ?? {}),
-        [sentBy]: { DataType: "String", StringValue: sending },
+        ...withoutErrors(message.attributes),
+        [sentBy]: sending,
       },
-      ...(groupId !== undefined && { groupId }),
-      // Its own id, so that this dead letter is not taken for the first sending, nor a repetition for another.
-      ...(isFifo && { deduplicationId: `replay-${messageId}` }),
+      ...(groupId !== undefined && { group: groupId }),
+      // Its own id, so that this replay is neither taken for the first sending nor repeated.
+      ...(source.isFifo && { deduplicationId: `replay-${messageId}` }),
     });
   };
-  const isBack = ({ MessageAttributes = {} }: Message) => MessageAttributes[sentBy]?.StringValue === sending;
-  return move(looking, options, put, isBack);
+  const isBack = ({ attributes }: Message) => attributes[sentBy] === sending;
+  return move(deps, options, put, isBack);
 }
 
 /** Puts dead letters away as objects in the work bucket, body and all. The bucket forgets them after 30 days. */
-export function archive(looking: Looking, options: MoveOptions, work: Store): Promise<Moved> {
-  return move(looking, options, async (letter, message) => {
+export function archive(deps: DeadLetterDeps, options: MoveOptions, work: ObjectStore): Promise<Moved> {
+  return move(deps, options, async (deadLetter, message) => {
     const kept = {
-      ...letter,
-      archivedAt: looking.now().toISOString(),
-      systemAttributes: message.Attributes ?? {},
-      messageAttributes: message.MessageAttributes ?? {},
-      body: message.Body ?? "",
+      ...deadLetter,
+      archivedAt: deps.now().toISOString(),
+      messageAttributes: message.attributes,
+      body: message.body,
     };
     await work.put(
-      keys.deadLetter(letter.queue, letter.messageId),
+      keys.deadLetter(deadLetter.queue, deadLetter.messageId),
       JSON.stringify(kept, bytesAsBase64, 2),
       "application/json",
     );
@@ -155,27 +153,27 @@ export function archive(looking: Looking, options: MoveOptions, work: Store): Pr
 }
 
 async function move(
-  looking: Looking,
+  deps: DeadLetterDeps,
   { filter, max, dryRun = false }: MoveOptions,
   put: Put,
   isExempt: (message: Message) => boolean = () => false,
 ): Promise<Moved> {
   const moved: DeadLetter[] = [];
-  let meant = 0;
-  const passes = await inEachQueue(looking, filter, (mailbox) =>
-    pass(mailbox, looking, async (letter, message) => {
-      if (!isMeant(letter, filter, looking.now()) || isExempt(message)) return "kept";
-      meant += 1;
-      if (meant > max) return "kept";
+  let selected = 0;
+  const passes = await inEachQueue(deps, filter, (mailbox) =>
+    pass(mailbox, deps, async (deadLetter, message) => {
+      if (!isSelected(deadLetter, filter, deps.now()) || isExempt(message)) return "kept";
+      selected += 1;
+      if (selected > max) return "kept";
       if (!dryRun) {
-        await put(letter, message, mailbox);
-        await mailbox.deadLetters.remove(message.ReceiptHandle ?? "");
+        await put(deadLetter, message, mailbox);
+        await mailbox.deadLetters.delete(message.receipt);
       }
-      moved.push(letter);
+      moved.push(deadLetter);
       return dryRun ? "kept" : "removed";
     }),
   );
-  return { moved, left: meant - moved.length, unseen: unseenIn(passes) };
+  return { moved, left: selected - moved.length, unseen: unseenIn(passes) };
 }
 
 type Pass = { seen: number; unseen: number };
@@ -185,58 +183,56 @@ function unseenIn(passes: readonly Pass[]): number {
 }
 
 /** Shows every dead letter of a queue once, and lets those that stay be seen again at the end. */
-async function pass(mailbox: Mailbox, { waitSeconds = 1 }: Looking, visit: Visit): Promise<Pass> {
+async function pass(mailbox: Mailbox, { waitSeconds = 1 }: DeadLetterDeps, visit: Visit): Promise<Pass> {
   const { name, deadLetters } = mailbox;
   const seen = new Set<string>();
   const hidden = new Map<string, string>();
   try {
     while (seen.size < maxSeen) {
-      const messages = await deadLetters.receive({ hiddenSeconds, waitSeconds });
-      for (const { MessageId = "", ReceiptHandle = "" } of messages) hidden.set(MessageId, ReceiptHandle);
-      const fresh = messages.filter(({ MessageId = "" }) => !seen.has(MessageId));
-      // Nothing, or again what came first: its time of being hidden is over.
+      const messages = await deadLetters.receive({ max: maxReceived, visibilitySeconds, waitSeconds });
+      for (const { id, receipt } of messages) hidden.set(id, receipt);
+      const fresh = messages.filter(({ id }) => !seen.has(id));
+      // Nothing, or again what came first: its visibility timeout has ended.
       if (fresh.length === 0) break;
       for (const message of fresh) {
-        const letter = deadLetterOf(name, message);
-        seen.add(letter.messageId);
-        if ((await visit(letter, message, mailbox)) === "removed") hidden.delete(letter.messageId);
+        const deadLetter = deadLetterOf(name, message);
+        seen.add(deadLetter.messageId);
+        if ((await visit(deadLetter, message, mailbox)) === "removed") hidden.delete(deadLetter.messageId);
       }
     }
     return { seen: seen.size, unseen: Math.max((await deadLetters.count()) - hidden.size, 0) };
   } finally {
-    // Where that fails they come back by themselves.
-    await deadLetters.showAgain([...hidden.values()]).catch(() => undefined);
+    // Where that fails they reappear when their visibility timeout ends.
+    await deadLetters.release([...hidden.values()]).catch(() => undefined);
   }
 }
 
 /** All queues at once; the first failure is thrown when every queue has come to its end. */
 async function inEachQueue<T>(
-  { mailboxes }: Looking,
+  { mailboxes }: DeadLetterDeps,
   { queue }: Filter,
   work: (mailbox: Mailbox) => Promise<T>,
 ): Promise<T[]> {
-  const meant = mailboxes.filter(({ name }) => queue === undefined || name === queue);
-  const ended = await Promise.allSettled(meant.map(work));
+  const chosen = mailboxes.filter(({ name }) => queue === undefined || name === queue);
+  const ended = await Promise.allSettled(chosen.map(work));
   return ended.map((end) => {
     if (end.status === "rejected") throw end.reason;
     return end.value;
   });
 }
 
-export function isMeant(letter: DeadLetter, filter: Filter, now: Date): boolean {
+export function isSelected(deadLetter: DeadLetter, filter: Filter, now: Date): boolean {
   const { queue, run, error, olderThanSeconds } = filter;
-  const reason = `${letter.error ?? ""} ${letter.errorText ?? ""}`.toLowerCase();
+  const reason = `${deadLetter.error ?? ""} ${deadLetter.errorText ?? ""}`.toLowerCase();
   return (
-    (queue === undefined || letter.queue === queue) &&
-    (run === undefined || letter.run === run) &&
+    (queue === undefined || deadLetter.queue === queue) &&
+    (run === undefined || deadLetter.run === run) &&
     (error === undefined || reason.includes(error.toLowerCase())) &&
-    (olderThanSeconds === undefined || now.getTime() - Date.parse(letter.sentAt) > olderThanSeconds * 1000)
+    (olderThanSeconds === undefined || now.getTime() - Date.parse(deadLetter.sentAt) > olderThanSeconds * 1000)
   );
 }
 
-function withoutErrors(
-  attributes: Record<string, MessageAttributeValue>,
-): Record<string, MessageAttributeValue> {
+function withoutErrors(attributes: Attributes): Attributes {
   const ours = new Set<string>(errorAttributes);
   return Object.fromEntries(Object.entries(attributes).filter(([name]) => !ours.has(name)));
 }

@@ -1,12 +1,9 @@
-// Lambda handler of ReplayQueue: an operator's wish on the bus sends dead letters back.
-import { replayRequested } from "../../shared/events.ts";
-import { sqsHandler } from "../../shared/sqs-handler.ts";
-import { mailboxes } from "./mailboxes.ts";
-import { replay } from "./replay.ts";
+// Lambda handler of the replay queue.
+import { mailboxes } from "../../shared/aws/deps.ts";
+import { lambdaHandler } from "../../shared/aws/lambda.ts";
+import { replayService } from "./service.ts";
 
-export const handler = sqsHandler({
-  service: "replay",
-  queue: "REPLAY",
-  schema: replayRequested,
-  handle: (request) => replay(request, { mailboxes: mailboxes(), now: () => new Date() }),
-});
+export const handler = lambdaHandler(replayService, () => ({
+  mailboxes: mailboxes(),
+  now: () => new Date(),
+}));

@@ -1,22 +1,22 @@
 // How old a published file is. That nothing was published for too long is told by an alarm on the number
 // (stacks/monitoring.ts), which also goes off where nobody looks any more.
-import type { ObjectInfo, Store } from "../../shared/aws/store.ts";
 import type { Dataset } from "../../shared/dataset.ts";
-import type { Facts } from "../../shared/logger.ts";
+import type { LogFields } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";
+import type { ObjectInfo, ObjectStore } from "../../shared/ports.ts";
 
 /** Hours since the file was put in its place; a file put there by hand counts like any other. */
 export function ageHours({ at }: Pick<ObjectInfo, "at">, now: Date): number {
   return Math.max((now.getTime() - at.getTime()) / 3_600_000, 0);
 }
 
-export type FreshnessEffects = { data: Store; measure: Measure; now: () => Date };
+export type FreshnessDeps = { data: ObjectStore; measure: Measure; now: () => Date };
 
 /** Where no file was ever published there is no number, which the alarm takes for a bad one. */
 export async function checkFreshness(
   { name, publish }: Dataset,
-  { data, measure, now }: FreshnessEffects,
-): Promise<Facts> {
+  { data, measure, now }: FreshnessDeps,
+): Promise<LogFields> {
   const file = await data.head(publish.csv);
   if (!file) return { dataset: name, published: false };
   const hours = ageHours(file, now());

@@ -1,7 +1,7 @@
 // What a person reads of a run: short, plain, and made of counts, dates and columns' names alone. Pure functions.
-import type { Message } from "../../shared/aws/topic.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import type { EventDetail } from "../../shared/events.ts";
+import type { Notification } from "../../shared/ports.ts";
 import type { RunResult } from "../../shared/run.ts";
 
 /**
@@ -13,7 +13,7 @@ export function publishedText(
   { timeZone, tableau }: Pick<Dataset, "timeZone" | "tableau">,
   hasTableau: boolean,
 ): string {
-  const { rows, duplicates, doubts, force, requestedAt, finishedAt } = result;
+  const { rows, duplicates, violations, force, requestedAt, finishedAt } = result;
   const rejected = rejectedOf(result);
   const counts = [
     `Published ${counted(rows, "row")}${changeText(result, timeZone)}`,
@@ -23,7 +23,7 @@ export function publishedText(
   ];
   return [
     `${counts.join(", ")}.`,
-    ...(force === undefined ? [] : [`By force: ${doubts.join("; ")}.`]),
+    ...(force === undefined ? [] : [`By force: ${violations.join("; ")}.`]),
     tableau && hasTableau ? "Athena and Tableau follow." : "Athena follows.",
   ].join(" ");
 }
@@ -75,7 +75,7 @@ export function instanceMail({ instanceId, reason }: EventDetail<"instance.faile
 }
 
 /** The message as it is mailed: its commands are those of the stage. */
-export function mailOf({ what, text, more }: Mail, stage: string): Message {
+export function mailOf({ what, text, more }: Mail, stage: string): Notification {
   const body = `${text}\n\nMore about it: ${more}\n`;
   return {
     subject: `LibInsight ${stage}: ${what}`.replace(/[^ -~]/g, "?").slice(0, 99),

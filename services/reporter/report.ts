@@ -1,25 +1,24 @@
 // What is told: a message to people when a run has ended and when something around it went wrong, and numbers.
-import type { Store } from "../../shared/aws/store.ts";
-import type { Notify } from "../../shared/aws/topic.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { Reportable } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
-import type { Facts } from "../../shared/logger.ts";
+import type { LogFields } from "../../shared/logger.ts";
 import type { Numbers } from "../../shared/metrics.ts";
 import { once } from "../../shared/once.ts";
+import type { Notify, ObjectStore } from "../../shared/ports.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { checkFreshness } from "./freshness.ts";
-import { checkInstances, type InstanceEffects } from "./instances.ts";
+import { checkInstances, type InstanceDeps } from "./instances.ts";
 import { instanceMail, type Mail, mailOf, publishedText } from "./message.ts";
 import { numbersOf, secondsBetween } from "./numbers.ts";
 
-/** Summaries of a run's pages, of all its attempts. */
-const maxSummaries = 10 * maxPages;
+/** Of a run's pages, of all its attempts. */
+const maxParts = 10 * maxPages;
 
-export type ReporterEffects = InstanceEffects & {
-  work: Store;
-  data: Store;
+export type ReporterDeps = InstanceDeps & {
+  work: ObjectStore;
+  data: ObjectStore;
   notify: Notify;
   stage: string;
   /** Whether there is a Tableau to refresh. */
@@ -27,26 +26,26 @@ export type ReporterEffects = InstanceEffects & {
 };
 
 /** @throws PipelineError `ReportUnderWay`, `ResultMissing`, `UnknownDataset`, `InstancesUnseen` */
-export async function report(event: Reportable, effects: ReporterEffects): Promise<Facts> {
+export async function report(event: Reportable, deps: ReporterDeps): Promise<LogFields> {
   switch (event["detail-type"]) {
     case "freshness.check.requested":
-      return checkFreshness(findDataset(event.detail.dataset), effects);
+      return checkFreshness(findDataset(event.detail.dataset), deps);
     case "instances.check.requested":
-      return checkInstances(effects);
+      return checkInstances(deps);
     case "results.published":
-      return measureQuery(event, effects);
+      return measureQuery(event, deps);
     case "instance.failed":
-      return tell(keys.reportOfEvent(event.id), effects, async () => ({ mail: instanceMail(event.detail) }));
+      return tell(keys.reportOfEvent(event.id), deps, async () => ({ mail: instanceMail(event.detail) }));
     default:
-      return tell(keys.report(event.detail.runId, occurrence(event)), effects, () =>
-        contentOf(event, effects),
+      return tell(keys.report(event.detail.runId, occurrence(event)), deps, () =>
+        contentOf(event, deps),
       );
   }
 }
 
 type OfType<T extends Reportable["detail-type"]> = Extract<Reportable, { "detail-type": T }>;
 type OfRun = OfType<
-  "run.published" | "run.held" | "run.failed" | "file.refused" | "query.failed" | "tableau.failed"
+  "run.published" | "run.held" | "run.failed" | "run.superseded" | "file.refused" | "query.failed" | "tableau.failed"
 >;
 
 /** `measured`: the run in numbers, where it is a run's end that is told. */
@@ -59,9 +58,9 @@ type Content = { mail: Mail; measured?: { numbers: Numbers; dataset: string } };
  */
 async function tell(
   key: string,
-  { work, notify, measure, stage, now }: ReporterEffects,
+  { work, notify, measure, stage, now }: ReporterDeps,
   contentOf: () => Promise<Content>,
-): Promise<Facts> {
+): Promise<LogFields> {
   const outcome = await once(key, work, now, async () => {
     const { mail, measured } = await contentOf();
     await notify(mailOf(mail, stage));
@@ -94,6 +93,7 @@ function occurrence(event: OfRun): string {
 const whats = {
   "run.held": "run held",
   "run.failed": "run failed",
+  "run.superseded": "run superseded",
   "file.refused": "published file refused",
   "query.failed": "query failed",
   "tableau.failed": "Tableau not refreshed",
@@ -101,7 +101,7 @@ const whats = {
 
 async function contentOf(
   { "detail-type": type, detail }: OfRun,
-  { work, hasTableau }: ReporterEffects,
+  { work, hasTableau }: ReporterDeps,
 ): Promise<Content> {
   const { runId, dataset } = detail;
   const mail = (what: string, text: string): Mail => ({
@@ -117,17 +117,17 @@ async function contentOf(
       return { mail: mail(what, text), measured: { numbers, dataset } };
     }
     case "run.held":
-    case "run.failed": {
-      const { result, numbers } = await endOf(runId, work);
-      const what = result.state === "superseded" ? "run superseded" : whats[type];
-      return { mail: mail(what, detail.reason), measured: { numbers, dataset } };
+    case "run.failed":
+    case "run.superseded": {
+      const { numbers } = await endOf(runId, work);
+      return { mail: mail(whats[type], detail.reason), measured: { numbers, dataset } };
     }
     default:
       return { mail: mail(whats[type], detail.reason) };
   }
 }
 
-async function endOf(runId: string, work: Store): Promise<{ result: RunResult; numbers: Numbers }> {
+async function endOf(runId: string, work: ObjectStore): Promise<{ result: RunResult; numbers: Numbers }> {
   const result = await work.getJson(keys.result(runId), runResult);
   if (!result) {
     throw new PipelineError("ResultMissing", {
@@ -137,7 +137,7 @@ async function endOf(runId: string, work: Store): Promise<{ result: RunResult; n
     });
   }
   let transformedAt: Date | undefined;
-  for await (const { at } of work.objects(keys.allSummaries(runId), maxSummaries)) {
+  for await (const { at } of work.objects(keys.allParts(runId), maxParts)) {
     if (!transformedAt || at > transformedAt) transformedAt = at;
   }
   return { result, numbers: numbersOf(result, transformedAt) };
@@ -146,12 +146,12 @@ async function endOf(runId: string, work: Store): Promise<{ result: RunResult; n
 /** From the file's arrival to the result's. Where a later file has arrived meanwhile, the query was not of this one. */
 async function measureQuery(
   { detail, time }: OfType<"results.published">,
-  effects: ReporterEffects,
-): Promise<Facts> {
+  deps: ReporterDeps,
+): Promise<LogFields> {
   const { runId, dataset } = detail;
-  const file = await effects.data.head(findDataset(dataset).publish.csv);
+  const file = await deps.data.head(findDataset(dataset).publish.csv);
   if (file?.metadata["run-id"] !== runId) return { run: runId, measured: false };
   const seconds = secondsBetween(file.at, new Date(time));
-  effects.measure({ QuerySeconds: seconds }, { dataset });
+  deps.measure({ QuerySeconds: seconds }, { dataset });
   return { run: runId, measured: true, seconds };
 }

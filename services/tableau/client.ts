@@ -1,27 +1,19 @@
 // Tableau's REST API, as far as a refresh needs it: a session of a personal access token, names looked up, extracts
-// refreshed, jobs asked for. Everything that is asked ends by one point in time.
+// refreshed, the state of jobs. All requests end by one point in time.
 // https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api.htm
 import { setTimeout as delay } from "node:timers/promises";
 import type * as z from "zod/mini";
 import { PipelineError } from "../../shared/errors.ts";
 import {
   type Failure,
-  type HttpAnswer,
   type HttpRequest,
+  type HttpResponse,
   httpClient,
   isSuccess,
   jsonOf,
   retryAfterSeconds,
 } from "../../shared/http.ts";
 import type { TableauSettings } from "../../shared/tableau.ts";
-import {
-  credentialsAnswer,
-  errorAnswer,
-  type Item,
-  jobAnswer,
-  pageAnswer,
-  startedAnswer,
-} from "./answers.ts";
 import {
   alreadyQueued,
   notJson,
@@ -30,6 +22,14 @@ import {
   statusFailure,
   unreachableAdvice,
 } from "./policy.ts";
+import {
+  credentialsResponse,
+  errorResponse,
+  type Item,
+  jobResponse,
+  pageResponse,
+  startedResponse,
+} from "./responses.ts";
 
 export type Content = {
   kind: "data source" | "workbook";
@@ -41,9 +41,9 @@ export type Content = {
 export type JobState = "under way" | "succeeded" | "failed" | "cancelled";
 
 export type TableauSession = {
-  /** @returns its id @throws PipelineError `TableauContentMissing`, `TableauContentAmbiguous` */
+  /** Returns its id. @throws PipelineError `TableauContentMissing`, `TableauContentAmbiguous` */
   find(content: Content): Promise<string>;
-  /** Asks for a full refresh. @returns its job, or undefined where one waits already */
+  /** Requests a full refresh. @returns its job, or undefined if one is queued already */
   refresh(kind: Content["kind"], id: string): Promise<string | undefined>;
   stateOf(jobId: string): Promise<JobState>;
   /** Never rejects: a session that is left open ends by itself, or with the next sign-in. */
@@ -57,9 +57,9 @@ export type TableauOptions = TableauSettings & {
   tokenSecret: string;
   /** For one request, connection and body included. */
   timeoutMs: number;
-  /** Before a request is tried again, the first time. */
+  /** Before the first retry of a request. */
   pauseMs: number;
-  /** When the last answer is taken, in milliseconds since 1970; signing out may come after it. */
+  /** When the last request ends, in milliseconds since 1970; the sign-out may come after it. */
   ends: number;
   clock?: Clock;
 };
@@ -67,16 +67,16 @@ export type TableauOptions = TableauSettings & {
 const tries = 3;
 const maxPauseMs = 30_000;
 const signOutMs = 10_000;
-/** The most that Tableau gives. */
+/** Tableau's maximum. */
 const pageSize = 1_000;
 const maxPages = 100;
 /**
- * What a filter can't hold, encoded or not: `,` `&` and `:` divide expressions, `*` stands for anything.
+ * What a filter cannot hold, encoded or not: `,` `&` and `:` separate expressions, `*` is a wildcard.
  * https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_concepts_filtering_and_sorting.htm
  */
 const unfilterable = /[,&:*]/;
 
-/** The n-th pause, n from 1: each is twice as long, up to half a minute. */
+/** Returns the n-th pause, n from 1: each is twice as long, up to half a minute. */
 export function pauseOf(firstMs: number, n: number): number {
   return Math.min(firstMs * 2 ** (n - 1), maxPauseMs);
 }
@@ -110,16 +110,16 @@ export async function signIn(options: TableauOptions): Promise<TableauSession> {
     throw new PipelineError(name, failure);
   }
 
-  /** An answer that would be the same another time; what may pass is tried again, a few times. */
-  async function ask(request: HttpRequest): Promise<HttpAnswer> {
+  /** Returns a response that a retry would not change; any other request is retried, up to three tries in all. */
+  async function sendWithRetries(request: HttpRequest): Promise<HttpResponse> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const answer = await send(request, Math.min(timeoutMs, timeLeft()));
-        if (!mayPass(answer.status)) return answer;
-        throw failed(statusFailure(answer.status), answer, clock.now());
+        const response = await send(request, Math.min(timeoutMs, timeLeft()));
+        if (!mayPass(response.status)) return response;
+        throw failed(statusFailure(response.status), response, clock.now());
       } catch (error) {
-        const wished = error instanceof PipelineError ? error.retryAfterSeconds : undefined;
-        const pause = wished === undefined ? pauseOf(pauseMs, attempt) : wished * 1000;
+        const waitSeconds = error instanceof PipelineError ? error.retryAfterSeconds : undefined;
+        const pause = waitSeconds === undefined ? pauseOf(pauseMs, attempt) : waitSeconds * 1000;
         if (attempt === tries || pause > maxPauseMs || pause >= ends - clock.now()) throw error;
         await clock.sleep(pause);
       }
@@ -127,7 +127,7 @@ export async function signIn(options: TableauOptions): Promise<TableauSession> {
   }
 
   async function credentialsOfToken() {
-    const answer = await ask({
+    const response = await sendWithRetries({
       method: "POST",
       url: "/auth/signin",
       data: {
@@ -138,7 +138,7 @@ export async function signIn(options: TableauOptions): Promise<TableauSession> {
         },
       },
     });
-    return read(answer, credentialsAnswer, clock.now(), signInFailure).credentials;
+    return read(response, credentialsResponse, clock.now(), signInFailure).credentials;
   }
 
   let credentials = await credentialsOfToken();
@@ -148,18 +148,18 @@ export async function signIn(options: TableauOptions): Promise<TableauSession> {
     headers: { "X-Tableau-Auth": credentials.token },
   });
 
-  /** Below the site. A session that has ended, by its age or by another sign-in, is renewed once. */
-  async function call(method: "GET" | "POST", path: string): Promise<HttpAnswer> {
+  /** Requests a path below the site. A session that has ended, by its age or by another sign-in, is renewed once. */
+  async function call(method: "GET" | "POST", path: string): Promise<HttpResponse> {
     const request = {
       method,
       url: `/sites/${credentials.site.id}/${path}`,
       ...(method === "POST" && { data: {} }),
     };
-    const answer = await ask(authorized(request));
-    if (answer.status !== 401 || isRenewed) return answer;
+    const response = await sendWithRetries(authorized(request));
+    if (response.status !== 401 || isRenewed) return response;
     isRenewed = true;
     credentials = await credentialsOfToken();
-    return ask(authorized(request));
+    return sendWithRetries(authorized(request));
   }
 
   return {
@@ -168,8 +168,11 @@ export async function signIn(options: TableauOptions): Promise<TableauSession> {
       const filter = unfilterable.test(name) ? "" : `&filter=name:eq:${encodeURIComponent(name)}`;
       const found: Item[] = [];
       for (let page = 1; page <= maxPages; page++) {
-        const answer = await call("GET", `${pathOf[kind]}?pageSize=${pageSize}&pageNumber=${page}${filter}`);
-        const { total, items } = read(answer, pageAnswer[kind], clock.now());
+        const response = await call(
+          "GET",
+          `${pathOf[kind]}?pageSize=${pageSize}&pageNumber=${page}${filter}`,
+        );
+        const { total, items } = read(response, pageResponse[kind], clock.now());
         found.push(...items.filter((item) => isMeant(item, content)));
         if (page * pageSize >= total) return theOnly(found, content).id;
       }
@@ -177,13 +180,13 @@ export async function signIn(options: TableauOptions): Promise<TableauSession> {
     },
 
     async refresh(kind, id) {
-      const answer = await call("POST", `${pathOf[kind]}/${id}/refresh`);
-      if (codeOf(answer) === alreadyQueued) return undefined;
-      return read(answer, startedAnswer, clock.now()).job.id;
+      const response = await call("POST", `${pathOf[kind]}/${id}/refresh`);
+      if (codeOf(response) === alreadyQueued) return undefined;
+      return read(response, startedResponse, clock.now()).job.id;
     },
 
     async stateOf(jobId) {
-      const { job } = read(await call("GET", `jobs/${jobId}`), jobAnswer, clock.now());
+      const { job } = read(await call("GET", `jobs/${jobId}`), jobResponse, clock.now());
       if (job.completedAt === undefined) return "under way";
       const state = states[job.finishCode ?? ""];
       if (state) return state;
@@ -201,43 +204,43 @@ export async function signIn(options: TableauOptions): Promise<TableauSession> {
 const pathOf = { "data source": "datasources", workbook: "workbooks" } as const;
 
 /**
- * 3 is a job that Tableau Bridge has done. Of Bridge's jobs 0 says no more than that a Bridge has taken it.
+ * 3 is a job that Tableau Bridge has completed. For a Bridge job, 0 means only that a Bridge has accepted it.
  * https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api_ref_jobs_tasks_and_schedules.htm#query_job
  */
 const states: Record<string, JobState> = { 0: "succeeded", 1: "failed", 2: "cancelled", 3: "succeeded" };
 
-/** A session that has ended is renewed and not waited for. */
+/** A 401 is left out: the session is renewed at once. */
 function mayPass(status: number): boolean {
   return !isSuccess(status) && status !== 401 && statusFailure(status).kind !== "terminal";
 }
 
 function read<T extends z.ZodMiniType>(
-  answer: HttpAnswer,
+  response: HttpResponse,
   schema: T,
   now: number,
   failureOf: (status: number) => Failure = statusFailure,
 ): z.infer<T> {
-  if (!isSuccess(answer.status)) throw failed(failureOf(answer.status), answer, now);
-  const body = jsonOf(answer);
-  if ("not" in body) throw failed(notJson(body.not), answer, now);
+  if (!isSuccess(response.status)) throw failed(failureOf(response.status), response, now);
+  const body = jsonOf(response);
+  if ("not" in body) throw failed(notJson(body.not), response, now);
   const parsed = schema.safeParse(body.json);
   if (parsed.success) return parsed.data;
-  throw failed(notJson("an unknown shape"), answer, now);
+  throw failed(notJson("an unknown shape"), response, now);
 }
 
-function failed({ name, ...failure }: Failure, answer: HttpAnswer, now: number): PipelineError {
-  const code = codeOf(answer);
+function failed({ name, ...failure }: Failure, response: HttpResponse, now: number): PipelineError {
+  const code = codeOf(response);
   return new PipelineError(name, {
     ...failure,
-    ids: { status: answer.status, ...(code && { code }) },
-    retryAfterSeconds: retryAfterSeconds(answer.headers.get("retry-after"), now),
+    ids: { status: response.status, ...(code && { code }) },
+    retryAfterSeconds: retryAfterSeconds(response.headers["retry-after"], now),
   });
 }
 
-/** Tableau's own code of an error, which is more exact than the status. */
-function codeOf(answer: HttpAnswer): string | undefined {
-  const body = jsonOf(answer);
-  return "json" in body ? errorAnswer.safeParse(body.json).data?.error.code : undefined;
+/** Returns Tableau's own error code, which is more exact than the status. */
+function codeOf(response: HttpResponse): string | undefined {
+  const body = jsonOf(response);
+  return "json" in body ? errorResponse.safeParse(body.json).data?.error.code : undefined;
 }
 
 function isMeant(item: Item, { name, project }: Content): boolean {

@@ -1,13 +1,13 @@
-// What an answer of Tableau means for the message that asked. What this does not name is judged as everywhere
-// (shared/http.ts).
+// What a response of Tableau means for the message that caused the request. shared/http.ts has the policy for any other
+// status.
 import { type Failure, statusFailure as otherStatusFailure } from "../../shared/http.ts";
 
 export const unreachableAdvice =
-  "Check TABLEAU_URL and that the server can be reached from there, and replay the dead letter.";
+  "Check TABLEAU_URL, that the server can be reached from there and, if the network has a proxy, HTTPS_PROXY; then replay the dead letter.";
 
 const advice = {
   waits:
-    "Look whether Tableau is up (https://trust.tableau.com for Tableau Cloud), and replay the dead letter.",
+    "Check whether Tableau is up (https://trust.tableau.com for Tableau Cloud), and replay the dead letter.",
   refused:
     "Check TABLEAU_URL, TABLEAU_SITE and TABLEAU_API_VERSION, and look the code up in Tableau's REST API.",
 };
@@ -15,10 +15,10 @@ const advice = {
 const byStatus: Record<number, Failure> = {
   401: {
     name: "TableauSessionLost",
-    // Whoever ended it is done some time later.
+    // The other client that ended it finishes after a while.
     kind: "transient",
-    message: "Tableau ended the session again and again.",
-    advice: "Somebody else signs in with the same token: give the pipeline a token of its own.",
+    message: "Tableau keeps invalidating the session.",
+    advice: "Another client signs in with the same token: give the pipeline a token of its own.",
   },
   403: {
     name: "TableauAccessDenied",
@@ -29,7 +29,7 @@ const byStatus: Record<number, Failure> = {
   404: {
     name: "TableauNotFound",
     kind: "terminal",
-    message: "Tableau does not know what was asked for.",
+    message: "Tableau does not know the requested resource.",
     advice: "Check TABLEAU_URL and TABLEAU_API_VERSION; if they are right, it was deleted just now.",
   },
 };
@@ -39,7 +39,7 @@ export function statusFailure(status: number): Failure {
   return byStatus[status] ?? otherStatusFailure("Tableau", status, advice);
 }
 
-/** Of a status that the sign-in was answered with, other than 2xx. */
+/** @param status of the sign-in, other than 2xx */
 export function signInFailure(status: number): Failure {
   if (status !== 401) return statusFailure(status);
   return {
@@ -51,22 +51,22 @@ export function signInFailure(status: number): Failure {
   };
 }
 
-/** A request that Tableau has done already: a job for the same extract waits. */
+/** Tableau's code for a refresh whose extract already has a queued job. */
 export const alreadyQueued = "409093";
 
 export const notJson = (what: "HTML" | "broken JSON" | "an unknown shape"): Failure => ({
-  name: "TableauAnswerUnreadable",
+  name: "TableauResponseUnreadable",
   kind: "transient",
-  message: `Tableau answered with ${what}.`,
+  message: `Tableau returned ${what}.`,
   advice:
     what === "an unknown shape"
-      ? "Its API may have changed: compare services/tableau/answers.ts with a real answer, or set TABLEAU_API_VERSION."
+      ? "Its API may have changed: compare services/tableau/responses.ts with a real response, or set TABLEAU_API_VERSION."
       : "Check that TABLEAU_URL is Tableau's own address and not a sign-in page's or a proxy's.",
 });
 
 export const outOfTime: Failure = {
   name: "TableauTooSlow",
   kind: "transient",
-  message: "Tableau was asked for too long.",
+  message: "Tableau took too long over all requests.",
   advice: advice.waits,
 };

@@ -1,13 +1,13 @@
 // New results are published: Tableau refreshes what the dataset's entry names, and each job is followed to its end.
-import type { Publish } from "../../shared/aws/bus.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError, toPipelineError } from "../../shared/errors.ts";
 import type { EventDetail } from "../../shared/events.ts";
-import type { Facts } from "../../shared/logger.ts";
+import type { LogFields } from "../../shared/logger.ts";
+import type { Publish } from "../../shared/ports.ts";
 import { type Clock, type Content, pauseOf, realClock, type TableauSession } from "./client.ts";
 
-export type RefreshEffects = {
+export type RefreshDeps = {
   /** Undefined where there is no Tableau. */
   signIn: (() => Promise<TableauSession>) | undefined;
   publish: Publish;
@@ -30,12 +30,12 @@ type Outcome = UnderWay | Refreshed | Failed;
  * May run again for the same message: what was refreshed is then refreshed once more.
  * @throws PipelineError where something was not refreshed; transient where another try may do better
  */
-export async function refresh({ runId, dataset }: Published, effects: RefreshEffects): Promise<Facts> {
-  const { signIn, publish } = effects;
+export async function refresh({ runId, dataset }: Published, deps: RefreshDeps): Promise<LogFields> {
+  const { signIn, publish } = deps;
   if (!signIn) return { run: runId, skipped: "there is no Tableau" };
   const contents = contentsOf(findDataset(dataset));
   if (contents.length === 0) return { run: runId, skipped: "the dataset names nothing in Tableau" };
-  const outcomes = await refreshAll(contents, await signIn(), effects);
+  const outcomes = await refreshAll(contents, await signIn(), deps);
   const failures = outcomes.filter((outcome) => outcome.state === "failed");
   const refreshed = outcomes.filter((outcome) => outcome.state === "refreshed");
   if (failures.length > 0) throw notRefreshed(failures, refreshed, runId);
@@ -52,7 +52,7 @@ export async function refresh({ runId, dataset }: Published, effects: RefreshEff
 }
 
 /** For a message that has become a dead letter. */
-export async function tellFailure(
+export async function reportFailure(
   { runId, dataset }: Published,
   error: PipelineError,
   publish: Publish,
@@ -72,12 +72,12 @@ function contentsOf({ tableau }: Dataset): Content[] {
 async function refreshAll(
   contents: Content[],
   session: TableauSession,
-  effects: RefreshEffects,
+  deps: RefreshDeps,
 ): Promise<Exclude<Outcome, UnderWay>[]> {
   try {
     const outcomes: Outcome[] = [];
     for (const content of contents) outcomes.push(await start(content, session));
-    return await follow(outcomes, session, effects);
+    return await follow(outcomes, session, deps);
   } finally {
     await session.signOut();
   }
@@ -96,9 +96,9 @@ async function start(content: Content, session: TableauSession): Promise<Outcome
 async function follow(
   started: Outcome[],
   session: TableauSession,
-  effects: RefreshEffects,
+  deps: RefreshDeps,
 ): Promise<Exclude<Outcome, UnderWay>[]> {
-  const { pauseMs, ends, clock = realClock } = effects;
+  const { pauseMs, ends, clock = realClock } = deps;
   let outcomes = started;
   for (let look = 1; outcomes.some(({ state }) => state === "under way"); look++) {
     const pause = pauseOf(pauseMs, look);
@@ -106,7 +106,7 @@ async function follow(
     await clock.sleep(pause);
     const seen: Outcome[] = [];
     for (const outcome of outcomes) {
-      seen.push(outcome.state === "under way" ? await lookAt(outcome, session, effects) : outcome);
+      seen.push(outcome.state === "under way" ? await lookAt(outcome, session, deps) : outcome);
     }
     outcomes = seen;
   }
@@ -116,7 +116,7 @@ async function follow(
 async function lookAt(
   outcome: UnderWay,
   session: TableauSession,
-  { pauseMs, ends, clock = realClock }: RefreshEffects,
+  { pauseMs, ends, clock = realClock }: RefreshDeps,
 ): Promise<Outcome> {
   const { content, jobId } = outcome;
   try {
@@ -141,7 +141,7 @@ function tooSlow({ content, jobId }: UnderWay): Failed {
   const error = new PipelineError("TableauJobTooSlow", {
     message: "Tableau's job had not ended when the time for it was over.",
     advice:
-      "It may still end well: look under Jobs in Tableau. If it always takes so long, raise tableauPatienceMs in shared/config.ts.",
+      "It may still end well: look under Jobs in Tableau. If it always takes so long, raise TABLEAU_REFRESH_TIMEOUT_MS (shared/aws/config.ts).",
     ids: { job: jobId },
   });
   return { content, state: "failed", error };

@@ -1,38 +1,43 @@
-// After pages were transformed: is the run complete? Whoever sees it complete hands it on. S3 lists what was written
-// before the call, so the transformer that writes the last summary always sees all of them; two that see it at once
-// send the same task, which the FIFO queue takes once.
-import type { Publish } from "../../shared/aws/bus.ts";
-import { messageBody, type Queue } from "../../shared/aws/queue.ts";
-import type { Store } from "../../shared/aws/store.ts";
+// After pages were transformed: is the run complete? A listing shows every write that ended before it, so the transformer
+// that writes the last part always sees all of them. Two that see it at once send the same task, which the FIFO queue
+// takes once.
 import { PipelineError } from "../../shared/errors.ts";
 import { type AttemptAddress, keys } from "../../shared/keys.ts";
-import type { AssembleTask, FetchTask } from "../../shared/messages.ts";
-import { attemptsOfWindows, maxPages, run as runSchema, windowTotals } from "../../shared/run.ts";
+import type { AssembleTask, FetchTask, PageMessage } from "../../shared/messages.ts";
+import { type MessageQueue, messageBody, type ObjectStore, type Publish } from "../../shared/ports.ts";
+import { attemptsOfWindows, maxPages, pagesOf, run as runSchema, windowTotals } from "../../shared/run.ts";
 
-export type CompletionEffects = { work: Store; assembleQueue: Queue; publish: Publish };
+export type CompletionDeps = { work: ObjectStore; assemblerQueue: MessageQueue; publish: Publish };
 
-/** @param tasks of the pages that were just transformed */
-export async function handOnCompleteRuns(
-  tasks: readonly FetchTask[],
-  effects: CompletionEffects,
+/** Enqueues the runs that the pages of one batch made complete. @param pages those that were just transformed */
+export async function enqueueCompleteRuns(
+  pages: readonly Pick<PageMessage, "task" | "pages">[],
+  deps: CompletionDeps,
 ): Promise<void> {
-  const byRun = Map.groupBy(tasks, ({ runId, attempt }) => `${runId} ${attempt}`);
+  const byRun = Map.groupBy(pages, ({ task: { runId, attempt } }) => `${runId} ${attempt}`);
   // A batch is ten pages at most, and mostly of one run.
-  for (const [task, ...further] of byRun.values()) {
-    if (task) await handOnIfComplete(task, [task, ...further], effects);
+  for (const [first, ...further] of byRun.values()) {
+    if (first) await enqueueIfComplete(first.task, [first, ...further], deps);
   }
 }
 
-/** @param tasks of the same attempt at the same run */
-async function handOnIfComplete(
+/** @param pages of the same attempt at the same run */
+async function enqueueIfComplete(
   { runId, dataset, attempt }: FetchTask,
-  tasks: readonly FetchTask[],
-  { work, assembleQueue, publish }: CompletionEffects,
+  pages: readonly Pick<PageMessage, "task" | "pages">[],
+  { work, assemblerQueue, publish }: CompletionDeps,
 ): Promise<void> {
-  // These first: but for the last pages of a run, one of them is not complete yet.
-  const touched = new Set(tasks.map(({ window }) => window.number));
-  for (const window of touched) {
-    if (!(await isWindowComplete({ runId, window, attempt }, work))) return;
+  // These first: except after the last pages of a run, one of them is not complete yet.
+  const touched = Map.groupBy(pages, ({ task }) => task.window.number);
+  for (const [window, ofWindow] of touched) {
+    const last = Math.max(...ofWindow.map((page) => page.pages));
+    const address = { runId, window, attempt };
+    // While the last page is missing, its own transformer will check again. Without this, each batch would list the
+    // window, at a price that grows with its pages.
+    const hasLast =
+      ofWindow.some(({ task }) => task.page === last) ||
+      (await work.head(keys.part({ ...address, page: last }))) !== undefined;
+    if (!hasLast || !(await hasAllParts(address, last, work))) return;
   }
   const run = await work.getJson(keys.run(runId), runSchema);
   if (!run) {
@@ -43,34 +48,30 @@ async function handOnIfComplete(
     });
   }
   const attempts = await attemptsOfWindows(run, attempt, work);
-  const others = run.windows.map(({ number }, index) => ({ window: number, attempt: attempts[index] ?? 1 }));
-  const complete = await Promise.all(
-    others
-      .filter((other) => !(touched.has(other.window) && other.attempt === attempt))
-      .map((other) => isWindowComplete({ runId, ...other }, work)),
-  );
+  const others = run.windows
+    .map(({ number }, index) => ({ runId, window: number, attempt: attempts[index] ?? 1 }))
+    .filter((other) => !(touched.has(other.window) && other.attempt === attempt));
+  const complete = await Promise.all(others.map((other) => isComplete(other, work)));
   if (!complete.every(Boolean)) return;
-  const assemble: AssembleTask = { runId, dataset, attempt };
-  await assembleQueue.send(messageBody(assemble), {
-    groupId: dataset,
+  const task: AssembleTask = { runId, dataset, attempt };
+  await assemblerQueue.send(messageBody(task), {
+    group: dataset,
     deduplicationId: `${runId}-${attempt}`,
   });
   await publish("run.transformed", { runId, dataset, attempt });
 }
 
-async function isWindowComplete(address: AttemptAddress, work: Store): Promise<boolean> {
+async function isComplete(address: AttemptAddress, work: ObjectStore): Promise<boolean> {
   const totals = await work.getJson(keys.window(address), windowTotals);
-  if (!totals) return false;
-  // An empty range still has its page 1.
-  const pages = Math.max(totals.totalPages, 1);
-  // While the last page is missing, whoever writes it will look again. Without this, each batch would list the window,
-  // at a price that grows with its pages.
-  if (!(await work.head(keys.summary({ ...address, page: pages })))) return false;
+  return totals !== undefined && hasAllParts(address, pagesOf(totals), work);
+}
+
+async function hasAllParts(address: AttemptAddress, pages: number, work: ObjectStore): Promise<boolean> {
   let page = 0;
-  for await (const { key } of work.objects(keys.summaries(address), maxPages)) {
+  for await (const { key } of work.objects(keys.parts(address), maxPages)) {
     page += 1;
-    // The first gap is enough.
-    if (key !== keys.summary({ ...address, page })) return false;
+    // The first gap decides.
+    if (key !== keys.part({ ...address, page })) return false;
   }
   return page >= pages;
 }

@@ -6,11 +6,20 @@ import { GlueClient } from "@aws-sdk/client-glue";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
+import { proxyAgents } from "../proxy.ts";
 
 /** A call that hangs ends after these, and is tried three times in all: about a minute at most. */
 export const common = {
   maxAttempts: 3,
-  requestHandler: { connectionTimeout: 3_000, requestTimeout: 20_000, throwOnRequestTimeout: true },
+  // A getter, so that the proxy's variables are read when a client is made and not when this module loads.
+  get requestHandler() {
+    return {
+      connectionTimeout: 3_000,
+      requestTimeout: 20_000,
+      throwOnRequestTimeout: true,
+      ...proxyAgents(),
+    };
+  },
 };
 
 // Each call below is marked as pure, so that a function's bundle holds the clients that it uses and no others.

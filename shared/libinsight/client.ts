@@ -1,9 +1,15 @@
 // LibInsight's REST API: a token that is kept while it lasts, and one page of a dataset's records.
-// Facts of the API: Springshare's FAQ 2100 and independent clients; what is unknown is handled either way.
+// Sources on the API: Springshare's FAQ 2100 and independent clients. What they leave open is handled either way.
 import { PipelineError } from "../errors.ts";
-import { type Failure, type HttpAnswer, httpClient, isSuccess, jsonOf, retryAfterSeconds } from "../http.ts";
+import {
+  type Failure,
+  type HttpResponse,
+  httpClient,
+  isSuccess,
+  jsonOf,
+  retryAfterSeconds,
+} from "../http.ts";
 import type { Totals } from "../messages.ts";
-import { errorAnswer, pageAnswer, tokenAnswer } from "./answers.ts";
 import {
   anotherPage,
   credentialsRefused,
@@ -13,6 +19,7 @@ import {
   tokenFailure,
   unreachableAdvice,
 } from "./policy.ts";
+import { errorResponse, pageResponse, tokenResponse } from "./responses.ts";
 
 export type LibInsightPage = { totals: Totals; records: unknown[] };
 
@@ -33,12 +40,12 @@ export type LibInsightOptions = {
   baseUrl: string;
   clientId: string;
   clientSecret: string;
-  /** For a whole request, connection and body included. A page can take four: a token, the page, and both again. */
+  /** For a whole request, connection and body included. A page can take four requests: a token, the page, and both again. */
   timeoutMs?: number;
   now?: () => number;
 };
 
-/** A token is renewed this long before it ends, so that it does not end on the way. */
+/** A token is renewed this long before it expires, so that it does not expire during a request. */
 const renewalMarginMs = 60_000;
 
 export function libInsightClient(options: LibInsightOptions): LibInsightClient {
@@ -48,15 +55,15 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
 
   function currentToken(): Promise<string> {
     if (!token || now() >= token.renewAt) {
-      const asked = requestToken();
-      const held = { value: asked.then((answer) => answer.value), renewAt: Number.POSITIVE_INFINITY };
+      const requested = requestToken();
+      const held = { value: requested.then(({ value }) => value), renewAt: Number.POSITIVE_INFINITY };
       token = held;
-      asked.then(
-        (answer) => {
-          held.renewAt = answer.renewAt;
+      requested.then(
+        ({ renewAt }) => {
+          held.renewAt = renewAt;
         },
         () => {
-          // A failed attempt is not kept; whoever awaits it gets its error.
+          // A failed attempt is not kept; every caller that awaits it gets its error.
           if (token === held) token = undefined;
         },
       );
@@ -65,7 +72,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
   }
 
   async function requestToken(): Promise<{ value: string; renewAt: number }> {
-    const answer = await send(
+    const response = await send(
       {
         method: "POST",
         url: "/oauth/token",
@@ -74,11 +81,11 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
       },
       timeoutMs,
     );
-    if (!isSuccess(answer.status)) throw failed(tokenFailure(answer.status), answer, now());
-    const body = parseJson(answer, now());
-    if (errorAnswer.safeParse(body).success) throw failed(credentialsRefused, answer, now());
-    const parsed = tokenAnswer.safeParse(body);
-    if (!parsed.success) throw failed(notJson("an unknown shape"), answer, now());
+    if (!isSuccess(response.status)) throw failed(tokenFailure(response.status), response, now());
+    const body = parseJson(response, now());
+    if (errorResponse.safeParse(body).success) throw failed(credentialsRefused, response, now());
+    const parsed = tokenResponse.safeParse(body);
+    if (!parsed.success) throw failed(notJson("an unknown shape"), response, now());
     const lifetimeMs = parsed.data.expires_in * 1000;
     return {
       value: parsed.data.access_token,
@@ -86,20 +93,23 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
     };
   }
 
-  async function get(path: string, params: Record<string, string | number | undefined>): Promise<HttpAnswer> {
-    const ask = (bearer: string) =>
+  async function get(
+    path: string,
+    params: Record<string, string | number | undefined>,
+  ): Promise<HttpResponse> {
+    const request = (bearer: string) =>
       send({ method: "GET", url: path, params, headers: { Authorization: `Bearer ${bearer}` } }, timeoutMs);
     const used = currentToken();
-    const answer = await ask(await used);
-    if (answer.status !== 401) return answer;
+    const response = await request(await used);
+    if (response.status !== 401) return response;
     // Renewed once. Another request may have renewed it meanwhile.
     if (token?.value === used) token = undefined;
-    return ask(await currentToken());
+    return request(await currentToken());
   }
 
   return {
     async fetchPage({ datasetId, requestId, from, to, page }) {
-      const answer = await get(`/custom-dataset/${datasetId}/data-grid`, {
+      const response = await get(`/custom-dataset/${datasetId}/data-grid`, {
         from,
         to,
         page,
@@ -108,35 +118,36 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
         entered_by: "all",
         request_id: requestId,
       });
-      if (!isSuccess(answer.status)) throw failed(statusFailure(answer.status), answer, now(), datasetId);
-      const body = parseJson(answer, now());
-      if (errorAnswer.safeParse(body).success) throw failed(errorAt200, answer, now(), datasetId);
-      const parsed = pageAnswer.safeParse(body);
-      if (!parsed.success) throw failed(notJson("an unknown shape"), answer, now());
+      if (!isSuccess(response.status))
+        throw failed(statusFailure(response.status), response, now(), datasetId);
+      const body = parseJson(response, now());
+      if (errorResponse.safeParse(body).success) throw failed(errorAt200, response, now(), datasetId);
+      const parsed = pageResponse.safeParse(body);
+      if (!parsed.success) throw failed(notJson("an unknown shape"), response, now());
       const { payload } = parsed.data;
       const { displayed_page: displayed = page } = payload;
-      // Of an empty range nothing is displayed, whatever number stands there.
+      // In an empty range any page number is accepted.
       if (displayed !== page && payload.records.length > 0)
-        throw failed(anotherPage, answer, now(), datasetId);
+        throw failed(anotherPage, response, now(), datasetId);
       const { records, total_pages: totalPages, total_records: totalRecords } = payload;
       return { records, totals: { totalPages, totalRecords } };
     },
   };
 }
 
-function parseJson(answer: HttpAnswer, now: number): unknown {
-  const read = jsonOf(answer);
+function parseJson(response: HttpResponse, now: number): unknown {
+  const read = jsonOf(response);
   if ("json" in read) return read.json;
-  throw failed(notJson(read.not), answer, now);
+  throw failed(notJson(read.not), response, now);
 }
 
-function failed(failure: Failure, answer: HttpAnswer, now: number, datasetId?: number): PipelineError {
+function failed(failure: Failure, response: HttpResponse, now: number, datasetId?: number): PipelineError {
   const { name, kind, message, advice } = failure;
   return new PipelineError(name, {
     kind,
     message,
     advice,
-    ids: { status: answer.status, ...(datasetId && { "LibInsight dataset": datasetId }) },
-    retryAfterSeconds: retryAfterSeconds(answer.headers.get("retry-after"), now),
+    ids: { status: response.status, ...(datasetId && { "LibInsight dataset": datasetId }) },
+    retryAfterSeconds: retryAfterSeconds(response.headers["retry-after"], now),
   });
 }

@@ -1,16 +1,16 @@
-// What an answer of LibInsight, or the lack of one, means for the message that asked. The table is the policy;
-// what it does not name is terminal at 4xx and transient at 5xx.
+// What a response of LibInsight means for the message that caused the request. The table is the policy; a status that it
+// does not name is terminal at 4xx and transient at 5xx.
 import { type Failure, statusFailure as otherStatusFailure } from "../http.ts";
 
-const waits = "Look whether LibInsight is up, and run it again when it is.";
+const waits = "Check whether LibInsight is up, and run it again when it is.";
 
 /** By HTTP status of the data call. */
 const byStatus: Record<number, Failure> = {
   401: {
     name: "LibInsightTokenRefused",
     kind: "terminal",
-    message: "LibInsight refused a token that it had just given.",
-    advice: "Look in LibInsight whether the API application may read this dataset.",
+    message: "LibInsight refused a token that it had just issued.",
+    advice: "Check in LibInsight that the API application may read this dataset.",
   },
   403: {
     name: "LibInsightAccessDenied",
@@ -46,7 +46,7 @@ export function tokenFailure(status: number): Failure {
     return {
       name: "LibInsightNotThere",
       kind: "terminal",
-      message: "There is no LibInsight API at this address (the token call answered 404).",
+      message: "There is no LibInsight API at this address (the token call returned 404).",
       advice: "Check LIBINSIGHT_BASE_URL; it looks like https://vt.libinsight.com/v1.0",
     };
   }
@@ -63,28 +63,29 @@ export const credentialsRefused: Failure = {
 
 /** HTTP 200 and `"type":"error"`. Its payload's shape is unknown and may quote anything, so it is not repeated. */
 export const errorAt200: Failure = {
-  name: "LibInsightErrorAnswer",
+  name: "LibInsightErrorResponse",
   kind: "transient",
-  message: 'LibInsight answered with an error (type "error" at status 200).',
+  message: 'LibInsight returned an error (type "error" at status 200).',
   advice: "Check that the dataset's number is right and that the API application may read it.",
 };
 
 export const notJson = (what: "HTML" | "broken JSON" | "an unknown shape"): Failure => ({
-  name: "LibInsightAnswerUnreadable",
+  name: "LibInsightResponseUnreadable",
   kind: "transient",
-  message: `LibInsight answered with ${what} instead of records.`,
+  message: `LibInsight returned ${what} instead of records.`,
   advice:
     what === "an unknown shape"
-      ? "Its API may have changed: compare shared/libinsight/answers.ts with a real answer."
+      ? "Its API may have changed: compare shared/libinsight/responses.ts with a real response."
       : "Check that LIBINSIGHT_BASE_URL is the API's address (https://vt.libinsight.com/v1.0) and that the site is up.",
 });
 
-/** What is beyond the last page is unknown; a site could answer with another one instead. */
+/** What LibInsight returns beyond the last page is unknown; it could return another page. */
 export const anotherPage: Failure = {
   name: "LibInsightAnotherPage",
   kind: "transient",
-  message: "LibInsight answered with another page than the one that was asked for.",
+  message: "LibInsight returned another page than the requested one.",
   advice: "Records were probably removed meanwhile; request the run again when LibInsight is quiet.",
 };
 
-export const unreachableAdvice = "Check LIBINSIGHT_BASE_URL and the network, and run it again.";
+export const unreachableAdvice =
+  "Check LIBINSIGHT_BASE_URL, the network and, if it has a proxy, HTTPS_PROXY; then run it again.";

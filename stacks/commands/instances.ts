@@ -9,7 +9,7 @@ import { Store } from "../../shared/aws/store.ts";
 import { config } from "../../shared/config.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { runCommand } from "./command-line.ts";
-import { type Command, parse, usage } from "./instances/args.ts";
+import { type Command, line } from "./instances/args.ts";
 import { accountsOf, refusedText, statusText } from "./instances/report.ts";
 import type { Place } from "./place.ts";
 import { json } from "./text.ts";
@@ -36,4 +36,4 @@ async function run(command: Command, place: Place): Promise<string> {
   return [asked, ...refused.map(refusedText)].map((line) => `${line}\n`).join("");
 }
 
-await runCommand({ usage, parse, run });
+await runCommand(line, run);

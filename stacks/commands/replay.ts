@@ -1,7 +1,6 @@
 // `npm run replay`: looks at dead letters, sends them back, or puts them away.
 import {
   archive,
-  type Filter,
   type Inspected,
   inspect,
   type Looking,
@@ -15,94 +14,11 @@ import type { DeadLetter } from "../../services/replay/letter.ts";
 import { mailboxes } from "../../services/replay/mailboxes.ts";
 import { s3 } from "../../shared/aws/clients.ts";
 import { Store } from "../../shared/aws/store.ts";
-import { config, findQueue, queueNames } from "../../shared/config.ts";
-import { PipelineError } from "../../shared/errors.ts";
-import { UsageError } from "../local/args.ts";
-import {
-  countOf,
-  durationOf,
-  isConfirmed,
-  readFlags,
-  requireAnswerable,
-  runCommand,
-} from "./command-line.ts";
+import { config } from "../../shared/config.ts";
+import { isConfirmed, runCommand } from "./command-line.ts";
 import type { Place } from "./place.ts";
+import { type Command, line } from "./replay/args.ts";
 import { age, counted, json, plain, table } from "./text.ts";
-
-const usage = `npm run replay -- list | show | send | archive
-             [--queue Q] [--run R] [--error TEXT] [--older-than D] [--max N] [--dry-run] [--yes] [--finish] [--json]
-
-  list            dead letters per queue: how many, how old, of which runs, and why
-  show            each of them, by its ids
-  send            puts them back into the queue they came from
-  archive         puts them into the work bucket, below deadletters/, for 30 days
-
-  --queue Q       only of one: ${queueNames.map((name) => name.toLowerCase()).join(", ")}
-  --run R         only of this run
-  --error TEXT    only those whose reason has this text
-  --older-than D  only older ones: 90s, 30m, 2h, 3d
-  --max N         at most so many (default 1000)
-  --dry-run       send, archive: tell what would be done, and do nothing
-  --finish        on this machine: let the services work until every queue is empty
-  --yes           send, archive: do not ask
-  --json          print JSON
-
-Works on what npm start keeps in .local, or on a stage: npx sst shell --stage STAGE -- npm run replay -- list
-`;
-
-const verbs = ["list", "show", "send", "archive"] as const;
-type Command = {
-  verb: (typeof verbs)[number];
-  filter: Filter;
-  max: number;
-  dryRun: boolean;
-  yes: boolean;
-  finish: boolean;
-  json: boolean;
-};
-
-function parse(args: readonly string[]): Command | "help" {
-  const { values, positionals } = readFlags(args, {
-    queue: { type: "string" },
-    run: { type: "string" },
-    error: { type: "string" },
-    "older-than": { type: "string" },
-    max: { type: "string" },
-    "dry-run": { type: "boolean", default: false },
-    yes: { type: "boolean", default: false },
-    finish: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", short: "h" },
-  });
-  if (values.help) return "help";
-  const [word, ...more] = positionals;
-  const verb = verbs.find((candidate) => candidate === word);
-  if (!verb || more.length > 0) throw new UsageError("Say one of list, show, send and archive.");
-  const { yes, "dry-run": dryRun } = values;
-  if (verb === "send" || verb === "archive") requireAnswerable(verb, { yes, dryRun });
-  return {
-    verb,
-    filter: {
-      queue: queueOf(values.queue),
-      run: values.run,
-      error: values.error,
-      olderThanSeconds: durationOf("--older-than", values["older-than"]),
-    },
-    max: countOf("--max", values.max, 1_000, 10_000),
-    dryRun,
-    yes,
-    finish: values.finish,
-    json: values.json,
-  };
-}
-
-function queueOf(name: string | undefined): Filter["queue"] {
-  try {
-    return name === undefined ? undefined : findQueue(name);
-  } catch (error) {
-    throw error instanceof PipelineError ? new UsageError(error.sentence) : error;
-  }
-}
 
 async function run(command: Command, place: Place): Promise<string> {
   const { verb, filter, max } = command;
@@ -200,4 +116,4 @@ function byQueue(letters: DeadLetter[]): string {
     .join(", ");
 }
 
-await runCommand({ usage, parse, run });
+await runCommand(line, run);

@@ -11,7 +11,7 @@ import { runIdOf } from "../../shared/run.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
 import type { Place } from "./place.ts";
 import { accountOf, accounts, type Looking } from "./runs/account.ts";
-import { type Command, parse, type RollbackCommand, usage } from "./runs/args.ts";
+import { type Command, line, type RollbackCommand } from "./runs/args.ts";
 import { publishHeld, resume } from "./runs/repair.ts";
 import { listText, rollbackText, showText } from "./runs/report.ts";
 import { planRollback, publicationText, remaining, rollBack } from "./runs/rollback.ts";
@@ -41,12 +41,12 @@ async function run(command: Command, place: Place): Promise<string> {
     return command.json ? json({ runs: found }) : listText(found, now);
   }
   const account = await accountOf(command.runId, looking);
-  const assemble = new Queue(sqs(), config.queueUrl("ASSEMBLE"));
+  const assemble = new Queue(sqs(), config.queueUrl("assembler"));
   switch (command.verb) {
     case "show":
       return command.json ? json(account) : showText(account, now);
     case "resume": {
-      const fetch = new Queue(sqs(), config.queueUrl("FETCH"));
+      const fetch = new Queue(sqs(), config.queueUrl("fetcher"));
       const resumed = await resume(account, { fetch, assemble }, now);
       const what = resumed.assemble ? "the task to assemble it" : counted(resumed.pages, "page task");
       return command.json ? json(resumed) : `Sent ${what}.${afterwards}\n`;
@@ -87,4 +87,4 @@ async function lookingAt(stalledAfterSeconds: number, now: Date): Promise<Lookin
   };
 }
 
-await runCommand({ usage, parse, run });
+await runCommand(line, run);

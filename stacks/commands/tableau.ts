@@ -4,10 +4,9 @@ import { dirname, join } from "node:path";
 import { config, isOnStage } from "../../shared/config.ts";
 import { viewNames } from "../../shared/dataset.ts";
 import { keys } from "../../shared/keys.ts";
-import { UsageError } from "../local/args.ts";
+import { runCommandLine, UsageError, writeOut } from "../cli.ts";
 import { analystsName, appRegion, stageSettings } from "../stage.ts";
-import { sayingErrors, writeOut } from "./command-line.ts";
-import { type Command, parse, usage } from "./tableau/args.ts";
+import { type Command, line } from "./tableau/args.ts";
 import { type AthenaPlace, datasourceOf, driverProperties, fieldsOf } from "./tableau/datasource.ts";
 import { plain } from "./text.ts";
 
@@ -59,7 +58,10 @@ function productionPlace(given: Partial<AthenaPlace>): AthenaPlace {
   const { athenaDatabase, existingBuckets } = stageSettings("production", {});
   const staging =
     given.staging ?? (existingBuckets.results && `s3://${existingBuckets.results}/${keys.analystsResults}`);
-  if (!staging) throw new UsageError("Only the stage knows its results bucket: ask it, or say --staging.");
+  if (!staging)
+    throw new UsageError(
+      "The results bucket of production is unknown before its first deploy. Add --staging, or name a stage.",
+    );
   return {
     region: appRegion,
     database: athenaDatabase,
@@ -69,7 +71,4 @@ function productionPlace(given: Partial<AthenaPlace>): AthenaPlace {
   };
 }
 
-await sayingErrors(usage, async () => {
-  const command = parse(process.argv.slice(2));
-  return command === "help" ? usage : await run(command);
-});
+await runCommandLine(line, run);

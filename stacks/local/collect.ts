@@ -1,67 +1,68 @@
 // One run on this machine, from the request to the files in the output folder.
-import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { setTimeout as delay } from "node:timers/promises";
+import { constants } from "node:fs";
+import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { inspect, send } from "../../services/replay/deadletters.ts";
-import { mailboxes } from "../../services/replay/mailboxes.ts";
-import { athena, s3, sqs } from "../../shared/aws/clients.ts";
-import { QueryEngine } from "../../shared/aws/query-engine.ts";
-import { Store } from "../../shared/aws/store.ts";
 import { type Dataset, viewNames } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
-import { type RunResult, runIdOf, runResult } from "../../shared/run.ts";
+import { libInsightClient } from "../../shared/libinsight/client.ts";
+import { type Local, localDatabaseName, openLocal } from "../../shared/local/local.ts";
+import type { Log } from "../../shared/logger.ts";
+import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/dictionary.ts";
 import { markdownOf } from "../commands/dictionary/markdown.ts";
 import type { Command } from "./args.ts";
-import { type Machine, startMachine } from "./machine.ts";
 import { preview } from "./preview.ts";
 import { bars, type Display, lines, Progress, silence } from "./progress.ts";
 import type { RunReport } from "./report.ts";
+import type { LocalSettings } from "./settings.ts";
 import type { Source } from "./source.ts";
 import { firstRows } from "./views.ts";
-import { drain, type TableauEnd, type Watch, watchRun } from "./watch.ts";
-import { names } from "./wiring.ts";
+import { drain, type RunEnd, RunWatch } from "./watch.ts";
+import { startWorkers, type Workers } from "./workers.ts";
 
-const dataDir = ".local";
+const folder = ".local";
 const drawMs = 100;
-/** How often dead letters are replayed before the story ends badly. */
+/** How often the story of --faults replays dead letters before it ends as failed. */
 const maxReplays = 3;
-const maxLetters = 1_000;
-const settlingMs = 3_000;
+const maxDeadLetters = 1_000;
 
 export type Collection = {
   command: Command;
   source: Source;
-  /** Undefined where there is no Tableau to refresh. */
-  tableauTokenSecret: string | undefined;
+  settings: LocalSettings;
+  logOf: ((service: string) => Log) | undefined;
   requestId: string;
   signal: AbortSignal;
 };
 
-/** `preview`: for a person; empty where nobody looks. */
+/** `preview`: for a person; empty where it is not shown. */
 export type Collected = { report: RunReport; preview: string };
 
 /** @throws PipelineError whose sentence says why nothing was published or queried, and what to do */
 export async function collect(collection: Collection): Promise<Collected> {
-  const { command, source, tableauTokenSecret, requestId, signal } = collection;
+  const { command, source, logOf, requestId, signal } = collection;
   const startedAt = Date.now();
   const { dataset, from, to } = command;
+  const isStory = command.simulation.faultSeed !== undefined;
+  // A story does not wait for its retries.
+  const settings = isStory ? { ...collection.settings, retryBaseSeconds: 0 } : collection.settings;
   const runId = runIdOf(dataset.name, requestId);
   const progress = new Progress(runId);
-  const isStory = command.simulation.faultSeed !== undefined;
-  // Nobody waits for the retries of a story.
-  if (isStory) process.env.RETRY_BASE_SECONDS ??= "0";
+  const watch = new RunWatch(runId, dataset);
+  watch.onStarted = (windows) => progress.expectWindows(windows);
+  watch.onPublished = () => {
+    progress.assembled = true;
+  };
   const say = (line: string): void => {
     if (!command.json && !command.quiet) process.stdout.write(`${line}\n`);
   };
-  const display = displayFor(command, progress, say);
   say(`Collecting ${dataset.name} from ${source.title}, ${from} to ${to}\n`);
+  let local: Local | undefined;
+  let workers: Workers | undefined;
   const libInsight = await source.open();
-  let machine: Machine | undefined;
-  let tableau: TableauEnd | undefined;
+  const display = await displayFor(command, progress, say);
   let drawing: NodeJS.Timeout | undefined = setInterval(() => display.update(), drawMs);
   const stopDrawing = (): void => {
     if (drawing) display.stop();
@@ -69,72 +70,82 @@ export async function collect(collection: Collection): Promise<Collected> {
     drawing = undefined;
   };
   try {
-    machine = await startMachine({
-      dataDir,
-      libInsight,
-      tableauTokenSecret,
-      onBatch: (queue, batch) => progress.onBatch(queue, batch),
-    });
-    await machine.request({
-      dataset: dataset.name,
-      from,
-      to,
-      reason: "npm start",
-      requestId,
-      ...forceOf(command),
-    });
-    const watch: Watch = {
-      sqs: sqs(),
-      wired: machine.wired,
-      runId,
-      requestId,
-      startedAt,
-      lastProgress: () => progress.lastMove,
-      onStarted: (windows) => progress.expectWindows(windows),
-      onPublished: () => {
-        progress.assembled = true;
+    const { baseUrl, clientId, clientSecret } = libInsight;
+    const timeoutMs = settings.libInsightTimeoutMs;
+    const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs });
+    local = await openLocal(folder, { onEvent: (event) => watch.onEvent(event) });
+    const { engine } = local;
+    workers = startWorkers({
+      local,
+      settings,
+      libInsight: client,
+      logOf,
+      events: {
+        onHandled: (queue, fields) => {
+          watch.moved();
+          progress.onHandled(queue, fields);
+          // While LibInsight prepares the other pages.
+          if (queue === "fetcher") engine.warmUp();
+        },
+        onRetried: (_, messages) => {
+          watch.moved();
+          progress.onRetried(messages);
+        },
+        onDeadLetter: (queue) => watch.onDeadLetter(queue),
       },
-      onTableau: (end) => {
-        tableau = end;
-      },
-      signal,
-    };
-    let end = await watchRun(watch);
+    });
+    const reason = "npm start";
+    await local.publish("run.requested", { dataset: dataset.name, from, to, reason, requestId, ...forceOf(command) });
+    let end = await watch.end(local, signal);
     for (let round = 1; isStory && end.state === "dead letter" && round <= maxReplays; round++) {
-      await tellAndReplay(end.reason, runId, say, signal);
-      end = await watchRun(watch);
+      await replay(end, runId, local, say, signal);
+      end = await watch.end(local, signal);
     }
-    if (end.state !== "published and queried")
-      throw new PipelineError("RunFailed", { message: end.reason, advice: "" });
+    if (end.state !== "published and queried") throw failure(end, runId);
     progress.queried = true;
-    const result = await resultOf(runId);
-    const { queryExecutionId, bucket, key } = end;
+    const { result, query } = end;
+    const { published } = result;
+    if (!published) throw new Error(`The result of run ${runId} names no published files.`);
     const report: RunReport = {
       ...result,
-      work: { bucket: names.buckets.work, prefix: keys.folder(runId) },
-      query: { queryExecutionId, bucket, key },
-      athena: { database: names.database, table: dataset.publish.table, ...viewNames(dataset.publish.table) },
-      files: filesIn(command.out, result, key),
+      work: { bucket: local.work.bucket, prefix: keys.folder(runId) },
+      query: { ...query, bucket: local.results.bucket },
+      athena: { database: localDatabaseName, table: dataset.publish.table, ...viewNames(dataset.publish.table) },
+      files: {
+        csv: join(command.out, basename(published.csv.key)),
+        jsonl: join(command.out, basename(published.jsonl.key)),
+        results: join(command.out, basename(query.key)),
+        dictionary: join(command.out, "dictionary.md"),
+        run: join(command.out, "run.json"),
+      },
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     };
     const dictionary = dictionaryOf(dataset, report.columns);
-    await copyOut(report, dictionary, command.out);
+    await mkdir(command.out, { recursive: true });
+    await copyFiles(report, local);
+    await whole(report.files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
+    await whole(report.files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
     stopDrawing();
-    const shown =
-      command.json || command.quiet ? "" : await previewOf({ command, source }, report, dictionary, signal);
-    if (tableauTokenSecret) say(`\n${aboutTableau(dataset)}`);
-    await drain(watch);
-    if (tableau?.state === "failed") process.stderr.write(`${tableau.sentence}\n`);
-    else if (tableau) say(tableau.sentence);
+    const isShown = !command.json && !command.quiet;
+    const shown = isShown ? await previewOf(dataset, local, report, dictionary, source.simulated) : "";
+    if (settings.tableau) say(`\n${aboutTableau(dataset)}`);
+    await drain(local, settings.tableauRefreshTimeoutMs, signal);
+    if (watch.tableau?.state === "failed") process.stderr.write(`${watch.tableau.sentence}\n`);
+    else if (watch.tableau) say(watch.tableau.sentence);
+    // They are in the published files now; what was rejected stays.
+    await local.work.prune(
+      [keys.allParts(runId), keys.pages(runId)].map((prefix) => ({ prefix, before: new Date() })),
+    );
     return { report, preview: shown };
   } finally {
     stopDrawing();
-    await machine?.stop();
+    await workers?.stop();
+    await local?.close();
     await libInsight.close();
   }
 }
 
-/** Who names the dates means them, however few rows they hold; who renames a field means that its column loses it. */
+/** Dates that were named are meant, however few rows they hold; a renamed field is meant to lose its values. */
 function forceOf({ datesGiven, simulation }: Command): { force?: string } {
   const meant = [
     ...(datesGiven ? ["--from or --to"] : []),
@@ -143,7 +154,11 @@ function forceOf({ datesGiven, simulation }: Command): { force?: string } {
   return meant.length === 0 ? {} : { force: `npm start with ${meant.join(" and ")}` };
 }
 
-function displayFor(command: Command, progress: Progress, say: (line: string) => void): Display {
+async function displayFor(
+  command: Command,
+  progress: Progress,
+  say: (line: string) => void,
+): Promise<Display> {
   if (command.json || command.quiet) return silence;
   // Bars leave no room for a story.
   if (process.stdout.isTTY && command.simulation.faultSeed === undefined)
@@ -153,80 +168,68 @@ function displayFor(command: Command, progress: Progress, say: (line: string) =>
 
 function aboutTableau({ tableau }: Dataset): string {
   if (tableau) return "Refreshing Tableau, which may take some minutes";
-  return "Tableau is left alone: the dataset's entry in shared/datasets.ts names nothing in it";
+  return "Tableau is not refreshed: the dataset's entry in shared/datasets.ts names nothing in it";
 }
 
-/** What an operator does by hand: looks at the dead letters, and sends them back. */
-async function tellAndReplay(
-  reason: string,
+function failure(end: Exclude<RunEnd, { state: "published and queried" }>, runId: string): PipelineError {
+  if (end.state === "failed") return new PipelineError("RunFailed", { message: end.reason, advice: "" });
+  const { queue, error, errorText, window, page, run } = end.deadLetter;
+  const place = [window && `window ${window}`, page && `page ${page}`].filter(Boolean).join(", ");
+  const kept = end.pagesKept === 1 ? "1 page is kept" : `${end.pagesKept} pages are kept`;
+  const filter = run === undefined ? `--queue ${queue}` : `--run ${runId}`;
+  return new PipelineError(error ?? "RunStopped", {
+    message: `${errorText ?? `The ${queue} service failed repeatedly without a reason; set POWERTOOLS_LOG_LEVEL=INFO to see its log.`} Run ${runId} stopped${place && ` at ${place}`}; ${kept}.`,
+    advice: `Fix the cause, then continue: npm run replay -- send ${filter} --finish`,
+  });
+}
+
+/** Does what an operator does: lists the dead letters, and sends them back. */
+async function replay(
+  { deadLetter }: Extract<RunEnd, { state: "dead letter" }>,
   runId: string,
+  local: Local,
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  // Others of the run may fail meanwhile, and looking at dead letters hides them for a moment.
-  await delay(settlingMs, undefined, { signal });
-  const looking = { mailboxes: mailboxes(), now: () => new Date() };
-  const { letters } = await inspect(looking, { run: runId }, maxLetters);
-  say(`\nDead letters: ${letters.length}. ${reason}`);
-  for (const { queue, window, page, error } of letters) {
-    say(
-      `  ${queue.toLowerCase()}, window ${window ?? "?"}, page ${page ?? "?"}: ${error ?? "no reason given"}`,
-    );
+  // Other messages of the run may fail meanwhile.
+  await drain(local, 0, signal);
+  const deps = { mailboxes: local.mailboxes, now: () => new Date(), waitSeconds: 0 };
+  const { deadLetters } = await inspect(deps, { run: runId }, maxDeadLetters);
+  say(`\nDead letters: ${deadLetters.length}. ${deadLetter.errorText ?? ""}`);
+  for (const { queue, window, page, error } of deadLetters) {
+    say(`  ${queue}, window ${window ?? "?"}, page ${page ?? "?"}: ${error ?? "no reason given"}`);
   }
-  const { moved } = await send(looking, { filter: { run: runId }, max: maxLetters });
+  const { moved } = await send(deps, { filter: { run: runId }, max: maxDeadLetters });
   say(`Replayed ${moved.length}, as this does: npm run replay -- send --run ${runId}\n`);
 }
 
-async function resultOf(runId: string): Promise<RunResult> {
-  const result = await new Store(s3(), names.buckets.work).getJson(keys.result(runId), runResult);
-  if (result) return result;
-  throw new Error(`The run ${runId} was published, but its result is not in the work bucket.`);
-}
-
-/** Of a terminal that is wide enough; a file gets lines of a hundred. */
+/** For a terminal that is wide enough; a file gets lines of a hundred. */
 async function previewOf(
-  { command: { dataset }, source }: Pick<Collection, "command" | "source">,
+  dataset: Dataset,
+  { engine }: Local,
   { files }: RunReport,
   dictionary: Dictionary,
-  signal: AbortSignal,
+  simulated: boolean,
 ): Promise<string> {
-  const { workgroup, database, buckets } = names;
-  // Ctrl-C ends the waiting.
-  const sleep = (ms: number): Promise<void> => delay(ms, undefined, { signal });
-  const engine = new QueryEngine(athena(), { workgroup, database, sleep });
-  const views = await firstRows(dataset, engine, buckets.results);
+  const views = await firstRows(dataset, engine);
   const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 120);
-  return preview(views, dictionary, { file: files.dictionary, width, simulated: source.simulated });
+  return preview(views, dictionary, { file: files.dictionary, width, simulated });
 }
 
-function filesIn(out: string, { published }: RunResult, resultsKey: string): RunReport["files"] {
-  const file = (key: string): string => join(out, key.slice(key.lastIndexOf("/") + 1));
-  return {
-    csv: file(published?.csv.key ?? "published.csv"),
-    jsonl: file(published?.jsonl.key ?? "published.jsonl"),
-    results: file(resultsKey),
-    dictionary: join(out, "dictionary.md"),
-    run: join(out, "run.json"),
-  };
+/** Shares blocks with the original where the file system can. */
+async function copyFiles({ published, query, files }: RunReport, { data, results }: Local): Promise<void> {
+  const copies = [
+    { from: published && data.pathOf(published.csv.key), to: files.csv },
+    { from: published && data.pathOf(published.jsonl.key), to: files.jsonl },
+    { from: results.pathOf(query.key), to: files.results },
+  ];
+  for (const { from, to } of copies) {
+    if (from === undefined) throw new Error(`The file for ${to} does not exist.`);
+    await whole(to, (draft) => copyFile(from, draft, constants.COPYFILE_FICLONE));
+  }
 }
 
 /** Each file appears whole: it is written beside its place and then moved there. */
-async function copyOut(report: RunReport, dictionary: Dictionary, out: string): Promise<void> {
-  const { published, query, files } = report;
-  if (!published) throw new Error(`The run ${report.runId} says that it was published, but not where.`);
-  const data = new Store(s3(), published.bucket);
-  await mkdir(out, { recursive: true });
-  await copy(data, published.csv.key, files.csv);
-  await copy(data, published.jsonl.key, files.jsonl);
-  await copy(new Store(s3(), query.bucket), query.key, files.results);
-  await whole(files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
-  await whole(files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
-}
-
-function copy(from: Store, key: string, to: string): Promise<void> {
-  return whole(to, async (draft) => pipeline(await from.stream(key), createWriteStream(draft)));
-}
-
 async function whole(path: string, write: (draft: string) => Promise<void>): Promise<void> {
   const draft = `${path}.draft`;
   try {

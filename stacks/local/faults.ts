@@ -1,5 +1,5 @@
 // The faults of `npm start -- --faults SEED`: a LibInsight as it is on a bad day, the same for the same seed.
-import { receiveLimit } from "../../shared/sqs-handler.ts";
+import { receiveLimit } from "../../shared/topology.ts";
 import { between, type NonEmpty, pick, seeded } from "./libinsight/random.ts";
 import type { FaultSetting } from "./libinsight.ts";
 

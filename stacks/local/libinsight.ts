@@ -1,8 +1,8 @@
 // A simulated LibInsight, for machines without credentials: an HTTP server that answers like the API for a
 // generated dataset shaped like Virginia Tech's. Part of `npm start`, and alone with `npm run libinsight`.
 import { once } from "node:events";
-import { PipelineError } from "../../shared/errors.ts";
-import { parseCommand, usage } from "./libinsight/args.ts";
+import { runCommandLine } from "../cli.ts";
+import { line } from "./libinsight/args.ts";
 import { firstDay, lastDay } from "./libinsight/rhythm.ts";
 import { type LibInsight, startLibInsight } from "./libinsight/server.ts";
 import type { LibInsightSettings } from "./libinsight/settings.ts";
@@ -13,34 +13,15 @@ export { firstDay, lastDay } from "./libinsight/rhythm.ts";
 export { type LibInsight, startLibInsight } from "./libinsight/server.ts";
 export { defaultCredentials, type LibInsightSettings, type LoggedRequest } from "./libinsight/settings.ts";
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+if (import.meta.main) await runCommandLine(line, serve);
 
-/** @returns the exit code: 0 once it is stopped, 1 where it can't start, 2 where the flags can't be read */
-async function main(args: readonly string[]): Promise<number> {
-  const command = parseCommand(args);
-  if (command.kind === "bad") {
-    process.stderr.write(`${command.problem}\n\n${usage}`);
-    return 2;
-  }
-  if (command.kind === "help") {
-    process.stdout.write(usage);
-    return 0;
-  }
-  return serve(command.settings);
-}
-
-async function serve(settings: LibInsightSettings): Promise<number> {
+/** Serves until Ctrl-C. */
+async function serve(settings: LibInsightSettings): Promise<string> {
   const stopped = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
-  try {
-    await using libinsight = await startLibInsight(settings);
-    process.stdout.write(greeting(libinsight));
-    await stopped;
-    return 0;
-  } catch (error) {
-    if (!(error instanceof PipelineError)) throw error;
-    process.stderr.write(`${error.sentence}\n`);
-    return 1;
-  }
+  await using libinsight = await startLibInsight(settings);
+  process.stdout.write(greeting(libinsight));
+  await stopped;
+  return "";
 }
 
 function greeting({ baseUrl, clientId, clientSecret, datasetId }: LibInsight): string {

@@ -1,9 +1,7 @@
 // What a run has done so far, and how that is shown: bars on a terminal, plain lines elsewhere.
-
-import { MultiBar, Presets, type SingleBar } from "cli-progress";
-import type { QueueName } from "../../shared/config.ts";
-import { fetchTask, pageMessage } from "../../shared/messages.ts";
-import type { Batch } from "./event-source-mapping.ts";
+import type { MultiBar, SingleBar } from "cli-progress";
+import type { LogFields } from "../../shared/logger.ts";
+import type { QueueName } from "../../shared/topology.ts";
 
 /** Counted by page, because a message may be delivered twice. */
 export class Progress {
@@ -13,8 +11,6 @@ export class Progress {
   /** Announced pages, by window and attempt. */
   readonly #announced = new Map<string, number>();
   #expectedWindows = 1;
-  /** When something last moved, in milliseconds since 1970. */
-  lastMove = Date.now();
   retried = 0;
   assembled = false;
   queried = false;
@@ -29,13 +25,13 @@ export class Progress {
   get transformed(): number {
     return this.#transformed.size;
   }
-  /** Pages; grows until the first page of each window has told. */
+  /** Pages; grows until the first page of each window is fetched. */
   get pages(): number {
     const unknownWindows = Math.max(this.#expectedWindows - this.#announced.size, 0);
     return [...this.#announced.values()].reduce((sum, pages) => sum + pages, unknownWindows);
   }
 
-  /** Whether every window's first page has told how many there are. */
+  /** Whether the first page of every window is fetched. */
   get allAnnounced(): boolean {
     return this.#announced.size >= this.#expectedWindows;
   }
@@ -44,26 +40,19 @@ export class Progress {
     this.#expectedWindows = count;
   }
 
-  onBatch(queue: QueueName, { done, retried }: Batch): void {
-    this.retried += retried.length;
-    this.lastMove = Date.now();
-    for (const { body } of done) {
-      if (queue === "FETCH") this.#onFetched(JSON.parse(body));
-      if (queue === "PAGES") this.#onTransformed(JSON.parse(body));
-    }
+  /** @param fields what a service logs of a message that it handled */
+  onHandled(queue: QueueName, fields: LogFields): void {
+    if (fields.run !== this.#runId) return;
+    const window = `${fields.window}/${fields.attempt}`;
+    const page = `${window}/${fields.page}`;
+    if (queue === "transformer") this.#transformed.add(page);
+    if (queue !== "fetcher") return;
+    this.#fetched.add(page);
+    if (fields.page === 1) this.#announced.set(window, Math.max(Number(fields.totalPages), 1));
   }
 
-  #onFetched(body: unknown): void {
-    const task = fetchTask.safeParse(body).data;
-    if (task?.runId === this.#runId) this.#fetched.add(`${task.window.number}/${task.attempt}/${task.page}`);
-  }
-
-  #onTransformed(body: unknown): void {
-    const message = pageMessage.safeParse(body).data;
-    if (message?.task.runId !== this.#runId) return;
-    const { window, attempt, page } = message.task;
-    this.#transformed.add(`${window.number}/${attempt}/${page}`);
-    this.#announced.set(`${window.number}/${attempt}`, Math.max(message.totals.totalPages, 1));
+  onRetried(messages: number): void {
+    this.retried += messages;
   }
 }
 
@@ -89,14 +78,15 @@ function countsOf(progress: Progress, stage: Stage): Counts {
 }
 
 /** One live bar a stage. */
-export function bars(progress: Progress, stream: NodeJS.WriteStream): Display {
-  const multi = new MultiBar(
+export async function bars(progress: Progress, stream: NodeJS.WriteStream): Promise<Display> {
+  const { MultiBar, Presets } = await import("cli-progress");
+  const multi: MultiBar = new MultiBar(
     {
       stream,
       format: "  {stage} {bar} {value}/{total} {unit}  {left}",
       hideCursor: true,
       clearOnComplete: false,
-      // Ctrl-C is start.ts's matter.
+      // start.ts handles Ctrl-C.
       gracefulExit: false,
       emptyOnZero: true,
     },
@@ -135,12 +125,12 @@ function timeLeft({ done, of, complete }: Counts, elapsedMs: number): string {
 }
 
 function retries({ retried }: Progress): string {
-  return retried === 0 ? "" : ` (${retried} ${retried === 1 ? "message" : "messages"} failed and came back)`;
+  return retried === 0 ? "" : ` (${retried} ${retried === 1 ? "message" : "messages"} retried)`;
 }
 
 const linesEveryMs = 2_000;
 
-/** A line when a stage is done, and one now and then while pages come in. */
+/** A line when a stage is done, and one every two seconds while pages arrive. */
 export function lines(progress: Progress, write: (line: string) => void): Display {
   const said = new Set<Stage>();
   let lastLine = Date.now();
@@ -155,7 +145,7 @@ export function lines(progress: Progress, write: (line: string) => void): Displa
     }
     if (progress.retried > retriesSaid && Date.now() - lastLine >= linesEveryMs) {
       retriesSaid = progress.retried;
-      write(`still trying${retries(progress)}`);
+      write(`retrying${retries(progress)}`);
     }
     if (!said.has("transformed") && Date.now() - lastLine >= linesEveryMs) {
       lastLine = Date.now();

@@ -1,11 +1,10 @@
-// What a person and a program get to know of a finished run: the summary, and run.json.
+// The report of a finished run: the summary for a person, and run.json.
 import { publishedText, rejectedOf } from "../../services/reporter/message.ts";
-import { config } from "../../shared/config.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import type { RunResult } from "../../shared/run.ts";
 
 export type RunReport = RunResult & {
-  /** Where everything that the run wrote on its way lies. */
+  /** Where the run's intermediate objects are. */
   work: { bucket: string; prefix: string };
   query: { queryExecutionId: string; bucket: string; key: string };
   /** What analysts find in Athena. */
@@ -16,8 +15,8 @@ export type RunReport = RunResult & {
   seconds: number;
 };
 
-/** The lines at the end of `npm start`: the message that a stage mails, and every count. */
-export function summary(report: RunReport): string {
+/** Returns the last lines of `npm start`: the message that a stage emails, and every count. */
+export function summary(report: RunReport, hasTableau: boolean): string {
   const { rejects, furtherAnswers, mistyped, undeclared } = report;
   const rejected = rejectedOf(report);
   const windows = report.windows.length;
@@ -30,7 +29,7 @@ export function summary(report: RunReport): string {
     ["duplicates", count(report.duplicates)],
     ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${listed(rejects)})`],
   ];
-  if (report.force) rows.push(["by force", `${report.doubts.join("; ")} (${report.force})`]);
+  if (report.force) rows.push(["by force", `${report.violations.join("; ")} (${report.force})`]);
   if (again > 0)
     rows.push(["fetched again", `${again} of ${windows} windows, whose numbers did not agree at first`]);
   if (filled(furtherAnswers))
@@ -43,7 +42,7 @@ export function summary(report: RunReport): string {
   const { csv, jsonl, results, dictionary, run } = report.files;
   rows.push(["files", csv]);
   for (const file of [jsonl, results, dictionary, run]) rows.push(["", file]);
-  const message = publishedText(report, findDataset(report.dataset), config.tableau() !== undefined);
+  const message = publishedText(report, findDataset(report.dataset), hasTableau);
   return `${message}\n\n${rows.map(([label, value]) => `  ${label.padEnd(13)} ${value}`).join("\n")}`;
 }
 

@@ -1,91 +1,54 @@
-// Processes of their own for what is measured, for its emulators and for its floors: none's memory or time is another's.
+// Node processes of their own for the transform and for the simulated LibInsight: neither's memory or time is another's.
 import { type ChildProcess, fork } from "node:child_process";
-import { EventEmitter, once } from "node:events";
+import { once } from "node:events";
 import { basename } from "node:path";
-import { z } from "zod";
+import type { z } from "zod";
 
-/** What has to answer does so within this, or its process is ended. The longest case takes some minutes. */
-const answerTimeoutMs = 30 * 60_000;
+/** The transform's rounds take some seconds, and so does the simulation's start with a million records. */
+const answerTimeoutMs = 5 * 60_000;
 const endTimeoutMs = 10_000;
-/**
- * Of what is measured, whatever the size: less than Lambda gives any of the services. On a large machine V8 lets garbage
- * lie, and the peak of memory would be its patience; within this bound it is the need, and who needs more dies.
- */
-const heapMb = 96;
-const youngHeapMb = 8;
+/** Of what is measured: less than Lambda gives any of the services. */
+const boundedHeap = ["--max-old-space-size=96", "--max-semi-space-size=8"];
 
-export type Child = {
-  /**
-   * Waits for the next message of this form; others that came before are passed over.
-   * @throws Error where the child fails or ends first, or stays silent for half an hour
-   */
-  next<T extends z.ZodType>(form: T): Promise<z.infer<T>>;
-  tell(message: object): void;
-  /** Rejects when it fails or ends. */
-  failed: Promise<never>;
+export type Child<T> = {
+  answer: T;
   /** Ends it. May be called again. */
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-const failure = z.strictObject({ failed: z.string() });
-
 /**
+ * Starts a process and waits for its one answer.
  * @param module the file that it runs; what it prints on stdout is dropped
- * @param input what it is told at its start
- * @param options.env nothing else of this shell is for it: no credentials, no profile
- * @param options.measured its heap is bounded
+ * @param input what it gets at its start
+ * @param schema of its answer
+ * @throws Error where it ends first, or sends nothing for five minutes
  */
-export function startChild(
+export async function startChild<T extends z.ZodType>(
   module: string,
   input: object,
-  { env = {}, measured = false }: { env?: Record<string, string>; measured?: boolean } = {},
-): Child {
+  schema: T,
+  { measured = false }: { measured?: boolean } = {},
+): Promise<Child<z.infer<T>>> {
   const child = fork(module, [JSON.stringify(input)], {
-    env: {
-      PATH: process.env.PATH,
-      AWS_REGION: "us-east-1",
-      AWS_ACCESS_KEY_ID: "bench",
-      AWS_SECRET_ACCESS_KEY: "bench",
-      POWERTOOLS_LOG_LEVEL: "SILENT",
-      ...env,
-    },
-    execArgv: measured ? [`--max-old-space-size=${heapMb}`, `--max-semi-space-size=${youngHeapMb}`] : [],
+    // Nothing else of this shell: no credentials, no profile.
+    env: { PATH: process.env.PATH },
+    execArgv: measured ? boundedHeap : [],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
-  const name = basename(module);
-  const failed = Promise.withResolvers<never>();
-  // Whoever waits for something hears of it.
-  failed.promise.catch(() => {});
-  const unread: unknown[] = [];
-  const heard = new EventEmitter();
-  child.on("message", (message) => {
-    const { data } = failure.safeParse(message);
-    if (data) failed.reject(new Error(`${name} failed: ${data.failed}`));
-    unread.push(message);
-    heard.emit("message");
-  });
-  child.once("exit", () => failed.reject(new Error(`${name} ended before it answered.`)));
-
-  async function take<T extends z.ZodType>(form: T): Promise<z.infer<T>> {
-    const signal = AbortSignal.timeout(answerTimeoutMs);
-    for (;;) {
-      while (unread.length > 0) {
-        const parsed = form.safeParse(unread.shift());
-        if (parsed.success) return parsed.data;
-      }
-      await once(heard, "message", { signal });
-    }
+  const signal = AbortSignal.timeout(answerTimeoutMs);
+  try {
+    const ended = once(child, "exit", { signal }).then(() => {
+      throw new Error(`${basename(module)} ended before it answered.`);
+    });
+    const [message]: unknown[] = await Promise.race([once(child, "message", { signal }), ended]);
+    return { answer: schema.parse(message), [Symbol.asyncDispose]: () => end(child) };
+  } catch (error) {
+    await end(child);
+    throw error;
   }
-
-  return {
-    next: (form) => Promise.race([take(form), failed.promise]),
-    tell: (message) => child.send(message),
-    failed: failed.promise,
-    [Symbol.asyncDispose]: () => end(child),
-  };
 }
 
-/** A child ends when its parent lets it go; one that does not is killed. */
+/** A child ends when its parent disconnects; one that does not is killed. */
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = once(child, "exit");
@@ -95,19 +58,14 @@ async function end(child: ChildProcess): Promise<void> {
   clearTimeout(late);
 }
 
-/** In a child: what it was told at its start. It ends with its parent from here on. */
+/** In a child: returns what it got at its start. It ends with its parent from here on. */
 export function inputOf<T extends z.ZodType>(schema: T): z.infer<T> {
   process.once("disconnect", () => process.exit(0));
   return schema.parse(JSON.parse(process.argv[2] ?? "null"));
 }
 
-/** In a child: says something to the parent. */
-export function say(message: object): void {
+/** In a child: sends its answer to the parent. */
+export function answer(message: object): void {
   if (!process.send) throw new Error("This file is started by the benchmarks, not by hand.");
   process.send(message);
-}
-
-/** In a child: says to the parent what went wrong. */
-export function sayFailed(error: unknown): void {
-  say({ failed: error instanceof Error ? (error.stack ?? error.message) : String(error) });
 }

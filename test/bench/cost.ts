@@ -1,16 +1,24 @@
-// What a run costs, by what was counted of it. Pure.
-import type { Collected } from "./collect.ts";
+// What a run costs, by what its services did. Pure.
 import { athenaLeastBytes, prices, sqsChunkBytes } from "./prices.ts";
 
-export type Counted = Pick<Collected, "pages" | "services"> & {
+/** What a service did in a run. */
+export type Usage = {
+  /** Requests to AWS, by the API's action: `PutObject`. */
+  requests: Record<string, number>;
+  /** What Lambda would bill, at whatever memory. */
+  lambda: { calls: number; seconds: number };
+};
+
+export type Counted = {
+  pages: number;
+  /** By service. */
+  services: Record<string, Usage>;
   /** Gigabytes of each service's function. */
   memoryGb: Record<string, number>;
   /** Of a page's message, on average. */
   pageBytes: number;
   /** Of the published CSV, which Athena reads. */
   csvBytes: number;
-  /** What LibInsight would have taken longer for each page than where this was counted. */
-  furtherSecondsOfPage: number;
 };
 
 /** Dollars, by what they are for. */
@@ -27,20 +35,12 @@ const s3Writes = [
 const sqsActions = ["SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"];
 
 /** @throws Error where something was counted that has no price here */
-export function costOf({
-  pages,
-  services,
-  memoryGb,
-  pageBytes,
-  csvBytes,
-  furtherSecondsOfPage,
-}: Counted): Cost {
+export function costOf({ pages, services, memoryGb, pageBytes, csvBytes }: Counted): Cost {
   let [gbSeconds, calls, sqs, writes, reads, events] = [0, 0, 0, 0, 0, 0];
   for (const [service, { lambda, requests }] of Object.entries(services)) {
     const gb = memoryGb[service];
     if (gb === undefined) throw new Error(`The memory of ${service} is not known.`);
-    const waited = service === "fetcher" ? pages * furtherSecondsOfPage : 0;
-    gbSeconds += (lambda.seconds + waited) * gb;
+    gbSeconds += lambda.seconds * gb;
     calls += lambda.calls;
     for (const [action, count] of Object.entries(requests)) {
       if (s3Reads.includes(action)) reads += count;

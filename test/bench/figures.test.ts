@@ -1,9 +1,11 @@
-// What the benchmarks make of what they counted: medians, costs, and the table.
+// What the benchmarks make of what they measured: medians, costs, and tables.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Outcome } from "./command.ts";
 import { type Counted, costOf, totalOf } from "./cost.ts";
 import { median } from "./statistics.ts";
-import { tableOf } from "./table.ts";
+import { besideFloors, joined, markdown } from "./table.ts";
+import { besidePeers, type Compared, isReached } from "./verdict.ts";
 
 describe("a median", () => {
   test("has as many values above it as below", () => {
@@ -24,14 +26,13 @@ describe("a median", () => {
 });
 
 describe("a run's cost", () => {
-  const idle = { requests: {}, lambda: { calls: 0, seconds: 0 }, peakMemoryMb: 100 };
+  const idle = { requests: {}, lambda: { calls: 0, seconds: 0 } };
   const counted: Counted = {
     pages: 0,
     services: { fetcher: idle },
     memoryGb: { fetcher: 0.5 },
     pageBytes: 1,
     csvBytes: 0,
-    furtherSecondsOfPage: 0,
   };
   const having = (account: Partial<typeof idle>): Counted => ({
     ...counted,
@@ -44,11 +45,6 @@ describe("a run's cost", () => {
 
   test("a million seconds of half a gigabyte, and a million calls", () => {
     expect(costOf(having({ lambda: { calls: 1e6, seconds: 1e6 } })).lambda).toBeCloseTo(6.6667 + 0.2, 4);
-  });
-
-  test("latency that was not there when it was counted is the fetcher's", () => {
-    const waiting = { ...counted, pages: 1e6, furtherSecondsOfPage: 2 };
-    expect(costOf(waiting).lambda).toBeCloseTo(13.3334, 4);
   });
 
   test("a thousand writes, reads and lists of S3 by their prices", () => {
@@ -66,23 +62,74 @@ describe("a run's cost", () => {
     expect(large.sqs).toBeCloseTo(5 * 0.4, 6);
   });
 
-  test("a request without a price is told, not left out", () => {
+  test("a request without a price is an error", () => {
     expect(() => costOf(having({ requests: { CopyObject: 1 } }))).toThrow("CopyObject has no price");
   });
 });
 
-test("a table's columns line up, and say what is reached", () => {
-  const table = tableOf([
-    { case: "fast", measured: "1 s", floor: "1 s", ratio: 1, toReach: { text: "<= 1.4 x", reached: true } },
-    { case: "a long name", measured: "12 MB", floor: "", toReach: { text: "<= 8 MB", reached: false } },
-    { case: "told", measured: "3", floor: "" },
+test("a table's columns line up, and show what is reached", () => {
+  const table = besideFloors([
+    { case: "fast", measured: "1 s", floor: "1 s", ratio: 1, target: { text: "<= 1.4 x", reached: true } },
+    { case: "a long name", measured: "12 MB", floor: "", target: { text: "<= 8 MB", reached: false } },
+    { case: "no target", measured: "3", floor: "" },
   ]);
-  expect(table).toMatchInlineSnapshot(`
-    "| Case        | Measured | Beside | Ratio  | To reach |     |
-    |-------------|----------|--------|--------|----------|-----|
-    | fast        | 1 s      | 1 s    | 1.00 x | <= 1.4 x | yes |
-    | a long name | 12 MB    |        |        | <= 8 MB  | no  |
-    | told        | 3        |        |        |          |     |
+  expect(markdown(table)).toMatchInlineSnapshot(`
+    "| Case        | Measured | Beside | Ratio  | Target   | Reached |
+    |-------------|----------|--------|--------|----------|---------|
+    | fast        | 1 s      | 1 s    | 1.00 x | <= 1.4 x | yes     |
+    | a long name | 12 MB    |        |        | <= 8 MB  | no      |
+    | no target   | 3        |        |        |          |         |
     "
   `);
+});
+
+describe("beside its peers", () => {
+  const took = (seconds: number, peakMb: number): Outcome => ({ seconds, peakMb });
+  const failed: Outcome = { failure: "exit 1" };
+  const compared: Compared = {
+    case: "10 records",
+    outcomes: {
+      ours: [took(1, 100), took(3, 120), took(1.1, 90)],
+      dlt: [took(12, 200)],
+      airbyte: [took(2, 80)],
+    },
+    target: { seconds: 1.2, peakMb: 110 },
+  };
+  const having = (outcomes: Partial<Compared["outcomes"]>) => ({ ...compared.outcomes, ...outcomes });
+
+  test("a row has medians, and what was skipped or failed instead", () => {
+    const without = {
+      ...compared,
+      outcomes: having({ ours: [took(1, 100), failed], dlt: [], airbyte: [failed] }),
+    };
+    expect(markdown(besidePeers([compared, without]))).toMatchInlineSnapshot(`
+      "| Case       | \`npm start\`     | dlt             | Airbyte CDK    | Target                     | Reached |
+      |------------|-----------------|-----------------|----------------|----------------------------|---------|
+      | 10 records | 1.10 s / 100 MB | 12.0 s / 200 MB | 2.00 s / 80 MB | <= 1.2 s / 110 MB, fastest | yes     |
+      | 10 records | exit 1          | skipped         | exit 1         | <= 1.2 s / 110 MB, fastest | no      |
+      "
+    `);
+  });
+
+  test.each([
+    ["within the target and faster than both", {}, true],
+    ["peers that were skipped or failed are not faster", { dlt: [], airbyte: [failed] }, true],
+    ["too slow", { ours: [took(1.21, 100)] }, false],
+    ["too large", { ours: [took(1, 111)] }, false],
+    ["of unknown size", { ours: [took(1, Number.NaN)] }, false],
+    ["failed once", { ours: [took(1, 100), took(1, 100), failed] }, false],
+    ["never measured", { ours: [] }, false],
+    ["slower than dlt", { dlt: [took(1.05, 100)] }, false],
+    ["slower than the Airbyte CDK", { airbyte: [took(1.05, 100)] }, false],
+  ])("the target is reached or not: %s", (_, outcomes, reached) => {
+    expect(isReached(having(outcomes), compared.target)).toBe(reached);
+  });
+});
+
+test("cases with the same columns share a table", () => {
+  const table = (name: string, row: string) => ({ headers: [name], rows: [[row]] });
+  expect(joined([table("a", "1"), table("b", "2"), table("a", "3")])).toEqual([
+    { headers: ["a"], rows: [["1"], ["3"]] },
+    { headers: ["b"], rows: [["2"]] },
+  ]);
 });

@@ -1,19 +1,23 @@
-// `npm run bench`: how fast the pipeline is, how much memory it takes and what it costs, each beside what it can't go
-// below. Never part of the tests: figures of a shared machine fail nothing.
+// `npm run bench`: how fast the pipeline is, how much memory it takes and what it costs, beside dlt and the Airbyte CDK, and
+// beside what it can't go below. Never part of the tests: figures of a shared machine fail nothing.
 import { writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { startLibInsight } from "../../stacks/local/libinsight.ts";
+import type { Graph } from "../stacks/evaluate/graph.ts";
 import { evaluateStage } from "../stacks/evaluate.ts";
 import { cases } from "./cases.ts";
-import { type Row, tableOf } from "./table.ts";
+import { joined, markdown, type Table } from "./table.ts";
 
 const usage = `npm run bench -- [--only CASE[,CASE]] [--json PATH]
 
-  --only CASE  one or more of: ${Object.keys(cases).join(", ")}
-  --json PATH  writes every figure of every run there
+  --only CASE  Run only these cases: ${Object.keys(cases).join(", ")}
+  --json PATH  Write every figure of every run to PATH
+
+For example: npm run bench -- --only local,transform --json bench.json
 `;
 
+// The commands that are measured end with this process.
+process.once("SIGINT", () => process.exit(130)).once("SIGTERM", () => process.exit(143));
 process.exitCode = await main();
 
 /** @returns the exit code: 0 measured, 2 the flags can't be read */
@@ -25,28 +29,27 @@ async function main(): Promise<number> {
     process.stderr.write(`There is no case ${unknown}.\n\n${usage}`);
     return 2;
   }
-  const graph = await evaluateStage("bench", { secrets: await sourceSecrets(), environment: {} });
-  const rows: Row[] = [];
+  let evaluated: Promise<Graph> | undefined;
+  const graph = () => {
+    const secrets = { LibInsightClientId: "bench", LibInsightClientSecret: "bench" };
+    evaluated ??= evaluateStage("bench", { secrets, environment: {} });
+    return evaluated;
+  };
+  const tables: Table[] = [];
   const figures: Record<string, unknown> = {};
   for (const [name, measure] of Object.entries(cases)) {
     if (!chosen.includes(name)) continue;
     process.stderr.write(`${name} ...\n`);
     const measured = await measure(graph);
-    rows.push(...measured.rows);
+    tables.push(measured.table);
     figures[name] = measured.figures;
   }
-  process.stdout.write(tableOf(rows));
+  process.stdout.write(joined(tables).map(markdown).join("\n"));
   if (values.json !== undefined) {
     const [cpu] = cpus();
     const machine = { cpus: cpus().length, model: cpu?.model, node: process.version };
-    const report = { at: new Date().toISOString(), machine, rows, figures };
+    const report = { at: new Date().toISOString(), machine, tables, figures };
     await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
   }
   return 0;
-}
-
-/** Those of the simulation, under the names of the stage's secrets. */
-async function sourceSecrets(): Promise<Record<string, string>> {
-  await using source = await startLibInsight({ records: 1 });
-  return { LibInsightClientId: source.clientId, LibInsightClientSecret: source.clientSecret };
 }

@@ -4,13 +4,13 @@ import { fileURLToPath } from "node:url";
 import { parse } from "csv-parse/sync";
 import { z } from "zod";
 import { transformPage } from "../../services/transformer/page.ts";
-import { messageBody } from "../../shared/aws/queue.ts";
 import { type Cell, csvRows } from "../../shared/csv.ts";
 import { outputColumns } from "../../shared/dataset.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { type PageMessage, pageMessage } from "../../shared/messages.ts";
+import { messageBody } from "../../shared/ports.ts";
 import { generateRecords } from "../../stacks/local/libinsight/records.ts";
-import { inputOf, say, startChild } from "./child.ts";
+import { answer, inputOf, startChild } from "./child.ts";
 import { timed } from "./statistics.ts";
 
 const module = fileURLToPath(import.meta.url);
@@ -19,16 +19,16 @@ const pages = 100;
 const pageSize = 100;
 const warmUps = 3;
 
-const answer = z.strictObject({
+const transformedPages = z.strictObject({
   records: z.number(),
   rounds: z.array(z.strictObject({ ours: z.number(), floor: z.number() })),
 });
 /** Seconds of each round. */
-export type Transformed = z.infer<typeof answer>;
+export type Transformed = z.infer<typeof transformedPages>;
 
 export async function measureTransform(rounds: number): Promise<Transformed> {
-  await using child = startChild(module, { rounds }, { measured: true });
-  return await child.next(answer);
+  await using child = await startChild(module, { rounds }, transformedPages, { measured: true });
+  return child.answer;
 }
 
 if (import.meta.main) {
@@ -52,7 +52,7 @@ if (import.meta.main) {
   const measured = [];
   for (let round = 0; round < rounds; round++)
     measured.push({ ours: await timed(ours), floor: await timed(floor) });
-  say({ records: pages * pageSize, rounds: measured } satisfies Transformed);
+  answer({ records: pages * pageSize, rounds: measured } satisfies Transformed);
 }
 
 /** As the transformer takes it from its queue. */

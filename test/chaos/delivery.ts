@@ -29,10 +29,10 @@ const maxReceives = 200;
 
 /** The queues to which a queue's handler sends. */
 const feeds: Record<ChaosQueue, ChaosQueue[]> = {
-  KICKOFF: ["FETCH"],
-  FETCH: ["FETCH", "PAGES"],
-  PAGES: ["ASSEMBLE"],
-  ASSEMBLE: ["FETCH"],
+  kickoff: ["fetcher"],
+  fetcher: ["fetcher", "transformer"],
+  transformer: ["assembler"],
+  assembler: ["fetcher"],
 };
 
 export type Handlers = Record<ChaosQueue, SqsHandler>;
@@ -46,7 +46,7 @@ export class Delivery {
   readonly #wired: Wired;
   readonly #handlers: Handlers;
   readonly #random: Random;
-  readonly #pool: Record<ChaosQueue, Waiting[]> = { KICKOFF: [], FETCH: [], PAGES: [], ASSEMBLE: [] };
+  readonly #pool: Record<ChaosQueue, Waiting[]> = { kickoff: [], fetcher: [], transformer: [], assembler: [] };
   readonly #running = new Set<Invocation>();
   /** Queues that may have got messages since they were last looked at. */
   readonly #fed = new Set<ChaosQueue>(queues);

@@ -1,6 +1,7 @@
 // The program of leaks.test.ts: runs plans over marked secrets and records, the services' logs going to its output,
 // and says in its last line what the plans left.
 import { subscribe } from "node:diagnostics_channel";
+import { ClientRequest } from "node:http";
 import fc from "fast-check";
 import { z } from "zod";
 import { anyPlan, type FaultAt, undisturbed } from "./plan.ts";
@@ -21,13 +22,12 @@ const left = { events: "", metadata: "", deadLetters: "", deadLetterCount: 0, bo
 const kinds = new Set<string>();
 const wrong: string[] = [];
 const tokens = new Set<string>();
-/** Names and values in turn. https://undici.nodejs.org/#/docs/api/DiagnosticsChannel */
-const created = z.object({ request: z.object({ headers: z.array(z.string()) }) });
-subscribe("undici:request:create", (message) => {
-  for (const header of created.parse(message).request.headers) {
-    const [, token] = /^Bearer (.+)$/.exec(header) ?? [];
-    if (token) tokens.add(token);
-  }
+/** https://nodejs.org/docs/latest-v24.x/api/diagnostics_channel.html#http */
+const started = z.object({ request: z.instanceof(ClientRequest) });
+subscribe("http.client.request.start", (message) => {
+  const { request } = started.parse(message);
+  const [, token] = /^Bearer (.+)$/.exec(String(request.getHeader("authorization"))) ?? [];
+  if (token) tokens.add(token);
 });
 const world = await startWorld({
   credentials: { clientId: "planted-client", clientSecret },

@@ -70,7 +70,7 @@ const awsFault = z.strictObject({
   times: nth(16),
 });
 
-export const queues = ["KICKOFF", "FETCH", "PAGES", "ASSEMBLE"] as const;
+export const queues = ["kickoff", "fetcher", "transformer", "assembler"] as const;
 export type ChaosQueue = (typeof queues)[number];
 
 /** Concerns the n-th batch that a queue delivers. */

@@ -81,10 +81,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   });
   // Loaded when the environment is set: a logger reads its level when it is made.
   const handlers: Handlers = {
-    KICKOFF: (await import("../../services/kickoff/handler.ts")).handler,
-    FETCH: (await import("../../services/fetcher/handler.ts")).handler,
-    PAGES: (await import("../../services/transformer/handler.ts")).handler,
-    ASSEMBLE: (await import("../../services/assembler/handler.ts")).handler,
+    kickoff: (await import("../../services/kickoff/handler.ts")).handler,
+    fetcher: (await import("../../services/fetcher/handler.ts")).handler,
+    transformer: (await import("../../services/transformer/handler.ts")).handler,
+    assembler: (await import("../../services/assembler/handler.ts")).handler,
   };
   let plans = 0;
   let port = 0;
@@ -149,7 +149,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   async function purge(): Promise<void> {
     const urls = queues.flatMap((queue) => [wired.queues[queue].url, wired.queues[queue].deadLetters.url]);
     // What the ends of runs tell these two, nobody takes.
-    const untaken = [wired.queues.REPORT.url, wired.queues.INSTANCE.url];
+    const untaken = [wired.queues.reporter.url, wired.queues.ec2.url];
     for (const QueueUrl of [...urls, ...untaken, wired.observer.url])
       await sqs().send(new PurgeQueueCommand({ QueueUrl }));
   }

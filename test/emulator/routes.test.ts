@@ -46,31 +46,31 @@ const instanceId = "i-0123456789abcdef0";
 
 /** An example of each, and where it has to arrive. */
 const examples: { [T in EventType]: { detail: EventDetail<T>; queues: QueueName[] } } = {
-  "run.requested": { detail: { dataset: defaultDataset.name, reason }, queues: ["KICKOFF"] },
+  "run.requested": { detail: { dataset: defaultDataset.name, reason }, queues: ["kickoff"] },
   "run.started": {
     detail: { ...ofRun, from: "2024-01-01", to: "2024-01-31", windows: 1 },
     queues: [],
   },
   "run.transformed": { detail: { ...ofRun, attempt: 1 }, queues: [] },
-  "run.published": { detail: { ...ofRun, ...file, rows: 1 }, queues: ["REPORT", "INSTANCE"] },
-  "run.held": { detail: { ...ofRun, reason }, queues: ["REPORT", "INSTANCE"] },
-  "run.failed": { detail: { ...ofRun, reason }, queues: ["REPORT", "INSTANCE"] },
-  "deadletter.replay.requested": { detail: { reason }, queues: ["REPLAY"] },
-  "results.published": { detail: { ...ofRun, ...query, ...file, rows: 1 }, queues: ["TABLEAU", "REPORT"] },
-  "file.refused": { detail: { ...ofRun, ...file, reason }, queues: ["REPORT"] },
-  "query.failed": { detail: { ...ofRun, ...query, reason }, queues: ["REPORT"] },
+  "run.published": { detail: { ...ofRun, ...file, rows: 1 }, queues: ["reporter", "ec2"] },
+  "run.held": { detail: { ...ofRun, reason }, queues: ["reporter", "ec2"] },
+  "run.failed": { detail: { ...ofRun, reason }, queues: ["reporter", "ec2"] },
+  "deadletter.replay.requested": { detail: { reason }, queues: ["replay"] },
+  "results.published": { detail: { ...ofRun, ...query, ...file, rows: 1 }, queues: ["tableau", "reporter"] },
+  "file.refused": { detail: { ...ofRun, ...file, reason }, queues: ["reporter"] },
+  "query.failed": { detail: { ...ofRun, ...query, reason }, queues: ["reporter"] },
   "tableau.refreshed": {
     detail: { ...ofRun, refreshed: [{ kind: "workbook", name: "Weekly" }] },
     queues: [],
   },
-  "tableau.failed": { detail: { ...ofRun, reason }, queues: ["REPORT"] },
-  "freshness.check.requested": { detail: { dataset: defaultDataset.name }, queues: ["REPORT"] },
-  "instances.check.requested": { detail: {}, queues: ["REPORT"] },
-  "instance.start.requested": { detail: { reason }, queues: ["INSTANCE"] },
-  "instance.stop.requested": { detail: { reason }, queues: ["INSTANCE"] },
+  "tableau.failed": { detail: { ...ofRun, reason }, queues: ["reporter"] },
+  "freshness.check.requested": { detail: { dataset: defaultDataset.name }, queues: ["reporter"] },
+  "instances.check.requested": { detail: {}, queues: ["reporter"] },
+  "instance.start.requested": { detail: { reason }, queues: ["ec2"] },
+  "instance.stop.requested": { detail: { reason }, queues: ["ec2"] },
   "instance.started": { detail: { instanceId, reason }, queues: [] },
   "instance.stopped": { detail: { instanceId, reason }, queues: [] },
-  "instance.failed": { detail: { instanceId, reason }, queues: ["REPORT"] },
+  "instance.failed": { detail: { instanceId, reason }, queues: ["reporter"] },
 };
 
 const envelope = z.object({ source: z.literal(eventSource), "detail-type": z.string(), detail: z.unknown() });
@@ -130,7 +130,7 @@ const ofAws: { source: string; type: string; detail: Record<string, string>; que
         source: "aws.athena",
         type: athenaType,
         detail: { workgroupName, currentState, queryExecutionId: "1" },
-        queue: "ATHENA",
+        queue: "athena",
       }) as const,
   ),
   ...["QUEUED", "RUNNING"].map((currentState) => ({
@@ -149,7 +149,7 @@ const ofAws: { source: string; type: string; detail: Record<string, string>; que
         source: "aws.ec2",
         type: ec2Type,
         detail: { "instance-id": instanceId, state },
-        queue: "INSTANCE",
+        queue: "ec2",
       }) as const,
   ),
   ...["pending", "stopping", "shutting-down"].map((state) => ({
@@ -217,7 +217,7 @@ test("S3 tells of the published CSV, and of no other object and of no deletion",
   }
   expect(await arrived()).toEqual({});
   await data.put(csv, "text", "text/csv");
-  const { ATHENA: [body = ""] = [], ...others } = await arrived();
+  const { athena: [body = ""] = [], ...others } = await arrived();
   expect(others).toEqual({});
   const { Records } = objectCreated.parse(JSON.parse(body));
   expect(Records.map(({ s3 }) => [s3.bucket.name, s3.object.key])).toEqual([[data.bucket, csv]]);

@@ -128,9 +128,9 @@ test("requests, tasks, pages and notifications that come twice change nothing", 
   const run = await workOf(stage).getJson(keys.run(runId), runSchema);
   const tasks = run?.windows.map((window): FetchTask => ({ runId, dataset, window, attempt: 1, page: 1 }));
   // Each asks again for the rest of its window, so every page comes twice, too.
-  await queueOf(stage, "FETCH").sendAll((tasks ?? []).map(messageBody));
+  await queueOf(stage, "fetcher").sendAll((tasks ?? []).map(messageBody));
   await stage.bus.next("run.published", { runId });
-  await queueOf(stage, "ATHENA").send(messageBody(notificationOf(publish.csv)));
+  await queueOf(stage, "athena").send(messageBody(notificationOf(publish.csv)));
   await stage.bus.next("results.published", { runId });
   await expectPublishedBy(runId);
   expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows: records, duplicates: 0 });
@@ -152,7 +152,7 @@ test("a page that always fails becomes a dead letter after the receive limit; np
   failUntilGivenUp(2);
   const asked = stage.libInsight.requests.length;
   const runId = await request("fails");
-  const letters = deadLettersOf(stage, "FETCH");
+  const letters = deadLettersOf(stage, "fetcher");
   await until(stage, "the page is a dead letter", async () => (await letters.count()) === 1);
   const failed = stage.libInsight.requests.slice(asked).filter(({ status }) => status === 500);
   expect(failed).toHaveLength(receiveLimit);
@@ -168,16 +168,16 @@ test("a page that always fails becomes a dead letter after the receive limit; np
 
 test("what a crashing function leaves goes to the dead letters by the queue's redrive policy, and can be replayed", async () => {
   const { name } = functionNamed("Transformer");
-  const queue = queueOf(stage, "PAGES");
+  const queue = queueOf(stage, "transformer");
   // A stage gives a batch six times the function's timeout.
   await stage.clients.sqs.send(
     new SetQueueAttributesCommand({ QueueUrl: queue.url, Attributes: { VisibilityTimeout: "1" } }),
   );
   await configure(name, { Handler: "bundle.missing" });
   const runId = await request("crashes");
-  const letters = deadLettersOf(stage, "PAGES");
+  const letters = deadLettersOf(stage, "transformer");
   await until(stage, "every page is a dead letter", async () => {
-    const counts = await Promise.all([queueOf(stage, "FETCH"), queue, letters].map((each) => each.count()));
+    const counts = await Promise.all([queueOf(stage, "fetcher"), queue, letters].map((each) => each.count()));
     return counts[0] === 0 && counts[1] === 0 && (counts[2] ?? 0) > 0;
   });
   expect(await npmRun("replay", "--", "show", "--run", runId)).toContain(
@@ -212,9 +212,9 @@ async function configure(FunctionName: string, change: { Handler: string }): Pro
 }
 
 test("of a batch in which one message fails the others are done, and that one comes again", async () => {
-  await pause(stage, "PAGES");
+  await pause(stage, "transformer");
   const runId = await request("partly");
-  const pages = queueOf(stage, "PAGES");
+  const pages = queueOf(stage, "transformer");
   const all = await pagesOf(runId);
   await until(stage, "every page waits", async () => (await pages.count()) === all);
   const messages = (await takeAll(stage, pages)).map(({ Body = "" }) => pageMessage.parse(JSON.parse(Body)));
@@ -225,7 +225,7 @@ test("of a batch in which one message fails the others are done, and that one co
   const key = keys.page(address);
   await workOf(stage).put(key, "[", "application/json");
   await pages.sendAll([messageBody({ ...bad, records: { key } }), ...good.slice(0, 9).map(messageBody)]);
-  await goOn(stage, "PAGES");
+  await goOn(stage, "transformer");
 
   const summaries = () => workOf(stage).list(keys.allSummaries(runId), 1_000);
   await until(stage, "the others of the batch are done", async () => (await summaries()).length === 9);
@@ -239,7 +239,7 @@ test("of a batch in which one message fails the others are done, and that one co
   await pages.sendAll(good.slice(9).map(messageBody));
   await stage.bus.next("results.published", { runId });
   await expectPublishedBy(runId);
-  expect(await deadLettersOf(stage, "PAGES").count()).toBe(0);
+  expect(await deadLettersOf(stage, "transformer").count()).toBe(0);
 });
 
 /** How many pages LibInsight has for the run. */
@@ -256,11 +256,11 @@ async function pagesOf(runId: string): Promise<number> {
 }
 
 test("of two requests for one run at once, one writes it and the other's write loses", async () => {
-  await pause(stage, "KICKOFF");
+  await pause(stage, "kickoff");
   const runId = await request("at once");
   await request("at once");
-  await until(stage, "both wait", async () => (await queueOf(stage, "KICKOFF").count()) === 2);
-  await goOn(stage, "KICKOFF");
+  await until(stage, "both wait", async () => (await queueOf(stage, "kickoff").count()) === 2);
+  await goOn(stage, "kickoff");
   await stage.bus.next("results.published", { runId });
   await expectPublishedBy(runId);
   const done = (await logOf(stage, "kickoff")).filter(
@@ -308,7 +308,7 @@ test("two runs at once both end, and the later request's file stays", async () =
 test("an earlier run that ends after a later one publishes nothing", async () => {
   failUntilGivenUp(3);
   const earlier = await request("held up");
-  await until(stage, "it stands still", async () => (await deadLettersOf(stage, "FETCH").count()) === 1);
+  await until(stage, "it stands still", async () => (await deadLettersOf(stage, "fetcher").count()) === 1);
   const later = await request("overtakes");
   await stage.bus.next("results.published", { runId: later });
   // On the bus, in place of the command.

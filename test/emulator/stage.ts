@@ -51,7 +51,7 @@ export type Stage = {
   athena: AthenaClient;
   /** What was created, by type. */
   counts: Record<string, number>;
-  /** What commands are told of the stage: `WORK_BUCKET`, `FETCH_QUEUE_URL` and so on. */
+  /** What commands are told of the stage: `WORK_BUCKET`, `FETCHER_QUEUE_URL` and so on. */
   settings: Record<string, string>;
   /** Everything that the pipeline's bus was told. */
   bus: Bus;

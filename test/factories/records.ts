@@ -1,8 +1,8 @@
-// Records of the default dataset as LibInsight gives them: plain ones, with every known field.
+// Records of the default dataset as LibInsight sends them, with every declared field.
 
 export type FactoryRecord = Record<string, unknown>;
 
-/** A record that the default dataset's rules take as it is. `undefined` leaves a field out. */
+/** Returns a record that becomes a row as it is. `undefined` leaves a field out. */
 export function recordOf(id: number, given: FactoryRecord = {}): FactoryRecord {
   const record: FactoryRecord = {
     _id: id,
@@ -29,7 +29,7 @@ export function recordOf(id: number, given: FactoryRecord = {}): FactoryRecord {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
 }
 
-/** Records with the ids from `first` to `last`. */
+/** Returns records with the ids from `first` to `last`. */
 export function recordsOf(first: number, last: number): FactoryRecord[] {
   return Array.from({ length: last - first + 1 }, (_, index) => recordOf(first + index));
 }

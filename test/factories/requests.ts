@@ -1,4 +1,4 @@
-// Requests, runs and tasks of the default dataset, valid and small; a test names what it is about.
+// Requests, runs and tasks of the default dataset, valid and small; a test sets what it is about.
 import type { RunRequested } from "../../shared/events.ts";
 import type { FetchTask } from "../../shared/messages.ts";
 import { type Run, runIdOf } from "../../shared/run.ts";
@@ -36,10 +36,13 @@ export function runOf(
   };
 }
 
-/** The task for a page of one of the run's windows. */
-export function taskOf(run: Run, at: { window?: number; attempt?: number; page?: number } = {}): FetchTask {
-  const { window: number = 1, attempt = 1, page = 1 } = at;
+/** The task for a page of one of the run's windows. @param at `pages` where page 1 was fetched before */
+export function taskOf(
+  run: Run,
+  at: { window?: number; attempt?: number; page?: number; pages?: number } = {},
+): FetchTask {
+  const { window: number = 1, attempt = 1, page = 1, pages } = at;
   const window = run.windows.find((candidate) => candidate.number === number);
   if (!window) throw new Error(`The run has no window ${number}.`);
-  return { runId: run.runId, dataset: run.dataset, window, attempt, page };
+  return { runId: run.runId, dataset: run.dataset, window, attempt, page, ...(pages && { pages }) };
 }

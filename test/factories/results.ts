@@ -1,4 +1,4 @@
-// How a run ended, as the assembler leaves it: published on a quiet Monday, unless told otherwise.
+// A run's outcome as the assembler writes it: published, with few changes against the week before.
 import type { RunResult } from "../../shared/run.ts";
 
 export function resultOf(given: Partial<RunResult> = {}): RunResult {
@@ -6,7 +6,7 @@ export function resultOf(given: Partial<RunResult> = {}): RunResult {
     runId: "reference-transactions-93d95e4fb5a2",
     dataset: "reference-transactions",
     state: "published",
-    doubts: [],
+    violations: [],
     from: "2021-12-02",
     to: "2026-11-22",
     requestedAt: "2026-11-23T11:00:00Z",

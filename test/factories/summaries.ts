@@ -1,7 +1,7 @@
 // Page summaries as the transformer leaves them.
 import type { PageSummary } from "../../shared/run.ts";
 
-/** A page whose records all became rows, unless told otherwise. */
+/** A page whose records all became rows. */
 export function summaryOf(page: number, ids: number[], given: Partial<PageSummary> = {}): PageSummary {
   return {
     page,
@@ -14,7 +14,7 @@ export function summaryOf(page: number, ids: number[], given: Partial<PageSummar
     mistyped: {},
     undeclared: {},
     filled: {},
-    etags: { csv: `"csv-${page}"`, jsonl: `"jsonl-${page}"` },
+    bytes: { csv: 0, jsonl: 0 },
     ...given,
   };
 }

@@ -20,8 +20,8 @@ test.each([
   ["STAGE", "", config.stage],
   ["RETRY_BASE_SECONDS", "MARKED", config.retryBaseSeconds],
   ["RETRY_BASE_SECONDS", "901", config.retryBaseSeconds],
-  ["FETCH_QUEUE_URL", "MARKED", () => config.queueUrl("FETCH")],
-  ["FETCH_DEAD_LETTERS_URL", "MARKED", () => config.deadLetterUrl("FETCH")],
+  ["FETCHER_QUEUE_URL", "MARKED", () => config.queueUrl("fetcher")],
+  ["FETCH_DEAD_LETTERS_URL", "MARKED", () => config.deadLetterUrl("fetcher")],
 ])("%s that is %j is named, and its value is not repeated", (variable, value, read) => {
   vi.stubEnv(variable, value);
 
@@ -40,7 +40,7 @@ test("a setting is read when it is asked for", () => {
   vi.stubEnv("LIBINSIGHT_BASE_URL", "https://vt.libinsight.com/v1.0");
   vi.stubEnv("RETRY_BASE_SECONDS", "5");
 
-  expect(config.queueUrl("PAGES")).toBe("https://sqs.us-east-1.amazonaws.com/000000000000/pages");
+  expect(config.queueUrl("transformer")).toBe("https://sqs.us-east-1.amazonaws.com/000000000000/pages");
   expect(config.libinsightBaseUrl()).toBe("https://vt.libinsight.com/v1.0");
   expect(config.retryBaseSeconds()).toBe(5);
 });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { addToDate, yesterday } from "../../shared/dates.ts";
-import { isoDate } from "../../shared/forms.ts";
+import { isoDate } from "../../shared/schemas.ts";
 
 const newYork = "America/New_York";
 

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { sqs } from "../../shared/aws/clients.ts";
 import type { Queue } from "../../shared/aws/queue.ts";
 import { type ErrorKind, PipelineError } from "../../shared/errors.ts";
-import type { Facts } from "../../shared/logger.ts";
+import type { LogFields } from "../../shared/logger.ts";
 import { receiveLimit, retryDelay, type SqsResponse, sqsHandler } from "../../shared/sqs-handler.ts";
 import { startEventSourceMapping } from "../../stacks/local/event-source-mapping.ts";
 import { type LocalAws, startLocalAws } from "../support/local-aws.ts";
@@ -35,28 +35,28 @@ function failure(kind: ErrorKind, retryAfterSeconds?: number): PipelineError {
 }
 
 type Options = {
-  handle: (message: Message) => Promise<Facts>;
+  handle: (message: Message) => Promise<LogFields>;
   afterBatch?: (messages: Message[]) => Promise<void>;
-  gaveUp?: (message: Message, error: PipelineError) => Promise<void>;
+  onDeadLetter?: (message: Message, error: PipelineError) => Promise<void>;
   fifo?: boolean;
   retryBaseSeconds?: number;
 };
 
 /** A service with queues of its own, and what it logs and tells SQS. */
-async function start({ handle, afterBatch, gaveUp, fifo = false, retryBaseSeconds = 30 }: Options) {
+async function start({ handle, afterBatch, onDeadLetter, fifo = false, retryBaseSeconds = 30 }: Options) {
   const [source, deadLetters] = [await aws.queue({ fifo }), await aws.queue({ fifo })];
-  vi.stubEnv("FETCH_QUEUE_URL", source.url);
+  vi.stubEnv("FETCHER_QUEUE_URL", source.url);
   vi.stubEnv("FETCH_DEAD_LETTERS_URL", deadLetters.url);
   vi.stubEnv("RETRY_BASE_SECONDS", String(retryBaseSeconds));
   const log = captureLog();
   const delays = captureDelays();
   const handler = sqsHandler({
     service: "fetcher",
-    queue: "FETCH",
+    queue: "fetcher",
     schema: message,
     handle,
     ...(afterBatch && { afterBatch }),
-    ...(gaveUp && { gaveUp }),
+    ...(onDeadLetter && { onDeadLetter }),
   });
   onTestFinished(() => {
     vi.unstubAllEnvs();
@@ -476,13 +476,13 @@ test("when afterBatch can't succeed, the messages that had succeeded are dead le
   ]);
 });
 
-test("gaveUp is told of a message exactly when it has become a dead letter, and why", async () => {
-  const gaveUp = vi.fn<NonNullable<Options["gaveUp"]>>(async (_, error) => {
+test("onDeadLetter is told of a message exactly when it has become a dead letter, and why", async () => {
+  const onDeadLetter = vi.fn<NonNullable<Options["onDeadLetter"]>>(async (_, error) => {
     expect(await left(service.deadLetters)).toBe(error.kind === "terminal" ? 1 : 2);
   });
   const service = await start({
     handle: ({ n }) => Promise.reject(failure(n === 1 ? "terminal" : "transient")),
-    gaveUp,
+    onDeadLetter,
     retryBaseSeconds: 0,
   });
   await service.source.send(bodyOf(1));
@@ -491,10 +491,10 @@ test("gaveUp is told of a message exactly when it has become a dead letter, and 
   for (let receive = 1; receive < receiveLimit; receive++) {
     expect(await service.runBatch()).toMatchObject({ retried: [bodyOf(2)] });
   }
-  expect(gaveUp).toHaveBeenCalledTimes(1);
+  expect(onDeadLetter).toHaveBeenCalledTimes(1);
   expect(await service.runBatch()).toMatchObject({ deadLetters: [bodyOf(2)] });
 
-  expect(gaveUp.mock.calls).toMatchObject([
+  expect(onDeadLetter.mock.calls).toMatchObject([
     [{ n: 1 }, { name: "LibInsightBusy", kind: "terminal" }],
     [{ n: 2 }, { name: "LibInsightBusy", kind: "transient" }],
   ]);
@@ -502,10 +502,10 @@ test("gaveUp is told of a message exactly when it has become a dead letter, and 
   expect(service.log.text()).not.toContain("nobody was told");
 });
 
-test("a gaveUp that fails is logged, without its words, and the dead letter stays one", async () => {
+test("a onDeadLetter that fails is logged, without its words, and the dead letter stays one", async () => {
   const service = await start({
     handle: () => Promise.reject(failure("terminal")),
-    gaveUp: () => {
+    onDeadLetter: () => {
       throw new Error(words);
     },
   });
@@ -521,27 +521,27 @@ test("a gaveUp that fails is logged, without its words, and the dead letter stay
   expect(service.log.text()).not.toContain("MARKED");
 });
 
-test("gaveUp is not told of a message that can't be read, nor of one that the dead letters do not take", async () => {
-  const gaveUp = vi.fn<NonNullable<Options["gaveUp"]>>();
-  const service = await start({ handle: () => Promise.reject(failure("terminal")), gaveUp });
+test("onDeadLetter is not told of a message that can't be read, nor of one that the dead letters do not take", async () => {
+  const onDeadLetter = vi.fn<NonNullable<Options["onDeadLetter"]>>();
+  const service = await start({ handle: () => Promise.reject(failure("terminal")), onDeadLetter });
   await service.source.send("not JSON");
   expect(await service.runBatch()).toMatchObject({ deadLetters: ["not JSON"] });
   vi.stubEnv("FETCH_DEAD_LETTERS_URL", service.deadLetters.url.replace(/queue-\d+$/, "no-such-queue"));
   await service.source.send(bodyOf(1));
   expect(await service.runBatch()).toMatchObject({ retried: [bodyOf(1)] });
-  expect(gaveUp).not.toHaveBeenCalled();
+  expect(onDeadLetter).not.toHaveBeenCalled();
 });
 
-test("gaveUp is told of messages that afterBatch gives up", async () => {
-  const gaveUp = vi.fn<NonNullable<Options["gaveUp"]>>(async () => {});
+test("onDeadLetter is told of messages that afterBatch gives up", async () => {
+  const onDeadLetter = vi.fn<NonNullable<Options["onDeadLetter"]>>(async () => {});
   const service = await start({
     handle: async () => ({}),
     afterBatch: () => Promise.reject(failure("terminal")),
-    gaveUp,
+    onDeadLetter,
   });
   await service.source.sendAll([bodyOf(1), bodyOf(2)]);
   expect(await service.runBatch()).toMatchObject({ deadLetters: [bodyOf(1), bodyOf(2)] });
-  expect(gaveUp.mock.calls.map(([message]) => message)).toEqual([{ n: 1 }, { n: 2 }]);
+  expect(onDeadLetter.mock.calls.map(([message]) => message)).toEqual([{ n: 1 }, { n: 2 }]);
 });
 
 test.each<

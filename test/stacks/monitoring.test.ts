@@ -3,8 +3,9 @@ import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
 import { createMeasure } from "../../shared/metrics.ts";
-import { usage as instancesUsage } from "../../stacks/commands/instances/args.ts";
-import { usage as runsUsage } from "../../stacks/commands/runs/args.ts";
+import { line as instances } from "../../stacks/commands/instances/args.ts";
+import { line as replay } from "../../stacks/commands/replay/args.ts";
+import { line as runs } from "../../stacks/commands/runs/args.ts";
 import { metricLines } from "../support/metrics.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
@@ -64,16 +65,16 @@ test("production's alarms", () => {
       "KickoffQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
       "Kickoff: Sum of Errors > 0 in 300 s",
       "Kickoff: Sum of Throttles > 0 in 3 x 300 s",
-      "FetchDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
-      "FetchQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "FetcherDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "FetcherQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
       "Fetcher: Sum of Errors > 0 in 300 s",
       "Fetcher: Sum of Throttles > 0 in 3 x 300 s",
-      "PagesDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
-      "PagesQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "TransformerDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "TransformerQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
       "Transformer: Sum of Errors > 0 in 300 s",
       "Transformer: Sum of Throttles > 0 in 3 x 300 s",
-      "AssembleDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
-      "AssembleQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "AssemblerDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "AssemblerQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
       "Assembler: Sum of Errors > 0 in 300 s",
       "Assembler: Sum of Throttles > 0 in 3 x 300 s",
       "AthenaDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
@@ -84,12 +85,12 @@ test("production's alarms", () => {
       "TableauQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
       "Tableau: Sum of Errors > 0 in 300 s",
       "Tableau: Sum of Throttles > 0 in 3 x 300 s",
-      "ReportDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
-      "ReportQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "ReporterDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "ReporterQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
       "Reporter: Sum of Errors > 0 in 300 s",
       "Reporter: Sum of Throttles > 0 in 3 x 300 s",
-      "InstanceDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
-      "InstanceQueue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
+      "Ec2DeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
+      "Ec2Queue: Maximum of ApproximateAgeOfOldestMessage > 3600 in 300 s",
       "Ec2: Sum of Errors > 0 in 300 s",
       "Ec2: Sum of Throttles > 0 in 3 x 300 s",
       "ReplayDeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
@@ -137,9 +138,9 @@ describe.each(stages)("on the stage %s", (stage) => {
 
   test("every alarm says what it means in the stage's own commands, which exist, within CloudWatch's limit", () => {
     const usages: Record<string, string> = {
-      runs: runsUsage,
-      instances: instancesUsage,
-      replay: "\n  list \n  send ",
+      runs: runs.usage(),
+      instances: instances.usage(),
+      replay: replay.usage(),
     };
     for (const { name, alarmDescription: text } of alarmsOf(graphs[stage])) {
       expect([name, text]).toEqual([name, expect.stringMatching(/^.{20,1024}$/)]);

@@ -69,7 +69,7 @@ const statement = z.object({
 export const policyDocument = z.object({ Statement: z.array(statement) });
 export type Statement = z.infer<typeof statement>;
 
-/** A resource of AWS by its physical name or URL or ARN, told by the logical name of its component: `FetchQueue`. */
+/** A resource of AWS by its physical name or URL or ARN, told by the logical name of its component: `FetcherQueue`. */
 export function nameIn(graph: Graph): (physical: string) => string {
   const known = new Map<string, string>();
   for (const { type, name, parent, inputs, existing } of graph.resources) {

@@ -57,7 +57,7 @@ const measuring = (stage: Stage) => ({ STAGE: stage, POWERTOOLS_METRICS_NAMESPAC
 describe.each(stages)("on the stage %s", (stage) => {
   test("each queue of the design feeds its function", () => {
     expect(wiringOf(graphs[stage]).queues).toEqual({
-      KICKOFF: {
+      kickoff: {
         handler: "services/kickoff/handler.handler",
         batchSize: 1,
         timeoutSeconds: 60,
@@ -65,7 +65,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: false,
         receiveLimit: 5,
       },
-      FETCH: {
+      fetcher: {
         handler: "services/fetcher/handler.handler",
         batchSize: 1,
         timeoutSeconds: 120,
@@ -73,7 +73,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: false,
         receiveLimit: 5,
       },
-      PAGES: {
+      transformer: {
         handler: "services/transformer/handler.handler",
         batchSize: 10,
         timeoutSeconds: 60,
@@ -81,7 +81,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: false,
         receiveLimit: 5,
       },
-      ASSEMBLE: {
+      assembler: {
         handler: "services/assembler/handler.handler",
         batchSize: 1,
         timeoutSeconds: 900,
@@ -89,7 +89,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: false,
         receiveLimit: 5,
       },
-      ATHENA: {
+      athena: {
         handler: "services/athena/handler.handler",
         batchSize: 1,
         timeoutSeconds: 120,
@@ -97,7 +97,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: false,
         receiveLimit: 5,
       },
-      TABLEAU: {
+      tableau: {
         handler: "services/tableau/handler.handler",
         batchSize: 1,
         timeoutSeconds: 900,
@@ -105,7 +105,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: true,
         receiveLimit: 5,
       },
-      REPORT: {
+      reporter: {
         handler: "services/reporter/handler.handler",
         batchSize: 1,
         timeoutSeconds: 60,
@@ -113,7 +113,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: false,
         receiveLimit: 5,
       },
-      INSTANCE: {
+      ec2: {
         handler: "services/ec2/handler.handler",
         batchSize: 1,
         timeoutSeconds: 120,
@@ -121,7 +121,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         contentBasedDeduplication: false,
         receiveLimit: 5,
       },
-      REPLAY: {
+      replay: {
         handler: "services/replay/handler.handler",
         batchSize: 1,
         timeoutSeconds: 300,
@@ -138,13 +138,13 @@ describe.each(stages)("on the stage %s", (stage) => {
     const limits = found.map(({ is }) => [known(is.eventSourceArn), is.scalingConfig.maximumConcurrency]);
     expect(Object.fromEntries(limits)).toEqual({
       KickoffQueue: 2,
-      FetchQueue: 8,
-      PagesQueue: 4,
-      AssembleQueue: 2,
+      FetcherQueue: 8,
+      TransformerQueue: 4,
+      AssemblerQueue: 2,
       AthenaQueue: 2,
       TableauQueue: 2,
-      ReportQueue: 2,
-      InstanceQueue: 2,
+      ReporterQueue: 2,
+      Ec2Queue: 2,
       ReplayQueue: 2,
     });
     for (const { is } of found) expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
@@ -179,7 +179,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       {
         bus: "Pipeline",
         pattern: { source: ["libinsight.pipeline"], "detail-type": ["results.published"] },
-        queue: "TABLEAU",
+        queue: "tableau",
         messageGroup: "tableau",
       },
     ]);
@@ -285,29 +285,29 @@ describe.each(stages)("on the stage %s", (stage) => {
       Kickoff: {
         KICKOFF_QUEUE_URL: "KickoffQueue",
         KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
-        FETCH_QUEUE_URL: "FetchQueue",
+        FETCHER_QUEUE_URL: "FetcherQueue",
         BUS_NAME: "Pipeline",
         WORK_BUCKET: "Work",
       },
       Fetcher: {
-        FETCH_QUEUE_URL: "FetchQueue",
-        FETCH_DEAD_LETTERS_URL: "FetchDeadLetters",
-        PAGES_QUEUE_URL: "PagesQueue",
+        FETCHER_QUEUE_URL: "FetcherQueue",
+        FETCH_DEAD_LETTERS_URL: "FetcherDeadLetters",
+        PAGES_QUEUE_URL: "TransformerQueue",
         WORK_BUCKET: "Work",
         LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0",
         ...measuring(stage),
       },
       Transformer: {
-        PAGES_QUEUE_URL: "PagesQueue",
-        PAGES_DEAD_LETTERS_URL: "PagesDeadLetters",
-        ASSEMBLE_QUEUE_URL: "AssembleQueue",
+        PAGES_QUEUE_URL: "TransformerQueue",
+        PAGES_DEAD_LETTERS_URL: "TransformerDeadLetters",
+        ASSEMBLE_QUEUE_URL: "AssemblerQueue",
         BUS_NAME: "Pipeline",
         WORK_BUCKET: "Work",
       },
       Assembler: {
-        ASSEMBLE_QUEUE_URL: "AssembleQueue",
-        ASSEMBLE_DEAD_LETTERS_URL: "AssembleDeadLetters",
-        FETCH_QUEUE_URL: "FetchQueue",
+        ASSEMBLE_QUEUE_URL: "AssemblerQueue",
+        ASSEMBLE_DEAD_LETTERS_URL: "AssemblerDeadLetters",
+        FETCHER_QUEUE_URL: "FetcherQueue",
         BUS_NAME: "Pipeline",
         WORK_BUCKET: "Work",
         DATA_BUCKET: "Data",
@@ -330,8 +330,8 @@ describe.each(stages)("on the stage %s", (stage) => {
         ...(stage === "production" && tableauEnvironment),
       },
       Reporter: {
-        REPORT_QUEUE_URL: "ReportQueue",
-        REPORT_DEAD_LETTERS_URL: "ReportDeadLetters",
+        REPORT_QUEUE_URL: "ReporterQueue",
+        REPORT_DEAD_LETTERS_URL: "ReporterDeadLetters",
         WORK_BUCKET: "Work",
         DATA_BUCKET: "Data",
         ALERTS_TOPIC_ARN: "Alerts",
@@ -340,8 +340,8 @@ describe.each(stages)("on the stage %s", (stage) => {
         ...(stage === "production" && tableauEnvironment),
       },
       Ec2: {
-        INSTANCE_QUEUE_URL: "InstanceQueue",
-        INSTANCE_DEAD_LETTERS_URL: "InstanceDeadLetters",
+        INSTANCE_QUEUE_URL: "Ec2Queue",
+        INSTANCE_DEAD_LETTERS_URL: "Ec2DeadLetters",
         BUS_NAME: "Pipeline",
         WORK_BUCKET: "Work",
         INSTANCES: stage === "production" ? "tagged" : "none",
@@ -349,20 +349,20 @@ describe.each(stages)("on the stage %s", (stage) => {
       Replay: {
         KICKOFF_QUEUE_URL: "KickoffQueue",
         KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
-        FETCH_QUEUE_URL: "FetchQueue",
-        FETCH_DEAD_LETTERS_URL: "FetchDeadLetters",
-        PAGES_QUEUE_URL: "PagesQueue",
-        PAGES_DEAD_LETTERS_URL: "PagesDeadLetters",
-        ASSEMBLE_QUEUE_URL: "AssembleQueue",
-        ASSEMBLE_DEAD_LETTERS_URL: "AssembleDeadLetters",
+        FETCHER_QUEUE_URL: "FetcherQueue",
+        FETCH_DEAD_LETTERS_URL: "FetcherDeadLetters",
+        PAGES_QUEUE_URL: "TransformerQueue",
+        PAGES_DEAD_LETTERS_URL: "TransformerDeadLetters",
+        ASSEMBLE_QUEUE_URL: "AssemblerQueue",
+        ASSEMBLE_DEAD_LETTERS_URL: "AssemblerDeadLetters",
         ATHENA_QUEUE_URL: "AthenaQueue",
         ATHENA_DEAD_LETTERS_URL: "AthenaDeadLetters",
         TABLEAU_QUEUE_URL: "TableauQueue",
         TABLEAU_DEAD_LETTERS_URL: "TableauDeadLetters",
-        REPORT_QUEUE_URL: "ReportQueue",
-        REPORT_DEAD_LETTERS_URL: "ReportDeadLetters",
-        INSTANCE_QUEUE_URL: "InstanceQueue",
-        INSTANCE_DEAD_LETTERS_URL: "InstanceDeadLetters",
+        REPORT_QUEUE_URL: "ReporterQueue",
+        REPORT_DEAD_LETTERS_URL: "ReporterDeadLetters",
+        INSTANCE_QUEUE_URL: "Ec2Queue",
+        INSTANCE_DEAD_LETTERS_URL: "Ec2DeadLetters",
         REPLAY_QUEUE_URL: "ReplayQueue",
         REPLAY_DEAD_LETTERS_URL: "ReplayDeadLetters",
       },
@@ -411,7 +411,7 @@ test("a published file in an existing bucket arrives in the form of S3's own not
         object: { key: datasets.map(({ publish }) => publish.csv) },
       },
     },
-    queue: "ATHENA",
+    queue: "athena",
   });
   const { inputTransformer } = only(
     all(production, "aws:cloudwatch/eventTarget:EventTarget", target).filter(({ is }) => is.inputTransformer),

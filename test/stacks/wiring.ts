@@ -20,7 +20,7 @@ export type QueueWiring = {
 export type RuleWiring = { bus: string; pattern: unknown; queue: string; messageGroup?: string };
 export type NotificationWiring = { prefix: string; events: string[]; queue: string };
 
-/** Queues by the name that their function knows them by: FETCH for FETCH_QUEUE_URL. */
+/** Queues by the name that their function knows them by: FETCH for FETCHER_QUEUE_URL. */
 export type Wiring = {
   queues: Record<string, QueueWiring>;
   rules: RuleWiring[];

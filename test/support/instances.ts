@@ -1,160 +1,189 @@
-// The service of InstanceQueue as its tests meet it: real SQS, S3 and EventBridge, and an EC2 whose instances change their
-// states when a test says so. Delayed messages come at once, and their delays are written down.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { PutEventsCommand } from "@aws-sdk/client-eventbridge";
-import type { Message } from "@aws-sdk/client-sqs";
+// The ec2 service with its queue in memory, and an EC2 whose instances change their state when a test says so. Delayed
+// messages arrive at once, and their delays are recorded.
 import { expect } from "vitest";
-import { z } from "zod";
-import { eventBridge, sqs } from "../../shared/aws/clients.ts";
-import { ec2 as ec2Client } from "../../shared/aws/instances.ts";
-import { Queue } from "../../shared/aws/queue.ts";
-import type { Store } from "../../shared/aws/store.ts";
-import { config } from "../../shared/config.ts";
-import { type EventDetail, type EventType, eventSource } from "../../shared/events.ts";
-import type { SqsResponse } from "../../shared/sqs-handler.ts";
-import { type LocalEc2, startEc2 } from "../../stacks/local/aws/ec2.ts";
-import type { Ec2State } from "../../stacks/local/aws/ec2-instances.ts";
-import { type LocalAws, lambdaContext, sqsEvent, startLocalAws, take, takeJson } from "./local-aws.ts";
+import { ec2Service } from "../../services/ec2/service.ts";
+import { type EventDetail, type EventType, eventDetails, eventSource } from "../../shared/events.ts";
+import type { TeamInstances } from "../../shared/instances.ts";
+import { awsEvent } from "../../shared/local/local-bus.ts";
+import type { LocalStore } from "../../shared/local/local-store.ts";
+import type { SqliteQueue } from "../../shared/local/sqlite-queue.ts";
+import type { Instance, Instances, Message, Refused } from "../../shared/ports.ts";
+import { awsRoutes, routes } from "../../shared/topology.ts";
+import { capturedEvents, type PublishedEvent, runService, type TestLocal, take } from "./local.ts";
 
-/** Longer than any test. */
-const never = 10 * 60_000;
-/** More than the service looks. */
+/** More than the service checks. */
 const maxRounds = 20;
 export const tagged = { Application: "DataPipeline" };
 
-const toldEvent = z.object({ "detail-type": z.string(), detail: z.record(z.string(), z.unknown()) });
-export type Told = { type: string; detail: Record<string, unknown> };
+type Operation = "describe" | "start" | "stop";
+type Fault = { operation: Operation; refused: string | undefined; times: number };
 
+/** EC2, where a start leads to `pending` and a stop to `stopping`; the test does the rest. */
+export class ScriptedInstances implements Instances {
+  readonly #instances = new Map<string, Instance>();
+  #faults: Fault[] = [];
+
+  put(id: string, state: string, tags: Record<string, string>): void {
+    const instance = { id, state, stateReason: undefined, launchedAt: undefined };
+    this.#instances.set(id, { ...instance, tags: new Map(Object.entries(tags)) });
+  }
+
+  /** Sets the state. @throws Error where there is no such instance */
+  set(id: string, state: string): void {
+    const found = this.#instances.get(id);
+    if (!found) throw new Error(`There is no instance ${id}.`);
+    this.#instances.set(id, { ...found, state });
+  }
+
+  stateOf(id: string): string | undefined {
+    return this.#instances.get(id)?.state;
+  }
+
+  /** Refuses the next calls of an operation, all of them until `recover` by default. */
+  refuse(operation: Operation, code: string, times = Number.POSITIVE_INFINITY): void {
+    this.#faults.push({ operation, refused: code, times });
+  }
+
+  /** Describes nothing until `recover`, as when EC2 cannot be reached. */
+  disconnect(): void {
+    this.#faults.push({ operation: "describe", refused: undefined, times: Number.POSITIVE_INFINITY });
+  }
+
+  recover(): void {
+    this.#faults = [];
+  }
+
+  async find(id: string): Promise<Instance | Refused> {
+    const unknown = { refused: `InvalidInstanceID.${/^i-[0-9a-f]+$/.test(id) ? "NotFound" : "Malformed"}` };
+    return this.#fault("describe") ?? this.#instances.get(id) ?? unknown;
+  }
+
+  async findTagged({ key, value }: { key: string; value: string }): Promise<Instance[] | Refused> {
+    const all = [...this.#instances.values()];
+    const found = all.filter(({ tags, state }) => tags.get(key) === value && state !== "terminated");
+    return this.#fault("describe") ?? found;
+  }
+
+  async start(id: string): Promise<Refused | undefined> {
+    return this.#fault("start") ?? this.#change(id, { from: "stopped", to: "pending" });
+  }
+
+  async stop(id: string): Promise<Refused | undefined> {
+    return this.#fault("stop") ?? this.#change(id, { from: "running", to: "stopping" });
+  }
+
+  #change(id: string, { from, to }: { from: string; to: string }): undefined {
+    if (this.stateOf(id) === from) this.set(id, to);
+  }
+
+  #fault(operation: Operation): Refused | undefined {
+    const fault = this.#faults.find((each) => each.operation === operation && each.times > 0);
+    if (!fault) return undefined;
+    fault.times -= 1;
+    if (fault.refused === undefined) throw new Error("EC2 is unavailable.");
+    return { refused: fault.refused };
+  }
+}
+
+export type Outcome = "done" | "retried" | "dead letter";
+
+/** One a test. */
 export class InstanceStage {
-  readonly aws: LocalAws;
-  readonly ec2: LocalEc2;
-  /** The seconds of each delayed message, in their order. */
-  delays: number[] = [];
-  /** The test's own. */
-  work: Store;
-  #ids: string[] = [];
-  #made = 0;
-  readonly #folder: string;
+  readonly ec2 = new ScriptedInstances();
+  readonly work: LocalStore;
+  readonly queue: SqliteQueue;
+  readonly deadLetters: SqliteQueue;
+  /** What the service published. `events.splice(0)` takes it. */
+  readonly events: PublishedEvent[];
+  /** The seconds of each delayed message. */
+  readonly delays: number[] = [];
+  team: TeamInstances = "tagged";
+  checkSeconds = 15;
+  now = new Date("2026-01-06T00:00:00Z");
+  isBusDown = false;
+  readonly #bus = capturedEvents();
+  #launched = 0;
+  #sent = 0;
 
-  /** One a test file: it sets the process's environment. */
-  static async start(): Promise<InstanceStage> {
-    const aws = await startLocalAws();
-    const folder = await mkdtemp(join(tmpdir(), "instances-"));
-    const ec2 = await startEc2({
-      dataDir: folder,
-      events: eventBridge(),
-      startingMs: never,
-      stoppingMs: never,
-    });
-    process.env.AWS_ENDPOINT_URL_EC2 = ec2.endpoint;
-    return new InstanceStage(aws, ec2, folder);
+  constructor(local: TestLocal) {
+    this.work = local.store();
+    ({ source: this.queue, deadLetters: this.deadLetters } = local.mailbox("ec2"));
+    this.events = this.#bus.events;
   }
 
-  private constructor(aws: LocalAws, ec2: LocalEc2, folder: string) {
-    this.aws = aws;
-    this.ec2 = ec2;
-    this.work = aws.work;
-    this.#folder = folder;
-    sqs().middlewareStack.add(
-      (next, { commandName = "" }) =>
-        (args) => {
-          const { input } = args;
-          if (commandName !== "SendMessageCommand" || !("DelaySeconds" in input)) return next(args);
-          this.delays.push(Number(input.DelaySeconds));
-          return next(Object.assign({}, args, { input: { ...input, DelaySeconds: 0 } }));
-        },
-      { step: "initialize", name: "delays" },
-    );
-  }
-
-  /** Nothing of an earlier test is left: no needs, no messages, no instances with the tag. */
-  async fresh(): Promise<void> {
-    for (const id of this.#ids.splice(0)) await this.ec2.put({ id, state: "terminated", tags: {} });
-    this.ec2.faults.length = 0;
-    const deadLetters = new Queue(sqs(), config.deadLetterUrl("INSTANCE"));
-    for (const queue of [this.queue, deadLetters, this.aws.observer]) await take(queue);
-    this.work = await this.aws.bucket();
-    Object.assign(process.env, { WORK_BUCKET: this.work.bucket, INSTANCES: "tagged" });
-    // As on Lambda.
-    delete process.env.INSTANCE_CHECK_SECONDS;
-    this.delays = [];
-  }
-
-  async close(): Promise<void> {
-    ec2Client().destroy();
-    await this.ec2.close();
-    await this.aws.close();
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-
-  /** A new instance. @returns its id */
-  async launch(state: Ec2State, tags: Record<string, string> = tagged): Promise<string> {
-    this.#made += 1;
-    const id = `i-${String(this.#made).padStart(17, "0")}`;
-    this.#ids.push(id);
-    await this.ec2.put({ id, state, tags });
-    // EC2 told of it, and nobody asked.
-    await take(this.queue);
+  /** @returns the id of a new instance */
+  launch(state: string, tags: Record<string, string> = tagged): string {
+    this.#launched += 1;
+    const id = `i-${String(this.#launched).padStart(17, "0")}`;
+    this.ec2.put(id, state, tags);
     return id;
   }
 
-  /** EC2 changes the state, and tells it unless it is to be kept quiet. */
-  async change(id: string, state: Ec2State, { quietly = false } = {}): Promise<void> {
-    const { queue } = this;
-    const waiting = quietly ? await take(queue) : [];
-    await this.ec2.put({ id, state, tags: tagged });
-    if (!quietly) return;
-    await take(queue);
-    for (const { Body = "" } of waiting) await queue.send(Body);
+  /** Changes an instance's state, with EC2's event unless that is lost. */
+  async change(id: string, state: string, { isLost = false } = {}): Promise<void> {
+    this.ec2.set(id, state);
+    const { source, detailType, states } = awsRoutes.instanceChanged;
+    if (isLost || !states.some((each) => each === state)) return;
+    await this.queue.send(awsEvent(source, detailType, { "instance-id": id, state }));
   }
 
-  get queue(): Queue {
-    return this.aws.serviceQueue("INSTANCE");
+  /** Puts an event on the bus, and so into the queue. */
+  async publish<T extends EventType>(
+    type: T,
+    detail: EventDetail<T>,
+    time = this.now.toISOString(),
+  ): Promise<void> {
+    expect(routes).toContainEqual(
+      expect.objectContaining({ to: "ec2", events: expect.arrayContaining([type]) }),
+    );
+    this.#sent += 1;
+    const event = { id: `event-${this.#sent}`, source: eventSource, time, "detail-type": type };
+    await this.queue.send(JSON.stringify({ ...event, detail: eventDetails[type].parse(detail) }));
   }
 
-  /** Puts an event on the bus. */
-  async say<T extends EventType>(type: T, detail: EventDetail<T>, time?: string): Promise<void> {
-    const entry = {
-      EventBusName: config.busName(),
-      Source: eventSource,
-      DetailType: type,
-      Detail: JSON.stringify(detail),
-      ...(time && { Time: new Date(time) }),
-    };
-    expect((await eventBridge().send(new PutEventsCommand({ Entries: [entry] }))).FailedEntryCount).toBe(0);
-  }
-
-  /** Hands the handler what is in the queue now. @returns the messages */
+  /** Handles what is in the queue now. @returns the messages */
   async deliver(): Promise<Message[]> {
     const messages = await take(this.queue);
-    for (const message of messages) {
-      expect(await this.handle(message)).toEqual({ batchItemFailures: [], deadLetters: [] });
-    }
+    for (const message of messages) expect(await this.handle(message)).toBe("done");
     return messages;
   }
 
   /** Delivers until the queue is empty. */
   async deliverAll(): Promise<void> {
-    for (let rounds = 0; rounds < maxRounds; rounds++) {
+    for (let round = 1; round <= maxRounds; round++) {
       if ((await this.deliver()).length === 0) return;
     }
     throw new Error(`There were still messages after ${maxRounds} rounds.`);
   }
 
-  async handle(message: Message, receives = 1): Promise<SqsResponse> {
-    // Loaded when the environment is set: a logger reads its level when it is made.
-    const { handler } = await import("../../services/ec2/handler.ts");
-    const event = sqsEvent([message]);
-    for (const { attributes } of event.Records) attributes.ApproximateReceiveCount = String(receives);
-    return handler(event, lambdaContext);
+  /** Takes the only message in the queue. */
+  async takeOne(): Promise<Message> {
+    const [message, ...others] = await take(this.queue);
+    if (!message || others.length > 0) throw new Error("There is not exactly one message in the queue.");
+    return message;
   }
 
-  /** What the service has told since the last time. */
-  async told(): Promise<Told[]> {
-    const events = (await takeJson(this.aws.observer)).map((event) => toldEvent.parse(event));
-    const own = events.filter((event) => /^instance\.(started|stopped|failed)$/.test(event["detail-type"]));
-    return own.map(({ "detail-type": type, detail }) => ({ type, detail }));
+  async handle(message: Message, receives = message.receives): Promise<Outcome> {
+    const deps = {
+      instances: this.ec2,
+      team: this.team,
+      work: this.work,
+      ec2Queue: {
+        send: async (body: string, { delaySeconds = 0 } = {}) => {
+          this.delays.push(delaySeconds);
+          await this.queue.send(body);
+        },
+      },
+      publish: async <T extends EventType>(type: T, detail: EventDetail<T>) => {
+        if (this.isBusDown) throw new Error("The bus is unavailable.");
+        return this.#bus.publish(type, detail);
+      },
+      checkSeconds: this.checkSeconds,
+      now: () => this.now,
+    };
+    const mailbox = { source: this.queue, deadLetters: this.deadLetters };
+    const { done, retried } = await runService(ec2Service, deps, mailbox, [{ ...message, receives }]);
+    if (done.length > 0) return "done";
+    return retried.length > 0 ? "retried" : "dead letter";
   }
 }

@@ -1,9 +1,9 @@
 // Puts a run into the work bucket as kickoff, fetcher and transformer leave it there.
 import { transform } from "../../services/transformer/transform.ts";
-import type { Store } from "../../shared/aws/store.ts";
 import { keys } from "../../shared/keys.ts";
-import type { Totals } from "../../shared/messages.ts";
-import type { Run, RunAttempt } from "../../shared/run.ts";
+import type { PageMessage, Totals } from "../../shared/messages.ts";
+import type { ObjectStore } from "../../shared/ports.ts";
+import { pagesOf, type Run, type RunAttempt } from "../../shared/run.ts";
 import { taskOf } from "../factories/requests.ts";
 
 export type WindowContent = {
@@ -11,41 +11,50 @@ export type WindowContent = {
   attempt?: number;
   /** The records of each page. An empty range has one page without records. */
   pages: readonly (readonly unknown[])[];
-  /** What LibInsight announced, where it is not what it gave. */
+  /** What LibInsight announced, where it differs from what it sent. */
   totals?: Partial<Totals>;
 };
 
-export async function putRun(run: Run, work: Store): Promise<void> {
+export async function putRun(run: Run, work: ObjectStore): Promise<void> {
   await work.putOnce(keys.run(run.runId), run);
 }
 
-/** What page 1 told of the window. */
-export async function putTotals(run: Run, content: WindowContent, work: Store): Promise<void> {
+/** The totals of page 1. */
+export async function putTotals(run: Run, content: WindowContent, work: ObjectStore): Promise<void> {
   const { window, attempt = 1 } = content;
   await work.putOnce(keys.window({ runId: run.runId, window, attempt }), totalsOf(content));
 }
 
+/** Returns the message for one page of the window, as the fetcher sends it. */
+export function pageOf(run: Run, content: WindowContent, page: number): PageMessage {
+  const { window, attempt = 1 } = content;
+  const totals = totalsOf(content);
+  return {
+    task: taskOf(run, { window, attempt, page }),
+    totals,
+    pages: pagesOf(totals),
+    records: { inline: [...(content.pages[page - 1] ?? [])] },
+  };
+}
+
 /** Transforms one page of the window. */
-export async function putPage(run: Run, content: WindowContent, page: number, work: Store): Promise<void> {
-  const { window, attempt = 1, pages } = content;
-  await transform(
-    {
-      task: taskOf(run, { window, attempt, page }),
-      totals: totalsOf(content),
-      records: { inline: [...(pages[page - 1] ?? [])] },
-    },
-    work,
-  );
+export async function putPage(
+  run: Run,
+  content: WindowContent,
+  page: number,
+  work: ObjectStore,
+): Promise<void> {
+  await transform(pageOf(run, content, page), work);
 }
 
 /** The totals and every page. */
-export async function putWindow(run: Run, content: WindowContent, work: Store): Promise<void> {
+export async function putWindow(run: Run, content: WindowContent, work: ObjectStore): Promise<void> {
   await putTotals(run, content, work);
   for (const page of content.pages.keys()) await putPage(run, content, page + 1, work);
 }
 
 /** Which attempt of each window counts. */
-export async function putAttempt(run: Run, windows: number[], work: Store): Promise<void> {
+export async function putAttempt(run: Run, windows: number[], work: ObjectStore): Promise<void> {
   const attempt = Math.max(...windows);
   const decided: RunAttempt = { attempt, windows, because: ["test"] };
   await work.putOnce(keys.attempt(run.runId, attempt), decided);

@@ -2,7 +2,7 @@
 // An error's payload and the status of most errors are unknown; see each error's comment for what was chosen.
 import { z } from "zod";
 import { addToDate } from "../../../shared/dates.ts";
-import { isoDate } from "../../../shared/forms.ts";
+import { isoDate } from "../../../shared/schemas.ts";
 import type { AddedField } from "./records.ts";
 import type { RecordStore } from "./store.ts";
 import { fields } from "./vocabulary.ts";

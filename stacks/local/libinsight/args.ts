@@ -1,83 +1,51 @@
 // The command line of `npm run libinsight`.
-import { parseArgs } from "node:util";
+import { checked, commandLine, number, repeated } from "../../cli.ts";
+import { renamesOf } from "../args.ts";
+import { fault } from "./faults.ts";
 import { renameOf } from "./renames.ts";
 import { type LibInsightSettings, settings } from "./settings.ts";
 
-export const usage = `npm run libinsight -- [--port N] [--seed N] [--records N] [--latency MS] [--page-size N]
-                      [--token-seconds N] [--rename FIELD=LABEL]... [--fault FAULT]...
+const defaults = settings.parse({});
+const { shape } = settings;
 
-  --port N           port on 127.0.0.1 (default: a free one)
-  --seed N           the same seed gives the same records (default 1)
-  --records N        how many (default 10300, at most 2000000)
-  --latency MS       wait before each answer (default 0)
-  --page-size N      records a page (default 100)
-  --token-seconds N  how long a token lasts (default 3600)
-  --rename FIELD=LABEL
-                     tell a field under another label: --rename "mode=Mode of contact"
-  --fault FAULT      KIND[,NAME=VALUE]...; several are used up in their order
-                     kinds: status rate-limited html broken-json error-at-200 hang reset cut-body unauthorized
-                            too-few too-many repeated other-total
-                     names: endpoint (token, data-grid, fields), from, page, times, status, retry-after
-                     for example: --fault rate-limited,retry-after=2,endpoint=data-grid,page=3,times=2
-`;
+export const line = commandLine<LibInsightSettings>("npm run libinsight --", (program, accept) =>
+  program
+    .description("Run a simulated LibInsight on 127.0.0.1 until Ctrl-C.")
+    .option("--port <n>", "Listen on this port (default: a free one)", number(shape.port))
+    .option("--seed <n>", "Generate the records from this seed", number(shape.seed), defaults.seed)
+    .option("--records <n>", "Generate this many records", number(shape.records), defaults.records)
+    .option("--latency <ms>", "Wait before each response", number(shape.latencyMs), defaults.latencyMs)
+    .option("--page-size <n>", "Return this many records a page", number(shape.pageSize), defaults.pageSize)
+    .option(
+      "--token-seconds <n>",
+      "Expire tokens after this time",
+      number(shape.tokenSeconds),
+      defaults.tokenSeconds,
+    )
+    .option("--rename <field=label>", "Rename a field; repeatable", repeated(renameOf))
+    .option(
+      "--fault <fault>",
+      "Inject a fault, kind[,name=value]...; repeatable",
+      repeated(checked(fault, faultOf)),
+    )
+    .addHelpText("after", faultHelp)
+    .action(({ latency, rename = [], fault, ...rest }) => {
+      accept({ ...rest, latencyMs: latency, renames: renamesOf(rename), faults: fault });
+    }),
+);
 
-const flags = {
-  port: { type: "string" },
-  seed: { type: "string" },
-  records: { type: "string" },
-  latency: { type: "string" },
-  "page-size": { type: "string" },
-  "token-seconds": { type: "string" },
-  rename: { type: "string", multiple: true },
-  fault: { type: "string", multiple: true },
-  help: { type: "boolean", short: "h" },
-} as const;
+const faultHelp = `
+Faults are used up in the order of their flags.
+  kinds: status, rate-limited, html, broken-json, error-at-200, hang, reset, cut-body, unauthorized,
+         too-few, too-many, repeated, other-total
+  names: endpoint (token, data-grid, fields), from, page, times, status, retry-after
 
-export type Command =
-  | { kind: "start"; settings: LibInsightSettings }
-  | { kind: "help" }
-  /** One sentence. */
-  | { kind: "bad"; problem: string };
-
-export function parseCommand(args: readonly string[]): Command {
-  const read = readFlags(args);
-  if ("problem" in read) return { kind: "bad", problem: read.problem };
-  const { values } = read;
-  if (values.help) return { kind: "help" };
-  const parsed = settings.safeParse({
-    port: numberOf(values.port),
-    seed: numberOf(values.seed),
-    records: numberOf(values.records),
-    latencyMs: numberOf(values.latency),
-    pageSize: numberOf(values["page-size"]),
-    tokenSeconds: numberOf(values["token-seconds"]),
-    renames: values.rename?.map(renameOf),
-    faults: values.fault?.map(faultOf),
-  });
-  if (parsed.success) return { kind: "start", settings: parsed.data };
-  const [issue] = parsed.error.issues;
-  return { kind: "bad", problem: `${flagName(issue?.path)} can't be used: ${issue?.message}.` };
-}
-
-function readFlags(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: flags, strict: true, allowPositionals: false });
-  } catch (error) {
-    // Node's message is a sentence, followed by advice on positional arguments, which there are none of.
-    const [sentence = ""] = error instanceof Error ? error.message.split(/\.\s/) : [];
-    return { problem: `${sentence.replace(/\.$/, "")}.` };
-  }
-}
-
-/** What is not a whole number is left to be refused with the settings. */
-function numberOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
-}
+Example:
+  npm run libinsight -- --fault rate-limited,retry-after=2,endpoint=data-grid,page=3`;
 
 const whereNames = ["endpoint", "from", "page"];
 
-/** `KIND,NAME=VALUE,...` as a fault; a name that there is not is left to be refused with the settings. */
+/** Reads `kind,name=value,...` as a fault. The schema refuses unknown names. */
 function faultOf(text: string): Record<string, unknown> {
   const [kind, ...pairs] = text.split(",");
   const entries = pairs.map((pair): [string, unknown] => {
@@ -87,22 +55,4 @@ function faultOf(text: string): Record<string, unknown> {
   const where = Object.fromEntries(entries.filter(([name]) => whereNames.includes(name)));
   const rest = Object.fromEntries(entries.filter(([name]) => !whereNames.includes(name)));
   return { ...rest, kind, where };
-}
-
-/** The flag of a setting, with the part of the fault that is wrong. */
-function flagName([setting, , ...part]: readonly PropertyKey[] = []): string {
-  switch (setting) {
-    case "latencyMs":
-      return "--latency";
-    case "pageSize":
-      return "--page-size";
-    case "tokenSeconds":
-      return "--token-seconds";
-    case "renames":
-      return "--rename";
-    case "faults":
-      return ["--fault", ...part.map(String)].join(" ");
-    default:
-      return `--${String(setting)}`;
-  }
 }

@@ -1,6 +1,6 @@
 // Faults on purpose: which request goes wrong, how, and how often. Declared in a list, used up in its order.
 import { z } from "zod";
-import { isoDate } from "../../../shared/forms.ts";
+import { isoDate } from "../../../shared/schemas.ts";
 import { type Answer, credentialsRefused, failure, json, tokenRefused } from "./answers.ts";
 
 export const endpoints = ["token", "data-grid", "fields"] as const;

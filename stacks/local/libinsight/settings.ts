@@ -1,7 +1,7 @@
 // The settings of the simulated LibInsight, each with its default and its limits.
 import { z } from "zod";
 import { PipelineError } from "../../../shared/errors.ts";
-import { isoDate } from "../../../shared/forms.ts";
+import { isoDate } from "../../../shared/schemas.ts";
 import { fault } from "./faults.ts";
 import { maxRecords } from "./records.ts";
 import { renames } from "./renames.ts";

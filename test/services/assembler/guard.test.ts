@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Account, type Baseline, doubts } from "../../../services/assembler/guard.ts";
+import { type Account, type Baseline, violations } from "../../../services/assembler/guard.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
 
 const good: Account = {
@@ -12,7 +12,7 @@ const good: Account = {
 };
 const before: Baseline = { rows: 1_000, filled: { _id: 1_000, mode: 950 } };
 const judge = (account: Partial<Account> = {}, baseline: Baseline = before) =>
-  doubts({ ...good, ...account }, defaultDataset, baseline);
+  violations({ ...good, ...account }, defaultDataset, baseline);
 
 /** An account of so many rows whose sums close. */
 const ofRows = (rows: number): Partial<Account> => ({ rows, records: rows, duplicates: 0, rejects: {} });
@@ -73,7 +73,7 @@ test("sums that do not close are a doubt, whatever else", () => {
   const count = fc.nat({ max: 100_000 });
   fc.assert(
     fc.property(count, count, count, count, (rows, duplicates, rejected, records) => {
-      const found = doubts(
+      const found = violations(
         { rows, duplicates, rejects: { x: rejected }, records, filled: {} },
         defaultDataset,
         {},

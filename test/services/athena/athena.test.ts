@@ -146,41 +146,41 @@ const headers = ["_id", "_start_date", "Duration (in minutes)", "Comments/Notes"
 
 describe("a file that arrived", () => {
   test("has a table, a view and a result of its query, which comes to its stable key", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("new file");
     const comment = 'back\\slash \\n, "quoted", 💥 \\';
-    await putFile(effects.data, run, [headers, [7, "2023-05-01 09:30:00", 5, comment]]);
-    await followFile(defaultDataset, effects);
-    const id = await theQuery(run, effects.engine);
-    await finishQuery(id, effects);
+    await putFile(deps.data, run, [headers, [7, "2023-05-01 09:30:00", 5, comment]]);
+    await followFile(defaultDataset, deps);
+    const id = await theQuery(run, deps.engine);
+    await finishQuery(id, deps);
 
-    expect((await effects.catalog.columnsOf(table))?.map(({ name }) => name)).toEqual([
+    expect((await deps.catalog.columnsOf(table))?.map(({ name }) => name)).toEqual([
       "_id",
       "_start_date",
       "duration_in_minutes",
       "comments_notes",
     ]);
-    const result = await effects.results.getText(resultsKey);
+    const result = await deps.results.getText(resultsKey);
     expect(result).toBe(
       '"_id","_start_date","duration_in_minutes","comments_notes"\n' +
         '"7","2023-05-01 09:30:00","5","back\\slash \\n, ""quoted"", 💥 \\"\n',
     );
-    expect(await effects.results.getText(`${queryResults}/${id}.csv`)).toBe(result);
-    expect((await effects.results.head(resultsKey))?.metadata).toEqual({
+    expect(await deps.results.getText(`${queryResults}/${id}.csv`)).toBe(result);
+    expect((await deps.results.head(resultsKey))?.metadata).toEqual({
       dataset: "reference-transactions",
       "query-execution-id": id,
       "run-id": run.runId,
       "requested-at": run.requestedAt,
       rows: "1",
     });
-    expect(effects.events).toEqual([
+    expect(deps.events).toEqual([
       {
         type: "results.published",
         detail: {
           runId: run.runId,
           dataset: "reference-transactions",
           queryExecutionId: id,
-          bucket: effects.results.bucket,
+          bucket: deps.results.bucket,
           key: resultsKey,
           rows: 1,
         },
@@ -189,15 +189,15 @@ describe("a file that arrived", () => {
   });
 
   test("has comments on the columns of its table and of both views", async () => {
-    const effects = await start();
-    await putFile(effects.data, published("comments"), [headers, [7, "2023-05-01 09:30:00", 5, "x"]]);
-    await followFile(defaultDataset, effects);
+    const deps = await start();
+    await putFile(deps.data, published("comments"), [headers, [7, "2023-05-01 09:30:00", 5, "x"]]);
+    await followFile(defaultDataset, deps);
     const expected = {
       _id: "_id: LibInsight's number of the record",
       duration_in_minutes: "Duration (in minutes): How long it took, in minutes",
     };
     for (const relation of [table, `${table}_typed`, `${table}_analysis`]) {
-      const columns = await effects.catalog.columnsOf(relation);
+      const columns = await deps.catalog.columnsOf(relation);
       expect(Object.fromEntries(columns?.map(({ name, comment }) => [name, comment]) ?? [])).toMatchObject(
         expected,
       );
@@ -205,12 +205,12 @@ describe("a file that arrived", () => {
   });
 
   test("whose meaning was written anew has the new comment, on the table too", async () => {
-    const effects = await start();
+    const deps = await start();
     const dataset = (meaning: string) => datasetOf([{ name: "note", type: "text", meaning }]);
     const { csv: defaultCsv } = dataset("x").publish;
     for (const meaning of ["What's noted; with a \\ in it", "Something else"]) {
       await putFile(
-        effects.data,
+        deps.data,
         published(meaning),
         [
           ["_id", "note"],
@@ -218,59 +218,59 @@ describe("a file that arrived", () => {
         ],
         defaultCsv,
       );
-      await followFile(dataset(meaning), effects);
+      await followFile(dataset(meaning), deps);
       for (const relation of ["test_dataset", "test_dataset_typed", "test_dataset_analysis"]) {
-        const columns = await effects.catalog.columnsOf(relation);
+        const columns = await deps.catalog.columnsOf(relation);
         expect(columns?.at(1)).toMatchObject({ name: "note", comment: `note: ${meaning}` });
       }
     }
   });
 
   test("without a required column stops there: it says so, and table, views and result stay", async () => {
-    const effects = await start();
+    const deps = await start();
     const good = published("good header", "2024-03-08T12:00:00Z");
-    await putFile(effects.data, good, [headers, [1, "2023-05-01 09:30:00", 5, "x"]]);
-    await followFile(defaultDataset, effects);
-    await finishQuery(await theQuery(good, effects.engine), effects);
-    const before = await Promise.all([effects.catalog.columnsOf(table), effects.results.head(resultsKey)]);
+    await putFile(deps.data, good, [headers, [1, "2023-05-01 09:30:00", 5, "x"]]);
+    await followFile(defaultDataset, deps);
+    await finishQuery(await theQuery(good, deps.engine), deps);
+    const before = await Promise.all([deps.catalog.columnsOf(table), deps.results.head(resultsKey)]);
 
     const bad = published("bad header");
-    await putFile(effects.data, bad, [
+    await putFile(deps.data, bad, [
       ["_id", "Start", "Duration (in minutes)"],
       [1, "x", 5],
     ]);
-    await followFile(defaultDataset, effects);
-    expect(effects.events.at(-1)).toEqual({
+    await followFile(defaultDataset, deps);
+    expect(deps.events.at(-1)).toEqual({
       type: "file.refused",
       detail: {
         runId: bad.runId,
         dataset: "reference-transactions",
-        bucket: effects.data.bucket,
+        bucket: deps.data.bucket,
         key: csvKey,
         reason: expect.stringContaining('lacks "_start_date"'),
       },
     });
-    expect(await queriesOf(bad, effects.engine)).toEqual([]);
-    expect(await Promise.all([effects.catalog.columnsOf(table), effects.results.head(resultsKey)])).toEqual(
+    expect(await queriesOf(bad, deps.engine)).toEqual([]);
+    expect(await Promise.all([deps.catalog.columnsOf(table), deps.results.head(resultsKey)])).toEqual(
       before,
     );
   });
 
   test("over whose table somebody's other definition stands takes it over, without dropping it", async () => {
-    const effects = await start();
-    const output = `s3://${effects.results.bucket}/ddl/`;
-    await effects.engine.run(createDatabase(database), output);
-    await effects.engine.run(
+    const deps = await start();
+    const output = `s3://${deps.results.bucket}/ddl/`;
+    await deps.engine.run(createDatabase(database), output);
+    await deps.engine.run(
       `CREATE EXTERNAL TABLE \`${database}\`.\`${table}\` (\`a\` string)
        ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
-       LOCATION 's3://${effects.data.bucket}/elsewhere/' TBLPROPERTIES ('owner' = 'somebody')`,
+       LOCATION 's3://${deps.data.bucket}/elsewhere/' TBLPROPERTIES ('owner' = 'somebody')`,
       output,
     );
     const run = published("taken over");
-    await putFile(effects.data, run, [headers, [1, "2023-05-01 09:30:00", 5, "back\\slash"]]);
-    await followFile(defaultDataset, effects);
-    await finishQuery(await theQuery(run, effects.engine), effects);
-    expect(await effects.results.getText(resultsKey)).toContain(
+    await putFile(deps.data, run, [headers, [1, "2023-05-01 09:30:00", 5, "back\\slash"]]);
+    await followFile(defaultDataset, deps);
+    await finishQuery(await theQuery(run, deps.engine), deps);
+    expect(await deps.results.getText(resultsKey)).toContain(
       '"1","2023-05-01 09:30:00","5","back\\slash"',
     );
     const { Table } = await glue().send(new GetTableCommand({ DatabaseName: database, Name: table }));
@@ -278,70 +278,70 @@ describe("a file that arrived", () => {
   });
 
   test("writes nothing into the table's own folder", async () => {
-    const effects = await start();
-    await putFile(effects.data, published("folder"), [headers, [1, null, null, null]]);
-    await followFile(defaultDataset, effects);
-    await theQuery(published("folder"), effects.engine);
-    expect(await effects.data.list("", 10)).toEqual([csvKey]);
+    const deps = await start();
+    await putFile(deps.data, published("folder"), [headers, [1, null, null, null]]);
+    await followFile(defaultDataset, deps);
+    await theQuery(published("folder"), deps.engine);
+    expect(await deps.data.list("", 10)).toEqual([csvKey]);
   });
 
   test("of a header only has a result of a header only", async () => {
-    const effects = await start();
-    await putFile(effects.data, published("empty"), [headers]);
-    await followFile(defaultDataset, effects);
-    await finishQuery(await theQuery(published("empty"), effects.engine), effects);
-    expect(await effects.results.getText(resultsKey)).toBe(
+    const deps = await start();
+    await putFile(deps.data, published("empty"), [headers]);
+    await followFile(defaultDataset, deps);
+    await finishQuery(await theQuery(published("empty"), deps.engine), deps);
+    expect(await deps.results.getText(resultsKey)).toBe(
       '"_id","_start_date","duration_in_minutes","comments_notes"\n',
     );
   });
 
   test("that is told of three times, also at once, is queried once", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("told thrice");
-    await putFile(effects.data, run, [headers, [1, "2023-05-01 09:30:00", 5, "x"]]);
-    await followFile(defaultDataset, effects);
-    await Promise.all([followFile(defaultDataset, effects), followFile(defaultDataset, effects)]);
-    await theQuery(run, effects.engine);
+    await putFile(deps.data, run, [headers, [1, "2023-05-01 09:30:00", 5, "x"]]);
+    await followFile(defaultDataset, deps);
+    await Promise.all([followFile(defaultDataset, deps), followFile(defaultDataset, deps)]);
+    await theQuery(run, deps.engine);
   });
 
   test("leaves a view that three comment at once with what all of them said", async () => {
-    const effects = await start();
-    await putFile(effects.data, published("comments at once"), [headers, [1, "2023-05-01 09:30:00", 5, "x"]]);
-    await followFile(defaultDataset, effects);
+    const deps = await start();
+    await putFile(deps.data, published("comments at once"), [headers, [1, "2023-05-01 09:30:00", 5, "x"]]);
+    await followFile(defaultDataset, deps);
     const { typed } = viewNames(table);
     const names = ["_id", "_start_date", "comments_notes"];
     await Promise.all(
-      names.map((name) => effects.catalog.comment(typed, new Map([[name, `said of ${name}`]]))),
+      names.map((name) => deps.catalog.comment(typed, new Map([[name, `said of ${name}`]]))),
     );
     const comments = new Map(
-      (await effects.catalog.columnsOf(typed))?.map(({ name, comment }) => [name, comment]),
+      (await deps.catalog.columnsOf(typed))?.map(({ name, comment }) => [name, comment]),
     );
     expect(names.map((name) => comments.get(name))).toEqual(names.map((name) => `said of ${name}`));
   });
 
   test("and is replaced by another run's is queried again", async () => {
-    const effects = await start();
+    const deps = await start();
     const rows = (comment: string): Cell[][] => [headers, [1, "2023-05-01 09:30:00", 5, comment]];
     for (const name of ["one", "two"]) {
-      await putFile(effects.data, published(name, `2024-03-1${name.length}T12:00:00Z`), rows(name));
-      await followFile(defaultDataset, effects);
-      await finishQuery(await theQuery(published(name), effects.engine), effects);
-      expect(await effects.results.getText(resultsKey)).toContain(`"${name}"`);
+      await putFile(deps.data, published(name, `2024-03-1${name.length}T12:00:00Z`), rows(name));
+      await followFile(defaultDataset, deps);
+      await finishQuery(await theQuery(published(name), deps.engine), deps);
+      expect(await deps.results.getText(resultsKey)).toContain(`"${name}"`);
     }
   });
 
   test("and is written again by its own run, with other rows, is queried again", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("written again");
     for (const comment of ["before", "after"]) {
-      await putFile(effects.data, run, [headers, [1, "2023-05-01 09:30:00", 5, comment]]);
-      await followFile(defaultDataset, effects);
+      await putFile(deps.data, run, [headers, [1, "2023-05-01 09:30:00", 5, comment]]);
+      await followFile(defaultDataset, deps);
     }
-    expect(await queriesOf(run, effects.engine)).toHaveLength(2);
+    expect(await queriesOf(run, deps.engine)).toHaveLength(2);
   });
 
   test("with other columns than before replaces them, and values stay under their own names", async () => {
-    const effects = await start();
+    const deps = await start();
     const dataset = datasetOf(["a", "b", "new"].map((name) => ({ name, type: "text" })));
     const files: { name: string; headers: string[]; row: Cell[] }[] = [
       { name: "first", headers: ["_id", "a", "b"], row: [1, "A1", "B1"] },
@@ -350,10 +350,10 @@ describe("a file that arrived", () => {
       { name: "fewer", headers: ["_id", "b"], row: [4, "B4"] },
     ];
     for (const { name, headers, row } of files) {
-      await putFile(effects.data, published(name), [headers, row], dataset.publish.csv);
-      await followFile(dataset, effects);
+      await putFile(deps.data, published(name), [headers, row], dataset.publish.csv);
+      await followFile(dataset, deps);
       for (const relation of ["test_dataset", "test_dataset_typed", "test_dataset_analysis"]) {
-        const { columns, rows } = await ask(`SELECT * FROM "${database}"."${relation}"`, effects);
+        const { columns, rows } = await ask(`SELECT * FROM "${database}"."${relation}"`, deps);
         expect(columns.map(([column]) => column)).toEqual(headers);
         expect(rows).toEqual([row.map(String)]);
       }
@@ -361,7 +361,7 @@ describe("a file that arrived", () => {
   });
 
   test("and is replaced while it is followed is left, and whoever is last follows the new one", async () => {
-    const effects = await start();
+    const deps = await start();
     const dataset = datasetOf(["a", "b"].map((name) => ({ name, type: "text" })));
     const [older, newer] = [
       published("overtaken", "2024-03-08T12:00:00Z"),
@@ -369,7 +369,7 @@ describe("a file that arrived", () => {
     ];
     const { csv } = dataset.publish;
     await putFile(
-      effects.data,
+      deps.data,
       older,
       [
         ["_id", "a"],
@@ -380,7 +380,7 @@ describe("a file that arrived", () => {
     class Overtaken extends Catalog {
       override async define(...args: Parameters<Catalog["define"]>): Promise<boolean> {
         await putFile(
-          effects.data,
+          deps.data,
           newer,
           [
             ["_id", "b", "a"],
@@ -388,21 +388,21 @@ describe("a file that arrived", () => {
           ],
           csv,
         );
-        await followFile(dataset, effects);
+        await followFile(dataset, deps);
         return super.define(...args);
       }
     }
 
     const catalog = new Overtaken(glue(), database);
-    await expect(followFile(dataset, { ...effects, catalog })).rejects.toMatchObject({
+    await expect(followFile(dataset, { ...deps, catalog })).rejects.toMatchObject({
       name: "PublishedFileReplaced",
       kind: "transient",
     });
 
-    expect(await queriesOf(older, effects.engine)).toEqual([]);
-    await followFile(dataset, effects);
+    expect(await queriesOf(older, deps.engine)).toEqual([]);
+    await followFile(dataset, deps);
     for (const relation of ["test_dataset", "test_dataset_typed", "test_dataset_analysis"]) {
-      const { columns, rows } = await ask(`SELECT a, b FROM "${database}"."${relation}"`, effects);
+      const { columns, rows } = await ask(`SELECT a, b FROM "${database}"."${relation}"`, deps);
       expect({ columns: columns.map(([column]) => column), rows }).toEqual({
         columns: ["a", "b"],
         rows: [["A2", "B2"]],
@@ -419,26 +419,26 @@ describe("a file that arrived", () => {
     },
     { what: "without the time of its run", metadata: { "run-id": "x" }, name: "PublishedFileForeign" },
   ])("$what is left alone, with an error that says what to do", async ({ metadata, name }) => {
-    const effects = await start();
+    const deps = await start();
     const body = Readable.from(Buffer.from(csvRows([headers])));
-    await effects.data.upload(csvKey, body, { contentType: "text/csv", metadata, condition: "absent" });
-    await expect(followFile(defaultDataset, effects)).rejects.toMatchObject({
+    await deps.data.upload(csvKey, body, { contentType: "text/csv", metadata, condition: "absent" });
+    await expect(followFile(defaultDataset, deps)).rejects.toMatchObject({
       name,
       kind: "terminal",
       sentence: expect.stringContaining("Request a run of the dataset"),
     });
-    expect(await effects.results.list("", 10)).toEqual([]);
+    expect(await deps.results.list("", 10)).toEqual([]);
   });
 
   test("without a header line is left alone", async () => {
-    const effects = await start();
+    const deps = await start();
     const { runId, requestedAt } = published("no header");
-    await effects.data.upload(csvKey, Readable.from(Buffer.from('"_id"')), {
+    await deps.data.upload(csvKey, Readable.from(Buffer.from('"_id"')), {
       contentType: "text/csv",
       metadata: { "run-id": runId, "requested-at": requestedAt },
       condition: "absent",
     });
-    await expect(followFile(defaultDataset, effects)).rejects.toMatchObject({ name: "PublishedFileForeign" });
+    await expect(followFile(defaultDataset, deps)).rejects.toMatchObject({ name: "PublishedFileForeign" });
   });
 
   test("and is gone again is an error", async () => {
@@ -459,7 +459,7 @@ describe("the typed view", () => {
   const typedHeaders = ["_id", "count", "minutes", "opened", "note", "Undeclared"];
 
   test("gives numbers and times, and null for what is not of its column's type", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("typed");
     const rows: Cell[][] = [
       [1, -3, 7.5, "2024-02-29 23:59:59", "5", 12],
@@ -467,10 +467,10 @@ describe("the typed view", () => {
       [3, null, null, null, null, null],
       [4, 9007199254740991, 1e21, "0999-01-01 00:00:00", 'a "b", c\\', "2024-01-01"],
     ];
-    await putFile(effects.data, run, [typedHeaders, ...rows], typed.publish.csv);
-    await followFile(typed, effects);
+    await putFile(deps.data, run, [typedHeaders, ...rows], typed.publish.csv);
+    await followFile(typed, deps);
 
-    const answer = await ask(`SELECT * FROM "${database}"."test_dataset_typed" ORDER BY "_id"`, effects);
+    const answer = await ask(`SELECT * FROM "${database}"."test_dataset_typed" ORDER BY "_id"`, deps);
     expect(answer.columns).toEqual([
       ["_id", "bigint"],
       ["count", "bigint"],
@@ -489,7 +489,7 @@ describe("the typed view", () => {
   });
 
   test("gives the untyped table's very texts where a column is text", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("texts");
     const notes = [
       '"',
@@ -508,9 +508,9 @@ describe("the typed view", () => {
       "a\u00a0b",
     ];
     const rows = notes.map((note, index): Cell[] => [index, null, null, null, note, null]);
-    await putFile(effects.data, run, [typedHeaders, ...rows], typed.publish.csv);
-    await followFile(typed, effects);
-    const answer = await ask(`SELECT note FROM "${database}"."test_dataset_typed" ORDER BY "_id"`, effects);
+    await putFile(deps.data, run, [typedHeaders, ...rows], typed.publish.csv);
+    await followFile(typed, deps);
+    const answer = await ask(`SELECT note FROM "${database}"."test_dataset_typed" ORDER BY "_id"`, deps);
     expect(answer.rows.map(([note]) => note)).toEqual(notes);
   });
 });
@@ -523,7 +523,7 @@ describe("the analysis view", () => {
   ]);
 
   test("has the parts of each date, and nobody's name", async () => {
-    const effects = await start();
+    const deps = await start();
     const dates = [
       // A Sunday at the end of a fiscal year, and the Monday after it.
       "2024-06-30 23:59:59",
@@ -534,15 +534,15 @@ describe("the analysis view", () => {
     ];
     const rows = dates.map((at, index): Cell[] => [index, at, "Ash Calloway", "Chat", "undeclared"]);
     await putFile(
-      effects.data,
+      deps.data,
       published("analysis"),
       [["_id", "at", "who", "mode", "New"], ...rows],
       dataset.publish.csv,
     );
-    await followFile(dataset, effects);
+    await followFile(dataset, deps);
     const { columns, rows: seen } = await ask(
       `SELECT * FROM "${database}"."test_dataset_analysis" ORDER BY "_id"`,
-      effects,
+      deps,
     );
     expect(columns.map(([name]) => name)).toEqual([
       "_id",
@@ -570,27 +570,27 @@ describe("a query that ended", () => {
   const originOfRun = (run: PublishedRun, count = 1) => ({ ...run, rows: count, attempt: 1 });
 
   /** Runs SQL as a run's query to its end. */
-  async function runQuery(sql: string, run: PublishedRun, effects: Effects, count = 1): Promise<string> {
-    const output = `s3://${effects.results.bucket}/${queryResults}/`;
-    await effects.engine.run(createDatabase(database), output);
-    const id = await startQuery({ sql, origin: originOfRun(run, count), output, seed: "seed" }, effects);
-    await ended(id, effects.engine);
+  async function runQuery(sql: string, run: PublishedRun, deps: Effects, count = 1): Promise<string> {
+    const output = `s3://${deps.results.bucket}/${queryResults}/`;
+    await deps.engine.run(createDatabase(database), output);
+    const id = await startQuery({ sql, origin: originOfRun(run, count), output, seed: "seed" }, deps);
+    await ended(id, deps.engine);
     return id;
   }
 
   test("in failure is told, with Athena's code and no more, and the earlier result stays", async () => {
-    const effects = await start();
+    const deps = await start();
     const earlier = published("good", "2024-03-08T12:00:00Z");
-    await putFile(effects.data, earlier, rows("good"));
-    await followFile(defaultDataset, effects);
-    await finishQuery(await theQuery(earlier, effects.engine), effects);
-    const before = await effects.results.head(resultsKey);
+    await putFile(deps.data, earlier, rows("good"));
+    await followFile(defaultDataset, deps);
+    await finishQuery(await theQuery(earlier, deps.engine), deps);
+    const before = await deps.results.head(resultsKey);
 
     const run = published("bad");
-    const id = await runQuery("SELECT * FROM nowhere", run, effects);
-    await finishQuery(id, effects);
+    const id = await runQuery("SELECT * FROM nowhere", run, deps);
+    await finishQuery(id, deps);
 
-    expect(effects.events[1]).toEqual({
+    expect(deps.events[1]).toEqual({
       type: "query.failed",
       detail: {
         runId: run.runId,
@@ -601,82 +601,82 @@ describe("a query that ended", () => {
         ),
       },
     });
-    expect(await effects.results.head(resultsKey)).toEqual(before);
+    expect(await deps.results.head(resultsKey)).toEqual(before);
   });
 
   test("of an older run does not replace the newer one's result, and tells nothing", async () => {
-    const effects = await start();
+    const deps = await start();
     const older = published("older", "2024-03-08T12:00:00Z");
     const newer = published("newer", "2024-03-15T12:00:00Z");
-    await putFile(effects.data, older, rows("older"));
-    await followFile(defaultDataset, effects);
-    const olderQuery = await theQuery(older, effects.engine);
-    await putFile(effects.data, newer, rows("newer"));
-    await followFile(defaultDataset, effects);
-    await finishQuery(await theQuery(newer, effects.engine), effects);
-    const before = await effects.results.head(resultsKey);
+    await putFile(deps.data, older, rows("older"));
+    await followFile(defaultDataset, deps);
+    const olderQuery = await theQuery(older, deps.engine);
+    await putFile(deps.data, newer, rows("newer"));
+    await followFile(defaultDataset, deps);
+    await finishQuery(await theQuery(newer, deps.engine), deps);
+    const before = await deps.results.head(resultsKey);
 
-    await finishQuery(olderQuery, effects);
-    expect(await effects.results.head(resultsKey)).toEqual(before);
-    expect(await effects.results.getText(resultsKey)).toContain('"newer"');
-    expect(effects.events).toMatchObject([{ type: "results.published", detail: { runId: newer.runId } }]);
+    await finishQuery(olderQuery, deps);
+    expect(await deps.results.head(resultsKey)).toEqual(before);
+    expect(await deps.results.getText(resultsKey)).toContain('"newer"');
+    expect(deps.events).toMatchObject([{ type: "results.published", detail: { runId: newer.runId } }]);
   });
 
   test("and is told of by the event and by the delayed message, also at once, is finished once", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("ended thrice");
-    await putFile(effects.data, run, rows("x"));
-    await followFile(defaultDataset, effects);
-    const id = await theQuery(run, effects.engine);
-    const [{ task } = nothing()] = effects.tasks;
+    await putFile(deps.data, run, rows("x"));
+    await followFile(defaultDataset, deps);
+    const id = await theQuery(run, deps.engine);
+    const [{ task } = nothing()] = deps.tasks;
     expect(task).toMatchObject({ task: "check", runId: run.runId, queryExecutionId: id, checks: 0 });
-    await Promise.all([finishQuery(id, effects), finishQuery(id, effects, task), finishQuery(id, effects)]);
-    await finishQuery(id, effects, task);
-    expect(effects.events.map(({ type }) => type)).toEqual(["results.published"]);
+    await Promise.all([finishQuery(id, deps), finishQuery(id, deps, task), finishQuery(id, deps)]);
+    await finishQuery(id, deps, task);
+    expect(deps.events.map(({ type }) => type)).toEqual(["results.published"]);
   });
 
   test("in failure and is told of by both is told of once", async () => {
-    const effects = await start();
-    const id = await runQuery("SELECT * FROM nowhere", published("f"), effects);
-    await Promise.all([finishQuery(id, effects), finishQuery(id, effects, effects.tasks[0]?.task)]);
-    await finishQuery(id, effects);
-    expect(effects.events.map(({ type }) => type)).toEqual(["query.failed"]);
+    const deps = await start();
+    const id = await runQuery("SELECT * FROM nowhere", published("f"), deps);
+    await Promise.all([finishQuery(id, deps), finishQuery(id, deps, deps.tasks[0]?.task)]);
+    await finishQuery(id, deps);
+    expect(deps.events.map(({ type }) => type)).toEqual(["query.failed"]);
   });
 
   test("and could not be told of, because the bus was away, is told of by whoever comes next", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("bus away");
-    await putFile(effects.data, run, rows("x"));
-    await followFile(defaultDataset, effects);
-    const id = await theQuery(run, effects.engine);
+    await putFile(deps.data, run, rows("x"));
+    await followFile(defaultDataset, deps);
+    const id = await theQuery(run, deps.engine);
     const away = async () => {
       throw new Error("bus away");
     };
-    await expect(finishQuery(id, { ...effects, publish: away })).rejects.toThrow("bus away");
-    await finishQuery(id, effects);
-    expect(effects.events.map(({ type }) => type)).toEqual(["results.published"]);
+    await expect(finishQuery(id, { ...deps, publish: away })).rejects.toThrow("bus away");
+    await finishQuery(id, deps);
+    expect(deps.events.map(({ type }) => type)).toEqual(["results.published"]);
   });
 
   test("whose handler died on the way is left alone for three minutes, looked at again, and finished then", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("died");
-    await putFile(effects.data, run, rows("x"));
-    await followFile(defaultDataset, effects);
-    const id = await theQuery(run, effects.engine);
-    await effects.work.putOnce(`queries/${id}.json`, {
+    await putFile(deps.data, run, rows("x"));
+    await followFile(defaultDataset, deps);
+    const id = await theQuery(run, deps.engine);
+    await deps.work.putOnce(`queries/${id}.json`, {
       state: "claimed",
-      at: effects.clock.now.toISOString(),
+      at: deps.clock.now.toISOString(),
     });
-    const [{ task } = nothing()] = effects.tasks;
+    const [{ task } = nothing()] = deps.tasks;
 
-    effects.clock.now = new Date("2024-03-15T12:02:59Z");
-    await finishQuery(id, effects, task);
-    expect(effects.events).toEqual([]);
-    expect(effects.tasks.at(-1)).toEqual({ task: { ...task, checks: 1 }, delaySeconds: 120 });
+    deps.clock.now = new Date("2024-03-15T12:02:59Z");
+    await finishQuery(id, deps, task);
+    expect(deps.events).toEqual([]);
+    expect(deps.tasks.at(-1)).toEqual({ task: { ...task, checks: 1 }, delaySeconds: 120 });
 
-    effects.clock.now = new Date("2024-03-15T12:03:00Z");
-    await finishQuery(id, effects, { ...task, checks: 1 });
-    expect(effects.events.map(({ type }) => type)).toEqual(["results.published"]);
+    deps.clock.now = new Date("2024-03-15T12:03:00Z");
+    await finishQuery(id, deps, { ...task, checks: 1 });
+    expect(deps.events.map(({ type }) => type)).toEqual(["results.published"]);
   });
 
   test.each([
@@ -685,12 +685,12 @@ describe("a query that ended", () => {
   ])(
     "with $result rows where $published was published does not count, and the earlier stays",
     async ({ result }) => {
-      const effects = await start();
+      const deps = await start();
       const sql = result === 0 ? "SELECT 1 AS a WHERE 1 = 2" : "SELECT 1 AS a UNION ALL SELECT 2";
       const run = published(`rows ${result}`);
-      const id = await runQuery(sql, run, effects);
-      await finishQuery(id, effects);
-      expect(effects.events).toMatchObject([
+      const id = await runQuery(sql, run, deps);
+      await finishQuery(id, deps);
+      expect(deps.events).toMatchObject([
         {
           type: "query.failed",
           detail: {
@@ -701,87 +701,87 @@ describe("a query that ended", () => {
           },
         },
       ]);
-      expect(await effects.results.head(resultsKey)).toBeUndefined();
+      expect(await deps.results.head(resultsKey)).toBeUndefined();
     },
   );
 
   test("with another number of rows counts where the dataset's query is meant to change it", async () => {
-    const effects = await start();
+    const deps = await start();
     defaultDataset.publish.rowPreserving = false;
     onTestFinished(() => {
       defaultDataset.publish.rowPreserving = true;
     });
-    const id = await runQuery("SELECT 5 AS a", published("sum"), effects, 100);
-    await finishQuery(id, effects);
-    expect(effects.events).toMatchObject([{ type: "results.published", detail: { rows: 1 } }]);
-    expect(await effects.results.getText(resultsKey)).toBe('"a"\n"5"\n');
+    const id = await runQuery("SELECT 5 AS a", published("sum"), deps, 100);
+    await finishQuery(id, deps);
+    expect(deps.events).toMatchObject([{ type: "results.published", detail: { rows: 1 } }]);
+    expect(await deps.results.getText(resultsKey)).toBe('"a"\n"5"\n');
   });
 
   test("while a newer file is in place is not published: it may have read either", async () => {
-    const effects = await start();
+    const deps = await start();
     const older = published("reads either", "2024-03-08T12:00:00Z");
-    await putFile(effects.data, older, rows("older"));
-    await followFile(defaultDataset, effects);
-    const id = await theQuery(older, effects.engine);
-    await putFile(effects.data, published("in place"), rows("newer"));
-    await finishQuery(id, effects);
-    expect(effects.events).toEqual([]);
-    expect(await effects.results.head(resultsKey)).toBeUndefined();
+    await putFile(deps.data, older, rows("older"));
+    await followFile(defaultDataset, deps);
+    const id = await theQuery(older, deps.engine);
+    await putFile(deps.data, published("in place"), rows("newer"));
+    await finishQuery(id, deps);
+    expect(deps.events).toEqual([]);
+    expect(await deps.results.head(resultsKey)).toBeUndefined();
   });
 
   test("in a failure of Athena's own is started again after a growing delay, three times in all", async () => {
-    const effects = await start();
-    const output = `s3://${effects.results.bucket}/ddl/`;
-    await effects.engine.run(createDatabase(database), output);
+    const deps = await start();
+    const output = `s3://${deps.results.bucket}/ddl/`;
+    await deps.engine.run(createDatabase(database), output);
     // A bucket that is away is a failure of the system and not of the statement.
-    await effects.engine.run(
+    await deps.engine.run(
       `CREATE EXTERNAL TABLE \`${database}\`.\`away\` (\`a\` string)
        ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde' LOCATION 's3://no-such-bucket/a/'`,
       output,
     );
     const run = published("again");
-    let id = await runQuery(`SELECT * FROM "${database}"."away"`, run, effects);
+    let id = await runQuery(`SELECT * FROM "${database}"."away"`, run, deps);
     const ids = [id];
     for (const delaySeconds of [60, 120]) {
-      expect(await ended(id, effects.engine)).toBe("FAILED");
-      await finishQuery(id, effects);
-      const { task, ...sent } = effects.tasks.at(-1) ?? nothing();
+      expect(await ended(id, deps.engine)).toBe("FAILED");
+      await finishQuery(id, deps);
+      const { task, ...sent } = deps.tasks.at(-1) ?? nothing();
       expect(sent).toEqual({ delaySeconds });
       expect(task).toMatchObject({ task: "retry", runId: run.runId, queryExecutionId: id });
       // Delivered twice, it is started once.
-      id = await retryQuery(task, effects);
-      expect(await retryQuery(task, effects)).toBe(id);
+      id = await retryQuery(task, deps);
+      expect(await retryQuery(task, deps)).toBe(id);
       ids.push(id);
     }
-    expect(effects.events).toEqual([]);
-    expect(await ended(id, effects.engine)).toBe("FAILED");
-    await finishQuery(id, effects);
-    expect(effects.events).toMatchObject([
+    expect(deps.events).toEqual([]);
+    expect(await ended(id, deps.engine)).toBe("FAILED");
+    await finishQuery(id, deps);
+    expect(deps.events).toMatchObject([
       { type: "query.failed", detail: { runId: run.runId, queryExecutionId: id } },
     ]);
     expect(new Set(ids).size).toBe(3);
-    expect(new Set(await queriesOf(run, effects.engine))).toEqual(new Set(ids));
+    expect(new Set(await queriesOf(run, deps.engine))).toEqual(new Set(ids));
   });
 
   test("and is nobody's dataset query is left alone", async () => {
-    const effects = await start();
-    const output = `s3://${effects.results.bucket}/${queryResults}/`;
+    const deps = await start();
+    const output = `s3://${deps.results.bucket}/${queryResults}/`;
     for (const sql of ["SELECT 1", "SELECT * FROM nowhere", createDatabase(database)]) {
-      const id = await effects.engine.start(sql, output);
-      await ended(id, effects.engine);
-      await finishQuery(id, effects);
+      const id = await deps.engine.start(sql, output);
+      await ended(id, deps.engine);
+      await finishQuery(id, deps);
     }
-    expect(effects.events).toEqual([]);
-    expect(await effects.results.head(resultsKey)).toBeUndefined();
+    expect(deps.events).toEqual([]);
+    expect(await deps.results.head(resultsKey)).toBeUndefined();
   });
 
   test("with its result in another bucket is an error that says what to do", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = published("elsewhere");
-    await putFile(effects.data, run, rows("x"));
-    await followFile(defaultDataset, effects);
-    const id = await theQuery(run, effects.engine);
-    await expect(finishQuery(id, { ...effects, results: await aws.bucket() })).rejects.toMatchObject({
+    await putFile(deps.data, run, rows("x"));
+    await followFile(defaultDataset, deps);
+    const id = await theQuery(run, deps.engine);
+    await expect(finishQuery(id, { ...deps, results: await aws.bucket() })).rejects.toMatchObject({
       name: "ResultElsewhere",
       ids: { query: id },
     });
@@ -789,7 +789,7 @@ describe("a query that ended", () => {
 });
 
 test("a query that does not end is looked at again after growing delays, ten times, and no longer", async () => {
-  const effects = await start();
+  const deps = await start();
   const origin = { ...published("stuck"), rows: 1, attempt: 1 };
   const server = await startAwsJson({
     name: "Athena",
@@ -809,26 +809,26 @@ test("a query that does not end is looked at again after growing delays, ten tim
   const engine = new QueryEngine(client, { workgroup, database });
   const id = await startQuery(
     { sql: "SELECT 1", origin, output: "s3://results/", seed: "seed" },
-    { ...effects, engine },
+    { ...deps, engine },
   );
 
   for (let checks = 0; checks < 9; checks++) {
-    const { task } = effects.tasks.at(-1) ?? nothing();
+    const { task } = deps.tasks.at(-1) ?? nothing();
     expect(task.checks).toBe(checks);
-    await finishQuery(id, { ...effects, engine }, task);
+    await finishQuery(id, { ...deps, engine }, task);
   }
-  expect(effects.tasks.map(({ delaySeconds }) => delaySeconds)).toEqual([
+  expect(deps.tasks.map(({ delaySeconds }) => delaySeconds)).toEqual([
     60, 120, 240, 480, 900, 900, 900, 900, 900, 900,
   ]);
   // The event that came too early asks for nothing: the message looks.
-  await finishQuery(id, { ...effects, engine });
-  expect(effects.tasks).toHaveLength(10);
-  await expect(finishQuery(id, { ...effects, engine }, effects.tasks.at(-1)?.task)).rejects.toMatchObject({
+  await finishQuery(id, { ...deps, engine });
+  expect(deps.tasks).toHaveLength(10);
+  await expect(finishQuery(id, { ...deps, engine }, deps.tasks.at(-1)?.task)).rejects.toMatchObject({
     name: "QueryUnfinished",
     kind: "terminal",
     ids: { query: "stuck" },
   });
-  expect(effects.events).toEqual([]);
+  expect(deps.events).toEqual([]);
 });
 
 test("a statement that fails is told by its code, and may be tried again", async () => {
@@ -841,7 +841,7 @@ test("a statement that fails is told by its code, and may be tried again", async
 test("the handler follows S3's file, finishes the query that Athena told of, and looks at it later", async () => {
   process.env.QUERY_CHECK_SECONDS = "2";
   const { handler } = await import("../../../services/athena/handler.ts");
-  const queue = aws.serviceQueue("ATHENA");
+  const queue = aws.serviceQueue("athena");
   // What the other tests' queries told.
   for (const other of [queue, aws.observer]) await take(other);
   const run = runOf("handler");

@@ -1,335 +1,317 @@
-// Who needs an instance: the schedule starts it for a dataset's run, and the run's end stops it, unless somebody else needs
-// it. Events may be old, late, or in another order.
-import { DescribeInstancesCommand } from "@aws-sdk/client-ec2";
+// Which instances run for a dataset: the schedule starts them, and the run's end stops them unless something else needs
+// them. Events may be old, late, or in another order.
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { ec2 as ec2Client } from "../../../shared/aws/instances.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { runOf } from "../../factories/requests.ts";
 import { InstanceStage } from "../../support/instances.ts";
-import { take } from "../../support/local-aws.ts";
+import { startLocal, type TestLocal, take } from "../../support/local.ts";
 import { defaultDataset } from "../../support/transformed.ts";
-import { putRun } from "../../support/work-bucket.ts";
 
-let stage: InstanceStage;
+let local: TestLocal;
 beforeAll(async () => {
-  stage = await InstanceStage.start();
+  local = await startLocal();
 });
-afterAll(() => stage?.close());
-beforeEach(() => stage.fresh());
+afterAll(() => local.close());
+let stage: InstanceStage;
+beforeEach(() => {
+  stage = new InstanceStage(local);
+});
 
 const dataset = defaultDataset.name;
 const start = "instance.start.requested";
 const stop = "instance.stop.requested";
 const scheduled = { dataset, reason: "schedule" };
+const byHand = { reason: "a look at the data" };
+const published = { bucket: "data", key: "file.csv", rows: 1 };
 
-/** Minutes from six o'clock on this morning's schedule, as EventBridge tells times. */
-const midnight = Math.floor(Date.now() / 86_400_000) * 86_400_000;
-const minute = (minutes: number): string =>
-  new Date(midnight - 18 * 3_600_000 + minutes * 60_000).toISOString().replace(".000Z", "Z");
+/** Minutes from six o'clock, when the schedule requests a run. */
+const minute = (minutes: number) => new Date(Date.UTC(2026, 0, 5, 6, minutes)).toISOString();
 const weekEarlier = -7 * 24 * 60;
+const stateOf = (id: string) => stage.ec2.stateOf(id);
 
-async function stateOf(id: string): Promise<string | undefined> {
-  const { Reservations } = await ec2Client().send(new DescribeInstancesCommand({ InstanceIds: [id] }));
-  return Reservations?.[0]?.Instances?.[0]?.State?.Name;
-}
-
-/** A start that is asked for and comes about. */
+/** Requests a start and lets it succeed. */
 async function begin(id: string, detail: { dataset?: string; reason: string }, at: string): Promise<void> {
-  await stage.say(start, detail, at);
+  await stage.publish(start, detail, at);
   await stage.deliver();
-  if ((await stateOf(id)) === "pending") await stage.change(id, "running");
+  if (stateOf(id) === "pending") await stage.change(id, "running");
   await stage.deliverAll();
-  await stage.told();
+  stage.events.length = 0;
 }
 
-/** A run that was requested then, of the dataset's own. */
+/** @returns an instance that the schedule started */
+async function launchForRun(at = minute(-15)): Promise<string> {
+  const id = stage.launch("stopped");
+  await begin(id, scheduled, at);
+  return id;
+}
+
+/** A run that was requested then. */
 async function runFrom(requestedAt: string, of = dataset) {
   const run = { ...runOf(`of ${requestedAt}`, { requestedAt }), dataset: of };
-  await putRun(run, stage.work);
+  await stage.work.putOnce(keys.run(run.runId), run);
   return { runId: run.runId, dataset: of };
 }
 
-const published = { bucket: "data", key: "file.csv", rows: 1 };
+/** Publishes the end of a run that was requested then. */
+async function endRun(requestedAt: string): Promise<void> {
+  await stage.publish("run.published", { ...(await runFrom(requestedAt)), ...published });
+}
 
 describe("the instance that the schedule started for a run", () => {
   test.each([
     ["run.published", published],
     ["run.held", { reason: "fewer rows" }],
     ["run.failed", { reason: "too many fields" }],
+    ["run.superseded", { reason: "a later run" }],
   ] as const)("is stopped by %s", async (type, detail) => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
+    const id = await launchForRun();
     const run = await runFrom(minute(0));
 
-    await stage.say(type, { ...run, ...detail });
+    await stage.publish(type, { ...run, ...detail });
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
     await stage.change(id, "stopped");
     await stage.deliverAll();
 
-    expect(await stage.told()).toEqual([
-      {
-        type: "instance.stopped",
-        detail: { instanceId: id, dataset, reason: `The run ${run.runId} has ended.` },
-      },
-    ]);
+    const reason = `The run ${run.runId} has ended.`;
+    expect(stage.events).toEqual([{ type: "instance.stopped", detail: { instanceId: id, dataset, reason } }]);
   });
 
-  test("is told as started for the dataset", async () => {
-    const id = await stage.launch("running");
-    await stage.say(start, scheduled, minute(-15));
+  test("is reported as started for the dataset", async () => {
+    const id = stage.launch("running");
+    await stage.publish(start, scheduled, minute(-15));
     await stage.deliver();
-    expect(await stage.told()).toEqual([
-      { type: "instance.started", detail: { instanceId: id, dataset, reason: "schedule" } },
-    ]);
+    expect(stage.events).toEqual([{ type: "instance.started", detail: { instanceId: id, ...scheduled } }]);
   });
 
-  test("is stopped at the latest hour, where no run has ended until then", async () => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
-    await stage.say(stop, scheduled, minute(240));
+  test("is stopped at the latest hour where no run has ended by then", async () => {
+    const id = await launchForRun();
+    await stage.publish(stop, scheduled, minute(240));
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 
-  test("and still is on its way when the run has ended already is stopped when it runs", async () => {
-    const id = await stage.launch("stopped");
-    await stage.say(start, scheduled, minute(-15));
+  test("and is still pending when the run ends is stopped when it runs", async () => {
+    const id = stage.launch("stopped");
+    await stage.publish(start, scheduled, minute(-15));
     await stage.deliver();
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+    await endRun(minute(0));
     await stage.deliver();
-    expect(await stateOf(id)).toBe("pending");
+    expect(stateOf(id)).toBe("pending");
     await stage.change(id, "running");
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 
-  test("stays for a run that was requested before it was needed", async () => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
-    await stage.say("run.published", { ...(await runFrom(minute(-20))), ...published });
+  test("keeps running when a run ends that was requested before it was needed", async () => {
+    const id = await launchForRun();
+    await endRun(minute(-20));
     await stage.deliverAll();
-    expect(await stateOf(id)).toBe("running");
+    expect(stateOf(id)).toBe("running");
   });
 
-  test("stays when last week's end of a run is replayed", async () => {
-    const id = await stage.launch("stopped");
+  test("keeps running when the end of last week's run is replayed", async () => {
+    const id = await launchForRun(minute(weekEarlier - 15));
     const lastWeek = await runFrom(minute(weekEarlier));
-    await begin(id, scheduled, minute(weekEarlier - 15));
-    await stage.say("run.published", { ...lastWeek, ...published });
+    await stage.publish("run.published", { ...lastWeek, ...published });
     const [replayed] = await stage.deliver();
     await stage.change(id, "stopped");
     await stage.deliverAll();
     await begin(id, scheduled, minute(-15));
 
-    await stage.queue.send(replayed?.Body ?? "");
-    // Told anew, too: the event's own time is today's.
-    await stage.say("run.published", { ...lastWeek, ...published });
-    await stage.say(stop, { ...scheduled, requestedAt: minute(weekEarlier + 240) });
+    await stage.queue.send(replayed?.body ?? "");
+    // Also as a new event, whose own time is today's.
+    await stage.publish("run.published", { ...lastWeek, ...published });
+    await stage.publish(stop, { ...scheduled, requestedAt: minute(weekEarlier + 240) });
     await stage.deliverAll();
 
-    expect(await stateOf(id)).toBe("running");
-    expect(await stage.told()).toEqual([]);
+    expect(stateOf(id)).toBe("running");
+    expect(stage.events).toEqual([]);
   });
 
-  test("stays for the end of a run of which nothing is known any more", async () => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
-    await stage.say("run.failed", { runId: "forgotten", dataset, reason: "x" });
+  test("keeps running when an unknown run ends", async () => {
+    const id = await launchForRun();
+    await stage.publish("run.failed", { runId: "expired", dataset, reason: "x" });
     await stage.deliverAll();
-    expect(await stateOf(id)).toBe("running");
+    expect(stateOf(id)).toBe("running");
   });
 
-  test("is not started by a request that comes when the run has ended already", async () => {
-    const id = await stage.launch("stopped");
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+  test("is not started by a request that comes after the run's end", async () => {
+    const id = stage.launch("stopped");
+    await endRun(minute(0));
     await stage.deliverAll();
-    await stage.say(start, { ...scheduled, requestedAt: minute(-15) }, minute(300));
+    await stage.publish(start, { ...scheduled, requestedAt: minute(-15) }, minute(300));
     await stage.deliverAll();
-    expect(await stateOf(id)).toBe("stopped");
-    expect(await stage.told()).toEqual([]);
+    expect(stateOf(id)).toBe("stopped");
+    expect(stage.events).toEqual([]);
   });
 
-  test("is stopped once, however often and by whichever event the run's end is told", async () => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
-    const run = await runFrom(minute(0));
-    await stage.say("run.published", { ...run, ...published });
-    await stage.say("run.published", { ...run, ...published });
+  test("is stopped once, however often and by whichever events the run's end is published", async () => {
+    const id = await launchForRun();
+    await endRun(minute(0));
+    await endRun(minute(0));
     const messages = await take(stage.queue);
     await Promise.all([...messages, ...messages].map((message) => stage.handle(message)));
     await stage.change(id, "stopped");
     await stage.deliverAll();
-    await stage.say(stop, scheduled, minute(240));
+    await stage.publish(stop, scheduled, minute(240));
     await stage.deliverAll();
-    expect((await stage.told()).map(({ type }) => type)).toEqual(["instance.stopped"]);
+    expect(stage.events.map(({ type }) => type)).toEqual(["instance.stopped"]);
   });
 
-  test("whose stop failed is stopped at the latest hour", async () => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
-    stage.ec2.faults.push({ operation: "StopInstances", error: "UnauthorizedOperation" });
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+  test("and whose stop failed is stopped at the latest hour", async () => {
+    const id = await launchForRun();
+    stage.ec2.refuse("stop", "UnauthorizedOperation");
+    await endRun(minute(0));
     await stage.deliverAll();
-    expect(await stage.told()).toMatchObject([
-      {
-        type: "instance.failed",
-        detail: { reason: expect.stringContaining("The instance was not stopped") },
-      },
-    ]);
-    stage.ec2.faults.length = 0;
-    await stage.say(stop, scheduled, minute(240));
+    const reason = expect.stringContaining("The instance was not stopped");
+    expect(stage.events).toMatchObject([{ type: "instance.failed", detail: { reason } }]);
+    stage.ec2.recover();
+    await stage.publish(stop, scheduled, minute(240));
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 
-  test("whose stop failed last week is stopped by this week's run", async () => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(weekEarlier - 15));
-    stage.ec2.faults.push({ operation: "StopInstances", error: "UnauthorizedOperation", times: 1 });
-    await stage.say("run.published", { ...(await runFrom(minute(weekEarlier))), ...published });
+  test("and whose stop failed last week is stopped by this week's run", async () => {
+    const id = await launchForRun(minute(weekEarlier - 15));
+    stage.ec2.refuse("stop", "UnauthorizedOperation", 1);
+    await endRun(minute(weekEarlier));
     await stage.deliverAll();
     await begin(id, scheduled, minute(-15));
-    expect(await stateOf(id)).toBe("running");
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+    expect(stateOf(id)).toBe("running");
+    await endRun(minute(0));
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 
-  test("stops when the handler that remembered the run's end died before it asked EC2", async () => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
-    const [end = {}] = await take(stage.queue);
-    stage.ec2.faults.push({ operation: "DescribeInstances", error: "Unavailable" });
-    expect((await stage.handle(end)).batchItemFailures).toHaveLength(1);
-    stage.ec2.faults.length = 0;
-    expect(await stateOf(id)).toBe("running");
+  test("is stopped where a handler died after it stored the run's end and before it asked EC2", async () => {
+    const id = await launchForRun();
+    await endRun(minute(0));
+    const end = await stage.takeOne();
+    stage.ec2.disconnect();
+    expect(await stage.handle(end)).toBe("retried");
+    stage.ec2.recover();
+    expect(stateOf(id)).toBe("running");
     await stage.handle(end);
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 });
 
-describe("an instance that somebody else needs too", () => {
-  const byHand = { reason: "a look at the data" };
-
+describe("an instance that is needed otherwise too", () => {
   test.each([
     ["before the schedule", -20],
     ["after the schedule", -10],
-  ])("because an operator started it %s stays when the run ends and at the latest hour", async (_, at) => {
-    const id = await stage.launch("stopped");
-    const asked = [
+  ])("by an operator who started it %s keeps running after the run and the latest hour", async (_, at) => {
+    const id = stage.launch("stopped");
+    const requests = [
       { detail: byHand, at },
       { detail: scheduled, at: -15 },
     ];
-    for (const each of asked.toSorted((a, b) => a.at - b.at)) await begin(id, each.detail, minute(each.at));
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
-    await stage.say(stop, scheduled, minute(240));
+    for (const request of requests.toSorted((a, b) => a.at - b.at)) {
+      await begin(id, request.detail, minute(request.at));
+    }
+    await endRun(minute(0));
+    await stage.publish(stop, scheduled, minute(240));
     await stage.deliverAll();
-    expect(await stateOf(id)).toBe("running");
+    expect(stateOf(id)).toBe("running");
 
-    await stage.say(stop, byHand, minute(300));
+    await stage.publish(stop, byHand, minute(300));
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 
-  test.each(["pending", "running"] as const)(
-    "because it was %s, started in EC2's console, stays",
-    async (state) => {
-      const id = await stage.launch(state);
-      await begin(id, scheduled, minute(-15));
-      await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
-      await stage.deliverAll();
-      expect(await stateOf(id)).toBe("running");
-    },
-  );
+  test.each(["pending", "running"])("as it was %s, started in EC2's console, keeps running", async (state) => {
+    const id = stage.launch(state);
+    await begin(id, scheduled, minute(-15));
+    await endRun(minute(0));
+    await stage.deliverAll();
+    expect(stateOf(id)).toBe("running");
+  });
 
-  test("until it was stopped elsewhere: the next run starts it and stops it", async () => {
-    const id = await stage.launch("stopped");
+  test("until it is stopped elsewhere: the next run starts it and stops it", async () => {
+    const id = stage.launch("stopped");
     await begin(id, byHand, minute(weekEarlier));
     await stage.change(id, "stopped");
     await stage.deliverAll();
     await begin(id, scheduled, minute(-15));
-    expect(await stateOf(id)).toBe("running");
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+    expect(stateOf(id)).toBe("running");
+    await endRun(minute(0));
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 
-  test("that an operator could not start does not: the run stops it", async () => {
-    const id = await stage.launch("stopped");
-    stage.ec2.faults.push({ operation: "StartInstances", error: "UnauthorizedOperation", times: 1 });
-    await stage.say(start, byHand, minute(-20));
+  test("by an operator whose start failed is stopped by the run", async () => {
+    const id = stage.launch("stopped");
+    stage.ec2.refuse("start", "UnauthorizedOperation", 1);
+    await stage.publish(start, byHand, minute(-20));
     await stage.deliverAll();
     await begin(id, scheduled, minute(-15));
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+    await endRun(minute(0));
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 
-  test("because another dataset's run is under way is stopped with the last of the two", async () => {
+  test("by another dataset's run is stopped with the last of the two", async () => {
     const other = { ...datasetOf([]), name: "gate-counts" };
     datasets.push(other);
     onTestFinished(() => void datasets.pop());
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
+    const id = await launchForRun();
     await begin(id, { dataset: other.name, reason: "schedule" }, minute(-10));
 
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+    await endRun(minute(0));
     await stage.deliverAll();
-    expect(await stateOf(id)).toBe("running");
+    expect(stateOf(id)).toBe("running");
 
-    await stage.say("run.failed", { ...(await runFrom(minute(5), other.name)), reason: "x" });
+    await stage.publish("run.failed", { ...(await runFrom(minute(5), other.name)), reason: "x" });
     await stage.deliver();
-    expect(await stateOf(id)).toBe("stopping");
+    expect(stateOf(id)).toBe("stopping");
   });
 });
 
 describe("the end of a run", () => {
   test("stops nothing that it did not start", async () => {
-    const id = await stage.launch("running");
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
-    await stage.say(stop, scheduled, minute(240));
+    const id = stage.launch("running");
+    await endRun(minute(0));
+    await stage.publish(stop, scheduled, minute(240));
     await stage.deliverAll();
-    expect(await stateOf(id)).toBe("running");
-    expect(await stage.told()).toEqual([]);
+    expect(stateOf(id)).toBe("running");
+    expect(stage.events).toEqual([]);
   });
 
   test("stops nothing that was stopped here before and then started elsewhere", async () => {
-    const id = await stage.launch("stopped");
-    await stage.say(stop, { reason: "done" }, minute(-60));
+    const id = stage.launch("stopped");
+    await stage.publish(stop, { reason: "done" }, minute(-60));
     await stage.deliverAll();
     await stage.change(id, "running");
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+    await endRun(minute(0));
     await stage.deliverAll();
-    expect(await stateOf(id)).toBe("running");
+    expect(stateOf(id)).toBe("running");
   });
 
-  test("asks nothing of EC2 or of the bucket where no instance is configured", async () => {
-    process.env.INSTANCES = "none";
-    stage.ec2.faults.push({ operation: "DescribeInstances", error: "UnauthorizedOperation" });
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+  test("calls neither EC2 nor the bucket where no instance is configured", async () => {
+    stage.team = "none";
+    stage.ec2.disconnect();
+    await endRun(minute(0));
     await stage.deliver();
-    expect(await stage.told()).toEqual([]);
+    expect(stage.events).toEqual([]);
     expect(await stage.work.head(keys.needs)).toBeUndefined();
   });
 
-  test("asks nothing of EC2 where the run needed no instance", async () => {
-    stage.ec2.faults.push({ operation: "DescribeInstances", error: "UnauthorizedOperation" });
-    await stage.say("run.published", { ...(await runFrom(minute(0))), ...published });
+  test("does not call EC2 where the run needed no instance", async () => {
+    stage.ec2.disconnect();
+    await endRun(minute(0));
     await stage.deliver();
-    expect(await stage.told()).toEqual([]);
+    expect(stage.events).toEqual([]);
   });
 
-  test("that becomes a dead letter is told", async () => {
-    const id = await stage.launch("stopped");
-    await begin(id, scheduled, minute(-15));
-    await stage.say("run.held", { ...(await runFrom(minute(0))), reason: "x" });
-    const [end = {}] = await take(stage.queue);
-    stage.ec2.faults.push({ operation: "DescribeInstances", error: "Unavailable" });
-    expect((await stage.handle(end, 5)).deadLetters).toHaveLength(1);
-    expect(await stage.told()).toMatchObject([{ type: "instance.failed", detail: { dataset } }]);
+  test("that becomes a dead letter publishes the failure", async () => {
+    await launchForRun();
+    await endRun(minute(0));
+    const end = await stage.takeOne();
+    stage.ec2.disconnect();
+    expect(await stage.handle(end, 5)).toBe("dead letter");
+    expect(stage.events).toMatchObject([{ type: "instance.failed", detail: { dataset } }]);
   });
 });

@@ -28,8 +28,8 @@ test("each request that failed is counted by its error's name, and one that succ
     SST_RESOURCE_LibInsightClientSecret: JSON.stringify({ value: site.clientSecret }),
   });
   const { handler } = await import("../../../services/fetcher/handler.ts");
-  await aws.serviceQueue("FETCH").send(messageBody(taskOf(runOf("errors"))));
-  const tasks = await take(aws.serviceQueue("FETCH"));
+  await aws.serviceQueue("fetcher").send(messageBody(taskOf(runOf("errors"))));
+  const tasks = await take(aws.serviceQueue("fetcher"));
   const lines = metricLines();
   for (let time = 1; time <= 4; time++) await handler(sqsEvent(tasks), lambdaContext);
 

@@ -39,8 +39,8 @@ async function start(days: number[], settings: LibInsightSettings = {}) {
     site,
     libInsight: libInsightClient(site),
     work: await aws.bucket(),
-    fetchQueue: await aws.queue(),
-    pagesQueue: await aws.queue(),
+    fetcherQueue: await aws.queue(),
+    transformerQueue: await aws.queue(),
   };
 }
 
@@ -56,14 +56,14 @@ function addRecord(site: LibInsight, id: number, day: number, comment = "asked t
 type Effects = Awaited<ReturnType<typeof start>>;
 const run = runOf("fetch");
 
-async function pageIn({ pagesQueue }: Effects) {
-  const [message, ...others] = await takeJson(pagesQueue);
+async function pageIn({ transformerQueue }: Effects) {
+  const [message, ...others] = await takeJson(transformerQueue);
   expect(others).toEqual([]);
   return pageMessage.parse(message);
 }
 
-async function tasksIn({ fetchQueue }: Effects) {
-  const tasks = z.array(fetchTask).parse(await takeJson(fetchQueue));
+async function tasksIn({ fetcherQueue }: Effects) {
+  const tasks = z.array(fetchTask).parse(await takeJson(fetcherQueue));
   return tasks.sort((a, b) => a.page - b.page);
 }
 
@@ -81,69 +81,69 @@ function inlineIds({ records }: z.infer<typeof pageMessage>): number[] {
 
 describe("page 1", () => {
   test("is handed on, and asks for exactly the other pages of its window", async () => {
-    const effects = await start([1, 2, 3, 4, 5]);
+    const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { attempt: 2 });
-    await fetchPage(task, effects);
+    await fetchPage(task, deps);
 
-    const page = await pageIn(effects);
+    const page = await pageIn(deps);
     expect(page).toMatchObject({ task, totals: { totalPages: 3, totalRecords: 5 } });
     expect(inlineIds(page)).toEqual([1, 2]);
-    expect(await tasksIn(effects)).toEqual([
+    expect(await tasksIn(deps)).toEqual([
       { ...task, page: 2 },
       { ...task, page: 3 },
     ]);
-    expect(await effects.work.list("", 10)).toEqual([
+    expect(await deps.work.list("", 10)).toEqual([
       keys.window({ runId: run.runId, window: 1, attempt: 2 }),
     ]);
   });
 
   test("of a window of many pages asks for each of them once", async () => {
-    const effects = await start(
+    const deps = await start(
       Array.from({ length: 45 }, () => 3),
       { pageSize: 1 },
     );
-    await fetchPage(taskOf(run), effects);
-    const pages = (await tasksIn(effects)).map(({ page }) => page);
+    await fetchPage(taskOf(run), deps);
+    const pages = (await tasksIn(deps)).map(({ page }) => page);
     expect(pages).toEqual(Array.from({ length: 44 }, (_, index) => index + 2));
   });
 
   test("that is the only one asks for nothing more", async () => {
-    const effects = await start([1, 2]);
-    await fetchPage(taskOf(run), effects);
-    expect(inlineIds(await pageIn(effects))).toEqual([1, 2]);
-    expect(await tasksIn(effects)).toEqual([]);
+    const deps = await start([1, 2]);
+    await fetchPage(taskOf(run), deps);
+    expect(inlineIds(await pageIn(deps))).toEqual([1, 2]);
+    expect(await tasksIn(deps)).toEqual([]);
   });
 
   test("of an empty range is handed on without records", async () => {
-    const effects = await start([]);
-    await fetchPage(taskOf(run), effects);
-    expect(await pageIn(effects)).toEqual({
+    const deps = await start([]);
+    await fetchPage(taskOf(run), deps);
+    expect(await pageIn(deps)).toEqual({
       task: taskOf(run),
       totals: { totalPages: 0, totalRecords: 0 },
       records: { inline: [] },
     });
-    expect(await tasksIn(effects)).toEqual([]);
+    expect(await tasksIn(deps)).toEqual([]);
   });
 
   test("delivered twice while the source changed keeps the first totals", async () => {
-    const effects = await start([1, 2, 3]);
+    const deps = await start([1, 2, 3]);
     const key = keys.window({ runId: run.runId, window: 1, attempt: 1 });
-    await fetchPage(taskOf(run), effects);
-    expect((await tasksIn(effects)).map(({ page }) => page)).toEqual([2]);
-    await pageIn(effects);
+    await fetchPage(taskOf(run), deps);
+    expect((await tasksIn(deps)).map(({ page }) => page)).toEqual([2]);
+    await pageIn(deps);
 
-    for (const id of [4, 5, 6]) addRecord(effects.site, id, 4);
-    await fetchPage(taskOf(run), effects);
-    expect(await effects.work.getJson(key, windowTotals)).toEqual({ totalPages: 2, totalRecords: 3 });
-    expect((await tasksIn(effects)).map(({ page }) => page)).toEqual([2]);
+    for (const id of [4, 5, 6]) addRecord(deps.site, id, 4);
+    await fetchPage(taskOf(run), deps);
+    expect(await deps.work.getJson(key, windowTotals)).toEqual({ totalPages: 2, totalRecords: 3 });
+    expect((await tasksIn(deps)).map(({ page }) => page)).toEqual([2]);
     // The page itself says what it was told, by which the assembler sees that the source changed.
-    expect((await pageIn(effects)).totals).toEqual({ totalPages: 3, totalRecords: 6 });
+    expect((await pageIn(deps)).totals).toEqual({ totalPages: 3, totalRecords: 6 });
   });
 
   test("that announces more pages than a year can have stops there", async () => {
-    const effects = await start([]);
+    const deps = await start([]);
     const announcing = (totalPages: number) => ({
-      ...effects,
+      ...deps,
       libInsight: { fetchPage: async () => ({ records: [], totals: { totalPages, totalRecords: 0 } }) },
     });
     await expect(fetchPage(taskOf(run), announcing(100_001))).rejects.toMatchObject({
@@ -151,31 +151,31 @@ describe("page 1", () => {
       kind: "terminal",
       ids: { run: run.runId, window: 1 },
     });
-    expect(await effects.work.list("", 10)).toEqual([]);
-    expect(await tasksIn(effects)).toEqual([]);
-    expect(await takeJson(effects.pagesQueue)).toEqual([]);
+    expect(await deps.work.list("", 10)).toEqual([]);
+    expect(await tasksIn(deps)).toEqual([]);
+    expect(await takeJson(deps.transformerQueue)).toEqual([]);
   });
 });
 
 describe("a later page", () => {
   test("is handed on and asks for nothing", async () => {
-    const effects = await start([1, 2, 3, 4, 5]);
+    const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { page: 3 });
-    await fetchPage(task, effects);
-    const page = await pageIn(effects);
+    await fetchPage(task, deps);
+    const page = await pageIn(deps);
     expect(page).toMatchObject({ task, totals: { totalPages: 3, totalRecords: 5 } });
     expect(inlineIds(page)).toEqual([5]);
-    expect(await tasksIn(effects)).toEqual([]);
-    expect(await effects.work.list("", 10)).toEqual([]);
+    expect(await tasksIn(deps)).toEqual([]);
+    expect(await deps.work.list("", 10)).toEqual([]);
   });
 
   test("of all pages of a window makes up its records, oldest first, once each", async () => {
-    const effects = await start([9, 3, 7, 1, 5]);
-    await fetchPage(taskOf(run), effects);
-    const pages = [inlineIds(await pageIn(effects))];
-    for (const task of await tasksIn(effects)) {
-      await fetchPage(task, effects);
-      pages.push(inlineIds(await pageIn(effects)));
+    const deps = await start([9, 3, 7, 1, 5]);
+    await fetchPage(taskOf(run), deps);
+    const pages = [inlineIds(await pageIn(deps))];
+    for (const task of await tasksIn(deps)) {
+      await fetchPage(task, deps);
+      pages.push(inlineIds(await pageIn(deps)));
     }
     expect(pages).toEqual([[4, 2], [5, 3], [1]]);
   });
@@ -183,14 +183,14 @@ describe("a later page", () => {
 
 describe("a later page that LibInsight has no more", () => {
   test("is handed on without records and with the totals of now", async () => {
-    const effects = await start([1, 2, 3, 4, 5]);
-    await fetchPage(taskOf(run), effects);
-    effects.site.remove(1);
-    await take(effects.pagesQueue);
+    const deps = await start([1, 2, 3, 4, 5]);
+    await fetchPage(taskOf(run), deps);
+    deps.site.remove(1);
+    await take(deps.transformerQueue);
 
-    await fetchPage(taskOf(run, { page: 3 }), effects);
+    await fetchPage(taskOf(run, { page: 3 }), deps);
 
-    expect(await pageIn(effects)).toMatchObject({
+    expect(await pageIn(deps)).toMatchObject({
       task: { page: 3 },
       totals: { totalPages: 2, totalRecords: 4 },
       records: { inline: [] },
@@ -198,21 +198,21 @@ describe("a later page that LibInsight has no more", () => {
   });
 
   test("is an error where page 1 still announces it", async () => {
-    const effects = await start([1, 2, 3, 4, 5], {
+    const deps = await start([1, 2, 3, 4, 5], {
       faults: [{ kind: "error-at-200", where: { page: 3 } }],
     });
 
-    await expect(fetchPage(taskOf(run, { page: 3 }), effects)).rejects.toMatchObject({
-      name: "LibInsightErrorAnswer",
+    await expect(fetchPage(taskOf(run, { page: 3 }), deps)).rejects.toMatchObject({
+      name: "LibInsightErrorResponse",
     });
-    expect(await take(effects.pagesQueue)).toEqual([]);
+    expect(await take(deps.transformerQueue)).toEqual([]);
   });
 });
 
 test("a page's window, page, dataset and request id are what LibInsight is asked for", async () => {
-  const effects = await start([1, 2, 3]);
-  await fetchPage(taskOf(run, { page: 2 }), effects);
-  const asked = effects.site.requests.filter(({ path }) => path.endsWith("/data-grid"));
+  const deps = await start([1, 2, 3]);
+  await fetchPage(taskOf(run, { page: 2 }), deps);
+  const asked = deps.site.requests.filter(({ path }) => path.endsWith("/data-grid"));
   expect(asked).toEqual([
     {
       method: "GET",
@@ -235,38 +235,38 @@ describe("a page too large for a message", () => {
   const comment = "図".repeat(200_000);
 
   test("lies in the work bucket, where the message points, and the transformer reads it", async () => {
-    const effects = await start([]);
-    for (const id of [1, 2]) addRecord(effects.site, id, id, comment);
-    await fetchPage(taskOf(run), effects);
+    const deps = await start([]);
+    for (const id of [1, 2]) addRecord(deps.site, id, id, comment);
+    await fetchPage(taskOf(run), deps);
 
-    const page = await pageIn(effects);
+    const page = await pageIn(deps);
     const key = keys.page({ runId: run.runId, window: 1, attempt: 1, page: 1 });
     expect(page).toEqual({
       task: taskOf(run),
       totals: { totalPages: 1, totalRecords: 2 },
       records: { key },
     });
-    expect(idsOf((await effects.work.getJson(key, storedPage)) ?? [])).toEqual([1, 2]);
+    expect(idsOf((await deps.work.getJson(key, storedPage)) ?? [])).toEqual([1, 2]);
 
-    await transform(page, effects.work);
-    const part = await effects.work.getText(keys.part({ runId: run.runId, window: 1, attempt: 1, page: 1 }));
+    await transform(page, deps.work);
+    const part = await deps.work.getText(keys.part({ runId: run.runId, window: 1, attempt: 1, page: 1 }));
     expect(part?.split("\n").filter((line) => line.includes(comment))).toHaveLength(2);
   });
 
   test("does not, as long as a message carries it", async () => {
-    const effects = await start([]);
-    addRecord(effects.site, 1, 1, comment);
-    await fetchPage(taskOf(run), effects);
-    expect(inlineIds(await pageIn(effects))).toEqual([1]);
+    const deps = await start([]);
+    addRecord(deps.site, 1, 1, comment);
+    await fetchPage(taskOf(run), deps);
+    expect(inlineIds(await pageIn(deps))).toEqual([1]);
   });
 });
 
 test("characters that SQS refuses arrive all the same", async () => {
-  const effects = await start([]);
+  const deps = await start([]);
   const comment = "a\u0000b\u0008c\ufffed\uffffe\ud83df 💥";
-  addRecord(effects.site, 1, 1, comment);
-  await fetchPage(taskOf(run), effects);
-  const { records } = await pageIn(effects);
+  addRecord(deps.site, 1, 1, comment);
+  await fetchPage(taskOf(run), deps);
+  const { records } = await pageIn(deps);
   expect(records).toMatchObject({ inline: [{ "Comments/Notes": comment }] });
 });
 
@@ -275,19 +275,19 @@ test.each([
   { fault: { kind: "rate-limited" as const, retryAfter: 7 }, kind: "rate-limited" },
   { fault: { kind: "status" as const, status: 403 }, kind: "terminal" },
 ])("an error of LibInsight ($kind) leaves nothing behind", async ({ fault, kind }) => {
-  const effects = await start([1, 2, 3], { faults: [{ ...fault, where: { endpoint: "data-grid" } }] });
-  await expect(fetchPage(taskOf(run), effects)).rejects.toMatchObject({ kind });
-  expect(await effects.work.list("", 10)).toEqual([]);
-  expect(await tasksIn(effects)).toEqual([]);
-  expect(await takeJson(effects.pagesQueue)).toEqual([]);
+  const deps = await start([1, 2, 3], { faults: [{ ...fault, where: { endpoint: "data-grid" } }] });
+  await expect(fetchPage(taskOf(run), deps)).rejects.toMatchObject({ kind });
+  expect(await deps.work.list("", 10)).toEqual([]);
+  expect(await tasksIn(deps)).toEqual([]);
+  expect(await takeJson(deps.transformerQueue)).toEqual([]);
 });
 
 test("a dataset that is no longer declared is refused before anybody is asked", async () => {
-  const effects = await start([1]);
-  await expect(fetchPage({ ...taskOf(run), dataset: "gone" }, effects)).rejects.toMatchObject({
+  const deps = await start([1]);
+  await expect(fetchPage({ ...taskOf(run), dataset: "gone" }, deps)).rejects.toMatchObject({
     name: "UnknownDataset",
   });
-  expect(effects.site.requests).toEqual([]);
+  expect(deps.site.requests).toEqual([]);
 });
 
 test("the handlers carry a page from the fetch queue to its summary", async () => {
@@ -301,15 +301,15 @@ test("the handlers carry a page from the fetch queue to its summary", async () =
   const transformer = await import("../../../services/transformer/handler.ts");
   const handlerRun = runOf("handlers");
   await aws.work.putOnce(keys.run(handlerRun.runId), handlerRun);
-  await aws.serviceQueue("FETCH").send(messageBody(taskOf(handlerRun)));
+  await aws.serviceQueue("fetcher").send(messageBody(taskOf(handlerRun)));
 
   // Page 1 makes the task for page 2.
   for (let page = 1; page <= 2; page++) {
-    const tasks = await take(aws.serviceQueue("FETCH"));
+    const tasks = await take(aws.serviceQueue("fetcher"));
     expect(tasks).toHaveLength(1);
     expect(await fetcher.handler(sqsEvent(tasks), lambdaContext)).toMatchObject({ batchItemFailures: [] });
   }
-  const pages = await take(aws.serviceQueue("PAGES"));
+  const pages = await take(aws.serviceQueue("transformer"));
   expect(await transformer.handler(sqsEvent(pages), lambdaContext)).toMatchObject({ batchItemFailures: [] });
 
   const { runId } = handlerRun;
@@ -318,7 +318,7 @@ test("the handlers carry a page from the fetch queue to its summary", async () =
     summaries.map(async (key) => (await aws.work.getJson(key, pageSummary))?.ids),
   );
   expect(ids).toEqual([[1, 2], [3]]);
-  expect(await takeJson(aws.serviceQueue("ASSEMBLE"))).toEqual([
+  expect(await takeJson(aws.serviceQueue("assembler"))).toEqual([
     { runId, dataset: "reference-transactions", attempt: 1 },
   ]);
 });

@@ -41,15 +41,15 @@ function lookingAt(...mailboxes: Looking["mailboxes"]): Looking {
 }
 
 test("the list tells how many there are, of which runs and why; looking changes nothing", async () => {
-  const fetch = await mailbox("FETCH");
-  const pages = await mailbox("PAGES");
+  const fetch = await mailbox("fetcher");
+  const pages = await mailbox("transformer");
   for (let n = 1; n <= 12; n++) {
     await fetch.deadLetters.send(messageBody(taskOf(run, { page: n })), { attributes: failure });
   }
   await fetch.deadLetters.send(messageBody(taskOf(other)));
   const looking = lookingAt(fetch, pages);
   const summary = {
-    queue: "FETCH",
+    queue: "fetcher",
     letters: 13,
     seen: 13,
     matching: 13,
@@ -57,7 +57,7 @@ test("the list tells how many there are, of which runs and why; looking changes 
     runs: [run.runId, other.runId].sort(),
     errors: { LibInsightUnreachable: 12, "no reason given": 1 },
   };
-  const none = { queue: "PAGES", letters: 0, seen: 0, matching: 0, runs: [], errors: {} };
+  const none = { queue: "transformer", letters: 0, seen: 0, matching: 0, runs: [], errors: {} };
 
   expect(await list(looking)).toEqual([summary, none]);
   expect(await list(looking)).toEqual([summary, none]);
@@ -65,7 +65,7 @@ test("the list tells how many there are, of which runs and why; looking changes 
 });
 
 test("a dead letter is shown by its ids and never by its content", async () => {
-  const pages = await mailbox("PAGES");
+  const pages = await mailbox("transformer");
   await pages.deadLetters.send(messageBody(page), { attributes: failure });
   await pages.deadLetters.send(`not JSON, ${words}`);
   await pages.deadLetters.send(messageBody({ runId: words, attempt: 1 }));
@@ -76,7 +76,7 @@ test("a dead letter is shown by its ids and never by its content", async () => {
 
   expect(letters).toHaveLength(4);
   expect(letters.find(({ run: named }) => named)).toMatchObject({
-    queue: "PAGES",
+    queue: "transformer",
     messageId: expect.stringMatching(/^[0-9a-f-]{36}$/),
     run: run.runId,
     window: 1,
@@ -91,25 +91,25 @@ test("a dead letter is shown by its ids and never by its content", async () => {
 });
 
 test.each([
-  ["KICKOFF", requestOf({ id: "one" }), { run: runOf("one").runId }],
-  ["KICKOFF", requestOf({ detail: { requestId: "two" } }), { run: runOf("two").runId }],
-  ["FETCH", taskOf(run, { page: 7 }), { run: run.runId, window: 1, attempt: 1, page: 7 }],
-  ["ASSEMBLE", { runId: run.runId, dataset: run.dataset, attempt: 2 }, { run: run.runId, attempt: 2 }],
+  ["kickoff", requestOf({ id: "one" }), { run: runOf("one").runId }],
+  ["kickoff", requestOf({ detail: { requestId: "two" } }), { run: runOf("two").runId }],
+  ["fetcher", taskOf(run, { page: 7 }), { run: run.runId, window: 1, attempt: 1, page: 7 }],
+  ["assembler", { runId: run.runId, dataset: run.dataset, attempt: 2 }, { run: run.runId, attempt: 2 }],
   [
-    "ATHENA",
+    "athena",
     { "detail-type": "Athena Query State Change", detail: { queryExecutionId: "q-1" } },
     { query: "q-1" },
   ],
   [
-    "TABLEAU",
+    "tableau",
     { "detail-type": "results.published", detail: { runId: run.runId, queryExecutionId: "q-2" } },
     { run: run.runId, query: "q-2" },
   ],
-  ["REPORT", { "detail-type": "run.held", detail: { runId: run.runId, reason: words } }, { run: run.runId }],
-  ["INSTANCE", { "detail-type": "run.held", detail: { runId: run.runId, reason: "x" } }, { run: run.runId }],
-  ["INSTANCE", { task: "check", instanceId: "i-1", goal: "g", checks: 2 }, { instance: "i-1" }],
+  ["reporter", { "detail-type": "run.held", detail: { runId: run.runId, reason: words } }, { run: run.runId }],
+  ["ec2", { "detail-type": "run.held", detail: { runId: run.runId, reason: "x" } }, { run: run.runId }],
+  ["ec2", { task: "check", instanceId: "i-1", goal: "g", checks: 2 }, { instance: "i-1" }],
   [
-    "INSTANCE",
+    "ec2",
     { "detail-type": "instance.start.requested", detail: { instanceId: "i-2" } },
     { instance: "i-2" },
   ],
@@ -120,8 +120,8 @@ test.each([
 });
 
 test("only those that are meant are sent: by queue, run, error and age, so many at most", async () => {
-  const fetch = await mailbox("FETCH");
-  const pages = await mailbox("PAGES");
+  const fetch = await mailbox("fetcher");
+  const pages = await mailbox("transformer");
   const sent = async (filter: Parameters<typeof send>[1]["filter"], max = 100, now = () => new Date()) => {
     const options = { filter, max, dryRun: true };
     const { moved, left } = await send({ ...lookingAt(fetch, pages), now }, options);
@@ -133,7 +133,7 @@ test("only those that are meant are sent: by queue, run, error and age, so many 
 
   expect(await sent({})).toEqual([3, 0]);
   expect(await sent({}, 2)).toEqual([2, 1]);
-  expect(await sent({ queue: "PAGES" })).toEqual([1, 0]);
+  expect(await sent({ queue: "transformer" })).toEqual([1, 0]);
   expect(await sent({ run: run.runId })).toEqual([2, 0]);
   expect(await sent({ error: "unreach" })).toEqual([2, 0]);
   expect(await sent({ error: "STATUS PAGE" })).toEqual([2, 0]);
@@ -144,7 +144,7 @@ test("only those that are meant are sent: by queue, run, error and age, so many 
 });
 
 test("a message goes back as it was: its body and attributes, without the reason of its failure", async () => {
-  const fetch = await mailbox("FETCH");
+  const fetch = await mailbox("fetcher");
   const origin = { Origin: { DataType: "String", StringValue: "weekly" } };
   await fetch.deadLetters.send(messageBody(taskOf(run)), { attributes: { ...origin, ...failure } });
 
@@ -158,7 +158,7 @@ test("a message goes back as it was: its body and attributes, without the reason
 });
 
 test("a FIFO queue's letters keep their group and order, and are taken once however often they are sent", async () => {
-  const assemble = await mailbox("ASSEMBLE", { fifo: true });
+  const assemble = await mailbox("assembler", { fifo: true });
   const tasks = [1, 2, 3].map((attempt) => messageBody({ runId: run.runId, dataset: run.dataset, attempt }));
   for (const [n, task] of tasks.entries()) {
     await assemble.deadLetters.send(task, { groupId: "gate-counts", deduplicationId: String(n) });
@@ -178,7 +178,7 @@ test("a FIFO queue's letters keep their group and order, and are taken once howe
 });
 
 test("a message that fails again at once is sent once, and waits among the dead letters for the next time", async () => {
-  const { deadLetters, ...box } = await mailbox("FETCH");
+  const { deadLetters, ...box } = await mailbox("fetcher");
   let sent = 0;
   /** A service that gives every message up. */
   class Failing extends Queue {
@@ -198,7 +198,7 @@ test("a message that fails again at once is sent once, and waits among the dead 
 });
 
 test("an archived letter is an object in the work bucket, whole, and no longer in the queue", async () => {
-  const pages = await mailbox("PAGES");
+  const pages = await mailbox("transformer");
   const work = await aws.bucket();
   await pages.deadLetters.send(messageBody(page), { attributes: failure });
   const [letter] = (await inspect(lookingAt(pages), {}, 1)).letters;
@@ -209,13 +209,13 @@ test("an archived letter is an object in the work bucket, whole, and no longer i
   });
 
   const kept = JSON.parse((await work.getText(`deadletters/pages/${letter?.messageId}.json`)) ?? "");
-  expect(kept).toMatchObject({ queue: "PAGES", run: run.runId, messageAttributes: failure });
+  expect(kept).toMatchObject({ queue: "transformer", run: run.runId, messageAttributes: failure });
   expect(JSON.parse(kept.body)).toEqual(page);
   expect([await pages.deadLetters.count(), await pages.source.count()]).toEqual([0, 0]);
 });
 
 test("letters that somebody else looks at are not seen, and that is told", async () => {
-  const fetch = await mailbox("FETCH");
+  const fetch = await mailbox("fetcher");
   await fetch.deadLetters.sendAll(["one", "two"]);
   await fetch.deadLetters.receive({ hiddenSeconds: 60, waitSeconds: 0 });
   await fetch.deadLetters.send("three");
@@ -226,7 +226,7 @@ test("letters that somebody else looks at are not seen, and that is told", async
 });
 
 test("a letter that can't be archived stays where it is", async () => {
-  const pages = await mailbox("PAGES");
+  const pages = await mailbox("transformer");
   const work = await aws.bucket();
   await pages.deadLetters.send(messageBody(page));
   const full = Object.assign(Object.create(work), { put: () => Promise.reject(new Error("no room")) });
@@ -253,7 +253,7 @@ test("wherever sending is interrupted, no letter is lost, and repeating it finis
       fc.boolean(),
       interruption,
       async (letters, max, fifo, where) => {
-        const box = await mailbox(fifo ? "ASSEMBLE" : "FETCH", { fifo });
+        const box = await mailbox(fifo ? "assembler" : "fetcher", { fifo });
         const bodies = Array.from({ length: letters }, (_, n) => `letter ${n}`);
         for (const body of bodies) {
           await box.deadLetters.send(body, fifo ? { groupId: "one", deduplicationId: body } : {});

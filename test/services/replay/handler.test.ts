@@ -21,38 +21,38 @@ const deadLetters = (name: QueueName) => new Queue(sqs(), config.deadLetterUrl(n
 /** Publishes the wish and hands what arrives to the handler. */
 async function wish(detail: EventDetail<"deadletter.replay.requested">) {
   await busPublisher(eventBridge(), config.busName())("deadletter.replay.requested", detail);
-  const messages = await take(aws.serviceQueue("REPLAY"), 5);
+  const messages = await take(aws.serviceQueue("replay"), 5);
   expect(messages).toHaveLength(1);
   return handler(sqsEvent(messages), lambdaContext);
 }
 
 test("dead letters of the run that the wish names go back, the others stay", async () => {
   const bodies = [run, runOf("another")].map((each) => messageBody(taskOf(each)));
-  for (const body of bodies) await deadLetters("FETCH").send(body);
+  for (const body of bodies) await deadLetters("fetcher").send(body);
 
   const answer = await wish({ run: run.runId, reason: "LibInsight is back" });
 
   expect(answer).toEqual({ batchItemFailures: [], deadLetters: [] });
-  expect((await take(aws.serviceQueue("FETCH"))).map(({ Body }) => Body)).toEqual(bodies.slice(0, 1));
-  expect((await take(deadLetters("FETCH"))).map(({ Body }) => Body)).toEqual(bodies.slice(1));
+  expect((await take(aws.serviceQueue("fetcher"))).map(({ Body }) => Body)).toEqual(bodies.slice(0, 1));
+  expect((await take(deadLetters("fetcher"))).map(({ Body }) => Body)).toEqual(bodies.slice(1));
 });
 
 test("a wish for all queues does not repeat earlier wishes that failed", async () => {
-  await deadLetters("REPLAY").send("{}");
-  await deadLetters("PAGES").send("{}");
+  await deadLetters("replay").send("{}");
+  await deadLetters("transformer").send("{}");
 
   await wish({ reason: "everything" });
 
-  expect(await deadLetters("REPLAY").count()).toBe(1);
-  expect(await take(aws.serviceQueue("PAGES"))).toHaveLength(1);
+  expect(await deadLetters("replay").count()).toBe(1);
+  expect(await take(aws.serviceQueue("transformer"))).toHaveLength(1);
   await wish({ queue: "replay", reason: "and those" });
-  expect(await take(aws.serviceQueue("REPLAY"))).toHaveLength(1);
+  expect(await take(aws.serviceQueue("replay"))).toHaveLength(1);
 });
 
 test("a wish for a queue that does not exist is itself a dead letter and says so", async () => {
   const answer = await wish({ queue: "nowhere", reason: "a slip" });
 
   expect(answer.deadLetters).toHaveLength(1);
-  const [letter] = await deadLetters("REPLAY").receive({ hiddenSeconds: 0, waitSeconds: 1 });
+  const [letter] = await deadLetters("replay").receive({ hiddenSeconds: 0, waitSeconds: 1 });
   expect(letter?.MessageAttributes?.ErrorText?.StringValue).toMatch(/no queue of that name.*fetch, pages/);
 });

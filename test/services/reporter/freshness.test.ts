@@ -38,12 +38,12 @@ test("tells the file's age, which passes the alarm's threshold on the day after 
 
 test("tells nothing where nothing was ever published, which the alarm takes for the worst", async () => {
   const told: Numbers[] = [];
-  const effects = {
+  const deps = {
     data: await aws.bucket(),
     measure: (numbers: Numbers) => told.push(numbers),
     now: () => new Date(),
   };
-  expect(await checkFreshness(defaultDataset, effects)).toEqual({ dataset, published: false });
+  expect(await checkFreshness(defaultDataset, deps)).toEqual({ dataset, published: false });
   expect(told).toEqual([]);
 });
 

@@ -59,7 +59,7 @@ describe("a published run", () => {
   test("that was published by force says what the guard held it for, and not whose words forced it", () => {
     const forced = resultOf({
       rows: 9_000,
-      doubts: ["rows fell from 10280 to 9000 (by 12.5 %; the limit is 10 %)"],
+      violations: ["rows fell from 10280 to 9000 (by 12.5 %; the limit is 10 %)"],
       force: "Jane Doe asked for it",
     });
     expect(textOf(forced)).toMatchInlineSnapshot(

@@ -57,10 +57,10 @@ async function mails() {
   });
 }
 
-/** Puts an event on the bus. @returns what arrives in ReportQueue */
+/** Puts an event on the bus. @returns what arrives in the reporter queue */
 async function arriving<T extends EventType>(type: T, detail: EventDetail<T>): Promise<Message[]> {
   await busPublisher(eventBridge(), config.busName())(type, detail);
-  const messages = await take(aws.serviceQueue("REPORT"), 5);
+  const messages = await take(aws.serviceQueue("reporter"), 5);
   expect(messages).toHaveLength(1);
   return messages;
 }
@@ -183,18 +183,18 @@ test("no word of a record gets into a message or a metric, from the record to th
   await putRun(run, aws.work);
   const pages = [[record(1, "2023-05-01 10:00:00"), record(2, word), record(3, "2023-05-01 10:00:00")]];
   await putWindow(run, { window: 1, pages }, aws.work);
-  const effects = {
+  const deps = {
     work: aws.work,
     data: aws.data,
-    fetchQueue: aws.serviceQueue("FETCH"),
+    fetcherQueue: aws.serviceQueue("fetcher"),
     publish: busPublisher(eventBridge(), config.busName()),
     now: () => new Date(),
   };
   const lines = metricLines();
   // Held for its rejects, then published by force.
   for (const force of [undefined, word]) {
-    await assemble({ runId: run.runId, dataset, attempt: 1, ...(force && { force }) }, effects);
-    await handle(await take(aws.serviceQueue("REPORT"), 5));
+    await assemble({ runId: run.runId, dataset, attempt: 1, ...(force && { force }) }, deps);
+    await handle(await take(aws.serviceQueue("reporter"), 5));
   }
   const told = await mails();
   expect(told.map(({ text }) => text)).toEqual([
@@ -209,7 +209,7 @@ test("a held run that is published later is told of both times", async () => {
   await putResult({ state: "held" });
   metricLines();
   await tell("run.held", { runId, dataset, reason });
-  await putResult({ force: "somebody looked", doubts: ["rows fell"] });
+  await putResult({ force: "somebody looked", violations: ["rows fell"] });
   await tell("run.published", publishedDetail());
   expect((await mails()).map(({ text }) => text)).toEqual([
     expect.stringContaining("The earlier file stays."),
@@ -277,7 +277,7 @@ test("while SNS is away the message comes back, and is sent once when SNS is the
 test("a run whose result is gone is a dead letter that names it", async () => {
   const answer = await tell("run.published", publishedDetail());
   expect(answer.deadLetters).toHaveLength(1);
-  const deadLetters = new Queue(sqs(), config.deadLetterUrl("REPORT"));
+  const deadLetters = new Queue(sqs(), config.deadLetterUrl("reporter"));
   const [letter] = await deadLetters.receive({ hiddenSeconds: 0, waitSeconds: 1 });
   expect(letter?.MessageAttributes?.ErrorText?.StringValue).toContain(runId);
   expect(await mails()).toEqual([]);

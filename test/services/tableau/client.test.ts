@@ -94,7 +94,7 @@ test.each(["", "7", undefined])(
   async (finishCode) => {
     const local = await start();
     local.tableau.jobs([{ ...job.succeeded, finishCode }]);
-    expect(await failureOf(goThrough(local))).toMatchObject({ name: "TableauAnswerUnreadable" });
+    expect(await failureOf(goThrough(local))).toMatchObject({ name: "TableauResponseUnreadable" });
   },
 );
 
@@ -257,7 +257,7 @@ test.each(steps.flatMap((at) => unreadable.map((kind) => ({ at, kind }))))(
     const local = await start();
     local.tableau.fail(fault);
     expect(await failureOf(goThrough(local))).toMatchObject({
-      name: "TableauAnswerUnreadable",
+      name: "TableauResponseUnreadable",
       kind: "transient",
       message: expect.stringMatching(/HTML|broken JSON|an unknown shape/),
     });

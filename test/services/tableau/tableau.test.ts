@@ -22,8 +22,8 @@ beforeAll(async () => {
   aws = await startLocalAws();
   process.env.POWERTOOLS_LOG_LEVEL = "DEBUG";
   ({ handler } = await import("../../../services/tableau/handler.ts"));
-  queue = aws.serviceQueue("TABLEAU");
-  deadLetters = new Queue(sqs(), config.deadLetterUrl("TABLEAU"));
+  queue = aws.serviceQueue("tableau");
+  deadLetters = new Queue(sqs(), config.deadLetterUrl("tableau"));
 });
 afterAll(() => aws?.close());
 beforeEach(async () => {
@@ -365,7 +365,7 @@ test("a Tableau that hangs to the last receive is told once, when the message is
     expect(await told()).toEqual([]);
   }
   expect(await receiveOne()).toBe("dead letter");
-  await expectGivenUp(/Tableau took too long to answer\./, "TableauTimeout");
+  await expectGivenUp(/Tableau took too long to respond\./, "TableauTimeout");
 });
 
 test("a Tableau that nobody runs is told by the setting that names it", async () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { handOnCompleteRuns } from "../../../services/transformer/completion.ts";
+import { enqueueCompleteRuns } from "../../../services/transformer/completion.ts";
 import { s3 } from "../../../shared/aws/clients.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { Run } from "../../../shared/run.ts";
@@ -24,7 +24,7 @@ afterAll(() => aws?.close());
 
 async function start() {
   const { events, publish } = capturedEvents();
-  return { work: await aws.bucket(), assembleQueue: await aws.queue({ fifo: true }), publish, events };
+  return { work: await aws.bucket(), assemblerQueue: await aws.queue({ fifo: true }), publish, events };
 }
 
 const twoWindows = (requestId: string) =>
@@ -40,105 +40,105 @@ const assembleTask = ({ runId, dataset }: Run, attempt = 1) => ({ runId, dataset
 
 describe("nothing is handed on", () => {
   test("while a page is missing", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = twoWindows("page missing");
-    await putRun(run, effects.work);
-    await putWindow(run, first, effects.work);
-    await putTotals(run, second, effects.work);
-    await putPage(run, second, 2, effects.work);
-    await handOnCompleteRuns([taskOf(run), taskOf(run, { window: 2, page: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([]);
-    expect(effects.events).toEqual([]);
+    await putRun(run, deps.work);
+    await putWindow(run, first, deps.work);
+    await putTotals(run, second, deps.work);
+    await putPage(run, second, 2, deps.work);
+    await enqueueCompleteRuns([taskOf(run), taskOf(run, { window: 2, page: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
+    expect(deps.events).toEqual([]);
   });
 
   test("while a window has not begun", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = twoWindows("window missing");
-    await putRun(run, effects.work);
-    await putWindow(run, first, effects.work);
-    await handOnCompleteRuns([taskOf(run)], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+    await putRun(run, deps.work);
+    await putWindow(run, first, deps.work);
+    await enqueueCompleteRuns([taskOf(run)], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
   });
 
   test("while page 1, and so the number of pages, is not known", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = runOf("totals missing");
-    await putRun(run, effects.work);
-    await putPage(run, first, 2, effects.work);
-    await handOnCompleteRuns([taskOf(run, { page: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+    await putRun(run, deps.work);
+    await putPage(run, first, 2, deps.work);
+    await enqueueCompleteRuns([taskOf(run, { page: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
   });
 
   test("while a page of an empty range is missing", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = twoWindows("empty range");
     const empty: WindowContent = { window: 2, pages: [[]] };
-    await putRun(run, effects.work);
-    await putWindow(run, first, effects.work);
-    await putTotals(run, empty, effects.work);
-    await handOnCompleteRuns([taskOf(run), taskOf(run, { window: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+    await putRun(run, deps.work);
+    await putWindow(run, first, deps.work);
+    await putTotals(run, empty, deps.work);
+    await enqueueCompleteRuns([taskOf(run), taskOf(run, { window: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
 
-    await putPage(run, empty, 1, effects.work);
-    await handOnCompleteRuns([taskOf(run, { window: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run)]);
+    await putPage(run, empty, 1, deps.work);
+    await enqueueCompleteRuns([taskOf(run, { window: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run)]);
   });
 });
 
 test("a run all of whose windows are empty is handed on", async () => {
-  const effects = await start();
+  const deps = await start();
   const run = twoWindows("all empty");
-  await putRun(run, effects.work);
-  for (const window of [1, 2]) await putWindow(run, { window, pages: [[]] }, effects.work);
-  await handOnCompleteRuns([taskOf(run)], effects);
-  expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run)]);
+  await putRun(run, deps.work);
+  for (const window of [1, 2]) await putWindow(run, { window, pages: [[]] }, deps.work);
+  await enqueueCompleteRuns([taskOf(run)], deps);
+  expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run)]);
 });
 
 test("two transformers that see a run complete at once hand it on once", async () => {
-  const effects = await start();
+  const deps = await start();
   const run = twoWindows("at once");
-  await putRun(run, effects.work);
-  await putWindow(run, first, effects.work);
-  await putWindow(run, second, effects.work);
+  await putRun(run, deps.work);
+  await putWindow(run, first, deps.work);
+  await putWindow(run, second, deps.work);
   await Promise.all([
-    handOnCompleteRuns([taskOf(run, { page: 2 })], effects),
-    handOnCompleteRuns([taskOf(run, { window: 2, page: 2 })], effects),
+    enqueueCompleteRuns([taskOf(run, { page: 2 })], deps),
+    enqueueCompleteRuns([taskOf(run, { window: 2, page: 2 })], deps),
   ]);
   // Both saw it.
-  expect(effects.events).toEqual(
+  expect(deps.events).toEqual(
     [1, 2].map(() => ({
       type: "run.transformed",
       detail: { runId: run.runId, dataset: "reference-transactions", attempt: 1 },
     })),
   );
-  expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run)]);
+  expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run)]);
 });
 
 test("a batch with several pages of a window asks for it once", async () => {
-  const effects = await start();
+  const deps = await start();
   const run = runOf("a batch");
-  await putRun(run, effects.work);
-  await putWindow(run, first, effects.work);
-  await handOnCompleteRuns([taskOf(run), taskOf(run, { page: 2 })], effects);
-  expect(effects.events).toHaveLength(1);
+  await putRun(run, deps.work);
+  await putWindow(run, first, deps.work);
+  await enqueueCompleteRuns([taskOf(run), taskOf(run, { page: 2 })], deps);
+  expect(deps.events).toHaveLength(1);
 });
 
 test("runs of one batch are handed on apart from each other", async () => {
-  const effects = await start();
+  const deps = await start();
   const runs = [runOf("one"), runOf("two"), twoWindows("three")];
   for (const run of runs) {
-    await putRun(run, effects.work);
-    await putWindow(run, first, effects.work);
+    await putRun(run, deps.work);
+    await putWindow(run, first, deps.work);
   }
-  await handOnCompleteRuns(
+  await enqueueCompleteRuns(
     runs.map((run) => taskOf(run)),
-    effects,
+    deps,
   );
-  expect(await takeJson(effects.assembleQueue)).toEqual(runs.slice(0, 2).map((run) => assembleTask(run)));
+  expect(await takeJson(deps.assemblerQueue)).toEqual(runs.slice(0, 2).map((run) => assembleTask(run)));
 });
 
 test("whatever the order of the pages, the last one hands the run on, and no other", async () => {
-  const effects = await start();
+  const deps = await start();
   const pages = [first, second].flatMap((content) =>
     content.pages.map((_, index) => ({ content, page: index + 1 })),
   );
@@ -147,14 +147,14 @@ test("whatever the order of the pages, the last one hands the run on, and no oth
     fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
       made += 1;
       const run = twoWindows(`order ${made}`);
-      await putRun(run, effects.work);
+      await putRun(run, deps.work);
       for (const [index, { content, page }] of order.entries()) {
         // A page comes after page 1 was fetched, but may be transformed before it.
-        await putTotals(run, content, effects.work);
-        await putPage(run, content, page, effects.work);
-        await handOnCompleteRuns([taskOf(run, { window: content.window, page })], effects);
+        await putTotals(run, content, deps.work);
+        await putPage(run, content, page, deps.work);
+        await enqueueCompleteRuns([taskOf(run, { window: content.window, page })], deps);
         const isLast = index === order.length - 1;
-        expect(await takeJson(effects.assembleQueue)).toEqual(isLast ? [assembleTask(run)] : []);
+        expect(await takeJson(deps.assemblerQueue)).toEqual(isLast ? [assembleTask(run)] : []);
       }
     }),
     { numRuns: 12 },
@@ -162,10 +162,10 @@ test("whatever the order of the pages, the last one hands the run on, and no oth
 });
 
 test("a window is not listed while its last page is missing, because each batch would pay for it", async () => {
-  const effects = await start();
+  const deps = await start();
   const run = runOf("not listed");
-  await putRun(run, effects.work);
-  await putTotals(run, first, effects.work);
+  await putRun(run, deps.work);
+  await putTotals(run, first, deps.work);
   let lists = 0;
   const name = "count lists";
   s3().middlewareStack.add(
@@ -179,66 +179,66 @@ test("a window is not listed while its last page is missing, because each batch 
   onTestFinished(() => {
     s3().middlewareStack.remove(name);
   });
-  await putPage(run, first, 1, effects.work);
-  await handOnCompleteRuns([taskOf(run)], effects);
+  await putPage(run, first, 1, deps.work);
+  await enqueueCompleteRuns([taskOf(run)], deps);
   expect(lists).toBe(0);
-  await putPage(run, first, 2, effects.work);
-  await handOnCompleteRuns([taskOf(run, { page: 2 })], effects);
+  await putPage(run, first, 2, deps.work);
+  await enqueueCompleteRuns([taskOf(run, { page: 2 })], deps);
   expect(lists).toBe(1);
 });
 
 describe("a second attempt", () => {
   test("is complete with the second attempt of the window that was fetched again", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = twoWindows("second attempt");
-    await putRun(run, effects.work);
-    await putWindow(run, first, effects.work);
-    await putWindow(run, second, effects.work);
-    await putAttempt(run, [1, 2], effects.work);
+    await putRun(run, deps.work);
+    await putWindow(run, first, deps.work);
+    await putWindow(run, second, deps.work);
+    await putAttempt(run, [1, 2], deps.work);
     const again: WindowContent = { ...second, attempt: 2 };
-    await putTotals(run, again, effects.work);
-    await putPage(run, again, 1, effects.work);
-    await handOnCompleteRuns([taskOf(run, { window: 2, attempt: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([]);
+    await putTotals(run, again, deps.work);
+    await putPage(run, again, 1, deps.work);
+    await enqueueCompleteRuns([taskOf(run, { window: 2, attempt: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
 
-    await putPage(run, again, 2, effects.work);
-    await handOnCompleteRuns([taskOf(run, { window: 2, attempt: 2, page: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run, 2)]);
+    await putPage(run, again, 2, deps.work);
+    await enqueueCompleteRuns([taskOf(run, { window: 2, attempt: 2, page: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run, 2)]);
   });
 
   test("is another task than the first, also within SQS's five minutes of deduplication", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = runOf("both attempts");
-    await putRun(run, effects.work);
-    await putWindow(run, first, effects.work);
-    await handOnCompleteRuns([taskOf(run)], effects);
-    await putAttempt(run, [2], effects.work);
-    await putWindow(run, { ...first, attempt: 2 }, effects.work);
-    await handOnCompleteRuns([taskOf(run, { attempt: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run, 1), assembleTask(run, 2)]);
+    await putRun(run, deps.work);
+    await putWindow(run, first, deps.work);
+    await enqueueCompleteRuns([taskOf(run)], deps);
+    await putAttempt(run, [2], deps.work);
+    await putWindow(run, { ...first, attempt: 2 }, deps.work);
+    await enqueueCompleteRuns([taskOf(run, { attempt: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run, 1), assembleTask(run, 2)]);
   });
 
   test("waits for every window that was fetched again", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = twoWindows("two again");
-    await putRun(run, effects.work);
-    await putWindow(run, first, effects.work);
-    await putWindow(run, second, effects.work);
-    await putAttempt(run, [2, 2], effects.work);
-    await putWindow(run, { ...first, attempt: 2 }, effects.work);
-    await handOnCompleteRuns([taskOf(run, { window: 1, attempt: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([]);
-    await putWindow(run, { ...second, attempt: 2 }, effects.work);
-    await handOnCompleteRuns([taskOf(run, { window: 2, attempt: 2 })], effects);
-    expect(await takeJson(effects.assembleQueue)).toEqual([assembleTask(run, 2)]);
+    await putRun(run, deps.work);
+    await putWindow(run, first, deps.work);
+    await putWindow(run, second, deps.work);
+    await putAttempt(run, [2, 2], deps.work);
+    await putWindow(run, { ...first, attempt: 2 }, deps.work);
+    await enqueueCompleteRuns([taskOf(run, { window: 1, attempt: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
+    await putWindow(run, { ...second, attempt: 2 }, deps.work);
+    await enqueueCompleteRuns([taskOf(run, { window: 2, attempt: 2 })], deps);
+    expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run, 2)]);
   });
 
   test("that nobody began is an error that names it", async () => {
-    const effects = await start();
+    const deps = await start();
     const run = runOf("never begun");
-    await putRun(run, effects.work);
-    await putWindow(run, { ...first, attempt: 2 }, effects.work);
-    await expect(handOnCompleteRuns([taskOf(run, { attempt: 2 })], effects)).rejects.toMatchObject({
+    await putRun(run, deps.work);
+    await putWindow(run, { ...first, attempt: 2 }, deps.work);
+    await expect(enqueueCompleteRuns([taskOf(run, { attempt: 2 })], deps)).rejects.toMatchObject({
       name: "AttemptMissing",
       ids: { run: run.runId, attempt: 2 },
     });
@@ -246,11 +246,11 @@ describe("a second attempt", () => {
 });
 
 test("pages of a run that is no longer in the work bucket are an error that names it", async () => {
-  const effects = await start();
+  const deps = await start();
   const run = runOf("forgotten");
-  await putWindow(run, first, effects.work);
-  expect(await effects.work.head(keys.run(run.runId))).toBeUndefined();
-  await expect(handOnCompleteRuns([taskOf(run)], effects)).rejects.toMatchObject({
+  await putWindow(run, first, deps.work);
+  expect(await deps.work.head(keys.run(run.runId))).toBeUndefined();
+  await expect(enqueueCompleteRuns([taskOf(run)], deps)).rejects.toMatchObject({
     name: "RunMissing",
     kind: "terminal",
     ids: { run: run.runId },

@@ -206,7 +206,7 @@ test("a dataset that LibInsight does not know is terminal and named", async () =
 const lost = ["LibInsightConnectionLost", "transient"] as const;
 const refused = ["LibInsightRequestRefused", "terminal"] as const;
 const server = ["LibInsightServerError", "transient"] as const;
-const unreadable = ["LibInsightAnswerUnreadable", "transient"] as const;
+const unreadable = ["LibInsightResponseUnreadable", "transient"] as const;
 const credentialsRefused = ["LibInsightCredentialsRefused", "terminal"] as const;
 const limited = ["LibInsightRateLimited", "rate-limited"] as const;
 
@@ -227,8 +227,8 @@ test.each<[FaultSetting, data: readonly [string, string], token: readonly [strin
   [{ kind: "html", status: 502 }, server, server],
   [{ kind: "html", status: 403 }, ["LibInsightAccessDenied", "terminal"], credentialsRefused],
   [{ kind: "broken-json" }, unreadable, unreadable],
-  [{ kind: "error-at-200" }, ["LibInsightErrorAnswer", "transient"], credentialsRefused],
-  [{ kind: "error-at-200", payload: null }, ["LibInsightErrorAnswer", "transient"], credentialsRefused],
+  [{ kind: "error-at-200" }, ["LibInsightErrorResponse", "transient"], credentialsRefused],
+  [{ kind: "error-at-200", payload: null }, ["LibInsightErrorResponse", "transient"], credentialsRefused],
   [{ kind: "reset" }, lost, lost],
   [{ kind: "cut-body" }, lost, lost],
 ])(
@@ -353,7 +353,7 @@ test("an answer of more than 64 MiB is not taken, however small it travels", asy
   );
 
   expect(await failureOf(client().fetchPage(request))).toMatchObject({
-    name: "LibInsightAnswerTooLarge",
+    name: "LibInsightResponseTooLarge",
     kind: "transient",
   });
 });
@@ -411,7 +411,7 @@ test.each([
   const { client } = await startStub((response) => sendJson(response, 200, answer));
 
   const error = await failureOf(client().fetchPage(request));
-  expect(error).toMatchObject({ name: "LibInsightAnswerUnreadable", kind: "transient" });
+  expect(error).toMatchObject({ name: "LibInsightResponseUnreadable", kind: "transient" });
   expect(error.message).toContain("an unknown shape");
 });
 
@@ -421,7 +421,7 @@ test.each([[{}], [{ access_token: "" }], [{ access_token: 7 }], [[]]])(
     const { client } = await startStub((response) => response.end(), token);
 
     expect(await failureOf(client().fetchPage(request))).toMatchObject({
-      name: "LibInsightAnswerUnreadable",
+      name: "LibInsightResponseUnreadable",
     });
   },
 );

@@ -122,7 +122,7 @@ test("a run in which nothing moved for a while is named, with what it waits for 
 test("a run with dead letters is to be repaired by sending them back", async () => {
   const run = await halfway("with dead letters");
   const letter: DeadLetter = {
-    queue: "FETCH",
+    queue: "fetcher",
     messageId: "one",
     sentAt: "2024-01-01T00:00:00.000Z",
     receives: 1,
@@ -162,7 +162,7 @@ test("a run that nobody knows is an error that says where to look", async () => 
 
 /** The assembler takes what the queue holds. */
 async function assembleAll(): Promise<void> {
-  const messages = await take(aws.serviceQueue("ASSEMBLE"), 5);
+  const messages = await take(aws.serviceQueue("assembler"), 5);
   const { batchItemFailures, deadLetters } = await assembler(sqsEvent(messages), lambdaContext);
   expect({ batchItemFailures, deadLetters }).toEqual({ batchItemFailures: [], deadLetters: [] });
 }
@@ -174,8 +174,8 @@ test("a complete run whose task was lost is resumed; held, it is published by a 
   await putAttempt(run, [3, 3], aws.work);
   await putWindow(run, { window: 1, attempt: 3, pages: [[]] }, aws.work);
   await putWindow(run, { ...content, attempt: 3, totals: { totalRecords: 9 } }, aws.work);
-  const assemble = aws.serviceQueue("ASSEMBLE");
-  const fetch = aws.serviceQueue("FETCH");
+  const assemble = aws.serviceQueue("assembler");
+  const fetch = aws.serviceQueue("fetcher");
 
   expect(await resume(await accountOf(run.runId, looking()), { fetch, assemble }, new Date())).toEqual({
     pages: 0,

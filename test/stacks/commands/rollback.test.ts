@@ -51,8 +51,8 @@ async function collect(first: number, requestedAt: string): Promise<Run> {
 /** @returns how it ended */
 async function end({ runId, dataset }: Run) {
   const { publish } = capturedEvents();
-  const effects = { work, data, now: () => now, fetchQueue: aws.serviceQueue("FETCH"), publish };
-  return (await assemble({ runId, dataset, attempt: 1 }, effects)).outcome;
+  const deps = { work, data, now: () => now, fetcherQueue: aws.serviceQueue("fetcher"), publish };
+  return (await assemble({ runId, dataset, attempt: 1 }, deps)).outcome;
 }
 
 async function publish(first: number, requestedAt: string): Promise<Run> {

@@ -9,10 +9,8 @@ import { z } from "zod";
 import { analysisColumns, declaredColumns } from "../../../services/athena/columns.ts";
 import type { DatasetInput } from "../../../shared/dataset.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
-import { parse } from "../../../stacks/commands/tableau/args.ts";
 import { datasourceOf } from "../../../stacks/commands/tableau/datasource.ts";
 import { document, element, text } from "../../../stacks/commands/tableau/xml.ts";
-import { UsageError } from "../../../stacks/local/args.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { command, temporaryFolder } from "../../support/start.ts";
 
@@ -267,7 +265,7 @@ test("a file that can't be written is told in one sentence", async () => {
   await using folder = await temporaryFolder();
   const { code, stdout, stderr } = await command("tableau", folder.path, ["datasource", "--out", "."]).ended;
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toBe('The file "." can\'t be written (EISDIR). Name another file with --out.\n');
+  expect(stderr).toBe('The file "." cannot be written (EISDIR). Name another file with --out.\n');
 });
 
 test("a wrong command line is refused with one sentence and the usage", async () => {
@@ -275,21 +273,6 @@ test("a wrong command line is refused with one sentence and the usage", async ()
   const { code, stdout, stderr } = await command("tableau", folder.path, ["datasource", "more"]).ended;
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   expect(stderr).toMatch(
-    /^Say datasource, and nothing after it but flags\.\n\nnpm run tableau -- datasource \[/,
+    /^Too many arguments for 'datasource'\..*\n\nUsage: npm run tableau -- datasource \[options\]\n/,
   );
-});
-
-test.each([
-  [[], /^Say datasource/],
-  [["datasource", "--dataset", "none"], /^There is no dataset "none"/],
-  [["datasource", "--region", "Virginia"], /^--region Virginia can't be used: it takes a region/],
-  [["datasource", "--database", "a;b"], /^--database a;b can't be used/],
-  [["datasource", "--workgroup", "a b"], /^--workgroup a b can't be used/],
-  [
-    ["datasource", "--staging", "s3://bucket/folder"],
-    /^--staging s3:\/\/bucket\/folder can't be used: it takes a folder/,
-  ],
-] as const)("%j can't be used", (args, sentence) => {
-  expect(() => parse(args)).toThrow(sentence);
-  expect(() => parse(args)).toThrow(UsageError);
 });

@@ -22,7 +22,7 @@ const report: RunReport = {
   mistyped: { "Duration (in minutes)": 3 },
   undeclared: { "New field": 7 },
   filled: { _id: 10_412, _start_date: 10_412, "New field": 7 },
-  doubts: [],
+  violations: [],
   columns: ["_id", "_start_date", "New field"],
   published: {
     bucket: "data",

@@ -201,7 +201,7 @@ test("--faults tells the story: faults, the dead letters, their replay, and the 
     start(stormy.path, ["--faults", "7", ...range]).ended,
   ]);
   expect([first.code, second.code, second.stderr]).toEqual([0, 0, ""]);
-  expect(second.stdout).toMatch(/^Dead letters: 1\. LibInsight answered with status 503\./m);
+  expect(second.stdout).toMatch(/^Dead letters: 1\. LibInsight responded with status 503\./m);
   expect(second.stdout).toMatch(/^ {2}fetch, window 1, page 1: LibInsightServerError$/m);
   expect(second.stdout).toMatch(/^Replayed 1, as this does: npm run replay -- send --run reference-/m);
   expect(second.stdout).toMatch(/^ {2}published +10,287 rows$/m);

@@ -91,7 +91,7 @@ test("a run's results are refreshed in Tableau before the machine stops, and its
 test("a run is published and queried, whatever becomes of Tableau", async () => {
   const tableau = await start();
   tableau.jobs([job.failed]);
-  const deadLetters = new Queue(sqs(), machine.wired.queues.TABLEAU.deadLetters.url);
+  const deadLetters = new Queue(sqs(), machine.wired.queues.tableau.deadLetters.url);
   // As if Tableau had failed before anybody looked.
   const before = (runId: string) =>
     deadLetters.send(JSON.stringify({ runId }), { groupId: "tableau", deduplicationId: "early" });

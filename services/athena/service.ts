@@ -1,0 +1,32 @@
+// The athena queue, which takes three kinds of messages: S3's, that a file was published; Athena's, that a query changed
+// its state; and the service's own, to check a query or to start it again.
+import * as z from "zod/mini";
+import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws-events.ts";
+import { datasets } from "../../shared/datasets.ts";
+import { queryTask } from "../../shared/messages.ts";
+import { defineService } from "../../shared/service.ts";
+import { type FinishDeps, finishQuery } from "./finish.ts";
+import { type FollowDeps, followFile } from "./follow.ts";
+import { retryQuery } from "./start.ts";
+
+export type AthenaDeps = FollowDeps & FinishDeps;
+
+export const athenaService = defineService({
+  name: "athena",
+  schema: z.union([objectCreated, queryStateChange, queryTask, s3TestEvent]),
+  handle: async (message, deps: AthenaDeps) => {
+    if ("detail" in message) return finishQuery(message.detail.queryExecutionId, deps);
+    if ("task" in message) {
+      const { task, runId, queryExecutionId } = message;
+      if (task === "check") return finishQuery(queryExecutionId, deps, message);
+      return { run: runId, query: await retryQuery(message, deps) };
+    }
+    if ("Event" in message) return { event: message.Event };
+    const keys = new Set(message.Records.map((record) => record.s3.object.key));
+    const followed = [];
+    for (const dataset of datasets.filter(({ publish }) => keys.has(publish.csv))) {
+      followed.push(await followFile(dataset, deps));
+    }
+    return { files: followed.length, ...followed.at(-1) };
+  },
+});

@@ -1,0 +1,10 @@
+// The kickoff queue: `run.requested` events become runs.
+import { runRequested } from "../../shared/events.ts";
+import { defineService } from "../../shared/service.ts";
+import { type KickoffDeps, kickoff } from "./kickoff.ts";
+
+export const kickoffService = defineService({
+  name: "kickoff",
+  schema: runRequested,
+  handle: (request, deps: KickoffDeps) => kickoff(request, deps),
+});

@@ -1,0 +1,11 @@
+// The replay queue: an operator's request on the bus sends dead letters back.
+import { replayRequested } from "../../shared/events.ts";
+import { defineService } from "../../shared/service.ts";
+import type { DeadLetterDeps } from "./deadletters.ts";
+import { replay } from "./replay.ts";
+
+export const replayService = defineService({
+  name: "replay",
+  schema: replayRequested,
+  handle: (request, deps: DeadLetterDeps) => replay(request, deps),
+});

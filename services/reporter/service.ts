@@ -1,0 +1,10 @@
+// The reporter queue: run outcomes and failures become messages to people and metrics.
+import { reportable } from "../../shared/events.ts";
+import { defineService } from "../../shared/service.ts";
+import { type ReporterDeps, report } from "./report.ts";
+
+export const reporterService = defineService({
+  name: "reporter",
+  schema: reportable,
+  handle: (event, deps: ReporterDeps) => report(event, deps),
+});

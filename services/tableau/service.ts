@@ -1,0 +1,32 @@
+// The tableau queue: results are published, and Tableau refreshes what is made of them.
+import { resultsPublished } from "../../shared/events.ts";
+import type { Publish } from "../../shared/ports.ts";
+import { defineService } from "../../shared/service.ts";
+import type { TableauSettings } from "../../shared/tableau.ts";
+import { signIn } from "./client.ts";
+import { refresh, reportFailure } from "./refresh.ts";
+
+export type TableauDeps = {
+  publish: Publish;
+  /** Undefined where there is no Tableau. */
+  tableau: TableauSettings | undefined;
+  tokenSecret: () => string;
+  /** For one request, connection and body included. */
+  requestTimeoutMs: number;
+  /** For a whole refresh. */
+  refreshTimeoutMs: number;
+  /** Before Tableau is asked again, the first time. */
+  pauseMs: number;
+};
+
+export const tableauService = defineService({
+  name: "tableau",
+  schema: resultsPublished,
+  handle: ({ detail }, { publish, tableau, tokenSecret, ...times }: TableauDeps) => {
+    const { requestTimeoutMs: timeoutMs, refreshTimeoutMs, pauseMs } = times;
+    const time = { pauseMs, ends: Date.now() + refreshTimeoutMs };
+    const open = tableau && (() => signIn({ ...tableau, ...time, tokenSecret: tokenSecret(), timeoutMs }));
+    return refresh(detail, { ...time, publish, signIn: open });
+  },
+  onDeadLetter: ({ detail }, error, { publish }) => reportFailure(detail, error, publish),
+});

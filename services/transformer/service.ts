@@ -1,0 +1,12 @@
+// The transformer queue: pages become parts, and a run whose last part was written is enqueued for the assembler.
+import { pageMessage } from "../../shared/messages.ts";
+import { defineService } from "../../shared/service.ts";
+import { type CompletionDeps, enqueueCompleteRuns } from "./completion.ts";
+import { transform } from "./transform.ts";
+
+export const transformerService = defineService({
+  name: "transformer",
+  schema: pageMessage,
+  handle: (page, { work }: CompletionDeps) => transform(page, work),
+  afterBatch: enqueueCompleteRuns,
+});

@@ -1,0 +1,45 @@
+// Messages of AWS's own services, as they arrive in a queue.
+import * as z from "zod/mini";
+import { envelope, nonEmpty } from "./schemas.ts";
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html */
+export const instanceStateChange = envelope(
+  "EC2 Instance State-change Notification",
+  z.object({ "instance-id": nonEmpty, state: z.string() }),
+);
+export type InstanceStateChange = z.infer<typeof instanceStateChange>;
+
+/** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
+export const queryStateChange = envelope(
+  "Athena Query State Change",
+  z.object({
+    queryExecutionId: nonEmpty,
+    currentState: z.string(),
+    workgroupName: z.string(),
+  }),
+);
+export type QueryStateChange = z.infer<typeof queryStateChange>;
+
+/** The fields that are used of https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html */
+export const objectCreated = z.object({
+  Records: z
+    .array(
+      z.object({
+        eventName: z.string(),
+        s3: z.object({
+          bucket: z.object({ name: z.string() }),
+          /** The key arrives URL-encoded, with + for a space. */
+          object: z.object({
+            key: z.pipe(
+              z.string(),
+              z.transform((key) => decodeURIComponent(key.replaceAll("+", " "))),
+            ),
+          }),
+        }),
+      }),
+    )
+    .check(z.minLength(1)),
+});
+
+/** S3 sends this once, when a notification is configured. */
+export const s3TestEvent = z.object({ Event: z.literal("s3:TestEvent") });

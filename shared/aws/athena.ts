@@ -1,0 +1,129 @@
+// The query engine on Athena, with its catalog in Glue.
+import {
+  type AthenaClient,
+  GetQueryExecutionCommand,
+  GetQueryResultsCommand,
+  StartQueryExecutionCommand,
+} from "@aws-sdk/client-athena";
+import type { GlueClient } from "@aws-sdk/client-glue";
+import { realSleep, type Sleep } from "../backoff.ts";
+import { PipelineError } from "../errors.ts";
+import type { Query, QueryEngine, Rows, TableDefinition, ViewDefinition } from "../ports.ts";
+import { GlueCatalog } from "./glue.ts";
+import { createDatabase, createTable, createView, hiveTable } from "./hive.ts";
+
+/** A DDL statement takes Athena a second or two; this is where waiting for it ends. */
+const ddlWaitMs = 60_000;
+const ddlPollMs = 250;
+
+const states = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] as const;
+
+export type AthenaOptions = {
+  workgroup: string;
+  database: string;
+  /** In which the tables' files are. */
+  dataBucket: string;
+  /** To which results go. */
+  resultsBucket: string;
+  /** Of the results of DDL statements, in the results bucket. */
+  statementsFolder: string;
+  sleep?: Sleep;
+};
+
+export class AthenaQueryEngine implements QueryEngine {
+  readonly #athena: AthenaClient;
+  readonly #catalog: GlueCatalog;
+  readonly #options: AthenaOptions;
+  readonly #sleep: Sleep;
+  readonly database: string;
+
+  constructor(athena: AthenaClient, glue: GlueClient, options: AthenaOptions) {
+    this.#athena = athena;
+    this.#catalog = new GlueCatalog(glue, options.database);
+    this.#options = options;
+    this.#sleep = options.sleep ?? realSleep;
+    this.database = options.database;
+  }
+
+  /** Columns are changed in Glue, because Athena's ALTER TABLE REPLACE COLUMNS does not support the serde. */
+  async defineTable(name: string, table: TableDefinition): Promise<void> {
+    const definition = hiveTable(table, this.#options.dataBucket);
+    if (await this.#catalog.define(name, definition)) return;
+    await this.#run(createDatabase(this.database));
+    await this.#run(createTable(this.database, name, definition));
+    // Whatever the statement's parser made of its escapes, the catalog has the exact characters now.
+    await this.#catalog.define(name, definition);
+  }
+
+  /** The comments are set in Glue, because Athena's CREATE VIEW takes none. */
+  async defineView(name: string, { select, comments }: ViewDefinition): Promise<void> {
+    await this.#run(createView(this.database, name, select));
+    await this.#catalog.comment(name, comments);
+  }
+
+  async start(sql: string, folder: string, token?: string): Promise<string> {
+    const { QueryExecutionId } = await this.#athena.send(
+      new StartQueryExecutionCommand({
+        QueryString: sql,
+        WorkGroup: this.#options.workgroup,
+        QueryExecutionContext: { Database: this.database },
+        ResultConfiguration: { OutputLocation: `s3://${this.#options.resultsBucket}/${folder}/` },
+        ...(token && { ClientRequestToken: token }),
+      }),
+    );
+    if (QueryExecutionId === undefined) throw new Error("StartQueryExecution returned no QueryExecutionId.");
+    return QueryExecutionId;
+  }
+
+  async get(id: string): Promise<Query> {
+    const { QueryExecution } = await this.#athena.send(
+      new GetQueryExecutionCommand({ QueryExecutionId: id }),
+    );
+    const status = QueryExecution?.Status;
+    const output = QueryExecution?.ResultConfiguration?.OutputLocation ?? "";
+    const prefix = `s3://${this.#options.resultsBucket}/`;
+    return {
+      id,
+      state: states.find((state) => state === status?.State) ?? "UNKNOWN",
+      reason: /^[A-Z][A-Z0-9_]+(?=:)/.exec(status?.StateChangeReason ?? "")?.[0] ?? "no code given",
+      retryable: status?.AthenaError?.Retryable ?? false,
+      output: output.startsWith(prefix) ? output.slice(prefix.length) : undefined,
+    };
+  }
+
+  async firstRows(sql: string, folder: string, max: number): Promise<Rows> {
+    const id = await this.#run(sql, folder);
+    // Athena counts the header among its 1,000 rows.
+    const { ResultSet } = await this.#athena.send(
+      new GetQueryResultsCommand({ QueryExecutionId: id, MaxResults: max + 1 }),
+    );
+    const [header = [], ...rows] = (ResultSet?.Rows ?? []).map(({ Data = [] }) =>
+      Data.map(({ VarCharValue }) => VarCharValue ?? null),
+    );
+    return { columns: header.map((name) => name ?? ""), rows };
+  }
+
+  /** @returns the query's id when it has succeeded */
+  async #run(sql: string, folder = this.#options.statementsFolder): Promise<string> {
+    const id = await this.start(sql, folder);
+    for (let waited = 0; waited < ddlWaitMs; waited += ddlPollMs) {
+      const { state, reason } = await this.get(id);
+      if (state === "SUCCEEDED") return id;
+      if (state === "FAILED" || state === "CANCELLED") {
+        throw new PipelineError("StatementFailed", {
+          message: `Athena could not update the table or its views (${reason}).`,
+          advice: "Retried automatically. If it persists, look up the query in Athena's history by its ID.",
+          kind: "transient",
+          ids: { query: id },
+        });
+      }
+      await this.#sleep(ddlPollMs);
+    }
+    throw new PipelineError("StatementTooSlow", {
+      message: `Athena did not finish a statement in ${ddlWaitMs / 1000} seconds.`,
+      advice: "Retried automatically. If it persists, check the workgroup's queue.",
+      kind: "transient",
+      ids: { query: id },
+    });
+  }
+}

@@ -1,0 +1,55 @@
+// What services get from AWS, each made when a handler asks for it, from the settings of this function. A bundle holds
+// what its handler names and no more.
+import { type LibInsightClient, libInsightClient } from "../libinsight/client.ts";
+import { createMeasure, type Measure } from "../metrics.ts";
+import type { Instances, MessageQueue, Notify, ObjectStore, Publish, QueryEngine } from "../ports.ts";
+import { type QueueName, queueNames } from "../topology.ts";
+import { defaultDataset } from "../datasets.ts";
+import { AthenaQueryEngine } from "./athena.ts";
+import { athena, eventBridge, glue, s3, sns, sqs } from "./clients.ts";
+import { settings } from "./config.ts";
+import { Ec2Instances, ec2 } from "./ec2.ts";
+import { eventBridgePublisher } from "./eventbridge.ts";
+import { S3Store } from "./s3.ts";
+import { snsNotifier } from "./sns.ts";
+import { SqsQueue } from "./sqs.ts";
+
+export { settings };
+
+export const workStore = (): ObjectStore => new S3Store(s3(), settings.workBucket());
+export const dataStore = (): ObjectStore => new S3Store(s3(), settings.dataBucket());
+export const resultsStore = (): ObjectStore => new S3Store(s3(), settings.resultsBucket());
+
+export const queue = (name: QueueName): MessageQueue => new SqsQueue(sqs(), settings.queueUrl(name));
+export const deadLetters = (name: QueueName): MessageQueue =>
+  new SqsQueue(sqs(), settings.deadLetterUrl(name));
+
+/** Every queue with its dead letters. */
+export const mailboxes = () =>
+  queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) }));
+
+export const publisher = (): Publish => eventBridgePublisher(eventBridge(), settings.busName());
+export const notifier = (): Notify => snsNotifier(sns(), settings.alertsTopic());
+export const instances = (): Instances => new Ec2Instances(ec2());
+export const measure = (service: string): Measure => createMeasure(service, settings.stage());
+
+export const queryEngine = (): QueryEngine =>
+  new AthenaQueryEngine(athena(), glue(), {
+    workgroup: settings.athenaWorkgroup(),
+    database: settings.athenaDatabase(),
+    dataBucket: settings.dataBucket(),
+    resultsBucket: settings.resultsBucket(),
+    statementsFolder: defaultDataset.publish.queryResults,
+  });
+
+/** Kept between invocations for its token. */
+let client: LibInsightClient | undefined;
+export function libInsight(): LibInsightClient {
+  client ??= libInsightClient({
+    baseUrl: settings.libinsightBaseUrl(),
+    clientId: settings.libinsightClientId(),
+    clientSecret: settings.libinsightClientSecret(),
+    timeoutMs: settings.libinsightTimeoutMs(),
+  });
+  return client;
+}

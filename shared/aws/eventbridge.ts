@@ -1,0 +1,37 @@
+// The event bus on EventBridge.
+import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
+import { backoffMs, realSleep, type Sleep } from "../backoff.ts";
+import { PipelineError } from "../errors.ts";
+import { eventDetails, eventSource } from "../events.ts";
+import type { Publish } from "../ports.ts";
+
+const attempts = 3;
+
+export function eventBridgePublisher(
+  client: EventBridgeClient,
+  busName: string,
+  sleep: Sleep = realSleep,
+): Publish {
+  return async (type, detail) => {
+    const entry = {
+      EventBusName: busName,
+      Source: eventSource,
+      DetailType: type,
+      Detail: JSON.stringify(eventDetails[type].parse(detail)),
+    };
+    for (let attempt = 1; ; attempt++) {
+      // PutEvents responds with 200 even when it refuses an entry.
+      const { FailedEntryCount = 0, Entries } = await client.send(new PutEventsCommand({ Entries: [entry] }));
+      if (FailedEntryCount === 0) return;
+      if (attempt === attempts) {
+        throw new PipelineError("EventNotPublished", {
+          message: `The bus did not take the event ${type}.`,
+          advice: "Retried automatically. If it persists, check the bus and its quotas.",
+          kind: "transient",
+          ids: { event: type, code: Entries?.[0]?.ErrorCode ?? "unknown" },
+        });
+      }
+      await sleep(backoffMs(attempt));
+    }
+  };
+}

@@ -1,0 +1,90 @@
+// EC2 instances on this machine: rows that change their state at once, and run nothing.
+import * as z from "zod/mini";
+import type { Instance, Instances, Refused } from "../ports.ts";
+import type { LocalDatabase } from "./sqlite.ts";
+
+const row = z.object({
+  id: z.string(),
+  state: z.string(),
+  launched: z.nullable(z.number()),
+  tags: z.string(),
+});
+const tagsSchema = z.record(z.string(), z.string());
+
+export type LocalInstanceOptions = {
+  /** Runs in the transaction that changes a state. */
+  onChange?: (id: string, state: string) => void;
+  now?: () => Date;
+};
+
+export class LocalInstances implements Instances {
+  readonly #database: LocalDatabase;
+  readonly #options: LocalInstanceOptions;
+
+  constructor(database: LocalDatabase, options: LocalInstanceOptions = {}) {
+    this.#database = database;
+    this.#options = options;
+  }
+
+  /** Creates an instance, or replaces it. */
+  async put(id: string, state: string, tags: Record<string, string>): Promise<void> {
+    await this.#database.write(() => {
+      this.#database
+        .prepare("INSERT OR REPLACE INTO instance (id, state, launched, tags) VALUES (?, ?, ?, ?)")
+        .run(id, state, state === "running" ? this.#now() : null, JSON.stringify(tags));
+    });
+  }
+
+  /** Creates an instance unless it exists. */
+  async putOnce(id: string, state: string, tags: Record<string, string>): Promise<void> {
+    if (this.#all().every((instance) => instance.id !== id)) await this.put(id, state, tags);
+  }
+
+  async find(id: string): Promise<Instance | Refused> {
+    return this.#all().find((instance) => instance.id === id) ?? { refused: "InvalidInstanceID.NotFound" };
+  }
+
+  async findTagged({ key, value }: { key: string; value: string }): Promise<Instance[]> {
+    return this.#all().filter(({ tags, state }) => tags.get(key) === value && state !== "terminated");
+  }
+
+  start(id: string): Promise<Refused | undefined> {
+    return this.#change(id, "running");
+  }
+
+  stop(id: string): Promise<Refused | undefined> {
+    return this.#change(id, "stopped");
+  }
+
+  async #change(id: string, state: "running" | "stopped"): Promise<Refused | undefined> {
+    const found = await this.find(id);
+    if ("refused" in found) return found;
+    if (found.state === "terminated") return { refused: "IncorrectInstanceState" };
+    if (found.state === state) return undefined;
+    await this.#database.write(() => {
+      this.#database
+        .prepare("UPDATE instance SET state = ?, launched = ? WHERE id = ?")
+        .run(state, state === "running" ? this.#now() : null, id);
+      this.#options.onChange?.(id, state);
+    });
+    return undefined;
+  }
+
+  #now(): number {
+    return (this.#options.now?.() ?? new Date()).getTime();
+  }
+
+  #all(): Instance[] {
+    return this.#database
+      .prepare("SELECT id, state, launched, tags FROM instance ORDER BY id")
+      .all()
+      .map((each) => row.parse(each))
+      .map(({ id, state, launched, tags }) => ({
+        id,
+        state,
+        stateReason: undefined,
+        launchedAt: launched === null ? undefined : new Date(launched),
+        tags: new Map(Object.entries(tagsSchema.parse(JSON.parse(tags)))),
+      }));
+  }
+}

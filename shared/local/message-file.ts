@@ -1,0 +1,17 @@
+// The notifier on this machine: messages to people are appended to a file.
+import { appendFile, rename, stat } from "node:fs/promises";
+import type { Notify } from "../ports.ts";
+
+/** A larger file becomes `<file>.1`, in place of the one before. */
+const maxBytes = 1024 * 1024;
+
+export function fileNotifier(file: string, now: () => Date = () => new Date()): Notify {
+  return async ({ subject, body }) => {
+    const size = await stat(file).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size > maxBytes) await rename(file, `${file}.1`);
+    await appendFile(file, `${now().toISOString()} ${subject}\n${body}\n`, { mode: 0o600 });
+  };
+}

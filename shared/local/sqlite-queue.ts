@@ -1,0 +1,235 @@
+// The message queue in SQLite: visibility timeout, delay, receive count, redrive to the dead-letter queue at the receive
+// limit, FIFO groups and deduplication for five minutes.
+import { randomUUID } from "node:crypto";
+import { EventEmitter, once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import * as z from "zod/mini";
+import { type Attributes, type Message, type MessageQueue, maxMessageBytes, type SendOptions } from "../ports.ts";
+import type { LocalDatabase } from "./sqlite.ts";
+
+const deduplicationMs = 5 * 60_000;
+/** Room for attributes, as SQS has it. */
+const maxBytes = maxMessageBytes + 48_576;
+
+export type QueueOptions = {
+  name: string;
+  fifo?: "by-id" | "by-content" | undefined;
+  /** Receives after which a message moves to the dead-letter queue. */
+  redrive?: { to: string; receiveLimit: number };
+  now?: () => number;
+};
+
+const row = z.object({
+  id: z.number(),
+  receives: z.number(),
+  receipt: z.string(),
+  grp: z.nullable(z.string()),
+  attributes: z.string(),
+  sent: z.number(),
+});
+const attributesRow = z.record(z.string(), z.union([z.string(), z.object({ base64: z.string() })]));
+
+export class SqliteQueue implements MessageQueue {
+  readonly #database: LocalDatabase;
+  readonly #options: QueueOptions;
+  readonly #now: () => number;
+  readonly #arrivals = new EventEmitter();
+
+  constructor(database: LocalDatabase, options: QueueOptions) {
+    this.#database = database;
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    // Each handler that waits listens.
+    this.#arrivals.setMaxListeners(0);
+  }
+
+  get isFifo(): boolean {
+    return this.#options.fifo !== undefined;
+  }
+
+  async send(body: string, options: SendOptions = {}): Promise<void> {
+    await this.#database.write(() => this.insert(body, options));
+  }
+
+  async sendAll(bodies: readonly string[]): Promise<void> {
+    await this.#database.write(() => {
+      for (const body of bodies) this.insert(body);
+    });
+  }
+
+  /** Sends a message as part of the caller's transaction. */
+  insert(body: string, options: SendOptions = {}): void {
+    const { name, fifo } = this.#options;
+    if (Buffer.byteLength(body) > maxBytes) throw new Error(`A message of ${name} is larger than 1 MiB.`);
+    if ((fifo !== undefined) !== (options.group !== undefined))
+      throw new Error(`A message of ${name} ${fifo ? "needs a group" : "cannot have a group"}.`);
+    const now = this.#now();
+    if (fifo !== undefined) {
+      const id = options.deduplicationId ?? (fifo === "by-content" ? body : undefined);
+      if (id === undefined) throw new Error(`A message of ${name} needs a deduplication id.`);
+      if (this.#isRepeated(id, now)) return;
+    }
+    const { lastInsertRowid } = this.#database
+      .prepare(
+        "INSERT INTO message (queue, due, receives, grp, attributes, sent) VALUES (?, ?, 0, ?, ?, ?)",
+      )
+      .run(
+        name,
+        now + (options.delaySeconds ?? 0) * 1_000,
+        options.group ?? null,
+        attributesText(options.attributes ?? {}),
+        now,
+      );
+    this.#database.prepare("INSERT INTO body (id, text) VALUES (?, ?)").run(lastInsertRowid, body);
+    // When the transaction is over.
+    setImmediate(() => this.#arrivals.emit("message"));
+  }
+
+  #isRepeated(id: string, now: number): boolean {
+    const { name } = this.#options;
+    this.#database.prepare("DELETE FROM deduplication WHERE queue = ? AND until <= ?").run(name, now);
+    const { changes } = this.#database
+      .prepare("INSERT OR IGNORE INTO deduplication (queue, id, until) VALUES (?, ?, ?)")
+      .run(name, id, now + deduplicationMs);
+    return changes === 0;
+  }
+
+  /** @param signal ends the wait */
+  async receive(options: {
+    max: number;
+    visibilitySeconds: number;
+    waitSeconds: number;
+    signal?: AbortSignal;
+  }): Promise<Message[]> {
+    const ends = this.#now() + options.waitSeconds * 1_000;
+    for (;;) {
+      // Peeking first: an idle queue writes nothing.
+      if (this.#nextDue() <= this.#now()) {
+        const messages = await this.#database.write(() => this.#take(options.max, options.visibilitySeconds));
+        if (messages.length > 0) return messages;
+      }
+      const now = this.#now();
+      if (now >= ends || options.signal?.aborted) return [];
+      // A FIFO group that is blocked has messages that are due; their turn comes with a deletion.
+      const due = this.#nextDue();
+      await this.#arrival(Math.min(ends, due <= now ? now + 50 : due) - now, options.signal);
+    }
+  }
+
+  #nextDue(): number {
+    const found = this.#database
+      .prepare("SELECT min(due) AS due FROM message WHERE queue = ?")
+      .get(this.#options.name);
+    return typeof found?.due === "number" ? found.due : Number.POSITIVE_INFINITY;
+  }
+
+  /** Resolves after `ms`, with a new message, or when aborted. */
+  async #arrival(ms: number, signal?: AbortSignal): Promise<void> {
+    const ending = new AbortController();
+    const either = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal;
+    await Promise.race([
+      once(this.#arrivals, "message", { signal: either }).catch(() => {}),
+      delay(Math.min(ms, 20_000), undefined, { signal: either }).catch(() => {}),
+    ]);
+    ending.abort();
+  }
+
+  #take(max: number, visibilitySeconds: number): Message[] {
+    const { name, redrive } = this.#options;
+    const now = this.#now();
+    if (redrive) {
+      this.#database
+        .prepare(
+          "UPDATE message SET queue = ?, receives = 0, receipt = NULL, due = ? WHERE queue = ? AND due <= ? AND receives >= ?",
+        )
+        .run(redrive.to, now, name, now, redrive.receiveLimit);
+    }
+    const taken = this.#database
+      .prepare(
+        `UPDATE message SET receives = receives + 1, due = ?, receipt = id || '.' || ? WHERE id IN (
+           SELECT id FROM message AS m WHERE queue = ? AND due <= ? AND (grp IS NULL OR NOT EXISTS (
+             SELECT 1 FROM message AS older WHERE older.queue = m.queue AND older.grp = m.grp AND older.id < m.id))
+           ORDER BY due, id LIMIT ?)
+         RETURNING id, receives, receipt, grp, attributes, sent`,
+      )
+      .all(now + visibilitySeconds * 1_000, randomUUID(), name, now, max);
+    return taken
+      .map((each) => this.#messageOf(row.parse(each)))
+      .sort((a, b) => Number(a.id) - Number(b.id));
+  }
+
+  #messageOf({ id, receives, receipt, grp, attributes, sent }: z.infer<typeof row>): Message {
+    const body = this.#database.prepare("SELECT text FROM body WHERE id = ?").get(id);
+    return {
+      id: String(id),
+      receipt,
+      body: String(body?.text ?? ""),
+      receives,
+      sentAt: new Date(sent),
+      ...(grp !== null && { group: grp }),
+      attributes: attributesOf(attributes),
+    };
+  }
+
+  async delete(receipt: string): Promise<void> {
+    await this.#database.write(() => {
+      const id = idOf(receipt);
+      const { changes } = this.#database
+        .prepare("DELETE FROM message WHERE id = ? AND receipt = ?")
+        .run(id, receipt);
+      if (changes === 1) this.#database.prepare("DELETE FROM body WHERE id = ?").run(id);
+    });
+    if (this.isFifo) this.#arrivals.emit("message");
+  }
+
+  async retryAfter(receipt: string, seconds: number): Promise<void> {
+    await this.#database.write(() => this.#setDue(receipt, this.#now() + seconds * 1_000));
+    this.#arrivals.emit("message");
+  }
+
+  async release(receipts: readonly string[]): Promise<void> {
+    await this.#database.write(() => {
+      for (const receipt of receipts) this.#setDue(receipt, this.#now());
+    });
+    this.#arrivals.emit("message");
+  }
+
+  #setDue(receipt: string, due: number): void {
+    this.#database
+      .prepare("UPDATE message SET due = ? WHERE id = ? AND receipt = ?")
+      .run(due, idOf(receipt), receipt);
+  }
+
+  async count(): Promise<number> {
+    const found = this.#database
+      .prepare("SELECT count(*) AS n FROM message WHERE queue = ? AND (due <= ? OR receipt IS NOT NULL)")
+      .get(this.#options.name, this.#now());
+    return Number(found?.n ?? 0);
+  }
+}
+
+function idOf(receipt: string): number {
+  return Number.parseInt(receipt, 10);
+}
+
+/** Bytes as base64, which JSON would spell byte by byte. */
+function attributesText(attributes: Attributes): string {
+  return JSON.stringify(
+    Object.fromEntries(
+      Object.entries(attributes).map(([name, value]) => [
+        name,
+        typeof value === "string" ? value : { base64: Buffer.from(value).toString("base64") },
+      ]),
+    ),
+  );
+}
+
+function attributesOf(text: string): Attributes {
+  if (text === "{}") return {};
+  return Object.fromEntries(
+    Object.entries(attributesRow.parse(JSON.parse(text))).map(([name, value]) => [
+      name,
+      typeof value === "string" ? value : Buffer.from(value.base64, "base64"),
+    ]),
+  );
+}

@@ -1,0 +1,151 @@
+// The database below .local/ in which queues, events and small objects are kept. It survives kill -9 at any moment and
+// belongs to one process at a time.
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import * as z from "zod/mini";
+import { PipelineError } from "../errors.ts";
+
+const schema = `
+CREATE TABLE IF NOT EXISTS message (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, due INTEGER NOT NULL, receives INTEGER NOT NULL,
+  receipt TEXT, grp TEXT, attributes TEXT NOT NULL, sent INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS message_due ON message (queue, due);
+CREATE INDEX IF NOT EXISTS message_group ON message (queue, grp, id) WHERE grp IS NOT NULL;
+-- A table of its own, so that a receive does not rewrite a body of 48 KB.
+CREATE TABLE IF NOT EXISTS body (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS deduplication (
+  queue TEXT NOT NULL, id TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (queue, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS object (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, key TEXT NOT NULL, latest INTEGER NOT NULL,
+  etag TEXT NOT NULL, bytes INTEGER NOT NULL, type TEXT NOT NULL, metadata TEXT NOT NULL, at INTEGER NOT NULL,
+  file TEXT, body BLOB) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS object_latest ON object (bucket, key) WHERE latest = 1;
+CREATE INDEX IF NOT EXISTS object_versions ON object (bucket, key, id);
+CREATE TABLE IF NOT EXISTS instance (
+  id TEXT PRIMARY KEY, state TEXT NOT NULL, launched INTEGER, tags TEXT NOT NULL) STRICT;
+`;
+
+type Pending = { run: () => void; resolve: () => void; reject: (error: unknown) => void };
+
+export class LocalDatabase {
+  readonly #database: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  #pending: Pending[] = [];
+
+  /** @param path a file, or `:memory:` */
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path, { timeout: 0 });
+    // The lock is held from the first access until the process ends, however it ends. WAL and FULL: a commit is on disk.
+    this.#database.exec(`
+      PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;`);
+    this.#database.exec(schema);
+  }
+
+  /** Returns a statement, prepared once. */
+  prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known) return known;
+    const statement = this.#database.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+
+  /**
+   * Runs `work` in a transaction. Those of one turn of the event loop share a commit, which costs more than they do.
+   * @param work may run again where another one of the same turn throws
+   * @returns what it returned, when it is committed
+   */
+  write<T>(work: () => T): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    let finish = (): void => {};
+    const run = () => {
+      const value = work();
+      finish = () => resolve(value);
+    };
+    if (this.#pending.length === 0) setImmediate(() => this.#flush());
+    this.#pending.push({ run, resolve: () => finish(), reject });
+    return promise;
+  }
+
+  #flush(): void {
+    const batch = this.#pending;
+    this.#pending = [];
+    if (batch.length === 0) return;
+    try {
+      this.#transaction(batch);
+    } catch (error) {
+      const [only, ...others] = batch;
+      if (others.length === 0) only?.reject(error);
+      else for (const each of batch) this.#alone(each);
+    }
+  }
+
+  #alone(pending: Pending): void {
+    try {
+      this.#transaction([pending]);
+    } catch (error) {
+      pending.reject(error);
+    }
+  }
+
+  #transaction(batch: readonly Pending[]): void {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      for (const { run } of batch) run();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      this.#database.exec("ROLLBACK");
+      throw error;
+    }
+    for (const { resolve } of batch) resolve();
+  }
+
+  close(): void {
+    this.#flush();
+    this.#database.close();
+  }
+}
+
+const holder = z.object({ pid: z.number(), command: z.string(), since: z.string() });
+
+/**
+ * Opens the database of a folder, which it creates for this user alone.
+ * @throws PipelineError `LocalFolderInUse` where another process has it
+ */
+export function openLocalDatabase(folder: string): LocalDatabase {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chmodSync(folder, 0o700);
+  const holderFile = join(folder, "holder.json");
+  try {
+    const database = new LocalDatabase(join(folder, "state.db"));
+    const command = `npm ${process.env.npm_lifecycle_event === "start" ? "start" : `run ${process.env.npm_lifecycle_event}`}`;
+    const self = {
+      pid: process.pid,
+      command: process.env.npm_lifecycle_event ? command : process.argv.slice(1, 2).join(" "),
+      since: new Date().toISOString(),
+    };
+    writeFileSync(holderFile, JSON.stringify(self));
+    return database;
+  } catch (error) {
+    if (!(error instanceof Error && "errcode" in error && error.errcode === sqliteBusy)) throw error;
+    const { pid, command, since } = holderOf(holderFile);
+    throw new PipelineError("LocalFolderInUse", {
+      message: `Another process uses ${folder}: ${command}, process ${pid}, since ${since}.`,
+      advice: "Wait until it ends, or stop it.",
+    });
+  }
+}
+
+/** https://www.sqlite.org/rescode.html#busy */
+const sqliteBusy = 5;
+
+function holderOf(file: string): { pid: number | string; command: string; since: string } {
+  const unknown = { pid: "unknown", command: "an unknown command", since: "an unknown time" };
+  try {
+    return holder.safeParse(JSON.parse(readFileSync(file, "utf8"))).data ?? unknown;
+  } catch {
+    return unknown;
+  }
+}

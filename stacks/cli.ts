@@ -1,0 +1,241 @@
+// The command lines of `npm start` and of every other command: commander, with this project's conventions.
+// Exit codes: 0 success or --help, 1 failure, 2 bad usage, with one sentence and the usage on stderr.
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import {
+  Command,
+  CommanderError,
+  Help,
+  InvalidArgumentError,
+  Option,
+  type OptionValues,
+} from "@commander-js/extra-typings";
+import * as z from "zod/mini";
+import { datasets, findDataset } from "../shared/datasets.ts";
+import { PipelineError } from "../shared/errors.ts";
+import { isoDate } from "../shared/schemas.ts";
+
+/** Bad usage, in one sentence. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+export type CommandLine<T> = {
+  /** Returns the command, or "help" for --help, without side effects. @throws UsageError */
+  parse(args: readonly string[]): T | "help";
+  /** Returns the help of the program, or of the subcommand that `args` name. */
+  usage(args?: readonly string[]): string;
+};
+
+/**
+ * Returns the command line of a program.
+ * @param define adds flags and subcommands to the program, with actions that call `accept`
+ */
+export function commandLine<T>(
+  name: string,
+  define: (program: Command, accept: (command: T) => void) => void,
+): CommandLine<T> {
+  return {
+    parse(args) {
+      const accepted: T[] = [];
+      const program = createProgram(name);
+      define(program, (command) => accepted.push(command));
+      try {
+        program.parse(args, { from: "user" });
+      } catch (error) {
+        if (!(error instanceof CommanderError)) throw error;
+        if (error.code === "commander.helpDisplayed") return "help";
+        const names = program.commands.map((command) => command.name()).join(", ");
+        throw new UsageError(
+          error.code === "commander.help" ? `Add a command: ${names}.` : sentence(error.message),
+        );
+      }
+      const [command] = accepted;
+      if (command === undefined) throw new Error(`No action of ${name} accepts a command.`);
+      return command;
+    },
+    usage(args = []) {
+      let text = "";
+      const program = createProgram(name, (part) => {
+        text += part;
+      });
+      define(program, () => {});
+      (program.commands.find((command) => args.includes(command.name())) ?? program).outputHelp();
+      return text;
+    },
+  };
+}
+
+function createProgram(name: string, writeOut: (text: string) => void = () => {}): Command {
+  return new Command(name)
+    .exitOverride()
+    .configureOutput({ writeOut, writeErr: () => {} })
+    .helpCommand(false)
+    .helpOption("-h, --help", "Print this help")
+    .configureHelp({
+      helpWidth: 120,
+      showGlobalOptions: true,
+      optionDescription,
+      // The overview lists the flags of each subcommand below it.
+      subcommandTerm: (command) => new Help().subcommandTerm(command).replace(" [options]", ""),
+      subcommandDescription: (command) =>
+        [
+          command.description(),
+          ...command.options.map((option) => `  ${option.flags.padEnd(20)}  ${optionDescription(option)}`),
+        ].join("\n"),
+    });
+}
+
+function optionDescription({ description, defaultValue, defaultValueDescription }: Option): string {
+  if (defaultValue === undefined || defaultValue === false) return description;
+  return `${description} (default: ${defaultValueDescription ?? defaultValue})`;
+}
+
+/** Turns "error: unknown option '--form'\n(Did you mean --from?)" and a schema's messages into sentences. */
+function sentence(message: string): string {
+  const text = message.replace(/^error: /, "").replace(/\n\((.*)\)$/, ". $1");
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?]$/.test(text) ? "" : "."}`;
+}
+
+/**
+ * Runs a program and sets its exit code.
+ * @param act returns what goes to stdout
+ */
+export async function runCommandLine<T>(
+  line: CommandLine<T>,
+  act: (command: T) => Promise<string>,
+): Promise<void> {
+  const args = process.argv.slice(2);
+  try {
+    const command = line.parse(args);
+    process.stdout.write(command === "help" ? line.usage(args) : await act(command));
+  } catch (error) {
+    const isUsage = error instanceof UsageError;
+    process.stderr.write(isUsage ? `${error.message}\n\n${line.usage(args)}` : `${failureText(error)}\n`);
+    process.exitCode = isUsage ? 2 : 1;
+  }
+}
+
+/** Leaves out the message of an unexpected error, because it may quote data. */
+function failureText(error: unknown): string {
+  if (error instanceof PipelineError) return error.sentence;
+  const name = error instanceof Error ? error.name : typeof error;
+  return `The command failed (${name}). It is safe to repeat. If it fails again, check the IAM permissions of the selected stage and https://health.aws.amazon.com.`;
+}
+
+/** Writes the file of `--out` and creates its folders. @throws PipelineError `FileNotWritten` */
+export async function writeOut(file: string, text: string): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? ` (${cause.code})` : "";
+    throw new PipelineError("FileNotWritten", {
+      message: `The file "${file}" cannot be written${code}.`,
+      advice: "Name another file with --out.",
+      cause,
+    });
+  }
+}
+
+// Value parsers throw InvalidArgumentError, and commander adds the flag and the value to its message.
+
+/** Returns a value parser for what `schema` accepts, after `read`. */
+export function checked<T>(
+  schema: z.core.$ZodType<T>,
+  read: (text: string) => unknown = (text) => text,
+): (text: string) => T {
+  return (text) => {
+    const parsed = z.safeParse(schema, read(text));
+    if (parsed.success) return parsed.data;
+    const [issue] = parsed.error.issues;
+    throw new InvalidArgumentError(sentence([...(issue?.path ?? []), issue?.message].map(String).join(": ")));
+  };
+}
+
+export function matching(pattern: RegExp, problem: string): (text: string) => string {
+  return checked(z.string().check(z.regex(pattern, problem)));
+}
+
+export function number(schema: z.core.$ZodType<number>): (text: string) => number {
+  return checked(schema, (text) => (/^\d+$/.test(text) ? Number(text) : Number.NaN));
+}
+
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  const problem = `Use a whole number from ${least} to ${most}`;
+  return number(z.int(problem).check(z.minimum(least, problem), z.maximum(most, problem)));
+}
+
+/** Returns a value parser for a flag that may be repeated. */
+export function repeated<T>(parse: (text: string) => T): (text: string, previous?: T[]) => T[] {
+  return (text, previous = []) => [...previous, parse(text)];
+}
+
+export const date = checked(isoDate);
+
+// commander would use the next flag as a missing value: `--out --json`.
+export const text = matching(/^[^-]/, "Use text that does not start with a dash");
+
+/** Within the limit of the events. */
+export const reason = matching(
+  /^(?!-)(?=.*\S).{1,500}$/s,
+  "Use 1 to 500 characters that do not start with a dash",
+);
+
+const unitSeconds = new Map(Object.entries({ s: 1, m: 60, h: 3600, d: 24 * 3600 }));
+
+/** Reads `90s`, `30m`, `2h` or `3d` as seconds. */
+export function seconds(text: string): number {
+  const unit = unitSeconds.get(text.slice(-1));
+  if (unit !== undefined && /^\d{1,6}.$/.test(text)) return Number.parseInt(text, 10) * unit;
+  throw new InvalidArgumentError("Use a duration such as 90s, 30m, 2h or 3d.");
+}
+
+/** Returns `--dataset`, which takes a name or a LibInsight number. */
+export function datasetOption() {
+  const names = datasets.map(({ name }) => name).join(", ");
+  return new Option("--dataset <name>", `Select a dataset by name or number: ${names}`).argParser((text) => {
+    const numbered = datasets.find(({ libinsightId }) => String(libinsightId) === text);
+    try {
+      return numbered ?? findDataset(text);
+    } catch (error) {
+      if (!(error instanceof PipelineError)) throw error;
+      throw new InvalidArgumentError(`${error.message} ${error.advice}`);
+    }
+  });
+}
+
+/** Adds the flags and the help that the commands on the data of a target share. */
+export function onTarget(program: Command, example: string) {
+  return program
+    .option("--finish", "On this machine: run the services until every queue is empty", false)
+    .option("--json", "Print JSON", false)
+    .addHelpText("after", `\nExample:\n  ${program.name()} ${example}`)
+    .addHelpText("after", "\nWorks on the data of npm start in .local. To work on a deployed stage:")
+    .addHelpText("after", `  npx sst shell --stage STAGE -- ${program.name()} ${example}`);
+}
+
+export function subcommand<Options extends OptionValues>(
+  program: Command<[], Options>,
+  name: string,
+  description: string,
+  example: string,
+) {
+  return program
+    .command(name)
+    .description(description)
+    .addHelpText("after", `\nExample:\n  ${program.name()} ${name} ${example}`);
+}
+
+/** @throws UsageError if the range is empty */
+export function requireRange({ from, to }: { from?: string; to?: string }): void {
+  if (from && to && from > to) throw new UsageError(`--from ${from} is after --to ${to}. Swap them.`);
+}
+
+/** @throws UsageError if the command has to ask and has no terminal */
+export function requireTerminal(command: string, { yes, dryRun }: { yes: boolean; dryRun: boolean }): void {
+  if (yes || dryRun || process.stdin.isTTY) return;
+  throw new UsageError(
+    `${command} needs a terminal to ask for confirmation. Add --yes to skip the question or --dry-run to preview.`,
+  );
+}

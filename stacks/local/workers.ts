@@ -1,0 +1,184 @@
+// Runs the services on this machine: each receives from its queue, and deletes what was handled.
+import { setTimeout as delay } from "node:timers/promises";
+import type * as z from "zod/mini";
+import { assemblerService } from "../../services/assembler/service.ts";
+import { athenaService } from "../../services/athena/service.ts";
+import { ec2Service } from "../../services/ec2/service.ts";
+import { fetcherService } from "../../services/fetcher/service.ts";
+import { kickoffService } from "../../services/kickoff/service.ts";
+import { replayService } from "../../services/replay/service.ts";
+import { reporterService } from "../../services/reporter/service.ts";
+import { tableauService } from "../../services/tableau/service.ts";
+import { transformerService } from "../../services/transformer/service.ts";
+import type { LibInsightClient } from "../../shared/libinsight/client.ts";
+import type { Local } from "../../shared/local/local.ts";
+import type { Log, LogFields } from "../../shared/logger.ts";
+import type { Message } from "../../shared/ports.ts";
+import { processBatch, type Service } from "../../shared/service.ts";
+import { type QueueName, services } from "../../shared/topology.ts";
+import type { LocalSettings } from "./settings.ts";
+
+/** A queue without messages is asked once in this time; a message wakes its worker at once. */
+const waitSeconds = 20;
+const pauseAfterErrorMs = 500;
+
+/** What happened in a service, for the display of progress. */
+export type WorkerEvents = {
+  onHandled?: (queue: QueueName, fields: LogFields) => void;
+  onRetried?: (queue: QueueName, messages: number) => void;
+  onDeadLetter?: (queue: QueueName, message: Message) => void;
+};
+
+export type WorkerOptions = {
+  local: Local;
+  settings: LocalSettings;
+  libInsight: LibInsightClient;
+  /** Undefined where nothing is logged. */
+  logOf?: ((service: string) => Log) | undefined;
+  events?: WorkerEvents;
+};
+
+export type Workers = {
+  /** Receives nothing more, and waits for the handlers that run. */
+  stop(): Promise<void>;
+};
+
+/** Starts a worker for each service. */
+export function startWorkers(options: WorkerOptions): Workers {
+  const { local, settings, libInsight } = options;
+  const { work, data, results, queues, publish, engine, instances, notify, mailboxes } = local;
+  const { team, tableau, tableauTokenSecret } = settings;
+  const stopping = new AbortController();
+  const now = () => new Date();
+  const start = <T extends z.ZodMiniType, Deps>(service: Service<T, Deps>, deps: Deps) =>
+    runWorker(service, deps, options, stopping.signal);
+  const workers = [
+    start(kickoffService, { work, fetcherQueue: queues.fetcher, publish }),
+    start(fetcherService, {
+      libInsight,
+      work,
+      fetcherQueue: queues.fetcher,
+      transformerQueue: queues.transformer,
+      measure: () => {},
+    }),
+    start(transformerService, { work, assemblerQueue: queues.assembler, publish }),
+    start(assemblerService, { work, data, fetcherQueue: queues.fetcher, publish, now }),
+    start(athenaService, {
+      engine,
+      work,
+      data,
+      results,
+      athenaQueue: queues.athena,
+      checkSeconds: settings.queryCheckSeconds,
+      publish,
+      now,
+    }),
+    start(tableauService, {
+      publish,
+      tableau,
+      tokenSecret: () => tableauTokenSecret ?? "",
+      requestTimeoutMs: settings.tableauRequestTimeoutMs,
+      refreshTimeoutMs: settings.tableauRefreshTimeoutMs,
+      pauseMs: settings.tableauPauseMs,
+    }),
+    start(reporterService, {
+      work,
+      data,
+      notify,
+      measure: () => {},
+      stage: "local",
+      instances,
+      team,
+      hasTableau: tableau !== undefined,
+      now,
+    }),
+    start(ec2Service, {
+      instances,
+      team,
+      work,
+      ec2Queue: queues.ec2,
+      publish,
+      checkSeconds: settings.instanceCheckSeconds,
+      now,
+    }),
+    start(replayService, { mailboxes, now, waitSeconds: 0 }),
+  ];
+  return {
+    async stop() {
+      stopping.abort();
+      await Promise.all(workers);
+    },
+  };
+}
+
+const silent: Log = { info: () => {}, warn: () => {}, error: () => {} };
+
+async function runWorker<T extends z.ZodMiniType, Deps>(
+  service: Service<T, Deps>,
+  deps: Deps,
+  { local, settings, logOf, events = {} }: WorkerOptions,
+  stopping: AbortSignal,
+): Promise<void> {
+  const { name } = service;
+  const source = local.queues[name];
+  const { batchSize, timeoutSeconds } = services[name];
+  // One process has one thread: only waiting for LibInsight gains from being done side by side.
+  const concurrency = name === "fetcher" ? services.fetcher.concurrency : 1;
+  const batch = {
+    source,
+    deadLetters: local.deadLetters[name],
+    log: logOf?.(name) ?? silent,
+    retryBaseSeconds: settings.retryBaseSeconds,
+    onHandled: (fields: LogFields) => events.onHandled?.(name, fields),
+  };
+
+  async function handle(messages: Message[]): Promise<void> {
+    const processed = processBatch(service, messages, deps, batch);
+    const result = await Promise.race([
+      processed,
+      // A handler that takes longer has failed: its messages reappear when their visibility timeout ends.
+      delay(timeoutSeconds * 1_000, undefined, { ref: false, signal: stopped(processed) }).catch(() => processed),
+    ]);
+    if (!result) return;
+    const kept = new Set(result.retried);
+    await Promise.all(messages.filter(({ id }) => !kept.has(id)).map(({ receipt }) => source.delete(receipt)));
+    if (kept.size > 0) events.onRetried?.(name, kept.size);
+    for (const message of messages) {
+      if (result.deadLetters.includes(message.id)) events.onDeadLetter?.(name, message);
+    }
+  }
+
+  const running = new Set<Promise<void>>();
+  while (!stopping.aborted) {
+    const free = concurrency - running.size;
+    if (free === 0) {
+      await Promise.race(running);
+      continue;
+    }
+    try {
+      const messages = await source.receive({
+        max: free * batchSize,
+        visibilitySeconds: timeoutSeconds + 10,
+        waitSeconds,
+        signal: stopping,
+      });
+      for (let at = 0; at < messages.length; at += batchSize) {
+        const handled: Promise<void> = handle(messages.slice(at, at + batchSize))
+          .catch(() => delay(pauseAfterErrorMs))
+          .finally(() => running.delete(handled));
+        running.add(handled);
+      }
+    } catch (error) {
+      batch.log.error("the queue could not be read", { queue: name, error: String(error) });
+      await delay(pauseAfterErrorMs);
+    }
+  }
+  await Promise.all(running);
+}
+
+/** Aborts when a promise settles, so that its timeout does not stay behind. */
+function stopped(promise: Promise<unknown>): AbortSignal {
+  const controller = new AbortController();
+  void promise.finally(() => controller.abort());
+  return controller.signal;
+}

@@ -1,0 +1,210 @@
+// LibInsight, Tableau and the AWS clients on a network with a forward proxy. The proxy's log proves which requests went
+// through it. The servers are reached as "localhost", because no request to 127.0.0.1 goes through a proxy.
+import { inspect } from "node:util";
+import { GetQueueUrlCommand } from "@aws-sdk/client-sqs";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { type LibInsight, startLibInsight } from "../../stacks/local/libinsight/server.ts";
+import { proxyPassword, startForwardProxy, startTcpServer, startTlsFor } from "../support/forward-proxy.ts";
+import { sendJson, startHttpServer } from "../support/http-server.ts";
+import { startTableau, tokenSecret } from "../support/tableau.ts";
+
+type Scheme = "http" | "https";
+const through: [Scheme, variable: string][] = [
+  ["http", "HTTP_PROXY"],
+  ["https", "HTTPS_PROXY"],
+];
+
+beforeEach(() => {
+  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]) {
+    vi.stubEnv(name, undefined);
+    vi.stubEnv(name.toLowerCase(), undefined);
+  }
+  // A process makes its agents once.
+  vi.resetModules();
+  onTestFinished(() => void vi.unstubAllEnvs());
+});
+
+/** Returns the URL of a server on 127.0.0.1 by the name localhost, with TLS for https. */
+async function urlOf(endpoint: string, scheme: Scheme): Promise<string> {
+  const { port, pathname } = new URL(endpoint);
+  const origin = scheme === "https" ? await startTlsFor(Number(port)) : `http://localhost:${port}`;
+  return origin + pathname.replace(/\/$/, "");
+}
+
+async function startedLibInsight(): Promise<LibInsight> {
+  const server = await startLibInsight({ records: 1_000 });
+  onTestFinished(server.close);
+  return server;
+}
+
+/** Fetches a page and returns the number of its records. */
+async function fetchPage(
+  { clientId, clientSecret, datasetId }: LibInsight,
+  baseUrl: string,
+  timeoutMs = 5_000,
+) {
+  const { libInsightClient } = await import("../../shared/libinsight/client.ts");
+  const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs });
+  const range = { from: "2023-12-02", to: "2024-12-01", page: 1 };
+  return (await client.fetchPage({ datasetId, requestId: 16, ...range })).records.length;
+}
+
+async function failureOf(call: Promise<unknown>) {
+  const error = await call.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  expect(inspect(error, { depth: null, showHidden: true })).not.toContain(proxyPassword);
+  return error;
+}
+
+test.each<[Scheme, variable: string]>([...through, ["http", "http_proxy"], ["https", "https_proxy"]])(
+  "LibInsight over %s goes through the proxy of %s",
+  async (scheme, variable) => {
+    const proxy = await startForwardProxy();
+    vi.stubEnv(variable, proxy.url);
+    const server = await startedLibInsight();
+    const baseUrl = await urlOf(server.baseUrl, scheme);
+
+    expect(await fetchPage(server, baseUrl)).toBe(100);
+
+    const { host } = new URL(baseUrl);
+    // Both HTTPS requests use one tunnel.
+    const logged = scheme === "http" ? [`POST ${host}`, `GET ${host}`] : [`CONNECT ${host}`];
+    expect(proxy.log).toEqual(logged);
+    expect(server.requests).toHaveLength(2);
+  },
+);
+
+test.each(through)("Tableau over %s goes through the proxy of %s", async (scheme, variable) => {
+  const proxy = await startForwardProxy();
+  vi.stubEnv(variable, proxy.url);
+  const tableau = await startTableau();
+  const id = tableau.add("datasources", "Desk");
+  const { tokenName, site } = tableau;
+  const url = await urlOf(tableau.url, scheme);
+
+  const { signIn } = await import("../../services/tableau/client.ts");
+  const time = { timeoutMs: 5_000, pauseMs: 1, ends: Date.now() + 60_000 };
+  const session = await signIn({ url, site, tokenName, tokenSecret, apiVersion: "3.21", ...time });
+  expect(await session.find({ kind: "data source", name: "Desk" })).toBe(id);
+  await session.signOut();
+
+  const { host } = new URL(url);
+  const logged = scheme === "http" ? [`POST ${host}`, `GET ${host}`, `POST ${host}`] : [`CONNECT ${host}`];
+  expect(proxy.log).toEqual(logged);
+  expect(tableau.steps).toEqual(["signin", "find datasources", "signout"]);
+});
+
+test.each(through)("the AWS clients over %s go through the proxy of %s", async (scheme, variable) => {
+  const proxy = await startForwardProxy();
+  vi.stubEnv(variable, proxy.url);
+  const QueueUrl = "https://sqs.us-east-1.amazonaws.com/000000000000/fetcher";
+  const server = await startHttpServer((_, response) => sendJson(response, 200, { QueueUrl }));
+  const endpoint = await urlOf(server.url, scheme);
+  vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
+  vi.stubEnv("AWS_REGION", "us-east-1");
+  vi.stubEnv("AWS_ACCESS_KEY_ID", "local");
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "local");
+
+  const { sqs } = await import("../../shared/aws/clients.ts");
+  expect(await sqs().send(new GetQueueUrlCommand({ QueueName: "fetcher" }))).toMatchObject({ QueueUrl });
+
+  expect(proxy.log).toEqual([`${scheme === "http" ? "POST" : "CONNECT"} ${new URL(endpoint).host}`]);
+  expect(server.requests).toHaveLength(1);
+});
+
+test.each<[Scheme, noProxy: string]>([
+  ["http", "localhost"],
+  ["https", "localhost"],
+  ["https", "*.example.edu, LOCALHOST"],
+])("LibInsight over %s bypasses the proxy if NO_PROXY is %s", async (scheme, noProxy) => {
+  const proxy = await startForwardProxy();
+  vi.stubEnv("HTTP_PROXY", proxy.url);
+  vi.stubEnv("HTTPS_PROXY", proxy.url);
+  vi.stubEnv("NO_PROXY", noProxy);
+  const server = await startedLibInsight();
+
+  expect(await fetchPage(server, await urlOf(server.baseUrl, scheme))).toBe(100);
+
+  expect(proxy.log).toEqual([]);
+});
+
+test("local servers on 127.0.0.1 are reached without the proxy", async () => {
+  const proxy = await startForwardProxy();
+  vi.stubEnv("HTTP_PROXY", proxy.url);
+  vi.stubEnv("NO_PROXY", "example.edu");
+  const server = await startedLibInsight();
+
+  expect(await fetchPage(server, server.baseUrl)).toBe(100);
+
+  expect(proxy.log).toEqual([]);
+});
+
+test.each(through)(
+  "a proxy that refuses a request over %s is terminal and names %s",
+  async (scheme, variable) => {
+    const proxy = await startForwardProxy();
+    vi.stubEnv(variable, proxy.url.replace(proxyPassword, `not-${proxyPassword}`));
+    const server = await startedLibInsight();
+
+    const error = await failureOf(fetchPage(server, await urlOf(server.baseUrl, scheme)));
+
+    expect(error).toMatchObject({
+      name: "LibInsightProxyRefused",
+      kind: "terminal",
+      message: "The proxy did not connect to LibInsight (status 407).",
+      advice: expect.stringContaining(variable),
+    });
+    expect(server.requests).toEqual([]);
+  },
+);
+
+test.each<[what: string, name: string, kind: string, respond: string | undefined]>([
+  ["responds with status 403", "LibInsightProxyRefused", "terminal", "HTTP/1.1 403 Forbidden\r\n\r\n"],
+  ["responds with status 502", "LibInsightProxyRefused", "transient", "HTTP/1.1 502 Bad Gateway\r\n\r\n"],
+  ["closes the connection", "LibInsightProxyRefused", "transient", ""],
+  ["does not respond", "LibInsightTimeout", "transient", undefined],
+])("a proxy that %s at CONNECT is %s, %s", async (_what, name, kind, respond) => {
+  const port = await startTcpServer((socket) => {
+    socket.once("data", () => respond !== undefined && socket.end(respond));
+  });
+  vi.stubEnv("HTTPS_PROXY", `http://library:${proxyPassword}@127.0.0.1:${port}`);
+  const server = await startedLibInsight();
+
+  const error = await failureOf(fetchPage(server, "https://localhost:1/v1.0", 300));
+
+  expect(error).toMatchObject({ name, kind });
+});
+
+test.each(through)(
+  "an unreachable proxy over %s is transient and names HTTPS_PROXY",
+  async (scheme, variable) => {
+    const proxy = await startHttpServer((_, response) => response.end());
+    await proxy.close();
+    vi.stubEnv(variable, proxy.url.replace("//", `//library:${proxyPassword}@`));
+    const server = await startedLibInsight();
+
+    expect(await failureOf(fetchPage(server, `${scheme}://localhost:1/v1.0`))).toMatchObject({
+      name: "LibInsightUnreachable",
+      kind: "transient",
+      advice: expect.stringContaining("HTTPS_PROXY"),
+    });
+  },
+);
+
+test.each([
+  `proxy.example.edu:3128`,
+  `socks5://library:${proxyPassword}@proxy.example.edu`,
+  `http://library:${proxyPassword}@`,
+  `http://library:${proxyPassword}%@proxy.example.edu`,
+])("HTTPS_PROXY=%s fails with an error that names the variable and not its value", async (value) => {
+  vi.stubEnv("HTTPS_PROXY", value);
+  const server = await startedLibInsight();
+
+  expect(await failureOf(fetchPage(server, "https://localhost:1"))).toMatchObject({
+    name: "ProxyUnusable",
+    kind: "terminal",
+    message: expect.stringContaining("HTTPS_PROXY"),
+  });
+});

@@ -1,0 +1,61 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { isoDate } from "../../shared/schemas.ts";
+
+test.each(["2024-02-29", "2000-02-29", "2021-12-02", "2024-12-31", "0001-01-01", "9999-12-31"])(
+  "%s is a date",
+  (text) => {
+    expect(isoDate.parse(text)).toBe(text);
+  },
+);
+
+test.each(["2023-02-29", "2100-02-29", "2024-02-30", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-00"])(
+  "%s is not in the calendar",
+  (text) => {
+    expect(problems(text)).toEqual(["this date is not in the calendar"]);
+  },
+);
+
+test.each([
+  "",
+  "2024-1-1",
+  "24-01-01",
+  "20240101",
+  "2024/01/01",
+  "01.02.2024",
+  " 2024-01-01",
+  "2024-01-01\n",
+  "2024-01-01T00:00:00Z",
+  "+002024-01-01",
+  "-000001-01-01",
+  "٢٠٢٤-01-01",
+])("%j is not written as a date", (text) => {
+  expect(problems(text)).toContain("a date is written YYYY-MM-DD");
+});
+
+function problems(text: string): string[] {
+  return (isoDate.safeParse(text).error?.issues ?? []).map((issue) => issue.message);
+}
+
+test("of all that looks like a date, just the days that exist are dates", () => {
+  const digits = (max: number, length: number) =>
+    fc.integer({ min: 0, max }).map((n) => String(n).padStart(length, "0"));
+  fc.assert(
+    fc.property(fc.tuple(digits(9999, 4), digits(13, 2), digits(32, 2)), (parts) => {
+      const text = parts.join("-");
+      const time = Date.parse(`${text}T00:00:00Z`);
+      // Date.parse takes 30 February for 1 March.
+      const exists = !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
+      expect(isoDate.safeParse(text).success).toBe(exists);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("29 February is a date every fourth year, but not in three of four full centuries", () => {
+  for (let year = 0; year <= 9999; year++) {
+    const exists = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
+    const text = `${String(year).padStart(4, "0")}-02-29`;
+    expect([text, isoDate.safeParse(text).success]).toEqual([text, exists]);
+  }
+});

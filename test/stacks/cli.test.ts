@@ -1,0 +1,480 @@
+// Every command line, parsed without a process: good values, what is refused and why, and the help.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { datasets, defaultDataset } from "../../shared/datasets.ts";
+import { type CommandLine, UsageError } from "../../stacks/cli.ts";
+import { line as dictionary } from "../../stacks/commands/dictionary/args.ts";
+import { line as instances } from "../../stacks/commands/instances/args.ts";
+import { line as replay } from "../../stacks/commands/replay/args.ts";
+import { line as runs } from "../../stacks/commands/runs/args.ts";
+import { line as tableau } from "../../stacks/commands/tableau/args.ts";
+import { parseCommand, usage } from "../../stacks/local/args.ts";
+import { line as libinsight } from "../../stacks/local/libinsight/args.ts";
+
+const now = new Date("2026-01-05T12:00:00Z");
+const start: CommandLine<unknown> = { parse: (args) => parseCommand(args, now), usage };
+const lines: Record<string, CommandLine<unknown>> = {
+  start,
+  libinsight,
+  runs,
+  replay,
+  instances,
+  tableau,
+  dictionary,
+};
+const verbs: Record<string, string[]> = {
+  runs: ["list", "show", "resume", "publish", "rollback", "request"],
+  replay: ["list", "show", "send", "archive"],
+  instances: ["status", "start", "stop"],
+  tableau: ["datasource"],
+};
+
+const run = "reference-transactions-1a2b3c4d5e6f";
+const onRuns = { stalledAfterSeconds: 900, finish: false, json: false };
+const onDeadLetters = { max: 1_000, dryRun: false, yes: false, finish: false, json: false };
+const oneQueue = { queue: undefined, run: undefined, error: undefined, olderThanSeconds: undefined };
+
+const day = fc
+  .date({ min: new Date("2000-01-01"), max: new Date("2099-12-31"), noInvalidDate: true })
+  .map((date) => date.toISOString().slice(0, 10));
+
+const renaming = (...renames: string[]) => renames.flatMap((rename) => ["--rename", rename]);
+
+describe("npm start", () => {
+  test("collects all of the default dataset from a simulation of 10,300 records", () => {
+    expect(start.parse([])).toEqual({
+      dataset: defaultDataset,
+      from: defaultDataset.firstDate,
+      to: "2026-01-04",
+      datesGiven: false,
+      out: ".local/out",
+      simulation: { records: 10_300, latencyMs: 20, renames: [], faultSeed: undefined },
+      simulationFlags: [],
+      json: false,
+      quiet: false,
+    });
+  });
+
+  test("yesterday is the dataset's, not UTC's", () => {
+    expect(parseCommand([], new Date("2026-01-05T03:00:00Z"))).toMatchObject({ to: "2026-01-03" });
+  });
+
+  test("every flag has its effect, and those of the simulation are listed", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...datasets.flatMap(({ name, libinsightId }) => [name, String(libinsightId)])),
+        fc.tuple(day, day).map((days) => days.toSorted()),
+        fc.string({ minLength: 1 }).filter((out) => !out.startsWith("-")),
+        fc.nat(2_000_000),
+        fc.nat(60_000),
+        fc.nat(999_999_999),
+        fc.boolean(),
+        (dataset, [from = "", to = ""], out, records, latency, seed, asJson) => {
+          const flags = { dataset, from, to, out, records, latency, faults: seed, rename: "mode=x" };
+          const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
+          expect(start.parse([...args, asJson ? "--json" : "--quiet"])).toEqual({
+            dataset: datasets.find(({ name, libinsightId }) =>
+              [name, String(libinsightId)].includes(dataset),
+            ),
+            from,
+            to,
+            datesGiven: true,
+            out,
+            simulation: {
+              records,
+              latencyMs: latency,
+              renames: [{ field: "mode", label: "x" }],
+              faultSeed: seed,
+            },
+            simulationFlags: ["--records", "--latency", "--rename", "--faults"],
+            json: asJson,
+            quiet: !asJson,
+          });
+        },
+      ),
+    );
+  });
+
+  test("--rename is repeatable, and its label is everything after the first =", () => {
+    expect(start.parse(renaming("mode=who", "who=mode", "studio== a=b "))).toMatchObject({
+      simulation: {
+        renames: [
+          { field: "mode", label: "who" },
+          { field: "who", label: "mode" },
+          { field: "studio", label: "= a=b " },
+        ],
+      },
+    });
+  });
+
+  test.each([
+    [["mode"], "FIELD=LABEL is expected"],
+    [["Mode=x"], 'there is no field "Mode"; the form has Question Type, '],
+    [["_id=x"], 'there is no field "_id"'],
+    [["=x"], 'there is no field ""'],
+    [["mode="], "the new label is empty"],
+    [["mode= \t"], "the new label is empty"],
+    [["mode=who"], 'two fields would have the label "who"'],
+    [["mode=_start_date"], 'two fields would have the label "_start_date"'],
+    [["mode=x", "who=x"], 'two fields would have the label "x"'],
+    [["mode=x", "mode=y"], 'the field "mode" is renamed twice'],
+  ])("the renames %j are refused, and the sentence says why", (given, why) => {
+    expect(() => start.parse(renaming(...given))).toThrow(
+      expect.objectContaining({
+        name: "UsageError",
+        message: expect.stringContaining(`--rename is invalid: ${why}`),
+      }),
+    );
+  });
+
+  test.each(["--from", "--to"])("%s alone counts as a given date", (flag) => {
+    expect(start.parse([flag, "2024-05-01"])).toMatchObject({ datesGiven: true });
+  });
+});
+
+test.each<[string, string[], unknown]>([
+  ["runs", ["list"], { verb: "list", max: 20, ...onRuns }],
+  ["runs", ["list", "--max", "5", "--json"], { verb: "list", max: 5, ...onRuns, json: true }],
+  ["runs", ["--json", "list"], { verb: "list", max: 20, ...onRuns, json: true }],
+  [
+    "runs",
+    ["show", run, "--stalled-after", "2h"],
+    { verb: "show", runId: run, ...onRuns, stalledAfterSeconds: 7200 },
+  ],
+  ["runs", ["resume", run, "--finish"], { verb: "resume", runId: run, ...onRuns, finish: true }],
+  [
+    "runs",
+    ["publish", run, "--force", "--reason", "ok"],
+    { verb: "publish", runId: run, reason: "ok", ...onRuns },
+  ],
+  [
+    "runs",
+    ["rollback", run, "--yes"],
+    { verb: "rollback", runId: run, reason: undefined, dryRun: false, yes: true, ...onRuns },
+  ],
+  [
+    "runs",
+    ["rollback", run, "--dry-run", "--reason", "half is missing"],
+    { verb: "rollback", runId: run, reason: "half is missing", dryRun: true, yes: false, ...onRuns },
+  ],
+  [
+    "runs",
+    ["request"],
+    { verb: "request", request: { dataset: defaultDataset.name, reason: "requested by hand" }, ...onRuns },
+  ],
+  [
+    "runs",
+    ["request", "--from", "2024-01-01", "--to", "2024-01-01", "--reason", "a gap", "--force", "known"],
+    {
+      verb: "request",
+      request: {
+        dataset: defaultDataset.name,
+        from: "2024-01-01",
+        to: "2024-01-01",
+        reason: "a gap",
+        force: "known",
+      },
+      ...onRuns,
+    },
+  ],
+  ["replay", ["list"], { verb: "list", filter: oneQueue, ...onDeadLetters }],
+  [
+    "replay",
+    [
+      "--json",
+      "show",
+      "--queue",
+      "ec2",
+      "--run",
+      run,
+      "--error",
+      "Timeout",
+      "--older-than",
+      "90s",
+      "--max",
+      "9",
+    ],
+    {
+      verb: "show",
+      filter: { queue: "ec2", run, error: "Timeout", olderThanSeconds: 90 },
+      ...onDeadLetters,
+      max: 9,
+      json: true,
+    },
+  ],
+  ["replay", ["send", "--dry-run"], { verb: "send", filter: oneQueue, ...onDeadLetters, dryRun: true }],
+  [
+    "replay",
+    ["archive", "--yes", "--finish"],
+    { verb: "archive", filter: oneQueue, ...onDeadLetters, yes: true, finish: true },
+  ],
+  ["instances", ["status"], { verb: "status", instanceId: undefined, finish: false, json: false }],
+  [
+    "instances",
+    ["start", "--instance", "i-0123456789abcdef0", "--json"],
+    {
+      verb: "start",
+      instanceId: "i-0123456789abcdef0",
+      reason: "requested by hand",
+      finish: false,
+      json: true,
+    },
+  ],
+  [
+    "instances",
+    ["stop", "--reason", "too long", "--finish"],
+    { verb: "stop", instanceId: undefined, reason: "too long", finish: true, json: false },
+  ],
+  [
+    "tableau",
+    ["datasource"],
+    { dataset: defaultDataset, out: `.local/out/${defaultDataset.name}.tds`, given: {} },
+  ],
+  [
+    "tableau",
+    ["datasource", "--out", "a.tds", "--region", "eu-west-1", "--database", "d_1", "--workgroup", "a.B-c"],
+    {
+      dataset: defaultDataset,
+      out: "a.tds",
+      given: { region: "eu-west-1", database: "d_1", workgroup: "a.B-c" },
+    },
+  ],
+  [
+    "tableau",
+    ["datasource", "--staging", "s3://bucket/"],
+    expect.objectContaining({ given: { staging: "s3://bucket/" } }),
+  ],
+  ["dictionary", [], { chosen: datasets, out: "docs/dictionary.md" }],
+  [
+    "dictionary",
+    ["--dataset", String(defaultDataset.libinsightId)],
+    { chosen: [defaultDataset], out: `docs/dictionary-${defaultDataset.name}.md` },
+  ],
+  ["dictionary", ["--out", "a/b.md"], { chosen: datasets, out: "a/b.md" }],
+  [
+    "libinsight",
+    [],
+    { seed: 1, records: 10_300, latencyMs: 0, pageSize: 100, tokenSeconds: 3_600, renames: [] },
+  ],
+  [
+    "libinsight",
+    ["--port", "0", "--rename", "mode=who", "--rename", "who=mode", "--fault", "hang", "--page-size", "7"],
+    expect.objectContaining({
+      port: 0,
+      pageSize: 7,
+      renames: [
+        { field: "mode", label: "who" },
+        { field: "who", label: "mode" },
+      ],
+      faults: [{ kind: "hang", where: {}, times: 1 }],
+    }),
+  ],
+  [
+    "libinsight",
+    [
+      "--fault",
+      "rate-limited,retry-after=2,endpoint=data-grid,page=3,times=2",
+      "--fault",
+      "status,status=503",
+    ],
+    expect.objectContaining({
+      faults: [
+        { kind: "rate-limited", retryAfter: 2, where: { endpoint: "data-grid", page: 3 }, times: 2 },
+        { kind: "status", status: 503, where: {}, times: 1 },
+      ],
+    }),
+  ],
+])("npm run %s -- %j", (name, args, command) => {
+  expect(lines[name]?.parse(args)).toEqual(command);
+});
+
+const option = (flags: string, value: string) => `Option '${flags}' argument '${value}' is invalid. `;
+
+test.each<[string, string[], string | RegExp]>([
+  ["start", ["--fast"], /^Unknown option '--fast'\./],
+  ["start", ["--form", "2024-01-01"], "Unknown option '--form'. Did you mean --from?"],
+  ["start", ["stray"], "Too many arguments. Expected 0 arguments but got 1: stray."],
+  ["start", ["--out"], "Option '--out <dir>' argument missing."],
+  [
+    "start",
+    ["--out", "--json"],
+    `${option("--out <dir>", "--json")}Use text that does not start with a dash.`,
+  ],
+  [
+    "start",
+    ["--from", "2024-02-01", "--to", "2024-01-01"],
+    "--from 2024-02-01 is after --to 2024-01-01. Swap them.",
+  ],
+  ["start", ["--to", "2020-01-01"], /^--from \d{4}-\d\d-\d\d is after --to 2020-01-01\. Swap them\.$/],
+  ["start", ["--to", "2023-02-30"], /^Option '--to <date>' argument '2023-02-30' is invalid\. .*calendar\.$/],
+  [
+    "start",
+    ["--from", "1.5.2024"],
+    /^Option '--from <date>' argument '1\.5\.2024' is invalid\. .*YYYY-MM-DD\.$/,
+  ],
+  [
+    "start",
+    ["--dataset", "gates"],
+    /^Option '--dataset <name>' .* no dataset "gates".*reference-transactions/,
+  ],
+  ["start", ["--records", "many"], `${option("--records <n>", "many")}Use a whole number from 0 to 2000000.`],
+  ["start", ["--latency", "-5"], `${option("--latency <ms>", "-5")}Use a whole number from 0 to 60000.`],
+  [
+    "start",
+    ["--faults", "1e3"],
+    `${option("--faults <seed>", "1e3")}Use a whole number from 0 to 999999999.`,
+  ],
+  [
+    "start",
+    ["--rename", "mode=x", "--rename", "mode=y"],
+    '--rename is invalid: the field "mode" is renamed twice.',
+  ],
+  [
+    "libinsight",
+    ["--records", "2000001"],
+    /^Option '--records <n>' argument '2000001' is invalid\. .*2000000/,
+  ],
+  ["libinsight", ["--port", "70000"], /^Option '--port <n>' argument '70000' is invalid\. .*65535/],
+  ["libinsight", ["--rename", "mode"], /^--rename is invalid: .*FIELD=LABEL/],
+  ["libinsight", ["--fault", "sulk"], /^Option '--fault <fault>' argument 'sulk' is invalid\. Kind: /],
+  ["libinsight", ["--fault", "hang,mood=bad"], /^Option '--fault <fault>' .* is invalid\. .*"mood"/],
+  ["libinsight", ["--fault", "hang,page=x"], /^Option '--fault <fault>' .* is invalid\. Where: page: /],
+  ["runs", [], "Add a command: list, show, resume, publish, rollback, request."],
+  ["runs", ["--json"], "Add a command: list, show, resume, publish, rollback, request."],
+  ["runs", ["shwo", run], "Unknown command 'shwo'. Did you mean show?"],
+  ["runs", ["list", run], `Too many arguments for 'list'. Expected 0 arguments but got 1: ${run}.`],
+  ["runs", ["list", "--max", "0"], `${option("--max <n>", "0")}Use a whole number from 1 to 1000.`],
+  ["runs", ["show"], "Missing required argument 'run'."],
+  ["runs", ["show", "../run"], /^.* value '\.\.\/run' is invalid .*\. Use a run ID \(see `list`\)\.$/],
+  [
+    "runs",
+    ["show", run, "--stalled-after", "soon"],
+    /^Option '--stalled-after <time>' .* such as 90s, 30m, 2h or 3d\.$/,
+  ],
+  ["runs", ["publish", run, "--reason", "why"], "Required option '--force' not specified."],
+  ["runs", ["publish", run, "--force"], "Required option '--reason <text>' not specified."],
+  ["runs", ["rollback", "--yes"], "Missing required argument 'run'."],
+  ["runs", ["rollback", run], /^rollback needs a terminal .* Add --yes .* or --dry-run to preview\.$/],
+  [
+    "runs",
+    ["request", "--from", "2024-02-02", "--to", "2024-02-01"],
+    /is after --to 2024-02-01\. Swap them\.$/,
+  ],
+  ["runs", ["request", "--force", " "], /^Option '--force <reason>' .* Use 1 to 500 characters/],
+  ["replay", [], "Add a command: list, show, send, archive."],
+  ["replay", ["list", "more"], "Too many arguments for 'list'. Expected 0 arguments but got 1: more."],
+  [
+    "replay",
+    ["list", "--queue", "nowhere"],
+    /^Option '--queue <name>' .* Allowed choices are kickoff, fetcher, /,
+  ],
+  ["replay", ["list", "--older-than", "3w"], /^Option '--older-than <time>' argument '3w' is invalid\./],
+  ["replay", ["send", "--max", "10001", "--yes"], /^Option '--max <n>' .* from 1 to 10000\.$/],
+  ["replay", ["send"], /^send needs a terminal /],
+  ["replay", ["archive"], /^archive needs a terminal /],
+  ["instances", ["status", "--reason", "why"], /^Unknown option '--reason'\./],
+  ["instances", ["start", "stop"], "Too many arguments for 'start'. Expected 0 arguments but got 1: stop."],
+  ["instances", ["stop", "--instance", "../team"], /^Option '--instance <id>' .* Use an ID such as i-/],
+  ["tableau", [], "Add a command: datasource."],
+  [
+    "tableau",
+    ["datasource", "--region", "Virginia"],
+    /^Option '--region <region>' .* a region such as us-east-1\.$/,
+  ],
+  ["tableau", ["datasource", "--database", "a;b"], /^Option '--database <name>' /],
+  ["tableau", ["datasource", "--workgroup", "a b"], /^Option '--workgroup <name>' /],
+  [
+    "tableau",
+    ["datasource", "--staging", "s3://bucket/folder"],
+    /^Option '--staging <folder>' .* s3:\/\/bucket\/tableau\/\.$/,
+  ],
+  ["dictionary", ["--json"], /^Unknown option '--json'\./],
+])("%s %j is refused", (name, args, message) => {
+  const says = message instanceof RegExp ? expect.stringMatching(message) : message;
+  expect(() => lines[name]?.parse(args)).toThrow(
+    expect.objectContaining({ name: "UsageError", message: says }),
+  );
+});
+
+test("a duration is a number of seconds, minutes, hours or days", () => {
+  const units = { s: 1, m: 60, h: 3_600, d: 86_400 };
+  fc.assert(
+    fc.property(fc.nat(999_999), fc.constantFrom("s", "m", "h", "d"), (count, unit) => {
+      expect(replay.parse(["list", "--older-than", `${count}${unit}`])).toMatchObject({
+        filter: { olderThanSeconds: count * units[unit] },
+      });
+    }),
+  );
+});
+
+test("a count outside its limits is refused, and one inside is taken", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: -2_000, max: 3_000 }), (count) => {
+      const parse = () => runs.parse(["list", "--max", String(count)]);
+      if (count >= 1 && count <= 1_000) expect(parse()).toMatchObject({ max: count });
+      else expect(parse).toThrow(UsageError);
+    }),
+  );
+});
+
+test("a reason has 1 to 500 characters, not all of them blank, and is kept as it is", () => {
+  const text = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 20 }),
+    fc.string({ minLength: 495, maxLength: 505 }),
+    fc.stringMatching(/^[ \t\n]{0,5}$/),
+  );
+  fc.assert(
+    fc.property(text, (reason) => {
+      const parse = () => instances.parse(["stop", `--reason=${reason}`]);
+      const isGood = reason.trim() !== "" && reason.length <= 500 && !reason.startsWith("-");
+      if (isGood) expect(parse()).toMatchObject({ reason });
+      else expect(parse).toThrow(UsageError);
+    }),
+  );
+});
+
+describe.each(Object.keys(lines))("%s", (name) => {
+  const line = lines[name] ?? start;
+  const subcommands = verbs[name] ?? [];
+
+  test("any words give a command, the help, or one sentence", () => {
+    const flags = [...line.usage().matchAll(/--[a-z-]+/g)].map(([flag]) => flag);
+    const values = ["5", "2h", "2024-01-01", "mode=x", "i-1", run, "ec2", "hang", "-5", ""];
+    const word = fc.oneof(
+      fc.constantFrom(...flags),
+      fc.constantFrom(...subcommands, ...values, "--", "-h"),
+      fc.string({ maxLength: 8 }),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom("", ...subcommands), fc.array(word, { maxLength: 6 }), (verb, words) => {
+        try {
+          line.parse(verb ? [verb, ...words] : words);
+        } catch (error) {
+          expect(error).toBeInstanceOf(UsageError);
+          expect(error).toHaveProperty("message", expect.stringMatching(/[.?]$/));
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test.each(["-h", "--help"])("%s asks for the help, of the program and of each subcommand", (flag) => {
+    expect(line.parse([flag])).toBe("help");
+    for (const verb of subcommands) expect(line.parse([verb, flag])).toBe("help");
+  });
+
+  test("the overview has every subcommand and every flag on a line, with a description, and an example", () => {
+    const overview = line.usage();
+    expect(overview).toMatch(name === "start" ? /^Usage: npm start -- / : `Usage: npm run ${name} -- `);
+    expect(overview).toMatch(/^ {2}(npm (run|start)|npx sst shell) .*$/m);
+    for (const verb of subcommands) {
+      const help = line.usage([verb]);
+      expect(help).toContain(`Usage: npm run ${name} -- ${verb} [options]`);
+      expect(help).toContain(`\nExample:\n  npm run ${name} -- ${verb} `);
+      expect(overview).toMatch(new RegExp(`^  ${verb} .*[A-Z]`, "m"));
+      for (const [, flag] of help.matchAll(/^ {2}(--[a-z-]+)/gm)) {
+        expect(overview).toMatch(new RegExp(`^  (  )?${flag} .*[A-Z]`, "m"));
+      }
+    }
+  });
+});

@@ -1,0 +1,47 @@
+// Ports whose calls a test records, or lets fail.
+
+/** @param args of the call @param act does it */
+type Intercept = (method: string, args: readonly unknown[], act: () => unknown) => unknown;
+
+/** Returns a port whose calls go through `intercept`. */
+export function intercepted<T extends object>(port: T, intercept: Intercept): T {
+  return new Proxy(port, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== "function") return member;
+      return (...args: unknown[]) =>
+        intercept(String(name), args, () => Reflect.apply(member, target, args));
+    },
+  });
+}
+
+/** Returns a port with the list of its calls, each as the method and its first argument: `put runs/r/run.json`. */
+export function recorded<T extends object>(port: T): { port: T; calls: string[] } {
+  const calls: string[] = [];
+  const record: Intercept = (method, [first], act) => {
+    calls.push(typeof first === "string" ? `${method} ${first}` : method);
+    return act();
+  };
+  return { port: intercepted(port, record), calls };
+}
+
+/**
+ * Returns a port that fails once, as where its caller dies.
+ * @param call which call of the method fails, from 1
+ * @param effect whether the call does its work before it fails
+ */
+export function failing<T extends object>(
+  port: T,
+  method: keyof T & string,
+  { call = 1, effect }: { call?: number; effect: boolean },
+): T {
+  let calls = 0;
+  return intercepted(port, (name, _args, act) => {
+    if (name === method) calls += 1;
+    if (name !== method || calls !== call) return act();
+    return (async () => {
+      if (effect) await act();
+      throw new Error(`Call ${call} of ${method} failed.`);
+    })();
+  });
+}

@@ -1,0 +1,51 @@
+// A query engine that runs nothing: it keeps what it is asked, and the test says how each query ends.
+import type { Query, QueryEngine, Rows, TableDefinition, ViewDefinition } from "../../shared/ports.ts";
+
+export type StartedQuery = { id: string; sql: string; folder: string };
+
+export class ScriptedQueryEngine implements QueryEngine {
+  readonly database = "library";
+  readonly tables = new Map<string, TableDefinition>();
+  readonly views = new Map<string, ViewDefinition>();
+  /** Oldest first. */
+  readonly started: StartedQuery[] = [];
+  readonly #ids = new Map<string, string>();
+  readonly #states = new Map<string, Partial<Query>>();
+
+  async defineTable(name: string, table: TableDefinition): Promise<void> {
+    this.tables.set(name, table);
+  }
+
+  async defineView(name: string, view: ViewDefinition): Promise<void> {
+    this.views.set(name, view);
+  }
+
+  async start(sql: string, folder: string, token: string): Promise<string> {
+    const known = this.#ids.get(token);
+    if (known !== undefined) return known;
+    const id = `query-${this.started.length + 1}`;
+    this.#ids.set(token, id);
+    this.started.push({ id, sql, folder });
+    return id;
+  }
+
+  /** Sets the state of a query; until then it runs. */
+  set(id: string, state: Partial<Query>): void {
+    this.#states.set(id, state);
+  }
+
+  async get(id: string): Promise<Query> {
+    return {
+      id,
+      state: "RUNNING",
+      reason: "no code given",
+      retryable: false,
+      output: undefined,
+      ...this.#states.get(id),
+    };
+  }
+
+  async firstRows(): Promise<Rows> {
+    throw new Error("This engine has no rows.");
+  }
+}
