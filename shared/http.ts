@@ -57,15 +57,18 @@ export function httpClient(options: { service: string; baseUrl: string; advice: 
     ...proxyAgents(),
   });
   return async (request, timeoutMs) => {
+    // axios' own timeout starts again with each chunk of the body.
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), timeoutMs);
     try {
-      // axios' own timeout starts again with each chunk of the body.
-      const signal = AbortSignal.timeout(timeoutMs);
-      const { status, data, headers } = await client.request<string>({ ...request, signal });
+      const { status, data, headers } = await client.request<string>({ ...request, signal: timeout.signal });
       return { status, text: data, headers };
     } catch (error) {
       const { name, ...failure } = failureOf(error, service, advice);
       // The cause is left out: it holds the request's headers, and so a secret.
       throw new PipelineError(name, failure);
+    } finally {
+      clearTimeout(timer);
     }
   };
 }

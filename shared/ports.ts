@@ -131,9 +131,14 @@ export abstract class ObjectStore {
     return etag;
   }
 
+  /** Writes an object unless the key is taken. @returns whether this call wrote it */
+  async create(key: string, body: string | Uint8Array, contentType: string): Promise<boolean> {
+    return (await this.write(key, body, contentType, "absent")) !== undefined;
+  }
+
   /** Writes JSON unless the key is taken. @returns whether this call wrote it */
-  async putOnce(key: string, value: unknown): Promise<boolean> {
-    return (await this.write(key, JSON.stringify(value), "application/json", "absent")) !== undefined;
+  putOnce(key: string, value: unknown): Promise<boolean> {
+    return this.create(key, JSON.stringify(value), "application/json");
   }
 
   /** Writes JSON over an object that still has this ETag. @returns whether it had */

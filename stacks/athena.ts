@@ -1,4 +1,4 @@
-// The workgroups in which queries run: the pipeline's, and the analysts'. Their settings hold, whatever a query asks for.
+// The workgroups in which queries run: the pipeline's and the analysts'. Their settings override those of a query.
 import { defaultDataset } from "../shared/datasets.ts";
 import { keys } from "../shared/keys.ts";
 import { analystsName, currentStage } from "./stage.ts";
@@ -6,7 +6,7 @@ import { results } from "./storage.ts";
 
 const { production, athenaDatabase } = currentStage();
 
-/** The service creates it (Athena's DDL) and keeps its tables in step with the published files. */
+/** The athena service creates it with Athena's DDL and syncs its tables with the published files. */
 export const database = athenaDatabase;
 
 export const workgroup = workgroupOf("Workgroup", {
@@ -16,10 +16,10 @@ export const workgroup = workgroupOf("Workgroup", {
 });
 
 export const analystsResults = $interpolate`s3://${results.name}/${keys.analystsResults}`;
-/** Their own, so that their queries' ends do not wake the pipeline, and their results stand apart from its results. */
+/** Separate, so that the ends of analysts' queries do not call the pipeline, and their results go to another folder. */
 export const analystsWorkgroup = workgroupOf("AnalystsWorkgroup", {
   name: analystsName($app.stage),
-  description: "Queries of those who look at LibInsight's data with Tableau",
+  description: "Analysts' queries over the LibInsight data, from Tableau",
   outputLocation: analystsResults,
 });
 
@@ -34,7 +34,7 @@ function workgroupOf(
     forceDestroy: !production,
     configuration: {
       enforceWorkgroupConfiguration: true,
-      // A published file is some megabytes, and Athena bills by what it scans: 10 GiB are 5 cents.
+      // A published file has some megabytes, and Athena bills by what it scans: 10 GiB cost 5 cents.
       bytesScannedCutoffPerQuery: 10 * 1024 ** 3,
       publishCloudwatchMetricsEnabled: true,
       resultConfiguration: {

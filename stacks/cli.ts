@@ -11,6 +11,7 @@ import {
   type OptionValues,
 } from "@commander-js/extra-typings";
 import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
 import { datasets, findDataset } from "../shared/datasets.ts";
 import { PipelineError } from "../shared/errors.ts";
 import { isoDate } from "../shared/schemas.ts";
@@ -146,7 +147,8 @@ export function checked<T>(
   read: (text: string) => unknown = (text) => text,
 ): (text: string) => T {
   return (text) => {
-    const parsed = z.safeParse(schema, read(text));
+    // zod/mini has no messages of its own.
+    const parsed = z.safeParse(schema, read(text), { error: en().localeError });
     if (parsed.success) return parsed.data;
     const [issue] = parsed.error.issues;
     throw new InvalidArgumentError(sentence([...(issue?.path ?? []), issue?.message].map(String).join(": ")));

@@ -1,4 +1,4 @@
-// Schedules that go by another schedule: some minutes before it, or after.
+// Schedules derived from another schedule: some minutes before it or after it.
 
 type Cron = `cron(${string})`;
 
@@ -6,20 +6,22 @@ const minutesOfDay = 24 * 60;
 const weekdays: readonly string[] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 /**
+ * Returns the schedule moved by some minutes.
  * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
  * @param schedule `cron(minutes hours day-of-month month day-of-week year)` with one minute and one hour
  * @param minutes less than a day, in either direction
- * @throws Error where the time of day is not one, or moves to days that can't be told from the schedule's
+ * @throws Error where the schedule has several times a day, or the move leads to days that do not follow from its days
  */
 export function moved(schedule: Cron, minutes: number): Cron {
   const [, minute, hour, ...days] =
     /^cron\((\d{1,2}) (\d{1,2}) (\S+) (\S+) (\S+) (\S+)\)$/.exec(schedule) ?? [];
-  if (minute === undefined || hour === undefined) throw unmovable(schedule, "it has no one time of day");
+  if (minute === undefined || hour === undefined) throw unmovable(schedule, "it has several times a day");
   const time = Number(hour) * 60 + Number(minute) + minutes;
   const byDays = Math.floor(time / minutesOfDay);
   const ofDay = time - byDays * minutesOfDay;
   const on = byDays === 0 ? days : movedDays(days, byDays);
-  if (!on) throw unmovable(schedule, "it would be on other days, and only days of the week can be moved");
+  if (!on)
+    throw unmovable(schedule, "the result falls on other days, and only days of the week can be moved");
   return `cron(${[ofDay % 60, Math.floor(ofDay / 60), ...on].join(" ")})`;
 }
 
@@ -37,6 +39,6 @@ function movedDays([dayOfMonth = "", month = "", dayOfWeek = "", year = ""]: str
 
 function unmovable(schedule: string, why: string): Error {
   return new Error(
-    `The schedule ${schedule} can't be moved for the EC2 instances: ${why}. Write it with one time on days of the week (shared/datasets.ts), or let the stage have no instances (stacks/stage.ts).`,
+    `The schedule ${schedule} cannot be moved for the EC2 instances: ${why}. Write it with one time on days of the week (shared/datasets.ts), or set the stage's instances to "none" (stacks/stage.ts).`,
   );
 }

@@ -1,6 +1,6 @@
-// Each dataset's schedules. They put an event on the bus, as an operator does: `run.requested`; where the stage has EC2
-// instances, the wish that they start before the run, and stop at a latest hour after it; and once a day the requests to
-// look how old the dataset's published file is, and how long the instances have been running.
+// Each dataset's schedules. They publish events on the bus, as an operator does: `run.requested`; where the stage has EC2
+// instances, the requests to start them before the run and to stop them some hours after it at the latest; and once a
+// day the checks of the published file's age and of the instances' running time.
 import { datasets, defaultDataset } from "../shared/datasets.ts";
 import { type EventDetail, type EventType, eventSource } from "../shared/events.ts";
 import { moved } from "./cron.ts";
@@ -10,16 +10,16 @@ import { currentStage } from "./stage.ts";
 const { scheduled, instances, instanceMinutes } = currentStage();
 
 /**
- * The scheduler fills in the time for which it fires: what comes twice is known by it, and so is what comes late.
+ * The scheduler fills in the time for which it fires. By it a service recognizes a request that comes twice or late.
  * https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
  */
 const scheduledTime = "<aws.scheduler.scheduled-time>";
 
-/** Hours after a run at six has ended, well or not. */
-const dailyLook = "cron(0 9 * * ? *)";
+/** Hours after the end of a run that starts at six. */
+const dailyCheck = "cron(0 9 * * ? *)";
 
 for (const { name, schedule, timeZone } of datasets) {
-  tellBus(`Collect-${name}`, {
+  publishOn(`Collect-${name}`, {
     schedule,
     timeZone,
     type: "run.requested",
@@ -28,12 +28,12 @@ for (const { name, schedule, timeZone } of datasets) {
   if (instances !== "none") {
     const detail = { dataset: name, reason: "schedule", requestedAt: scheduledTime };
     const starts = moved(schedule, -instanceMinutes.beforeRun);
-    tellBus(`Start-for-${name}`, { schedule: starts, timeZone, type: "instance.start.requested", detail });
+    publishOn(`Start-for-${name}`, { schedule: starts, timeZone, type: "instance.start.requested", detail });
     const stops = moved(schedule, instanceMinutes.afterRun);
-    tellBus(`Stop-after-${name}`, { schedule: stops, timeZone, type: "instance.stop.requested", detail });
+    publishOn(`Stop-after-${name}`, { schedule: stops, timeZone, type: "instance.stop.requested", detail });
   }
-  tellBus(`Freshness-${name}`, {
-    schedule: dailyLook,
+  publishOn(`Freshness-${name}`, {
+    schedule: dailyCheck,
     timeZone,
     type: "freshness.check.requested",
     detail: { dataset: name },
@@ -41,15 +41,15 @@ for (const { name, schedule, timeZone } of datasets) {
 }
 
 if (instances !== "none") {
-  tellBus("InstancesRunning", {
-    schedule: dailyLook,
+  publishOn("InstancesRunning", {
+    schedule: dailyCheck,
     timeZone: defaultDataset.timeZone,
     type: "instances.check.requested",
     detail: {},
   });
 }
 
-function tellBus<T extends EventType>(
+function publishOn<T extends EventType>(
   name: string,
   {
     schedule,
@@ -64,14 +64,14 @@ function tellBus<T extends EventType>(
     enabled: scheduled,
     event: detail,
     dlq: unscheduled.arn,
-    // CronV2 calls it a function and takes any ARN. The transforms below say what a bus needs in place of a function.
+    // CronV2 calls it a function and accepts any ARN. The transforms below set what a bus needs and a function does not.
     function: bus.arn,
     transform: {
       schedule: (args) => {
         args.target = $output(args.target).apply((target) => ({
           ...target,
           eventbridgeParameters: { source: eventSource, detailType: type },
-          // The scheduler's longest: it tries for a day, and then leaves the request among the unscheduled.
+          // The scheduler's maximum: it retries for a day, and then moves the request to the queue Unscheduled.
           retryPolicy: { maximumEventAgeInSeconds: 24 * 3600, maximumRetryAttempts: 185 },
         }));
       },

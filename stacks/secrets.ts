@@ -1,9 +1,9 @@
-// LibInsight's client id and secret, and Tableau's token, set once a stage: `npx sst secret set LibInsightClientId --stage
-// <stage>`. shared/config.ts reads them; nothing else does.
+// LibInsight's client id and secret, and Tableau's token, set once for each stage: `npx sst secret set LibInsightClientId
+// --stage <stage>`. Only shared/aws/config.ts reads them.
 import { currentStage } from "./stage.ts";
 
 export const libInsightClientId = new sst.Secret("LibInsightClientId");
 export const libInsightClientSecret = new sst.Secret("LibInsightClientSecret");
 
-/** Asked for where there is a Tableau. */
+/** Required only on a stage with Tableau. */
 export const tableauTokenSecret = currentStage().tableau && new sst.Secret("TableauTokenSecret");

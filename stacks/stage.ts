@@ -1,53 +1,54 @@
-// What differs from stage to stage, in one place: production's settings, and those of everybody's own stages.
+// What differs between stages: the settings of production and of personal stages.
 import { PipelineError } from "../shared/errors.ts";
 import { instancesSetting, type TeamInstances } from "../shared/instances.ts";
 import { type TableauSettings, tableauSettings } from "../shared/tableau.ts";
 
-/** SST's global. Named here because commands read this file too, and they run without SST. */
+/** SST's global. Declared here because commands load this file too, and they run without SST. */
 declare const $app: { readonly stage: string };
 
-/** In the names of what is created. */
+/** Part of the names of all resources. */
 export const appName = "libinsight";
-/** Where all of it is. */
+/** The region of all resources. */
 export const appRegion = "us-east-1";
 
 export type StageSettings = {
-  /** Can't be removed by `sst remove`, and its buckets stay whatever happens. */
+  /** `sst remove` refuses to remove it, and its buckets always stay. */
   production: boolean;
-  /** Whether datasets are collected by their schedule. */
+  /** Whether the datasets' schedules are enabled. */
   scheduled: boolean;
-  /** Who gets a mail when something needs a person. */
+  /** The email address for messages and alarms. */
   alertAddress: string | undefined;
-  /** Where LibInsight answers. */
+  /** The address of LibInsight's API. */
   libInsightBaseUrl: string;
-  /** Where Tableau answers; undefined where it is left alone. */
+  /** The address of Tableau; undefined where the stage refreshes nothing in Tableau. */
   tableau: TableauSettings | undefined;
-  /** The EC2 instances that it may start and stop: those with the tag, those of these ids that have it, or none. */
+  /** The EC2 instances that the stage may start and stop: those with the tag, those of these ids that have it, or none. */
   instances: TeamInstances;
-  /** When the schedule starts them before each dataset's run, and stops them at the latest after it was due. */
+  /** The schedule starts instances this long before each dataset's run, and stops them this long after it at the latest. */
   instanceMinutes: { beforeRun: number; afterRun: number };
-  /** In Athena: letters, digits and _ only. */
+  /** The name of the database in Athena: letters, digits and _ only. */
   athenaDatabase: string;
   /**
-   * Names of existing buckets to publish to. They keep their policy, notifications, versioning and lifecycle: nothing
-   * of them is created or changed here. Where no name stands, the stage has a bucket of its own.
+   * Names of existing buckets to publish to. Their policy, notifications, versioning and lifecycle are neither created
+   * nor changed here. Without a name, the stage has a bucket of its own.
    */
   existingBuckets: { data?: string; results?: string };
   /**
-   * The IAM user as which analysts sign in to Athena, where there is one already: it is given one more policy, and nothing
-   * else of it is changed. Where no name stands, the stage has a user of its own.
+   * The existing IAM user with which analysts sign in to Athena. It gets one more policy and is not changed otherwise.
+   * Without a name, the stage has a user of its own.
    */
   existingAnalysts?: string;
 };
 
 const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
 
-/** EC2 starts an instance in a minute or two, and a run takes minutes; four hours leave time to repair one. */
+/** EC2 starts an instance in a minute or two, and a run takes minutes; four hours leave time to repair a run. */
 const instanceMinutes = { beforeRun: 15, afterRun: 240 };
 
 /**
+ * Returns the settings of a stage.
  * @param env of the shell and of .env and .env.<stage>, which SST reads
- * @throws Error where only some of Tableau's variables are set, or a variable can't be used
+ * @throws Error where a variable is invalid, or only some of Tableau's variables are set
  */
 export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSettings {
   const alertAddress = env.ALERT_ADDRESS || undefined;
@@ -71,7 +72,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
   }
   return {
     production: false,
-    // A library is collected once a week, not once a week by each of us.
+    // Personal stages would each collect the same library every week.
     scheduled: false,
     alertAddress,
     libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || libInsightBaseUrl,
@@ -83,17 +84,17 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
   };
 }
 
-/** What a stage has for its analysts alone (user, policy, workgroup) has this name. */
+/** Returns the name of the analysts' resources of a stage: user, policy and workgroup. */
 export function analystsName(stage: string): string {
   return `${appName}-${stage}-analysts`;
 }
 
-/** @throws Error where production has nobody to alert */
+/** Returns the settings of the stage that SST evaluates. @throws Error where production has no alert address */
 export function currentStage(): StageSettings {
   const settings = stageSettings($app.stage, process.env);
   if (settings.production && !settings.alertAddress) {
     throw new Error(
-      "Production needs somebody to alert: write ALERT_ADDRESS=<mail address> to .env.production and deploy again.",
+      "Production has no alert address. Write ALERT_ADDRESS=<email address> to .env.production and deploy again.",
     );
   }
   return settings;
@@ -102,12 +103,10 @@ export function currentStage(): StageSettings {
 function instancesOf({ INSTANCES }: NodeJS.ProcessEnv): TeamInstances {
   const parsed = instancesSetting.safeParse(INSTANCES || "none");
   if (parsed.success) return parsed.data;
-  throw new Error(
-    "INSTANCES can't be used: it is `tagged`, `none`, or instances' ids with commas between them.",
-  );
+  throw new Error("INSTANCES is invalid. Set it to `tagged`, `none`, or instance IDs separated by commas.");
 }
 
-/** SST shows an error's message and nothing else of it. */
+/** SST prints only an error's message. */
 function tableauOf(env: NodeJS.ProcessEnv): TableauSettings | undefined {
   try {
     return tableauSettings(env);

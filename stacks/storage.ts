@@ -1,14 +1,14 @@
-// The three buckets. SST's buckets refuse plain HTTP and public access by themselves.
+// The three buckets. SST's buckets refuse plain HTTP and public access by default.
 import { keys } from "../shared/keys.ts";
 import { currentStage } from "./stage.ts";
 
 const { production, existingBuckets } = currentStage();
-/** Everywhere else `sst remove` empties the stage's buckets. */
+/** On every other stage `sst remove` empties the buckets. */
 const forceDestroy = !production;
-/** Parts of an upload that was broken off cost money and are seen by nobody. */
+/** Parts of an interrupted upload incur cost and no listing shows them. */
 const abortIncompleteMultipartUpload = { daysAfterInitiation: 7 };
 
-/** All that runs leave behind on their way. A dead letter is replayed within 14 days, a run looked into within 30. */
+/** The intermediate objects of runs. Dead letters are kept for 14 days, so 30 days cover every replay. */
 export const work = new sst.aws.Bucket("Work", {
   cors: false,
   lifecycle: [{ id: "forget-runs", expiresIn: "30 days" }],
@@ -24,10 +24,10 @@ export const work = new sst.aws.Bucket("Work", {
 
 /** The published files. */
 export const data = publishingBucket("Data", existingBuckets.data);
-/** What Athena's queries give, and the newest good result of each dataset. */
+/** The results of Athena's queries, and the newest good result of each dataset. */
 export const results = publishingBucket("Results", existingBuckets.results, [
   {
-    // Tableau asks again and again, and reads each answer once.
+    // Tableau queries often and reads each result once.
     id: "expire-analysts-results",
     status: "Enabled",
     filter: { prefix: keys.analystsResults },
@@ -36,7 +36,7 @@ export const results = publishingBucket("Results", existingBuckets.results, [
   },
 ]);
 
-/** Versioned, so that a bad publication can be taken back for 90 days. An existing bucket is used as it is. */
+/** Versioned, so that a bad file can be rolled back for 90 days. An existing bucket is used as it is. */
 function publishingBucket(
   name: string,
   existing: string | undefined,

@@ -1,5 +1,5 @@
-// What analysts may do, who look at the results with Tableau: the policy of the IAM user as which Tableau signs in to
-// Athena. They ask, read what the pipeline published and keep their own answers; they write and delete nothing else.
+// The permissions of analysts: the policy of the IAM user with which Tableau signs in to Athena. Analysts may run queries,
+// read what the pipeline published and store their own results. They may write or delete nothing else.
 import { folder } from "../shared/dataset.ts";
 import { datasets } from "../shared/datasets.ts";
 import { analystsWorkgroup, database } from "./athena.ts";
@@ -10,7 +10,7 @@ const { production, existingAnalysts } = currentStage();
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 
-/** As whom analysts sign in. No access key is made here: it would lie in SST's state (stacks/README.md makes one). */
+/** The user with which analysts sign in. It gets no access key here, because SST's state would hold it (stacks/README.md). */
 export const analysts = existingAnalysts ?? ownUser().name;
 
 const publishedFolders = datasets.flatMap(({ publish }) => [folder(publish.csv), folder(publish.jsonl)]);
@@ -22,8 +22,8 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
   policy: aws.iam.getPolicyDocumentOutput({
     statements: [
       {
-        // AWS's example for running queries in one workgroup, without its saved queries and its history.
-        // GetQueryResultsStream is how the JDBC driver reads.
+        // AWS's example for running queries in one workgroup, without saved queries and history. The JDBC driver reads
+        // with GetQueryResultsStream.
         // https://docs.aws.amazon.com/athena/latest/ug/example-policies-workgroup.html
         // https://docs.aws.amazon.com/athena/latest/ug/jdbc-v3-driver.html
         sid: "Query",
@@ -38,7 +38,7 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [analystsWorkgroup.arn],
       },
       {
-        // How the driver learns of tables and columns. What it then sees is for Glue's permissions to say.
+        // The driver lists tables and columns with these. Glue's permissions decide which it sees.
         sid: "LookAround",
         actions: [
           "athena:GetDataCatalog",
@@ -50,14 +50,14 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [$interpolate`arn:aws:athena:${region}:${accountId}:datacatalog/AwsDataCatalog`],
       },
       {
-        // These two can't be limited; they tell names.
+        // AWS offers no resource for these two. They return names only.
         // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonathena.html
         sid: "ListNames",
         actions: ["athena:ListWorkGroups", "athena:ListDataCatalogs"],
         resources: ["*"],
       },
       {
-        // Athena looks at the default database, whichever one is used.
+        // Athena checks the default database too, whichever database a query names.
         // https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
         sid: "DefaultDatabase",
         actions: ["glue:GetDatabase"],
@@ -67,7 +67,7 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         sid: "ReadTables",
         actions: [
           "glue:GetDatabase",
-          // Of this database alone: AWS asks for database/* where all are to be listed.
+          // Of this database only: listing all of them would need database/*.
           "glue:GetDatabases",
           "glue:GetTable",
           "glue:GetTables",
@@ -78,7 +78,7 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [glue("catalog"), glue(`database/${database}`), glue(`table/${database}/*`)],
       },
       {
-        // Athena reads a view's table with the permissions of who asks. The bucket may hold other teams' files.
+        // Athena reads a view's table with the caller's permissions. The bucket may hold other teams' files.
         sid: "ReadPublished",
         actions: ["s3:GetObject"],
         resources: publishedFolders.map((path) => $interpolate`${data.arn}/${path}*`),
@@ -92,8 +92,8 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         ],
       },
       {
-        // What Athena needs of where it writes results. The whole bucket, because connections made before this
-        // workgroup have folders of their own in it.
+        // Athena needs these where it writes results. They cover the whole bucket, because connections made before this
+        // workgroup have other folders in it.
         // https://docs.aws.amazon.com/athena/latest/ug/security-iam-awsmanpol.html (BaseQueryResultsPermissions)
         sid: "FindBuckets",
         actions: ["s3:GetBucketLocation"],
@@ -110,8 +110,8 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [$interpolate`${results.arn}/*`],
       },
       {
-        // The newest good result is the pipeline's to replace: by hand it would lose its run and its order. A Deny, because
-        // it also holds against what the user is allowed elsewhere.
+        // Only the pipeline replaces the newest good result: an object written by hand would lack its run and its order.
+        // A Deny also overrides the user's other policies.
         sid: "KeepNewestResults",
         effect: "Deny",
         actions: ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
@@ -126,7 +126,7 @@ new aws.iam.UserPolicyAttachment("AnalystsAttachment", { user: analysts, policyA
 function ownUser(): aws.iam.User {
   return new aws.iam.User("Analysts", {
     name: analystsName($app.stage),
-    // With its access keys, which SST does not know of.
+    // Also deletes its access keys, which SST does not know.
     forceDestroy: !production,
   });
 }

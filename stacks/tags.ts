@@ -1,5 +1,5 @@
-// On every resource that takes tags, through the AWS provider's default tags. They are the predecessor's, by which
-// the department finds its costs.
+// The tags of every resource, set as the AWS provider's default tags. The predecessor has the same, and the department
+// finds its costs by them.
 export const tags = {
   Unit: "AnalyticsAssessment",
   Owner: "DataServices",

@@ -1,5 +1,6 @@
 // How a run ends whose pages are all there: its parts are read once and written as they are read; at the end the counts
 // decide whether the files count. Published, held or failed, with the reason and every count.
+import * as z from "zod/mini";
 import { countCsvRows, csvFieldText, csvRows, splitCsvRow } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
@@ -81,6 +82,8 @@ export async function conclude(reading: Reading, deps: ConcludeDeps): Promise<Co
     });
 
     if (outcome.state === "superseded") {
+      // An interrupted reading has counted some parts.
+      ledger = new Ledger();
       await readParts({ runId, accounts, work }, ledger, async () => {});
       const account = accountOf(reading, ledger, columnsOf(ledger));
       return {
@@ -204,9 +207,10 @@ function previousOf(
   { rows }: Baseline,
   run: Run,
 ): Pick<RunResult, "previous"> {
-  const requestedAt = published?.metadata["requested-at"];
-  if (published?.metadata["run-id"] === run.runId || requestedAt === undefined || rows === undefined) return {};
-  return { previous: { rows, requestedAt } };
+  if (rows === undefined || published?.metadata["run-id"] === run.runId) return {};
+  // Another writer's metadata may be anything.
+  const requestedAt = z.iso.datetime().safeParse(published?.metadata["requested-at"]);
+  return requestedAt.success ? { previous: { rows, requestedAt: requestedAt.data } } : {};
 }
 
 /** Every count of the run. */

@@ -5,7 +5,7 @@ import { keys } from "../../shared/keys.ts";
 import type { LibInsightClient, LibInsightPage } from "../../shared/libinsight/client.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { FetchTask, PageMessage, Totals } from "../../shared/messages.ts";
-import { maxMessageBytes, type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
+import { type MessageQueue, maxMessageBytes, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import { maxPages, pagesOf, windowTotals } from "../../shared/run.ts";
 
 export type FetcherDeps = {

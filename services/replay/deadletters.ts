@@ -1,12 +1,12 @@
 // Dead letters of any queue: listed, sent back to the queue they came from, or archived in the work bucket. A message is
-// always in its new place before it leaves its dead-deadLetter queue, so an interrupted command can be repeated.
+// always in its new place before it leaves its dead-letter queue, so an interrupted command can be repeated.
 import { randomUUID } from "node:crypto";
 import { keys } from "../../shared/keys.ts";
 import type { Attributes, Message, MessageQueue, ObjectStore } from "../../shared/ports.ts";
 import type { QueueName } from "../../shared/topology.ts";
 import { type DeadLetter, deadLetterOf, errorAttributes } from "./dead-letter.ts";
 
-/** A queue and its dead-deadLetter queue. */
+/** A queue and its dead-letter queue. */
 export type Mailbox = { name: QueueName; source: MessageQueue; deadLetters: MessageQueue };
 
 export type DeadLetterDeps = {
@@ -141,12 +141,12 @@ export function archive(deps: DeadLetterDeps, options: MoveOptions, work: Object
     const kept = {
       ...deadLetter,
       archivedAt: deps.now().toISOString(),
-      messageAttributes: message.attributes,
+      messageAttributes: jsonOf(message.attributes),
       body: message.body,
     };
     await work.put(
       keys.deadLetter(deadLetter.queue, deadLetter.messageId),
-      JSON.stringify(kept, bytesAsBase64, 2),
+      JSON.stringify(kept, null, 2),
       "application/json",
     );
   });
@@ -228,7 +228,8 @@ export function isSelected(deadLetter: DeadLetter, filter: Filter, now: Date): b
     (queue === undefined || deadLetter.queue === queue) &&
     (run === undefined || deadLetter.run === run) &&
     (error === undefined || reason.includes(error.toLowerCase())) &&
-    (olderThanSeconds === undefined || now.getTime() - Date.parse(deadLetter.sentAt) > olderThanSeconds * 1000)
+    (olderThanSeconds === undefined ||
+      now.getTime() - Date.parse(deadLetter.sentAt) > olderThanSeconds * 1000)
   );
 }
 
@@ -242,7 +243,12 @@ function counted(names: string[]): Record<string, number> {
   return Object.fromEntries([...groups].map(([name, all]) => [name, all.length]));
 }
 
-/** Binary attributes, which JSON would spell byte by byte. */
-function bytesAsBase64(_: string, value: unknown): unknown {
-  return value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value;
+/** Bytes as base64, which JSON would spell byte by byte. */
+function jsonOf(attributes: Attributes): Record<string, string | { base64: string }> {
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, value]) => [
+      name,
+      typeof value === "string" ? value : { base64: Buffer.from(value).toString("base64") },
+    ]),
+  );
 }

@@ -5,7 +5,10 @@ import { tableauService } from "./service.ts";
 
 export const handler = lambdaHandler(tableauService, () => ({
   publish: publisher(),
-  tableau: settings.tableau(),
+  // Read where it is used, so that settings which cannot be used are published as a failure.
+  get tableau() {
+    return settings.tableau();
+  },
   tokenSecret: settings.tableauTokenSecret,
   requestTimeoutMs: settings.tableauRequestTimeoutMs(),
   refreshTimeoutMs: settings.tableauRefreshTimeoutMs(),

@@ -10,7 +10,8 @@ import { transformPage } from "./page.ts";
 
 /**
  * The part is one object at a key of its own and is written last, so a page that is transformed twice counts once, and
- * one that was interrupted is transformed again.
+ * one that was interrupted is transformed again. The first part holds, although LibInsight may return another page to a
+ * message that is delivered again: an assembler that died after it published then finds what it has published.
  * @throws PipelineError `PageMissing`
  */
 export async function transform(message: PageMessage, work: ObjectStore): Promise<LogFields> {
@@ -23,9 +24,9 @@ export async function transform(message: PageMessage, work: ObjectStore): Promis
   };
   const records = await recordsOf(message, work);
   const { csv, jsonl, rejects, summary } = transformPage(records, findDataset(task.dataset));
-  if (rejects) await work.put(keys.rejects(address), rejects, "application/x-ndjson");
+  if (rejects) await work.create(keys.rejects(address), rejects, "application/x-ndjson");
   const part = encodePart({ page: task.page, totals, ...summary }, csv, jsonl);
-  await work.put(keys.part(address), part, partContentType);
+  await work.create(keys.part(address), part, partContentType);
   const { runId: run, ...place } = address;
   return { run, ...place, records: summary.records, rows: summary.ids.length };
 }

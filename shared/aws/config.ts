@@ -55,16 +55,6 @@ export const settings = {
   deadLetterUrl: (name: QueueName) => read(`${name.toUpperCase()}_DEAD_LETTERS_URL`, z.url()),
 };
 
-/**
- * Whether this process was told of a stage: as a function is, or by `sst shell`. Asks the environment and not SST,
- * which reads it once, when first asked.
- */
-export function isOnStage(): boolean {
-  return Object.keys(process.env).some(
-    (name) => name === "KICKOFF_QUEUE_URL" || name.startsWith("SST_RESOURCE"),
-  );
-}
-
 /** @throws PipelineError `ConfigurationMissing`, naming the variable and never its value */
 function read<T extends z.ZodMiniType>(variable: string, schema: T): z.infer<T> {
   const parsed = schema.safeParse(settingOf(variable));

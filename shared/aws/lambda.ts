@@ -8,16 +8,24 @@ import { deadLetters, queue, settings } from "./deps.ts";
 
 export type LambdaHandler = (event: SQSEvent, context?: Context) => Promise<SQSBatchResponse>;
 
-/** @param depsOf builds the service's dependencies, for each batch */
+/** @param depsOf builds the service's dependencies */
 export function lambdaHandler<T extends z.ZodMiniType, Deps>(
-  service: Service<T, Deps>,
+  { name, schema, handle, afterBatch, onDeadLetter }: Service<T, Deps>,
   depsOf: () => Deps,
 ): LambdaHandler {
-  const log = createLogger(service.name);
+  const log = createLogger(name);
+  // They are built where they are used, so that a missing setting is the reason of each message's failure.
+  const service: Service<T, undefined> = {
+    name,
+    schema,
+    handle: (message) => handle(message, depsOf()),
+    ...(afterBatch && { afterBatch: (messages) => afterBatch(messages, depsOf()) }),
+    ...(onDeadLetter && { onDeadLetter: (message, error) => onDeadLetter(message, error, depsOf()) }),
+  };
   return async ({ Records }) => {
-    const { retried } = await processBatch(service, Records.map(messageOf), depsOf(), {
-      source: queue(service.name),
-      deadLetters: deadLetters(service.name),
+    const { retried } = await processBatch(service, Records.map(messageOf), undefined, {
+      source: queue(name),
+      deadLetters: deadLetters(name),
       log,
       retryBaseSeconds: settings.retryBaseSeconds(),
     });

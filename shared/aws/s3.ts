@@ -79,10 +79,16 @@ export class S3Store extends ObjectStore {
   }
 
   async getStart(key: string, bytes: number): Promise<string> {
-    const { Body } = await this.#s3.send(
-      new GetObjectCommand({ Bucket: this.bucket, Key: key, Range: `bytes=0-${bytes - 1}` }),
-    );
-    return present(Body, "Body", key).transformToString("utf-8");
+    try {
+      const { Body } = await this.#s3.send(
+        new GetObjectCommand({ Bucket: this.bucket, Key: key, Range: `bytes=0-${bytes - 1}` }),
+      );
+      return await present(Body, "Body", key).transformToString("utf-8");
+    } catch (error) {
+      // An empty object has no range.
+      if (error instanceof S3ServiceException && error.name === "InvalidRange") return "";
+      throw error;
+    }
   }
 
   async stream(key: string, versionId?: string): Promise<Readable> {

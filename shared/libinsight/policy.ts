@@ -88,4 +88,4 @@ export const anotherPage: Failure = {
 };
 
 export const unreachableAdvice =
-  "Check LIBINSIGHT_BASE_URL, the network and, if it has a proxy, HTTPS_PROXY; then run it again.";
+  "Check LIBINSIGHT_BASE_URL, the network and, if it has a proxy, HTTPS_PROXY, and run it again.";

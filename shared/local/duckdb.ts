@@ -1,6 +1,5 @@
-// The query engine on this machine: DuckDB in this process reads the published files. Each query has a database of its
-// own, in memory, which is closed afterwards so that its memory is returned. DuckDB costs a tenth of a second and 40 MB,
-// so it is loaded with the first query.
+// The query engine on this machine: DuckDB, inside this process, over the published files. Each query has a database of
+// its own, in memory, which is closed afterwards so that its memory is returned.
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +10,7 @@ import { PipelineError } from "../errors.ts";
 import type { ObjectStore, Query, QueryEngine, Rows, TableDefinition, ViewDefinition } from "../ports.ts";
 import { spelled, trinoMacros, withTrinoCasts } from "./trino.ts";
 
-/** A million rows of 226 MB need 3 s and 35 MB within these; what does not fit in memory is spilled to disk. */
+/** With these, a million rows (226 MB) take 3 s and 35 MB. What does not fit in memory goes to disk. */
 const settings = {
   memory_limit: "64MB",
   max_temp_directory_size: "10GB",
@@ -21,21 +20,17 @@ const settings = {
   // In Trino 1/2 is 0.
   integer_division: "true",
 };
+/** A longer line fails the query. DuckDB allocates some buffers of this size where a file is as large as that. */
+const maxLineBytes = 2 * 1024 * 1024;
+/** A header of hundreds of columns stays far below this. */
+const headerBytes = 256 * 1024;
 const maxQueryMs = 15 * 60_000;
 /** An interrupt between two statements has no effect, so it is repeated. */
 const interruptMs = 100;
-const maxWaiting = 100;
-/** As Athena's GetQueryResults. */
+/** As Athena's GetQueryResults without its header. */
 const maxRows = 999;
-
-/** DuckDB reads in buffers of a line's maximal length, three at once. Files with longer lines are read in larger ones. */
-const usualLineBytes = 1024 * 1024;
-const maxLineBytes = 16 * 1024 * 1024;
-/** A header of hundreds of columns stays far below this. */
-const headerBytes = 256 * 1024;
-
-/** Trino's name of the only catalog. */
-const catalogName = "awsdatacatalog";
+/** Objects below queries/. They expire after a month. */
+const maxQueryObjects = 100_000;
 
 const tableSchema = z.object({
   columns: z.array(z.object({ name: z.string(), comment: z.string() })),
@@ -43,44 +38,43 @@ const tableSchema = z.object({
 });
 const viewSchema = z.object({ select: z.string(), comments: z.record(z.string(), z.string()) });
 const relationSchema = z.union([tableSchema, viewSchema]);
-type Relation = z.infer<typeof relationSchema>;
 
 const executionSchema = z.object({
   sql: z.string(),
   folder: z.string(),
   state: z.enum(["RUNNING", "SUCCEEDED", "FAILED"]),
-  reason: z.optional(z.string()),
-  retryable: z.optional(z.boolean()),
+  reason: z._default(z.string(), "no code given"),
+  retryable: z._default(z.boolean(), false),
 });
 type Execution = z.infer<typeof executionSchema>;
 
 const definitionKey = (name: string) => `catalog/${name}.json`;
 const executionKey = (id: string) => `queries/${id}/execution.json`;
-const unfinishedKey = "queries/unfinished.json";
+const resultKey = (folder: string, id: string) => `${folder}/${id}.csv`;
 
 export type DuckDbOptions = {
   database: string;
   /** Keeps definitions and queries. */
   catalog: ObjectStore;
   /** Returns the paths of the current files in a folder of the data store. */
-  filesIn(folder: string): Promise<string[]>;
+  filesIn: (folder: string) => Promise<string[]>;
   /** Moves a finished result file into the results store, as an object. */
-  adopt(key: string, path: string): Promise<void>;
-  /** Of results while they are written and of what DuckDB spills. */
+  adopt: (key: string, path: string) => Promise<void>;
+  /** Of results while they are written, and of what DuckDB does not keep in memory. */
   temporaryFolder: string;
   /** Called when a query has ended, at best effort. */
-  onEnd(query: { id: string; state: "SUCCEEDED" | "FAILED" }): Promise<void>;
+  onEnd: (query: { id: string; state: "SUCCEEDED" | "FAILED" }) => Promise<void>;
 };
 
-/** A SELECT that DuckDB has accepted. `values` are the SQL of its columns, as Athena spells them. */
-type Selection = { connection: DuckDBConnection; columns: string[]; values: string[]; from: string };
+/** A SELECT that DuckDB accepted: SQL of its columns' values, as Athena spells them, and of what they are selected from. */
+type Selection = { connection: DuckDBConnection; names: string[]; values: string[]; from: string };
 
 export class DuckDbQueryEngine implements QueryEngine {
   readonly database: string;
   readonly #options: DuckDbOptions;
-  /** Queries that this process runs or will run. */
-  readonly #running = new Set<string>();
-  #waiting = 0;
+  /** Queries of this process that have not ended. */
+  readonly #unfinished = new Set<string>();
+  /** Ends with the last query. */
   #last: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
@@ -97,11 +91,11 @@ export class DuckDbQueryEngine implements QueryEngine {
     return this.#define(name, { select, comments: Object.fromEntries(comments) });
   }
 
-  async #define(name: string, relation: Relation): Promise<void> {
+  async #define(name: string, relation: z.infer<typeof relationSchema>): Promise<void> {
     const { catalog } = this.#options;
-    const text = JSON.stringify(relation);
-    if ((await catalog.getText(definitionKey(name))) === text) return;
-    await catalog.put(definitionKey(name), text, "application/json");
+    const definition = JSON.stringify(relation);
+    if ((await catalog.getText(definitionKey(name))) === definition) return;
+    await catalog.put(definitionKey(name), definition, "application/json");
   }
 
   async start(sql: string, folder: string, token: string): Promise<string> {
@@ -109,88 +103,76 @@ export class DuckDbQueryEngine implements QueryEngine {
       .update(JSON.stringify([token, sql, folder]))
       .digest("hex")
       .slice(0, 32);
-    const execution: Execution = { sql, folder, state: "RUNNING" };
-    await this.#options.catalog.putOnce(executionKey(id), execution);
+    await this.#options.catalog.putOnce(executionKey(id), { sql, folder, state: "RUNNING" });
     await this.#find(id);
     return id;
   }
 
   async get(id: string): Promise<Query> {
-    const { state, folder, reason, retryable } = (await this.#find(id)) ?? { state: "UNKNOWN" };
-    return {
-      id,
-      state,
-      reason: reason ?? "no code given",
-      retryable: retryable ?? false,
-      output: folder && resultKey(folder, id),
-    };
+    const execution = await this.#find(id);
+    if (!execution)
+      return { id, state: "UNKNOWN", reason: "no such query", retryable: false, output: undefined };
+    const { state, reason, retryable, folder } = execution;
+    return { id, state, reason, retryable, output: resultKey(folder, id) };
   }
 
   async firstRows(sql: string, _folder: string, max: number): Promise<Rows> {
     try {
       return await this.#oneAtATime(() =>
-        this.#select(sql, randomUUID(), undefined, async ({ connection, columns, values, from }) => {
-          // As bytes, because DuckDB's strings arrive without a byte order mark at their beginning.
-          const bytes = values.map((value) => `encode(${value})`);
-          const limit = Math.min(max, maxRows);
-          const result = await connection.run(`SELECT ${bytes.join(", ")} FROM ${from} LIMIT ${limit}`);
-          return { columns, rows: rowsSchema.parse(await result.getRows()) };
+        this.#select(sql, randomUUID(), [], async ({ connection, names, values, from }) => {
+          // As JSON, because DuckDB's strings arrive without a byte order mark at their beginning.
+          const limited = `SELECT to_json([${values.join(", ")}]) FROM ${from} LIMIT ${Math.min(max, maxRows)}`;
+          const rows = await (await connection.run(limited)).getRows();
+          return { columns: names, rows: rows.map(([row]) => rowSchema.parse(JSON.parse(String(row)))) };
         }),
       );
     } catch (error) {
-      throw statementFailed(failureOf(error).reason);
+      throw new PipelineError("StatementFailed", {
+        message: `DuckDB could not run a query (${failureOf(error).reason}).`,
+        advice:
+          "Retried automatically. If it persists, check the SQL of the query and of the dataset's columns.",
+        kind: "transient",
+      });
     }
   }
 
-  /** Loads DuckDB, so that the first query does not wait for it. */
+  /** Loads DuckDB, which takes 0.2 s, so that the first query does not wait for it. */
   async warmUp(): Promise<void> {
     const { DuckDBInstance } = await import("@duckdb/node-api");
-    const instance = await DuckDBInstance.create(":memory:", settings);
-    instance.closeSync();
+    (await DuckDBInstance.create(":memory:", settings)).closeSync();
   }
 
   /** Starts the queries that an earlier process did not finish. Call it once, at startup. */
   async resume(): Promise<void> {
-    const ids = await this.#options.catalog.getJson(unfinishedKey, z.array(z.string()));
-    for (const id of ids ?? []) await this.#find(id);
+    for (const key of await this.#options.catalog.list("queries/", maxQueryObjects)) {
+      const id = /^queries\/(.+)\/execution\.json$/.exec(key)?.[1];
+      if (id !== undefined) await this.#find(id);
+    }
   }
 
-  /** Interrupts the running query. It and the waiting ones run again when the engine is next opened. */
+  /** Interrupts the query that runs. It and those that wait run again when the engine is opened the next time. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#last;
   }
 
-  /** Returns an execution, and runs it where the process that ran it has died. */
+  /** Returns an execution. Where it is unfinished and not of this process, its process died: it runs again. */
   async #find(id: string): Promise<Execution | undefined> {
-    // Asked before reading: an execution that ends meanwhile was read as running.
-    const wasRunning = this.#running.has(id);
+    // Checked before the read too, because it may end in between.
+    const isOwn = this.#unfinished.has(id);
     const execution = await this.#options.catalog.getJson(executionKey(id), executionSchema);
-    if (execution?.state !== "RUNNING" || wasRunning || this.#running.has(id)) return execution;
-    this.#running.add(id);
-    try {
-      const ended = this.#oneAtATime(() => this.#run(id, execution));
-      // Its state could not be kept. The query's next check finds it running and runs it again.
-      ended.catch(() => {}).finally(() => this.#running.delete(id));
-      await this.#keepUnfinished();
-    } catch (error) {
-      this.#running.delete(id);
-      throw error;
-    }
+    if (execution?.state !== "RUNNING" || isOwn || this.#unfinished.has(id) || this.#isClosed)
+      return execution;
+    this.#unfinished.add(id);
+    // Where the outcome could not be stored, the query's next check finds it unfinished and runs it again.
+    void this.#oneAtATime(() => this.#run(id, execution))
+      .catch(() => {})
+      .finally(() => this.#unfinished.delete(id));
     return execution;
   }
 
-  async #keepUnfinished(): Promise<void> {
-    await this.#options.catalog.put(unfinishedKey, JSON.stringify([...this.#running]), "application/json");
-  }
-
-  /** @throws PipelineError `TooManyQueries` */
   #oneAtATime<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#waiting >= maxWaiting) throw tooManyQueries();
-    this.#waiting += 1;
-    const result = this.#last.then(task).finally(() => {
-      this.#waiting -= 1;
-    });
+    const result = this.#last.then(task);
     this.#last = result.catch(() => {});
     return result;
   }
@@ -201,12 +183,10 @@ export class DuckDbQueryEngine implements QueryEngine {
     const path = join(temporaryFolder, `${id}.csv`);
     let failure: Failure | undefined;
     try {
-      await this.#select(sql, id, path, async ({ connection, columns, values, from }) => {
-        const named = values.map((value, index) => `${value} AS ${quoted(columns[index] ?? "")}`);
-        await connection.run(
-          `COPY (SELECT ${named.join(", ")} FROM ${from})
-           TO ${text(path)} (FORMAT csv, HEADER, FORCE_QUOTE *, USE_TMP_FILE false)`,
-        );
+      await this.#select(sql, id, [path], async ({ connection, names, values, from }) => {
+        const columns = names.map((name, index) => `${values[index]} AS ${quoted(name)}`);
+        await connection.run(`COPY (SELECT ${columns.join(", ")} FROM ${from})
+          TO ${literal(path)} (FORMAT csv, HEADER, FORCE_QUOTE *, USE_TMP_FILE false)`);
       });
       await adopt(resultKey(folder, id), path);
     } catch (error) {
@@ -215,20 +195,20 @@ export class DuckDbQueryEngine implements QueryEngine {
       failure = failureOf(error);
     }
     const state = failure ? "FAILED" : "SUCCEEDED";
-    const execution: Execution = { sql, folder, state, ...failure };
-    await catalog.put(executionKey(id), JSON.stringify(execution), "application/json");
-    this.#running.delete(id);
-    await this.#keepUnfinished();
+    await catalog.put(
+      executionKey(id),
+      JSON.stringify({ sql, folder, state, ...failure }),
+      "application/json",
+    );
     await onEnd({ id, state });
   }
 
-  /** Opens a database for one SELECT, which may read the files of the tables that it names and write `output`. */
+  /** Opens a database for one SELECT, which can read the files of the tables that it names and write `outputs`. */
   async #select<T>(
     statement: string,
     name: string,
-    output: string | undefined,
+    outputs: readonly string[],
     use: (selection: Selection) => Promise<T>,
-    lineBytes = usualLineBytes,
   ): Promise<T> {
     const { DuckDBInstance, StatementType } = await import("@duckdb/node-api");
     const spillFolder = join(this.#options.temporaryFolder, `${name}.spill`);
@@ -241,93 +221,88 @@ export class DuckDbQueryEngine implements QueryEngine {
     }, interruptMs);
     try {
       const sql = withTrinoCasts(statement).replace(/;\s*$/, "");
-      await connection.run(trinoMacros);
-      await connection.run(`ATTACH ':memory:' AS ${catalogName}`);
-      await connection.run(`CREATE SCHEMA ${this.#path()}`);
-      await connection.run(`USE ${this.#path()}`);
-      const paths = await this.#createRelations(connection, sql, lineBytes);
-      if (output) paths.push(output);
-      await connection.run(`SET allowed_paths = [${paths.map(text).join(", ")}]`);
-      await connection.run("SET enable_external_access = false");
-      await connection.run("SET lock_configuration = true");
       const statements = await connection.extractStatements(sql);
       if (statements.count !== 1) throw new NotOneSelect();
+      // In Trino a name of three parts begins with the catalog's.
+      const schema = `awsdatacatalog.${quoted(this.database)}`;
+      await connection.run(`ATTACH ':memory:' AS awsdatacatalog; CREATE SCHEMA ${schema}; USE ${schema}`);
+      await connection.run(trinoMacros);
+      const files = await this.#createRelations(connection, sql);
+      const allowed = [...files, ...files.map(exact), ...outputs].map(literal).join(", ");
+      await connection.run(`SET allowed_paths = [${allowed}]; SET enable_external_access = false`);
+      await connection.run("SET lock_configuration = true");
       const prepared = await statements.prepare(0);
       if (prepared.statementType !== StatementType.SELECT) throw new NotOneSelect();
       const indexes = Array.from({ length: prepared.columnCount }, (_, index) => index);
       return await use({
         connection,
-        columns: indexes.map((index) => prepared.columnName(index)),
+        names: indexes.map((index) => prepared.columnName(index)),
         values: indexes.map((index) => spelled(`c${index}`, String(prepared.columnType(index)))),
-        // A comment at the end of the SELECT ends with its line.
-        from: `(\n${sql}\n) AS result (${indexes.map((index) => `c${index}`).join(", ")})`,
+        // A comment at the SELECT's end ends with its line.
+        from: `(${sql}\n) AS result (${indexes.map((index) => `c${index}`).join(", ")})`,
       });
-    } catch (error) {
-      if (lineBytes === maxLineBytes || !isLineTooLong(error)) throw error;
     } finally {
       clearInterval(interrupting);
       connection.closeSync();
       instance.closeSync();
       await rm(spillFolder, { recursive: true, force: true });
     }
-    return this.#select(statement, name, output, use, maxLineBytes);
   }
 
-  /** Creates the tables and views that a query names, and what those name. Returns the files that they read. */
-  async #createRelations(connection: DuckDBConnection, query: string, lineBytes: number): Promise<string[]> {
+  /** Creates the tables and views that a query names and those that they name. Returns the paths of their files. */
+  async #createRelations(connection: DuckDBConnection, query: string): Promise<string[]> {
+    const { catalog, filesIn } = this.#options;
     const seen = new Set<string>();
     const paths: string[] = [];
-    // Bounded by the catalog, because no relation is created twice.
-    const create = async (sql: string): Promise<void> => {
+    // Ends, because the catalog is finite and no relation is created twice.
+    async function create(sql: string): Promise<void> {
       for (const name of connection.getTableNames(sql, false).map((name) => name.toLowerCase())) {
-        // A name that cannot be a key is not in the catalog.
+        // The catalog has no names with other characters, which might be a path.
         if (seen.has(name) || !/^\w+$/.test(name)) continue;
         seen.add(name);
-        const relation = await this.#options.catalog.getJson(definitionKey(name), relationSchema);
+        const relation = await catalog.getJson(definitionKey(name), relationSchema);
         if (!relation) continue;
-        let select: string;
         if ("select" in relation) {
-          select = withTrinoCasts(relation.select);
+          const select = withTrinoCasts(relation.select);
           await create(select);
+          await connection.run(`CREATE VIEW ${quoted(name)} AS ${select}`);
         } else {
-          const files = await this.#options.filesIn(relation.folder);
+          const files = await filesIn(relation.folder);
+          await connection.run(`CREATE VIEW ${quoted(name)} AS ${await selectFrom(files, relation)}`);
           paths.push(...files);
-          select = await selectFrom(files, relation, lineBytes);
         }
-        await connection.run(`CREATE VIEW ${this.#path(name)} AS\n${select}`);
       }
-    };
+    }
     await create(query);
     return paths;
   }
-
-  #path(name?: string): string {
-    const path = `${catalogName}.${quoted(this.database)}`;
-    return name === undefined ? path : `${path}.${quoted(name)}`;
-  }
 }
 
-/** Returns the SELECT of a table's files. Columns are assigned by position: Athena ignores what a file's header says. */
-async function selectFrom(files: string[], { columns }: TableDefinition, lineBytes: number): Promise<string> {
-  const none = columns.map(({ name }) => `CAST(NULL AS VARCHAR) AS ${quoted(name)}`);
-  const selects = [`SELECT ${none.join(", ")} WHERE false`];
+/** Returns the SELECT of a table's rows. As in Athena, a column is the field at its position, whatever the header says. */
+async function selectFrom(files: readonly string[], { columns }: TableDefinition): Promise<string> {
+  const missing = "CAST(NULL AS VARCHAR)";
+  const noRows = columns.map(({ name }) => `${missing} AS ${quoted(name)}`);
+  const selects = [`SELECT ${noRows.join(", ")} WHERE false`];
   for (const path of files) {
     const fields = await fieldsIn(path);
-    // An empty file has no rows.
+    // An empty file.
     if (fields === 0) continue;
     const types = Array.from({ length: fields }, (_, index) => `f${index}: 'VARCHAR'`);
-    const values = columns.map((_, index) => (index < fields ? `f${index}` : "CAST(NULL AS VARCHAR)"));
-    // DuckDB would read the files that match a path with these characters.
-    const file = text(path.replace(/[*?[]/g, "[$&]"));
-    // No field has U+0001, so an empty field is the empty text and never null.
-    selects.push(`SELECT ${values.join(", ")} FROM read_csv(${file}, columns = {${types.join(", ")}},
-      auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', new_line = '\\n', nullstr = chr(1),
-      allow_quoted_nulls = false, max_line_size = ${lineBytes}, buffer_size = ${lineBytes})`);
+    const values = columns.map((_, index) => (index < fields ? `f${index}` : missing));
+    // U+0001 is in no field, so no field is null: an empty one is the empty text.
+    selects.push(`SELECT ${values.join(", ")} FROM read_csv(${literal(exact(path))}, columns = {${types.join(", ")}},
+      auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', new_line = '\\n',
+      nullstr = chr(1), allow_quoted_nulls = false, max_line_size = ${maxLineBytes}, buffer_size = ${maxLineBytes})`);
   }
   return selects.join("\nUNION ALL ");
 }
 
-/** Returns the number of fields in a file's header. */
+/** Returns the pattern that is only this path: in brackets `*`, `?` and `[` stand for themselves. */
+function exact(path: string): string {
+  return path.replace(/[*?[]/g, "[$&]");
+}
+
+/** Returns how many fields a file's header has. */
 async function fieldsIn(path: string): Promise<number> {
   const file = await open(path);
   try {
@@ -339,63 +314,30 @@ async function fieldsIn(path: string): Promise<number> {
   }
 }
 
-const rowsSchema = z.array(
-  z.array(
-    z.pipe(
-      z.nullable(z.object({ bytes: z.instanceof(Uint8Array) })),
-      z.transform((value) => value && Buffer.from(value.bytes).toString("utf8")),
-    ),
-  ),
-);
-
-function resultKey(folder: string, id: string): string {
-  return `${folder}/${id}.csv`;
-}
+const rowSchema = z.array(z.nullable(z.string()));
 
 function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-function text(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`;
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
 }
 
 class NotOneSelect extends Error {
   override readonly name = "NOT_ONE_SELECT";
 }
 
-/** DuckDB has no code of its own for it, and may report another error of the CSV, such as an open quote. */
-function isLineTooLong(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith("Invalid Input Error: CSV Error");
-}
+type Failure = Pick<Execution, "reason" | "retryable">;
 
-type Failure = { reason: string; retryable: boolean };
-
-/** Returns what kind of error it was, such as `BINDER_ERROR`. The message may quote a value of a record. */
+/** Returns the kind of an error, such as `CONVERSION_ERROR`. Its message may quote a value of a record. */
 function failureOf(error: unknown): Failure {
   if (!(error instanceof Error)) return { reason: typeof error, retryable: true };
-  if (error instanceof NotOneSelect) return { reason: error.name, retryable: false };
-  const [kind] = /^[A-Z][A-Za-z ]{1,30} Error(?=: )/.exec(error.message) ?? [];
-  // Of the file system or of a store.
-  if (kind === undefined)
-    return { reason: "code" in error ? String(error.code) : error.name, retryable: true };
-  const reason = kind.toUpperCase().replaceAll(" ", "_");
-  if (reason === "INTERRUPT_ERROR") return { reason: "QUERY_TIMED_OUT", retryable: false };
-  return { reason, retryable: reason === "IO_ERROR" };
-}
-
-function statementFailed(reason: string): PipelineError {
-  return new PipelineError("StatementFailed", {
-    message: `DuckDB could not run a query (${reason}).`,
-    advice: "Check the SQL of the query and of its views.",
-    kind: "transient",
-  });
-}
-
-function tooManyQueries(): PipelineError {
-  return new PipelineError("TooManyQueries", {
-    message: `There are ${maxWaiting} queries waiting for DuckDB.`,
-    advice: "Retried automatically when queries have ended.",
-    kind: "transient",
-  });
+  const found = /^(?:Failed to [a-z ]+: )?([A-Z][A-Za-z ]{1,30} Error): /.exec(error.message)?.[1];
+  const kind = found?.toUpperCase().replaceAll(" ", "_");
+  if (kind === "INTERRUPT_ERROR") return { reason: "QUERY_TIMED_OUT", retryable: false };
+  if (kind !== undefined) return { reason: kind, retryable: kind === "IO_ERROR" };
+  // Of the file system, as `ENOSPC`, or of a store.
+  const reason = "code" in error ? String(error.code) : error.name;
+  return { reason, retryable: !(error instanceof NotOneSelect) };
 }

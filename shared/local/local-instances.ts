@@ -63,7 +63,8 @@ export class LocalInstances implements Instances {
     if (found.state === state) return undefined;
     await this.#database.write(() => {
       this.#database
-        .prepare("UPDATE instance SET state = ?, launched = ? WHERE id = ?")
+        // A stopped instance keeps the time of its last start, as on EC2.
+        .prepare("UPDATE instance SET state = ?, launched = coalesce(?, launched) WHERE id = ?")
         .run(state, state === "running" ? this.#now() : null, id);
       this.#options.onChange?.(id, state);
     });

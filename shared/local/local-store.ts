@@ -32,7 +32,7 @@ export type LocalStoreOptions = {
   now?: () => Date;
 };
 
-/** Objects below a prefix that were written before a moment. */
+/** Objects below a prefix that were written, or versions that were replaced, before a moment. */
 export type Expiration = { prefix: string; before: Date; earlierVersionsOnly?: boolean };
 
 const rowSchema = z.object({
@@ -80,21 +80,15 @@ export class LocalStore extends ObjectStore {
       const options = { contentType, metadata: {} };
       return this.#uploadFile(key, [bytes], options, condition);
     }
-    return this.#database.write(() =>
-      this.#insert(
-        key,
-        // Every write has an ETag of its own: nothing compares the ETags of two writes here.
-        { etag: `"${randomUUID()}"`, bytes: bytes.length, type: contentType, metadata: {}, body: bytes },
-        condition,
-      ),
+    return this.#commit(
+      key,
+      // Every write has an ETag of its own: nothing compares the ETags of two writes here.
+      { etag: `"${randomUUID()}"`, bytes: bytes.length, type: contentType, metadata: {}, body: bytes },
+      condition,
     );
   }
 
-  upload(
-    key: string,
-    body: AsyncIterable<Uint8Array>,
-    options: UploadOptions,
-  ): Promise<string | undefined> {
+  upload(key: string, body: AsyncIterable<Uint8Array>, options: UploadOptions): Promise<string | undefined> {
     return this.#uploadFile(key, body, options, options.condition);
   }
 
@@ -138,24 +132,39 @@ export class LocalStore extends ObjectStore {
     condition?: Condition,
   ): Promise<string | undefined> {
     const file = path.slice(this.#options.folder.length + 1);
-    const etag = await this.#database.write(() => this.#insert(key, { ...content, file }, condition));
+    const etag = await this.#commit(key, { ...content, file }, condition);
     if (etag === undefined) await rm(path, { force: true });
     return etag;
   }
 
-  /** In a transaction. @returns undefined where the condition does not hold */
-  #insert(key: string, content: Content, condition: Condition | undefined): string | undefined {
+  /** @returns undefined where the condition does not hold */
+  async #commit(
+    key: string,
+    content: Content,
+    condition: Condition | undefined,
+  ): Promise<string | undefined> {
+    const inserted = await this.#database.write(() => this.#insert(key, content, condition));
+    // After the commit, because until then the old object may stay. A file that is left over is pruned.
+    if (inserted?.replaced) await rm(this.#pathOf(inserted.replaced), { force: true }).catch(() => {});
+    return inserted?.etag;
+  }
+
+  /**
+   * Runs in a transaction.
+   * @returns the new ETag, and the file that no object names now; undefined where the condition does not hold
+   */
+  #insert(
+    key: string,
+    content: Content,
+    condition: Condition | undefined,
+  ): { etag: string; replaced: string | null } | undefined {
     const { bucket, keepsVersions, onWritten } = this.#options;
     const current = this.#find(key);
     if (condition === "absent" && current) return undefined;
     if (typeof condition === "object" && current?.etag !== condition.ifMatch) return undefined;
-    if (current && keepsVersions) {
-      this.#database.prepare("UPDATE object SET latest = 0 WHERE id = ?").run(current.id);
-    } else if (current) {
-      this.#database.prepare("DELETE FROM object WHERE id = ?").run(current.id);
-      const { file } = current;
-      // After the commit: a file that is left over is removed when the folder is opened.
-      if (file !== null) setImmediate(() => void rm(this.#pathOf(file), { force: true }).catch(() => {}));
+    if (current) {
+      const change = keepsVersions ? "UPDATE object SET latest = 0" : "DELETE FROM object";
+      this.#database.prepare(`${change} WHERE id = ?`).run(current.id);
     }
     const { etag, bytes, type, metadata } = content;
     const at = this.#now().getTime();
@@ -175,7 +184,7 @@ export class LocalStore extends ObjectStore {
         "body" in content ? content.body : null,
       );
     onWritten?.(key);
-    return etag;
+    return { etag, replaced: keepsVersions ? null : (current?.file ?? null) };
   }
 
   #find(key: string, versionId?: string): Row | undefined {
@@ -286,7 +295,9 @@ export class LocalStore extends ObjectStore {
 
   /** Returns the paths of the current files whose keys begin with a prefix. */
   filesIn(prefix: string): string[] {
-    return this.#list(prefix, "", listedAtOnce).flatMap(({ file }) => (file === null ? [] : this.#pathOf(file)));
+    return this.#list(prefix, "", listedAtOnce).flatMap(({ file }) =>
+      file === null ? [] : this.#pathOf(file),
+    );
   }
 
   /** Deletes what has expired, and files that no object names. */
@@ -294,11 +305,13 @@ export class LocalStore extends ObjectStore {
     const { bucket, folder } = this.#options;
     await this.#database.write(() => {
       for (const { prefix, before, earlierVersionsOnly = false } of expirations) {
+        // As S3 counts: the days of an earlier version begin when it is replaced.
+        const expired = earlierVersionsOnly
+          ? "EXISTS (SELECT 1 FROM object AS newer WHERE newer.bucket = object.bucket AND newer.key = object.key AND newer.id > object.id AND newer.at < ?)"
+          : "at < ?";
         this.#database
-          .prepare(
-            "DELETE FROM object WHERE bucket = ? AND key >= ? AND key < ? AND at < ? AND (latest = 0 OR ? = 0)",
-          )
-          .run(bucket, prefix, `${prefix}\u{10FFFF}`, before.getTime(), earlierVersionsOnly ? 1 : 0);
+          .prepare(`DELETE FROM object WHERE bucket = ? AND key >= ? AND key < ? AND ${expired}`)
+          .run(bucket, prefix, `${prefix}\u{10FFFF}`, before.getTime());
       }
     });
     const named = new Set(
@@ -325,8 +338,10 @@ export class LocalStore extends ObjectStore {
   /** A version has a file of its own beside the others: `LibInsightQueryData.20261128T025501123.csv`. */
   #newPath(key: string): string {
     const extension = extname(key);
-    const stamp = this.#now().toISOString().replace(/[-:.Z]/g, "");
-    const name = `${basename(key, extension)}.${stamp}-${randomUUID().slice(0, 4)}${extension}`;
+    const stamp = this.#now()
+      .toISOString()
+      .replace(/[-:.Z]/g, "");
+    const name = `${basename(key, extension)}.${stamp}-${randomUUID().slice(0, 8)}${extension}`;
     return join(this.#options.folder, dirname(key), name);
   }
 }

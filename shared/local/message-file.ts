@@ -6,12 +6,19 @@ import type { Notify } from "../ports.ts";
 const maxBytes = 1024 * 1024;
 
 export function fileNotifier(file: string, now: () => Date = () => new Date()): Notify {
-  return async ({ subject, body }) => {
+  const append: Notify = async ({ subject, body }) => {
     const size = await stat(file).then(
       (found) => found.size,
       () => 0,
     );
     if (size > maxBytes) await rename(file, `${file}.1`);
     await appendFile(file, `${now().toISOString()} ${subject}\n${body}\n`, { mode: 0o600 });
+  };
+  // One after the other: of two that rename at once the second would find no file, or the new one.
+  let last = Promise.resolve();
+  return (notification) => {
+    const appended = last.then(() => append(notification));
+    last = appended.catch(() => {});
+    return appended;
   };
 }

@@ -1,13 +1,14 @@
 // The message queue in SQLite: visibility timeout, delay, receive count, redrive to the dead-letter queue at the receive
 // limit, FIFO groups and deduplication for five minutes.
 import { randomUUID } from "node:crypto";
-import { EventEmitter, once } from "node:events";
-import { setTimeout as delay } from "node:timers/promises";
+import { EventEmitter } from "node:events";
 import * as z from "zod/mini";
 import { type Attributes, type Message, type MessageQueue, maxMessageBytes, type SendOptions } from "../ports.ts";
 import type { LocalDatabase } from "./sqlite.ts";
 
 const deduplicationMs = 5 * 60_000;
+/** As SQS's. */
+const maxWaitMs = 20_000;
 /** Room for attributes, as SQS has it. */
 const maxBytes = maxMessageBytes + 48_576;
 
@@ -124,14 +125,18 @@ export class SqliteQueue implements MessageQueue {
   }
 
   /** Resolves after `ms`, with a new message, or when aborted. */
-  async #arrival(ms: number, signal?: AbortSignal): Promise<void> {
-    const ending = new AbortController();
-    const either = signal ? AbortSignal.any([signal, ending.signal]) : ending.signal;
-    await Promise.race([
-      once(this.#arrivals, "message", { signal: either }).catch(() => {}),
-      delay(Math.min(ms, 20_000), undefined, { signal: either }).catch(() => {}),
-    ]);
-    ending.abort();
+  #arrival(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#arrivals.off("message", done);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.min(ms, maxWaitMs));
+      this.#arrivals.once("message", done);
+      signal?.addEventListener("abort", done);
+    });
   }
 
   #take(max: number, visibilitySeconds: number): Message[] {

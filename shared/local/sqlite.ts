@@ -96,7 +96,8 @@ export class LocalDatabase {
       for (const { run } of batch) run();
       this.#database.exec("COMMIT");
     } catch (error) {
-      this.#database.exec("ROLLBACK");
+      // SQLite has rolled back already where the disk is full.
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
     }
     for (const { resolve } of batch) resolve();
@@ -129,7 +130,7 @@ export function openLocalDatabase(folder: string): LocalDatabase {
     writeFileSync(holderFile, JSON.stringify(self));
     return database;
   } catch (error) {
-    if (!(error instanceof Error && "errcode" in error && error.errcode === sqliteBusy)) throw error;
+    if (!isBusy(error)) throw error;
     const { pid, command, since } = holderOf(holderFile);
     throw new PipelineError("LocalFolderInUse", {
       message: `Another process uses ${folder}: ${command}, process ${pid}, since ${since}.`,
@@ -138,8 +139,10 @@ export function openLocalDatabase(folder: string): LocalDatabase {
   }
 }
 
-/** https://www.sqlite.org/rescode.html#busy */
-const sqliteBusy = 5;
+/** SQLITE_BUSY and its extended codes, such as SQLITE_BUSY_RECOVERY. https://www.sqlite.org/rescode.html#busy */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === 5;
+}
 
 function holderOf(file: string): { pid: number | string; command: string; since: string } {
   const unknown = { pid: "unknown", command: "an unknown command", since: "an unknown time" };

@@ -1,7 +1,7 @@
 // What the operator commands share: the confirmation, and the target they work on.
 import { createInterface } from "node:readline/promises";
 import { type CommandLine, runCommandLine } from "../cli.ts";
-import { openPlace, type Place } from "./place.ts";
+import { openTarget, type Target } from "./target.ts";
 
 /** Asks for confirmation. Ctrl-C and Ctrl-D decline. */
 export async function isConfirmed(
@@ -26,16 +26,16 @@ export async function isConfirmed(
 /** Runs an operator command on its target and sets the exit code. */
 export async function runCommand<Command extends { finish: boolean; json: boolean }>(
   line: CommandLine<Command>,
-  run: (command: Command, place: Place) => Promise<string>,
+  run: (command: Command, target: Target) => Promise<string>,
 ): Promise<void> {
   await runCommandLine(line, async (command) => {
-    const place = await openPlace(command.finish);
+    const target = await openTarget(command.finish);
     try {
-      process.stdout.write(await run(command, place));
-      const finished = await place.finish();
+      process.stdout.write(await run(command, target));
+      const finished = await target.finish();
       return command.json ? "" : finished;
     } finally {
-      await place.close();
+      await target.close();
     }
   });
 }

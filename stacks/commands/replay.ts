@@ -1,104 +1,100 @@
-// `npm run replay`: looks at dead letters, sends them back, or puts them away.
+// `npm run replay`: lists dead letters, sends them back, or archives them.
 import {
   archive,
+  type DeadLetterDeps,
   type Inspected,
   inspect,
-  type Looking,
   list,
   type Moved,
   type MoveOptions,
   type QueueSummary,
   send,
 } from "../../services/replay/deadletters.ts";
-import type { DeadLetter } from "../../services/replay/letter.ts";
-import { mailboxes } from "../../services/replay/mailboxes.ts";
-import { s3 } from "../../shared/aws/clients.ts";
-import { Store } from "../../shared/aws/store.ts";
-import { config } from "../../shared/config.ts";
+import type { DeadLetter } from "../../services/replay/dead-letter.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
-import type { Place } from "./place.ts";
 import { type Command, line } from "./replay/args.ts";
+import type { Target } from "./target.ts";
 import { age, counted, json, plain, table } from "./text.ts";
 
-async function run(command: Command, place: Place): Promise<string> {
+async function run(command: Command, target: Target): Promise<string> {
   const { verb, filter, max } = command;
-  const looking: Looking = { mailboxes: mailboxes(), now: () => new Date() };
+  // SQS asks all of its servers only where a receive waits.
+  const waitSeconds = target.isStage ? 1 : 0;
+  const deps: DeadLetterDeps = { mailboxes: target.mailboxes(), now: () => new Date(), waitSeconds };
   switch (verb) {
     case "list": {
-      const queues = await list(looking, filter);
+      const queues = await list(deps, filter);
       return command.json ? json({ queues }) : listText(queues);
     }
     case "show": {
-      const found = await inspect(looking, filter, max);
+      const found = await inspect(deps, filter, max);
       return command.json ? json(found) : showText(found);
     }
     case "send":
-      return moveText(command, place, (options) => send(looking, options));
-    case "archive": {
-      const work = new Store(s3(), config.workBucket());
-      return moveText(command, place, (options) => archive(looking, options, work));
-    }
+      return moveText(command, target, (options) => send(deps, options));
+    case "archive":
+      return moveText(command, target, (options) => archive(deps, options, target.work()));
   }
 }
 
 function listText(queues: QueueSummary[]): string {
-  const found = queues.filter(({ letters, matching }) => letters > 0 || matching > 0);
+  const found = queues.filter(({ messages, matching }) => messages > 0 || matching > 0);
   if (found.length === 0) return "No dead letters.\n";
-  const rows = found.map(({ queue, letters, seen, matching, oldestSeconds, runs, errors }) => [
-    queue.toLowerCase(),
-    matching === seen && seen === letters ? matching : `${matching} of ${letters}`,
+  const rows = found.map(({ queue, messages, seen, matching, oldestSeconds, runs, errors }) => [
+    queue,
+    matching === seen && seen === messages ? matching : `${matching} of ${messages}`,
     oldestSeconds === undefined ? "" : age(oldestSeconds),
     runs.length > 2 ? `${runs.length} runs` : runs.join(", "),
     Object.entries(errors)
       .map(([name, count]) => `${name}: ${count}`)
       .join(", "),
   ]);
-  return table(["queue", "letters", "oldest", "runs", "errors"], rows);
+  return table(["queue", "dead letters", "oldest", "runs", "errors"], rows);
 }
 
-function showText({ letters, unseen }: Inspected): string {
-  const found = letters.length === 0 ? "No dead letters.\n" : letters.map(letterText).join("\n");
+function showText({ deadLetters, unseen }: Inspected): string {
+  const found = deadLetters.length === 0 ? "No dead letters.\n" : deadLetters.map(deadLetterText).join("\n");
   return `${found}${unseenText(unseen)}`;
 }
 
 function unseenText(unseen: number): string {
   if (unseen === 0) return "";
-  return `About ${unseen} could not be seen: somebody looked at them in the last minute, or others of a FIFO group come first. Try again in a minute.\n`;
+  return `About ${unseen} are hidden: another command read them in the last minute, or earlier ones of their FIFO group come first. Try again in a minute.\n`;
 }
 
-function letterText(letter: DeadLetter): string {
+function deadLetterText(deadLetter: DeadLetter): string {
   const about = [
-    letter.run && `run ${letter.run}`,
-    letter.window && `window ${letter.window}`,
-    letter.attempt && `attempt ${letter.attempt}`,
-    letter.page && `page ${letter.page}`,
-    letter.query && `query ${letter.query}`,
-    letter.instance && `instance ${letter.instance}`,
-    letter.groupId && `group ${letter.groupId}`,
+    deadLetter.run && `run ${deadLetter.run}`,
+    deadLetter.window && `window ${deadLetter.window}`,
+    deadLetter.attempt && `attempt ${deadLetter.attempt}`,
+    deadLetter.page && `page ${deadLetter.page}`,
+    deadLetter.query && `query ${deadLetter.query}`,
+    deadLetter.instance && `instance ${deadLetter.instance}`,
+    deadLetter.groupId && `group ${deadLetter.groupId}`,
   ].filter(Boolean);
-  const old = age((Date.now() - Date.parse(letter.sentAt)) / 1000);
+  const old = age((Date.now() - Date.parse(deadLetter.sentAt)) / 1000);
   const lines = [
-    `${letter.queue.toLowerCase()} ${letter.messageId}`,
+    `${deadLetter.queue} ${deadLetter.messageId}`,
     about.length > 0 ? about.join(", ") : "names no run",
-    letter.error
-      ? `${letter.error}: ${letter.errorText ?? ""}`
+    deadLetter.error
+      ? `${deadLetter.error}: ${deadLetter.errorText ?? ""}`
       : "no reason given: SQS moved it after too many receives",
-    `${old} old, received ${counted(letter.receives, "time")}, ${counted(letter.bytes, "byte")}, attributes: ${letter.attributes.join(", ") || "none"}`,
+    `${old} old, received ${counted(deadLetter.receives, "time")}, ${counted(deadLetter.bytes, "byte")}, attributes: ${deadLetter.attributes.join(", ") || "none"}`,
   ];
   return `${lines.map(plain).join("\n  ")}\n`;
 }
 
 async function moveText(
   { verb, filter, max, dryRun, yes, finish, json: asJson }: Command,
-  { isStage }: Place,
+  { isStage }: Target,
   move: (options: MoveOptions) => Promise<Moved>,
 ): Promise<string> {
   const where = verb === "send" ? "back to their queues" : "to the work bucket";
   if (dryRun || !yes) {
-    const meant = await move({ filter, max, dryRun: true });
-    if (dryRun && asJson) return json({ dryRun: true, ...meant });
-    const what = `${counted(meant.moved.length, "dead letter")} (${byQueue(meant.moved)}) ${where}`;
-    if (meant.moved.length === 0) return `No dead letters to move.\n${unseenText(meant.unseen)}`;
+    const selected = await move({ filter, max, dryRun: true });
+    if (dryRun && asJson) return json({ dryRun: true, ...selected });
+    const what = `${counted(selected.moved.length, "dead letter")} (${byQueue(selected.moved)}) ${where}`;
+    if (selected.moved.length === 0) return `No dead letters to move.\n${unseenText(selected.unseen)}`;
     if (dryRun) return `Would move ${what}.\n`;
     if (!(await isConfirmed(`Move ${what}? [y/N] `))) return "Nothing was moved.\n";
   }
@@ -110,9 +106,9 @@ async function moveText(
   return `Moved ${counted(done.moved.length, "dead letter")} (${byQueue(done.moved)}) ${where}.${left}${next}\n${unseenText(done.unseen)}`;
 }
 
-function byQueue(letters: DeadLetter[]): string {
-  return [...Map.groupBy(letters, ({ queue }) => queue)]
-    .map(([queue, all]) => `${queue.toLowerCase()}: ${all.length}`)
+function byQueue(deadLetters: DeadLetter[]): string {
+  return [...Map.groupBy(deadLetters, ({ queue }) => queue)]
+    .map(([queue, all]) => `${queue}: ${all.length}`)
     .join(", ");
 }
 

@@ -1,13 +1,14 @@
 // `npm run tableau`: writes what an analyst needs to open Tableau on a dataset's analysis view.
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { config, isOnStage } from "../../shared/config.ts";
+import { settings } from "../../shared/aws/config.ts";
 import { viewNames } from "../../shared/dataset.ts";
 import { keys } from "../../shared/keys.ts";
 import { runCommandLine, UsageError, writeOut } from "../cli.ts";
 import { analystsName, appRegion, stageSettings } from "../stage.ts";
 import { type Command, line } from "./tableau/args.ts";
 import { type AthenaPlace, datasourceOf, driverProperties, fieldsOf } from "./tableau/datasource.ts";
+import { isOnStage } from "./target.ts";
 import { plain } from "./text.ts";
 
 async function run({ dataset, out, given }: Command): Promise<string> {
@@ -46,10 +47,10 @@ async function writeUnlessOther(file: string, content: string): Promise<boolean>
 
 function stagePlace(): AthenaPlace {
   return {
-    region: config.athenaRegion(),
-    database: config.athenaDatabase(),
-    workgroup: config.analystsWorkgroup(),
-    staging: config.analystsResults(),
+    region: settings.athenaRegion(),
+    database: settings.athenaDatabase(),
+    workgroup: settings.analystsWorkgroup(),
+    staging: settings.analystsResults(),
   };
 }
 

@@ -75,6 +75,11 @@ export async function collect(collection: Collection): Promise<Collected> {
     const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs });
     local = await openLocal(folder, { onEvent: (event) => watch.onEvent(event) });
     const { engine } = local;
+    let isWarm = false;
+    const warmUp = (): void => {
+      if (!isWarm) void engine.warmUp();
+      isWarm = true;
+    };
     workers = startWorkers({
       local,
       settings,
@@ -85,7 +90,7 @@ export async function collect(collection: Collection): Promise<Collected> {
           watch.moved();
           progress.onHandled(queue, fields);
           // While LibInsight prepares the other pages.
-          if (queue === "fetcher") engine.warmUp();
+          if (queue === "fetcher") warmUp();
         },
         onRetried: (_, messages) => {
           watch.moved();

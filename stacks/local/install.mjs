@@ -1,46 +1,45 @@
 // Installs what is missing, so that `npm start` and `npm test` work as the first command after a clone.
 // Plain JavaScript without dependencies: it runs on whatever Node npm itself runs on.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 
 const lock = "package-lock.json";
-// npm writes this file last, so it is older than the lock file when an install is missing, cut off or outdated.
+// npm writes this file last, so it is older than the lock file when an install is missing, interrupted or outdated.
 const installed = "node_modules/.package-lock.json";
 
-function pinnedNode() {
-  const { version } = JSON.parse(readFileSync("node_modules/node/package.json", "utf8"));
-  const run = spawnSync("node_modules/.bin/node", ["--version"], {
-    encoding: "utf8",
-    shell: process.platform === "win32",
-  });
-  return run.stdout?.trim() === `v${version}`;
+/** Exits with 1 where a package cannot be installed. */
+export function install() {
+  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
+    process.stderr.write("Installing packages (once, about half a minute) ...\n");
+    npm("ci");
+  }
+  if (!hasPinnedNode()) {
+    // An npm that ignores install scripts leaves the pinned Node out.
+    npm("rebuild", "node", "--ignore-scripts=false");
+    if (!hasPinnedNode()) {
+      process.stderr.write(
+        'The pinned Node is missing. Run "npm rebuild node --ignore-scripts=false" and read its output.\n',
+      );
+      process.exit(1);
+    }
+  }
+}
+
+/** The package's install script puts the binary there. */
+function hasPinnedNode() {
+  return existsSync("node_modules/node/bin/node") || existsSync("node_modules/node/bin/node.exe");
 }
 
 function npm(...args) {
   const run = spawnSync("npm", [...args, "--loglevel=error", "--no-fund", "--no-audit"], {
-    // stdout belongs to the command that is about to run (`npm start -- --json`).
+    // stdout belongs to the command that runs next (--json).
     stdio: ["ignore", 2, 2],
     shell: process.platform === "win32",
   });
   if (run.status !== 0) {
-    process.stderr.write(
-      `"npm ${args[0]}" failed; see the lines above, mend the cause and run the command again.\n`,
-    );
+    process.stderr.write(`"npm ${args[0]}" failed. Fix the cause above and run the command again.\n`);
     process.exit(1);
   }
 }
 
-if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
-  process.stderr.write("Installing packages (once, about half a minute) ...\n");
-  npm("ci");
-}
-if (!pinnedNode()) {
-  // An npm that was told to ignore install scripts leaves the pinned Node out.
-  npm("rebuild", "node", "--ignore-scripts=false");
-  if (!pinnedNode()) {
-    process.stderr.write(
-      'The pinned Node is missing; run "npm rebuild node --ignore-scripts=false" and see what it prints.\n',
-    );
-    process.exit(1);
-  }
-}
+if (process.argv[1]?.endsWith("install.mjs")) install();

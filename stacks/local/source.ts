@@ -1,7 +1,5 @@
 // Where `npm start` collects from: the LibInsight that the environment names, or the simulation.
 import { type Command, UsageError } from "./args.ts";
-import { faultsOfSeed } from "./faults.ts";
-import { type LibInsightSettings, startLibInsight } from "./libinsight.ts";
 
 export type Source = {
   /** For the first line on the terminal. */
@@ -13,12 +11,12 @@ export type Source = {
 
 const variables = ["LIBINSIGHT_BASE_URL", "LIBINSIGHT_CLIENT_ID", "LIBINSIGHT_CLIENT_SECRET"] as const;
 
-/** @throws UsageError where only some of the variables are set, or one can't be used */
+/** @throws UsageError where only some of the variables are set, or one cannot be used */
 export function sourceOf(command: Command, env: NodeJS.ProcessEnv): Source {
   const missing = variables.filter((name) => !env[name]);
   if (missing.length === variables.length) return simulation(command);
   if (missing.length > 0) {
-    throw new UsageError(`To collect from your own LibInsight set ${missing.join(" and ")} too.`);
+    throw new UsageError(`To collect from your own LibInsight, also set ${missing.join(" and ")}.`);
   }
   const [flag] = command.simulationFlags;
   if (flag)
@@ -43,13 +41,21 @@ export function sourceOf(command: Command, env: NodeJS.ProcessEnv): Source {
 
 function simulation({ dataset, from, simulation }: Command): Source {
   const { records, latencyMs, renames, faultSeed } = simulation;
-  const settings: LibInsightSettings = {
-    faults: faultSeed === undefined ? [] : faultsOfSeed(faultSeed, from),
-    records,
-    latencyMs,
-    renames,
-    datasetId: dataset.libinsightId,
-    requestId: dataset.requestId ?? null,
+  return {
+    title: "the simulated LibInsight",
+    simulated: true,
+    async open() {
+      // Loaded here, because a real LibInsight needs none of it.
+      const { startLibInsight } = await import("./libinsight.ts");
+      const { faultsOfSeed } = await import("./faults.ts");
+      return startLibInsight({
+        faults: faultSeed === undefined ? [] : faultsOfSeed(faultSeed, from),
+        records,
+        latencyMs,
+        renames,
+        datasetId: dataset.libinsightId,
+        requestId: dataset.requestId ?? null,
+      });
+    },
   };
-  return { title: "the simulated LibInsight", simulated: true, open: () => startLibInsight(settings) };
 }

@@ -50,6 +50,8 @@ export function startWorkers(options: WorkerOptions): Workers {
   const { team, tableau, tableauTokenSecret } = settings;
   const stopping = new AbortController();
   const now = () => new Date();
+  // Those that an earlier process did not finish. One that cannot be read is checked by its own message.
+  engine.resume().catch(() => {});
   const start = <T extends z.ZodMiniType, Deps>(service: Service<T, Deps>, deps: Deps) =>
     runWorker(service, deps, options, stopping.signal);
   const workers = [
@@ -133,12 +135,11 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
   };
 
   async function handle(messages: Message[]): Promise<void> {
-    const processed = processBatch(service, messages, deps, batch);
-    const result = await Promise.race([
-      processed,
-      // A handler that takes longer has failed: its messages reappear when their visibility timeout ends.
-      delay(timeoutSeconds * 1_000, undefined, { ref: false, signal: stopped(processed) }).catch(() => processed),
-    ]);
+    const timeout = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => timeout.resolve(undefined), timeoutSeconds * 1_000);
+    const result = await Promise.race([processBatch(service, messages, deps, batch), timeout.promise]);
+    clearTimeout(timer);
+    // A handler that takes longer has failed: its messages reappear when their visibility timeout ends.
     if (!result) return;
     const kept = new Set(result.retried);
     await Promise.all(messages.filter(({ id }) => !kept.has(id)).map(({ receipt }) => source.delete(receipt)));
@@ -174,11 +175,4 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
     }
   }
   await Promise.all(running);
-}
-
-/** Aborts when a promise settles, so that its timeout does not stay behind. */
-function stopped(promise: Promise<unknown>): AbortSignal {
-  const controller = new AbortController();
-  void promise.finally(() => controller.abort());
-  return controller.signal;
 }

@@ -2,66 +2,60 @@
 import { z } from "zod";
 import type { Graph } from "../stacks/evaluate/graph.ts";
 import { measureBundles } from "./bundles.ts";
+import { besidePeers, type Compared, type Target } from "./comparison.ts";
 import { costOf, totalOf, type Usage } from "./cost.ts";
-import { race, requestsAtOnce } from "./local.ts";
+import { compareTools, requestsAtOnce } from "./local.ts";
 import { pricesOf } from "./prices.ts";
 import { median } from "./statistics.ts";
 import { besideFloors, type Row, type Table } from "./table.ts";
 import { measureTransform } from "./transform.ts";
 import { countedUsage } from "./usage.ts";
-import { besidePeers, type Compared, type Target } from "./verdict.ts";
 
 export type Measured = { table: Table; figures: unknown };
 
 /** Virginia Tech's reference transactions of three years. */
 const vtRecords = 10_300;
 
-type Race = {
+type LocalCase = {
   records: number;
   latencyMs: number;
   rounds: number;
-  /** A first run fills the caches of files and bytecode. */
-  warmUps: number;
   target(pages: number): Target;
 };
 
-const races: Race[] = [
+const localCases: LocalCase[] = [
   {
     records: vtRecords,
     latencyMs: 0,
     rounds: 5,
-    warmUps: 1,
     target: () => ({ seconds: 1.2, peakMb: 200 }),
   },
   {
     records: vtRecords,
     latencyMs: 250,
     rounds: 5,
-    warmUps: 1,
     target: (pages) => ({ seconds: (1.3 * Math.ceil(pages / requestsAtOnce) * 250) / 1000 }),
   },
   {
     records: 100_000,
     latencyMs: 0,
     rounds: 3,
-    warmUps: 0,
     target: () => ({ seconds: 4.5, peakMb: 220 }),
   },
 ];
 
-const largeRace: Race = {
+const largeCase: LocalCase = {
   records: 1_000_000,
   latencyMs: 0,
   rounds: 1,
-  warmUps: 0,
   target: () => ({ seconds: 35, peakMb: 260 }),
 };
 
-/** @param graph what a stage would create; takes some seconds */
+/** @param graph evaluates what a stage would create: some seconds, and none the second time */
 export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Measured>> = {
-  local: () => measureRaces(races),
+  local: () => measureLocal(localCases),
   /** Takes as long as all the others together. */
-  "local-large": () => measureRaces([largeRace]),
+  "local-large": () => measureLocal([largeCase]),
 
   transform: async () => {
     const { records, rounds } = await measureTransform(21);
@@ -106,17 +100,17 @@ export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Meas
   cost: async (graph) => costsOf(memoryOf(await graph()), countedUsage),
 };
 
-async function measureRaces(chosen: readonly Race[]): Promise<Measured> {
+async function measureLocal(chosen: readonly LocalCase[]): Promise<Measured> {
   const figures = [];
   const compared: Compared[] = [];
-  for (const { records, latencyMs, rounds, warmUps, target } of chosen) {
-    const raced = await race({ records, latencyMs }, rounds, warmUps);
-    figures.push({ records, latencyMs, ...raced });
+  for (const { records, latencyMs, rounds, target } of chosen) {
+    const comparison = await compareTools({ records, latencyMs }, rounds);
+    figures.push({ records, latencyMs, ...comparison });
     const latency = latencyMs > 0 ? `${latencyMs} ms, ${requestsAtOnce} at once` : "0 ms";
     compared.push({
       case: `${records} records, ${latency}`,
-      outcomes: raced.outcomes,
-      target: target(raced.pages),
+      outcomes: comparison.outcomes,
+      target: target(comparison.pages),
     });
   }
   return { figures, table: besidePeers(compared) };

@@ -2,10 +2,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Outcome } from "./command.ts";
+import { besidePeers, type Compared, isReached } from "./comparison.ts";
 import { type Counted, costOf, totalOf } from "./cost.ts";
 import { median } from "./statistics.ts";
 import { besideFloors, joined, markdown } from "./table.ts";
-import { besidePeers, type Compared, isReached } from "./verdict.ts";
 
 describe("a median", () => {
   test("has as many values above it as below", () => {

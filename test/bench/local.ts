@@ -1,14 +1,14 @@
 // `npm start` beside dlt and the Airbyte CDK, each as a command of its own against the same simulated LibInsight.
-import { createReadStream } from "node:fs";
+import { createReadStream, rmSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import { firstDay, lastDay } from "../../stacks/local/libinsight.ts";
 import { type Command, measure, type Outcome } from "./command.ts";
+import type { Tool } from "./comparison.ts";
 import { installPeers, type Peer } from "./peers.ts";
 import { type Source, type SourceSettings, startSource } from "./source.ts";
-import type { Contestant } from "./verdict.ts";
 
 /** As many requests at once as the fetcher has on a stage. */
 export const requestsAtOnce = 8;
@@ -16,57 +16,65 @@ export const requestsAtOnce = 8;
 /** Each run gets this long. The peers take 2 to 4 minutes for a million records. */
 const timeoutMs = 5 * 60_000;
 
-const contestants = ["ours", "dlt", "airbyte"] as const satisfies Contestant[];
+const warmUp: SourceSettings = { records: 1_000, latencyMs: 0 };
 
-export type Raced = {
+const tools = ["ours", "dlt", "airbyte"] as const satisfies Tool[];
+
+export type Comparison = {
   /** Of LibInsight. Where our command failed, as many as there are at least. */
   pages: number;
   /** Empty where the peers can't be installed. */
-  outcomes: Record<Contestant, Outcome[]>;
+  outcomes: Record<Tool, Outcome[]>;
 };
 
-/** What a contestant says of a run afterwards. */
+/** What a run collected, by the tool's own account. */
 type Counted = { records: number; pages?: number };
 type Run = (source: Source) => Promise<{ outcome: Outcome; counted?: Counted }>;
 
 /**
- * Measures every contestant so many times, in turn, so that a machine that slows down slows all.
+ * Measures each tool so many times, in turn, so that a machine that slows down slows all.
  * @throws Error where a command that succeeded collected fewer or more records than there are
  */
-export async function race(settings: SourceSettings, rounds: number, warmUps: number): Promise<Raced> {
-  const folder = await mkdtemp(await madeFolder("bench"));
+export async function compareTools(settings: SourceSettings, rounds: number): Promise<Comparison> {
+  const folder = await makeFolder();
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", remove);
   try {
+    const runs = await runsIn(folder, settings);
+    {
+      // Fills the caches of files and compiled code.
+      await using small = await startSource(warmUp);
+      for (const name of tools) await runs[name]?.(small);
+    }
     await using source = await startSource(settings);
-    const runs = await contestantsIn(folder, settings);
-    const raced: Raced = { pages: Math.ceil(settings.records / 100), outcomes: { ours: [], dlt: [], airbyte: [] } };
-    for (let round = -warmUps; round < rounds; round++) {
-      for (const name of contestants) {
+    const comparison: Comparison = {
+      pages: Math.ceil(settings.records / 100),
+      outcomes: { ours: [], dlt: [], airbyte: [] },
+    };
+    for (let round = 0; round < rounds; round++) {
+      for (const name of tools) {
         const { outcome, counted } = (await runs[name]?.(source)) ?? {};
-        if (!outcome) continue;
         if (counted && counted.records !== settings.records)
           throw new Error(`${name} collected ${counted.records} of ${settings.records} records.`);
-        if (round < 0) continue;
-        raced.pages = counted?.pages ?? raced.pages;
-        raced.outcomes[name].push(outcome);
+        comparison.pages = counted?.pages ?? comparison.pages;
+        if (outcome) comparison.outcomes[name].push(outcome);
       }
     }
-    return raced;
+    return comparison;
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    process.off("exit", remove);
+    remove();
   }
 }
 
 /** On the project's own disk: in a temporary file system a commit would cost nothing. */
-async function madeFolder(name: string): Promise<string> {
-  const cache = join(process.cwd(), ".cache", name);
+async function makeFolder(): Promise<string> {
+  const cache = join(process.cwd(), ".cache", "bench");
   await mkdir(cache, { recursive: true });
-  return join(cache, "race-");
+  return await mkdtemp(join(cache, "local-"));
 }
 
-async function contestantsIn(
-  folder: string,
-  { latencyMs }: SourceSettings,
-): Promise<Partial<Record<Contestant, Run>>> {
+async function runsIn(folder: string, { latencyMs }: SourceSettings): Promise<Partial<Record<Tool, Run>>> {
   const project = await projectIn(folder);
   const peers = installPeers();
   if (!peers) return { ours: (source) => runOurs(project, source) };

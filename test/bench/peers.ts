@@ -18,8 +18,16 @@ const files: Record<PeerName, { requirements: string; program: string }> = {
   airbyte: { requirements: "requirements-airbyte.txt", program: "airbyte_source.py" },
 };
 
-/** @returns undefined, after one line on stderr, where they can't be installed */
-export function installPeers(): Record<PeerName, Peer> | undefined {
+type Peers = Record<PeerName, Peer>;
+let found: { peers: Peers | undefined } | undefined;
+
+/** Installs them at the first call. @returns undefined, after one line on stderr, where that is not possible */
+export function installPeers(): Peers | undefined {
+  found ??= { peers: tryToInstall() };
+  return found.peers;
+}
+
+function tryToInstall(): Peers | undefined {
   // numpy's and pyarrow's pinned versions need 3.11.
   const python = ["python3", "python"].find((name) => {
     const code = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";

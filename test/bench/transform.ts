@@ -75,6 +75,7 @@ function recordedPages(): string[] {
         page: index + 1,
       },
       totals: { totalPages: pages, totalRecords: pages * pageSize },
+      pages,
       records: { inline: records },
     };
     return messageBody(message);

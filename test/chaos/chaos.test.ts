@@ -8,7 +8,6 @@ const plans = 50;
 
 let world: World;
 beforeAll(async () => {
-  process.env.POWERTOOLS_LOG_LEVEL = "SILENT";
   world = await startWorld();
 });
 afterAll(() => world?.close());

@@ -1,33 +1,24 @@
-// Delivers messages to the handlers, in place of event source mappings, in an order that the plan's seed decides: which
-// batch starts next, and whose AWS call goes next, one at a time. Nothing here waits for a clock.
-import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
-import {
-  ChangeMessageVisibilityCommand,
-  DeleteMessageBatchCommand,
-  DeleteMessageCommand,
-  type Message,
-  ReceiveMessageCommand,
-  SendMessageCommand,
-} from "@aws-sdk/client-sqs";
-import type { SQSRecord } from "aws-lambda";
-import { sqs } from "../../shared/aws/clients.ts";
-import type { SqsHandler } from "../../shared/sqs-handler.ts";
-import { contextFor, toRecord } from "../../stacks/local/event-source-mapping.ts";
+// Delivers messages to the services, in place of event source mappings, in an order that the plan's seed decides: which
+// batch starts next, and whose port call goes next, one at a time. Nothing here waits for a clock.
+import { setImmediate as turn } from "node:timers/promises";
+import type { Message } from "../../shared/ports.ts";
+import type { BatchResult } from "../../shared/service.ts";
+import { services } from "../../shared/topology.ts";
 import { between, type Random, seeded } from "../../stacks/local/libinsight/random.ts";
-import { services, type Wired } from "../../stacks/local/wiring.ts";
-import { awsError, type Caller, callAs, connectionLost } from "./aws.ts";
 import type { Faults } from "./faults.ts";
-import { type ChaosQueue, type FaultAt, type Plan, queues } from "./plan.ts";
+import { type ChaosQueue, type FaultAt, type Plan, type PortCall, queues } from "./plan.ts";
+import { type Caller, PortError, type Ports } from "./ports.ts";
 
 /** A plan takes some hundreds. */
 const maxSteps = 30_000;
-/** A handler that neither ends nor calls AWS for this long hangs. LibInsight's timeout is below it. */
+/** A handler that neither ends nor calls a port for this long hangs. */
 const stuckMs = 5_000;
-/** The local SQS makes a message visible after a millisecond where it is asked for at once. */
-const visibleAgainMs = 3;
-const maxReceives = 200;
+/** Longer than any plan's steps take on its clock. */
+const visibilitySeconds = 43_200;
+/** Of one queue at a time; a plan has some dozens. */
+const maxMessages = 1_000;
 
-/** The queues to which a queue's handler sends. */
+/** The queues to which a queue's service sends. */
 const feeds: Record<ChaosQueue, ChaosQueue[]> = {
   kickoff: ["fetcher"],
   fetcher: ["fetcher", "transformer"],
@@ -35,31 +26,43 @@ const feeds: Record<ChaosQueue, ChaosQueue[]> = {
   assembler: ["fetcher"],
 };
 
-export type Handlers = Record<ChaosQueue, SqsHandler>;
+/** Runs a service on a batch; its port calls go through the caller. */
+export type Handlers = Record<ChaosQueue, (batch: Message[], caller: Caller) => Promise<BatchResult>>;
 
-type Waiting = { record: SQSRecord; from: number };
-type Invocation = { queue: ChaosQueue; parked: (() => void)[]; dead: boolean };
+export type DeliveryOptions = {
+  plan: Plan;
+  faults: Faults;
+  /** Without faults. */
+  ports: Ports;
+  handlers: Handlers;
+  /** Of the plan: each step takes a second. */
+  clock: { ms: number };
+  /** What errors of the ports quote. */
+  mark: string;
+};
+
+type Waiting = { message: Message; from: number };
+type Invocation = { queue: ChaosQueue; parked: (() => unknown)[]; dead: boolean };
 
 export class Delivery {
-  readonly #plan: Plan;
-  readonly #faults: Faults;
-  readonly #wired: Wired;
-  readonly #handlers: Handlers;
+  readonly #options: DeliveryOptions;
   readonly #random: Random;
-  readonly #pool: Record<ChaosQueue, Waiting[]> = { kickoff: [], fetcher: [], transformer: [], assembler: [] };
+  readonly #pool: Record<ChaosQueue, Waiting[]> = {
+    kickoff: [],
+    fetcher: [],
+    transformer: [],
+    assembler: [],
+  };
   readonly #running = new Set<Invocation>();
-  /** Queues that may have got messages since they were last looked at. */
-  readonly #fed = new Set<ChaosQueue>(queues);
+  /** Queues that may have got messages since they were last received from. */
+  readonly #fed = new Set<ChaosQueue>();
   #step = 0;
   /** Why the harness itself failed. */
   #broken: unknown;
 
-  constructor(plan: Plan, faults: Faults, wired: Wired, handlers: Handlers) {
-    this.#plan = plan;
-    this.#faults = faults;
-    this.#wired = wired;
-    this.#handlers = handlers;
-    this.#random = seeded(plan.seed);
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+    this.#random = seeded(options.plan.seed);
   }
 
   /**
@@ -67,53 +70,46 @@ export class Delivery {
    * @throws Error when that takes more than `maxSteps`, or when a handler hangs
    */
   async drain(): Promise<void> {
+    for (const queue of queues) this.#fed.add(queue);
     while (this.#step < maxSteps) {
       this.#step += 1;
+      this.#options.clock.ms += 1_000;
       await this.#quiet();
-      if (this.#broken) throw this.#broken;
-      // Looking costs a call a queue, so not at every step.
+      // Each receive takes a turn of the event loop, so not at every step.
       if (between(this.#random, 1, 4) === 1) await this.#receiveFed();
-      const [choice, ...others] = this.#choices();
+      const choices = this.#choices();
+      const choice = choices[between(this.#random, 0, choices.length - 1)];
       if (choice) {
-        const all = [choice, ...others];
-        (all[between(this.#random, 0, all.length - 1)] ?? choice)();
+        await choice();
         continue;
       }
-      if (this.#fed.size > 0) {
-        await this.#receiveFed();
-        continue;
-      }
-      await delay(visibleAgainMs);
-      for (const queue of queues) await this.#receive(queue);
-      if (this.#isEmpty()) return;
+      if (this.#fed.size === 0) return;
+      await this.#receiveFed();
     }
     throw new Error(`The plan did not end in ${maxSteps} steps.`);
   }
 
-  #isEmpty(): boolean {
-    return this.#running.size === 0 && queues.every((queue) => this.#pool[queue].length === 0);
-  }
-
-  /** Every handler that runs waits for its turn. */
+  /** Resolves when every handler that runs waits for its turn. */
   async #quiet(): Promise<void> {
     const stuckAt = Date.now() + stuckMs;
     await turn();
     while (!this.#broken && [...this.#running].some(({ parked }) => parked.length === 0)) {
-      if (Date.now() > stuckAt) throw new Error("A handler neither ends nor calls AWS.");
+      if (Date.now() > stuckAt) throw new Error("A handler neither ends nor calls a port.");
       await turn();
     }
+    if (this.#broken) throw this.#broken;
     // Calls that begin together are parked together.
     await turn();
   }
 
-  #choices(): (() => void)[] {
-    const calls = [...this.#running].flatMap((invocation) =>
-      invocation.parked.map((go, index) => () => {
-        invocation.parked.splice(index, 1);
-        go();
+  #choices(): (() => unknown)[] {
+    const calls = [...this.#running].flatMap(({ parked }) =>
+      parked.map((go, index) => () => {
+        parked.splice(index, 1);
+        return go();
       }),
     );
-    if (this.#running.size >= this.#plan.concurrency) return calls;
+    if (this.#running.size >= this.#options.plan.concurrency) return calls;
     const ready = queues.filter((queue) => this.#pool[queue].some(({ from }) => from <= this.#step));
     // Where all that is left waits for later steps, later is now.
     const later = queues.filter((queue) => this.#pool[queue].length > 0);
@@ -126,191 +122,126 @@ export class Delivery {
     const due = pool.filter(({ from }) => from <= this.#step);
     const candidates = due.length > 0 ? due : [...pool];
     const size = between(this.#random, 1, Math.min(services[queue].batchSize, candidates.length));
-    const batch: SQSRecord[] = [];
+    const batch: Message[] = [];
     for (let n = 0; n < size; n++) {
       const [chosen] = candidates.splice(between(this.#random, 0, candidates.length - 1), 1);
       if (!chosen) break;
       pool.splice(pool.indexOf(chosen), 1);
-      batch.push(chosen.record);
+      batch.push(chosen.message);
     }
-    const faults = this.#faults.nextBatch(queue);
-    const late = faults.find(({ kind }) => kind === "delay");
+    const { faults } = this.#options;
+    const befalling = faults.nextBatch(queue);
+    const late = befalling.find(({ kind }) => kind === "delay");
     if (late) {
-      this.#faults.happened("delivery delay");
-      pool.push(...batch.map((record) => ({ record, from: this.#step + late.steps })));
+      faults.happened("delivery delay");
+      pool.push(...batch.map((message) => ({ message, from: this.#step + late.steps })));
       return;
     }
     const invocation: Invocation = { queue, parked: [], dead: false };
     this.#running.add(invocation);
-    this.#run(invocation, batch, faults).catch((error: unknown) => {
+    this.#run(invocation, batch, befalling).catch((error: unknown) => {
       this.#broken = error;
     });
   }
 
-  async #run(invocation: Invocation, batch: SQSRecord[], faults: FaultAt<"delivery">[]): Promise<void> {
+  async #run(invocation: Invocation, batch: Message[], faults: FaultAt<"delivery">[]): Promise<void> {
     const { queue } = invocation;
+    const source = this.#options.ports.queues[queue];
+    const release = (messages: Message[]) => source.release(messages.map(({ receipt }) => receipt));
     // Its first turn: batches that are started do not all begin at once.
     await new Promise<void>((go) => invocation.parked.push(go));
     if (faults.some(({ kind }) => kind === "visibility")) {
-      this.#faults.happened("delivery visibility");
-      await this.#showAgain(queue, batch);
-      await delay(visibleAgainMs);
+      this.#options.faults.happened("delivery visibility");
+      await release(batch);
       await this.#receive(queue);
     }
     const died = Promise.withResolvers<"died">();
-    const handled = callAs(
-      this.#callerFor(invocation, () => died.resolve("died")),
-      () => this.#handlers[queue]({ Records: batch }, contextFor(services[queue].service, 60)),
-    ).catch(() => "threw" as const);
-    const outcome = await Promise.race([handled, died.promise]);
-    if (outcome === "died" || outcome === "threw") await this.#showAgain(queue, batch);
+    const caller = this.#callerFor(invocation, () => died.resolve("died"));
+    const result = await Promise.race([this.#options.handlers[queue](batch, caller), died.promise]);
+    // Makes messages visible again, as their visibility timeout would.
+    if (result === "died") await release(batch);
     else {
-      const failed = new Set(outcome.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
-      const done = batch.filter(({ messageId }) => !failed.has(messageId));
-      await this.#remove(queue, done);
-      await this.#showAgain(
-        queue,
-        batch.filter(({ messageId }) => failed.has(messageId)),
-      );
+      const retried = new Set(result.retried);
+      const done = batch.filter(({ id }) => !retried.has(id));
+      await Promise.all(done.map(({ receipt }) => source.delete(receipt)));
+      await release(batch.filter(({ id }) => retried.has(id)));
       const again = faults.find(({ kind }) => kind === "duplicate");
       if (again && done.length > 0) {
-        this.#faults.happened("delivery duplicate");
-        this.#pool[queue].push(...done.map((record) => ({ record, from: this.#step + again.steps })));
+        this.#options.faults.happened("delivery duplicate");
+        this.#pool[queue].push(...done.map((message) => ({ message, from: this.#step + again.steps })));
       }
     }
     for (const each of [queue, ...feeds[queue]]) this.#fed.add(each);
     this.#running.delete(invocation);
   }
 
-  #callerFor(invocation: Invocation, die: () => void): Caller {
-    const never = () => new Promise<never>(() => {});
-    const isDead = (): boolean => invocation.dead;
+  #callerFor(invocation: Invocation, died: () => void): Caller {
+    const { plan, faults, mark } = this.#options;
+    const die = (): void => {
+      invocation.dead = true;
+      invocation.parked.length = 0;
+      died();
+    };
     return {
-      perform: async (command, send) => {
-        if (isDead()) return never();
-        await new Promise<void>((go) => invocation.parked.push(go));
-        if (isDead()) return never();
-        const fault = this.#faults.nextCall(command);
-        if (!fault || !isPossible(fault)) return send();
-        this.#faults.happened(`aws ${fault.kind}`);
-        switch (fault.kind) {
-          case "dies-before":
-          case "dies-after":
-            if (fault.kind === "dies-after") await send().catch(() => {});
-            invocation.dead = true;
-            die();
-            return never();
-          case "before":
-            throw connectionLost();
-          case "after":
-            await send();
-            throw connectionLost();
-          case "slow-down":
-            throw awsError("SlowDown", 503);
-          case "throttled":
-            throw awsError("ThrottlingException", 400);
-          case "internal":
-            throw awsError("InternalError", 500);
-          case "conflict":
-            throw awsError("ConditionalRequestConflict", 409);
-          case "in-part":
-            return send();
-        }
+      perform: <T>(call: PortCall, act: () => Promise<T>, onConflict?: () => T): Promise<T> => {
+        const { promise, resolve, reject } = Promise.withResolvers<T>();
+        let tries = 0;
+        const go = async (): Promise<void> => {
+          tries += 1;
+          const fault = faults.nextCall(call);
+          const isPossible = fault && (fault.kind !== "conflict" || onConflict);
+          if (isPossible) faults.happened(`port ${fault.kind}`);
+          try {
+            if (fault?.kind === "conflict" && onConflict) return resolve(onConflict());
+            if (fault?.kind === "dies-before") return die();
+            const error = fault && errorNames[fault.kind];
+            if (error && fault.kind !== "after") throw new PortError(error, mark);
+            const value = await act();
+            if (fault?.kind === "dies-after") return die();
+            if (error) throw new PortError(error, mark);
+            resolve(value);
+          } catch (error) {
+            const again = error instanceof PortError && error.mayPass && tries < plan.tries;
+            if (again) invocation.parked.push(go);
+            else reject(error);
+          }
+        };
+        if (!invocation.dead) invocation.parked.push(go);
+        return promise;
       },
-      entriesTaken: (command, entries) => {
-        if (!this.#faults.nextBatchCall(command)) return undefined;
-        this.#faults.happened("aws in-part");
-        return Math.floor(entries / 2);
+      taken: (call, messages) => {
+        if (!faults.nextBatchCall(call)) return messages;
+        faults.happened("port in-part");
+        return Math.floor(messages / 2);
+      },
+      nextUpload: () => faults.nextUpload(),
+      endUpload: ({ kind }) => {
+        faults.happened(`upload ${kind}`);
+        if (kind === "breaks") throw new PortError("TimeoutError", mark);
+        die();
+        return new Promise(() => {});
       },
     };
   }
 
-  /** Makes messages visible again, as their visibility timeout would. */
-  async #showAgain(queue: ChaosQueue, records: SQSRecord[]): Promise<void> {
-    for (const { receiptHandle } of records) {
-      try {
-        await sqs().send(
-          new ChangeMessageVisibilityCommand({
-            QueueUrl: this.#wired.queues[queue].url,
-            ReceiptHandle: receiptHandle,
-            VisibilityTimeout: 0,
-          }),
-        );
-      } catch (error) {
-        // It is visible already, or somebody else has received or removed it.
-        if (!(error instanceof Error && error.name === "MessageNotInflight")) throw error;
-      }
-    }
-  }
-
-  async #remove(queue: ChaosQueue, records: SQSRecord[]): Promise<void> {
-    if (records.length === 0) return;
-    const Entries = records.map(({ receiptHandle }, n) => ({ Id: String(n), ReceiptHandle: receiptHandle }));
-    await sqs().send(new DeleteMessageBatchCommand({ QueueUrl: this.#wired.queues[queue].url, Entries }));
-  }
-
   async #receiveFed(): Promise<void> {
-    for (const queue of this.#fed) await this.#receive(queue);
+    const fed = [...this.#fed];
     this.#fed.clear();
+    for (const queue of fed) await this.#receive(queue);
   }
 
   async #receive(queue: ChaosQueue): Promise<void> {
-    const { url, arn } = this.#wired.queues[queue];
-    for (const message of await receiveAll(url)) {
-      this.#pool[queue].push({ record: toRecord(message, arn), from: 0 });
-    }
+    const options = { max: maxMessages, visibilitySeconds, waitSeconds: 0 };
+    for (const message of await this.#options.ports.queues[queue].receive(options))
+      this.#pool[queue].push({ message, from: 0 });
   }
 }
 
-/** A conflict is an answer to writes only; what concerns entries is done where they are known. */
-function isPossible({ kind, command }: FaultAt<"aws">): boolean {
-  return kind !== "in-part" && (kind !== "conflict" || command === "PutObjectCommand");
-}
-
-/** All messages that are visible now. */
-export async function receiveAll(url: string): Promise<Message[]> {
-  const all: Message[] = [];
-  for (let receives = 0; receives < maxReceives; receives++) {
-    const { Messages = [] } = await sqs().send(
-      new ReceiveMessageCommand({
-        QueueUrl: url,
-        MaxNumberOfMessages: 10,
-        WaitTimeSeconds: 0,
-        VisibilityTimeout: 43_200,
-        MessageSystemAttributeNames: ["All"],
-        MessageAttributeNames: ["All"],
-      }),
-    );
-    all.push(...Messages);
-    if (Messages.length < 10) return all;
-  }
-  throw new Error(`A queue still had messages after ${maxReceives} receives.`);
-}
-
-/** Sends every dead letter back to the queue that it came from. @returns them */
-export async function replayDeadLetters(wired: Wired): Promise<Message[]> {
-  const replayed: Message[] = [];
-  for (const queue of queues) {
-    const { url, deadLetters } = wired.queues[queue];
-    for (let rounds = 0; rounds < maxReceives; rounds++) {
-      // Of a FIFO queue's group one comes at a time.
-      const letters = await receiveAll(deadLetters.url);
-      if (letters.length === 0) break;
-      for (const letter of letters) {
-        const group = letter.Attributes?.MessageGroupId;
-        await sqs().send(
-          new SendMessageCommand({
-            QueueUrl: url,
-            MessageBody: letter.Body,
-            ...(group && { MessageGroupId: group, MessageDeduplicationId: `replay-${letter.MessageId}` }),
-          }),
-        );
-        await sqs().send(
-          new DeleteMessageCommand({ QueueUrl: deadLetters.url, ReceiptHandle: letter.ReceiptHandle }),
-        );
-      }
-      replayed.push(...letters);
-    }
-  }
-  return replayed;
-}
+/** By the kind of a fault, the error that an adapter throws. */
+const errorNames: Partial<Record<FaultAt<"port">["kind"], string>> = {
+  before: "TimeoutError",
+  after: "TimeoutError",
+  "slow-down": "SlowDown",
+  throttled: "ThrottlingException",
+  internal: "InternalError",
+};

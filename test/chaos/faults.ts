@@ -1,5 +1,5 @@
 // The plan's faults as they come due, and the count of those that really happened.
-import type { ChaosQueue, Fault, FaultAt, Plan } from "./plan.ts";
+import type { ChaosQueue, Fault, FaultAt, Plan, PortCall } from "./plan.ts";
 
 export type Injected = Map<string, number>;
 
@@ -12,7 +12,7 @@ export class Faults {
     this.#plan = plan.faults;
   }
 
-  /** What befalls the next request for a page: changes of the records, and one fault. */
+  /** Returns what befalls the next request for a page: changes of the records, and one fault. */
   nextPage(): { changes: FaultAt<"source">[]; fault: FaultAt<"libinsight"> | undefined } {
     const n = this.#count("page");
     return {
@@ -21,25 +21,25 @@ export class Faults {
     };
   }
 
-  /** What befalls a handler's next call of an AWS command. */
-  nextCall(command: string): FaultAt<"aws"> | undefined {
-    const n = this.#count(command);
-    return this.#of("aws").find(
-      ({ kind, command: on, nth, times }) =>
-        kind !== "in-part" && on === command && n >= nth && n < nth + times,
-    );
+  /** Returns what befalls the next call of a port. */
+  nextCall(call: PortCall): FaultAt<"port"> | undefined {
+    const n = this.#count(call);
+    return this.#of("port").find((fault) => fault.kind !== "in-part" && isDue(fault, call, n));
   }
 
-  /** Whether AWS takes only some entries of a handler's next batch call. */
-  nextBatchCall(command: string): boolean {
-    const n = this.#count(`${command} in part`);
-    return this.#of("aws").some(
-      ({ kind, command: on, nth, times }) =>
-        kind === "in-part" && on === command && n >= nth && n < nth + times,
-    );
+  /** Returns whether a port takes only some messages of the next batch. */
+  nextBatchCall(call: PortCall): boolean {
+    const n = this.#count(`${call} in part`);
+    return this.#of("port").some((fault) => fault.kind === "in-part" && isDue(fault, call, n));
   }
 
-  /** What befalls a queue's next batch. */
+  /** Returns what ends the next upload in mid-stream. */
+  nextUpload(): FaultAt<"upload"> | undefined {
+    const n = this.#count("upload in mid-stream");
+    return this.#of("upload").find(({ nth }) => nth === n);
+  }
+
+  /** Returns what befalls a queue's next batch. */
   nextBatch(queue: ChaosQueue): FaultAt<"delivery">[] {
     const n = this.#count(queue);
     return this.#of("delivery").filter((fault) => fault.queue === queue && fault.nth === n);
@@ -58,4 +58,8 @@ export class Faults {
   #of<A extends Fault["at"]>(at: A): FaultAt<A>[] {
     return this.#plan.filter((fault): fault is FaultAt<A> => fault.at === at);
   }
+}
+
+function isDue({ call: of, nth, times }: FaultAt<"port">, call: PortCall, n: number): boolean {
+  return of === call && n >= nth && n < nth + times;
 }

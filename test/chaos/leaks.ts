@@ -4,6 +4,8 @@ import { subscribe } from "node:diagnostics_channel";
 import { ClientRequest } from "node:http";
 import fc from "fast-check";
 import { z } from "zod";
+import { createMeasure } from "../../shared/metrics.ts";
+import { createLogger } from "../../shared/powertools-logger.ts";
 import { anyPlan, type FaultAt, undisturbed } from "./plan.ts";
 import { startWorld } from "./world.ts";
 
@@ -32,12 +34,14 @@ subscribe("http.client.request.start", (message) => {
 const world = await startWorld({
   credentials: { clientId: "planted-client", clientSecret },
   mark,
+  logOf: createLogger,
+  measure: createMeasure("fetcher", "chaos"),
   inspect: ({ events, deadLetters, metadata }) => {
     left.events += events.join("\n");
     left.metadata += JSON.stringify(metadata);
-    left.deadLetters += JSON.stringify(deadLetters.map(({ MessageAttributes }) => MessageAttributes ?? {}));
+    left.deadLetters += deadLetters.map(({ attributes }) => attributes).join("\n");
     left.deadLetterCount += deadLetters.length;
-    left.bodies += deadLetters.map(({ Body = "" }) => Body).join("\n");
+    left.bodies += deadLetters.map(({ body }) => body).join("\n");
   },
 });
 const fixed = (["error-at-200", "502-html", "broken-json", "token-refused"] as const).map((kind) => ({
@@ -47,7 +51,7 @@ const fixed = (["error-at-200", "502-html", "broken-json", "token-refused"] as c
 // Pages that can't be written become dead letters with records in their bodies.
 const unwritten = {
   ...undisturbed,
-  faults: [{ at: "aws", kind: "internal", command: "PutObjectCommand", nth: 8, times: 200 } as const],
+  faults: [{ at: "port", kind: "internal", call: "put", nth: 5, times: 16 } as const],
 };
 for (const plan of [...fixed, unwritten, ...fc.sample(anyPlan, { numRuns: Number(plans), seed: 1 })]) {
   const outcome = await world.run(plan);

@@ -39,21 +39,26 @@ const sourceChange = z.strictObject({
   pick: z.int().min(0).max(999),
 });
 
-export const awsCommands = [
-  "PutObjectCommand",
-  "GetObjectCommand",
-  "HeadObjectCommand",
-  "ListObjectsV2Command",
-  "SendMessageCommand",
-  "SendMessageBatchCommand",
-  "ChangeMessageVisibilityCommand",
-  "PutEventsCommand",
+/** Calls of the ports, as services make them; `putOnce` is any conditional write. */
+export const portCalls = [
+  "put",
+  "putOnce",
+  "getBytes",
+  "getStart",
+  "stream",
+  "head",
+  "objects",
+  "upload",
+  "send",
+  "sendAll",
+  "retryAfter",
+  "publish",
 ] as const;
-export type AwsCommand = (typeof awsCommands)[number];
+export type PortCall = (typeof portCalls)[number];
 
-/** Spoils the n-th to the (n+times-1)-th call of a command that handlers make; the SDK's retries count. */
-const awsFault = z.strictObject({
-  at: z.literal("aws"),
+/** Spoils the n-th to the (n+times-1)-th call of a port; each try of an adapter counts. */
+const portFault = z.strictObject({
+  at: z.literal("port"),
   kind: z.enum([
     "before",
     "after",
@@ -65,9 +70,17 @@ const awsFault = z.strictObject({
     "dies-before",
     "dies-after",
   ]),
-  command: z.enum(awsCommands),
+  call: z.enum(portCalls),
   nth: nth(200),
   times: nth(16),
+});
+
+/** Ends the n-th upload after so many bytes of its body: the connection breaks, or the handler dies. */
+const uploadFault = z.strictObject({
+  at: z.literal("upload"),
+  kind: z.enum(["breaks", "dies"]),
+  nth: nth(50),
+  bytes: z.int().min(0).max(100_000),
 });
 
 export const queues = ["kickoff", "fetcher", "transformer", "assembler"] as const;
@@ -83,7 +96,13 @@ const deliveryFault = z.strictObject({
   steps: nth(100),
 });
 
-const fault = z.discriminatedUnion("at", [libInsightFault, sourceChange, awsFault, deliveryFault]);
+const fault = z.discriminatedUnion("at", [
+  libInsightFault,
+  sourceChange,
+  portFault,
+  uploadFault,
+  deliveryFault,
+]);
 export type Fault = z.infer<typeof fault>;
 export type FaultAt<A extends Fault["at"]> = Extract<Fault, { at: A }>;
 
@@ -94,6 +113,8 @@ export const plan = z.strictObject({
   pageSize: z.int().min(1).max(50),
   /** Handlers that run at the same time. */
   concurrency: z.int().min(1).max(8),
+  /** How often an adapter tries a call that failed and may pass: the AWS SDK does it three times. */
+  tries: z.int().min(1).max(3),
   /** Whether an earlier run's file is published already. */
   earlierFile: z.boolean(),
   /** A record whose comment makes its page larger than a message. */
@@ -117,6 +138,7 @@ export const undisturbed: Plan = {
   records: 40,
   pageSize: 7,
   concurrency: 3,
+  tries: 1,
   earlierFile: false,
   oversized: false,
   rejected: false,
@@ -144,11 +166,17 @@ const anyFault: fc.Arbitrary<Fault> = fc.oneof(
     pick: fc.integer({ min: 0, max: 999 }),
   }),
   fc.record({
-    at: fc.constant("aws" as const),
-    kind: fc.constantFrom(...awsFault.shape.kind.options),
-    command: fc.constantFrom(...awsCommands),
+    at: fc.constant("port" as const),
+    kind: fc.constantFrom(...portFault.shape.kind.options),
+    call: fc.constantFrom(...portCalls),
     nth: early(40),
     times: fc.oneof(count(2), count(16)),
+  }),
+  fc.record({
+    at: fc.constant("upload" as const),
+    kind: fc.constantFrom(...uploadFault.shape.kind.options),
+    nth: early(12),
+    bytes: fc.oneof(fc.integer({ min: 0, max: 2_000 }), fc.integer({ min: 0, max: 20_000 })),
   }),
   fc.record({
     at: fc.constant("delivery" as const),
@@ -164,6 +192,7 @@ export const anyPlan: fc.Arbitrary<Plan> = fc.record({
   records: fc.integer({ min: 0, max: 50 }),
   pageSize: fc.integer({ min: 4, max: 20 }),
   concurrency: fc.integer({ min: 1, max: 6 }),
+  tries: fc.constantFrom(1, 3),
   earlierFile: fc.boolean(),
   oversized: rarely,
   rejected: fc.boolean(),

@@ -30,7 +30,6 @@ async function main(): Promise<number> {
     process.stderr.write(usage);
     return 2;
   }
-  process.env.POWERTOOLS_LOG_LEVEL ||= "SILENT";
   const startedAt = Date.now();
   const world = await startWorld();
   try {

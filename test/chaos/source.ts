@@ -1,5 +1,6 @@
 // The simulated LibInsight under a plan: it spoils answers, changes records between two pages, and remembers which
 // state of the records was shown when.
+import { mock } from "node:test";
 import { between, seeded } from "../../stacks/local/libinsight/random.ts";
 import {
   type FaultSetting,
@@ -15,65 +16,81 @@ import type { FaultAt, Plan } from "./plan.ts";
 /** More than a message carries. */
 const oversizedComment = "long ".repeat(250_000);
 
+/** Of the client; it passes only where a request hangs. */
+export const requestTimeoutMs = 1_000;
+
 /** Fewer, and one reject is more than the publish guard allows. */
 const recordsForReject = 25;
 
-export type Source = {
-  baseUrl: string;
-  port: number;
+/** What a plan's LibInsight showed. */
+export type Shown = {
   /** The records after each change; the first is what the plan begins with. */
   versions: readonly LibInsightRecord[][];
   /** By a window's first day: which versions its pages were taken from. */
-  shown: ReadonlyMap<string, { least: number; most: number }>;
+  byWindow: ReadonlyMap<string, { least: number; most: number }>;
+};
+
+export type Source = {
+  baseUrl: string;
+  /** Starts over with a plan's records. */
+  begin(plan: Plan, faults: Faults): Shown;
   close(): Promise<void>;
 };
 
 export type SourceOptions = {
-  /** 0 takes a free one. */
-  port: number;
   credentials: { clientId: string; clientSecret: string };
   /** Put into every record's texts and into every error. */
-  mark?: string;
+  mark: string;
 };
 
-export async function startSource(plan: Plan, faults: Faults, options: SourceOptions): Promise<Source> {
-  const versions: LibInsightRecord[][] = [];
-  const shown = new Map<string, { least: number; most: number }>();
-  const onRequest = (request: LoggedRequest): void => {
-    if (!request.path.endsWith("/data-grid")) return;
-    const { changes, fault } = faults.nextPage();
-    for (const change of changes) {
-      if (!applied(change, libInsight, plan.seed)) continue;
+export async function startSource({ credentials, mark }: SourceOptions): Promise<Source> {
+  const libInsight = await startLibInsight({ credentials });
+  // A request times out where the plan lets it hang, and never because the machine is busy.
+  mock.timers.enable({ apis: ["setTimeout"] });
+  return {
+    baseUrl: libInsight.baseUrl,
+    begin(plan, faults) {
+      const versions: LibInsightRecord[][] = [];
+      const byWindow = new Map<string, { least: number; most: number }>();
+      const onRequest = (request: LoggedRequest): void => {
+        if (!request.path.endsWith("/data-grid")) return;
+        const { changes, fault } = faults.nextPage();
+        for (const change of changes) {
+          if (!applied(change, libInsight, plan.seed)) continue;
+          versions.push([...libInsight.records()]);
+          faults.happened(`source ${change.kind}`);
+        }
+        const now = versions.length - 1;
+        const from = request.query.from ?? "";
+        byWindow.set(from, { least: byWindow.get(from)?.least ?? now, most: now });
+        if (!fault) return;
+        libInsight.fail(...settingsOf(fault, mark));
+        if (fault.kind === "hang") mock.timers.tick(requestTimeoutMs);
+        faults.happened(`libinsight ${fault.kind}`);
+      };
+      libInsight.restart({
+        credentials,
+        records: plan.records,
+        pageSize: plan.pageSize,
+        seed: plan.seed,
+        onRequest,
+        ...(plan.addedField && {
+          addedField: { name: "Added Field", options: ["one", "two"], since: "2023-06-01" },
+        }),
+      });
+      prepare(plan, libInsight, mark);
       versions.push([...libInsight.records()]);
-      faults.happened(`source ${change.kind}`);
-    }
-    const now = versions.length - 1;
-    const from = request.query.from ?? "";
-    shown.set(from, { least: shown.get(from)?.least ?? now, most: now });
-    if (fault) {
-      libInsight.fail(...settingsOf(fault, options.mark));
-      faults.happened(`libinsight ${fault.kind}`);
-    }
+      return { versions, byWindow };
+    },
+    async close() {
+      mock.timers.reset();
+      await libInsight.close();
+    },
   };
-  const libInsight = await startLibInsight({
-    port: options.port,
-    credentials: options.credentials,
-    records: plan.records,
-    pageSize: plan.pageSize,
-    seed: plan.seed,
-    onRequest,
-    ...(plan.addedField && {
-      addedField: { name: "Added Field", options: ["one", "two"], since: "2023-06-01" },
-    }),
-  });
-  prepare(plan, libInsight, options.mark);
-  versions.push([...libInsight.records()]);
-  const { baseUrl, close } = libInsight;
-  return { baseUrl, port: Number(new URL(baseUrl).port), versions, shown, close };
 }
 
 /** The plan's first state of the records. Each gets a date, by which the verdict knows its window. */
-function prepare(plan: Plan, libInsight: LibInsight, mark: string | undefined): void {
+function prepare(plan: Plan, libInsight: LibInsight, mark: string): void {
   let date = `${firstDay} 00:00:00`;
   for (const record of [...libInsight.records()]) {
     const dated = typeof record._start_date === "string" && record._start_date !== "";
@@ -81,7 +98,7 @@ function prepare(plan: Plan, libInsight: LibInsight, mark: string | undefined): 
     const at = date;
     libInsight.edit(Number(record._id), (before) => {
       const complete = { ...before, _start_date: at };
-      return mark === undefined ? complete : marked(complete, mark);
+      return mark === "" ? complete : marked(complete, mark);
     });
   }
   const ids = [...libInsight.records()].map((record) => Number(record._id));
@@ -115,7 +132,7 @@ function applied(change: FaultAt<"source">, libInsight: LibInsight, seed: number
   return true;
 }
 
-function settingsOf({ kind }: FaultAt<"libinsight">, mark = "Simulated error."): FaultSetting[] {
+function settingsOf({ kind }: FaultAt<"libinsight">, mark: string): FaultSetting[] {
   const where = { endpoint: "data-grid" } as const;
   switch (kind) {
     case "429":
@@ -140,7 +157,7 @@ function settingsOf({ kind }: FaultAt<"libinsight">, mark = "Simulated error."):
         { kind: "unauthorized", where: { endpoint: "token" } },
       ];
     case "error-at-200":
-      return [{ kind, payload: { message: mark }, where }];
+      return [{ kind, payload: { message: `Simulated error. ${mark}` }, where }];
     default:
       return [{ kind, where }];
   }

@@ -1,209 +1,253 @@
-// One process's AWS and services for any number of plans: SQS, S3 and EventBridge on loopback, the real handlers, and
-// for each plan its own buckets and its own LibInsight.
+// The services over the local adapters for any number of plans: a database in memory and files of its own for each, and
+// one simulated LibInsight for all.
 import { mkdtemp, rm } from "node:fs/promises";
-import { globalAgent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PutEventsCommand } from "@aws-sdk/client-eventbridge";
-import { CreateBucketCommand, DeleteObjectsCommand } from "@aws-sdk/client-s3";
-import { type Message, PurgeQueueCommand } from "@aws-sdk/client-sqs";
-import { z } from "zod";
-import { eventBridge, s3, sns, sqs } from "../../shared/aws/clients.ts";
-import { Store } from "../../shared/aws/store.ts";
+import { Readable } from "node:stream";
+import * as z from "zod/mini";
+import { assemblerService } from "../../services/assembler/service.ts";
+import { fetcherService } from "../../services/fetcher/service.ts";
+import { kickoffService } from "../../services/kickoff/service.ts";
+import { send } from "../../services/replay/deadletters.ts";
+import { transformerService } from "../../services/transformer/service.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { addToDate } from "../../shared/dates.ts";
-import { eventSource } from "../../shared/events.ts";
-import { runIdOf } from "../../shared/run.ts";
-import { startEndpoints } from "../../stacks/local/endpoints.ts";
-import { environment, names, wire } from "../../stacks/local/wiring.ts";
-import { injectIntoClients } from "./aws.ts";
-import { Delivery, type Handlers, receiveAll, replayDeadLetters } from "./delivery.ts";
+import { keys } from "../../shared/keys.ts";
+import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
+import { localPublisher } from "../../shared/local/local-bus.ts";
+import { LocalDatabase } from "../../shared/local/sqlite.ts";
+import type { Log } from "../../shared/logger.ts";
+import type { Measure } from "../../shared/metrics.ts";
+import type { Message, ObjectStore } from "../../shared/ports.ts";
+import { runIdOf, runResult } from "../../shared/run.ts";
+import { type BatchDeps, processBatch, type Service } from "../../shared/service.ts";
+import { Delivery, type Handlers } from "./delivery.ts";
 import { Faults, type Injected } from "./faults.ts";
 import { type Plan, queues } from "./plan.ts";
-import { startSource } from "./source.ts";
+import { type Caller, type MachineOptions, type Ports, portsOf } from "./ports.ts";
+import { requestTimeoutMs, startSource } from "./source.ts";
 import { assess } from "./verdict.ts";
 
 /** A request of this day collects all that the simulation has, in three windows. */
 const requestDay = "2024-12-02";
 /** Each round of replays uses up faults, and a plan has few. */
 const maxReplayRounds = 12;
+const maxReplayed = 10_000;
 const maxObjects = 10_000;
-/** A hanging request costs a plan this long. */
-const libInsightTimeoutMs = 300;
-const earlierFile = "an earlier file\n";
 
 export type Outcome = {
-  /** What went wrong, one sentence each; none where the plan ended as it has to. */
+  /** What is wrong, one sentence each; none where the plan ended as it has to. */
   wrong: string[];
   injected: Injected;
   /** Dead letters that were sent back. */
   replays: number;
-  /** How its runs ended. */
+  /** Of its runs. */
   states: string[];
 };
 
+/** What a plan left: events, dead letters, and the metadata of published files. */
+export type Left = { events: string[]; deadLetters: DeadLetter[]; metadata: Record<string, string>[] };
+
 export type WorldOptions = {
   credentials?: { clientId: string; clientSecret: string };
-  /** Put into everything that LibInsight says. */
+  /** Put into everything that LibInsight returns, and into the ports' errors. */
   mark?: string;
-  /** Sees what the plan left: events, dead letters, and the objects' metadata. */
-  inspect?: (left: { events: string[]; deadLetters: Message[]; metadata: Record<string, string>[] }) => void;
+  logOf?: (service: string) => Log;
+  measure?: Measure;
+  inspect?: (left: Left) => void;
 };
 
 export type World = { run(plan: Plan): Promise<Outcome>; close(): Promise<void> };
 
-const busEvent = z.object({ "detail-type": z.string(), detail: z.object({ runId: z.string().optional() }) });
+const silent: Log = { info: () => {}, warn: () => {}, error: () => {} };
+const busEvent = z.object({ "detail-type": z.string(), detail: z.object({ runId: z.optional(z.string()) }) });
 
-/** One a process: the services find everything in the process's environment. */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const { credentials = { clientId: "chaos-client", clientSecret: "chaos-secret" }, mark, inspect } = options;
-  delete process.env.AWS_ENDPOINT_URL;
-  // No plan gets as far as Athena, and none needs an instance.
-  process.env.AWS_ENDPOINT_URL_ATHENA = "http://127.0.0.1:9";
-  process.env.AWS_ENDPOINT_URL_GLUE = "http://127.0.0.1:9";
-  process.env.AWS_ENDPOINT_URL_EC2 = "http://127.0.0.1:9";
+  const { mark = "", inspect } = options;
+  const credentials = options.credentials ?? { clientId: "chaos-client", clientSecret: "chaos-secret" };
   const folder = await mkdtemp(join(tmpdir(), "chaos-"));
-  const closing: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true })];
-  const close = async (): Promise<void> => {
-    for (const end of closing.splice(0).reverse()) await end();
-  };
-  const defaultBus = await startEndpoints(folder, (end) => closing.push(end));
-  closing.push(() => {
-    for (const client of [sqs(), s3(), sns(), eventBridge()]) client.destroy();
-  });
-  const wired = await wire({ sqs: sqs(), s3: s3(), sns: sns(), events: eventBridge(), defaultBus });
-  injectIntoClients();
-  Object.assign(process.env, environment(wired), {
-    RETRY_BASE_SECONDS: "0",
-    LIBINSIGHT_TIMEOUT_MS: String(libInsightTimeoutMs),
-    SST_RESOURCE_LibInsightClientId: JSON.stringify({ value: credentials.clientId }),
-    SST_RESOURCE_LibInsightClientSecret: JSON.stringify({ value: credentials.clientSecret }),
-  });
-  // Loaded when the environment is set: a logger reads its level when it is made.
-  const handlers: Handlers = {
-    kickoff: (await import("../../services/kickoff/handler.ts")).handler,
-    fetcher: (await import("../../services/fetcher/handler.ts")).handler,
-    transformer: (await import("../../services/transformer/handler.ts")).handler,
-    assembler: (await import("../../services/assembler/handler.ts")).handler,
-  };
+  const source = await startSource({ credentials, mark });
   let plans = 0;
-  let port = 0;
 
   async function run(plan: Plan): Promise<Outcome> {
     plans += 1;
-    const work = await newBucket(`chaos-work-${plans}`);
-    const data = await newBucket(`chaos-data-${plans}`);
-    Object.assign(process.env, { WORK_BUCKET: work.bucket, DATA_BUCKET: data.bucket });
-    await purge();
+    const clock = { ms: Date.parse(`${requestDay}T12:00:00Z`) };
+    const events: unknown[] = [];
+    const machine: MachineOptions = {
+      database: new LocalDatabase(":memory:"),
+      folder: join(folder, String(plans)),
+      now: () => clock.ms,
+      onEvent: (event) => events.push(event),
+    };
+    const ports = portsOf(machine);
+    const { work, data } = ports;
     const faults = new Faults(plan);
-    // The fetcher keeps its client, so every plan's LibInsight is at one address.
-    const source = await startSource(plan, faults, {
-      port,
-      credentials,
-      ...(mark !== undefined && { mark }),
+    const shown = source.begin(plan, faults);
+    const libInsight = libInsightClient({
+      baseUrl: source.baseUrl,
+      ...credentials,
+      timeoutMs: requestTimeoutMs,
     });
-    port = source.port;
-    process.env.LIBINSIGHT_BASE_URL = source.baseUrl;
-    const letters: Message[] = [];
+    const handlers = handlersOf(machine, libInsight, options);
+    const deadLetters: DeadLetter[] = [];
     const wrong: string[] = [];
     const states: string[] = [];
+    let replays = 0;
     try {
-      const earlier = plan.earlierFile ? earlierFile : undefined;
-      if (earlier) await publishEarlier(data, plan.records);
-      const runIds = await request(plan, plans);
-      const delivery = new Delivery(plan, faults, wired, handlers);
+      if (plan.earlierFile) await publishEarlier(data, earlierFile(plan));
+      const runIds = await request(plan, machine, ports);
+      const delivery = new Delivery({ plan, faults, ports, handlers, clock, mark });
       await delivery.drain();
       for (let round = 1; ; round++) {
-        const replayed = await replayDeadLetters(wired);
-        letters.push(...replayed);
-        if (replayed.length === 0) break;
+        if (inspect) deadLetters.push(...deadLettersIn(machine.database));
+        const moved = await replay(ports, clock);
+        replays += moved.length;
+        if (moved.length === 0) break;
         if (round > maxReplayRounds) {
-          const errors = replayed.map(({ MessageAttributes }) => MessageAttributes?.Error?.StringValue);
-          wrong.push(
-            `dead letters come back after ${maxReplayRounds} replays: ${[...new Set(errors)].join()}`,
-          );
+          const errors = [...new Set(moved.map(({ error }) => error))];
+          wrong.push(`dead letters come back after ${maxReplayRounds} replays: ${errors.join()}`);
           break;
         }
         await delivery.drain();
       }
-      const events = (await receiveAll(wired.observer.url)).map(({ Body = "" }) => Body);
-      const told = events.map((event) => busEvent.parse(JSON.parse(event)));
-      const described = told.map((event) => ({ type: event["detail-type"], runId: event.detail.runId }));
-      wrong.push(...(await assess({ plan, runIds, source, work, data, earlier, events: described })));
-      for (const runId of runIds) {
-        const result = await work.getText(`runs/${runId}/result.json`);
-        states.push(z.object({ state: z.string() }).parse(JSON.parse(result ?? '{"state":"none"}')).state);
-      }
-      inspect?.({ events, deadLetters: letters, metadata: await metadataIn(data) });
+      const published = events.map((event) => busEvent.parse(event));
+      wrong.push(
+        ...(await assess({
+          plan,
+          runIds,
+          source: shown,
+          work,
+          data,
+          earlier: plan.earlierFile ? earlierFile(plan) : undefined,
+          events: published.map((event) => ({ type: event["detail-type"], runId: event.detail.runId })),
+        })),
+      );
+      for (const runId of runIds)
+        states.push((await work.getJson(keys.result(runId), runResult))?.state ?? "none");
+      inspect?.({
+        events: events.map((event) => JSON.stringify(event)),
+        deadLetters,
+        metadata: await metadataIn(data),
+      });
     } catch (error) {
       wrong.push(error instanceof Error ? error.message : String(error));
     } finally {
-      await source.close();
-      globalAgent.destroy();
-      await empty(work);
-      await empty(data);
+      machine.database.close();
+      await rm(machine.folder, { recursive: true, force: true });
     }
-    return { wrong, injected: faults.injected, replays: letters.length, states };
+    return { wrong, injected: faults.injected, replays, states };
   }
 
-  async function purge(): Promise<void> {
-    const urls = queues.flatMap((queue) => [wired.queues[queue].url, wired.queues[queue].deadLetters.url]);
-    // What the ends of runs tell these two, nobody takes.
-    const untaken = [wired.queues.reporter.url, wired.queues.ec2.url];
-    for (const QueueUrl of [...urls, ...untaken, wired.observer.url])
-      await sqs().send(new PurgeQueueCommand({ QueueUrl }));
-  }
-
-  return { run, close };
+  return {
+    run,
+    async close() {
+      await source.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
 }
 
-async function newBucket(name: string): Promise<Store> {
-  await s3().send(new CreateBucketCommand({ Bucket: name }));
-  return new Store(s3(), name);
-}
-
-async function empty(store: Store): Promise<void> {
-  const found = await store.list("", maxObjects);
-  for (let from = 0; from < found.length; from += 1_000) {
-    const Objects = found.slice(from, from + 1_000).map((Key) => ({ Key }));
-    await s3().send(new DeleteObjectsCommand({ Bucket: store.bucket, Delete: { Objects } }));
-  }
-}
-
-async function metadataIn(store: Store): Promise<Record<string, string>[]> {
-  const found = await store.list("", maxObjects);
-  return Promise.all(found.map(async (key) => (await store.head(key))?.metadata ?? {}));
+function handlersOf(
+  machine: MachineOptions,
+  libInsight: LibInsightClient,
+  { logOf = () => silent, measure = () => {} }: WorldOptions,
+): Handlers {
+  const handler = <T extends z.ZodMiniType, Deps>(
+    service: Service<T, Deps>,
+    depsOf: (ports: Ports) => Deps,
+  ) => {
+    const log = logOf(service.name);
+    return (batch: Message[], caller: Caller) => {
+      const ports = portsOf(machine, caller);
+      const source = ports.queues[service.name];
+      const deps: BatchDeps = {
+        source,
+        deadLetters: ports.deadLetters[service.name],
+        log,
+        retryBaseSeconds: 0,
+      };
+      return processBatch(service, batch, depsOf(ports), deps);
+    };
+  };
+  const now = () => new Date(machine.now());
+  return {
+    kickoff: handler(kickoffService, ({ work, queues: { fetcher: fetcherQueue }, publish }) => ({
+      work,
+      fetcherQueue,
+      publish,
+    })),
+    fetcher: handler(fetcherService, ({ work, queues: { fetcher, transformer } }) => ({
+      libInsight,
+      work,
+      fetcherQueue: fetcher,
+      transformerQueue: transformer,
+      measure,
+    })),
+    transformer: handler(transformerService, ({ work, queues: { assembler: assemblerQueue }, publish }) => ({
+      work,
+      assemblerQueue,
+      publish,
+    })),
+    assembler: handler(assemblerService, ({ work, data, queues: { fetcher: fetcherQueue }, publish }) => ({
+      work,
+      data,
+      fetcherQueue,
+      publish,
+      now,
+    })),
+  };
 }
 
 /** As an earlier run with as many rows left it. */
-async function publishEarlier(data: Store, rows: number): Promise<void> {
-  const { Readable } = await import("node:stream");
-  await data.upload(defaultDataset.publish.csv, Readable.from([Buffer.from(earlierFile)]), {
+function earlierFile({ records }: Plan): string {
+  return "an earlier file\n".repeat(records + 1);
+}
+
+async function publishEarlier(data: ObjectStore, file: string): Promise<void> {
+  await data.upload(defaultDataset.publish.csv, Readable.from([Buffer.from(file)]), {
     contentType: "text/csv",
-    metadata: { "run-id": "earlier", "requested-at": "2024-11-01T12:00:00Z", rows: String(rows) },
+    metadata: { "run-id": "earlier", "requested-at": "2024-11-01T12:00:00Z" },
     condition: "absent",
   });
 }
 
-/** Puts the plan's requests on the bus. @returns the ids of the runs that they ask for */
-async function request(plan: Plan, number: number): Promise<string[]> {
+/** Publishes the plan's requests on the bus. @returns the ids of the runs that they ask for */
+async function request(plan: Plan, { database }: MachineOptions, { queues }: Ports): Promise<string[]> {
   const runIds = new Set<string>();
-  for (const { id, day } of plan.requests) {
-    const requestId = `plan ${number} ${id}`;
+  for (const { id: requestId, day } of plan.requests) {
     runIds.add(runIdOf(defaultDataset.name, requestId));
-    await eventBridge().send(
-      new PutEventsCommand({
-        Entries: [
-          {
-            EventBusName: names.bus,
-            Source: eventSource,
-            DetailType: "run.requested",
-            Detail: JSON.stringify({ dataset: defaultDataset.name, reason: "chaos", requestId }),
-            Time: new Date(`${addToDate(requestDay, { days: day })}T12:00:00Z`),
-          },
-        ],
-      }),
-    );
+    const now = () => new Date(`${addToDate(requestDay, { days: day })}T12:00:00Z`);
+    const publish = localPublisher({ database, queues, now });
+    await publish("run.requested", { dataset: defaultDataset.name, reason: "chaos", requestId });
   }
   return [...runIds];
+}
+
+/** Sends every dead letter back to the queue that it came from. */
+async function replay(ports: Ports, clock: { ms: number }) {
+  const mailboxes = queues.map((name) => ({
+    name,
+    source: ports.queues[name],
+    deadLetters: ports.deadLetters[name],
+  }));
+  const deps = { mailboxes, now: () => new Date(clock.ms), waitSeconds: 0 };
+  const { moved } = await send(deps, { filter: {}, max: maxReplayed });
+  return moved;
+}
+
+const deadLetter = z.object({ attributes: z.string(), body: z.string() });
+type DeadLetter = z.infer<typeof deadLetter>;
+
+function deadLettersIn(database: LocalDatabase): DeadLetter[] {
+  return database
+    .prepare(
+      "SELECT attributes, text AS body FROM message JOIN body USING (id) WHERE queue LIKE '%-dead-letters'",
+    )
+    .all()
+    .map((row) => deadLetter.parse(row));
+}
+
+async function metadataIn(store: ObjectStore): Promise<Record<string, string>[]> {
+  const found = await store.list("", maxObjects);
+  return Promise.all(found.map(async (key) => (await store.head(key))?.metadata ?? {}));
 }

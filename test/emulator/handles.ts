@@ -13,9 +13,9 @@ import {
   type Message,
   ReceiveMessageCommand,
 } from "@aws-sdk/client-sqs";
-import { Queue } from "../../shared/aws/queue.ts";
-import { Store } from "../../shared/aws/store.ts";
-import { type QueueName, queueNames } from "../../shared/config.ts";
+import { S3Store } from "../../shared/aws/s3.ts";
+import { SqsQueue } from "../../shared/aws/sqs.ts";
+import { type QueueName, queueNames } from "../../shared/topology.ts";
 import type { Stage } from "./stage.ts";
 
 const pollMs = 200;
@@ -37,20 +37,28 @@ export async function until(
   }
 }
 
-export function workOf({ clients: { s3 }, settings }: Stage): Store {
-  return new Store(s3, setting(settings, "WORK_BUCKET"));
+export function workOf({ clients: { s3 }, settings }: Stage): S3Store {
+  return new S3Store(s3, setting(settings, "WORK_BUCKET"));
 }
 
-export function dataOf({ clients: { s3 }, settings }: Stage): Store {
-  return new Store(s3, setting(settings, "DATA_BUCKET"));
+export function dataOf({ clients: { s3 }, settings }: Stage): S3Store {
+  return new S3Store(s3, setting(settings, "DATA_BUCKET"));
 }
 
-export function queueOf({ clients: { sqs }, settings }: Stage, name: QueueName): Queue {
-  return new Queue(sqs, setting(settings, `${name}_QUEUE_URL`));
+export function queueOf(stage: Stage, name: QueueName): SqsQueue {
+  return new SqsQueue(stage.clients.sqs, queueUrl(stage, name));
 }
 
-export function deadLettersOf({ clients: { sqs }, settings }: Stage, name: QueueName): Queue {
-  return new Queue(sqs, setting(settings, `${name}_DEAD_LETTERS_URL`));
+export function deadLettersOf(stage: Stage, name: QueueName): SqsQueue {
+  return new SqsQueue(stage.clients.sqs, deadLettersUrl(stage, name));
+}
+
+export function queueUrl({ settings }: Stage, name: QueueName): string {
+  return setting(settings, `${name.toUpperCase()}_QUEUE_URL`);
+}
+
+export function deadLettersUrl({ settings }: Stage, name: QueueName): string {
+  return setting(settings, `${name.toUpperCase()}_DEAD_LETTERS_URL`);
 }
 
 function setting(settings: Record<string, string>, name: string): string {
@@ -60,7 +68,7 @@ function setting(settings: Record<string, string>, name: string): string {
 }
 
 /** Receives and deletes all that is in a queue now. */
-export async function takeAll({ clients: { sqs } }: Stage, { url: QueueUrl }: Queue): Promise<Message[]> {
+export async function takeAll({ clients: { sqs } }: Stage, QueueUrl: string): Promise<Message[]> {
   const taken: Message[] = [];
   for (let receives = 0; receives < maxReceives; receives++) {
     const { Messages = [] } = await sqs.send(
@@ -92,7 +100,7 @@ export function goOn(stage: Stage, ...names: QueueName[]): Promise<void> {
 async function setEnabled(stage: Stage, names: QueueName[], Enabled: boolean): Promise<void> {
   const { lambda, sqs } = stage.clients;
   for (const name of names) {
-    const QueueUrl = queueOf(stage, name).url;
+    const QueueUrl = queueUrl(stage, name);
     const { Attributes } = await sqs.send(
       new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] }),
     );
@@ -130,7 +138,7 @@ export async function logOf({ clients: { logs }, graph }: Stage, folder: string)
   return lines;
 }
 
-/** Waits until the services have done all there is to do. @throws Error where they gave something up */
+/** Waits until every queue is empty. @throws Error where a message was dead-lettered */
 export async function untilQuiet(stage: Stage): Promise<void> {
   await goOn(stage, ...queueNames);
   await until(stage, "every queue is empty", async () => {
@@ -138,9 +146,9 @@ export async function untilQuiet(stage: Stage): Promise<void> {
     return counts.every((count) => count === 0);
   });
   for (const name of queueNames) {
-    const [letter] = await takeAll(stage, deadLettersOf(stage, name));
-    if (!letter) continue;
-    const { Body, MessageAttributes } = letter;
-    throw new Error(`${name} gave up ${Body}: ${MessageAttributes?.ErrorText?.StringValue}`);
+    const [deadLetter] = await takeAll(stage, deadLettersUrl(stage, name));
+    if (!deadLetter) continue;
+    const { Body, MessageAttributes } = deadLetter;
+    throw new Error(`${name} dead-lettered ${Body}: ${MessageAttributes?.ErrorText?.StringValue}`);
   }
 }

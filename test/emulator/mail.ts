@@ -6,7 +6,6 @@ import {
   SetQueueAttributesCommand,
 } from "@aws-sdk/client-sqs";
 import { z } from "zod";
-import { Queue } from "../../shared/aws/queue.ts";
 import { takeAll, until } from "./handles.ts";
 import type { Stage } from "./stage.ts";
 
@@ -42,7 +41,7 @@ export async function subscribe(stage: Stage): Promise<Mailbox> {
     async next(text) {
       const found = () => mails.find(({ Message }) => Message.includes(text));
       await until(stage, `a mail says "${text}"`, async () => {
-        const messages = await takeAll(stage, new Queue(sqs, QueueUrl));
+        const messages = await takeAll(stage, QueueUrl);
         mails.push(...messages.map(({ Body = "" }) => notification.parse(JSON.parse(Body))));
         return found() !== undefined;
       });

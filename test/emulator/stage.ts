@@ -1,14 +1,14 @@
 // A stage as `sst deploy` would leave it, on an emulator: created from the evaluated graph, with the real bundles as its
-// functions. Around it stands what is not AWS or what the emulator has not: the simulated LibInsight, the project's own
-// Athena and Glue, and an EC2 that tells of its instances.
+// functions. Around it stands what is not AWS or what the emulator lacks: the simulated LibInsight, and an endpoint for
+// Athena and Glue.
 import { join } from "node:path";
 import { AthenaClient } from "@aws-sdk/client-athena";
 import type { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { z } from "zod";
-import { startAthena } from "../../stacks/local/aws/athena.ts";
 import { defaultCredentials, type LibInsight, startLibInsight } from "../../stacks/local/libinsight.ts";
 import { type Graph, region } from "../stacks/evaluate/graph.ts";
 import { evaluateStage } from "../stacks/evaluate.ts";
+import { startAthena } from "./athena-endpoint.ts";
 import { type Bus, observe } from "./bus.ts";
 import { awsEnvironment, type Clients, clientsFor, credentials } from "./clients.ts";
 import type { Context } from "./create/context.ts";

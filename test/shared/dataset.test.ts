@@ -26,17 +26,17 @@ const published = (change: Partial<DatasetInput["publish"]>) =>
   entry({ publish: { ...good.publish, ...change } });
 const columns = (...more: DatasetInput["columns"]) => entry({ columns: [...good.columns, ...more] });
 
-/** What a person is told. */
-function refusal(...entries: [DatasetInput, ...DatasetInput[]]): string {
+/** The error as a person reads it. */
+function errorOf(...entries: [DatasetInput, ...DatasetInput[]]): string {
   try {
     defineDatasets(entries);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-  return "nothing: the entries were taken";
+  return "no error";
 }
 
-test("an entry is taken with what it leaves out", () => {
+test("an entry has defaults for what it leaves out", () => {
   expect(defineDatasets([good])).toMatchObject([
     {
       name: "gate-counts",
@@ -63,71 +63,40 @@ test("an entry may name what Tableau refreshes, as people see it there", () => {
 const idColumn = 'the first column is "_id", an integer and required';
 const key = "a key has a folder of its own";
 const columnForm = "a column has a name and one of";
+const twice = (field: string) => [`"${field}" is declared twice`];
+/** A column of these labels. */
+const x = (...labels: string[]) => ({ name: "x", type: "text" as const, labels });
+const workbook = (name: string) => entry({ tableau: { workbooks: [{ name }] } });
+const source = (project: string) => entry({ tableau: { dataSources: [{ name: "a", project }] } });
 
-test.each<[slip: string, DatasetInput, told: string[]]>([
+test.each<[mistake: string, DatasetInput, parts: string[]]>([
   ["a name with capitals", entry({ name: "Gate-Counts" }), ["lower-case letters", "at name"]],
   ["a name of 49 letters", entry({ name: "a".repeat(49) }), ["2 to 48", "at name"]],
   ["no LibInsight number", entry({ libinsightId: 0 }), ["at libinsightId"]],
   ["half a LibInsight number", entry({ libinsightId: 1.5 }), ["at libinsightId"]],
   ["a request id of zero", entry({ requestId: 0 }), ["at requestId"]],
-  [
-    "a day that is not in the calendar",
-    entry({ firstDate: "2023-02-29" }),
-    ["not in the calendar", "firstDate"],
-  ],
+  ["an unknown day", entry({ firstDate: "2023-02-29" }), ["not in the calendar", "firstDate"]],
   ["a day written otherwise", entry({ firstDate: "2/12/2021" }), ["YYYY-MM-DD", "firstDate"]],
-  ["a zone that does not exist", entry({ timeZone: "America/Blacksburg" }), ["IANA time zone", "timeZone"]],
+  ["an unknown time zone", entry({ timeZone: "America/Blacksburg" }), ["IANA time zone", "timeZone"]],
   ["no columns", entry({ columns: [] }), ["at columns"]],
   ["no _id", entry({ columns: [{ name: "Library", type: "text" }] }), [idColumn]],
   ["_id not first", entry({ columns: good.columns.toReversed() }), [idColumn]],
   ["_id as text", entry({ columns: [{ name: "_id", type: "text", required: true }] }), [idColumn]],
   ["_id not required", entry({ columns: [{ name: "_id", type: "integer" }] }), [idColumn]],
   ["a column without a name", columns({ name: "", type: "text" }), ["at columns[2].name"]],
-  [
-    "a line break in a header",
-    columns({ name: "a\nb", type: "text" }),
-    ["no line breaks", "columns[2].name"],
-  ],
-  ["a line separator in a header", columns({ name: "a\u2028b", type: "text" }), ["no line breaks"]],
-  ["a control character in a header", columns({ name: "a\u0000", drop: true }), ["no control characters"]],
+  ["a line break", columns({ name: "a\nb", type: "text" }), ["no line breaks", "columns[2].name"]],
+  ["a line separator", columns({ name: "a\u2028b", type: "text" }), ["no line breaks"]],
+  ["a control character", columns({ name: "a\u0000", drop: true }), ["no control characters"]],
+  ["a line break in a label", columns(x("a\nb")), ["no line breaks", "columns[2].labels[0]"]],
   ["nothing to join", columns({ name: "Both", join: [] }), ["at columns[2].join"]],
-  ["a field declared twice", columns({ name: "Library", drop: true }), ['"Library" is declared twice']],
-  [
-    "a field kept and joined",
-    columns({ name: "x", join: ["a", "Library"] }),
-    ['"Library" is declared twice'],
-  ],
-  ["a field joined twice", columns({ name: "x", join: ["a", "a"] }), ['"a" is declared twice']],
-  [
-    "a label that is another column's name",
-    columns({ name: "x", type: "text", labels: ["Library"] }),
-    ['"Library" is declared twice'],
-  ],
-  [
-    "a label that is the column's own name",
-    columns({ name: "x", type: "text", labels: ["x"] }),
-    ['"x" is declared twice'],
-  ],
-  [
-    "a label of two columns",
-    columns({ name: "x", type: "text", labels: ["a"] }, { name: "y", type: "text", labels: ["b", "a"] }),
-    ['"a" is declared twice'],
-  ],
-  [
-    "a label that is joined",
-    columns({ name: "x", type: "text", labels: ["a"] }, { name: "y", join: ["a"] }),
-    ['"a" is declared twice'],
-  ],
-  [
-    "a label that is dropped",
-    columns({ name: "x", type: "text", labels: ["a"] }, { name: "a", drop: true }),
-    ['"a" is declared twice'],
-  ],
-  [
-    "a line break in a label",
-    columns({ name: "x", type: "text", labels: ["a\nb"] }),
-    ["no line breaks", "columns[2].labels[0]"],
-  ],
+  ["a field declared twice", columns({ name: "Library", drop: true }), twice("Library")],
+  ["a field kept and joined", columns({ name: "x", join: ["a", "Library"] }), twice("Library")],
+  ["a field joined twice", columns({ name: "x", join: ["a", "a"] }), twice("a")],
+  ["a label that is another column's name", columns(x("Library")), twice("Library")],
+  ["a label that is the column's own name", columns(x("x")), twice("x")],
+  ["a label of two columns", columns(x("a"), { ...x("b", "a"), name: "y" }), twice("a")],
+  ["a label that is joined", columns(x("a"), { name: "y", join: ["a"] }), twice("a")],
+  ["a label that is dropped", columns(x("a"), { name: "a", drop: true }), twice("a")],
   ["two columns of one header", columns({ name: "Library", join: ["a"] }), ["two columns have one header"]],
   ["a csv without a folder", published({ csv: "gates.csv" }), [key, "at publish.csv"]],
   ["a csv at the bucket's root", published({ csv: "/gates.csv" }), [key]],
@@ -136,46 +105,31 @@ test.each<[slip: string, DatasetInput, told: string[]]>([
   ["a folder in queryResults", published({ queryResults: "a/b" }), ["at publish.queryResults"]],
   ["a capital in the table's name", published({ table: "Gates" }), ["at publish.table"]],
   ["csv and jsonl in one folder", published({ jsonl: "gates/csv/gates.jsonl" }), ["folders of their own"]],
-  ["tableau without a name in it", entry({ tableau: {} }), ["at least one", "at tableau"]],
-  [
-    "a line break in a workbook's name",
-    entry({ tableau: { workbooks: [{ name: "a\nb" }] } }),
-    ["no line breaks", "at tableau.workbooks[0].name"],
-  ],
-  [
-    "half a character in a data source's project",
-    entry({ tableau: { dataSources: [{ name: "a", project: "\ud83d" }] } }),
-    ["no control characters", "at tableau.dataSources[0].project"],
-  ],
   ["jsonl below csv's folder", published({ jsonl: "gates/csv/json/x.jsonl" }), ["folders of their own"]],
-])("%s is told with the entry's name", (_slip, entry, told) => {
-  const message = refusal(entry);
-  expect(message).toContain(`shared/datasets.ts: the entry "${entry.name}" can't be used.`);
-  for (const part of told) expect(message).toContain(part);
+  ["tableau without a name in it", entry({ tableau: {} }), ["at least one", "at tableau"]],
+  ["a workbook of two lines", workbook("a\nb"), ["no line breaks", "at tableau.workbooks[0].name"]],
+  ["half a character", source("\ud83d"), ["no control characters", "at tableau.dataSources[0].project"]],
+])("%s is an error with the entry's name", (_, entry, parts) => {
+  const message = errorOf(entry);
+  expect(message).toContain(`shared/datasets.ts: the entry "${entry.name}"`);
+  for (const part of parts) expect(message).toContain(part);
 });
 
-// What the types do not let through, but a JavaScript editor without them would.
-test.each<[slip: string, change: object, told: string]>([
-  ["an unknown type", { columns: [...good.columns, { name: "x", type: "date" }] }, columnForm],
-  ["a column with no role", { columns: [...good.columns, { name: "x" }] }, columnForm],
-  [
-    "a joined column with labels",
-    { columns: [...good.columns, { name: "x", join: ["a"], labels: ["b"] }] },
-    'Unrecognized key: "labels"',
-  ],
-  [
-    "a column with two roles",
-    { columns: [...good.columns, { name: "x", type: "text", drop: true }] },
-    columnForm,
-  ],
+const withColumn = (column: object) => ({ columns: [...good.columns, column] });
+// What the types refuse, but an editor without TypeScript would not.
+test.each<[mistake: string, change: object, part: string]>([
+  ["an unknown type", withColumn({ name: "x", type: "date" }), columnForm],
+  ["a column with no role", withColumn({ name: "x" }), columnForm],
+  ["a joined column with labels", withColumn({ name: "x", join: ["a"], labels: ["b"] }), '"labels"'],
+  ["a column with two roles", withColumn({ name: "x", type: "text", drop: true }), columnForm],
   ["an unknown policy", { undeclared: "keep" }, "at undeclared"],
-  ["a setting that does not exist", { timezone: "UTC" }, '"timezone"'],
-  ["a thing that Tableau has not", { tableau: { dashboards: [{ name: "a" }] } }, '"dashboards"'],
-  ["a place that does not exist", { publish: { ...good.publish, xml: "a/b.xml" } }, '"xml"'],
-])("%s is told with the entry's name", (_slip, change, told) => {
-  const message = refusal(Object.assign({ ...good }, change));
-  expect(message).toContain('the entry "gate-counts" can\'t be used.');
-  expect(message).toContain(told);
+  ["an unknown setting", { timezone: "UTC" }, '"timezone"'],
+  ["an unknown thing of Tableau", { tableau: { dashboards: [{ name: "a" }] } }, '"dashboards"'],
+  ["an unknown file", { publish: { ...good.publish, xml: "a/b.xml" } }, '"xml"'],
+])("%s is an error with the entry's name", (_, change, part) => {
+  const message = errorOf(Object.assign({ ...good }, change));
+  expect(message).toContain('the entry "gate-counts"');
+  expect(message).toContain(part);
 });
 
 /** Another entry that shares nothing with `good`. */
@@ -190,7 +144,7 @@ const other = entry({
   },
 });
 
-test("two entries that share nothing published are taken, in their order", () => {
+test("two entries that share nothing keep their order", () => {
   expect(defineDatasets([good, other]).map(({ name }) => name)).toEqual(["gate-counts", "instruction"]);
 });
 
@@ -199,29 +153,29 @@ const moved = (change: Partial<DatasetInput["publish"]>): DatasetInput => ({
   publish: { ...other.publish, ...change },
 });
 
-test.each<[what: string, DatasetInput, told: string]>([
+test.each<[what: string, DatasetInput, shared: string]>([
   ["name", { ...other, name: "gate-counts" }, 'the name "gate-counts"'],
   ["csv", moved({ csv: good.publish.csv }), 'the csv "gates/csv/gates.csv"'],
   ["jsonl", moved({ jsonl: good.publish.jsonl }), 'the jsonl "gates/jsonl/gates.jsonl"'],
   ["results", moved({ results: good.publish.results }), 'the results "published/gates.csv"'],
   ["table", moved({ table: "gates" }), 'the table "gates"'],
-])("two entries with one %s are refused", (_what, second, told) => {
-  expect(refusal(good, second)).toBe(`shared/datasets.ts: two entries have ${told}.`);
+])("two entries with one %s are an error", (_what, second, shared) => {
+  expect(errorOf(good, second)).toBe(`shared/datasets.ts: two entries have ${shared}.`);
 });
 
 test.each<[what: string, DatasetInput]>([
   ["its csv", moved({ csv: "gates/csv/other.csv" })],
   ["its csv further down", moved({ csv: "gates/csv/2024/other.csv" })],
   ["its jsonl", moved({ jsonl: "gates/csv/other.jsonl" })],
-])("an entry that puts %s into another's table is refused, in any order", (_what, second) => {
-  // Of two csv in one folder either is in the way of the other.
-  const told = /^shared\/datasets\.ts: "[a-z-]+" publishes into the folder of "[a-z-]+"'s table\.$/;
-  expect(refusal(good, second)).toMatch(told);
-  expect(refusal(second, good)).toMatch(told);
+])("an entry that puts %s into another's table is an error, in any order", (_what, second) => {
+  // Of two CSVs in one folder either may be named.
+  const message = /^shared\/datasets\.ts: "[a-z-]+" publishes into the folder of "[a-z-]+"'s table\.$/;
+  expect(errorOf(good, second)).toMatch(message);
+  expect(errorOf(second, good)).toMatch(message);
 });
 
-test("a table with the name of another entry's view is refused", () => {
-  expect(refusal(moved({ table: "gates_typed" }), good)).toBe(
+test("a table with the name of another entry's view is an error", () => {
+  expect(errorOf(moved({ table: "gates_typed" }), good)).toBe(
     `shared/datasets.ts: the table of "instruction" has the name of "gate-counts"'s view.`,
   );
 });
@@ -278,7 +232,7 @@ test("Virginia Tech's dataset is collected and published where it always was", (
   });
 });
 
-test("a dataset is found by its name, and one that is not there is told with those that are", () => {
+test("a dataset is found by its name, and an unknown name is an error that lists the names", () => {
   expect(findDataset("reference-transactions")).toBe(defaultDataset);
   expect(() => findDataset("reference")).toThrow(
     expect.objectContaining({

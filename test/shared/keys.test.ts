@@ -6,15 +6,17 @@ import { maxPages } from "../../shared/run.ts";
 const runId = "gate-counts-0123456789ab";
 const address: PageAddress = { runId, window: 2, attempt: 3, page: 45 };
 
-test("everything of a run lies below its folder, where the design says", () => {
+test("everything of a run is below its folder", () => {
   expect(keys.run(runId)).toBe(`runs/${runId}/run.json`);
   expect(keys.result(runId)).toBe(`runs/${runId}/result.json`);
   expect(keys.window(address)).toBe(`runs/${runId}/windows/002/3.json`);
   expect(keys.page(address)).toBe(`runs/${runId}/pages/002/3/000045.json`);
-  expect(keys.part(address)).toBe(`runs/${runId}/parts/002/3/000045.csv`);
+  expect(keys.part(address)).toBe(`runs/${runId}/parts/002/3/000045`);
   expect(keys.rejects(address)).toBe(`runs/${runId}/rejects/002/3/000045.jsonl`);
-  expect(keys.summary(address).startsWith(keys.summaries(address))).toBe(true);
-  for (const key of [keys.attempt(runId, 2), keys.partLines(address), keys.summary(address)]) {
+  for (const folder of [keys.folder(runId), keys.allParts(runId), keys.parts(address)]) {
+    expect(keys.part(address).startsWith(folder)).toBe(true);
+  }
+  for (const key of [keys.attempt(runId, 2), keys.held(runId), keys.report(runId, "run.held")]) {
     expect(key.startsWith(keys.folder(runId))).toBe(true);
   }
 });

@@ -2,7 +2,8 @@ import { inspect } from "node:util";
 import { SQSServiceException } from "@aws-sdk/client-sqs";
 import { expect, test, vi } from "vitest";
 import { PipelineError } from "../../shared/errors.ts";
-import { createLogger, loggable } from "../../shared/logger.ts";
+import { loggable } from "../../shared/logger.ts";
+import { createLogger } from "../../shared/powertools-logger.ts";
 
 function because(cause: unknown): PipelineError {
   return new PipelineError("LibInsightTimeout", {
@@ -14,7 +15,7 @@ function because(cause: unknown): PipelineError {
   });
 }
 
-test("an error is logged with its name, its kind, its sentences and its ids", () => {
+test("an error is logged with its name, kind, sentences and ids", () => {
   expect(loggable(because(undefined))).toEqual({
     error: "LibInsightTimeout",
     kind: "transient",
@@ -25,7 +26,7 @@ test("an error is logged with its name, its kind, its sentences and its ids", ()
   });
 });
 
-test("of its cause the log has the name and the place", () => {
+test("the cause of an error is logged by its name and its stack frames", () => {
   const line = loggable(because(new RangeError("Too long")));
 
   expect(line).toMatchObject({ cause: "RangeError" });
@@ -37,7 +38,7 @@ test.each([
   "one line\nMARKED",
   "a frame\n    at MARKED (desk.ts:1:1)\n    at MARKED:2:2",
   "\n    at the desk of MARKED",
-])("of its cause's message the log has nothing (%j)", (words) => {
+])("the message of a cause is not logged (%j)", (words) => {
   class ReaderError extends Error {
     readonly headers = { authorization: "Basic MARKED" };
   }
@@ -49,12 +50,12 @@ test.each([
   expect(line.at).toHaveLength(8);
 });
 
-test("a cause that is no error is not repeated", () => {
+test("a cause that is no error is not logged", () => {
   expect(JSON.stringify(loggable(because("MARKED")))).not.toContain("MARKED");
   expect(JSON.stringify(loggable(because({ MARKED: 1 })))).not.toContain("MARKED");
 });
 
-test("of AWS's errors the log has the request's id", () => {
+test("an error of AWS is logged with its request id", () => {
   const cause = new SQSServiceException({
     name: "QueueDoesNotExist",
     message: "MARKED",
@@ -68,7 +69,7 @@ test("of AWS's errors the log has the request's id", () => {
   expect(JSON.stringify(line)).not.toContain("MARKED");
 });
 
-test("a line is JSON with the service, the level and what it is given", () => {
+test("a line is JSON with the service, the level and the given fields", () => {
   const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
   try {
     createLogger("fetcher").info("page fetched", { run: "gate-counts-1", records: 100 });

@@ -1,6 +1,6 @@
-// What a queue's message may look like when it arrives: events, tasks and notifications.
+// The messages that queues accept: events, tasks and notifications.
 import { expect, test } from "vitest";
-import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws/events.ts";
+import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws-events.ts";
 import { eventDetails, runRequested } from "../../shared/events.ts";
 import { assembleTask, fetchTask, pageMessage } from "../../shared/messages.ts";
 import { runIdOf } from "../../shared/run.ts";
@@ -15,7 +15,7 @@ const task = {
 };
 const totals = { totalPages: 1, totalRecords: 1 };
 
-test("a run's id is that of its dataset and its request, and one that its tasks take", () => {
+test("a run's id derives from its dataset and its request, and is valid in its tasks", () => {
   expect(runId).toMatch(/^gate-counts-[0-9a-f]{12}$/);
   expect(runIdOf("gate-counts", "request-1")).toBe(runId);
   expect(runIdOf("gate-counts", "request-2")).not.toBe(runId);
@@ -30,14 +30,15 @@ test.each([
   ["attempt 1.5", { ...task, attempt: 1.5 }],
   ["a date that is not in the calendar", { ...task, window: { ...task.window, to: "2023-02-29" } }],
   ["a run id that leads elsewhere", { ...task, runId: "../gate-counts" }],
-  ["something nobody declared", { ...task, extra: 1 }],
+  ["an undeclared field", { ...task, extra: 1 }],
+  ["no pages in its window", { ...task, pages: 0 }],
 ])("a fetch task with %s is refused", (_what, message) => {
   expect(fetchTask.safeParse(task).success).toBe(true);
   expect(fetchTask.safeParse(message).success).toBe(false);
 });
 
 test("a page has its records in the message or in the bucket, and not in both", () => {
-  const page = (records: unknown) => pageMessage.safeParse({ task, totals, records }).success;
+  const page = (records: unknown) => pageMessage.safeParse({ task, totals, pages: 1, records }).success;
 
   expect(page({ inline: [{ _id: 1 }, null, "text"] })).toBe(true);
   expect(page({ key: "runs/r/pages/001/1/000001.json" })).toBe(true);
@@ -65,7 +66,7 @@ const envelope = {
   detail: requested,
 };
 
-test("a request arrives in EventBridge's envelope, of which the id and the time are kept", () => {
+test("a request comes in EventBridge's envelope, of which the id and the time are kept", () => {
   expect(runRequested.parse(envelope)).toEqual({
     id: envelope.id,
     source: "libinsight.pipeline",
@@ -81,19 +82,19 @@ test.each([
   ["a time without a zone", { ...envelope, time: "2026-03-02T06:00:00" }],
   ["a request without a reason", { ...envelope, detail: { dataset: "gate-counts" } }],
   ["a request from 30 February", { ...envelope, detail: { ...requested, from: "2024-02-30" } }],
-  ["a request with a slip in a name", { ...envelope, detail: { ...requested, form: "2024-02-29" } }],
-])("%s is no request", (_what, event) => {
+  ["a request with a misspelled field", { ...envelope, detail: { ...requested, form: "2024-02-29" } }],
+])("%s is not a request", (_what, event) => {
   expect(runRequested.safeParse(event).success).toBe(false);
 });
 
-test("what a run's end says is checked as strictly", () => {
+test("events about a run's outcome are checked as strictly", () => {
   const published = { runId, dataset: "gate-counts", bucket: "data", key: "gates/x.csv", rows: 0 };
   expect(eventDetails["run.published"].parse(published)).toEqual(published);
   expect(eventDetails["run.published"].safeParse({ ...published, rows: -1 }).success).toBe(false);
   expect(eventDetails["run.failed"].safeParse({ runId, dataset: "gate-counts" }).success).toBe(false);
 });
 
-test("Athena's event tells the query and its state", () => {
+test("Athena's event has the query and its state", () => {
   const detail = { queryExecutionId: "q-1", currentState: "SUCCEEDED", workgroupName: "primary" };
   const event = { ...envelope, source: "aws.athena", "detail-type": "Athena Query State Change" };
 
@@ -123,7 +124,7 @@ test("keys of created objects are decoded as S3 encodes them", () => {
   ]);
 });
 
-test("a notification without records is none, and S3's test event is told from one", () => {
+test("a notification has records, and S3's test event is not one", () => {
   const testEvent = { Service: "Amazon S3", Event: "s3:TestEvent", Bucket: "data" };
 
   expect(objectCreated.safeParse(notification()).success).toBe(false);

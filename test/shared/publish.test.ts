@@ -1,47 +1,44 @@
 import { Readable } from "node:stream";
-import { PutObjectCommand } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { s3 } from "../../shared/aws/clients.ts";
-import type { Store } from "../../shared/aws/store.ts";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { ObjectStore } from "../../shared/ports.ts";
 import { publishNewest } from "../../shared/publish.ts";
-import { type LocalAws, startLocalAws } from "../support/local-aws.ts";
+import { startLocal, type TestLocal } from "../support/local.ts";
 
-let aws: LocalAws;
-let data: Store;
+let local: TestLocal;
+let data: ObjectStore;
 beforeAll(async () => {
-  aws = await startLocalAws();
+  local = await startLocal();
 });
-afterAll(() => aws.close());
+beforeEach(() => {
+  data = local.store();
+});
+afterAll(() => local.close());
 
 const key = "gates/csv/gates.csv";
+const sunday = { runId: "gate-counts-sunday", requestedAt: "2026-03-01T06:00:00Z" };
 const monday = { runId: "gate-counts-monday", requestedAt: "2026-03-02T06:00:00Z" };
 const tuesday = { runId: "gate-counts-tuesday", requestedAt: "2026-03-03T06:00:00Z" };
+type Publisher = typeof monday;
 
-/** Publishes its own id as the content, into a bucket of the test's own where none is given. */
-async function publish(run: typeof monday, body = async () => Readable.from([Buffer.from(run.runId)])) {
-  return publishNewest(data, key, run, body, { contentType: "text/csv", metadata: { rows: "3" } });
+/** Publishes the run's own id as the content. */
+async function publish(run: Publisher, body = async () => Readable.from([Buffer.from(run.runId)])) {
+  return publishNewest(data, key, run, body, { contentType: "text/csv", metadata: { dataset: "gates" } });
 }
 
-async function newBucket(): Promise<void> {
-  data = await aws.bucket();
-}
-
-test("the first run publishes, and the object says whose it is", async () => {
-  await newBucket();
-
+test("the first run publishes, and the object names it", async () => {
   const published = await publish(monday);
 
   const object = await data.head(key);
   expect(published).toEqual({ superseded: false, object });
   expect(object).toMatchObject({
     bytes: monday.runId.length,
-    metadata: { "run-id": monday.runId, "requested-at": monday.requestedAt, rows: "3" },
+    contentType: "text/csv",
+    metadata: { "run-id": monday.runId, "requested-at": monday.requestedAt, dataset: "gates" },
   });
   expect(await data.getText(key)).toBe(monday.runId);
 });
 
 test("a newer run replaces an older one", async () => {
-  await newBucket();
   await publish(monday);
 
   expect(await publish(tuesday)).toMatchObject({ superseded: false });
@@ -49,8 +46,7 @@ test("a newer run replaces an older one", async () => {
   expect(await data.getText(key)).toBe(tuesday.runId);
 });
 
-test("an older run leaves the newer one's object and is told whose it is, without making its content", async () => {
-  await newBucket();
+test("an older run leaves the newer one's object, names it, and does not make its own content", async () => {
   await publish(tuesday);
   const before = await data.head(key);
 
@@ -61,7 +57,6 @@ test("an older run leaves the newer one's object and is told whose it is, withou
 });
 
 test("a run that publishes a second time, or was requested in the same second, is not superseded", async () => {
-  await newBucket();
   await publish(monday);
 
   expect(await publish(monday)).toMatchObject({ superseded: false });
@@ -73,19 +68,15 @@ test("a run that publishes a second time, or was requested in the same second, i
 });
 
 test("times are compared as times, whatever their fractions", async () => {
-  await newBucket();
   await publish({ ...monday, requestedAt: "2026-03-02T06:00:00.500Z" });
 
-  expect(await publish({ ...tuesday, requestedAt: "2026-03-02T06:00:00Z" })).toMatchObject({
-    superseded: true,
-  });
-  expect(await publish({ ...tuesday, requestedAt: "2026-03-02T06:00:01Z" })).toMatchObject({
-    superseded: false,
-  });
+  const sameSecond = { ...tuesday, requestedAt: "2026-03-02T06:00:00Z" };
+  expect(await publish(sameSecond)).toMatchObject({ superseded: true });
+  const nextSecond = { ...tuesday, requestedAt: "2026-03-02T06:00:01Z" };
+  expect(await publish(nextSecond)).toMatchObject({ superseded: false });
 });
 
 test("an object without a run, as the predecessor's, is replaced", async () => {
-  await newBucket();
   await data.put(key, "by hand", "text/csv");
 
   expect(await publish(monday)).toMatchObject({ superseded: false });
@@ -93,8 +84,8 @@ test("an object without a run, as the predecessor's, is replaced", async () => {
   expect(await data.getText(key)).toBe(monday.runId);
 });
 
-/** A body that is made while another writer puts its own object in the place. */
-function contended(run: typeof monday, rivals: (typeof monday)[]) {
+/** A body during whose making a rival writes its own object, one rival each time. */
+function contended(run: Publisher, rivals: Publisher[]) {
   let made = 0;
   const body = async () => {
     const rival = rivals[made];
@@ -105,22 +96,17 @@ function contended(run: typeof monday, rivals: (typeof monday)[]) {
   return { body, made: () => made };
 }
 
-async function write(run: typeof monday, text: string): Promise<void> {
-  await s3().send(
-    new PutObjectCommand({
-      Bucket: data.bucket,
-      Key: key,
-      Body: text,
-      Metadata: { "run-id": run.runId, "requested-at": run.requestedAt },
-    }),
-  );
+async function write(run: Publisher, text: string): Promise<void> {
+  const current = await data.head(key);
+  await data.upload(key, Readable.from([Buffer.from(text)]), {
+    contentType: "text/csv",
+    metadata: { "run-id": run.runId, "requested-at": run.requestedAt },
+    condition: current ? { ifMatch: current.etag } : "absent",
+  });
 }
 
-const older = { runId: "gate-counts-sunday", requestedAt: "2026-03-01T06:00:00Z" };
-
-test("a run that others get in the way of tries again with its content made anew", async () => {
-  await newBucket();
-  const { body, made } = contended(monday, [older, older, older, older]);
+test("a run whose object other writers change tries again with its content made anew", async () => {
+  const { body, made } = contended(monday, [sunday, sunday, sunday, sunday]);
 
   expect(await publish(monday, body)).toMatchObject({ superseded: false });
 
@@ -128,9 +114,8 @@ test("a run that others get in the way of tries again with its content made anew
   expect(await data.getText(key)).toBe(monday.runId);
 });
 
-test("a run that a newer one overtakes on the way is superseded", async () => {
-  await newBucket();
-  const { body, made } = contended(monday, [older, tuesday]);
+test("a run that a newer one overtakes is superseded", async () => {
+  const { body, made } = contended(monday, [sunday, tuesday]);
 
   expect(await publish(monday, body)).toEqual({ superseded: true, by: tuesday.runId });
 
@@ -138,9 +123,8 @@ test("a run that a newer one overtakes on the way is superseded", async () => {
   expect(await data.getText(key)).toBe("rival 2");
 });
 
-test("a run that others get in the way of every time gives up after five attempts, to be tried again", async () => {
-  await newBucket();
-  const { body, made } = contended(monday, Array(9).fill(older));
+test("a run whose object other writers change each time fails after five attempts, and may be retried", async () => {
+  const { body, made } = contended(monday, Array(9).fill(sunday));
 
   await expect(publish(monday, body)).rejects.toMatchObject({
     name: "PublishContended",
@@ -152,18 +136,17 @@ test("a run that others get in the way of every time gives up after five attempt
   expect(await data.getText(key)).toBe("rival 5");
 });
 
-test("content that fails on the way leaves the object that was there", async () => {
-  await newBucket();
+test("content that fails on the way leaves the earlier object", async () => {
   await publish(monday);
   const broken = async () =>
     Readable.from(
       (function* () {
         yield Buffer.from("half");
-        throw new Error("A part is gone.");
+        throw new Error("A part is missing.");
       })(),
     );
 
-  await expect(publish(tuesday, broken)).rejects.toThrow("A part is gone.");
+  await expect(publish(tuesday, broken)).rejects.toThrow("A part is missing.");
 
   expect(await data.getText(key)).toBe(monday.runId);
 });

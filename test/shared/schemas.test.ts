@@ -37,7 +37,7 @@ function problems(text: string): string[] {
   return (isoDate.safeParse(text).error?.issues ?? []).map((issue) => issue.message);
 }
 
-test("of all that looks like a date, just the days that exist are dates", () => {
+test("of everything that looks like a date, only the days that exist are dates", () => {
   const digits = (max: number, length: number) =>
     fc.integer({ min: 0, max }).map((n) => String(n).padStart(length, "0"));
   fc.assert(

@@ -10,7 +10,7 @@ test("without a variable there is no Tableau", () => {
   expect(tableauSettings(empty)).toBeUndefined();
 });
 
-test("address and token's name are enough: the default site, and an API that servers of three years have", () => {
+test("the address and the token's name are enough: site and API version have defaults", () => {
   expect(tableauSettings(whole)).toEqual({
     url: "https://10ay.online.tableau.com",
     site: "",
@@ -22,7 +22,7 @@ test("address and token's name are enough: the default site, and an API that ser
   ).toMatchObject({ site: "vt-library_1", apiVersion: "3.8" });
 });
 
-test("the settings are variables again, none of them empty", () => {
+test("settings become variables again, none of them empty", () => {
   for (const env of [{}, whole, { ...whole, TABLEAU_SITE: "library", TABLEAU_API_VERSION: "3.8" }]) {
     const again = tableauEnvironment(tableauSettings(env));
     expect(tableauSettings(again)).toEqual(tableauSettings(env));
@@ -37,8 +37,8 @@ test.each([
   ["http://127.0.0.1:8080", "http://127.0.0.1:8080"],
   ["http://localhost", "http://localhost"],
   ["http://[::1]:80", "http://[::1]"],
-])("the address %s is taken", (url, taken) => {
-  expect(tableauSettings({ ...whole, TABLEAU_URL: url })).toMatchObject({ url: taken });
+])("the address %s is valid", (url, origin) => {
+  expect(tableauSettings({ ...whole, TABLEAU_URL: url })).toMatchObject({ url: origin });
 });
 
 test.each([
@@ -55,7 +55,7 @@ test.each([
   ["TABLEAU_API_VERSION", "vMARKED"],
   ["TABLEAU_API_VERSION", "3.21/../MARKED"],
   ["TABLEAU_TOKEN_NAME", "MARKED\nname"],
-])("%s = %s is refused by its name, and not repeated", (variable, value) => {
+])("%s = %s is an error with the setting's name and without its value", (variable, value) => {
   expect(refusal({ ...whole, [variable]: value })).toContain(`${variable} can't be used: it is`);
   expect(refusal({ ...whole, [variable]: value })).not.toContain("MARKED");
 });
@@ -64,12 +64,12 @@ test.each([
   [{ TABLEAU_URL: whole.TABLEAU_URL }, "TABLEAU_TOKEN_NAME must be set too."],
   [{ TABLEAU_TOKEN_NAME: "name" }, "TABLEAU_URL must be set too."],
   [{ TABLEAU_SITE: "site" }, "TABLEAU_URL and TABLEAU_TOKEN_NAME must be set too."],
-])("%j is half a configuration, and says what is missing", (env, told) => {
-  expect(refusal(env)).toContain(told);
+])("%j is an error that names what is missing", (env, missing) => {
+  expect(refusal(env)).toContain(missing);
   expect(refusal(env)).toContain("to leave Tableau alone");
 });
 
-/** What a person is told. */
+/** The error as a person reads it. */
 function refusal(env: NodeJS.ProcessEnv): string {
   try {
     tableauSettings(env);
@@ -77,5 +77,5 @@ function refusal(env: NodeJS.ProcessEnv): string {
     if (error instanceof PipelineError && error.name === "TableauHalfConfigured") return error.sentence;
     throw error;
   }
-  return "nothing: the settings were taken";
+  return "no error";
 }

@@ -1,5 +1,5 @@
-// What analysts may do on an evaluated stage, asked of a simulator of IAM call by call, and that it is given to the right
-// user without changing what exists. analysts.md shows the policy to people.
+// The permissions of analysts on an evaluated stage: an IAM simulator decides call by call. The policy is attached to the
+// right user and changes no existing resource. analysts.md shows the policy.
 import { runSimulation } from "@cloud-copilot/iam-simulate";
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -43,7 +43,7 @@ const catalog = `arn:aws:glue:${here}:catalog`;
 const dataCatalog = `arn:aws:athena:${here}:datacatalog/AwsDataCatalog`;
 const workgroupArn = (name: string): string => `arn:aws:athena:${here}:workgroup/${name}`;
 
-/** A call, and all resources that AWS looks at for it. */
+/** A call, and all resources that AWS checks for it. */
 type Call = { action: string; on: string[]; prefix?: string };
 
 function policyOf(graph: Graph): z.infer<typeof policyDocument> {
@@ -69,7 +69,7 @@ async function isAllowed(stage: Stage, { action, on, prefix }: Call): Promise<bo
         },
         {},
       );
-      if (answer.resultType !== "single") throw new Error(`${action} on ${resource} can't be simulated.`);
+      if (answer.resultType !== "single") throw new Error(`${action} on ${resource} cannot be simulated.`);
       return answer.overallResult;
     }),
   );
@@ -94,11 +94,11 @@ describe.each(stages)("on the stage %s", (stage) => {
   const data = (key: string): string => `${bucketArn(graphs[stage], "Data")}/${key}`;
   const results = (key: string): string => `${bucketArn(graphs[stage], "Results")}/${key}`;
 
-  test("the policy is what the reviewed table says", async () => {
+  test("the policy matches the reviewed table", async () => {
     await expect(table(graphs[stage])).toMatchFileSnapshot("analysts.md");
   });
 
-  test("it is given to one user, and nobody has more", () => {
+  test("the policy is attached to one user, and no user has another", () => {
     const { name, is } = only(
       all(graphs[stage], "aws:iam/userPolicyAttachment:UserPolicyAttachment", attachment),
     );
@@ -112,7 +112,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(others.map((each) => each.name)).toEqual(["AnalystsAttachment"]);
   });
 
-  test("a query is run, stopped and read in their workgroup", async () => {
+  test("analysts may run, stop and read queries in their workgroup", async () => {
     const calls = each(
       [
         "athena:GetWorkGroup",
@@ -127,7 +127,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(await refused(stage, calls)).toEqual([]);
   });
 
-  test("the driver finds catalog, database, views and tables", async () => {
+  test("the driver may list catalog, database, views and tables", async () => {
     const names = datasets.flatMap(({ publish: { table } }) => [table, ...Object.values(viewNames(table))]);
     const calls = [
       ...each(["athena:ListWorkGroups", "athena:ListDataCatalogs"], ["*"]),
@@ -150,7 +150,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(await refused(stage, calls)).toEqual([]);
   });
 
-  test("published files are listed and read", async () => {
+  test("analysts may list and read published files", async () => {
     const bucket = bucketArn(graphs[stage], "Data");
     const calls = datasets.flatMap(({ publish: { csv, jsonl } }): Call[] => [
       ...each(["s3:GetBucketLocation"], [bucket]),
@@ -161,7 +161,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(await refused(stage, calls)).toEqual([]);
   });
 
-  test("results are written and read where they are kept now, and where older connections keep them", async () => {
+  test("analysts may write and read results in their folder, and in the folders of older connections", async () => {
     const folders = [keys.analystsResults, ...datasets.map(({ publish }) => `${publish.queryResults}/`)];
     const calls = [
       ...each(
@@ -222,7 +222,7 @@ describe.each(stages)("on the stage %s", (stage) => {
           [bucketArn(graphs[stage], name)],
         ),
       ),
-    "to ask in other workgroups, the pipeline's among them": () =>
+    "to run queries in other workgroups, such as the pipeline's": () =>
       [`libinsight-${stage}`, "primary", `libinsight-${stage}-analysts-2`].flatMap((name) =>
         each(
           ["athena:StartQueryExecution", "athena:StopQueryExecution", "athena:GetQueryResults"],
@@ -233,7 +233,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       ...each(["athena:UpdateWorkGroup", "athena:DeleteWorkGroup", "athena:CreateWorkGroup"], [own]),
       ...each(["athena:UpdateDataCatalog", "athena:DeleteDataCatalog"], [dataCatalog]),
     ],
-    "to see other databases and their tables": () => [
+    "to read other databases and their tables": () => [
       ...each(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArn("budget", "finance")),
       ...each(["glue:GetTable", "glue:GetTables"], tableArn("anything", "default")),
       ...each(["glue:GetTable"], tableArn("anything", `${database}_2`)),
@@ -249,17 +249,17 @@ describe.each(stages)("on the stage %s", (stage) => {
         [catalog, `arn:aws:glue:${here}:database/${database}`],
       ),
     ],
-    "to make keys or permissions for themselves": () =>
+    "to create keys or permissions for themselves": () =>
       each(
         ["iam:CreateAccessKey", "iam:PutUserPolicy", "iam:AttachUserPolicy"],
         [`arn:aws:iam::${account}:user/${users[stage]}`],
       ),
   };
-  test.each(Object.entries(forbidden))("it is forbidden %s", async (_, calls) => {
+  test.each(Object.entries(forbidden))("analysts are not allowed %s", async (_, calls) => {
     expect(await refused(stage, calls())).toEqual(calls());
   });
 
-  test("what replaces the newest good result stays forbidden whatever else the user is allowed", () => {
+  test("a Deny protects the newest good result, whatever other policies allow", () => {
     const denied = policyOf(graphs[stage]).Statement.filter(({ Effect }) => Effect === "Deny");
     expect(denied).toEqual([
       {
@@ -271,7 +271,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     ]);
   });
 
-  test("their workgroup's settings hold, with a limit and a folder of its own in which no dataset has results", () => {
+  test("their workgroup enforces a scan limit and a folder of its own, in which no dataset has results", () => {
     const { is } = only(
       all(graphs[stage], "aws:athena/workgroup:Workgroup", workgroup).filter(
         ({ name }) => name === "AnalystsWorkgroup",
@@ -289,7 +289,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("the end of their queries does not wake the pipeline", () => {
+  test("the end of an analyst's query does not call the pipeline", () => {
     const pattern = z.object({ detail: z.object({ workgroupName: z.array(z.string()) }) });
     const queryEnds = all(graphs[stage], "aws:cloudwatch/eventRule:EventRule", rule).flatMap(
       ({ is }) => pattern.safeParse(is.eventPattern).data?.detail.workgroupName ?? [],
@@ -298,7 +298,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 });
 
-test("production's user is neither created nor changed but for the policy", () => {
+test("production's existing user gets the policy and is not changed otherwise", () => {
   expect(created(graphs.production, "aws:iam/user:User")).toEqual([]);
   const touching = graphs.production.resources.filter(({ inputs }) =>
     Object.values(inputs).includes("data-analytics-team"),
@@ -306,7 +306,7 @@ test("production's user is neither created nor changed but for the policy", () =
   expect(touching.map(({ type }) => type)).toEqual(["aws:iam/userPolicyAttachment:UserPolicyAttachment"]);
 });
 
-test("a stage's own user has no key in SST's state, and goes with the stage", () => {
+test("a stage's own user has no key in SST's state and is removed with the stage", () => {
   const user = only(created(graphs.ada, "aws:iam/user:User"));
   expect(user.inputs).toMatchObject({ name: "libinsight-ada-analysts", forceDestroy: true });
   expect(graphs.ada.resources.filter(({ type }) => /accessKey|loginProfile/i.test(type))).toEqual([]);

@@ -1,6 +1,6 @@
-// Everything that `sst deploy` would create on a stage, without an AWS account: sst.config.ts is bundled as SST does,
-// runs against SST's real components and Pulumi's mocks, and what it registers is the result. Takes some ten seconds,
-// and none when nothing has changed since (.cache/stacks/).
+// Everything that `sst deploy` or `sst dev` would create on a stage, without an AWS account: sst.config.ts is bundled as
+// SST does, runs against SST's real components and Pulumi's mocks, and what it registers is the result. An evaluation
+// takes some ten seconds; .cache/stacks/ keeps it until a source changes.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -15,29 +15,32 @@ const run = promisify(execFile);
 /** An evaluation takes some seconds; one that hangs ends here. */
 const timeout = 60_000;
 
-/** Each is some ten megabytes. This is enough for both stages and some going back and forth. */
-const keptEvaluations = 8;
+/** Some ten megabytes each. This is enough for every stage of the tests and for switching between two revisions. */
+const keptEvaluations = 12;
 
-/** All that an evaluation depends on. */
+/** Everything that an evaluation depends on. */
 const sources = [
   "sst.config.ts",
+  "package.json",
   "package-lock.json",
   "{stacks,services,shared}/**/*.{ts,sql}",
   "test/stacks/evaluate/*.ts",
 ];
 
 export type Settings = {
-  /** By name, as `sst secret set` would store them. */
+  /** By name, as `sst secret set` stores them. */
   secrets: Record<string, string>;
   /** The shell's variables that the stage reads. */
   environment: Record<string, string>;
+  /** Evaluates `sst dev` in place of `sst deploy`. */
+  dev?: boolean;
 };
 
-/** @param stage for example `production`, or a person's own */
+/** Returns what SST registers for a stage. @param stage `production` or the name of a personal stage */
 export async function evaluateStage(stage: string, settings: Settings): Promise<Graph> {
   const folder = join(process.cwd(), ".cache", "stacks", await contentHash(stage, settings));
   if (!existsSync(folder)) {
-    // Appears whole. Of two test files that evaluate at once, the later one's is not needed.
+    // Renamed when complete. If two test files evaluate at once, the later result is not needed.
     const draft = `${folder}.${process.pid}`;
     try {
       await mkdir(draft, { recursive: true });
@@ -63,7 +66,7 @@ export async function evaluateStage(stage: string, settings: Settings): Promise<
 
 async function evaluateAfresh(
   stage: string,
-  { secrets, environment }: Settings,
+  { secrets, environment, dev = false }: Settings,
   folder: string,
 ): Promise<Graph> {
   const appBundle = join(folder, "app.mjs");
@@ -73,20 +76,21 @@ async function evaluateAfresh(
 
   const output = join(folder, "resources.json");
   const paths = { root: process.cwd(), work: folder, platform: join(process.cwd(), ".sst", "platform") };
-  // Where SST puts it: what is not bundled is found from there.
+  // SST puts it there too, and external packages are resolved from there.
   const program = join(paths.platform, `sst.config.${basename(folder)}.mjs`);
-  const cli = { command: "deploy", dev: false, paths, state: { version: {} } };
-  await bundleProgram(program, output, { $app: { ...answered, stage }, $cli: cli, $dev: false });
+  const cli = { command: dev ? "dev" : "deploy", dev, paths, state: { version: {} } };
+  await bundleProgram(program, output, { $app: { ...answered, stage }, $cli: cli, $dev: dev });
 
   const server = await startSstServer(folder);
   try {
     const secretVariables = Object.entries(secrets).map(([name, value]) => [`SST_SECRET_${name}`, value]);
     await run(process.execPath, [program], {
-      // Nothing else of this shell: no credentials, no profile.
+      // No other variable of this shell: no credentials, no profile.
       env: {
         ...environment,
         ...Object.fromEntries(secretVariables),
         SST_SERVER: server.url,
+        SST_AWS_REGION: region,
         PULUMI_CONFIG: JSON.stringify({ "aws:region": region }),
       },
       timeout,

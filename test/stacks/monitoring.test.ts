@@ -1,4 +1,4 @@
-// The alarms of an evaluated stage and its dashboard: what they watch, and what they tell people to do.
+// The alarms and the dashboard of an evaluated stage: what they watch, and what their texts advise.
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
@@ -48,7 +48,7 @@ type Alarm = z.infer<typeof alarm>;
 const alarmsOf = (graph: Graph): Alarm[] =>
   all(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", alarm).map(({ is }) => is);
 
-/** An alarm on one line: what it watches, and when it goes off. */
+/** Returns an alarm as one line: what it watches, and when it fires. */
 function lineOf(is: Alarm, graph: Graph): string {
   const known = nameIn(graph);
   const watched = Object.values(is.dimensions).map(known).join(" ");
@@ -110,7 +110,7 @@ test("production's alarms", () => {
   `);
 });
 
-test("a personal stage has the same, but for what is looked at by schedule alone, and no dashboard", () => {
+test("a personal stage has the same alarms except those of the daily checks, and no dashboard", () => {
   const names = (stage: Stage) =>
     alarmsOf(graphs[stage]).map(({ name }) => name.replace(`libinsight-${stage}-`, ""));
   const stale = datasets.map(({ name }) => `Stale-${name}`);
@@ -119,7 +119,7 @@ test("a personal stage has the same, but for what is looked at by schedule alone
 });
 
 test(
-  "a stage that mails nobody has no alarms",
+  "a stage without an alert address has no alarms",
   async () => {
     const graph = await evaluateStage("ada", { secrets, environment: {} });
     expect(alarmsOf(graph)).toEqual([]);
@@ -129,14 +129,14 @@ test(
 );
 
 describe.each(stages)("on the stage %s", (stage) => {
-  test("every alarm tells the stage's address", () => {
+  test("every alarm goes to the stage's alert address", () => {
     const known = nameIn(graphs[stage]);
     for (const { alarmActions } of alarmsOf(graphs[stage])) expect(known(alarmActions[0])).toBe("Alerts");
     const [subscription] = created(graphs[stage], "aws:sns/topicSubscription:TopicSubscription");
     expect(subscription?.inputs).toMatchObject({ protocol: "email", endpoint: alertAddress });
   });
 
-  test("every alarm says what it means in the stage's own commands, which exist, within CloudWatch's limit", () => {
+  test("every alarm's text names existing commands for its stage, within CloudWatch's limit", () => {
     const usages: Record<string, string> = {
       runs: runs.usage(),
       instances: instances.usage(),
@@ -153,7 +153,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("every function and every failure has its alarms, and what they watch is there", () => {
+  test("every function and every failure has alarms, and what they watch exists", () => {
     const alarms = alarmsOf(graphs[stage]);
     const watching = (namespace: string) => alarms.filter((each) => each.namespace === namespace);
     const functions = all(graphs[stage], "aws:lambda/function:Function", lambda).map(({ is }) => is.name);
@@ -169,14 +169,14 @@ describe.each(stages)("on the stage %s", (stage) => {
     });
     expect(counted).toEqual([
       [["run.held"], undefined],
-      [["run.failed"], { superseded: [{ exists: false }] }],
+      [["run.failed"], undefined],
       [["query.failed", "file.refused"], undefined],
       [["tableau.failed"], undefined],
       [["instance.failed"], undefined],
     ]);
   });
 
-  test("logs that an alarm names are there", () => {
+  test("log groups that an alarm names exist", () => {
     const logs = created(graphs[stage], "aws:cloudwatch/logGroup:LogGroup").map(({ inputs }) => inputs.name);
     const named = alarmsOf(graphs[stage]).flatMap(({ alarmDescription }) =>
       [...alarmDescription.matchAll(/aws logs tail (\S+)/g)].map(([, group]) => group),
@@ -186,7 +186,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 });
 
-test("what the daily looks tell has the name by which its alarm looks for it", () => {
+test("the metrics of the daily checks have the names that their alarms watch", () => {
   const functions = all(graphs.production, "aws:lambda/function:Function", lambda);
   const { variables } = only(functions.filter(({ name }) => name === "ReporterFunction")).is.environment;
   vi.stubEnv("POWERTOOLS_METRICS_NAMESPACE", variables.POWERTOOLS_METRICS_NAMESPACE);
@@ -242,13 +242,13 @@ test("production's dashboard shows 12 weeks of runs and the state of every alarm
     [
       "alarm: Alarms",
       "metric: Rows published",
-      "metric: Rows more or fewer than the time before",
-      "metric: Left out or fetched again",
+      "metric: Change in rows since the previous run",
+      "metric: Rejects, duplicates and refetched windows",
       "metric: Seconds: collecting, assembling, querying",
-      "metric: LibInsight's errors, by kind",
+      "metric: LibInsight errors by kind",
       "metric: Held and failed",
-      "metric: Hours that EC2 instances have been running",
-      "metric: Age of the published file, in hours",
+      "metric: Hours an EC2 instance has been running",
+      "metric: Age of the published file in hours",
     ]
   `);
   const shown = widgets.flatMap(({ properties }) => properties.alarms ?? []);
@@ -284,7 +284,7 @@ test("production's dashboard shows 12 weeks of runs and the state of every alarm
 
 const expression = z.looseObject({ expression: z.string().optional() });
 
-/** The same lines however many datasets there are. */
+/** Returns the same lines for any number of datasets. */
 function ofAnyDatasets(lines: string[]): string[] {
   return [...new Set(lines.map(ofAnyDataset))];
 }

@@ -1,9 +1,9 @@
-// What keeps data, secrets and costs safe on an evaluated stage: buckets, encryption, tags, logs.
+// The protection of data, secrets and costs on an evaluated stage: buckets, encryption, tags, logs.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { maxMessageBytes } from "../../shared/aws/queue.ts";
+import { maxMessageBytes } from "../../shared/ports.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import {
   all,
@@ -30,7 +30,7 @@ const buckets = { production: ["Work"], ada: ["Work", "Data", "Results"] };
 const versioned = { production: [], ada: ["Data", "Results"] };
 
 describe.each(stages)("on the stage %s", (stage) => {
-  test("no bucket can be made public", () => {
+  test("every bucket blocks public access", () => {
     const blocks = created(graphs[stage], "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock");
     expect(bucketsOf(blocks.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
     for (const { inputs } of blocks) {
@@ -44,7 +44,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(created(graphs[stage], "aws:s3/bucketCorsConfiguration:BucketCorsConfiguration")).toEqual([]);
   });
 
-  test("every bucket refuses plain HTTP and allows nobody anything", () => {
+  test("every bucket policy denies plain HTTP and allows nothing", () => {
     const policies = all(
       graphs[stage],
       "aws:s3/bucketPolicy:BucketPolicy",
@@ -64,7 +64,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("published files keep their versions for 90 days, runs are forgotten after 30, unfinished uploads and analysts' results after 7", () => {
+  test("old versions of published files expire after 90 days, runs after 30, unfinished uploads and analysts' results after 7", () => {
     const versioning = created(graphs[stage], "aws:s3/bucketVersioning:BucketVersioning");
     expect(bucketsOf(versioning.map(({ inputs }) => inputs))).toEqual(versioned[stage]);
     const lifecycles = created(
@@ -86,12 +86,12 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(bucketsOf(lifecycles.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
   });
 
-  test("every queue is encrypted, and takes the largest message that is sent", () => {
+  test("every queue is encrypted and accepts the largest message", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
     expect(found).toHaveLength(20);
     for (const { name, is } of found) {
       expect([name, is.sqsManagedSseEnabled]).toEqual([name, true]);
-      // A dead letter carries its reason in attributes, which count.
+      // A dead letter has its reason in attributes, which count too.
       expect([name, is.maxMessageSize]).toEqual([name, 1_048_576]);
     }
     expect(maxMessageBytes).toBeLessThan(1_048_576);
@@ -105,7 +105,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       User: "elliek",
       Application: "DataPipeline",
     });
-    // The default provider puts them on everything that takes tags. Nothing goes around it.
+    // The default provider sets them on every resource that takes tags. No other provider exists.
     expect(created(graphs[stage], "pulumi:providers:aws")).toEqual([]);
     for (const { type, inputs } of graphs[stage].resources) {
       expect([type, Object.keys(inputs).filter((name) => /^tags/i.test(name))]).toEqual([type, []]);
@@ -141,14 +141,14 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(logs).toHaveLength(functions.length);
   });
 
-  test("no secret stands anywhere in clear text", async () => {
+  test("no resource or bundle holds a secret in clear text", async () => {
     const planted = Object.values({ ...secrets, ...tableauSecret });
     const encrypted: string[] = [];
     for (const resource of graphs[stage].resources) {
       for (const [name, value] of Object.entries(resource.inputs)) {
         const text = JSON.stringify(value) ?? "";
         if (!planted.some((secret) => text.includes(secret))) continue;
-        // Pulumi's own record of a link, encrypted in its state, is all that may hold one.
+        // Only Pulumi's record of a link may hold one; its state encrypts it.
         expect([resource.type, resource.encrypted]).toEqual([
           "sst:sst:LinkRef",
           expect.arrayContaining([name]),
@@ -175,7 +175,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   }
 });
 
-test("production can't be removed and its buckets stay", () => {
+test("production is protected from removal and its buckets stay", () => {
   const { production } = graphs;
   expect(production.app).toMatchObject({ protect: true, removal: "retain" });
   const work = only(created(production, "aws:s3/bucket:Bucket"));

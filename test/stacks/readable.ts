@@ -1,10 +1,10 @@
-// How the permission tables (permissions.md, analysts.md) write ARNs, so that a person can read them.
+// ARNs in the permission tables (permissions.md, analysts.md), in a form that people can read.
 import { folder } from "../../shared/dataset.ts";
 import { datasets } from "../../shared/datasets.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { nameIn } from "./stages.ts";
 
-/** `arn:aws:s3:::physical-name/key` as `s3 Data/key`, so that both stages read alike. */
+/** Returns `arn:aws:s3:::physical-name/key` as `s3 Data/key`, which is the same on both stages. */
 export function readable(arn: string, graph: Graph): string {
   if (arn === "*") return arn;
   const known = nameIn(graph);
@@ -18,7 +18,7 @@ export function readable(arn: string, graph: Graph): string {
   return `${service} ${[known(first), ...database].join("/")}`;
 }
 
-/** A dataset's own names as what they are, so that the table stays as it is when a dataset is added. */
+/** Replaces a dataset's names by placeholders, so that the table does not change when a dataset is added. */
 export function ofAnyDataset(resource: string): string {
   let text = resource;
   for (const { name, publish } of datasets) {
@@ -38,7 +38,7 @@ export function ofAnyDataset(resource: string): string {
   return text;
 }
 
-/** Of a bucket by its name in the stacks: `Data`. */
+/** Returns the ARN of a bucket by its name in the stacks: `Data`. */
 export function bucketArn(graph: Graph, bucket: string): string {
   const found = graph.resources.find(
     ({ type, name }) => type === "aws:s3/bucket:Bucket" && name === `${bucket}Bucket`,
@@ -46,7 +46,7 @@ export function bucketArn(graph: Graph, bucket: string): string {
   return `arn:aws:s3:::${found?.existing ?? String(found?.inputs.bucket)}`;
 }
 
-/** A cell of a Markdown table. */
+/** Returns a cell of a Markdown table. */
 export function cell(items: string[]): string {
   return [...new Set(items)].map((item) => `\`${item}\``).join("<br>");
 }

@@ -1,4 +1,4 @@
-// The two stages that the stack tests look at, and how they find their way among the resources.
+// The two stages that the stack tests evaluate, and how the tests find resources.
 import { z } from "zod";
 import type { Graph, Resource } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
@@ -6,12 +6,12 @@ import { evaluateStage } from "./evaluate.ts";
 export const stages = ["production", "ada"] as const;
 export type Stage = (typeof stages)[number];
 
-/** Marked, so that they are found wherever they should not be. */
+/** Recognizable values, which the tests search for where they must not occur. */
 export const secrets = {
   LibInsightClientId: "planted-client-id-3f9a",
   LibInsightClientSecret: "planted-client-secret-77c2",
 };
-/** Only where there is a Tableau. */
+/** Required only on a stage with Tableau. */
 export const tableauSecret = { TableauTokenSecret: "planted-tableau-token-5d1e" };
 export const tableauEnvironment = {
   TABLEAU_URL: "https://tableau.example.edu",
@@ -21,7 +21,7 @@ export const tableauEnvironment = {
 };
 export const alertAddress = "alerts@example.edu";
 
-/** An evaluation that is not cached takes some ten seconds, and longer beside other tests. */
+/** An evaluation that is not cached takes some ten seconds, and longer while other tests run. */
 export const evaluationTimeout = 120_000;
 
 export async function evaluateBoth(): Promise<Record<Stage, Graph>> {
@@ -36,12 +36,12 @@ export async function evaluateBoth(): Promise<Record<Stage, Graph>> {
   return { production, ada };
 }
 
-/** What is created; not what existed before and is only looked up. */
+/** Returns the resources that the stage creates, without existing ones that it only looks up. */
 export function created(graph: Graph, type: string): Resource[] {
   return graph.resources.filter((resource) => resource.type === type && !resource.existing);
 }
 
-/** The inputs of every resource of a type, as `schema` reads them, with the resource's logical name. */
+/** Returns the inputs of every resource of a type, parsed, with the resource's logical name. */
 export function all<T extends z.ZodType>(
   graph: Graph,
   type: string,
@@ -50,7 +50,7 @@ export function all<T extends z.ZodType>(
   return created(graph, type).map(({ name, inputs }) => ({ name, is: schema.parse(inputs) }));
 }
 
-/** JSON text, read as `schema`. */
+/** Returns a schema for JSON text whose value has a schema. */
 export function json<T extends z.ZodType>(schema: T) {
   return z
     .string()
@@ -69,7 +69,7 @@ const statement = z.object({
 export const policyDocument = z.object({ Statement: z.array(statement) });
 export type Statement = z.infer<typeof statement>;
 
-/** A resource of AWS by its physical name or URL or ARN, told by the logical name of its component: `FetcherQueue`. */
+/** Returns a function from a physical name, URL or ARN to the logical name of the component: `FetcherQueue`. */
 export function nameIn(graph: Graph): (physical: string) => string {
   const known = new Map<string, string>();
   for (const { type, name, parent, inputs, existing } of graph.resources) {
@@ -84,7 +84,7 @@ export function nameIn(graph: Graph): (physical: string) => string {
   };
 }
 
-/** A bucket that is looked up has no component above it. */
+/** An existing bucket has no parent component. */
 function existingName(name: string): string {
   return name.replace(/Bucket$/, "");
 }

@@ -1,10 +1,5 @@
-// How queues, functions, rules, notifications and versioned buckets hang together: of an evaluated stage, and of stacks/local/.
-import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
-import { S3Client } from "@aws-sdk/client-s3";
-import { SNSClient } from "@aws-sdk/client-sns";
-import { SQSClient } from "@aws-sdk/client-sqs";
+// How the queues, functions, rules and notifications of an evaluated stage are connected.
 import { z } from "zod";
-import * as local from "../../stacks/local/wiring.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { all, json, nameIn } from "./stages.ts";
 
@@ -16,17 +11,15 @@ export type QueueWiring = {
   contentBasedDeduplication: boolean;
   receiveLimit: number;
 };
-/** A group where the queue is FIFO. */
+/** `messageGroup`: of a FIFO queue. */
 export type RuleWiring = { bus: string; pattern: unknown; queue: string; messageGroup?: string };
 export type NotificationWiring = { prefix: string; events: string[]; queue: string };
 
-/** Queues by the name that their function knows them by: FETCH for FETCHER_QUEUE_URL. */
+/** Queues by the name in their function's variable: `fetcher` for FETCHER_QUEUE_URL. */
 export type Wiring = {
   queues: Record<string, QueueWiring>;
   rules: RuleWiring[];
   notifications: NotificationWiring[];
-  /** The buckets that keep old versions. */
-  versioned: string[];
 };
 
 export const queue = z.object({
@@ -78,11 +71,6 @@ export const target = z.object({
     .optional(),
 });
 
-const versioning = z.object({
-  bucket: z.string(),
-  versioningConfiguration: z.object({ status: z.literal("Enabled") }),
-});
-
 const notification = z.object({
   queues: z.array(z.object({ queueArn: z.string(), events: z.array(z.string()), filterPrefix: z.string() })),
 });
@@ -96,10 +84,11 @@ export function wiringOf(graph: Graph): Wiring {
     const source = only(queues.filter(({ is: { name } }) => is.eventSourceArn.endsWith(`:${name}`)));
     const fed = only(lambdas.filter(({ is: { name } }) => is.functionName.endsWith(`:${name}`)));
     const { variables } = fed.is.environment;
-    const [name] = only(
+    const [variable] = only(
       Object.entries(variables).filter(([, url]) => known(url) === known(source.is.name)),
-    )[0].split("_QUEUE_URL");
-    names.set(known(source.is.name), name ?? "");
+    );
+    const name = variable.replace(/_QUEUE_URL$/, "").toLowerCase();
+    names.set(known(source.is.name), name);
     const wiring: QueueWiring = {
       handler: graph.bundles[fed.name.replace(/Function$/, "")]?.source ?? "none",
       batchSize: is.batchSize,
@@ -108,7 +97,7 @@ export function wiringOf(graph: Graph): Wiring {
       contentBasedDeduplication: source.is.contentBasedDeduplication,
       receiveLimit: source.is.redrivePolicy?.maxReceiveCount ?? Number.POSITIVE_INFINITY,
     };
-    return [name ?? "", wiring] as const;
+    return [name, wiring] as const;
   });
   const knownAs = (arn: string): string => names.get(known(arn)) ?? known(arn);
   const targets = all(graph, "aws:cloudwatch/eventTarget:EventTarget", target);
@@ -131,158 +120,10 @@ export function wiringOf(graph: Graph): Wiring {
           queue: knownAs(queueArn),
         })),
     ),
-    versioned: all(graph, "aws:s3/bucketVersioning:BucketVersioning", versioning).map(({ is }) =>
-      known(is.bucket),
-    ),
   };
 }
 
-const localVersioning = z.object({
-  Bucket: z.string(),
-  VersioningConfiguration: z.object({ Status: z.literal("Enabled") }),
-});
-const localQueue = z.object({
-  QueueName: z.string(),
-  Attributes: z.object({
-    FifoQueue: z.string().optional(),
-    ContentBasedDeduplication: z.string().optional(),
-    RedrivePolicy: json(z.object({ maxReceiveCount: z.number() })).optional(),
-  }),
-});
-const localRule = z.object({
-  Name: z.string(),
-  EventBusName: z.string(),
-  EventPattern: json(z.record(z.string(), z.unknown())),
-});
-const localTarget = z.object({
-  Rule: z.string(),
-  Targets: z.tuple([
-    z.object({ Arn: z.string(), SqsParameters: z.object({ MessageGroupId: z.string() }).optional() }),
-  ]),
-});
-const localNotification = z.object({
-  NotificationConfiguration: z.object({
-    QueueConfigurations: z.array(
-      z.object({
-        QueueArn: z.string(),
-        Events: z.array(z.string()),
-        Filter: z.object({
-          Key: z.object({
-            FilterRules: z.tuple([z.object({ Name: z.literal("prefix"), Value: z.string() })]),
-          }),
-        }),
-      }),
-    ),
-  }),
-});
-
-/** What `wire` of stacks/local/ would create: it runs with AWS clients that write down what they are asked. */
-export async function localWiring(): Promise<Wiring> {
-  const asked: { command: string; input: object }[] = [];
-  const nameOf = (input: object): string => {
-    if ("QueueName" in input) return String(input.QueueName);
-    return "QueueUrl" in input ? String(input.QueueUrl).replace(/.*\//, "") : "";
-  };
-  const settings = { region: "us-east-1", credentials: { accessKeyId: "none", secretAccessKey: "none" } };
-  const clients = {
-    sqs: new SQSClient(settings),
-    s3: new S3Client(settings),
-    sns: new SNSClient(settings),
-    events: new EventBridgeClient(settings),
-  };
-  const answer = (command: string, input: object) => {
-    asked.push({ command, input });
-    const output = {
-      $metadata: {},
-      QueueUrl: `http://queues/${nameOf(input)}`,
-      TopicArn: "arn:aws:sns:us-east-1:000000000000:alerts",
-      Attributes: { QueueArn: `arn:aws:sqs:us-east-1:000000000000:${nameOf(input)}` },
-    };
-    return { output, response: {} };
-  };
-  const first = { step: "initialize", priority: "high" } as const;
-  clients.sqs.middlewareStack.add(
-    (_, { commandName = "" }) =>
-      async ({ input }) =>
-        answer(commandName, input),
-    first,
-  );
-  clients.s3.middlewareStack.add(
-    (_, { commandName = "" }) =>
-      async ({ input }) =>
-        answer(commandName, input),
-    first,
-  );
-  clients.sns.middlewareStack.add(
-    (_, { commandName = "" }) =>
-      async ({ input }) =>
-        answer(commandName, input),
-    first,
-  );
-  clients.events.middlewareStack.add(
-    (_, { commandName = "" }) =>
-      async ({ input }) =>
-        answer(commandName, input),
-    first,
-  );
-  const wired = await local.wire({ ...clients, defaultBus: clients.events });
-  const inputsOf = <T extends z.ZodType>(command: string, schema: T): z.infer<T>[] =>
-    asked.filter((each) => each.command === command).map(({ input }) => schema.parse(input));
-
-  const made = inputsOf("CreateQueueCommand", localQueue);
-  const targets = inputsOf("PutTargetsCommand", localTarget);
-  const knownAs = (arn: string): string =>
-    Object.entries(wired.queues).find(([, each]) => each.arn === arn)?.[0] ?? arn;
-  return {
-    queues: Object.fromEntries(
-      Object.entries(local.services).map(([name, each]) => {
-        const { arn } = only(Object.entries(wired.queues).filter(([key]) => key === name))[1];
-        const { Attributes } = only(made.filter(({ QueueName }) => arn.endsWith(`:${QueueName}`)));
-        const wiring: QueueWiring = {
-          handler: `services/${each.service}/handler.handler`,
-          batchSize: each.batchSize,
-          timeoutSeconds: each.timeoutSeconds,
-          fifo: Attributes.FifoQueue === "true",
-          contentBasedDeduplication: Attributes.ContentBasedDeduplication === "true",
-          receiveLimit: Attributes.RedrivePolicy?.maxReceiveCount ?? Number.POSITIVE_INFINITY,
-        };
-        return [name, wiring];
-      }),
-    ),
-    rules: inputsOf("PutRuleCommand", localRule)
-      .map(({ Name, EventBusName, EventPattern }) => {
-        const { Arn, SqsParameters } = only(targets.filter(({ Rule }) => Rule === Name)).Targets[0];
-        return {
-          bus: EventBusName,
-          pattern: EventPattern,
-          queue: knownAs(Arn),
-          ...(SqsParameters && { messageGroup: SqsParameters.MessageGroupId }),
-        };
-      })
-      // `npm start` watches the bus; on AWS nobody does.
-      .filter(({ queue: name }) => name in wired.queues),
-    notifications: inputsOf("PutBucketNotificationConfigurationCommand", localNotification).flatMap(
-      ({ NotificationConfiguration: { QueueConfigurations } }) =>
-        QueueConfigurations.map(({ QueueArn, Events, Filter }) => ({
-          prefix: Filter.Key.FilterRules[0].Value,
-          events: Events,
-          queue: knownAs(QueueArn),
-        })),
-    ),
-    versioned: inputsOf("PutBucketVersioningCommand", localVersioning).map(
-      ({ Bucket }) => bucketNames[Bucket] ?? Bucket,
-    ),
-  };
-}
-
-/** As the stacks call them. */
-const bucketNames: Record<string, string> = {
-  [local.names.buckets.work]: "Work",
-  [local.names.buckets.data]: "Data",
-  [local.names.buckets.results]: "Results",
-};
-
-/** @throws Error where there is not exactly one */
+/** Returns the only element. @throws Error where there is not exactly one */
 export function only<T>(found: T[]): T {
   const [one, ...others] = found;
   if (one === undefined || others.length > 0) throw new Error(`Expected one, found ${found.length}.`);

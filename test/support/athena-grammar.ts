@@ -1,11 +1,11 @@
-// Whether Athena's parser takes a statement: queries and views are Trino's language, all other DDL is Hive's.
+// Whether Athena's parser accepts a statement: queries and views are Trino's language, all other DDL is Hive's.
 // https://docs.aws.amazon.com/athena/latest/ug/ddl-sql-reference.html
 import { HiveSQL, TrinoSQL } from "dt-sql-parser";
 
 const trino = new TrinoSQL();
 const hive = new HiveSQL();
 
-/** What is wrong with the statement, line by line; nothing where it is one statement that its grammar takes. */
+/** Returns the statement's errors, one a line; none where it is one statement that is valid in its grammar. */
 export function grammarErrors(sql: string): string[] {
   const isTrino = /^\s*(?:--[^\n]*\n\s*)*(?:create\s+(?:or\s+replace\s+)?view\b|select\b|with\b|\()/i.test(
     sql,
@@ -16,12 +16,12 @@ export function grammarErrors(sql: string): string[] {
     .map(({ message, startLine, startColumn }) => `${startLine}:${startColumn} ${message}`);
   if (errors.length > 0) return errors;
   const statements = grammar.splitSQLByStatement(sql)?.length ?? 0;
-  if (statements !== 1) return [`${statements} statements, where Athena takes one`];
+  if (statements !== 1) return [`${statements} statements, where Athena accepts one`];
   return isTrino ? refusedNames(sql) : [];
 }
 
 /**
- * Names that Trino's grammar reads, to refuse them with a sentence of its own.
+ * Returns the names that Trino's grammar accepts and its parser then refuses.
  * https://github.com/trinodb/trino/blob/master/core/trino-parser/src/main/java/io/trino/sql/parser/SqlParser.java
  */
 function refusedNames(sql: string): string[] {

@@ -1,4 +1,4 @@
-// An HTTP server that answers what a test tells it to, for answers that no simulation gives.
+// An HTTP server whose responses the test writes, for responses that no simulation sends.
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
@@ -15,7 +15,7 @@ export type HttpServer = {
 
 /** Listens until the test has finished, or until `close`. */
 export async function startHttpServer(
-  answer: (request: Received, response: ServerResponse) => void,
+  respond: (request: Received, response: ServerResponse) => void,
 ): Promise<HttpServer> {
   const requests: Received[] = [];
   const server = createServer((request, response) => {
@@ -23,7 +23,7 @@ export async function startHttpServer(
     void text(request).then((body) => {
       const received = { method, path: url, headers, body };
       requests.push(received);
-      answer(received, response);
+      respond(received, response);
     });
   });
   const { endpoint } = await listenOnLoopback(server);

@@ -2,14 +2,16 @@
 // messages arrive at once, and their delays are recorded.
 import { expect } from "vitest";
 import { ec2Service } from "../../services/ec2/service.ts";
-import { type EventDetail, type EventType, eventDetails, eventSource } from "../../shared/events.ts";
+import type { EventDetail, EventType } from "../../shared/events.ts";
 import type { TeamInstances } from "../../shared/instances.ts";
 import { awsEvent } from "../../shared/local/local-bus.ts";
 import type { LocalStore } from "../../shared/local/local-store.ts";
 import type { SqliteQueue } from "../../shared/local/sqlite-queue.ts";
 import type { Instance, Instances, Message, Refused } from "../../shared/ports.ts";
 import { awsRoutes, routes } from "../../shared/topology.ts";
+import { eventMessage } from "../factories/events.ts";
 import { capturedEvents, type PublishedEvent, runService, type TestLocal, take } from "./local.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
 
 /** More than the service checks. */
 const maxRounds = 20;
@@ -85,8 +87,6 @@ export class ScriptedInstances implements Instances {
   }
 }
 
-export type Outcome = "done" | "retried" | "dead letter";
-
 /** One a test. */
 export class InstanceStage {
   readonly ec2 = new ScriptedInstances();
@@ -103,7 +103,6 @@ export class InstanceStage {
   isBusDown = false;
   readonly #bus = capturedEvents();
   #launched = 0;
-  #sent = 0;
 
   constructor(local: TestLocal) {
     this.work = local.store();
@@ -133,12 +132,9 @@ export class InstanceStage {
     detail: EventDetail<T>,
     time = this.now.toISOString(),
   ): Promise<void> {
-    expect(routes).toContainEqual(
-      expect.objectContaining({ to: "ec2", events: expect.arrayContaining([type]) }),
-    );
-    this.#sent += 1;
-    const event = { id: `event-${this.#sent}`, source: eventSource, time, "detail-type": type };
-    await this.queue.send(JSON.stringify({ ...event, detail: eventDetails[type].parse(detail) }));
+    const isRouted = routes.some(({ to, events }) => to === "ec2" && events.includes(type));
+    if (!isRouted) throw new Error(`The bus does not route ${type} to the ec2 queue.`);
+    await this.queue.send(eventMessage(type, detail, time));
   }
 
   /** Handles what is in the queue now. @returns the messages */
@@ -182,8 +178,6 @@ export class InstanceStage {
       now: () => this.now,
     };
     const mailbox = { source: this.queue, deadLetters: this.deadLetters };
-    const { done, retried } = await runService(ec2Service, deps, mailbox, [{ ...message, receives }]);
-    if (done.length > 0) return "done";
-    return retried.length > 0 ? "retried" : "dead letter";
+    return outcomeOf(await runService(ec2Service, deps, mailbox, [{ ...message, receives }]));
   }
 }

@@ -1,18 +1,16 @@
-// The metrics that a handler tells, as CloudWatch would read them from its log.
+// The metrics that a function writes, as CloudWatch reads them from its log.
 import { onTestFinished, vi } from "vitest";
 import { z } from "zod";
 
 type Line = Record<string, unknown>;
 
-/** Lets metrics be written, as on a stage. After `startLocalAws`, which sets the environment of one machine. */
+/** Lets metrics be written, as on a stage. */
 export function enableMetrics(): void {
-  Object.assign(process.env, {
-    POWERTOOLS_METRICS_DISABLED: "false",
-    POWERTOOLS_METRICS_NAMESPACE: "LibInsight",
-  });
+  vi.stubEnv("POWERTOOLS_METRICS_DISABLED", "false");
+  vi.stubEnv("POWERTOOLS_METRICS_NAMESPACE", "LibInsight");
 }
 
-/** The lines from which CloudWatch takes metrics, collected until the test has finished. */
+/** Returns the lines from which CloudWatch takes metrics, until the test has finished. */
 export function metricLines(): Line[] {
   const lines: Line[] = [];
   const spy = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
@@ -23,9 +21,4 @@ export function metricLines(): Line[] {
   });
   onTestFinished(() => spy.mockRestore());
   return lines;
-}
-
-/** A line without what is the same on all lines of a service. */
-export function withoutService({ _aws, service: _service, stage: _stage, ...numbers }: Line): Line {
-  return numbers;
 }

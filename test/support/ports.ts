@@ -1,18 +1,29 @@
 // Ports whose calls a test records, or lets fail.
 
-/** @param args of the call @param act does it */
 type Intercept = (method: string, args: readonly unknown[], act: () => unknown) => unknown;
 
-/** Returns a port whose calls go through `intercept`. */
+/** Returns a port whose calls go through `intercept`, which calls `act` to let one take effect. */
 export function intercepted<T extends object>(port: T, intercept: Intercept): T {
   return new Proxy(port, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name, target);
       if (typeof member !== "function") return member;
-      return (...args: unknown[]) =>
-        intercept(String(name), args, () => Reflect.apply(member, target, args));
+      return (...args: unknown[]) => intercept(String(name), args, () => Reflect.apply(member, target, args));
     },
   });
+}
+
+/** Returns a port that runs `prepare` with the first argument before each call of a method. */
+export function before<T extends object>(
+  port: T,
+  method: keyof T & string,
+  prepare: (first: unknown) => Promise<void>,
+): T {
+  const prepared = async (first: unknown, act: () => unknown) => {
+    await prepare(first);
+    return act();
+  };
+  return intercepted(port, (name, [first], act) => (name === method ? prepared(first, act) : act()));
 }
 
 /** Returns a port with the list of its calls, each as the method and its first argument: `put runs/r/run.json`. */
@@ -28,7 +39,7 @@ export function recorded<T extends object>(port: T): { port: T; calls: string[] 
 /**
  * Returns a port that fails once, as where its caller dies.
  * @param call which call of the method fails, from 1
- * @param effect whether the call does its work before it fails
+ * @param effect whether that call takes effect before it fails
  */
 export function failing<T extends object>(
   port: T,
@@ -36,12 +47,12 @@ export function failing<T extends object>(
   { call = 1, effect }: { call?: number; effect: boolean },
 ): T {
   let calls = 0;
+  const fail = async (act: () => unknown) => {
+    if (effect) await act();
+    throw new Error(`Call ${call} of ${method} failed.`);
+  };
   return intercepted(port, (name, _args, act) => {
     if (name === method) calls += 1;
-    if (name !== method || calls !== call) return act();
-    return (async () => {
-      if (effect) await act();
-      throw new Error(`Call ${call} of ${method} failed.`);
-    })();
+    return name === method && calls === call ? fail(act) : act();
   });
 }

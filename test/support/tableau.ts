@@ -1,6 +1,6 @@
-// A Tableau server over HTTP, as far as a refresh needs one, with the habits of the real one: a sign-in ends the session
-// that its token had, filters can't hold what divides them, JSON has texts for numbers. Every error that it writes
-// repeats what it was told, secrets and all.
+// A Tableau server over HTTP, as far as a refresh needs one, with the quirks of the real one: a sign-in ends the token's
+// earlier session, filters cannot hold their own separators, JSON has texts for numbers. Every error repeats the request,
+// secrets included.
 import { randomUUID } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { z } from "zod";
@@ -22,7 +22,7 @@ export type Fault = {
 };
 
 const completedAt = "2026-11-23T11:00:05Z";
-/** What Tableau tells of a job. */
+/** A job as Tableau reports it. */
 export const job = {
   pending: { progress: "0" },
   underWay: { progress: "0", startedAt: "2026-11-23T11:00:00Z" },
@@ -38,7 +38,7 @@ export type FakeTableau = {
   url: string;
   tokenName: string;
   site: string;
-  /** What was asked for, oldest first: `find datasources`, say. */
+  /** The requests, oldest first, such as `find datasources`. */
   steps: string[];
   requests: readonly Received[];
   /** Names of what was refreshed, in order. */
@@ -47,17 +47,17 @@ export type FakeTableau = {
   sessions: Set<string>;
   /** Ids of what has a job waiting already. */
   queued: Set<string>;
-  /** Everything that nobody may repeat: the token's secret, and each session that there was. */
+  /** What must not be repeated: the token's secret, and the token of each session. */
   secrets(): string[];
   add(kind: Kind, name: string, project?: string): string;
-  /** How the next jobs go, one script each, of which the last word holds; jobs after them succeed at once. */
+  /** The states of the next jobs, a list for each, of which the last one stays; jobs after them succeed at once. */
   jobs(...scripts: object[][]): void;
   fail(...faults: Fault[]): void;
-  /** Runs before the next request of this step is answered. */
+  /** Runs before the response to the next request of this step. */
   before(step: Step, run: () => void): void;
 };
 
-type Answer = { status: number; json?: unknown; headers?: Record<string, string> };
+type Reply = { status: number; json?: unknown; headers?: Record<string, string> };
 type Route = { step: Step; kind?: Kind; id?: string };
 
 const signInBody = z.object({
@@ -94,7 +94,7 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     }
     const fault = takeFirst(faults, ({ at }) => at === route?.step);
     if (fault) spoil(fault, request, response);
-    else write(response, route ? answerTo(route, request) : refusal(request, 404));
+    else write(response, route ? replyTo(route, request) : refusal(request, 404));
   });
 
   function routeOf({ method, path }: Received): Route | undefined {
@@ -110,7 +110,7 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     return method === "POST" && verb === "refresh" ? { step: "refresh", kind: what, id } : undefined;
   }
 
-  function answerTo({ step, kind, id = "" }: Route, request: Received): Answer {
+  function replyTo({ step, kind, id = "" }: Route, request: Received): Reply {
     if (step === "signin") return signIn(request);
     const session = String(request.headers["x-tableau-auth"]);
     if (!sessions.has(session)) return refusal(request, 401, "401002");
@@ -119,11 +119,11 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
       return { status: 204 };
     }
     if (!request.path.includes(`/sites/${siteId}/`)) return refusal(request, 404);
-    if (step === "job") return tellJob(id, request);
+    if (step === "job") return describeJob(id, request);
     return step === "find" && kind ? find(kind, request) : refresh(id, request);
   }
 
-  function signIn(request: Received): Answer {
+  function signIn(request: Received): Reply {
     const { data } = signInBody.safeParse(jsonIn(request));
     if (!data) return refusal(request, 400);
     const { personalAccessTokenName: name, personalAccessTokenSecret: secret } = data.credentials;
@@ -138,13 +138,13 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     return { status: 200, json: { credentials } };
   }
 
-  function find(kind: Kind, request: Received): Answer {
+  function find(kind: Kind, request: Received): Reply {
     const query = new URL(request.path, "http://tableau").searchParams;
     const size = Number(query.get("pageSize") ?? 100);
     const page = Number(query.get("pageNumber") ?? 1);
     if (size > 1000) return refusal(request, 403, "403014");
     const filter = query.get("filter");
-    // An encoded comma divides as well as a bare one.
+    // An encoded comma separates as well as a bare one.
     const [, name] = /^name:eq:([^:,&]*)$/.exec(filter ?? "name:eq:*") ?? [];
     if (name === undefined) return refusal(request, 400, "400065");
     const pattern = new RegExp(`^${name.replace(/[\\^$.|?+()[\]{}]/g, "\\$&").replaceAll("*", ".*")}$`, "su");
@@ -162,7 +162,7 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     return { status: 200, json: { pagination, [kind]: list } };
   }
 
-  function refresh(id: string, request: Received): Answer {
+  function refresh(id: string, request: Received): Reply {
     const item = items.find((each) => each.id === id);
     if (!item) return refusal(request, 404, "404004");
     if (!/^application\/json/.test(String(request.headers["content-type"])) || request.body !== "{}")
@@ -175,13 +175,19 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     return { status: 202, json: { job: { ...started, extractRefreshJob: {} } } };
   }
 
-  function tellJob(id: string, request: Received): Answer {
+  function describeJob(id: string, request: Received): Reply {
     const script = jobs.get(id);
     if (!script) return refusal(request, 404, "404031");
     const now = script.length > 1 ? script.shift() : script[0];
     const notes = `The credentials ${tokenSecret} were refused by the data source.`;
-    const told = { id, mode: "Asynchronous", type: "RefreshExtract", ...now, extractRefreshJob: { notes } };
-    return { status: 200, json: { job: told } };
+    const described = {
+      id,
+      mode: "Asynchronous",
+      type: "RefreshExtract",
+      ...now,
+      extractRefreshJob: { notes },
+    };
+    return { status: 200, json: { job: described } };
   }
 
   function spoil({ kind }: Fault, request: Received, response: ServerResponse): void {
@@ -203,11 +209,11 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     }
   }
 
-  /** With everything that the request held, which nobody may repeat. */
-  function refusal(request: Received, status: number, code = `${status}000`): Answer {
-    const told = everythingIn(request);
-    const headers = { "x-echo": encodeURIComponent(told) };
-    return { status, json: { error: { summary: tokenSecret, detail: told, code } }, headers };
+  /** With everything that the request held, which must not be repeated. */
+  function refusal(request: Received, status: number, code = `${status}000`): Reply {
+    const echo = everythingIn(request);
+    const headers = { "x-echo": encodeURIComponent(echo) };
+    return { status, json: { error: { summary: tokenSecret, detail: echo, code } }, headers };
   }
 
   return {
@@ -254,7 +260,7 @@ function jsonIn({ body }: Received): unknown {
   }
 }
 
-function write(response: ServerResponse, { status, json, headers = {} }: Answer): void {
+function write(response: ServerResponse, { status, json, headers = {} }: Reply): void {
   response.writeHead(status, { ...headers, "content-type": "application/json" });
   response.end(json === undefined ? undefined : JSON.stringify(json));
 }

@@ -1,7 +1,7 @@
 // Instances as a person reads them.
 import type { Goal, Needs } from "../../../services/ec2/needs.ts";
 import type { Targets } from "../../../services/ec2/targets.ts";
-import type { Instance } from "../../../shared/aws/instances.ts";
+import type { Instance } from "../../../shared/ports.ts";
 import { age, plain, table } from "../text.ts";
 
 export type InstanceAccount = {

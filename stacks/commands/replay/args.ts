@@ -16,13 +16,13 @@ export type Command = {
 const verbs = [
   ["list", "Show the dead letters of each queue: how many, how old, of which runs, and why"],
   ["show", "Show each dead letter with its IDs"],
-  ["send", "Send dead letters back to the queues they came from"],
+  ["send", "Replay dead letters: move them back to the queues they came from"],
   ["archive", "Move dead letters to the work bucket, below deadletters/, for 30 days"],
 ] as const;
 
 export const line = commandLine<Command>("npm run replay --", (base, accept) => {
   const program = onTarget(base, "list")
-    .description("Show dead letters, send them back or archive them.")
+    .description("Show, replay and archive dead letters.")
     .addOption(new Option("--queue <name>", `Select a queue: ${queueNames.join(", ")}`).choices(queueNames))
     .option("--run <run>", "Select dead letters of this run", text)
     .option("--error <text>", "Select dead letters whose error contains this text", text)

@@ -1,12 +1,13 @@
 // A run as the work bucket tells of it: how far it came, what is missing, and what to do next. Only reads.
 import pMap from "p-map";
-import type { DeadLetter } from "../../../services/replay/letter.ts";
-import type { Store } from "../../../shared/aws/store.ts";
+import type { DeadLetter } from "../../../services/replay/dead-letter.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { Totals, Window } from "../../../shared/messages.ts";
+import type { ObjectStore } from "../../../shared/ports.ts";
 import {
   attemptsOfWindows,
+  pagesOf,
   type Run,
   type RunResult,
   runResult,
@@ -56,8 +57,8 @@ export type RunAccount = {
   next: string;
 };
 
-export type Looking = {
-  work: Store;
+export type AccountDeps = {
+  work: ObjectStore;
   now: () => Date;
   /** A run in which nothing was written for longer has stalled. */
   stalledAfterSeconds: number;
@@ -66,18 +67,18 @@ export type Looking = {
 };
 
 /** Every run that the work bucket remembers, the newest request first. */
-export async function accounts(looking: Looking): Promise<RunAccount[]> {
-  const folders = await looking.work.listFolders(keys.runs, maxRuns);
+export async function accounts(deps: AccountDeps): Promise<RunAccount[]> {
+  const folders = await deps.work.listFolders(keys.runs, maxRuns);
   const runIds = folders.map((folder) => folder.slice(keys.runs.length, -1));
-  const found = await pMap(runIds, (runId) => accountIfThere(runId, looking), { concurrency: atOnce });
+  const found = await pMap(runIds, (runId) => accountIfThere(runId, deps), { concurrency: atOnce });
   return found
     .filter((account) => account !== undefined)
     .sort((a, b) => Date.parse(b.run.requestedAt) - Date.parse(a.run.requestedAt));
 }
 
 /** @throws PipelineError `RunUnknown` */
-export async function accountOf(runId: string, looking: Looking): Promise<RunAccount> {
-  const account = await accountIfThere(runId, looking);
+export async function accountOf(runId: string, deps: AccountDeps): Promise<RunAccount> {
+  const account = await accountIfThere(runId, deps);
   if (account) return account;
   throw new PipelineError("RunUnknown", {
     message: "There is no such run in the work bucket, which keeps runs for 30 days.",
@@ -86,15 +87,18 @@ export async function accountOf(runId: string, looking: Looking): Promise<RunAcc
   });
 }
 
-async function accountIfThere(runId: string, looking: Looking): Promise<RunAccount | undefined> {
-  const { work, now, stalledAfterSeconds } = looking;
+async function accountIfThere(runId: string, deps: AccountDeps): Promise<RunAccount | undefined> {
+  const { work, now, stalledAfterSeconds } = deps;
   const run = await work.getJson(keys.run(runId), runSchema);
   if (!run) return undefined;
-  const changes = await work.listChanges(keys.folder(runId), maxObjects);
+  const changes = new Map<string, Date>();
+  for await (const { key, at } of work.objects(keys.folder(runId), maxObjects)) changes.set(key, at);
   const movedAt = new Date(Math.max(...[...changes.values()].map((date) => date.getTime())));
   const result = await work.getJson(keys.result(runId), runResult);
   const attempt = lastAttempt(runId, changes);
-  const windows = await windowsOf(run, attempt, changes, work);
+  // The parts of a run that was published may have been removed.
+  const isPublished = result?.state === "published";
+  const windows = await windowsOf(run, attempt, isPublished ? "all" : changes, work);
   const stage = result ? "ended" : stageOf(windows);
   const stands = now().getTime() - movedAt.getTime() > stalledAfterSeconds * 1000;
   const account = {
@@ -105,7 +109,7 @@ async function accountIfThere(runId: string, looking: Looking): Promise<RunAccou
     movedAt: movedAt.toISOString(),
     windows,
     ...(result && { result }),
-    deadLetters: looking.deadLetters.filter((letter) => letter.run === runId),
+    deadLetters: deps.deadLetters.filter((letter) => letter.run === runId),
   } as const;
   return { ...account, next: nextStep(account) };
 }
@@ -121,8 +125,8 @@ function lastAttempt(runId: string, changes: ReadonlyMap<string, Date>): number 
 async function windowsOf(
   run: Run,
   attempt: number,
-  changes: ReadonlyMap<string, Date>,
-  work: Store,
+  changes: ReadonlyMap<string, Date> | "all",
+  work: ObjectStore,
 ): Promise<WindowProgress[]> {
   const { runId } = run;
   const attempts = await attemptsOfWindows(run, attempt, work);
@@ -131,9 +135,9 @@ async function windowsOf(
     async (window, index): Promise<WindowProgress> => {
       const address = { runId, window: window.number, attempt: attempts[index] ?? 1 };
       const totals = await work.getJson(keys.window(address), windowTotals);
-      // An empty range still has its page 1.
-      const all = Array.from({ length: Math.max(totals?.totalPages ?? 1, 1) }, (_, page) => page + 1);
-      const missing = all.filter((page) => !totals || !changes.has(keys.summary({ ...address, page })));
+      const all = Array.from({ length: totals ? pagesOf(totals) : 1 }, (_, page) => page + 1);
+      const hasPart = (page: number) => changes === "all" || changes.has(keys.part({ ...address, page }));
+      const missing = all.filter((page) => !totals || !hasPart(page));
       return {
         ...window,
         attempt: address.attempt,
@@ -156,19 +160,19 @@ function stageOf(windows: readonly WindowProgress[]): Stage {
 function nextStep({ run, state, result, deadLetters }: Omit<RunAccount, "next">): string {
   const { runId } = run;
   if (deadLetters.length > 0) {
-    return `Mend what its dead letters say (npm run replay -- show --run ${runId}), then send them back: npm run replay -- send --run ${runId}`;
+    return `Fix the cause of its dead letters (npm run replay -- show --run ${runId}), then send them back: npm run replay -- send --run ${runId}`;
   }
   switch (state) {
     case "stalled":
-      return `Nothing moves and no dead letter names it. Send what is missing once more: npm run runs -- resume ${runId}`;
+      return `It makes no progress and has no dead letter. Send what is missing again: npm run runs -- resume ${runId}`;
     case "held":
-      return `Compare ${keys.held(runId)} in the work bucket with the published file. If the new one is right: npm run runs -- publish ${runId} --force --reason TEXT. Otherwise the earlier file stays; nothing is to be done.`;
+      return `Compare ${keys.held(runId)} in the work bucket with the published file. If the new one is right: npm run runs -- publish ${runId} --force --reason TEXT. Otherwise no action is needed; the earlier file stays.`;
     case "failed":
-      return `Mend the reason, then request it again: npm run runs -- request --dataset ${run.dataset} --from ${result?.from ?? run.from} --to ${result?.to ?? run.to}`;
+      return `Fix the cause, then request it again: npm run runs -- request --dataset ${run.dataset} --from ${result?.from ?? run.from} --to ${result?.to ?? run.to}`;
     case "published":
     case "superseded":
-      return "Nothing is to be done.";
+      return "No action needed.";
     default:
-      return "Wait: it is moving.";
+      return "In progress. No action needed.";
   }
 }

@@ -1,9 +1,10 @@
 // What an operator can do to a run: send what is missing once more, or publish it although the guard holds it. All of
 // it may be repeated: every service may get each of its messages again.
 import { createHash } from "node:crypto";
-import { messageBody, type Queue } from "../../../shared/aws/queue.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import type { AssembleTask, FetchTask } from "../../../shared/messages.ts";
+import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
+import { pagesOf } from "../../../shared/run.ts";
 import type { RunAccount } from "./account.ts";
 
 export type Resumed = { pages: number; assemble: boolean };
@@ -14,7 +15,7 @@ export type Resumed = { pages: number; assemble: boolean };
  */
 export async function resume(
   account: RunAccount,
-  queues: { fetch: Queue; assemble: Queue },
+  queues: { fetcher: MessageQueue; assembler: MessageQueue },
   now: Date,
 ): Promise<Resumed> {
   const { run, result, windows, attempt } = account;
@@ -26,20 +27,27 @@ export async function resume(
       ids: { run: runId },
     });
   }
-  const tasks = windows.flatMap(({ number, from, to, attempt: windowAttempt, missing }) =>
+  const tasks = windows.flatMap(({ number, from, to, attempt: windowAttempt, totals, missing }) =>
     // Page 1 asks for the rest of its window by itself.
     (missing[0] === 1 ? [1] : missing).map(
-      (page): FetchTask => ({ runId, dataset, window: { number, from, to }, attempt: windowAttempt, page }),
+      (page): FetchTask => ({
+        runId,
+        dataset,
+        window: { number, from, to },
+        attempt: windowAttempt,
+        page,
+        ...(page > 1 && totals && { pages: pagesOf(totals) }),
+      }),
     ),
   );
   if (tasks.length > 0) {
-    await queues.fetch.sendAll(tasks.map(messageBody));
+    await queues.fetcher.sendAll(tasks.map(messageBody));
     return { pages: tasks.length, assemble: false };
   }
   const task: AssembleTask = { runId, dataset, attempt };
   // The transformer's own id may have been used in the last five minutes, and the queue would drop this one.
-  await queues.assemble.send(messageBody(task), {
-    groupId: dataset,
+  await queues.assembler.send(messageBody(task), {
+    group: dataset,
     deduplicationId: `${runId}-${attempt}-resumed-${now.toISOString().slice(0, "2026-01-01T00:00".length)}`,
   });
   return { pages: 0, assemble: true };
@@ -50,7 +58,7 @@ export async function resume(
  * @param reason recorded in result.json
  * @throws PipelineError `RunNotHeld`
  */
-export async function publishHeld(account: RunAccount, reason: string, assemble: Queue): Promise<void> {
+export async function publishHeld(account: RunAccount, reason: string, assembler: MessageQueue): Promise<void> {
   const { run, result, state, next } = account;
   if (result?.state !== "held") {
     throw new PipelineError("RunNotHeld", {
@@ -62,5 +70,5 @@ export async function publishHeld(account: RunAccount, reason: string, assemble:
   const { runId, dataset } = run;
   const task: AssembleTask = { runId, dataset, attempt: result.attempt, force: reason };
   const hash = createHash("sha256").update(reason).digest("hex").slice(0, 12);
-  await assemble.send(messageBody(task), { groupId: dataset, deduplicationId: `${runId}-forced-${hash}` });
+  await assembler.send(messageBody(task), { group: dataset, deduplicationId: `${runId}-forced-${hash}` });
 }

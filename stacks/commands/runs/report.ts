@@ -48,7 +48,7 @@ export function showText(account: RunAccount, now: Date): string {
   }
   const errors = Map.groupBy(
     deadLetters,
-    ({ queue, error }) => `${queue.toLowerCase()} ${error ?? "no reason given"}`,
+    ({ queue, error }) => `${queue} ${error ?? "no reason given"}`,
   );
   rows.push(["dead letters", deadLetters.length === 0 ? "none" : `${deadLetters.length}`]);
   for (const [what, letters] of errors) rows.push(["", `${what}: ${letters.length}`]);

@@ -2,12 +2,12 @@
 // after it, follows as it follows every published file.
 import { pMapIterable } from "p-map";
 import { z } from "zod";
-import type { ObjectInfo, Store, Version } from "../../../shared/aws/store.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { keys } from "../../../shared/keys.ts";
+import type { ObjectInfo, ObjectStore, Version } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
-import { run as runSchema } from "../../../shared/run.ts";
+import { runResult, run as runSchema } from "../../../shared/run.ts";
 
 /** In the 90 days that S3 keeps them a run every two hours makes about as many. */
 const maxVersions = 1_000;
@@ -19,7 +19,6 @@ const maxOffered = 10;
 const runMetadata = z.object({
   "run-id": z.string().regex(/^[a-z][a-z0-9-]{1,63}$/),
   "requested-at": z.iso.datetime(),
-  rows: z.coerce.number().int().nonnegative().optional(),
 });
 
 /** A published file, in place or replaced since. `runId` and `requestedAt` are missing where no run wrote it. */
@@ -30,7 +29,7 @@ export type Publication = Version &
 export type RollbackFile = { key: string; back: Publication; inPlace: Publication | undefined };
 export type Rollback = { runId: string; dataset: string; csv: RollbackFile; jsonl: RollbackFile };
 
-export type Buckets = { work: Store; data: Store };
+export type Buckets = { work: ObjectStore; data: ObjectStore };
 
 /**
  * Finds what is to be done. The work bucket may have forgotten the run; then every dataset's files are looked through.
@@ -40,13 +39,13 @@ export async function planRollback(runId: string, { work, data }: Buckets): Prom
   const run = await work.getJson(keys.run(runId), runSchema);
   const others: Publication[] = [];
   for (const { name, publish } of run ? [findDataset(run.dataset)] : datasets) {
-    const csv = await lookFor(runId, publish.csv, data);
+    const csv = await lookFor(runId, publish.csv, { work, data });
     if (csv.back === undefined) {
       if (run) throw versionGone(runId, publish.csv, csv.others);
       others.push(...csv.others);
       continue;
     }
-    const jsonl = await lookFor(runId, publish.jsonl, data);
+    const jsonl = await lookFor(runId, publish.jsonl, { work, data });
     if (jsonl.back === undefined) throw versionGone(runId, publish.jsonl, jsonl.others);
     return {
       runId,
@@ -66,10 +65,10 @@ export async function planRollback(runId: string, { work, data }: Buckets): Prom
 type Found = { inPlace: Publication | undefined; back?: Publication; others: Publication[] };
 
 /** The newest version of the file that is the run's; a run that was put back before has several, with the same bytes. */
-async function lookFor(runId: string, key: string, data: Store): Promise<Found> {
+async function lookFor(runId: string, key: string, { work, data }: Buckets): Promise<Found> {
   const others: Publication[] = [];
   const versions = await data.listVersions(key, maxVersions);
-  const publications = pMapIterable(versions, (version) => publicationOf(version, key, data), {
+  const publications = pMapIterable(versions, (version) => publicationOf(version, key, { work, data }), {
     concurrency: atOnce,
   });
   let inPlace: Publication | undefined;
@@ -82,13 +81,19 @@ async function lookFor(runId: string, key: string, data: Store): Promise<Found> 
   return { inPlace, others };
 }
 
-/** Undefined where S3 has forgotten the version since it was listed. */
-async function publicationOf(version: Version, key: string, data: Store): Promise<Publication | undefined> {
+/** Undefined where the version has expired since it was listed. */
+async function publicationOf(
+  version: Version,
+  key: string,
+  { work, data }: Buckets,
+): Promise<Publication | undefined> {
   const object = await data.head(key, version.versionId);
   if (!object) return undefined;
-  const { data: told } = runMetadata.safeParse(object.metadata);
-  const by = told && { runId: told["run-id"], requestedAt: told["requested-at"], rows: told.rows };
-  return { ...version, ...object, ...by };
+  const { data: metadata } = runMetadata.safeParse(object.metadata);
+  if (!metadata) return { ...version, ...object };
+  const { "run-id": runId, "requested-at": requestedAt } = metadata;
+  const result = await work.getJson(keys.result(runId), runResult);
+  return { ...version, ...object, runId, requestedAt, rows: result?.rows };
 }
 
 function versionGone(runId: string, key: string, others: Publication[]): PipelineError {
@@ -133,7 +138,7 @@ export function remaining({ csv, jsonl }: Rollback): RollbackFile[] {
  */
 export async function rollBack(
   rollback: Rollback,
-  { data, now, reason }: { data: Store; now: Date; reason?: string | undefined },
+  { data, now, reason }: { data: ObjectStore; now: Date; reason?: string | undefined },
 ): Promise<void> {
   const { runId } = rollback;
   const requestedAt = momentOf(rollback, now);

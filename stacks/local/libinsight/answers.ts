@@ -1,6 +1,7 @@
 // What the simulated API answers: its envelopes, its errors and how it judges a query.
 // An error's payload and the status of most errors are unknown; see each error's comment for what was chosen.
-import { z } from "zod";
+import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
 import { addToDate } from "../../../shared/dates.ts";
 import { isoDate } from "../../../shared/schemas.ts";
 import type { AddedField } from "./records.ts";
@@ -46,19 +47,21 @@ export const tokenRefused = failure(401, "The access token is missing, unknown o
 /** LibInsight's own status is not known; 404 is what HTTP has for it. The fault `error-at-200` shows the other. */
 export const datasetUnknown = failure(404, "There is no such dataset.");
 
-const flag = z.enum(["0", "1", "true", "false"]).optional();
+const flag = z.optional(z.enum(["0", "1", "true", "false"]));
 
 const dataGridQuery = z.strictObject({
   from: isoDate,
   to: isoDate,
-  page: z
-    .string()
-    .regex(/^[1-9]\d{0,8}$/, "a page is a whole number from 1")
-    .transform(Number)
-    .default(1),
-  sort: z.enum(["asc", "desc"]).default("desc"),
-  entered_by: z.literal("all").optional(),
-  request_id: z.string().optional(),
+  page: z._default(
+    z.pipe(
+      z.string().check(z.regex(/^[1-9]\d{0,8}$/, "a page is a whole number from 1")),
+      z.transform(Number),
+    ),
+    1,
+  ),
+  sort: z._default(z.enum(["asc", "desc"]), "desc"),
+  entered_by: z.optional(z.literal("all")),
+  request_id: z.optional(z.string()),
   // Known to be accepted; what they add to a record is not known, so they add nothing.
   show_notes: flag,
   show_ip: flag,
@@ -74,7 +77,7 @@ export function dataGrid(
   source: { store: RecordStore; pageSize: number; requestId: number | null },
 ): Answer {
   if (new Set(parameters.keys()).size < parameters.size) return failure(200, "A parameter is given twice.");
-  const query = dataGridQuery.safeParse(Object.fromEntries(parameters));
+  const query = dataGridQuery.safeParse(Object.fromEntries(parameters), { error: en().localeError });
   if (!query.success) return failure(200, z.prettifyError(query.error));
   const { from, to, page, sort, request_id } = query.data;
   if (from > to) return failure(200, "from is after to.");

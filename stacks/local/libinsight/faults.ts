@@ -1,6 +1,6 @@
 // Faults on purpose: which request goes wrong, how, and how often. Declared in a list, used up in its order.
-import { z } from "zod";
-import { isoDate } from "../../../shared/schemas.ts";
+import * as z from "zod/mini";
+import { isoDate, nonNegativeInt, positiveInt } from "../../../shared/schemas.ts";
 import { type Answer, credentialsRefused, failure, json, tokenRefused } from "./answers.ts";
 
 export const endpoints = ["token", "data-grid", "fields"] as const;
@@ -8,31 +8,36 @@ export type Endpoint = (typeof endpoints)[number];
 
 const common = {
   /** What is left out matches every request. A request without a page asks for page 1. */
-  where: z
-    .strictObject({
-      endpoint: z.enum(endpoints).optional(),
+  where: z._default(
+    z.strictObject({
+      endpoint: z.optional(z.enum(endpoints)),
       from: z.optional(isoDate),
-      page: z.int().positive().optional(),
-    })
-    .default({}),
-  times: z.int().positive().max(1_000_000).default(1),
+      page: z.optional(positiveInt),
+    }),
+    {},
+  ),
+  times: z._default(z.int().check(z.positive(), z.maximum(1_000_000)), 1),
 };
 
 export const fault = z.discriminatedUnion("kind", [
   /** An HTTP status with an error in JSON. */
-  z.strictObject({ kind: z.literal("status"), status: z.int().min(400).max(599), ...common }),
+  z.strictObject({ kind: z.literal("status"), status: z.int().check(z.minimum(400), z.maximum(599)), ...common }),
   /** 429. Retry-After in seconds or as an HTTP date; without it there is no such header. */
   z.strictObject({
     kind: z.literal("rate-limited"),
-    retryAfter: z.union([z.int().nonnegative(), z.string().regex(/^[\x20-\x7e]+$/)]).optional(),
+    retryAfter: z.optional(z.union([nonNegativeInt, z.string().check(z.regex(/^[\x20-\x7e]+$/))])),
     ...common,
   }),
   /** A page for people instead of JSON. */
-  z.strictObject({ kind: z.literal("html"), status: z.int().min(200).max(599).default(200), ...common }),
+  z.strictObject({
+    kind: z.literal("html"),
+    status: z._default(z.int().check(z.minimum(200), z.maximum(599)), 200),
+    ...common,
+  }),
   /** A whole answer, whose JSON ends in the middle. */
   z.strictObject({ kind: z.literal("broken-json"), ...common }),
   /** `"type":"error"` with HTTP 200. The payload's shape is not known, so that any can be given. */
-  z.strictObject({ kind: z.literal("error-at-200"), payload: z.unknown().optional(), ...common }),
+  z.strictObject({ kind: z.literal("error-at-200"), payload: z.optional(z.unknown()), ...common }),
   /** No answer until the client gives up or the server is closed. */
   z.strictObject({ kind: z.literal("hang"), ...common }),
   /** The connection is reset instead of an answer. */

@@ -1,6 +1,5 @@
-// Fields of the simulated form that somebody gave another label, as happens in LibInsight: from then on every record,
-// old ones too, tells the field under it.
-import { z } from "zod";
+// Renamed fields of the simulated form. As in LibInsight, every record has the new label, old records too.
+import * as z from "zod/mini";
 import type { LibInsightRecord } from "./records.ts";
 import { fields } from "./vocabulary.ts";
 
@@ -9,12 +8,16 @@ const builtIn = ["_id", "_start_date", "_entered_by"];
 
 const rename = z.strictObject({
   field: z.string(),
-  label: z.string("FIELD=LABEL is expected").refine((label) => label.trim() !== "", "the new label is empty"),
+  label: z
+    .string("FIELD=LABEL is expected")
+    .check(z.refine((label) => label.trim() !== "", "the new label is empty")),
 });
 export type Rename = z.infer<typeof rename>;
 
 /** All at once, so that two fields may swap their labels. */
-export const renames = z.array(rename).superRefine((given, context) => {
+export const renames = z.array(rename).check(z.superRefine(checkRenames));
+
+function checkRenames(given: readonly Rename[], context: z.core.$RefinementCtx): void {
   const names = fields.map(({ name }) => name);
   const refuse = (message: string): void => context.addIssue({ code: "custom", message });
   for (const { field } of given) {
@@ -26,9 +29,9 @@ export const renames = z.array(rename).superRefine((given, context) => {
   const labels = renaming(given);
   const shared = repeated([...builtIn, ...names.map((name) => labels.get(name) ?? name)]);
   if (shared !== undefined) refuse(`two fields would have the label ${JSON.stringify(shared)}`);
-});
+}
 
-/** `FIELD=LABEL`; a label may have further `=`. What has none is left to be refused with the settings. */
+/** `FIELD=LABEL`; a label may have further `=`. The schema refuses what has none. */
 export function renameOf(text: string): { field: string; label: string | undefined } {
   const [field = "", ...label] = text.split("=");
   return { field, label: label.length === 0 ? undefined : label.join("=") };

@@ -15,7 +15,7 @@ import {
 import { type Endpoint, type FaultSetting, fault, faultPlan, spoiled } from "./faults.ts";
 import { generateRecords } from "./records.ts";
 import { renaming } from "./renames.ts";
-import { type LibInsightSettings, type LoggedRequest, parseSettings } from "./settings.ts";
+import { type LibInsightSettings, type LoggedRequest, type ParsedSettings, parseSettings } from "./settings.ts";
 import { type RecordStore, recordStore } from "./store.ts";
 import { tokens } from "./tokens.ts";
 
@@ -37,6 +37,8 @@ export type LibInsight = Pick<RecordStore, "records" | "add" | "edit" | "remove"
   requests: readonly LoggedRequest[];
   /** Puts further faults behind those that are left. */
   fail(...faults: FaultSetting[]): void;
+  /** Starts over with other settings, on the same port. */
+  restart(given: LibInsightSettings): void;
   /** Ends every connection, hanging ones too, and frees the port. May be called again. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -48,13 +50,7 @@ export type LibInsight = Pick<RecordStore, "records" | "add" | "edit" | "remove"
  */
 export async function startLibInsight(given: LibInsightSettings = {}): Promise<LibInsight> {
   const settings = parseSettings(given);
-  const { credentials, datasetId, addedField, pageSize, requestId } = settings;
-  const labels = renaming(settings.renames);
-  const { records: count, seed } = settings;
-  const store = recordStore(generateRecords({ count, seed, addedField, labels }));
-  const access = tokens(credentials, settings.tokenSeconds, settings.now);
-  const plan = faultPlan();
-  plan.add(settings.faults);
+  let state = stateOf(settings);
   const requests: LoggedRequest[] = [];
   const closing = new AbortController();
 
@@ -72,8 +68,9 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
     const url = new URL(request.url ?? "/", "http://127.0.0.1");
     const logged = log(requests, request.method ?? "", url);
     const body = await readBody(request);
-    settings.onRequest?.(logged);
-    if (settings.latencyMs > 0) await sleep(settings.latencyMs, undefined, { signal: closing.signal });
+    const { onRequest, latencyMs } = state.settings;
+    onRequest?.(logged);
+    if (latencyMs > 0) await sleep(latencyMs, undefined, { signal: closing.signal });
     const answer = decide(request, url, body);
     if (answer.ending === "whole" || answer.ending === "cut") logged.status = answer.status;
     send(response, answer);
@@ -83,7 +80,9 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
     const route = routeOf(url.pathname);
     if (!route) return failure(404, "There is nothing at this path.");
     const { authorization } = request.headers;
-    const planned = plan.take({
+    const { store, access, labels, faults } = state;
+    const { datasetId, addedField, pageSize, requestId } = state.settings;
+    const planned = faults.take({
       endpoint: route.endpoint,
       from: url.searchParams.get("from") ?? undefined,
       page: url.searchParams.get("page") ?? undefined,
@@ -128,19 +127,36 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
     return closed;
   }
 
-  const { records, add, edit, remove } = store;
   return {
     baseUrl: `http://127.0.0.1:${port}/v1.0`,
-    ...credentials,
-    datasetId,
+    ...settings.credentials,
+    datasetId: settings.datasetId,
     requests,
-    records,
-    add,
-    edit,
-    remove,
-    fail: (...faults) => plan.add(faults.map((given) => fault.parse(given))),
+    records: () => state.store.records(),
+    add: (...args) => state.store.add(...args),
+    edit: (...args) => state.store.edit(...args),
+    remove: (id) => state.store.remove(id),
+    fail: (...faults) => state.faults.add(faults.map((given) => fault.parse(given))),
+    restart(given) {
+      state = stateOf(parseSettings(given));
+    },
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** What the server's responses depend on. */
+function stateOf(settings: ParsedSettings) {
+  const { records: count, seed, addedField } = settings;
+  const labels = renaming(settings.renames);
+  const faults = faultPlan();
+  faults.add(settings.faults);
+  return {
+    settings,
+    labels,
+    faults,
+    store: recordStore(generateRecords({ count, seed, addedField, labels })),
+    access: tokens(settings.credentials, settings.tokenSeconds, settings.now),
   };
 }
 

@@ -1,7 +1,8 @@
 // The settings of the simulated LibInsight, each with its default and its limits.
-import { z } from "zod";
+import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
 import { PipelineError } from "../../../shared/errors.ts";
-import { isoDate } from "../../../shared/schemas.ts";
+import { isoDate, nonEmpty, positiveInt } from "../../../shared/schemas.ts";
 import { fault } from "./faults.ts";
 import { maxRecords } from "./records.ts";
 import { renames } from "./renames.ts";
@@ -23,56 +24,57 @@ const callback = <T>() => z.custom<T>((value) => typeof value === "function", "n
 
 function whole(least: number, most: number) {
   const problem = `a whole number from ${least} to ${most} is expected`;
-  return z.int(problem).min(least, problem).max(most, problem);
+  return z.int(problem).check(z.minimum(least, problem), z.maximum(most, problem));
 }
 
 export const settings = z.strictObject({
   /** 0 takes a free one. */
-  port: whole(0, 65_535).default(0),
-  seed: whole(0, 0xffff_ffff).default(1),
+  port: z._default(whole(0, 65_535), 0),
+  seed: z._default(whole(0, 0xffff_ffff), 1),
   /** How many records the dataset begins with. */
-  records: whole(0, maxRecords).default(10_300),
-  pageSize: whole(1, 1_000).default(100),
+  records: z._default(whole(0, maxRecords), 10_300),
+  pageSize: z._default(whole(1, 1_000), 100),
   /** Before each answer, in milliseconds. */
-  latencyMs: whole(0, 60_000).default(0),
+  latencyMs: z._default(whole(0, 60_000), 0),
   /** The only ones that get a token. */
-  credentials: z
-    .strictObject({
+  credentials: z._default(
+    z.strictObject({
       // RFC 7617: a colon ends the id in HTTP Basic.
-      clientId: z.string().regex(/^[^:]+$/),
-      clientSecret: z.string().min(1),
-    })
-    .default(defaultCredentials),
+      clientId: z.string().check(z.regex(/^[^:]+$/)),
+      clientSecret: nonEmpty,
+    }),
+    defaultCredentials,
+  ),
   /** How long a token lasts. */
-  tokenSeconds: whole(1, 86_400).default(3_600),
-  datasetId: z.int().positive().default(28364),
+  tokenSeconds: z._default(whole(1, 86_400), 3_600),
+  datasetId: z._default(positiveInt, 28364),
   /** What `request_id` has to be; null on a site that does not want one. */
-  requestId: z.int().positive().nullable().default(16),
-  faults: z.array(fault).max(1_000).default([]),
+  requestId: z._default(z.nullable(positiveInt), 16),
+  faults: z._default(z.array(fault).check(z.maxLength(1_000)), []),
   /** A drop-down that nobody declared, which records have from `since` on. */
-  addedField: z
-    .strictObject({
-      name: z.string().min(1),
+  addedField: z.optional(
+    z.strictObject({
+      name: nonEmpty,
       options: z.tuple([z.string()], z.string()),
       since: z._default(isoDate, "2021-12-02"),
-    })
-    .optional(),
+    }),
+  ),
   /** Fields that have another label than the form's own. */
-  renames: renames.default([]),
+  renames: z._default(renames, []),
   /** Called with each request before it is answered: the place to change records between two pages. */
-  onRequest: callback<(request: LoggedRequest) => void>().optional(),
+  onRequest: z.optional(callback<(request: LoggedRequest) => void>()),
   /** Milliseconds, for the life of tokens. */
-  now: callback<() => number>().default(() => Date.now),
+  now: z._default(callback<() => number>(), () => Date.now),
 });
 export type LibInsightSettings = z.input<typeof settings>;
 export type ParsedSettings = z.output<typeof settings>;
 
 /** @throws PipelineError `BadSimulationSettings`, naming each that can't be used */
 export function parseSettings(given: LibInsightSettings): ParsedSettings {
-  const parsed = settings.safeParse(given);
+  const parsed = settings.safeParse(given, { error: en().localeError });
   if (parsed.success) return parsed.data;
   throw new PipelineError("BadSimulationSettings", {
-    message: `The simulated LibInsight can't use these settings.\n${z.prettifyError(parsed.error)}\n`,
-    advice: "Mend them and start it again.",
+    message: `The simulated LibInsight cannot use these settings.\n${z.prettifyError(parsed.error)}\n`,
+    advice: "Fix them and start it again.",
   });
 }

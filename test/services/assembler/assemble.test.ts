@@ -1,27 +1,27 @@
-// The assembler over parts that the real transformer wrote, with real S3 and SQS.
+// The assembler over parts that the real transformer wrote.
 import { Readable } from "node:stream";
-import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { assemble } from "../../../services/assembler/assemble.ts";
-import { s3 } from "../../../shared/aws/clients.ts";
-import { messageBody } from "../../../shared/aws/queue.ts";
-import type { Store } from "../../../shared/aws/store.ts";
+import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
+import { assemblerService } from "../../../services/assembler/service.ts";
 import { keys } from "../../../shared/keys.ts";
 import { fetchTask } from "../../../shared/messages.ts";
-import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
+import { messageBody, type ObjectStore } from "../../../shared/ports.ts";
+import { type Run, runAttempt, runResult } from "../../../shared/run.ts";
 import { recordOf, recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
+import { firstResultOf } from "../../factories/results.ts";
 import {
   capturedEvents,
-  type LocalAws,
-  lambdaContext,
-  sqsEvent,
-  startLocalAws,
-  take,
+  type PublishedEvent,
+  receive,
+  runService,
+  startLocal,
+  type TestLocal,
   takeJson,
-} from "../../support/local-aws.ts";
+} from "../../support/local.ts";
+import { before, failing, intercepted, recorded } from "../../support/ports.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
 import {
   putAttempt,
@@ -32,38 +32,37 @@ import {
   type WindowContent,
 } from "../../support/work-bucket.ts";
 
-let aws: LocalAws;
+let local: TestLocal;
 beforeAll(async () => {
-  aws = await startLocalAws();
+  local = await startLocal();
 });
-afterAll(() => aws?.close());
+afterAll(() => local.close());
 
 const { csv: csvKey, jsonl: jsonlKey } = defaultDataset.publish;
 const header =
   '"_id","_start_date","Question Type","Duration (in minutes)","Comments/Notes","Location","who","mode",' +
   '"answeredBy","classroom","employee","studio","affiliation","Research_Topic"';
 
-async function start() {
-  const { events, publish } = capturedEvents();
+type Deps = AssemblerDeps & { events: PublishedEvent[] };
+
+function start(): Deps {
   return {
-    work: await aws.bucket(),
-    data: await aws.bucket(),
-    fetcherQueue: await aws.queue(),
-    publish,
-    events,
+    work: local.store(),
+    data: local.store(),
+    fetcherQueue: local.queue("fetcher"),
+    ...capturedEvents(),
     now: () => new Date("2024-03-15T13:00:00Z"),
   };
 }
-type Effects = Awaited<ReturnType<typeof start>>;
 
 const windows: [string, string][] = [
   ["2022-01-01", "2022-12-31"],
   ["2023-01-01", "2023-12-31"],
 ];
 
-/** A run that is complete with these windows, ready to be assembled. */
+/** A run all of whose pages are transformed. */
 async function completeRun(
-  { work }: Pick<Effects, "work">,
+  { work }: Pick<Deps, "work">,
   contents: WindowContent[],
   given: { requestId?: string; requestedAt?: string } = {},
 ): Promise<Run> {
@@ -74,32 +73,52 @@ async function completeRun(
   return run;
 }
 
-const assembleRun = (run: Run, deps: Effects, attempt = 1, force?: string) =>
+const oneWindow = (...pages: unknown[][]): WindowContent[] => [{ window: 1, pages }];
+
+const assembleRun = (run: Run, deps: Deps, attempt = 1, force?: string) =>
   assemble({ runId: run.runId, dataset: run.dataset, attempt, ...(force && { force }) }, deps);
 
-async function resultOf(run: Run, work: Store) {
+async function resultOf(run: Run, { work }: Deps) {
   const result = await work.getJson(keys.result(run.runId), runResult);
   if (!result) throw new Error("The run has no result.");
   return result;
 }
 
-/** The published rows by header, read as a reader would. */
-async function publishedRows(data: Store) {
+const filesIn = async ({ data }: Deps) => [await data.getText(csvKey), await data.getText(jsonlKey)];
+const headsIn = async ({ data }: Deps) => [await data.head(csvKey), await data.head(jsonlKey)];
+
+/** The published rows by header, as a reader sees them. */
+async function publishedRows({ data }: Deps) {
   const [headers = [], ...rows] = parseCsv((await data.getText(csvKey)) ?? "");
   return rows.map((row) => Object.fromEntries(headers.map((name, index) => [name ?? "", row[index]])));
 }
 
-async function publishedIds(data: Store): Promise<number[]> {
-  return (await publishedRows(data)).map((row) => Number(row._id));
+async function publishedIds(deps: Deps): Promise<number[]> {
+  return (await publishedRows(deps)).map((row) => Number(row._id));
 }
 
-async function tasksIn({ fetcherQueue }: Effects) {
+async function publishedLines({ data }: Deps): Promise<unknown[]> {
+  const lines = ((await data.getText(jsonlKey)) ?? "").split("\n").slice(0, -1);
+  return lines.map((line): unknown => JSON.parse(line));
+}
+
+async function tasksIn({ fetcherQueue }: Deps) {
   return z.array(fetchTask).parse(await takeJson(fetcherQueue));
+}
+
+/** Writes an object as another writer of the data bucket. */
+async function writeAs(metadata: Record<string, string>, data: ObjectStore, key = csvKey, text = "old\n") {
+  const current = await data.head(key);
+  await data.upload(key, Readable.from([Buffer.from(text)]), {
+    contentType: "text/csv",
+    metadata,
+    condition: current ? { ifMatch: current.etag } : "absent",
+  });
 }
 
 describe("a complete run", () => {
   test("is published: header, rows by window, page and row, as CSV and as JSON lines", async () => {
-    const deps = await start();
+    const deps = start();
     const run = await completeRun(deps, [
       {
         window: 1,
@@ -115,13 +134,7 @@ describe("a complete run", () => {
     expect(await deps.data.getText(csvKey)).toBe(
       `${header}\n${line(5)}${line(3, "5", 'said ""hi"", left')}${line(9)}${line(1, "", "asked the way", "")}`,
     );
-    const jsonl = (await deps.data.getText(jsonlKey)) ?? "";
-    expect(
-      jsonl
-        .split("\n")
-        .slice(0, -1)
-        .map((text): unknown => JSON.parse(text)),
-    ).toEqual([
+    expect(await publishedLines(deps)).toEqual([
       expect.objectContaining({ _id: 5, Research_Topic: "History" }),
       expect.objectContaining({ _id: 3, "Comments/Notes": 'said "hi", left' }),
       expect.objectContaining({ _id: 9 }),
@@ -129,8 +142,8 @@ describe("a complete run", () => {
     ]);
   });
 
-  test("has a result with every count, and tells where its file is", async () => {
-    const deps = await start();
+  test("has a result with every count and the files' location", async () => {
+    const deps = start();
     const run = await completeRun(deps, [
       {
         window: 1,
@@ -143,9 +156,8 @@ describe("a complete run", () => {
     ]);
     await assembleRun(run, deps, 1, "a fifth is rejected on purpose");
 
-    const csv = await deps.data.head(csvKey);
-    const jsonl = await deps.data.head(jsonlKey);
-    expect(await resultOf(run, deps.work)).toEqual({
+    const [csv, jsonl] = await headsIn(deps);
+    expect(await resultOf(run, deps)).toEqual({
       runId: run.runId,
       dataset: "reference-transactions",
       state: "published",
@@ -175,54 +187,67 @@ describe("a complete run", () => {
         jsonl: { key: jsonlKey, etag: jsonl?.etag, bytes: jsonl?.bytes },
       },
     });
-    expect(csv?.metadata).toMatchObject({
-      "run-id": run.runId,
-      "requested-at": "2024-03-15T12:00:00Z",
-      rows: "3",
-    });
+    const { runId, dataset } = run;
+    const metadata = { dataset, "run-id": runId, "requested-at": "2024-03-15T12:00:00Z" };
+    expect([csv?.metadata, jsonl?.metadata]).toEqual([metadata, metadata]);
     expect(deps.events).toEqual([
-      {
-        type: "run.published",
-        detail: {
-          runId: run.runId,
-          dataset: "reference-transactions",
-          bucket: deps.data.bucket,
-          key: csvKey,
-          rows: 3,
-        },
-      },
+      { type: "run.published", detail: { runId, dataset, bucket: deps.data.bucket, key: csvKey, rows: 3 } },
     ]);
     expect(await tasksIn(deps)).toEqual([]);
   });
 
+  test("costs one read per part and one upload per file", async () => {
+    const deps = start();
+    const run = await completeRun(deps, [
+      { window: 1, pages: [[recordOf(1)], [recordOf(2)], [recordOf(3)]] },
+      { window: 2, pages: [[recordOf(4)]] },
+    ]);
+    const work = recorded(deps.work);
+    const data = recorded(deps.data);
+    await assembleRun(run, { ...deps, work: work.port, data: data.port });
+
+    const parts = await deps.work.list(keys.allParts(run.runId), 10);
+    expect(parts).toHaveLength(4);
+    expect(work.calls.filter((call) => call.startsWith("getBytes"))).toEqual(
+      parts.map((key) => `getBytes ${key}`),
+    );
+    expect(data.calls.filter((call) => !call.startsWith("head"))).toEqual([
+      `upload ${csvKey}`,
+      `upload ${jsonlKey}`,
+    ]);
+  });
+
   test("has finished when both files are in place, not before", async () => {
-    const deps = await start();
-    const upload = vi.spyOn(deps.data, "upload");
-    const uploaded = () => upload.mock.settledResults.filter(({ type }) => type === "fulfilled").length;
-    const run = await completeRun(deps, [{ window: 1, pages: [recordsOf(1, 2)] }]);
-    await assembleRun(run, { ...deps, now: () => new Date(Date.UTC(2024, 2, 15, 13, uploaded())) });
-    expect((await resultOf(run, deps.work)).finishedAt).toBe("2024-03-15T13:02:00.000Z");
+    const deps = start();
+    let uploaded = 0;
+    const data = intercepted(deps.data, async (method, _args, act) => {
+      const result = await act();
+      if (method === "upload") uploaded += 1;
+      return result;
+    });
+    const run = await completeRun(deps, oneWindow(recordsOf(1, 2)));
+    await assembleRun(run, { ...deps, data, now: () => new Date(Date.UTC(2024, 2, 15, 13, uploaded)) });
+    expect((await resultOf(run, deps)).finishedAt).toBe("2024-03-15T13:02:00.000Z");
   });
 
   test("that is empty publishes its header only", async () => {
-    const deps = await start();
+    const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[]] },
       { window: 2, pages: [[]] },
     ]);
     await assembleRun(run, deps);
-    expect(await deps.data.getText(csvKey)).toBe(`${header}\n`);
-    expect(await deps.data.getText(jsonlKey)).toBe("");
-    expect(await resultOf(run, deps.work)).toMatchObject({ state: "published", records: 0, rows: 0 });
+    expect(await filesIn(deps)).toEqual([`${header}\n`, ""]);
+    expect(await resultOf(run, deps)).toMatchObject({ state: "published", records: 0, rows: 0 });
   });
 
-  test("all of whose records were rejected is a header alone, kept aside, and says why", async () => {
-    const deps = await start();
-    const run = await completeRun(deps, [{ window: 1, pages: [[recordOf(1, { _start_date: "" }), "x"]] }]);
+  test("all of whose records were rejected is held with its header alone", async () => {
+    const deps = start();
+    const run = await completeRun(deps, oneWindow([recordOf(1, { _start_date: "" }), "x"]));
     await assembleRun(run, deps);
     expect(await deps.work.getText(keys.held(run.runId))).toBe(`${header}\n`);
-    expect(await deps.data.head(csvKey)).toBeUndefined();
-    expect(await resultOf(run, deps.work)).toMatchObject({
+    expect(await deps.data.list("", 10)).toEqual([]);
+    expect(await resultOf(run, deps)).toMatchObject({
       state: "held",
       records: 2,
       rows: 0,
@@ -230,22 +255,21 @@ describe("a complete run", () => {
     });
   });
 
-  test("is the same file, byte for byte, whatever the order in which its parts were written", async () => {
+  test("is the same file, byte for byte, in whatever order its parts were written", async () => {
     const contents: WindowContent[] = [
       { window: 1, pages: [[recordOf(1)], [recordOf(2, { B: 1 })], [recordOf(3)]] },
       { window: 2, pages: [[recordOf(3, { A: "a" })], [recordOf(4), recordOf(2)], [recordOf(5)]] },
     ];
-    const undisturbed = await start();
+    const undisturbed = start();
     await assembleRun(await completeRun(undisturbed, contents), undisturbed);
-    const expected = await undisturbed.data.getText(csvKey);
-    const expectedLines = await undisturbed.data.getText(jsonlKey);
+    const expected = await filesIn(undisturbed);
 
     const pages = contents.flatMap((content) =>
       content.pages.map((_, index) => ({ content, page: index + 1 })),
     );
     await fc.assert(
       fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
-        const deps = await start();
+        const deps = start();
         const run = runOf("run", { windows });
         await putRun(run, deps.work);
         for (const { content, page } of order) {
@@ -253,15 +277,14 @@ describe("a complete run", () => {
           await putTotals(run, content, deps.work);
         }
         await assembleRun(run, deps);
-        expect(await deps.data.getText(csvKey)).toBe(expected);
-        expect(await deps.data.getText(jsonlKey)).toBe(expectedLines);
+        expect(await filesIn(deps)).toEqual(expected);
       }),
       { numRuns: 5 },
     );
   });
 
   test("of more than nine pages and windows keeps their order by number, not by name", async () => {
-    const deps = await start();
+    const deps = start();
     const run = runOf("many windows", {
       windows: Array.from({ length: 11 }, (_, index) => [`${2000 + index}-01-01`, `${2000 + index}-12-31`]),
     });
@@ -273,7 +296,7 @@ describe("a complete run", () => {
       await putWindow(run, { window, pages }, deps.work);
     }
     await assembleRun(run, deps);
-    const ids = await publishedIds(deps.data);
+    const ids = await publishedIds(deps);
     expect(ids).toHaveLength(21);
     expect(ids).toEqual([...ids].sort((a, b) => a - b));
   });
@@ -281,30 +304,21 @@ describe("a complete run", () => {
 
 describe("duplicates", () => {
   test("in later windows are removed and counted; the first one stays", async () => {
-    const deps = await start();
+    const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1, { who: "first" })], [recordOf(2)]] },
       { window: 2, pages: [[recordOf(3), recordOf(1, { who: "second" })], [recordOf(2)]] },
     ]);
     await assembleRun(run, deps);
-    expect(await publishedIds(deps.data)).toEqual([1, 2, 3]);
-    expect((await publishedRows(deps.data))[0]).toMatchObject({ who: "first" });
-    expect(await resultOf(run, deps.work)).toMatchObject({
-      records: 5,
-      rows: 3,
-      duplicates: 2,
-      attempt: 1,
-    });
-    const lines = ((await deps.data.getText(jsonlKey)) ?? "").split("\n").slice(0, -1);
-    expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([
-      { _id: 1 },
-      { _id: 2 },
-      { _id: 3 },
-    ]);
+    const kept = [{ who: "first" }, {}, { who: "Undergraduate" }];
+    expect(await publishedIds(deps)).toEqual([1, 2, 3]);
+    expect(await publishedRows(deps)).toMatchObject(kept);
+    expect(await publishedLines(deps)).toMatchObject(kept.map((row, index) => ({ _id: index + 1, ...row })));
+    expect(await resultOf(run, deps)).toMatchObject({ records: 5, rows: 3, duplicates: 2, attempt: 1 });
   });
 
-  test("within a window are taken for pages that shifted: it is fetched again", async () => {
-    const deps = await start();
+  test("within a window mean that its pages shifted: it is fetched again", async () => {
+    const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1)], [recordOf(1)]] },
       { window: 2, pages: [recordsOf(2, 3)] },
@@ -316,22 +330,20 @@ describe("duplicates", () => {
       because: ["window 1: records occur twice, its pages have shifted"],
     });
     expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
-    expect(await deps.data.head(csvKey)).toBeUndefined();
+    expect(await deps.data.list("", 10)).toEqual([]);
   });
 
   test("within a window that stay to the last attempt may hide as many lost records: the run is held", async () => {
-    const deps = await start();
+    const deps = start();
     const pages = [[recordOf(1), recordOf(2)], [recordOf(1)]];
-    const run = await completeRun(deps, [{ window: 1, pages }]);
-    await assembleRun(run, deps, 1);
-    await putWindow(run, { window: 1, attempt: 2, pages }, deps.work);
-    await assembleRun(run, deps, 2);
-    expect(deps.events).toEqual([]);
-
-    await putWindow(run, { window: 1, attempt: 3, pages }, deps.work);
+    const run = await completeRun(deps, oneWindow(...pages));
+    for (const attempt of [2, 3]) {
+      await putAttempt(run, [attempt], deps.work);
+      await putWindow(run, { window: 1, attempt, pages }, deps.work);
+    }
     await assembleRun(run, deps, 3);
-    expect(await deps.data.head(csvKey)).toBeUndefined();
-    expect(await resultOf(run, deps.work)).toMatchObject({
+    expect(await deps.data.list("", 10)).toEqual([]);
+    expect(await resultOf(run, deps)).toMatchObject({
       state: "held",
       violations: [expect.stringContaining("records occur twice")],
       attempt: 3,
@@ -343,50 +355,89 @@ describe("duplicates", () => {
 });
 
 describe("undeclared columns", () => {
-  test("that only some pages have stand at the end of every row, sorted, and null where they lack", async () => {
-    const deps = await start();
+  const readsOf = (calls: string[]) => calls.filter((call) => call.startsWith("getBytes")).length;
+
+  test("of some pages end every row, sorted, null in rows without them; the parts are read a second time", async () => {
+    const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1)], [recordOf(2, { Zeta: "z", Beta: 'b"q' })]] },
       { window: 2, pages: [[recordOf(3, { Alpha: 7 })], [recordOf(2, { Gone: "x" })]] },
     ]);
-    await assembleRun(run, deps);
+    const { port: work, calls } = recorded(deps.work);
+    await assembleRun(run, { ...deps, work });
+
     const text = (await deps.data.getText(csvKey)) ?? "";
     expect(text.split("\n")[0]).toBe(`${header},"Alpha","Beta","Gone","Zeta"`);
-    const rows = await publishedRows(deps.data);
-    expect(rows).toMatchObject([
-      { _id: "1", Research_Topic: "History", Alpha: null, Beta: null, Gone: null, Zeta: null },
-      { _id: "2", Research_Topic: "History", Alpha: null, Beta: 'b"q', Gone: null, Zeta: "z" },
-      { _id: "3", Research_Topic: "History", Alpha: "7", Beta: null, Gone: null, Zeta: null },
+    const missing = { Alpha: null, Beta: null, Gone: null, Zeta: null };
+    expect(await publishedRows(deps)).toMatchObject([
+      { _id: "1", Research_Topic: "History", ...missing },
+      { _id: "2", Research_Topic: "History", ...missing, Beta: 'b"q', Zeta: "z" },
+      { _id: "3", Research_Topic: "History", ...missing, Alpha: "7" },
     ]);
-    const lines = ((await deps.data.getText(jsonlKey)) ?? "").split("\n").slice(0, -1);
-    expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([
-      { _id: 1, Alpha: null, Beta: null, Zeta: null },
-      { _id: 2, Alpha: null, Beta: 'b"q', Zeta: "z" },
-      { _id: 3, Alpha: 7, Beta: null, Zeta: null },
+    expect(await publishedLines(deps)).toMatchObject([
+      { _id: 1, ...missing },
+      { _id: 2, ...missing, Beta: 'b"q', Zeta: "z" },
+      { _id: 3, ...missing, Alpha: 7 },
     ]);
+    expect(readsOf(calls)).toBe(2 * 4);
   });
 
-  test("in their hundreds mean that something else arrived: the earlier file stays", async () => {
-    const deps = await start();
-    const fields = (count: number) =>
-      Object.fromEntries(Array.from({ length: count }, (_, n) => [`f${n}`, n]));
-    await assembleRun(
-      await completeRun(deps, [{ window: 1, pages: [[recordOf(1, fields(300))]] }]),
-      deps,
-    );
-    const before = await deps.data.getText(csvKey);
+  test("that the published file has are expected, and no second reading is needed", async () => {
+    const deps = start();
+    const pages = [[recordOf(1)], [recordOf(2, { Beta: "b", Alpha: "a" })]];
+    await assembleRun(await completeRun(deps, oneWindow(...pages)), deps);
+    const expected = await filesIn(deps);
 
-    const run = await completeRun(
-      deps,
-      [{ window: 1, pages: [[recordOf(1, fields(300))], [recordOf(2, { more: 1 })]] }],
-      { requestId: "too many" },
-    );
+    const run = await completeRun(deps, oneWindow(...pages), { requestId: "a week later" });
+    const { port: work, calls } = recorded(deps.work);
+    await assembleRun(run, { ...deps, work });
+    expect(await filesIn(deps)).toEqual(expected);
+    expect(readsOf(calls)).toBe(2);
+  });
+
+  test("that LibInsight no longer sends leave the file", async () => {
+    const deps = start();
+    await assembleRun(await completeRun(deps, oneWindow([recordOf(1, { Extra: 1 })])), deps);
+    const run = await completeRun(deps, oneWindow([recordOf(1)]), { requestId: "a week later" });
     await assembleRun(run, deps);
-    expect(await resultOf(run, deps.work)).toMatchObject({
+    expect((await deps.data.getText(csvKey))?.split("\n")[0]).toBe(header);
+    expect(await resultOf(run, deps)).toMatchObject({
+      state: "published",
+      columns: JSON.parse(`[${header}]`),
+    });
+  });
+
+  test("beyond 300 mean that something else arrived: the run fails and the earlier file stays", async () => {
+    const deps = start();
+    const fields = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`f${n}`, n]));
+    await assembleRun(await completeRun(deps, oneWindow([recordOf(1, fields)])), deps);
+    const before = await headsIn(deps);
+
+    const contents = oneWindow([recordOf(1, fields)], [recordOf(2, { more: 1 })]);
+    const run = await completeRun(deps, contents, { requestId: "too many" });
+    await assembleRun(run, deps);
+    expect(await resultOf(run, deps)).toMatchObject({
       state: "failed",
       reason: expect.stringContaining("301 undeclared fields; the limit is 300"),
     });
-    expect(await deps.data.getText(csvKey)).toBe(before);
+    expect(await headsIn(deps)).toEqual(before);
+  });
+
+  test("that change at each of four readings stop the assembler, which tries again later", async () => {
+    const deps = start();
+    const run = await completeRun(deps, oneWindow([recordOf(1)]));
+    let readings = 0;
+    // The page is delivered again before each reading, with another field.
+    const work = before(deps.work, "getBytes", async () => {
+      readings += 1;
+      await putPage(run, { window: 1, pages: [[recordOf(1, { [`field ${readings}`]: 1 })]] }, 1, deps.work);
+    });
+    await expect(assembleRun(run, { ...deps, work })).rejects.toMatchObject({
+      name: "PartsChanging",
+      kind: "transient",
+    });
+    expect(readings).toBe(4);
+    expect(await deps.data.list("", 10)).toEqual([]);
   });
 });
 
@@ -395,7 +446,7 @@ describe("a window that disagrees with LibInsight's totals", () => {
   const short: WindowContent = { window: 2, pages: [recordsOf(3, 4)], totals: { totalRecords: 3 } };
 
   test("is fetched again, and no other", async () => {
-    const deps = await start();
+    const deps = start();
     const run = await completeRun(deps, [good, short]);
     await assembleRun(run, deps);
     expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
@@ -409,13 +460,13 @@ describe("a window that disagrees with LibInsight's totals", () => {
   });
 
   test("and agrees at its second attempt is published with that one's rows", async () => {
-    const deps = await start();
+    const deps = start();
     const run = await completeRun(deps, [good, short]);
     await assembleRun(run, deps, 1);
     await putWindow(run, { window: 2, attempt: 2, pages: [recordsOf(3, 4), recordsOf(5, 5)] }, deps.work);
     await assembleRun(run, deps, 2);
-    expect(await publishedIds(deps.data)).toEqual([1, 2, 3, 4, 5]);
-    expect(await resultOf(run, deps.work)).toMatchObject({
+    expect(await publishedIds(deps)).toEqual([1, 2, 3, 4, 5]);
+    expect(await resultOf(run, deps)).toMatchObject({
       state: "published",
       attempt: 2,
       windows: [
@@ -425,8 +476,8 @@ describe("a window that disagrees with LibInsight's totals", () => {
     });
   });
 
-  test("whose task is delivered again asks for the same pages and decides nothing anew", async () => {
-    const deps = await start();
+  test("whose task is delivered again is fetched again by the first decision", async () => {
+    const deps = start();
     const run = await completeRun(deps, [good, short]);
     await assembleRun(run, deps);
     const decided = await deps.work.getText(keys.attempt(run.runId, 2));
@@ -439,8 +490,8 @@ describe("a window that disagrees with LibInsight's totals", () => {
     expect(await deps.data.list("", 10)).toEqual([]);
   });
 
-  test("that two assemblers see at once is fetched again as one of them decided", async () => {
-    const deps = await start();
+  test("and that two assemblers read at once is fetched again as one of them decided", async () => {
+    const deps = start();
     const run = await completeRun(deps, [good, short]);
     await Promise.all([assembleRun(run, deps), assembleRun(run, deps)]);
     const again = taskOf(run, { window: 2, attempt: 2 });
@@ -450,148 +501,132 @@ describe("a window that disagrees with LibInsight's totals", () => {
     ]);
   });
 
-  test("at each of three attempts fails the run, with the reason, and leaves the earlier file as it was", async () => {
-    const deps = await start();
-    const earlier = await completeRun(deps, [good], {
-      requestId: "earlier",
-      requestedAt: "2024-03-08T12:00:00Z",
-    });
-    await assembleRun(earlier, deps);
+  test("at each of three attempts holds the run, and the earlier file stays", async () => {
+    const deps = start();
+    const earlier = { requestId: "earlier", requestedAt: "2024-03-08T12:00:00Z" };
+    await assembleRun(await completeRun(deps, [good], earlier), deps);
     deps.events.length = 0;
-    const before = { csv: await deps.data.head(csvKey), jsonl: await deps.data.head(jsonlKey) };
+    const before = await headsIn(deps);
 
     const run = await completeRun(deps, [good, short]);
     await assembleRun(run, deps, 1);
     await putWindow(run, { ...short, attempt: 2 }, deps.work);
     await assembleRun(run, deps, 2);
     await putWindow(run, { ...short, attempt: 3 }, deps.work);
-    expect((await tasksIn(deps)).map(({ window, attempt }) => [window.number, attempt])).toEqual([
-      [2, 2],
-      [2, 3],
-    ]);
+    expect(await tasksIn(deps)).toEqual([2, 3].map((attempt) => taskOf(run, { window: 2, attempt })));
     await assembleRun(run, deps, 3);
 
-    const result = await resultOf(run, deps.work);
+    const result = await resultOf(run, deps);
     expect(result).toMatchObject({ state: "held", attempt: 3 });
-    expect(result.published).toBeUndefined();
     expect(result.violations).toEqual([
       "LibInsight's numbers did not agree in 3 attempts: 2023-01-01 to 2023-12-31: LibInsight announced 3 records " +
         "and gave 2",
     ]);
-    expect(deps.events).toEqual([
-      {
-        type: "run.held",
-        detail: { runId: run.runId, dataset: "reference-transactions", reason: result.reason },
-      },
-    ]);
-    expect({ csv: await deps.data.head(csvKey), jsonl: await deps.data.head(jsonlKey) }).toEqual(
-      before,
-    );
+    const { runId, dataset } = run;
+    expect(deps.events).toEqual([{ type: "run.held", detail: { runId, dataset, reason: result.reason } }]);
+    expect(await headsIn(deps)).toEqual(before);
     expect(await tasksIn(deps)).toEqual([]);
-  });
-
-  test("because pages were told different totals is fetched again even if the sum agrees", async () => {
-    const deps = await start();
-    const run = runOf("shifting");
-    await putRun(run, deps.work);
-    const content: WindowContent = { window: 1, pages: [recordsOf(1, 2), recordsOf(3, 3)] };
-    await putTotals(run, content, deps.work);
-    await putPage(run, content, 1, deps.work);
-    await putPage(run, { ...content, totals: { totalRecords: 4 } }, 2, deps.work);
-    await assembleRun(run, deps);
-    expect(await tasksIn(deps)).toEqual([taskOf(run, { attempt: 2 })]);
   });
 });
 
-describe("a doubtful run", () => {
-  const ten: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 5), recordsOf(6, 10)] }];
-  const eight: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 4), recordsOf(5, 8)] }];
+describe("a run that violates its guard", () => {
+  const ten = oneWindow(recordsOf(1, 5), recordsOf(6, 10));
+  const eight = oneWindow(recordsOf(1, 4), recordsOf(5, 8));
   const later = { requestId: "later", requestedAt: "2024-03-22T12:00:00Z" };
+  const fell = "rows fell from 10 to 8 (by 20 %; the limit is 10 %)";
 
-  async function publishedTen(): Promise<Effects> {
-    const deps = await start();
+  async function publishedTen(): Promise<Deps> {
+    const deps = start();
     await assembleRun(await completeRun(deps, ten), deps);
     deps.events.length = 0;
     return deps;
   }
 
-  test("is held: the earlier file stays, its own is kept aside, and it says why and by how much", async () => {
+  test("is held: the earlier file stays, its own files are kept in the work bucket, with the reason", async () => {
     const deps = await publishedTen();
-    const before = { csv: await deps.data.head(csvKey), jsonl: await deps.data.head(jsonlKey) };
+    const before = await headsIn(deps);
     const run = await completeRun(deps, eight, later);
     await assembleRun(run, deps);
 
-    const result = await resultOf(run, deps.work);
+    const result = await resultOf(run, deps);
     expect(result).toMatchObject({
       state: "held",
       rows: 8,
       records: 8,
       previous: { rows: 10, requestedAt: "2024-03-15T12:00:00Z" },
+      violations: [fell],
     });
-    expect(result.violations).toEqual(["rows fell from 10 to 8 (by 20 %; the limit is 10 %)"]);
+    expect(result.published).toBeUndefined();
     expect(result.reason).toContain(`npm run runs -- publish ${run.runId} --force --reason TEXT`);
-    expect(deps.events).toEqual([
-      { type: "run.held", detail: { runId: run.runId, dataset: run.dataset, reason: result.reason } },
-    ]);
-    expect({ csv: await deps.data.head(csvKey), jsonl: await deps.data.head(jsonlKey) }).toEqual(
-      before,
-    );
-    const aside = parseCsv((await deps.work.getText(keys.held(run.runId))) ?? "");
-    expect(aside.slice(1).map(([id]) => Number(id))).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    const { runId, dataset } = run;
+    expect(deps.events).toEqual([{ type: "run.held", detail: { runId, dataset, reason: result.reason } }]);
+    expect(await headsIn(deps)).toEqual(before);
+    const held = parseCsv((await deps.work.getText(keys.held(run.runId))) ?? "");
+    expect(held.slice(1).map(([id]) => Number(id))).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     expect((await deps.work.getText(keys.heldLines(run.runId)))?.trimEnd().split("\n")).toHaveLength(8);
   });
 
-  test("is published by a person's reason, which is recorded with the violations", async () => {
+  test("is published for a person's reason, which is recorded with the violations", async () => {
     const deps = await publishedTen();
     const run = await completeRun(deps, eight, later);
     await assembleRun(run, deps);
-    const aside = await deps.work.getText(keys.held(run.runId));
+    const held = [keys.held(run.runId), keys.heldLines(run.runId)];
+    const expected = await Promise.all(held.map((key) => deps.work.getText(key)));
     await assembleRun(run, deps, 1, "two were entered twice");
     await assembleRun(run, deps, 1, "two were entered twice");
 
-    expect(await deps.data.getText(csvKey)).toBe(aside);
-    expect(await resultOf(run, deps.work)).toMatchObject({
+    expect(await filesIn(deps)).toEqual(expected);
+    expect(await resultOf(run, deps)).toMatchObject({
       state: "published",
       force: "two were entered twice",
-      violations: ["rows fell from 10 to 8 (by 20 %; the limit is 10 %)"],
+      violations: [fell],
     });
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
   });
 
-  test("whose request said so beforehand is published at once, and says that it was by force", async () => {
+  test("is published at once where its request forces it", async () => {
     const deps = await publishedTen();
     const run = { ...runOf("forced", { windows: [["2022-01-01", "2022-12-31"]] }), force: "only this year" };
     await putRun(run, deps.work);
     await putWindow(run, { window: 1, pages: [recordsOf(1, 1)] }, deps.work);
     await assembleRun(run, deps);
-    expect(await resultOf(run, deps.work)).toMatchObject({ state: "published", force: "only this year" });
-    expect(await publishedIds(deps.data)).toEqual([1]);
+    expect(await resultOf(run, deps)).toMatchObject({ state: "published", force: "only this year" });
+    expect(await publishedIds(deps)).toEqual([1]);
   });
 
-  test("is one in which a column lost all of its values", async () => {
+  test("is held where a column lost all of its values", async () => {
     const deps = await publishedTen();
-    const renamed = ten.map((window) => ({
-      ...window,
-      pages: window.pages.map((page) =>
-        page.map((record) => {
-          const { mode, ...rest } = z.looseObject({ mode: z.unknown() }).parse(record);
-          return { ...rest, "Mode of contact": mode };
-        }),
-      ),
-    }));
-    const run = await completeRun(deps, renamed, later);
+    const renamed = Array.from({ length: 10 }, (_, index) =>
+      recordOf(index + 1, { mode: undefined, "Mode of contact": ["Chat"] }),
+    );
+    const run = await completeRun(deps, oneWindow(renamed), later);
     await assembleRun(run, deps);
-    expect((await resultOf(run, deps.work)).violations).toEqual([
+    expect((await resultOf(run, deps)).violations).toEqual([
       'the column "mode" vanished: 10 rows had a value, now none has',
     ]);
   });
 
-  test("is not one that follows a file of which nothing is known", async () => {
-    const deps = await start();
-    await deps.data.put(csvKey, "the predecessor's\n", "text/csv");
-    const run = await completeRun(deps, eight);
+  test("is held by the rows of the published file where that run's result has expired", async () => {
+    const deps = await publishedTen();
+    const afterMonths = { ...deps, work: local.store() };
+    const run = await completeRun(afterMonths, eight, later);
+    await assembleRun(run, afterMonths);
+    expect((await resultOf(run, afterMonths)).violations).toEqual([fell]);
+  });
+});
+
+describe("a published file that no run wrote", () => {
+  test.each([
+    { what: "the predecessor's", metadata: {} },
+    { what: "one with other metadata", metadata: { "run-id": "other", "requested-at": "long ago" } },
+  ])("is replaced, and is no baseline: $what", async ({ metadata }) => {
+    const deps = start();
+    await writeAs(metadata, deps.data);
+    const run = await completeRun(deps, oneWindow(recordsOf(1, 2)));
     await assembleRun(run, deps);
-    expect(await resultOf(run, deps.work)).toMatchObject({ state: "published", violations: [] });
+    const { state, violations, previous } = await resultOf(run, deps);
+    expect({ state, violations, previous }).toEqual({ state: "published", violations: [] });
+    expect(await publishedIds(deps)).toEqual([1, 2]);
   });
 });
 
@@ -601,8 +636,8 @@ describe("assembling twice", () => {
     { window: 2, pages: [[recordOf(2, { Extra: 1 }), recordOf(4)]] },
   ];
 
-  test("one after the other writes once, and tells the same event again", async () => {
-    const deps = await start();
+  test("one after the other writes once, and publishes the same event again", async () => {
+    const deps = start();
     const run = await completeRun(deps, contents);
     await assembleRun(run, deps);
     const result = await deps.work.getText(keys.result(run.runId));
@@ -612,44 +647,46 @@ describe("assembling twice", () => {
     expect(deps.events[1]).toEqual(deps.events[0]);
   });
 
-  test("because the first one died before its result was written gives the same bytes", async () => {
-    const deps = await start();
+  // The first two uploads are those of the reading that finds the column Extra.
+  test.each([
+    { died: "before the CSV was in place", port: "data", method: "upload", call: 3, effect: false },
+    { died: "right after the CSV was in place", port: "data", method: "upload", call: 3, effect: true },
+    { died: "before the JSON lines were in place", port: "data", method: "upload", call: 4, effect: false },
+    { died: "right after both were in place", port: "data", method: "upload", call: 4, effect: true },
+    { died: "before its result was written", port: "work", method: "put", call: 1, effect: false },
+  ] as const)("because the first one died $died gives the same bytes", async (fault) => {
+    const undisturbed = start();
+    await assembleRun(await completeRun(undisturbed, contents), undisturbed);
+    const deps = start();
     const run = await completeRun(deps, contents);
-    await assembleRun(run, deps);
-    const files = async () => [await deps.data.getText(csvKey), await deps.data.getText(jsonlKey)];
-    const before = await files();
-    const result = await resultOf(run, deps.work);
-    await s3().send(new DeleteObjectCommand({ Bucket: deps.work.bucket, Key: keys.result(run.runId) }));
+    const dying = { ...deps, [fault.port]: failing(deps[fault.port], fault.method, fault) };
+    await expect(assembleRun(run, dying)).rejects.toThrow("failed");
+    expect(await deps.work.head(keys.result(run.runId))).toBeUndefined();
 
     await assembleRun(run, deps);
-    expect(await files()).toEqual(before);
-    expect(await resultOf(run, deps.work)).toEqual(result);
+    expect(await filesIn(deps)).toEqual(await filesIn(undisturbed));
+    const { published, ...result } = await resultOf(run, deps);
+    expect(published).toBeDefined();
+    expect(await resultOf(run, undisturbed)).toMatchObject(result);
+    expect(deps.events).toHaveLength(1);
   });
 
   test("at the same time gives the same bytes", async () => {
-    const deps = await start();
+    const deps = start();
     const run = await completeRun(deps, contents);
     await Promise.all([assembleRun(run, deps), assembleRun(run, deps)]);
-    expect(await publishedIds(deps.data)).toEqual([1, 2, 3, 4]);
-    expect(await resultOf(run, deps.work)).toMatchObject({ state: "published", rows: 4 });
+    expect(await publishedIds(deps)).toEqual([1, 2, 3, 4]);
+    expect(await resultOf(run, deps)).toMatchObject({ state: "published", rows: 4 });
   });
 
-  test("a run that failed tells so again and does not try again", async () => {
-    const deps = await start();
+  test("a run that failed publishes its failure again and does not try again", async () => {
+    const deps = start();
     const run = await completeRun(deps, contents);
-    const { runId, dataset, from, to, requestedAt } = run;
-    const failed: RunResult = {
-      ...{ runId, dataset, from, to, requestedAt, finishedAt: requestedAt, attempt: 3, windows: [] },
-      ...{ records: 0, rows: 0, duplicates: 0, columns: [] },
-      ...{ rejects: {}, furtherAnswers: {}, mistyped: {}, undeclared: {}, filled: {}, violations: [] },
-      state: "failed",
-      reason: "because",
-    };
-    await deps.work.put(keys.result(run.runId), JSON.stringify(failed), "application/json");
+    const { runId, dataset } = run;
+    const { published: _none, ...failed } = firstResultOf({ runId, state: "failed", reason: "because" });
+    await deps.work.put(keys.result(runId), JSON.stringify(failed), "application/json");
     await assembleRun(run, deps);
-    expect(deps.events).toEqual([
-      { type: "run.failed", detail: { runId: run.runId, dataset: run.dataset, reason: "because" } },
-    ]);
+    expect(deps.events).toEqual([{ type: "run.failed", detail: { runId, dataset, reason: "because" } }]);
     expect(await deps.data.list("", 10)).toEqual([]);
   });
 });
@@ -657,183 +694,204 @@ describe("assembling twice", () => {
 describe("of two runs", () => {
   const older = { requestId: "older", requestedAt: "2024-03-08T12:00:00Z" };
   const newer = { requestId: "newer", requestedAt: "2024-03-15T12:00:00Z" };
-  const one: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 1)] }];
-  const two: WindowContent[] = [{ window: 1, pages: [recordsOf(1, 2)] }];
+  const one = oneWindow(recordsOf(1, 1));
+  const two = oneWindow(recordsOf(1, 2));
 
-  test("the newer one replaces the older one's file, and remembers what it replaced", async () => {
-    const deps = await start();
+  test("the newer one replaces the older one's file, and its result has what it replaced", async () => {
+    const deps = start();
     const first = await completeRun(deps, one, older);
     await assembleRun(first, deps);
     const second = await completeRun(deps, two, newer);
     await assembleRun(second, deps);
-    expect(await publishedIds(deps.data)).toEqual([1, 2]);
-    expect((await resultOf(first, deps.work)).previous).toBeUndefined();
-    expect((await resultOf(second, deps.work)).previous).toEqual({
-      rows: 1,
-      requestedAt: older.requestedAt,
-    });
+    expect(await publishedIds(deps)).toEqual([1, 2]);
+    expect((await resultOf(first, deps)).previous).toBeUndefined();
+    expect((await resultOf(second, deps)).previous).toEqual({ rows: 1, requestedAt: older.requestedAt });
   });
 
-  test("the older one is superseded, says by which, and leaves the newer one's files as they were", async () => {
-    const deps = await start();
+  test("the older one is superseded, with the newer one's id and its own counts, and the newer one's files stay", async () => {
+    const deps = start();
     const newerRun = await completeRun(deps, two, newer);
     await assembleRun(newerRun, deps);
-    const before = { csv: await deps.data.head(csvKey), jsonl: await deps.data.head(jsonlKey) };
+    const before = await headsIn(deps);
     const olderRun = await completeRun(deps, one, older);
     await assembleRun(olderRun, deps);
 
-    const result = await resultOf(olderRun, deps.work);
-    expect(result).toMatchObject({ state: "superseded", reason: expect.stringContaining(newerRun.runId) });
-    expect(result.published).toBeUndefined();
-    expect(deps.events[1]).toEqual({
-      type: "run.failed",
-      detail: {
-        runId: olderRun.runId,
-        dataset: olderRun.dataset,
-        reason: result.reason,
-        superseded: true,
-      },
+    const { published, ...result } = await resultOf(olderRun, deps);
+    expect(published).toBeUndefined();
+    expect(result).toMatchObject({
+      state: "superseded",
+      records: 1,
+      rows: 1,
+      reason: expect.stringContaining(newerRun.runId),
     });
-    expect({ csv: await deps.data.head(csvKey), jsonl: await deps.data.head(jsonlKey) }).toEqual(
-      before,
-    );
+    const { runId, dataset } = olderRun;
+    expect(deps.events[1]).toEqual({
+      type: "run.superseded",
+      detail: { runId, dataset, reason: result.reason },
+    });
+    expect(await headsIn(deps)).toEqual(before);
   });
 
-  test("the older one stops where the newer one is half done, and leaves it the JSON lines", async () => {
-    const deps = await start();
-    await deps.data.upload(csvKey, Readable.from(Buffer.from("{}\n")), {
-      contentType: "text/csv",
-      metadata: { "run-id": "the-newer-run", "requested-at": newer.requestedAt },
-      condition: "absent",
-    });
+  test("the older one stops where only the newer one's CSV is in place, and leaves it the JSON lines", async () => {
+    const deps = start();
+    await writeAs({ "run-id": "the-newer-run", "requested-at": newer.requestedAt }, deps.data);
     const run = await completeRun(deps, one, older);
     await assembleRun(run, deps);
-    expect(await resultOf(run, deps.work)).toMatchObject({
+    expect(await resultOf(run, deps)).toMatchObject({
       state: "superseded",
       reason: expect.stringContaining("the-newer-run"),
     });
-    expect(await deps.data.head(jsonlKey)).toBeUndefined();
+    expect(await deps.data.list("", 10)).toEqual([csvKey]);
   });
 
-  test("requested in the same second the later one to be assembled is published", async () => {
-    const deps = await start();
+  test("requested in the same second the one that is assembled last is published", async () => {
+    const deps = start();
     await assembleRun(await completeRun(deps, one, { ...newer, requestId: "a" }), deps);
     const run = await completeRun(deps, two, { ...newer, requestId: "b" });
     await assembleRun(run, deps);
-    expect(await resultOf(run, deps.work)).toMatchObject({ state: "published" });
-    expect(await publishedIds(deps.data)).toEqual([1, 2]);
+    expect(await resultOf(run, deps)).toMatchObject({ state: "published" });
+    expect(await publishedIds(deps)).toEqual([1, 2]);
   });
 });
 
-test("a file of the predecessor, which names no run, is replaced", async () => {
-  const deps = await start();
-  await deps.data.put(csvKey, "old\n", "text/csv");
-  await assembleRun(await completeRun(deps, [{ window: 1, pages: [recordsOf(1, 2)] }]), deps);
-  expect(await publishedIds(deps.data)).toEqual([1, 2]);
-});
+describe("another writer during the upload", () => {
+  const contents = oneWindow(recordsOf(1, 2), recordsOf(3, 3));
 
-test("of a file whose metadata another hand wrote the result tells nothing", async () => {
-  const deps = await start();
-  await deps.data.upload(csvKey, Readable.from(Buffer.from("old\n")), {
-    contentType: "text/csv",
-    metadata: { "run-id": "other", rows: "many", "requested-at": "long ago" },
-    condition: "absent",
-  });
-  const run = await completeRun(deps, [{ window: 1, pages: [recordsOf(1, 2)] }]);
-  await assembleRun(run, deps);
-  const { state, previous } = await resultOf(run, deps.work);
-  expect([state, previous]).toEqual(["published", undefined]);
-});
+  /** Deps in which another writer writes `key` before each of the first `times` reads of page 2. */
+  function contended(run: Run, deps: Deps, rival: Record<string, string>, key: string, times: number): Deps {
+    const page2 = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 2 });
+    let writes = 0;
+    const work = before(deps.work, "getBytes", async (read) => {
+      if (read !== page2 || writes === times) return;
+      writes += 1;
+      await writeAs(rival, deps.data, key, `rival ${writes}`);
+    });
+    return { ...deps, work };
+  }
+  const older = { "run-id": "older", "requested-at": "2024-03-01T12:00:00Z" };
+  const newer = { "run-id": "newer", "requested-at": "2024-03-22T12:00:00Z" };
 
-describe("a part that changed after it was accounted for", () => {
-  const content: WindowContent = { window: 1, pages: [recordsOf(1, 2), recordsOf(3, 4)] };
-  const part = (run: Run) => ({ runId: run.runId, window: 1, attempt: 1, page: 2 });
-
-  test.each([
-    { what: "its CSV", keyOf: keys.part },
-    { what: "its JSON lines", keyOf: keys.partLines },
-  ])("$what: its window is fetched again, and the run ends well", async ({ keyOf }) => {
-    const deps = await start();
-    const run = await completeRun(deps, [content, { window: 2, pages: [[recordOf(5)]] }]);
-    await deps.work.put(keyOf(part(run)), "changed\n", "text/plain");
-    await assembleRun(run, deps);
-    expect(await deps.work.head(keys.result(run.runId))).toBeUndefined();
-    expect(deps.events).toEqual([]);
-    expect(
-      (await tasksIn(deps)).map(({ window, attempt, page }) => [window.number, attempt, page]),
-    ).toEqual([[1, 2, 1]]);
-
-    await putWindow(run, { ...content, attempt: 2 }, deps.work);
-    await assembleRun(run, deps, 2);
-    expect(await publishedIds(deps.data)).toEqual([1, 2, 3, 4, 5]);
-    expect(await resultOf(run, deps.work)).toMatchObject({ state: "published", attempt: 2, rows: 5 });
-  });
-
-  test.each([
-    { what: "its CSV", keyOf: keys.part },
-    { what: "its JSON lines", keyOf: keys.partLines },
-  ])("$what, at the last attempt: the run fails and leaves the earlier file as it was", async ({ keyOf }) => {
-    const deps = await start();
-    await assembleRun(await completeRun(deps, [content], { requestId: "earlier" }), deps);
-    const before = await deps.data.head(csvKey);
-    const run = await completeRun(deps, [content]);
-    for (const attempt of [2, 3]) {
-      await putAttempt(run, [attempt], deps.work);
-      await putWindow(run, { ...content, attempt }, deps.work);
-    }
-    await deps.work.put(keyOf({ ...part(run), attempt: 3 }), "changed\n", "text/plain");
-    await assembleRun(run, deps, 3);
-    expect(await deps.data.head(csvKey)).toEqual(before);
-    expect(await resultOf(run, deps.work)).toMatchObject({
-      state: "failed",
-      reason: expect.stringContaining("A part changed after it was counted"),
+  test.each([csvKey, jsonlKey])("of an older run is overwritten: %s", async (key) => {
+    const deps = start();
+    const run = await completeRun(deps, contents);
+    await assembleRun(run, contended(run, deps, older, key, 4));
+    expect(await publishedIds(deps)).toEqual([1, 2, 3]);
+    expect(await publishedLines(deps)).toHaveLength(3);
+    expect(await resultOf(run, deps)).toMatchObject({
+      state: "published",
+      records: 3,
+      rows: 3,
+      duplicates: 0,
     });
   });
-});
 
-describe("what is no longer in the work bucket is an error that names the run", () => {
-  test("its run.json", async () => {
-    const deps = await start();
-    const run = runOf("forgotten");
-    await expect(assembleRun(run, deps)).rejects.toMatchObject({
-      name: "RunMissing",
+  test.each([csvKey, jsonlKey])("of a newer run supersedes this one: %s", async (key) => {
+    const deps = start();
+    const run = await completeRun(deps, contents);
+    await assembleRun(run, contended(run, deps, newer, key, 1));
+    expect(await deps.data.getText(key)).toBe("rival 1");
+    expect(await resultOf(run, deps)).toMatchObject({
+      state: "superseded",
+      records: 3,
+      rows: 3,
+      duplicates: 0,
+    });
+  });
+
+  test("at each of five attempts stops the assembler, which tries again later", async () => {
+    const deps = start();
+    const run = await completeRun(deps, contents);
+    await expect(assembleRun(run, contended(run, deps, older, csvKey, 9))).rejects.toMatchObject({
+      name: "PublishContended",
+      kind: "transient",
       ids: { run: run.runId },
     });
-  });
-
-  test("a window's totals", async () => {
-    const deps = await start();
-    const run = runOf("window forgotten");
-    await putRun(run, deps.work);
-    await expect(assembleRun(run, deps)).rejects.toMatchObject({ name: "WindowMissing" });
-  });
-
-  test("an attempt that nobody began", async () => {
-    const deps = await start();
-    const run = await completeRun(deps, [{ window: 1, pages: [recordsOf(1, 1)] }]);
-    await expect(assembleRun(run, deps, 2)).rejects.toMatchObject({ name: "AttemptMissing" });
+    expect(await filesIn(deps)).toEqual(["rival 5", undefined]);
   });
 });
 
-test("the handler takes a task from the FIFO queue, publishes, and tells the bus and Athena's queue", async () => {
-  const { handler } = await import("../../../services/assembler/handler.ts");
-  // S3's test event.
-  await take(aws.serviceQueue("athena"));
-  const run = await completeRun(aws, [{ window: 1, pages: [recordsOf(1, 2)] }], { requestId: "handler" });
-  const { runId, dataset } = run;
-  await aws
-    .serviceQueue("assembler")
-    .send(messageBody({ runId, dataset, attempt: 1 }), { groupId: dataset, deduplicationId: runId });
-  const messages = await take(aws.serviceQueue("assembler"));
-  expect(messages).toHaveLength(1);
+describe("a failure in mid-stream leaves nothing", () => {
+  // More than an upload buffers.
+  const pages = Array.from({ length: 60 }, (_, index) => [
+    recordOf(index + 1, { "Comments/Notes": "x".repeat(100_000) }),
+  ]);
 
-  expect(await handler(sqsEvent(messages), lambdaContext)).toMatchObject({ batchItemFailures: [] });
-  expect(await publishedIds(aws.data)).toEqual([1, 2]);
-  expect(await takeJson(aws.observer, 5)).toMatchObject([
-    { "detail-type": "run.published", detail: { runId, rows: 2 } },
-  ]);
-  // The JSON lines beside it announce nothing.
-  expect(await takeJson(aws.serviceQueue("athena"), 5)).toMatchObject([
-    { Records: [{ s3: { bucket: { name: aws.data.bucket }, object: { key: csvKey } } }] },
-  ]);
+  test.each([1, 2])("of upload %i, and the reading ends", async (call) => {
+    const deps = start();
+    const run = await completeRun(deps, oneWindow(...pages));
+    const { port: work, calls } = recorded(deps.work);
+    const data = failing(deps.data, "upload", { call, effect: false });
+    await expect(assembleRun(run, { ...deps, work, data })).rejects.toThrow("of upload failed");
+    expect(calls.filter((each) => each.startsWith("getBytes")).length).toBeLessThan(60);
+    expect(await deps.data.list("", 10)).toEqual([]);
+  });
+
+  test("of a read", async () => {
+    const deps = start();
+    const run = await completeRun(deps, oneWindow(...pages));
+    const work = failing(deps.work, "getBytes", { call: 40, effect: true });
+    await expect(assembleRun(run, { ...deps, work })).rejects.toThrow("of getBytes failed");
+    expect(await deps.data.list("", 10)).toEqual([]);
+  });
+});
+
+describe("an object that is missing from the work bucket is an error that names the run", () => {
+  test.each([
+    { what: "run.json", name: "RunMissing", attempt: 1, prepare: async () => {} },
+    {
+      what: "a window's totals",
+      name: "WindowMissing",
+      attempt: 1,
+      prepare: (run: Run, { work }: Deps) => putRun(run, work),
+    },
+    {
+      what: "an attempt",
+      name: "AttemptMissing",
+      attempt: 2,
+      prepare: async (_run: Run, deps: Deps) => {
+        await completeRun(deps, oneWindow(recordsOf(1, 1)));
+      },
+    },
+  ])("$what", async ({ name, attempt, prepare }) => {
+    const deps = start();
+    const run = runOf("run");
+    await prepare(run, deps);
+    await expect(assembleRun(run, deps, attempt)).rejects.toMatchObject({
+      name,
+      ids: expect.objectContaining({ run: run.runId }),
+    });
+  });
+});
+
+describe("the service", () => {
+  async function assembleMessage(run: Run, deps: Deps) {
+    const mailbox = local.mailbox("assembler");
+    const { runId, dataset } = run;
+    const body = messageBody({ runId, dataset, attempt: 1 });
+    await mailbox.source.send(body, { group: dataset, deduplicationId: runId });
+    const result = await runService(assemblerService, deps, mailbox, await receive(mailbox.source));
+    return { result, deadLetters: await receive(mailbox.deadLetters) };
+  }
+
+  test("publishes the run of a task", async () => {
+    const deps = start();
+    const run = await completeRun(deps, oneWindow(recordsOf(1, 2)));
+    const { result } = await assembleMessage(run, deps);
+    expect(result).toMatchObject({ done: [expect.anything()], retried: [], deadLetters: [] });
+    expect(deps.events).toMatchObject([{ type: "run.published", detail: { runId: run.runId, rows: 2 } }]);
+  });
+
+  test("dead-letters the task of a run with a damaged part, and publishes nothing", async () => {
+    const deps = start();
+    const run = await completeRun(deps, oneWindow(recordsOf(1, 2), recordsOf(3, 4)));
+    const damaged = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 2 });
+    const part = await deps.work.getBytes(damaged);
+    await deps.work.put(damaged, part?.subarray(0, -1) ?? "", "text/plain");
+    const { deadLetters } = await assembleMessage(run, deps);
+    expect(deadLetters).toMatchObject([
+      { attributes: { Error: "PartUnreadable", ErrorText: expect.stringContaining(damaged) } },
+    ]);
+    expect(await deps.data.list("", 10)).toEqual([]);
+    expect(deps.events).toEqual([]);
+  });
 });

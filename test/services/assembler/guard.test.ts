@@ -17,7 +17,7 @@ const judge = (account: Partial<Account> = {}, baseline: Baseline = before) =>
 /** An account of so many rows whose sums close. */
 const ofRows = (rows: number): Partial<Account> => ({ rows, records: rows, duplicates: 0, rejects: {} });
 
-test("a run like the one before it raises no doubt", () => {
+test("a run like the one before it has no violations", () => {
   expect(judge()).toEqual([]);
 });
 
@@ -31,7 +31,7 @@ describe("rows that fell", () => {
     expect(judge(ofRows(rows))).toEqual(expected);
   });
 
-  test("are nothing where no number is known, or nothing was published", () => {
+  test("are no violation where no number is known, or nothing was published", () => {
     expect(judge(ofRows(1), {})).toEqual([]);
     expect(judge(ofRows(1), { rows: 0 })).toEqual([]);
   });
@@ -59,17 +59,17 @@ describe("a column that lost its values", () => {
 
   test.each([
     ["had none before", { rows: 1_000, filled: { _id: 1_000 } }],
-    ["is not remembered", { rows: 1_000 }],
-  ])("and %s raises no doubt", (_what, baseline) => {
+    ["is not known", { rows: 1_000 }],
+  ])("and %s is no violation", (_what, baseline) => {
     expect(judge({ filled: { _id: 990 } }, baseline)).toEqual([]);
   });
 
-  test("because there are no rows is told as the rows that fell, once", () => {
+  test("because there are no rows is reported as fallen rows only", () => {
     expect(judge({ ...ofRows(0), filled: {} })).toHaveLength(1);
   });
 });
 
-test("sums that do not close are a doubt, whatever else", () => {
+test("sums that do not close are a violation", () => {
   const count = fc.nat({ max: 100_000 });
   fc.assert(
     fc.property(count, count, count, count, (rows, duplicates, rejected, records) => {
@@ -78,8 +78,8 @@ test("sums that do not close are a doubt, whatever else", () => {
         defaultDataset,
         {},
       );
-      const told = found.some((sentence) => sentence.startsWith("the sums do not close"));
-      expect(told).toBe(records !== rows + duplicates + rejected);
+      const reported = found.some((sentence) => sentence.startsWith("the sums do not close"));
+      expect(reported).toBe(records !== rows + duplicates + rejected);
     }),
   );
 });

@@ -25,7 +25,7 @@ test("takes an id once, like a Set", () => {
   );
 });
 
-test("tells neighbours apart over several chunks", () => {
+test("distinguishes neighbors over several chunks", () => {
   const set = new IdSet();
   for (let id = 65_000; id < 132_000; id++) expect(set.add(id)).toBe(true);
   expect(set.add(64_999)).toBe(true);

@@ -44,7 +44,7 @@ test("each column's comment has its label and what it means", () => {
   ]);
 });
 
-test("a field that the dataset drops is undeclared when a file has it all the same", () => {
+test("a field that the dataset drops is undeclared in a file that has it", () => {
   expect(tableColumns(["secret"], dataset)).toMatchObject([{ declared: false }]);
 });
 
@@ -60,7 +60,7 @@ test("a comment is one line of 255 bytes at most, whatever the label", () => {
   );
 });
 
-test("the analysis view leaves out what is personal and what nobody declared, and adds the parts of the date", () => {
+test("the analysis view leaves out personal and undeclared columns, and adds the parts of the date", () => {
   expect(analysisColumns(columns, dataset).map(({ name, type }) => [name, type])).toEqual([
     ["_id", "integer"],
     ["opened_at", "timestamp"],

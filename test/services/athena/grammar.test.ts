@@ -1,20 +1,13 @@
-// Every statement that services/athena/sql.ts makes, parsed by the grammar that Athena would use. A new statement is a
-// line in `statements`.
-
+// Every statement about a published file, parsed by the grammar that Athena would use. A new statement is a line in
+// `statements`.
 import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { analysisColumns, tableColumns, typedColumns } from "../../../services/athena/columns.ts";
+import { tableColumns } from "../../../services/athena/columns.ts";
 import { queryOf } from "../../../services/athena/queries.ts";
-import {
-  createAnalysisView,
-  createDatabase,
-  createTable,
-  createTypedView,
-  datasetQuery,
-  tableOf,
-} from "../../../services/athena/sql.ts";
-import { columnType, type Dataset } from "../../../shared/dataset.ts";
+import { analysisView, datasetQuery, tableOf, typedView } from "../../../services/athena/sql.ts";
+import { createDatabase, createTable, createView, hiveTable } from "../../../shared/aws/hive.ts";
+import { columnType, type Dataset, viewNames } from "../../../shared/dataset.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { grammarErrors } from "../../support/athena-grammar.ts";
 
@@ -23,19 +16,20 @@ type Case = { dataset: Dataset; headers: string[]; database: string; bucket: str
 /** The statements for a published file, by what they do. */
 function statements({ dataset, headers, database, bucket }: Case) {
   const columns = tableColumns(headers, dataset);
+  const { table } = dataset.publish;
+  const { typed, analysis } = viewNames(table);
   const origin = {
     runId: "gates-0123456789ab",
     dataset: dataset.name,
     requestedAt: "2024-03-15T12:00:00.123Z",
-    rows: 12,
     attempt: 2,
   };
   return {
     createDatabase: createDatabase(database),
-    createTable: createTable(database, dataset.publish.table, tableOf(dataset, columns, bucket)),
-    createTypedView: createTypedView(database, dataset, typedColumns(columns)),
-    createAnalysisView: createAnalysisView(database, dataset, analysisColumns(columns, dataset)),
-    datasetQuery: datasetQuery(`SELECT * FROM "${database}"."${dataset.publish.table}"`, origin),
+    createTable: createTable(database, table, hiveTable(tableOf(dataset, columns), bucket)),
+    createTypedView: createView(database, typed, typedView(dataset, columns, database).select),
+    createAnalysisView: createView(database, analysis, analysisView(dataset, columns, database).select),
+    datasetQuery: datasetQuery(`SELECT * FROM "${database}"."${table}"`, origin),
   };
 }
 
@@ -88,12 +82,12 @@ const cases = fc
     return { dataset: { ...dataset, name, publish }, headers: ["_id", ...headers], database, bucket };
   });
 
-test.each(readdirSync("services/athena/queries"))("%s is in Trino's grammar", async (file) => {
+test.each(readdirSync("services/athena/queries"))("%s is valid in Trino's grammar", async (file) => {
   const named = { ...datasetOf([]), name: file.replace(/\.sql$/, "") };
   expect(grammarErrors(await queryOf(named, "library"))).toEqual([]);
 });
 
-test("every statement is in its grammar, whatever the headers, types and names", () => {
+test("every statement is valid in its grammar, for any headers, types and names", () => {
   fc.assert(
     fc.property(cases, (given) => {
       const errors = Object.entries(statements(given)).map(([what, sql]) => [what, grammarErrors(sql)]);
@@ -103,7 +97,7 @@ test("every statement is in its grammar, whatever the headers, types and names",
   );
 });
 
-describe("a statement that is broken is told", () => {
+describe("a broken statement is found", () => {
   const sample = statements({
     dataset: datasetOf([{ name: "Opened", type: "timestamp" }]),
     headers: ["_id", "Opened"],

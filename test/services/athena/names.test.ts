@@ -48,7 +48,7 @@ test.each([
   expect(columnNames([header])).toEqual([name]);
 });
 
-test("headers that would be called the same are numbered in their order", () => {
+test("headers with the same name are numbered in their order", () => {
   expect(columnNames(["A", "a", "a_2", "a", "図", "館"])).toEqual([
     "a",
     "a_2",

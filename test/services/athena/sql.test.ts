@@ -1,16 +1,7 @@
-import fc from "fast-check";
-import { describe, expect, test } from "vitest";
-import { analysisColumns, tableColumns, typedColumns } from "../../../services/athena/columns.ts";
-import {
-  createAnalysisView,
-  createDatabase,
-  createTable,
-  createTypedView,
-  datasetQuery,
-  originOf,
-  tableOf,
-} from "../../../services/athena/sql.ts";
-import { runIdOf } from "../../../shared/run.ts";
+import { expect, test } from "vitest";
+import { tableColumns } from "../../../services/athena/columns.ts";
+import { analysisView, datasetQuery, tableOf, typedView } from "../../../services/athena/sql.ts";
+import { createDatabase, createTable, createView, hiveTable } from "../../../shared/aws/hive.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 
 const dataset = datasetOf([
@@ -21,113 +12,43 @@ const dataset = datasetOf([
 ]);
 const headers = ["_id", "Opened At", "Duration (in minutes)", "Comments/Notes", "both", 'Undeclared `";--'];
 const columns = tableColumns(headers, dataset);
-const origin = {
-  runId: "test-dataset-0123456789ab",
-  dataset: "test-dataset",
-  requestedAt: "2024-03-15T12:00:00Z",
-  rows: 12,
-  attempt: 1,
-};
 
 test("the database's statement", () => {
-  expect(createDatabase("library")).toMatchInlineSnapshot(`"CREATE DATABASE IF NOT EXISTS \`library\`"`);
+  expect(createDatabase("library")).toMatchInlineSnapshot();
 });
 
 test("the table's statement: every column a string, an escape character that is in no field", () => {
-  const table = tableOf(dataset, columns, "data-bucket");
-  expect(createTable("library", "test_dataset", table)).toMatchInlineSnapshot(`
-    "CREATE EXTERNAL TABLE IF NOT EXISTS \`library\`.\`test_dataset\` (
-      \`_id\` string COMMENT '_id',
-      \`opened_at\` string COMMENT 'Opened At: When it\\'s open\\073 local \\\\ time',
-      \`duration_in_minutes\` string COMMENT 'Duration (in minutes)',
-      \`comments_notes\` string COMMENT 'Comments/Notes',
-      \`both\` string COMMENT 'both',
-      \`undeclared\` string COMMENT 'Undeclared \`"\\073-- (not declared in shared/datasets.ts)'
-    )
-    ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
-    WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\001')
-    STORED AS TEXTFILE
-    LOCATION 's3://data-bucket/csv/'
-    TBLPROPERTIES ('skip.header.line.count' = '1')"
-  `);
+  const table = hiveTable(tableOf(dataset, columns), "data-bucket");
+  expect(createTable("library", "test_dataset", table)).toMatchInlineSnapshot();
 });
 
 test("the typed view's statement", () => {
-  expect(createTypedView("library", dataset, typedColumns(columns))).toMatchInlineSnapshot(`
-    "CREATE OR REPLACE VIEW "library"."test_dataset_typed" AS
-    SELECT
-      TRY_CAST("_id" AS bigint) AS "_id",
-      TRY_CAST("opened_at" AS timestamp) AS "opened_at",
-      TRY_CAST("duration_in_minutes" AS double) AS "duration_in_minutes",
-      "comments_notes",
-      "both",
-      "undeclared"
-    FROM "library"."test_dataset""
-  `);
+  const { select } = typedView(dataset, columns, "library");
+  expect(createView("library", "test_dataset_typed", select)).toMatchInlineSnapshot();
 });
 
 test("the analysis view's statement", () => {
-  expect(createAnalysisView("library", dataset, analysisColumns(columns, dataset))).toMatchInlineSnapshot(`
-    "CREATE OR REPLACE VIEW "library"."test_dataset_analysis" AS
-    SELECT
-      "_id",
-      "opened_at",
-      "duration_in_minutes",
-      "both",
-      year("opened_at") AS "year",
-      CASE WHEN month("opened_at") >= 7 THEN year("opened_at") + 1 ELSE year("opened_at") END AS "fiscal_year",
-      month("opened_at") AS "month",
-      day_of_week("opened_at") AS "weekday",
-      CASE day_of_week("opened_at") WHEN 1 THEN 'Monday' WHEN 2 THEN 'Tuesday' WHEN 3 THEN 'Wednesday' WHEN 4 THEN 'Thursday' WHEN 5 THEN 'Friday' WHEN 6 THEN 'Saturday' WHEN 7 THEN 'Sunday' END AS "weekday_name",
-      hour("opened_at") AS "hour"
-    FROM "library"."test_dataset_typed""
-  `);
+  const { select } = analysisView(dataset, columns, "library");
+  expect(createView("library", "test_dataset_analysis", select)).toMatchInlineSnapshot();
 });
 
 test("a fiscal year that begins in January is the calendar year", () => {
-  const january = { ...dataset, fiscalYearStart: 1 };
-  expect(createAnalysisView("library", january, analysisColumns(columns, january))).toContain(
-    'year("opened_at") AS "fiscal_year"',
-  );
+  const { select } = analysisView({ ...dataset, fiscalYearStart: 1 }, columns, "library");
+  expect(select).toContain('year("opened_at") AS "fiscal_year"');
 });
 
-test("the dataset's query", () => {
-  expect(datasetQuery("SELECT 1", origin)).toMatchInlineSnapshot(`
-    "-- libinsight run test-dataset-0123456789ab of test-dataset requested at 2024-03-15T12:00:00Z with 12 rows, attempt 1
-    SELECT 1"
-  `);
+test("a view's columns have the comments of the table's, and those of date parts name their date", () => {
+  const { comments } = analysisView(dataset, columns, "library");
+  expect(comments.get("opened_at")).toBe("Opened At: When it's open; local \\ time");
+  expect(comments.get("hour")).toBe("Hour of the day, 0 to 23, of Opened At");
 });
 
-describe("what a query was asked for", () => {
-  test("is read back from the query", () => {
-    const times = fc.date({ noInvalidDate: true }).map((date) => date.toISOString());
-    const names = fc.stringMatching(/^[a-z][a-z0-9-]{1,47}$/);
-    const counts = fc.nat();
-    fc.assert(
-      fc.property(
-        names,
-        fc.string(),
-        times,
-        counts,
-        counts,
-        fc.string(),
-        (name, requestId, requestedAt, rows, attempt, sql) => {
-          const asked = { runId: runIdOf(name, requestId), dataset: name, requestedAt, rows, attempt };
-          expect(originOf(datasetQuery(sql, asked))).toEqual({ origin: asked, sql });
-        },
-      ),
-    );
-  });
-
-  test.each([
-    'SELECT * FROM "library"."test_dataset"',
-    "-- somebody's note\nSELECT 1",
-    "-- libinsight run a of b requested at c",
-    "-- libinsight run a of b requested at c with many rows, attempt 1\nSELECT 1",
-    `SELECT 1\n${datasetQuery("SELECT 1", origin)}`,
-    createDatabase("library"),
-    "",
-  ])("is unknown where the query does not say: %j", (query) => {
-    expect(originOf(query)).toBeUndefined();
-  });
+test("the dataset's query names its run", () => {
+  const origin = {
+    runId: "test-dataset-0123456789ab",
+    dataset: "test-dataset",
+    requestedAt: "2024-03-15T12:00:00Z",
+    attempt: 1,
+  };
+  expect(datasetQuery("SELECT 1", origin)).toMatchInlineSnapshot();
 });

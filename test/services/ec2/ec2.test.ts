@@ -160,8 +160,7 @@ describe("when EC2 refuses", () => {
     ["start", start, "stopped", "IncorrectInstanceState", "pending"],
     ["stop", stop, "running", "IncorrectInstanceState", "stopping"],
     ["start", start, "stopped", "InsufficientInstanceCapacity", "pending"],
-  ] as const)("a %s because of what may pass, a check tries again", async (operation, request, ...given) => {
-    const [from, code, then] = given;
+  ] as const)("a %s because of what may pass, a check tries again", async (operation, request, from, code, then) => {
     const id = stage.launch(from);
     stage.ec2.refuse(operation, code, 1);
     await stage.publish(request, { reason });

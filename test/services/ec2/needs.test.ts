@@ -1,4 +1,4 @@
-// Needs are the same in whatever order, and however often, the messages come.
+// Needs are the same whatever order messages come in, and however often.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
@@ -53,7 +53,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ kind: fc.constant("end" as const), id: fc.uuid(), at, dataset }),
 );
 
-/** What is to hold once all have come, told by the messages' times alone. */
+/** The needs after all messages, by the messages' times alone. */
 function expected(messages: readonly Message[]): Record<string, Record<string, string>> {
   const all: Record<string, Record<string, string>> = {};
   for (const start of messages) {
@@ -78,7 +78,7 @@ function needed({ instances }: Needs): Record<string, Record<string, string>> {
   return Object.fromEntries(found.filter(([, needs]) => Object.keys(needs).length > 0));
 }
 
-test("who needs what is decided by the times of the messages, in any order and with duplicates", () => {
+test("needs depend on the times of the messages, and not on their order or on duplicates", () => {
   const arrivals = fc.array(message, { maxLength: 8 }).chain((messages) =>
     fc.record({
       messages: fc.constant(messages),
@@ -90,7 +90,7 @@ test("who needs what is decided by the times of the messages, in any order and w
       const needs = order.reduce(apply, noNeeds);
       expect(needed(needs)).toEqual(expected(messages));
       for (const { needs: left, goal } of Object.values(needs.instances)) {
-        // Whatever was asked for last is what is needed.
+        // The last request decides what is needed.
         if (goal) expect(goal.state).toBe(Object.keys(left).length > 0 ? "running" : "stopped");
       }
     }),
@@ -98,11 +98,11 @@ test("who needs what is decided by the times of the messages, in any order and w
   );
 });
 
-test("a message that has been heard changes nothing", () => {
+test("a message that was handled before changes nothing", () => {
   fc.assert(
     fc.property(fc.array(message, { maxLength: 8 }), (messages) => {
       const needs = messages.reduce(apply, noNeeds);
-      for (const heard of messages) expect(apply(needs, heard)).toBe(needs);
+      for (const repeated of messages) expect(apply(needs, repeated)).toBe(needs);
     }),
   );
 });
@@ -111,14 +111,14 @@ const asked = { id: "goal", reason: "test" };
 const start = (from: Needs, at: number, isRunning = false) =>
   need(from, { instanceId: "i-1", at: timeOf(at), asked, isRunning });
 
-test("a goal that is reached is forgotten, and one that another has overtaken is not its affair", () => {
+test("a goal that is reached is removed, and the goal that overtook it stays", () => {
   const needs = start(noNeeds, 1);
   expect(endOfGoal(needs, "i-1", "another")).toBe(needs);
   expect(endOfGoal(needs, "i-2", "goal")).toBe(needs);
   expect(endOfGoal(needs, "i-1", "goal").instances["i-1"]).toEqual({ needs: { [operator]: timeOf(1) } });
 });
 
-test("an instance of which nothing is left to know is forgotten, a month after its last stop", () => {
+test("an instance without a need or a goal is removed, a month after its last stop", () => {
   const idle = endOfGoal(start(noNeeds, 1), "i-1", "goal");
   expect(withoutForgotten(idle, new Date(timeOf(9))).instances).toHaveProperty("i-1");
   const stopped = endOfAllNeeds(idle, { instanceId: "i-1", at: timeOf(5), asked });

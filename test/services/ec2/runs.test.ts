@@ -222,13 +222,16 @@ describe("an instance that is needed otherwise too", () => {
     expect(stateOf(id)).toBe("stopping");
   });
 
-  test.each(["pending", "running"])("as it was %s, started in EC2's console, keeps running", async (state) => {
-    const id = stage.launch(state);
-    await begin(id, scheduled, minute(-15));
-    await endRun(minute(0));
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
-  });
+  test.each(["pending", "running"])(
+    "as it was %s, started in EC2's console, keeps running",
+    async (state) => {
+      const id = stage.launch(state);
+      await begin(id, scheduled, minute(-15));
+      await endRun(minute(0));
+      await stage.deliverAll();
+      expect(stateOf(id)).toBe("running");
+    },
+  );
 
   test("until it is stopped elsewhere: the next run starts it and stops it", async () => {
     const id = stage.launch("stopped");

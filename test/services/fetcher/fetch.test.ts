@@ -1,13 +1,14 @@
-// The fetcher against the simulated LibInsight over HTTP, and real SQS and S3.
+// The fetcher against the simulated LibInsight over HTTP.
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { fetchPage } from "../../../services/fetcher/fetch.ts";
+import { fetcherService } from "../../../services/fetcher/service.ts";
 import { transform } from "../../../services/transformer/transform.ts";
-import { messageBody } from "../../../shared/aws/queue.ts";
 import { keys } from "../../../shared/keys.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
-import { fetchTask, pageMessage, storedPage } from "../../../shared/messages.ts";
-import { pageSummary, windowTotals } from "../../../shared/run.ts";
+import { fetchTask, type PageMessage, pageMessage, storedPage } from "../../../shared/messages.ts";
+import { messageBody } from "../../../shared/ports.ts";
+import { windowTotals } from "../../../shared/run.ts";
 import {
   type LibInsight,
   type LibInsightSettings,
@@ -15,22 +16,15 @@ import {
 } from "../../../stacks/local/libinsight.ts";
 import { recordOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
-import {
-  type LocalAws,
-  lambdaContext,
-  sqsEvent,
-  startLocalAws,
-  take,
-  takeJson,
-} from "../../support/local-aws.ts";
+import { receive, runService, startLocal, type TestLocal, takeJson } from "../../support/local.ts";
 
-let aws: LocalAws;
+let local: TestLocal;
 beforeAll(async () => {
-  aws = await startLocalAws();
+  local = await startLocal();
 });
-afterAll(() => aws?.close());
+afterAll(() => local.close());
 
-/** A site whose records all lie in the window of `run`, on the given days of May. */
+/** A site with two records a page, whose records are all in the window of `run`, on the given days of May. */
 async function start(days: number[], settings: LibInsightSettings = {}) {
   const site = await startLibInsight({ records: 0, pageSize: 2, ...settings });
   onTestFinished(() => site.close());
@@ -38,11 +32,12 @@ async function start(days: number[], settings: LibInsightSettings = {}) {
   return {
     site,
     libInsight: libInsightClient(site),
-    work: await aws.bucket(),
-    fetcherQueue: await aws.queue(),
-    transformerQueue: await aws.queue(),
+    work: local.store(),
+    fetcherQueue: local.queue("fetcher"),
+    transformerQueue: local.queue("transformer"),
   };
 }
+type Deps = Awaited<ReturnType<typeof start>>;
 
 function addRecord(site: LibInsight, id: number, day: number, comment = "asked the way") {
   site.add(
@@ -53,123 +48,135 @@ function addRecord(site: LibInsight, id: number, day: number, comment = "asked t
   );
 }
 
-type Effects = Awaited<ReturnType<typeof start>>;
 const run = runOf("fetch");
+const windowKey = keys.window({ runId: run.runId, window: 1, attempt: 1 });
 
-async function pageIn({ transformerQueue }: Effects) {
+async function pageIn({ transformerQueue }: Deps): Promise<PageMessage> {
   const [message, ...others] = await takeJson(transformerQueue);
   expect(others).toEqual([]);
   return pageMessage.parse(message);
 }
 
-async function tasksIn({ fetcherQueue }: Effects) {
-  const tasks = z.array(fetchTask).parse(await takeJson(fetcherQueue));
-  return tasks.sort((a, b) => a.page - b.page);
+async function tasksIn({ fetcherQueue }: Deps) {
+  return z.array(fetchTask).parse(await takeJson(fetcherQueue));
 }
 
-const idsOf = (records: unknown[]) =>
-  z
-    .array(z.object({ _id: z.number() }))
-    .parse(records)
-    .map(({ _id }) => _id);
+async function expectNothing(deps: Deps) {
+  expect(await deps.work.list("", 10)).toEqual([]);
+  expect(await tasksIn(deps)).toEqual([]);
+  expect(await takeJson(deps.transformerQueue)).toEqual([]);
+}
+
+const ids = z.array(z.object({ _id: z.number() }));
+const idsOf = (records: unknown[]) => ids.parse(records).map(({ _id }) => _id);
 
 /** The ids of the records that a page's message holds. */
-function inlineIds({ records }: z.infer<typeof pageMessage>): number[] {
+function inlineIds({ records }: PageMessage): number[] {
   if ("inline" in records) return idsOf(records.inline);
   throw new Error("The records are not in the message.");
 }
 
 describe("page 1", () => {
-  test("is handed on, and asks for exactly the other pages of its window", async () => {
+  test("is enqueued, with a task for each other page of its window, after its totals are stored", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { attempt: 2 });
     await fetchPage(task, deps);
 
     const page = await pageIn(deps);
-    expect(page).toMatchObject({ task, totals: { totalPages: 3, totalRecords: 5 } });
+    expect(page).toMatchObject({ task, pages: 3, totals: { totalPages: 3, totalRecords: 5 } });
     expect(inlineIds(page)).toEqual([1, 2]);
-    expect(await tasksIn(deps)).toEqual([
-      { ...task, page: 2 },
-      { ...task, page: 3 },
-    ]);
-    expect(await deps.work.list("", 10)).toEqual([
-      keys.window({ runId: run.runId, window: 1, attempt: 2 }),
-    ]);
+    expect(await tasksIn(deps)).toEqual([2, 3].map((page) => taskOf(run, { attempt: 2, page, pages: 3 })));
+    expect(await deps.work.list("", 10)).toEqual([keys.window({ runId: run.runId, window: 1, attempt: 2 })]);
   });
 
-  test("of a window of many pages asks for each of them once", async () => {
-    const deps = await start(
-      Array.from({ length: 45 }, () => 3),
-      { pageSize: 1 },
-    );
+  test("of a window of many pages enqueues each of them once", async () => {
+    const days = Array.from({ length: 45 }, () => 3);
+    const deps = await start(days, { pageSize: 1 });
     await fetchPage(taskOf(run), deps);
     const pages = (await tasksIn(deps)).map(({ page }) => page);
-    expect(pages).toEqual(Array.from({ length: 44 }, (_, index) => index + 2));
+    expect(pages.sort((a, b) => a - b)).toEqual(Array.from({ length: 44 }, (_, index) => index + 2));
   });
 
-  test("that is the only one asks for nothing more", async () => {
+  test("that is the only one enqueues no task", async () => {
     const deps = await start([1, 2]);
     await fetchPage(taskOf(run), deps);
     expect(inlineIds(await pageIn(deps))).toEqual([1, 2]);
     expect(await tasksIn(deps)).toEqual([]);
   });
 
-  test("of an empty range is handed on without records", async () => {
+  test("of an empty range is enqueued without records", async () => {
     const deps = await start([]);
     await fetchPage(taskOf(run), deps);
     expect(await pageIn(deps)).toEqual({
       task: taskOf(run),
       totals: { totalPages: 0, totalRecords: 0 },
+      pages: 1,
       records: { inline: [] },
     });
     expect(await tasksIn(deps)).toEqual([]);
   });
 
-  test("delivered twice while the source changed keeps the first totals", async () => {
+  test("delivered twice while the source changed keeps the first totals and number of pages", async () => {
     const deps = await start([1, 2, 3]);
-    const key = keys.window({ runId: run.runId, window: 1, attempt: 1 });
     await fetchPage(taskOf(run), deps);
-    expect((await tasksIn(deps)).map(({ page }) => page)).toEqual([2]);
+    const second = taskOf(run, { page: 2, pages: 2 });
+    expect(await tasksIn(deps)).toEqual([second]);
     await pageIn(deps);
 
     for (const id of [4, 5, 6]) addRecord(deps.site, id, 4);
     await fetchPage(taskOf(run), deps);
-    expect(await deps.work.getJson(key, windowTotals)).toEqual({ totalPages: 2, totalRecords: 3 });
-    expect((await tasksIn(deps)).map(({ page }) => page)).toEqual([2]);
-    // The page itself says what it was told, by which the assembler sees that the source changed.
-    expect((await pageIn(deps)).totals).toEqual({ totalPages: 3, totalRecords: 6 });
+    expect(await deps.work.getJson(windowKey, windowTotals)).toEqual({ totalPages: 2, totalRecords: 3 });
+    expect(await tasksIn(deps)).toEqual([second]);
+    // The page keeps the totals that came with it, by which the assembler sees that the source changed.
+    expect(await pageIn(deps)).toMatchObject({ pages: 2, totals: { totalPages: 3, totalRecords: 6 } });
   });
 
-  test("that announces more pages than a year can have stops there", async () => {
+  test("that announces more than 100,000 pages is an error that leaves nothing", async () => {
     const deps = await start([]);
-    const announcing = (totalPages: number) => ({
-      ...deps,
-      libInsight: { fetchPage: async () => ({ records: [], totals: { totalPages, totalRecords: 0 } }) },
-    });
-    await expect(fetchPage(taskOf(run), announcing(100_001))).rejects.toMatchObject({
+    const page = { records: [], totals: { totalPages: 100_001, totalRecords: 0 } };
+    const libInsight = { fetchPage: async () => page };
+    await expect(fetchPage(taskOf(run), { ...deps, libInsight })).rejects.toMatchObject({
       name: "WindowTooLarge",
       kind: "terminal",
       ids: { run: run.runId, window: 1 },
     });
-    expect(await deps.work.list("", 10)).toEqual([]);
-    expect(await tasksIn(deps)).toEqual([]);
-    expect(await takeJson(deps.transformerQueue)).toEqual([]);
+    await expectNothing(deps);
   });
 });
 
 describe("a later page", () => {
-  test("is handed on and asks for nothing", async () => {
+  test("is requested by its window, page, dataset and request id, and enqueued alone", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
-    const task = taskOf(run, { page: 3 });
+    const task = taskOf(run, { page: 3, pages: 3 });
     await fetchPage(task, deps);
     const page = await pageIn(deps);
-    expect(page).toMatchObject({ task, totals: { totalPages: 3, totalRecords: 5 } });
+    expect(page).toMatchObject({ task, pages: 3, totals: { totalPages: 3, totalRecords: 5 } });
     expect(inlineIds(page)).toEqual([5]);
-    expect(await tasksIn(deps)).toEqual([]);
-    expect(await deps.work.list("", 10)).toEqual([]);
+    expect(deps.site.requests.filter(({ path }) => path.endsWith("/data-grid"))).toEqual([
+      {
+        method: "GET",
+        path: "/v1.0/custom-dataset/28364/data-grid",
+        query: {
+          from: "2023-01-01",
+          to: "2023-12-31",
+          page: "3",
+          sort: "asc",
+          entered_by: "all",
+          request_id: "16",
+        },
+        status: 200,
+      },
+    ]);
+    await expectNothing(deps);
   });
 
-  test("of all pages of a window makes up its records, oldest first, once each", async () => {
+  test("whose task has no number of pages takes it from LibInsight", async () => {
+    const deps = await start([1, 2, 3, 4, 5]);
+    await fetchPage(taskOf(run, { page: 2 }), deps);
+    expect(await pageIn(deps)).toMatchObject({ pages: 3 });
+  });
+
+  test("and the others make up the window's records, oldest first, once each", async () => {
     const deps = await start([9, 3, 7, 1, 5]);
     await fetchPage(taskOf(run), deps);
     const pages = [inlineIds(await pageIn(deps))];
@@ -179,81 +186,51 @@ describe("a later page", () => {
     }
     expect(pages).toEqual([[4, 2], [5, 3], [1]]);
   });
-});
 
-describe("a later page that LibInsight has no more", () => {
-  test("is handed on without records and with the totals of now", async () => {
+  test("that LibInsight no longer has is enqueued without records and with the current totals", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
-    await fetchPage(taskOf(run), deps);
     deps.site.remove(1);
-    await take(deps.transformerQueue);
-
-    await fetchPage(taskOf(run, { page: 3 }), deps);
-
+    await fetchPage(taskOf(run, { page: 3, pages: 3 }), deps);
     expect(await pageIn(deps)).toMatchObject({
       task: { page: 3 },
+      pages: 3,
       totals: { totalPages: 2, totalRecords: 4 },
       records: { inline: [] },
     });
   });
 
-  test("is an error where page 1 still announces it", async () => {
+  test("that LibInsight does not send though page 1 announces it is an error", async () => {
     const deps = await start([1, 2, 3, 4, 5], {
       faults: [{ kind: "error-at-200", where: { page: 3 } }],
     });
-
     await expect(fetchPage(taskOf(run, { page: 3 }), deps)).rejects.toMatchObject({
       name: "LibInsightErrorResponse",
     });
-    expect(await take(deps.transformerQueue)).toEqual([]);
+    await expectNothing(deps);
   });
 });
 
-test("a page's window, page, dataset and request id are what LibInsight is asked for", async () => {
-  const deps = await start([1, 2, 3]);
-  await fetchPage(taskOf(run, { page: 2 }), deps);
-  const asked = deps.site.requests.filter(({ path }) => path.endsWith("/data-grid"));
-  expect(asked).toEqual([
-    {
-      method: "GET",
-      path: "/v1.0/custom-dataset/28364/data-grid",
-      query: {
-        from: "2023-01-01",
-        to: "2023-12-31",
-        page: "2",
-        sort: "asc",
-        entered_by: "all",
-        request_id: "16",
-      },
-      status: 200,
-    },
-  ]);
-});
-
 describe("a page too large for a message", () => {
-  // Three bytes a character in UTF-8: it is bytes that count.
+  // Three bytes a character in UTF-8: the limit counts bytes.
   const comment = "図".repeat(200_000);
 
-  test("lies in the work bucket, where the message points, and the transformer reads it", async () => {
+  test("is stored in the work bucket, and the transformer reads it there", async () => {
     const deps = await start([]);
     for (const id of [1, 2]) addRecord(deps.site, id, id, comment);
     await fetchPage(taskOf(run), deps);
 
     const page = await pageIn(deps);
-    const key = keys.page({ runId: run.runId, window: 1, attempt: 1, page: 1 });
-    expect(page).toEqual({
-      task: taskOf(run),
-      totals: { totalPages: 1, totalRecords: 2 },
-      records: { key },
-    });
+    const address = { runId: run.runId, window: 1, attempt: 1, page: 1 };
+    const key = keys.page(address);
+    expect(page.records).toEqual({ key });
     expect(idsOf((await deps.work.getJson(key, storedPage)) ?? [])).toEqual([1, 2]);
 
     await transform(page, deps.work);
-    const part = await deps.work.getText(keys.part({ runId: run.runId, window: 1, attempt: 1, page: 1 }));
-    expect(part?.split("\n").filter((line) => line.includes(comment))).toHaveLength(2);
+    // Once as CSV and once as JSON.
+    expect((await deps.work.getText(keys.part(address)))?.split(comment)).toHaveLength(2 * 2 + 1);
   });
 
-  test("does not, as long as a message carries it", async () => {
+  test("is one that a message cannot carry, and no other", async () => {
     const deps = await start([]);
     addRecord(deps.site, 1, 1, comment);
     await fetchPage(taskOf(run), deps);
@@ -261,7 +238,7 @@ describe("a page too large for a message", () => {
   });
 });
 
-test("characters that SQS refuses arrive all the same", async () => {
+test("characters that SQS refuses are kept", async () => {
   const deps = await start([]);
   const comment = "a\u0000b\u0008c\ufffed\uffffe\ud83df 💥";
   addRecord(deps.site, 1, 1, comment);
@@ -270,19 +247,7 @@ test("characters that SQS refuses arrive all the same", async () => {
   expect(records).toMatchObject({ inline: [{ "Comments/Notes": comment }] });
 });
 
-test.each([
-  { fault: { kind: "status" as const, status: 503 }, kind: "transient" },
-  { fault: { kind: "rate-limited" as const, retryAfter: 7 }, kind: "rate-limited" },
-  { fault: { kind: "status" as const, status: 403 }, kind: "terminal" },
-])("an error of LibInsight ($kind) leaves nothing behind", async ({ fault, kind }) => {
-  const deps = await start([1, 2, 3], { faults: [{ ...fault, where: { endpoint: "data-grid" } }] });
-  await expect(fetchPage(taskOf(run), deps)).rejects.toMatchObject({ kind });
-  expect(await deps.work.list("", 10)).toEqual([]);
-  expect(await tasksIn(deps)).toEqual([]);
-  expect(await takeJson(deps.transformerQueue)).toEqual([]);
-});
-
-test("a dataset that is no longer declared is refused before anybody is asked", async () => {
+test("an undeclared dataset is an error, and LibInsight is not called", async () => {
   const deps = await start([1]);
   await expect(fetchPage({ ...taskOf(run), dataset: "gone" }, deps)).rejects.toMatchObject({
     name: "UnknownDataset",
@@ -290,35 +255,32 @@ test("a dataset that is no longer declared is refused before anybody is asked", 
   expect(deps.site.requests).toEqual([]);
 });
 
-test("the handlers carry a page from the fetch queue to its summary", async () => {
-  const { site } = await start([1, 2, 3]);
-  Object.assign(process.env, {
-    LIBINSIGHT_BASE_URL: site.baseUrl,
-    SST_RESOURCE_LibInsightClientId: JSON.stringify({ value: site.clientId }),
-    SST_RESOURCE_LibInsightClientSecret: JSON.stringify({ value: site.clientSecret }),
+test("LibInsight's failures leave nothing and are counted by name; the message that succeeds is not", async () => {
+  const where = { endpoint: "data-grid" } as const;
+  const deps = await start([1], {
+    faults: [
+      { kind: "status", status: 503, where },
+      { kind: "rate-limited", where },
+      { kind: "status", status: 403, where },
+    ],
   });
-  const fetcher = await import("../../../services/fetcher/handler.ts");
-  const transformer = await import("../../../services/transformer/handler.ts");
-  const handlerRun = runOf("handlers");
-  await aws.work.putOnce(keys.run(handlerRun.runId), handlerRun);
-  await aws.serviceQueue("fetcher").send(messageBody(taskOf(handlerRun)));
+  const counted: unknown[] = [];
+  const measure = (...numbers: unknown[]) => counted.push(numbers);
+  const mailbox = local.mailbox("fetcher");
+  const deliver = async () =>
+    runService(fetcherService, { ...deps, measure }, mailbox, await receive(mailbox.source));
 
-  // Page 1 makes the task for page 2.
-  for (let page = 1; page <= 2; page++) {
-    const tasks = await take(aws.serviceQueue("fetcher"));
-    expect(tasks).toHaveLength(1);
-    expect(await fetcher.handler(sqsEvent(tasks), lambdaContext)).toMatchObject({ batchItemFailures: [] });
-  }
-  const pages = await take(aws.serviceQueue("transformer"));
-  expect(await transformer.handler(sqsEvent(pages), lambdaContext)).toMatchObject({ batchItemFailures: [] });
+  await mailbox.source.send(messageBody(taskOf(run)));
+  expect(await deliver()).toMatchObject({ retried: [expect.anything()] });
+  expect(await deliver()).toMatchObject({ retried: [expect.anything()] });
+  expect(await deliver()).toMatchObject({ deadLetters: [expect.anything()] });
+  await expectNothing(deps);
+  await mailbox.source.send(messageBody(taskOf(run)));
+  expect(await deliver()).toMatchObject({ done: [expect.anything()] });
 
-  const { runId } = handlerRun;
-  const summaries = await aws.work.list(keys.summaries({ runId, window: 1, attempt: 1 }), 10);
-  const ids = await Promise.all(
-    summaries.map(async (key) => (await aws.work.getJson(key, pageSummary))?.ids),
+  expect(inlineIds(await pageIn(deps))).toEqual([1]);
+  const failures = ["LibInsightServerError", "LibInsightRateLimited", "LibInsightAccessDenied"];
+  expect(counted).toEqual(
+    failures.map((error) => [{ LibInsightErrors: 1 }, { dataset: "reference-transactions", error }]),
   );
-  expect(ids).toEqual([[1, 2], [3]]);
-  expect(await takeJson(aws.serviceQueue("assembler"))).toEqual([
-    { runId, dataset: "reference-transactions", attempt: 1 },
-  ]);
 });

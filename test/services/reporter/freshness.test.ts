@@ -1,50 +1,41 @@
-// The daily look at a published file, over a clock.
+// The daily check of a published file's age.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ageHours, checkFreshness } from "../../../services/reporter/freshness.ts";
 import type { Numbers } from "../../../shared/metrics.ts";
-import { type LocalAws, startLocalAws } from "../../support/local-aws.ts";
+import { startLocal, type TestLocal } from "../../support/local.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 
-let aws: LocalAws;
+const published = new Date("2026-11-23T11:05:00Z");
+let local: TestLocal;
 beforeAll(async () => {
-  aws = await startLocalAws();
+  local = await startLocal(() => published.getTime());
 });
-afterAll(() => aws?.close());
+afterAll(() => local.close());
 
 const hour = 3_600_000;
 const { name: dataset, publish, staleAfterDays } = defaultDataset;
 
-/** What the daily looks after a publication tell. */
-async function lookDaily(days: number) {
-  const data = await aws.bucket();
+test("the file's age passes the alarm's threshold on the day after a missed week", async () => {
+  const data = local.store();
   await data.put(publish.csv, "rows\n", "text/csv");
-  const published = (await data.head(publish.csv))?.at.getTime() ?? 0;
-  const told: number[] = [];
-  for (let day = 0; day <= days; day++) {
+  const hours: number[] = [];
+  const measure = ({ PublishedFileAgeHours = Number.NaN }: Numbers) => hours.push(PublishedFileAgeHours);
+  for (let day = 0; day <= 9; day++) {
     // At nine, three hours after the schedule.
-    const now = () => new Date(published + (day * 24 + 3) * hour);
-    const measure = ({ PublishedFileAgeHours = Number.NaN }: Numbers) => told.push(PublishedFileAgeHours);
+    const now = () => new Date(published.getTime() + (day * 24 + 3) * hour);
     await checkFreshness(defaultDataset, { data, measure, now });
   }
-  return told;
-}
-
-test("tells the file's age, which passes the alarm's threshold on the day after a missed week", async () => {
-  const told = await lookDaily(9);
-  expect(told).toEqual([3, 27, 51, 75, 99, 123, 147, 171, 195, 219]);
-  expect(told.findIndex((hours) => hours > staleAfterDays * 24)).toBe(8);
+  expect(hours).toEqual([3, 27, 51, 75, 99, 123, 147, 171, 195, 219]);
+  expect(hours.findIndex((each) => each > staleAfterDays * 24)).toBe(8);
 });
 
-test("tells nothing where nothing was ever published, which the alarm takes for the worst", async () => {
-  const told: Numbers[] = [];
-  const deps = {
-    data: await aws.bucket(),
-    measure: (numbers: Numbers) => told.push(numbers),
-    now: () => new Date(),
-  };
+test("without a published file there is no number, which the alarm treats as the worst", async () => {
+  const measured: Numbers[] = [];
+  const measure = (numbers: Numbers) => measured.push(numbers);
+  const deps = { data: local.store(), measure, now: () => published };
   expect(await checkFreshness(defaultDataset, deps)).toEqual({ dataset, published: false });
-  expect(told).toEqual([]);
+  expect(measured).toEqual([]);
 });
 
 test("an age grows with the clock, and is never below zero where clocks differ", () => {

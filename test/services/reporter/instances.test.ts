@@ -1,59 +1,56 @@
-// Instances that were left running, and those that did not do as they were asked.
+// Instances that were left running, and instances that failed.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkInstances, runningHours } from "../../../services/reporter/instances.ts";
 import { instanceMail } from "../../../services/reporter/message.ts";
-import type { Instance, Refused } from "../../../shared/aws/instances.ts";
 import type { TeamInstances } from "../../../shared/instances.ts";
+import type { Instance, Refused } from "../../../shared/ports.ts";
 
 const now = new Date("2026-11-24T09:00:00Z");
-const hoursAgo = (hours: number) => new Date(now.getTime() - hours * 3_600_000);
 
 function instanceOf(id: string, state: string, hours?: number): Instance {
-  const launchedAt = hours === undefined ? undefined : hoursAgo(hours);
+  const launchedAt = hours === undefined ? undefined : new Date(now.getTime() - hours * 3_600_000);
   return { id, state, stateReason: undefined, launchedAt, tags: new Map() };
 }
 
-/** The look of a stage. @returns what it tells CloudWatch */
-async function look(team: TeamInstances, tagged: Instance[] | Refused) {
-  const told: unknown[] = [];
+/** @returns the numbers of a stage's daily check */
+async function check(team: TeamInstances, found: Instance[] | Refused) {
+  const measured: unknown[] = [];
   await checkInstances({
     team,
-    instances: async () => ({ findTagged: async () => tagged }),
-    measure: (...numbers) => told.push(numbers),
+    instances: { findTagged: async () => found },
+    measure: (...numbers) => measured.push(numbers),
     now: () => now,
   });
-  return told;
+  return measured;
 }
 
-describe("the daily look", () => {
+describe("the daily check", () => {
   const found = [instanceOf("i-0000000a", "running", 30), instanceOf("i-0000000b", "running", 3)];
 
-  test("tells the hours of the instance that has run longest", async () => {
-    expect(await look("tagged", found)).toEqual([[{ InstancesRunningHours: 30 }, {}]]);
+  test("measures the hours of the instance that has run longest", async () => {
+    expect(await check("tagged", found)).toEqual([[{ InstancesRunningHours: 30 }, {}]]);
   });
 
-  test("leaves out those that are not the stage's", async () => {
-    expect(await look(["i-0000000b"], found)).toEqual([[{ InstancesRunningHours: 3 }, {}]]);
+  test("leaves out instances that are not the stage's", async () => {
+    expect(await check(["i-0000000b"], found)).toEqual([[{ InstancesRunningHours: 3 }, {}]]);
   });
 
-  test("tells zero where none runs, and nothing where the stage has none", async () => {
-    const stopped = instanceOf("i-0000000a", "stopped", 300);
-    expect(await look("tagged", [stopped, instanceOf("i-0000000b", "pending")])).toEqual([
-      [{ InstancesRunningHours: 0 }, {}],
-    ]);
-    expect(await look("none", found)).toEqual([]);
+  test("measures zero where none runs, and nothing where the stage has none", async () => {
+    const idle = [instanceOf("i-0000000a", "stopped", 300), instanceOf("i-0000000b", "pending")];
+    expect(await check("tagged", idle)).toEqual([[{ InstancesRunningHours: 0 }, {}]]);
+    expect(await check("none", found)).toEqual([]);
   });
 
-  test("that EC2 refuses is a dead letter that says why, not a good number", async () => {
-    await expect(look("tagged", { refused: "UnauthorizedOperation" })).rejects.toMatchObject({
+  test("that EC2 refuses is a dead letter with the reason, and measures nothing", async () => {
+    await expect(check("tagged", { refused: "UnauthorizedOperation" })).rejects.toMatchObject({
       name: "InstancesUnseen",
       kind: "terminal",
       message: expect.stringContaining("UnauthorizedOperation"),
     });
   });
 
-  test("over any clock tells the longest time of those that run, never below zero", () => {
+  test("measures the longest time of those that run, never below zero, over any clock", () => {
     const instance = fc.record({
       state: fc.constantFrom("pending", "running", "stopping", "stopped", "terminated"),
       launchedAt: fc.option(fc.date({ noInvalidDate: true }), { nil: undefined }),
@@ -71,14 +68,12 @@ describe("the daily look", () => {
   });
 });
 
-test("an instance that did not do as it was asked is named, with why and what to do", () => {
-  const reason = "EC2 has no room for it now (InsufficientInstanceCapacity). Ask again later.";
-  expect(instanceMail({ instanceId: "i-0123456789abcdef0", reason })).toMatchInlineSnapshot(`
-    {
-      "more": "npm run instances -- status",
-      "text": "EC2 instance i-0123456789abcdef0: EC2 has no room for it now (InsufficientInstanceCapacity). Ask again later.",
-      "what": "EC2 instance i-0123456789abcdef0 failed",
-    }
-  `);
+test("the message about a failed instance has its id, the reason and a command", () => {
+  const reason = "EC2 has no capacity (InsufficientInstanceCapacity). Request it again later.";
+  expect(instanceMail({ instanceId: "i-0123456789abcdef0", reason })).toEqual({
+    what: "EC2 instance i-0123456789abcdef0 failed",
+    text: `EC2 instance i-0123456789abcdef0: ${reason}`,
+    more: "npm run instances -- status",
+  });
   expect(instanceMail({ reason: "No instance has the tag." }).what).toBe("EC2 instances failed");
 });

@@ -1,116 +1,127 @@
-// Events on the bus become messages of the topic and metrics on stdout, through the queue and the handler that it feeds.
+// Events become messages to people and metrics.
 import { Readable } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
-import { SubscribeCommand } from "@aws-sdk/client-sns";
-import { GetQueueAttributesCommand, type Message } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
-import { z } from "zod";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
-import { handler } from "../../../services/reporter/handler.ts";
-import { busPublisher } from "../../../shared/aws/bus.ts";
-import { eventBridge, sns, sqs } from "../../../shared/aws/clients.ts";
-import { Queue } from "../../../shared/aws/queue.ts";
-import { config } from "../../../shared/config.ts";
+import type { ReporterDeps } from "../../../services/reporter/report.ts";
+import { reporterService } from "../../../services/reporter/service.ts";
 import type { EventDetail, EventType } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
+import { createMeasure, type Dimensions, type Numbers } from "../../../shared/metrics.ts";
+import type { Message, Notification } from "../../../shared/ports.ts";
 import type { RunResult } from "../../../shared/run.ts";
+import { eventMessage } from "../../factories/events.ts";
 import { recordOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
 import { resultOf } from "../../factories/results.ts";
-import { type LocalAws, lambdaContext, sqsEvent, startLocalAws, take } from "../../support/local-aws.ts";
-import { enableMetrics, metricLines, withoutService } from "../../support/metrics.ts";
+import { ScriptedInstances, tagged } from "../../support/instances.ts";
+import { capturedEvents, runService, startLocal, type TestLocal, take } from "../../support/local.ts";
+import { enableMetrics, metricLines } from "../../support/metrics.ts";
+import { type Outcome, outcomeOf } from "../../support/outcome.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 import { putRun, putWindow } from "../../support/work-bucket.ts";
 
-let aws: LocalAws;
-/** The queue of somebody who has subscribed to the topic. */
-let mailbox: Queue;
+const { name: dataset, publish } = defaultDataset;
+const runId = `${dataset}-0123456789ab`;
+const reason = "The earlier file stays. Do this: npm run runs -- list";
+const noon = Date.parse("2026-11-23T12:00:00Z");
+
+let local: TestLocal;
+let clock = noon;
 beforeAll(async () => {
-  aws = await startLocalAws();
-  enableMetrics();
-  mailbox = await aws.queue();
-  const asked = { QueueUrl: mailbox.url, AttributeNames: ["QueueArn" as const] };
-  const { Attributes } = await sqs().send(new GetQueueAttributesCommand(asked));
-  const Endpoint = Attributes?.QueueArn;
-  await sns().send(new SubscribeCommand({ TopicArn: config.alertsTopic(), Protocol: "sqs", Endpoint }));
+  local = await startLocal(() => clock);
 });
-afterAll(() => aws?.close());
+afterAll(() => local.close());
 
-const dataset = defaultDataset.name;
-const csvKey = defaultDataset.publish.csv;
-
-let runs = 0;
-let runId = "";
-beforeEach(async () => {
-  await take(mailbox);
-  runs += 1;
-  runId = `${dataset}-${String(runs).padStart(12, "0")}`;
+let mailbox: ReturnType<TestLocal["mailbox"]>;
+let deps: ReporterDeps;
+let sent: Notification[];
+let measured: (Numbers & Dimensions)[];
+beforeEach(() => {
+  clock = noon;
+  sent = [];
+  measured = [];
+  mailbox = local.mailbox("reporter");
+  const instances = new ScriptedInstances();
+  instances.put("i-0123456789abcdef0", "stopped", tagged);
+  deps = {
+    work: local.store(),
+    data: local.store(),
+    notify: async (notification) => {
+      sent.push(notification);
+    },
+    measure: (numbers, dimensions) => {
+      measured.push({ ...dimensions, ...numbers });
+    },
+    stage: "local",
+    instances,
+    team: "tagged",
+    hasTableau: false,
+    now: () => new Date(clock),
+  };
 });
 
-const mail = z.object({ Subject: z.string(), Message: z.string() });
-
-/** What the subscriber has got since the last time. */
-async function mails() {
-  return (await take(mailbox)).map(({ Body = "" }) => {
-    const { Subject, Message } = mail.parse(JSON.parse(Body));
-    return { subject: Subject, text: Message.split("\n")[0], body: Message };
-  });
+/** @returns the event in the queue */
+async function arriving<T extends EventType>(type: T, detail: EventDetail<T>): Promise<Message> {
+  await mailbox.source.send(eventMessage(type, detail, new Date(clock).toISOString()));
+  const [message] = await take(mailbox.source);
+  if (!message) throw new Error("The queue is empty.");
+  return message;
 }
-
-/** Puts an event on the bus. @returns what arrives in the reporter queue */
-async function arriving<T extends EventType>(type: T, detail: EventDetail<T>): Promise<Message[]> {
-  await busPublisher(eventBridge(), config.busName())(type, detail);
-  const messages = await take(aws.serviceQueue("reporter"), 5);
-  expect(messages).toHaveLength(1);
-  return messages;
+async function handle(message: Message): Promise<Outcome> {
+  return outcomeOf(await runService(reporterService, deps, mailbox, [message]));
 }
-
-const handle = (messages: readonly Message[]) => handler(sqsEvent(messages), lambdaContext);
-
-async function tell<T extends EventType>(type: T, detail: EventDetail<T>) {
+async function report<T extends EventType>(type: T, detail: EventDetail<T>): Promise<Outcome> {
   return handle(await arriving(type, detail));
 }
+const subjects = () => sent.map(({ subject }) => subject.replace("LibInsight local: ", ""));
+const firstLines = () => sent.map(({ body }) => body.split("\n")[0]);
 
-async function putResult(given: Partial<RunResult> = {}): Promise<RunResult> {
-  const result = resultOf({ runId, ...given });
-  await aws.work.put(keys.result(runId), JSON.stringify(result), "application/json");
-  return result;
+async function putResult(given: Partial<RunResult> = {}): Promise<void> {
+  await deps.work.put(keys.result(runId), JSON.stringify(resultOf({ runId, ...given })), "application/json");
 }
+const published = { runId, dataset, bucket: "data", key: publish.csv, rows: 10_412 };
 
-const publishedDetail = () => ({ runId, dataset, bucket: "data", key: csvKey, rows: 10_412 });
-const reason = "The earlier file stays. Do this: npm run runs -- list";
-
-test("a published run is told to people, and to CloudWatch in numbers", async () => {
+test("a published run is one message and its numbers", async () => {
   await putResult();
-  const lines = metricLines();
-  const answer = await tell("run.published", publishedDetail());
 
-  expect(answer).toEqual({ batchItemFailures: [], deadLetters: [] });
-  expect(await mails()).toEqual([
+  expect(await report("run.published", published)).toBe("done");
+
+  expect(sent).toEqual([
     {
       subject: "LibInsight local: reference-transactions published 10,412 rows",
-      text: "Published 10,412 rows (+132 since 16 November), 3 rejected, 2 duplicates, in 41 s. Athena follows.",
-      body: expect.stringContaining(`runs -- show ${runId}`),
+      body: expect.stringMatching(
+        /^Published 10,412 rows \(\+132 since 16 November\), 3 rejected, 2 duplicates, in 41 s. Athena follows.\n/,
+      ),
     },
   ]);
-  const metric = (Name: string, Unit: string) => ({ Name, Unit });
+  expect(sent[0]?.body).toContain(`runs -- show ${runId}`);
+  expect(measured).toEqual([
+    { dataset, RowsPublished: 10_412, RowsChange: 132, Rejects: 3, Duplicates: 2, RefetchedWindows: 0 },
+  ]);
+});
+
+test("a run's numbers are metrics with their units, by service, stage and dataset", async () => {
+  enableMetrics();
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const lines = metricLines();
+  deps.measure = createMeasure("reporter", "local");
+  const part = keys.part({ runId, window: 1, attempt: 1, page: 1 });
+  await deps.work.put(part, "", "text/plain");
+  await putResult();
+
+  await report("run.published", published);
+
+  const counts = ["RowsPublished", "RowsChange", "Rejects", "Duplicates", "RefetchedWindows"];
+  const metrics = [
+    ...counts.map((Name) => ({ Name, Unit: "Count" })),
+    ...["CollectSeconds", "AssembleSeconds"].map((Name) => ({ Name, Unit: "Seconds" })),
+  ];
+  const Dimensions = [["service", "stage", "dataset"]];
   expect(lines).toEqual([
     {
       _aws: {
         Timestamp: expect.any(Number),
-        CloudWatchMetrics: [
-          {
-            Namespace: "LibInsight",
-            Dimensions: [["service", "stage", "dataset"]],
-            Metrics: [
-              metric("RowsPublished", "Count"),
-              metric("RowsChange", "Count"),
-              metric("Rejects", "Count"),
-              metric("Duplicates", "Count"),
-              metric("RefetchedWindows", "Count"),
-            ],
-          },
-        ],
+        CloudWatchMetrics: [{ Namespace: "LibInsight", Dimensions, Metrics: metrics }],
       },
       service: "reporter",
       stage: "local",
@@ -120,59 +131,52 @@ test("a published run is told to people, and to CloudWatch in numbers", async ()
       Rejects: 3,
       Duplicates: 2,
       RefetchedWindows: 0,
+      CollectSeconds: 3_600,
+      AssembleSeconds: 0,
     },
   ]);
 });
 
-test("the time of each stage is told where the run's pages tell it", async () => {
-  const summary = (page: number) => keys.summary({ runId, window: 1, attempt: 1, page });
+test("a run's times are measured by its part that was written last", async () => {
   for (const page of [2, 1]) {
-    await aws.work.put(summary(page), "{}", "application/json");
-    // So that they have times of their own.
-    await delay(5);
+    await deps.work.put(keys.part({ runId, window: 1, attempt: 1, page }), "", "text/plain");
+    clock += 1_000;
   }
-  const transformedAt = (await aws.work.listChanges(keys.allSummaries(runId), 10)).get(summary(1));
-  const at = (seconds: number) => new Date((transformedAt?.getTime() ?? 0) + seconds * 1000).toISOString();
+  const at = (seconds: number) => new Date(noon + 1_000 + seconds * 1_000).toISOString();
   await putResult({ requestedAt: at(-40), finishedAt: at(7) });
-  const lines = metricLines();
-  await tell("run.published", publishedDetail());
-  expect(lines).toMatchObject([{ CollectSeconds: 40, AssembleSeconds: 7 }]);
+  await report("run.published", published);
+  expect(measured).toMatchObject([{ CollectSeconds: 40, AssembleSeconds: 7 }]);
 });
 
-test("a run that is told of twice, also at once and in events of their own, is told once", async () => {
+test("a run's end is reported once, however often and by however many events it is published", async () => {
   await putResult();
-  const lines = metricLines();
-  const first = await arriving("run.published", publishedDetail());
-  const again = await arriving("run.published", publishedDetail());
-  const answers = await Promise.all([handle(first), handle(first)]);
-  // Who comes second, before the first one is done, can't know how that will end, and comes again.
-  expect(answers.flatMap(({ batchItemFailures }) => batchItemFailures).length).toBeLessThan(2);
-  for (const late of [first, again]) expect((await handle(late)).batchItemFailures).toEqual([]);
+  const [first, again] = [
+    await arriving("run.published", published),
+    await arriving("run.published", published),
+  ];
+  // The second of the two does not know how the first will end, and comes again.
+  expect(await Promise.all([handle(first), handle(first)])).toContain("done");
+  for (const late of [first, again]) expect(await handle(late)).toBe("done");
 
-  expect(await mails()).toHaveLength(1);
-  expect(lines).toHaveLength(1);
+  expect(sent).toHaveLength(1);
+  expect(measured).toHaveLength(1);
 });
 
 test.each([
-  ["run.held", {}, "run held"],
-  ["run.failed", {}, "run failed"],
-  ["run.failed", { superseded: true }, "run superseded"],
-] as const)("%s %j says why and what to do, and has numbers but no rows", async (type, given, what) => {
-  await putResult({
-    state: what === "run superseded" ? "superseded" : type === "run.held" ? "held" : "failed",
-  });
-  const lines = metricLines();
-  await tell(type, { runId, dataset, reason, ...given });
-  expect(await mails()).toMatchObject([
-    {
-      subject: `LibInsight local: reference-transactions ${what}`,
-      text: "The earlier file stays. Do this: npx sst shell --stage local -- npm run runs -- list",
-    },
+  ["run.held", "held", "run held"],
+  ["run.failed", "failed", "run failed"],
+  ["run.superseded", "superseded", "run superseded"],
+] as const)("%s is a message with what to do, and numbers without rows", async (type, state, what) => {
+  await putResult({ state });
+  await report(type, { runId, dataset, reason });
+  expect(subjects()).toEqual([`reference-transactions ${what}`]);
+  expect(firstLines()).toEqual([
+    "The earlier file stays. Do this: npx sst shell --stage local -- npm run runs -- list",
   ]);
-  expect(lines.map(withoutService)).toEqual([{ dataset, Rejects: 3, Duplicates: 2, RefetchedWindows: 0 }]);
+  expect(measured).toEqual([{ dataset, Rejects: 3, Duplicates: 2, RefetchedWindows: 0 }]);
 });
 
-test("no word of a record gets into a message or a metric, from the record to the mail", async () => {
+test("no text of a record reaches a message or a metric", async () => {
   const word = "MARKED words of a patron";
   const record = (id: number, date: string) => ({
     ...Object.fromEntries(Object.keys(recordOf(id)).map((field) => [field, word])),
@@ -180,134 +184,109 @@ test("no word of a record gets into a message or a metric, from the record to th
     _start_date: date,
   });
   const run = runOf("marked");
-  await putRun(run, aws.work);
   const pages = [[record(1, "2023-05-01 10:00:00"), record(2, word), record(3, "2023-05-01 10:00:00")]];
-  await putWindow(run, { window: 1, pages }, aws.work);
-  const deps = {
-    work: aws.work,
-    data: aws.data,
-    fetcherQueue: aws.serviceQueue("fetcher"),
-    publish: busPublisher(eventBridge(), config.busName()),
-    now: () => new Date(),
-  };
-  const lines = metricLines();
+  await putRun(run, deps.work);
+  await putWindow(run, { window: 1, pages }, deps.work);
+  const { work, data, now } = deps;
+  const fetcherQueue = local.queue("fetcher");
   // Held for its rejects, then published by force.
   for (const force of [undefined, word]) {
-    await assemble({ runId: run.runId, dataset, attempt: 1, ...(force && { force }) }, deps);
-    await handle(await take(aws.serviceQueue("reporter"), 5));
+    const bus = capturedEvents();
+    const task = { runId: run.runId, dataset, attempt: 1, ...(force && { force }) };
+    await assemble(task, { work, data, fetcherQueue, publish: bus.publish, now });
+    for (const { type, detail } of bus.events) {
+      const event = { id: "x", source: "libinsight.pipeline", time: now().toISOString() };
+      await mailbox.source.send(JSON.stringify({ ...event, "detail-type": type, detail }));
+    }
+    for (const message of await take(mailbox.source)) expect(await handle(message)).toBe("done");
   }
-  const told = await mails();
-  expect(told.map(({ text }) => text)).toEqual([
+  expect(firstLines()).toEqual([
     expect.stringContaining("1 of 3 records were rejected"),
     expect.stringMatching(/^Published 2 rows.*, 1 rejected, .* By force: 1 of 3 records were rejected/),
   ]);
-  expect(lines).toHaveLength(2);
-  expect(JSON.stringify([told, lines])).not.toContain("MARKED");
+  expect(measured).toHaveLength(2);
+  expect(JSON.stringify([sent, measured])).not.toContain("MARKED");
 });
 
-test("a held run that is published later is told of both times", async () => {
+test("a held run that is published later is reported both times", async () => {
   await putResult({ state: "held" });
-  metricLines();
-  await tell("run.held", { runId, dataset, reason });
-  await putResult({ force: "somebody looked", violations: ["rows fell"] });
-  await tell("run.published", publishedDetail());
-  expect((await mails()).map(({ text }) => text)).toEqual([
+  await report("run.held", { runId, dataset, reason });
+  await putResult({ force: "the new numbers are right", violations: ["rows fell"] });
+  await report("run.published", published);
+  expect(firstLines()).toEqual([
     expect.stringContaining("The earlier file stays."),
     expect.stringContaining("By force: rows fell."),
   ]);
 });
 
-test("what went wrong after a run is told, each time that it goes wrong, and as often as it is told of once", async () => {
-  const lines = metricLines();
+test("each failure around a run or of an instance is reported once, and has no numbers", async () => {
   const query = (queryExecutionId: string) => ({ runId, dataset, queryExecutionId, reason });
-  await tell("file.refused", { runId, dataset, bucket: "data", key: csvKey, reason });
-  await tell("query.failed", query("q-1"));
-  await tell("query.failed", query("q-1"));
-  await tell("query.failed", query("q-2"));
-  const refresh = await arriving("tableau.failed", { runId, dataset, reason });
-  await handle(refresh);
-  await handle(refresh);
-  await tell("tableau.failed", { runId, dataset, reason });
+  const instance = { instanceId: "i-0123456789abcdef0", reason };
+  await report("file.refused", { runId, dataset, bucket: "data", key: publish.csv, reason });
+  await report("query.failed", query("q-1"));
+  await report("query.failed", query("q-1"));
+  await report("query.failed", query("q-2"));
+  for (const message of [
+    await arriving("tableau.failed", { runId, dataset, reason }),
+    await arriving("tableau.failed", { runId, dataset, reason }),
+    await arriving("instance.failed", instance),
+    await arriving("instance.failed", instance),
+  ]) {
+    expect(await handle(message)).toBe("done");
+    expect(await handle(message)).toBe("done");
+  }
 
-  expect((await mails()).map(({ subject }) => subject.split("reference-transactions ")[1])).toEqual([
-    "published file refused",
-    "query failed",
-    "query failed",
-    "Tableau not refreshed",
-    "Tableau not refreshed",
+  expect(subjects()).toEqual([
+    "reference-transactions published file refused",
+    "reference-transactions query failed",
+    "reference-transactions query failed",
+    "reference-transactions Tableau not refreshed",
+    "reference-transactions Tableau not refreshed",
+    "EC2 instance i-0123456789abcdef0 failed",
+    "EC2 instance i-0123456789abcdef0 failed",
   ]);
-  expect(lines).toEqual([]);
+  expect(measured).toEqual([]);
 });
 
-test("an instance that failed is told of once for each time that it did", async () => {
-  const failed = { instanceId: "i-0123456789abcdef0", reason };
-  const first = await arriving("instance.failed", failed);
-  await handle(first);
-  await handle(first);
-  await tell("instance.failed", failed);
-  const subject = "LibInsight local: EC2 instance i-0123456789abcdef0 failed";
-  expect(await mails()).toMatchObject([{ subject }, { subject }]);
-});
-
-test("the daily look at the instances asks EC2", async () => {
-  const lines = metricLines();
-  await tell("instances.check.requested", {});
-  // The local one has an instance, which nobody has started.
-  expect(lines.map(withoutService)).toEqual([{ InstancesRunningHours: 0 }]);
-});
-
-test("while SNS is away the message comes back, and is sent once when SNS is there again", async () => {
-  const topic = config.alertsTopic();
-  onTestFinished(() => {
-    process.env.ALERTS_TOPIC_ARN = topic;
-  });
+test("while SNS is unavailable the message comes back, and is sent once when SNS is available", async () => {
   await putResult();
-  const lines = metricLines();
-  const [message] = await arriving("run.published", publishedDetail());
-  if (!message) throw new Error("Nothing arrived.");
-  process.env.ALERTS_TOPIC_ARN = `${topic}-away`;
-  expect((await handle([message])).batchItemFailures).toEqual([{ itemIdentifier: message.MessageId }]);
-  expect([await mails(), lines]).toEqual([[], []]);
+  const message = await arriving("run.published", published);
+  const { notify } = deps;
+  deps.notify = () => Promise.reject(new Error("SNS is unavailable."));
+  expect(await handle(message)).toBe("retried");
+  expect(measured).toEqual([]);
 
-  process.env.ALERTS_TOPIC_ARN = topic;
-  expect((await handle([message])).batchItemFailures).toEqual([]);
-  expect([(await mails()).length, lines.length]).toEqual([1, 1]);
+  deps.notify = notify;
+  expect(await handle(message)).toBe("done");
+  expect([sent.length, measured.length]).toEqual([1, 1]);
 });
 
-test("a run whose result is gone is a dead letter that names it", async () => {
-  const answer = await tell("run.published", publishedDetail());
-  expect(answer.deadLetters).toHaveLength(1);
-  const deadLetters = new Queue(sqs(), config.deadLetterUrl("reporter"));
-  const [letter] = await deadLetters.receive({ hiddenSeconds: 0, waitSeconds: 1 });
-  expect(letter?.MessageAttributes?.ErrorText?.StringValue).toContain(runId);
-  expect(await mails()).toEqual([]);
+test("a run whose result has expired is a dead letter that names it", async () => {
+  expect(await report("run.published", published)).toBe("dead letter");
+  const ErrorText = expect.stringContaining(runId);
+  expect(await take(mailbox.deadLetters)).toMatchObject([{ attributes: { ErrorText } }]);
+  expect(sent).toEqual([]);
 });
 
-async function putFile(of: string): Promise<Date> {
-  const current = await aws.data.head(csvKey);
-  await aws.data.upload(csvKey, Readable.from([Buffer.from(of)]), {
-    contentType: "text/csv",
-    metadata: { "run-id": of },
-    condition: current ? { ifMatch: current.etag } : "absent",
-  });
-  return (await aws.data.head(csvKey))?.at ?? new Date(0);
+async function putFile(): Promise<void> {
+  const options = { contentType: "text/csv", metadata: { "run-id": runId }, condition: "absent" as const };
+  await deps.data.upload(publish.csv, Readable.from([Buffer.from("rows")]), options);
 }
 
-test("how long the query took is told from the file's arrival, unless a later file has arrived", async () => {
-  await putFile(runId);
-  const lines = metricLines();
+test("a query's time is measured from the file's arrival, unless a later file has arrived", async () => {
+  await putFile();
+  clock += 12_000;
   const detail = { dataset, queryExecutionId: "q", bucket: "results", key: "r", rows: 1 };
-  await tell("results.published", { ...detail, runId });
-  await tell("results.published", { ...detail, runId: `${dataset}-ffffffffffff` });
-  expect(lines.map(withoutService)).toEqual([{ dataset, QuerySeconds: expect.any(Number) }]);
-  expect(Number(lines[0]?.QuerySeconds)).toBeLessThan(60);
-  expect(await mails()).toEqual([]);
+  await report("results.published", { ...detail, runId });
+  await report("results.published", { ...detail, runId: `${dataset}-ffffffffffff` });
+  expect(measured).toEqual([{ dataset, QuerySeconds: 12 }]);
+  expect(sent).toEqual([]);
 });
 
-test("the daily look tells how old the published file is, in hours", async () => {
-  await putFile("fresh");
-  const lines = metricLines();
-  await tell("freshness.check.requested", { dataset });
-  expect(lines.map(withoutService)).toEqual([{ dataset, PublishedFileAgeHours: expect.any(Number) }]);
-  expect(Number(lines[0]?.PublishedFileAgeHours)).toBeLessThan(1);
+test("the daily checks measure the published file's age, and how long instances run", async () => {
+  await putFile();
+  clock += 1_800_000;
+  await report("freshness.check.requested", { dataset });
+  await report("instances.check.requested", {});
+  expect(measured).toEqual([{ dataset, PublishedFileAgeHours: 0.5 }, { InstancesRunningHours: 0 }]);
 });

@@ -3,16 +3,16 @@ import { expect, onTestFinished, test } from "vitest";
 import { signIn } from "../../../services/tableau/client.ts";
 import { refresh } from "../../../services/tableau/refresh.ts";
 import { findDataset } from "../../../shared/datasets.ts";
-import { stoppedClock } from "../../support/clock.ts";
-import { capturedEvents } from "../../support/local-aws.ts";
+import { capturedEvents } from "../../support/local.ts";
+import { stoppedClock } from "../../support/stopped-clock.ts";
 import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
 
 const dataset = findDataset("reference-transactions");
 const published = { runId: "reference-transactions-0123456789ab", dataset: dataset.name };
 const minute = 60_000;
 
-/** A Tableau with two data sources that the dataset names, and a refresh of them that has `patienceMs`. */
-async function start(patienceMs: number) {
+/** A Tableau with two data sources that the dataset names, and a refresh of them of `refreshTimeoutMs` at most. */
+async function start(refreshTimeoutMs: number, timeoutMs = 5_000) {
   const tableau = await startTableau();
   for (const name of ["Desk", "Gates"]) tableau.add("datasources", name);
   dataset.tableau = { dataSources: [{ name: "Desk" }, { name: "Gates" }], workbooks: [] };
@@ -21,14 +21,14 @@ async function start(patienceMs: number) {
   });
   const clock = stoppedClock();
   const { url, site, tokenName } = tableau;
-  const time = { pauseMs: 2_000, ends: clock.now() + patienceMs, clock };
-  const options = { url, site, tokenName, tokenSecret, apiVersion: "3.21", timeoutMs: 100, ...time };
+  const time = { pauseMs: 2_000, ends: clock.now() + refreshTimeoutMs, clock };
+  const options = { url, site, tokenName, tokenSecret, apiVersion: "3.21", timeoutMs, ...time };
   const { events, publish } = capturedEvents();
   const run = () => refresh(published, { ...time, publish, signIn: () => signIn(options) });
   return { tableau, clock, events, run };
 }
 
-test("jobs are looked at in turn, with pauses that double up to half a minute, for as long as they take", async () => {
+test("jobs are checked in turn until they end, with pauses that double up to half a minute", async () => {
   const { tableau, clock, events, run } = await start(10 * minute);
   tableau.jobs([...Array(7).fill(job.underWay), job.succeeded], [job.underWay, job.succeeded]);
   expect(await run()).toMatchObject({ refreshed: 2 });
@@ -37,7 +37,7 @@ test("jobs are looked at in turn, with pauses that double up to half a minute, f
   expect(events).toMatchObject([{ type: "tableau.refreshed" }]);
 });
 
-test("a job that does not end is followed for ten minutes at most, and the other one's end is told", async () => {
+test("a job that does not end is followed for ten minutes at most, and the other one is refreshed", async () => {
   const { tableau, clock, events, run } = await start(10 * minute);
   tableau.jobs([job.underWay], [job.underWay, job.succeeded]);
   await expect(run()).rejects.toMatchObject({
@@ -57,9 +57,9 @@ test("a job that does not end is followed for ten minutes at most, and the other
 test.each<[string, Fault["kind"]]>([
   ["hangs", "hang"],
   ["fails", { status: 500 }],
-])("a Tableau that %s at the end of the time leaves the job as it was: not ended", async (_, kind) => {
+])("where Tableau %s at the end of the time, the job has not ended", async (_, kind) => {
   // A pause of 2 s, three tries with pauses of 2 and 4 s, and one second is left.
-  const { tableau, clock, run } = await start(9_000);
+  const { tableau, clock, run } = await start(9_000, 500);
   tableau.jobs([job.underWay], [job.succeeded]);
   tableau.fail(...Array<Fault>(3).fill({ at: "job", kind }));
   await expect(run()).rejects.toMatchObject({ name: "TableauJobTooSlow", kind: "terminal" });

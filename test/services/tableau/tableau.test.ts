@@ -1,44 +1,52 @@
-// The service from the event on the bus to the events that it tells: real queues, and a Tableau server over HTTP.
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { z } from "zod";
-import { busPublisher } from "../../../shared/aws/bus.ts";
-import { eventBridge, sqs } from "../../../shared/aws/clients.ts";
-import { Queue } from "../../../shared/aws/queue.ts";
-import { config } from "../../../shared/config.ts";
+// The service from the event in its queue to the events that it publishes, with a Tableau server over HTTP.
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { type TableauDeps, tableauService } from "../../../services/tableau/service.ts";
 import { type DatasetInput, dataset as datasetSchema } from "../../../shared/dataset.ts";
 import { findDataset } from "../../../shared/datasets.ts";
-import { receiveLimit, type SqsHandler } from "../../../shared/sqs-handler.ts";
-import { startEventSourceMapping } from "../../../stacks/local/event-source-mapping.ts";
+import type { Log } from "../../../shared/logger.ts";
+import { processBatch } from "../../../shared/service.ts";
+import { tableauSettings } from "../../../shared/tableau.ts";
+import { receiveLimit, routes } from "../../../shared/topology.ts";
+import { eventMessage } from "../../factories/events.ts";
 import { startHttpServer } from "../../support/http-server.ts";
-import { type LocalAws, startLocalAws, take, takeJson } from "../../support/local-aws.ts";
+import {
+  capturedEvents,
+  type PublishedEvent,
+  startLocal,
+  type TestLocal,
+  take,
+} from "../../support/local.ts";
+import { type Outcome, outcomeOf } from "../../support/outcome.ts";
 import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
-
-let aws: LocalAws;
-let handler: SqsHandler;
-let queue: Queue;
-let deadLetters: Queue;
-beforeAll(async () => {
-  process.env.SST_RESOURCE_TableauTokenSecret = JSON.stringify({ value: tokenSecret });
-  aws = await startLocalAws();
-  process.env.POWERTOOLS_LOG_LEVEL = "DEBUG";
-  ({ handler } = await import("../../../services/tableau/handler.ts"));
-  queue = aws.serviceQueue("tableau");
-  deadLetters = new Queue(sqs(), config.deadLetterUrl("tableau"));
-});
-afterAll(() => aws?.close());
-beforeEach(async () => {
-  for (const each of [queue, deadLetters, aws.observer]) await take(each);
-});
 
 const dataset = findDataset("reference-transactions");
 const ofRun = { runId: "reference-transactions-0123456789ab", dataset: dataset.name };
-const published = {
-  ...ofRun,
-  queryExecutionId: "q",
-  bucket: "results",
-  key: "published/results.csv",
-  rows: 12,
-};
+const published = { ...ofRun, queryExecutionId: "q", bucket: "results", key: "results.csv", rows: 12 };
+
+let local: TestLocal;
+beforeAll(async () => {
+  local = await startLocal();
+});
+afterAll(() => local.close());
+
+let mailbox: ReturnType<TestLocal["mailbox"]>;
+let events: PublishedEvent[];
+let deps: TableauDeps;
+let logged: Record<string, unknown>[];
+beforeEach(() => {
+  mailbox = local.mailbox("tableau");
+  const bus = capturedEvents();
+  events = bus.events;
+  logged = [];
+  deps = {
+    publish: bus.publish,
+    tableau: undefined,
+    tokenSecret: () => tokenSecret,
+    requestTimeoutMs: 1_000,
+    refreshTimeoutMs: 20_000,
+    pauseMs: 1,
+  };
+});
 
 type Targets = NonNullable<DatasetInput["tableau"]>;
 const desk: Targets = { dataSources: [{ name: "Desk" }] };
@@ -47,288 +55,228 @@ const three: Targets = {
   workbooks: [{ name: "Weekly" }],
 };
 
-/** A Tableau that has what the dataset names, the environment that names Tableau, and what is logged. */
-async function start(targets: Targets, settings: Record<string, string | undefined> = {}) {
+/** Starts a Tableau that has what the dataset names. */
+async function start(targets: Targets, given: Partial<TableauDeps> = {}) {
   const tableau = await startTableau();
   const { dataSources = [], workbooks = [] } = targets;
   const ids = new Map([
     ...dataSources.map(({ name, project }) => [name, tableau.add("datasources", name, project)] as const),
     ...workbooks.map(({ name, project }) => [name, tableau.add("workbooks", name, project)] as const),
   ]);
-  const environment = {
-    TABLEAU_URL: tableau.url,
-    TABLEAU_SITE: tableau.site,
-    TABLEAU_TOKEN_NAME: tableau.tokenName,
-    TABLEAU_TIMEOUT_MS: "1000",
-    TABLEAU_PATIENCE_MS: "20000",
-    TABLEAU_PAUSE_MS: "1",
-    RETRY_BASE_SECONDS: "0",
-    ...settings,
-  };
-  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
   dataset.tableau = datasetSchema.shape.tableau.parse(targets);
   onTestFinished(() => {
-    vi.unstubAllEnvs();
     dataset.tableau = undefined;
   });
-  return { tableau, ids, log: captureLog() };
+  const { url, site, tokenName } = tableau;
+  const settings = { url, site, tokenName, apiVersion: "3.21" };
+  deps = { ...deps, tableau: settings, ...given };
+  return { tableau, ids, settings };
 }
 
-/** The lines that Powertools writes. */
-function captureLog(): { text(): string; lines(): unknown[] } {
-  const written: string[] = [];
-  const keep = (chunk: string | Uint8Array) => {
-    written.push(String(chunk));
-    return true;
-  };
-  const spies = [
-    vi.spyOn(process.stdout, "write").mockImplementation(keep),
-    vi.spyOn(process.stderr, "write").mockImplementation(keep),
-  ];
-  onTestFinished(() => {
-    for (const spy of spies) spy.mockRestore();
-  });
-  return { text: () => written.join(""), lines: () => written.map((line) => JSON.parse(line)) };
+const log: Log = {
+  info: (message, fields) => void logged.push({ level: "INFO", message, ...fields }),
+  warn: (message, fields) => void logged.push({ level: "WARN", message, ...fields }),
+  error: (message, fields) => void logged.push({ level: "ERROR", message, ...fields }),
+};
+
+/** Enqueues the event as its route does. */
+async function enqueue(detail = published): Promise<void> {
+  const [group] = routes.filter(({ to }) => to === "tableau").flatMap((route) => route.group ?? []);
+  await mailbox.source.send(eventMessage("results.published", detail), { group: group ?? "" });
 }
 
-/** As the athena service tells it. */
-async function publish(detail = published): Promise<void> {
-  await busPublisher(eventBridge(), config.busName())("results.published", detail);
+const receiveOne = () => mailbox.source.receive({ max: 1, visibilitySeconds: 60, waitSeconds: 0 });
+
+/** Receives a message and handles it. */
+async function handleNext(): Promise<Outcome> {
+  const messages = await receiveOne();
+  const result = await processBatch(tableauService, messages, deps, { ...mailbox, log, retryBaseSeconds: 0 });
+  const outcome = outcomeOf(result);
+  if (outcome !== "retried") for (const { receipt } of messages) await mailbox.source.delete(receipt);
+  return outcome;
 }
 
-/** Receives one message as Lambda does. @returns what became of it */
-async function receiveOne(): Promise<"done" | "retried" | "dead letter"> {
-  const ended = Promise.withResolvers<"done" | "retried" | "dead letter">();
-  const mapping = startEventSourceMapping({
-    sqs: sqs(),
-    queue: { url: queue.url, arn: "arn:aws:sqs:us-east-1:000000000000:tableau.fifo" },
-    service: "tableau",
-    handler,
-    batchSize: 1,
-    concurrency: 1,
-    timeoutSeconds: 20,
-    onBatch: ({ done, retried }) => {
-      // Before the poller receives again.
-      void mapping.stop();
-      ended.resolve(done.length > 0 ? "done" : retried.length > 0 ? "retried" : "dead letter");
-    },
-    onError: ended.reject,
-  });
-  try {
-    return await ended.promise;
-  } finally {
-    await mapping.stop();
-  }
-}
-
-/** What the service told the bus since the last look. */
-async function told(): Promise<{ type: string; detail: unknown }[]> {
-  const event = z.object({ "detail-type": z.string(), detail: z.unknown() });
-  const events = z.array(event).parse(await takeJson(aws.observer));
-  return events
-    .map(({ detail, ...envelope }) => ({ type: envelope["detail-type"], detail }))
-    .filter(({ type }) => type.startsWith("tableau."));
-}
-
-/** The dead letters since the last look, with their group and their attributes. */
-async function letters() {
-  return (await take(deadLetters)).map(({ Body = "", Attributes, MessageAttributes = {} }) => ({
-    detail: z.object({ detail: z.unknown() }).parse(JSON.parse(Body)).detail,
-    group: Attributes?.MessageGroupId,
-    error: MessageAttributes.Error?.StringValue,
-    text: MessageAttributes.ErrorText?.StringValue,
-  }));
-}
-
-/** The reason is the same for whoever hears the event and for whoever finds the dead letter. */
-async function expectGivenUp(reason: RegExp, error: string): Promise<void> {
-  const [letter, ...others] = await letters();
-  expect(others).toEqual([]);
-  expect(letter).toMatchObject({ detail: published, group: "tableau", error });
-  expect(letter?.text).toMatch(reason);
-  expect(await told()).toEqual([{ type: "tableau.failed", detail: { ...ofRun, reason: letter?.text } }]);
+/** Expects one dead letter, with the same reason as the event. */
+async function expectDeadLetter(reason: RegExp, error: string): Promise<void> {
+  const deadLetters = await take(mailbox.deadLetters);
+  expect(deadLetters).toMatchObject([
+    { group: "tableau", attributes: { Error: error, ErrorText: expect.stringMatching(reason) } },
+  ]);
+  expect(deadLetters.map(({ body }) => JSON.parse(body))).toMatchObject([{ detail: published }]);
+  const reasons = deadLetters.map(({ attributes }) => attributes.ErrorText);
+  expect(events).toEqual(reasons.map((reason) => ({ type: "tableau.failed", detail: { ...ofRun, reason } })));
 }
 
 const uuid = expect.stringMatching(/^[\da-f-]{36}$/);
 
-test("published results refresh what the dataset names, one session for all, and its end is told", async () => {
-  const { tableau, log } = await start(three);
+test("published results refresh what the dataset names, in one session, and the outcome is published", async () => {
+  const { tableau } = await start(three);
   tableau.jobs(
     [job.pending, job.underWay, job.underWay, job.succeeded],
     [job.succeeded],
     [job.underWay, job.doneByBridge],
   );
-  await publish();
-  expect(await receiveOne()).toBe("done");
+  await enqueue();
+  expect(await handleNext()).toBe("done");
 
   expect(tableau.refreshed).toEqual(["Desk", "Gates", "Weekly"]);
-  expect(await told()).toEqual([
-    {
-      type: "tableau.refreshed",
-      detail: {
-        ...ofRun,
-        refreshed: [
-          { kind: "data source", name: "Desk", jobId: uuid },
-          { kind: "data source", name: "Gates", jobId: uuid },
-          { kind: "workbook", name: "Weekly", jobId: uuid },
-        ],
-      },
-    },
-  ]);
-  expect(tableau.steps.filter((step) => !["job"].includes(step))).toEqual([
+  const refreshed = [
+    { kind: "data source", name: "Desk", jobId: uuid },
+    { kind: "data source", name: "Gates", jobId: uuid },
+    { kind: "workbook", name: "Weekly", jobId: uuid },
+  ];
+  expect(events).toEqual([{ type: "tableau.refreshed", detail: { ...ofRun, refreshed } }]);
+  const each = (kind: string) => [`find ${kind}`, `refresh ${kind}`];
+  expect(tableau.steps.filter((step) => step !== "job")).toEqual([
     "signin",
-    "find datasources",
-    "refresh datasources",
-    "find datasources",
-    "refresh datasources",
-    "find workbooks",
-    "refresh workbooks",
+    ...each("datasources"),
+    ...each("datasources"),
+    ...each("workbooks"),
     "signout",
   ]);
-  // Every job until it has ended, and no further.
+  // Each job until it has ended, and no longer.
   expect(tableau.steps.filter((step) => step === "job")).toHaveLength(4 + 1 + 2);
   expect(tableau.sessions.size).toBe(0);
-  expect(log.lines()).toMatchObject([{ message: "done", run: ofRun.runId, refreshed: 3 }]);
+  expect(logged).toMatchObject([{ message: "done", run: ofRun.runId, refreshed: 3 }]);
 });
 
-test.each([
-  ["no Tableau is configured", desk, { TABLEAU_URL: "", TABLEAU_SITE: "", TABLEAU_TOKEN_NAME: "" }],
-  ["the dataset names nothing", undefined, {}],
-])("where %s it says so in a line, and nothing else happens", async (_, targets, settings) => {
-  const { tableau, log } = await start(desk, settings);
-  if (!targets) dataset.tableau = undefined;
-  await publish();
-  expect(await receiveOne()).toBe("done");
-  expect(tableau.requests).toEqual([]);
-  expect(await told()).toEqual([]);
-  expect(await letters()).toEqual([]);
-  expect(log.lines()).toMatchObject([{ level: "INFO", message: "done", skipped: expect.any(String) }]);
-});
+test.each(["no Tableau is configured", "the dataset names nothing"])(
+  "where %s, that is logged",
+  async (why) => {
+    const { tableau } = await start(desk);
+    if (why === "the dataset names nothing") dataset.tableau = undefined;
+    else deps.tableau = undefined;
+    await enqueue();
+    expect(await handleNext()).toBe("done");
+    expect(tableau.requests).toEqual([]);
+    expect(events).toEqual([]);
+    expect(logged).toMatchObject([{ level: "INFO", message: "done", skipped: expect.any(String) }]);
+  },
+);
 
-test("the default site and an API of one's own are asked for as they are set", async () => {
-  const { tableau } = await start(desk, { TABLEAU_SITE: undefined, TABLEAU_API_VERSION: "3.8" });
-  await publish();
-  // The fake has a site of its own, so that this one's sign-in is refused.
-  expect(await receiveOne()).toBe("dead letter");
+test("the default site and another API version are requested as they are set", async () => {
+  const { tableau, settings } = await start(desk);
+  deps.tableau = { ...settings, site: "", apiVersion: "3.8" };
+  await enqueue();
+  // The server has another site and refuses this sign-in.
+  expect(await handleNext()).toBe("dead letter");
   expect(tableau.requests.map(({ path }) => path)).toEqual(["/api/3.8/auth/signin"]);
   expect(tableau.requests[0]?.body).toContain('"site":{"contentUrl":""}');
 });
 
-test("what waits in Tableau's queue already is refreshed, without a job", async () => {
+test("what waits in Tableau's queue already counts as refreshed, without a job", async () => {
   const { tableau, ids } = await start(three);
   tableau.queued.add(ids.get("Desk") ?? "").add(ids.get("Weekly") ?? "");
-  await publish();
-  expect(await receiveOne()).toBe("done");
-  expect(await told()).toMatchObject([
-    {
-      type: "tableau.refreshed",
-      detail: {
-        refreshed: [
-          { kind: "data source", name: "Desk" },
-          { kind: "data source", name: "Gates", jobId: uuid },
-          { kind: "workbook", name: "Weekly" },
-        ],
-      },
-    },
-  ]);
+  await enqueue();
+  expect(await handleNext()).toBe("done");
+  const refreshed = [
+    { kind: "data source", name: "Desk" },
+    { kind: "data source", name: "Gates", jobId: uuid },
+    { kind: "workbook", name: "Weekly" },
+  ];
+  expect(events).toEqual([{ type: "tableau.refreshed", detail: { ...ofRun, refreshed } }]);
   expect(tableau.steps.filter((step) => step === "job")).toHaveLength(1);
 });
 
 test.each([
   [job.failed, /data source "Desk" was not refreshed: Tableau's job failed\. \(job [\da-f-]{36}\)/],
   [job.cancelled, /Tableau's job was cancelled\..*replay the dead letter/],
-])("a job that ends as %j is told, and its message kept", async (end, reason) => {
+])("a job that ends as %j is a dead letter", async (end, reason) => {
   const { tableau } = await start(desk);
   tableau.jobs([job.underWay, end]);
-  await publish();
-  expect(await receiveOne()).toBe("dead letter");
-  await expectGivenUp(reason, "TableauJobFailed");
+  await enqueue();
+  expect(await handleNext()).toBe("dead letter");
+  await expectDeadLetter(reason, "TableauJobFailed");
   expect(tableau.sessions.size).toBe(0);
 });
 
-test("what does not come to its end in the time that it has comes back", async () => {
-  const { tableau } = await start(desk, { TABLEAU_PATIENCE_MS: "1" });
-  await publish();
-  expect(await receiveOne()).toBe("retried");
+test("a refresh whose time is over before its first job starts comes back", async () => {
+  const { tableau } = await start(desk, { refreshTimeoutMs: 1 });
+  await enqueue();
+  expect(await handleNext()).toBe("retried");
   expect(tableau.steps).not.toContain("job");
 });
 
-test("of several one that fails keeps no other from being refreshed, and each is told", async () => {
+test("one that fails does not keep the others from being refreshed, and the reason names each", async () => {
   const { tableau } = await start({ ...three, workbooks: [{ name: "Weekly" }, { name: "Yearly" }] });
   tableau.jobs([job.failed], [job.underWay, job.succeeded]);
   tableau.fail({ at: "find", kind: { status: 403 } });
-  await publish();
-  expect(await receiveOne()).toBe("dead letter");
+  await enqueue();
+  expect(await handleNext()).toBe("dead letter");
   expect(tableau.refreshed).toEqual(["Gates", "Weekly", "Yearly"]);
-  await expectGivenUp(
+  await expectDeadLetter(
     /^The data source "Desk" was not refreshed: .* \(status 403\) \(code 403000\) The data source "Gates" of the project "Library" was not refreshed: .* The workbook "Weekly" was refreshed\. The workbook "Yearly" was refreshed\. .* \(run reference-transactions-0123456789ab\)$/,
     "TableauAccessDenied",
   );
 });
 
-test("what may pass brings the message back, even beside what can't", async () => {
+test("a failure that may pass brings the message back, even beside one that cannot", async () => {
   const { tableau } = await start(three);
   tableau.fail(
     { at: "find", kind: { status: 403 } },
     ...Array<Fault>(3).fill({ at: "refresh", kind: { status: 500 } }),
   );
-  await publish();
-  expect(await receiveOne()).toBe("retried");
-  expect(await told()).toEqual([]);
-  expect(await receiveOne()).toBe("done");
-  expect(await told()).toMatchObject([{ type: "tableau.refreshed" }]);
-  // The workbook twice: what is delivered twice is done twice.
+  await enqueue();
+  expect(await handleNext()).toBe("retried");
+  expect(events).toEqual([]);
+  expect(await handleNext()).toBe("done");
+  expect(events).toMatchObject([{ type: "tableau.refreshed" }]);
+  // The second delivery refreshes the workbook again.
   expect(tableau.refreshed).toEqual(["Weekly", "Desk", "Gates", "Weekly"]);
 });
 
-test("a name that Tableau does not have is told, and the session ended", async () => {
+test("a name that Tableau does not have is a dead letter, and the session ends", async () => {
   const { tableau } = await start(desk);
   dataset.tableau = { dataSources: [{ name: "Désk" }], workbooks: [] };
-  await publish();
-  expect(await receiveOne()).toBe("dead letter");
-  await expectGivenUp(/no data source "Désk".*shared\/datasets\.ts/, "TableauContentMissing");
+  await enqueue();
+  expect(await handleNext()).toBe("dead letter");
+  await expectDeadLetter(/no data source "Désk".*shared\/datasets\.ts/, "TableauContentMissing");
   expect(tableau.sessions.size).toBe(0);
 });
 
-test("a dataset that nobody knows is told", async () => {
+test("an unknown dataset is a dead letter", async () => {
   await start(desk);
-  await publish({ ...published, dataset: "gate-counts" });
-  expect(await receiveOne()).toBe("dead letter");
-  expect(await told()).toMatchObject([{ type: "tableau.failed", detail: { dataset: "gate-counts" } }]);
+  await enqueue({ ...published, dataset: "gate-counts" });
+  expect(await handleNext()).toBe("dead letter");
+  expect(events).toMatchObject([{ type: "tableau.failed", detail: { dataset: "gate-counts" } }]);
 });
 
-test("a token that Tableau refuses is told at once", async () => {
-  const { tableau } = await start(desk, { TABLEAU_TOKEN_NAME: "revoked" });
-  await publish();
-  expect(await receiveOne()).toBe("dead letter");
-  await expectGivenUp(
+test("a token that Tableau refuses is a dead letter at once", async () => {
+  const { tableau, settings } = await start(desk);
+  deps.tableau = { ...settings, tokenName: "revoked" };
+  await enqueue();
+  expect(await handleNext()).toBe("dead letter");
+  await expectDeadLetter(
     /refused the personal access token.*15 days.*\(status 401, code 401001\)/,
     "TableauTokenRefused",
   );
   expect(tableau.steps).toEqual(["signin"]);
 });
 
-test("settings that are only half there are told", async () => {
-  await start(desk, { TABLEAU_TOKEN_NAME: "" });
-  await publish();
-  expect(await receiveOne()).toBe("dead letter");
-  await expectGivenUp(/TABLEAU_TOKEN_NAME must be set too/, "TableauHalfConfigured");
+test("settings of which one is missing are a dead letter that names it", async () => {
+  await start(desk);
+  Object.defineProperty(deps, "tableau", {
+    get: () => tableauSettings({ TABLEAU_URL: "https://tableau.example.edu" }),
+  });
+  await enqueue();
+  expect(await handleNext()).toBe("dead letter");
+  await expectDeadLetter(/TABLEAU_TOKEN_NAME/, "TableauHalfConfigured");
 });
 
-test("a session that ends while a job is followed is renewed, and the same job followed on", async () => {
+test("a session that ends while a job is followed is renewed, and the same job is followed", async () => {
   const { tableau } = await start(desk);
   tableau.jobs([job.underWay, job.underWay, job.succeeded]);
   tableau.before("job", () => {});
   tableau.before("job", () => tableau.sessions.clear());
-  await publish();
-  expect(await receiveOne()).toBe("done");
+  await enqueue();
+  expect(await handleNext()).toBe("done");
   expect(tableau.refreshed).toEqual(["Desk"]);
   expect(tableau.steps.filter((step) => step === "signin")).toHaveLength(2);
   expect(tableau.sessions.size).toBe(0);
 });
 
-/** Each is one of the things that may befall any request, on every try of it. */
-const troubles: Fault["kind"][] = [
+/** Each may happen to any request, and here to each try of it. */
+const passing: Fault["kind"][] = [
   { status: 500 },
   { status: 429, headers: { "retry-after": "0" } },
   "html",
@@ -336,73 +284,68 @@ const troubles: Fault["kind"][] = [
   { json: { unknown: true } },
   "reset",
 ];
-test.each(troubles)("%j at each step in turn brings the message back, until it succeeds", async (kind) => {
+test.each(passing)("%j at each step in turn brings the message back, until it succeeds", async (kind) => {
   const { tableau } = await start(desk);
-  await publish();
+  await enqueue();
+  // What cannot be read is not requested again at once.
+  const tries = kind === "reset" || (typeof kind === "object" && "status" in kind) ? 3 : 1;
   for (const at of ["signin", "find", "refresh", "job"] as const) {
-    tableau.fail(...triesOf(at, kind));
-    expect(await receiveOne()).toBe("retried");
-    expect(await told()).toEqual([]);
+    tableau.fail(...Array<Fault>(tries).fill({ at, kind }));
+    expect(await handleNext()).toBe("retried");
+    expect(events).toEqual([]);
     expect(tableau.sessions.size).toBe(0);
   }
-  expect(await receiveOne()).toBe("done");
-  expect(await told()).toMatchObject([{ type: "tableau.refreshed" }]);
-  expect(await letters()).toEqual([]);
+  expect(await handleNext()).toBe("done");
+  expect(events).toMatchObject([{ type: "tableau.refreshed" }]);
+  expect(await take(mailbox.deadLetters)).toEqual([]);
 });
 
-/** What can't be read is not asked for again at once. */
-function triesOf(at: Fault["at"], kind: Fault["kind"]): Fault[] {
-  const isAskedAgain = kind === "reset" || (typeof kind === "object" && "status" in kind);
-  return Array<Fault>(isAskedAgain ? 3 : 1).fill({ at, kind });
-}
-
-test("a Tableau that hangs to the last receive is told once, when the message is given up", async () => {
-  const { tableau } = await start(desk, { TABLEAU_TIMEOUT_MS: "20" });
+test("a Tableau that hangs at every receive is one failure, when the message becomes a dead letter", async () => {
+  const { tableau } = await start(desk, { requestTimeoutMs: 20 });
   tableau.fail(...Array<Fault>(3 * receiveLimit).fill({ at: "signin", kind: "hang" }));
-  await publish();
+  await enqueue();
   for (let receive = 1; receive < receiveLimit; receive++) {
-    expect(await receiveOne()).toBe("retried");
-    expect(await told()).toEqual([]);
+    expect(await handleNext()).toBe("retried");
+    expect(events).toEqual([]);
   }
-  expect(await receiveOne()).toBe("dead letter");
-  await expectGivenUp(/Tableau took too long to respond\./, "TableauTimeout");
+  expect(await handleNext()).toBe("dead letter");
+  await expectDeadLetter(/Tableau took too long to respond\./, "TableauTimeout");
 });
 
-test("a Tableau that nobody runs is told by the setting that names it", async () => {
-  const gone = await startHttpServer((_, response) => response.end());
-  await gone.close();
-  await start(desk, { TABLEAU_URL: gone.url });
-  await publish();
-  for (let receive = 1; receive < receiveLimit; receive++) expect(await receiveOne()).toBe("retried");
-  expect(await receiveOne()).toBe("dead letter");
-  await expectGivenUp(/refused the connection.*TABLEAU_URL/, "TableauUnreachable");
+test("a Tableau that does not run is a failure that names its setting", async () => {
+  const { settings } = await start(desk);
+  const stopped = await startHttpServer((_, response) => response.end());
+  await stopped.close();
+  deps.tableau = { ...settings, url: stopped.url };
+  await enqueue();
+  for (let receive = 1; receive < receiveLimit; receive++) expect(await handleNext()).toBe("retried");
+  expect(await handleNext()).toBe("dead letter");
+  await expectDeadLetter(/refused the connection.*TABLEAU_URL/, "TableauUnreachable");
 });
 
-test("the results of two datasets are taken one after the other", async () => {
-  await publish();
-  await publish({ ...published, dataset: "gate-counts" });
-  const [first, ...others] = await queue.receive({ hiddenSeconds: 60, waitSeconds: 1 });
-  expect(first?.Body).toContain("reference-transactions");
-  expect(others).toEqual([]);
-  expect(await queue.receive({ hiddenSeconds: 60, waitSeconds: 1 })).toEqual([]);
-  await queue.remove(first?.ReceiptHandle ?? "");
-  expect(await takeJson(queue)).toMatchObject([{ detail: { dataset: "gate-counts" } }]);
+test("the results of two datasets are handled one after the other", async () => {
+  await enqueue();
+  await enqueue({ ...published, dataset: "gate-counts" });
+  const [first, ...others] = await receiveOne();
+  expect(first?.body).toContain("reference-transactions");
+  expect([others, await receiveOne()]).toEqual([[], []]);
+  await mailbox.source.delete(first?.receipt ?? "");
+  expect((await receiveOne())[0]?.body).toContain("gate-counts");
 });
 
-test("a message that can't be read is kept, and tells no event", async () => {
+test("a message that cannot be read is a dead letter and publishes nothing", async () => {
   await start(desk);
-  await queue.send("{}", { groupId: "tableau", deduplicationId: "unreadable" });
-  expect(await receiveOne()).toBe("dead letter");
-  expect(await told()).toEqual([]);
+  await mailbox.source.send("{}", { group: "tableau" });
+  expect(await handleNext()).toBe("dead letter");
+  expect(events).toEqual([]);
 });
 
-test("neither the token nor a session is in a log, an event, an error or a dead letter, whatever Tableau echoes", async () => {
-  const { tableau, log } = await start(three);
-  const said: unknown[] = [];
+test("neither the token nor a session is in a log, an event or a dead letter, whatever Tableau echoes", async () => {
+  const { tableau } = await start(three);
   const kinds: Fault["kind"][] = [
     { status: 500 },
     { status: 403 },
-    { status: 409, code: `${tokenSecret}` },
+    { status: 409, code: tokenSecret },
     { status: 307, headers: { location: `/${encodeURIComponent(tokenSecret)}` } },
     { status: 429, headers: { "retry-after": tokenSecret } },
     { json: { credentials: { token: tokenSecret, site: { id: tokenSecret } } } },
@@ -415,19 +358,17 @@ test("neither the token nor a session is in a log, an event, an error or a dead 
     for (const at of ["signin", "find", "refresh", "job", "signout"] as const) {
       tableau.fail(...Array<Fault>(3).fill({ at, kind }));
       tableau.jobs([job.failed]);
-      await publish();
+      await enqueue();
       // To its end, whichever it is; each fault is used up on the way.
       for (let receive = 1; receive <= receiveLimit; receive++) {
-        if ((await receiveOne()) !== "retried") break;
+        if ((await handleNext()) !== "retried") break;
       }
     }
-    said.push(await told(), await letters());
   }
-  const text = JSON.stringify(said) + log.text();
-  expect(text).toContain("tableau.failed");
-  expect(text).toContain("TableauAccessDenied");
-  expect(log.text()).toContain('"level":"WARN"');
-  expect(log.text()).toContain('"level":"ERROR"');
+  const text = JSON.stringify([events, await take(mailbox.deadLetters), logged]);
+  for (const part of ["tableau.failed", "TableauAccessDenied", '"level":"WARN"', '"level":"ERROR"']) {
+    expect(text).toContain(part);
+  }
   expect(tableau.secrets().length).toBeGreaterThan(10);
   for (const secret of tableau.secrets()) {
     for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString("base64")]) {

@@ -1,258 +1,220 @@
+// When a run is complete, by the batches of pages that the transformer takes.
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { enqueueCompleteRuns } from "../../../services/transformer/completion.ts";
-import { s3 } from "../../../shared/aws/clients.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { transformerService } from "../../../services/transformer/service.ts";
 import { keys } from "../../../shared/keys.ts";
+import type { PageMessage } from "../../../shared/messages.ts";
+import { messageBody } from "../../../shared/ports.ts";
 import type { Run } from "../../../shared/run.ts";
 import { recordsOf } from "../../factories/records.ts";
-import { runOf, taskOf } from "../../factories/requests.ts";
-import { capturedEvents, type LocalAws, startLocalAws, takeJson } from "../../support/local-aws.ts";
+import { runOf } from "../../factories/requests.ts";
 import {
+  capturedEvents,
+  receive,
+  runService,
+  startLocal,
+  type TestLocal,
+  takeJson,
+} from "../../support/local.ts";
+import { recorded } from "../../support/ports.ts";
+import {
+  pageOf,
   putAttempt,
-  putPage,
   putRun,
   putTotals,
   putWindow,
   type WindowContent,
 } from "../../support/work-bucket.ts";
 
-let aws: LocalAws;
+let local: TestLocal;
 beforeAll(async () => {
-  aws = await startLocalAws();
+  local = await startLocal();
 });
-afterAll(() => aws?.close());
+afterAll(() => local.close());
 
-async function start() {
-  const { events, publish } = capturedEvents();
-  return { work: await aws.bucket(), assemblerQueue: await aws.queue({ fifo: true }), publish, events };
+function start() {
+  const { port: work, calls } = recorded(local.store());
+  return { work, calls, assemblerQueue: local.queue("assembler"), ...capturedEvents() };
+}
+type Deps = ReturnType<typeof start>;
+
+/** Runs the transformer on one batch. @returns the tasks that the assembler's queue then holds, and the dead letters */
+async function transformBatch(deps: Deps, ...pages: PageMessage[]) {
+  const mailbox = local.mailbox("transformer");
+  for (const page of pages) await mailbox.source.send(messageBody(page));
+  await runService(transformerService, deps, mailbox, await receive(mailbox.source));
+  return { tasks: await takeJson(deps.assemblerQueue), deadLetters: await receive(mailbox.deadLetters) };
 }
 
-const twoWindows = (requestId: string) =>
+const runOfWindows = (count: number, requestId = "run") =>
   runOf(requestId, {
-    windows: [
-      ["2022-01-01", "2022-12-31"],
-      ["2023-01-01", "2023-12-31"],
-    ],
+    windows: Array.from({ length: count }, (_, index) => [`202${index}-01-01`, `202${index}-12-31`]),
   });
 const first: WindowContent = { window: 1, pages: [recordsOf(1, 2), recordsOf(3, 3)] };
 const second: WindowContent = { window: 2, pages: [recordsOf(4, 5), recordsOf(6, 7)] };
 const assembleTask = ({ runId, dataset }: Run, attempt = 1) => ({ runId, dataset, attempt });
 
-describe("nothing is handed on", () => {
-  test("while a page is missing", async () => {
-    const deps = await start();
-    const run = twoWindows("page missing");
-    await putRun(run, deps.work);
-    await putWindow(run, first, deps.work);
-    await putTotals(run, second, deps.work);
-    await putPage(run, second, 2, deps.work);
-    await enqueueCompleteRuns([taskOf(run), taskOf(run, { window: 2, page: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
-    expect(deps.events).toEqual([]);
-  });
-
-  test("while a window has not begun", async () => {
-    const deps = await start();
-    const run = twoWindows("window missing");
-    await putRun(run, deps.work);
-    await putWindow(run, first, deps.work);
-    await enqueueCompleteRuns([taskOf(run)], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
-  });
-
-  test("while page 1, and so the number of pages, is not known", async () => {
-    const deps = await start();
-    const run = runOf("totals missing");
-    await putRun(run, deps.work);
-    await putPage(run, first, 2, deps.work);
-    await enqueueCompleteRuns([taskOf(run, { page: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
-  });
-
-  test("while a page of an empty range is missing", async () => {
-    const deps = await start();
-    const run = twoWindows("empty range");
-    const empty: WindowContent = { window: 2, pages: [[]] };
-    await putRun(run, deps.work);
-    await putWindow(run, first, deps.work);
-    await putTotals(run, empty, deps.work);
-    await enqueueCompleteRuns([taskOf(run), taskOf(run, { window: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
-
-    await putPage(run, empty, 1, deps.work);
-    await enqueueCompleteRuns([taskOf(run, { window: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run)]);
-  });
-});
-
-test("a run all of whose windows are empty is handed on", async () => {
-  const deps = await start();
-  const run = twoWindows("all empty");
+/** A run whose page 1 of each window was fetched. */
+async function begin(run: Run, deps: Deps, ...contents: WindowContent[]): Promise<void> {
   await putRun(run, deps.work);
-  for (const window of [1, 2]) await putWindow(run, { window, pages: [[]] }, deps.work);
-  await enqueueCompleteRuns([taskOf(run)], deps);
-  expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run)]);
+  for (const content of contents) await putTotals(run, content, deps.work);
+}
+
+test("a run is enqueued once, after its last page", async () => {
+  const deps = start();
+  const run = runOfWindows(2);
+  await begin(run, deps, first, second);
+  expect(await transformBatch(deps, pageOf(run, first, 1), pageOf(run, second, 1))).toMatchObject({
+    tasks: [],
+  });
+  expect(await transformBatch(deps, pageOf(run, second, 2))).toMatchObject({ tasks: [] });
+  expect(deps.events).toEqual([]);
+
+  expect(await transformBatch(deps, pageOf(run, first, 2))).toMatchObject({ tasks: [assembleTask(run)] });
+  expect(deps.events).toEqual([{ type: "run.transformed", detail: assembleTask(run) }]);
 });
 
-test("two transformers that see a run complete at once hand it on once", async () => {
-  const deps = await start();
-  const run = twoWindows("at once");
-  await putRun(run, deps.work);
-  await putWindow(run, first, deps.work);
-  await putWindow(run, second, deps.work);
-  await Promise.all([
-    enqueueCompleteRuns([taskOf(run, { page: 2 })], deps),
-    enqueueCompleteRuns([taskOf(run, { window: 2, page: 2 })], deps),
-  ]);
-  // Both saw it.
-  expect(deps.events).toEqual(
-    [1, 2].map(() => ({
-      type: "run.transformed",
-      detail: { runId: run.runId, dataset: "reference-transactions", attempt: 1 },
-    })),
-  );
-  expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run)]);
-});
-
-test("a batch with several pages of a window asks for it once", async () => {
-  const deps = await start();
-  const run = runOf("a batch");
-  await putRun(run, deps.work);
-  await putWindow(run, first, deps.work);
-  await enqueueCompleteRuns([taskOf(run), taskOf(run, { page: 2 })], deps);
-  expect(deps.events).toHaveLength(1);
-});
-
-test("runs of one batch are handed on apart from each other", async () => {
-  const deps = await start();
-  const runs = [runOf("one"), runOf("two"), twoWindows("three")];
-  for (const run of runs) {
-    await putRun(run, deps.work);
-    await putWindow(run, first, deps.work);
-  }
-  await enqueueCompleteRuns(
-    runs.map((run) => taskOf(run)),
-    deps,
-  );
-  expect(await takeJson(deps.assemblerQueue)).toEqual(runs.slice(0, 2).map((run) => assembleTask(run)));
-});
-
-test("whatever the order of the pages, the last one hands the run on, and no other", async () => {
-  const deps = await start();
+test("in whatever order the pages come, the last one enqueues the run, and no other", async () => {
   const pages = [first, second].flatMap((content) =>
     content.pages.map((_, index) => ({ content, page: index + 1 })),
   );
-  let made = 0;
   await fc.assert(
     fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
-      made += 1;
-      const run = twoWindows(`order ${made}`);
+      const deps = start();
+      const run = runOfWindows(2);
       await putRun(run, deps.work);
       for (const [index, { content, page }] of order.entries()) {
-        // A page comes after page 1 was fetched, but may be transformed before it.
+        // Page 1 is fetched before the others, but may be transformed after them.
         await putTotals(run, content, deps.work);
-        await putPage(run, content, page, deps.work);
-        await enqueueCompleteRuns([taskOf(run, { window: content.window, page })], deps);
-        const isLast = index === order.length - 1;
-        expect(await takeJson(deps.assemblerQueue)).toEqual(isLast ? [assembleTask(run)] : []);
+        const { tasks } = await transformBatch(deps, pageOf(run, content, page));
+        expect(tasks).toEqual(index === order.length - 1 ? [assembleTask(run)] : []);
       }
     }),
     { numRuns: 12 },
   );
 });
 
-test("a window is not listed while its last page is missing, because each batch would pay for it", async () => {
-  const deps = await start();
-  const run = runOf("not listed");
-  await putRun(run, deps.work);
-  await putTotals(run, first, deps.work);
-  let lists = 0;
-  const name = "count lists";
-  s3().middlewareStack.add(
-    (next, { commandName }) =>
-      (args) => {
-        if (commandName === "ListObjectsV2Command") lists += 1;
-        return next(args);
-      },
-    { step: "initialize", name },
-  );
-  onTestFinished(() => {
-    s3().middlewareStack.remove(name);
+test("a run with a window that has not begun is not enqueued", async () => {
+  const deps = start();
+  const run = runOfWindows(2);
+  await begin(run, deps, first);
+  expect(await transformBatch(deps, pageOf(run, first, 1), pageOf(run, first, 2))).toMatchObject({
+    tasks: [],
   });
-  await putPage(run, first, 1, deps.work);
-  await enqueueCompleteRuns([taskOf(run)], deps);
-  expect(lists).toBe(0);
-  await putPage(run, first, 2, deps.work);
-  await enqueueCompleteRuns([taskOf(run, { page: 2 })], deps);
-  expect(lists).toBe(1);
+});
+
+test("an empty window is complete with its one page", async () => {
+  const deps = start();
+  const run = runOfWindows(2);
+  const empty = (window: number): WindowContent => ({ window, pages: [[]] });
+  await begin(run, deps, empty(1), empty(2));
+  expect(await transformBatch(deps, pageOf(run, empty(1), 1))).toMatchObject({ tasks: [] });
+  expect(await transformBatch(deps, pageOf(run, empty(2), 1))).toMatchObject({ tasks: [assembleTask(run)] });
+});
+
+test("two transformers that see a run complete at once enqueue it once", async () => {
+  const deps = start();
+  const run = runOfWindows(2);
+  await begin(run, deps, first, second);
+  await putWindow(run, first, deps.work);
+  await putWindow(run, second, deps.work);
+  const last = [first, second].map((content) => transformBatch(deps, pageOf(run, content, 2)));
+  const enqueued = (await Promise.all(last)).flatMap(({ tasks }) => tasks);
+  expect(deps.events).toHaveLength(2);
+  expect(enqueued).toEqual([assembleTask(run)]);
+});
+
+test("the runs of one batch are enqueued each by itself", async () => {
+  const deps = start();
+  const runs = [runOfWindows(1, "one"), runOfWindows(1, "two"), runOfWindows(2, "three")];
+  for (const run of runs) await begin(run, deps, first);
+  const pages = runs.flatMap((run) => [pageOf(run, first, 1), pageOf(run, first, 2)]);
+  const { tasks } = await transformBatch(deps, ...pages);
+  expect(tasks).toEqual(runs.slice(0, 2).map((run) => assembleTask(run)));
+});
+
+describe("a batch", () => {
+  const lastPart = keys.part({ runId: runOfWindows(1).runId, window: 1, attempt: 1, page: 2 });
+  const parts = keys.parts({ runId: runOfWindows(1).runId, window: 1, attempt: 1 });
+  const checks = ({ calls }: Deps) => calls.filter((call) => /^(head|objects) /.test(call));
+
+  test("without the last page looks for it, and does not list the window while it is missing", async () => {
+    const deps = start();
+    const run = runOfWindows(1);
+    await begin(run, deps, first);
+    await transformBatch(deps, pageOf(run, first, 1));
+    expect(checks(deps)).toEqual([`head ${lastPart}`]);
+  });
+
+  test("with the last page lists the window at once", async () => {
+    const deps = start();
+    const run = runOfWindows(1);
+    await begin(run, deps, first);
+    const { tasks } = await transformBatch(deps, pageOf(run, first, 1), pageOf(run, first, 2));
+    expect(checks(deps)).toEqual([`objects ${parts}`]);
+    expect(tasks).toEqual([assembleTask(run)]);
+  });
+
+  test("with a late page 1 finds the last page and lists the window", async () => {
+    const deps = start();
+    const run = runOfWindows(1);
+    await begin(run, deps, first);
+    expect(await transformBatch(deps, pageOf(run, first, 2))).toMatchObject({ tasks: [] });
+    deps.calls.length = 0;
+    const { tasks } = await transformBatch(deps, pageOf(run, first, 1));
+    expect(checks(deps)).toEqual([`head ${lastPart}`, `objects ${parts}`]);
+    expect(tasks).toEqual([assembleTask(run)]);
+  });
 });
 
 describe("a second attempt", () => {
+  const again = (content: WindowContent): WindowContent => ({ ...content, attempt: 2 });
+
   test("is complete with the second attempt of the window that was fetched again", async () => {
-    const deps = await start();
-    const run = twoWindows("second attempt");
-    await putRun(run, deps.work);
+    const deps = start();
+    const run = runOfWindows(2);
+    await begin(run, deps, first, second, again(second));
     await putWindow(run, first, deps.work);
     await putWindow(run, second, deps.work);
     await putAttempt(run, [1, 2], deps.work);
-    const again: WindowContent = { ...second, attempt: 2 };
-    await putTotals(run, again, deps.work);
-    await putPage(run, again, 1, deps.work);
-    await enqueueCompleteRuns([taskOf(run, { window: 2, attempt: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
-
-    await putPage(run, again, 2, deps.work);
-    await enqueueCompleteRuns([taskOf(run, { window: 2, attempt: 2, page: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run, 2)]);
+    expect(await transformBatch(deps, pageOf(run, again(second), 1))).toMatchObject({ tasks: [] });
+    const { tasks } = await transformBatch(deps, pageOf(run, again(second), 2));
+    expect(tasks).toEqual([assembleTask(run, 2)]);
   });
 
   test("is another task than the first, also within SQS's five minutes of deduplication", async () => {
-    const deps = await start();
-    const run = runOf("both attempts");
-    await putRun(run, deps.work);
-    await putWindow(run, first, deps.work);
-    await enqueueCompleteRuns([taskOf(run)], deps);
+    const deps = start();
+    const run = runOfWindows(1);
+    await begin(run, deps, first, again(first));
+    const pages = (content: WindowContent) => [pageOf(run, content, 1), pageOf(run, content, 2)];
+    expect((await transformBatch(deps, ...pages(first))).tasks).toEqual([assembleTask(run, 1)]);
     await putAttempt(run, [2], deps.work);
-    await putWindow(run, { ...first, attempt: 2 }, deps.work);
-    await enqueueCompleteRuns([taskOf(run, { attempt: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run, 1), assembleTask(run, 2)]);
+    expect((await transformBatch(deps, ...pages(again(first)))).tasks).toEqual([assembleTask(run, 2)]);
   });
 
   test("waits for every window that was fetched again", async () => {
-    const deps = await start();
-    const run = twoWindows("two again");
-    await putRun(run, deps.work);
-    await putWindow(run, first, deps.work);
-    await putWindow(run, second, deps.work);
+    const deps = start();
+    const run = runOfWindows(2);
+    await begin(run, deps, again(first), again(second));
     await putAttempt(run, [2, 2], deps.work);
-    await putWindow(run, { ...first, attempt: 2 }, deps.work);
-    await enqueueCompleteRuns([taskOf(run, { window: 1, attempt: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([]);
-    await putWindow(run, { ...second, attempt: 2 }, deps.work);
-    await enqueueCompleteRuns([taskOf(run, { window: 2, attempt: 2 })], deps);
-    expect(await takeJson(deps.assemblerQueue)).toEqual([assembleTask(run, 2)]);
-  });
-
-  test("that nobody began is an error that names it", async () => {
-    const deps = await start();
-    const run = runOf("never begun");
-    await putRun(run, deps.work);
-    await putWindow(run, { ...first, attempt: 2 }, deps.work);
-    await expect(enqueueCompleteRuns([taskOf(run, { attempt: 2 })], deps)).rejects.toMatchObject({
-      name: "AttemptMissing",
-      ids: { run: run.runId, attempt: 2 },
-    });
+    await putWindow(run, again(first), deps.work);
+    expect(await transformBatch(deps, pageOf(run, again(first), 2))).toMatchObject({ tasks: [] });
+    await putWindow(run, again(second), deps.work);
+    const { tasks } = await transformBatch(deps, pageOf(run, again(second), 2));
+    expect(tasks).toEqual([assembleTask(run, 2)]);
   });
 });
 
-test("pages of a run that is no longer in the work bucket are an error that names it", async () => {
-  const deps = await start();
-  const run = runOf("forgotten");
-  await putWindow(run, first, deps.work);
-  expect(await deps.work.head(keys.run(run.runId))).toBeUndefined();
-  await expect(enqueueCompleteRuns([taskOf(run)], deps)).rejects.toMatchObject({
-    name: "RunMissing",
-    kind: "terminal",
-    ids: { run: run.runId },
+test.each([
+  { what: "run is no longer in the work bucket", attempt: 1, error: "RunMissing" },
+  { what: "attempt was never begun", attempt: 2, error: "AttemptMissing" },
+])("pages whose $what become dead letters that name the run", async ({ attempt, error }) => {
+  const deps = start();
+  const run = runOfWindows(1);
+  if (attempt > 1) await putRun(run, deps.work);
+  const content = { window: 1, attempt, pages: [recordsOf(1, 1)] };
+  expect(await transformBatch(deps, pageOf(run, content, 1))).toMatchObject({
+    tasks: [],
+    deadLetters: [{ attributes: { Error: error, ErrorText: expect.stringContaining(run.runId) } }],
   });
 });

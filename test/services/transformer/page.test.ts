@@ -106,7 +106,7 @@ test("a page without records is empty text", () => {
   });
 });
 
-// Text as it comes: any of Unicode, lone surrogates too, and often what is dangerous in a CSV.
+// Any Unicode text, with lone surrogates, and often characters that break a CSV.
 const text = fc.oneof(
   fc.string({ unit: "binary" }),
   fc.string({
@@ -130,7 +130,7 @@ const anyDataset: fc.Arbitrary<Dataset> = fc.oneof(
         [
           ...columnTypes.map((type) => ({ name: `all ${type}`, type })),
           ...columnTypes.map((type) => ({ name: `first ${type}`, type, answers: "first" as const })),
-          { name: "told", type: "number", labels: ["told as", "or as"] },
+          { name: "renamed", type: "number", labels: ["earlier", "once"] },
           { name: "dropped", drop: true },
           { name: "joined", join: ["one", "two"], with: "; " },
         ],
@@ -165,9 +165,8 @@ function anyRecord(dataset: Dataset): fc.Arbitrary<unknown> {
 const pages = anyDataset.chain((dataset) =>
   fc.record({ dataset: fc.constant(dataset), records: fc.array(anyRecord(dataset), { maxLength: 8 }) }),
 );
-const jsonObject = z.record(z.string(), z.unknown());
 
-/** Each line as the members of its object, in their order; `__proto__` is a member like any other. */
+/** Returns the members of each line's object, in their order; `__proto__` is a member like any other. */
 function parseLines(jsonl: string): Map<string, unknown>[] {
   return jsonl
     .split("\n")
@@ -175,7 +174,7 @@ function parseLines(jsonl: string): Map<string, unknown>[] {
     .map((line) => new Map(Object.entries(JSON.parse(line))));
 }
 
-describe("of any records", () => {
+describe("for any records", () => {
   const numRuns = 400;
 
   test("each is a row or a reject", () => {
@@ -232,7 +231,7 @@ describe("of any records", () => {
     );
   });
 
-  test("the same come out the same, byte for byte", () => {
+  test("the same records give the same bytes", () => {
     fc.assert(
       fc.property(pages, ({ dataset, records }) => {
         const again = z.array(z.unknown()).parse(JSON.parse(JSON.stringify(records)));
@@ -254,12 +253,7 @@ test("a record is not changed by being transformed", () => {
   );
 });
 
-test("the declared columns alone decide the order of the declared part of a row", () => {
-  const shuffled = Object.fromEntries(Object.entries(recordOf(1)).reverse());
-  expect(jsonObject.parse(JSON.parse(transformPage([shuffled], defaultDataset).jsonl))).toEqual(
-    jsonObject.parse(JSON.parse(transformPage([recordOf(1)], defaultDataset).jsonl)),
-  );
-  expect(transformPage([shuffled], defaultDataset).csv).toBe(
-    transformPage([recordOf(1)], defaultDataset).csv,
-  );
+test("the declared columns' order does not depend on the order of a record's fields", () => {
+  const reversed = Object.fromEntries(Object.entries(recordOf(1)).reverse());
+  expect(transformPage([reversed], defaultDataset)).toEqual(transformPage([recordOf(1)], defaultDataset));
 });

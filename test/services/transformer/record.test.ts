@@ -1,5 +1,5 @@
-// The rules for one record, each by its behaviour. First the default dataset's, on which its readers rely; then those
-// that any dataset's entry can ask for.
+// The rules for one record: first the default dataset's, on which its readers rely; then those that any dataset's entry
+// can set.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { transformPage } from "../../../services/transformer/page.ts";
@@ -49,6 +49,7 @@ describe("reference-transactions", () => {
     const { values, summary } = rowOf(recordOf(1, { "Question Type": ["Research", "Technical", "Policy"] }));
     expect(values["Question Type"]).toBe("Research");
     expect(summary.furtherAnswers).toEqual({ "Question Type": 2 });
+    expect(rowOf(recordOf(1, { "Question Type": ["Research"] })).summary.furtherAnswers).toEqual({});
   });
 
   test("blank answers before the first one do not count as answers", () => {
@@ -57,10 +58,6 @@ describe("reference-transactions", () => {
     );
     expect(values["Question Type"]).toBe("Research");
     expect(summary.furtherAnswers).toEqual({ "Question Type": 1 });
-  });
-
-  test("one answer is no further answer", () => {
-    expect(rowOf(recordOf(1, { "Question Type": ["Research"] })).summary.furtherAnswers).toEqual({});
   });
 
   test.each([
@@ -102,7 +99,7 @@ describe("reference-transactions", () => {
     expect(csv).toContain('"He said: ""no way"" ,  or so "');
   });
 
-  test("a column that nobody declared is appended and reported", () => {
+  test("an undeclared column is appended and reported", () => {
     const { values, summary } = rowOf(recordOf(1, { "Follow-up": ["Email"] }));
     expect(values["Follow-up"]).toBe("Email");
     expect(summary).toMatchObject({ appended: ["Follow-up"], undeclared: { "Follow-up": 1 } });
@@ -281,7 +278,7 @@ test.each([[null], ["text"], [5], [true], [[]], [[{ _id: 1 }]]])("%j is not a re
   expect(rejectOf(value)).toBe("not a record");
 });
 
-describe("a field that nobody declared", () => {
+describe("an undeclared field", () => {
   const record = { _id: 1, note: "x", Extra: 3.5, more: ["a", "b"] };
 
   test("is appended behind the declared ones, sorted by name, with numbers bare", () => {
@@ -322,7 +319,7 @@ describe("a field that nobody declared", () => {
     expect(csv).toBe("1,1,2,3\n");
   });
 
-  test("and has no label that can be shown is called so", () => {
+  test("without a printable label gets a header that says so", () => {
     expect(rowOf({ _id: 1, "": "a", "\u0000": "b" }, datasetOf([])).values).toEqual({
       _id: 1,
       "(no label)": "a",
@@ -342,7 +339,7 @@ describe("a field that nobody declared", () => {
     ]);
   });
 
-  test("called __proto__ is not taken for a declared column's value", () => {
+  test("called __proto__ does not supply a declared column's value", () => {
     const record: unknown = JSON.parse('{"_id":1,"__proto__":{"note":"hidden"}}');
     expect(rowOf(record, datasetOf([{ name: "note", type: "text" }])).values.note).toBeNull();
   });

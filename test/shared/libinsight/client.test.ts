@@ -292,7 +292,7 @@ test.each(["token", "data-grid"] as const)("a %s call that hangs ends by the tim
 
 const credentialsGiven = { clientId: "id", clientSecret: "secret" };
 
-/** A LibInsight that gives tokens and answers the data call as told. */
+/** Starts a LibInsight that issues tokens and responds to the data call by `data`. */
 async function startStub(
   data: (response: ServerResponse, request: Received) => void,
   token: unknown = { access_token: "t", expires_in: 3600 },
@@ -306,7 +306,7 @@ async function startStub(
   return { stub, client };
 }
 
-test("an answer that keeps coming, byte by byte, ends by the timeout of the whole request", async () => {
+test("a response that keeps coming, byte by byte, ends by the timeout of the whole request", async () => {
   const { client } = await startStub((response) => {
     const drip = setInterval(() => response.write(" "), 20);
     response.on("close", () => clearInterval(drip));
@@ -346,7 +346,7 @@ test.each([301, 302, 307, 308])("a redirect (%i) is not followed and is terminal
   expect(elsewhere.requests).toEqual([]);
 });
 
-test("an answer of more than 64 MiB is not taken, however small it travels", async () => {
+test("a response of more than 64 MiB is not taken, however small it travels", async () => {
   const large = gzipSync(Buffer.alloc(65 * 1024 * 1024, " "), { level: 1 });
   const { client } = await startStub((response) =>
     response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(large),
@@ -379,13 +379,13 @@ test.each([
   ["that page's number as text", shown("1")],
   ["no page's number", shown(undefined)],
   ["another number for an empty range", shown(0, [])],
-])("an answer with %s is taken", async (_what, answer) => {
-  const { client } = await startStub((response) => sendJson(response, 200, answer));
+])("a response with %s is taken", async (_what, body) => {
+  const { client } = await startStub((response) => sendJson(response, 200, body));
 
   expect(await client().fetchPage(request)).toMatchObject({ totals: { totalPages: 1 } });
 });
 
-test("an answer with the records of another page is refused and may pass later", async () => {
+test("a response with the records of another page is refused and may pass later", async () => {
   const { client } = await startStub((response) => sendJson(response, 200, shown(1)));
 
   expect(await failureOf(client().fetchPage({ ...request, page: 2 }))).toMatchObject({
@@ -407,8 +407,8 @@ test.each([
   [page({ records: [], total_pages: 1.5, total_records: 1 })],
   [page({ records: [], total_pages: "", total_records: 1 })],
   [page({ records: [], total_pages: "1e3", total_records: 1 })],
-])("%j is an answer of an unknown shape", async (answer) => {
-  const { client } = await startStub((response) => sendJson(response, 200, answer));
+])("%j is a response of an unknown shape", async (body) => {
+  const { client } = await startStub((response) => sendJson(response, 200, body));
 
   const error = await failureOf(client().fetchPage(request));
   expect(error).toMatchObject({ name: "LibInsightResponseUnreadable", kind: "transient" });
@@ -416,7 +416,7 @@ test.each([
 });
 
 test.each([[{}], [{ access_token: "" }], [{ access_token: 7 }], [[]]])(
-  "%j is a token answer of an unknown shape",
+  "%j is a token response of an unknown shape",
   async (token) => {
     const { client } = await startStub((response) => response.end(), token);
 
@@ -459,7 +459,7 @@ const marked = {
 };
 const basic = Buffer.from(`${marked.clientId}:${marked.clientSecret}`).toString("base64");
 
-/** An answer that repeats all that it was sent, and what a record might hold. */
+/** A response that repeats the whole request and text that a record might hold. */
 function echo({ headers, body }: Received): string {
   return JSON.stringify({ headers, body, ...marked, comment: marked.record, basic });
 }
@@ -498,7 +498,7 @@ test.each<[string, (response: ServerResponse, request: Received) => void]>([
     (response, request) =>
       response.writeHead(200, { "content-length": 1e6 }).write(echo(request), () => response.destroy()),
   ],
-  ["no answer", () => {}],
+  ["no response", () => {}],
 ])("no error about %s holds a secret or a patron's words", async (_what, spoil) => {
   const spoiled = await startHttpServer((request, response) => spoil(response, request));
   const { stub: half } = await startStub(spoil, giveToken);

@@ -1,4 +1,4 @@
-// The two kinds of bundles that SST makes with esbuild, made the same way: of sst.config.ts, and of a handler.
+// The two kinds of bundles that SST builds with esbuild, built with the same options: of sst.config.ts, and of a handler.
 import { createCipheriv } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
@@ -7,7 +7,7 @@ import { z } from "zod";
 
 const platform = join(process.cwd(), ".sst", "platform");
 
-/** ES modules have no `require`, which bundled CommonJS needs. */
+/** Bundled CommonJS modules call `require`, which ES modules lack. */
 const requireInModules = `
 import { createRequire as topLevelCreateRequire } from 'module';
 const require = topLevelCreateRequire(import.meta.url);
@@ -47,7 +47,7 @@ async function bundleConfig(options: {
 }
 
 /**
- * sst.config.ts as SST bundles it to learn about the app. Run, it prints what `app()` answers, as JSON.
+ * Bundles sst.config.ts as SST does to read the app's settings. The bundle prints the result of `app()` as JSON.
  * https://github.com/anomalyco/sst/blob/dev/pkg/project/project.go
  */
 export function bundleApp(outfile: string, stage: string): Promise<void> {
@@ -62,7 +62,7 @@ console.log(JSON.stringify(await mod.app({ stage: ${JSON.stringify(stage)} })));
 export type ProgramDefines = { $app: object; $cli: object; $dev: boolean };
 
 /**
- * sst.config.ts as SST bundles it to deploy, with our recorder around it. Run, it writes the resources to `output`.
+ * Bundles sst.config.ts as SST does to deploy, with our recorder around it. The bundle writes the resources to `output`.
  * https://github.com/anomalyco/sst/blob/dev/pkg/project/run.go
  */
 export function bundleProgram(outfile: string, output: string, define: ProgramDefines): Promise<void> {
@@ -92,7 +92,7 @@ import * as sst from ${JSON.stringify(join(platform, "src", "components"))};
   },
 };
 
-/** What SST's components ask for with `Runtime.Build`, as far as it is answered here. */
+/** The parameters of `Runtime.Build` and `Runtime.AddTarget`, as far as they are used here. */
 export const handlerBuild = z.object({
   functionID: z.string().regex(/^\w+$/),
   handler: z.string(),
@@ -103,7 +103,7 @@ export const handlerBuild = z.object({
 });
 
 /**
- * A handler as SST bundles it, with its links encrypted beside it.
+ * Bundles a handler as SST does, with its links encrypted beside it.
  * https://github.com/anomalyco/sst/blob/dev/pkg/runtime/node/build.go
  * @returns the handler's name inside the bundle
  */
@@ -119,7 +119,7 @@ export async function bundleHandler(input: z.infer<typeof handlerBuild>, directo
   return `bundle${extension}`;
 }
 
-/** A module with all that it imports, as SST bundles a function's. */
+/** Bundles a module with everything that it imports, as SST bundles a function. */
 export async function bundleModule(
   entry: Pick<BuildOptions, "entryPoints" | "stdin">,
   outfile: string,
@@ -142,7 +142,7 @@ export async function bundleModule(
   });
 }
 
-/** AES-256-GCM under a key of its own for each deploy; see `Resource` in the package `sst`, which reads it. */
+/** Encrypts with AES-256-GCM, as `Resource` in the package `sst` decrypts. SST makes a new key for each deploy. */
 function encrypted(links: object, key: string): Buffer {
   const cipher = createCipheriv("aes-256-gcm", Buffer.from(key, "base64"), Buffer.alloc(12));
   return Buffer.concat([cipher.update(JSON.stringify(links)), cipher.final(), cipher.getAuthTag()]);

@@ -1,4 +1,4 @@
-// What SST registered for a stage: every resource as it would go to AWS, and how it is wired to others.
+// The result of an evaluation: every resource that SST registers for a stage, with its properties.
 import { z } from "zod";
 
 const resource = z.object({
@@ -6,26 +6,26 @@ const resource = z.object({
   type: z.string(),
   /** The logical name in the stacks. */
   name: z.string(),
-  /** As they go to AWS. */
+  /** The properties that go to AWS. */
   inputs: z.record(z.string(), z.unknown()),
   /** Names of the inputs that Pulumi encrypts in its state. */
   encrypted: z.array(z.string()),
   protect: z.boolean(),
   retainOnDelete: z.boolean(),
-  /** The id of something that existed before and is only looked up. */
+  /** The id of an existing resource that is only looked up. */
   existing: z.string().optional(),
-  /** Logical name of the component that it is a part of. */
+  /** Logical name of the parent component. */
   parent: z.string().optional(),
 });
 export type Resource = z.infer<typeof resource>;
 
 export const registered = z.array(resource);
 
-/** A handler as Lambda gets it: where it comes from, its name inside the bundle, and the folder that is zipped. */
+/** A bundled handler: its source, its name inside the bundle, and the folder that is zipped. */
 const bundle = z.object({ source: z.string(), handler: z.string(), directory: z.string() });
 export type Bundle = z.infer<typeof bundle>;
 
-/** As `app()` of sst.config.ts answers. */
+/** The result of `app()` in sst.config.ts. */
 export const app = z.looseObject({
   name: z.string(),
   protect: z.boolean().default(false),
@@ -44,6 +44,6 @@ export const graph = z.object({
 });
 export type Graph = z.infer<typeof graph>;
 
-/** Where the evaluation takes place. */
+/** The account and region of every evaluation. */
 export const account = "123456789012";
 export const region = "us-east-1";

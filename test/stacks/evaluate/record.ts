@@ -1,5 +1,5 @@
 // Runs inside the bundle of sst.config.ts, in a process of its own: evaluates the program against Pulumi's mocks and
-// writes down every resource that it registers. `$util` is SST's name for @pulumi/pulumi.
+// records every resource that it registers. `$util` is SST's name for @pulumi/pulumi.
 import crypto from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { account, type Resource, region } from "./graph.ts";
@@ -22,7 +22,7 @@ export async function record(
   program: () => Promise<Properties>,
   output: string,
 ): Promise<void> {
-  // SST ends physical names with random letters. Here they are the same every time.
+  // SST ends physical names with random letters. Constant bytes make them the same every time.
   crypto.randomBytes = Object.assign((size: number) => Buffer.alloc(size), crypto.randomBytes);
   const found = new Map<string, Resource>();
   const of = (type: string, name: string): Resource => {
@@ -66,7 +66,7 @@ export async function record(
       return program();
     }),
   );
-  // Resources are registered until nothing is left to do.
+  // Resources are registered until the event loop is empty.
   process.once("exit", (code) => {
     if (code === 0) writeFileSync(output, JSON.stringify([...found.values()]));
   });
@@ -76,7 +76,7 @@ function isProperties(value: unknown): value is Properties {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Pulumi encrypts a whole property when a part of it is secret. Here its value is kept, and its name noted. */
+/** Pulumi encrypts a whole property when a part of it is secret. Returns the values, and the names of such properties. */
 function plainly(marked: Properties): Pick<Resource, "inputs" | "encrypted"> {
   const isSecret = (value: unknown) => isProperties(value) && value[signature] === secretSignature;
   return {
@@ -90,7 +90,7 @@ function plainly(marked: Properties): Pick<Resource, "inputs" | "encrypted"> {
   };
 }
 
-/** What AWS would add to a resource. */
+/** Returns what AWS would add to a resource. */
 function outputsOf(type: string, otherwise: string, inputs: Properties): Properties {
   const name = String(inputs.name ?? inputs.bucket ?? otherwise);
   const here = `${region}:${account}`;
@@ -139,14 +139,16 @@ function answerOf(token: string, inputs: Properties): Properties {
     case "aws:index/getCallerIdentity:getCallerIdentity":
       return {
         accountId: account,
-        arn: `arn:aws:iam::${account}:user/nobody`,
-        userId: "nobody",
+        arn: `arn:aws:iam::${account}:user/deployer`,
+        userId: "deployer",
         id: account,
       };
     case "aws:iam/getPolicyDocument:getPolicyDocument":
       return { ...inputs, json: policyJson(inputs), id: "policy" };
     default:
-      throw new Error(`The evaluation has no answer to ${token}. Add one in test/stacks/evaluate/record.ts.`);
+      throw new Error(
+        `The evaluation does not know the call ${token}. Add it to test/stacks/evaluate/record.ts.`,
+      );
   }
 }
 

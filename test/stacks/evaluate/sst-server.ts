@@ -1,4 +1,4 @@
-// Answers what SST's components ask of SST's own server while a stack is evaluated. Listens on this machine only.
+// SST's own server, as far as SST's components call it while a stage is evaluated. Listens on this machine only.
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ export type SstServer = {
   close(): Promise<void>;
 };
 
-/** @param folder below which the bundles go */
+/** Starts the server. @param folder below which the bundles go */
 export async function startSstServer(folder: string): Promise<SstServer> {
   const bundles: Record<string, Bundle> = {};
   const answer = async (request: IncomingMessage): Promise<object> => {
@@ -29,7 +29,8 @@ export async function startSstServer(folder: string): Promise<SstServer> {
         assetEcrRegistryId: "",
       };
     }
-    if (method === "Runtime.Build") {
+    // `sst dev` registers a target and builds it when its bridge first calls.
+    if (method === "Runtime.Build" || method === "Runtime.AddTarget") {
       const input = handlerBuild.parse(params[0]);
       const directory = join("artifacts", `${input.functionID}-src`);
       const out = join(folder, directory);
@@ -37,7 +38,12 @@ export async function startSstServer(folder: string): Promise<SstServer> {
       bundles[input.functionID] = { source: input.handler, handler, directory };
       return { handler, out, errors: [], sourcemaps: [] };
     }
-    throw new Error(`rpc: can't find method ${method}`);
+    if (method === "Provider.Aws.Appsync") {
+      return { http: "appsync.example.edu", realtime: "realtime.appsync.example.edu" };
+    }
+    throw new Error(
+      `The evaluation does not know SST's method ${method}. Add it to test/stacks/evaluate/sst-server.ts.`,
+    );
   };
   const server = createServer((request, response) => {
     answer(request)

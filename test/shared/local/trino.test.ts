@@ -1,55 +1,58 @@
-// The local engine's answers against a plain statement of Trino's rules.
+// Casts and spellings on DuckDB against a plain statement of Trino's rules.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { emptyCatalog } from "../../../../stacks/local/aws/athena-catalog.ts";
-import type { Field } from "../../../../stacks/local/aws/athena-csv.ts";
-import { select } from "../../../../stacks/local/aws/athena-engine.ts";
-import { withTrinoCasts } from "../../../../stacks/local/aws/athena-functions.ts";
+import { DuckDbQueryEngine } from "../../../shared/local/duckdb.ts";
+import { LocalStore } from "../../../shared/local/local-store.ts";
+import { LocalDatabase } from "../../../shared/local/sqlite.ts";
+import { withTrinoCasts } from "../../../shared/local/trino.ts";
 
-let directory: string;
-// No query here has a table.
-const s3 = new S3Client({ region: "us-east-1" });
+let folder: string;
+let database: LocalDatabase;
+let engine: DuckDbQueryEngine;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "athena-functions-"));
+  folder = await mkdtemp(join(tmpdir(), "libinsight-trino-"));
+  database = new LocalDatabase(":memory:");
+  engine = new DuckDbQueryEngine({
+    database: "library",
+    catalog: new LocalStore(database, { bucket: "work", folder, keepsVersions: false }),
+    temporaryFolder: join(folder, "tmp"),
+    // No query here has a table or a result file.
+    filesIn: async () => [],
+    adopt: async () => {},
+    onEnd: async () => {},
+  });
 });
-afterAll(() => rm(directory, { recursive: true, force: true }));
+afterAll(async () => {
+  await engine.close();
+  database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+type Field = string | null;
 
 async function query(sql: string): Promise<Field[][]> {
-  const signal = new AbortController().signal;
-  const options = {
-    catalog: emptyCatalog,
-    database: undefined,
-    s3,
-    spillDirectory: join(directory, "spill"),
-    signal,
-  };
-  return await select(options, sql, async ({ rows }) => {
-    const all: Field[][] = [];
-    for await (const batch of rows) all.push(...batch);
-    return all;
-  });
+  return (await engine.firstRows(sql, "out", 999)).rows;
 }
 
-/** Each text as the three types. */
+/** Returns each text as the three types. */
 async function cast(texts: string[]): Promise<Field[][]> {
   const values = texts.map((text, index) => `(${index}, '${text.replaceAll("'", "''")}')`);
   return await query(`SELECT TRY_CAST(x AS bigint), TRY_CAST(x AS double), TRY_CAST(x AS timestamp)
     FROM (VALUES ${values.join(", ")}) AS t (n, x) ORDER BY n`);
 }
 
-/** Java's Long.parseLong: a sign, digits, nothing else. */
+/** As Java's Long.parseLong: a sign, digits, nothing else. */
 function bigint(text: string): string | null {
   if (!/^[+-]?\d+$/.test(text)) return null;
   const value = BigInt(text.replace("+", ""));
   return BigInt.asIntN(64, value) === value ? String(value) : null;
 }
 
-/** Java's Double.parseDouble, which trims what is not above a blank, and takes a type's letter after digits. */
+/** As Java's Double.parseDouble, which trims what is not above a blank and accepts a type's letter after digits. */
 function double(text: string): number | null {
   const trimmed = text.replace(/^[\0- ]+|[\0- ]+$/g, "");
   if (/^[+-]?NaN$/.test(trimmed)) return Number.NaN;
@@ -58,10 +61,10 @@ function double(text: string): number | null {
   return digits === undefined ? null : Number(digits);
 }
 
-/** Java's blanks: not the no-break ones. */
+/** Matches Java's blanks, which exclude the no-break ones. */
 const outerBlanks = /^[^\S\u00a0\u2007\u202f\ufeff]+|[^\S\u00a0\u2007\u202f\ufeff]+$/g;
 
-/** Trino's: trimmed  one blank before the time, numbers of one or two digits, an existing day and time. */
+/** As Trino: trimmed, one blank before the time, numbers of one or two digits, an existing day and time. */
 function timestamp(text: string): string | null {
   const [year = "", month, date, rest = ""] =
     /^(\d{4})-(\d{1,2})-(\d{1,2})(?: (.*))?$/s.exec(text.replace(outerBlanks, ""))?.slice(1) ?? [];
@@ -83,18 +86,18 @@ function timestamp(text: string): string | null {
   return new Date(whole.getTime() + milliseconds).toISOString().replace("T", " ").replace("Z", "");
 }
 
-/** Compares all, and tells those that differ. */
+/** Compares all and shows those that differ. */
 async function expectTrino(texts: string[]): Promise<void> {
   const rows = await cast(texts);
   const pairs = texts.map((text, n) => {
     const [whole, number, time] = rows[n] ?? [];
     return {
-      told: [text, whole, typeof number === "string" ? Number(number) : number, time],
+      actual: [text, whole, typeof number === "string" ? Number(number) : number, time],
       expected: [text, bigint(text), double(text), timestamp(text)],
     };
   });
-  const differing = pairs.filter(({ told, expected }) => !isDeepStrictEqual(told, expected));
-  expect(differing.map(({ told }) => told)).toEqual(differing.map(({ expected }) => expected));
+  const differing = pairs.filter(({ actual, expected }) => !isDeepStrictEqual(actual, expected));
+  expect(differing.map(({ actual }) => actual)).toEqual(differing.map(({ expected }) => expected));
 }
 
 const examples: [string, string | null, string | null, string | null][] = [
@@ -150,7 +153,7 @@ test("texts are cast as Trino casts them", async () => {
 });
 
 const digits = (min: number, max: number) => fc.stringMatching(new RegExp(`^[0-9]{${min},${max}}$`));
-/** A part of a text as it should be, and now and then as it should not. */
+/** Generates a part of a text, now and then an invalid one. */
 const part = (good: fc.Arbitrary<string>, ...bad: string[]) =>
   fc.oneof({ weight: 12, arbitrary: good }, { weight: 1, arbitrary: fc.constantFrom("", ...bad) });
 const oneOf = (...texts: [string, ...string[]]) => fc.constantFrom(...texts);
@@ -211,6 +214,38 @@ test("a time's parts are Trino's", async () => {
       FROM (VALUES ${days.join(", ")}) AS x (t) ORDER BY t`),
   ).toEqual(Array.from({ length: 7 }, (_, n) => ["2024", "7", "23", String(n + 1), "2025"]));
   expect(await query("SELECT day_of_week(TRY_CAST('soon' AS timestamp))")).toEqual([[null]]);
+});
+
+/** As Java's Double.toString: 1.0, 0.25, 1.5E10, 1.0E-5. */
+function spelling(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  if (Object.is(value, -0)) return "-0.0";
+  const size = Math.abs(value);
+  if (value === 0 || (size >= 1e-3 && size < 1e7))
+    return Number.isInteger(value) ? `${value}.0` : String(value);
+  const [digits = "", exponent = ""] = value.toExponential().split("e");
+  return `${digits.includes(".") ? digits : `${digits}.0`}E${Number(exponent)}`;
+}
+
+test("whatever the number, it is spelled as Java spells it", async () => {
+  const edges = [0, -0, 1, 999, 1e7, 9_999_999.999, 1e-3, 9.99e-4, 1e16, 1e21, 5e-324, Number.MAX_VALUE];
+  const number = fc.oneof(
+    fc.double(),
+    fc.constantFrom(...edges, ...edges.map((edge) => -edge)),
+    fc
+      .tuple(fc.integer(), fc.integer({ min: -12, max: 25 }))
+      .map(([digits, exponent]) => digits * 10 ** exponent),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(number, { minLength: 100, maxLength: 400 }), async (numbers) => {
+      const values = numbers.map((value, n) => `(${n}, '${Object.is(value, -0) ? "-0.0" : value}')`);
+      const rows = await query(
+        `SELECT CAST(x AS double) FROM (VALUES ${values.join(", ")}) AS t (n, x) ORDER BY n`,
+      );
+      expect(rows.flat()).toEqual(numbers.map(spelling));
+    }),
+    { numRuns: 20 },
+  );
 });
 
 test.each([

@@ -1,16 +1,16 @@
-// What the races of local.ts say together: medians, and whether the target is reached. Pure.
+// The runs of local.ts as table rows: medians, and whether the target is reached. Pure.
 import type { Outcome } from "./command.ts";
 import { median } from "./statistics.ts";
 import { type Table, yesOrNo } from "./table.ts";
 
-export type Contestant = "ours" | "dlt" | "airbyte";
+export type Tool = "ours" | "dlt" | "airbyte";
 
 export type Target = { seconds: number; peakMb?: number };
 
 export type Compared = {
   case: string;
   /** Empty where a peer was skipped. */
-  outcomes: Record<Contestant, readonly Outcome[]>;
+  outcomes: Record<Tool, readonly Outcome[]>;
   target: Target;
 };
 

@@ -1,4 +1,4 @@
-// A clock that only sleeping moves, so that waits of minutes are over at once.
+// A clock that only sleeping moves, so that waits of minutes end at once.
 
 export type StoppedClock = {
   now(): number;
@@ -7,7 +7,7 @@ export type StoppedClock = {
   slept: number[];
 };
 
-/** Begins at 1,000,000. */
+/** Starts at 1,000,000. */
 export function stoppedClock(): StoppedClock {
   const slept: number[] = [];
   return {

@@ -1,0 +1,145 @@
+// What a command works on: the stage that `sst shell` names, or what `npm start` keeps in .local/. AWS's code and the
+// local adapters are loaded only for the one that is used.
+import { existsSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { readNeeds } from "../../services/ec2/memory.ts";
+import { isUnderWay } from "../../services/ec2/needs.ts";
+import type { Mailbox } from "../../services/replay/deadletters.ts";
+import { PipelineError } from "../../shared/errors.ts";
+import type { TeamInstances } from "../../shared/instances.ts";
+import type { Instances, MessageQueue, ObjectStore, Publish } from "../../shared/ports.ts";
+import type { QueueName } from "../../shared/topology.ts";
+
+const folder = ".local";
+const pollMs = 50;
+const longestMs = 30 * 60_000;
+
+/** Made when they are used: a command needs some, and a stage grants no more. */
+export type Target = {
+  /** Whether services work there by themselves. On this machine they do while `npm start` runs. */
+  isStage: boolean;
+  work(): ObjectStore;
+  data(): ObjectStore;
+  queue(name: QueueName): MessageQueue;
+  mailboxes(): Mailbox[];
+  publish(): Publish;
+  instances(): Instances;
+  team(): TeamInstances;
+  /** The time by the object store's clock. On a stage this machine's own clock may be wrong. */
+  now(): Date;
+  /** Where `finish` was requested: waits until the services have emptied every queue. @returns a line that says so */
+  finish(): Promise<string>;
+  close(): Promise<void>;
+};
+
+/** Whether this process has a stage's settings: as a function has, or by `sst shell`. */
+export function isOnStage(): boolean {
+  return Object.keys(process.env).some(
+    (name) => name === "KICKOFF_QUEUE_URL" || name.startsWith("SST_RESOURCE"),
+  );
+}
+
+/**
+ * @param finish on this machine: let the services work, on the LibInsight that `npm start` would collect from
+ * @throws PipelineError `NoTarget` where there is neither a stage nor anything in .local/
+ */
+export async function openTarget(finish: boolean): Promise<Target> {
+  if (isOnStage()) return stageTarget();
+  if (!existsSync(folder)) {
+    throw new PipelineError("NoTarget", {
+      message: "There is no stage and no .local folder here: npm start was not run in this folder.",
+      advice: `For a stage: npx sst shell --stage STAGE -- npm run ${process.env.npm_lifecycle_event ?? "replay"} -- ...`,
+    });
+  }
+  return localTarget(finish);
+}
+
+async function stageTarget(): Promise<Target> {
+  const aws = await import("../../shared/aws/deps.ts");
+  const { timeOfS3 } = await import("../../shared/aws/clients.ts");
+  return {
+    isStage: true,
+    work: aws.workStore,
+    data: aws.dataStore,
+    queue: aws.queue,
+    mailboxes: aws.mailboxes,
+    publish: aws.publisher,
+    instances: aws.instances,
+    team: aws.settings.instances,
+    now: timeOfS3,
+    finish: async () => "",
+    close: async () => {},
+  };
+}
+
+async function localTarget(finish: boolean): Promise<Target> {
+  const { openLocal } = await import("../../shared/local/local.ts");
+  const { localSettings } = await import("../local/settings.ts");
+  const settings = localSettings(process.env);
+  const local = await openLocal(folder);
+  const closing = [local.close];
+  const close = async (): Promise<void> => {
+    for (const end of closing.splice(0).reverse()) await end();
+  };
+  const target: Target = {
+    isStage: false,
+    work: () => local.work,
+    data: () => local.data,
+    queue: (name) => local.queues[name],
+    mailboxes: () => local.mailboxes,
+    publish: () => local.publish,
+    instances: () => local.instances,
+    team: () => settings.team,
+    now: () => new Date(),
+    finish: async () => "",
+    close,
+  };
+  if (!finish) return target;
+  try {
+    const { parseCommand } = await import("../local/args.ts");
+    const { sourceOf } = await import("../local/source.ts");
+    const { startWorkers } = await import("../local/workers.ts");
+    const { libInsightClient } = await import("../../shared/libinsight/client.ts");
+    // `npm start` without flags.
+    const command = parseCommand([], new Date());
+    if (command === "help") throw new Error("No flag requests help.");
+    const source = await sourceOf(command, process.env).open();
+    closing.push(source.close);
+    const libInsight = libInsightClient({ ...source, timeoutMs: settings.libInsightTimeoutMs });
+    const workers = startWorkers({ local, settings, libInsight });
+    closing.push(workers.stop);
+    return { ...target, finish: () => untilEmpty(target) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function untilEmpty(target: Target): Promise<string> {
+  const mailboxes = target.mailboxes();
+  const ends = Date.now() + longestMs;
+  for (;;) {
+    const waiting =
+      (await total(mailboxes.map(({ source }) => source))) + (await instancesUnderWay(target.work()));
+    if (waiting === 0) break;
+    if (Date.now() > ends) {
+      throw new PipelineError("NotFinished", {
+        message: "The services still had work after half an hour.",
+        advice: "See npm run runs -- list, and continue with npm start.",
+      });
+    }
+    await delay(pollMs);
+  }
+  const left = await total(mailboxes.map(({ deadLetters }) => deadLetters));
+  return `Every queue is empty; ${left === 0 ? "no dead letters are left" : `dead letters left: ${left}`}.\n`;
+}
+
+async function total(queues: readonly MessageQueue[]): Promise<number> {
+  return (await Promise.all(queues.map((queue) => queue.count()))).reduce((sum, count) => sum + count, 0);
+}
+
+/** Messages that check an instance are delayed, and so in no count. */
+async function instancesUnderWay(work: ObjectStore): Promise<number> {
+  const { instances } = await readNeeds(work);
+  return Object.values(instances).filter(isUnderWay).length;
+}

@@ -1,0 +1,45 @@
+// Bundles `npm start` into .cache/, which halves the time and the memory in which it loads: 400 modules become one file.
+// Without esbuild (`npm ci --omit=dev`) start.ts runs the sources instead. Plain JavaScript without dependencies of its
+// own, like install.mjs.
+import { cpSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+const folder = join(".cache", "start");
+const bundle = join(folder, "main.js");
+const sources = ["services", "shared", "stacks"];
+
+/** Makes the bundle where there is none, or a source is newer. */
+export async function bundleStart() {
+  if (changedAt(bundle) >= newest()) return;
+  // A bundle that cannot be replaced must not run.
+  rmSync(folder, { recursive: true, force: true });
+  const esbuild = await import("esbuild").catch(() => undefined);
+  if (!esbuild) return;
+  await esbuild.build({
+    entryPoints: ["stacks/local/main.ts"],
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    platform: "node",
+    format: "esm",
+    target: "node24",
+    // It has a native library.
+    external: ["@duckdb/node-api"],
+    // CommonJS packages require Node's modules.
+    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+    logLevel: "warning",
+  });
+  // Where services/athena/queries.ts looks for them, as beside a function's bundle.
+  cpSync(join("services", "athena", "queries"), join(folder, "queries"), { recursive: true });
+}
+
+function newest() {
+  const files = sources.flatMap((source) =>
+    readdirSync(source, { recursive: true }).map((name) => join(source, name)),
+  );
+  return Math.max(...["package-lock.json", ...files].map(changedAt));
+}
+
+function changedAt(file) {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}

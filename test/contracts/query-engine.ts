@@ -1,0 +1,164 @@
+// What every query engine does, on AWS and on this machine.
+import { setTimeout as delay } from "node:timers/promises";
+import { beforeEach, describe, expect, test } from "vitest";
+import { type Cell, csvRows } from "../../shared/csv.ts";
+import type { ObjectStore, Query, QueryEngine } from "../../shared/ports.ts";
+
+export type QueryHome = {
+  engine: QueryEngine;
+  /** In which the tables' folders are. */
+  data: ObjectStore;
+  results: ObjectStore;
+};
+
+const queryMs = 20_000;
+const pollMs = 50;
+const folder = "visits/csv/";
+const resultFolder = "queries/visits";
+const commentary = 'She said "where, exactly?"; C:\\temp\\, Où \u{1F4DA}';
+const visits: Cell[][] = [
+  ["id", "started", "minutes", "note"],
+  [1, "2024-01-31 09:30:00", 5, commentary],
+  [2, "2024-02-01 23:59:59", null, ""],
+  [3, "someday", -7, null],
+];
+
+/** @param open opens an engine with a database and stores of its own */
+export function queryEngineContract(adapter: string, open: () => Promise<QueryHome>): void {
+  describe(`the query engine on ${adapter}`, () => {
+    let home: QueryHome;
+    const write = (key: string, rows: Cell[][]) =>
+      home.data.put(`${folder}${key}`, csvRows(rows), "text/csv");
+    const define = (...names: string[]) =>
+      home.engine.defineTable("visits", {
+        folder,
+        columns: names.map((name) => ({ name, comment: `The ${name}; it's "${name}" \u{1F4DA} \\` })),
+      });
+    const named = (name: string) => `"${home.engine.database}"."${name}"`;
+    const rowsOf = async (sql: string, max = 100) => home.engine.firstRows(sql, resultFolder, max);
+    const ended = (id: string) => untilEnded(home.engine, id);
+    /** @returns the query, and its result where it has one */
+    const run = async (sql: string): Promise<{ query: Query; csv: string | undefined }> => {
+      const query = await ended(await home.engine.start(sql, resultFolder, crypto.randomUUID()));
+      return {
+        query,
+        csv: query.state === "SUCCEEDED" ? await home.results.getText(query.output ?? "") : undefined,
+      };
+    };
+
+    beforeEach(async () => {
+      home = await open();
+      await write("a.csv", visits);
+      await define("id", "started", "minutes", "note");
+    });
+
+    test("reads each CSV file of a table's folder as text, without its header", async () => {
+      await write("b.csv", [visits[0] ?? [], [4, "", "", "b"]]);
+      await home.data.put("visits/other.csv", "not,of,the,table\n1,2,3,4\n", "text/csv");
+      expect(await rowsOf(`SELECT * FROM ${named("visits")} ORDER BY id`)).toEqual({
+        columns: ["id", "started", "minutes", "note"],
+        rows: [
+          ["1", "2024-01-31 09:30:00", "5", commentary],
+          // The serde knows no null.
+          ["2", "2024-02-01 23:59:59", "", ""],
+          ["3", "someday", "-7", ""],
+          ["4", "", "", "b"],
+        ],
+      });
+      expect((await rowsOf(`SELECT id FROM ${named("visits")}`, 2)).rows).toHaveLength(2);
+    });
+
+    test("reads a table by its new columns once it is defined again, and null where a row is shorter", async () => {
+      await define("note", "minutes", "id", "started", "later");
+      await write("a.csv", [
+        ["note", "minutes", "id", "started"],
+        ["x", 5, 1, "2024-01-31 09:30:00"],
+      ]);
+      expect(await rowsOf(`SELECT id, note, later FROM ${named("visits")}`)).toEqual({
+        columns: ["id", "note", "later"],
+        rows: [["1", "x", null]],
+      });
+    });
+
+    test("reads a view over a view by its newest definition", async () => {
+      const typed = (select: string) =>
+        home.engine.defineView("visits_typed", {
+          select: `SELECT ${select} FROM ${named("visits")}`,
+          comments: new Map([["minutes", `How long; "minutes"`]]),
+        });
+      await typed(`id, "minutes"`);
+      await typed(
+        `TRY_CAST(id AS bigint) AS id, TRY_CAST(minutes AS double) AS minutes, TRY_CAST(started AS timestamp) AS started`,
+      );
+      await home.engine.defineView("visits_analysis", {
+        select: `SELECT id, minutes, day_of_week(started) AS weekday FROM ${named("visits_typed")} WHERE id < 3`,
+        comments: new Map(),
+      });
+      expect(await rowsOf(`SELECT * FROM ${named("visits_analysis")} ORDER BY id DESC`)).toEqual({
+        columns: ["id", "minutes", "weekday"],
+        rows: [
+          ["2", null, "4"],
+          ["1", "5.0", "3"],
+        ],
+      });
+      const { rows } = await rowsOf(`SELECT started FROM ${named("visits_typed")} ORDER BY id`);
+      expect(rows).toEqual([["2024-01-31 09:30:00.000"], ["2024-02-01 23:59:59.000"], [null]]);
+    });
+
+    test("writes a result as Athena does: every value in quotes, a null as nothing", async () => {
+      const { query, csv } = await run(
+        `-- a comment\nSELECT id, note, TRY_CAST(minutes AS bigint) AS m FROM ${named("visits")} ORDER BY id`,
+      );
+      expect(query).toMatchObject({ state: "SUCCEEDED", output: `${resultFolder}/${query.id}.csv` });
+      const quoted = commentary.replaceAll('"', '""');
+      expect(csv).toBe(`"id","note","m"\n"1","${quoted}","5"\n"2","",\n"3","","-7"\n`);
+      const none = await run(`SELECT id FROM ${named("visits")} WHERE id = 'none'`);
+      expect(none.csv).toBe('"id"\n');
+    });
+
+    test("starts one query for one token and text, however often", async () => {
+      const sql = `SELECT id FROM ${named("visits")}`;
+      const token = crypto.randomUUID();
+      const start = (each: string) => home.engine.start(sql, resultFolder, each);
+      const ids = await Promise.all([start(token), start(token)]);
+      await ended(ids[0] ?? "");
+      ids.push(await start(token));
+      expect(new Set(ids).size).toBe(1);
+      expect(ids).not.toContain(await start(crypto.randomUUID()));
+    });
+
+    test.each([
+      ["a value that cannot be cast", `SELECT CAST(note AS bigint) FROM TABLE`],
+      ["an unknown column", `SELECT exactly FROM TABLE`],
+      ["no SELECT", "SELECT FROM"],
+    ])("fails a query with %s, with a code and without any value", async (_what, text) => {
+      const sql = text.replace("TABLE", named("visits"));
+      const { query } = await run(sql);
+      expect(query).toMatchObject({ state: "FAILED", retryable: false });
+      expect(query.reason).toMatch(/^[A-Z][A-Z0-9_]+$/);
+      const error = await rowsOf(sql).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ name: "StatementFailed", kind: "transient" });
+      expect(JSON.stringify([query, String(error)])).not.toContain("exactly");
+    });
+
+    test("fails where a view cannot be read", async () => {
+      const useView = async () => {
+        await home.engine.defineView("broken", {
+          select: `SELECT x FROM ${named("visits")}`,
+          comments: new Map(),
+        });
+        return rowsOf(`SELECT * FROM ${named("broken")}`);
+      };
+      await expect(useView()).rejects.toMatchObject({ name: "StatementFailed" });
+    });
+  });
+}
+
+async function untilEnded(engine: QueryEngine, id: string): Promise<Query> {
+  for (let waited = 0; waited < queryMs; waited += pollMs) {
+    const query = await engine.get(id);
+    if (query.state !== "QUEUED" && query.state !== "RUNNING") return query;
+    await delay(pollMs);
+  }
+  throw new Error(`Query ${id} did not end in ${queryMs} ms.`);
+}

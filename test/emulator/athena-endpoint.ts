@@ -1,0 +1,354 @@
+// As much of Athena and Glue as the pipeline calls, because MiniStack's Athena does not speak Athena's dialect: their JSON
+// protocol in front of the DuckDB engine, with the tables' files and the results in MiniStack's S3.
+// https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
+import { randomUUID } from "node:crypto";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
+import { GetObjectCommand, PutObjectCommand, paginateListObjectsV2, type S3Client } from "@aws-sdk/client-s3";
+import { parse } from "csv-parse/sync";
+import { z } from "zod";
+import { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
+import { LocalStore } from "../../shared/local/local-store.ts";
+import { LocalDatabase } from "../../shared/local/sqlite.ts";
+import { listenOnLoopback } from "../../stacks/local/loopback.ts";
+import { parseStatement, type TableStatement } from "./athena-ddl.ts";
+
+// https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html
+const line = z
+  .string()
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "has a line break or a control character")
+  .refine((value) => Buffer.byteLength(value) <= 255, "has more than 255 bytes");
+const column = z.strictObject({ Name: line, Type: z.string(), Comment: line.optional() });
+const tableInput = z.looseObject({
+  Name: z.string(),
+  TableType: z.enum(["EXTERNAL_TABLE", "VIRTUAL_VIEW"]),
+  Parameters: z.record(z.string(), z.string()),
+  StorageDescriptor: z.looseObject({
+    Columns: z.array(column),
+    Location: z.string(),
+    SerdeInfo: z.looseObject({
+      SerializationLibrary: z.string().optional(),
+      Parameters: z.record(z.string(), z.string()),
+    }),
+  }),
+});
+type Table = { version: number; input: z.infer<typeof tableInput> };
+type Database = { engine: DuckDbQueryEngine; tables: Map<string, Table> };
+type WorkGroup = { enforced: boolean; location: string | undefined };
+/** `ddl` is how a statement other than SELECT ended, which it does at once. */
+type Execution = { database: Database; workGroup: string; location: string; ddl?: { reason?: string } };
+
+const location = z.object({ OutputLocation: z.string().startsWith("s3://").optional() }).optional();
+const byId = z.object({ QueryExecutionId: z.string() });
+const byName = z.object({ DatabaseName: z.string(), Name: z.string() });
+const startInput = z.object({
+  QueryString: z.string().min(1).max(262_144),
+  ClientRequestToken: z.string().min(32).max(128).optional(),
+  QueryExecutionContext: z.object({ Database: z.string() }),
+  ResultConfiguration: location,
+  WorkGroup: z.string(),
+});
+const workGroupInput = z.object({
+  Name: z.string(),
+  Configuration: z.object({ EnforceWorkGroupConfiguration: z.boolean(), ResultConfiguration: location }),
+});
+const resultsInput = byId.extend({ MaxResults: z.int().min(1).max(1_000) });
+const updateInput = z.strictObject({
+  DatabaseName: z.string(),
+  TableInput: tableInput,
+  VersionId: z.string().optional(),
+  SkipArchive: z.boolean(),
+});
+
+/** A response that the SDK throws as an error of this name. */
+class Refusal extends Error {
+  constructor(name: string, message: string) {
+    super(message);
+    this.name = name;
+  }
+}
+
+/**
+ * Starts the endpoint, which serves both APIs.
+ * @param options.events takes `Athena Query State Change`, on the default bus
+ */
+export async function startAthena(options: {
+  dataDir: string;
+  s3: S3Client;
+  events: EventBridgeClient;
+}): Promise<{ endpoint: string; glueEndpoint: string; close(): Promise<void> }> {
+  const { dataDir, s3, events } = options;
+  await mkdir(dataDir, { recursive: true });
+  const store = new LocalDatabase(":memory:");
+  const databases = new Map<string, Database>();
+  const executions = new Map<string, Execution>();
+  const workGroups = new Map<string, WorkGroup>([["primary", { enforced: false, location: undefined }]]);
+
+  function openDatabase(name: string): Database {
+    const engine = new DuckDbQueryEngine({
+      database: name,
+      catalog: new LocalStore(store, { bucket: name, folder: dataDir, keepsVersions: false }),
+      // The engine's folders and keys are s3:// URIs here.
+      filesIn: download,
+      adopt: upload,
+      temporaryFolder: join(dataDir, "results"),
+      onEnd: ({ id, state }) => sendEnd(id, state),
+    });
+    const opened = { engine, tables: new Map() };
+    databases.set(name, opened);
+    return opened;
+  }
+
+  async function download(uri: string): Promise<string[]> {
+    const { Bucket, Key: Prefix } = placeOf(uri);
+    const paths: string[] = [];
+    for await (const { Contents = [] } of paginateListObjectsV2({ client: s3 }, { Bucket, Prefix })) {
+      for (const { Key } of Contents) {
+        const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
+        const path = join(dataDir, `${randomUUID()}.csv`);
+        await writeFile(path, (await Body?.transformToByteArray()) ?? "");
+        paths.push(path);
+      }
+    }
+    return paths;
+  }
+
+  async function upload(uri: string, path: string): Promise<void> {
+    await s3.send(
+      new PutObjectCommand({ ...placeOf(uri), Body: await readFile(path), ContentType: "text/csv" }),
+    );
+    await rm(path);
+  }
+
+  /** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
+  async function sendEnd(queryExecutionId: string, currentState: string): Promise<void> {
+    const workgroupName = executions.get(queryExecutionId)?.workGroup;
+    const Detail = JSON.stringify({
+      queryExecutionId,
+      currentState,
+      previousState: "RUNNING",
+      workgroupName,
+    });
+    const entry = { Source: "aws.athena", DetailType: "Athena Query State Change", Detail };
+    // At best effort, as on AWS.
+    await events.send(new PutEventsCommand({ Entries: [entry] })).catch(() => {});
+  }
+
+  async function runStatement(sql: string): Promise<{ reason?: string }> {
+    try {
+      const statement = parseStatement(sql);
+      const database = databases.get(statement.database) ?? openDatabase(statement.database);
+      const { engine, tables } = database;
+      if (statement.kind === "table" && !tables.has(statement.name)) {
+        await putTable(database, tableOf(statement), 0);
+      } else if (statement.kind === "view") {
+        const { columns } = await engine.firstRows(statement.select, "", 0);
+        await engine.defineView(statement.name, { select: statement.select, comments: new Map() });
+        const version = (tables.get(statement.name)?.version ?? -1) + 1;
+        await putTable(database, viewOf(statement.name, columns), version);
+      }
+      return {};
+    } catch (error) {
+      return { reason: error instanceof Error ? error.message : "unknown" };
+    }
+  }
+
+  async function putTable(
+    { engine, tables }: Database,
+    table: Table["input"],
+    version: number,
+  ): Promise<void> {
+    const input = tableInput.parse(table);
+    const { Columns, Location, SerdeInfo } = input.StorageDescriptor;
+    if (input.TableType === "EXTERNAL_TABLE") {
+      const { separatorChar, quoteChar, escapeChar } = SerdeInfo.Parameters;
+      const dialect = [SerdeInfo.SerializationLibrary, separatorChar, quoteChar, escapeChar];
+      const skipped = input.Parameters["skip.header.line.count"];
+      if (dialect.join() !== 'org.apache.hadoop.hive.serde2.OpenCSVSerde,,,",\u0001' || skipped !== "1") {
+        throw new Refusal("InvalidInputException", "This stand-in reads the published CSV and nothing else.");
+      }
+      const columns = Columns.map(({ Name, Comment = "" }) => ({ name: Name, comment: Comment }));
+      await engine.defineTable(input.Name, { columns, folder: Location });
+    }
+    tables.set(input.Name, { version, input });
+  }
+
+  function findTable({ DatabaseName, Name }: z.infer<typeof byName>): Table {
+    const table = databases.get(DatabaseName)?.tables.get(Name);
+    if (table) return table;
+    throw new Refusal("EntityNotFoundException", `Table ${DatabaseName}.${Name} not found.`);
+  }
+
+  function findExecution(id: string): Execution {
+    const execution = executions.get(id);
+    if (execution) return execution;
+    throw new Refusal("InvalidRequestException", `QueryExecution ${id} was not found`);
+  }
+
+  const operations: Record<string, (input: unknown) => Promise<object> | object> = {
+    async "AmazonAthena.StartQueryExecution"(input) {
+      const { QueryString: sql, ClientRequestToken: token, ...request } = startInput.parse(input);
+      const group = workGroups.get(request.WorkGroup);
+      const requested = request.ResultConfiguration?.OutputLocation;
+      const found = group?.enforced ? (group.location ?? requested) : (requested ?? group?.location);
+      if (!group || !found) throw new Refusal("InvalidRequestException", "There is no place for the result.");
+      const name = request.QueryExecutionContext.Database;
+      const execution = {
+        database: databases.get(name) ?? openDatabase(name),
+        workGroup: request.WorkGroup,
+        location: found.replace(/\/$/, ""),
+      };
+      if (!/^\s*CREATE\s/i.test(sql)) {
+        const { engine } = execution.database;
+        const id = await engine.start(sql, execution.location, token ?? randomUUID());
+        executions.set(id, execution);
+        return { QueryExecutionId: id };
+      }
+      const id = randomUUID();
+      const ddl = await runStatement(sql);
+      executions.set(id, { ...execution, ddl });
+      void sendEnd(id, ddl.reason === undefined ? "SUCCEEDED" : "FAILED");
+      return { QueryExecutionId: id };
+    },
+
+    async "AmazonAthena.GetQueryExecution"(input) {
+      const { QueryExecutionId } = byId.parse(input);
+      const { database, ddl, ...execution } = findExecution(QueryExecutionId);
+      const query = ddl
+        ? { ...ddl, state: ddl.reason === undefined ? "SUCCEEDED" : "FAILED", retryable: false }
+        : await database.engine.get(QueryExecutionId);
+      const isFailed = query.state === "FAILED";
+      return {
+        QueryExecution: {
+          QueryExecutionId,
+          WorkGroup: execution.workGroup,
+          ResultConfiguration: {
+            OutputLocation: `${execution.location}/${QueryExecutionId}.${ddl ? "txt" : "csv"}`,
+          },
+          Status: {
+            State: query.state,
+            ...(isFailed && {
+              StateChangeReason: `${query.reason}: of DuckDB`,
+              AthenaError: { Retryable: query.retryable },
+            }),
+          },
+        },
+      };
+    },
+
+    async "AmazonAthena.GetQueryResults"(input) {
+      const { QueryExecutionId, MaxResults } = resultsInput.parse(input);
+      const { output = "" } = await findExecution(QueryExecutionId).database.engine.get(QueryExecutionId);
+      const { Body } = await s3.send(new GetObjectCommand(placeOf(output)));
+      const cast = (value: string, { quoting }: { quoting: boolean }) => (quoting ? value : undefined);
+      const rows = z
+        .array(z.array(z.string().optional()))
+        .parse(parse((await Body?.transformToString()) ?? "", { record_delimiter: "\n", cast }));
+      const Rows = rows.slice(0, MaxResults).map((row) => ({
+        Data: row.map((value) => ({ VarCharValue: value })),
+      }));
+      return { ResultSet: { Rows } };
+    },
+
+    "AmazonAthena.CreateWorkGroup"(input) {
+      const { Name, Configuration } = workGroupInput.parse(input);
+      if (workGroups.has(Name)) throw new Refusal("InvalidRequestException", "WorkGroup is already created");
+      workGroups.set(Name, {
+        enforced: Configuration.EnforceWorkGroupConfiguration,
+        location: Configuration.ResultConfiguration?.OutputLocation,
+      });
+      return {};
+    },
+
+    "AWSGlue.GetTable"(input) {
+      const name = byName.parse(input);
+      const table = findTable(name);
+      return {
+        Table: { ...table.input, DatabaseName: name.DatabaseName, VersionId: String(table.version) },
+      };
+    },
+
+    async "AWSGlue.UpdateTable"(input) {
+      const { DatabaseName, TableInput, VersionId } = updateInput.parse(input);
+      const { version } = findTable({ DatabaseName, Name: TableInput.Name });
+      if (VersionId !== undefined && VersionId !== String(version)) {
+        throw new Refusal("ConcurrentModificationException", "Another call changed the table.");
+      }
+      await putTable(databases.get(DatabaseName) ?? openDatabase(DatabaseName), TableInput, version + 1);
+      return {};
+    },
+  };
+
+  const server = createServer((request, response) => {
+    const send = (status: number, body: object) =>
+      response.writeHead(status, { "content-type": "application/x-amz-json-1.1" }).end(JSON.stringify(body));
+    const respond = async (): Promise<object> => {
+      const target = String(request.headers["x-amz-target"]);
+      const operation = operations[target];
+      if (!operation) throw new Refusal("UnknownOperationException", `This stand-in has no ${target}.`);
+      return operation(JSON.parse(await text(request)));
+    };
+    respond().then(
+      (body) => send(200, body),
+      // Anything unknown, such as an input that does not fit, is an error of the caller too: the SDK does not retry it.
+      (error: unknown) => {
+        const { name, message } = error instanceof Error ? error : new Error(String(error));
+        send(400, { __type: error instanceof Refusal ? name : "ValidationException", message });
+      },
+    );
+  });
+  const { endpoint, close } = await listenOnLoopback(server);
+  return {
+    endpoint,
+    glueEndpoint: endpoint,
+    async close() {
+      await close();
+      for (const { engine } of databases.values()) await engine.close();
+      store.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function placeOf(uri: string): { Bucket: string; Key: string } {
+  const [, Bucket = "", Key = ""] = /^s3:\/\/([^/]+)\/(.*)$/.exec(uri) ?? [];
+  return { Bucket, Key };
+}
+
+/** As Athena writes a table into Glue. */
+function tableOf({ name, columns, location, ...table }: TableStatement): Table["input"] {
+  return {
+    Name: name,
+    TableType: "EXTERNAL_TABLE",
+    PartitionKeys: [],
+    Parameters: { EXTERNAL: "TRUE", ...table.properties },
+    StorageDescriptor: {
+      Columns: columns.map((column) => ({ Name: column.name, Type: column.type, Comment: column.comment })),
+      Location: location,
+      SerdeInfo: {
+        SerializationLibrary: table.serde,
+        Parameters: { ...table.serdeProperties, "serialization.format": "1" },
+      },
+    },
+  };
+}
+
+/** As Athena writes a view into Glue, except for the columns' types and the view's text. */
+function viewOf(name: string, columns: readonly string[]): Table["input"] {
+  return {
+    Name: name,
+    TableType: "VIRTUAL_VIEW",
+    PartitionKeys: [],
+    Parameters: { presto_view: "true" },
+    ViewOriginalText: "/* Presto View */",
+    ViewExpandedText: "/* Presto View */",
+    StorageDescriptor: {
+      Columns: columns.map((Name) => ({ Name, Type: "string" })),
+      Location: "",
+      SerdeInfo: { Parameters: {} },
+    },
+  };
+}

@@ -1,0 +1,61 @@
+import { setImmediate as turn } from "node:timers/promises";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { readAhead } from "../../../services/assembler/read.ts";
+import type { ListedObject } from "../../../shared/ports.ts";
+
+const MiB = 1024 * 1024;
+
+async function* listing(sizes: readonly number[]): AsyncGenerator<ListedObject> {
+  for (const [index, bytes] of sizes.entries())
+    yield { key: String(index), etag: "", bytes, at: new Date(0) };
+}
+
+const sizes = fc.array(fc.oneof(fc.nat(100_000), fc.integer({ min: MiB, max: 20 * MiB })), { maxLength: 80 });
+
+test("objects come in their order, 32 of them or 16 MiB ahead at most, however long each read takes", async () => {
+  await fc.assert(
+    fc.asyncProperty(sizes, fc.array(fc.nat(3), { minLength: 1 }), async (given, turns) => {
+      let held = { objects: 0, bytes: 0 };
+      const read = async ({ key, bytes }: ListedObject) => {
+        held = { objects: held.objects + 1, bytes: held.bytes + bytes };
+        expect(held.objects).toBeLessThanOrEqual(32);
+        // One object may be larger than all that is allowed ahead.
+        expect(held.bytes).toBeLessThanOrEqual(held.objects === 1 ? 20 * MiB : 16 * MiB);
+        for (let n = 0; n < (turns[Number(key) % turns.length] ?? 0); n++) await turn();
+        return { key, bytes };
+      };
+      const keys: string[] = [];
+      for await (const { key, bytes } of readAhead(listing(given), read)) {
+        keys.push(key);
+        await turn();
+        held = { objects: held.objects - 1, bytes: held.bytes - bytes };
+      }
+      expect(keys).toEqual(given.map((_, index) => String(index)));
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("32 small objects are being read before the first one is needed", async () => {
+  let begun = 0;
+  const values = readAhead(listing(Array(40).fill(1)), async () => {
+    begun += 1;
+  });
+  await values.next();
+  expect(begun).toBe(32);
+  await values.return(undefined);
+});
+
+test("a failed read throws its error in its turn, and those behind it are not unhandled", async () => {
+  const read = async ({ key }: ListedObject) => {
+    if (Number(key) >= 2) throw new Error(`Object ${key} cannot be read.`);
+    return key;
+  };
+  const keys: string[] = [];
+  const all = async () => {
+    for await (const key of readAhead(listing(Array(5).fill(1)), read)) keys.push(key);
+  };
+  await expect(all()).rejects.toThrow("Object 2 cannot be read.");
+  expect(keys).toEqual(["0", "1"]);
+});

@@ -1,0 +1,60 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { settings } from "../../../shared/aws/config.ts";
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+test.each([
+  ["BUS_NAME", "", settings.busName],
+  ["BUS_NAME", undefined, settings.busName],
+  ["LIBINSIGHT_BASE_URL", "vt.libinsight.com/MARKED", settings.libinsightBaseUrl],
+  ["LIBINSIGHT_BASE_URL", "ftp://vt.libinsight.com/MARKED", settings.libinsightBaseUrl],
+  ["LibInsightClientSecret", undefined, settings.libinsightClientSecret],
+  ["TableauTokenSecret", undefined, settings.tableauTokenSecret],
+  ["TABLEAU_TIMEOUT_MS", "MARKED", settings.tableauRequestTimeoutMs],
+  ["TABLEAU_REFRESH_TIMEOUT_MS", "900000", settings.tableauRefreshTimeoutMs],
+  ["TABLEAU_PAUSE_MS", "0", settings.tableauPauseMs],
+  ["ATHENA_DATABASE", 'MARKED"; DROP', settings.athenaDatabase],
+  ["ALERTS_TOPIC_ARN", "MARKED", settings.alertsTopic],
+  ["STAGE", "", settings.stage],
+  ["RETRY_BASE_SECONDS", "MARKED", settings.retryBaseSeconds],
+  ["RETRY_BASE_SECONDS", "901", settings.retryBaseSeconds],
+  ["INSTANCES", "MARKED", settings.instances],
+  ["FETCHER_QUEUE_URL", "MARKED", () => settings.queueUrl("fetcher")],
+  ["FETCHER_DEAD_LETTERS_URL", "MARKED", () => settings.deadLetterUrl("fetcher")],
+])("%s = %j is an error with the setting's name and without its value", (variable, value, read) => {
+  vi.stubEnv(variable, value);
+
+  expect(read).toThrow(
+    expect.objectContaining({
+      name: "ConfigurationMissing",
+      kind: "terminal",
+      ids: { variable },
+      sentence: expect.not.stringContaining("MARKED"),
+    }),
+  );
+});
+
+test("a setting is read when it is used", () => {
+  vi.stubEnv("TRANSFORMER_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/transformer");
+  vi.stubEnv("LIBINSIGHT_BASE_URL", "https://vt.libinsight.com/v1.0");
+  vi.stubEnv("RETRY_BASE_SECONDS", "5");
+  vi.stubEnv("INSTANCES", "i-0123456789abcdef0,i-0123456789abcdef1");
+
+  expect(settings.queueUrl("transformer")).toBe(
+    "https://sqs.us-east-1.amazonaws.com/000000000000/transformer",
+  );
+  expect(settings.libinsightBaseUrl()).toBe("https://vt.libinsight.com/v1.0");
+  expect(settings.retryBaseSeconds()).toBe(5);
+  expect(settings.instances()).toEqual(["i-0123456789abcdef0", "i-0123456789abcdef1"]);
+});
+
+test("without settings the waits have defaults, and there are no instances", () => {
+  const names = ["RETRY_BASE_SECONDS", "QUERY_CHECK_SECONDS", "INSTANCE_CHECK_SECONDS", "INSTANCES"];
+  for (const name of names) vi.stubEnv(name, undefined);
+  expect(settings.retryBaseSeconds()).toBe(30);
+  expect(settings.queryCheckSeconds()).toBe(60);
+  expect(settings.instanceCheckSeconds()).toBe(15);
+  expect(settings.instances()).toBe("none");
+});

@@ -1,0 +1,450 @@
+// The query engine on this machine, through its port. test/shared/local/trino.test.ts has the casts.
+import { createHash, randomUUID } from "node:crypto";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { csvRows } from "../../../shared/csv.ts";
+import { type DuckDbOptions, DuckDbQueryEngine } from "../../../shared/local/duckdb.ts";
+import { LocalStore } from "../../../shared/local/local-store.ts";
+import { LocalDatabase } from "../../../shared/local/sqlite.ts";
+
+let folder: string;
+let database: LocalDatabase;
+beforeAll(async () => {
+  // With characters that a path's pattern, a text in SQL and a CSV give a meaning.
+  folder = await mkdtemp(join(tmpdir(), "libinsight-'[du]*ck,\"-"));
+  database = new LocalDatabase(":memory:");
+});
+afterAll(async () => {
+  database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Stores and an engine of a test's own. `open` opens another engine on the same stores, as after a restart. */
+function setUp(options: Partial<DuckDbOptions> = {}) {
+  const own = join(folder, randomUUID());
+  const store = (name: string, keepsVersions: boolean) =>
+    new LocalStore(database, { bucket: `${own}/${name}`, folder: join(own, name), keepsVersions });
+  const catalog = store("work", false);
+  const data = store("data", true);
+  const results = store("results", true);
+  const temporaryFolder = join(own, "tmp");
+  const ends: { id: string; state: string }[] = [];
+  const open = (): DuckDbQueryEngine => {
+    const engine = new DuckDbQueryEngine({
+      database: "library",
+      catalog,
+      filesIn: async (prefix) => data.filesIn(prefix),
+      adopt: (key, path) => results.adopt(key, path, "text/csv"),
+      temporaryFolder,
+      onEnd: async (end) => void ends.push(end),
+      ...options,
+    });
+    onTestFinished(() => engine.close());
+    return engine;
+  };
+  const engine = open();
+  const table = async (name: string, files: string[], columns: readonly string[]): Promise<void> => {
+    for (const [index, csv] of files.entries()) await data.put(`${name}/${index}.csv`, csv, "text/csv");
+    await engine.defineTable(name, {
+      columns: columns.map((column) => ({ name: column, comment: "" })),
+      folder: `${name}/`,
+    });
+  };
+  /** Runs a query that has to succeed, and returns its result file. */
+  const result = async (sql: string): Promise<string> => {
+    const query = await ended(engine, await engine.start(sql, "out", randomUUID()));
+    expect(query).toMatchObject({ state: "SUCCEEDED", reason: "no code given" });
+    return (await results.getText(query.output ?? "")) ?? "";
+  };
+  return { own, catalog, data, results, temporaryFolder, ends, engine, open, table, result };
+}
+
+async function ended(engine: DuckDbQueryEngine, id: string) {
+  return vi.waitFor(
+    async () => {
+      const query = await engine.get(id);
+      expect(query.state).not.toBe("RUNNING");
+      return query;
+    },
+    { timeout: 30_000, interval: 5 },
+  );
+}
+
+/** Runs until it is interrupted. */
+const endless = "SELECT sum(a.range * b.range) FROM range(10000000) AS a, range(10000000) AS b";
+
+const hostile = [
+  'He said "hi"',
+  '"',
+  '""',
+  '","',
+  '",',
+  ",",
+  "a\\",
+  '\\"',
+  "C:\\new\\table",
+  "  padded  ",
+  ' "quoted" after a blank',
+  "# no comment",
+  "👩‍👩‍👧 Ünïcödé \u2028 \u2029",
+  "\ufeffa byte order mark",
+  "'; DROP TABLE library; --",
+  "=1+1",
+  "NULL",
+  "\\N",
+  "",
+  " ",
+  "x".repeat(1_000_000),
+  '"'.repeat(1_001),
+];
+
+test("a result is written as Athena writes it: every field in quotes, null as nothing, rows in their order", async () => {
+  const { table, result, ends } = setUp();
+  const rows = hostile.map((text, n) => [text, n % 3 === 0 ? null : n + 0.5, text]);
+  await table("rows", [csvRows([["Text", "Number", "End"], ...rows])], ["text", 'a "number"', "end"]);
+
+  const header = '"text","a ""number""","end"\n';
+  const fields = (text: string) => `"${text.replaceAll('"', '""')}"`;
+  expect(await result("SELECT * FROM rows")).toBe(
+    header +
+      rows.map((row) => `${row.map((cell) => fields(cell === null ? "" : String(cell))).join()}\n`).join(""),
+  );
+  expect(await result("SELECT NULLIF(text, '') AS text FROM rows WHERE text IN ('', ' ') -- no more")).toBe(
+    '"text"\n\n" "\n',
+  );
+  expect(ends.map(({ state }) => state)).toEqual(["SUCCEEDED", "SUCCEEDED"]);
+});
+
+test("whatever rows are written, the same texts are read", async () => {
+  const { table, result } = setUp();
+  const text = fc
+    .oneof(
+      fc.string({ unit: "binary", maxLength: 30 }),
+      fc.string({ unit: fc.constantFrom('"', ",", "\\", " ", "a", "👩‍👩‍👧", "\ufeff", "'", "#") }),
+    )
+    .map((value) => value.replace(/\p{Cc}/gu, ""));
+  const number = fc.oneof(fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }));
+  const cell = fc.oneof({ weight: 4, arbitrary: text }, number, fc.constant(null));
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(cell, cell, cell), { maxLength: 40 }), async (rows) => {
+      await table("rows", [csvRows([["a", "b", "c"], ...rows])], ["a", "b", "c"]);
+      const texts = rows.map((row) => row.map((value) => (value === null ? "" : `${value}`)));
+      expect(await result('SELECT * FROM "library"."rows"')).toBe(csvRows([["a", "b", "c"], ...texts]));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("150,000 rows keep their order", async () => {
+  const { table, result } = setUp();
+  const rows = Array.from({ length: 150_000 }, (_, n) => [String(n), `t ${n}`]);
+  await table("rows", [csvRows([["id", "text"], ...rows])], ["id", "text"]);
+
+  expect((await result("SELECT * FROM rows")) === csvRows([["id", "text"], ...rows])).toBe(true);
+});
+
+test("a column is the field at its position: missing fields are null, further ones are ignored", async () => {
+  const { table, result } = setUp();
+  const files = ['"x","y","z","more"\n1,"two",,4\n', '"z"\n"only"\n', "", '"x","y","z"\n', '"x","y","z"'];
+  await table("rows", files, ["a", "b", "c"]);
+
+  expect(await result("SELECT * FROM rows")).toBe('"a","b","c"\n"1","two",""\n"only",,\n');
+});
+
+test("a table without files has no rows and keeps its columns", async () => {
+  const { table, result } = setUp();
+  await table("rows", [], ["_id", "question_type"]);
+
+  expect(await result("SELECT * FROM rows")).toBe('"_id","question_type"\n');
+});
+
+test("a line of two mebibytes is too long, and no row is left out in silence", async () => {
+  const { table, engine } = setUp();
+  await table("rows", [csvRows([["a"], ["x"], ["y".repeat(2_200_000)], ["z"]])], ["a"]);
+
+  const id = await engine.start("SELECT * FROM rows", "out", randomUUID());
+  expect(await ended(engine, id)).toMatchObject({ state: "FAILED", reason: "INVALID_INPUT_ERROR" });
+});
+
+test("views have their types, may name views, and values are spelled as Athena spells them", async () => {
+  const { table, engine, result } = setUp();
+  const rows = [
+    [1, "2024-03-10 02:30:00", 2.5, 'a "b"'],
+    [2, "not a date", null, ""],
+    ["1e3", "2024-03-10T02:30", "7d", "x"],
+  ];
+  await table(
+    "rows",
+    [csvRows([["ID", "At", "Minutes", "Note"], ...rows])],
+    ["_id", "at", "minutes", "note"],
+  );
+  const comments = new Map([["_id", "ID"]]);
+  await engine.defineView("rows_typed", {
+    select: `SELECT TRY_CAST("_id" AS bigint) AS "_id", TRY_CAST("at" AS timestamp) AS "at",
+      TRY_CAST("minutes" AS double) AS "minutes", "note" FROM "library"."rows"`,
+    comments,
+  });
+  await engine.defineView("rows_analysis", {
+    select: `SELECT "_id", "at", "minutes", year("at") AS "year", day_of_week("at") AS "weekday",
+      CASE WHEN month("at") >= 7 THEN year("at") + 1 ELSE year("at") END AS "fiscal_year"
+      FROM "library"."rows_typed" -- of the typed view`,
+    comments,
+  });
+
+  expect(await result('SELECT * FROM "AwsDataCatalog"."library"."ROWS_TYPED"')).toBe(
+    '"_id","at","minutes","note"\n' +
+      '"1","2024-03-10 02:30:00.000","2.5","a ""b"""\n' +
+      '"2",,,""\n' +
+      // As Trino casts, which is stricter than DuckDB.
+      ',,"7.0","x"\n',
+  );
+  expect(await result("SELECT * FROM rows_analysis ORDER BY 1 DESC;")).toBe(
+    '"_id","at","minutes","year","weekday","fiscal_year"\n' +
+      '"2",,,,,\n"1","2024-03-10 02:30:00.000","2.5","2024","7","2024"\n,,"7.0",,,\n',
+  );
+  expect(
+    await result(`WITH one AS (SELECT 1.0e0 AS a, CAST(12345678 AS double) AS b, 1/2 AS c, true AS d, NULL AS e,
+      '' AS f, 1.50 AS g, date '2024-02-29' AS h, timestamp '2024-02-29 01:02:03.5' AS i,
+      sum(9007199254740993) AS j) SELECT * FROM one`),
+  ).toBe(
+    '"a","b","c","d","e","f","g","h","i","j"\n' +
+      '"1.0","1.2345678E7","0","true",,"","1.50","2024-02-29","2024-02-29 01:02:03.500","9007199254740993"\n',
+  );
+});
+
+test("a definition is kept, replaced as a whole, and not written again where it is the same", async () => {
+  const { table, result, catalog, engine, open } = setUp();
+  await table(
+    "rows",
+    [
+      csvRows([
+        ["a", "b"],
+        [1, 2],
+      ]),
+    ],
+    ["a", "b"],
+  );
+  const view = { select: 'SELECT "a" AS x FROM rows', comments: new Map() };
+  await engine.defineView("one", view);
+  const etags = () =>
+    Promise.all(["rows", "one"].map(async (name) => (await catalog.head(`catalog/${name}.json`))?.etag));
+  const before = await etags();
+
+  await table("rows", [], ["a", "b"]);
+  await engine.defineView("one", view);
+  expect(await etags()).toEqual(before);
+
+  await table("rows", [], ["b", "a"]);
+  expect(await result("SELECT x FROM one")).toBe('"x"\n"2"\n');
+  expect(await open().firstRows("SELECT x FROM one", "out", 10)).toEqual({ columns: ["x"], rows: [["2"]] });
+});
+
+test("the first rows come as Athena spells them", async () => {
+  const { table, engine } = setUp();
+  await table("rows", [csvRows([["a"], ...hostile.map((text) => [text])])], ["a"]);
+
+  const { columns, rows } = await engine.firstRows(
+    "SELECT a, NULLIF(a, '') AS b, 1e0 AS c FROM rows",
+    "out",
+    999,
+  );
+  expect(columns).toEqual(["a", "b", "c"]);
+  expect(rows).toEqual(hostile.map((text) => [text, text || null, "1.0"]));
+  expect((await engine.firstRows("SELECT * FROM range(5000)", "out", 2)).rows).toEqual([["0"], ["1"]]);
+  expect((await engine.firstRows("SELECT * FROM range(5000)", "out", 5_000)).rows).toHaveLength(999);
+  expect((await engine.firstRows("SELECT * FROM rows WHERE false", "out", 10)).rows).toEqual([]);
+});
+
+test.each([
+  ["SELEC * FROM rows", "PARSER_ERROR"],
+  ["SELECT * FROM missing", "CATALOG_ERROR"],
+  ["SELECT * FROM nowhere.rows", "CATALOG_ERROR"],
+  ["SELECT missing FROM rows", "BINDER_ERROR"],
+  ["SELECT * FROM stale", "BINDER_ERROR"],
+  ["SELECT * FROM circle", "CATALOG_ERROR"],
+  ["SELECT CAST(note AS integer) FROM rows", "CONVERSION_ERROR"],
+  ["SELECT error(note) FROM rows", "INVALID_INPUT_ERROR"],
+  ["SELECT 1; SELECT 2", "NOT_ONE_SELECT"],
+  ["SELECT 1; DROP TABLE rows", "NOT_ONE_SELECT"],
+  ["CREATE TABLE t AS SELECT 1", "NOT_ONE_SELECT"],
+  ["COPY (SELECT 1) TO 'out.csv'", "PERMISSION_ERROR"],
+  ["SET threads = 2", "NOT_ONE_SELECT"],
+  ["SELECT 1) TO 'out.csv' --", "PARSER_ERROR"],
+])("%s fails with %s, without a value of a record", async (sql, reason) => {
+  const { table, engine, results, temporaryFolder } = setUp();
+  await table("rows", [csvRows([["note"], ["patron's 'own' Error: \"words\""]])], ["note"]);
+  await engine.defineView("stale", { select: "SELECT gone FROM rows", comments: new Map() });
+  await engine.defineView("circle", { select: "SELECT * FROM circle", comments: new Map() });
+
+  const id = await engine.start(sql, "out", randomUUID());
+  expect(await ended(engine, id)).toEqual({
+    id,
+    state: "FAILED",
+    reason,
+    retryable: false,
+    output: `out/${id}.csv`,
+  });
+  expect(await results.list("", 10)).toEqual([]);
+  expect(await readdir(temporaryFolder)).toEqual([]);
+  await expect(engine.firstRows(sql, "out", 1)).rejects.toMatchObject({
+    name: "StatementFailed",
+    kind: "transient",
+    message: `DuckDB could not run a query (${reason}).`,
+  });
+});
+
+test("a query reads no other file of this machine and changes nothing", async () => {
+  const { own, table, engine } = setUp();
+  await table("rows", [csvRows([["a"], [1]])], ["a"]);
+  const file = `${own}/secret.csv`.replaceAll("'", "''");
+  await writeFile(join(own, "secret.csv"), "secret\n42\n");
+  const failing = [
+    `SELECT * FROM rows, read_csv('${file}')`,
+    `SELECT * FROM rows, read_text('${file}')`,
+    `SELECT * FROM rows, '${file}'`,
+    `SELECT * FROM glob('${file}')`,
+    `SELECT * FROM "../../queries/x"`,
+    `SELECT * FROM query('COPY (SELECT 1) TO ''x''')`,
+    `ATTACH '${file}.db' AS d`,
+    "INSTALL httpfs",
+  ];
+  for (const sql of failing) {
+    await expect(engine.firstRows(sql, "out", 1)).rejects.toThrow(
+      /\((?:PERMISSION|CATALOG|PARSER|BINDER|INVALID_INPUT)_ERROR\)|NOT_ONE_SELECT/,
+    );
+  }
+  expect((await readdir(own)).filter((name) => name.startsWith("secret"))).toEqual(["secret.csv"]);
+});
+
+test("what does not fit in memory goes to disk, and nothing of it is left", async () => {
+  const { engine, temporaryFolder } = setUp();
+  const { rows } = await engine.firstRows(
+    `SELECT t FROM (SELECT substr(t, 1, 32) AS t, row_number() OVER (ORDER BY t) AS n FROM
+      (SELECT md5(CAST(range AS varchar)) || repeat('x', 1000) AS t FROM range(100000))) WHERE n = 1`,
+    "out",
+    10,
+  );
+  const hashes = Array.from({ length: 100_000 }, (_, n) => createHash("md5").update(String(n)).digest("hex"));
+  expect(rows).toEqual([[hashes.sort()[0]]]);
+  expect(await readdir(temporaryFolder)).toEqual([]);
+});
+
+test("a token and a query are one execution, which runs once", async () => {
+  const { engine, ends, open } = setUp();
+  const token = randomUUID();
+  const [id, same] = await Promise.all([
+    engine.start("SELECT 1", "out", token),
+    engine.start("SELECT 1", "out", token),
+  ]);
+  expect(same).toBe(id);
+  expect(await engine.start("SELECT 1", "out", randomUUID())).not.toBe(id);
+  expect(await engine.start("SELECT 2", "out", token)).not.toBe(id);
+  await ended(engine, id);
+
+  expect(await engine.start("SELECT 1", "out", token)).toBe(id);
+  const next = open();
+  await next.resume();
+  expect(await next.start("SELECT 1", "out", token)).toBe(id);
+  await next.firstRows("SELECT 1", "out", 1);
+  expect(ends.filter((end) => end.id === id)).toEqual([{ id, state: "SUCCEEDED" }]);
+});
+
+test("a query of which the engine knows nothing is unknown", async () => {
+  expect(await setUp().engine.get("missing")).toMatchObject({ state: "UNKNOWN", output: undefined });
+});
+
+test("queries run one at a time, in their order", async () => {
+  let active = 0;
+  let most = 0;
+  const { engine, ends } = setUp({
+    adopt: async () => {
+      active += 1;
+      most = Math.max(most, active);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      active -= 1;
+    },
+  });
+  const ids = await Promise.all([1, 2, 3].map((n) => engine.start(`SELECT ${n}`, "out", randomUUID())));
+  expect((await engine.get(ids[2] ?? "")).state).toBe("RUNNING");
+  await vi.waitFor(() => expect(ends.map(({ id }) => id)).toEqual(ids), 10_000);
+  expect(most).toBe(1);
+});
+
+test.each(["resume", "get", "start"] as const)(
+  "a query that the end of a process interrupted runs again by %s",
+  async (how) => {
+    const adopted: string[] = [];
+    // The process ends while the first result is being adopted.
+    const first = Promise.withResolvers<void>();
+    const { engine, ends, open } = setUp({
+      adopt: async (key) => {
+        adopted.push(key);
+        if (adopted.length > 1) return;
+        void engine.close();
+        first.resolve();
+        throw new Error("The database is closed.");
+      },
+    });
+    const token = randomUUID();
+    const id = await engine.start("SELECT 1", "out", token);
+    const waiting = await engine.start("SELECT 2", "out", token);
+    await first.promise;
+    await engine.close();
+    expect(ends).toEqual([]);
+
+    const next = open();
+    if (how === "resume") await next.resume();
+    if (how === "get") expect(await next.get(id)).toMatchObject({ state: "RUNNING" });
+    if (how === "start") expect(await next.start("SELECT 1", "out", token)).toBe(id);
+    await vi.waitFor(() => expect(ends).toContainEqual({ id, state: "SUCCEEDED" }), 10_000);
+    expect(adopted).toContain(`out/${id}.csv`);
+    expect(await ended(next, waiting)).toMatchObject({ state: "SUCCEEDED" });
+  },
+);
+
+test("closing interrupts the query that runs, which stays unfinished", async () => {
+  const { engine, ends, catalog, temporaryFolder } = setUp();
+  const id = await engine.start(endless, "out", randomUUID());
+  await vi.waitFor(async () => expect(await readdir(temporaryFolder)).toContain(`${id}.csv`), 10_000);
+  await engine.close();
+
+  expect(await engine.get(id)).toMatchObject({ state: "RUNNING" });
+  expect(await catalog.getText(`queries/${id}/execution.json`)).toContain("RUNNING");
+  expect(ends).toEqual([]);
+  expect(await readdir(temporaryFolder)).toEqual([]);
+});
+
+test("a query ends after 15 minutes, and the next one runs", async () => {
+  const { engine, ends, temporaryFolder } = setUp();
+  const id = await engine.start(endless, "out", randomUUID());
+  await vi.waitFor(async () => expect(await readdir(temporaryFolder)).toContain(`${id}.csv`), 10_000);
+  const now = performance.now();
+  const clock = vi.spyOn(performance, "now").mockReturnValue(now + 15 * 60_000);
+  onTestFinished(() => void clock.mockRestore());
+
+  await vi.waitFor(() => expect(ends).toEqual([{ id, state: "FAILED" }]), 10_000);
+  expect(await engine.get(id)).toMatchObject({
+    state: "FAILED",
+    reason: "QUERY_TIMED_OUT",
+    retryable: false,
+  });
+  expect((await engine.firstRows("SELECT 1", "out", 1)).rows).toEqual([["1"]]);
+});
+
+test("a failure of the stores is retryable and named by its code", async () => {
+  const failing = Object.assign(new Error("no space left on device, write MARKED"), { code: "ENOSPC" });
+  const { engine, temporaryFolder } = setUp({ adopt: () => Promise.reject(failing) });
+  const id = await engine.start("SELECT 1", "out", randomUUID());
+
+  expect(await ended(engine, id)).toMatchObject({ state: "FAILED", reason: "ENOSPC", retryable: true });
+  expect(await readdir(temporaryFolder)).toEqual([]);
+});
+
+test("DuckDB can be loaded before the first query", async () => {
+  const { engine } = setUp();
+  await engine.warmUp();
+  expect((await engine.firstRows("SELECT 1", "out", 1)).rows).toEqual([["1"]]);
+});

@@ -1,0 +1,41 @@
+// Events and messages as AWS's services send them, made on this machine.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { instanceStateChange, objectCreated } from "../../../shared/aws-events.ts";
+import { type Local, openLocal } from "../../../shared/local/local.ts";
+import { awsEvent, objectCreatedMessage } from "../../../shared/local/local-bus.ts";
+
+const events: unknown[] = [];
+let folder: string;
+let local: Local;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "libinsight-bus-"));
+  local = await openLocal(folder, { inMemory: true, onEvent: (event) => events.push(event) });
+});
+afterAll(async () => {
+  await local.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+test("a listener gets an event after it is stored, as its queue does", async () => {
+  await local.publish("run.requested", { dataset: "gate-counts", reason: "a test" });
+  const [message] = await local.queues.kickoff.receive({ max: 10, visibilitySeconds: 60, waitSeconds: 0 });
+  expect(events).toEqual([JSON.parse(message?.body ?? "")]);
+});
+
+test.each(["gates/csv/gates.csv", "a folder/Où + 1%2B?&=\u{1F4DA}.csv"])(
+  "the message of a written object names its key: %s",
+  (key) => {
+    const { Records } = objectCreated.parse(JSON.parse(objectCreatedMessage("data", key)));
+    expect(Records.map(({ s3 }) => [s3.bucket.name, s3.object.key])).toEqual([["data", key]]);
+  },
+);
+
+test("an AWS service's event has EventBridge's envelope", () => {
+  const detail = { "instance-id": "i-1", state: "running" };
+  const event = awsEvent("aws.ec2", "EC2 Instance State-change Notification", detail);
+  expect(instanceStateChange.parse(JSON.parse(event))).toMatchObject({ source: "aws.ec2", detail });
+});

@@ -1,0 +1,150 @@
+// What the object store on this machine does beyond the contract: plain files, and removing what has expired.
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { LocalStore, type LocalStoreOptions } from "../../../shared/local/local-store.ts";
+import { LocalDatabase } from "../../../shared/local/sqlite.ts";
+import type { ObjectStore } from "../../../shared/ports.ts";
+
+let root: string;
+let database: LocalDatabase;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "libinsight-store-"));
+  database = new LocalDatabase(":memory:");
+});
+afterAll(async () => {
+  database.close();
+  await rm(root, { recursive: true, force: true });
+});
+
+let made = 0;
+function open(options: Partial<LocalStoreOptions> = {}) {
+  made += 1;
+  const folder = join(root, `bucket-${made}`);
+  const store = new LocalStore(database, {
+    bucket: `bucket-${made}`,
+    folder,
+    keepsVersions: false,
+    ...options,
+  });
+  return { folder, store };
+}
+
+/** Overwrites an object with a stream. */
+async function upload(store: ObjectStore, key: string, text: string): Promise<void> {
+  const etag = (await store.head(key))?.etag;
+  const condition = etag === undefined ? "absent" : { ifMatch: etag };
+  async function* body() {
+    yield Buffer.from(text);
+  }
+  await store.upload(key, body(), { contentType: "text/csv", metadata: {}, condition });
+}
+
+test("each version is a file that a person can open, named after its key and time", async () => {
+  const now = () => new Date("2026-11-28T02:55:01.123Z");
+  const { folder, store } = open({ keepsVersions: true, now });
+  await upload(store, "gates/csv/gates.csv", "id\n1\n");
+  await store.put("gates/csv/gates.csv", "id\n2\n", "text/csv");
+  const files = await readdir(join(folder, "gates/csv"));
+  expect(files).toHaveLength(2);
+  for (const file of files) expect(file).toMatch(/^gates\.20261128T025501123-[0-9a-f]{8}\.csv$/);
+  const texts = await Promise.all(files.map((file) => readFile(join(folder, "gates/csv", file), "utf8")));
+  expect(texts.toSorted()).toEqual(["id\n1\n", "id\n2\n"]);
+  const [current = ""] = store.filesIn("gates/csv/");
+  expect(await readFile(current, "utf8")).toBe("id\n2\n");
+  expect(((await stat(current)).mode & 0o777).toString(8)).toBe("600");
+});
+
+test("an identical rewrite of a stream keeps the ETag", async () => {
+  const { store } = open({ keepsVersions: true });
+  const etags = new Set<string | undefined>();
+  for (const text of ["same", "same", "other"]) {
+    await upload(store, "a", text);
+    etags.add((await store.head("a"))?.etag);
+  }
+  expect(etags.size).toBe(2);
+});
+
+test("a replaced file is removed, and a refused or failed upload leaves none", async () => {
+  const { folder, store } = open();
+  await upload(store, "a", "one");
+  await upload(store, "a", "two");
+  const options = { contentType: "text/csv", metadata: {} };
+  async function* failing() {
+    yield Buffer.from("three");
+    throw new Error("A part is missing.");
+  }
+  await expect(store.upload("a", failing(), { ...options, condition: "absent" })).rejects.toThrow();
+  async function* whole() {
+    yield Buffer.from("four");
+  }
+  expect(await store.upload("a", whole(), { ...options, condition: "absent" })).toBeUndefined();
+  expect(await readdir(folder)).toHaveLength(1);
+  await store.put("a", "five", "text/plain");
+  expect(await readdir(folder)).toEqual([]);
+  expect(await store.getText("a")).toBe("five");
+});
+
+test("an object stays where the transaction that replaces it fails", async () => {
+  let refuses = false;
+  const { store } = open({
+    onWritten() {
+      if (refuses) throw new Error("A queue is full.");
+    },
+  });
+  await upload(store, "a", "old");
+  refuses = true;
+  await expect(store.put("a", "new", "text/plain")).rejects.toThrow("A queue is full.");
+  await expect(upload(store, "a", "new")).rejects.toThrow("A queue is full.");
+  // The old file would be removed by now.
+  await delay(50);
+  expect(await store.getText("a")).toBe("old");
+});
+
+test("takes over a finished file as an object", async () => {
+  const { store } = open({ keepsVersions: true });
+  const file = join(root, "result.csv");
+  await writeFile(file, '"id"\n');
+  await store.adopt("queries/1.csv", file, "text/csv");
+  expect(await store.getText("queries/1.csv")).toBe('"id"\n');
+  expect(await store.head("queries/1.csv")).toMatchObject({ bytes: 5, contentType: "text/csv" });
+  await expect(stat(file)).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("pruning removes expired objects with their files, and files of no object", async () => {
+  let day = 1;
+  const { folder, store } = open({ now: () => new Date(2026, 0, day) });
+  await upload(store, "runs/old", "x");
+  await store.put("runs/small", "x", "text/plain");
+  await store.put("catalog/old", "x", "text/plain");
+  day = 40;
+  await upload(store, "runs/new", "x");
+  await writeFile(join(folder, "runs/half-written"), "x");
+  await store.prune([{ prefix: "runs/", before: new Date(2026, 0, 10) }]);
+  expect(await store.list("", 10)).toEqual(["catalog/old", "runs/new"]);
+  expect(await readdir(join(folder, "runs"))).toHaveLength(1);
+});
+
+test("an earlier version expires some days after it was replaced, and the latest never", async () => {
+  let day = 1;
+  const { folder, store } = open({ keepsVersions: true, now: () => new Date(2026, 0, day) });
+  for (const [written, text] of [
+    [1, "one"],
+    [2, "two"],
+    [100, "three"],
+  ] as const) {
+    day = written;
+    await upload(store, "a", text);
+  }
+  const prune = (before: number) =>
+    store.prune([{ prefix: "", before: new Date(2026, 0, before), earlierVersionsOnly: true }]);
+  // "two" is old, and was replaced only on day 100.
+  await prune(50);
+  expect(await store.listVersions("a", 10)).toHaveLength(2);
+  await prune(1_000);
+  expect(await store.listVersions("a", 10)).toMatchObject([{ isLatest: true }]);
+  expect(await store.getText("a")).toBe("three");
+  expect(await readdir(folder)).toHaveLength(1);
+});

@@ -1,0 +1,33 @@
+// Messages to people on this machine.
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { fileNotifier } from "../../../shared/local/message-file.ts";
+
+async function newFile(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "libinsight-messages-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return join(folder, "messages.txt");
+}
+
+test("messages are appended with their time, to a file of this user alone", async () => {
+  const file = await newFile();
+  const notify = fileNotifier(file, () => new Date("2026-01-05T12:00:00Z"));
+  await notify({ subject: "First", body: "one\ntwo" });
+  await notify({ subject: "Second", body: "three" });
+  expect(await readFile(file, "utf8")).toBe(
+    "2026-01-05T12:00:00.000Z First\none\ntwo\n2026-01-05T12:00:00.000Z Second\nthree\n",
+  );
+  expect(((await stat(file)).mode & 0o777).toString(8)).toBe("600");
+});
+
+test("a file of more than 1 MiB is put aside once, also where two messages come at the same time", async () => {
+  const file = await newFile();
+  const large = "x".repeat(1024 * 1024 + 1);
+  await writeFile(file, large);
+  const notify = fileNotifier(file);
+  await Promise.all(["First", "Second"].map((subject) => notify({ subject, body: "text" })));
+  expect(await readFile(`${file}.1`, "utf8")).toBe(large);
+  expect(await readFile(file, "utf8")).toMatch(/First\ntext\n.*Second\ntext\n$/);
+});

@@ -1,0 +1,66 @@
+// What the queue in SQLite does beyond the contract.
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { LocalDatabase } from "../../../shared/local/sqlite.ts";
+import { SqliteQueue } from "../../../shared/local/sqlite-queue.ts";
+
+let database: LocalDatabase;
+beforeAll(() => {
+  database = new LocalDatabase(":memory:");
+});
+afterAll(() => database.close());
+
+const waiting = { max: 10, visibilitySeconds: 60, waitSeconds: 20 };
+
+test("a wait ends when its signal aborts", async () => {
+  const queue = new SqliteQueue(database, { name: "aborted" });
+  const ending = new AbortController();
+  const received = queue.receive({ ...waiting, signal: ending.signal });
+  await delay(50);
+  ending.abort();
+  expect(await received).toEqual([]);
+});
+
+test.each([
+  ["its delay ends", (queue: SqliteQueue) => queue.send("a", { delaySeconds: 1 })],
+  [
+    "its visibility timeout ends",
+    async (queue: SqliteQueue) => {
+      await queue.send("a");
+      await queue.receive({ ...waiting, visibilitySeconds: 1 });
+    },
+  ],
+  [
+    "it is released",
+    async (queue: SqliteQueue) => {
+      await queue.send("a");
+      const messages = await queue.receive(waiting);
+      setTimeout(() => void queue.release(messages.map(({ receipt }) => receipt)), 100);
+    },
+  ],
+])("a waiting receiver gets a message as soon as %s", async (what, prepare) => {
+  const queue = new SqliteQueue(database, { name: what });
+  await prepare(queue);
+  const started = performance.now();
+  expect(await queue.receive(waiting)).toMatchObject([{ body: "a" }]);
+  expect(performance.now() - started).toBeLessThan(5_000);
+});
+
+test("of many waiting receivers each message wakes one, also those of one turn", async () => {
+  const queue = new SqliteQueue(database, { name: "many" });
+  const receivers = Array.from({ length: 8 }, () => queue.receive({ ...waiting, max: 1 }));
+  await delay(50);
+  await Promise.all(receivers.map((_, n) => queue.send(String(n))));
+  const received = (await Promise.all(receivers)).flat().map(({ body }) => body);
+  expect(received.toSorted()).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
+});
+
+test("a waiting receiver gets the next message of a group when the one before is deleted", async () => {
+  const queue = new SqliteQueue(database, { name: "group", fifo: "by-content" });
+  for (const body of ["1", "2"]) await queue.send(body, { group: "g" });
+  const [first] = await queue.receive(waiting);
+  const next = queue.receive(waiting);
+  await delay(100);
+  await queue.delete(first?.receipt ?? "");
+  expect(await next).toMatchObject([{ body: "2" }]);
+});

@@ -1,0 +1,185 @@
+// The local database: one process at a time, nothing lost when it is killed, and one commit for what belongs together.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { LocalStore } from "../../../shared/local/local-store.ts";
+import { LocalDatabase, openLocalDatabase } from "../../../shared/local/sqlite.ts";
+import { SqliteQueue } from "../../../shared/local/sqlite-queue.ts";
+import { take } from "../../support/local.ts";
+
+let root: string;
+let folders = 0;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "libinsight-sqlite-"));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+function newFolder(): string {
+  folders += 1;
+  return join(root, `local-${folders}`);
+}
+
+type Writer = { process: ChildProcess; lines: string[]; opened: Promise<unknown>; kill(): Promise<void> };
+
+/** Starts a process that writes to the folder. */
+function startWriter(folder: string, first = 0): Writer {
+  const program = join(import.meta.dirname, "writer.ts");
+  const child = spawn(process.execPath, [program, folder, String(first)], {
+    env: { ...process.env, npm_lifecycle_event: "start" },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  const reader = createInterface(child.stdout);
+  const lines: string[] = [];
+  reader.on("line", (line) => lines.push(line));
+  const closed = once(reader, "close");
+  return {
+    process: child,
+    lines,
+    opened: once(reader, "line"),
+    async kill() {
+      child.kill("SIGKILL");
+      await closed;
+    },
+  };
+}
+
+function numbersOf(lines: readonly string[], verb: string): number[] {
+  return lines.filter((line) => line.startsWith(`${verb} `)).map((line) => Number(line.slice(verb.length)));
+}
+
+test("what was acknowledged is there after kill -9 at any moment, and nothing half-written is", async () => {
+  const folder = newFolder();
+  const acknowledged: string[] = [];
+  const later = () => Date.now() + 3_600_000;
+  for (let round = 0; round < 5; round++) {
+    const writer = startWriter(folder, round * 10_000);
+    const enough = 1 + Math.random() * 60;
+    await vi.waitUntil(() => writer.lines.length > enough, { timeout: 20_000, interval: 5 });
+    await delay(Math.random() * 20);
+    await writer.kill();
+    acknowledged.push(...writer.lines);
+
+    const database = openLocalDatabase(folder);
+    const work = new LocalStore(database, {
+      bucket: "work",
+      folder: join(folder, "work"),
+      keepsVersions: false,
+    });
+    const data = new LocalStore(database, {
+      bucket: "data",
+      folder: join(folder, "data"),
+      keepsVersions: true,
+    });
+    for (const n of numbersOf(acknowledged, "put")) {
+      expect(await work.getText(`parts/${n}`)).toBe(String(n).repeat(10_000));
+    }
+    const versions = await data.listVersions("file.csv", 10_000);
+    expect(versions.length).toBeGreaterThanOrEqual(numbersOf(acknowledged, "uploaded").length);
+    for (const { versionId } of versions) {
+      const info = await data.head("file.csv", versionId);
+      const body = Buffer.concat(await Array.fromAsync(await data.stream("file.csv", versionId)));
+      expect(body.equals(wholeFile(info?.metadata.n))).toBe(true);
+    }
+    // The file that was being written is removed.
+    await data.prune([]);
+    expect(await readdir(join(folder, "data"))).toHaveLength(versions.length);
+    database.close();
+  }
+  const database = openLocalDatabase(folder);
+  // In an hour the message that the last process had received is visible again.
+  const left = (await take(new SqliteQueue(database, { name: "fetcher", now: later }))).map(({ body }) =>
+    Number(body),
+  );
+  database.close();
+  const deleted = new Set(numbersOf(acknowledged, "deleted"));
+  const sent = numbersOf(acknowledged, "sent").filter((n) => !deleted.has(n));
+  expect(sent.length).toBeGreaterThan(5);
+  expect(new Set(left).size).toBe(left.length);
+  expect(left.filter((n) => deleted.has(n))).toEqual([]);
+  // A deletion may have taken effect without its acknowledgment, one a round.
+  expect(sent.filter((n) => !left.includes(n)).length).toBeLessThanOrEqual(5);
+});
+
+function wholeFile(n: string | undefined): Buffer {
+  const chunk = Buffer.alloc(50_000, `${n} `);
+  return Buffer.concat(Array.from({ length: 8 }, () => chunk));
+}
+
+test("a second process is refused with the pid and command of the first, until that is killed", async () => {
+  const folder = newFolder();
+  const writer = startWriter(folder);
+  await writer.opened;
+  expect(() => openLocalDatabase(folder)).toThrow(
+    expect.objectContaining({
+      name: "LocalFolderInUse",
+      message: expect.stringMatching(new RegExp(`npm start, process ${writer.process.pid}, since 20`)),
+    }),
+  );
+  const second = startWriter(folder);
+  const [code] = await once(second.process, "exit");
+  expect(code).toBe(1);
+  expect(second.lines).toEqual([]);
+  await writer.kill();
+  openLocalDatabase(folder).close();
+});
+
+test("the folder is this user's alone", async () => {
+  const folder = newFolder();
+  openLocalDatabase(folder).close();
+  expect(((await stat(folder)).mode & 0o777).toString(8)).toBe("700");
+});
+
+function openMemory() {
+  const database = new LocalDatabase(":memory:");
+  onTestFinished(() => database.close());
+  const insert = (id: string) =>
+    database.prepare("INSERT INTO deduplication (queue, id, until) VALUES ('q', ?, 0)").run(id);
+  const ids = () =>
+    database
+      .prepare("SELECT id FROM deduplication ORDER BY id")
+      .all()
+      .map(({ id }) => id);
+  return { database, insert, ids };
+}
+
+test("a write that fails takes back its own changes, and none of another write of the same turn", async () => {
+  const { database, insert, ids } = openMemory();
+  const writes = ["a", "b", "c"].map((id) =>
+    database.write(() => {
+      insert(id);
+      if (id === "b") throw new Error("The second write failed.");
+      return id;
+    }),
+  );
+  expect(await Promise.allSettled(writes)).toMatchObject([
+    { status: "fulfilled", value: "a" },
+    { status: "rejected", reason: { message: "The second write failed." } },
+    { status: "fulfilled", value: "c" },
+  ]);
+  expect(ids()).toEqual(["a", "c"]);
+});
+
+test("a write is acknowledged once it can be read, and closing writes what is pending", async () => {
+  const { database, insert, ids } = openMemory();
+  const first = database.write(() => insert("a"));
+  expect(ids()).toEqual([]);
+  await first;
+  expect(ids()).toEqual(["a"]);
+  const folder = newFolder();
+  const file = openLocalDatabase(folder);
+  const pending = file.write(() => file.prepare("INSERT INTO deduplication VALUES ('q', 'b', 0)").run());
+  file.close();
+  await pending;
+  const reopened = openLocalDatabase(folder);
+  expect(reopened.prepare("SELECT id FROM deduplication").all()).toMatchObject([{ id: "b" }]);
+  reopened.close();
+  await expect(reopened.write(() => {})).rejects.toThrow();
+});

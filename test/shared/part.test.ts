@@ -1,0 +1,48 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { decodePart, encodePart } from "../../shared/part.ts";
+import { summaryOf } from "../factories/summaries.ts";
+
+const { bytes: _bytes, ...summary } = summaryOf(3, [7, 9], { appended: ["a\nb"], rejects: { "no _id": 1 } });
+const csv = '7,"💥"\n9,"b"\n';
+const jsonl = '{"_id":7,"a":"💥"}\n{"_id":9,"a":"b"}\n';
+const encoded = encodePart(summary, csv, jsonl);
+
+test("a part holds its summary, its CSV and its JSON lines", () => {
+  const text = fc
+    .array(fc.string({ unit: "grapheme" }))
+    .map((lines) => lines.map((line) => `${line}\n`).join(""));
+  fc.assert(
+    fc.property(text, text, (rows, lines) => {
+      const part = decodePart("key", encodePart(summary, rows, lines));
+      expect(Buffer.from(part.csv).toString("utf8")).toBe(rows);
+      expect(Buffer.from(part.jsonl).toString("utf8")).toBe(lines);
+      const bytes = { csv: Buffer.byteLength(rows), jsonl: Buffer.byteLength(lines) };
+      expect(part.summary).toEqual({ ...summary, bytes });
+    }),
+  );
+});
+
+const unreadable = expect.objectContaining({ name: "PartUnreadable", kind: "terminal", ids: { key: "key" } });
+
+test("a part that was cut anywhere is unreadable", () => {
+  for (let length = 0; length < encoded.length; length++) {
+    expect(() => decodePart("key", encoded.subarray(0, length))).toThrow(unreadable);
+  }
+});
+
+test.each([
+  { what: "bytes behind its end", part: Buffer.concat([encoded, Buffer.from("\n")]) },
+  { what: "rows alone, as an earlier version wrote them", part: Buffer.from(csv) },
+  { what: "a summary that is not an object", part: Buffer.from("null\n") },
+  {
+    what: "a summary without a count",
+    part: Buffer.from(encoded.toString("utf8").replace('"records":2,', "")),
+  },
+  {
+    what: "a field that is not known",
+    part: Buffer.from(encoded.toString("utf8").replace("{", '{"more":1,')),
+  },
+])("a part with $what is unreadable", ({ part }) => {
+  expect(() => decodePart("key", part)).toThrow(unreadable);
+});

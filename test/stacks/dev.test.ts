@@ -1,0 +1,55 @@
+// A stage under `sst dev`: stubs in place of the functions, which pass each call on to this machine.
+import { beforeAll, expect, test } from "vitest";
+import { z } from "zod";
+import { account, type Graph } from "./evaluate/graph.ts";
+import { evaluateStage } from "./evaluate.ts";
+import { all, created, evaluationTimeout, json, policyDocument, secrets } from "./stages.ts";
+import { lambda } from "./wiring.ts";
+
+let graph: Graph;
+beforeAll(async () => {
+  graph = await evaluateStage("ada", { secrets, environment: {}, dev: true });
+}, evaluationTimeout);
+
+const functions = () => all(graph, "aws:lambda/function:Function", lambda);
+
+test("every function is SST's bridge to its handler on this machine", () => {
+  const bridges = functions().map(({ name, is }) => [
+    name.replace(/Function$/, ""),
+    is.handler,
+    is.environment.variables.SST_FUNCTION_ID,
+    graph.bundles[is.environment.variables.SST_FUNCTION_ID ?? ""]?.source,
+  ]);
+  const services = [
+    "Kickoff",
+    "Fetcher",
+    "Transformer",
+    "Assembler",
+    "Athena",
+    "Tableau",
+    "Reporter",
+    "Ec2",
+    "Replay",
+  ];
+  expect(bridges).toEqual(
+    services.map((name) => [name, "bootstrap", name, `services/${name.toLowerCase()}/handler.handler`]),
+  );
+});
+
+test("the bridges share one archive of code", () => {
+  const code = created(graph, "aws:s3/bucketObjectv2:BucketObjectv2");
+  expect(code.map(({ inputs }) => inputs.key)).toEqual([
+    expect.stringMatching(/^assets\/dev-bridge-code-\w+\.zip$/),
+  ]);
+});
+
+test("this account may assume the functions' roles, so that a handler on this machine has their permissions", () => {
+  const role = z.object({ assumeRolePolicy: z.union([json(policyDocument), policyDocument]) });
+  const principals = all(graph, "aws:iam/role:Role", role).flatMap(({ name, is }) =>
+    /^(Collect|Freshness)-/.test(name) ? [] : is.assumeRolePolicy.Statement.map(({ Principal }) => Principal),
+  );
+  expect(principals).toHaveLength(9);
+  for (const principal of principals) {
+    expect(principal).toEqual({ Service: ["lambda.amazonaws.com"], AWS: [`arn:aws:iam::${account}:root`] });
+  }
+});
