@@ -1,7 +1,7 @@
 // The events on the pipeline's bus, defined once. They are in the past tense where something happened, carry ids
 // and keys rather than payloads, and are parsed when they arrive as well as when they leave.
 import * as z from "zod/mini";
-import { envelope, reasonText, isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
+import { envelope, isoDate, nonNegativeInt, positiveInt, reasonText } from "./schemas.ts";
 
 /** `source` of everything that the pipeline says. */
 export const eventSource = "libinsight.pipeline";

@@ -1,6 +1,6 @@
 // The messages in the queues. Each is parsed where it arrives.
 import * as z from "zod/mini";
-import { reasonText, isoDate, nonEmpty, nonNegativeInt, positiveInt } from "./schemas.ts";
+import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText } from "./schemas.ts";
 
 const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
 /** A window as its run numbers it: from 1, both dates inclusive. */

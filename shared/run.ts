@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
-import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 import { keys } from "./keys.ts";
 import { totals, window } from "./messages.ts";
 import type { ObjectStore } from "./ports.ts";
+import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 
 /**
  * A run's id: the dataset's name and twelve hexadecimal digits of the request's id.

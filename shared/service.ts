@@ -5,7 +5,7 @@ import type * as z from "zod/mini";
 import { $ZodError } from "zod/v4/core";
 import { PipelineError, toPipelineError } from "./errors.ts";
 import { type Log, type LogFields, loggable } from "./logger.ts";
-import { maxDelaySeconds, type Message, type MessageQueue } from "./ports.ts";
+import { type Message, type MessageQueue, maxDelaySeconds } from "./ports.ts";
 import { type QueueName, receiveLimit } from "./topology.ts";
 
 export type Service<T extends z.ZodMiniType, Deps> = {
@@ -60,7 +60,10 @@ export async function processBatch<T extends z.ZodMiniType, Deps>(
     try {
       if (parsed !== undefined) await onDeadLetter?.(parsed, error, deps);
     } catch (cause) {
-      log.error("the onDeadLetter hook failed", { messageId: message.id, ...loggable(toPipelineError(cause)) });
+      log.error("the onDeadLetter hook failed", {
+        messageId: message.id,
+        ...loggable(toPipelineError(cause)),
+      });
     }
   };
 
@@ -80,7 +83,11 @@ export async function processBatch<T extends z.ZodMiniType, Deps>(
     }),
   );
   try {
-    if (handled.length > 0) await afterBatch?.(handled.map(({ parsed }) => parsed), deps);
+    if (handled.length > 0)
+      await afterBatch?.(
+        handled.map(({ parsed }) => parsed),
+        deps,
+      );
     result.done.push(...handled.map(({ message }) => message.id));
   } catch (error) {
     for (const { message, parsed } of handled) await fail(error, message, parsed);

@@ -117,6 +117,13 @@ export async function runCommandLine<T>(
   }
 }
 
+/** npm prints the script's name on stdout, where a program that reads JSON does not expect it. */
+export function warnOfNpmBanner(): void {
+  const { npm_lifecycle_event: script, npm_config_loglevel: level } = process.env;
+  if (script === undefined || level === "silent") return;
+  process.stderr.write(`npm printed its banner to stdout too. For JSON alone: npm run --silent ${script} -- ...\n`);
+}
+
 /** Leaves out the message of an unexpected error, because it may quote data. */
 function failureText(error: unknown): string {
   if (error instanceof PipelineError) return error.sentence;

@@ -80,7 +80,11 @@ async function beginAttempt(
   return fetchAgain(run, holding ?? decided, deps);
 }
 
-async function fetchAgain(run: Run, decided: RunAttempt, { fetcherQueue }: AssemblerDeps): Promise<LogFields> {
+async function fetchAgain(
+  run: Run,
+  decided: RunAttempt,
+  { fetcherQueue }: AssemblerDeps,
+): Promise<LogFields> {
   const { attempt } = decided;
   const tasks = run.windows
     .filter((_, index) => decided.windows[index] === attempt)
@@ -108,7 +112,11 @@ async function announce(result: RunResult, publish: Publish): Promise<LogFields>
       rows,
     });
   } else {
-    await publish(unpublishedEvents[result.state], { runId, dataset, reason: result.reason ?? `The run ended as ${result.state}.` });
+    await publish(unpublishedEvents[result.state], {
+      runId,
+      dataset,
+      reason: result.reason ?? `The run ended as ${result.state}.`,
+    });
   }
   return { run: runId, outcome: result.state, attempt: result.attempt, records: result.records, rows };
 }

@@ -97,7 +97,8 @@ export async function conclude(reading: Reading, deps: ConcludeDeps): Promise<Co
     if (verdict?.state === "failed") return { ...account, ...verdict };
     if (verdict && outcome.state === "written") {
       const judged = { ...account, ...previousOf(published, baseline, run), violations: verdict.violations };
-      if (verdict.state === "held") return { ...judged, state: "held", reason: heldReason(runId, verdict.violations) };
+      if (verdict.state === "held")
+        return { ...judged, state: "held", reason: heldReason(runId, verdict.violations) };
       const { files } = outcome;
       return {
         ...judged,

@@ -17,7 +17,10 @@ export type Target = { store: ObjectStore; csv: string; jsonl: string };
 export type Rows = { csv: Uint8Array; jsonl: Uint8Array };
 export type Written = { csv: ObjectInfo; jsonl: ObjectInfo };
 
-export type Outcome = { state: "written"; files: Written } | { state: "superseded"; by: string } | { state: "discarded" };
+export type Outcome =
+  | { state: "written"; files: Written }
+  | { state: "superseded"; by: string }
+  | { state: "discarded" };
 
 /**
  * Writes both files unless a newer run's files are in place.

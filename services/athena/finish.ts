@@ -53,7 +53,10 @@ async function conclude(query: Query, origin: QueryOrigin, deps: FinishDeps): Pr
   if (query.state === "FAILED" && query.retryable && origin.attempt < maxAttempts) {
     const { runId } = origin;
     const checks = origin.attempt - 1;
-    await sendLater({ task: "retry", runId, dataset: dataset.name, queryExecutionId: query.id, checks }, deps);
+    await sendLater(
+      { task: "retry", runId, dataset: dataset.name, queryExecutionId: query.id, checks },
+      deps,
+    );
     return { retry: origin.attempt + 1 };
   }
   const failure = {
@@ -64,7 +67,11 @@ async function conclude(query: Query, origin: QueryOrigin, deps: FinishDeps): Pr
 }
 
 /** A newer file has a query of its own, and this one may have read either file. */
-async function newerFile(origin: QueryOrigin, dataset: Dataset, data: ObjectStore): Promise<string | undefined> {
+async function newerFile(
+  origin: QueryOrigin,
+  dataset: Dataset,
+  data: ObjectStore,
+): Promise<string | undefined> {
   const file = await data.head(dataset.publish.csv);
   return file && isNewer(file.metadata, origin) ? (file.metadata["run-id"] ?? "a newer run") : undefined;
 }

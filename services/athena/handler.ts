@@ -1,5 +1,13 @@
 // Lambda handler of the athena queue.
-import { dataStore, publisher, queryEngine, queue, resultsStore, settings, workStore } from "../../shared/aws/deps.ts";
+import {
+  dataStore,
+  publisher,
+  queryEngine,
+  queue,
+  resultsStore,
+  settings,
+  workStore,
+} from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { athenaService } from "./service.ts";
 

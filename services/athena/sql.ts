@@ -13,7 +13,11 @@ export function tableOf({ publish }: Dataset, columns: readonly TableColumn[]): 
 }
 
 /** The table with its columns' types. */
-export function typedView({ publish }: Dataset, columns: readonly TableColumn[], database: string): ViewDefinition {
+export function typedView(
+  { publish }: Dataset,
+  columns: readonly TableColumn[],
+  database: string,
+): ViewDefinition {
   return viewOf(typedColumns(columns), database, publish.table);
 }
 

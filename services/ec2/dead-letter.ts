@@ -8,7 +8,11 @@ import type { Publish } from "../../shared/ports.ts";
 type Message = InstanceRequested | RunEnded | InstanceStateChange | InstanceTask;
 
 /** A state change of EC2's is not reported: the request that caused it has a message of its own. */
-export async function reportDeadLetter(message: Message, error: PipelineError, publish: Publish): Promise<void> {
+export async function reportDeadLetter(
+  message: Message,
+  error: PipelineError,
+  publish: Publish,
+): Promise<void> {
   const about = aboutOf(message);
   if (about) await publish("instance.failed", { ...about, reason: error.sentence });
 }

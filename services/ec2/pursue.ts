@@ -65,11 +65,7 @@ export async function confirm(instanceId: string, deps: PursueDeps): Promise<Log
 }
 
 /** @param goalId undefined for whatever goal it has @returns undefined where it has none, or another */
-async function goalOf(
-  instanceId: string,
-  { work }: PursueDeps,
-  goalId?: string,
-): Promise<Goal | undefined> {
+async function goalOf(instanceId: string, { work }: PursueDeps, goalId?: string): Promise<Goal | undefined> {
   const { goal } = (await readNeeds(work)).instances[instanceId] ?? {};
   if (!goal || !isUnderWay({ goal })) return undefined;
   return goalId === undefined || goalId === goal.id ? goal : undefined;

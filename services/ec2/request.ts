@@ -25,11 +25,7 @@ export async function request(message: InstanceRequested, deps: RequestDeps): Pr
   for (const each of refused) {
     const about = { ...(each.instanceId && { instanceId: each.instanceId }), ...(dataset && { dataset }) };
     const what = isStart ? "started" : "stopped";
-    await tellRefused(
-      message.id,
-      { ...about, reason: `The instance was not ${what}. ${each.reason}` },
-      deps,
-    );
+    await tellRefused(message.id, { ...about, reason: `The instance was not ${what}. ${each.reason}` }, deps);
   }
   for (const { id, state } of found) {
     const asked: Asked = { id: goalIdOf(message.id, id), reason, ...(dataset && { dataset }) };

@@ -37,15 +37,19 @@ export async function report(event: Reportable, deps: ReporterDeps): Promise<Log
     case "instance.failed":
       return tell(keys.reportOfEvent(event.id), deps, async () => ({ mail: instanceMail(event.detail) }));
     default:
-      return tell(keys.report(event.detail.runId, occurrence(event)), deps, () =>
-        contentOf(event, deps),
-      );
+      return tell(keys.report(event.detail.runId, occurrence(event)), deps, () => contentOf(event, deps));
   }
 }
 
 type OfType<T extends Reportable["detail-type"]> = Extract<Reportable, { "detail-type": T }>;
 type OfRun = OfType<
-  "run.published" | "run.held" | "run.failed" | "run.superseded" | "file.refused" | "query.failed" | "tableau.failed"
+  | "run.published"
+  | "run.held"
+  | "run.failed"
+  | "run.superseded"
+  | "file.refused"
+  | "query.failed"
+  | "tableau.failed"
 >;
 
 /** `measured`: the run in numbers, where it is a run's end that is told. */

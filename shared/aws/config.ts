@@ -3,8 +3,8 @@
 import { Resource } from "sst/resource";
 import * as z from "zod/mini";
 import { PipelineError } from "../errors.ts";
-import { nonEmpty } from "../schemas.ts";
 import { instancesSetting } from "../instances.ts";
+import { nonEmpty } from "../schemas.ts";
 import { tableauSettings } from "../tableau.ts";
 import type { QueueName } from "../topology.ts";
 

@@ -1,10 +1,11 @@
 // What services get from AWS, each made when a handler asks for it, from the settings of this function. A bundle holds
 // what its handler names and no more.
+
+import { defaultDataset } from "../datasets.ts";
 import { type LibInsightClient, libInsightClient } from "../libinsight/client.ts";
 import { createMeasure, type Measure } from "../metrics.ts";
 import type { Instances, MessageQueue, Notify, ObjectStore, Publish, QueryEngine } from "../ports.ts";
 import { type QueueName, queueNames } from "../topology.ts";
-import { defaultDataset } from "../datasets.ts";
 import { AthenaQueryEngine } from "./athena.ts";
 import { athena, eventBridge, glue, s3, sns, sqs } from "./clients.ts";
 import { settings } from "./config.ts";

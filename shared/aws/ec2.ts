@@ -93,10 +93,18 @@ async function orRefused<T>(call: () => Promise<T>): Promise<T | Refused> {
   try {
     return await call();
   } catch (error) {
-    if (!(error instanceof EC2ServiceException)) throw error;
+    if (!(error instanceof EC2ServiceException) || isThrottling(error)) throw error;
     // EC2 counts missing capacity among its own errors.
     if (error.$fault === "client" || error.name === "InsufficientInstanceCapacity")
       return { refused: error.name };
     throw error;
   }
+}
+
+/**
+ * Not all of these come with status 503.
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+ */
+function isThrottling({ name }: EC2ServiceException): boolean {
+  return /^(RequestLimitExceeded$|RequestThrottled|Throttl)/.test(name);
 }

@@ -131,7 +131,13 @@ export class SqsQueue implements MessageQueue {
   }
 }
 
-function messageOf({ MessageId, ReceiptHandle, Body, Attributes: system, MessageAttributes }: SqsMessage): Message {
+function messageOf({
+  MessageId,
+  ReceiptHandle,
+  Body,
+  Attributes: system,
+  MessageAttributes,
+}: SqsMessage): Message {
   return {
     id: MessageId ?? "",
     receipt: ReceiptHandle ?? "",

@@ -47,6 +47,9 @@ export function awsEvent(source: string, detailType: string, detail: object): st
 /** Returns the message that S3 sends when an object is written. */
 export function objectCreatedMessage(bucket: string, key: string): string {
   const encoded = encodeURIComponent(key).replaceAll("%20", "+").replaceAll("%2F", "/");
-  const record = { eventName: "ObjectCreated:Put", s3: { bucket: { name: bucket }, object: { key: encoded } } };
+  const record = {
+    eventName: "ObjectCreated:Put",
+    s3: { bucket: { name: bucket }, object: { key: encoded } },
+  };
   return JSON.stringify({ Records: [record] });
 }

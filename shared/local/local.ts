@@ -1,9 +1,9 @@
 // Everything that services get on this machine, below one folder.
 import { join } from "node:path";
-import { awsRoutes, filePublished, type QueueName, queueNames, receiveLimit, services } from "../topology.ts";
 import { datasets } from "../datasets.ts";
 import { instanceTag } from "../instances.ts";
 import type { Notify, Publish } from "../ports.ts";
+import { awsRoutes, filePublished, type QueueName, queueNames, receiveLimit, services } from "../topology.ts";
 import { DuckDbQueryEngine } from "./duckdb.ts";
 import { awsEvent, localPublisher, objectCreatedMessage } from "./local-bus.ts";
 import { LocalInstances } from "./local-instances.ts";
@@ -60,7 +60,8 @@ export async function openLocal(folder: string, options: LocalOptions = {}): Pro
     return new SqliteQueue(database, { name, fifo, redrive });
   });
   const deadLetters = queuesOf(
-    (name) => new SqliteQueue(database, { name: deadLetterName(name), fifo: services[name].queue.fifo && "by-id" }),
+    (name) =>
+      new SqliteQueue(database, { name: deadLetterName(name), fifo: services[name].queue.fifo && "by-id" }),
   );
   const store = (bucket: string, keepsVersions: boolean, onWritten?: (key: string) => void) =>
     new LocalStore(database, {
@@ -98,9 +99,7 @@ export async function openLocal(folder: string, options: LocalOptions = {}): Pro
       ),
   });
   // No other process works here, so a message that is in flight belongs to one that died.
-  await database.write(() =>
-    database.prepare("UPDATE message SET due = 0 WHERE receipt IS NOT NULL").run(),
-  );
+  await database.write(() => database.prepare("UPDATE message SET due = 0 WHERE receipt IS NOT NULL").run());
   await instances.putOnce(instanceId, "stopped", { [instanceTag.key]: instanceTag.value });
   await prune({ work, data, results });
   return {

@@ -3,7 +3,13 @@
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import * as z from "zod/mini";
-import { type Attributes, type Message, type MessageQueue, maxMessageBytes, type SendOptions } from "../ports.ts";
+import {
+  type Attributes,
+  type Message,
+  type MessageQueue,
+  maxMessageBytes,
+  type SendOptions,
+} from "../ports.ts";
 import type { LocalDatabase } from "./sqlite.ts";
 
 const deduplicationMs = 5 * 60_000;
@@ -71,9 +77,7 @@ export class SqliteQueue implements MessageQueue {
       if (this.#isRepeated(id, now)) return;
     }
     const { lastInsertRowid } = this.#database
-      .prepare(
-        "INSERT INTO message (queue, due, receives, grp, attributes, sent) VALUES (?, ?, 0, ?, ?, ?)",
-      )
+      .prepare("INSERT INTO message (queue, due, receives, grp, attributes, sent) VALUES (?, ?, 0, ?, ?, ?)")
       .run(
         name,
         now + (options.delaySeconds ?? 0) * 1_000,
@@ -158,9 +162,7 @@ export class SqliteQueue implements MessageQueue {
          RETURNING id, receives, receipt, grp, attributes, sent`,
       )
       .all(now + visibilitySeconds * 1_000, randomUUID(), name, now, max);
-    return taken
-      .map((each) => this.#messageOf(row.parse(each)))
-      .sort((a, b) => Number(a.id) - Number(b.id));
+    return taken.map((each) => this.#messageOf(row.parse(each))).sort((a, b) => Number(a.id) - Number(b.id));
   }
 
   #messageOf({ id, receives, receipt, grp, attributes, sent }: z.infer<typeof row>): Message {

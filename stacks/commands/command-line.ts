@@ -1,6 +1,6 @@
 // What the operator commands share: the confirmation, and the target they work on.
 import { createInterface } from "node:readline/promises";
-import { type CommandLine, runCommandLine } from "../cli.ts";
+import { type CommandLine, runCommandLine, warnOfNpmBanner } from "../cli.ts";
 import { openTarget, type Target } from "./target.ts";
 
 /** Asks for confirmation. Ctrl-C and Ctrl-D decline. */
@@ -29,6 +29,7 @@ export async function runCommand<Command extends { finish: boolean; json: boolea
   run: (command: Command, target: Target) => Promise<string>,
 ): Promise<void> {
   await runCommandLine(line, async (command) => {
+    if (command.json) warnOfNpmBanner();
     const target = await openTarget(command.finish);
     try {
       process.stdout.write(await run(command, target));

@@ -23,7 +23,11 @@ async function run(command: Command, target: Target): Promise<string> {
     throw new PipelineError("InstanceRefused", { message, advice: "" });
   }
   const requestedAt = new Date().toISOString();
-  await target.publish()(`instance.${verb}.requested`, { ...(instanceId && { instanceId }), reason, requestedAt });
+  await target.publish()(`instance.${verb}.requested`, {
+    ...(instanceId && { instanceId }),
+    reason,
+    requestedAt,
+  });
   if (command.json) return json({ requested: ids, refused });
   const next = target.isStage || command.finish ? "" : " The next npm start works on it.";
   const requested = `Requested ${ids.join(", ")} to ${verb}; see npm run instances -- status.${next}`;

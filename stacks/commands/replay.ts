@@ -1,4 +1,6 @@
 // `npm run replay`: lists dead letters, sends them back, or archives them.
+
+import type { DeadLetter } from "../../services/replay/dead-letter.ts";
 import {
   archive,
   type DeadLetterDeps,
@@ -10,7 +12,6 @@ import {
   type QueueSummary,
   send,
 } from "../../services/replay/deadletters.ts";
-import type { DeadLetter } from "../../services/replay/dead-letter.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
 import { type Command, line } from "./replay/args.ts";
 import type { Target } from "./target.ts";

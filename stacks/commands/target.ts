@@ -98,6 +98,7 @@ async function localTarget(finish: boolean): Promise<Target> {
   try {
     const { parseCommand } = await import("../local/args.ts");
     const { sourceOf } = await import("../local/source.ts");
+    const { queriesUnderWay } = await import("../local/watch.ts");
     const { startWorkers } = await import("../local/workers.ts");
     const { libInsightClient } = await import("../../shared/libinsight/client.ts");
     // `npm start` without flags.
@@ -108,19 +109,21 @@ async function localTarget(finish: boolean): Promise<Target> {
     const libInsight = libInsightClient({ ...source, timeoutMs: settings.libInsightTimeoutMs });
     const workers = startWorkers({ local, settings, libInsight });
     closing.push(workers.stop);
-    return { ...target, finish: () => untilEmpty(target) };
+    const underWay = async () =>
+      (await queriesUnderWay(local.work)) + (await instancesUnderWay(local.work));
+    return { ...target, finish: () => untilEmpty(target, underWay) };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function untilEmpty(target: Target): Promise<string> {
+/** @param underWay counts what the queues do not: the messages that check it are delayed */
+async function untilEmpty(target: Target, underWay: () => Promise<number>): Promise<string> {
   const mailboxes = target.mailboxes();
   const ends = Date.now() + longestMs;
   for (;;) {
-    const waiting =
-      (await total(mailboxes.map(({ source }) => source))) + (await instancesUnderWay(target.work()));
+    const waiting = (await total(mailboxes.map(({ source }) => source))) + (await underWay());
     if (waiting === 0) break;
     if (Date.now() > ends) {
       throw new PipelineError("NotFinished", {
@@ -138,7 +141,6 @@ async function total(queues: readonly MessageQueue[]): Promise<number> {
   return (await Promise.all(queues.map((queue) => queue.count()))).reduce((sum, count) => sum + count, 0);
 }
 
-/** Messages that check an instance are delayed, and so in no count. */
 async function instancesUnderWay(work: ObjectStore): Promise<number> {
   const { instances } = await readNeeds(work);
   return Object.values(instances).filter(isUnderWay).length;

@@ -1,7 +1,7 @@
 // Bundles `npm start` into .cache/, which halves the time and the memory in which it loads: 400 modules become one file.
 // Without esbuild (`npm ci --omit=dev`) start.ts runs the sources instead. Plain JavaScript without dependencies of its
 // own, like install.mjs.
-import { cpSync, readdirSync, rmSync, statSync } from "node:fs";
+import { cpSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 const folder = join(".cache", "start");
@@ -11,13 +11,14 @@ const sources = ["services", "shared", "stacks"];
 /** Makes the bundle where there is none, or a source is newer. */
 export async function bundleStart() {
   if (changedAt(bundle) >= newest()) return;
-  // A bundle that cannot be replaced must not run.
-  rmSync(folder, { recursive: true, force: true });
   const esbuild = await import("esbuild").catch(() => undefined);
-  if (!esbuild) return;
+  // A bundle that cannot be replaced must not run.
+  if (!esbuild) return remove(folder);
+  // Two processes may bundle at the same time, and a third may run the bundle.
+  const draft = `${folder}-${process.pid}`;
   await esbuild.build({
     entryPoints: ["stacks/local/main.ts"],
-    outdir: folder,
+    outdir: draft,
     bundle: true,
     splitting: true,
     platform: "node",
@@ -26,11 +27,24 @@ export async function bundleStart() {
     // It has a native library.
     external: ["@duckdb/node-api"],
     // CommonJS packages require Node's modules.
-    banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+    banner: {
+      js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
+    },
     logLevel: "warning",
   });
   // Where services/athena/queries.ts looks for them, as beside a function's bundle.
-  cpSync(join("services", "athena", "queries"), join(folder, "queries"), { recursive: true });
+  cpSync(join("services", "athena", "queries"), join(draft, "queries"), { recursive: true });
+  remove(folder);
+  try {
+    renameSync(draft, folder);
+  } catch {
+    // The other process was faster, with the same sources.
+    remove(draft);
+  }
+}
+
+function remove(path) {
+  rmSync(path, { recursive: true, force: true });
 }
 
 function newest() {

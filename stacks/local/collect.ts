@@ -100,7 +100,14 @@ export async function collect(collection: Collection): Promise<Collected> {
       },
     });
     const reason = "npm start";
-    await local.publish("run.requested", { dataset: dataset.name, from, to, reason, requestId, ...forceOf(command) });
+    await local.publish("run.requested", {
+      dataset: dataset.name,
+      from,
+      to,
+      reason,
+      requestId,
+      ...forceOf(command),
+    });
     let end = await watch.end(local, signal);
     for (let round = 1; isStory && end.state === "dead letter" && round <= maxReplays; round++) {
       await replay(end, runId, local, say, signal);
@@ -115,7 +122,11 @@ export async function collect(collection: Collection): Promise<Collected> {
       ...result,
       work: { bucket: local.work.bucket, prefix: keys.folder(runId) },
       query: { ...query, bucket: local.results.bucket },
-      athena: { database: localDatabaseName, table: dataset.publish.table, ...viewNames(dataset.publish.table) },
+      athena: {
+        database: localDatabaseName,
+        table: dataset.publish.table,
+        ...viewNames(dataset.publish.table),
+      },
       files: {
         csv: join(command.out, basename(published.csv.key)),
         jsonl: join(command.out, basename(published.jsonl.key)),

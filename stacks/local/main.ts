@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { PipelineError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/logger.ts";
-import { UsageError } from "../cli.ts";
+import { UsageError, warnOfNpmBanner } from "../cli.ts";
 import { parseCommand, usage } from "./args.ts";
 import { collect } from "./collect.ts";
 import { summary } from "./report.ts";
@@ -21,6 +21,7 @@ export async function main(): Promise<number> {
       process.stdout.write(usage());
       return 0;
     }
+    if (command.json) warnOfNpmBanner();
     const source = sourceOf(command, process.env);
     const settings = localSettings(process.env);
     const { report, preview } = await collect({

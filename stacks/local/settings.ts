@@ -45,7 +45,8 @@ export function localSettings(env: NodeJS.ProcessEnv): LocalSettings {
   const { data } = parsed;
   const tableau = tableauOf(env);
   const tableauTokenSecret = env.TABLEAU_TOKEN_SECRET || undefined;
-  if (tableau && !tableauTokenSecret) throw new UsageError("To refresh Tableau, also set TABLEAU_TOKEN_SECRET.");
+  if (tableau && !tableauTokenSecret)
+    throw new UsageError("To refresh Tableau, also set TABLEAU_TOKEN_SECRET.");
   if (!tableau && tableauTokenSecret) {
     throw new UsageError("To refresh Tableau, also set TABLEAU_URL and TABLEAU_TOKEN_NAME.");
   }

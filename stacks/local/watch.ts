@@ -6,6 +6,7 @@ import type { Dataset } from "../../shared/dataset.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/local.ts";
+import type { ObjectStore } from "../../shared/ports.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import type { QueueName } from "../../shared/topology.ts";
 
@@ -154,17 +155,32 @@ export class RunWatch {
 
 const drainMs = 60_000;
 const drainPollMs = 20;
+/** Those of a month. */
+const maxQueryObjects = 100_000;
+
+/** Returns how many queries have not ended. The message that checks a query is delayed, and so in no count. */
+export async function queriesUnderWay(work: ObjectStore): Promise<number> {
+  const found = new Set(await work.list("queries/", maxQueryObjects));
+  const origin = "/origin.json";
+  return [...found].filter((key) => key.endsWith(origin) && !found.has(key.replace(origin, "/end.json")))
+    .length;
+}
 
 /**
- * Waits until no queue holds a message, for a minute at most: an earlier run that was interrupted continues beside this
- * one, and ends before the workers stop. For Tableau it waits as much longer as the service follows jobs there.
+ * Waits until no queue holds a message and no query runs, for a minute at most: an earlier run that was interrupted
+ * continues beside this one, and ends before the workers stop. For Tableau it waits as much longer as the service follows
+ * jobs there.
  */
-export async function drain({ queues }: Local, refreshTimeoutMs: number, signal: AbortSignal): Promise<void> {
+export async function drain(
+  { queues, work }: Pick<Local, "queues" | "work">,
+  refreshTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<void> {
   const startedAt = Date.now();
   for (;;) {
     signal.throwIfAborted();
     const waited = Date.now() - startedAt;
-    let waiting = 0;
+    let waiting = waited < drainMs ? await queriesUnderWay(work) : 0;
     for (const [name, queue] of Object.entries(queues)) {
       const count = await queue.count();
       if (waited < (name === "tableau" ? drainMs + refreshTimeoutMs : drainMs)) waiting += count;

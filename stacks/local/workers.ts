@@ -142,7 +142,9 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
     // A handler that takes longer has failed: its messages reappear when their visibility timeout ends.
     if (!result) return;
     const kept = new Set(result.retried);
-    await Promise.all(messages.filter(({ id }) => !kept.has(id)).map(({ receipt }) => source.delete(receipt)));
+    await Promise.all(
+      messages.filter(({ id }) => !kept.has(id)).map(({ receipt }) => source.delete(receipt)),
+    );
     if (kept.size > 0) events.onRetried?.(name, kept.size);
     for (const message of messages) {
       if (result.deadLetters.includes(message.id)) events.onDeadLetter?.(name, message);

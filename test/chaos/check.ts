@@ -1,7 +1,7 @@
 // Random plans until one fails, which is then shrunk to a small one.
 import fc from "fast-check";
 import { anyPlan, type Plan } from "./plan.ts";
-import type { World } from "./world.ts";
+import type { Outcome, World } from "./world.ts";
 
 /** A shrink tries some hundred plans at most. */
 const maxShrinkMs = 30_000;
@@ -11,17 +11,13 @@ export type Totals = {
   /** Faults that really happened, by kind. */
   injected: Map<string, number>;
   replays: number;
-  /** Runs by how they ended. */
+  /** Runs, by state. */
   states: Map<string, number>;
 };
 
 /** `path` is where in the seed's plans the failing one is. */
 export type Failed = { plan: Plan; wrong: string[]; seed: number; path: string; shrinks: number };
 export type Checked = { totals: Totals; failed: Failed | undefined };
-
-export function emptyTotals(): Totals {
-  return { plans: 0, injected: new Map(), replays: 0, states: new Map() };
-}
 
 /** @param path runs only the plan of an earlier failure, and shrinks it further where it can */
 export async function checkPlans(
@@ -53,10 +49,20 @@ export async function checkPlans(
   return { totals, failed: { plan, wrong, seed, path: counterexamplePath ?? "", shrinks } };
 }
 
-export function count(
-  { injected, replays, states }: Awaited<ReturnType<World["run"]>>,
-  totals: Totals,
-): void {
+/** Runs one plan, without shrinking it. */
+export async function checkPlan(world: World, plan: Plan): Promise<Checked> {
+  const totals = emptyTotals();
+  const outcome = await world.run(plan);
+  count(outcome, totals);
+  const { wrong } = outcome;
+  return { totals, failed: wrong.length === 0 ? undefined : { plan, wrong, seed: 0, path: "", shrinks: 0 } };
+}
+
+function emptyTotals(): Totals {
+  return { plans: 0, injected: new Map(), replays: 0, states: new Map() };
+}
+
+function count({ injected, replays, states }: Outcome, totals: Totals): void {
   totals.plans += 1;
   totals.replays += replays;
   for (const [kind, times] of injected) add(totals.injected, kind, times);

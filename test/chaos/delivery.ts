@@ -1,4 +1,4 @@
-// Delivers messages to the services, in place of event source mappings, in an order that the plan's seed decides: which
+// Delivers messages to the services, as event source mappings do, in an order that the plan's seed decides: which
 // batch starts next, and whose port call goes next, one at a time. Nothing here waits for a clock.
 import { setImmediate as turn } from "node:timers/promises";
 import type { Message } from "../../shared/ports.ts";

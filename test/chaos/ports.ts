@@ -31,12 +31,12 @@ export type Caller = {
   endUpload(fault: FaultAt<"upload">): Promise<never>;
 };
 
-export type Queues<Q> = Record<QueueName, Q>;
+export type Queues = Record<QueueName, SqliteQueue>;
 export type Ports = {
   work: ObjectStore;
   data: ObjectStore;
-  queues: Queues<SqliteQueue>;
-  deadLetters: Queues<SqliteQueue>;
+  queues: Queues;
+  deadLetters: Queues;
   publish: Publish;
 };
 
@@ -56,7 +56,7 @@ export function portsOf({ database, folder, now, onEvent }: MachineOptions, call
   const store = (options: LocalStoreOptions) =>
     caller ? new FaultyStore(database, options, caller) : new LocalStore(database, options);
   const date = () => new Date(now());
-  const queues = eachQueue((name) => {
+  const queues = queuesOf((name) => {
     const redrive = { to: `${name}-dead-letters`, receiveLimit };
     return queue({ name, fifo: services[name].queue.fifo, redrive, now });
   });
@@ -65,14 +65,14 @@ export function portsOf({ database, folder, now, onEvent }: MachineOptions, call
     work: store({ bucket: "work", folder, keepsVersions: false, now: date }),
     data: store({ bucket: "data", folder, keepsVersions: true, now: date }),
     queues,
-    deadLetters: eachQueue((name) =>
+    deadLetters: queuesOf((name) =>
       queue({ name: `${name}-dead-letters`, fifo: services[name].queue.fifo && "by-id", now }),
     ),
     publish: caller ? faultyPublish(bus, caller) : bus,
   };
 }
 
-function eachQueue<Q>(make: (name: QueueName) => Q): Queues<Q> {
+function queuesOf(make: (name: QueueName) => SqliteQueue): Queues {
   return {
     kickoff: make("kickoff"),
     fetcher: make("fetcher"),
@@ -109,7 +109,7 @@ class FaultyStore extends LocalStore {
       if (condition === "absent") throw new PortError(conflict, key);
       return undefined;
     };
-    return this.#caller.perform("putOnce", act, onConflict);
+    return this.#caller.perform("create", act, onConflict);
   }
 
   override getBytes(key: string): Promise<Uint8Array | undefined> {

@@ -1,6 +1,6 @@
-// `npm run chaos`: random plans over the real handlers, or one plan again. Exits 0 only where every plan ended well.
+// `npm run chaos`: random plans over the services, or one plan again. Exits 0 only where every plan ended well.
 import { parseArgs } from "node:util";
-import { type Checked, checkPlans, count, emptyTotals, type Totals } from "./check.ts";
+import { type Checked, checkPlan, checkPlans, type Totals } from "./check.ts";
 import { plan as planSchema } from "./plan.ts";
 import { startWorld } from "./world.ts";
 
@@ -8,7 +8,7 @@ const usage = `npm run chaos -- [--plans N] [--seed S] [--path PATH] [--plan JSO
 
   --plans N    how many random plans (default 100)
   --seed S     the same seed makes the same plans (default 1)
-  --path PATH  only the failing plan of that seed, as its failure told
+  --path PATH  only the failing plan of that seed, by the path in its report
   --plan JSON  only this plan
 `;
 
@@ -36,28 +36,22 @@ async function main(): Promise<number> {
     const checked =
       values.plan === undefined
         ? await checkPlans(world, { plans, seed, path: values.path }, progress)
-        : await onePlan(values.plan, world);
-    process.stdout.write(`${report(checked, (Date.now() - startedAt) / 1000)}\n`);
+        : await checkPlan(world, planSchema.parse(JSON.parse(values.plan)));
+    const { user, system } = process.cpuUsage();
+    const cpu = `${Math.round((user + system) / 1e6)} s of CPU`;
+    const seconds = Math.round((Date.now() - startedAt) / 1000);
+    process.stdout.write(`${report(checked, `${seconds} s, ${cpu}`)}\n`);
     return checked.failed ? 1 : 0;
   } finally {
     await world.close();
   }
 }
 
-async function onePlan(json: string, world: Awaited<ReturnType<typeof startWorld>>): Promise<Checked> {
-  const plan = planSchema.parse(JSON.parse(json));
-  const totals = emptyTotals();
-  const outcome = await world.run(plan);
-  count(outcome, totals);
-  const { wrong } = outcome;
-  return { totals, failed: wrong.length === 0 ? undefined : { plan, wrong, seed: 0, path: "", shrinks: 0 } };
-}
-
 function progress({ plans, replays }: Totals): void {
   if (plans % 100 === 0) process.stdout.write(`${plans} plans, ${replays} replays\n`);
 }
 
-function report({ totals, failed }: Checked, seconds: number): string {
+function report({ totals, failed }: Checked, duration: string): string {
   const table = (counts: Map<string, number>) =>
     [...counts]
       .sort(([a], [b]) => a.localeCompare(b))
@@ -67,10 +61,10 @@ function report({ totals, failed }: Checked, seconds: number): string {
     "",
     `faults injected               ${String(all).padStart(10)}`,
     ...table(totals.injected),
-    "runs by how they ended",
+    "runs by state",
     ...table(totals.states),
     "",
-    `${totals.plans} plans, ${totals.replays} dead letters replayed, ${failed ? 1 : 0} failures, ${Math.round(seconds)} s`,
+    `${totals.plans} plans, ${totals.replays} dead letters replayed, ${failed ? 1 : 0} failures, ${duration}`,
   ];
   if (failed) {
     const again = failed.path ? `npm run chaos -- --seed ${failed.seed} --path ${failed.path}` : "";

@@ -14,7 +14,7 @@ import type { Faults } from "./faults.ts";
 import type { FaultAt, Plan } from "./plan.ts";
 
 /** More than a message carries. */
-const oversizedComment = "long ".repeat(250_000);
+const oversizedComment = "long ".repeat(200_001);
 
 /** Of the client; it passes only where a request hangs. */
 export const requestTimeoutMs = 1_000;

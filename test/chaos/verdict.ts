@@ -59,7 +59,7 @@ export async function assess(assessed: Assessed): Promise<string[]> {
   const owner = published.find(({ run }) => run.runId === of);
   if (!owner) return [...wrong, `the published file is of ${of}, which is not among the published runs`];
   if (Date.parse(owner.run.requestedAt) !== newest)
-    wrong.push("an older run's file stands in a newer one's place");
+    wrong.push("the file of an older run has replaced that of a newer one");
   wrong.push(...fileProblems(csv ?? "", jsonl ?? "", owner, assessed));
   return wrong;
 }
@@ -141,7 +141,7 @@ function expectedOf(records: LibInsightRecord[]): Expected {
 
 /**
  * The rows below the published header. Which undeclared columns there are depends on all windows together, so a window's
- * rows may have to be one column wider than its own state tells, or narrower where that column is empty.
+ * rows may have to be one column wider than its own state has, or narrower where that column is empty.
  */
 function withHeader(header: string, { header: own, rows }: Expected): Expected {
   if (header.startsWith(`${own},`)) {

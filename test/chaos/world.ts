@@ -1,5 +1,6 @@
-// The services over the local adapters for any number of plans: a database in memory and files of its own for each, and
+// The services over the local adapters for any number of plans: for each a database in memory and files of its own, and
 // one simulated LibInsight for all.
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,12 +21,12 @@ import type { Log } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import type { Message, ObjectStore } from "../../shared/ports.ts";
 import { runIdOf, runResult } from "../../shared/run.ts";
-import { type BatchDeps, processBatch, type Service } from "../../shared/service.ts";
+import { processBatch, type Service } from "../../shared/service.ts";
 import { Delivery, type Handlers } from "./delivery.ts";
 import { Faults, type Injected } from "./faults.ts";
 import { type Plan, queues } from "./plan.ts";
-import { type Caller, type MachineOptions, type Ports, portsOf } from "./ports.ts";
-import { requestTimeoutMs, startSource } from "./source.ts";
+import { type Caller, type MachineOptions, portsOf, type Queues } from "./ports.ts";
+import { requestTimeoutMs, type Shown, startSource } from "./source.ts";
 import { assess } from "./verdict.ts";
 
 /** A request of this day collects all that the simulation has, in three windows. */
@@ -34,6 +35,8 @@ const requestDay = "2024-12-02";
 const maxReplayRounds = 12;
 const maxReplayed = 10_000;
 const maxObjects = 10_000;
+/** In memory where there is such a folder (Linux): the local store syncs every file. */
+const files = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
 export type Outcome = {
   /** What is wrong, one sentence each; none where the plan ended as it has to. */
@@ -59,87 +62,54 @@ export type WorldOptions = {
 
 export type World = { run(plan: Plan): Promise<Outcome>; close(): Promise<void> };
 
+/** One plan's surroundings. */
+type Stage = MachineOptions & {
+  clock: { ms: number };
+  events: unknown[];
+  libInsight: LibInsightClient;
+  shown: Shown;
+};
+
 const silent: Log = { info: () => {}, warn: () => {}, error: () => {} };
-const busEvent = z.object({ "detail-type": z.string(), detail: z.object({ runId: z.optional(z.string()) }) });
 
+/** One a process, because a timeout of LibInsight's client passes only where a plan lets it. */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const { mark = "", inspect } = options;
   const credentials = options.credentials ?? { clientId: "chaos-client", clientSecret: "chaos-secret" };
-  const folder = await mkdtemp(join(tmpdir(), "chaos-"));
-  const source = await startSource({ credentials, mark });
+  const folder = await mkdtemp(join(files, "chaos-"));
+  const source = await startSource({ credentials, mark: options.mark ?? "" });
   let plans = 0;
-
-  async function run(plan: Plan): Promise<Outcome> {
-    plans += 1;
-    const clock = { ms: Date.parse(`${requestDay}T12:00:00Z`) };
-    const events: unknown[] = [];
-    const machine: MachineOptions = {
-      database: new LocalDatabase(":memory:"),
-      folder: join(folder, String(plans)),
-      now: () => clock.ms,
-      onEvent: (event) => events.push(event),
-    };
-    const ports = portsOf(machine);
-    const { work, data } = ports;
-    const faults = new Faults(plan);
-    const shown = source.begin(plan, faults);
-    const libInsight = libInsightClient({
-      baseUrl: source.baseUrl,
-      ...credentials,
-      timeoutMs: requestTimeoutMs,
-    });
-    const handlers = handlersOf(machine, libInsight, options);
-    const deadLetters: DeadLetter[] = [];
-    const wrong: string[] = [];
-    const states: string[] = [];
-    let replays = 0;
-    try {
-      if (plan.earlierFile) await publishEarlier(data, earlierFile(plan));
-      const runIds = await request(plan, machine, ports);
-      const delivery = new Delivery({ plan, faults, ports, handlers, clock, mark });
-      await delivery.drain();
-      for (let round = 1; ; round++) {
-        if (inspect) deadLetters.push(...deadLettersIn(machine.database));
-        const moved = await replay(ports, clock);
-        replays += moved.length;
-        if (moved.length === 0) break;
-        if (round > maxReplayRounds) {
-          const errors = [...new Set(moved.map(({ error }) => error))];
-          wrong.push(`dead letters come back after ${maxReplayRounds} replays: ${errors.join()}`);
-          break;
-        }
-        await delivery.drain();
-      }
-      const published = events.map((event) => busEvent.parse(event));
-      wrong.push(
-        ...(await assess({
-          plan,
-          runIds,
-          source: shown,
-          work,
-          data,
-          earlier: plan.earlierFile ? earlierFile(plan) : undefined,
-          events: published.map((event) => ({ type: event["detail-type"], runId: event.detail.runId })),
-        })),
-      );
-      for (const runId of runIds)
-        states.push((await work.getJson(keys.result(runId), runResult))?.state ?? "none");
-      inspect?.({
-        events: events.map((event) => JSON.stringify(event)),
-        deadLetters,
-        metadata: await metadataIn(data),
-      });
-    } catch (error) {
-      wrong.push(error instanceof Error ? error.message : String(error));
-    } finally {
-      machine.database.close();
-      await rm(machine.folder, { recursive: true, force: true });
-    }
-    return { wrong, injected: faults.injected, replays, states };
-  }
-
   return {
-    run,
+    async run(plan) {
+      plans += 1;
+      const faults = new Faults(plan);
+      const clock = { ms: Date.parse(`${requestDay}T12:00:00Z`) };
+      const events: unknown[] = [];
+      const stage: Stage = {
+        clock,
+        events,
+        database: new LocalDatabase(":memory:"),
+        folder: join(folder, String(plans)),
+        now: () => clock.ms,
+        onEvent: (event) => events.push(event),
+        // A client of its own, so that no plan begins with another one's token.
+        libInsight: libInsightClient({
+          baseUrl: source.baseUrl,
+          ...credentials,
+          timeoutMs: requestTimeoutMs,
+        }),
+        shown: source.begin(plan, faults),
+      };
+      const outcome: Outcome = { wrong: [], injected: faults.injected, replays: 0, states: [] };
+      try {
+        await play(plan, faults, stage, options, outcome);
+      } catch (error) {
+        outcome.wrong.push(error instanceof Error ? error.message : String(error));
+      } finally {
+        stage.database.close();
+        await rm(stage.folder, { recursive: true, force: true });
+      }
+      return outcome;
+    },
     async close() {
       await source.close();
       await rm(folder, { recursive: true, force: true });
@@ -147,54 +117,93 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   };
 }
 
+async function play(
+  plan: Plan,
+  faults: Faults,
+  stage: Stage,
+  options: WorldOptions,
+  outcome: Outcome,
+): Promise<void> {
+  const { clock, events, database } = stage;
+  const ports = portsOf(stage);
+  const { work, data } = ports;
+  const earlier = plan.earlierFile ? earlierFile(plan) : undefined;
+  if (earlier !== undefined) await publishEarlier(data, earlier);
+  const runIds = await request(plan, database, ports.queues);
+  const handlers = handlersOf(stage, options);
+  const delivery = new Delivery({ plan, faults, ports, handlers, clock, mark: options.mark ?? "" });
+  const mailboxes = queues.map((name) => ({
+    name,
+    source: ports.queues[name],
+    deadLetters: ports.deadLetters[name],
+  }));
+  const deadLetters: DeadLetter[] = [];
+  await delivery.drain();
+  for (let round = 1; ; round++) {
+    if (options.inspect) deadLetters.push(...deadLettersIn(database));
+    const replay = { mailboxes, now: () => new Date(clock.ms), waitSeconds: 0 };
+    const { moved } = await send(replay, { filter: {}, max: maxReplayed });
+    outcome.replays += moved.length;
+    if (moved.length === 0) break;
+    if (round > maxReplayRounds) {
+      const errors = [...new Set(moved.map(({ error }) => error))];
+      outcome.wrong.push(`dead letters come back after ${maxReplayRounds} replays: ${errors.join()}`);
+      break;
+    }
+    await delivery.drain();
+  }
+  outcome.wrong.push(
+    ...(await assess({
+      plan,
+      runIds,
+      source: stage.shown,
+      work,
+      data,
+      earlier,
+      events: events.map(eventOf),
+    })),
+  );
+  for (const runId of runIds)
+    outcome.states.push((await work.getJson(keys.result(runId), runResult))?.state ?? "none");
+  options.inspect?.({
+    events: events.map((event) => JSON.stringify(event)),
+    deadLetters,
+    metadata: await metadataIn(data),
+  });
+}
+
+const busEvent = z.object({ "detail-type": z.string(), detail: z.object({ runId: z.optional(z.string()) }) });
+
+function eventOf(event: unknown): { type: string; runId: string | undefined } {
+  const { "detail-type": type, detail } = busEvent.parse(event);
+  return { type, runId: detail.runId };
+}
+
 function handlersOf(
-  machine: MachineOptions,
-  libInsight: LibInsightClient,
+  { libInsight, ...machine }: Stage,
   { logOf = () => silent, measure = () => {} }: WorldOptions,
 ): Handlers {
-  const handler = <T extends z.ZodMiniType, Deps>(
-    service: Service<T, Deps>,
-    depsOf: (ports: Ports) => Deps,
-  ) => {
+  const now = () => new Date(machine.now());
+  const depsOf = ({ work, data, queues, publish }: ReturnType<typeof portsOf>) => ({
+    ...{ work, data, publish, libInsight, measure, now },
+    fetcherQueue: queues.fetcher,
+    transformerQueue: queues.transformer,
+    assemblerQueue: queues.assembler,
+  });
+  const handler = <T extends z.ZodMiniType>(service: Service<T, ReturnType<typeof depsOf>>) => {
     const log = logOf(service.name);
     return (batch: Message[], caller: Caller) => {
       const ports = portsOf(machine, caller);
       const source = ports.queues[service.name];
-      const deps: BatchDeps = {
-        source,
-        deadLetters: ports.deadLetters[service.name],
-        log,
-        retryBaseSeconds: 0,
-      };
-      return processBatch(service, batch, depsOf(ports), deps);
+      const deadLetters = ports.deadLetters[service.name];
+      return processBatch(service, batch, depsOf(ports), { source, deadLetters, log, retryBaseSeconds: 0 });
     };
   };
-  const now = () => new Date(machine.now());
   return {
-    kickoff: handler(kickoffService, ({ work, queues: { fetcher: fetcherQueue }, publish }) => ({
-      work,
-      fetcherQueue,
-      publish,
-    })),
-    fetcher: handler(fetcherService, ({ work, queues: { fetcher, transformer } }) => ({
-      libInsight,
-      work,
-      fetcherQueue: fetcher,
-      transformerQueue: transformer,
-      measure,
-    })),
-    transformer: handler(transformerService, ({ work, queues: { assembler: assemblerQueue }, publish }) => ({
-      work,
-      assemblerQueue,
-      publish,
-    })),
-    assembler: handler(assemblerService, ({ work, data, queues: { fetcher: fetcherQueue }, publish }) => ({
-      work,
-      data,
-      fetcherQueue,
-      publish,
-      now,
-    })),
+    kickoff: handler(kickoffService),
+    fetcher: handler(fetcherService),
+    transformer: handler(transformerService),
+    assembler: handler(assemblerService),
   };
 }
 
@@ -212,7 +221,7 @@ async function publishEarlier(data: ObjectStore, file: string): Promise<void> {
 }
 
 /** Publishes the plan's requests on the bus. @returns the ids of the runs that they ask for */
-async function request(plan: Plan, { database }: MachineOptions, { queues }: Ports): Promise<string[]> {
+async function request(plan: Plan, database: LocalDatabase, queues: Queues): Promise<string[]> {
   const runIds = new Set<string>();
   for (const { id: requestId, day } of plan.requests) {
     runIds.add(runIdOf(defaultDataset.name, requestId));
@@ -221,18 +230,6 @@ async function request(plan: Plan, { database }: MachineOptions, { queues }: Por
     await publish("run.requested", { dataset: defaultDataset.name, reason: "chaos", requestId });
   }
   return [...runIds];
-}
-
-/** Sends every dead letter back to the queue that it came from. */
-async function replay(ports: Ports, clock: { ms: number }) {
-  const mailboxes = queues.map((name) => ({
-    name,
-    source: ports.queues[name],
-    deadLetters: ports.deadLetters[name],
-  }));
-  const deps = { mailboxes, now: () => new Date(clock.ms), waitSeconds: 0 };
-  const { moved } = await send(deps, { filter: {}, max: maxReplayed });
-  return moved;
 }
 
 const deadLetter = z.object({ attributes: z.string(), body: z.string() });

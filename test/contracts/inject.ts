@@ -71,3 +71,10 @@ export function loseAnswer<I extends object, O extends MetadataBearer>(
     throw connectionLost();
   });
 }
+
+/** Of a client whose calls are all answered by `intercept`. One that is not fails at once. */
+export const offline = {
+  endpoint: "http://127.0.0.1:9",
+  region: "us-east-1",
+  credentials: { accessKeyId: "test", secretAccessKey: "test" },
+};

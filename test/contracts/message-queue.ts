@@ -2,7 +2,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Message, type MessageQueue, maxMessageBytes, messageBody } from "../../shared/ports.ts";
+import {
+  type Message,
+  type MessageQueue,
+  maxMessageBytes,
+  messageBody,
+  type SendOptions,
+} from "../../shared/ports.ts";
 import { receiveLimit } from "../../shared/topology.ts";
 
 export type QueueKind = "standard" | "by-id" | "by-content";
@@ -53,9 +59,7 @@ export function messageQueueContract(
         fc.asyncProperty(fc.array(jsonValue, { maxLength: 12 }), async (values) => {
           const sent = values.map((value, n) => messageBody([n, value]));
           await queue.sendAll(sent);
-          const byNumber = (a: string, b: string) =>
-            Number.parseInt(a.slice(1), 10) - Number.parseInt(b.slice(1), 10);
-          expect(bodiesOf(await takeAll(queue)).toSorted(byNumber)).toEqual(sent);
+          expect(bodiesOf(await takeAll(queue)).toSorted()).toEqual(sent.toSorted());
           expect(sent.map((body) => JSON.parse(body)[1])).toEqual(values);
         }),
         { numRuns: 30 },
@@ -70,7 +74,7 @@ export function messageQueueContract(
       expect(bodiesOf(await takeAll(queue))).toEqual([largest]);
     });
 
-    test("hides a received message until its visibility timeout ends, and counts it", async () => {
+    test("hides a received message until its visibility timeout ends; then only its new receipt counts", async () => {
       const { queue } = await open("standard");
       await queue.send("again");
       const [first] = await receive(queue, { visibilitySeconds: 2 });
@@ -79,7 +83,14 @@ export function messageQueueContract(
       await pass(2.2);
       const [second] = await receive(queue);
       expect(second).toMatchObject({ id: first?.id, body: "again", receives: 2 });
-      expect(second?.receipt).not.toBe(first?.receipt);
+      // Whether SQS answers with an error is not promised.
+      await queue.delete(receiptOf(first)).catch(() => {});
+      await queue.retryAfter(receiptOf(first), 0).catch(() => {});
+      await queue.release([receiptOf(first)]);
+      expect(await receive(queue)).toEqual([]);
+      expect(await queue.count()).toBe(1);
+      await queue.delete(receiptOf(second));
+      expect(await queue.count()).toBe(0);
     });
 
     test("hides a delayed message, which is not counted, until its delay ends", async () => {
@@ -113,22 +124,6 @@ export function messageQueueContract(
       expect(again.every(({ receives }) => receives === 2)).toBe(true);
     });
 
-    test("ignores the receipt of an earlier delivery", async () => {
-      const { queue } = await open("standard");
-      await queue.send("again");
-      const [first] = await receive(queue, { visibilitySeconds: 2 });
-      await pass(2.2);
-      const [second] = await receive(queue);
-      // Whether SQS answers with an error is not promised.
-      await queue.delete(receiptOf(first)).catch(() => {});
-      await queue.retryAfter(receiptOf(first), 0).catch(() => {});
-      await queue.release([receiptOf(first)]);
-      expect(await receive(queue)).toEqual([]);
-      expect(await queue.count()).toBe(1);
-      await queue.delete(receiptOf(second));
-      expect(await queue.count()).toBe(0);
-    });
-
     test("wakes up when a message arrives, and returns nothing when none does", async () => {
       const { queue } = await open("standard");
       const started = performance.now();
@@ -145,7 +140,7 @@ export function messageQueueContract(
       "moves a message to the dead letters at the receive limit, with all that belongs to it (%s)",
       async (kind) => {
         const { queue, deadLetters } = await open(kind);
-        const fifo = kind === "by-id" ? { group: "gate-counts", deduplicationId: "1" } : {};
+        const fifo: SendOptions = kind === "by-id" ? { group: "gate-counts", deduplicationId: "1" } : {};
         const attributes = { Error: "LibInsightTimeout" };
         await queue.send("a message", { attributes, ...fifo });
         for (let receives = 1; receives <= receiveLimit; receives++) {
@@ -157,12 +152,7 @@ export function messageQueueContract(
         expect(await receive(queue)).toEqual([]);
         expect(await queue.count()).toBe(0);
         const [dead] = await receive(deadLetters);
-        const { body, group } = dead ?? {};
-        expect({ body, group, attributes: dead?.attributes }).toEqual({
-          body: "a message",
-          group: kind === "by-id" ? "gate-counts" : undefined,
-          attributes,
-        });
+        expect([dead?.body, dead?.group, dead?.attributes]).toEqual(["a message", fifo.group, attributes]);
       },
     );
   });
@@ -178,25 +168,19 @@ export function messageQueueContract(
 
     test("delivers each group in order", async () => {
       const { queue } = await open("by-id");
-      for (let n = 0; n < 8; n++) {
-        await queue.send(`${n}`, { group: n % 2 ? "odd" : "even", deduplicationId: `${n}` });
-      }
+      const sent = ["a1", "b1", "a2", "a3", "b2", "b3", "b4", "a4"];
+      for (const body of sent) await queue.send(body, { group: body.charAt(0), deduplicationId: body });
       const taken = await takeAll(queue);
-      const bodiesIn = (group: string) => bodiesOf(taken.filter((message) => message.group === group));
-      expect([bodiesIn("even"), bodiesIn("odd")]).toEqual([
-        ["0", "2", "4", "6"],
-        ["1", "3", "5", "7"],
-      ]);
+      expect(taken.every(({ body, group }) => body.charAt(0) === group)).toBe(true);
+      // A stable sort keeps the order within a group.
+      const byGroup = (a: string, b: string) => a.charCodeAt(0) - b.charCodeAt(0);
+      expect(bodiesOf(taken).toSorted(byGroup)).toEqual(sent.toSorted(byGroup));
     });
 
     test("lets one receiver at a time have a group, and the others do not wait for it", async () => {
       const { queue } = await open("by-id");
-      for (const [group, body] of [
-        ["a", "a1"],
-        ["a", "a2"],
-        ["b", "b1"],
-      ] as const) {
-        await queue.send(body, { group, deduplicationId: body });
+      for (const body of ["a1", "a2", "b1"]) {
+        await queue.send(body, { group: body.charAt(0), deduplicationId: body });
       }
       const one = () => receive(queue, { max: 1, visibilitySeconds: 2 });
       const [a1] = await one();

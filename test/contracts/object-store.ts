@@ -26,12 +26,8 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       expect(await store.getStart("folder/a key+é", 4)).toBe(Buffer.from(text).toString("utf8", 0, 4));
       expect(await store.getStart("folder/a key+é", 1_000)).toBe(text);
       const { at, ...info } = (await store.head("folder/a key+é")) ?? {};
-      expect(info).toEqual({
-        etag,
-        bytes: Buffer.byteLength(text),
-        contentType: "text/csv; charset=utf-8",
-        metadata: {},
-      });
+      const bytes = Buffer.byteLength(text);
+      expect(info).toEqual({ etag, bytes, contentType: "text/csv; charset=utf-8", metadata: {} });
       expect(at?.getTime()).toBeGreaterThanOrEqual(before);
       expect(at?.getTime()).toBeLessThanOrEqual(Date.now());
     });
@@ -46,13 +42,6 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       await expect(store.stream("none")).rejects.toThrow();
       expect(await store.replaceJson("none", {}, '"0123456789abcdef0123456789abcdef"')).toBe(false);
       expect(await store.list("", 10)).toEqual([]);
-    });
-
-    test("refuses JSON of another shape", async () => {
-      const store = await openStore();
-      await store.put("a", '{"n":1}', "application/json");
-      expect(await store.getJson("a", z.object({ n: z.number() }))).toEqual({ n: 1 });
-      await expect(store.getJson("a", z.object({ n: z.string() }))).rejects.toThrow(z.ZodError);
     });
 
     test("lets exactly one of twenty writers create an object", async () => {
@@ -71,7 +60,8 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       expect(await store.getJson("a", z.unknown())).toEqual({ writer: replaced.indexOf(true) });
       const current = (await store.head("a"))?.etag ?? "";
       expect(await store.replaceJson("a", { writer: 20 }, current)).toBe(true);
-      expect(await store.getJson("a", z.unknown())).toEqual({ writer: 20 });
+      expect(await store.getJson("a", z.object({ writer: z.number() }))).toEqual({ writer: 20 });
+      await expect(store.getJson("a", z.object({ writer: z.string() }))).rejects.toThrow(z.ZodError);
     });
 
     test.each([0, small, large])(
@@ -79,12 +69,8 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       async (bytes) => {
         const store = await openStore();
         const etag = await upload(store, "a", chunks(bytes), "absent");
-        expect(await store.head("a")).toMatchObject({
-          etag,
-          bytes,
-          contentType: "text/csv",
-          metadata: { "run-id": "gate-counts-1" },
-        });
+        const metadata = { "run-id": "gate-counts-1" };
+        expect(await store.head("a")).toMatchObject({ etag, bytes, contentType: "text/csv", metadata });
         expect(await digest(await store.stream("a"))).toBe(await digest(chunks(bytes)));
       },
     );
@@ -127,10 +113,10 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
 
     test("gives each reader one whole object while it is overwritten", async () => {
       const store = await openStore();
-      const text = (writer: number) => String(writer % 10).repeat(300_000);
+      const text = (writer: number) => String(writer % 10).repeat(200_000);
       let etag = await upload(store, "a", [Buffer.from(text(0))], "absent");
       for (const writer of twenty) {
-        const reading = [store.getText("a"), store.getStart("a", 300_000), streamedText(store, "a")];
+        const reading = [store.getText("a"), store.getStart("a", 200_000), streamedText(store, "a")];
         etag = await upload(store, "a", [Buffer.from(text(writer))], { ifMatch: etag ?? "" });
         for (const read of await Promise.all(reading))
           expect([text(writer), text(writer + 9)]).toContain(read);
@@ -151,12 +137,10 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
   describe(`the object store on ${adapter}`, () => {
     test("lists every key below a prefix in the order of its UTF-8 bytes, more than a thousand", async () => {
       const store = await open({ keepsVersions: false });
-      // U+FF5E comes after the library in UTF-16, and before it in UTF-8.
+      // U+FF5E sorts after U+1F4DA in UTF-16, and before it in UTF-8.
       const special = ["parts/é/1", "parts/é/\uFF5E", "parts/é/\u{1F4DA}"];
-      const keys = [
-        ...Array.from({ length: 1_005 }, (_, n) => `parts/${String(n).padStart(6, "0")}`),
-        ...special,
-      ];
+      const numbered = Array.from({ length: 1_005 }, (_, n) => `parts/${String(n).padStart(6, "0")}`);
+      const keys = [...numbered, ...special];
       for (let from = 0; from < keys.length; from += 50) {
         await Promise.all(keys.slice(from, from + 50).map((key) => store.put(key, "x", "text/plain")));
       }
@@ -169,11 +153,8 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       expect(first).toMatchObject({ key: "parts/000000", etag: info?.etag, bytes: 1 });
       expect(seconds(first?.at)).toBe(seconds(info?.at));
       for (const limit of [keys.length - 1, 3]) {
-        await expect(store.list("parts/", limit)).rejects.toMatchObject({
-          name: "TooManyObjects",
-          kind: "terminal",
-          ids: { prefix: "parts/" },
-        });
+        const error = { name: "TooManyObjects", kind: "terminal", ids: { prefix: "parts/" } };
+        await expect(store.list("parts/", limit)).rejects.toMatchObject(error);
       }
     });
 
@@ -199,11 +180,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       for (const [index, { versionId, at }] of versions.entries()) {
         const run = runs.at(-1 - index) ?? "";
         const info = await store.head("a.csv", versionId);
-        expect(info).toMatchObject({
-          bytes: run.length,
-          contentType: "text/csv",
-          metadata: { "run-id": run },
-        });
+        expect(info).toMatchObject({ bytes: run.length, metadata: { "run-id": run } });
         expect(seconds(info?.at)).toBe(seconds(at));
         expect(await streamedText(store, "a.csv", versionId)).toBe(run);
       }

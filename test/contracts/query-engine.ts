@@ -37,14 +37,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
     const named = (name: string) => `"${home.engine.database}"."${name}"`;
     const rowsOf = async (sql: string, max = 100) => home.engine.firstRows(sql, resultFolder, max);
     const ended = (id: string) => untilEnded(home.engine, id);
-    /** @returns the query, and its result where it has one */
-    const run = async (sql: string): Promise<{ query: Query; csv: string | undefined }> => {
-      const query = await ended(await home.engine.start(sql, resultFolder, crypto.randomUUID()));
-      return {
-        query,
-        csv: query.state === "SUCCEEDED" ? await home.results.getText(query.output ?? "") : undefined,
-      };
-    };
+    const run = async (sql: string) => ended(await home.engine.start(sql, resultFolder, crypto.randomUUID()));
 
     beforeEach(async () => {
       home = await open();
@@ -81,19 +74,15 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
     });
 
     test("reads a view over a view by its newest definition", async () => {
-      const typed = (select: string) =>
-        home.engine.defineView("visits_typed", {
-          select: `SELECT ${select} FROM ${named("visits")}`,
-          comments: new Map([["minutes", `How long; "minutes"`]]),
-        });
-      await typed(`id, "minutes"`);
-      await typed(
-        `TRY_CAST(id AS bigint) AS id, TRY_CAST(minutes AS double) AS minutes, TRY_CAST(started AS timestamp) AS started`,
+      const view = (name: string, select: string) =>
+        home.engine.defineView(name, { select, comments: new Map([["minutes", `How long; "minutes"`]]) });
+      await view("visits_typed", `SELECT id, "minutes" FROM ${named("visits")}`);
+      const casts = ["id AS bigint", "minutes AS double", "started AS timestamp"].map(
+        (cast) => `TRY_CAST(${cast}) AS ${cast.split(" ")[0]}`,
       );
-      await home.engine.defineView("visits_analysis", {
-        select: `SELECT id, minutes, day_of_week(started) AS weekday FROM ${named("visits_typed")} WHERE id < 3`,
-        comments: new Map(),
-      });
+      await view("visits_typed", `SELECT ${casts.join(", ")} FROM ${named("visits")}`);
+      const analysis = "SELECT id, minutes, day_of_week(started) AS weekday";
+      await view("visits_analysis", `${analysis} FROM ${named("visits_typed")} WHERE id < 3`);
       expect(await rowsOf(`SELECT * FROM ${named("visits_analysis")} ORDER BY id DESC`)).toEqual({
         columns: ["id", "minutes", "weekday"],
         rows: [
@@ -106,14 +95,15 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
     });
 
     test("writes a result as Athena does: every value in quotes, a null as nothing", async () => {
-      const { query, csv } = await run(
+      const query = await run(
         `-- a comment\nSELECT id, note, TRY_CAST(minutes AS bigint) AS m FROM ${named("visits")} ORDER BY id`,
       );
       expect(query).toMatchObject({ state: "SUCCEEDED", output: `${resultFolder}/${query.id}.csv` });
       const quoted = commentary.replaceAll('"', '""');
-      expect(csv).toBe(`"id","note","m"\n"1","${quoted}","5"\n"2","",\n"3","","-7"\n`);
+      const csvOf = ({ output = "" }: Query) => home.results.getText(output);
+      expect(await csvOf(query)).toBe(`"id","note","m"\n"1","${quoted}","5"\n"2","",\n"3","","-7"\n`);
       const none = await run(`SELECT id FROM ${named("visits")} WHERE id = 'none'`);
-      expect(none.csv).toBe('"id"\n');
+      expect(await csvOf(none)).toBe('"id"\n');
     });
 
     test("starts one query for one token and text, however often", async () => {
@@ -131,11 +121,12 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       ["a value that cannot be cast", `SELECT CAST(note AS bigint) FROM TABLE`],
       ["an unknown column", `SELECT exactly FROM TABLE`],
       ["no SELECT", "SELECT FROM"],
-    ])("fails a query with %s, with a code and without any value", async (_what, text) => {
+    ])("fails a query with %s, with a code or none and without any value", async (_what, text) => {
       const sql = text.replace("TABLE", named("visits"));
-      const { query } = await run(sql);
+      const query = await run(sql);
       expect(query).toMatchObject({ state: "FAILED", retryable: false });
-      expect(query.reason).toMatch(/^[A-Z][A-Z0-9_]+$/);
+      // Athena does not always give a code.
+      expect(query.reason).toMatch(/^([A-Z][A-Z0-9_]+|no code given)$/);
       const error = await rowsOf(sql).catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({ name: "StatementFailed", kind: "transient" });
       expect(JSON.stringify([query, String(error)])).not.toContain("exactly");
@@ -143,10 +134,8 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
 
     test("fails where a view cannot be read", async () => {
       const useView = async () => {
-        await home.engine.defineView("broken", {
-          select: `SELECT x FROM ${named("visits")}`,
-          comments: new Map(),
-        });
+        const select = `SELECT x FROM ${named("visits")}`;
+        await home.engine.defineView("broken", { select, comments: new Map() });
         return rowsOf(`SELECT * FROM ${named("broken")}`);
       };
       await expect(useView()).rejects.toMatchObject({ name: "StatementFailed" });

@@ -1,4 +1,4 @@
-// Reads the DDL that shared/aws/hive.ts writes, and no other. test/shared/aws/hive.test.ts has Athena's own grammar.
+// Reads the DDL that shared/aws/hive.ts writes, and no other.
 
 export type TableStatement = {
   kind: "table";

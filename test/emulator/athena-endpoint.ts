@@ -152,7 +152,8 @@ export async function startAthena(options: {
       }
       return {};
     } catch (error) {
-      return { reason: error instanceof Error ? error.message : "unknown" };
+      const message = String(error);
+      return { reason: /\((\w+)\)/.exec(message)?.[1] ?? message };
     }
   }
 

@@ -6,10 +6,15 @@ import { AthenaClient } from "@aws-sdk/client-athena";
 import { RunInstancesCommand, StopInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import { CreateEventBusCommand, PutRuleCommand, PutTargetsCommand } from "@aws-sdk/client-eventbridge";
 import { GlueClient } from "@aws-sdk/client-glue";
-import { CreateBucketCommand, PutBucketVersioningCommand } from "@aws-sdk/client-s3";
+import {
+  CreateBucketCommand,
+  ListMultipartUploadsCommand,
+  PutBucketVersioningCommand,
+} from "@aws-sdk/client-s3";
 import { CreateTopicCommand, SubscribeCommand } from "@aws-sdk/client-sns";
-import { CreateQueueCommand, GetQueueAttributesCommand } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll } from "vitest";
+import { CreateQueueCommand, GetQueueAttributesCommand, SendMessageBatchCommand } from "@aws-sdk/client-sqs";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import * as z from "zod";
 import { AthenaQueryEngine } from "../../shared/aws/athena.ts";
 import { Ec2Instances } from "../../shared/aws/ec2.ts";
 import { eventBridgePublisher } from "../../shared/aws/eventbridge.ts";
@@ -17,18 +22,20 @@ import { S3Store } from "../../shared/aws/s3.ts";
 import { snsNotifier } from "../../shared/aws/sns.ts";
 import { SqsQueue } from "../../shared/aws/sqs.ts";
 import { eventSource } from "../../shared/events.ts";
-import type { MessageQueue } from "../../shared/ports.ts";
+import { type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
+import { publishNewest } from "../../shared/publish.ts";
 import { type QueueName, queueNames, receiveLimit, routes, services } from "../../shared/topology.ts";
-import { startAthena } from "../../stacks/local/aws/athena.ts";
 import { type EventBus, eventBusContract } from "../contracts/event-bus.ts";
-import { throttleSome } from "../contracts/inject.ts";
+import { intercept, loseAnswer, throttleSome } from "../contracts/inject.ts";
 import { instancesContract } from "../contracts/instances.ts";
 import { messageQueueContract, takeAll } from "../contracts/message-queue.ts";
 import { notifierContract } from "../contracts/notifier.ts";
 import { objectStoreContract } from "../contracts/object-store.ts";
 import { queryEngineContract } from "../contracts/query-engine.ts";
 import { region } from "../stacks/evaluate/graph.ts";
+import { startAthena } from "./athena-endpoint.ts";
 import { type Clients, clientsFor, credentials } from "./clients.ts";
+import { asAws } from "./default-bus.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
 
 let emulator: Emulator;
@@ -42,11 +49,9 @@ beforeAll(async () => {
   closing.push(emulator.close);
   clients = clientsFor(emulator);
   closing.push(clients.close);
-  const engine = await startAthena({
-    dataDir: join(emulator.folder, "athena"),
-    s3: clients.s3,
-    events: clients.events,
-  });
+  const events = asAws(emulator);
+  closing.push(() => events.destroy());
+  const engine = await startAthena({ dataDir: join(emulator.folder, "athena"), s3: clients.s3, events });
   closing.push(engine.close);
   athena = new AthenaClient({ endpoint: engine.endpoint, region, credentials });
   glue = new GlueClient({ endpoint: engine.glueEndpoint, region, credentials });
@@ -55,7 +60,8 @@ beforeAll(async () => {
     () => glue.destroy(),
   );
   bus = await createBus();
-  for (const client of [clients.sqs, clients.s3]) throttleSome(client);
+  throttleSome(clients.sqs);
+  throttleSome(clients.s3);
 });
 afterAll(async () => {
   for (const close of closing.reverse()) await close();
@@ -67,6 +73,17 @@ function newName(): string {
   return `test-${made}`;
 }
 
+const snsMaySend = JSON.stringify({
+  Version: "2012-10-17",
+  Statement: [
+    {
+      Effect: "Allow",
+      Principal: { Service: "sns.amazonaws.com" },
+      Action: "sqs:SendMessage",
+      Resource: "*",
+    },
+  ],
+});
 type CreatedQueue = { url: string; arn: string; queue: MessageQueue };
 
 async function createQueue(fifo?: "by-id" | "by-content", deadLetterArn?: string): Promise<CreatedQueue> {
@@ -76,6 +93,7 @@ async function createQueue(fifo?: "by-id" | "by-content", deadLetterArn?: string
       QueueName: fifo ? `${newName()}.fifo` : newName(),
       Attributes: {
         MaximumMessageSize: String(1024 * 1024),
+        Policy: snsMaySend,
         ...(fifo && { FifoQueue: "true", ContentBasedDeduplication: String(fifo === "by-content") }),
         ...(deadLetterArn && { RedrivePolicy }),
       },
@@ -99,8 +117,10 @@ messageQueueContract("SQS", {
   now: Date.now,
 });
 
+const buckets: string[] = [];
 async function createBucket(keepsVersions: boolean): Promise<S3Store> {
   const Bucket = newName();
+  buckets.push(Bucket);
   await clients.s3.send(new CreateBucketCommand({ Bucket }));
   if (keepsVersions) {
     const VersioningConfiguration = { Status: "Enabled" } as const;
@@ -110,6 +130,19 @@ async function createBucket(keepsVersions: boolean): Promise<S3Store> {
 }
 
 objectStoreContract("S3", ({ keepsVersions }) => createBucket(keepsVersions));
+
+test("no upload of the object stores above left parts behind", async () => {
+  for (const Bucket of buckets) {
+    const { Uploads } = await clients.s3.send(new ListMultipartUploadsCommand({ Bucket }));
+    expect(Uploads ?? []).toEqual([]);
+  }
+});
+
+test("a bucket that does not exist is an error", async () => {
+  const store = new S3Store(clients.s3, "no-such-bucket");
+  await expect(store.put("a", "", "text/plain")).rejects.toMatchObject({ name: "NoSuchBucket" });
+  await expect(store.listVersions("a", 1)).rejects.toMatchObject({ name: "NoSuchBucket" });
+});
 
 /** With a rule for each route of the topology. test/emulator/routes.test.ts has the rules that SST creates. */
 async function createBus(): Promise<EventBus> {
@@ -191,4 +224,109 @@ notifierContract("SNS", () => {
       return received.join("\n");
     },
   };
+});
+
+describe("with faults between the SDK and MiniStack", () => {
+  /** Clients of the test's own, whose calls a test intercepts. */
+  function faulty(): Clients {
+    const own = clientsFor(emulator);
+    onTestFinished(own.close);
+    return own;
+  }
+  const bodiesIn = async (queue: MessageQueue) => (await takeAll(queue)).map(({ body }) => body);
+  const batch = z.object({
+    QueueUrl: z.string(),
+    Entries: z.array(z.object({ Id: z.string(), MessageBody: z.string() })),
+  });
+  const run = { runId: "gate-counts-0123456789ab", requestedAt: "2026-03-02T06:00:00Z" };
+  /** One of S3's parts, or three. */
+  const sizes = [5_000, 11 * 1024 * 1024];
+  const publish = (store: ObjectStore, bytes: number) => {
+    async function* body() {
+      yield Buffer.alloc(bytes, "x");
+    }
+    return publishNewest(store, "gates.csv", run, async () => body(), { contentType: "text/csv" });
+  };
+
+  test("SQS refuses what messageBody escapes", async () => {
+    const { queue } = await createQueue();
+    for (const refused of ["\uFFFE", "\uFFFF"]) {
+      await expect(queue.send(JSON.stringify(refused))).rejects.toMatchObject({
+        name: "InvalidMessageContents",
+      });
+      await queue.send(messageBody(refused));
+    }
+    expect((await bodiesIn(queue)).map((body) => JSON.parse(body))).toEqual(["\uFFFE", "\uFFFF"]);
+  });
+
+  test("each message of a batch that SQS takes in part arrives once", async () => {
+    const { sqs } = faulty();
+    const { url, queue } = await createQueue();
+    const refused = new Set(["m2", "m7", "m11"]);
+    intercept(sqs, async ({ input }) => {
+      const { QueueUrl, Entries } = batch.parse(input);
+      const taken = Entries.filter(({ MessageBody }) => !refused.delete(MessageBody));
+      const failed = Entries.filter((entry) => !taken.includes(entry));
+      const output = await clients.sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries: taken }));
+      return {
+        ...output,
+        Failed: failed.map(({ Id }) => ({ Id, Code: "InternalError", SenderFault: false })),
+      };
+    });
+    const sent = Array.from({ length: 24 }, (_, n) => `m${n}`);
+    await new SqsQueue(sqs, url).sendAll(sent);
+    expect((await bodiesIn(queue)).toSorted()).toEqual(sent.toSorted());
+    expect(refused.size).toBe(0);
+  });
+
+  test("a message to a FIFO queue arrives once where the answer is lost, another one at least once", async () => {
+    const { sqs } = faulty();
+    loseAnswer(sqs, "SendMessage");
+    const fifo = await createQueue("by-id");
+    await new SqsQueue(sqs, fifo.url).send("once", { group: "g", deduplicationId: "1" });
+    expect(await bodiesIn(fifo.queue)).toEqual(["once"]);
+    loseAnswer(sqs, "SendMessageBatch");
+    const standard = await createQueue();
+    await new SqsQueue(sqs, standard.url).sendAll(["a", "b"]);
+    expect([...new Set(await bodiesIn(standard.queue))].toSorted()).toEqual(["a", "b"]);
+  });
+
+  test("an object that is written once is there where the answer is lost, and no other call replaces it", async () => {
+    const { s3 } = faulty();
+    loseAnswer(s3, "PutObject");
+    const { bucket } = await createBucket(false);
+    const store = new S3Store(s3, bucket);
+    // The SDK sends it again, and finds the key taken.
+    expect(await store.putOnce("run.json", { n: 1 })).toBe(false);
+    expect(await store.putOnce("run.json", { n: 2 })).toBe(false);
+    expect(await store.getJson("run.json", z.unknown())).toEqual({ n: 1 });
+  });
+
+  test.each(sizes)("a file of %d bytes is published where the answer is lost", async (bytes) => {
+    const { s3 } = faulty();
+    const { bucket } = await createBucket(true);
+    loseAnswer(s3, bytes === sizes[0] ? "PutObject" : "CompleteMultipartUpload");
+    const store = new S3Store(s3, bucket);
+    expect(await publish(store, bytes)).toMatchObject({ superseded: false, object: { bytes } });
+    expect((await store.getBytes("gates.csv"))?.length).toBe(bytes);
+  });
+
+  test.each(sizes)("a file of %d bytes does not replace one that was written meanwhile", async (bytes) => {
+    const { s3 } = faulty();
+    const plain = await createBucket(true);
+    const last = bytes === sizes[0] ? "PutObject" : "CompleteMultipartUpload";
+    let writes = 0;
+    // Another writer is quicker at the first two attempts.
+    intercept(s3, async ({ command }, send) => {
+      if (command === last && writes < 2) await plain.put("gates.csv", `other ${++writes}`, "text/csv");
+      return send();
+    });
+    const store = new S3Store(s3, plain.bucket);
+    expect(await publish(store, bytes)).toMatchObject({ superseded: false, object: { bytes } });
+    const versions = await plain.listVersions("gates.csv", 10);
+    const sizesOf = await Promise.all(versions.map(({ versionId }) => plain.head("gates.csv", versionId)));
+    expect(sizesOf.map((info) => info?.bytes)).toEqual([bytes, 7, 7]);
+    const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: plain.bucket }));
+    expect(Uploads).toEqual([]);
+  });
 });

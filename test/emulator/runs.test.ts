@@ -10,13 +10,13 @@ import { GetFunctionConfigurationCommand, UpdateFunctionConfigurationCommand } f
 import { GetObjectCommand } from "@aws-sdk/client-s3";
 import { SetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { messageBody } from "../../shared/aws/queue.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import { type FetchTask, pageMessage } from "../../shared/messages.ts";
+import { messageBody } from "../../shared/ports.ts";
 import { runIdOf, runResult, run as runSchema } from "../../shared/run.ts";
-import { receiveLimit } from "../../shared/sqs-handler.ts";
+import { receiveLimit } from "../../shared/topology.ts";
 import { created } from "../stacks/stages.ts";
 import { command, filesIn, temporaryFolder } from "../support/start.ts";
 import { functionInputs } from "./create/compute.ts";
@@ -27,6 +27,7 @@ import {
   logOf,
   pause,
   queueOf,
+  queueUrl,
   takeAll,
   until,
   untilQuiet,
@@ -152,8 +153,8 @@ test("a page that always fails becomes a dead letter after the receive limit; np
   failUntilGivenUp(2);
   const asked = stage.libInsight.requests.length;
   const runId = await request("fails");
-  const letters = deadLettersOf(stage, "fetcher");
-  await until(stage, "the page is a dead letter", async () => (await letters.count()) === 1);
+  const deadLetters = deadLettersOf(stage, "fetcher");
+  await until(stage, "the page is a dead letter", async () => (await deadLetters.count()) === 1);
   const failed = stage.libInsight.requests.slice(asked).filter(({ status }) => status === 500);
   expect(failed).toHaveLength(receiveLimit);
   expect(await npmRun("replay", "--", "list")).toContain(runId);
@@ -163,7 +164,7 @@ test("a page that always fails becomes a dead letter after the receive limit; np
   await stage.bus.next("run.published", { runId });
   await stage.bus.next("results.published", { runId });
   await expectPublishedBy(runId);
-  expect(await letters.count()).toBe(0);
+  expect(await deadLetters.count()).toBe(0);
 });
 
 test("what a crashing function leaves goes to the dead letters by the queue's redrive policy, and can be replayed", async () => {
@@ -171,13 +172,18 @@ test("what a crashing function leaves goes to the dead letters by the queue's re
   const queue = queueOf(stage, "transformer");
   // A stage gives a batch six times the function's timeout.
   await stage.clients.sqs.send(
-    new SetQueueAttributesCommand({ QueueUrl: queue.url, Attributes: { VisibilityTimeout: "1" } }),
+    new SetQueueAttributesCommand({
+      QueueUrl: queueUrl(stage, "transformer"),
+      Attributes: { VisibilityTimeout: "1" },
+    }),
   );
   await configure(name, { Handler: "bundle.missing" });
   const runId = await request("crashes");
-  const letters = deadLettersOf(stage, "transformer");
+  const deadLetters = deadLettersOf(stage, "transformer");
   await until(stage, "every page is a dead letter", async () => {
-    const counts = await Promise.all([queueOf(stage, "fetcher"), queue, letters].map((each) => each.count()));
+    const counts = await Promise.all(
+      [queueOf(stage, "fetcher"), queue, deadLetters].map((each) => each.count()),
+    );
     return counts[0] === 0 && counts[1] === 0 && (counts[2] ?? 0) > 0;
   });
   expect(await npmRun("replay", "--", "show", "--run", runId)).toContain(
@@ -186,7 +192,7 @@ test("what a crashing function leaves goes to the dead letters by the queue's re
   await configure(name, { Handler: functionNamed("Transformer").handler });
   await stage.clients.sqs.send(
     new SetQueueAttributesCommand({
-      QueueUrl: queue.url,
+      QueueUrl: queueUrl(stage, "transformer"),
       Attributes: { VisibilityTimeout: String(6 * functionNamed("Transformer").timeout) },
     }),
   );
@@ -217,7 +223,9 @@ test("of a batch in which one message fails the others are done, and that one co
   const pages = queueOf(stage, "transformer");
   const all = await pagesOf(runId);
   await until(stage, "every page waits", async () => (await pages.count()) === all);
-  const messages = (await takeAll(stage, pages)).map(({ Body = "" }) => pageMessage.parse(JSON.parse(Body)));
+  const messages = (await takeAll(stage, queueUrl(stage, "transformer"))).map(({ Body = "" }) =>
+    pageMessage.parse(JSON.parse(Body)),
+  );
   const [bad, ...good] = messages;
   if (!bad || !("inline" in bad.records)) throw new Error("The first page is not in its message.");
   const address = { runId, window: bad.task.window.number, attempt: bad.task.attempt, page: bad.task.page };
@@ -227,14 +235,14 @@ test("of a batch in which one message fails the others are done, and that one co
   await pages.sendAll([messageBody({ ...bad, records: { key } }), ...good.slice(0, 9).map(messageBody)]);
   await goOn(stage, "transformer");
 
-  const summaries = () => workOf(stage).list(keys.allSummaries(runId), 1_000);
-  await until(stage, "the others of the batch are done", async () => (await summaries()).length === 9);
+  const parts = () => workOf(stage).list(keys.allParts(runId), 1_000);
+  await until(stage, "the others of the batch are done", async () => (await parts()).length === 9);
   await until(stage, "the bad one came again", async () =>
     (await logOf(stage, "transformer")).some(
       (line) => line.includes('"retry"') && line.includes('"receives":2'),
     ),
   );
-  expect(await summaries()).toHaveLength(9);
+  expect(await parts()).toHaveLength(9);
   await workOf(stage).put(key, JSON.stringify(bad.records.inline), "application/json");
   await pages.sendAll(good.slice(9).map(messageBody));
   await stage.bus.next("results.published", { runId });
@@ -299,7 +307,7 @@ test("two runs at once both end, and the later request's file stays", async () =
   const later = await request("later");
   await stage.bus.next("run.published", { runId: later });
   await stage.bus.until("the earlier run has ended", (heard) =>
-    heard.some(({ type, detail }) => detail.runId === earlier && /^run\.(published|failed)$/.test(type)),
+    heard.some(({ type, detail }) => detail.runId === earlier && /^run\.(published|superseded)$/.test(type)),
   );
   await stage.bus.next("results.published", { runId: later });
   await expectPublishedBy(later);
@@ -313,7 +321,7 @@ test("an earlier run that ends after a later one publishes nothing", async () =>
   await stage.bus.next("results.published", { runId: later });
   // On the bus, in place of the command.
   await stage.bus.say("deadletter.replay.requested", { run: earlier, reason: "a test" });
-  expect(await stage.bus.next("run.failed", { runId: earlier })).toMatchObject({ superseded: true });
+  await stage.bus.next("run.superseded", { runId: earlier });
   await expectPublishedBy(later);
 });
 

@@ -42,9 +42,10 @@ test.each([
   class ReaderError extends Error {
     readonly headers = { authorization: "Basic MARKED" };
   }
-  const cause = new ReaderError(words, { cause: new Error("MARKED") });
+  const thrownAt = (depth: number): Error =>
+    depth === 0 ? new ReaderError(words, { cause: new Error("MARKED") }) : thrownAt(depth - 1);
 
-  const line = loggable(because(cause));
+  const line = loggable(because(thrownAt(10)));
 
   expect(inspect(line, { depth: null, showHidden: true })).not.toContain("MARKED");
   expect(line.at).toHaveLength(8);

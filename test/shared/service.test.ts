@@ -341,8 +341,8 @@ test("onDeadLetter is called with the message and the error, after the message i
   const calls: unknown[] = [];
   const { source, deadLetters, runBatch } = start({
     handle: ({ n }) => Promise.reject(failure(n === 1 ? "terminal" : "transient")),
-    onDeadLetter: async ({ n }, { name, kind }) => {
-      calls.push([n, name, kind, await deadLetters.count()]);
+    onDeadLetter: async (message, { name, kind }) => {
+      calls.push([message, name, kind, await deadLetters.count()]);
     },
     retryBaseSeconds: 0,
   });
@@ -354,8 +354,8 @@ test("onDeadLetter is called with the message and the error, after the message i
 
   // The unreadable message is the second dead letter.
   expect(calls).toEqual([
-    [1, "LibInsightBusy", "terminal", 1],
-    [2, "LibInsightBusy", "transient", 3],
+    [{ n: 1 }, "LibInsightBusy", "terminal", 1],
+    [{ n: 2 }, "LibInsightBusy", "transient", 3],
   ]);
 });
 

@@ -1,4 +1,4 @@
-// Each function's bundle, as Lambda would load it: in a process of its own, with the function's own environment.
+// Each function's bundle: what it holds, and that it loads as Lambda loads it, in a process with the function's variables.
 import { execFile } from "node:child_process";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,13 +16,13 @@ beforeAll(async () => {
   graph = (await evaluateBoth()).production;
 }, evaluationTimeout);
 
-/** Runs as a module in the bundle's folder, as Lambda does in /var/task. */
+/** Runs as a module in the bundle's folder, as in /var/task on Lambda. */
 const load = (file: string, name: string) => `
 const start = performance.now();
 const loaded = await import(${JSON.stringify(file)});
 console.log(JSON.stringify({ type: typeof loaded[${JSON.stringify(name)}], ms: performance.now() - start, node: process.versions.node }));
 `;
-const answer = z.object({ type: z.string(), ms: z.number(), node: z.string() });
+const loaded = z.object({ type: z.string(), ms: z.number(), node: z.string() });
 
 test("every bundle loads under Node 24 and exports its handler", async () => {
   const functions = all(graph, "aws:lambda/function:Function", lambda);
@@ -37,7 +37,7 @@ test("every bundle loads under Node 24 and exports its handler", async () => {
       env: { ...is.environment.variables, AWS_REGION: "us-east-1" },
       timeout: 20_000,
     });
-    const { type, ms, node } = answer.parse(JSON.parse(stdout));
+    const { type, ms, node } = loaded.parse(JSON.parse(stdout));
     expect(type).toBe("function");
     expect(node).toMatch(/^24\./);
     const { size } = await stat(file);
@@ -45,14 +45,54 @@ test("every bundle loads under Node 24 and exports its handler", async () => {
   }
 });
 
-/** The files of a package in a function's bundle: SST does not minify, so each stands there below its path. */
-async function filesOf(packageName: string, directory: string): Promise<string[]> {
+/** Returns the files in a function's bundle. SST does not minify, so esbuild's comment with its path precedes each. */
+async function filesIn(directory: string): Promise<string[]> {
   const bundle = await readFile(join(directory, "bundle.mjs"), "utf8");
-  const paths = [...bundle.matchAll(/^\/\/ (?:.*\/)?node_modules\/(.+)$/gm)].flatMap(([, path = ""]) => path);
+  return [...bundle.matchAll(/^\/\/ (\S+\.\w+)$/gm)].flatMap(([, path = ""]) => path);
+}
+
+/** Returns the files of one package in a function's bundle. */
+async function filesOf(packageName: string, directory: string): Promise<string[]> {
+  const paths = (await filesIn(directory)).map((path) => path.replace(/^(.*\/)?node_modules\//, ""));
   return paths.filter((path) => path.startsWith(`${packageName}/`));
 }
 
-test("of zod a bundle holds zod/mini, and no language but the one in which a dataset's slips are told", async () => {
+test("a bundle holds the AWS clients that its function calls and no others", async () => {
+  const clients: Record<string, string[]> = {};
+  for (const [name, { directory }] of Object.entries(graph.bundles)) {
+    const found = (await filesIn(directory)).flatMap(
+      (path) => /node_modules\/@aws-sdk\/((?:client|lib)-[\w-]+)\//.exec(path)?.[1] ?? [],
+    );
+    clients[name] = [...new Set(found)].sort();
+  }
+  const s3 = ["client-s3", "client-sqs", "lib-storage"];
+  expect(clients).toEqual({
+    Kickoff: ["client-eventbridge", ...s3],
+    Fetcher: s3,
+    Transformer: ["client-eventbridge", ...s3],
+    Assembler: ["client-eventbridge", ...s3],
+    Athena: ["client-athena", "client-eventbridge", "client-glue", ...s3],
+    Tableau: ["client-eventbridge", "client-sqs"],
+    Reporter: ["client-ec2", "client-s3", "client-sns", "client-sqs", "lib-storage"],
+    Ec2: ["client-ec2", "client-eventbridge", ...s3],
+    Replay: ["client-sqs"],
+  });
+});
+
+test("no bundle holds the adapters of one machine", async () => {
+  for (const { source, directory } of Object.values(graph.bundles)) {
+    const files = await filesIn(directory);
+    expect(files).toContain(source.replace(/\.handler$/, ".ts"));
+    expect([source, files.filter((path) => /shared\/local\/|stacks\/|duckdb/.test(path))]).toEqual([
+      source,
+      [],
+    ]);
+    const bundle = await readFile(join(directory, "bundle.mjs"), "utf8");
+    expect([source, /["']node:sqlite["']|@duckdb/.test(bundle)]).toEqual([source, false]);
+  }
+});
+
+test("of zod a bundle holds only zod/mini, in English", async () => {
   for (const { source, directory } of Object.values(graph.bundles)) {
     const files = await filesOf("zod", directory);
     const parts = new Set(files.map((file) => file.split("/")[2]));
@@ -66,7 +106,7 @@ test("of zod a bundle holds zod/mini, and no language but the one in which a dat
   }
 });
 
-test("the one function that computes with dates, kickoff, holds Temporal, and no other", async () => {
+test("only kickoff, which computes with dates, holds Temporal", async () => {
   const holding: string[] = [];
   for (const { source, directory } of Object.values(graph.bundles)) {
     if ((await filesOf("temporal-polyfill", directory)).length > 0) holding.push(source);
@@ -74,11 +114,11 @@ test("the one function that computes with dates, kickoff, holds Temporal, and no
   expect(holding).toEqual(["services/kickoff/handler.handler"]);
 });
 
-test("Athena's function, and only that, has the datasets' queries beside its bundle", async () => {
+test("only the athena function has the datasets' queries beside its bundle", async () => {
   for (const { name } of all(graph, "aws:lambda/function:Function", lambda)) {
     const service = name.replace(/Function$/, "");
     const { directory = "" } = graph.bundles[service] ?? {};
-    // SST's own archive. A zip tells its files' names as they are.
+    // SST's archive: a zip holds its file names in clear text.
     const zip = await readFile(join(directory, "..", service, "code.zip"), "latin1");
     for (const file of await readdir("services/athena/queries")) {
       expect([service, file, zip.includes(`queries/${file}`)]).toEqual([service, file, service === "Athena"]);
@@ -86,7 +126,7 @@ test("Athena's function, and only that, has the datasets' queries beside its bun
   }
 });
 
-test("the fetcher finds LibInsight's id and secret beside its code, Tableau's service its token, and nobody else any", async () => {
+test("the fetcher gets LibInsight's id and secret, the tableau function its token, and the others no secret", async () => {
   const read = `
 import { Resource } from ${JSON.stringify(import.meta.resolve("sst/resource"))};
 console.log(JSON.stringify(Object.fromEntries(Object.keys(Resource).map((name) => [name, Resource[name].value]))));

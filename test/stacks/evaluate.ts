@@ -12,8 +12,8 @@ import { app, type Graph, graph, region, registered } from "./evaluate/graph.ts"
 import { startSstServer } from "./evaluate/sst-server.ts";
 
 const run = promisify(execFile);
-/** An evaluation takes some seconds; one that hangs ends here. */
-const timeout = 60_000;
+/** An evaluation takes some ten seconds, and minutes on a machine that is busy. */
+const timeout = 150_000;
 
 /** Some ten megabytes each. This is enough for every stage of the tests and for switching between two revisions. */
 const keptEvaluations = 12;

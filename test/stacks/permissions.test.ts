@@ -1,10 +1,12 @@
-// What each role may do: as a table for people (permissions.md), and the promises that hold whatever the table says.
+// The permissions of each role: as a table for review (permissions.md), against the recorded calls of each service, and
+// the guarantees that hold whatever the table says.
 import { runSimulation } from "@cloud-copilot/iam-simulate";
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { folder } from "../../shared/dataset.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
+import { type Call, recordCalls } from "./calls.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
 import {
@@ -51,7 +53,8 @@ function table(graph: Graph): string {
   );
   return `# What each role may do
 
-Written by \`permissions.test.ts\`; a change here is a change of what the pipeline may do. Accept it with
+Written by \`permissions.test.ts\`, which also proves by the recorded calls of each service (\`calls.ts\`) that they suffice
+and that none is unneeded. A change here is a change of what the pipeline may do. Accept it with
 \`npx vitest run --config test/vitest.config.ts test/stacks/permissions.test.ts -u\`.
 
 | Role | Actions | Resources |
@@ -82,44 +85,48 @@ function rolesThatMay(graph: Graph, action: string, arn: string): string[] {
     .map(({ name }) => name);
 }
 
-/** Whether the role of ec2 may do it, asked of a simulator of IAM. @param tags of the instance */
-async function mayOnInstance(
+/** Returns whether a role may make a call, as a simulator of IAM decides. */
+async function isAllowed(
   graph: Graph,
-  action: string,
-  resource: string,
-  tags: Record<string, string>,
+  role: string,
+  { action, resource, tags = {} }: Pick<Call, "action" | "resource" | "tags">,
 ): Promise<boolean> {
-  const { statements } = only(rolesOf(graph).filter(({ name }) => name === "Ec2"));
-  const answer = await runSimulation(
+  const { statements } = only(rolesOf(graph).filter(({ name }) => name === role));
+  const result = await runSimulation(
     {
       request: {
-        principal: `arn:aws:iam::${account}:role/ec2`,
+        principal: `arn:aws:iam::${account}:role/${role}`,
         action,
         resource: { resource, accountId: account },
         contextVariables: Object.fromEntries(
           Object.entries(tags).map(([key, value]) => [`aws:ResourceTag/${key}`, value]),
         ),
       },
-      identityPolicies: [{ name: "ec2", policy: { Version: "2012-10-17", Statement: statements } }],
+      identityPolicies: [{ name: role, policy: { Version: "2012-10-17", Statement: statements } }],
       serviceControlPolicies: [],
       resourceControlPolicies: [],
     },
     {},
   );
-  if (answer.resultType !== "single") throw new Error(`${action} can't be simulated.`);
-  return answer.overallResult === "Allowed";
+  if (result.resultType !== "single") throw new Error(`${action} on ${resource} cannot be simulated.`);
+  return result.overallResult === "Allowed";
+}
+
+/** Returns the name of a service's role. */
+function roleOf({ service }: Call): string {
+  return service.charAt(0).toUpperCase() + service.slice(1);
 }
 
 const ofInstances = /^\| ((Ec2|Reporter) \| `ec2:|InstancesRunning |Start-for-|Stop-after-).*\n/gm;
 
 describe.each(stages)("on the stage %s", (stage) => {
-  test("every role may do what the reviewed table says", async () => {
+  test("the permissions match the reviewed table", async () => {
     if (stage === "production") await expect(table(graphs[stage])).toMatchFileSnapshot("permissions.md");
-    // Where no instance is configured, nothing is allowed on instances, and nobody looks after them.
+    // A stage without instances has no permissions on instances and no schedules for them.
     else expect(table(graphs[stage])).toBe(table(graphs.production).replaceAll(ofInstances, ""));
   });
 
-  test("a role has no managed policies and is taken by one AWS service", () => {
+  test("a role has no managed policies, and one AWS service may assume it", () => {
     for (const { name, is } of rolesOf(graphs[stage])) {
       expect(is.managedPolicyArns).toEqual([]);
       const service = /^(Collect-|Start-for-|Stop-after-|Freshness-|InstancesRunning)/.test(name)
@@ -131,47 +138,50 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("no role has an action with * or a resource without a name", () => {
+  test("no permission has a wildcard action or an unnamed resource", () => {
     const statements = rolesOf(graphs[stage]).flatMap((each) => each.statements);
     expect(statements.length).toBeGreaterThan(40);
     for (const { Action, Resource } of statements) {
       for (const action of Action) expect(action).not.toContain("*");
       expect(Resource.length).toBeGreaterThan(0);
-      // EC2 describes all instances or none.
+      // EC2 offers no narrower resource.
       if (Action.join() === "ec2:DescribeInstances") continue;
-      // Below a name of ours a * stands for keys and log streams; below an instance's for ids.
+      // A * may stand for keys, log streams and instance ids, below a name.
       for (const arn of Resource) expect(arn).toMatch(/^arn:aws:[a-z0-9]+:[^*]*[a-z]([/:][^*]*\*|$)/i);
     }
   });
 
-  test("nobody may delete anything but the messages of their own queue, and replay those of the dead letters", () => {
-    for (const { name, statements } of rolesOf(graphs[stage])) {
-      const deleting = statements.filter(({ Action }) =>
-        Action.some((action) => /delete|remove|purge/i.test(action)),
-      );
-      const all = deleting.flatMap(({ Resource }) => Resource.map((arn) => readable(arn, graphs[stage])));
-      const own = {
-        Kickoff: "Kickoff",
-        Fetcher: "Fetch",
-        Transformer: "Pages",
-        Assembler: "Assemble",
-        Athena: "Athena",
-        Tableau: "Tableau",
-        Reporter: "Report",
-        Ec2: "Instance",
-        Replay: "Replay",
-      };
-      const [, queue] = Object.entries(own).find(([service]) => service === name) ?? [];
-      const deadLetters = Object.values(own).map((each) => `sqs ${each}DeadLetters`);
-      expect(all).toEqual(queue ? [`sqs ${queue}Queue`, ...(name === "Replay" ? deadLetters : [])] : []);
-      const actions = deleting.flatMap(({ Action }) =>
-        Action.filter((action) => /delete|remove|purge/i.test(action)),
-      );
-      expect(new Set(actions)).toEqual(new Set(queue ? ["sqs:DeleteMessage"] : []));
-    }
+  test("a function may delete only the messages of its own queue, and replay those of every dead-letter queue", () => {
+    const services = [
+      "Kickoff",
+      "Fetcher",
+      "Transformer",
+      "Assembler",
+      "Athena",
+      "Tableau",
+      "Reporter",
+      "Ec2",
+      "Replay",
+    ];
+    const isDeleting = (action: string) => /delete|remove|purge/i.test(action);
+    const found = rolesOf(graphs[stage]).flatMap(({ name, statements }) =>
+      statements.flatMap(({ Action, Resource }) =>
+        Action.filter(isDeleting).flatMap((action) =>
+          Resource.map((arn) => `${name}: ${action} ${readable(arn, graphs[stage])}`),
+        ),
+      ),
+    );
+    expect(found.sort()).toEqual(
+      services
+        .flatMap((name) => [
+          `${name}: sqs:DeleteMessage sqs ${name}Queue`,
+          `Replay: sqs:DeleteMessage sqs ${name}DeadLetters`,
+        ])
+        .sort(),
+    );
   });
 
-  test("nobody but the assembler may write where datasets are published", () => {
+  test("only the assembler may write the published files", () => {
     const bucket = bucketArn(graphs[stage], "Data");
     for (const { publish } of datasets) {
       for (const key of [publish.csv, publish.jsonl]) {
@@ -183,14 +193,14 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("nobody but athena may write the results", () => {
+  test("only athena may write the results", () => {
     const bucket = bucketArn(graphs[stage], "Results");
     for (const { publish } of datasets) {
       expect(rolesThatMay(graphs[stage], "s3:PutObject", `${bucket}/${publish.results}`)).toEqual(["Athena"]);
     }
   });
 
-  test("the reporter may remember what it told, of a run and of an event that is about none", () => {
+  test("only the reporter may read and write its claims, for runs and for events without a run", () => {
     const bucket = bucketArn(graphs[stage], "Work");
     for (const key of [
       keys.report("reference-transactions-0123456789ab", "run.published"),
@@ -201,15 +211,17 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("only ec2 may start and stop instances, and those with the department's tag alone", async () => {
+  test("only ec2 may start and stop instances, and only those with the department's tag", async () => {
     const instance = `arn:aws:ec2:${region}:${account}:instance/i-0123456789abcdef0`;
     const allowed = stage === "production" ? ["Ec2"] : [];
     for (const action of ["ec2:StartInstances", "ec2:StopInstances"]) {
       expect(rolesThatMay(graphs[stage], action, instance)).toEqual(allowed);
+      const mayOn = (tags: Record<string, string>) =>
+        isAllowed(graphs[stage], "Ec2", { action, resource: instance, tags });
       for (const tags of [{}, { Application: "Other" }, { Owner: "DataPipeline" }])
-        expect(await mayOnInstance(graphs[stage], action, instance, tags)).toBe(false);
+        expect(await mayOn(tags)).toBe(false);
       const tagged = { Application: "DataPipeline", Owner: "DataServices" };
-      expect(await mayOnInstance(graphs[stage], action, instance, tagged)).toBe(stage === "production");
+      expect(await mayOn(tagged)).toBe(stage === "production");
     }
     for (const action of [
       "ec2:TerminateInstances",
@@ -220,7 +232,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       expect(rolesThatMay(graphs[stage], action, instance)).toEqual([]);
   });
 
-  test("a queue takes messages only from this account's rules and from the data bucket", () => {
+  test("a queue accepts messages only from this account's rules and from the data bucket", () => {
     const policies = all(
       graphs[stage],
       "aws:sqs/queuePolicy:QueuePolicy",
@@ -256,5 +268,40 @@ describe.each(stages)("on the stage %s", (stage) => {
       ]);
       expect(is.policy.Statement[0]?.Resource.map((arn) => known(arn))).toEqual([known(is.queueUrl)]);
     }
+  });
+});
+
+describe("the recorded calls of every service", () => {
+  let calls: Call[];
+  beforeAll(async () => {
+    calls = await recordCalls(graphs.production);
+  });
+
+  test("are all allowed", async () => {
+    expect(new Set(calls.map(roleOf)).size).toBe(9);
+    const refused: string[] = [];
+    for (const call of calls) {
+      if (await isAllowed(graphs.production, roleOf(call), call)) continue;
+      refused.push(`${roleOf(call)}: ${call.action} ${readable(call.resource, graphs.production)}`);
+    }
+    expect(refused).toEqual([]);
+  });
+
+  test("need every action and every resource of each statement", () => {
+    const unneeded = rolesOf(graphs.production).flatMap(({ name, statements }) => {
+      const own = calls.filter((call) => roleOf(call) === name);
+      // Roles of schedules.
+      if (own.length === 0) return [];
+      return statements.flatMap(({ Action, Resource }) => {
+        const covered = own.filter(
+          ({ action, resource }) => Action.includes(action) && Resource.some((arn) => covers(arn, resource)),
+        );
+        return [
+          ...Action.filter((action) => !covered.some((call) => call.action === action)),
+          ...Resource.filter((arn) => !covered.some(({ resource }) => covers(arn, resource))),
+        ].map((what) => `${name}: ${what}`);
+      });
+    });
+    expect(unneeded).toEqual([]);
   });
 });

@@ -137,6 +137,18 @@ export class InstanceStage {
     await this.queue.send(eventMessage(type, detail, time));
   }
 
+  /** Publishes an event and handles it. @returns the messages */
+  async send<T extends EventType>(type: T, detail: EventDetail<T>, time?: string): Promise<Message[]> {
+    await this.publish(type, detail, time);
+    return this.deliver();
+  }
+
+  /** Changes an instance's state, and delivers until the queue is empty. */
+  async settle(id: string, state: string): Promise<void> {
+    await this.change(id, state);
+    await this.deliverAll();
+  }
+
   /** Handles what is in the queue now. @returns the messages */
   async deliver(): Promise<Message[]> {
     const messages = await take(this.queue);

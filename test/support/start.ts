@@ -1,13 +1,15 @@
-// `npm start` and the operators' commands as child processes, in a folder of their own so that each has its own .local.
-import { spawn } from "node:child_process";
+// `npm start` and the operator commands as child processes, each in a folder of its own, which gets its own .local.
+import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { promisify } from "node:util";
 import { z } from "zod";
 
+const root = join(import.meta.dirname, "../..");
 const programs = {
   start: "stacks/local/start.ts",
   replay: "stacks/commands/replay.ts",
@@ -16,8 +18,13 @@ const programs = {
   dictionary: "stacks/commands/dictionary.ts",
   tableau: "stacks/commands/tableau.ts",
 };
+export type Program = keyof typeof programs;
 /** A run takes seconds; one that hangs fails its test by its exit code. */
 const longestMs = 60_000;
+
+// As launch.mjs does, so that no test runs an outdated bundle.
+const bundling = 'import { bundleStart } from "./stacks/local/bundle.mjs"; await bundleStart();';
+await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", bundling], { cwd: root });
 
 export type Ended = { code: number | null; stdout: string; stderr: string };
 export type Running = { process: ReturnType<typeof spawn>; ended: Promise<Ended> };
@@ -32,18 +39,17 @@ export function start(cwd: string, args: string[], env: Record<string, string> =
 }
 
 export function command(
-  name: keyof typeof programs,
+  program: Program,
   cwd: string,
   args: string[],
   env: Record<string, string | undefined> = {},
 ): Running {
-  const program = join(import.meta.dirname, "../..", programs[name]);
   const inherited = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(LIBINSIGHT|TABLEAU)_/.test(name)),
+    Object.entries(process.env).filter(([name]) => !/^(LIBINSIGHT|TABLEAU|SST_RESOURCE|npm)_/.test(name)),
   );
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn(process.execPath, [join(root, programs[program]), ...args], {
     cwd,
-    // Failed messages come back at once: what is tested is that they do, not for how long they wait.
+    // Failed messages come back at once: the tests are about that they do, not for how long they wait.
     env: { ...inherited, RETRY_BASE_SECONDS: "0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: longestMs,
@@ -73,6 +79,26 @@ export function libInsightEnv(server: { baseUrl: string; clientId: string; clien
 export const range = ["--from", "2021-12-02", "--to", "2024-12-01"];
 export const small = ["--from", "2023-09-01", "--to", "2023-09-30"];
 
+/** The files of an undisturbed run over `range` on a simulation of 3,000 records: whatever happens, it publishes these. */
+export const pinnedRecords = 3_000;
+export const pinned = {
+  "LibInsightQueryData.csv": "ebc56c4d64b3605269a3cbae1f83235b215583e6dfe295b10e30f9c9107da86b",
+  "LibInsightQueryData.jsonl": "5d2a02611766ce85cd258df8643e4cdfcae1e19640c9156cd5680135f3523269",
+  "LibInsightQueryResults.csv": "aac80a82db717253cd16c87033478bf399d9474adbc3472e8511221d8b718ea4",
+};
+
+/** Returns the digests of the published files in a folder's .local/out, as in `pinned`. */
+export async function publishedIn(folder: string): Promise<Record<string, string>> {
+  const digests = await digestsIn(folder);
+  return Object.fromEntries(Object.keys(pinned).map((name) => [name, digests[name] ?? ""]));
+}
+
+/** Returns the digests of all files in a folder's .local/out, by name. */
+export async function digestsIn(folder: string): Promise<Record<string, string>> {
+  const files = await filesIn(join(folder, ".local/out"));
+  return Object.fromEntries(Object.entries(files).map(([name, text]) => [name, digest(text)]));
+}
+
 /** What the tests look at in run.json. */
 export const report = z.looseObject({
   runId: z.string(),
@@ -91,7 +117,7 @@ export const report = z.looseObject({
   files: z.record(z.string(), z.string()),
 });
 
-/** The texts of a folder's files, by name. */
+/** Returns the texts of a folder's files, by name. */
 export async function filesIn(folder: string): Promise<Record<string, string>> {
   const names = (await readdir(folder)).sort();
   return Object.fromEntries(

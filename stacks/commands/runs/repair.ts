@@ -58,7 +58,11 @@ export async function resume(
  * @param reason recorded in result.json
  * @throws PipelineError `RunNotHeld`
  */
-export async function publishHeld(account: RunAccount, reason: string, assembler: MessageQueue): Promise<void> {
+export async function publishHeld(
+  account: RunAccount,
+  reason: string,
+  assembler: MessageQueue,
+): Promise<void> {
   const { run, result, state, next } = account;
   if (result?.state !== "held") {
     throw new PipelineError("RunNotHeld", {

@@ -46,10 +46,7 @@ export function showText(account: RunAccount, now: Date): string {
     if (result.reason !== undefined) rows.push(["reason", result.reason]);
     if (result.force !== undefined) rows.push(["forced", result.force]);
   }
-  const errors = Map.groupBy(
-    deadLetters,
-    ({ queue, error }) => `${queue} ${error ?? "no reason given"}`,
-  );
+  const errors = Map.groupBy(deadLetters, ({ queue, error }) => `${queue} ${error ?? "no reason given"}`);
   rows.push(["dead letters", deadLetters.length === 0 ? "none" : `${deadLetters.length}`]);
   for (const [what, letters] of errors) rows.push(["", `${what}: ${letters.length}`]);
   rows.push(["next", account.next]);

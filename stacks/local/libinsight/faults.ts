@@ -21,7 +21,11 @@ const common = {
 
 export const fault = z.discriminatedUnion("kind", [
   /** An HTTP status with an error in JSON. */
-  z.strictObject({ kind: z.literal("status"), status: z.int().check(z.minimum(400), z.maximum(599)), ...common }),
+  z.strictObject({
+    kind: z.literal("status"),
+    status: z.int().check(z.minimum(400), z.maximum(599)),
+    ...common,
+  }),
   /** 429. Retry-After in seconds or as an HTTP date; without it there is no such header. */
   z.strictObject({
     kind: z.literal("rate-limited"),

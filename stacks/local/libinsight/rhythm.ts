@@ -106,19 +106,26 @@ function dayAt(midnight: number): Day {
   return weeks[season][weekday] ?? shut;
 }
 
+const first = startOfDay(firstDay);
+let calendar: readonly Day[] | undefined;
+
+/** Every day from `firstDay` to `lastDay`; made once, because a plan of test/chaos has fewer records than days. */
+function allDays(): readonly Day[] {
+  calendar ??= Array.from({ length: (startOfDay(lastDay) - first) / secondsPerDay + 1 }, (_, day) =>
+    dayAt(first + day * secondsPerDay),
+  );
+  return calendar;
+}
+
 /**
  * The local times, in seconds and in order, of `count` questions between `firstDay` and `lastDay`. Whole
  * minutes, as staff enter them.
  */
 export function questionTimes(count: number, seed: number): Uint32Array {
   const random = seeded(seed);
-  const first = startOfDay(firstDay);
-  const days = (startOfDay(lastDay) - first) / secondsPerDay + 1;
-  const weights = Array.from({ length: days }, (_, day) => {
-    const [, , level] = dayAt(first + day * secondsPerDay);
-    // No two Mondays are alike; and each year a tenth more is asked.
-    return level * (0.6 + 0.8 * random()) * (1 + (0.1 * day) / 365);
-  });
+  const days = allDays();
+  // No two Mondays are alike; and each year a tenth more is asked.
+  const weights = days.map(([, , level], day) => level * (0.6 + 0.8 * random()) * (1 + (0.1 * day) / 365));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
 
   const times = new Uint32Array(count);
@@ -129,7 +136,7 @@ export function questionTimes(count: number, seed: number): Uint32Array {
     // Rounding the running sum, not each day, makes the days add up to the count.
     const end = Math.round((count * weightSoFar) / total);
     const midnight = first + day * secondsPerDay;
-    const open = dayAt(midnight);
+    const open = days[day] ?? shut;
     const asked = end - next;
     for (let n = 0; n < asked; n++) {
       times[next + n] = midnight + 60 * minuteOfDay(open, (n + random()) / asked);

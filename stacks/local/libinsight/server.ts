@@ -15,7 +15,12 @@ import {
 import { type Endpoint, type FaultSetting, fault, faultPlan, spoiled } from "./faults.ts";
 import { generateRecords } from "./records.ts";
 import { renaming } from "./renames.ts";
-import { type LibInsightSettings, type LoggedRequest, type ParsedSettings, parseSettings } from "./settings.ts";
+import {
+  type LibInsightSettings,
+  type LoggedRequest,
+  type ParsedSettings,
+  parseSettings,
+} from "./settings.ts";
 import { type RecordStore, recordStore } from "./store.ts";
 import { tokens } from "./tokens.ts";
 

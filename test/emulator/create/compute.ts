@@ -218,7 +218,7 @@ export const metricAlarm = creator(
     ),
 );
 
-/** In the project's own Athena, which knows of these settings where results go and that this holds for everybody. */
+/** In athena-endpoint.ts, which uses two of these settings: the result location, and whether it is enforced. */
 export const workgroup = creator(
   z.strictObject({
     name: z.string(),

@@ -5,7 +5,7 @@ import type { Clients } from "../clients.ts";
 
 export type Context = {
   clients: Clients;
-  /** The project's own: the emulators' Athena does not speak Athena's dialect. */
+  /** Calls athena-endpoint.ts: the emulators' Athena does not speak Athena's dialect. */
   athena: AthenaClient;
   /** The stage's default tags, which the provider puts on everything that takes tags. */
   tags: Record<string, string>;

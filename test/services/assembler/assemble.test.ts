@@ -8,7 +8,7 @@ import { assemblerService } from "../../../services/assembler/service.ts";
 import { keys } from "../../../shared/keys.ts";
 import { fetchTask } from "../../../shared/messages.ts";
 import { messageBody, type ObjectStore } from "../../../shared/ports.ts";
-import { type Run, runAttempt, runResult } from "../../../shared/run.ts";
+import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
 import { recordOf, recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
@@ -55,51 +55,56 @@ function start(): Deps {
   };
 }
 
-const windows: [string, string][] = [
-  ["2022-01-01", "2022-12-31"],
-  ["2023-01-01", "2023-12-31"],
-];
+const older = { requestId: "older", requestedAt: "2024-03-08T12:00:00Z" };
+const usual = { requestId: "run", requestedAt: "2024-03-15T12:00:00Z" };
+const newer = { requestId: "newer", requestedAt: "2024-03-22T12:00:00Z" };
 
-/** A run all of whose pages are transformed. */
-async function completeRun(
-  { work }: Pick<Deps, "work">,
-  contents: WindowContent[],
-  given: { requestId?: string; requestedAt?: string } = {},
-): Promise<Run> {
-  const { requestId = "run", requestedAt = "2024-03-15T12:00:00Z" } = given;
+/** A run of one window or two, all of whose pages are transformed. */
+async function completeRun({ work }: Deps, contents: WindowContent[], given = usual): Promise<Run> {
+  const windows: [string, string][] = [
+    ["2022-01-01", "2022-12-31"],
+    ["2023-01-01", "2023-12-31"],
+  ];
+  const { requestId, requestedAt } = given;
   const run = runOf(requestId, { windows: windows.slice(0, contents.length), requestedAt });
   await putRun(run, work);
   for (const content of contents) await putWindow(run, content, work);
   return run;
 }
 
-const oneWindow = (...pages: unknown[][]): WindowContent[] => [{ window: 1, pages }];
+/** One window of these pages. */
+const pagesOf = (...pages: unknown[][]): WindowContent[] => [{ window: 1, pages }];
 
-const assembleRun = (run: Run, deps: Deps, attempt = 1, force?: string) =>
-  assemble({ runId: run.runId, dataset: run.dataset, attempt, ...(force && { force }) }, deps);
+/** @returns the run's result, if it has one */
+async function assembleRun(
+  { runId, dataset }: Run,
+  deps: Deps,
+  attempt = 1,
+  force?: string,
+): Promise<RunResult | undefined> {
+  await assemble({ runId, dataset, attempt, ...(force && { force }) }, deps);
+  return deps.work.getJson(keys.result(runId), runResult);
+}
 
-async function resultOf(run: Run, { work }: Deps) {
-  const result = await work.getJson(keys.result(run.runId), runResult);
-  if (!result) throw new Error("The run has no result.");
-  return result;
+async function assembleNew(deps: Deps, contents: WindowContent[], given = usual) {
+  return assembleRun(await completeRun(deps, contents, given), deps);
 }
 
 const filesIn = async ({ data }: Deps) => [await data.getText(csvKey), await data.getText(jsonlKey)];
 const headsIn = async ({ data }: Deps) => [await data.head(csvKey), await data.head(jsonlKey)];
+const keysIn = ({ data }: Deps) => data.list("", 10);
 
-/** The published rows by header, as a reader sees them. */
-async function publishedRows({ data }: Deps) {
-  const [headers = [], ...rows] = parseCsv((await data.getText(csvKey)) ?? "");
-  return rows.map((row) => Object.fromEntries(headers.map((name, index) => [name ?? "", row[index]])));
-}
-
-async function publishedIds(deps: Deps): Promise<number[]> {
-  return (await publishedRows(deps)).map((row) => Number(row._id));
-}
-
-async function publishedLines({ data }: Deps): Promise<unknown[]> {
-  const lines = ((await data.getText(jsonlKey)) ?? "").split("\n").slice(0, -1);
-  return lines.map((line): unknown => JSON.parse(line));
+/** The published rows as a reader sees them, and the same rows of the JSON lines. */
+async function publishedIn(deps: Deps) {
+  const [csv = "", jsonl = ""] = await filesIn(deps);
+  const [headers = [], ...rows] = parseCsv(csv);
+  const objects = rows.map((row) => Object.fromEntries(headers.map((name, n) => [name ?? "", row[n]])));
+  const lines = jsonl.split("\n").slice(0, -1);
+  return {
+    ids: objects.map(({ _id }) => Number(_id)),
+    rows: objects,
+    lines: lines.map((line): unknown => JSON.parse(line)),
+  };
 }
 
 async function tasksIn({ fetcherQueue }: Deps) {
@@ -116,17 +121,16 @@ async function writeAs(metadata: Record<string, string>, data: ObjectStore, key 
   });
 }
 
+const readsOf = (calls: string[]) => calls.filter((call) => call.startsWith("getBytes"));
+
 describe("a complete run", () => {
   test("is published: header, rows by window, page and row, as CSV and as JSON lines", async () => {
     const deps = start();
-    const run = await completeRun(deps, [
-      {
-        window: 1,
-        pages: [[recordOf(5), recordOf(3, { "Comments/Notes": 'said "hi",\nleft' })], [recordOf(9)]],
-      },
+    const quoted = recordOf(3, { "Comments/Notes": 'said "hi",\nleft' });
+    await assembleNew(deps, [
+      { window: 1, pages: [[recordOf(5), quoted], [recordOf(9)]] },
       { window: 2, pages: [[recordOf(1, { "Duration (in minutes)": "", who: null })]] },
     ]);
-    await assembleRun(run, deps);
 
     const line = (id: number, minutes = "5", comment = "asked the way", who = '"Undergraduate"') =>
       `${id},"2023-05-01 09:30:00","Directional",${minutes},"${comment}","Newman Library",${who},"In person",` +
@@ -134,7 +138,7 @@ describe("a complete run", () => {
     expect(await deps.data.getText(csvKey)).toBe(
       `${header}\n${line(5)}${line(3, "5", 'said ""hi"", left')}${line(9)}${line(1, "", "asked the way", "")}`,
     );
-    expect(await publishedLines(deps)).toEqual([
+    expect((await publishedIn(deps)).lines).toEqual([
       expect.objectContaining({ _id: 5, Research_Topic: "History" }),
       expect.objectContaining({ _id: 3, "Comments/Notes": 'said "hi", left' }),
       expect.objectContaining({ _id: 9 }),
@@ -144,21 +148,19 @@ describe("a complete run", () => {
 
   test("has a result with every count and the files' location", async () => {
     const deps = start();
+    const answers = recordOf(1, { "Question Type": ["a", "b", "c"] });
+    const reject = recordOf(2, { _start_date: null });
+    const odd = recordOf(3, { "Duration (in minutes)": "long", Extra: "x" });
     const run = await completeRun(deps, [
-      {
-        window: 1,
-        pages: [
-          [recordOf(1, { "Question Type": ["a", "b", "c"] }), recordOf(2, { _start_date: null })],
-          [recordOf(3, { "Duration (in minutes)": "long", Extra: "x" })],
-        ],
-      },
+      { window: 1, pages: [[answers, reject], [odd]] },
       { window: 2, pages: [[recordOf(3), recordOf(4)]] },
     ]);
-    await assembleRun(run, deps, 1, "a fifth is rejected on purpose");
+    const result = await assembleRun(run, deps, 1, "a fifth is rejected on purpose");
 
     const [csv, jsonl] = await headsIn(deps);
-    expect(await resultOf(run, deps)).toEqual({
-      runId: run.runId,
+    const { runId, dataset } = run;
+    expect(result).toEqual({
+      runId,
       dataset: "reference-transactions",
       state: "published",
       violations: ["1 of 5 records were rejected (20 %; the limit is 5 %)"],
@@ -187,7 +189,6 @@ describe("a complete run", () => {
         jsonl: { key: jsonlKey, etag: jsonl?.etag, bytes: jsonl?.bytes },
       },
     });
-    const { runId, dataset } = run;
     const metadata = { dataset, "run-id": runId, "requested-at": "2024-03-15T12:00:00Z" };
     expect([csv?.metadata, jsonl?.metadata]).toEqual([metadata, metadata]);
     expect(deps.events).toEqual([
@@ -208,13 +209,9 @@ describe("a complete run", () => {
 
     const parts = await deps.work.list(keys.allParts(run.runId), 10);
     expect(parts).toHaveLength(4);
-    expect(work.calls.filter((call) => call.startsWith("getBytes"))).toEqual(
-      parts.map((key) => `getBytes ${key}`),
-    );
-    expect(data.calls.filter((call) => !call.startsWith("head"))).toEqual([
-      `upload ${csvKey}`,
-      `upload ${jsonlKey}`,
-    ]);
+    expect(readsOf(work.calls)).toEqual(parts.map((key) => `getBytes ${key}`));
+    const writes = data.calls.filter((call) => !call.startsWith("head"));
+    expect(writes).toEqual([`upload ${csvKey}`, `upload ${jsonlKey}`]);
   });
 
   test("has finished when both files are in place, not before", async () => {
@@ -225,34 +222,29 @@ describe("a complete run", () => {
       if (method === "upload") uploaded += 1;
       return result;
     });
-    const run = await completeRun(deps, oneWindow(recordsOf(1, 2)));
-    await assembleRun(run, { ...deps, data, now: () => new Date(Date.UTC(2024, 2, 15, 13, uploaded)) });
-    expect((await resultOf(run, deps)).finishedAt).toBe("2024-03-15T13:02:00.000Z");
+    const now = () => new Date(Date.UTC(2024, 2, 15, 13, uploaded));
+    const result = await assembleNew({ ...deps, data, now }, pagesOf(recordsOf(1, 2)));
+    expect(result?.finishedAt).toBe("2024-03-15T13:02:00.000Z");
   });
 
   test("that is empty publishes its header only", async () => {
     const deps = start();
-    const run = await completeRun(deps, [
-      { window: 1, pages: [[]] },
-      { window: 2, pages: [[]] },
-    ]);
-    await assembleRun(run, deps);
+    const empty = [1, 2].map((window) => ({ window, pages: [[]] }));
+    expect(await assembleNew(deps, empty)).toMatchObject({ state: "published", records: 0, rows: 0 });
     expect(await filesIn(deps)).toEqual([`${header}\n`, ""]);
-    expect(await resultOf(run, deps)).toMatchObject({ state: "published", records: 0, rows: 0 });
   });
 
   test("all of whose records were rejected is held with its header alone", async () => {
     const deps = start();
-    const run = await completeRun(deps, oneWindow([recordOf(1, { _start_date: "" }), "x"]));
-    await assembleRun(run, deps);
-    expect(await deps.work.getText(keys.held(run.runId))).toBe(`${header}\n`);
-    expect(await deps.data.list("", 10)).toEqual([]);
-    expect(await resultOf(run, deps)).toMatchObject({
+    const run = await completeRun(deps, pagesOf([recordOf(1, { _start_date: "" }), "x"]));
+    expect(await assembleRun(run, deps)).toMatchObject({
       state: "held",
       records: 2,
       rows: 0,
       rejects: { "no _start_date": 1, "not a record": 1 },
     });
+    expect(await deps.work.getText(keys.held(run.runId))).toBe(`${header}\n`);
+    expect(await keysIn(deps)).toEqual([]);
   });
 
   test("is the same file, byte for byte, in whatever order its parts were written", async () => {
@@ -261,16 +253,14 @@ describe("a complete run", () => {
       { window: 2, pages: [[recordOf(3, { A: "a" })], [recordOf(4), recordOf(2)], [recordOf(5)]] },
     ];
     const undisturbed = start();
-    await assembleRun(await completeRun(undisturbed, contents), undisturbed);
+    await assembleNew(undisturbed, contents);
     const expected = await filesIn(undisturbed);
 
-    const pages = contents.flatMap((content) =>
-      content.pages.map((_, index) => ({ content, page: index + 1 })),
-    );
+    const pages = contents.flatMap((content) => content.pages.map((_, n) => ({ content, page: n + 1 })));
     await fc.assert(
       fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
         const deps = start();
-        const run = runOf("run", { windows });
+        const run = await completeRun(undisturbed, contents);
         await putRun(run, deps.work);
         for (const { content, page } of order) {
           await putPage(run, content, page, deps.work);
@@ -285,18 +275,19 @@ describe("a complete run", () => {
 
   test("of more than nine pages and windows keeps their order by number, not by name", async () => {
     const deps = start();
-    const run = runOf("many windows", {
-      windows: Array.from({ length: 11 }, (_, index) => [`${2000 + index}-01-01`, `${2000 + index}-12-31`]),
-    });
+    const years = Array.from({ length: 11 }, (_, n): [string, string] => [
+      `${2000 + n}-01-01`,
+      `${2000 + n}-12-31`,
+    ]);
+    const run = runOf("many windows", { windows: years });
     await putRun(run, deps.work);
-    for (const window of run.windows.map(({ number }) => number)) {
-      const pages = Array.from({ length: window === 1 ? 11 : 1 }, (_, page) => [
-        recordOf(window * 100 + page),
-      ]);
+    for (const { number: window } of run.windows) {
+      const count = window === 1 ? 11 : 1;
+      const pages = Array.from({ length: count }, (_, page) => [recordOf(window * 100 + page)]);
       await putWindow(run, { window, pages }, deps.work);
     }
     await assembleRun(run, deps);
-    const ids = await publishedIds(deps);
+    const { ids } = await publishedIn(deps);
     expect(ids).toHaveLength(21);
     expect(ids).toEqual([...ids].sort((a, b) => a - b));
   });
@@ -305,16 +296,15 @@ describe("a complete run", () => {
 describe("duplicates", () => {
   test("in later windows are removed and counted; the first one stays", async () => {
     const deps = start();
-    const run = await completeRun(deps, [
+    const result = await assembleNew(deps, [
       { window: 1, pages: [[recordOf(1, { who: "first" })], [recordOf(2)]] },
       { window: 2, pages: [[recordOf(3), recordOf(1, { who: "second" })], [recordOf(2)]] },
     ]);
-    await assembleRun(run, deps);
-    const kept = [{ who: "first" }, {}, { who: "Undergraduate" }];
-    expect(await publishedIds(deps)).toEqual([1, 2, 3]);
-    expect(await publishedRows(deps)).toMatchObject(kept);
-    expect(await publishedLines(deps)).toMatchObject(kept.map((row, index) => ({ _id: index + 1, ...row })));
-    expect(await resultOf(run, deps)).toMatchObject({ records: 5, rows: 3, duplicates: 2, attempt: 1 });
+    expect(result).toMatchObject({ records: 5, rows: 3, duplicates: 2, attempt: 1 });
+    const { ids, rows, lines } = await publishedIn(deps);
+    expect(ids).toEqual([1, 2, 3]);
+    expect(rows[0]).toMatchObject({ who: "first" });
+    expect(lines).toMatchObject([{ _id: 1, who: "first" }, { _id: 2 }, { _id: 3 }]);
   });
 
   test("within a window mean that its pages shifted: it is fetched again", async () => {
@@ -323,27 +313,23 @@ describe("duplicates", () => {
       { window: 1, pages: [[recordOf(1)], [recordOf(1)]] },
       { window: 2, pages: [recordsOf(2, 3)] },
     ]);
-    await assembleRun(run, deps);
+    expect(await assembleRun(run, deps)).toBeUndefined();
     expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
       attempt: 2,
       windows: [2, 1],
       because: ["window 1: records occur twice, its pages have shifted"],
     });
     expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
-    expect(await deps.data.list("", 10)).toEqual([]);
+    expect(await keysIn(deps)).toEqual([]);
   });
 
-  test("within a window that stay to the last attempt may hide as many lost records: the run is held", async () => {
+  test("within a window at its last attempt may hide as many lost records: the run is held", async () => {
     const deps = start();
     const pages = [[recordOf(1), recordOf(2)], [recordOf(1)]];
-    const run = await completeRun(deps, oneWindow(...pages));
-    for (const attempt of [2, 3]) {
-      await putAttempt(run, [attempt], deps.work);
-      await putWindow(run, { window: 1, attempt, pages }, deps.work);
-    }
-    await assembleRun(run, deps, 3);
-    expect(await deps.data.list("", 10)).toEqual([]);
-    expect(await resultOf(run, deps)).toMatchObject({
+    const run = await completeRun(deps, pagesOf(...pages));
+    await putAttempt(run, [3], deps.work);
+    await putWindow(run, { window: 1, attempt: 3, pages }, deps.work);
+    expect(await assembleRun(run, deps, 3)).toMatchObject({
       state: "held",
       violations: [expect.stringContaining("records occur twice")],
       attempt: 3,
@@ -351,13 +337,12 @@ describe("duplicates", () => {
       rows: 2,
       duplicates: 1,
     });
+    expect(await keysIn(deps)).toEqual([]);
   });
 });
 
 describe("undeclared columns", () => {
-  const readsOf = (calls: string[]) => calls.filter((call) => call.startsWith("getBytes")).length;
-
-  test("of some pages end every row, sorted, null in rows without them; the parts are read a second time", async () => {
+  test("of some pages end every row, sorted, null in rows without them; the parts are read twice", async () => {
     const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1)], [recordOf(2, { Zeta: "z", Beta: 'b"q' })]] },
@@ -366,97 +351,96 @@ describe("undeclared columns", () => {
     const { port: work, calls } = recorded(deps.work);
     await assembleRun(run, { ...deps, work });
 
-    const text = (await deps.data.getText(csvKey)) ?? "";
-    expect(text.split("\n")[0]).toBe(`${header},"Alpha","Beta","Gone","Zeta"`);
     const missing = { Alpha: null, Beta: null, Gone: null, Zeta: null };
-    expect(await publishedRows(deps)).toMatchObject([
+    const { rows, lines } = await publishedIn(deps);
+    expect((await deps.data.getText(csvKey))?.split("\n")[0]).toBe(`${header},"Alpha","Beta","Gone","Zeta"`);
+    expect(rows).toMatchObject([
       { _id: "1", Research_Topic: "History", ...missing },
       { _id: "2", Research_Topic: "History", ...missing, Beta: 'b"q', Zeta: "z" },
       { _id: "3", Research_Topic: "History", ...missing, Alpha: "7" },
     ]);
-    expect(await publishedLines(deps)).toMatchObject([
+    expect(lines).toMatchObject([
       { _id: 1, ...missing },
       { _id: 2, ...missing, Beta: 'b"q', Zeta: "z" },
       { _id: 3, ...missing, Alpha: 7 },
     ]);
-    expect(readsOf(calls)).toBe(2 * 4);
+    expect(readsOf(calls)).toHaveLength(2 * 4);
   });
 
-  test("that the published file has are expected, and no second reading is needed", async () => {
+  test("that the published file has are expected: the parts are read once", async () => {
     const deps = start();
-    const pages = [[recordOf(1)], [recordOf(2, { Beta: "b", Alpha: "a" })]];
-    await assembleRun(await completeRun(deps, oneWindow(...pages)), deps);
+    const contents = pagesOf([recordOf(1)], [recordOf(2, { Beta: "b", Alpha: "a" })]);
+    await assembleNew(deps, contents);
     const expected = await filesIn(deps);
-
-    const run = await completeRun(deps, oneWindow(...pages), { requestId: "a week later" });
     const { port: work, calls } = recorded(deps.work);
-    await assembleRun(run, { ...deps, work });
+    await assembleNew({ ...deps, work }, contents, newer);
     expect(await filesIn(deps)).toEqual(expected);
-    expect(readsOf(calls)).toBe(2);
+    expect(readsOf(calls)).toHaveLength(2);
   });
 
   test("that LibInsight no longer sends leave the file", async () => {
     const deps = start();
-    await assembleRun(await completeRun(deps, oneWindow([recordOf(1, { Extra: 1 })])), deps);
-    const run = await completeRun(deps, oneWindow([recordOf(1)]), { requestId: "a week later" });
-    await assembleRun(run, deps);
+    await assembleNew(deps, pagesOf([recordOf(1, { Extra: 1 })]));
+    const result = await assembleNew(deps, pagesOf([recordOf(1)]), newer);
+    expect(result).toMatchObject({ state: "published", columns: JSON.parse(`[${header}]`) });
     expect((await deps.data.getText(csvKey))?.split("\n")[0]).toBe(header);
-    expect(await resultOf(run, deps)).toMatchObject({
-      state: "published",
-      columns: JSON.parse(`[${header}]`),
-    });
   });
 
   test("beyond 300 mean that something else arrived: the run fails and the earlier file stays", async () => {
     const deps = start();
     const fields = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`f${n}`, n]));
-    await assembleRun(await completeRun(deps, oneWindow([recordOf(1, fields)])), deps);
-    const before = await headsIn(deps);
-
-    const contents = oneWindow([recordOf(1, fields)], [recordOf(2, { more: 1 })]);
-    const run = await completeRun(deps, contents, { requestId: "too many" });
-    await assembleRun(run, deps);
-    expect(await resultOf(run, deps)).toMatchObject({
+    expect(await assembleNew(deps, pagesOf([recordOf(1, fields)]))).toMatchObject({ state: "published" });
+    const expected = await headsIn(deps);
+    const more = pagesOf([recordOf(1, fields)], [recordOf(2, { more: 1 })]);
+    expect(await assembleNew(deps, more, newer)).toMatchObject({
       state: "failed",
       reason: expect.stringContaining("301 undeclared fields; the limit is 300"),
     });
-    expect(await headsIn(deps)).toEqual(before);
+    expect(await headsIn(deps)).toEqual(expected);
   });
 
-  test("that change at each of four readings stop the assembler, which tries again later", async () => {
+  test("that differ at each of four readings stop the assembler, which tries again later", async () => {
     const deps = start();
-    const run = await completeRun(deps, oneWindow([recordOf(1)]));
+    const run = await completeRun(deps, pagesOf([recordOf(1)]));
     let readings = 0;
-    // The page is delivered again before each reading, with another field.
-    const work = before(deps.work, "getBytes", async () => {
+    const work = before(deps.work, "getBytes", async (read) => {
       readings += 1;
-      await putPage(run, { window: 1, pages: [[recordOf(1, { [`field ${readings}`]: 1 })]] }, 1, deps.work);
+      const other = start().work;
+      await putPage(run, { window: 1, pages: [[recordOf(1, { [`field ${readings}`]: 1 })]] }, 1, other);
+      const key = z.string().parse(read);
+      await deps.work.put(key, (await other.getBytes(key)) ?? "", "text/plain");
     });
     await expect(assembleRun(run, { ...deps, work })).rejects.toMatchObject({
       name: "PartsChanging",
       kind: "transient",
     });
     expect(readings).toBe(4);
-    expect(await deps.data.list("", 10)).toEqual([]);
+    expect(await keysIn(deps)).toEqual([]);
   });
 });
 
 describe("a window that disagrees with LibInsight's totals", () => {
   const good: WindowContent = { window: 1, pages: [recordsOf(1, 2)] };
   const short: WindowContent = { window: 2, pages: [recordsOf(3, 4)], totals: { totalRecords: 3 } };
+  const disagreement = "2023-01-01 to 2023-12-31: LibInsight announced 3 records and gave 2";
 
-  test("is fetched again, and no other", async () => {
+  test("is fetched again, and no other; a repeated task repeats that decision and reads nothing", async () => {
     const deps = start();
     const run = await completeRun(deps, [good, short]);
-    await assembleRun(run, deps);
-    expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
-      attempt: 2,
-      windows: [1, 2],
-      because: ["2023-01-01 to 2023-12-31: LibInsight announced 3 records and gave 2"],
-    });
-    expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 2, attempt: 2 })]);
+    const { port: work, calls } = recorded(deps.work);
+    for (const reads of [2, 0]) {
+      calls.length = 0;
+      expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
+      expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
+        attempt: 2,
+        windows: [1, 2],
+        because: [disagreement],
+      });
+      expect(readsOf(calls)).toHaveLength(reads);
+      expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 2, attempt: 2 })]);
+    }
     expect(deps.events).toEqual([]);
-    expect(await deps.data.list("", 10)).toEqual([]);
+    expect(await keysIn(deps)).toEqual([]);
   });
 
   test("and agrees at its second attempt is published with that one's rows", async () => {
@@ -464,9 +448,7 @@ describe("a window that disagrees with LibInsight's totals", () => {
     const run = await completeRun(deps, [good, short]);
     await assembleRun(run, deps, 1);
     await putWindow(run, { window: 2, attempt: 2, pages: [recordsOf(3, 4), recordsOf(5, 5)] }, deps.work);
-    await assembleRun(run, deps, 2);
-    expect(await publishedIds(deps)).toEqual([1, 2, 3, 4, 5]);
-    expect(await resultOf(run, deps)).toMatchObject({
+    expect(await assembleRun(run, deps, 2)).toMatchObject({
       state: "published",
       attempt: 2,
       windows: [
@@ -474,20 +456,7 @@ describe("a window that disagrees with LibInsight's totals", () => {
         { attempt: 2, pages: 2, totalRecords: 3 },
       ],
     });
-  });
-
-  test("whose task is delivered again is fetched again by the first decision", async () => {
-    const deps = start();
-    const run = await completeRun(deps, [good, short]);
-    await assembleRun(run, deps);
-    const decided = await deps.work.getText(keys.attempt(run.runId, 2));
-    await tasksIn(deps);
-    // Meanwhile the page that lacked a record was delivered again and would agree.
-    await putWindow(run, { window: 2, pages: [recordsOf(3, 5)] }, deps.work);
-    await assembleRun(run, deps);
-    expect(await deps.work.getText(keys.attempt(run.runId, 2))).toBe(decided);
-    expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 2, attempt: 2 })]);
-    expect(await deps.data.list("", 10)).toEqual([]);
+    expect((await publishedIn(deps)).ids).toEqual([1, 2, 3, 4, 5]);
   });
 
   test("and that two assemblers read at once is fetched again as one of them decided", async () => {
@@ -496,138 +465,121 @@ describe("a window that disagrees with LibInsight's totals", () => {
     await Promise.all([assembleRun(run, deps), assembleRun(run, deps)]);
     const again = taskOf(run, { window: 2, attempt: 2 });
     expect(await tasksIn(deps)).toEqual([again, again]);
-    expect(await deps.work.list(`${keys.folder(run.runId)}attempts/`, 10)).toEqual([
-      keys.attempt(run.runId, 2),
-    ]);
+    const attempts = await deps.work.list(`${keys.folder(run.runId)}attempts/`, 10);
+    expect(attempts).toEqual([keys.attempt(run.runId, 2)]);
   });
 
   test("at each of three attempts holds the run, and the earlier file stays", async () => {
     const deps = start();
-    const earlier = { requestId: "earlier", requestedAt: "2024-03-08T12:00:00Z" };
-    await assembleRun(await completeRun(deps, [good], earlier), deps);
+    await assembleNew(deps, [good], older);
     deps.events.length = 0;
-    const before = await headsIn(deps);
+    const expected = await headsIn(deps);
 
     const run = await completeRun(deps, [good, short]);
-    await assembleRun(run, deps, 1);
-    await putWindow(run, { ...short, attempt: 2 }, deps.work);
-    await assembleRun(run, deps, 2);
-    await putWindow(run, { ...short, attempt: 3 }, deps.work);
-    expect(await tasksIn(deps)).toEqual([2, 3].map((attempt) => taskOf(run, { window: 2, attempt })));
-    await assembleRun(run, deps, 3);
-
-    const result = await resultOf(run, deps);
-    expect(result).toMatchObject({ state: "held", attempt: 3 });
-    expect(result.violations).toEqual([
-      "LibInsight's numbers did not agree in 3 attempts: 2023-01-01 to 2023-12-31: LibInsight announced 3 records " +
-        "and gave 2",
-    ]);
+    for (const attempt of [2, 3]) {
+      expect(await assembleRun(run, deps, attempt - 1)).toBeUndefined();
+      expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 2, attempt })]);
+      await putWindow(run, { ...short, attempt }, deps.work);
+    }
+    const result = await assembleRun(run, deps, 3);
+    expect(result).toMatchObject({
+      state: "held",
+      attempt: 3,
+      violations: [`LibInsight's numbers did not agree in 3 attempts: ${disagreement}`],
+    });
     const { runId, dataset } = run;
-    expect(deps.events).toEqual([{ type: "run.held", detail: { runId, dataset, reason: result.reason } }]);
-    expect(await headsIn(deps)).toEqual(before);
+    expect(deps.events).toEqual([{ type: "run.held", detail: { runId, dataset, reason: result?.reason } }]);
+    expect(await headsIn(deps)).toEqual(expected);
     expect(await tasksIn(deps)).toEqual([]);
   });
 });
 
 describe("a run that violates its guard", () => {
-  const ten = oneWindow(recordsOf(1, 5), recordsOf(6, 10));
-  const eight = oneWindow(recordsOf(1, 4), recordsOf(5, 8));
-  const later = { requestId: "later", requestedAt: "2024-03-22T12:00:00Z" };
+  const ten = pagesOf(recordsOf(1, 5), recordsOf(6, 10));
+  const eight = pagesOf(recordsOf(1, 4), recordsOf(5, 8));
   const fell = "rows fell from 10 to 8 (by 20 %; the limit is 10 %)";
 
   async function publishedTen(): Promise<Deps> {
     const deps = start();
-    await assembleRun(await completeRun(deps, ten), deps);
+    await assembleNew(deps, ten);
     deps.events.length = 0;
     return deps;
   }
 
-  test("is held: the earlier file stays, its own files are kept in the work bucket, with the reason", async () => {
+  test("is held, with the reason: the earlier file stays, its own files are kept in the work bucket", async () => {
     const deps = await publishedTen();
-    const before = await headsIn(deps);
-    const run = await completeRun(deps, eight, later);
-    await assembleRun(run, deps);
+    const expected = await headsIn(deps);
+    const run = await completeRun(deps, eight, newer);
+    const { runId, dataset } = run;
+    const result = await assembleRun(run, deps);
 
-    const result = await resultOf(run, deps);
     expect(result).toMatchObject({
       state: "held",
       rows: 8,
       records: 8,
-      previous: { rows: 10, requestedAt: "2024-03-15T12:00:00Z" },
+      previous: { rows: 10, requestedAt: usual.requestedAt },
       violations: [fell],
+      reason: expect.stringContaining(`npm run runs -- publish ${runId} --force --reason TEXT`),
     });
-    expect(result.published).toBeUndefined();
-    expect(result.reason).toContain(`npm run runs -- publish ${run.runId} --force --reason TEXT`);
-    const { runId, dataset } = run;
-    expect(deps.events).toEqual([{ type: "run.held", detail: { runId, dataset, reason: result.reason } }]);
-    expect(await headsIn(deps)).toEqual(before);
-    const held = parseCsv((await deps.work.getText(keys.held(run.runId))) ?? "");
+    expect(result?.published).toBeUndefined();
+    expect(deps.events).toEqual([{ type: "run.held", detail: { runId, dataset, reason: result?.reason } }]);
+    expect(await headsIn(deps)).toEqual(expected);
+    const held = parseCsv((await deps.work.getText(keys.held(runId))) ?? "");
     expect(held.slice(1).map(([id]) => Number(id))).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
-    expect((await deps.work.getText(keys.heldLines(run.runId)))?.trimEnd().split("\n")).toHaveLength(8);
+    expect((await deps.work.getText(keys.heldLines(runId)))?.trimEnd().split("\n")).toHaveLength(8);
   });
 
   test("is published for a person's reason, which is recorded with the violations", async () => {
     const deps = await publishedTen();
-    const run = await completeRun(deps, eight, later);
+    const run = await completeRun(deps, eight, newer);
     await assembleRun(run, deps);
     const held = [keys.held(run.runId), keys.heldLines(run.runId)];
     const expected = await Promise.all(held.map((key) => deps.work.getText(key)));
-    await assembleRun(run, deps, 1, "two were entered twice");
-    await assembleRun(run, deps, 1, "two were entered twice");
-
+    const force = "two were entered twice";
+    for (let delivery = 1; delivery <= 2; delivery++) {
+      const result = await assembleRun(run, deps, 1, force);
+      expect(result).toMatchObject({ state: "published", force, violations: [fell] });
+    }
     expect(await filesIn(deps)).toEqual(expected);
-    expect(await resultOf(run, deps)).toMatchObject({
-      state: "published",
-      force: "two were entered twice",
-      violations: [fell],
-    });
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
   });
 
   test("is published at once where its request forces it", async () => {
     const deps = await publishedTen();
-    const run = { ...runOf("forced", { windows: [["2022-01-01", "2022-12-31"]] }), force: "only this year" };
+    const run = { ...runOf("forced"), force: "only this year" };
     await putRun(run, deps.work);
     await putWindow(run, { window: 1, pages: [recordsOf(1, 1)] }, deps.work);
-    await assembleRun(run, deps);
-    expect(await resultOf(run, deps)).toMatchObject({ state: "published", force: "only this year" });
-    expect(await publishedIds(deps)).toEqual([1]);
+    expect(await assembleRun(run, deps)).toMatchObject({ state: "published", force: "only this year" });
+    expect((await publishedIn(deps)).ids).toEqual([1]);
   });
 
   test("is held where a column lost all of its values", async () => {
     const deps = await publishedTen();
-    const renamed = Array.from({ length: 10 }, (_, index) =>
-      recordOf(index + 1, { mode: undefined, "Mode of contact": ["Chat"] }),
+    const renamed = Array.from({ length: 10 }, (_, n) =>
+      recordOf(n + 1, { mode: undefined, Mode: ["Chat"] }),
     );
-    const run = await completeRun(deps, oneWindow(renamed), later);
-    await assembleRun(run, deps);
-    expect((await resultOf(run, deps)).violations).toEqual([
-      'the column "mode" vanished: 10 rows had a value, now none has',
-    ]);
+    expect(await assembleNew(deps, pagesOf(renamed), newer)).toMatchObject({
+      state: "held",
+      violations: ['the column "mode" vanished: 10 rows had a value, now none has'],
+    });
   });
 
   test("is held by the rows of the published file where that run's result has expired", async () => {
-    const deps = await publishedTen();
-    const afterMonths = { ...deps, work: local.store() };
-    const run = await completeRun(afterMonths, eight, later);
-    await assembleRun(run, afterMonths);
-    expect((await resultOf(run, afterMonths)).violations).toEqual([fell]);
+    const deps = { ...(await publishedTen()), work: local.store() };
+    expect(await assembleNew(deps, eight, newer)).toMatchObject({ state: "held", violations: [fell] });
   });
 });
 
-describe("a published file that no run wrote", () => {
-  test.each([
-    { what: "the predecessor's", metadata: {} },
-    { what: "one with other metadata", metadata: { "run-id": "other", "requested-at": "long ago" } },
-  ])("is replaced, and is no baseline: $what", async ({ metadata }) => {
-    const deps = start();
-    await writeAs(metadata, deps.data);
-    const run = await completeRun(deps, oneWindow(recordsOf(1, 2)));
-    await assembleRun(run, deps);
-    const { state, violations, previous } = await resultOf(run, deps);
-    expect({ state, violations, previous }).toEqual({ state: "published", violations: [] });
-    expect(await publishedIds(deps)).toEqual([1, 2]);
-  });
+test.each([
+  { what: "the predecessor's file", metadata: {} },
+  { what: "a file with other metadata", metadata: { "run-id": "other", "requested-at": "long ago" } },
+])("$what is replaced, and is no baseline", async ({ metadata }) => {
+  const deps = start();
+  await writeAs(metadata, deps.data);
+  const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));
+  expect(result).toMatchObject({ state: "published", violations: [] });
+  expect(result?.previous).toBeUndefined();
+  expect((await publishedIn(deps)).ids).toEqual([1, 2]);
 });
 
 describe("assembling twice", () => {
@@ -639,10 +591,10 @@ describe("assembling twice", () => {
   test("one after the other writes once, and publishes the same event again", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
-    await assembleRun(run, deps);
-    const result = await deps.work.getText(keys.result(run.runId));
-    await assembleRun(run, { ...deps, now: () => new Date("2030-01-01T00:00:00Z") });
-    expect(await deps.work.getText(keys.result(run.runId))).toBe(result);
+    const result = await assembleRun(run, deps);
+    const heads = await headsIn(deps);
+    expect(await assembleRun(run, { ...deps, now: () => new Date("2030-01-01T00:00:00Z") })).toEqual(result);
+    expect(await headsIn(deps)).toEqual(heads);
     expect(deps.events).toHaveLength(2);
     expect(deps.events[1]).toEqual(deps.events[0]);
   });
@@ -656,27 +608,26 @@ describe("assembling twice", () => {
     { died: "before its result was written", port: "work", method: "put", call: 1, effect: false },
   ] as const)("because the first one died $died gives the same bytes", async (fault) => {
     const undisturbed = start();
-    await assembleRun(await completeRun(undisturbed, contents), undisturbed);
+    const expected = await assembleNew(undisturbed, contents);
     const deps = start();
     const run = await completeRun(deps, contents);
     const dying = { ...deps, [fault.port]: failing(deps[fault.port], fault.method, fault) };
     await expect(assembleRun(run, dying)).rejects.toThrow("failed");
-    expect(await deps.work.head(keys.result(run.runId))).toBeUndefined();
+    expect(deps.events).toEqual([]);
 
-    await assembleRun(run, deps);
-    expect(await filesIn(deps)).toEqual(await filesIn(undisturbed));
-    const { published, ...result } = await resultOf(run, deps);
+    const { published, ...result } = (await assembleRun(run, deps)) ?? {};
     expect(published).toBeDefined();
-    expect(await resultOf(run, undisturbed)).toMatchObject(result);
+    expect(expected).toMatchObject(result);
+    expect(await filesIn(deps)).toEqual(await filesIn(undisturbed));
     expect(deps.events).toHaveLength(1);
   });
 
   test("at the same time gives the same bytes", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
-    await Promise.all([assembleRun(run, deps), assembleRun(run, deps)]);
-    expect(await publishedIds(deps)).toEqual([1, 2, 3, 4]);
-    expect(await resultOf(run, deps)).toMatchObject({ state: "published", rows: 4 });
+    const results = await Promise.all([assembleRun(run, deps), assembleRun(run, deps)]);
+    expect(results).toMatchObject(Array(2).fill({ state: "published", rows: 4 }));
+    expect((await publishedIn(deps)).ids).toEqual([1, 2, 3, 4]);
   });
 
   test("a run that failed publishes its failure again and does not try again", async () => {
@@ -687,211 +638,156 @@ describe("assembling twice", () => {
     await deps.work.put(keys.result(runId), JSON.stringify(failed), "application/json");
     await assembleRun(run, deps);
     expect(deps.events).toEqual([{ type: "run.failed", detail: { runId, dataset, reason: "because" } }]);
-    expect(await deps.data.list("", 10)).toEqual([]);
+    expect(await keysIn(deps)).toEqual([]);
   });
 });
 
 describe("of two runs", () => {
-  const older = { requestId: "older", requestedAt: "2024-03-08T12:00:00Z" };
-  const newer = { requestId: "newer", requestedAt: "2024-03-15T12:00:00Z" };
-  const one = oneWindow(recordsOf(1, 1));
-  const two = oneWindow(recordsOf(1, 2));
+  const one = pagesOf(recordsOf(1, 1));
+  const two = pagesOf(recordsOf(1, 2));
 
   test("the newer one replaces the older one's file, and its result has what it replaced", async () => {
     const deps = start();
-    const first = await completeRun(deps, one, older);
-    await assembleRun(first, deps);
-    const second = await completeRun(deps, two, newer);
-    await assembleRun(second, deps);
-    expect(await publishedIds(deps)).toEqual([1, 2]);
-    expect((await resultOf(first, deps)).previous).toBeUndefined();
-    expect((await resultOf(second, deps)).previous).toEqual({ rows: 1, requestedAt: older.requestedAt });
+    expect((await assembleNew(deps, one, older))?.previous).toBeUndefined();
+    const previous = { rows: 1, requestedAt: older.requestedAt };
+    expect(await assembleNew(deps, two, newer)).toMatchObject({ previous });
+    expect((await publishedIn(deps)).ids).toEqual([1, 2]);
   });
 
-  test("the older one is superseded, with the newer one's id and its own counts, and the newer one's files stay", async () => {
+  test("the older one is superseded, with the newer one's id and its own counts; the newer files stay", async () => {
     const deps = start();
-    const newerRun = await completeRun(deps, two, newer);
-    await assembleRun(newerRun, deps);
-    const before = await headsIn(deps);
-    const olderRun = await completeRun(deps, one, older);
-    await assembleRun(olderRun, deps);
+    const newerResult = await assembleNew(deps, two, newer);
+    const expected = await headsIn(deps);
+    const run = await completeRun(deps, one, older);
+    const result = await assembleRun(run, deps);
 
-    const { published, ...result } = await resultOf(olderRun, deps);
-    expect(published).toBeUndefined();
-    expect(result).toMatchObject({
-      state: "superseded",
-      records: 1,
-      rows: 1,
-      reason: expect.stringContaining(newerRun.runId),
-    });
-    const { runId, dataset } = olderRun;
-    expect(deps.events[1]).toEqual({
-      type: "run.superseded",
-      detail: { runId, dataset, reason: result.reason },
-    });
-    expect(await headsIn(deps)).toEqual(before);
+    const reason = expect.stringContaining(newerResult?.runId ?? "");
+    expect(result).toMatchObject({ state: "superseded", records: 1, rows: 1, reason });
+    expect(result?.published).toBeUndefined();
+    const { runId, dataset } = run;
+    const detail = { runId, dataset, reason: result?.reason };
+    expect(deps.events[1]).toEqual({ type: "run.superseded", detail });
+    expect(await headsIn(deps)).toEqual(expected);
   });
 
   test("the older one stops where only the newer one's CSV is in place, and leaves it the JSON lines", async () => {
     const deps = start();
     await writeAs({ "run-id": "the-newer-run", "requested-at": newer.requestedAt }, deps.data);
-    const run = await completeRun(deps, one, older);
-    await assembleRun(run, deps);
-    expect(await resultOf(run, deps)).toMatchObject({
+    expect(await assembleNew(deps, one, older)).toMatchObject({
       state: "superseded",
       reason: expect.stringContaining("the-newer-run"),
     });
-    expect(await deps.data.list("", 10)).toEqual([csvKey]);
+    expect(await keysIn(deps)).toEqual([csvKey]);
   });
 
   test("requested in the same second the one that is assembled last is published", async () => {
     const deps = start();
-    await assembleRun(await completeRun(deps, one, { ...newer, requestId: "a" }), deps);
-    const run = await completeRun(deps, two, { ...newer, requestId: "b" });
-    await assembleRun(run, deps);
-    expect(await resultOf(run, deps)).toMatchObject({ state: "published" });
-    expect(await publishedIds(deps)).toEqual([1, 2]);
+    await assembleNew(deps, one, { ...newer, requestId: "a" });
+    const result = await assembleNew(deps, two, { ...newer, requestId: "b" });
+    expect(result).toMatchObject({ state: "published" });
+    expect((await publishedIn(deps)).ids).toEqual([1, 2]);
   });
 });
 
 describe("another writer during the upload", () => {
-  const contents = oneWindow(recordsOf(1, 2), recordsOf(3, 3));
+  const contents = pagesOf(recordsOf(1, 2), recordsOf(3, 3));
+  const counts = { records: 3, rows: 3, duplicates: 0 };
 
-  /** Deps in which another writer writes `key` before each of the first `times` reads of page 2. */
-  function contended(run: Run, deps: Deps, rival: Record<string, string>, key: string, times: number): Deps {
-    const page2 = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 2 });
+  /** Assembles a run while a rival writes `key` before each of the first `times` reads of page 2. */
+  async function contended(deps: Deps, rival: typeof older, key: string, times: number) {
+    const metadata = { "run-id": rival.requestId, "requested-at": rival.requestedAt };
     let writes = 0;
     const work = before(deps.work, "getBytes", async (read) => {
-      if (read !== page2 || writes === times) return;
+      if (!z.string().parse(read).endsWith("2") || writes === times) return;
       writes += 1;
-      await writeAs(rival, deps.data, key, `rival ${writes}`);
+      await writeAs(metadata, deps.data, key, `rival ${writes}`);
     });
-    return { ...deps, work };
+    return assembleNew({ ...deps, work }, contents);
   }
-  const older = { "run-id": "older", "requested-at": "2024-03-01T12:00:00Z" };
-  const newer = { "run-id": "newer", "requested-at": "2024-03-22T12:00:00Z" };
 
   test.each([csvKey, jsonlKey])("of an older run is overwritten: %s", async (key) => {
     const deps = start();
-    const run = await completeRun(deps, contents);
-    await assembleRun(run, contended(run, deps, older, key, 4));
-    expect(await publishedIds(deps)).toEqual([1, 2, 3]);
-    expect(await publishedLines(deps)).toHaveLength(3);
-    expect(await resultOf(run, deps)).toMatchObject({
-      state: "published",
-      records: 3,
-      rows: 3,
-      duplicates: 0,
-    });
+    expect(await contended(deps, older, key, 4)).toMatchObject({ state: "published", ...counts });
+    const { ids, lines } = await publishedIn(deps);
+    expect(ids).toEqual([1, 2, 3]);
+    expect(lines).toHaveLength(3);
   });
 
   test.each([csvKey, jsonlKey])("of a newer run supersedes this one: %s", async (key) => {
     const deps = start();
-    const run = await completeRun(deps, contents);
-    await assembleRun(run, contended(run, deps, newer, key, 1));
+    expect(await contended(deps, newer, key, 1)).toMatchObject({ state: "superseded", ...counts });
     expect(await deps.data.getText(key)).toBe("rival 1");
-    expect(await resultOf(run, deps)).toMatchObject({
-      state: "superseded",
-      records: 3,
-      rows: 3,
-      duplicates: 0,
-    });
   });
 
   test("at each of five attempts stops the assembler, which tries again later", async () => {
     const deps = start();
-    const run = await completeRun(deps, contents);
-    await expect(assembleRun(run, contended(run, deps, older, csvKey, 9))).rejects.toMatchObject({
+    await expect(contended(deps, older, csvKey, 9)).rejects.toMatchObject({
       name: "PublishContended",
       kind: "transient",
-      ids: { run: run.runId },
+      ids: { run: runOf("run").runId },
     });
     expect(await filesIn(deps)).toEqual(["rival 5", undefined]);
   });
 });
 
-describe("a failure in mid-stream leaves nothing", () => {
-  // More than an upload buffers.
-  const pages = Array.from({ length: 60 }, (_, index) => [
-    recordOf(index + 1, { "Comments/Notes": "x".repeat(100_000) }),
-  ]);
-
-  test.each([1, 2])("of upload %i, and the reading ends", async (call) => {
-    const deps = start();
-    const run = await completeRun(deps, oneWindow(...pages));
-    const { port: work, calls } = recorded(deps.work);
-    const data = failing(deps.data, "upload", { call, effect: false });
-    await expect(assembleRun(run, { ...deps, work, data })).rejects.toThrow("of upload failed");
-    expect(calls.filter((each) => each.startsWith("getBytes")).length).toBeLessThan(60);
-    expect(await deps.data.list("", 10)).toEqual([]);
-  });
-
-  test("of a read", async () => {
-    const deps = start();
-    const run = await completeRun(deps, oneWindow(...pages));
-    const work = failing(deps.work, "getBytes", { call: 40, effect: true });
-    await expect(assembleRun(run, { ...deps, work })).rejects.toThrow("of getBytes failed");
-    expect(await deps.data.list("", 10)).toEqual([]);
-  });
+// The run has more bytes than an upload buffers.
+test.each([
+  { port: "data", method: "upload", call: 1, effect: false },
+  { port: "data", method: "upload", call: 2, effect: false },
+  { port: "work", method: "getBytes", call: 40, effect: true },
+] as const)("a failure of $method $call in mid-stream ends the reading and leaves nothing", async (fault) => {
+  const deps = start();
+  const long = { "Comments/Notes": "x".repeat(100_000) };
+  const run = await completeRun(
+    deps,
+    pagesOf(...Array.from({ length: 80 }, (_, n) => [recordOf(n + 1, long)])),
+  );
+  const faulty = { ...deps, [fault.port]: failing(deps[fault.port], fault.method, fault) };
+  const { port: work, calls } = recorded(faulty.work);
+  await expect(assembleRun(run, { ...faulty, work })).rejects.toThrow(`of ${fault.method} failed`);
+  expect(readsOf(calls).length).toBeLessThan(80);
+  expect(await keysIn(deps)).toEqual([]);
 });
 
-describe("an object that is missing from the work bucket is an error that names the run", () => {
-  test.each([
-    { what: "run.json", name: "RunMissing", attempt: 1, prepare: async () => {} },
-    {
-      what: "a window's totals",
-      name: "WindowMissing",
-      attempt: 1,
-      prepare: (run: Run, { work }: Deps) => putRun(run, work),
-    },
-    {
-      what: "an attempt",
-      name: "AttemptMissing",
-      attempt: 2,
-      prepare: async (_run: Run, deps: Deps) => {
-        await completeRun(deps, oneWindow(recordsOf(1, 1)));
-      },
-    },
-  ])("$what", async ({ name, attempt, prepare }) => {
-    const deps = start();
-    const run = runOf("run");
-    await prepare(run, deps);
-    await expect(assembleRun(run, deps, attempt)).rejects.toMatchObject({
-      name,
-      ids: expect.objectContaining({ run: run.runId }),
-    });
+test.each([
+  { what: "run.json", error: "RunMissing", attempt: 1, prepare: async () => {} },
+  { what: "a window's totals", error: "WindowMissing", attempt: 1, prepare: putRun },
+  { what: "an attempt", error: "AttemptMissing", attempt: 2, prepare: putRun },
+])("$what that is missing is an error that names the run", async ({ error, attempt, prepare }) => {
+  const deps = start();
+  const run = runOf("run");
+  await prepare(run, deps.work);
+  await expect(assembleRun(run, deps, attempt)).rejects.toMatchObject({
+    name: error,
+    ids: expect.objectContaining({ run: run.runId }),
   });
 });
 
 describe("the service", () => {
-  async function assembleMessage(run: Run, deps: Deps) {
+  /** @returns the dead letters */
+  async function deliver({ runId, dataset }: Run, deps: Deps) {
     const mailbox = local.mailbox("assembler");
-    const { runId, dataset } = run;
     const body = messageBody({ runId, dataset, attempt: 1 });
     await mailbox.source.send(body, { group: dataset, deduplicationId: runId });
-    const result = await runService(assemblerService, deps, mailbox, await receive(mailbox.source));
-    return { result, deadLetters: await receive(mailbox.deadLetters) };
+    await runService(assemblerService, deps, mailbox, await receive(mailbox.source));
+    return receive(mailbox.deadLetters);
   }
 
   test("publishes the run of a task", async () => {
     const deps = start();
-    const run = await completeRun(deps, oneWindow(recordsOf(1, 2)));
-    const { result } = await assembleMessage(run, deps);
-    expect(result).toMatchObject({ done: [expect.anything()], retried: [], deadLetters: [] });
+    const run = await completeRun(deps, pagesOf(recordsOf(1, 2)));
+    expect(await deliver(run, deps)).toEqual([]);
     expect(deps.events).toMatchObject([{ type: "run.published", detail: { runId: run.runId, rows: 2 } }]);
   });
 
   test("dead-letters the task of a run with a damaged part, and publishes nothing", async () => {
     const deps = start();
-    const run = await completeRun(deps, oneWindow(recordsOf(1, 2), recordsOf(3, 4)));
+    const run = await completeRun(deps, pagesOf(recordsOf(1, 2), recordsOf(3, 4)));
     const damaged = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 2 });
-    const part = await deps.work.getBytes(damaged);
-    await deps.work.put(damaged, part?.subarray(0, -1) ?? "", "text/plain");
-    const { deadLetters } = await assembleMessage(run, deps);
-    expect(deadLetters).toMatchObject([
-      { attributes: { Error: "PartUnreadable", ErrorText: expect.stringContaining(damaged) } },
-    ]);
-    expect(await deps.data.list("", 10)).toEqual([]);
+    await deps.work.put(damaged, (await deps.work.getBytes(damaged))?.subarray(1) ?? "", "text/plain");
+    const attributes = { Error: "PartUnreadable", ErrorText: expect.stringContaining(damaged) };
+    expect(await deliver(run, deps)).toMatchObject([{ attributes }]);
+    expect(await keysIn(deps)).toEqual([]);
     expect(deps.events).toEqual([]);
   });
 });

@@ -14,22 +14,60 @@ const headers = ["_id", "Opened At", "Duration (in minutes)", "Comments/Notes", 
 const columns = tableColumns(headers, dataset);
 
 test("the database's statement", () => {
-  expect(createDatabase("library")).toMatchInlineSnapshot();
+  expect(createDatabase("library")).toMatchInlineSnapshot(`"CREATE DATABASE IF NOT EXISTS \`library\`"`);
 });
 
 test("the table's statement: every column a string, an escape character that is in no field", () => {
   const table = hiveTable(tableOf(dataset, columns), "data-bucket");
-  expect(createTable("library", "test_dataset", table)).toMatchInlineSnapshot();
+  expect(createTable("library", "test_dataset", table)).toMatchInlineSnapshot(`
+    "CREATE EXTERNAL TABLE IF NOT EXISTS \`library\`.\`test_dataset\` (
+      \`_id\` string COMMENT '_id',
+      \`opened_at\` string COMMENT 'Opened At: When it\\'s open\\073 local \\\\ time',
+      \`duration_in_minutes\` string COMMENT 'Duration (in minutes)',
+      \`comments_notes\` string COMMENT 'Comments/Notes',
+      \`both\` string COMMENT 'both',
+      \`undeclared\` string COMMENT 'Undeclared \`"\\073-- (not declared in shared/datasets.ts)'
+    )
+    ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'
+    WITH SERDEPROPERTIES ('separatorChar' = ',', 'quoteChar' = '"', 'escapeChar' = '\\001')
+    STORED AS TEXTFILE
+    LOCATION 's3://data-bucket/csv/'
+    TBLPROPERTIES ('skip.header.line.count' = '1')"
+  `);
 });
 
 test("the typed view's statement", () => {
   const { select } = typedView(dataset, columns, "library");
-  expect(createView("library", "test_dataset_typed", select)).toMatchInlineSnapshot();
+  expect(createView("library", "test_dataset_typed", select)).toMatchInlineSnapshot(`
+    "CREATE OR REPLACE VIEW "library"."test_dataset_typed" AS
+    SELECT
+      TRY_CAST("_id" AS bigint) AS "_id",
+      TRY_CAST("opened_at" AS timestamp) AS "opened_at",
+      TRY_CAST("duration_in_minutes" AS double) AS "duration_in_minutes",
+      "comments_notes",
+      "both",
+      "undeclared"
+    FROM "library"."test_dataset""
+  `);
 });
 
 test("the analysis view's statement", () => {
   const { select } = analysisView(dataset, columns, "library");
-  expect(createView("library", "test_dataset_analysis", select)).toMatchInlineSnapshot();
+  expect(createView("library", "test_dataset_analysis", select)).toMatchInlineSnapshot(`
+    "CREATE OR REPLACE VIEW "library"."test_dataset_analysis" AS
+    SELECT
+      "_id",
+      "opened_at",
+      "duration_in_minutes",
+      "both",
+      year("opened_at") AS "year",
+      CASE WHEN month("opened_at") >= 7 THEN year("opened_at") + 1 ELSE year("opened_at") END AS "fiscal_year",
+      month("opened_at") AS "month",
+      day_of_week("opened_at") AS "weekday",
+      CASE day_of_week("opened_at") WHEN 1 THEN 'Monday' WHEN 2 THEN 'Tuesday' WHEN 3 THEN 'Wednesday' WHEN 4 THEN 'Thursday' WHEN 5 THEN 'Friday' WHEN 6 THEN 'Saturday' WHEN 7 THEN 'Sunday' END AS "weekday_name",
+      hour("opened_at") AS "hour"
+    FROM "library"."test_dataset_typed""
+  `);
 });
 
 test("a fiscal year that begins in January is the calendar year", () => {
@@ -50,5 +88,8 @@ test("the dataset's query names its run", () => {
     requestedAt: "2024-03-15T12:00:00Z",
     attempt: 1,
   };
-  expect(datasetQuery("SELECT 1", origin)).toMatchInlineSnapshot();
+  expect(datasetQuery("SELECT 1", origin)).toMatchInlineSnapshot(`
+    "-- libinsight run test-dataset-0123456789ab of test-dataset, attempt 1
+    SELECT 1"
+  `);
 });

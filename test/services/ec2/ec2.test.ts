@@ -41,8 +41,7 @@ const failed = (instanceId: string, why: string) => [
 describe("an instance is requested to start", () => {
   test("and is stopped: it is started, and EC2's event confirms that it runs", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     expect(stateOf(id)).toBe("pending");
     expect(stage.delays).toEqual([15]);
     expect(stage.events).toEqual([]);
@@ -56,8 +55,7 @@ describe("an instance is requested to start", () => {
 
   test("and EC2's event is lost: a check confirms that it runs", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     await stage.deliver();
     expect(stage.events).toEqual([]);
     expect(stage.delays).toEqual([15, 30]);
@@ -71,25 +69,21 @@ describe("an instance is requested to start", () => {
 
   test("and is pending: the service waits", async () => {
     const id = stage.launch("pending");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     expect(stage.delays).toEqual([15]);
-    await stage.change(id, "running");
-    await stage.deliverAll();
+    await stage.settle(id, "running");
     expect(stage.events).toEqual(started(id));
   });
 
   test("and is stopping: the service waits, and starts it then", async () => {
     const id = stage.launch("stopping");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     await stage.deliver();
     expect(stateOf(id)).toBe("stopping");
     await stage.change(id, "stopped");
     await stage.deliver();
     expect(stateOf(id)).toBe("pending");
-    await stage.change(id, "running");
-    await stage.deliverAll();
+    await stage.settle(id, "running");
     expect(stage.events).toEqual(started(id));
   });
 });
@@ -97,19 +91,16 @@ describe("an instance is requested to start", () => {
 describe("an instance is requested to stop", () => {
   test("and runs: it is stopped, and EC2's event confirms it", async () => {
     const id = stage.launch("running");
-    await stage.publish(stop, { reason });
-    await stage.deliver();
+    await stage.send(stop, { reason });
     expect(stateOf(id)).toBe("stopping");
     expect(stage.delays).toEqual([15]);
-    await stage.change(id, "stopped");
-    await stage.deliverAll();
+    await stage.settle(id, "stopped");
     expect(stage.events).toEqual(stopped(id));
   });
 
   test("and is stopping: the service waits", async () => {
     const id = stage.launch("stopping");
-    await stage.publish(stop, { reason });
-    await stage.deliver();
+    await stage.send(stop, { reason });
     await stage.change(id, "stopped", { isLost: true });
     await stage.deliver();
     expect(stage.events).toEqual(stopped(id));
@@ -117,14 +108,12 @@ describe("an instance is requested to stop", () => {
 
   test("and is pending: the service waits, and stops it when it runs", async () => {
     const id = stage.launch("pending");
-    await stage.publish(stop, { reason });
-    await stage.deliver();
+    await stage.send(stop, { reason });
     expect(stateOf(id)).toBe("pending");
     await stage.change(id, "running");
     await stage.deliver();
     expect(stateOf(id)).toBe("stopping");
-    await stage.change(id, "stopped");
-    await stage.deliverAll();
+    await stage.settle(id, "stopped");
     expect(stage.events).toEqual(stopped(id));
   });
 });
@@ -136,8 +125,7 @@ test.each([
   "a %s of an instance that is there already succeeds at once",
   async (_, request, state, outcome) => {
     const id = stage.launch(state);
-    await stage.publish(request, { reason });
-    await stage.deliver();
+    await stage.send(request, { reason });
     expect(stage.events).toEqual(outcome(id));
     expect(stage.delays).toEqual([]);
   },
@@ -149,8 +137,7 @@ test.each([
   [stop, "terminated", "stopped"],
 ] as const)("%s fails at once where the instance is %s", async (request, state, what) => {
   const id = stage.launch(state);
-  await stage.publish(request, { instanceId: id, reason });
-  await stage.deliver();
+  await stage.send(request, { instanceId: id, reason });
   expect(stage.events).toEqual(failed(id, `The instance was not ${what}. ${terminated}`));
   expect(stage.delays).toEqual([]);
 });
@@ -160,16 +147,18 @@ describe("when EC2 refuses", () => {
     ["start", start, "stopped", "IncorrectInstanceState", "pending"],
     ["stop", stop, "running", "IncorrectInstanceState", "stopping"],
     ["start", start, "stopped", "InsufficientInstanceCapacity", "pending"],
-  ] as const)("a %s because of what may pass, a check tries again", async (operation, request, from, code, then) => {
-    const id = stage.launch(from);
-    stage.ec2.refuse(operation, code, 1);
-    await stage.publish(request, { reason });
-    await stage.deliver();
-    expect(stateOf(id)).toBe(from);
-    await stage.deliver();
-    expect(stateOf(id)).toBe(then);
-    expect(stage.events).toEqual([]);
-  });
+  ] as const)(
+    "a %s because of what may pass, a check tries again",
+    async (operation, request, from, code, then) => {
+      const id = stage.launch(from);
+      stage.ec2.refuse(operation, code, 1);
+      await stage.send(request, { reason });
+      expect(stateOf(id)).toBe(from);
+      await stage.deliver();
+      expect(stateOf(id)).toBe(then);
+      expect(stage.events).toEqual([]);
+    },
+  );
 
   test("for lack of capacity, the service tries with growing delays, then fails with what to do", async () => {
     const id = stage.launch("stopped");
@@ -189,8 +178,7 @@ describe("when EC2 refuses", () => {
   ] as const)("a %s for good, it fails at once (%s, %s, %s)", async (operation, request, from, code) => {
     const id = stage.launch(from);
     stage.ec2.refuse(operation, code);
-    await stage.publish(request, { reason });
-    const [message] = await stage.deliver();
+    const [message] = await stage.send(request, { reason });
     expect(stage.events).toEqual(failed(id, refusalOf(code)));
     expect(stage.delays).toEqual([]);
     // A second delivery does not do it after all: the failure is known, and something else may have been done.
@@ -202,8 +190,7 @@ describe("when EC2 refuses", () => {
   test("to describe instances, the request fails", async () => {
     stage.launch("stopped");
     stage.ec2.refuse("describe", "UnauthorizedOperation");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     expect(stage.events).toEqual([
       {
         type: "instance.failed",
@@ -221,15 +208,13 @@ describe("an instance that does not get there", () => {
     expect(stage.delays).toEqual(allDelays);
     expect(stage.events).toEqual(failed(id, "The instance was not started. It is still pending"));
     // If it gets there after all, no second outcome is published.
-    await stage.change(id, "running");
-    await stage.deliverAll();
+    await stage.settle(id, "running");
     expect(stage.events).toHaveLength(1);
   });
 
   test("but falls back is started again by a check, and not by each of EC2's events", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     const check = await stage.takeOne();
     await stage.change(id, "stopped");
     await stage.deliver();
@@ -256,23 +241,20 @@ describe("a request is for", () => {
       stage.launch("stopped", { Application: "Other" }),
       stage.launch("terminated"),
     ];
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     expect(ids.map(stateOf)).toEqual(["pending", "pending", "stopped", "terminated"]);
   });
 
   test("the stage's ids and no other, where the stage's setting is ids", async () => {
     const [one, two] = [stage.launch("stopped"), stage.launch("stopped")];
     stage.team = [one];
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     expect([stateOf(one), stateOf(two)]).toEqual(["pending", "stopped"]);
   });
 
   test("the instance that it names", async () => {
     const [one, two] = [stage.launch("stopped"), stage.launch("stopped")];
-    await stage.publish(start, { instanceId: two, reason });
-    await stage.deliver();
+    await stage.send(start, { instanceId: two, reason });
     expect([stateOf(one), stateOf(two)]).toEqual(["stopped", "pending"]);
   });
 
@@ -294,8 +276,7 @@ describe("a request is for", () => {
   ])("nothing, and fails, where %s", async (_, team, instanceId, reported, why) => {
     stage.team = team;
     for (const request of [start, stop] as const) {
-      await stage.publish(request, { ...(instanceId && { instanceId }), reason });
-      await stage.deliver();
+      await stage.send(request, { ...(instanceId && { instanceId }), reason });
       const text = `The instance was not ${request === start ? "started" : "stopped"}. ${why}`;
       const detail = { ...(reported && { instanceId: reported }), reason: text };
       expect(stage.events.splice(0)).toEqual([{ type: "instance.failed", detail }]);
@@ -311,8 +292,7 @@ describe("a request is for", () => {
     const id = stage.launch("stopped", tags);
     for (const team of ["tagged", [id]] as const) {
       stage.team = typeof team === "string" ? team : [...team];
-      await stage.publish(start, { instanceId: id, reason });
-      await stage.deliver();
+      await stage.send(start, { instanceId: id, reason });
       expect(stage.events.splice(0)).toEqual(failed(id, notTagged));
     }
     expect(stateOf(id)).toBe("stopped");
@@ -321,16 +301,14 @@ describe("a request is for", () => {
   test("those of several that can be started; the others fail", async () => {
     const [one, two] = [stage.launch("running"), stage.launch("stopped", {})];
     stage.team = [one, two];
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     expect(stage.events).toHaveLength(2);
     expect(stage.events).toEqual(expect.arrayContaining([...started(one), ...failed(two, notTagged)]));
   });
 
   test("at most twenty instances with the tag; more fail together", async () => {
     const ids = Array.from({ length: 21 }, () => stage.launch("stopped"));
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     expect(stage.events).toMatchObject([{ detail: { reason: expect.stringContaining(tooMany) } }]);
     expect(new Set(ids.map(stateOf))).toEqual(new Set(["stopped"]));
   });
@@ -342,8 +320,7 @@ describe("messages that come more than once, or in another order", () => {
     await stage.publish(start, { reason });
     const request = await stage.takeOne();
     await Promise.all([stage.handle(request), stage.handle(request)]);
-    await stage.change(id, "running");
-    await stage.deliverAll();
+    await stage.settle(id, "running");
     await stage.handle(request);
     await stage.deliverAll();
     expect(stage.events).toEqual(started(id));
@@ -360,8 +337,7 @@ describe("messages that come more than once, or in another order", () => {
 
   test("EC2's event and a check at the same time publish one outcome", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     await stage.change(id, "running");
     const messages = await take(stage.queue);
     expect(messages).toHaveLength(2);
@@ -372,45 +348,37 @@ describe("messages that come more than once, or in another order", () => {
 
   test("a stop overtakes a start in progress: the instance ends stopped, which is the only outcome", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason: "too early" }, ago(60));
-    await stage.deliver();
+    await stage.send(start, { reason: "too early" }, ago(60));
     const check = await stage.takeOne();
-    await stage.publish(stop, { reason }, ago(55));
-    await stage.deliver();
+    await stage.send(stop, { reason }, ago(55));
     expect(stateOf(id)).toBe("pending");
     await stage.handle(check);
     // One for each request; the check of the start sends no other.
     expect(stage.delays).toEqual([15, 15]);
     await stage.change(id, "running");
     await stage.deliver();
-    await stage.change(id, "stopped");
-    await stage.deliverAll();
+    await stage.settle(id, "stopped");
     expect(stage.events).toEqual(stopped(id));
   });
 
   test("a start overtakes a stop in progress: the instance ends running, which is the only outcome", async () => {
     const id = stage.launch("running");
-    await stage.publish(stop, { reason: "too early" }, ago(60));
-    await stage.deliver();
-    await stage.publish(start, { reason }, ago(55));
-    await stage.deliver();
+    await stage.send(stop, { reason: "too early" }, ago(60));
+    await stage.send(start, { reason }, ago(55));
     await stage.change(id, "stopped");
     await stage.deliver();
     expect(stateOf(id)).toBe("pending");
-    await stage.change(id, "running");
-    await stage.deliverAll();
+    await stage.settle(id, "running");
     expect(stage.events).toEqual(started(id));
   });
 
   test("a start right after a stop does not trust EC2's outdated state: it checks later first", async () => {
     const id = stage.launch("running");
-    await stage.publish(stop, { reason: "too early" }, ago(60));
-    await stage.deliver();
+    await stage.send(stop, { reason: "too early" }, ago(60));
     // For a moment EC2 responds as if it had not been asked.
     await stage.change(id, "running", { isLost: true });
     await take(stage.queue);
-    await stage.publish(start, { reason }, ago(55));
-    await stage.deliver();
+    await stage.send(start, { reason }, ago(55));
     expect(stage.events).toEqual([]);
     await stage.change(id, "stopping");
     await stage.deliver();
@@ -431,8 +399,7 @@ describe("messages that come more than once, or in another order", () => {
     await stage.publish(stop, { reason, requestedAt: "2026-01-05T12:00:00.1Z" }, "2026-01-05T12:00:00Z");
     await stage.publish(start, { reason, requestedAt: "2026-01-05T12:00:00.9Z" }, "2026-01-05T12:00:00Z");
     await stage.deliverAll();
-    await stage.change(id, "running");
-    await stage.deliverAll();
+    await stage.settle(id, "running");
     expect(stage.events.map(({ type }) => type)).toContain("instance.stopped");
     expect(stateOf(id)).toBe("running");
   });
@@ -441,8 +408,7 @@ describe("messages that come more than once, or in another order", () => {
     const id = stage.launch("running");
     await stage.publish(start, { reason, requestedAt: "2099-01-01T00:00:00Z" }, ago(60));
     await stage.deliverAll();
-    await stage.publish(stop, { reason }, ago(55));
-    await stage.deliver();
+    await stage.send(stop, { reason }, ago(55));
     expect(stateOf(id)).toBe("stopping");
   });
 
@@ -454,8 +420,7 @@ describe("messages that come more than once, or in another order", () => {
 
     await stage.publish(start, { reason });
     await stage.deliverAll();
-    await stage.change(id, "stopped");
-    await stage.deliverAll();
+    await stage.settle(id, "stopped");
     expect(stateOf(id)).toBe("stopped");
     expect(stage.events).toEqual(started(id));
   });
@@ -475,8 +440,7 @@ describe("when something else fails", () => {
 
   test("as a handler that died while it published, a check publishes when its claim has expired", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     await stage.change(id, "running", { isLost: true });
     const check = await stage.takeOne();
     const { goal } = JSON.parse(check.body);
@@ -504,8 +468,7 @@ describe("when something else fails", () => {
 
   test("a check that becomes a dead letter publishes the failure, and continues when it is replayed", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     const check = await stage.takeOne();
     stage.ec2.disconnect();
     expect(await stage.handle(check, 5)).toBe("dead letter");
@@ -518,8 +481,7 @@ describe("when something else fails", () => {
 
   test("EC2's event that becomes a dead letter publishes nothing: its request has messages of its own", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
-    await stage.deliver();
+    await stage.send(start, { reason });
     await take(stage.queue);
     stage.ec2.disconnect();
     await stage.change(id, "running");

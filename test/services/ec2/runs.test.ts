@@ -33,10 +33,8 @@ const stateOf = (id: string) => stage.ec2.stateOf(id);
 
 /** Requests a start and lets it succeed. */
 async function begin(id: string, detail: { dataset?: string; reason: string }, at: string): Promise<void> {
-  await stage.publish(start, detail, at);
-  await stage.deliver();
-  if (stateOf(id) === "pending") await stage.change(id, "running");
-  await stage.deliverAll();
+  await stage.send(start, detail, at);
+  if (stateOf(id) === "pending") await stage.settle(id, "running");
   stage.events.length = 0;
 }
 
@@ -69,11 +67,9 @@ describe("the instance that the schedule started for a run", () => {
     const id = await launchForRun();
     const run = await runFrom(minute(0));
 
-    await stage.publish(type, { ...run, ...detail });
-    await stage.deliver();
+    await stage.send(type, { ...run, ...detail });
     expect(stateOf(id)).toBe("stopping");
-    await stage.change(id, "stopped");
-    await stage.deliverAll();
+    await stage.settle(id, "stopped");
 
     const reason = `The run ${run.runId} has ended.`;
     expect(stage.events).toEqual([{ type: "instance.stopped", detail: { instanceId: id, dataset, reason } }]);
@@ -81,22 +77,19 @@ describe("the instance that the schedule started for a run", () => {
 
   test("is reported as started for the dataset", async () => {
     const id = stage.launch("running");
-    await stage.publish(start, scheduled, minute(-15));
-    await stage.deliver();
+    await stage.send(start, scheduled, minute(-15));
     expect(stage.events).toEqual([{ type: "instance.started", detail: { instanceId: id, ...scheduled } }]);
   });
 
   test("is stopped at the latest hour where no run has ended by then", async () => {
     const id = await launchForRun();
-    await stage.publish(stop, scheduled, minute(240));
-    await stage.deliver();
+    await stage.send(stop, scheduled, minute(240));
     expect(stateOf(id)).toBe("stopping");
   });
 
   test("and is still pending when the run ends is stopped when it runs", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, scheduled, minute(-15));
-    await stage.deliver();
+    await stage.send(start, scheduled, minute(-15));
     await endRun(minute(0));
     await stage.deliver();
     expect(stateOf(id)).toBe("pending");
@@ -115,10 +108,8 @@ describe("the instance that the schedule started for a run", () => {
   test("keeps running when the end of last week's run is replayed", async () => {
     const id = await launchForRun(minute(weekEarlier - 15));
     const lastWeek = await runFrom(minute(weekEarlier));
-    await stage.publish("run.published", { ...lastWeek, ...published });
-    const [replayed] = await stage.deliver();
-    await stage.change(id, "stopped");
-    await stage.deliverAll();
+    const [replayed] = await stage.send("run.published", { ...lastWeek, ...published });
+    await stage.settle(id, "stopped");
     await begin(id, scheduled, minute(-15));
 
     await stage.queue.send(replayed?.body ?? "");
@@ -154,8 +145,7 @@ describe("the instance that the schedule started for a run", () => {
     await endRun(minute(0));
     const messages = await take(stage.queue);
     await Promise.all([...messages, ...messages].map((message) => stage.handle(message)));
-    await stage.change(id, "stopped");
-    await stage.deliverAll();
+    await stage.settle(id, "stopped");
     await stage.publish(stop, scheduled, minute(240));
     await stage.deliverAll();
     expect(stage.events.map(({ type }) => type)).toEqual(["instance.stopped"]);
@@ -169,8 +159,7 @@ describe("the instance that the schedule started for a run", () => {
     const reason = expect.stringContaining("The instance was not stopped");
     expect(stage.events).toMatchObject([{ type: "instance.failed", detail: { reason } }]);
     stage.ec2.recover();
-    await stage.publish(stop, scheduled, minute(240));
-    await stage.deliver();
+    await stage.send(stop, scheduled, minute(240));
     expect(stateOf(id)).toBe("stopping");
   });
 
@@ -217,8 +206,7 @@ describe("an instance that is needed otherwise too", () => {
     await stage.deliverAll();
     expect(stateOf(id)).toBe("running");
 
-    await stage.publish(stop, byHand, minute(300));
-    await stage.deliver();
+    await stage.send(stop, byHand, minute(300));
     expect(stateOf(id)).toBe("stopping");
   });
 
@@ -236,8 +224,7 @@ describe("an instance that is needed otherwise too", () => {
   test("until it is stopped elsewhere: the next run starts it and stops it", async () => {
     const id = stage.launch("stopped");
     await begin(id, byHand, minute(weekEarlier));
-    await stage.change(id, "stopped");
-    await stage.deliverAll();
+    await stage.settle(id, "stopped");
     await begin(id, scheduled, minute(-15));
     expect(stateOf(id)).toBe("running");
     await endRun(minute(0));
@@ -267,8 +254,7 @@ describe("an instance that is needed otherwise too", () => {
     await stage.deliverAll();
     expect(stateOf(id)).toBe("running");
 
-    await stage.publish("run.failed", { ...(await runFrom(minute(5), other.name)), reason: "x" });
-    await stage.deliver();
+    await stage.send("run.failed", { ...(await runFrom(minute(5), other.name)), reason: "x" });
     expect(stateOf(id)).toBe("stopping");
   });
 });

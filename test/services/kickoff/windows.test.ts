@@ -51,59 +51,20 @@ test("a window ends before the same date a year later, and every one but the las
   );
 });
 
-test("the days of the windows, one after the other, are the days of the range", () => {
-  fc.assert(
-    fc.property(range, ({ from, to }) => {
-      const days = planWindows(from, to).flatMap((window) =>
-        Array.from({ length: day(window.to) - day(window.from) + 1 }, (_, n) => day(window.from) + n),
-      );
-      expect(days).toHaveLength(day(to) - day(from) + 1);
-      expect(days.every((value, index) => value === day(from) + index)).toBe(true);
-    }),
-    { numRuns: 50 },
-  );
-});
-
 test.each([
-  { what: "one day", from: "2024-02-29", to: "2024-02-29", windows: [["2024-02-29", "2024-02-29"]] },
-  { what: "exactly one year", from: "2021-12-02", to: "2022-12-01", windows: [["2021-12-02", "2022-12-01"]] },
-  {
-    what: "one year and a day",
-    from: "2021-12-02",
-    to: "2022-12-02",
-    windows: [
-      ["2021-12-02", "2022-12-01"],
-      ["2022-12-02", "2022-12-02"],
-    ],
-  },
-  {
-    what: "a year that holds a leap day",
-    from: "2023-03-01",
-    to: "2024-02-29",
-    windows: [["2023-03-01", "2024-02-29"]],
-  },
+  { what: "one day", windows: ["2024-02-29 2024-02-29"] },
+  { what: "exactly one year", windows: ["2021-12-02 2022-12-01"] },
+  { what: "one year and a day", windows: ["2021-12-02 2022-12-01", "2022-12-02 2022-12-02"] },
+  { what: "a year with a leap day", windows: ["2023-03-01 2024-02-29"] },
   {
     what: "a start on 29 February",
-    from: "2020-02-29",
-    to: "2022-03-01",
-    windows: [
-      ["2020-02-29", "2021-02-27"],
-      ["2021-02-28", "2022-02-27"],
-      ["2022-02-28", "2022-03-01"],
-    ],
+    windows: ["2020-02-29 2021-02-27", "2021-02-28 2022-02-27", "2022-02-28 2022-03-01"],
   },
   {
     what: "the predecessor's range",
-    from: "2021-12-02",
-    to: "2024-12-01",
-    windows: [
-      ["2021-12-02", "2022-12-01"],
-      ["2022-12-02", "2023-12-01"],
-      ["2023-12-02", "2024-12-01"],
-    ],
+    windows: ["2021-12-02 2022-12-01", "2022-12-02 2023-12-01", "2023-12-02 2024-12-01"],
   },
-])("$what, from $from to $to", ({ from, to, windows }) => {
-  expect(planWindows(from, to)).toEqual(
-    windows.map(([first, last], index) => ({ number: index + 1, from: first, to: last })),
-  );
+])("$what: $windows", ({ windows }) => {
+  const planned = planWindows(windows[0]?.slice(0, 10) ?? "", windows.at(-1)?.slice(11) ?? "");
+  expect(planned.map(({ from, to }) => `${from} ${to}`)).toEqual(windows);
 });

@@ -263,18 +263,6 @@ test("settings of which one is missing are a dead letter that names it", async (
   await expectDeadLetter(/TABLEAU_TOKEN_NAME/, "TableauHalfConfigured");
 });
 
-test("a session that ends while a job is followed is renewed, and the same job is followed", async () => {
-  const { tableau } = await start(desk);
-  tableau.jobs([job.underWay, job.underWay, job.succeeded]);
-  tableau.before("job", () => {});
-  tableau.before("job", () => tableau.sessions.clear());
-  await enqueue();
-  expect(await handleNext()).toBe("done");
-  expect(tableau.refreshed).toEqual(["Desk"]);
-  expect(tableau.steps.filter((step) => step === "signin")).toHaveLength(2);
-  expect(tableau.sessions.size).toBe(0);
-});
-
 /** Each may happen to any request, and here to each try of it. */
 const passing: Fault["kind"][] = [
   { status: 500 },
@@ -300,27 +288,24 @@ test.each(passing)("%j at each step in turn brings the message back, until it su
   expect(await take(mailbox.deadLetters)).toEqual([]);
 });
 
-test("a Tableau that hangs at every receive is one failure, when the message becomes a dead letter", async () => {
-  const { tableau } = await start(desk, { requestTimeoutMs: 20 });
+test.each([
+  ["hangs", /Tableau took too long to respond\./, "TableauTimeout"],
+  ["does not run", /refused the connection.*TABLEAU_URL/, "TableauUnreachable"],
+])("a Tableau that %s at every receive is one failure, at the receive limit", async (what, reason, error) => {
+  const { tableau, settings } = await start(desk, { requestTimeoutMs: 20 });
   tableau.fail(...Array<Fault>(3 * receiveLimit).fill({ at: "signin", kind: "hang" }));
+  if (what === "does not run") {
+    const stopped = await startHttpServer((_, response) => response.end());
+    await stopped.close();
+    deps = { ...deps, tableau: { ...settings, url: stopped.url }, requestTimeoutMs: 1_000 };
+  }
   await enqueue();
   for (let receive = 1; receive < receiveLimit; receive++) {
     expect(await handleNext()).toBe("retried");
     expect(events).toEqual([]);
   }
   expect(await handleNext()).toBe("dead letter");
-  await expectDeadLetter(/Tableau took too long to respond\./, "TableauTimeout");
-});
-
-test("a Tableau that does not run is a failure that names its setting", async () => {
-  const { settings } = await start(desk);
-  const stopped = await startHttpServer((_, response) => response.end());
-  await stopped.close();
-  deps.tableau = { ...settings, url: stopped.url };
-  await enqueue();
-  for (let receive = 1; receive < receiveLimit; receive++) expect(await handleNext()).toBe("retried");
-  expect(await handleNext()).toBe("dead letter");
-  await expectDeadLetter(/refused the connection.*TABLEAU_URL/, "TableauUnreachable");
+  await expectDeadLetter(reason, error);
 });
 
 test("the results of two datasets are handled one after the other", async () => {

@@ -8,27 +8,14 @@ import { datasetOf } from "../../factories/datasets.ts";
 import { recordOf } from "../../factories/records.ts";
 import { defaultDataset, rejectOf, rowOf } from "../../support/transformed.ts";
 
-const valueIn = (column: string, field: string, value: unknown) =>
-  rowOf(recordOf(1, { [field]: value })).values[column];
+const note = { name: "note", type: "text" } as const;
 
 describe("reference-transactions", () => {
-  test("columns stand in the record's order, less the dropped ones, Research_Topic last", () => {
-    expect(rowOf(recordOf(1)).headers).toEqual([
-      "_id",
-      "_start_date",
-      "Question Type",
-      "Duration (in minutes)",
-      "Comments/Notes",
-      "Location",
-      "who",
-      "mode",
-      "answeredBy",
-      "classroom",
-      "employee",
-      "studio",
-      "affiliation",
-      "Research_Topic",
-    ]);
+  test("columns are in the record's order, without the dropped ones, Research_Topic last", () => {
+    expect(rowOf(recordOf(1)).headers.join()).toBe(
+      "_id,_start_date,Question Type,Duration (in minutes),Comments/Notes,Location,who,mode,answeredBy,classroom," +
+        "employee,studio,affiliation,Research_Topic",
+    );
   });
 
   test("a whole record is one line: strings quoted, numbers bare, an empty answer as it is", () => {
@@ -45,19 +32,14 @@ describe("reference-transactions", () => {
     expect(summary.undeclared).toEqual({});
   });
 
-  test("Question Type keeps its first answer; further ones are counted", () => {
-    const { values, summary } = rowOf(recordOf(1, { "Question Type": ["Research", "Technical", "Policy"] }));
+  test.each([
+    { answers: ["Research", "Technical", "Policy"], further: { "Question Type": 2 } },
+    { answers: ["", null, "Research", " ", "Policy"], further: { "Question Type": 1 } },
+    { answers: ["Research"], further: {} },
+  ])("Question Type keeps the first answer that is not blank of $answers, and counts the others", (given) => {
+    const { values, summary } = rowOf(recordOf(1, { "Question Type": given.answers }));
     expect(values["Question Type"]).toBe("Research");
-    expect(summary.furtherAnswers).toEqual({ "Question Type": 2 });
-    expect(rowOf(recordOf(1, { "Question Type": ["Research"] })).summary.furtherAnswers).toEqual({});
-  });
-
-  test("blank answers before the first one do not count as answers", () => {
-    const { values, summary } = rowOf(
-      recordOf(1, { "Question Type": ["", null, "Research", " ", "Policy"] }),
-    );
-    expect(values["Question Type"]).toBe("Research");
-    expect(summary.furtherAnswers).toEqual({ "Question Type": 1 });
+    expect(summary.furtherAnswers).toEqual(given.further);
   });
 
   test.each([
@@ -85,7 +67,7 @@ describe("reference-transactions", () => {
   );
 
   test.each([["yesterday"], ["2023-02-30 10:00:00"], ["2023-02-29 10:00"], [20230501], [{}], [["a", "b"]]])(
-    "a record whose _start_date is %j, which no view can cast, is rejected",
+    "a record whose _start_date is %j, which a view cannot cast, is rejected",
     (value) => {
       expect(rejectOf(recordOf(1, { _start_date: value }))).toBe("unusable _start_date");
     },
@@ -107,23 +89,16 @@ describe("reference-transactions", () => {
 });
 
 describe("any field", () => {
-  test("that is missing or null is null, an empty text is an empty text", () => {
-    expect(valueIn("who", "who", undefined)).toBeNull();
-    expect(valueIn("who", "who", null)).toBeNull();
-    expect(valueIn("who", "who", "")).toBe("");
-    expect(valueIn("who", "who", [])).toBeNull();
-  });
-
   test("that is missing from all of a record leaves its row whole", () => {
     const { values } = rowOf({ _id: 1, _start_date: "2023-05-01 09:30:00" });
-    expect(
-      Object.values(values)
-        .slice(2)
-        .every((value) => value === null),
-    ).toBe(true);
+    expect(new Set(Object.values(values).slice(2))).toEqual(new Set([null]));
   });
 
   test.each([
+    { value: undefined, text: null },
+    { value: null, text: null },
+    { value: "", text: "" },
+    { value: [], text: null },
     { value: ["one"], text: "one" },
     { value: ["one", "two"], text: "one; two" },
     { value: ["one", "", null, "two"], text: "one; two" },
@@ -140,7 +115,7 @@ describe("any field", () => {
     { value: "tab\there \u0000\u001f!", text: "tab here !" },
     { value: "💥 broken \ud83d pair", text: "💥 broken  pair" },
   ])("as text: $value", ({ value, text }) => {
-    expect(valueIn("mode", "mode", value)).toBe(text);
+    expect(rowOf(recordOf(1, { mode: value })).values.mode).toBe(text);
   });
 });
 
@@ -202,12 +177,9 @@ describe("a number", () => {
     const dataset = datasetOf([{ name: "count", type: "integer" }]);
     expect(rowOf({ _id: 1, count: "3" }, dataset).values.count).toBe(3);
     expect(rowOf({ _id: 1, count: 3.0 }, dataset).values.count).toBe(3);
-    for (const [given, value] of [
-      ["3.5", "3.5"],
-      [3.5, 3.5],
-    ]) {
+    for (const given of ["3.5", 3.5]) {
       const { values, summary } = rowOf({ _id: 1, count: given }, dataset);
-      expect(values.count).toBe(value);
+      expect(values.count).toBe(given);
       expect(summary.mistyped).toEqual({ count: 1 });
     }
   });
@@ -282,27 +254,26 @@ describe("an undeclared field", () => {
   const record = { _id: 1, note: "x", Extra: 3.5, more: ["a", "b"] };
 
   test("is appended behind the declared ones, sorted by name, with numbers bare", () => {
-    const { headers, csv, summary } = rowOf(record, datasetOf([{ name: "note", type: "text" }], "append"));
+    const { headers, csv, summary } = rowOf(record, datasetOf([note], "append"));
     expect(headers).toEqual(["_id", "note", "Extra", "more"]);
     expect(csv).toBe('1,"x",3.5,"a; b"\n');
     expect(summary.undeclared).toEqual({ Extra: 1, more: 1 });
   });
 
   test("is appended where a declared one is missing, too", () => {
-    const columns = [{ name: "note", type: "text" } as const, { name: "gone", type: "text" } as const];
-    const { headers, csv } = rowOf(record, datasetOf(columns, "append"));
+    const { headers, csv } = rowOf(record, datasetOf([note, { ...note, name: "gone" }]));
     expect(headers).toEqual(["_id", "note", "gone", "Extra", "more"]);
     expect(csv).toBe('1,"x",,3.5,"a; b"\n');
   });
 
   test("is ignored, and reported all the same", () => {
-    const { csv, summary } = rowOf(record, datasetOf([{ name: "note", type: "text" }], "ignore"));
+    const { csv, summary } = rowOf(record, datasetOf([note], "ignore"));
     expect(csv).toBe('1,"x"\n');
     expect(summary).toMatchObject({ appended: [], undeclared: { Extra: 1, more: 1 } });
   });
 
   test("rejects its record", () => {
-    const dataset = datasetOf([{ name: "note", type: "text" }], "reject");
+    const dataset = datasetOf([note], "reject");
     expect(rejectOf(record, dataset)).toBe("undeclared field");
     expect(rejectOf({ _id: 1, note: "x" }, dataset)).toBeUndefined();
   });
@@ -332,29 +303,20 @@ describe("an undeclared field", () => {
     const { headers, csv, summary } = rowOf(record, datasetOf([]));
     expect(headers).toEqual(["_id", "__proto__", "constructor", "toString"]);
     expect(csv).toBe('1,"x","y","z"\n');
-    expect(Object.entries(summary.undeclared)).toEqual([
-      ["__proto__", 1],
-      ["constructor", 1],
-      ["toString", 1],
-    ]);
+    expect(Object.keys(summary.undeclared)).toEqual(["__proto__", "constructor", "toString"]);
   });
 
   test("called __proto__ does not supply a declared column's value", () => {
     const record: unknown = JSON.parse('{"_id":1,"__proto__":{"note":"hidden"}}');
-    expect(rowOf(record, datasetOf([{ name: "note", type: "text" }])).values.note).toBeNull();
+    expect(rowOf(record, datasetOf([note])).values.note).toBeNull();
   });
 });
 
-describe("a joined column", () => {
-  test("stands where it is declared, with what stands between its fields", () => {
-    const dataset = datasetOf([
-      { name: "name", join: ["first", "last"], with: ", " },
-      { name: "note", type: "text" },
-    ]);
-    expect(rowOf({ _id: 1, note: "n", last: "L", first: "F" }, dataset).csv).toBe('1,"F, L","n"\n');
-    expect(rowOf({ _id: 1, last: "L" }, dataset).csv).toBe('1,", L",\n');
-    expect(rowOf({ _id: 1 }, dataset).csv).toBe("1,,\n");
-  });
+test("a joined column is where it is declared, with its separator between its fields", () => {
+  const dataset = datasetOf([{ name: "name", join: ["first", "last"], with: ", " }, note]);
+  expect(rowOf({ _id: 1, note: "n", last: "L", first: "F" }, dataset).csv).toBe('1,"F, L","n"\n');
+  expect(rowOf({ _id: 1, last: "L" }, dataset).csv).toBe('1,", L",\n');
+  expect(rowOf({ _id: 1 }, dataset).csv).toBe("1,,\n");
 });
 
 describe("a column with further labels", () => {
@@ -402,28 +364,21 @@ describe("a column with further labels", () => {
 
   test("makes the same page of the same records, however LibInsight renames its fields", () => {
     const labelOf = (name: string) => `${name}, renamed`;
-    const kept = defaultDataset.columns.filter((column) => "type" in column);
-    const labelled = {
-      ...defaultDataset,
-      columns: defaultDataset.columns.map((column) =>
-        "type" in column ? { ...column, labels: [labelOf(column.name)] } : column,
-      ),
-    };
+    const kept = defaultDataset.columns.flatMap((column) => ("type" in column ? column.name : []));
+    const columns = defaultDataset.columns.map((column) =>
+      "type" in column ? { ...column, labels: [labelOf(column.name)] } : column,
+    );
     const values = fc.oneof(fc.string(), fc.array(fc.string()), fc.integer(), fc.constant(null));
-    const records = fc.array(fc.dictionary(fc.constantFrom(...kept.map(({ name }) => name)), values));
-    const renamed = fc.subarray(kept.map(({ name }) => name));
+    const records = fc.array(fc.dictionary(fc.constantFrom(...kept), values));
     fc.assert(
-      fc.property(records, renamed, (given, names) => {
+      fc.property(records, fc.subarray(kept), (given, names) => {
         const before = given.map((fields, id) => recordOf(id, fields));
-        const after = before.map((record) =>
-          Object.fromEntries(
-            Object.entries(record).map(([name, value]) => [
-              names.includes(name) ? labelOf(name) : name,
-              value,
-            ]),
-          ),
-        );
-        const { rejects: _, ...page } = transformPage(after, labelled);
+        const renamed = ([name, value]: [string, unknown]) => [
+          names.includes(name) ? labelOf(name) : name,
+          value,
+        ];
+        const after = before.map((record) => Object.fromEntries(Object.entries(record).map(renamed)));
+        const { rejects: _, ...page } = transformPage(after, { ...defaultDataset, columns });
         const { rejects: __, ...expected } = transformPage(before, defaultDataset);
         expect(page).toEqual(expected);
       }),
@@ -431,17 +386,14 @@ describe("a column with further labels", () => {
   });
 });
 
-describe("a required text", () => {
-  const dataset = datasetOf([{ name: "who", type: "text", required: true }]);
-
-  test.each([[undefined], [null], [""], [[]], ["\u0000"]])("that is %j rejects its record", (value) => {
-    expect(rejectOf({ _id: 1, who: value }, dataset)).toBe("no who");
-  });
-
-  test("that is there does not", () => {
+test.each([[undefined], [null], [""], [[]], ["\u0000"]])(
+  "a required text that is %j rejects its record",
+  (who) => {
+    const dataset = datasetOf([{ name: "who", type: "text", required: true }]);
+    expect(rejectOf({ _id: 1, who }, dataset)).toBe("no who");
     expect(rejectOf({ _id: 1, who: ["x"] }, dataset)).toBeUndefined();
-  });
-});
+  },
+);
 
 test("a required number that is none rejects its record", () => {
   const dataset = datasetOf([{ name: "count", type: "number", required: true }]);

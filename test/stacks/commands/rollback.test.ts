@@ -1,43 +1,37 @@
-// A rollback over real versioned buckets, with runs that the real assembler publishes.
+// A rollback over buckets that keep versions, with runs that the real assembler publishes.
 import { Readable } from "node:stream";
-import { DeleteObjectCommand, PutBucketVersioningCommand } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
-import { s3 } from "../../../shared/aws/clients.ts";
-import type { Store } from "../../../shared/aws/store.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
+import type { LocalStore } from "../../../shared/local/local-store.ts";
+import type { ObjectStore } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
 import type { Run } from "../../../shared/run.ts";
 import { rollbackText } from "../../../stacks/commands/runs/report.ts";
 import { planRollback, remaining, rollBack } from "../../../stacks/commands/runs/rollback.ts";
 import { recordsOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
-import { capturedEvents, type LocalAws, startLocalAws } from "../../support/local-aws.ts";
+import { capturedEvents, startLocal, type TestLocal } from "../../support/local.ts";
+import { intercepted } from "../../support/ports.ts";
 import { putRun, putWindow } from "../../support/work-bucket.ts";
 
 const { csv: csvKey, jsonl: jsonlKey } = defaultDataset.publish;
+const files = [csvKey, jsonlKey];
 const monday = "2024-03-04T11:00:00Z";
 const nextMonday = "2024-03-11T11:00:00Z";
 const now = new Date("2024-03-12T09:30:00.123Z");
-let aws: LocalAws;
-let work: Store;
-let data: Store;
+let local: TestLocal;
+let work: LocalStore;
+let data: ObjectStore;
 beforeAll(async () => {
-  aws = await startLocalAws();
+  local = await startLocal();
 });
-afterAll(() => aws.close());
+afterAll(() => local.close());
 
-/** Buckets of the test's own. */
-beforeEach(async () => {
-  work = await aws.bucket();
-  data = await aws.bucket();
-  await s3().send(
-    new PutBucketVersioningCommand({
-      Bucket: data.bucket,
-      VersioningConfiguration: { Status: "Enabled" },
-    }),
-  );
+beforeEach(() => {
+  work = local.store();
+  data = local.store({ keepsVersions: true });
 });
 
 /** A run of two rows, which begin with the id `first`; transformed and not assembled. */
@@ -48,10 +42,10 @@ async function collect(first: number, requestedAt: string): Promise<Run> {
   return run;
 }
 
-/** @returns how it ended */
+/** @returns the run's outcome */
 async function end({ runId, dataset }: Run) {
   const { publish } = capturedEvents();
-  const deps = { work, data, now: () => now, fetcherQueue: aws.serviceQueue("fetcher"), publish };
+  const deps = { work, data, now: () => now, fetcherQueue: local.queue("fetcher"), publish };
   return (await assemble({ runId, dataset, attempt: 1 }, deps)).outcome;
 }
 
@@ -67,25 +61,28 @@ async function putBack({ runId }: Run, at = now, reason?: string): Promise<void>
   await rollBack(await plan(runId), { data, now: at, reason });
 }
 
-/** Whose rows the two files hold, and whose they say they are. */
+const texts = () => Promise.all(files.map((key) => data.getText(key)));
+const heads = () => Promise.all(files.map((key) => data.head(key)));
+const versionsOf = async (key: string) => (await data.listVersions(key, 100)).length;
+
+/** The first row of both files, and what their metadata say. */
 async function inPlace() {
-  const heads = [await data.head(csvKey), await data.head(jsonlKey)];
+  const metadata = (await heads()).map((head) => head?.metadata);
   return {
-    rows: [
-      (await data.getText(csvKey))?.match(/^\d+/m)?.[0],
-      (await data.getText(jsonlKey))?.match(/\d+/)?.[0],
-    ],
-    runs: heads.map((head) => head?.metadata["run-id"]),
-    requestedAt: heads.map((head) => head?.metadata["requested-at"]),
+    rows: (await texts()).map((text) => text?.match(/^(?:\{"_id":)?(\d+)/m)?.[1]),
+    runs: metadata.map((found) => found?.["run-id"]),
+    requestedAt: metadata.map((found) => found?.["requested-at"]),
   };
 }
 
-const versionsOf = async (key: string) => (await data.listVersions(key, 100)).length;
+const twice = (first: number, { runId }: Run) => ({
+  rows: [String(first), String(first)],
+  runs: [runId, runId],
+});
 
-test("both files of an earlier run are put back as they were, and say that they were", async () => {
+test("both files of an earlier run are put back as they were, with metadata that say so", async () => {
   const old = await publish(1, monday);
-  const before = [await data.getText(csvKey), await data.getText(jsonlKey)];
-  const types = [(await data.head(csvKey))?.contentType, (await data.head(jsonlKey))?.contentType];
+  const before = { texts: await texts(), types: (await heads()).map((head) => head?.contentType) };
   const newer = await publish(101, nextMonday);
 
   const planned = await plan(old.runId);
@@ -97,13 +94,12 @@ test("both files of an earlier run are put back as they were, and say that they 
   );
   await rollBack(planned, { data, now, reason: " Büro \u{1F4DA}\nclosed " });
 
-  expect([await data.getText(csvKey), await data.getText(jsonlKey)]).toEqual(before);
-  expect([(await data.head(csvKey))?.contentType, (await data.head(jsonlKey))?.contentType]).toEqual(types);
-  for (const key of [csvKey, jsonlKey]) {
-    expect((await data.head(key))?.metadata).toEqual({
+  const after = await heads();
+  expect({ texts: await texts(), types: after.map((head) => head?.contentType) }).toEqual(before);
+  for (const head of after) {
+    expect(head?.metadata).toEqual({
       dataset: "reference-transactions",
       "run-id": old.runId,
-      rows: "2",
       "requested-at": now.toISOString(),
       "rolled-back-at": now.toISOString(),
       "rollback-reason": "B?ro ??closed",
@@ -122,34 +118,20 @@ test("a run that is in place stays untouched; the replaced one can be put back i
   expect([await versionsOf(csvKey), await versionsOf(jsonlKey)]).toEqual([versions, versions]);
 
   await putBack(newer);
-  expect(await inPlace()).toMatchObject({ rows: ["101", "101"], runs: [newer.runId, newer.runId] });
+  expect(await inPlace()).toMatchObject(twice(101, newer));
   await putBack(old);
-  expect(await inPlace()).toMatchObject({ rows: ["1", "1"], runs: [old.runId, old.runId] });
+  expect(await inPlace()).toMatchObject(twice(1, old));
   expect((await data.head(csvKey))?.metadata).not.toHaveProperty("rollback-reason");
 });
-
-/** S3 refuses to write the key until the test ends or the returned function is called. */
-function refuseWrites(key: string): () => void {
-  const name = "refuseWrites";
-  s3().middlewareStack.add(
-    (next) => (args) => {
-      if ("Key" in args.input && args.input.Key === key && "Body" in args.input)
-        throw new Error("Interrupted.");
-      return next(args);
-    },
-    { step: "initialize", name },
-  );
-  const stop = (): void => void s3().middlewareStack.remove(name);
-  onTestFinished(stop);
-  return stop;
-}
 
 test("a rollback that is interrupted between the files is finished by repeating it, as of the same moment", async () => {
   const old = await publish(1, monday);
   const newer = await publish(101, nextMonday);
-  const mend = refuseWrites(jsonlKey);
-  await expect(putBack(old)).rejects.toThrow("Interrupted.");
-  mend();
+  const interrupted = intercepted(data, (method, [key], act) => {
+    if (method === "upload" && key === jsonlKey) throw new Error("Interrupted.");
+    return act();
+  });
+  await expect(rollBack(await plan(old.runId), { data: interrupted, now })).rejects.toThrow("Interrupted.");
   expect(await inPlace()).toMatchObject({ rows: ["1", "101"], runs: [old.runId, newer.runId] });
   const versions = await versionsOf(csvKey);
 
@@ -157,11 +139,8 @@ test("a rollback that is interrupted between the files is finished by repeating 
   expect(remaining(planned).map(({ key }) => key)).toEqual([jsonlKey]);
   await rollBack(planned, { data, now: new Date(now.getTime() + 60_000) });
 
-  expect(await inPlace()).toEqual({
-    rows: ["1", "1"],
-    runs: [old.runId, old.runId],
-    requestedAt: [now.toISOString(), now.toISOString()],
-  });
+  const moment = now.toISOString();
+  expect(await inPlace()).toEqual({ ...twice(1, old), requestedAt: [moment, moment] });
   expect(await versionsOf(csvKey)).toBe(versions);
 });
 
@@ -173,18 +152,18 @@ test("a run that was requested before the rollback does not replace it, one requ
   await putBack(old);
 
   expect(await end(before)).toBe("superseded");
-  expect(await inPlace()).toMatchObject({ rows: ["1", "1"], runs: [old.runId, old.runId] });
+  expect(await inPlace()).toMatchObject(twice(1, old));
   expect(await end(after)).toBe("published");
-  expect(await inPlace()).toMatchObject({ rows: ["301", "301"], runs: [after.runId, after.runId] });
+  expect(await inPlace()).toMatchObject(twice(301, after));
 });
 
-test("what is published between the question and its answer stays only if it was requested after it", async () => {
+test("what is published between the question and the answer stays only if it was requested later", async () => {
   const old = await publish(1, monday);
   await publish(101, nextMonday);
   const planned = await plan(old.runId);
   await publish(201, "2024-03-12T09:29:00Z");
   await rollBack(planned, { data, now });
-  expect(await inPlace()).toMatchObject({ rows: ["1", "1"], runs: [old.runId, old.runId] });
+  expect(await inPlace()).toMatchObject(twice(1, old));
 
   const again = await plan(runOf("rows from 201").runId);
   const after = await publish(301, "2024-03-12T09:31:00Z");
@@ -192,40 +171,40 @@ test("what is published between the question and its answer stays only if it was
     name: "NewerRunPublished",
     sentence: expect.stringContaining(after.runId),
   });
-  expect(await inPlace()).toMatchObject({ rows: ["301", "301"], runs: [after.runId, after.runId] });
+  expect(await inPlace()).toMatchObject(twice(301, after));
 });
 
-test("a clock that is slow does not stop it, and its files are not older than those they replace", async () => {
+test("with a slow clock the files still count as no older than those that they replace", async () => {
   const old = await publish(1, monday);
   await publish(101, nextMonday);
 
   await putBack(old, new Date("2024-03-11T10:58:00Z"));
 
-  expect(await inPlace()).toEqual({
-    rows: ["1", "1"],
-    runs: [old.runId, old.runId],
-    requestedAt: ["2024-03-11T11:00:00.000Z", "2024-03-11T11:00:00.000Z"],
-  });
+  const moment = "2024-03-11T11:00:00.000Z";
+  expect(await inPlace()).toEqual({ ...twice(1, old), requestedAt: [moment, moment] });
 });
 
-test("a run that the work bucket has forgotten is found by its versions", async () => {
+test("a run that has expired from the work bucket is found by its versions", async () => {
   const old = await publish(1, monday);
   await publish(101, nextMonday);
-  await s3().send(new DeleteObjectCommand({ Bucket: work.bucket, Key: keys.run(old.runId) }));
+  await work.prune([{ prefix: keys.runs, before: new Date(Date.now() + 1_000) }]);
+  expect(await work.getText(keys.run(old.runId))).toBeUndefined();
 
+  // The number of its rows has expired with its result.
+  expect(rollbackText(await plan(old.runId))).toMatch(new RegExp(`^${old.runId} \\(20..-..-.. ..:.. UTC\\)`));
   await putBack(old);
 
-  expect(await inPlace()).toMatchObject({ rows: ["1", "1"], runs: [old.runId, old.runId] });
+  expect(await inPlace()).toMatchObject(twice(1, old));
 });
 
-test("a file that no run wrote is replaced, and is told as such", async () => {
+test("a file that no run wrote is replaced, and named as such", async () => {
   const old = await publish(1, monday);
   await data.put(csvKey, "by hand", "text/csv");
 
   expect(rollbackText(await plan(old.runId))).toMatch(/ in place of a file that no run wrote \(20/);
   await putBack(old);
 
-  expect(await inPlace()).toMatchObject({ rows: ["1", "1"], runs: [old.runId, old.runId] });
+  expect(await inPlace()).toMatchObject(twice(1, old));
 });
 
 test("where no version is the run's, the runs that can be put back are named, each once, the newest first", async () => {
@@ -234,18 +213,13 @@ test("where no version is the run's, the runs that can be put back are named, ea
   await putBack(first);
   const third = await publish(201, "2024-03-13T11:00:00Z");
 
-  const sentence = new RegExp(
+  const sentence = expect.stringMatching(
     `Runs that can be put back: ${first.runId} \\(2 rows, [^)]*\\), ${second.runId} \\(2 rows, [^)]*\\)\\. \\(run `,
   );
-  await expect(plan(nothing.runId)).rejects.toMatchObject({
-    name: "RunVersionGone",
-    sentence: expect.stringMatching(sentence),
-  });
-  await expect(plan("reference-transactions-000000000000")).rejects.toMatchObject({
-    name: "RunUnknown",
-    sentence: expect.stringMatching(sentence),
-  });
-  expect(await inPlace()).toMatchObject({ runs: [third.runId, third.runId] });
+  await expect(plan(nothing.runId)).rejects.toMatchObject({ name: "RunVersionGone", sentence });
+  const unknown = "reference-transactions-000000000000";
+  await expect(plan(unknown)).rejects.toMatchObject({ name: "RunUnknown", sentence });
+  expect(await inPlace()).toMatchObject(twice(201, third));
 });
 
 test("a run of which one file is gone is not put back by half", async () => {
@@ -258,11 +232,11 @@ test("a run of which one file is gone is not put back by half", async () => {
     name: "RunVersionGone",
     message: expect.stringContaining(jsonlKey),
   });
-  expect(await inPlace()).toMatchObject({ runs: [newer.runId, newer.runId] });
+  expect(await inPlace()).toMatchObject(twice(101, newer));
 });
 
-test("where the bucket keeps no versions, it says where to look", async () => {
-  data = await aws.bucket();
+test("where the bucket keeps no versions, the error says so", async () => {
+  data = local.store();
   const old = await publish(1, monday);
   await publish(101, nextMonday);
 
@@ -272,7 +246,7 @@ test("where the bucket keeps no versions, it says where to look", async () => {
   });
 });
 
-test("a run of a dataset that is no longer collected is told so", async () => {
+test("a run of a dataset that is no longer collected is not put back", async () => {
   const run = { ...runOf("gone"), dataset: "gate-counts" };
   await putRun(run, work);
 

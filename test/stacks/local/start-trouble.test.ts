@@ -1,20 +1,31 @@
-// `npm start` when it goes wrong: what its users read, the exit code, and the earlier files, which stay as they were.
+// `npm start` when it fails or is stopped: what it prints, its exit code, and the earlier files, which stay as they were.
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startLibInsight } from "../../../stacks/local/libinsight.ts";
+import { defaultDataset } from "../../../shared/datasets.ts";
+import { type Local, openLocal } from "../../../shared/local/local.ts";
+import { accounts } from "../../../stacks/commands/runs/account.ts";
+import { seeded } from "../../../stacks/local/libinsight/random.ts";
+import { type LibInsightSettings, startLibInsight } from "../../../stacks/local/libinsight.ts";
+import { sendJson, startHttpServer } from "../../support/http-server.ts";
 import {
   command,
   digest,
-  filesIn,
+  digestsIn,
   libInsightEnv,
+  pinned,
+  pinnedRecords,
+  publishedIn,
   range,
   report,
   small,
   start,
   temporaryFolder,
 } from "../../support/start.ts";
+
+const { csv, jsonl, results } = defaultDataset.publish;
 
 /** A folder in which a run was published. */
 let published: string;
@@ -24,200 +35,193 @@ beforeAll(async () => {
 });
 afterAll(() => rm(published, { recursive: true, force: true }));
 
-const wrong = [
+const onEveryPage = (kind: "html" | "broken-json" | "error-at-200"): LibInsightSettings => ({
+  faults: [{ kind, where: { endpoint: "data-grid" }, times: 50 }],
+});
+
+test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, string>; says: RegExp }>([
   {
     what: "a wrong secret",
-    settings: {},
     env: { LIBINSIGHT_CLIENT_SECRET: "wrong" },
     says: /client id or the client secret/,
   },
   {
     what: "a dataset that LibInsight does not have",
     settings: { datasetId: 7 },
-    env: {},
     says: /does not know this dataset/,
   },
   {
-    what: "a host that does not answer",
-    settings: {},
+    what: "a host that refuses connections",
     env: { LIBINSIGHT_BASE_URL: "http://127.0.0.1:2/v1.0" },
     says: /refused the connection/,
   },
-  {
-    what: "HTML instead of records",
-    settings: { faults: [{ kind: "html", where: { endpoint: "data-grid" }, times: 50 }] },
-    env: {},
-    says: /HTML instead of records/,
-  },
-  {
-    what: "broken JSON",
-    settings: { faults: [{ kind: "broken-json", where: { endpoint: "data-grid" }, times: 50 }] },
-    env: {},
-    says: /broken JSON instead of records/,
-  },
-  {
-    what: 'type "error" at status 200',
-    settings: { faults: [{ kind: "error-at-200", where: { endpoint: "data-grid" }, times: 50 }] },
-    env: {},
-    says: /returned an error/,
-  },
-] as const;
-
-test.for(wrong)(
-  "$what ends in one plain sentence, exit 1, and leaves the earlier files",
-  async ({ settings, env, says }) => {
+  { what: "HTML instead of records", settings: onEveryPage("html"), says: /HTML instead of records/ },
+  { what: "broken JSON", settings: onEveryPage("broken-json"), says: /broken JSON instead of records/ },
+  { what: 'type "error" at status 200', settings: onEveryPage("error-at-200"), says: /returned an error/ },
+])(
+  "$what: one line names the run, the page and the command that continues; exit 1, and the earlier files stay",
+  async ({ settings = {}, env = {}, says }) => {
     await using folder = await temporaryFolder();
     await cp(published, folder.path, { recursive: true });
-    const before = await filesIn(join(folder.path, ".local/out"));
-    await using server = await startLibInsight({
-      ...settings,
-      faults: "faults" in settings ? [...settings.faults] : [],
-    });
+    await using server = await startLibInsight(settings);
     const { code, stdout, stderr } = await start(folder.path, ["--quiet", ...small], {
       ...libInsightEnv(server),
       ...env,
     }).ended;
-    expect(stderr).toMatch(says);
-    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
-    expect(stderr).not.toMatch(/^\s+at /m);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(await filesIn(join(folder.path, ".local/out"))).toEqual(before);
+    expect(stderr).toMatch(says);
+    expect(stderr).toMatch(
+      /^.* Run (reference-transactions-\w+) stopped at window 1, page 1; 0 pages are kept\. Fix the cause, then continue: npm run replay -- send --run \1 --finish\n$/,
+    );
+    expect(await digestsIn(folder.path)).toEqual(await digestsIn(published));
   },
 );
 
-test("a run that shrinks the data is held, says by how much, and leaves the earlier files; forced, it can be taken back", async () => {
+test("a run that shrinks the data is held, says by how much, and leaves the earlier files; forced, it can be rolled back", async () => {
   await using folder = await temporaryFolder();
   await start(folder.path, ["--quiet", "--records", "500"]).ended;
-  const before = await filesIn(join(folder.path, ".local/out"));
+  const before = await digestsIn(folder.path);
+  const run = await readFile(join(folder.path, ".local/out/run.json"), "utf8");
   const { code, stdout, stderr } = await start(folder.path, ["--quiet", "--records", "300"]).ended;
-  expect(stderr).toMatch(/^The run is held and nothing is published: rows fell from \d+ to \d+ \(by 40/);
-  expect(stderr.trimEnd().split("\n")).toHaveLength(1);
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(await filesIn(join(folder.path, ".local/out"))).toEqual(before);
+  expect(stderr).toMatch(/^The run is held and nothing is published: rows fell from \d+ to \d+ \(by 40.*\n$/);
+  expect(await digestsIn(folder.path)).toEqual(before);
 
-  // Who names the dates means them.
+  // A range that is given is meant, however few rows it has.
   const part = await start(folder.path, ["--quiet", "--records", "300", ...small]).ended;
   expect(part).toEqual({ code: 0, stdout: "", stderr: "" });
 
   // The query's result follows the file that is put back.
-  const { runId } = report.parse(JSON.parse(before["run.json"] ?? ""));
+  const { runId } = report.parse(JSON.parse(run));
   const rollback = ["rollback", runId, "--reason", "September alone", "--yes", "--finish"];
   const back = await command("runs", folder.path, rollback).ended;
   expect(back).toMatchObject({ code: 0, stderr: "" });
   expect(back.stdout).toMatch(
     /^Put back \S+ \(500 rows, .*\) in place of \S+ \(\d+ rows, .*\.csv and .*\.jsonl\.\nEvery queue is empty; no dead letters are left\.\n$/,
   );
-  // fauxqs keeps an object as a file with `.data` behind its key.
-  const kept = (key: string) =>
-    readFile(join(folder.path, ".local/s3/buckets", `libinsight-local-${key}.data`), "utf8");
-  expect({
-    csv: await kept("data/objects/libinsightdata-athena/LibInsightQueryData.csv"),
-    jsonl: await kept("data/objects/libinsightdata-json/LibInsightQueryData.jsonl"),
-    results: await kept("results/objects/published/LibInsightQueryResults.csv"),
-  }).toEqual({
-    csv: before["LibInsightQueryData.csv"],
-    jsonl: before["LibInsightQueryData.jsonl"],
-    results: before["LibInsightQueryResults.csv"],
+  await using local = await opened(folder.path);
+  expect(before).toMatchObject({
+    "LibInsightQueryData.csv": digest(await local.data.getText(csv)),
+    "LibInsightQueryData.jsonl": digest(await local.data.getText(jsonl)),
+    "LibInsightQueryResults.csv": digest(await local.results.getText(results)),
   });
-  // Four processes, one after the other.
-}, 60_000);
+});
 
-const misused = [
-  {
-    args: ["--from", "2024-02-01", "--to", "2024-01-01"],
-    env: {},
-    says: /--from 2024-02-01 is after --to 2024-01-01/,
-  },
-  { args: ["--fast"], env: {}, says: /Unknown option '--fast'/ },
+test.for<{ args: string[]; env?: Record<string, string>; says: RegExp }>([
+  { args: ["--fast"], says: /^Unknown option '--fast'/ },
   {
     args: [],
     env: { LIBINSIGHT_CLIENT_ID: "only" },
-    says: /set LIBINSIGHT_BASE_URL and LIBINSIGHT_CLIENT_SECRET too/,
+    says: /^To collect .* also set LIBINSIGHT_BASE_URL and LIBINSIGHT_CLIENT_SECRET\./,
   },
-];
-
-test.for(misused)("$args is one sentence and the usage, exit 2", async ({ args, env, says }) => {
+])("$args with $env is one sentence and the usage, exit 2", async ({ args, env = {}, says }) => {
   await using folder = await temporaryFolder();
   const { code, stdout, stderr } = await start(folder.path, args, env).ended;
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   expect(stderr).toMatch(says);
   expect(stderr).toContain("\n\nUsage: npm start -- [options]\n");
-  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
 });
 
-test.for([
-  { what: "the first request", request: 1 },
-  { what: "the middle", request: 12 },
-  { what: "the last page", request: 26 },
-])(
-  "killed at $request requests ($what) and started again, it finishes both runs with the same bytes",
-  async ({ request }) => {
-    await using undisturbed = await temporaryFolder();
+/** What a folder's .local has, once no process uses it. */
+async function opened(folder: string): Promise<Local & AsyncDisposable> {
+  const local = await openLocal(join(folder, ".local"));
+  return { ...local, [Symbol.asyncDispose]: local.close };
+}
+
+/** Expects that nothing is left to do: each run is published with the pinned bytes, and no message is left. */
+async function expectAllPublished(folder: string, runs: number): Promise<void> {
+  await using local = await opened(folder);
+  const { work, data, results: queried, mailboxes } = local;
+  const found = await accounts({ work, now: () => new Date(), stalledAfterSeconds: 900, deadLetters: [] });
+  expect(found.map(({ state }) => state)).toEqual(Array(runs).fill("published"));
+  const versions = await data.listVersions(csv, 10);
+  expect(versions).toHaveLength(runs);
+  for (const { versionId } of versions) {
+    const bytes = await Array.fromAsync(await data.stream(csv, versionId));
+    expect(digest(Buffer.concat(bytes).toString())).toBe(pinned["LibInsightQueryData.csv"]);
+  }
+  expect(digest(await data.getText(jsonl))).toBe(pinned["LibInsightQueryData.jsonl"]);
+  expect(digest(await queried.getText(results))).toBe(pinned["LibInsightQueryResults.csv"]);
+  const queues = mailboxes.flatMap(({ source, deadLetters }) => [source, deadLetters]);
+  expect(await Promise.all(queues.map((queue) => queue.count()))).toEqual(queues.map(() => 0));
+}
+
+const pages = 31;
+/** A moment after the last page is so much later: the run is assembled, queried and copied. */
+const laterMs = 30;
+const random = seeded(9);
+const moments = Array.from({ length: 6 }, (_, n) => Math.ceil(((n + random()) / 6) * 1.5 * pages));
+
+test.for(moments.map((moment, n) => ({ moment, by: n % 2 === 0 ? "npm start" : "npm run runs -- list" })))(
+  "killed at moment $moment (31 pages, then every 30 ms), the run is finished by $by, with the same bytes",
+  async ({ moment, by }) => {
     await using folder = await temporaryFolder();
-    let reached: () => void = () => {};
-    const moment = new Promise<void>((resolve) => {
-      reached = resolve;
-    });
+    const reached = Promise.withResolvers<void>();
     let requests = 0;
     await using server = await startLibInsight({
-      records: 250,
-      pageSize: 10,
+      records: pinnedRecords,
       onRequest: ({ query }) => {
-        if (query.page !== undefined && ++requests === request) reached();
+        if (query.page !== undefined && ++requests === Math.min(moment, pages)) reached.resolve();
       },
     });
-    const running = start(folder.path, ["--quiet", ...range], libInsightEnv(server));
-    await moment;
-    running.process.kill("SIGKILL");
-    expect((await running.ended).code).toBeNull();
+    const env = libInsightEnv(server);
+    const first = start(folder.path, ["--quiet", ...range], env);
+    await reached.promise;
+    await delay(Math.max(moment - pages, 0) * laterMs);
+    first.process.kill("SIGKILL");
+    expect((await first.ended).code).toBeNull();
 
-    const [again, calm] = await Promise.all([
-      start(folder.path, ["--quiet", ...range], libInsightEnv(server)).ended,
-      start(undisturbed.path, ["--quiet", ...range], libInsightEnv(server)).ended,
-    ]);
-    expect([again, calm].map(({ code, stderr }) => [code, stderr])).toEqual([
-      [0, ""],
-      [0, ""],
-    ]);
-    const [files, expected] = await Promise.all([
-      filesIn(join(folder.path, ".local/out")),
-      filesIn(join(undisturbed.path, ".local/out")),
-    ]);
-    for (const name of [
-      "LibInsightQueryData.csv",
-      "LibInsightQueryData.jsonl",
-      "LibInsightQueryResults.csv",
-    ]) {
-      expect(digest(files[name])).toBe(digest(expected[name]));
+    if (by === "npm start") {
+      const again = await start(folder.path, ["--quiet", ...range], env).ended;
+      expect(again).toEqual({ code: 0, stdout: "", stderr: "" });
+      expect(await publishedIn(folder.path)).toEqual(pinned);
+      expect(await readdir(join(folder.path, ".local/out"))).toHaveLength(Object.keys(pinned).length + 2);
+      await expectAllPublished(folder.path, 2);
+    } else {
+      const listed = await command("runs", folder.path, ["list", "--finish"], env).ended;
+      expect(listed).toMatchObject({ code: 0, stderr: "" });
+      expect(listed.stdout).toMatch(
+        /^reference-transactions-.*\nEvery queue is empty; no dead letters are left\.\n$/m,
+      );
+      await expectAllPublished(folder.path, 1);
     }
-    // fauxqs keeps an object as a file with `.data` behind its key.
-    const kept = await readdir(join(folder.path, ".local/s3"), { recursive: true });
-    const ofRuns = (file: string) =>
-      kept.filter((path) => path.endsWith(`/${file}.data`) && path.includes("/runs/"));
-    expect(ofRuns("run.json")).toHaveLength(2);
-    expect(ofRuns("result.json")).toHaveLength(2);
   },
 );
 
-test("Ctrl-C stops it cleanly, and the next start finishes the run", async () => {
+test("a second process says who uses .local, and exits 1; Ctrl-C stops the first one, and the next start finishes its run", async () => {
   await using folder = await temporaryFolder();
-  let asked: () => void = () => {};
-  const requested = new Promise<void>((resolve) => {
-    asked = resolve;
+  const asked = Promise.withResolvers<void>();
+  // A LibInsight that never responds with a page.
+  const server = await startHttpServer(({ path }, response) => {
+    if (path.endsWith("/token")) {
+      sendJson(response, 200, { access_token: "t", token_type: "Bearer", expires_in: 3600 });
+    } else asked.resolve();
   });
-  await using server = await startLibInsight({
-    latencyMs: 50,
-    onRequest: ({ query }) => {
-      if (query.page === "3") asked();
-    },
-  });
-  const running = start(folder.path, range, libInsightEnv(server));
-  await requested;
-  running.process.kill("SIGINT");
-  const { code, stderr } = await running.ended;
-  expect({ code, stderr }).toEqual({
+  const env = libInsightEnv({ baseUrl: `${server.url}/v1.0`, clientId: "id", clientSecret: "secret" });
+  const first = start(folder.path, range, { ...env, npm_lifecycle_event: "start" });
+  await asked.promise;
+
+  const others = await Promise.all([
+    start(folder.path, range).ended,
+    command("runs", folder.path, ["list"]).ended,
+  ]);
+  for (const { code, stderr } of others) {
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      new RegExp(`^Another process uses .local: npm start, process ${first.process.pid}, since 20.*\\.\\n$`),
+    );
+  }
+
+  first.process.kill("SIGINT");
+  // It waits for its requests.
+  await delay(100);
+  await server.close();
+  expect(await first.ended).toMatchObject({
     code: 130,
-    stderr: "Stopped. What was published before is untouched.\n",
+    stderr: "Stopped. The earlier published files are unchanged.\n",
   });
-  const again = await start(folder.path, ["--json", ...range], libInsightEnv(server)).ended;
-  expect(report.parse(JSON.parse(again.stdout))).toMatchObject({ state: "published", records: 10_300 });
+  const again = await start(folder.path, ["--quiet", "--records", String(pinnedRecords), ...range]).ended;
+  expect(again).toEqual({ code: 0, stdout: "", stderr: "" });
+  expect(await publishedIn(folder.path)).toEqual(pinned);
+  await expectAllPublished(folder.path, 2);
 });

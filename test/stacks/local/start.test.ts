@@ -1,22 +1,62 @@
-// `npm start` as its users meet it: a process with flags, an exit code, what it prints, and the files it leaves.
-import { readFile } from "node:fs/promises";
+// `npm start` as its users run it: a process with flags, an exit code, output, and the files that it leaves.
+import { existsSync } from "node:fs";
+import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { parse } from "csv-parse/sync";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { type LibInsightRecord, startLibInsight } from "../../../stacks/local/libinsight.ts";
 import {
-  digest,
+  type LibInsight,
+  type LibInsightRecord,
+  startLibInsight,
+} from "../../../stacks/local/libinsight.ts";
+import {
+  type Ended,
   filesIn,
   libInsightEnv,
+  pinned,
+  pinnedRecords,
+  publishedIn,
+  type Running,
   range,
   report,
-  small,
   start,
   temporaryFolder,
 } from "../../support/start.ts";
 
-/** The predecessor's rules, written once more and as plainly as can be, over records as LibInsight gives them. */
+const simulated = ["--records", String(pinnedRecords), ...range];
+const hasProc = existsSync("/proc/net/tcp");
+
+/** Returns the addresses on which a process listens, as Linux spells them: `0100007F:1F90`. */
+async function listenersOf(pid: number): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`;
+  const descriptors = await readdir(folder).catch(() => []);
+  const links = await Promise.all(descriptors.map((fd) => readlink(join(folder, fd)).catch(() => "")));
+  const own = new Set(links.map((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1]));
+  const tables = await Promise.all(["tcp", "tcp6"].map((table) => readFile(`/proc/net/${table}`, "utf8")));
+  const sockets = tables.join("").split("\n");
+  return sockets.flatMap((line) => {
+    const [, address = "", , state, , , , , , inode] = line.trim().split(/\s+/);
+    return state === "0A" && own.has(inode) ? address : [];
+  });
+}
+
+/** Waits for the end of a run. @returns how it ended, and all addresses on which it listened meanwhile */
+async function watched(running: Running): Promise<Ended & { listeners: string[] }> {
+  const listeners = new Set<string>();
+  let hasEnded = false;
+  const ending = running.ended.finally(() => {
+    hasEnded = true;
+  });
+  while (hasProc && !hasEnded) {
+    for (const address of await listenersOf(running.process.pid ?? 0)) listeners.add(address);
+    await delay(20);
+  }
+  return { ...(await ending), listeners: [...listeners] };
+}
+
+/** The predecessor's rules, as plainly as possible, over records as LibInsight sends them. */
 function expectedRow(record: LibInsightRecord): Record<string, string | number | null> | undefined {
   const text = (value: unknown): string | null => {
     if (value === undefined || value === null) return null;
@@ -50,104 +90,114 @@ function expectedRow(record: LibInsightRecord): Record<string, string | number |
   };
 }
 
-test("publishes every usable record of the simulated LibInsight by the predecessor's rules", async () => {
-  await using server = await startLibInsight();
-  await using folder = await temporaryFolder();
-  const { code, stdout, stderr } = await start(folder.path, ["--json", ...range], libInsightEnv(server))
-    .ended;
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-
-  const run = report.parse(JSON.parse(stdout));
-  const files = await filesIn(join(folder.path, ".local/out"));
-  expect(Object.keys(files)).toEqual([
-    "LibInsightQueryData.csv",
-    "LibInsightQueryData.jsonl",
-    "LibInsightQueryResults.csv",
-    "dictionary.md",
-    "run.json",
-  ]);
-  expect(JSON.parse(files["run.json"] ?? "")).toEqual(JSON.parse(stdout));
-  expect(run.athena).toEqual({
-    database: "libinsightdatabase",
-    table: "libinsightdata",
-    typed: "libinsightdata_typed",
-    analysis: "libinsightdata_analysis",
+describe("a calm run on the simulation, and one on a LibInsight that fails often", () => {
+  type Folder = Awaited<ReturnType<typeof temporaryFolder>>;
+  let folders: { calm: Folder; stormy: Folder };
+  let server: LibInsight;
+  let calm: Awaited<ReturnType<typeof watched>>;
+  let stormy: Awaited<ReturnType<typeof watched>>;
+  beforeAll(async () => {
+    folders = { calm: await temporaryFolder(), stormy: await temporaryFolder() };
+    server = await startLibInsight({
+      records: pinnedRecords,
+      tokenSeconds: 1,
+      latencyMs: 5,
+      faults: [
+        { kind: "status", status: 500, times: 2 },
+        { kind: "html", where: { endpoint: "data-grid", page: 2 }, times: 2 },
+        { kind: "rate-limited", retryAfter: 0, where: { page: 3 }, times: 2 },
+        { kind: "rate-limited", where: { page: 4 } },
+        { kind: "broken-json", where: { page: 5 } },
+        { kind: "error-at-200", where: { page: 6 }, times: 3 },
+        { kind: "reset", where: { page: 7 } },
+        { kind: "cut-body", where: { page: 8 } },
+        { kind: "unauthorized", where: { page: 9 } },
+        { kind: "status", status: 503, where: { endpoint: "token" } },
+      ],
+    });
+    [calm, stormy] = await Promise.all([
+      watched(start(folders.calm.path, ["--quiet", ...simulated])),
+      watched(start(folders.stormy.path, ["--json", ...range], libInsightEnv(server))),
+    ]);
+  });
+  afterAll(async () => {
+    await server.close();
+    for (const folder of Object.values(folders)) await folder[Symbol.asyncDispose]();
   });
 
-  const records = [...server.records()];
-  const rows = records.map(expectedRow).filter((row) => row !== undefined);
-  const byId = new Map(rows.map((row) => [row._id, row]));
-  const lines = (files["LibInsightQueryData.jsonl"] ?? "")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  expect(lines).toHaveLength(rows.length);
-  for (const line of lines) expect(line).toEqual(byId.get(line._id));
-
-  expect(run).toMatchObject({
-    state: "published",
-    records: 10_300,
-    rows: rows.length,
-    duplicates: 0,
-    attempt: 1,
+  test("both publish the pinned bytes", async () => {
+    expect([calm.code, stormy.code, stormy.stderr]).toEqual([0, 0, ""]);
+    expect(await publishedIn(folders.calm.path)).toEqual(pinned);
+    expect(await publishedIn(folders.stormy.path)).toEqual(pinned);
+    expect(server.requests.filter(({ status }) => status === 429)).toHaveLength(3);
   });
-  expect(run.rejects).toEqual({ "no _start_date": records.length - rows.length });
-  expect(run.furtherAnswers["Question Type"]).toBeGreaterThan(0);
-  expect(run.columns).toEqual(Object.keys(rows[0] ?? {}));
 
-  // The CSV, by another reader, holds what the JSON lines hold; so does the query's result, in which all is text.
-  const csv = parse(files["LibInsightQueryData.csv"] ?? "", {
-    columns: true,
-    cast: (value, { quoting, header }) => (quoting || header ? value : value === "" ? null : Number(value)),
+  test("--quiet prints nothing", () => {
+    expect([calm.stdout, calm.stderr]).toEqual(["", ""]);
   });
-  expect(csv).toEqual(lines);
-  const results = parse(files["LibInsightQueryResults.csv"] ?? "").slice(1);
-  expect(results).toEqual(
-    lines.map((line) => Object.values(line).map((value) => (value === null ? "" : String(value)))),
-  );
+
+  test("every usable record is published by the predecessor's rules, and reported", async () => {
+    const run = report.parse(JSON.parse(stormy.stdout));
+    const files = await filesIn(join(folders.stormy.path, ".local/out"));
+    expect(Object.keys(files)).toEqual([...Object.keys(pinned), "dictionary.md", "run.json"]);
+    expect(JSON.parse(files["run.json"] ?? "")).toEqual(JSON.parse(stormy.stdout));
+    expect(run.athena).toEqual({
+      database: "libinsightdatabase",
+      table: "libinsightdata",
+      typed: "libinsightdata_typed",
+      analysis: "libinsightdata_analysis",
+    });
+
+    const records = [...server.records()];
+    const rows = records.map(expectedRow).filter((row) => row !== undefined);
+    const byId = new Map(rows.map((row) => [row._id, row]));
+    const lines = (files["LibInsightQueryData.jsonl"] ?? "")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines).toHaveLength(rows.length);
+    for (const line of lines) expect(line).toEqual(byId.get(line._id));
+
+    expect(run).toMatchObject({
+      state: "published",
+      records: pinnedRecords,
+      rows: rows.length,
+      duplicates: 0,
+      attempt: 1,
+      rejects: { "no _start_date": records.length - rows.length },
+      columns: Object.keys(rows[0] ?? {}),
+    });
+    expect(run.furtherAnswers["Question Type"]).toBeGreaterThan(0);
+
+    // Another reader finds the same values in the CSV, and in the query's result, which has only text.
+    const csv = parse(files["LibInsightQueryData.csv"] ?? "", {
+      columns: true,
+      cast: (value, { quoting, header }) =>
+        quoting || header ? value : value === "" ? null : Number(value),
+    });
+    expect(csv).toEqual(lines);
+    expect(parse(files["LibInsightQueryResults.csv"] ?? "").slice(1)).toEqual(
+      lines.map((line) => Object.values(line).map((value) => (value === null ? "" : String(value)))),
+    );
+  });
+
+  test(".local is open to this user alone", async () => {
+    expect((await stat(join(folders.calm.path, ".local"))).mode & 0o777).toBe(0o700);
+  });
+
+  // Only Linux has /proc, which says who listens.
+  test.runIf(hasProc)("only the simulation listens, on one port of 127.0.0.1", () => {
+    expect(calm.listeners).toEqual([expect.stringMatching(/^0100007F:/)]);
+    expect(stormy.listeners).toEqual([]);
+  });
 });
 
-test("the same records give the same bytes, whatever the run's path: retries, a lost token, one page at a time", async () => {
-  await using calm = await temporaryFolder();
-  await using stormy = await temporaryFolder();
-  await using server = await startLibInsight({
-    tokenSeconds: 1,
-    latencyMs: 5,
-    faults: [
-      { kind: "status", status: 500, times: 2 },
-      { kind: "html", where: { endpoint: "data-grid", page: 2 }, times: 2 },
-      { kind: "rate-limited", retryAfter: 0, where: { page: 3 }, times: 2 },
-      { kind: "rate-limited", where: { page: 4 } },
-      { kind: "broken-json", where: { page: 5 } },
-      { kind: "error-at-200", where: { page: 6 }, times: 3 },
-      { kind: "reset", where: { page: 7 } },
-      { kind: "cut-body", where: { page: 8 } },
-      { kind: "unauthorized", where: { page: 9 } },
-      { kind: "status", status: 503, where: { endpoint: "token" } },
-    ],
-  });
-  const [first, second] = await Promise.all([
-    start(calm.path, ["--quiet", ...range]).ended,
-    start(stormy.path, ["--quiet", ...range], libInsightEnv(server)).ended,
-  ]);
-  expect([first.code, second.code]).toEqual([0, 0]);
-  // No log line, no metric: nothing at all.
-  for (const { stdout, stderr } of [first, second]) expect([stdout, stderr]).toEqual(["", ""]);
-  const [calmFiles, stormyFiles] = await Promise.all([
-    filesIn(join(calm.path, ".local/out")),
-    filesIn(join(stormy.path, ".local/out")),
-  ]);
-  for (const name of ["LibInsightQueryData.csv", "LibInsightQueryData.jsonl", "LibInsightQueryResults.csv"]) {
-    expect(digest(stormyFiles[name])).toBe(digest(calmFiles[name]));
-  }
-  expect(server.requests.filter(({ status }) => status === 429)).toHaveLength(3);
-});
-
-test("a record added while pages are read is not missed: that window is fetched again, and only that one", async () => {
+test("a record that is added during the run is published once, after its window alone is fetched again; an undeclared field is appended and reported", async () => {
   await using folder = await temporaryFolder();
   let added = false;
   await using server = await startLibInsight({
     records: 900,
+    addedField: { name: "New\nField", options: ["yes", "no"], since: "2023-06-01" },
     onRequest: ({ query }) => {
       if (added || query.from !== "2022-12-02" || query.page !== "2") return;
       added = true;
@@ -156,36 +206,25 @@ test("a record added while pages are read is not missed: that window is fetched 
   });
   const { code, stdout } = await start(folder.path, ["--json", ...range], libInsightEnv(server)).ended;
   const run = report.parse(JSON.parse(stdout));
-  expect(code).toBe(0);
-  expect(run.records).toBe(901);
+  expect([code, run.records]).toEqual([0, 901]);
   expect(run.windows.map(({ attempt }) => attempt)).toEqual([1, 2, 1]);
-  const csv = await readFile(join(folder.path, ".local/out/LibInsightQueryData.csv"), "utf8");
-  expect(csv.split("\n").filter((line) => line.startsWith("1,"))).toHaveLength(1);
-});
-
-test("a field that nobody declared is appended and reported", async () => {
-  await using folder = await temporaryFolder();
-  await using server = await startLibInsight({
-    records: 900,
-    addedField: { name: "New\nField", options: ["yes", "no"], since: "2023-06-01" },
-  });
-  const { stdout } = await start(folder.path, ["--json", ...range], libInsightEnv(server)).ended;
-  const run = report.parse(JSON.parse(stdout));
   expect(run.columns.at(-1)).toBe("New Field");
   expect(run.undeclared["New Field"]).toBeGreaterThan(0);
+
   const files = await filesIn(join(folder.path, ".local/out"));
-  const rows = parse(files["LibInsightQueryData.csv"] ?? "", { columns: true });
-  expect(new Set(rows.map((row) => z.record(z.string(), z.string()).parse(row)["New Field"]))).toEqual(
-    new Set(["", "yes", "no"]),
-  );
+  const rows = z
+    .array(z.record(z.string(), z.string()))
+    .parse(parse(files["LibInsightQueryData.csv"] ?? "", { columns: true }));
+  expect(rows.filter(({ _id }) => _id === "1")).toHaveLength(1);
+  expect(new Set(rows.map((row) => row["New Field"]))).toEqual(new Set(["", "yes", "no"]));
   expect(files["LibInsightQueryResults.csv"]).toMatch(/^"_id",.*,"new_field"\n/);
   expect(files["dictionary.md"]).toMatch(/^\| `new_field` \| New Field \| text \| .*not declared/m);
 });
 
-test("a range that holds nothing gives a file with only its header", async () => {
+test("a range without records gives files without rows", async () => {
   await using folder = await temporaryFolder();
-  const { code, stderr } = await start(folder.path, ["--quiet", "--from", "2025-01-01", "--to", "2025-01-31"])
-    .ended;
+  const empty = ["--quiet", "--from", "2025-01-01", "--to", "2025-01-31"];
+  const { code, stderr } = await start(folder.path, empty).ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   const files = await filesIn(join(folder.path, ".local/out"));
   expect(files["LibInsightQueryData.csv"]).toMatch(/^"_id","_start_date",.*"Research_Topic"\n$/);
@@ -193,40 +232,28 @@ test("a range that holds nothing gives a file with only its header", async () =>
   expect(files["LibInsightQueryResults.csv"]?.trimEnd().split("\n")).toHaveLength(1);
 });
 
-test("--faults tells the story: faults, the dead letters, their replay, and the same bytes in the end", async () => {
-  await using calm = await temporaryFolder();
-  await using stormy = await temporaryFolder();
-  const [first, second] = await Promise.all([
-    start(calm.path, ["--quiet", ...range]).ended,
-    start(stormy.path, ["--faults", "7", ...range]).ended,
-  ]);
-  expect([first.code, second.code, second.stderr]).toEqual([0, 0, ""]);
-  expect(second.stdout).toMatch(/^Dead letters: 1\. LibInsight responded with status 503\./m);
-  expect(second.stdout).toMatch(/^ {2}fetch, window 1, page 1: LibInsightServerError$/m);
-  expect(second.stdout).toMatch(/^Replayed 1, as this does: npm run replay -- send --run reference-/m);
-  expect(second.stdout).toMatch(/^ {2}published +10,287 rows$/m);
-  const csv = "LibInsightQueryData.csv";
-  expect(digest((await filesIn(join(stormy.path, ".local/out")))[csv])).toBe(
-    digest((await filesIn(join(calm.path, ".local/out")))[csv]),
-  );
-});
-
-test("without a terminal it prints plain lines, a summary, the views' first rows and what the columns mean", async () => {
+test("--faults replays its dead letters and publishes the same bytes; plain lines show the progress, a summary, the views' first rows and the columns", async () => {
   await using folder = await temporaryFolder();
-  const { stdout } = await start(folder.path, small).ended;
+  const { code, stdout, stderr } = await start(folder.path, ["--faults", "7", ...simulated]).ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(await publishedIn(folder.path)).toEqual(pinned);
+
   expect(stdout).not.toContain("\u001b");
-  expect(stdout).toMatch(/^Collecting reference-transactions from the simulated LibInsight/);
   for (const line of [
-    /^transformed \d+ pages$/m,
-    /^Published \d+ rows, 1 rejected, no duplicates, in \d+ s\. Athena follows\.$/m,
-    /^ {2}records in +\d/m,
-    /^ {2}published +\d+ rows$/m,
+    /^Collecting reference-transactions from the simulated LibInsight/,
+    /^Dead letters: 1\. LibInsight responded with status 503\./m,
+    /^ {2}fetcher, window 1, page 1: LibInsightServerError$/m,
+    /^Replayed 1, as this does: npm run replay -- send --run reference-/m,
+    /^transformed 31 pages$/m,
+    /^Published 2,9\d\d rows, \d+ rejected, no duplicates, in \d+ s\./m,
+    /^ {2}records in +3,000$/m,
+    /^ {2}published +2,9\d\d rows$/m,
     /^ {2}time +\d/m,
     /^libinsightdata_typed, every column with its type: the first 3 rows$/m,
-    /^ {2}_start_date +(2023-09-\d\d \d\d:\d\d:\d\d\.000 *){3}$/m,
+    /^ {2}_start_date +(2021-12-\d\d \d\d:\d\d:\d\d\.000 *){3}$/m,
     /^ {2}comments_notes +\(personal\) +\(personal\) +\(personal\)$/m,
     /^libinsightdata_analysis, what Tableau reads: the first 3 rows$/m,
-    /^ {2}fiscal_year +2024 +2024 +2024$/m,
+    /^ {2}fiscal_year +2022 +2022 +2022$/m,
     /^ {2}question_type +Question Type +text +Kind of question/m,
   ]) {
     expect(stdout).toMatch(line);

@@ -1,0 +1,53 @@
+// The event bus on EventBridge, whose answers the tests give in the SDK's middleware.
+import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
+import { expect, test } from "vitest";
+import { eventBridgePublisher } from "../../../shared/aws/eventbridge.ts";
+import { backoffMs } from "../../../shared/backoff.ts";
+import { eventExamples } from "../../contracts/event-bus.ts";
+import { intercept, offline } from "../../contracts/inject.ts";
+import { stoppedClock } from "../../support/stopped-clock.ts";
+
+const detail = eventExamples["run.published"];
+
+/** An EventBridge that answers each call with 200 and refuses the event in the first `failures` of them. */
+function start(failures: number) {
+  const client = new EventBridgeClient(offline);
+  const calls: unknown[] = [];
+  intercept(client, async ({ input }) => {
+    const isRefused = calls.push(input) <= failures;
+    return isRefused
+      ? { $metadata: {}, FailedEntryCount: 1, Entries: [{ ErrorCode: "ThrottlingException" }] }
+      : { $metadata: {}, FailedEntryCount: 0, Entries: [{ EventId: "1" }] };
+  });
+  const { slept, sleep } = stoppedClock();
+  return { calls, slept, publish: eventBridgePublisher(client, "pipeline", sleep) };
+}
+
+test("an event that the bus refuses with status 200 is sent again after a growing wait", async () => {
+  const { calls, slept, publish } = start(2);
+  await publish("run.published", detail);
+  const Entries = [
+    {
+      EventBusName: "pipeline",
+      Source: "libinsight.pipeline",
+      DetailType: "run.published",
+      Detail: JSON.stringify(detail),
+    },
+  ];
+  expect(calls).toEqual([{ Entries }, { Entries }, { Entries }]);
+  expect(slept).toHaveLength(2);
+  for (const [index, ms] of slept.entries()) {
+    expect(ms).toBeGreaterThanOrEqual(backoffMs(index + 1, () => 0));
+    expect(ms).toBeLessThanOrEqual(backoffMs(index + 1, () => 1));
+  }
+});
+
+test("an event that the bus refuses three times is given up, with its name and the bus's code", async () => {
+  const { calls, publish } = start(3);
+  await expect(publish("run.published", detail)).rejects.toMatchObject({
+    name: "EventNotPublished",
+    kind: "transient",
+    ids: { event: "run.published", code: "ThrottlingException" },
+  });
+  expect(calls).toHaveLength(3);
+});

@@ -1,0 +1,106 @@
+// The queue on SQS, whose answers the tests give in the SDK's middleware: batches that fail in part, and throttling.
+import { SQSClient } from "@aws-sdk/client-sqs";
+import { expect, test } from "vitest";
+import * as z from "zod";
+import { SqsQueue } from "../../../shared/aws/sqs.ts";
+import { backoffMs } from "../../../shared/backoff.ts";
+import { intercept, offline, throttling } from "../../contracts/inject.ts";
+import { stoppedClock } from "../../support/stopped-clock.ts";
+
+const batch = z.object({ Entries: z.array(z.object({ Id: z.string(), MessageBody: z.string() })) });
+type Verdict = "taken" | "failed" | "forgotten";
+
+/** An SQS that answers each batch with 200 and takes of it what the test says. */
+function startSqs(verdict: (body: string) => Verdict) {
+  const client = new SQSClient({ ...offline, md5: false });
+  const calls: string[][] = [];
+  intercept(client, async ({ input }) => {
+    const { Entries } = batch.parse(input);
+    calls.push(Entries.map(({ MessageBody }) => MessageBody));
+    const judged = Entries.map(({ Id, MessageBody }) => ({ Id, verdict: verdict(MessageBody) }));
+    const of = (wanted: Verdict) => judged.filter((entry) => entry.verdict === wanted);
+    return {
+      $metadata: {},
+      Successful: of("taken").map(({ Id }) => ({ Id, MessageId: Id, MD5OfMessageBody: "" })),
+      Failed: of("failed").map(({ Id }) => ({ Id, Code: "InternalError", SenderFault: false })),
+    };
+  });
+  const { slept, sleep } = stoppedClock();
+  return { calls, slept, queue: new SqsQueue(client, "https://sqs.invalid/000000000000/test", sleep) };
+}
+
+const messages = (count: number) => Array.from({ length: count }, (_, n) => `m${n}`);
+
+test.each(["failed", "forgotten"] as const)(
+  "of a batch only the entries that were %s are sent again",
+  async (how) => {
+    const failures = new Map([
+      ["m2", 1],
+      ["m7", 2],
+    ]);
+    const { calls, queue } = startSqs((body) => {
+      const left = failures.get(body) ?? 0;
+      failures.set(body, left - 1);
+      return left > 0 ? how : "taken";
+    });
+    await queue.sendAll(messages(12));
+    // Batches are sent at once, so the second may come anywhere among them.
+    const sent = [messages(10), ["m2", "m7"], ["m7"], ["m10", "m11"]];
+    expect(calls).toHaveLength(sent.length);
+    expect(calls).toEqual(expect.arrayContaining(sent));
+  },
+);
+
+test("entries that fail four times are given up, counted, and named by SQS's code", async () => {
+  const { calls, queue } = startSqs((body) => (["m3", "m4"].includes(body) ? "failed" : "taken"));
+  await expect(queue.sendAll(messages(10))).rejects.toMatchObject({
+    name: "MessagesNotSent",
+    kind: "transient",
+    message: "SQS did not take 2 of 10 messages.",
+    ids: { codes: "InternalError" },
+  });
+  expect(calls).toEqual([messages(10), ["m3", "m4"], ["m3", "m4"], ["m3", "m4"]]);
+});
+
+test("waits before each retry, twice as long each time, with jitter", async () => {
+  const waits: number[][] = [];
+  for (let run = 0; run < 5; run++) {
+    const { queue, slept } = startSqs(() => "failed");
+    await expect(queue.sendAll(["m"])).rejects.toMatchObject({ name: "MessagesNotSent" });
+    waits.push(slept);
+  }
+  for (const slept of waits) {
+    expect(slept).toHaveLength(3);
+    for (const [index, ms] of slept.entries()) {
+      expect(ms).toBeGreaterThanOrEqual(backoffMs(index + 1, () => 0));
+      expect(ms).toBeLessThanOrEqual(backoffMs(index + 1, () => 1));
+    }
+  }
+  expect(new Set(waits.flat()).size).toBeGreaterThan(3);
+  expect([1, 2, 3].map((attempt) => backoffMs(attempt, () => 1))).toEqual([250, 500, 1_000]);
+  expect([1, 2, 3].map((attempt) => backoffMs(attempt, () => 0))).toEqual([125, 250, 500]);
+});
+
+test("no messages are no call", async () => {
+  const { calls, queue } = startSqs(() => "taken");
+  await queue.sendAll([]);
+  await queue.release([]);
+  expect(calls).toEqual([]);
+});
+
+test("a throttled call is tried three times in all, and then throws SQS's error", async () => {
+  const client = new SQSClient({ ...offline, maxAttempts: 3 });
+  let attempts = 0;
+  let throttled = 2;
+  intercept(client, async () => {
+    attempts += 1;
+    if (throttled-- > 0) throw throttling();
+    return { $metadata: {} };
+  });
+  const queue = new SqsQueue(client, "https://sqs.invalid/000000000000/test");
+  await queue.delete("receipt");
+  expect(attempts).toBe(3);
+  throttled = 3;
+  await expect(queue.delete("receipt")).rejects.toMatchObject({ name: "ThrottlingException" });
+  expect(attempts).toBe(6);
+});
