@@ -71,7 +71,7 @@ export function typedColumns(columns: readonly TableColumn[]): ViewColumn[] {
 
 /**
  * The columns for analysts, on top of the typed view: without people's names and free text, and with the parts of the
- * date. An undeclared column may hold either, so it is not among them until somebody declares it.
+ * date. An undeclared column may hold either, so it is left out until it is declared.
  */
 export function analysisColumns(columns: readonly TableColumn[], dataset: Dataset): ViewColumn[] {
   const kept = columns.filter(({ declared, personal }) => declared && !personal);

@@ -2,7 +2,7 @@
 import { toPipelineError } from "../../shared/errors.ts";
 import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 
-/** @param count is told of each request that failed, whether it is tried again or not */
+/** @param count called for each request that failed, whether it is retried or not */
 export function countingErrors(client: LibInsightClient, count: (error: string) => void): LibInsightClient {
   return {
     async fetchPage(request) {

@@ -13,7 +13,7 @@ export type Layout = {
   left: readonly { field: string; place: number }[];
 };
 
-/** Records have all fields, or lack one here and there; whoever sends more kinds has some worked out again. */
+/** Records have all fields, or lack one here and there. Layouts beyond these are worked out for each record. */
 const maxRemembered = 16;
 
 /** @returns a function from a record's fields, in its order, to their layout; it remembers the first few */

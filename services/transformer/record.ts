@@ -113,16 +113,16 @@ function numberOf(value: unknown): number | undefined {
 
 const timestamp = /^\d{4}-\d{2}-\d{2} (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d$/;
 
-/** `YYYY-MM-DD HH:MM:SS`; a T between date and time, missing seconds and blanks around it are mended. */
+/** Returns `YYYY-MM-DD HH:MM:SS`; a T between date and time, missing seconds and blanks around it are corrected. */
 function timestampOf(value: unknown): string | undefined {
   if (typeof value !== "string") return undefined;
-  const text = timestamp.test(value) ? value : mended(value);
+  const text = timestamp.test(value) ? value : corrected(value);
   if (text === undefined) return undefined;
   const day = Number(text.slice(8, 10));
   return day >= 1 && day <= daysIn(Number(text.slice(0, 4)), Number(text.slice(5, 7))) ? text : undefined;
 }
 
-function mended(value: string): string | undefined {
+function corrected(value: string): string | undefined {
   const withSpace = value.trim().replace(/^(\d{4}-\d{2}-\d{2})T/, "$1 ");
   const text = /^.{10} \d{2}:\d{2}$/.test(withSpace) ? `${withSpace}:00` : withSpace;
   return timestamp.test(text) ? text : undefined;

@@ -50,6 +50,8 @@ export function startWorkers(options: WorkerOptions): Workers {
   const { team, tableau, tableauTokenSecret } = settings;
   const stopping = new AbortController();
   const now = () => new Date();
+  // Where that fails, the claims end after three minutes.
+  releaseClaims(local).catch(() => {});
   // Those that an earlier process did not finish. One that cannot be read is checked by its own message.
   engine.resume().catch(() => {});
   const start = <T extends z.ZodMiniType, Deps>(service: Service<T, Deps>, deps: Deps) =>
@@ -111,6 +113,17 @@ export function startWorkers(options: WorkerOptions): Workers {
       await Promise.all(workers);
     },
   };
+}
+
+/** Deletes the claims (shared/once.ts) that are not done. No other process works here, so theirs died. */
+async function releaseClaims({ database, work }: Local): Promise<void> {
+  await database.write(() =>
+    database
+      .prepare(
+        `DELETE FROM object WHERE bucket = ? AND bytes < 100 AND CAST(body AS TEXT) LIKE '{"state":"claimed"%'`,
+      )
+      .run(work.bucket),
+  );
 }
 
 const silent: Log = { info: () => {}, warn: () => {}, error: () => {} };

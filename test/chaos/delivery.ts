@@ -7,7 +7,7 @@ import { services } from "../../shared/topology.ts";
 import { between, type Random, seeded } from "../../stacks/local/libinsight/random.ts";
 import type { Faults } from "./faults.ts";
 import { type ChaosQueue, type FaultAt, type Plan, type PortCall, queues } from "./plan.ts";
-import { type Caller, PortError, type Ports } from "./ports.ts";
+import { type Caller, type Clock, PortError, type Ports } from "./ports.ts";
 
 /** A plan takes some hundreds. */
 const maxSteps = 30_000;
@@ -36,9 +36,11 @@ export type DeliveryOptions = {
   ports: Ports;
   handlers: Handlers;
   /** Of the plan: each step takes a second. */
-  clock: { ms: number };
+  clock: Clock;
   /** What errors of the ports quote. */
   mark: string;
+  /** Called with each call of a port as its turn comes. */
+  onCall?: ((call: string) => void) | undefined;
 };
 
 type Waiting = { message: Message; from: number };
@@ -73,7 +75,7 @@ export class Delivery {
     for (const queue of queues) this.#fed.add(queue);
     while (this.#step < maxSteps) {
       this.#step += 1;
-      this.#options.clock.ms += 1_000;
+      this.#options.clock.now += 1_000;
       await this.#quiet();
       // Each receive takes a turn of the event loop, so not at every step.
       if (between(this.#random, 1, 4) === 1) await this.#receiveFed();
@@ -146,7 +148,7 @@ export class Delivery {
 
   async #run(invocation: Invocation, batch: Message[], faults: FaultAt<"delivery">[]): Promise<void> {
     const { queue } = invocation;
-    const source = this.#options.ports.queues[queue];
+    const source = this.#options.ports.queue(queue);
     const release = (messages: Message[]) => source.release(messages.map(({ receipt }) => receipt));
     // Its first turn: batches that are started do not all begin at once.
     await new Promise<void>((go) => invocation.parked.push(go));
@@ -176,7 +178,7 @@ export class Delivery {
   }
 
   #callerFor(invocation: Invocation, died: () => void): Caller {
-    const { plan, faults, mark } = this.#options;
+    const { plan, faults, mark, onCall } = this.#options;
     const die = (): void => {
       invocation.dead = true;
       invocation.parked.length = 0;
@@ -189,8 +191,8 @@ export class Delivery {
         const go = async (): Promise<void> => {
           tries += 1;
           const fault = faults.nextCall(call);
-          const isPossible = fault && (fault.kind !== "conflict" || onConflict);
-          if (isPossible) faults.happened(`port ${fault.kind}`);
+          onCall?.(`${invocation.queue} ${call} ${fault?.kind ?? ""}`);
+          if (fault && (fault.kind !== "conflict" || onConflict)) faults.happened(`port ${fault.kind}`);
           try {
             if (fault?.kind === "conflict" && onConflict) return resolve(onConflict());
             if (fault?.kind === "dies-before") return die();
@@ -232,7 +234,7 @@ export class Delivery {
 
   async #receive(queue: ChaosQueue): Promise<void> {
     const options = { max: maxMessages, visibilitySeconds, waitSeconds: 0 };
-    for (const message of await this.#options.ports.queues[queue].receive(options))
+    for (const message of await this.#options.ports.queue(queue).receive(options))
       this.#pool[queue].push({ message, from: 0 });
   }
 }

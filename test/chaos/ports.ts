@@ -5,14 +5,7 @@ import { localPublisher } from "../../shared/local/local-bus.ts";
 import { LocalStore, type LocalStoreOptions } from "../../shared/local/local-store.ts";
 import type { LocalDatabase } from "../../shared/local/sqlite.ts";
 import { type QueueOptions, SqliteQueue } from "../../shared/local/sqlite-queue.ts";
-import type {
-  Condition,
-  ListedObject,
-  ObjectStore,
-  Publish,
-  SendOptions,
-  UploadOptions,
-} from "../../shared/ports.ts";
+import type { Condition, ListedObject, Publish, SendOptions, UploadOptions } from "../../shared/ports.ts";
 import { type QueueName, receiveLimit, services } from "../../shared/topology.ts";
 import type { FaultAt, PortCall } from "./plan.ts";
 
@@ -27,66 +20,80 @@ export type Caller = {
   taken(call: PortCall, messages: number): number;
   /** Returns what ends the next upload in mid-stream. */
   nextUpload(): FaultAt<"upload"> | undefined;
-  /** Ends it so. */
   endUpload(fault: FaultAt<"upload">): Promise<never>;
 };
 
-export type Queues = Record<QueueName, SqliteQueue>;
 export type Ports = {
-  work: ObjectStore;
-  data: ObjectStore;
-  queues: Queues;
-  deadLetters: Queues;
+  work: LocalStore;
+  data: LocalStore;
+  queue(name: QueueName): SqliteQueue;
+  deadLetters(name: QueueName): SqliteQueue;
   publish: Publish;
 };
 
-export type MachineOptions = {
+/** In milliseconds; the bus's own clock may be off. */
+export type Clock = { now: number; busOff: number };
+
+/** What one plan's ports share. */
+export type Machine = {
   database: LocalDatabase;
-  /** Of the files in the data bucket. */
+  /** Of the stores' files. */
   folder: string;
-  now: () => number;
-  /** Called with each event that the bus took. */
-  onEvent: (event: unknown) => void;
+  clock: Clock;
+  /** To the queues of its routes. */
+  bus: Publish;
 };
 
-/** Returns all that one plan's services have, without faults or, given a handler that runs, with its faults. */
-export function portsOf({ database, folder, now, onEvent }: MachineOptions, caller?: Caller): Ports {
+export function createMachine(
+  database: LocalDatabase,
+  folder: string,
+  clock: Clock,
+  onEvent: (event: unknown) => void,
+): Machine {
+  const queue = (name: QueueName) => new SqliteQueue(database, queueOptions(name, clock));
+  const queues: Record<QueueName, SqliteQueue> = {
+    kickoff: queue("kickoff"),
+    fetcher: queue("fetcher"),
+    transformer: queue("transformer"),
+    assembler: queue("assembler"),
+    athena: queue("athena"),
+    tableau: queue("tableau"),
+    reporter: queue("reporter"),
+    ec2: queue("ec2"),
+    replay: queue("replay"),
+  };
+  const now = () => new Date(clock.now + clock.busOff);
+  return { database, folder, clock, bus: localPublisher({ database, queues, onEvent, now }) };
+}
+
+/** Returns the ports without faults or, of a running handler, with those that the plan has for it. */
+export function portsOf({ database, folder, clock, bus }: Machine, caller?: Caller): Ports {
   const queue = (options: QueueOptions) =>
     caller ? new FaultyQueue(database, options, caller) : new SqliteQueue(database, options);
-  const store = (options: LocalStoreOptions) =>
-    caller ? new FaultyStore(database, options, caller) : new LocalStore(database, options);
-  const date = () => new Date(now());
-  const queues = queuesOf((name) => {
-    const redrive = { to: `${name}-dead-letters`, receiveLimit };
-    return queue({ name, fifo: services[name].queue.fifo, redrive, now });
-  });
-  const bus = localPublisher({ database, queues, onEvent, now: date });
+  const store = (bucket: string, keepsVersions: boolean) => {
+    const options = { bucket, folder, keepsVersions, now: () => new Date(clock.now) };
+    return caller ? new FaultyStore(database, options, caller) : new LocalStore(database, options);
+  };
   return {
-    work: store({ bucket: "work", folder, keepsVersions: false, now: date }),
-    data: store({ bucket: "data", folder, keepsVersions: true, now: date }),
-    queues,
-    deadLetters: queuesOf((name) =>
-      queue({ name: `${name}-dead-letters`, fifo: services[name].queue.fifo && "by-id", now }),
-    ),
+    work: store("work", false),
+    data: store("data", true),
+    queue: (name) => queue(queueOptions(name, clock)),
+    deadLetters: (name) => {
+      const { redrive: _, ...options } = queueOptions(name, clock);
+      return queue({ ...options, name: deadLettersOf(name) });
+    },
     publish: caller ? faultyPublish(bus, caller) : bus,
   };
 }
 
-function queuesOf(make: (name: QueueName) => SqliteQueue): Queues {
-  return {
-    kickoff: make("kickoff"),
-    fetcher: make("fetcher"),
-    transformer: make("transformer"),
-    assembler: make("assembler"),
-    athena: make("athena"),
-    tableau: make("tableau"),
-    reporter: make("reporter"),
-    ec2: make("ec2"),
-    replay: make("replay"),
-  };
+function queueOptions(name: QueueName, clock: Clock): QueueOptions {
+  const redrive = { to: deadLettersOf(name), receiveLimit };
+  return { name, fifo: services[name].queue.fifo, redrive, now: () => clock.now };
 }
 
-const conflict = "ConditionalRequestConflict";
+function deadLettersOf(name: QueueName): string {
+  return `${name}-dead-letters`;
+}
 
 class FaultyStore extends LocalStore {
   readonly #caller: Caller;
@@ -104,23 +111,22 @@ class FaultyStore extends LocalStore {
   ): Promise<string | undefined> {
     const act = () => super.write(key, body, contentType, condition);
     if (condition === undefined) return this.#caller.perform("put", act);
-    const onConflict = () => {
+    return this.#caller.perform("create", act, () => {
       // A 409 on a key that has to be absent says nothing yet (shared/aws/s3.ts).
       if (condition === "absent") throw new PortError(conflict, key);
       return undefined;
-    };
-    return this.#caller.perform("create", act, onConflict);
+    });
   }
 
-  override getBytes(key: string): Promise<Uint8Array | undefined> {
+  override getBytes(key: string) {
     return this.#caller.perform("getBytes", () => super.getBytes(key));
   }
 
-  override getStart(key: string, bytes: number): Promise<string> {
+  override getStart(key: string, bytes: number) {
     return this.#caller.perform("getStart", () => super.getStart(key, bytes));
   }
 
-  override stream(key: string, versionId?: string): Promise<AsyncIterable<Uint8Array>> {
+  override stream(key: string, versionId?: string) {
     return this.#caller.perform("stream", () => super.stream(key, versionId));
   }
 
@@ -132,12 +138,8 @@ class FaultyStore extends LocalStore {
     yield* await this.#caller.perform("objects", () => Array.fromAsync(super.objects(prefix, limit)));
   }
 
-  /** Nothing is visible before the whole body has arrived, so that completing the upload is one call. */
-  override async upload(
-    key: string,
-    body: AsyncIterable<Uint8Array>,
-    options: UploadOptions,
-  ): Promise<string | undefined> {
+  /** Nothing is visible before the whole body has arrived, so completing the upload is one call. */
+  override async upload(key: string, body: AsyncIterable<Uint8Array>, options: UploadOptions) {
     const fault = this.#caller.nextUpload();
     const chunks: Uint8Array[] = [];
     let bytes = 0;
@@ -163,15 +165,15 @@ class FaultyQueue extends SqliteQueue {
     this.#caller = caller;
   }
 
-  override send(body: string, options?: SendOptions): Promise<void> {
+  override send(body: string, options?: SendOptions) {
     return this.#caller.perform("send", () => super.send(body, options));
   }
 
   override async sendAll(bodies: readonly string[]): Promise<void> {
-    const batches = Array.from({ length: Math.ceil(bodies.length / batchMessages) }, (_, n) =>
-      bodies.slice(n * batchMessages, (n + 1) * batchMessages),
-    );
-    await Promise.all(batches.map((batch) => this.#sendBatch(batch)));
+    const batches: Promise<void>[] = [];
+    for (let from = 0; from < bodies.length; from += batchMessages)
+      batches.push(this.#sendBatch(bodies.slice(from, from + batchMessages)));
+    await Promise.all(batches);
   }
 
   async #sendBatch(all: readonly string[]): Promise<void> {
@@ -184,7 +186,7 @@ class FaultyQueue extends SqliteQueue {
     if (left.length > 0) throw refused("MessagesNotSent");
   }
 
-  override retryAfter(receipt: string, seconds: number): Promise<void> {
+  override retryAfter(receipt: string, seconds: number) {
     return this.#caller.perform("retryAfter", () => super.retryAfter(receipt, seconds));
   }
 }
@@ -204,6 +206,8 @@ function faultyPublish(bus: Publish, caller: Caller): Publish {
 function refused(name: string): PipelineError {
   return new PipelineError(name, { message: "Simulated.", advice: "None.", kind: "transient" });
 }
+
+const conflict = "ConditionalRequestConflict";
 
 /** What an adapter throws, by the name that AWS gives it. */
 export class PortError extends Error {

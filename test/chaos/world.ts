@@ -12,10 +12,8 @@ import { kickoffService } from "../../services/kickoff/service.ts";
 import { send } from "../../services/replay/deadletters.ts";
 import { transformerService } from "../../services/transformer/service.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { addToDate } from "../../shared/dates.ts";
 import { keys } from "../../shared/keys.ts";
 import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
-import { localPublisher } from "../../shared/local/local-bus.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
 import type { Log } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";
@@ -25,12 +23,13 @@ import { processBatch, type Service } from "../../shared/service.ts";
 import { Delivery, type Handlers } from "./delivery.ts";
 import { Faults, type Injected } from "./faults.ts";
 import { type Plan, queues } from "./plan.ts";
-import { type Caller, type MachineOptions, portsOf, type Queues } from "./ports.ts";
+import { type Caller, createMachine, type Machine, type Ports, portsOf } from "./ports.ts";
 import { requestTimeoutMs, type Shown, startSource } from "./source.ts";
 import { assess } from "./verdict.ts";
 
 /** A request of this day collects all that the simulation has, in three windows. */
-const requestDay = "2024-12-02";
+const requestedAt = Date.parse("2024-12-02T12:00:00Z");
+const dayMs = 24 * 3600 * 1000;
 /** Each round of replays uses up faults, and a plan has few. */
 const maxReplayRounds = 12;
 const maxReplayed = 10_000;
@@ -60,14 +59,21 @@ export type WorldOptions = {
   inspect?: (left: Left) => void;
 };
 
-export type World = { run(plan: Plan): Promise<Outcome>; close(): Promise<void> };
+export type World = {
+  /** @param onCall see `DeliveryOptions` */
+  run(plan: Plan, onCall?: (call: string) => void): Promise<Outcome>;
+  close(): Promise<void>;
+};
 
 /** One plan's surroundings. */
-type Stage = MachineOptions & {
-  clock: { ms: number };
+type Stage = {
+  machine: Machine;
+  plan: Plan;
+  faults: Faults;
   events: unknown[];
   libInsight: LibInsightClient;
   shown: Shown;
+  onCall: ((call: string) => void) | undefined;
 };
 
 const silent: Log = { info: () => {}, warn: () => {}, error: () => {} };
@@ -79,18 +85,18 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const source = await startSource({ credentials, mark: options.mark ?? "" });
   let plans = 0;
   return {
-    async run(plan) {
+    async run(plan, onCall) {
       plans += 1;
       const faults = new Faults(plan);
-      const clock = { ms: Date.parse(`${requestDay}T12:00:00Z`) };
       const events: unknown[] = [];
+      const machine = createMachine(
+        new LocalDatabase(":memory:"),
+        join(folder, String(plans)),
+        { now: requestedAt, busOff: 0 },
+        (event) => events.push(event),
+      );
       const stage: Stage = {
-        clock,
-        events,
-        database: new LocalDatabase(":memory:"),
-        folder: join(folder, String(plans)),
-        now: () => clock.ms,
-        onEvent: (event) => events.push(event),
+        ...{ plan, faults, events, onCall, machine },
         // A client of its own, so that no plan begins with another one's token.
         libInsight: libInsightClient({
           baseUrl: source.baseUrl,
@@ -101,12 +107,12 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       };
       const outcome: Outcome = { wrong: [], injected: faults.injected, replays: 0, states: [] };
       try {
-        await play(plan, faults, stage, options, outcome);
+        await play(stage, options, outcome);
       } catch (error) {
         outcome.wrong.push(error instanceof Error ? error.message : String(error));
       } finally {
-        stage.database.close();
-        await rm(stage.folder, { recursive: true, force: true });
+        machine.database.close();
+        await rm(machine.folder, { recursive: true, force: true });
       }
       return outcome;
     },
@@ -117,31 +123,31 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   };
 }
 
-async function play(
-  plan: Plan,
-  faults: Faults,
-  stage: Stage,
-  options: WorldOptions,
-  outcome: Outcome,
-): Promise<void> {
-  const { clock, events, database } = stage;
-  const ports = portsOf(stage);
+async function play(stage: Stage, options: WorldOptions, outcome: Outcome): Promise<void> {
+  const { plan, events, machine } = stage;
+  const ports = portsOf(machine);
   const { work, data } = ports;
   const earlier = plan.earlierFile ? earlierFile(plan) : undefined;
   if (earlier !== undefined) await publishEarlier(data, earlier);
-  const runIds = await request(plan, database, ports.queues);
+  const runIds = await request(stage);
   const handlers = handlersOf(stage, options);
-  const delivery = new Delivery({ plan, faults, ports, handlers, clock, mark: options.mark ?? "" });
+  const delivery = new Delivery({
+    ...stage,
+    clock: machine.clock,
+    ports,
+    handlers,
+    mark: options.mark ?? "",
+  });
   const mailboxes = queues.map((name) => ({
     name,
-    source: ports.queues[name],
-    deadLetters: ports.deadLetters[name],
+    source: ports.queue(name),
+    deadLetters: ports.deadLetters(name),
   }));
   const deadLetters: DeadLetter[] = [];
   await delivery.drain();
   for (let round = 1; ; round++) {
-    if (options.inspect) deadLetters.push(...deadLettersIn(database));
-    const replay = { mailboxes, now: () => new Date(clock.ms), waitSeconds: 0 };
+    if (options.inspect) deadLetters.push(...deadLettersIn(machine.database));
+    const replay = { mailboxes, now: () => new Date(machine.clock.now), waitSeconds: 0 };
     const { moved } = await send(replay, { filter: {}, max: maxReplayed });
     outcome.replays += moved.length;
     if (moved.length === 0) break;
@@ -180,23 +186,26 @@ function eventOf(event: unknown): { type: string; runId: string | undefined } {
 }
 
 function handlersOf(
-  { libInsight, ...machine }: Stage,
+  { libInsight, machine }: Stage,
   { logOf = () => silent, measure = () => {} }: WorldOptions,
 ): Handlers {
-  const now = () => new Date(machine.now());
-  const depsOf = ({ work, data, queues, publish }: ReturnType<typeof portsOf>) => ({
+  const now = () => new Date(machine.clock.now);
+  const depsOf = ({ work, data, queue, publish }: Ports) => ({
     ...{ work, data, publish, libInsight, measure, now },
-    fetcherQueue: queues.fetcher,
-    transformerQueue: queues.transformer,
-    assemblerQueue: queues.assembler,
+    fetcherQueue: queue("fetcher"),
+    transformerQueue: queue("transformer"),
+    assemblerQueue: queue("assembler"),
   });
   const handler = <T extends z.ZodMiniType>(service: Service<T, ReturnType<typeof depsOf>>) => {
     const log = logOf(service.name);
     return (batch: Message[], caller: Caller) => {
       const ports = portsOf(machine, caller);
-      const source = ports.queues[service.name];
-      const deadLetters = ports.deadLetters[service.name];
-      return processBatch(service, batch, depsOf(ports), { source, deadLetters, log, retryBaseSeconds: 0 });
+      const batchDeps = {
+        source: ports.queue(service.name),
+        deadLetters: ports.deadLetters(service.name),
+        ...{ log, retryBaseSeconds: 0 },
+      };
+      return processBatch(service, batch, depsOf(ports), batchDeps);
     };
   };
   return {
@@ -220,15 +229,16 @@ async function publishEarlier(data: ObjectStore, file: string): Promise<void> {
   });
 }
 
-/** Publishes the plan's requests on the bus. @returns the ids of the runs that they ask for */
-async function request(plan: Plan, database: LocalDatabase, queues: Queues): Promise<string[]> {
+/** Publishes the plan's requests on the bus, each by its own clock. @returns the ids of the runs that they ask for */
+async function request({ plan, machine }: Stage): Promise<string[]> {
   const runIds = new Set<string>();
+  const { name: dataset } = defaultDataset;
   for (const { id: requestId, day } of plan.requests) {
-    runIds.add(runIdOf(defaultDataset.name, requestId));
-    const now = () => new Date(`${addToDate(requestDay, { days: day })}T12:00:00Z`);
-    const publish = localPublisher({ database, queues, now });
-    await publish("run.requested", { dataset: defaultDataset.name, reason: "chaos", requestId });
+    runIds.add(runIdOf(dataset, requestId));
+    machine.clock.busOff = day * dayMs;
+    await machine.bus("run.requested", { dataset, reason: "chaos", requestId });
   }
+  machine.clock.busOff = 0;
   return [...runIds];
 }
 

@@ -1,4 +1,4 @@
-// Faults in the SDK's middleware: a test stands between a client and its server, or answers instead of the server.
+// Faults in the SDK's middleware: a test stands between a client and its server, or responds in its place.
 import type { __Client, __MetadataBearer as MetadataBearer } from "@aws-sdk/client-s3";
 
 /** Any of the SDK's clients. */
@@ -8,7 +8,7 @@ type Client<I extends object, O extends MetadataBearer> = Pick<
 >;
 
 /**
- * Calls `around` for each attempt of each call. The SDK retries what it throws as it retries what a server answers.
+ * Calls `around` for each attempt of each call. The SDK retries what it throws as it retries the errors of a server.
  * @param around sends the request with `send`, or does not
  */
 export function intercept<I extends object, O extends MetadataBearer>(
@@ -40,7 +40,7 @@ export function throttling(): Error {
   });
 }
 
-/** What the SDK throws where the connection broke before the answer came. */
+/** What the SDK throws where the connection broke before the response arrived. */
 export function connectionLost(): Error {
   return Object.assign(new Error("socket hang up"), { name: "TimeoutError", code: "ECONNRESET" });
 }
@@ -58,8 +58,8 @@ export function throttleSome<I extends object, O extends MetadataBearer>(client:
   });
 }
 
-/** Loses the answer to the first call of a command: it took effect, and the SDK sends it again. */
-export function loseAnswer<I extends object, O extends MetadataBearer>(
+/** Loses the response to the first call of a command: it took effect, and the SDK sends it again. */
+export function loseResponse<I extends object, O extends MetadataBearer>(
   client: Client<I, O>,
   lost: string,
 ): void {
@@ -72,7 +72,7 @@ export function loseAnswer<I extends object, O extends MetadataBearer>(
   });
 }
 
-/** Of a client whose calls are all answered by `intercept`. One that is not fails at once. */
+/** Of a client whose calls all end in `intercept`. One that is not fails at once. */
 export const offline = {
   endpoint: "http://127.0.0.1:9",
   region: "us-east-1",

@@ -83,7 +83,7 @@ export function messageQueueContract(
       await pass(2.2);
       const [second] = await receive(queue);
       expect(second).toMatchObject({ id: first?.id, body: "again", receives: 2 });
-      // Whether SQS answers with an error is not promised.
+      // SQS may respond with an error.
       await queue.delete(receiptOf(first)).catch(() => {});
       await queue.retryAfter(receiptOf(first), 0).catch(() => {});
       await queue.release([receiptOf(first)]);

@@ -26,7 +26,7 @@ import { type MessageQueue, messageBody, type ObjectStore } from "../../shared/p
 import { publishNewest } from "../../shared/publish.ts";
 import { type QueueName, queueNames, receiveLimit, routes, services } from "../../shared/topology.ts";
 import { type EventBus, eventBusContract } from "../contracts/event-bus.ts";
-import { intercept, loseAnswer, throttleSome } from "../contracts/inject.ts";
+import { intercept, loseResponse, throttleSome } from "../contracts/inject.ts";
 import { instancesContract } from "../contracts/instances.ts";
 import { messageQueueContract, takeAll } from "../contracts/message-queue.ts";
 import { notifierContract } from "../contracts/notifier.ts";
@@ -279,21 +279,21 @@ describe("with faults between the SDK and MiniStack", () => {
     expect(refused.size).toBe(0);
   });
 
-  test("a message to a FIFO queue arrives once where the answer is lost, another one at least once", async () => {
+  test("a message to a FIFO queue arrives once where the response is lost, another one at least once", async () => {
     const { sqs } = faulty();
-    loseAnswer(sqs, "SendMessage");
+    loseResponse(sqs, "SendMessage");
     const fifo = await createQueue("by-id");
     await new SqsQueue(sqs, fifo.url).send("once", { group: "g", deduplicationId: "1" });
     expect(await bodiesIn(fifo.queue)).toEqual(["once"]);
-    loseAnswer(sqs, "SendMessageBatch");
+    loseResponse(sqs, "SendMessageBatch");
     const standard = await createQueue();
     await new SqsQueue(sqs, standard.url).sendAll(["a", "b"]);
     expect([...new Set(await bodiesIn(standard.queue))].toSorted()).toEqual(["a", "b"]);
   });
 
-  test("an object that is written once is there where the answer is lost, and no other call replaces it", async () => {
+  test("an object that is written once is there where the response is lost, and no other call replaces it", async () => {
     const { s3 } = faulty();
-    loseAnswer(s3, "PutObject");
+    loseResponse(s3, "PutObject");
     const { bucket } = await createBucket(false);
     const store = new S3Store(s3, bucket);
     // The SDK sends it again, and finds the key taken.
@@ -302,10 +302,10 @@ describe("with faults between the SDK and MiniStack", () => {
     expect(await store.getJson("run.json", z.unknown())).toEqual({ n: 1 });
   });
 
-  test.each(sizes)("a file of %d bytes is published where the answer is lost", async (bytes) => {
+  test.each(sizes)("a file of %d bytes is published where the response is lost", async (bytes) => {
     const { s3 } = faulty();
     const { bucket } = await createBucket(true);
-    loseAnswer(s3, bytes === sizes[0] ? "PutObject" : "CompleteMultipartUpload");
+    loseResponse(s3, bytes === sizes[0] ? "PutObject" : "CompleteMultipartUpload");
     const store = new S3Store(s3, bucket);
     expect(await publish(store, bytes)).toMatchObject({ superseded: false, object: { bytes } });
     expect((await store.getBytes("gates.csv"))?.length).toBe(bytes);

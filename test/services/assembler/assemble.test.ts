@@ -307,22 +307,6 @@ describe("duplicates", () => {
     expect(lines).toMatchObject([{ _id: 1, who: "first" }, { _id: 2 }, { _id: 3 }]);
   });
 
-  test("within a window mean that its pages shifted: it is fetched again", async () => {
-    const deps = start();
-    const run = await completeRun(deps, [
-      { window: 1, pages: [[recordOf(1)], [recordOf(1)]] },
-      { window: 2, pages: [recordsOf(2, 3)] },
-    ]);
-    expect(await assembleRun(run, deps)).toBeUndefined();
-    expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
-      attempt: 2,
-      windows: [2, 1],
-      because: ["window 1: records occur twice, its pages have shifted"],
-    });
-    expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
-    expect(await keysIn(deps)).toEqual([]);
-  });
-
   test("within a window at its last attempt may hide as many lost records: the run is held", async () => {
     const deps = start();
     const pages = [[recordOf(1), recordOf(2)], [recordOf(1)]];
@@ -419,29 +403,44 @@ describe("undeclared columns", () => {
   });
 });
 
-describe("a window that disagrees with LibInsight's totals", () => {
+describe("a window that disagrees with LibInsight", () => {
   const good: WindowContent = { window: 1, pages: [recordsOf(1, 2)] };
   const short: WindowContent = { window: 2, pages: [recordsOf(3, 4)], totals: { totalRecords: 3 } };
   const disagreement = "2023-01-01 to 2023-12-31: LibInsight announced 3 records and gave 2";
 
-  test("is fetched again, and no other; a repeated task repeats that decision and reads nothing", async () => {
-    const deps = start();
-    const run = await completeRun(deps, [good, short]);
-    const { port: work, calls } = recorded(deps.work);
-    for (const reads of [2, 0]) {
-      calls.length = 0;
-      expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
-      expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
-        attempt: 2,
-        windows: [1, 2],
-        because: [disagreement],
-      });
-      expect(readsOf(calls)).toHaveLength(reads);
-      expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 2, attempt: 2 })]);
-    }
-    expect(deps.events).toEqual([]);
-    expect(await keysIn(deps)).toEqual([]);
-  });
+  const shifted: WindowContent = { window: 1, pages: [[recordOf(1)], [recordOf(1)]] };
+  const other: WindowContent = { window: 2, pages: [recordsOf(2, 3)] };
+
+  test.each([
+    { what: "announces other numbers", contents: [good, short], again: 2, because: disagreement },
+    {
+      what: "holds an id twice, because its pages shifted",
+      contents: [shifted, other],
+      again: 1,
+      because: "window 1: records occur twice, its pages have shifted",
+    },
+  ])(
+    "and $what is fetched again, and no other; a repeated task repeats that and reads nothing",
+    async (given) => {
+      const deps = start();
+      const run = await completeRun(deps, given.contents);
+      const { port: work, calls } = recorded(deps.work);
+      const parts = await deps.work.list(keys.allParts(run.runId), 10);
+      for (const reads of [parts.length, 0]) {
+        calls.length = 0;
+        expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
+        expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
+          attempt: 2,
+          windows: [1, 2].map((window) => (window === given.again ? 2 : 1)),
+          because: [given.because],
+        });
+        expect(readsOf(calls)).toHaveLength(reads);
+        expect(await tasksIn(deps)).toEqual([taskOf(run, { window: given.again, attempt: 2 })]);
+      }
+      expect(deps.events).toEqual([]);
+      expect(await keysIn(deps)).toEqual([]);
+    },
+  );
 
   test("and agrees at its second attempt is published with that one's rows", async () => {
     const deps = start();
@@ -601,18 +600,20 @@ describe("assembling twice", () => {
 
   // The first two uploads are those of the reading that finds the column Extra.
   test.each([
-    { died: "before the CSV was in place", port: "data", method: "upload", call: 3, effect: false },
-    { died: "right after the CSV was in place", port: "data", method: "upload", call: 3, effect: true },
-    { died: "before the JSON lines were in place", port: "data", method: "upload", call: 4, effect: false },
-    { died: "right after both were in place", port: "data", method: "upload", call: 4, effect: true },
-    { died: "before its result was written", port: "work", method: "put", call: 1, effect: false },
+    { died: "before the CSV was in place", port: "data", call: 3, effect: false, files: 0 },
+    { died: "right after the CSV was in place", port: "data", call: 3, effect: true, files: 1 },
+    { died: "before the JSON lines were in place", port: "data", call: 4, effect: false, files: 1 },
+    { died: "right after both were in place", port: "data", call: 4, effect: true, files: 2 },
+    { died: "before its result was written", port: "work", call: 1, effect: false, files: 2 },
   ] as const)("because the first one died $died gives the same bytes", async (fault) => {
     const undisturbed = start();
     const expected = await assembleNew(undisturbed, contents);
     const deps = start();
     const run = await completeRun(deps, contents);
-    const dying = { ...deps, [fault.port]: failing(deps[fault.port], fault.method, fault) };
+    const method = fault.port === "data" ? "upload" : "put";
+    const dying = { ...deps, [fault.port]: failing(deps[fault.port], method, fault) };
     await expect(assembleRun(run, dying)).rejects.toThrow("failed");
+    expect(await keysIn(deps)).toEqual([csvKey, jsonlKey].slice(0, fault.files));
     expect(deps.events).toEqual([]);
 
     const { published, ...result } = (await assembleRun(run, deps)) ?? {};
@@ -669,24 +670,6 @@ describe("of two runs", () => {
     expect(deps.events[1]).toEqual({ type: "run.superseded", detail });
     expect(await headsIn(deps)).toEqual(expected);
   });
-
-  test("the older one stops where only the newer one's CSV is in place, and leaves it the JSON lines", async () => {
-    const deps = start();
-    await writeAs({ "run-id": "the-newer-run", "requested-at": newer.requestedAt }, deps.data);
-    expect(await assembleNew(deps, one, older)).toMatchObject({
-      state: "superseded",
-      reason: expect.stringContaining("the-newer-run"),
-    });
-    expect(await keysIn(deps)).toEqual([csvKey]);
-  });
-
-  test("requested in the same second the one that is assembled last is published", async () => {
-    const deps = start();
-    await assembleNew(deps, one, { ...newer, requestId: "a" });
-    const result = await assembleNew(deps, two, { ...newer, requestId: "b" });
-    expect(result).toMatchObject({ state: "published" });
-    expect((await publishedIn(deps)).ids).toEqual([1, 2]);
-  });
 });
 
 describe("another writer during the upload", () => {
@@ -717,6 +700,8 @@ describe("another writer during the upload", () => {
     const deps = start();
     expect(await contended(deps, newer, key, 1)).toMatchObject({ state: "superseded", ...counts });
     expect(await deps.data.getText(key)).toBe("rival 1");
+    // The newer run may be between its CSV and its JSON lines.
+    expect(await keysIn(deps)).toEqual([key]);
   });
 
   test("at each of five attempts stops the assembler, which tries again later", async () => {

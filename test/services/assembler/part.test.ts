@@ -74,15 +74,6 @@ test("a part is written as its rows would be, without its duplicates and with ev
   );
 });
 
-test("an appended column stands under its header, between those that the part lacks", () => {
-  const given = { appended: ["n"], allAppended: ["m", "n", "o"], skip: [1] };
-  const lines = '{"_id":1,"t":"a","n":2.5}\n{"_id":2,"t":"","n":null}\n{"_id":3,"t":null,"n":"x"}\n';
-  expect(fitText('1,"a, ""b""",2.5\n2,"dropped",\n3,,"x"\n', lines, given)).toEqual({
-    csv: '1,"a, ""b""",,2.5,\n3,,,"x",\n',
-    jsonl: '{"_id":1,"t":"a","m":null,"n":2.5,"o":null}\n{"_id":3,"t":null,"m":null,"n":"x","o":null}\n',
-  });
-});
-
 test("a part that needs no change is not copied", () => {
   const part = { csv: Buffer.from('1,"a"\n'), jsonl: Buffer.from('{"_id":1,"t":"a"}\n') };
   const { csv, jsonl } = fitPart(part, { appended: ["t"], allAppended: ["t"], skip: [] });

@@ -37,13 +37,18 @@ test("objects come in their order, 32 of them or 16 MiB ahead at most, however l
   );
 });
 
-test("32 small objects are being read before the first one is needed", async () => {
+test.each([
+  { bytes: 1, ahead: 32 },
+  { bytes: MiB, ahead: 16 },
+])("while an object of $bytes bytes is used, $ahead are read or being read", async ({ bytes, ahead }) => {
   let begun = 0;
-  const values = readAhead(listing(Array(40).fill(1)), async () => {
+  const values = readAhead(listing(Array(100).fill(bytes)), async () => {
     begun += 1;
   });
-  await values.next();
-  expect(begun).toBe(32);
+  for (let used = 0; used < 50; used++) {
+    await values.next();
+    expect(begun).toBe(used + ahead);
+  }
   await values.return(undefined);
 });
 

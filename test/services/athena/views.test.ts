@@ -81,14 +81,6 @@ test("the typed view has numbers and times, and null for a value that is not of 
   });
 });
 
-test("the typed view has the file's exact text where a column is text", async () => {
-  const { publish, read } = await start([{ name: "note", type: "text" }]);
-  const notes = ['"', '""', "\\", '\\"', ",", "'", "''", " a ", "図書館", "💥", "\\N", "null", "a\u00a0b"];
-  await publish([["_id", "note"], ...notes.map((note, index): Cell[] => [index, note])]);
-  const { rows } = await read("test_dataset_typed", "note");
-  expect(rows.map(([note]) => note)).toEqual(notes);
-});
-
 test("the analysis view has the parts of each date, and no personal or undeclared column", async () => {
   const { publish, read } = await start([
     { name: "at", type: "timestamp" },

@@ -89,14 +89,6 @@ describe("page 1", () => {
     expect(await deps.work.list("", 10)).toEqual([keys.window({ runId: run.runId, window: 1, attempt: 2 })]);
   });
 
-  test("of a window of many pages enqueues each of them once", async () => {
-    const days = Array.from({ length: 45 }, () => 3);
-    const deps = await start(days, { pageSize: 1 });
-    await fetchPage(taskOf(run), deps);
-    const pages = (await tasksIn(deps)).map(({ page }) => page);
-    expect(pages.sort((a, b) => a - b)).toEqual(Array.from({ length: 44 }, (_, index) => index + 2));
-  });
-
   test("of an empty range is enqueued without records", async () => {
     const deps = await start([]);
     await fetchPage(taskOf(run), deps);
@@ -163,10 +155,12 @@ describe("a later page", () => {
     await expectNothing(deps);
   });
 
-  test("whose task has no number of pages takes it from LibInsight", async () => {
+  test("takes its window's number of pages from its task, or from LibInsight where the task has none", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
-    await fetchPage(taskOf(run, { page: 2 }), deps);
-    expect(await pageIn(deps)).toMatchObject({ pages: 3 });
+    for (const { pages, expected } of [{ pages: 9, expected: 9 }, { expected: 3 }]) {
+      await fetchPage(taskOf(run, { page: 2, ...(pages && { pages }) }), deps);
+      expect(await pageIn(deps)).toMatchObject({ pages: expected });
+    }
   });
 
   test("and the others make up the window's records, oldest first, once each", async () => {
@@ -229,15 +223,6 @@ describe("a page too large for a message", () => {
     await fetchPage(taskOf(run), deps);
     expect(inlineIds(await pageIn(deps))).toEqual([1]);
   });
-});
-
-test("characters that SQS refuses are kept", async () => {
-  const deps = await start([]);
-  const comment = "a\u0000b\u0008c\ufffed\uffffe\ud83df 💥";
-  addRecord(deps.site, 1, 1, comment);
-  await fetchPage(taskOf(run), deps);
-  const { records } = await pageIn(deps);
-  expect(records).toMatchObject({ inline: [{ "Comments/Notes": comment }] });
 });
 
 test("an undeclared dataset is an error, and LibInsight is not called", async () => {

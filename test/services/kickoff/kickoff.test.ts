@@ -50,13 +50,6 @@ test("a request becomes a run: run.json, page 1 of each window, run.started", as
   ]);
 });
 
-test("a request of many windows enqueues each of them", async () => {
-  const deps = start();
-  await kickoff(requestOf({ detail: { from: "2000-02-29", to: "2024-02-29" } }), deps);
-  const numbers = (await tasksIn(deps)).map(({ window }) => window.number);
-  expect(numbers).toEqual(Array.from({ length: 25 }, (_, index) => index + 1));
-});
-
 test.each([
   { how: "one after the other", concurrently: false },
   { how: "at the same time", concurrently: true },

@@ -60,20 +60,6 @@ async function begin(run: Run, deps: Deps, ...contents: WindowContent[]): Promis
   for (const content of contents) await putTotals(run, content, deps.work);
 }
 
-test("a run is enqueued once, after its last page", async () => {
-  const deps = start();
-  const run = runOfWindows(2);
-  await begin(run, deps, first, second);
-  expect(await transformBatch(deps, pageOf(run, first, 1), pageOf(run, second, 1))).toMatchObject({
-    tasks: [],
-  });
-  expect(await transformBatch(deps, pageOf(run, second, 2))).toMatchObject({ tasks: [] });
-  expect(deps.events).toEqual([]);
-
-  expect(await transformBatch(deps, pageOf(run, first, 2))).toMatchObject({ tasks: [assembleTask(run)] });
-  expect(deps.events).toEqual([{ type: "run.transformed", detail: assembleTask(run) }]);
-});
-
 test("in whatever order the pages come, the last one enqueues the run, and no other", async () => {
   const pages = [first, second].flatMap((content) =>
     content.pages.map((_, index) => ({ content, page: index + 1 })),
@@ -86,21 +72,13 @@ test("in whatever order the pages come, the last one enqueues the run, and no ot
       for (const [index, { content, page }] of order.entries()) {
         // Page 1 is fetched before the others, but may be transformed after them.
         await putTotals(run, content, deps.work);
-        const { tasks } = await transformBatch(deps, pageOf(run, content, page));
-        expect(tasks).toEqual(index === order.length - 1 ? [assembleTask(run)] : []);
+        const enqueued = index === order.length - 1 ? [assembleTask(run)] : [];
+        expect(await transformBatch(deps, pageOf(run, content, page))).toMatchObject({ tasks: enqueued });
+        expect(deps.events).toEqual(enqueued.map((detail) => ({ type: "run.transformed", detail })));
       }
     }),
     { numRuns: 12 },
   );
-});
-
-test("a run with a window that has not begun is not enqueued", async () => {
-  const deps = start();
-  const run = runOfWindows(2);
-  await begin(run, deps, first);
-  expect(await transformBatch(deps, pageOf(run, first, 1), pageOf(run, first, 2))).toMatchObject({
-    tasks: [],
-  });
 });
 
 test("an empty window is complete with its one page", async () => {
@@ -124,7 +102,7 @@ test("two transformers that see a run complete at once enqueue it once", async (
   expect(enqueued).toEqual([assembleTask(run)]);
 });
 
-test("the runs of one batch are enqueued each by itself", async () => {
+test("of the runs of one batch each is enqueued by itself, and not one with a window that has not begun", async () => {
   const deps = start();
   const runs = [runOfWindows(1, "one"), runOfWindows(1, "two"), runOfWindows(2, "three")];
   for (const run of runs) await begin(run, deps, first);
@@ -138,7 +116,7 @@ describe("a batch", () => {
   const parts = keys.parts({ runId: runOfWindows(1).runId, window: 1, attempt: 1 });
   const checks = ({ calls }: Deps) => calls.filter((call) => /^(head|objects) /.test(call));
 
-  test("without the last page looks for it, and does not list the window while it is missing", async () => {
+  test("without the last page checks for it, and does not list the window while it is missing", async () => {
     const deps = start();
     const run = runOfWindows(1);
     await begin(run, deps, first);
@@ -170,16 +148,17 @@ describe("a batch", () => {
 describe("a second attempt", () => {
   const again = (content: WindowContent): WindowContent => ({ ...content, attempt: 2 });
 
-  test("is complete with the second attempt of the window that was fetched again", async () => {
+  test("is complete with every window that was fetched again, and the first attempt of the others", async () => {
     const deps = start();
-    const run = runOfWindows(2);
-    await begin(run, deps, first, second, again(second));
+    const run = runOfWindows(3);
+    const third: WindowContent = { window: 3, pages: [recordsOf(8, 9)] };
+    await begin(run, deps, again(second), again(third));
     await putWindow(run, first, deps.work);
-    await putWindow(run, second, deps.work);
-    await putAttempt(run, [1, 2], deps.work);
-    expect(await transformBatch(deps, pageOf(run, again(second), 1))).toMatchObject({ tasks: [] });
-    const { tasks } = await transformBatch(deps, pageOf(run, again(second), 2));
-    expect(tasks).toEqual([assembleTask(run, 2)]);
+    await putAttempt(run, [1, 2, 2], deps.work);
+    const [one, two] = [pageOf(run, again(second), 1), pageOf(run, again(second), 2)];
+    expect(await transformBatch(deps, pageOf(run, again(third), 1))).toMatchObject({ tasks: [] });
+    expect(await transformBatch(deps, one)).toMatchObject({ tasks: [] });
+    expect(await transformBatch(deps, two)).toMatchObject({ tasks: [assembleTask(run, 2)] });
   });
 
   test("is another task than the first, also within SQS's five minutes of deduplication", async () => {
@@ -190,18 +169,6 @@ describe("a second attempt", () => {
     expect((await transformBatch(deps, ...pages(first))).tasks).toEqual([assembleTask(run, 1)]);
     await putAttempt(run, [2], deps.work);
     expect((await transformBatch(deps, ...pages(again(first)))).tasks).toEqual([assembleTask(run, 2)]);
-  });
-
-  test("waits for every window that was fetched again", async () => {
-    const deps = start();
-    const run = runOfWindows(2);
-    await begin(run, deps, again(first), again(second));
-    await putAttempt(run, [2, 2], deps.work);
-    await putWindow(run, again(first), deps.work);
-    expect(await transformBatch(deps, pageOf(run, again(first), 2))).toMatchObject({ tasks: [] });
-    await putWindow(run, again(second), deps.work);
-    const { tasks } = await transformBatch(deps, pageOf(run, again(second), 2));
-    expect(tasks).toEqual([assembleTask(run, 2)]);
   });
 });
 

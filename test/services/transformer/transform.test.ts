@@ -86,12 +86,6 @@ test("a page that is transformed again, also at the same time, gives the same by
   expect(await texts()).toEqual(before);
 });
 
-test("text of any language and emoji are UTF-8 in the part", async () => {
-  const work = local.store();
-  await transform(pageOf([recordOf(1, { "Comments/Notes": "Straße 図書館 💥 donâ€™t" })]), work);
-  expect((await partIn(work)).csv).toContain('"Straße 図書館 💥 donâ€™t"');
-});
-
 test("a page whose stored records are missing is a dead letter that names its run", async () => {
   const work = local.store();
   const pointer: PageMessage = { task, totals, pages: 5, records: { key: keys.page(address) } };

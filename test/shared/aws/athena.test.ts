@@ -1,4 +1,4 @@
-// The query engine on Athena, whose answers the tests give in the SDK's middleware: states, reasons and their limits.
+// The query engine on Athena. The tests give its responses in the SDK's middleware: states, reasons and their limits.
 import { AthenaClient, type QueryExecution } from "@aws-sdk/client-athena";
 import { GlueClient } from "@aws-sdk/client-glue";
 import { expect, test } from "vitest";
@@ -8,11 +8,11 @@ import { stoppedClock } from "../../support/stopped-clock.ts";
 
 const location = "s3://results/queries/query-1.csv";
 
-/** An engine whose query goes through these executions, the last one again and again. */
+/** An engine whose query goes through these executions, and repeats the last. */
 function start(...executions: QueryExecution[]) {
   const client = new AthenaClient(offline);
   const calls: { command: string; input: object }[] = [];
-  let looks = 0;
+  let reads = 0;
   intercept(client, async (call) => {
     calls.push(call);
     if (call.command === "StartQueryExecution") return { $metadata: {}, QueryExecutionId: "query-1" };
@@ -22,8 +22,8 @@ function start(...executions: QueryExecution[]) {
       });
       return { $metadata: {}, ResultSet: { Rows: [row("n", "s"), row("1", ""), row("2", undefined)] } };
     }
-    looks += 1;
-    return { $metadata: {}, QueryExecution: executions[Math.min(looks, executions.length) - 1] };
+    reads += 1;
+    return { $metadata: {}, QueryExecution: executions[Math.min(reads, executions.length) - 1] };
   });
   const { slept, sleep } = stoppedClock();
   const engine = new AthenaQueryEngine(client, new GlueClient(offline), {
@@ -95,7 +95,7 @@ test.each([
   },
 );
 
-test("a query tells whether Athena would retry it, and no output in another bucket", async () => {
+test("a query says whether Athena would retry it, and has no output in another bucket", async () => {
   const { engine } = start({
     Status: { State: "FAILED", AthenaError: { Retryable: true } },
     ResultConfiguration: { OutputLocation: "s3://elsewhere/query-1.csv" },

@@ -1,4 +1,4 @@
-// Instances on EC2, whose answers the tests give in the SDK's middleware: what MiniStack does not answer.
+// Instances on EC2. The tests give its responses in the SDK's middleware, those that MiniStack does not give.
 import { EC2Client, EC2ServiceException } from "@aws-sdk/client-ec2";
 import { expect, test } from "vitest";
 import { Ec2Instances } from "../../../shared/aws/ec2.ts";
@@ -6,15 +6,15 @@ import { intercept, offline } from "../../contracts/inject.ts";
 
 const tag = { key: "Application", value: "DataPipeline" };
 
-/** Instances of an EC2 that answers each call in its turn, and the last one again and again. */
-function answering(...answers: (object | Error)[]) {
+/** Instances of an EC2 that gives one response after the other, and then repeats the last. */
+function responding(...responses: (object | Error)[]) {
   const client = new EC2Client({ ...offline, maxAttempts: 1 });
   const inputs: object[] = [];
   intercept(client, async ({ input }) => {
     inputs.push(input);
-    const answer = answers[Math.min(inputs.length, answers.length) - 1];
-    if (answer instanceof Error) throw answer;
-    return { $metadata: {}, ...answer };
+    const response = responses[Math.min(inputs.length, responses.length) - 1];
+    if (response instanceof Error) throw response;
+    return { $metadata: {}, ...response };
   });
   return { instances: new Ec2Instances(client), inputs };
 }
@@ -32,7 +32,7 @@ const page = (...ids: string[]) => ({
 });
 
 test("instances with the tag are found on all pages, also behind an empty one", async () => {
-  const { instances, inputs } = answering(
+  const { instances, inputs } = responding(
     { ...page("i-1", "i-2"), NextToken: "1" },
     { ...page(), NextToken: "2" },
     page("i-3"),
@@ -48,7 +48,7 @@ test("instances with the tag are found on all pages, also behind an empty one", 
 });
 
 test("pages without end are an error, after ten of them", async () => {
-  const { instances, inputs } = answering({ ...page(), NextToken: "again" });
+  const { instances, inputs } = responding({ ...page(), NextToken: "again" });
   await expect(instances.findTagged(tag)).rejects.toMatchObject({ name: "TooManyInstances" });
   expect(inputs).toHaveLength(10);
 });
@@ -59,7 +59,7 @@ test("an instance comes with the reason of its state; one that EC2 does not desc
     State: { Name: "stopped" },
     StateReason: { Code: "Server.SpotInstanceTermination" },
   };
-  const { instances } = answering(
+  const { instances } = responding(
     { Reservations: [{ Instances: [described] }] },
     { Reservations: [] },
     {
@@ -81,7 +81,7 @@ test.each([
   // EC2 counts missing capacity among its own errors.
   ["InsufficientInstanceCapacity", "server"],
 ] as const)("EC2's error %s is a refusal", async (name, fault) => {
-  const { instances } = answering(ec2Error(name, fault));
+  const { instances } = responding(ec2Error(name, fault));
   const refused = { refused: name };
   expect(await instances.start("i-1")).toEqual(refused);
   expect(await instances.stop("i-1")).toEqual(refused);
@@ -96,7 +96,7 @@ test.each([
   ec2Error("InternalError", "server"),
   Object.assign(new Error("socket hang up"), { name: "TimeoutError" }),
 ])("an error that may pass is thrown: $name", async (error) => {
-  const { instances } = answering(error);
+  const { instances } = responding(error);
   await expect(instances.start("i-1")).rejects.toMatchObject({ name: error.name });
   await expect(instances.findTagged(tag)).rejects.toMatchObject({ name: error.name });
 });

@@ -1,4 +1,4 @@
-// The event bus on EventBridge, whose answers the tests give in the SDK's middleware.
+// The event bus on EventBridge. The tests give its responses in the SDK's middleware.
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { expect, test } from "vitest";
 import { eventBridgePublisher } from "../../../shared/aws/eventbridge.ts";
@@ -9,7 +9,7 @@ import { stoppedClock } from "../../support/stopped-clock.ts";
 
 const detail = eventExamples["run.published"];
 
-/** An EventBridge that answers each call with 200 and refuses the event in the first `failures` of them. */
+/** An EventBridge that responds to each call with status 200 and refuses the event in the first `failures` of them. */
 function start(failures: number) {
   const client = new EventBridgeClient(offline);
   const calls: unknown[] = [];
@@ -42,7 +42,7 @@ test("an event that the bus refuses with status 200 is sent again after a growin
   }
 });
 
-test("an event that the bus refuses three times is given up, with its name and the bus's code", async () => {
+test("an event that the bus refuses three times is an error with its name and the bus's code", async () => {
   const { calls, publish } = start(3);
   await expect(publish("run.published", detail)).rejects.toMatchObject({
     name: "EventNotPublished",

@@ -1,4 +1,4 @@
-// The catalog on Glue, whose answers the tests give in the SDK's middleware: another call changes a table meanwhile.
+// The catalog on Glue. The tests give its responses in the SDK's middleware: another call changes a table meanwhile.
 import {
   ConcurrentModificationException,
   EntityNotFoundException,

@@ -1,4 +1,4 @@
-// The object store on S3, whose answers the tests give in the SDK's middleware: what MiniStack does not answer.
+// The object store on S3. The tests give its responses in the SDK's middleware, those that MiniStack does not give.
 import { Readable } from "node:stream";
 import { S3Client, S3ServiceException, type ServiceOutputTypes } from "@aws-sdk/client-s3";
 import { expect, test } from "vitest";
@@ -6,19 +6,19 @@ import { S3Store } from "../../../shared/aws/s3.ts";
 import type { Condition, ObjectStore } from "../../../shared/ports.ts";
 import { intercept, offline } from "../../contracts/inject.ts";
 
-/** A store whose calls are answered one after the other. An error's name is thrown as S3's error. */
-function answering(...answers: (string | object)[]) {
+/** A store whose calls get one response after the other. An error's name is thrown as S3's error. */
+function responding(...responses: (string | object)[]) {
   const client = new S3Client(offline);
   const calls: { command: string; input: object }[] = [];
   intercept(client, async (call): Promise<ServiceOutputTypes> => {
     calls.push(call);
-    const answer = answers[Math.min(calls.length, answers.length) - 1] ?? {};
-    if (typeof answer === "object") return { $metadata: {}, ...answer };
+    const response = responses[Math.min(calls.length, responses.length) - 1] ?? {};
+    if (typeof response === "object") return { $metadata: {}, ...response };
     const httpStatusCode = { NoSuchKey: 404, ConditionalRequestConflict: 409, PreconditionFailed: 412 }[
-      answer
+      response
     ];
     throw new S3ServiceException({
-      name: answer,
+      name: response,
       $fault: "client",
       $metadata: { httpStatusCode: httpStatusCode ?? 403 },
     });
@@ -51,7 +51,7 @@ test.each([
   ["upload", "ConditionalRequestConflict", uploadOn({ ifMatch: etag }), undefined],
   ["upload", "NoSuchKey", uploadOn({ ifMatch: etag }), undefined],
 ])("%s that S3 refuses with %s has lost, and is not sent again", async (_method, name, write, lost) => {
-  const { store, calls } = answering(name);
+  const { store, calls } = responding(name);
   expect(await write(store)).toBe(lost);
   expect(calls.map(({ command }) => command)).toEqual(["PutObject"]);
 });
@@ -70,7 +70,7 @@ test.each([
   ["getStart", "NoSuchKey", (store: ObjectStore) => store.getStart("key", 10)],
   ["head", "AccessDenied", (store: ObjectStore) => store.head("key")],
 ])("%s throws %s", async (_method, name, call) => {
-  await expect(call(answering(name).store)).rejects.toMatchObject({ name });
+  await expect(call(responding(name).store)).rejects.toMatchObject({ name });
 });
 
 test("deletions are no versions, and none is the latest where the newest is one", async () => {
@@ -80,7 +80,7 @@ test("deletions are no versions, and none is the latest where the newest is one"
     LastModified: new Date(0),
     IsLatest: false,
   });
-  const { store, calls } = answering(
+  const { store, calls } = responding(
     {
       DeleteMarkers: [entry("4"), entry("3")],
       IsTruncated: true,
@@ -112,7 +112,7 @@ test("a stream that S3 does not take is closed, after no more than the parts tha
       for (const chunk = Buffer.alloc(megabyte); ; read += chunk.length) yield chunk;
     })(),
   );
-  const { store } = answering("AccessDenied");
+  const { store } = responding("AccessDenied");
   const options = { contentType: "text/csv", metadata: {}, condition: "absent" } as const;
   await expect(store.upload("key", body, options)).rejects.toMatchObject({ name: "AccessDenied" });
   expect(body.destroyed).toBe(true);

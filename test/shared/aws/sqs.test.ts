@@ -1,4 +1,4 @@
-// The queue on SQS, whose answers the tests give in the SDK's middleware: batches that fail in part, and throttling.
+// The queue on SQS. The tests give its responses in the SDK's middleware: batches that fail in part, and throttling.
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { expect, test } from "vitest";
 import * as z from "zod";
@@ -10,7 +10,7 @@ import { stoppedClock } from "../../support/stopped-clock.ts";
 const batch = z.object({ Entries: z.array(z.object({ Id: z.string(), MessageBody: z.string() })) });
 type Verdict = "taken" | "failed" | "forgotten";
 
-/** An SQS that answers each batch with 200 and takes of it what the test says. */
+/** An SQS that responds to each batch with status 200 and takes the entries that the test names. */
 function startSqs(verdict: (body: string) => Verdict) {
   const client = new SQSClient({ ...offline, md5: false });
   const calls: string[][] = [];
@@ -51,7 +51,7 @@ test.each(["failed", "forgotten"] as const)(
   },
 );
 
-test("entries that fail four times are given up, counted, and named by SQS's code", async () => {
+test("entries that fail four times are an error with their number and SQS's code", async () => {
   const { calls, queue } = startSqs((body) => (["m3", "m4"].includes(body) ? "failed" : "taken"));
   await expect(queue.sendAll(messages(10))).rejects.toMatchObject({
     name: "MessagesNotSent",

@@ -1,84 +1,76 @@
-// `npm run instances` as an operator meets it, on this machine and on a stage, and how it tells of each instance.
-import { mkdir } from "node:fs/promises";
+// `npm run instances` as an operator runs it, and how it shows each instance.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { noNeeds, operator } from "../../../services/ec2/needs.ts";
-import type { Instance } from "../../../shared/aws/instances.ts";
+import { openLocal } from "../../../shared/local/local.ts";
+import type { Instance } from "../../../shared/ports.ts";
 import { accountsOf, statusText } from "../../../stacks/commands/instances/report.ts";
-import { type LocalAws, startLocalAws, takeJson } from "../../support/local-aws.ts";
+import { takeJson } from "../../support/local.ts";
 import { command, temporaryFolder } from "../../support/start.ts";
 
 const id = "i-0123456789abcdef0";
-test("on this machine the team's instance starts, and stops when an operator changes his mind", async () => {
-  await using folder = await temporaryFolder();
-  await mkdir(join(folder.path, ".local"));
-  const run = async (...args: string[]): Promise<string> => {
-    // The message that looks comes when nothing has moved for so long that no other would be waited for.
-    const env = { INSTANCE_CHECK_SECONDS: "6" };
-    const { code, stdout, stderr } = await command("instances", folder.path, args, env).ended;
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    return stdout;
-  };
+const other = "i-0fffffffffffffff0";
 
-  expect(await run("start", "--reason", "a look at the data")).toBe(
-    `Asked ${id} to start; see npm run instances -- status. The next npm start works on it.\n`,
-  );
-  expect(await run("stop", "--finish")).toBe(
-    `Asked ${id} to stop; see npm run instances -- status.\nEvery queue is empty; no dead letters are left.\n`,
-  );
-  expect(await run("status")).toBe(
-    "instance             state    for  needed by  asked to\ni-0123456789abcdef0  stopped\n",
-  );
-});
-
-describe("on a stage, as sst shell tells of it", () => {
-  let aws: LocalAws;
+describe("on a .local folder", () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
   beforeAll(async () => {
-    aws = await startLocalAws();
+    folder = await temporaryFolder();
+    await takeRequests();
   });
-  afterAll(() => aws?.close());
+  afterAll(() => folder[Symbol.asyncDispose]());
 
-  /** What the functions have in their environment stands in the link. */
-  function onStage(instances: string, ...args: string[]) {
-    const { BUS_NAME = "", WORK_BUCKET = "" } = process.env;
-    const variables = { BUS_NAME, WORK_BUCKET, INSTANCES: instances };
-    const none = Object.fromEntries(Object.keys(variables).map((key) => [key, undefined]));
-    const settings = JSON.stringify({ variables, type: "sst.sst.Linkable" });
-    return command("instances", "/", args, { ...none, SST_RESOURCE_Settings: settings }).ended;
+  async function takeRequests(): Promise<unknown[]> {
+    const local = await openLocal(join(folder.path, ".local"));
+    try {
+      return await takeJson(local.queues.ec2);
+    } finally {
+      await local.close();
+    }
   }
 
-  test("a start is asked for on the bus, with its reason and its time", async () => {
-    const args = ["start", "--instance", id, "--reason", "a look", "--json"];
-    const { code, stdout } = await onStage("tagged", ...args);
-    expect({ code, told: JSON.parse(stdout) }).toEqual({ code: 0, told: { asked: [id], refused: [] } });
-    const [event] = await takeJson(aws.serviceQueue("ec2"), 5);
-    expect(event).toMatchObject({
-      "detail-type": "instance.start.requested",
-      detail: { instanceId: id, reason: "a look", requestedAt: expect.stringMatching(/^\d.*\.\d{3}Z$/) },
+  const run = (args: string[], env: Record<string, string> = {}) =>
+    command("instances", folder.path, args, env).ended;
+
+  test("a start is requested on the bus, with its reason and its time", async () => {
+    const args = ["start", "--instance", id, "--reason", "a look"];
+    const { code, stdout } = await run([...args, "--json"]);
+    expect({ code, printed: JSON.parse(stdout) }).toEqual({
+      code: 0,
+      printed: { requested: [id], refused: [] },
     });
+    expect(await takeRequests()).toMatchObject([
+      {
+        "detail-type": "instance.start.requested",
+        detail: { instanceId: id, reason: "a look", requestedAt: expect.stringMatching(/^\d.*\.\d{3}Z$/) },
+      },
+    ]);
+  });
+
+  test("the instance starts, and stops again when an operator requests it", async () => {
+    const done = (stdout: string) => ({ code: 0, stderr: "", stdout });
+    expect(await run(["start", "--reason", "a look at the data"])).toEqual(
+      done(`Requested ${id} to start; see npm run instances -- status. The next npm start works on it.\n`),
+    );
+    // The delayed message that checks comes later than any other is waited for.
+    expect(await run(["stop", "--finish"], { INSTANCE_CHECK_SECONDS: "6" })).toEqual(
+      done(
+        `Requested ${id} to stop; see npm run instances -- status.\nEvery queue is empty; no dead letters are left.\n`,
+      ),
+    );
+    expect(await run(["status"])).toEqual(
+      done("instance             state    for  needed by  asked to\ni-0123456789abcdef0  stopped\n"),
+    );
   });
 
   test.each([
     ["none", [], "No instance is configured on this stage."],
-    [
-      "tagged",
-      ["--instance", "i-0fffffffffffffff0"],
-      "i-0fffffffffffffff0: EC2 knows no instance of this id.",
-    ],
-    ["i-0fffffffffffffff0", ["--instance", id], `${id}: This instance is none of the stage's.`],
-  ])("where the stage has %s, a wish with %j is refused before it is asked", async (instances, args, why) => {
-    const { code, stdout, stderr } = await onStage(instances, "stop", ...args);
+    ["tagged", ["--instance", other], `${other}: EC2 knows no instance of this id.`],
+    [other, ["--instance", id], `${id}: This instance is none of the stage's.`],
+  ])("with INSTANCES=%s, stop %j is refused before it is requested", async (instances, args, why) => {
+    const { code, stdout, stderr } = await run(["stop", ...args], { INSTANCES: instances });
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr.startsWith(why)).toBe(true);
-    expect(await takeJson(aws.serviceQueue("ec2"))).toEqual([]);
-  });
-
-  test("where none is configured, its status is that", async () => {
-    const { code, stdout } = await onStage("none", "status");
-    expect({ code, stdout }).toEqual({
-      code: 0,
-      stdout: expect.stringMatching(/^No instance is configured/),
-    });
+    expect(await takeRequests()).toEqual([]);
   });
 });
 
@@ -110,11 +102,11 @@ describe("the status", () => {
     ["running", {}, goal, ["running", "60 min", "be stopped"]],
     ["stopping", {}, goal, ["stopping", "be stopped"]],
     ["stopped", { [operator]: at }, undefined, ["stopped"]],
-  ])("of an instance that is %s, needed by %j and asked %j", (state, needs, asked, expected) => {
+  ])("of an instance that is %s, with the needs %j and the goal %j", (state, needs, asked, expected) => {
     expect(lines(state, needs, asked)).toEqual([[id, ...expected]]);
   });
 
-  test("says why an instance did not get where it was asked to be, and why one is refused", () => {
+  test("says why an instance did not reach its desired state, and why one is refused", () => {
     const failed = { ...goal, failed: "EC2 refused it (X)." };
     expect(lines("running", {}, failed)).toEqual([
       [id, "running", "60 min"],

@@ -1,4 +1,4 @@
-// A plain HTTP client for the tests of the simulated LibInsight, with nothing of the pipeline's own client.
+// A plain HTTP client for the tests of the simulated LibInsight. It shares nothing with the pipeline's own client.
 import { z } from "zod";
 import type { LibInsight } from "../../../stacks/local/libinsight.ts";
 
@@ -26,6 +26,7 @@ export const windows = [
   { from: "2022-12-02", to: "2023-12-01" },
   window,
 ];
+export const fieldsPath = "/custom-dataset/28364/fields";
 
 export type Parameters = Record<string, string | number>;
 
@@ -37,7 +38,7 @@ export function basic(id: string, secret: string): string {
   return `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
 }
 
-export function askToken(server: LibInsight, authorization = basic(server.clientId, server.clientSecret)) {
+export function requestToken(server: LibInsight, authorization = basic(server.clientId, server.clientSecret)) {
   return send(`${server.baseUrl}/oauth/token`, {
     method: "POST",
     headers: { authorization },
@@ -45,39 +46,35 @@ export function askToken(server: LibInsight, authorization = basic(server.client
   });
 }
 
-/** The Authorization header that a token's answer gives. */
-export async function bearerIn(answer: Response): Promise<string> {
-  return `Bearer ${tokenBody.parse(await answer.json()).access_token}`;
+/** Returns the Authorization header for the token in a response. */
+export async function bearerIn(response: Response): Promise<string> {
+  return `Bearer ${tokenBody.parse(await response.json()).access_token}`;
 }
 
-export async function pageIn(answer: Response): Promise<Page> {
-  return envelope.parse(await answer.json()).payload;
-}
-
-export async function bearer(server: LibInsight): Promise<string> {
-  return bearerIn(await askToken(server));
+export async function pageIn(response: Response): Promise<Page> {
+  return envelope.parse(await response.json()).payload;
 }
 
 export type Client = {
   /** data-grid with `sort=asc`, of the newest window where the parameters name none. */
-  ask(parameters?: Parameters): Promise<Response>;
+  grid(parameters?: Parameters): Promise<Response>;
   page(parameters?: Parameters): Promise<Page>;
-  /** Every page of a window, as one client would read it. */
+  /** The records of every page of a window. */
   all(parameters?: Parameters): Promise<Page["records"]>;
   get(path: string): Promise<Response>;
 };
 
 export async function signIn(server: LibInsight): Promise<Client> {
-  const authorization = await bearer(server);
+  const authorization = await bearerIn(await requestToken(server));
   const get = (path: string) => send(`${server.baseUrl}${path}`, { headers: { authorization } });
-  const ask = (parameters: Parameters = {}) => {
+  const grid = (parameters: Parameters = {}) => {
     const query = { ...window, sort: "asc", entered_by: "all", request_id: 16, ...parameters };
     const text = Object.entries(query).map(([name, value]): [string, string] => [name, String(value)]);
     return get(`/custom-dataset/28364/data-grid?${new URLSearchParams(text)}`);
   };
-  const page = async (parameters?: Parameters) => pageIn(await ask(parameters));
+  const page = async (parameters?: Parameters) => pageIn(await grid(parameters));
   return {
-    ask,
+    grid,
     page,
     get,
     async all(parameters) {

@@ -1,37 +1,34 @@
-// --rename: the simulated LibInsight tells a field under another label, and what becomes of that in what is published.
+// --rename: the simulated LibInsight sends a field under another label, and the published files and views follow.
 import { join } from "node:path";
 import { parse as parseCsv } from "csv-parse/sync";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { athena } from "../../../shared/aws/clients.ts";
-import { QueryEngine } from "../../../shared/aws/query-engine.ts";
+import { openLocal } from "../../../shared/local/local.ts";
 import { parseCommand } from "../../../stacks/local/args.ts";
-import { startEndpoints } from "../../../stacks/local/endpoints.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { sourceOf } from "../../../stacks/local/source.ts";
-import { names } from "../../../stacks/local/wiring.ts";
 import { filesIn, report, start, temporaryFolder } from "../../support/start.ts";
 import { signIn } from "./libinsight-client.ts";
 
-const fieldsAnswer = z.object({ payload: z.object({ fields: z.array(z.object({ name: z.string() })) }) });
+const fieldsResponse = z.object({ payload: z.object({ fields: z.array(z.object({ name: z.string() })) }) });
 
 // Not parsed member by member: `__proto__` is a field like any other.
 const record = z.custom<object>((value) => typeof value === "object" && value !== null);
-const pageAnswer = z.object({ payload: z.object({ records: z.array(record) }) });
+const pageResponse = z.object({ payload: z.object({ records: z.array(record) }) });
 
-async function recordsIn(answer: Response): Promise<[string, unknown][][]> {
-  const { records } = pageAnswer.parse(await answer.json()).payload;
+async function recordsIn(response: Response): Promise<[string, unknown][][]> {
+  const { records } = pageResponse.parse(await response.json()).payload;
   return records.map((found) => Object.entries(found));
 }
 
-test("every record and the list of fields have the new labels in the fields' places, and all else stays", async () => {
+test("every record and the list of fields have the new labels at the same positions, and the rest stays", async () => {
   const renames = [
     { field: "mode", label: "who" },
     { field: "who", label: "__proto__" },
     { field: "studio", label: "Comments=\n'Notes'" },
   ];
   const labels = new Map(renames.map(({ field, label }) => [field, label]));
-  const told = (field: string): string => labels.get(field) ?? field;
+  const labelOf = (field: string): string => labels.get(field) ?? field;
   await using plain = await startLibInsight({ records: 300 });
   await using renamed = await startLibInsight({ records: 300, renames });
   const [before, after] = await Promise.all([signIn(plain), signIn(renamed)]);
@@ -40,15 +37,15 @@ test("every record and the list of fields have the new labels in the fields' pla
     [after, before].map(async (client) => recordsIn(await client.ask())),
   );
   expect(given).toHaveLength(100);
-  expect(given).toEqual(expected?.map((record) => record.map(([field, value]) => [told(field), value])));
+  expect(given).toEqual(expected?.map((record) => record.map(([field, value]) => [labelOf(field), value])));
 
   const path = "/custom-dataset/28364/fields";
   const [fields, others] = await Promise.all(
     [before, after].map(async (client) =>
-      fieldsAnswer.parse(await (await client.get(path)).json()).payload.fields.map(({ name }) => name),
+      fieldsResponse.parse(await (await client.get(path)).json()).payload.fields.map(({ name }) => name),
     ),
   );
-  expect(others).toEqual(fields?.map(told));
+  expect(others).toEqual(fields?.map(labelOf));
 });
 
 test("--rename is refused if LIBINSIGHT_BASE_URL names a real LibInsight", () => {
@@ -76,14 +73,11 @@ function tableIn(csv: string | undefined): Map<string, Row> {
   return new Map(parsed.map((row) => [row._id ?? "", row]));
 }
 
-/** All of the typed view, as the CSV would have it. Once in this process, whose clients keep the first endpoints. */
-async function typedView(dataDir: string): Promise<Map<string, Row>> {
-  const closing: (() => Promise<void>)[] = [];
+/** All of the typed view, as the CSV would have it. */
+async function typedView(folder: string): Promise<Map<string, Row>> {
+  const { engine, close } = await openLocal(folder);
   try {
-    await startEndpoints(dataDir, (close) => closing.push(close));
-    const engine = new QueryEngine(athena(), names);
-    const id = await engine.run("SELECT * FROM libinsightdata_typed", `s3://${names.buckets.results}/test/`);
-    const { columns, rows } = await engine.rows(id, 999);
+    const { columns, rows } = await engine.firstRows("SELECT * FROM libinsightdata_typed", "test", 999);
     const csvText: Record<string, (value: string) => string> = {
       _start_date: (value) => value.replace(/\.000$/, ""),
       duration_in_minutes: (value) => value.replace(/\.0$/, ""),
@@ -95,7 +89,7 @@ async function typedView(dataDir: string): Promise<Map<string, Row>> {
       rows.map((row) => [row[0] ?? "", Object.fromEntries(columns.map((name, n) => cell(name, row[n])))]),
     );
   } finally {
-    for (const close of closing.reverse()) await close();
+    await close();
   }
 }
 
@@ -114,7 +108,7 @@ function named(table: Map<string, Row>): Map<string, Row> {
   );
 }
 
-test("after a field was renamed every value is under its own column's name, in the file, the result and the view", async () => {
+test("after a field is renamed, every value is under its own column's name in the file, the result and the view", async () => {
   await using folder = await temporaryFolder();
   const few = ["--records", "600"];
   expect(await start(folder.path, ["--quiet", ...few]).ended).toEqual({ code: 0, stdout: "", stderr: "" });

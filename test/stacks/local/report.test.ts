@@ -1,35 +1,24 @@
+// The last lines of `npm start`.
 import { expect, test } from "vitest";
 import { type RunReport, summary } from "../../../stacks/local/report.ts";
+import { firstResultOf } from "../../factories/results.ts";
 
 const report: RunReport = {
-  runId: "reference-transactions-0123456789ab",
-  dataset: "reference-transactions",
-  state: "published",
-  from: "2021-12-02",
-  to: "2023-12-01",
-  requestedAt: "2026-11-23T11:00:00Z",
-  finishedAt: "2026-11-23T11:00:03.000Z",
-  attempt: 2,
-  windows: [
-    { from: "2021-12-02", to: "2022-12-01", attempt: 1, pages: 50, totalRecords: 5_000 },
-    { from: "2022-12-02", to: "2023-12-01", attempt: 2, pages: 55, totalRecords: 5_417 },
-  ],
-  records: 10_417,
-  rows: 10_412,
-  duplicates: 2,
-  rejects: { "unusable _start_date": 1, "no _start_date": 2 },
-  furtherAnswers: { "Question Type": 12 },
-  mistyped: { "Duration (in minutes)": 3 },
-  undeclared: { "New field": 7 },
-  filled: { _id: 10_412, _start_date: 10_412, "New field": 7 },
-  violations: [],
-  columns: ["_id", "_start_date", "New field"],
-  published: {
-    bucket: "data",
-    csv: { key: "a/b.csv", etag: '"1"', bytes: 1 },
-    jsonl: { key: "c/b.jsonl", etag: '"2"', bytes: 2 },
-  },
-  work: { bucket: "work", prefix: "runs/reference-transactions-0123456789ab/" },
+  ...firstResultOf({
+    requestedAt: "2026-11-23T11:00:00Z",
+    finishedAt: "2026-11-23T11:00:03.000Z",
+    to: "2023-12-01",
+    attempt: 2,
+    windows: [
+      { from: "2021-12-02", to: "2022-12-01", attempt: 1, pages: 50, totalRecords: 5_000 },
+      { from: "2022-12-02", to: "2023-12-01", attempt: 2, pages: 55, totalRecords: 5_417 },
+    ],
+    furtherAnswers: { "Question Type": 12 },
+    mistyped: { "Duration (in minutes)": 3 },
+    undeclared: { "New field": 7 },
+    columns: ["_id", "_start_date", "New field"],
+  }),
+  work: { bucket: "work", prefix: "runs/reference-transactions-93d95e4fb5a2/" },
   query: { queryExecutionId: "q", bucket: "results", key: "published/r.csv" },
   athena: { database: "d", table: "b", typed: "b_typed", analysis: "b_analysis" },
   files: {
@@ -42,11 +31,11 @@ const report: RunReport = {
   seconds: 41.04,
 };
 
-test("says every count, and what was noticed", () => {
-  expect(summary(report)).toMatchInlineSnapshot(`
+test("the summary has the message that a stage emails, every count, and the files", () => {
+  expect(summary(report, false)).toMatchInlineSnapshot(`
     "Published 10,412 rows, 3 rejected, 2 duplicates, in 3 s. Athena follows.
 
-      run           reference-transactions-0123456789ab
+      run           reference-transactions-93d95e4fb5a2
       range         2021-12-02 to 2023-12-01, 2 windows
       records in    10,417
       published     10,412 rows
@@ -66,15 +55,23 @@ test("says every count, and what was noticed", () => {
   `);
 });
 
-test("says nothing of what did not happen", () => {
-  const calm = summary({
-    ...report,
-    windows: report.windows.map((window) => ({ ...window, attempt: 1 })),
-    rejects: {},
-    furtherAnswers: {},
-    mistyped: {},
-    undeclared: {},
-  });
+test("the summary leaves out what did not happen", () => {
+  const calm = summary(
+    {
+      ...report,
+      windows: report.windows.map((window) => ({ ...window, attempt: 1 })),
+      rejects: {},
+      furtherAnswers: {},
+      mistyped: {},
+      undeclared: {},
+    },
+    false,
+  );
   expect(calm).toMatch(/^ {2}rejected +0$/m);
-  expect(calm).not.toMatch(/fetched again|more answers|kept as text|undeclared/);
+  expect(calm).not.toMatch(/by force|fetched again|more answers|kept as text|undeclared/);
+});
+
+test("a run that was published by force says why, and in spite of what", () => {
+  const forced = { ...report, force: "--rename", violations: ['the column "mode" vanished'] };
+  expect(summary(forced, false)).toMatch(/^ {2}by force +the column "mode" vanished \(--rename\)$/m);
 });

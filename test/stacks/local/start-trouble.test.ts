@@ -134,9 +134,8 @@ async function expectAllPublished(folder: string, runs: number): Promise<void> {
   const { work, data, results: queried, mailboxes } = local;
   const found = await accounts({ work, now: () => new Date(), stalledAfterSeconds: 900, deadLetters: [] });
   expect(found.map(({ state }) => state)).toEqual(Array(runs).fill("published"));
-  const versions = await data.listVersions(csv, 10);
-  expect(versions).toHaveLength(runs);
-  for (const { versionId } of versions) {
+  // A run that died after it had published the file does so again.
+  for (const { versionId } of await data.listVersions(csv, 10)) {
     const bytes = await Array.fromAsync(await data.stream(csv, versionId));
     expect(digest(Buffer.concat(bytes).toString())).toBe(pinned["LibInsightQueryData.csv"]);
   }

@@ -1,0 +1,198 @@
+// The workers: each receives from its queue, hands batches to its service, and deletes what was handled.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { PipelineError } from "../../../shared/errors.ts";
+import { keys } from "../../../shared/keys.ts";
+import type { LibInsightClient } from "../../../shared/libinsight/client.ts";
+import { type Local, openLocal } from "../../../shared/local/local.ts";
+import { messageBody } from "../../../shared/ports.ts";
+import { receiveLimit, services } from "../../../shared/topology.ts";
+import { localSettings } from "../../../stacks/local/settings.ts";
+import { startWorkers, type WorkerEvents, type Workers } from "../../../stacks/local/workers.ts";
+import { eventMessage } from "../../factories/events.ts";
+import { recordsOf } from "../../factories/records.ts";
+import { runOf, taskOf } from "../../factories/requests.ts";
+import { firstResultOf } from "../../factories/results.ts";
+import { take } from "../../support/local.ts";
+import { intercepted } from "../../support/ports.ts";
+import { pageOf, putRun, putTotals } from "../../support/work-bucket.ts";
+
+type Machine = Local & { folder: string };
+
+async function open(): Promise<Machine> {
+  const folder = await mkdtemp(join(tmpdir(), "libinsight-workers-"));
+  const local = await openLocal(folder, { inMemory: true });
+  onTestFinished(async () => {
+    await local.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return { ...local, folder };
+}
+
+const noLibInsight: LibInsightClient = { fetchPage: () => Promise.reject(new Error("Not in this test.")) };
+
+/** Starts the workers until the test has finished. */
+function work(local: Local, libInsight = noLibInsight, events: WorkerEvents = {}): Workers {
+  const settings = localSettings({ RETRY_BASE_SECONDS: "0" });
+  const workers = startWorkers({ local, settings, libInsight, events });
+  onTestFinished(workers.stop);
+  return workers;
+}
+
+const until = (condition: () => boolean | Promise<boolean>) =>
+  vi.waitUntil(condition, { timeout: 10_000, interval: 10 });
+
+const run = runOf("workers");
+const content = { window: 1, pages: Array.from({ length: 25 }, (_, n) => recordsOf(n + 1, n + 1)) };
+
+test("of a batch in which messages fail, one comes back, one becomes a dead letter, and the others are done", async () => {
+  const local = await open();
+  const sizes: number[] = [];
+  let refusals = 1;
+  const machine = {
+    ...local,
+    queues: {
+      ...local.queues,
+      transformer: intercepted(local.queues.transformer, async (method, _args, act) => {
+        const result = await act();
+        if (method === "receive" && Array.isArray(result)) sizes.push(result.length);
+        return result;
+      }),
+    },
+    work: intercepted(local.work, (_method, [key], act) => {
+      if (key === keys.part({ runId: run.runId, window: 1, attempt: 1, page: 2 }) && refusals-- > 0)
+        throw new Error("The disk is full.");
+      return act();
+    }),
+  };
+  await putRun(run, local.work);
+  await putTotals(run, content, local.work);
+  const pages = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+  const messages = pages.map((page) => messageBody(pageOf(run, content, page)));
+  await local.queues.transformer.sendAll([...messages, "not JSON"]);
+  const handled: unknown[] = [];
+  let retried = 0;
+  const dead: string[] = [];
+  const workers = work(machine, noLibInsight, {
+    onHandled: (_queue, { page }) => handled.push(page),
+    onRetried: (_queue, messages) => {
+      retried += messages;
+    },
+    onDeadLetter: (queue, { body }) => dead.push(`${queue}: ${body}`),
+  });
+  await until(() => handled.length + dead.length === 13);
+  await workers.stop();
+
+  expect(handled.toSorted()).toEqual(pages.toSorted());
+  expect([retried, dead]).toEqual([1, ["transformer: not JSON"]]);
+  expect(Math.max(...sizes)).toBe(services.transformer.batchSize);
+  expect(await local.queues.transformer.count()).toBe(0);
+  expect(await take(local.deadLetters.transformer)).toMatchObject([
+    { body: "not JSON", attributes: { Error: "MessageUnreadable" } },
+  ]);
+});
+
+test("a message that fails every time is a dead letter after the receive limit", async () => {
+  const local = await open();
+  let calls = 0;
+  const dead: string[] = [];
+  const fetchPage = async () => {
+    calls += 1;
+    throw new PipelineError("LibInsightUnreachable", { message: "Down.", advice: "", kind: "transient" });
+  };
+  await local.queues.fetcher.send(messageBody(taskOf(run)));
+  work(local, { fetchPage }, { onDeadLetter: (queue) => dead.push(queue) });
+  await until(() => dead.length > 0);
+  expect([calls, dead]).toEqual([receiveLimit, ["fetcher"]]);
+  expect(await take(local.deadLetters.fetcher)).toMatchObject([
+    { attributes: { Error: "LibInsightUnreachable" } },
+  ]);
+});
+
+test("a handler that exceeds its timeout frees its place, and its message is a dead letter after the receive limit", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const local = await open();
+  let calls = 0;
+  const fetchPage = () => {
+    calls += 1;
+    return new Promise<never>(() => {});
+  };
+  await local.queues.fetcher.send(messageBody(taskOf(run)));
+  work(local, { fetchPage });
+  const seconds = receiveLimit * (services.fetcher.timeoutSeconds + 10);
+  for (let passed = 0; passed <= seconds; passed += 10) {
+    await vi.advanceTimersByTimeAsync(10_000);
+    // For the database.
+    for (let turns = 0; turns < 5; turns++) await turn();
+  }
+  expect(calls).toBe(receiveLimit);
+  expect(await take(local.queues.fetcher)).toEqual([]);
+  expect(await take(local.deadLetters.fetcher)).toMatchObject([{ attributes: {} }]);
+});
+
+test("eight pages are fetched at a time, and stop waits for them", async () => {
+  const local = await open();
+  const released = Promise.withResolvers<void>();
+  let running = 0;
+  let most = 0;
+  const fetchPage = async () => {
+    running += 1;
+    most = Math.max(most, running);
+    await released.promise;
+    running -= 1;
+    return { totals: { totalPages: 25, totalRecords: 25 }, records: recordsOf(1, 1) };
+  };
+  const tasks = Array.from({ length: 12 }, (_, n) => taskOf(run, { page: n + 2, pages: 25 }));
+  await putTotals(run, content, local.work);
+  await local.queues.fetcher.sendAll(tasks.map(messageBody));
+  const workers = work(local, { fetchPage });
+  await until(() => running === 8);
+  let hasStopped = false;
+  const stopped = workers.stop().then(() => {
+    hasStopped = true;
+  });
+  for (let turns = 0; turns < 5; turns++) await turn();
+  expect(hasStopped).toBe(false);
+  released.resolve();
+  await stopped;
+  expect([running, most]).toEqual([0, 8]);
+  // Those that nobody had received.
+  expect(await local.queues.fetcher.count()).toBe(4);
+});
+
+test("messages of a group are handled in their order, and a queue that cannot be read is read again", async () => {
+  const local = await open();
+  const bodies = ["1", "2", "3", "4"].map((id) =>
+    messageBody({ runId: `unknown-${id}`, dataset: run.dataset, attempt: 1 }),
+  );
+  for (const body of bodies) {
+    await local.queues.assembler.send(body, { group: run.dataset, deduplicationId: body });
+  }
+  let failures = 1;
+  const assembler = intercepted(local.queues.assembler, (method, _args, act) => {
+    if (method === "receive" && failures-- > 0) throw new Error("The database is busy.");
+    return act();
+  });
+  const dead: string[] = [];
+  work({ ...local, queues: { ...local.queues, assembler } }, noLibInsight, {
+    onDeadLetter: (_queue, { body }) => dead.push(body),
+  });
+  await until(() => dead.length === bodies.length);
+  expect(dead).toEqual(bodies);
+});
+
+test("what a process had claimed when it died is done by the next one", async () => {
+  const local = await open();
+  const { runId, dataset } = run;
+  await local.work.putOnce(keys.result(runId), firstResultOf({ runId, state: "failed", reason: "Broken." }));
+  const claim = keys.report(runId, "run.failed");
+  await local.work.putOnce(claim, { state: "claimed", at: new Date().toISOString() });
+  await local.queues.reporter.send(eventMessage("run.failed", { runId, dataset, reason: "Broken." }));
+  work(local);
+  await until(async () => (await local.work.getText(claim))?.includes("done") === true);
+  expect(await readFile(join(local.folder, "messages.txt"), "utf8")).toContain("Broken.");
+});
