@@ -39,7 +39,7 @@ export class LocalDatabase {
     // The lock is held from the first access until the process ends, however it ends. WAL and FULL: a commit is on disk.
     this.#database.exec(`
       PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;`);
+      PRAGMA synchronous = FULL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;`);
     this.#database.exec(schema);
   }
 

@@ -109,8 +109,7 @@ async function localTarget(finish: boolean): Promise<Target> {
     const libInsight = libInsightClient({ ...source, timeoutMs: settings.libInsightTimeoutMs });
     const workers = startWorkers({ local, settings, libInsight });
     closing.push(workers.stop);
-    const underWay = async () =>
-      (await queriesUnderWay(local.work)) + (await instancesUnderWay(local.work));
+    const underWay = async () => (await queriesUnderWay(local.work)) + (await instancesUnderWay(local.work));
     return { ...target, finish: () => untilEmpty(target, underWay) };
   } catch (error) {
     await close();

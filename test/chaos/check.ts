@@ -19,23 +19,27 @@ export type Totals = {
 export type Failed = { plan: Plan; wrong: string[]; seed: number; path: string; shrinks: number };
 export type Checked = { totals: Totals; failed: Failed | undefined };
 
-/** @param path runs only the plan of an earlier failure, and shrinks it further where it can */
-export async function checkPlans(
-  world: World,
-  { plans, seed, path }: { plans: number; seed: number; path?: string | undefined },
-  onPlan: (totals: Totals) => void = () => {},
-): Promise<Checked> {
+export type CheckOptions = {
+  plans: number;
+  seed: number;
+  /** Runs only the plan of an earlier failure, and shrinks it further where it can. */
+  path?: string | undefined;
+  /** Runs every n-th plan; other threads run the others. */
+  share?: { index: number; of: number };
+};
+
+export async function checkPlans(world: World, options: CheckOptions): Promise<Checked> {
+  const { plans, seed, path, share = { index: 0, of: 1 } } = options;
   const totals = emptyTotals();
+  let made = 0;
   let failedAt: number | undefined;
   let wrong: string[] = [];
   const property = fc.asyncProperty(anyPlan, async (plan) => {
+    const isShared = made++ % share.of === share.index;
     // Plans that shrinking tries are not counted; after a while it keeps what it has.
-    if (failedAt !== undefined && Date.now() - failedAt > maxShrinkMs) return;
+    if (failedAt === undefined ? !isShared : Date.now() - failedAt > maxShrinkMs) return;
     const outcome = await world.run(plan);
-    if (failedAt === undefined) {
-      count(outcome, totals);
-      onPlan(totals);
-    }
+    if (failedAt === undefined) addTotals(totalsOf(outcome), totals);
     if (outcome.wrong.length === 0) return;
     failedAt ??= Date.now();
     wrong = outcome.wrong;
@@ -51,24 +55,32 @@ export async function checkPlans(
 
 /** Runs one plan, without shrinking it. */
 export async function checkPlan(world: World, plan: Plan): Promise<Checked> {
-  const totals = emptyTotals();
   const outcome = await world.run(plan);
-  count(outcome, totals);
   const { wrong } = outcome;
-  return { totals, failed: wrong.length === 0 ? undefined : { plan, wrong, seed: 0, path: "", shrinks: 0 } };
+  const failed = wrong.length === 0 ? undefined : { plan, wrong, seed: 0, path: "", shrinks: 0 };
+  return { totals: totalsOf(outcome), failed };
+}
+
+/** Puts together what threads have checked. */
+export function merged(shares: readonly Checked[]): Checked {
+  const totals = emptyTotals();
+  for (const share of shares) addTotals(share.totals, totals);
+  return { totals, failed: shares.find(({ failed }) => failed)?.failed };
 }
 
 function emptyTotals(): Totals {
   return { plans: 0, injected: new Map(), replays: 0, states: new Map() };
 }
 
-function count({ injected, replays, states }: Outcome, totals: Totals): void {
-  totals.plans += 1;
-  totals.replays += replays;
-  for (const [kind, times] of injected) add(totals.injected, kind, times);
-  for (const state of states) add(totals.states, state, 1);
+function totalsOf({ injected, replays, states }: Outcome): Totals {
+  const counts = [...Map.groupBy(states, (state) => state)].map(([state, all]) => [state, all.length] as const);
+  return { plans: 1, injected, replays, states: new Map(counts) };
 }
 
-function add(to: Map<string, number>, key: string, times: number): void {
-  to.set(key, (to.get(key) ?? 0) + times);
+function addTotals(from: Totals, to: Totals): void {
+  to.plans += from.plans;
+  to.replays += from.replays;
+  for (const which of ["injected", "states"] as const) {
+    for (const [name, n] of from[which]) to[which].set(name, (to[which].get(name) ?? 0) + n);
+  }
 }

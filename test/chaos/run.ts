@@ -1,8 +1,12 @@
-// `npm run chaos`: random plans over the services, or one plan again. Exits 0 only where every plan ended well.
+// `npm run chaos`: random plans over the services, in a thread for each core, or one plan again. Exits 0 only where every
+// plan ended well.
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { type Checked, checkPlan, checkPlans, type Totals } from "./check.ts";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import * as z from "zod/mini";
+import { type Checked, type CheckOptions, checkPlan, checkPlans, merged } from "./check.ts";
 import { plan as planSchema } from "./plan.ts";
-import { startWorld } from "./world.ts";
+import { startWorld, type World } from "./world.ts";
 
 const usage = `npm run chaos -- [--plans N] [--seed S] [--path PATH] [--plan JSON]
 
@@ -12,7 +16,19 @@ const usage = `npm run chaos -- [--plans N] [--seed S] [--path PATH] [--plan JSO
   --plan JSON  only this plan
 `;
 
-process.exitCode = await main();
+const maxThreads = 8;
+const wholeNumber = z.int();
+const shareOptions = z.object({
+  plans: wholeNumber,
+  seed: wholeNumber,
+  share: z.object({ index: wholeNumber, of: wholeNumber }),
+});
+
+if (isMainThread) process.exitCode = await main();
+else {
+  const options = shareOptions.parse(workerData);
+  parentPort?.postMessage(await inWorld((world) => checkPlans(world, options)));
+}
 
 /** @returns the exit code: 0 all well, 1 a plan failed, 2 the flags can't be read */
 async function main(): Promise<number> {
@@ -31,24 +47,36 @@ async function main(): Promise<number> {
     return 2;
   }
   const startedAt = Date.now();
+  const checked = await check({ plans, seed, path: values.path }, values.plan);
+  const { user, system } = process.cpuUsage();
+  const cpu = `${Math.round((user + system) / 1e6)} s of CPU`;
+  process.stdout.write(`${report(checked, `${Math.round((Date.now() - startedAt) / 1000)} s, ${cpu}`)}\n`);
+  return checked.failed ? 1 : 0;
+}
+
+async function check(options: CheckOptions, plan: string | undefined): Promise<Checked> {
+  if (plan !== undefined) return inWorld((world) => checkPlan(world, planSchema.parse(JSON.parse(plan))));
+  if (options.path !== undefined) return inWorld((world) => checkPlans(world, options));
+  const of = Math.min(availableParallelism(), maxThreads, options.plans);
+  const shares = Array.from({ length: of }, (_, index) => inThread({ ...options, share: { index, of } }));
+  return merged(await Promise.all(shares));
+}
+
+function inThread(options: CheckOptions): Promise<Checked> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: options });
+  return new Promise((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+}
+
+async function inWorld(check: (world: World) => Promise<Checked>): Promise<Checked> {
   const world = await startWorld();
   try {
-    const checked =
-      values.plan === undefined
-        ? await checkPlans(world, { plans, seed, path: values.path }, progress)
-        : await checkPlan(world, planSchema.parse(JSON.parse(values.plan)));
-    const { user, system } = process.cpuUsage();
-    const cpu = `${Math.round((user + system) / 1e6)} s of CPU`;
-    const seconds = Math.round((Date.now() - startedAt) / 1000);
-    process.stdout.write(`${report(checked, `${seconds} s, ${cpu}`)}\n`);
-    return checked.failed ? 1 : 0;
+    return await check(world);
   } finally {
     await world.close();
   }
-}
-
-function progress({ plans, replays }: Totals): void {
-  if (plans % 100 === 0) process.stdout.write(`${plans} plans, ${replays} replays\n`);
 }
 
 function report({ totals, failed }: Checked, duration: string): string {
@@ -58,7 +86,6 @@ function report({ totals, failed }: Checked, duration: string): string {
       .map(([name, n]) => `  ${name.padEnd(30)}${String(n).padStart(8)}`);
   const all = [...totals.injected.values()].reduce((sum, n) => sum + n, 0);
   const lines = [
-    "",
     `faults injected               ${String(all).padStart(10)}`,
     ...table(totals.injected),
     "runs by state",

@@ -38,14 +38,6 @@ test("the first run publishes, and the object names it", async () => {
   expect(await data.getText(key)).toBe(monday.runId);
 });
 
-test("a newer run replaces an older one", async () => {
-  await publish(monday);
-
-  expect(await publish(tuesday)).toMatchObject({ superseded: false });
-
-  expect(await data.getText(key)).toBe(tuesday.runId);
-});
-
 test("an older run leaves the newer one's object, names it, and does not make its own content", async () => {
   await publish(tuesday);
   const before = await data.head(key);
@@ -56,24 +48,26 @@ test("an older run leaves the newer one's object, names it, and does not make it
   expect(await data.head(key)).toEqual(before);
 });
 
-test("a run that publishes a second time, or was requested in the same second, is not superseded", async () => {
-  await publish(monday);
+const at = (requestedAt: string): Publisher => ({ runId: `gate-counts-${requestedAt}`, requestedAt });
 
-  expect(await publish(monday)).toMatchObject({ superseded: false });
-  const twin = { ...monday, runId: "gate-counts-twin" };
-  expect(await publish(twin)).toMatchObject({
+test.each([
+  { what: "an older one", first: monday, second: tuesday, superseded: false },
+  { what: "itself", first: monday, second: monday, superseded: false },
+  { what: "one of the same second", first: monday, second: at(monday.requestedAt), superseded: false },
+  {
+    what: "one half a second older",
+    first: at("2026-03-02T06:00:00.5Z"),
+    second: at("2026-03-02T06:00:01Z"),
     superseded: false,
-    object: { metadata: { "run-id": twin.runId } },
-  });
-});
+  },
+  { what: "one half a second newer", first: at("2026-03-02T06:00:00.5Z"), second: monday, superseded: true },
+])("a run after $what is superseded: $superseded", async ({ first, second, superseded }) => {
+  await publish(first);
 
-test("times are compared as times, whatever their fractions", async () => {
-  await publish({ ...monday, requestedAt: "2026-03-02T06:00:00.500Z" });
+  expect(await publish(second)).toMatchObject({ superseded });
 
-  const sameSecond = { ...tuesday, requestedAt: "2026-03-02T06:00:00Z" };
-  expect(await publish(sameSecond)).toMatchObject({ superseded: true });
-  const nextSecond = { ...tuesday, requestedAt: "2026-03-02T06:00:01Z" };
-  expect(await publish(nextSecond)).toMatchObject({ superseded: false });
+  expect(await data.getText(key)).toBe(superseded ? first.runId : second.runId);
+  expect((await data.head(key))?.metadata["run-id"]).toBe(superseded ? first.runId : second.runId);
 });
 
 test("an object without a run, as the predecessor's, is replaced", async () => {

@@ -407,20 +407,19 @@ describe("a window that disagrees with LibInsight", () => {
   const good: WindowContent = { window: 1, pages: [recordsOf(1, 2)] };
   const short: WindowContent = { window: 2, pages: [recordsOf(3, 4)], totals: { totalRecords: 3 } };
   const disagreement = "2023-01-01 to 2023-12-31: LibInsight announced 3 records and gave 2";
-
   const shifted: WindowContent = { window: 1, pages: [[recordOf(1)], [recordOf(1)]] };
   const other: WindowContent = { window: 2, pages: [recordsOf(2, 3)] };
 
   test.each([
-    { what: "announces other numbers", contents: [good, short], again: 2, because: disagreement },
+    { what: "its numbers", contents: [good, short], again: 2, because: disagreement },
     {
-      what: "holds an id twice, because its pages shifted",
+      what: "an id that it holds twice, because its pages shifted",
       contents: [shifted, other],
       again: 1,
       because: "window 1: records occur twice, its pages have shifted",
     },
   ])(
-    "and $what is fetched again, and no other; a repeated task repeats that and reads nothing",
+    "by $what, is fetched again, and no other; a repeated task repeats that and reads nothing",
     async (given) => {
       const deps = start();
       const run = await completeRun(deps, given.contents);
@@ -696,12 +695,10 @@ describe("another writer during the upload", () => {
     expect(lines).toHaveLength(3);
   });
 
-  test.each([csvKey, jsonlKey])("of a newer run supersedes this one: %s", async (key) => {
+  test("of a newer run, which writes its CSV first, supersedes this one", async () => {
     const deps = start();
-    expect(await contended(deps, newer, key, 1)).toMatchObject({ state: "superseded", ...counts });
-    expect(await deps.data.getText(key)).toBe("rival 1");
-    // The newer run may be between its CSV and its JSON lines.
-    expect(await keysIn(deps)).toEqual([key]);
+    expect(await contended(deps, newer, csvKey, 1)).toMatchObject({ state: "superseded", ...counts });
+    expect(await filesIn(deps)).toEqual(["rival 1", undefined]);
   });
 
   test("at each of five attempts stops the assembler, which tries again later", async () => {

@@ -1,9 +1,11 @@
 // The operator commands as their users run them, on what npm start left in .local: what they print, and their exit codes.
-import { Readable } from "node:stream";
+
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { defaultDataset } from "../../../shared/datasets.ts";
+import { keys } from "../../../shared/keys.ts";
 import { type Local, openLocal } from "../../../shared/local/local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
@@ -24,7 +26,6 @@ import {
   temporaryFolder,
 } from "../../support/start.ts";
 import { putRun } from "../../support/work-bucket.ts";
-import { keys } from "../../../shared/keys.ts";
 
 const words = "MARKED asked where the library is";
 const { csv, jsonl, results } = defaultDataset.publish;
@@ -97,11 +98,14 @@ test("where npm start has never run, a command fails and says how to select a st
 test.each([
   ["replay", ["archive"], /^archive needs a terminal .*\n\nUsage: npm run replay -- archive /],
   ["runs", [], /^Add a command: list, show, .*\n\nUsage: npm run runs -- \[options\] \[command\]\n/],
-] as const)("npm run %s -- %j is refused with one sentence and the usage, exit 2", async (name, args, says) => {
-  const { code, stdout, stderr } = await command(name, "/", [...args]).ended;
-  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expect(stderr).toMatch(says);
-});
+] as const)(
+  "npm run %s -- %j is refused with one sentence and the usage, exit 2",
+  async (name, args, says) => {
+    const { code, stdout, stderr } = await command(name, "/", [...args]).ended;
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(says);
+  },
+);
 
 describe("on a .local folder", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;

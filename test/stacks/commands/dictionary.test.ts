@@ -1,4 +1,4 @@
-// The data dictionary: what it says of a dataset, as Markdown that no label can break, and the command that writes it.
+// The data dictionary of a dataset as Markdown, which no label can break, and the command that writes it.
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -19,7 +19,7 @@ const dataset = datasetOf([
 ]);
 const headers = ["_id", "Opened At", "mode", "Note <b>`x`</b>", "Minutes", "Who_is", "New | *field* 🎉"];
 
-test("tells of every column where it comes from, what it means and where it is, of undeclared ones too", () => {
+test("each column has its source, meaning and type, undeclared ones too", () => {
   expect(markdownOf([dictionaryOf(dataset, headers)])).toMatchInlineSnapshot(`
     "# Data dictionary
 
@@ -65,16 +65,9 @@ test("tells of every column where it comes from, what it means and where it is, 
   `);
 });
 
-test("without a file's header it tells of the declared columns", () => {
-  const { columns } = dictionaryOf(dataset);
-  expect(columns.map(({ name }) => name)).toEqual([
-    "_id",
-    "opened_at",
-    "mode",
-    "note_b_x_b",
-    "minutes",
-    "who_is",
-  ]);
+test("without a file's header it has the declared columns", () => {
+  const names = dictionaryOf(dataset).columns.map(({ name }) => name);
+  expect(names).toEqual("_id opened_at mode note_b_x_b minutes who_is".split(" "));
 });
 
 test("a dataset without a date and without dropped fields has no section for them", () => {
@@ -91,7 +84,7 @@ describe("whatever a label is", () => {
     minLength: 1,
   });
   const shown = (label: string): string => label.replace(/[\p{Cc}\u2028\u2029]+/gu, " ");
-  /** What a reader of CommonMark sees of text that holds no markup, or undefined where it may hold some. */
+  /** Returns what a reader of CommonMark sees of text without markup; undefined where it may have some. */
   const seen = (text: string): string | undefined =>
     /^(?:\\[\\`*_[\]~$]|&#\d+;|[^\\`*_[\]~$&<>|\p{Cc}])*$/u.test(text)
       ? text.replace(/\\(.)|&#(\d+);/gu, (_, escaped, code) => escaped ?? String.fromCharCode(Number(code)))
@@ -109,7 +102,7 @@ describe("whatever a label is", () => {
     );
   });
 
-  test("so is that of a dropped field, and a meaning", () => {
+  test("so are the label of a dropped field, and a meaning", () => {
     const oneLine = hostile.map((text) => text.replace(/[\p{Cc}\u2028\u2029]/gu, "")).filter(Boolean);
     fc.assert(
       fc.property(oneLine, oneLine, (label, meaning) => {
@@ -121,14 +114,14 @@ describe("whatever a label is", () => {
         const [, left] = /^These fields are known and left out: (.*)\.$/u.exec(lines.at(-2) ?? "") ?? [];
         expect(seen(left ?? "")).toBe(`${label}.`);
         const row = lines.find((line) => line.startsWith("| `mode`")) ?? "";
-        const [, told] = /^\| `mode` \| mode \| text \| (.*) \|$/u.exec(row) ?? [];
-        expect(seen(told ?? "")).toBe(meaning.slice(0, 150));
+        const [, written] = /^\| `mode` \| mode \| text \| (.*) \|$/u.exec(row) ?? [];
+        expect(seen(written ?? "")).toBe(meaning.slice(0, 150));
       }),
     );
   });
 });
 
-test("docs/dictionary.md is in step with shared/datasets.ts; if this fails, run npm run dictionary", async () => {
+test("docs/dictionary.md is up to date with shared/datasets.ts; if this fails, run npm run dictionary", async () => {
   const committed = await readFile(join(import.meta.dirname, "../../../docs/dictionary.md"), "utf8");
   expect(committed, "run npm run dictionary").toBe(markdownOf(datasets.map((entry) => dictionaryOf(entry))));
 });

@@ -55,6 +55,9 @@ async function publish(first: number, requestedAt: string): Promise<Run> {
   return run;
 }
 
+/** Publishes two runs. @returns the one that is replaced, and the one that is in place */
+const publishTwo = async () => [await publish(1, monday), await publish(101, nextMonday)] as const;
+
 const plan = (runId: string) => planRollback(runId, { work, data });
 
 async function putBack({ runId }: Run, at = now, reason?: string): Promise<void> {
@@ -108,8 +111,7 @@ test("both files of an earlier run are put back as they were, with metadata that
 });
 
 test("a run that is in place stays untouched; the replaced one can be put back in turn", async () => {
-  const old = await publish(1, monday);
-  const newer = await publish(101, nextMonday);
+  const [old, newer] = await publishTwo();
   await putBack(old, now, "the first reason");
   const versions = await versionsOf(csvKey);
 
@@ -125,8 +127,7 @@ test("a run that is in place stays untouched; the replaced one can be put back i
 });
 
 test("a rollback that is interrupted between the files is finished by repeating it, as of the same moment", async () => {
-  const old = await publish(1, monday);
-  const newer = await publish(101, nextMonday);
+  const [old, newer] = await publishTwo();
   const interrupted = intercepted(data, (method, [key], act) => {
     if (method === "upload" && key === jsonlKey) throw new Error("Interrupted.");
     return act();
@@ -145,8 +146,7 @@ test("a rollback that is interrupted between the files is finished by repeating 
 });
 
 test("a run that was requested before the rollback does not replace it, one requested after it does", async () => {
-  const old = await publish(1, monday);
-  await publish(101, nextMonday);
+  const [old] = await publishTwo();
   const before = await collect(201, "2024-03-12T09:29:00Z");
   const after = await collect(301, "2024-03-12T09:31:00Z");
   await putBack(old);
@@ -158,8 +158,7 @@ test("a run that was requested before the rollback does not replace it, one requ
 });
 
 test("what is published between the question and the answer stays only if it was requested later", async () => {
-  const old = await publish(1, monday);
-  await publish(101, nextMonday);
+  const [old] = await publishTwo();
   const planned = await plan(old.runId);
   await publish(201, "2024-03-12T09:29:00Z");
   await rollBack(planned, { data, now });
@@ -175,8 +174,7 @@ test("what is published between the question and the answer stays only if it was
 });
 
 test("with a slow clock the files still count as no older than those that they replace", async () => {
-  const old = await publish(1, monday);
-  await publish(101, nextMonday);
+  const [old] = await publishTwo();
 
   await putBack(old, new Date("2024-03-11T10:58:00Z"));
 
@@ -185,8 +183,7 @@ test("with a slow clock the files still count as no older than those that they r
 });
 
 test("a run that has expired from the work bucket is found by its versions", async () => {
-  const old = await publish(1, monday);
-  await publish(101, nextMonday);
+  const [old] = await publishTwo();
   await work.prune([{ prefix: keys.runs, before: new Date(Date.now() + 1_000) }]);
   expect(await work.getText(keys.run(old.runId))).toBeUndefined();
 
@@ -209,7 +206,7 @@ test("a file that no run wrote is replaced, and named as such", async () => {
 
 test("where no version is the run's, the runs that can be put back are named, each once, the newest first", async () => {
   const nothing = await collect(901, monday);
-  const [first, second] = [await publish(1, monday), await publish(101, nextMonday)];
+  const [first, second] = await publishTwo();
   await putBack(first);
   const third = await publish(201, "2024-03-13T11:00:00Z");
 
@@ -237,8 +234,7 @@ test("a run of which one file is gone is not put back by half", async () => {
 
 test("where the bucket keeps no versions, the error says so", async () => {
   data = local.store();
-  const old = await publish(1, monday);
-  await publish(101, nextMonday);
+  const [old] = await publishTwo();
 
   await expect(plan(old.runId)).rejects.toMatchObject({
     name: "RunVersionGone",

@@ -102,7 +102,8 @@ test("a command on a stage loads neither SQLite nor DuckDB", async () => {
 
 test("on a stage a run is requested on the bus", async () => {
   const stage = await startAws();
-  const ended = await command("runs", "/", ["request", "--from", "2024-01-01", "--json"], stageEnv(stage)).ended;
+  const ended = await command("runs", "/", ["request", "--from", "2024-01-01", "--json"], stageEnv(stage))
+    .ended;
   expect(ended).toMatchObject({ code: 0, stderr: "" });
   const { runId } = z.object({ runId: z.string() }).parse(JSON.parse(ended.stdout));
   const sent = stage.requests.map(({ body }) => JSON.parse(body));

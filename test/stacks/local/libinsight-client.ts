@@ -38,7 +38,10 @@ export function basic(id: string, secret: string): string {
   return `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`;
 }
 
-export function requestToken(server: LibInsight, authorization = basic(server.clientId, server.clientSecret)) {
+export function requestToken(
+  server: LibInsight,
+  authorization = basic(server.clientId, server.clientSecret),
+) {
   return send(`${server.baseUrl}/oauth/token`, {
     method: "POST",
     headers: { authorization },

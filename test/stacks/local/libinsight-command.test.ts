@@ -31,8 +31,7 @@ test.each(["SIGINT", "SIGTERM"] as const)(
         client_id: printed.get("LIBINSIGHT_CLIENT_ID") ?? "",
         client_secret: printed.get("LIBINSIGHT_CLIENT_SECRET") ?? "",
       });
-      const token = () =>
-        send(`${printed.get("LIBINSIGHT_BASE_URL")}/oauth/token`, { method: "POST", body });
+      const token = () => send(`${printed.get("LIBINSIGHT_BASE_URL")}/oauth/token`, { method: "POST", body });
       expect((await token()).status).toBe(503);
       const authorization = await bearerIn(await token());
       const [page = ""] = /http\S+data-grid[^"]+/.exec(curl) ?? [];

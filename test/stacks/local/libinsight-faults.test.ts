@@ -30,7 +30,10 @@ test.each<[FaultSetting, { status: number; headers?: Record<string, string | nul
       body: expect.stringContaining("<html>"),
     },
   ],
-  [{ kind: "error-at-200" }, { status: 200, body: { type: "error", payload: { message: "Simulated error." } } }],
+  [
+    { kind: "error-at-200" },
+    { status: 200, body: { type: "error", payload: { message: "Simulated error." } } },
+  ],
   ...["text", [], null].map((payload): [FaultSetting, { status: number; body: unknown }] => [
     { kind: "error-at-200", payload },
     { status: 200, body: { type: "error", payload } },

@@ -128,7 +128,12 @@ describe("data-grid", () => {
 
   test("includes both ends of the range", async () => {
     await using own = await start({ records: 0 });
-    const times = ["2024-02-28 23:59:59", "2024-02-29 00:00:00", "2024-03-01 23:59:59", "2024-03-02 00:00:00"];
+    const times = [
+      "2024-02-28 23:59:59",
+      "2024-02-29 00:00:00",
+      "2024-03-01 23:59:59",
+      "2024-03-02 00:00:00",
+    ];
     for (const [n, at] of times.entries()) own.server.add({ _id: n, _start_date: at });
     const { records } = await own.client.page({ from: "2024-02-29", to: "2024-03-01" });
     expect(records.map(({ _id }) => _id)).toEqual([1, 2]);
@@ -176,7 +181,9 @@ describe("data-grid", () => {
 test("fields lists the form's fields, an added one included", async () => {
   await using own = await start({ records: 1, addedField: { name: "Wait Time", options: ["none", "long"] } });
   const response: unknown = await (await own.client.get(fieldsPath)).json();
-  const { fields } = z.object({ payload: z.object({ fields: z.array(z.unknown()) }) }).parse(response).payload;
+  const { fields } = z
+    .object({ payload: z.object({ fields: z.array(z.unknown()) }) })
+    .parse(response).payload;
   expect(fields).toHaveLength(17);
   expect(fields).toContainEqual({ id: 17, name: "Wait Time", type: "select", options: ["none", "long"] });
 });

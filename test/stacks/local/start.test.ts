@@ -6,11 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import {
-  type LibInsight,
-  type LibInsightRecord,
-  startLibInsight,
-} from "../../../stacks/local/libinsight.ts";
+import { type LibInsight, type LibInsightRecord, startLibInsight } from "../../../stacks/local/libinsight.ts";
 import {
   type Ended,
   filesIn,
@@ -172,8 +168,7 @@ describe("a calm run on the simulation, and one on a LibInsight that fails often
     // Another reader finds the same values in the CSV, and in the query's result, which has only text.
     const csv = parse(files["LibInsightQueryData.csv"] ?? "", {
       columns: true,
-      cast: (value, { quoting, header }) =>
-        quoting || header ? value : value === "" ? null : Number(value),
+      cast: (value, { quoting, header }) => (quoting || header ? value : value === "" ? null : Number(value)),
     });
     expect(csv).toEqual(lines);
     expect(parse(files["LibInsightQueryResults.csv"] ?? "").slice(1)).toEqual(
