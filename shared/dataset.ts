@@ -1,5 +1,5 @@
 // The shape of an entry in `datasets.ts`: one LibInsight dataset, what becomes of its columns, and where it
-// is published. Parsed when the entries are loaded, so that a slip is told before anything runs.
+// is published. Invalid entries fail at startup with an error that names the field.
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
@@ -20,7 +20,7 @@ const name = nonEmpty.check(
 
 /** Of a column that is published. */
 const described = {
-  /** What the column holds, for the data dictionary and for whoever sees the column in Athena or Tableau. */
+  /** What the column holds, for the data dictionary and for readers in Athena or Tableau. */
   meaning: z.optional(
     z.string().check(
       z.maxLength(150),
@@ -28,7 +28,7 @@ const described = {
       z.regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a meaning is one line"),
     ),
   ),
-  /** It names a person or holds what somebody wrote freely: the analysis view leaves it out. */
+  /** It names a person or holds free text: the analysis view leaves it out. */
   personal: z._default(z.boolean(), false),
 };
 
@@ -112,7 +112,7 @@ export const dataset = z
      * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
      */
     schedule: z._default(z.templateLiteral(["cron(", nonEmpty, ")"]), "cron(0 6 ? * MON *)"),
-    /** After how many days without a publication people are told: a week, and a day to run or mend in. */
+    /** Days without a publication until an alarm fires: a week, and a day to run or repair. */
     staleAfterDays: z._default(z.number().check(z.positive()), 8),
     /** In the order of the published file. */
     columns: z.array(column).check(z.minLength(1)),

@@ -56,7 +56,7 @@ export const datasets = defineDatasets([
   },
 ]);
 
-/** The dataset that is collected when nobody names one. */
+/** The dataset that is collected by default. */
 export const defaultDataset: Dataset = datasets[0];
 
 /** @throws PipelineError `UnknownDataset`, naming the ones there are */

@@ -46,7 +46,7 @@ export class PipelineError extends Error {
 }
 
 /**
- * Any thrown value as a PipelineError. What nobody foresaw counts as transient: a retry is bounded and
+ * Any thrown value as a PipelineError. An unexpected error counts as transient: a retry is bounded and
  * harmless, a lost message is not. The foreign error's own message stays in `cause`, because it may quote
  * what it choked on.
  */
@@ -55,7 +55,7 @@ export function toPipelineError(error: unknown): PipelineError {
   const name = error instanceof Error ? error.name : typeof error;
   return new PipelineError("Unexpected", {
     message: `An unexpected error stopped this step (${name}).`,
-    advice: "Look at the function's log for its place, mend it, and replay the dead letter.",
+    advice: "Find the stack trace in the function's log, fix the cause, and replay the dead letter.",
     kind: "transient",
     cause: error,
   });

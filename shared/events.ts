@@ -8,7 +8,7 @@ export const eventSource = "libinsight.pipeline";
 
 const ofRun = { runId: z.string(), dataset: z.string() };
 
-/** A wish that the instances of the stage start, or stop. */
+/** A request that the instances of the stage start, or stop. */
 const instanceRequest = z
   .strictObject({
     /** One of them; else all. */
@@ -33,7 +33,7 @@ const ofInstance = {
 
 /** The detail of each event, by detail-type. */
 export const eventDetails = {
-  /** Somebody or something wants a dataset collected. `requestId` makes two requests one; default: the event's id. */
+  /** A request to collect a dataset. `requestId` makes two requests one; default: the event's id. */
   "run.requested": z.strictObject({
     dataset: z.string(),
     from: z.optional(isoDate),
@@ -56,7 +56,7 @@ export const eventDetails = {
   "run.failed": z.strictObject({ ...ofRun, reason: z.string() }),
   /** A later run has already published; no action is needed. */
   "run.superseded": z.strictObject({ ...ofRun, reason: z.string() }),
-  /** An operator's wish: dead letters go back to the queue they came from. */
+  /** An operator's request: dead letters go back to the queue they came from. */
   "deadletter.replay.requested": z.strictObject({
     queue: z.optional(z.string()),
     run: z.optional(z.string()),

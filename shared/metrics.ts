@@ -2,7 +2,7 @@
 // POWERTOOLS_METRICS_DISABLED is set, as on one machine, nothing is written.
 import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 
-/** Every metric that there is, with its unit. CloudWatch bills each one for the hours in which it is told. */
+/** Every metric that there is, with its unit. CloudWatch bills each one for the hours in which it is reported. */
 const units = {
   RowsPublished: MetricUnit.Count,
   /** Against what was published before. */
@@ -31,7 +31,7 @@ export type Numbers = Partial<Record<MetricName, number>>;
 export type Dimensions = { dataset?: string; error?: string };
 export type Measure = (numbers: Numbers, dimensions: Dimensions) => void;
 
-/** @param stage by which several stages in one account are told apart */
+/** @param stage distinguishes several stages in one account */
 export function createMeasure(service: string, stage: string): Measure {
   const metrics = new Metrics({ serviceName: service, defaultDimensions: { stage } });
   return (numbers, dimensions) => {

@@ -17,7 +17,7 @@ export const nonNegativeInt = z.int().check(z.nonnegative());
 
 export const nonEmpty = z.string().check(z.minLength(1));
 
-/** Why somebody wants something, for messages and logs. */
+/** The reason of a request, for messages and logs. */
 export const reasonText = z.string().check(z.minLength(1), z.maxLength(500));
 
 /** The envelope in which EventBridge delivers to a queue. */

@@ -83,6 +83,6 @@ function isAddress(text: string): boolean {
 function unusable(what: string): PipelineError {
   return new PipelineError("TableauHalfConfigured", {
     message: `The settings of Tableau can't be used: ${what}`,
-    advice: `Mend that, or set none of ${Object.values(variables).join(", ")} to leave Tableau alone.`,
+    advice: `Fix that, or set none of ${Object.values(variables).join(", ")} to leave Tableau alone.`,
   });
 }

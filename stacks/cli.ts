@@ -121,7 +121,9 @@ export async function runCommandLine<T>(
 export function warnOfNpmBanner(): void {
   const { npm_lifecycle_event: script, npm_config_loglevel: level } = process.env;
   if (script === undefined || level === "silent") return;
-  process.stderr.write(`npm printed its banner to stdout too. For JSON alone: npm run --silent ${script} -- ...\n`);
+  process.stderr.write(
+    `npm printed its banner to stdout too. For JSON alone: npm run --silent ${script} -- ...\n`,
+  );
 }
 
 /** Leaves out the message of an unexpected error, because it may quote data. */

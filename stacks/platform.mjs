@@ -75,7 +75,7 @@ function run(command, args, env) {
   });
   if (status === 0) return;
   process.stderr.write(
-    `${stdout}${stderr}"${command} ${args[0]}" failed. It needs the npm registry; mend the cause above and run it again.\n`,
+    `${stdout}${stderr}"${command} ${args[0]}" failed. It needs the npm registry. Fix the cause above and run it again.\n`,
   );
   process.exit(1);
 }

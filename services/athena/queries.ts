@@ -24,7 +24,7 @@ export async function queryOf({ name, publish }: Dataset, database: string): Pro
   if (sql === "" || Buffer.byteLength(sql) > maxBytes) {
     throw new PipelineError("QueryFileUnusable", {
       message: "The dataset's query is missing, empty or longer than Athena takes.",
-      advice: `Mend services/athena/queries/${name}.sql, or default.sql where there is no such file.`,
+      advice: `Fix services/athena/queries/${name}.sql, or default.sql where there is no such file.`,
       ids: { dataset: name },
     });
   }

@@ -6,7 +6,7 @@ import { type Needs, needs, noNeeds, withoutForgotten } from "./needs.ts";
 
 /** Two handlers run at once, and each changes it in some milliseconds. */
 const attempts = 5;
-/** As long as the work bucket keeps what nobody changes. */
+/** As long as the work bucket keeps an unchanged object. */
 const rememberedMs = 30 * 24 * 3600 * 1000;
 
 export async function readNeeds(work: ObjectStore): Promise<Needs> {

@@ -19,7 +19,7 @@ const goal = z.strictObject({
 export type Goal = z.infer<typeof goal>;
 
 const instanceNeeds = z.strictObject({
-  /** Since when, by dataset, or a person: `operator`, `somebodyElse`. It is to run while there is one. */
+  /** Since when, by dataset, or a person: `operator`, `startedElsewhere`. It is to run while there is one. */
   needs: z.record(z.string(), time),
   /** A person's last stop: it ended all needs from before. */
   stoppedAt: z.optional(time),
@@ -40,18 +40,18 @@ export type Needs = z.infer<typeof needs>;
 export const noNeeds: Needs = { instances: {}, ended: {} };
 
 // No dataset's name has a space.
-/** Somebody who asked by `npm run instances` or by an event. */
+/** A person who requested it with `npm run instances` or an event. */
 export const operator = "an operator";
-/** Whoever started an instance without asking here, in EC2's console for example. */
-export const somebodyElse = "somebody else";
+/** A start that was not requested here, in EC2's console for example. */
+export const startedElsewhere = "started elsewhere";
 
 /** A goal as it is asked for. */
 export type Asked = Pick<Goal, "id" | "reason" | "dataset">;
 
 /**
- * Somebody needs an instance.
- * @param isRunning whether it runs already, or is about to. If nobody asked for that here, somebody else needs it; and if
- *   it was stopped elsewhere, nobody needs it any more who did before.
+ * Records that an instance is needed.
+ * @param isRunning whether it runs already, or is about to. If that was not requested here, it was started elsewhere; if
+ *   it was stopped elsewhere, earlier needs have ended.
  * @returns `from` itself where that was known, or has ended since
  */
 export function need(
@@ -64,12 +64,12 @@ export function need(
   if (until.some((each) => isUntil(at, each))) return from;
   const others = isRunning || isUnderWay(before) ? before.needs : {};
   const isForeign = isRunning && !before.goal && Object.keys(others).length === 0 && who !== operator;
-  const after = { ...others, ...(isForeign && { [somebodyElse]: at }), [who]: at };
+  const after = { ...others, ...(isForeign && { [startedElsewhere]: at }), [who]: at };
   return changed(from, instanceId, withGoal({ ...before, needs: after }, "running", asked));
 }
 
 /**
- * A dataset needs no instance any more that it needed at `at` or before. One that nobody else needs is to stop; so is one
+ * Ends what a dataset needed at `at` or before. An instance that is no longer needed is to stop; so is one
  * whose last stop failed. One that the dataset did not need is left alone.
  * @param askedFor makes the goal of an instance
  * @returns `from` itself where that was known
@@ -94,7 +94,7 @@ export function endOfNeed(
   return after;
 }
 
-/** A person stops an instance, whoever needs it. @returns `from` itself where that was known */
+/** A person stops an instance, whatever needs it. @returns `from` itself where that was known */
 export function endOfAllNeeds(
   from: Needs,
   { instanceId, at, asked }: { instanceId: string; at: string; asked: Asked },
@@ -103,7 +103,7 @@ export function endOfAllNeeds(
   if (isUntil(at, before.stoppedAt)) return from;
   const left = Object.entries(before.needs).filter(([, since]) => !isUntil(since, at));
   const remaining = { ...before, needs: Object.fromEntries(left), stoppedAt: at };
-  // Somebody has asked for it since.
+  // It has been requested since.
   if (left.length > 0) return changed(from, instanceId, remaining);
   return changed(from, instanceId, withGoal(remaining, "stopped", asked));
 }

@@ -54,8 +54,8 @@ export async function check(task: InstanceTask, deps: PursueDeps): Promise<LogFi
 }
 
 /**
- * EC2 told of a change, of whichever instance. It is told in any order; what EC2 says now is what holds. Nothing is asked
- * of EC2 here, so that an instance which falls back again and again is not started as often.
+ * Handles a state change of any instance. Changes arrive in any order; EC2's current state is what holds. This requests
+ * nothing of EC2, so that an instance which keeps falling back is not started each time.
  */
 export async function confirm(instanceId: string, deps: PursueDeps): Promise<LogFields> {
   const goal = await goalOf(instanceId, deps);
@@ -112,11 +112,11 @@ async function conclude(
     }
   }
   const failed = step === "there" ? undefined : "failed" in step ? step.failed : step.waits;
-  const told = await once(keys.goalEnd(goal.id), deps.work, deps.now, () =>
+  const reported = await once(keys.goalEnd(goal.id), deps.work, deps.now, () =>
     tell(instanceId, goal, failed, deps.publish),
   );
-  if (told === "claimed") {
-    // Whoever is at it may have died. Its claim has ended before the longest of these delays.
+  if (reported === "claimed") {
+    // The call that claimed it may have died. Its claim ends before the longest of these delays.
     if (later) await sendLater(later, deps);
     return { ...facts, there: "claimed" };
   }

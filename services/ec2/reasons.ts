@@ -1,4 +1,4 @@
-// Why an instance is not touched, or did not get where it was asked to be: sentences for whoever has to act on them.
+// Why an instance is refused, or did not reach its desired state: sentences for a person who acts on them.
 import { instanceTag, maxInstances } from "../../shared/instances.ts";
 import type { Instance } from "../../shared/ports.ts";
 
@@ -29,12 +29,12 @@ const refusals = new Map([
   ],
 ]);
 
-/** @param code of EC2's error; EC2's own sentence may hold what is nobody's business here */
+/** @param code of EC2's error; EC2's own sentence may quote more than belongs here */
 export function refusalOf(code: string): string {
   return refusals.get(code) ?? `EC2 refused it (${code}). Look that up in EC2's list of error codes.`;
 }
 
-/** Of an instance that is not where it was asked to be when nobody looks any more. */
+/** Of an instance that has not reached its desired state after the last check. */
 export function stillIn({ state, stateReason }: Pick<Instance, "state" | "stateReason">): string {
   const why = stateReason === undefined ? "" : ` (${stateReason})`;
   return `It is still ${state}${why}. Look at it in EC2's console, and ask again.`;

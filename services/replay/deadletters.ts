@@ -101,7 +101,7 @@ export type Moved = {
   moved: DeadLetter[];
   /** Meant too, but beyond `max`. */
   left: number;
-  /** About how many could not be seen: somebody else looks at them, or they lie behind others of a FIFO group. */
+  /** About how many are hidden: another command has received them, or they are behind others of a FIFO group. */
   unseen: number;
 };
 export type MoveOptions = {

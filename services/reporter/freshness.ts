@@ -1,5 +1,5 @@
-// How old a published file is. That nothing was published for too long is told by an alarm on the number
-// (stacks/monitoring.ts), which also goes off where nobody looks any more.
+// How old a published file is. An alarm on this metric (stacks/monitoring.ts) fires when nothing was published for too long,
+// and also when the daily check stops running.
 import type { Dataset } from "../../shared/dataset.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";

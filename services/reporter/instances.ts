@@ -1,5 +1,5 @@
-// How long the stage's EC2 instances have been running. That one was left running is told by an alarm on the number
-// (stacks/monitoring.ts).
+// How long the stage's EC2 instances have been running. An alarm on this metric (stacks/monitoring.ts) fires when one was
+// left running.
 import { PipelineError } from "../../shared/errors.ts";
 import { instanceTag, type TeamInstances } from "../../shared/instances.ts";
 import type { LogFields } from "../../shared/logger.ts";

@@ -18,7 +18,7 @@ export function numbersOf(result: RunResult, transformedAt: Date | undefined): N
   };
 }
 
-/** A run that was published by force may have waited for days until somebody decided; that is no stage's time. */
+/** A run that was published by force may have waited for days until a person decided; that is no stage's time. */
 function secondsOf({ force, requestedAt, finishedAt }: RunResult, transformedAt: Date): Numbers {
   if (force !== undefined) return {};
   return {

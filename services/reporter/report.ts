@@ -1,4 +1,4 @@
-// What is told: a message to people when a run has ended and when something around it went wrong, and numbers.
+// Sends a message to people when a run has ended or something around it failed, and records metrics.
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { Reportable } from "../../shared/events.ts";
@@ -52,7 +52,7 @@ type OfRun = OfType<
   | "tableau.failed"
 >;
 
-/** `measured`: the run in numbers, where it is a run's end that is told. */
+/** `measured`: the run's metrics, where the event is a run's end. */
 type Content = { mail: Mail; measured?: { numbers: Numbers; dataset: string } };
 
 /**
@@ -78,10 +78,10 @@ async function tell(
       ids: { report: key },
     });
   }
-  return { report: key, told: outcome !== "done" };
+  return { report: key, sent: outcome !== "done" };
 }
 
-/** What makes two events one. A run ends once in each way, whoever says so again; queries and refreshes fail by themselves. */
+/** Identifies repeated events. A run ends once in each way, however often it is announced; queries and refreshes fail on their own. */
 function occurrence(event: OfRun): string {
   switch (event["detail-type"]) {
     case "query.failed":

@@ -125,7 +125,7 @@ async function lookAt(
     if (state === "succeeded") return { content, jobId, state: "refreshed" };
     throw new PipelineError("TableauJobFailed", {
       message: `Tableau's job ${state === "failed" ? "failed" : "was cancelled"}.`,
-      advice: "Tableau tells why, under Jobs and in its owner's mail; mend that and replay the dead letter.",
+      advice: "Tableau shows why, under Jobs and in its owner's email; fix that and replay the dead letter.",
       ids: { job: jobId },
     });
   } catch (error) {

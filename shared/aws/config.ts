@@ -17,9 +17,9 @@ export const settings = {
   workBucket: () => read("WORK_BUCKET", nonEmpty),
   dataBucket: () => read("DATA_BUCKET", nonEmpty),
   resultsBucket: () => read("RESULTS_BUCKET", nonEmpty),
-  /** Who is told of runs and of alarms. */
+  /** Receives messages about runs and alarms. */
   alertsTopic: () => read("ALERTS_TOPIC_ARN", z.string().check(z.startsWith("arn:"))),
-  /** The stage's name, by which its metrics and messages are told from other stages'. */
+  /** The stage's name, which distinguishes its metrics and messages from other stages'. */
   stage: () => read("STAGE", nonEmpty),
   athenaWorkgroup: () => read("ATHENA_WORKGROUP", nonEmpty),
   athenaDatabase: () => read("ATHENA_DATABASE", z.string().check(z.regex(/^[a-z][a-z0-9_]{0,127}$/))),

@@ -26,7 +26,7 @@ async function run({ dataset, out, given }: Command): Promise<string> {
     ...Object.entries(place).map(([name, value]) => `  ${name.padEnd(10)}${value}`),
     "",
     ...(assumed.length > 0
-      ? [`No stage told ${assumed.join(", ")}: production's names were taken. See --help.`]
+      ? [`No stage is selected: production's values are used for ${assumed.join(", ")}. See --help.`]
       : []),
     "Give both files to the analysts, with services/tableau/README.md. There is no key in them.",
     "",
@@ -35,7 +35,7 @@ async function run({ dataset, out, given }: Command): Promise<string> {
     .join("\n");
 }
 
-/** Somebody's own settings are not written over. @returns whether the file has this content now */
+/** Keeps a file with other settings. @returns whether the file has this content now */
 async function writeUnlessOther(file: string, content: string): Promise<boolean> {
   try {
     await writeFile(file, content, { flag: "wx" });

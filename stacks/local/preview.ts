@@ -13,7 +13,7 @@ export type Shown = {
   file: string;
   /** Of the terminal, in columns. */
   width: number;
-  /** Whether the people in the records are invented: then a column that nobody declared is shown too. */
+  /** Whether the people in the records are invented: then undeclared columns are shown too. */
   simulated: boolean;
 };
 
@@ -49,8 +49,8 @@ function viewText(view: FirstRows, dictionary: Dictionary, { width, simulated }:
 }
 
 /**
- * What stands in the place of a value. What people wrote is not for a terminal, and of a column that nobody declared
- * nobody knows what it holds.
+ * Returns what replaces a value: personal and undeclared columns are hidden, because a terminal is no place for what people
+ * wrote.
  */
 function hidden(
   name: string,
@@ -87,7 +87,7 @@ function dictionaryText({ columns }: Dictionary, { file, width }: Shown): string
 
 function meaningOf({ meaning, declared, personal }: DictionaryColumn): string {
   if (!declared) return "(not declared in shared/datasets.ts)";
-  return `${personal ? "(personal) " : ""}${meaning ?? "(nobody has written it yet)"}`;
+  return `${personal ? "(personal) " : ""}${meaning ?? "(no description yet)"}`;
 }
 
 function widest(texts: readonly string[]): number {

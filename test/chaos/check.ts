@@ -73,7 +73,9 @@ function emptyTotals(): Totals {
 }
 
 function totalsOf({ injected, replays, states }: Outcome): Totals {
-  const counts = [...Map.groupBy(states, (state) => state)].map(([state, all]) => [state, all.length] as const);
+  const counts = [...Map.groupBy(states, (state) => state)].map(
+    ([state, all]) => [state, all.length] as const,
+  );
   return { plans: 1, injected, replays, states: new Map(counts) };
 }
 

@@ -1,4 +1,4 @@
-// The data dictionary as Markdown, for an analyst. Labels are what somebody typed into a form, so nothing in them may
+// The data dictionary as Markdown, for an analyst. Labels come from a form, so nothing in them may
 // be taken for Markdown or HTML. Pure functions.
 import type { Dictionary, DictionaryColumn } from "./dictionary.ts";
 

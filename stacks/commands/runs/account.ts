@@ -23,7 +23,7 @@ const atOnce = 8;
 
 /**
  * - `requested`: planned, and no window has answered yet
- * - `fetching`: some windows have not told how many pages they have
+ * - `fetching`: some windows have not announced how many pages they have
  * - `transforming`: all have; pages are on their way, to be fetched or to be transformed
  * - `assembling`: every page is there
  * - `stalled`: one of these, but nothing has moved for a while
@@ -33,7 +33,7 @@ export type RunState = Stage | "stalled" | RunResult["state"];
 
 export type WindowProgress = Window & {
   attempt: number;
-  /** As page 1 told; unknown until it did. */
+  /** As announced on page 1; unknown until then. */
   totals?: Totals;
   /** Pages that are transformed. */
   pages: number;

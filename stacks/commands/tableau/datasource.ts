@@ -9,7 +9,7 @@
 // - class, server, dbname (the catalog) and schema (the database) of Athena: https://github.com/PrigasG/twbparser, and
 //   https://github.com/bryanthowell-tableau/tableau_tools/issues/46
 // No public file shows what Tableau calls staging folder and workgroup. Should it not know the names below, it leaves them
-// alone and asks for the folder; the workgroup is also told by driverProperties.
+// alone and asks for the folder; driverProperties names the workgroup too.
 //
 // metadata-records are left out: Tableau reads types from the driver, and a wrong code in them is worse than none.
 import { analysisColumns, declaredColumns } from "../../../services/athena/columns.ts";
@@ -96,7 +96,7 @@ export function fieldsOf(dataset: Dataset): Field[] {
   );
   return analysisColumns(declared, dataset).map(({ name, type, comment }) => {
     const label = labels.get(name);
-    // Nobody adds up ids, years and hours.
+    // Sums of ids, years and hours mean nothing.
     const counts = label !== undefined && label !== "_id";
     return {
       name,

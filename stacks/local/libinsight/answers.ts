@@ -88,7 +88,7 @@ export function dataGrid(
   }
   const selected = source.store.select(from, to);
   const totalPages = Math.ceil(selected.total / source.pageSize);
-  // Not known of LibInsight. An error shows a client that asks for what it was not told of.
+  // LibInsight's behavior is not known. An error exposes a client that requests a page that was not announced.
   if (page > Math.max(totalPages, 1)) return failure(200, `There are ${totalPages} pages.`);
   return success({
     records: selected.slice(sort, (page - 1) * source.pageSize, page * source.pageSize),

@@ -36,7 +36,7 @@ export function comment(random: Random, topic: string): string {
   if (random() < 0.45) return "";
   if (random() < 0.004) return pick(random, [" ", "\n", "\r\n"]);
   const length = random();
-  // Rarely somebody pastes a whole e-mail thread.
+  // Rarely a comment is a whole e-mail thread.
   const sentences = length < 0.7 ? 1 : length < 0.995 ? between(random, 2, 4) : between(random, 25, 60);
   let text = "";
   for (let n = 0; n < sentences; n++) {

@@ -61,7 +61,7 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
 
   const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => {
     handle(request, response).catch((error: unknown) => {
-      // The client went away, or the server is closing: there is nobody to answer.
+      // The client went away, or the server is closing: there is no one to respond to.
       if (closing.signal.aborted || request.socket.destroyed || response.headersSent) response.destroy();
       else send(response, failure(500, `The simulation failed: ${String(error)}`));
     });

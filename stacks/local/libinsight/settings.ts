@@ -51,7 +51,7 @@ export const settings = z.strictObject({
   /** What `request_id` has to be; null on a site that does not want one. */
   requestId: z._default(z.nullable(positiveInt), 16),
   faults: z._default(z.array(fault).check(z.maxLength(1_000)), []),
-  /** A drop-down that nobody declared, which records have from `since` on. */
+  /** An undeclared drop-down field, which records have from `since` on. */
   addedField: z.optional(
     z.strictObject({
       name: nonEmpty,

@@ -18,6 +18,7 @@ import {
   pinned,
   pinnedRecords,
   publishedIn,
+  type Running,
   range,
   report,
   small,
@@ -145,30 +146,41 @@ async function expectAllPublished(folder: string, runs: number): Promise<void> {
   expect(await Promise.all(queues.map((queue) => queue.count()))).toEqual(queues.map(() => 0));
 }
 
-const pages = 31;
-/** A moment after the last page is so much later: the run is assembled, queried and copied. */
-const laterMs = 30;
-const random = seeded(9);
-const moments = Array.from({ length: 6 }, (_, n) => Math.ceil(((n + random()) / 6) * 1.5 * pages));
+/** Waits until a folder has a file, or the process has ended. */
+async function hasFile(folder: string, { process }: Running): Promise<void> {
+  while (process.exitCode === null && (await readdir(folder).catch(() => [])).length === 0) await delay(2);
+}
 
-test.for(moments.map((moment, n) => ({ moment, by: n % 2 === 0 ? "npm start" : "npm run runs -- list" })))(
-  "killed at moment $moment (31 pages, then every 30 ms), the run is finished by $by, with the same bytes",
-  async ({ moment, by }) => {
+const random = seeded(9);
+/** Of 31 pages, then while the files are assembled, queried, and the result is copied; some milliseconds later. */
+const moments = [
+  ...[0, 10, 20].map((first) => ({ page: Math.ceil(first + 10 * random()), file: "" })),
+  ...["data/libinsightdata-athena", "tmp", "results/published"].map((file) => ({ page: 31, file })),
+].map((moment, n) => ({
+  ...moment,
+  delayMs: Math.floor(15 * random()),
+  by: n % 2 === 0 ? "npm start" : "npm run runs -- list --finish",
+}));
+
+test.for(moments)(
+  "killed at page $page $file, the run is finished by $by with the same bytes",
+  async ({ page, file, delayMs, by }) => {
     await using folder = await temporaryFolder();
     const reached = Promise.withResolvers<void>();
     let requests = 0;
     await using server = await startLibInsight({
       records: pinnedRecords,
       onRequest: ({ query }) => {
-        if (query.page !== undefined && ++requests === Math.min(moment, pages)) reached.resolve();
+        if (query.page !== undefined && ++requests === page) reached.resolve();
       },
     });
     const env = libInsightEnv(server);
     const first = start(folder.path, ["--quiet", ...range], env);
     await reached.promise;
-    await delay(Math.max(moment - pages, 0) * laterMs);
+    if (file) await hasFile(join(folder.path, ".local", file), first);
+    await delay(delayMs);
     first.process.kill("SIGKILL");
-    expect((await first.ended).code).toBeNull();
+    await first.ended;
 
     if (by === "npm start") {
       const again = await start(folder.path, ["--quiet", ...range], env).ended;
