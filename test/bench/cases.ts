@@ -1,20 +1,22 @@
 // The cases: what each measures, how often, beside what, and its target.
 import { z } from "zod";
 import type { Graph } from "../stacks/evaluate/graph.ts";
+import { measureAssembler } from "./assembler.ts";
 import { measureBundles } from "./bundles.ts";
 import { besidePeers, type Compared, type Target } from "./comparison.ts";
-import { costOf, totalOf, type Usage } from "./cost.ts";
+import { costOf, totalOf } from "./cost.ts";
 import { compareTools, requestsAtOnce } from "./local.ts";
 import { pricesOf } from "./prices.ts";
 import { median } from "./statistics.ts";
 import { besideFloors, type Row, type Table } from "./table.ts";
 import { measureTransform } from "./transform.ts";
-import { countedUsage } from "./usage.ts";
+import { countRun, requestsOfPage, scaled } from "./usage.ts";
 
 export type Measured = { table: Table; figures: unknown };
 
 /** Virginia Tech's reference transactions of three years. */
 const vtRecords = 10_300;
+const recordsOfPage = 100;
 
 type LocalCase = {
   records: number;
@@ -72,6 +74,29 @@ export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Meas
     return { figures: { records, rounds }, table: besideFloors([row]) };
   },
 
+  assembler: async () => {
+    const figures = [];
+    const rows: Row[] = [];
+    for (const [records, rounds] of [
+      [10_000, 5],
+      [100_000, 3],
+    ] as const) {
+      const measured = await measureAssembler(records / recordsOfPage, rounds);
+      const { megabytes } = measured;
+      const ratio = median(measured.rounds.map(({ ours, copy }) => copy / ours));
+      const speedOf = (seconds: number[]) => `${(megabytes / median(seconds)).toFixed(1)} MB/s`;
+      figures.push({ records, ...measured });
+      rows.push({
+        case: `assembler, ${records} records`,
+        measured: speedOf(measured.rounds.map(({ ours }) => ours)),
+        floor: `${speedOf(measured.rounds.map(({ copy }) => copy))}: the same objects copied on MiniStack`,
+        ratio,
+        target: { text: ">= 0.8 x", reached: ratio >= 0.8 },
+      });
+    }
+    return { figures, table: besideFloors(rows) };
+  },
+
   bundles: async (graph) => {
     const figures = await measureBundles(await graph(), 9);
     const rows = figures.flatMap(({ service, size, imports }): Row[] => {
@@ -97,7 +122,7 @@ export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Meas
     return { figures, table: besideFloors(rows) };
   },
 
-  cost: async (graph) => costsOf(memoryOf(await graph()), countedUsage),
+  cost: async (graph) => measureCost(memoryOf(await graph())),
 };
 
 async function measureLocal(chosen: readonly LocalCase[]): Promise<Measured> {
@@ -116,24 +141,24 @@ async function measureLocal(chosen: readonly LocalCase[]): Promise<Measured> {
   return { figures, table: besidePeers(compared) };
 }
 
-/** Of the simulation's records: a message with a hundred, and a row of the CSV. */
-const bytesOfPage = 70_000;
-const bytesOfRow = 260;
-const recordsOfPage = 100;
-
-/** @param usageOf what each service does in a run of so many pages, against a LibInsight that takes 250 ms */
-function costsOf(
-  memoryGb: Record<string, number>,
-  usageOf: (pages: number) => Record<string, Usage>,
-): Measured {
-  const figures = [];
-  const rows: Row[] = [];
+/** Counts a run at the ports, and takes a larger one for many of it. */
+async function measureCost(memoryGb: Record<string, number>): Promise<Measured> {
+  const run = await countRun(vtRecords);
+  const { puts, gets } = requestsOfPage(run);
+  const most = 1.3;
+  const rows: Row[] = [
+    {
+      case: `requests a page, run of ${vtRecords} records`,
+      measured: `PUT ${puts.toFixed(2)}, GET ${gets.toFixed(2)}`,
+      floor: "",
+      target: { text: `<= ${most} each`, reached: puts <= most && gets <= most },
+    },
+  ];
+  const costs = [];
   for (const records of [vtRecords, 1_000_000]) {
-    const pages = Math.ceil(records / recordsOfPage);
-    const csvBytes = records * bytesOfRow;
-    const cost = costOf({ pages, services: usageOf(pages), memoryGb, pageBytes: bytesOfPage, csvBytes });
+    const cost = costOf({ ...scaled(run, records / vtRecords), memoryGb });
     const dollars = totalOf(cost);
-    figures.push({ records, cost, dollars, pricesOf });
+    costs.push({ records, cost, dollars, pricesOf });
     rows.push({
       case: `cost of a run of ${records} records`,
       measured: `$${dollars.toFixed(4)}, a month of weekly runs $${((dollars * 52) / 12).toFixed(3)}`,
@@ -141,7 +166,7 @@ function costsOf(
       ...(records === vtRecords && { target: { text: "<= $0.01", reached: dollars <= 0.01 } }),
     });
   }
-  return { figures, table: besideFloors(rows) };
+  return { figures: { run, costs }, table: besideFloors(rows) };
 }
 
 const lambdaInputs = z.object({ memorySize: z.number() });

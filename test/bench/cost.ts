@@ -24,8 +24,9 @@ export type Counted = {
 /** Dollars, by what they are for. */
 export type Cost = { lambda: number; sqs: number; s3: number; events: number; athena: number };
 
-const s3Reads = ["GetObject", "HeadObject"];
-const s3Writes = [
+export const s3Reads = ["GetObject", "HeadObject"];
+/** Listings are charged as writes. */
+export const s3Writes = [
   "PutObject",
   "ListObjectsV2",
   "CreateMultipartUpload",

@@ -33,7 +33,7 @@ export async function measureTransform(rounds: number): Promise<Transformed> {
 
 if (import.meta.main) {
   const { rounds } = inputOf(z.strictObject({ rounds: z.int().positive() }));
-  const bodies = recordedPages();
+  const bodies = recordedPages(pages, "benchmark").map(messageBody);
   const rowsOfPages = bodies.map((body) => rowsOf(transformed(body).csv));
   const ours = (): void => {
     for (const body of bodies) transformed(body);
@@ -61,25 +61,22 @@ function transformed(body: string) {
   return transformPage("inline" in records ? records.inline : [], defaultDataset);
 }
 
-/** Pages of the simulated LibInsight, as the fetcher sends them. */
-function recordedPages(): string[] {
-  const { record } = generateRecords({ count: pages * pageSize, seed: 1 });
-  return Array.from({ length: pages }, (_, index) => {
-    const records = Array.from({ length: pageSize }, (_, place) => record(index * pageSize + place));
-    const message: PageMessage = {
-      task: {
-        runId: "benchmark",
-        dataset: defaultDataset.name,
-        window: { number: 1, from: "2021-12-02", to: "2022-12-01" },
-        attempt: 1,
-        page: index + 1,
-      },
-      totals: { totalPages: pages, totalRecords: pages * pageSize },
-      pages,
-      records: { inline: records },
-    };
-    return messageBody(message);
-  });
+/** Returns pages of the simulated LibInsight, as the fetcher sends them. */
+export function recordedPages(pages: number, runId: string): PageMessage[] {
+  const totals = { totalPages: pages, totalRecords: pages * pageSize };
+  const { record } = generateRecords({ count: totals.totalRecords, seed: 1 });
+  return Array.from({ length: pages }, (_, index) => ({
+    task: {
+      runId,
+      dataset: defaultDataset.name,
+      window: { number: 1, from: "2021-12-02", to: "2022-12-01" },
+      attempt: 1,
+      page: index + 1,
+    },
+    totals,
+    pages,
+    records: { inline: Array.from({ length: pageSize }, (_, place) => record(index * pageSize + place)) },
+  }));
 }
 
 /** The cells that a part was made of: what is quoted is text. */

@@ -94,14 +94,12 @@ export class Delivery {
   /** Resolves when every handler that runs waits for its turn. */
   async #quiet(): Promise<void> {
     const stuckAt = Date.now() + stuckMs;
-    await turn();
-    while (!this.#broken && [...this.#running].some(({ parked }) => parked.length === 0)) {
-      if (Date.now() > stuckAt) throw new Error("A handler neither ends nor calls a port.");
+    do {
+      // Calls that begin together are parked in one turn: handlers wait for nothing else but LibInsight, one at a time.
       await turn();
-    }
-    if (this.#broken) throw this.#broken;
-    // Calls that begin together are parked together.
-    await turn();
+      if (this.#broken) throw this.#broken;
+      if (Date.now() > stuckAt) throw new Error("A handler neither ends nor calls a port.");
+    } while ([...this.#running].some(({ parked }) => parked.length === 0));
   }
 
   #choices(): (() => unknown)[] {

@@ -205,7 +205,6 @@ test("Virginia Tech's columns are the record's own less the dropped ones, Resear
   ];
   const gone = ["_entered_by", "walkins", "scans", "reformat", "research", "topic"];
   const [vt] = datasets;
-
   expect(outputColumns(vt.columns)).toEqual([
     ...record.filter((name) => !gone.includes(name)),
     "Research_Topic",

@@ -26,7 +26,6 @@ test.each([
   [undefined, "undefined"],
 ])("anything else that is thrown is transient, and its words are not repeated", (thrown, name) => {
   const error = toPipelineError(thrown);
-
   expect(error).toMatchObject({ name: "Unexpected", kind: "transient" });
   expect(error.cause).toBe(thrown);
   expect(error.sentence).toContain(`(${name})`);

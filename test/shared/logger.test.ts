@@ -28,7 +28,6 @@ test("an error is logged with its name, kind, sentences and ids", () => {
 
 test("the cause of an error is logged by its name and its stack frames", () => {
   const line = loggable(because(new RangeError("Too long")));
-
   expect(line).toMatchObject({ cause: "RangeError" });
   expect(line.at).toEqual(expect.arrayContaining([expect.stringContaining("logger.test.ts")]));
 });
@@ -44,9 +43,7 @@ test.each([
   }
   const thrownAt = (depth: number): Error =>
     depth === 0 ? new ReaderError(words, { cause: new Error("MARKED") }) : thrownAt(depth - 1);
-
   const line = loggable(because(thrownAt(10)));
-
   expect(inspect(line, { depth: null, showHidden: true })).not.toContain("MARKED");
   expect(line.at).toHaveLength(8);
 });
@@ -63,9 +60,7 @@ test("an error of AWS is logged with its request id", () => {
     $fault: "client",
     $metadata: { requestId: "0a1b2c", httpStatusCode: 400 },
   });
-
   const line = loggable(because(cause));
-
   expect(line).toMatchObject({ cause: "QueueDoesNotExist", awsRequestId: "0a1b2c" });
   expect(JSON.stringify(line)).not.toContain("MARKED");
 });

@@ -39,7 +39,6 @@ test.each([
 
 test("a page has its records in the message or in the bucket, and not in both", () => {
   const page = (records: unknown) => pageMessage.safeParse({ task, totals, pages: 1, records }).success;
-
   expect(page({ inline: [{ _id: 1 }, null, "text"] })).toBe(true);
   expect(page({ key: "runs/r/pages/001/1/000001.json" })).toBe(true);
   expect(page({ inline: [], key: "runs/r/pages/001/1/000001.json" })).toBe(false);
@@ -97,7 +96,6 @@ test("events about a run's outcome are checked as strictly", () => {
 test("Athena's event has the query and its state", () => {
   const detail = { queryExecutionId: "q-1", currentState: "SUCCEEDED", workgroupName: "primary" };
   const event = { ...envelope, source: "aws.athena", "detail-type": "Athena Query State Change" };
-
   expect(queryStateChange.parse({ ...event, detail: { ...detail, sequenceNumber: "3" } }).detail).toEqual(
     detail,
   );
@@ -116,7 +114,6 @@ test("keys of created objects are decoded as S3 encodes them", () => {
   const { Records } = objectCreated.parse(
     notification("gates/gate+counts.csv", "a%2Bb/100%25.csv", "O%C3%B9/%F0%9F%93%9A.csv"),
   );
-
   expect(Records.map(({ s3 }) => s3.object.key)).toEqual([
     "gates/gate counts.csv",
     "a+b/100%.csv",
@@ -126,7 +123,6 @@ test("keys of created objects are decoded as S3 encodes them", () => {
 
 test("a notification has records, and S3's test event is not one", () => {
   const testEvent = { Service: "Amazon S3", Event: "s3:TestEvent", Bucket: "data" };
-
   expect(objectCreated.safeParse(notification()).success).toBe(false);
   expect(objectCreated.safeParse(testEvent).success).toBe(false);
   expect(s3TestEvent.safeParse(testEvent).success).toBe(true);

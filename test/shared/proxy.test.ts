@@ -65,9 +65,7 @@ test.each<[Scheme, variable: string]>([...through, ["http", "http_proxy"], ["htt
     vi.stubEnv(variable, proxy.url);
     const server = await startedLibInsight();
     const baseUrl = await urlOf(server.baseUrl, scheme);
-
     expect(await fetchPage(server, baseUrl)).toBe(100);
-
     const { host } = new URL(baseUrl);
     // Both HTTPS requests use one tunnel.
     const logged = scheme === "http" ? [`POST ${host}`, `GET ${host}`] : [`CONNECT ${host}`];
@@ -83,13 +81,11 @@ test.each(through)("Tableau over %s goes through the proxy of %s", async (scheme
   const id = tableau.add("datasources", "Desk");
   const { tokenName, site } = tableau;
   const url = await urlOf(tableau.url, scheme);
-
   const { signIn } = await import("../../services/tableau/client.ts");
   const time = { timeoutMs: 5_000, pauseMs: 1, ends: Date.now() + 60_000 };
   const session = await signIn({ url, site, tokenName, tokenSecret, apiVersion: "3.21", ...time });
   expect(await session.find({ kind: "data source", name: "Desk" })).toBe(id);
   await session.signOut();
-
   const { host } = new URL(url);
   const logged = scheme === "http" ? [`POST ${host}`, `GET ${host}`, `POST ${host}`] : [`CONNECT ${host}`];
   expect(proxy.log).toEqual(logged);
@@ -106,10 +102,8 @@ test.each(through)("the AWS clients over %s go through the proxy of %s", async (
   vi.stubEnv("AWS_REGION", "us-east-1");
   vi.stubEnv("AWS_ACCESS_KEY_ID", "local");
   vi.stubEnv("AWS_SECRET_ACCESS_KEY", "local");
-
   const { sqs } = await import("../../shared/aws/clients.ts");
   expect(await sqs().send(new GetQueueUrlCommand({ QueueName: "fetcher" }))).toMatchObject({ QueueUrl });
-
   expect(proxy.log).toEqual([`${scheme === "http" ? "POST" : "CONNECT"} ${new URL(endpoint).host}`]);
   expect(server.requests).toHaveLength(1);
 });
@@ -124,9 +118,7 @@ test.each<[Scheme, noProxy: string]>([
   vi.stubEnv("HTTPS_PROXY", proxy.url);
   vi.stubEnv("NO_PROXY", noProxy);
   const server = await startedLibInsight();
-
   expect(await fetchPage(server, await urlOf(server.baseUrl, scheme))).toBe(100);
-
   expect(proxy.log).toEqual([]);
 });
 
@@ -135,9 +127,7 @@ test("local servers on 127.0.0.1 are reached without the proxy", async () => {
   vi.stubEnv("HTTP_PROXY", proxy.url);
   vi.stubEnv("NO_PROXY", "example.edu");
   const server = await startedLibInsight();
-
   expect(await fetchPage(server, server.baseUrl)).toBe(100);
-
   expect(proxy.log).toEqual([]);
 });
 
@@ -147,9 +137,7 @@ test.each(through)(
     const proxy = await startForwardProxy();
     vi.stubEnv(variable, proxy.url.replace(proxyPassword, `not-${proxyPassword}`));
     const server = await startedLibInsight();
-
     const error = await failureOf(fetchPage(server, await urlOf(server.baseUrl, scheme)));
-
     expect(error).toMatchObject({
       name: "LibInsightProxyRefused",
       kind: "terminal",
@@ -171,9 +159,7 @@ test.each<[what: string, name: string, kind: string, respond: string | undefined
   });
   vi.stubEnv("HTTPS_PROXY", `http://library:${proxyPassword}@127.0.0.1:${port}`);
   const server = await startedLibInsight();
-
   const error = await failureOf(fetchPage(server, "https://localhost:1/v1.0", 300));
-
   expect(error).toMatchObject({ name, kind });
 });
 
@@ -184,7 +170,6 @@ test.each(through)(
     await proxy.close();
     vi.stubEnv(variable, proxy.url.replace("//", `//library:${proxyPassword}@`));
     const server = await startedLibInsight();
-
     expect(await failureOf(fetchPage(server, `${scheme}://localhost:1/v1.0`))).toMatchObject({
       name: "LibInsightUnreachable",
       kind: "transient",
@@ -201,7 +186,6 @@ test.each([
 ])("HTTPS_PROXY=%s fails with an error that names the variable and not its value", async (value) => {
   vi.stubEnv("HTTPS_PROXY", value);
   const server = await startedLibInsight();
-
   expect(await failureOf(fetchPage(server, "https://localhost:1"))).toMatchObject({
     name: "ProxyUnusable",
     kind: "terminal",

@@ -1,18 +1,14 @@
 import { Readable } from "node:stream";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { publishNewest } from "../../shared/publish.ts";
-import { startLocal, type TestLocal } from "../support/local.ts";
+import { useLocal } from "../support/local.ts";
 
-let local: TestLocal;
 let data: ObjectStore;
-beforeAll(async () => {
-  local = await startLocal();
-});
+const local = useLocal();
 beforeEach(() => {
   data = local.store();
 });
-afterAll(() => local.close());
 
 const key = "gates/csv/gates.csv";
 const sunday = { runId: "gate-counts-sunday", requestedAt: "2026-03-01T06:00:00Z" };
@@ -27,7 +23,6 @@ async function publish(run: Publisher, body = async () => Readable.from([Buffer.
 
 test("the first run publishes, and the object names it", async () => {
   const published = await publish(monday);
-
   const object = await data.head(key);
   expect(published).toEqual({ superseded: false, object });
   expect(object).toMatchObject({
@@ -41,10 +36,8 @@ test("the first run publishes, and the object names it", async () => {
 test("an older run leaves the newer one's object, names it, and does not make its own content", async () => {
   await publish(tuesday);
   const before = await data.head(key);
-
   const unneeded = () => Promise.reject(new Error("This content is not needed."));
   expect(await publish(monday, unneeded)).toEqual({ superseded: true, by: tuesday.runId });
-
   expect(await data.head(key)).toEqual(before);
 });
 
@@ -63,18 +56,14 @@ test.each([
   { what: "one half a second newer", first: at("2026-03-02T06:00:00.5Z"), second: monday, superseded: true },
 ])("a run after $what is superseded: $superseded", async ({ first, second, superseded }) => {
   await publish(first);
-
   expect(await publish(second)).toMatchObject({ superseded });
-
   expect(await data.getText(key)).toBe(superseded ? first.runId : second.runId);
   expect((await data.head(key))?.metadata["run-id"]).toBe(superseded ? first.runId : second.runId);
 });
 
 test("an object without a run, as the predecessor's, is replaced", async () => {
   await data.put(key, "by hand", "text/csv");
-
   expect(await publish(monday)).toMatchObject({ superseded: false });
-
   expect(await data.getText(key)).toBe(monday.runId);
 });
 
@@ -101,31 +90,25 @@ async function write(run: Publisher, text: string): Promise<void> {
 
 test("a run whose object other writers change tries again with its content made anew", async () => {
   const { body, made } = contended(monday, [sunday, sunday, sunday, sunday]);
-
   expect(await publish(monday, body)).toMatchObject({ superseded: false });
-
   expect(made()).toBe(5);
   expect(await data.getText(key)).toBe(monday.runId);
 });
 
 test("a run that a newer one overtakes is superseded", async () => {
   const { body, made } = contended(monday, [sunday, tuesday]);
-
   expect(await publish(monday, body)).toEqual({ superseded: true, by: tuesday.runId });
-
   expect(made()).toBe(2);
   expect(await data.getText(key)).toBe("rival 2");
 });
 
 test("a run whose object other writers change each time fails after five attempts, and may be retried", async () => {
   const { body, made } = contended(monday, Array(9).fill(sunday));
-
   await expect(publish(monday, body)).rejects.toMatchObject({
     name: "PublishContended",
     kind: "transient",
     ids: { run: monday.runId },
   });
-
   expect(made()).toBe(5);
   expect(await data.getText(key)).toBe("rival 5");
 });
@@ -139,8 +122,6 @@ test("content that fails on the way leaves the earlier object", async () => {
         throw new Error("A part is missing.");
       })(),
     );
-
   await expect(publish(tuesday, broken)).rejects.toThrow("A part is missing.");
-
   expect(await data.getText(key)).toBe(monday.runId);
 });

@@ -1,19 +1,15 @@
 // How each message of a batch ends, with queues in memory.
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import * as z from "zod/mini";
 import { type ErrorKind, PipelineError } from "../../shared/errors.ts";
 import type { Log, LogFields } from "../../shared/logger.ts";
 import type { MessageQueue } from "../../shared/ports.ts";
 import { defineService, processBatch, retryDelay } from "../../shared/service.ts";
 import { receiveLimit } from "../../shared/topology.ts";
-import { receive, startLocal, type TestLocal, take } from "../support/local.ts";
+import { receive, take, useLocal } from "../support/local.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 /** A patron's words; they must reach no log and no attribute. */
 const words = "MARKED where is the library";
@@ -82,9 +78,7 @@ test("messages that succeed are deleted, and the log has the fields that the wor
     },
   });
   await source.sendAll([bodyOf(1, words), bodyOf(2)]);
-
   expect(await runBatch()).toEqual({ ...none, done: [bodyOf(1, words), bodyOf(2)] });
-
   expect(handled).toEqual([{ n: 1, comment: words }, { n: 2 }]);
   expect([await source.count(), await deadLetters.count()]).toEqual([0, 0]);
   const done = { level: "INFO", message: "done", messageId: expect.stringMatching(/\S/) };
@@ -103,9 +97,7 @@ test.each([
   const handle = vi.fn<Options["handle"]>();
   const { source, deadLetters, logged, runBatch } = start({ handle });
   await source.send(body);
-
   expect(await runBatch()).toEqual({ ...none, deadLetters: [body] });
-
   expect(handle).not.toHaveBeenCalled();
   expect(await source.count()).toBe(0);
   const [dead, ...others] = await take(deadLetters);
@@ -126,9 +118,7 @@ test("a terminal error makes a dead letter at once, with its name and its senten
     handle: () => Promise.reject(failure("terminal")),
   });
   await source.send(bodyOf(1, words));
-
   expect(await runBatch()).toEqual({ ...none, deadLetters: [bodyOf(1, words)] });
-
   expect(await source.count()).toBe(0);
   const attributes = {
     Error: "LibInsightBusy",
@@ -146,9 +136,7 @@ test.each([
 ])("a %s error leaves each message in its queue until its delay is over", async (_kind, error, delay) => {
   const { source, deadLetters, delays, logged, runBatch } = start({ handle: () => Promise.reject(error) });
   await source.sendAll([bodyOf(1), bodyOf(2)]);
-
   expect(await runBatch()).toEqual({ ...none, retried: [bodyOf(1), bodyOf(2)] });
-
   expect(delays).toEqual([delay, delay]);
   expect(await receive(source)).toEqual([]);
   expect([await source.count(), await deadLetters.count()]).toEqual([2, 0]);
@@ -169,13 +157,11 @@ test("an unexpected error is retried up to the receive limit, and its own words 
     retryBaseSeconds: 0,
   });
   await source.send(bodyOf(1, words));
-
   for (let receive = 1; receive < receiveLimit; receive++) {
     expect(await runBatch()).toEqual({ ...none, retried: [bodyOf(1, words)] });
     expect(await deadLetters.count()).toBe(0);
   }
   expect(await runBatch()).toEqual({ ...none, deadLetters: [bodyOf(1, words)] });
-
   expect(await source.count()).toBe(0);
   const [dead] = await take(deadLetters);
   expect(dead?.attributes).toEqual({
@@ -203,13 +189,11 @@ test("each message of a batch has its own outcome", async () => {
     },
   });
   await source.sendAll([bodyOf(1), bodyOf(2), bodyOf(3), bodyOf(4)]);
-
   expect(await runBatch()).toEqual({
     done: [bodyOf(1), bodyOf(4)],
     retried: [bodyOf(2)],
     deadLetters: [bodyOf(3)],
   });
-
   expect(await source.count()).toBe(1);
   expect(await take(deadLetters)).toMatchObject([{ body: bodyOf(3) }]);
 });
@@ -233,9 +217,7 @@ test("a dead letter keeps its message's attributes, with the newest reason", asy
   const { source, deadLetters, runBatch } = start({ handle: () => Promise.reject(failure("terminal")) });
   const own = { ReplayedBy: "an operator", Trace: Buffer.from([0, 255]) };
   await source.send(bodyOf(1), { attributes: { ...own, Error: "AnOlderReason" } });
-
   await runBatch();
-
   const attributes = { ...own, Error: "LibInsightBusy", ErrorText: expect.any(String) };
   expect((await take(deadLetters)).map((dead) => dead.attributes)).toEqual([attributes]);
 });
@@ -248,9 +230,7 @@ test("a message that the dead-letter queue does not take comes back", async () =
   });
   deadLetters.send = isUnavailable;
   await source.send(bodyOf(1));
-
   expect(await runBatch()).toEqual({ ...none, retried: [bodyOf(1)] });
-
   expect(await source.count()).toBe(1);
   expect(onDeadLetter).not.toHaveBeenCalled();
   expect(logged.map(({ message }) => message)).toEqual([
@@ -263,9 +243,7 @@ test("a message whose delay cannot be set comes back when its visibility timeout
   const { source, logged, runBatch } = start({ handle: () => Promise.reject(failure("transient")) });
   source.retryAfter = isUnavailable;
   await source.send(bodyOf(1));
-
   expect(await runBatch()).toEqual({ ...none, retried: [bodyOf(1)] });
-
   expect(await source.count()).toBe(1);
   expect(logged.map(({ message }) => message)).toEqual(["retry", "a failed message could not be moved"]);
 });
@@ -280,9 +258,7 @@ test("afterBatch runs once, with the messages that succeeded", async () => {
     afterBatch,
   });
   await source.sendAll([bodyOf(1), bodyOf(2), bodyOf(3)]);
-
   expect(await runBatch()).toMatchObject({ retried: [bodyOf(2)] });
-
   expect(afterBatch.mock.calls.map(([messages]) => messages)).toEqual([[{ n: 1 }, { n: 3 }]]);
 });
 
@@ -290,9 +266,7 @@ test("afterBatch does not run where no message succeeded", async () => {
   const afterBatch = vi.fn<NonNullable<Options["afterBatch"]>>();
   const { source, runBatch } = start({ handle: () => Promise.reject(failure("terminal")), afterBatch });
   await source.send(bodyOf(1));
-
   await runBatch();
-
   expect(afterBatch).not.toHaveBeenCalled();
 });
 
@@ -305,13 +279,11 @@ test("when afterBatch fails, the messages that had succeeded come back, and the 
     afterBatch: () => Promise.reject(failure("transient")),
   });
   await source.sendAll([bodyOf(1), bodyOf(2), bodyOf(3)]);
-
   expect(await runBatch()).toEqual({
     done: [],
     retried: [bodyOf(1), bodyOf(3)],
     deadLetters: [bodyOf(2)],
   });
-
   expect(delays).toEqual([30, 30]);
   expect(await source.count()).toBe(2);
   expect(await take(deadLetters)).toMatchObject([{ body: bodyOf(2) }]);
@@ -325,9 +297,7 @@ test("when afterBatch cannot succeed, the messages that had succeeded are dead l
     onDeadLetter,
   });
   await source.sendAll([bodyOf(1), bodyOf(2)]);
-
   expect(await runBatch()).toEqual({ ...none, deadLetters: [bodyOf(1), bodyOf(2)] });
-
   expect(await source.count()).toBe(0);
   const attributes = { Error: "LibInsightBusy" };
   expect(await take(deadLetters)).toMatchObject([
@@ -351,7 +321,6 @@ test("onDeadLetter is called with the message and the error, after the message i
     await runBatch();
   }
   for (let receive = 2; receive <= receiveLimit; receive++) await runBatch();
-
   // The unreadable message is the second dead letter.
   expect(calls).toEqual([
     [{ n: 1 }, "LibInsightBusy", "terminal", 1],
@@ -367,9 +336,7 @@ test("an onDeadLetter that fails is logged without its words, and the dead lette
     },
   });
   await source.send(bodyOf(1));
-
   expect(await runBatch()).toEqual({ ...none, deadLetters: [bodyOf(1)] });
-
   expect(await take(deadLetters)).toMatchObject([{ body: bodyOf(1) }]);
   expect(logged).toMatchObject([
     { message: "dead letter" },

@@ -1,7 +1,9 @@
 // The local adapters for the tests of services: a database in memory, files in a folder of the test file's own.
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "vitest";
 import type * as z from "zod/mini";
 import type { EventType } from "../../shared/events.ts";
 import { LocalStore } from "../../shared/local/local-store.ts";
@@ -25,9 +27,16 @@ export type TestLocal = {
   close(): Promise<void>;
 };
 
-/** One a test file, in `beforeAll`. @param now for queues and stores */
-export async function startLocal(now?: () => number): Promise<TestLocal> {
-  const folder = await mkdtemp(join(tmpdir(), "libinsight-test-"));
+/** Opens the adapters of a test file, which are closed after its tests. @param now for queues and stores */
+export function useLocal(now?: () => number): TestLocal {
+  const local = startLocal(now);
+  afterAll(() => local.close());
+  return local;
+}
+
+/** Opens adapters until they are closed. @param now for queues and stores */
+export function startLocal(now?: () => number): TestLocal {
+  const folder = mkdtempSync(join(tmpdir(), "libinsight-test-"));
   const database = new LocalDatabase(":memory:");
   let made = 0;
   const mailbox: TestLocal["mailbox"] = (name) => {

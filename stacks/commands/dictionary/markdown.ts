@@ -55,7 +55,7 @@ These fields are known and left out: ${dropped.map(escaped).join(", ")}.
 }
 
 function meaningOf({ meaning, personal, inAnalysis }: DictionaryColumn): string {
-  const written = meaning === undefined ? "_nobody has written it yet_" : escaped(meaning);
+  const written = meaning === undefined ? "_no description yet_" : escaped(meaning);
   const why = personal ? "personal" : "not declared in shared/datasets.ts";
   return inAnalysis ? written : `${written} (${why}: not in the analysis view)`;
 }

@@ -1,7 +1,7 @@
 // The assembler over parts that the real transformer wrote.
 import { Readable } from "node:stream";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
 import { assemblerService } from "../../../services/assembler/service.ts";
@@ -17,9 +17,8 @@ import {
   type PublishedEvent,
   receive,
   runService,
-  startLocal,
-  type TestLocal,
   takeJson,
+  useLocal,
 } from "../../support/local.ts";
 import { before, failing, intercepted, recorded } from "../../support/ports.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
@@ -32,11 +31,7 @@ import {
   type WindowContent,
 } from "../../support/work-bucket.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 const { csv: csvKey, jsonl: jsonlKey } = defaultDataset.publish;
 const header =
@@ -131,7 +126,6 @@ describe("a complete run", () => {
       { window: 1, pages: [[recordOf(5), quoted], [recordOf(9)]] },
       { window: 2, pages: [[recordOf(1, { "Duration (in minutes)": "", who: null })]] },
     ]);
-
     const line = (id: number, minutes = "5", comment = "asked the way", who = '"Undergraduate"') =>
       `${id},"2023-05-01 09:30:00","Directional",${minutes},"${comment}","Newman Library",${who},"In person",` +
       `"Student","","Employee 1",,"Arts","History"\n`;
@@ -156,7 +150,6 @@ describe("a complete run", () => {
       { window: 2, pages: [[recordOf(3), recordOf(4)]] },
     ]);
     const result = await assembleRun(run, deps, 1, "a fifth is rejected on purpose");
-
     const [csv, jsonl] = await headsIn(deps);
     const { runId, dataset } = run;
     expect(result).toEqual({
@@ -206,7 +199,6 @@ describe("a complete run", () => {
     const work = recorded(deps.work);
     const data = recorded(deps.data);
     await assembleRun(run, { ...deps, work: work.port, data: data.port });
-
     const parts = await deps.work.list(keys.allParts(run.runId), 10);
     expect(parts).toHaveLength(4);
     expect(readsOf(work.calls)).toEqual(parts.map((key) => `getBytes ${key}`));
@@ -255,7 +247,6 @@ describe("a complete run", () => {
     const undisturbed = start();
     await assembleNew(undisturbed, contents);
     const expected = await filesIn(undisturbed);
-
     const pages = contents.flatMap((content) => content.pages.map((_, n) => ({ content, page: n + 1 })));
     await fc.assert(
       fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
@@ -334,7 +325,6 @@ describe("undeclared columns", () => {
     ]);
     const { port: work, calls } = recorded(deps.work);
     await assembleRun(run, { ...deps, work });
-
     const missing = { Alpha: null, Beta: null, Gone: null, Zeta: null };
     const { rows, lines } = await publishedIn(deps);
     expect((await deps.data.getText(csvKey))?.split("\n")[0]).toBe(`${header},"Alpha","Beta","Gone","Zeta"`);
@@ -472,7 +462,6 @@ describe("a window that disagrees with LibInsight", () => {
     await assembleNew(deps, [good], older);
     deps.events.length = 0;
     const expected = await headsIn(deps);
-
     const run = await completeRun(deps, [good, short]);
     for (const attempt of [2, 3]) {
       expect(await assembleRun(run, deps, attempt - 1)).toBeUndefined();
@@ -510,7 +499,6 @@ describe("a run that violates its guard", () => {
     const run = await completeRun(deps, eight, newer);
     const { runId, dataset } = run;
     const result = await assembleRun(run, deps);
-
     expect(result).toMatchObject({
       state: "held",
       rows: 8,
@@ -614,7 +602,6 @@ describe("assembling twice", () => {
     await expect(assembleRun(run, dying)).rejects.toThrow("failed");
     expect(await keysIn(deps)).toEqual([csvKey, jsonlKey].slice(0, fault.files));
     expect(deps.events).toEqual([]);
-
     const { published, ...result } = (await assembleRun(run, deps)) ?? {};
     expect(published).toBeDefined();
     expect(expected).toMatchObject(result);
@@ -660,7 +647,6 @@ describe("of two runs", () => {
     const expected = await headsIn(deps);
     const run = await completeRun(deps, one, older);
     const result = await assembleRun(run, deps);
-
     const reason = expect.stringContaining(newerResult?.runId ?? "");
     expect(result).toMatchObject({ state: "superseded", records: 1, rows: 1, reason });
     expect(result?.published).toBeUndefined();

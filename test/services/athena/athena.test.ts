@@ -1,6 +1,6 @@
 // Following a published file and finishing its query, with a scripted engine.
 import { Readable } from "node:stream";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { finishQuery } from "../../../services/athena/finish.ts";
 import { followFile } from "../../../services/athena/follow.ts";
 import { athenaService } from "../../../services/athena/service.ts";
@@ -14,16 +14,12 @@ import type { ObjectStore, Query, SendOptions } from "../../../shared/ports.ts";
 import { type Run, runIdOf } from "../../../shared/run.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { resultOf } from "../../factories/results.ts";
-import { capturedEvents, receive, runService, startLocal, type TestLocal } from "../../support/local.ts";
+import { capturedEvents, receive, runService, useLocal } from "../../support/local.ts";
 import { before, failing } from "../../support/ports.ts";
 import { ScriptedQueryEngine } from "../../support/query-engine.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 const { csv: csvKey, table, results: resultsKey, queryResults } = defaultDataset.publish;
 const views = viewNames(table);
@@ -115,7 +111,6 @@ describe("a published file", () => {
     const { id } = await followed(deps);
     await succeed(id, deps);
     await finishQuery(id, deps);
-
     const names = ["_id", "_start_date", "duration_in_minutes", "comments_notes"];
     const { columns, folder } = deps.engine.tables.get(table) ?? { columns: [] };
     expect(columns.map(({ name }) => name)).toEqual(names);
@@ -181,7 +176,6 @@ describe("a published file", () => {
       await deps.results.head(resultsKey),
     ];
     const expected = await state();
-
     await followed(deps, { rows: [["_id", "Start", "Duration (in minutes)"]] });
     expect(deps.events.at(-1)).toEqual({
       type: "file.refused",
@@ -223,7 +217,6 @@ describe("a published file", () => {
       kind: "transient",
     });
     expect(deps.engine.started).toHaveLength(1);
-
     await followFile(defaultDataset, deps);
     expect(deps.engine.started).toMatchObject([{ sql: expect.stringContaining(run.runId) }]);
     expect(deps.engine.tables.get(table)?.columns[0]?.name).toBe("comments_notes");
@@ -238,7 +231,6 @@ describe("a published file", () => {
     const id = "query-1";
     await succeed(id, deps);
     expect(await finishQuery(id, deps)).toMatchObject({ ours: false });
-
     await followFile(defaultDataset, deps);
     expect(deps.engine.started).toHaveLength(1);
     await finishQuery(id, deps, lastOf(deps).task);
@@ -281,7 +273,6 @@ describe("a query that ended", () => {
     await succeed(good, deps);
     await finishQuery(good, deps);
     const result = await deps.results.head(resultsKey);
-
     const { id } = await followed(deps);
     deps.engine.set(id, ended);
     await finishQuery(id, deps);
@@ -337,7 +328,6 @@ describe("a query that ended", () => {
     await succeed(newer, deps);
     await finishQuery(newer, deps);
     const result = await deps.results.head(resultsKey);
-
     // The earlier file was put back.
     const { id } = await followed(deps, { run: earlier });
     await succeed(id, deps, '"_id"\n"8"\n');
@@ -364,12 +354,10 @@ describe("a query that ended", () => {
     await succeed(id, deps);
     const claim = { state: "claimed", at: deps.clock.now.toISOString() };
     await deps.work.putOnce(keys.queryEnd(id), claim);
-
     deps.clock.now = new Date("2024-03-15T12:02:59Z");
     await finishQuery(id, deps, task);
     expect(deps.events).toEqual([]);
     expect(deps.tasks.at(-1)).toEqual({ task: { ...task, checks: 1 }, delaySeconds: 120 });
-
     deps.clock.now = new Date("2024-03-15T12:03:00Z");
     await finishQuery(id, deps, { ...task, checks: 1 });
     expect(typesOf(deps)).toEqual(["results.published"]);
@@ -501,14 +489,12 @@ test("the service takes S3's, Athena's and its own messages, and ignores S3's te
   await deliver(JSON.stringify({ Service: "Amazon S3", Event: "s3:TestEvent", Bucket: "data" }));
   await deliver(objectCreatedMessage("data", "another/file.csv"));
   expect(deps.engine.started).toEqual([]);
-
   await putFile(deps.data);
   await deliver(objectCreatedMessage("data", csvKey));
   const { id, task } = lastOf(deps);
   deps.engine.set(id, { state: "FAILED", retryable: true });
   await deliver(JSON.stringify(task));
   await deliver(JSON.stringify(lastOf(deps).task));
-
   const { id: second } = lastOf(deps);
   expect(deps.engine.started.map((query) => query.id)).toEqual([id, second]);
   await succeed(second, deps);

@@ -1,5 +1,5 @@
 // Requests to start and stop instances, in each state of the instance and with each response of EC2.
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import {
   noneTagged,
   notAmongThem,
@@ -12,13 +12,9 @@ import {
 import type { TeamInstances } from "../../../shared/instances.ts";
 import { keys } from "../../../shared/keys.ts";
 import { InstanceStage } from "../../support/instances.ts";
-import { startLocal, type TestLocal, take } from "../../support/local.ts";
+import { take, useLocal } from "../../support/local.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 let stage: InstanceStage;
 beforeEach(() => {
   stage = new InstanceStage(local);
@@ -45,11 +41,9 @@ describe("an instance is requested to start", () => {
     expect(stateOf(id)).toBe("pending");
     expect(stage.delays).toEqual([15]);
     expect(stage.events).toEqual([]);
-
     await take(stage.queue);
     await stage.change(id, "running");
     await stage.deliver();
-
     expect(stage.events).toEqual(started(id));
   });
 
@@ -59,10 +53,8 @@ describe("an instance is requested to start", () => {
     await stage.deliver();
     expect(stage.events).toEqual([]);
     expect(stage.delays).toEqual([15, 30]);
-
     await stage.change(id, "running", { isLost: true });
     await stage.deliver();
-
     expect(stage.events).toEqual(started(id));
     expect(await stage.deliver()).toEqual([]);
   });
@@ -417,7 +409,6 @@ describe("messages that come more than once, or in another order", () => {
     await stage.change(id, "running");
     expect(await stage.deliver()).toHaveLength(1);
     expect(stateOf(id)).toBe("running");
-
     await stage.publish(start, { reason });
     await stage.deliverAll();
     await stage.settle(id, "stopped");

@@ -1,15 +1,11 @@
 // The needs in the work bucket: one object, which two handlers may change at once.
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { changeNeeds, readNeeds } from "../../../services/ec2/memory.ts";
 import { type Needs, noNeeds } from "../../../services/ec2/needs.ts";
 import { keys } from "../../../shared/keys.ts";
-import { startLocal, type TestLocal } from "../../support/local.ts";
+import { useLocal } from "../../support/local.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 const now = () => new Date("2026-01-05T12:00:00Z");
 const ending = (dataset: string) => (from: Needs) => ({

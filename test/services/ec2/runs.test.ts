@@ -1,19 +1,15 @@
 // Which instances run for a dataset: the schedule starts them, and the run's end stops them unless something else needs
 // them. Events may be old, late, or in another order.
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { runOf } from "../../factories/requests.ts";
 import { InstanceStage } from "../../support/instances.ts";
-import { startLocal, type TestLocal, take } from "../../support/local.ts";
+import { take, useLocal } from "../../support/local.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 let stage: InstanceStage;
 beforeEach(() => {
   stage = new InstanceStage(local);
@@ -66,11 +62,9 @@ describe("the instance that the schedule started for a run", () => {
   ] as const)("is stopped by %s", async (type, detail) => {
     const id = await launchForRun();
     const run = await runFrom(minute(0));
-
     await stage.send(type, { ...run, ...detail });
     expect(stateOf(id)).toBe("stopping");
     await stage.settle(id, "stopped");
-
     const reason = `The run ${run.runId} has ended.`;
     expect(stage.events).toEqual([{ type: "instance.stopped", detail: { instanceId: id, dataset, reason } }]);
   });
@@ -111,13 +105,11 @@ describe("the instance that the schedule started for a run", () => {
     const [replayed] = await stage.send("run.published", { ...lastWeek, ...published });
     await stage.settle(id, "stopped");
     await begin(id, scheduled, minute(-15));
-
     await stage.queue.send(replayed?.body ?? "");
     // Also as a new event, whose own time is today's.
     await stage.publish("run.published", { ...lastWeek, ...published });
     await stage.publish(stop, { ...scheduled, requestedAt: minute(weekEarlier + 240) });
     await stage.deliverAll();
-
     expect(stateOf(id)).toBe("running");
     expect(stage.events).toEqual([]);
   });
@@ -205,7 +197,6 @@ describe("an instance that is needed otherwise too", () => {
     await stage.publish(stop, scheduled, minute(240));
     await stage.deliverAll();
     expect(stateOf(id)).toBe("running");
-
     await stage.send(stop, byHand, minute(300));
     expect(stateOf(id)).toBe("stopping");
   });
@@ -249,11 +240,9 @@ describe("an instance that is needed otherwise too", () => {
     onTestFinished(() => void datasets.pop());
     const id = await launchForRun();
     await begin(id, { dataset: other.name, reason: "schedule" }, minute(-10));
-
     await endRun(minute(0));
     await stage.deliverAll();
     expect(stateOf(id)).toBe("running");
-
     await stage.send("run.failed", { ...(await runFrom(minute(5), other.name)), reason: "x" });
     expect(stateOf(id)).toBe("stopping");
   });

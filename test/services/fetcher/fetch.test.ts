@@ -1,5 +1,5 @@
 // The fetcher against the simulated LibInsight over HTTP.
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { fetchPage } from "../../../services/fetcher/fetch.ts";
 import { fetcherService } from "../../../services/fetcher/service.ts";
@@ -16,13 +16,9 @@ import {
 } from "../../../stacks/local/libinsight.ts";
 import { recordOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
-import { receive, runService, startLocal, type TestLocal, takeJson } from "../../support/local.ts";
+import { receive, runService, takeJson, useLocal } from "../../support/local.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 /** A site with two records a page, whose records are all in the window of `run`, on the given days of May. */
 async function start(days: number[], settings: LibInsightSettings = {}) {
@@ -81,7 +77,6 @@ describe("page 1", () => {
     const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { attempt: 2 });
     await fetchPage(task, deps);
-
     const page = await pageIn(deps);
     expect(page).toMatchObject({ task, pages: 3, totals: { totalPages: 3, totalRecords: 5 } });
     expect(inlineIds(page)).toEqual([1, 2]);
@@ -107,7 +102,6 @@ describe("page 1", () => {
     const second = taskOf(run, { page: 2, pages: 2 });
     expect(await tasksIn(deps)).toEqual([second]);
     await pageIn(deps);
-
     for (const id of [4, 5, 6]) addRecord(deps.site, id, 4);
     await fetchPage(taskOf(run), deps);
     expect(await deps.work.getJson(windowKey, windowTotals)).toEqual({ totalPages: 2, totalRecords: 3 });
@@ -205,13 +199,11 @@ describe("a page too large for a message", () => {
     const deps = await start([]);
     for (const id of [1, 2]) addRecord(deps.site, id, id, comment);
     await fetchPage(taskOf(run), deps);
-
     const page = await pageIn(deps);
     const address = { runId: run.runId, window: 1, attempt: 1, page: 1 };
     const key = keys.page(address);
     expect(page.records).toEqual({ key });
     expect(idsOf((await deps.work.getJson(key, storedPage)) ?? [])).toEqual([1, 2]);
-
     await transform(page, deps.work);
     // Once as CSV and once as JSON.
     expect((await deps.work.getText(keys.part(address)))?.split(comment)).toHaveLength(2 * 2 + 1);
@@ -247,7 +239,6 @@ test("LibInsight's failures leave nothing and are counted by name; the message t
   const mailbox = local.mailbox("fetcher");
   const deliver = async () =>
     runService(fetcherService, { ...deps, measure }, mailbox, await receive(mailbox.source));
-
   await mailbox.source.send(messageBody(taskOf(run)));
   expect(await deliver()).toMatchObject({ retried: [expect.anything()] });
   expect(await deliver()).toMatchObject({ retried: [expect.anything()] });
@@ -255,7 +246,6 @@ test("LibInsight's failures leave nothing and are counted by name; the message t
   await expectNothing(deps);
   await mailbox.source.send(messageBody(taskOf(run)));
   expect(await deliver()).toMatchObject({ done: [expect.anything()] });
-
   expect(inlineIds(await pageIn(deps))).toEqual([1]);
   expect(await tasksIn(deps)).toEqual([]);
   const failures = ["LibInsightServerError", "LibInsightRateLimited", "LibInsightAccessDenied"];

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { z } from "zod";
 import { kickoff } from "../../../services/kickoff/kickoff.ts";
 import { planRun } from "../../../services/kickoff/plan.ts";
@@ -9,21 +9,10 @@ import { fetchTask } from "../../../shared/messages.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { run as runSchema } from "../../../shared/run.ts";
 import { requestOf, taskOf } from "../../factories/requests.ts";
-import {
-  capturedEvents,
-  receive,
-  runService,
-  startLocal,
-  type TestLocal,
-  takeJson,
-} from "../../support/local.ts";
+import { capturedEvents, receive, runService, takeJson, useLocal } from "../../support/local.ts";
 import { failing } from "../../support/ports.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 const dataset = findDataset("reference-transactions");
 
@@ -40,7 +29,6 @@ test("a request becomes a run: run.json, page 1 of each window, run.started", as
   const deps = start();
   const request = requestOf();
   await kickoff(request, deps);
-
   const planned = planRun(request, dataset);
   expect(await deps.work.getJson(keys.run(planned.runId), runSchema)).toEqual(planned);
   expect(await tasksIn(deps)).toEqual([1, 2, 3].map((window) => taskOf(planned, { window })));
@@ -58,7 +46,6 @@ test.each([
   const request = requestOf();
   if (concurrently) await Promise.all([1, 2, 3].map(() => kickoff(request, deps)));
   else for (let delivery = 1; delivery <= 3; delivery++) await kickoff(request, deps);
-
   const { runId } = planRun(request, dataset);
   expect(await deps.work.list("", 10)).toEqual([keys.run(runId)]);
   const tasks = await tasksIn(deps);
@@ -83,7 +70,6 @@ test("the same request with another end leads to the tasks of the run that was w
   await kickoff(first, deps);
   const planned = planRun(first, dataset);
   expect(await tasksIn(deps)).toEqual([taskOf(planned)]);
-
   await kickoff(requestOf({ id: "other", detail: { requestId: "same", to: "2024-01-31" } }), deps);
   expect(await tasksIn(deps)).toEqual([taskOf(planned)]);
   expect(await deps.work.getJson(keys.run(planned.runId), runSchema)).toEqual(planned);
@@ -96,7 +82,6 @@ test("a request whose run has ended repeats nothing", async () => {
   await kickoff(request, deps);
   await tasksIn(deps);
   await deps.work.put(keys.result(planRun(request, dataset).runId), "{}", "application/json");
-
   await kickoff(request, deps);
   expect(await tasksIn(deps)).toEqual([]);
   expect(deps.events).toHaveLength(1);

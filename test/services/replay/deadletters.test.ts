@@ -1,6 +1,6 @@
 // Dead letters are listed, shown, sent back and archived. However sending is interrupted, none is lost.
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import {
   archive,
   type DeadLetterDeps,
@@ -14,15 +14,11 @@ import type { PageMessage } from "../../../shared/messages.ts";
 import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
 import { recordOf } from "../../factories/records.ts";
 import { requestOf, runOf, taskOf } from "../../factories/requests.ts";
-import { receive, startLocal, type TestLocal, take } from "../../support/local.ts";
+import { receive, take, useLocal } from "../../support/local.ts";
 import { intercepted } from "../../support/ports.ts";
 
-let local: TestLocal;
 let clock = Date.parse("2026-01-05T12:00:00Z");
-beforeAll(async () => {
-  local = await startLocal(() => clock);
-});
-afterAll(() => local.close());
+const local = useLocal(() => clock);
 
 const run = runOf("replayed");
 const other = runOf("another");
@@ -66,7 +62,6 @@ test("the list has counts, runs and reasons for each queue, and changes nothing"
     errors: { LibInsightUnreachable: 12, "no reason given": 1 },
   };
   const none = { queue: "transformer", messages: 0, seen: 0, matching: 0, runs: [], errors: {} };
-
   expect(await list(deps)).toEqual([summary, none]);
   expect(await list(deps)).toEqual([summary, none]);
   expect(await take(fetcher.deadLetters)).toHaveLength(13);
@@ -78,9 +73,7 @@ test("a dead letter is shown by its ids, without its content", async () => {
   await transformer.deadLetters.send(`not JSON, ${words}`);
   await transformer.deadLetters.send(messageBody({ runId: words, attempt: 1 }));
   await transformer.deadLetters.send("{}", { attributes: { Note: words } });
-
   const { deadLetters } = await inspect(depsOf(transformer), {}, 10);
-
   expect(deadLetters).toHaveLength(4);
   expect(deadLetters.find((each) => each.run)).toEqual({
     queue: "transformer",
@@ -137,7 +130,6 @@ test("the filter selects by queue, run, error and age, and the maximum limits ho
   await fetcher.deadLetters.send(messageBody(taskOf(run)), { attributes: failure });
   await fetcher.deadLetters.send(messageBody(taskOf(other)));
   await transformer.deadLetters.send(messageBody(page), { attributes: failure });
-
   expect(await selected({})).toEqual([3, 0]);
   expect(await selected({}, 2)).toEqual([2, 1]);
   expect(await selected({ queue: "transformer" })).toEqual([1, 0]);
@@ -155,9 +147,7 @@ test("a message goes back with its body and attributes, without the reason of it
   const fetcher = local.mailbox("fetcher");
   const own = { Origin: "weekly", Trace: Buffer.from([0, 255]) };
   await fetcher.deadLetters.send(messageBody(taskOf(run)), { attributes: { ...own, ...failure } });
-
   await send(depsOf(fetcher), everything);
-
   const messages = await take(fetcher.source);
   expect(messages.map(({ body }) => body)).toEqual([messageBody(taskOf(run))]);
   expect(messages[0]?.attributes).toEqual({ ...own, ReplayId: expect.any(String) });
@@ -174,9 +164,7 @@ test("a FIFO queue's dead letters keep group and order, and arrive once however 
   const dying = { ...assembler, deadLetters: through(assembler.deadLetters) };
   await expect(send(depsOf(dying), everything)).rejects.toThrow("interrupted");
   passTimeout();
-
   await send(depsOf(assembler), everything);
-
   const messages = await take(assembler.source);
   expect(messages.map(({ body }) => body)).toEqual(tasks);
   expect(messages.map(({ group }) => group)).toEqual(tasks.map(() => "gate-counts"));
@@ -190,7 +178,6 @@ test("a message that fails again at once is sent once, and waits for the next re
     await box.deadLetters.send(body, { attributes: { ...attributes, ...failure } });
   };
   await box.deadLetters.sendAll(["one", "two"]);
-
   expect(await send(depsOf(box), everything)).toMatchObject({ moved: [{}, {}], left: 0 });
   expect(sent).toBe(2);
   await send(depsOf(box), everything);
@@ -203,9 +190,7 @@ test("an archived dead letter is one object in the work bucket, and no longer in
   const work = local.store();
   const attributes = { ...failure, Trace: Buffer.from([0, 255]) };
   await transformer.deadLetters.send(messageBody(page), { attributes });
-
   const { moved, left } = await archive(depsOf(transformer), everything, work);
-
   expect([moved, left]).toMatchObject([[{ run: run.runId }], 0]);
   const kept = JSON.parse((await work.getText(`deadletters/transformer/${moved[0]?.messageId}.json`)) ?? "");
   expect(kept).toMatchObject({
@@ -222,7 +207,6 @@ test("dead letters that another receiver holds are counted as unseen", async () 
   await fetcher.deadLetters.sendAll(["one", "two"]);
   await receive(fetcher.deadLetters);
   await fetcher.deadLetters.send("three");
-
   expect(await inspect(depsOf(fetcher), {}, 10)).toMatchObject({ deadLetters: [{}], unseen: 2 });
   expect(await list(depsOf(fetcher))).toMatchObject([{ messages: 3, seen: 1 }]);
   expect(await send(depsOf(fetcher), everything)).toMatchObject({ moved: [{}], unseen: 2 });
@@ -233,7 +217,6 @@ test("a dead letter that cannot be archived stays in its queue", async () => {
   const work = local.store();
   work.put = () => Promise.reject(new Error("no room"));
   await transformer.deadLetters.send(messageBody(page));
-
   await expect(archive(depsOf(transformer), everything, work)).rejects.toThrow("no room");
   expect(await take(transformer.deadLetters)).toHaveLength(1);
 });
@@ -257,11 +240,9 @@ test("wherever sending is interrupted, no dead letter is lost, and repeating it 
       const dying = { ...box, source: through(box.source), deadLetters: through(box.deadLetters) };
       await send(depsOf(dying), { filter: {}, max }).catch(() => undefined);
       passTimeout();
-
       const remaining = await box.deadLetters.count();
       const sent = (await take(box.source)).map(({ body }) => body);
       expect(remaining + new Set(sent).size).toBeGreaterThanOrEqual(count);
-
       await send(depsOf(box), everything);
       const sentAgain = (await take(box.source)).map(({ body }) => body);
       expect(new Set([...sent, ...sentAgain])).toEqual(new Set(bodies));

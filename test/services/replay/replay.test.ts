@@ -1,18 +1,14 @@
 // An operator's request to replay dead letters.
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { Mailbox } from "../../../services/replay/deadletters.ts";
 import { replayService } from "../../../services/replay/service.ts";
 import type { EventDetail } from "../../../shared/events.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { eventMessage } from "../../factories/events.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
-import { receive, runService, startLocal, type TestLocal, take } from "../../support/local.ts";
+import { receive, runService, take, useLocal } from "../../support/local.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 let boxes: Record<"fetcher" | "transformer" | "replay", Mailbox>;
 beforeEach(() => {
   const { mailbox } = local;
@@ -31,9 +27,7 @@ test("sends back the dead letters of the run that it names, and no others", asyn
   const run = runOf("replayed");
   const bodies = [run, runOf("another")].map((each) => messageBody(taskOf(each)));
   for (const body of bodies) await boxes.fetcher.deadLetters.send(body);
-
   const result = await request({ run: run.runId, reason: "LibInsight is back" });
-
   expect(result.done).toHaveLength(1);
   expect(await bodiesIn(boxes.fetcher.source)).toEqual(bodies.slice(0, 1));
   expect(await bodiesIn(boxes.fetcher.deadLetters)).toEqual(bodies.slice(1));
@@ -42,9 +36,7 @@ test("sends back the dead letters of the run that it names, and no others", asyn
 test("for all queues leaves failed requests to replay; naming their queue sends them back", async () => {
   await boxes.replay.deadLetters.send("{}");
   await boxes.transformer.deadLetters.send("{}");
-
   await request({ reason: "everything" });
-
   expect(await boxes.replay.deadLetters.count()).toBe(1);
   expect(await bodiesIn(boxes.transformer.source)).toEqual(["{}"]);
   await request({ queue: "replay", reason: "and those" });
@@ -53,7 +45,6 @@ test("for all queues leaves failed requests to replay; naming their queue sends 
 
 test("is a dead letter that names the queues where it names an unknown one", async () => {
   const result = await request({ queue: "nowhere", reason: "a mistake" });
-
   expect(result.deadLetters).toHaveLength(1);
   const ErrorText = expect.stringMatching(/no queue of that name.*fetcher, transformer/);
   expect(await take(boxes.replay.deadLetters)).toMatchObject([{ attributes: { ErrorText } }]);

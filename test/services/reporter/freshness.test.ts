@@ -1,16 +1,12 @@
 // The daily check of a published file's age.
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ageHours, checkFreshness } from "../../../services/reporter/freshness.ts";
 import type { Numbers } from "../../../shared/metrics.ts";
-import { startLocal, type TestLocal } from "../../support/local.ts";
+import { useLocal } from "../../support/local.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 
 const published = new Date("2026-11-23T11:05:00Z");
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal(() => published.getTime());
-});
-afterAll(() => local.close());
+const local = useLocal(() => published.getTime());
 
 const hour = 3_600_000;
 const { name: dataset, publish, staleAfterDays } = defaultDataset;

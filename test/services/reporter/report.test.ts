@@ -1,6 +1,6 @@
 // Events become messages to people and metrics.
 import { Readable } from "node:stream";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import type { ReporterDeps } from "../../../services/reporter/report.ts";
 import { reporterService } from "../../../services/reporter/service.ts";
@@ -14,7 +14,7 @@ import { recordOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
 import { resultOf } from "../../factories/results.ts";
 import { ScriptedInstances, tagged } from "../../support/instances.ts";
-import { capturedEvents, runService, startLocal, type TestLocal, take } from "../../support/local.ts";
+import { capturedEvents, runService, type TestLocal, take, useLocal } from "../../support/local.ts";
 import { enableMetrics, metricLines } from "../../support/metrics.ts";
 import { type Outcome, outcomeOf } from "../../support/outcome.ts";
 import { defaultDataset } from "../../support/transformed.ts";
@@ -25,12 +25,8 @@ const runId = `${dataset}-0123456789ab`;
 const reason = "The earlier file stays. Do this: npm run runs -- list";
 const noon = Date.parse("2026-11-23T12:00:00Z");
 
-let local: TestLocal;
 let clock = noon;
-beforeAll(async () => {
-  local = await startLocal(() => clock);
-});
-afterAll(() => local.close());
+const local = useLocal(() => clock);
 
 let mailbox: ReturnType<TestLocal["mailbox"]>;
 let deps: ReporterDeps;
@@ -83,9 +79,7 @@ const published = { runId, dataset, bucket: "data", key: publish.csv, rows: 10_4
 
 test("a published run is one message and its numbers", async () => {
   await putResult();
-
   expect(await report("run.published", published)).toBe("done");
-
   expect(sent).toEqual([
     {
       subject: "LibInsight local: reference-transactions published 10,412 rows",
@@ -108,9 +102,7 @@ test("a run's numbers are metrics with their units, by service, stage and datase
   const part = keys.part({ runId, window: 1, attempt: 1, page: 1 });
   await deps.work.put(part, "", "text/plain");
   await putResult();
-
   await report("run.published", published);
-
   const counts = ["RowsPublished", "RowsChange", "Rejects", "Duplicates", "RefetchedWindows"];
   const metrics = [
     ...counts.map((Name) => ({ Name, Unit: "Count" })),
@@ -157,7 +149,6 @@ test("a run's end is reported once, however often and by however many events it 
   // The second of the two does not know how the first will end, and comes again.
   expect(await Promise.all([handle(first), handle(first)])).toContain("done");
   for (const late of [first, again]) expect(await handle(late)).toBe("done");
-
   expect(sent).toHaveLength(1);
   expect(measured).toHaveLength(1);
 });
@@ -235,7 +226,6 @@ test("each failure around a run or of an instance is reported once, and has no n
     expect(await handle(message)).toBe("done");
     expect(await handle(message)).toBe("done");
   }
-
   expect(subjects()).toEqual([
     "reference-transactions published file refused",
     "reference-transactions query failed",
@@ -255,7 +245,6 @@ test("while SNS is unavailable the message comes back, and is sent once when SNS
   deps.notify = () => Promise.reject(new Error("SNS is unavailable."));
   expect(await handle(message)).toBe("retried");
   expect(measured).toEqual([]);
-
   deps.notify = notify;
   expect(await handle(message)).toBe("done");
   expect([sent.length, measured.length]).toEqual([1, 1]);

@@ -41,7 +41,6 @@ async function goThrough({ tableau, open }: Awaited<ReturnType<typeof start>>) {
 test("the token is in the sign-in's body only, and each later request has the session", async () => {
   const local = await start();
   expect(await goThrough(local)).toBe("succeeded");
-
   const { tableau } = local;
   expect(tableau.steps).toEqual(["signin", "find datasources", "refresh datasources", "job", "signout"]);
   const [first, ...others] = tableau.requests;
@@ -149,7 +148,6 @@ test("a name of nothing, or of several, is an error that says what to do", async
   const session = await open();
   const find = (name: string, project?: string) =>
     expect(session.find({ kind: "data source", name, project })).rejects;
-
   await find("Weekly").toMatchObject({
     name: "TableauContentMissing",
     kind: "terminal",
@@ -225,7 +223,6 @@ test("after the time is over, nothing is requested but the sign-out, and nothing
   await expect(goThrough(local)).rejects.toMatchObject({ name: "TableauServerError", kind: "transient" });
   expect(local.clock.slept).toEqual([2_000]);
   expect(local.tableau.steps).toEqual(["signin", "signin", "find datasources", "signout"]);
-
   const late = await start({ ends: 1_000_000 });
   await expect(late.open()).rejects.toMatchObject({ name: "TableauTooSlow", kind: "transient" });
   expect(late.tableau.requests).toEqual([]);

@@ -1,5 +1,5 @@
 // The service from the event in its queue to the events that it publishes, with a Tableau server over HTTP.
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { type TableauDeps, tableauService } from "../../../services/tableau/service.ts";
 import { type DatasetInput, dataset as datasetSchema } from "../../../shared/dataset.ts";
 import { findDataset } from "../../../shared/datasets.ts";
@@ -9,13 +9,7 @@ import { tableauSettings } from "../../../shared/tableau.ts";
 import { receiveLimit, routes } from "../../../shared/topology.ts";
 import { eventMessage } from "../../factories/events.ts";
 import { startHttpServer } from "../../support/http-server.ts";
-import {
-  capturedEvents,
-  type PublishedEvent,
-  startLocal,
-  type TestLocal,
-  take,
-} from "../../support/local.ts";
+import { capturedEvents, type PublishedEvent, type TestLocal, take, useLocal } from "../../support/local.ts";
 import { type Outcome, outcomeOf } from "../../support/outcome.ts";
 import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
 
@@ -23,11 +17,7 @@ const dataset = findDataset("reference-transactions");
 const ofRun = { runId: "reference-transactions-0123456789ab", dataset: dataset.name };
 const published = { ...ofRun, queryExecutionId: "q", bucket: "results", key: "results.csv", rows: 12 };
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 let mailbox: ReturnType<TestLocal["mailbox"]>;
 let events: PublishedEvent[];
@@ -118,7 +108,6 @@ test("published results refresh what the dataset names, in one session, and the 
   );
   await enqueue();
   expect(await handleNext()).toBe("done");
-
   expect(tableau.refreshed).toEqual(["Desk", "Gates", "Weekly"]);
   const refreshed = [
     { kind: "data source", name: "Desk", jobId: uuid },

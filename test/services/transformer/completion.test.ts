@@ -1,6 +1,6 @@
 // When a run is complete, by the batches of pages that the transformer takes.
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { transformerService } from "../../../services/transformer/service.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
@@ -8,14 +8,7 @@ import { messageBody } from "../../../shared/ports.ts";
 import type { Run } from "../../../shared/run.ts";
 import { recordsOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
-import {
-  capturedEvents,
-  receive,
-  runService,
-  startLocal,
-  type TestLocal,
-  takeJson,
-} from "../../support/local.ts";
+import { capturedEvents, receive, runService, takeJson, useLocal } from "../../support/local.ts";
 import { recorded } from "../../support/ports.ts";
 import {
   pageOf,
@@ -26,11 +19,7 @@ import {
   type WindowContent,
 } from "../../support/work-bucket.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 function start() {
   const { port: work, calls } = recorded(local.store());

@@ -130,7 +130,6 @@ test("any record is a row or a reject, a row is one line with all columns, and t
       expect(summary.records).toBe(records.length);
       expect(summary.ids.length + rejected).toBe(records.length);
       expect(linesOf(rejects)).toHaveLength(rejected);
-
       const headers = [...outputColumns(dataset.columns), ...summary.appended];
       expect(new Set(headers).size).toBe(headers.length);
       const rows = parseCsv(csv);

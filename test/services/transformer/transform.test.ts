@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { transform } from "../../../services/transformer/transform.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
@@ -6,14 +6,10 @@ import { decodePart } from "../../../shared/part.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import { recordOf, recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
-import { startLocal, type TestLocal } from "../../support/local.ts";
+import { useLocal } from "../../support/local.ts";
 import { recorded } from "../../support/ports.ts";
 
-let local: TestLocal;
-beforeAll(async () => {
-  local = await startLocal();
-});
-afterAll(() => local.close());
+const local = useLocal();
 
 const run = runOf("transform");
 const task = taskOf(run, { attempt: 2, page: 3 });
@@ -40,7 +36,6 @@ async function partIn(work: ObjectStore) {
 test("a page becomes one part: its counts, its rows as CSV and the same rows as JSON lines", async () => {
   const { port: work, calls } = recorded(local.store());
   await transform(pageOf(recordsOf(1, 2)), work);
-
   expect(calls).toEqual([`create ${partKey}`]);
   const { summary, csv, jsonl } = await partIn(work);
   expect(summary).toMatchObject({ page: 3, totals, records: 2, ids: [1, 2], rejects: {} });
@@ -53,7 +48,6 @@ test("rejects are an object of their own, which is written before the part", asy
   const { port: work, calls } = recorded(local.store());
   const reject = recordOf(2, { _start_date: "" });
   await transform(pageOf([recordOf(1), reject]), work);
-
   expect(calls).toEqual([`create ${keys.rejects(address)}`, `create ${partKey}`]);
   expect((await partIn(work)).summary).toMatchObject({
     records: 2,

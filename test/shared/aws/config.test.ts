@@ -25,7 +25,6 @@ test.each([
   ["FETCHER_DEAD_LETTERS_URL", "MARKED", () => settings.deadLetterUrl("fetcher")],
 ])("%s = %j is an error with the setting's name and without its value", (variable, value, read) => {
   vi.stubEnv(variable, value);
-
   expect(read).toThrow(
     expect.objectContaining({
       name: "ConfigurationMissing",
@@ -41,7 +40,6 @@ test("a setting is read when it is used", () => {
   vi.stubEnv("LIBINSIGHT_BASE_URL", "https://vt.libinsight.com/v1.0");
   vi.stubEnv("RETRY_BASE_SECONDS", "5");
   vi.stubEnv("INSTANCES", "i-0123456789abcdef0,i-0123456789abcdef1");
-
   expect(settings.queueUrl("transformer")).toBe(
     "https://sqs.us-east-1.amazonaws.com/000000000000/transformer",
   );

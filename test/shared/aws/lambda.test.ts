@@ -63,9 +63,7 @@ function recordOf(id: string, body: object, given: Partial<SQSRecord> = {}): SQS
 
 test("the response names the messages that come back, whose delay is set by how often they were received", async () => {
   const Records = [recordOf("one", {}), recordOf("two", { fails: "transient" })];
-
   expect(await handler({ Records })).toEqual({ batchItemFailures: [{ itemIdentifier: "two" }] });
-
   const input = {
     QueueUrl: `${sqsUrl}/assembler.fifo`,
     ReceiptHandle: "receipt of two",
@@ -82,9 +80,7 @@ test("a dead letter has its message's group and attributes, text and bytes, and 
     Trace: { dataType: "Binary", binaryValue: "AP8=" },
   };
   const record = recordOf("one", { fails: "terminal" }, { messageAttributes });
-
   expect(await handler({ Records: [record] })).toEqual({ batchItemFailures: [] });
-
   const text = (StringValue: string) => ({ DataType: "String", StringValue });
   const input = {
     QueueUrl: `${sqsUrl}/assembler-dead-letters.fifo`,
@@ -103,9 +99,7 @@ test("a dead letter has its message's group and attributes, text and bytes, and 
 
 test("a missing setting makes a dead letter that names it", async () => {
   const unset = lambdaHandler(service, () => ({ bus: settings.busName() }));
-
   expect(await unset({ Records: [recordOf("one", {})] })).toEqual({ batchItemFailures: [] });
-
   const ErrorText = { DataType: "String", StringValue: expect.stringContaining("BUS_NAME") };
   expect(calls).toMatchObject([["SendMessageCommand", { MessageAttributes: { ErrorText } }]]);
 });

@@ -51,12 +51,10 @@ async function failureOf(call: Promise<unknown>): Promise<PipelineError> {
 
 test("one token serves all pages of a window, which hold each of its records once", async () => {
   const { server, client } = await start();
-
   const { totals, records } = await client.fetchPage(request);
   for (let page = 2; page <= totals.totalPages; page++) {
     records.push(...(await client.fetchPage({ ...request, page })).records);
   }
-
   expect(totals.totalPages).toBeGreaterThan(2);
   expect(new Set(records.map((record) => JSON.stringify(record))).size).toBe(totals.totalRecords);
   expect(asked(server)).toEqual(["token", ...Array(totals.totalPages).fill("data")]);
@@ -64,9 +62,7 @@ test("one token serves all pages of a window, which hold each of its records onc
 
 test("a page is asked for oldest first, of everybody's entries, with the dataset's request id", async () => {
   const { server, client } = await start();
-
   await client.fetchPage({ ...request, page: 2 });
-
   expect(server.requests.at(-1)).toMatchObject({
     method: "GET",
     path: `/v1.0/custom-dataset/${datasetId}/data-grid`,
@@ -83,15 +79,12 @@ test("a page is asked for oldest first, of everybody's entries, with the dataset
 
 test("a dataset without a request id is asked for without one", async () => {
   const { server, client } = await start({ requestId: null });
-
   await client.fetchPage({ ...request, requestId: undefined });
-
   expect(server.requests.at(-1)?.query).not.toHaveProperty("request_id");
 });
 
 test("a range that holds nothing is an empty page", async () => {
   const { client } = await start({ records: 0 });
-
   expect(await client.fetchPage(request)).toEqual({
     records: [],
     totals: { totalPages: 0, totalRecords: 0 },
@@ -100,9 +93,7 @@ test("a range that holds nothing is an empty page", async () => {
 
 test("calls that start at the same time share one token request", async () => {
   const { server, client } = await start({ latencyMs: 20 });
-
   await Promise.all(Array.from({ length: 10 }, () => client.fetchPage(request)));
-
   expect(asked(server).filter((what) => what === "token")).toHaveLength(1);
 });
 
@@ -111,9 +102,7 @@ test("a token request that fails fails whoever waits for it, and is made anew fo
     latencyMs: 20,
     faults: [{ kind: "status", status: 503, where: { endpoint: "token" } }],
   });
-
   const results = await Promise.allSettled([client.fetchPage(request), client.fetchPage(request)]);
-
   for (const result of results) {
     expect(result).toMatchObject({ status: "rejected", reason: { name: "LibInsightServerError" } });
   }
@@ -132,7 +121,6 @@ test.each([
   let now = 1_000_000;
   const clock = () => now;
   const { server, client } = await start({ tokenSeconds, now: clock }, { now: clock });
-
   await client.fetchPage(request);
   now += renewal - 1;
   await client.fetchPage(request);
@@ -146,9 +134,7 @@ test("a token that LibInsight no longer takes is renewed once, and the page aske
   const { server, client } = await start({
     faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" } }],
   });
-
   expect((await client.fetchPage(request)).records).toHaveLength(100);
-
   expect(asked(server)).toEqual(["token", "data", "token", "data"]);
 });
 
@@ -160,10 +146,8 @@ test("pages that meet the same refused token share its renewal", async () => {
     { now: () => 0 },
   );
   await client.fetchPage(request);
-
   now = 60_000;
   await Promise.all(Array.from({ length: 5 }, () => client.fetchPage(request)));
-
   expect(asked(server).filter((what) => what === "token")).toHaveLength(2);
 });
 
@@ -171,7 +155,6 @@ test("a renewed token that is refused too is terminal, after two attempts", asyn
   const { server, client } = await start({
     faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" }, times: 2 }],
   });
-
   expect(await failureOf(client.fetchPage(request))).toMatchObject({
     name: "LibInsightTokenRefused",
     kind: "terminal",
@@ -184,7 +167,6 @@ test.each([{ clientId: "another" }, { clientSecret: "another" }])(
   "wrong credentials (%o) are terminal and say what to copy",
   async (wrong) => {
     const { client } = await start({}, wrong);
-
     expect(await failureOf(client.fetchPage(request))).toMatchObject({
       name: "LibInsightCredentialsRefused",
       kind: "terminal",
@@ -195,7 +177,6 @@ test.each([{ clientId: "another" }, { clientSecret: "another" }])(
 
 test("a dataset that LibInsight does not know is terminal and named", async () => {
   const { client } = await start();
-
   expect(await failureOf(client.fetchPage({ ...request, datasetId: 1 }))).toMatchObject({
     name: "LibInsightDatasetNotFound",
     kind: "terminal",
@@ -240,7 +221,6 @@ test.each<[FaultSetting, data: readonly [string, string], token: readonly [strin
         { ...fault, where: { endpoint: "data-grid" } },
       ],
     });
-
     expect(await failureOf(client.fetchPage(request))).toMatchObject({ name: token[0], kind: token[1] });
     expect(await failureOf(client.fetchPage(request))).toMatchObject({ name: data[0], kind: data[1] });
     expect((await client.fetchPage(request)).records).toHaveLength(100);
@@ -255,7 +235,6 @@ test("HTML and broken JSON are told apart", async () => {
       { kind: "broken-json", where },
     ],
   });
-
   expect((await failureOf(client.fetchPage(request))).message).toContain("HTML");
   expect((await failureOf(client.fetchPage(request))).message).toContain("broken JSON");
 });
@@ -274,7 +253,6 @@ test.each([
     { faults: [{ kind: "rate-limited", retryAfter, where: { endpoint: "data-grid" } }] },
     { now: () => now },
   );
-
   expect(await failureOf(client.fetchPage(request))).toMatchObject({
     name: "LibInsightRateLimited",
     retryAfterSeconds,
@@ -283,7 +261,6 @@ test.each([
 
 test.each(["token", "data-grid"] as const)("a %s call that hangs ends by the timeout", async (endpoint) => {
   const { client } = await start({ faults: [{ kind: "hang", where: { endpoint } }] }, { timeoutMs: 150 });
-
   expect(await failureOf(client.fetchPage(request))).toMatchObject({
     name: "LibInsightTimeout",
     kind: "transient",
@@ -311,7 +288,6 @@ test("a response that keeps coming, byte by byte, ends by the timeout of the who
     const drip = setInterval(() => response.write(" "), 20);
     response.on("close", () => clearInterval(drip));
   });
-
   expect(await failureOf(client({ timeoutMs: 200 }).fetchPage(request))).toMatchObject({
     name: "LibInsightTimeout",
   });
@@ -320,7 +296,6 @@ test("a response that keeps coming, byte by byte, ends by the timeout of the who
 test("a host where nobody listens is unreachable, and may be there later", async () => {
   const { stub, client } = await startStub((response) => response.end());
   await stub.close();
-
   expect(await failureOf(client().fetchPage(request))).toMatchObject({
     name: "LibInsightUnreachable",
     kind: "transient",
@@ -335,7 +310,6 @@ test.each([301, 302, 307, 308])("a redirect (%i) is not followed and is terminal
   const { client } = await startStub((response, { path }) => redirect(response, path));
   const all = await startHttpServer(({ path }, response) => redirect(response, path));
   const astray = libInsightClient({ baseUrl: all.url, ...credentialsGiven });
-
   for (const one of [client(), astray]) {
     expect(await failureOf(one.fetchPage(request))).toMatchObject({
       name: "LibInsightRequestRefused",
@@ -351,7 +325,6 @@ test("a response of more than 64 MiB is not taken, however small it travels", as
   const { client } = await startStub((response) =>
     response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(large),
   );
-
   expect(await failureOf(client().fetchPage(request))).toMatchObject({
     name: "LibInsightResponseTooLarge",
     kind: "transient",
@@ -364,7 +337,6 @@ test("counts that arrive as text are counts", async () => {
   const { client } = await startStub((response) =>
     sendJson(response, 200, page({ records: [{}], total_pages: "3", total_records: "201" })),
   );
-
   expect(await client().fetchPage(request)).toEqual({
     records: [{}],
     totals: { totalPages: 3, totalRecords: 201 },
@@ -381,13 +353,11 @@ test.each([
   ["another number for an empty range", shown(0, [])],
 ])("a response with %s is taken", async (_what, body) => {
   const { client } = await startStub((response) => sendJson(response, 200, body));
-
   expect(await client().fetchPage(request)).toMatchObject({ totals: { totalPages: 1 } });
 });
 
 test("a response with the records of another page is refused and may pass later", async () => {
   const { client } = await startStub((response) => sendJson(response, 200, shown(1)));
-
   expect(await failureOf(client().fetchPage({ ...request, page: 2 }))).toMatchObject({
     name: "LibInsightAnotherPage",
     kind: "transient",
@@ -409,7 +379,6 @@ test.each([
   [page({ records: [], total_pages: "1e3", total_records: 1 })],
 ])("%j is a response of an unknown shape", async (body) => {
   const { client } = await startStub((response) => sendJson(response, 200, body));
-
   const error = await failureOf(client().fetchPage(request));
   expect(error).toMatchObject({ name: "LibInsightResponseUnreadable", kind: "transient" });
   expect(error.message).toContain("an unknown shape");
@@ -419,7 +388,6 @@ test.each([[{}], [{ access_token: "" }], [{ access_token: 7 }], [[]]])(
   "%j is a token response of an unknown shape",
   async (token) => {
     const { client } = await startStub((response) => response.end(), token);
-
     expect(await failureOf(client().fetchPage(request))).toMatchObject({
       name: "LibInsightResponseUnreadable",
     });
@@ -441,7 +409,6 @@ test.each([
   );
   const asking = client({ now: () => now });
   const tokens = () => stub.requests.filter(({ path }) => path === "/oauth/token").length;
-
   await asking.fetchPage(request);
   now = renewal - 1;
   await asking.fetchPage(request);
@@ -520,7 +487,6 @@ test("no error about a token that can't be sent or a host that is not there hold
   const client = libInsightClient({ baseUrl: stub.url, clientId, clientSecret, timeoutMs: 5_000 });
   expectNoSecrets(await failureOf(client.fetchPage(request)));
   expect(stub.requests.every(({ headers }) => headers["x-injected"] === undefined)).toBe(true);
-
   await stub.close();
   const alone = libInsightClient({ baseUrl: stub.url, clientId, clientSecret });
   expectNoSecrets(await failureOf(alone.fetchPage(request)));

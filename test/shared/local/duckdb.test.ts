@@ -105,7 +105,6 @@ test("a result is written as Athena writes it: every field in quotes, null as no
   const { table, result, ends } = setUp();
   const rows = hostile.map((text, n) => [text, n % 3 === 0 ? null : n + 0.5, text]);
   await table("rows", [csvRows([["Text", "Number", "End"], ...rows])], ["text", 'a "number"', "end"]);
-
   const header = '"text","a ""number""","end"\n';
   const fields = (text: string) => `"${text.replaceAll('"', '""')}"`;
   expect(await result("SELECT * FROM rows")).toBe(
@@ -142,7 +141,6 @@ test("150,000 rows keep their order", async () => {
   const { table, result } = setUp();
   const rows = Array.from({ length: 150_000 }, (_, n) => [String(n), `t ${n}`]);
   await table("rows", [csvRows([["id", "text"], ...rows])], ["id", "text"]);
-
   expect((await result("SELECT * FROM rows")) === csvRows([["id", "text"], ...rows])).toBe(true);
 });
 
@@ -150,21 +148,18 @@ test("a column is the field at its position: missing fields are null, further on
   const { table, result } = setUp();
   const files = ['"x","y","z","more"\n1,"two",,4\n', '"z"\n"only"\n', "", '"x","y","z"\n', '"x","y","z"'];
   await table("rows", files, ["a", "b", "c"]);
-
   expect(await result("SELECT * FROM rows")).toBe('"a","b","c"\n"1","two",""\n"only",,\n');
 });
 
 test("a table without files has no rows and keeps its columns", async () => {
   const { table, result } = setUp();
   await table("rows", [], ["_id", "question_type"]);
-
   expect(await result("SELECT * FROM rows")).toBe('"_id","question_type"\n');
 });
 
 test("a line of two mebibytes is too long, and no row is left out in silence", async () => {
   const { table, engine } = setUp();
   await table("rows", [csvRows([["a"], ["x"], ["y".repeat(2_200_000)], ["z"]])], ["a"]);
-
   const id = await engine.start("SELECT * FROM rows", "out", randomUUID());
   expect(await ended(engine, id)).toMatchObject({ state: "FAILED", reason: "INVALID_INPUT_ERROR" });
 });
@@ -193,7 +188,6 @@ test("views have their types, may name views, and values are spelled as Athena s
       FROM "library"."rows_typed" -- of the typed view`,
     comments,
   });
-
   expect(await result('SELECT * FROM "AwsDataCatalog"."library"."ROWS_TYPED"')).toBe(
     '"_id","at","minutes","note"\n' +
       '"1","2024-03-10 02:30:00.000","2.5","a ""b"""\n' +
@@ -232,11 +226,9 @@ test("a definition is kept, replaced as a whole, and not written again where it 
   const etags = () =>
     Promise.all(["rows", "one"].map(async (name) => (await catalog.head(`catalog/${name}.json`))?.etag));
   const before = await etags();
-
   await table("rows", [], ["a", "b"]);
   await engine.defineView("one", view);
   expect(await etags()).toEqual(before);
-
   await table("rows", [], ["b", "a"]);
   expect(await result("SELECT x FROM one")).toBe('"x"\n"2"\n');
   expect(await open().firstRows("SELECT x FROM one", "out", 10)).toEqual({ columns: ["x"], rows: [["2"]] });
@@ -245,7 +237,6 @@ test("a definition is kept, replaced as a whole, and not written again where it 
 test("the first rows come as Athena spells them", async () => {
   const { table, engine } = setUp();
   await table("rows", [csvRows([["a"], ...hostile.map((text) => [text])])], ["a"]);
-
   const { columns, rows } = await engine.firstRows(
     "SELECT a, NULLIF(a, '') AS b, 1e0 AS c FROM rows",
     "out",
@@ -278,7 +269,6 @@ test.each([
   await table("rows", [csvRows([["note"], ["patron's 'own' Error: \"words\""]])], ["note"]);
   await engine.defineView("stale", { select: "SELECT gone FROM rows", comments: new Map() });
   await engine.defineView("circle", { select: "SELECT * FROM circle", comments: new Map() });
-
   const id = await engine.start(sql, "out", randomUUID());
   expect(await ended(engine, id)).toEqual({
     id,
@@ -343,7 +333,6 @@ test("a token and a query are one execution, which runs once", async () => {
   expect(await engine.start("SELECT 1", "out", randomUUID())).not.toBe(id);
   expect(await engine.start("SELECT 2", "out", token)).not.toBe(id);
   await ended(engine, id);
-
   expect(await engine.start("SELECT 1", "out", token)).toBe(id);
   const next = open();
   await next.resume();
@@ -394,7 +383,6 @@ test.each(["resume", "get", "start"] as const)(
     await first.promise;
     await engine.close();
     expect(ends).toEqual([]);
-
     const next = open();
     if (how === "resume") await next.resume();
     if (how === "get") expect(await next.get(id)).toMatchObject({ state: "RUNNING" });
@@ -410,7 +398,6 @@ test("closing interrupts the query that runs, which stays unfinished", async () 
   const id = await engine.start(endless, "out", randomUUID());
   await vi.waitFor(async () => expect(await readdir(temporaryFolder)).toContain(`${id}.csv`), 10_000);
   await engine.close();
-
   expect(await engine.get(id)).toMatchObject({ state: "RUNNING" });
   expect(await catalog.getText(`queries/${id}/execution.json`)).toContain("RUNNING");
   expect(ends).toEqual([]);
@@ -424,7 +411,6 @@ test("a query ends after 15 minutes, and the next one runs", async () => {
   const now = performance.now();
   const clock = vi.spyOn(performance, "now").mockReturnValue(now + 15 * 60_000);
   onTestFinished(() => void clock.mockRestore());
-
   await vi.waitFor(() => expect(ends).toEqual([{ id, state: "FAILED" }]), 10_000);
   expect(await engine.get(id)).toMatchObject({
     state: "FAILED",
@@ -438,7 +424,6 @@ test("a failure of the stores is retryable and named by its code", async () => {
   const failing = Object.assign(new Error("no space left on device, write MARKED"), { code: "ENOSPC" });
   const { engine, temporaryFolder } = setUp({ adopt: () => Promise.reject(failing) });
   const id = await engine.start("SELECT 1", "out", randomUUID());
-
   expect(await ended(engine, id)).toMatchObject({ state: "FAILED", reason: "ENOSPC", retryable: true });
   expect(await readdir(temporaryFolder)).toEqual([]);
 });

@@ -66,7 +66,6 @@ test("what was acknowledged is there after kill -9 at any moment, and nothing ha
     await delay(Math.random() * 20);
     await writer.kill();
     acknowledged.push(...writer.lines);
-
     const database = openLocalDatabase(folder);
     const work = new LocalStore(database, {
       bucket: "work",

@@ -39,13 +39,13 @@ test("each column has its source, meaning and type, undeclared ones too", () => 
 
     | Column | Label in LibInsight | Type | Meaning |
     | --- | --- | --- | --- |
-    | \`_id\` | \\_id | integer | _nobody has written it yet_ |
+    | \`_id\` | \\_id | integer | _no description yet_ |
     | \`opened_at\` | Opened At | timestamp | When the &#124; desk opened |
     | \`mode\` | mode, Mode of contact | text | How |
     | \`note_b_x_b\` | Note &#60;b&#62;\\\`x\\\`&#60;/b&#62; | text | Free text (personal: not in the analysis view) |
-    | \`minutes\` | Minutes | number | _nobody has written it yet_ |
-    | \`who_is\` | first, last | text | _nobody has written it yet_ |
-    | \`new_field\` | New &#124; \\*field\\* 🎉 | text | _nobody has written it yet_ (not declared in shared/datasets.ts: not in the analysis view) |
+    | \`minutes\` | Minutes | number | _no description yet_ |
+    | \`who_is\` | first, last | text | _no description yet_ |
+    | \`new_field\` | New &#124; \\*field\\* 🎉 | text | _no description yet_ (not declared in shared/datasets.ts: not in the analysis view) |
 
     ### Only in the analysis view
 

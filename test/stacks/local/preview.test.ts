@@ -43,10 +43,10 @@ test("a row of the view is a column; personal and undeclared values are hidden, 
     What the columns mean; all of it is in out/dictionary.md
 
       column     label in LibInsight  type       meaning
-      _id        _id                  integer    (nobody has written it yet)
+      _id        _id                  integer    (no description yet)
       opened_at  Opened At            timestamp  When the desk opened, local time, …
       note       Note                 text       (personal) Free text
-      minutes    Minutes              number     (nobody has written it yet)
+      minutes    Minutes              number     (no description yet)
       new_field  New *field*          text       (not declared in shared/datasets.t…"
   `);
 });
