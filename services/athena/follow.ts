@@ -43,7 +43,8 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
   // The call that follows a newer file may have been done before these statements, which then undid its own.
   if ((await data.head(csv))?.etag !== file.etag) throw replaced(runId, dataset);
-  const query = await startQuery(origin, file.etag, deps);
+  // A rollback brings back a file with its ETag, and its query has to run again.
+  const query = await startQuery(origin, `${file.etag} ${origin.requestedAt}`, deps);
   return { run: runId, query };
 }
 

@@ -13,7 +13,7 @@ import type { MessageQueue } from "../../shared/ports.ts";
 import { maxPages, type Run } from "../../shared/run.ts";
 import { clientsFor } from "../emulator/clients.ts";
 import { startEmulator } from "../emulator/emulator.ts";
-import { chooseEmulator, installMiniStack } from "../emulator/install.ts";
+import { installMiniStack } from "../emulator/install.ts";
 import { timed } from "./statistics.ts";
 import { recordedPages } from "./transform.ts";
 
@@ -26,8 +26,7 @@ export type Assembled = { megabytes: number; rounds: { ours: number; copy: numbe
 
 /** @throws NoEmulator */
 export async function measureAssembler(pages: number, rounds: number): Promise<Assembled> {
-  const chosen = chooseEmulator(process.env);
-  if (chosen.kind === "python") installMiniStack(chosen.python);
+  installMiniStack();
   const emulator = await startEmulator();
   const { s3, close } = clientsFor(emulator);
   try {
@@ -80,7 +79,7 @@ async function assembleOnce({ runId }: Run, pages: number, work: S3Store, data: 
     { runId, dataset, attempt: 1 },
     { work, data, fetcherQueue: noQueue, publish: async () => {}, now: () => new Date() },
   );
-  if (fields.outcome === "published" && fields.rows === pages * 100) return;
+  if (fields.outcome === "published" && fields.records === pages * 100) return;
   throw new Error(`The run was not published: ${JSON.stringify(fields)}`);
 }
 

@@ -24,15 +24,9 @@ export type Counted = {
 /** Dollars, by what they are for. */
 export type Cost = { lambda: number; sqs: number; s3: number; events: number; athena: number };
 
-export const s3Reads = ["GetObject", "HeadObject"];
-/** Listings are charged as writes. */
-export const s3Writes = [
-  "PutObject",
-  "ListObjectsV2",
-  "CreateMultipartUpload",
-  "UploadPart",
-  "CompleteMultipartUpload",
-];
+const s3Reads = ["GetObject", "HeadObject"];
+export const s3Puts = ["PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"];
+const s3Writes = [...s3Puts, "ListObjectsV2"];
 const sqsActions = ["SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"];
 
 /** @throws Error where something was counted that has no price here */

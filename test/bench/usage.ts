@@ -1,34 +1,29 @@
-// What each service does in a whole run: the services run on the local adapters against the simulated LibInsight, and each
-// call of a port counts as the AWS requests that shared/aws makes of it.
+// What a run takes: the services run as `npm start` runs them, against the simulated LibInsight at 250 ms a response, and
+// each call of a port counts as the AWS requests that shared/aws makes of it. Ends with the run's publication.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type * as z from "zod/mini";
-import { assemblerService } from "../../services/assembler/service.ts";
-import { fetcherService } from "../../services/fetcher/service.ts";
-import { kickoffService } from "../../services/kickoff/service.ts";
-import { transformerService } from "../../services/transformer/service.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import { uploadPartBytes } from "../../shared/aws/s3.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
+import { libInsightClient } from "../../shared/libinsight/client.ts";
 import { type Local, openLocal } from "../../shared/local/local.ts";
-import type { Publish } from "../../shared/ports.ts";
-import { processBatch, type Service } from "../../shared/service.ts";
-import { type QueueName, services } from "../../shared/topology.ts";
 import { firstDay, lastDay } from "../../stacks/local/libinsight.ts";
-import { silent } from "../support/local.ts";
-import { type Counted, s3Reads, s3Writes, type Usage } from "./cost.ts";
+import { localSettings } from "../../stacks/local/settings.ts";
+import { startWorkers } from "../../stacks/local/workers.ts";
+import { type Counted, s3Puts, type Usage } from "./cost.ts";
 import { type Source, startSource } from "./source.ts";
-import { timed } from "./statistics.ts";
 
-/** Added to the time that this machine takes: as if every request waited for the one before. */
+const latencyMs = 250;
+/** As if each request to AWS waited for the one before. */
 const awsSeconds = 0.03;
-const libInsightSeconds = 0.25;
-/** More batches than any run here has. */
-const maxBatches = 100_000;
+/** A run of 10,300 records takes some 5 seconds. */
+const timeoutMs = 2 * 60_000;
+/** Messages that SQS takes in one request. */
+const sentAtOnce = 10;
 
 /** What a call of a port's method sends to AWS. */
-const requestOf: Readonly<Record<string, string>> = {
+const actionOf: Readonly<Record<string, string>> = {
   put: "PutObject",
   create: "PutObject",
   putOnce: "PutObject",
@@ -44,14 +39,12 @@ const requestOf: Readonly<Record<string, string>> = {
   send: "SendMessage",
   sendAll: "SendMessageBatch",
 };
-/** Messages that SQS takes in one request. */
-const sendsAtOnce = 10;
 
 export type CountedRun = Omit<Counted, "memoryGb">;
 
-/** Collects so many records, and counts. */
+/** @throws Error where the run is not published in two minutes */
 export async function countRun(records: number): Promise<CountedRun> {
-  await using source = await startSource({ records, latencyMs: 0 });
+  await using source = await startSource({ records, latencyMs });
   const folder = await mkdtemp(join(tmpdir(), "bench-usage-"));
   const local = await openLocal(folder, { inMemory: true });
   try {
@@ -63,143 +56,144 @@ export async function countRun(records: number): Promise<CountedRun> {
 }
 
 async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
-  const { queues } = local;
-  const usages: Record<string, Usage> = {};
-  const pageBytes: number[] = [];
-  const client = libInsightClient({
-    baseUrl: env.LIBINSIGHT_BASE_URL,
-    clientId: env.LIBINSIGHT_CLIENT_ID,
-    clientSecret: env.LIBINSIGHT_CLIENT_SECRET,
-  });
-  /** Returns what a service runs on, counted as its own. */
-  const portsOf = (name: QueueName) => {
-    const usage: Usage = { requests: {}, lambda: { calls: 0, seconds: 0 } };
-    usages[name] = usage;
-    const count = (action: string, times = 1) => {
-      usage.requests[action] = (usage.requests[action] ?? 0) + times;
-      usage.lambda.seconds += times * awsSeconds;
-    };
-    const publish: Publish = async (type, detail) => {
-      count("PutEvents");
+  const requests: Record<string, number> = {};
+  const add = (action: string, times = 1) => {
+    requests[action] = (requests[action] ?? 0) + times;
+  };
+  let [pages, bytesOfPages, messages] = [0, 0, 0];
+  const { kickoff, fetcher, transformer, assembler } = local.queues;
+  const onCall: OnCall = (method, [first]) => {
+    const action = actionOf[method];
+    if (action) add(action, Array.isArray(first) ? Math.ceil(first.length / sentAtOnce) : 1);
+  };
+  const onPage: OnCall = (method, args) => {
+    onCall(method, args);
+    if (method === "send") bytesOfPages += Buffer.byteLength(String(args[0]));
+  };
+  const counted: Local = {
+    ...local,
+    work: watched(local.work, onCall),
+    data: watched(local.data, onCall),
+    queues: {
+      ...local.queues,
+      kickoff: watched(kickoff, onCall),
+      fetcher: watched(fetcher, onCall),
+      transformer: watched(transformer, onPage),
+      assembler: watched(assembler, onCall),
+    },
+    publish: async (type, detail) => {
+      add("PutEvents");
       await local.publish(type, detail);
-    };
-    const libInsight: LibInsightClient = {
-      fetchPage: (request) => {
-        usage.lambda.seconds += libInsightSeconds;
-        return client.fetchPage(request);
+    },
+  };
+  const published = Promise.withResolvers<void>();
+  const startedAt = process.cpuUsage();
+  const workers = startWorkers({
+    local: counted,
+    settings: localSettings({}),
+    libInsight: libInsightClient({
+      baseUrl: env.LIBINSIGHT_BASE_URL,
+      clientId: env.LIBINSIGHT_CLIENT_ID,
+      clientSecret: env.LIBINSIGHT_CLIENT_SECRET,
+    }),
+    events: {
+      onHandled: (queue, { outcome }) => {
+        messages += 1;
+        if (queue === "fetcher") pages += 1;
+        if (queue === "assembler" && outcome === "published") published.resolve();
       },
-    };
-    return {
-      usage,
-      count,
-      publish,
-      libInsight,
-      work: counting(local.work, count),
-      data: counting(local.data, count),
-      fetcherQueue: counting(queues.fetcher, count),
-      transformerQueue: counting(queues.transformer, count),
-      assemblerQueue: counting(queues.assembler, count),
-      measure: () => {},
-      now: () => new Date(),
-    };
-  };
-  const drain = async <T extends z.ZodMiniType, Deps>(
-    service: Service<T, Deps>,
-    ports: ReturnType<typeof portsOf> & Deps,
-  ): Promise<void> => {
-    const source = queues[service.name];
-    const deadLetters = local.deadLetters[service.name];
-    const { batchSize, timeoutSeconds } = services[service.name];
-    const { lambda } = ports.usage;
-    for (let batch = 0; batch < maxBatches; batch++) {
-      const received = { max: batchSize, visibilitySeconds: timeoutSeconds, waitSeconds: 0 };
-      const messages = await source.receive(received);
-      if (messages.length === 0) return;
-      if (service.name === "transformer")
-        pageBytes.push(...messages.map(({ body }) => Buffer.byteLength(body)));
-      ports.count("ReceiveMessage");
-      lambda.calls += 1;
-      const batchDeps = { source, deadLetters, log: silent, retryBaseSeconds: 1 };
-      lambda.seconds += await timed(() => processBatch(service, messages, ports, batchDeps));
-      ports.count("DeleteMessageBatch");
-      for (const { receipt } of messages) await source.delete(receipt);
-    }
-    throw new Error(`The queue of ${service.name} still had messages after ${maxBatches} batches.`);
-  };
-
-  await local.publish("run.requested", {
-    dataset: defaultDataset.name,
-    from: firstDay,
-    to: lastDay,
-    reason: "benchmark",
+      onDeadLetter: (queue) => published.reject(new Error(`A message of ${queue} was dead-lettered.`)),
+    },
   });
-  await drain(kickoffService, portsOf("kickoff"));
-  await drain(fetcherService, portsOf("fetcher"));
-  await drain(transformerService, portsOf("transformer"));
-  const assembler = portsOf("assembler");
-  await drain(assemblerService, assembler);
-  const { csv, jsonl } = defaultDataset.publish;
-  const files = await Promise.all([csv, jsonl].map((key) => local.data.head(key)));
-  for (const file of files) {
-    if (!file) throw new Error("The counted run published nothing.");
-    countUpload(file.bytes, assembler.count);
+  try {
+    const range = { from: firstDay, to: lastDay };
+    await local.publish("run.requested", { dataset: defaultDataset.name, ...range, reason: "benchmark" });
+    const late = delay(timeoutMs, undefined, { ref: false }).then(() => {
+      throw new Error(`The run was not published within ${timeoutMs} ms.`);
+    });
+    await Promise.race([published.promise, late]);
+  } finally {
+    await workers.stop();
   }
+  const { user, system } = process.cpuUsage(startedAt);
+  // As if each message was a batch of its own.
+  add("ReceiveMessage", messages);
+  add("DeleteMessageBatch", messages);
+  const [csvBytes, jsonlBytes] = await Promise.all([
+    bytesOf(local, defaultDataset.publish.csv),
+    bytesOf(local, defaultDataset.publish.jsonl),
+  ]);
+  for (const bytes of [csvBytes, jsonlBytes]) addUpload(bytes, add);
+  const waits = Object.values(requests).reduce((sum, times) => sum + times, 0) * awsSeconds;
   return {
-    pages: pageBytes.length,
-    services: usages,
-    pageBytes: pageBytes.reduce((sum, bytes) => sum + bytes, 0) / pageBytes.length,
-    csvBytes: files[0]?.bytes ?? 0,
+    pages,
+    services: {
+      fetcher: { requests: {}, lambda: { calls: 0, seconds: (pages * latencyMs) / 1000 } },
+      // The largest function, for all that is not known of each.
+      assembler: { requests, lambda: { calls: messages, seconds: (user + system) / 1e6 + waits } },
+    },
+    pageBytes: bytesOfPages / pages,
+    csvBytes,
   };
 }
 
-type Count = (action: string, times?: number) => void;
+type OnCall = (method: string, args: unknown[]) => void;
 
-/** Returns the port with its calls counted, but not those that it makes of itself. */
-function counting<T extends object>(port: T, count: Count): T {
+/** Returns a port that reports its calls, but not those that it makes of itself. */
+function watched<T extends object>(port: T, onCall: OnCall): T {
   return new Proxy(port, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name);
       if (typeof member !== "function") return member;
       return (...args: unknown[]) => {
-        const action = requestOf[String(name)];
-        const [bodies] = args;
-        if (action) count(action, Array.isArray(bodies) ? Math.ceil(bodies.length / sendsAtOnce) : 1);
+        onCall(String(name), args);
         return Reflect.apply(member, target, args);
       };
     },
   });
 }
 
+async function bytesOf({ data }: Local, key: string): Promise<number> {
+  const info = await data.head(key);
+  if (info) return info.bytes;
+  throw new Error(`The run did not publish ${key}.`);
+}
+
 /** As lib-storage uploads a file. */
-function countUpload(bytes: number, count: Count): void {
+function addUpload(bytes: number, add: (action: string, times?: number) => void): void {
   const parts = Math.ceil(bytes / uploadPartBytes);
-  if (parts <= 1) return count("PutObject");
-  count("CreateMultipartUpload");
-  count("UploadPart", parts);
-  count("CompleteMultipartUpload");
+  if (parts <= 1) {
+    add("PutObject");
+    return;
+  }
+  add("CreateMultipartUpload");
+  add("UploadPart", parts);
+  add("CompleteMultipartUpload");
 }
 
-/** Returns the same run with so many times the pages. */
-export function scaled({ pages, services, csvBytes, pageBytes }: CountedRun, factor: number): CountedRun {
-  return {
-    pages: pages * factor,
-    services: mapValues(services, ({ requests, lambda }) => ({
-      requests: mapValues(requests, (count) => count * factor),
+/** Returns a run of so many times the pages. */
+export function scaled(run: CountedRun, factor: number): CountedRun {
+  const services = Object.entries(run.services).map(([name, { requests, lambda }]): [string, Usage] => [
+    name,
+    {
+      requests: Object.fromEntries(
+        Object.entries(requests).map(([action, times]) => [action, times * factor]),
+      ),
       lambda: { calls: lambda.calls * factor, seconds: lambda.seconds * factor },
-    })),
-    pageBytes,
-    csvBytes: csvBytes * factor,
-  };
+    },
+  ]);
+  const { pages, pageBytes, csvBytes } = run;
+  const scaledServices = Object.fromEntries(services);
+  return { pages: pages * factor, services: scaledServices, pageBytes, csvBytes: csvBytes * factor };
 }
 
-/** Returns what S3 is asked for each page: writes with listings, and reads. */
-export function requestsOfPage({ pages, services }: CountedRun): { puts: number; gets: number } {
-  const all = Object.values(services).flatMap(({ requests }) => Object.entries(requests));
-  const sum = (actions: readonly string[]) =>
-    all.reduce((total, [action, count]) => total + (actions.includes(action) ? count : 0), 0) / pages;
-  return { puts: sum(s3Writes), gets: sum(s3Reads) };
-}
+export type RequestsOfPage = Record<"put" | "get" | "head" | "list", number>;
 
-function mapValues<T, U>(record: Record<string, T>, map: (value: T) => U): Record<string, U> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
+/** Returns how often S3 is asked for each page of a run. */
+export function requestsOfPage({ pages, services }: CountedRun): RequestsOfPage {
+  const requests = Object.values(services).flatMap((usage) => Object.entries(usage.requests));
+  const ofPage = (actions: readonly string[]) =>
+    requests.reduce((sum, [action, times]) => sum + (actions.includes(action) ? times : 0), 0) / pages;
+  const [put, get] = [ofPage(s3Puts), ofPage(["GetObject"])];
+  return { put, get, head: ofPage(["HeadObject"]), list: ofPage(["ListObjectsV2"]) };
 }

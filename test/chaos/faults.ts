@@ -3,6 +3,9 @@ import type { ChaosQueue, Fault, FaultAt, Plan, PortCall } from "./plan.ts";
 
 export type Injected = Map<string, number>;
 
+/** What makes LibInsight's numbers disagree. */
+const disturbingKinds = /^source |^libinsight (too-few|too-many|repeated|other-total)$/;
+
 export class Faults {
   readonly injected: Injected = new Map();
   readonly #plan: readonly Fault[];
@@ -43,6 +46,12 @@ export class Faults {
   nextBatch(queue: ChaosQueue): FaultAt<"delivery">[] {
     const n = this.#count(queue);
     return this.#of("delivery").filter((fault) => fault.queue === queue && fault.nth === n);
+  }
+
+  /** Returns how often LibInsight lied or changed. */
+  get disturbances(): number {
+    const disturbing = [...this.injected].filter(([kind]) => disturbingKinds.test(kind));
+    return disturbing.reduce((sum, [, times]) => sum + times, 0);
   }
 
   happened(kind: string): void {

@@ -33,7 +33,7 @@ const libInsightFault = z.strictObject({
 /** Changes a record right before the n-th request for a page is answered; `pick` is in thousandths of all. */
 const sourceChange = z.strictObject({
   at: z.literal("source"),
-  kind: z.enum(["add", "edit", "remove"]),
+  kind: z.enum(["add", "edit", "move", "remove"]),
   nth: whole,
   pick: whole,
 });

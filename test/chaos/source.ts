@@ -1,6 +1,7 @@
 // The simulated LibInsight under a plan: it spoils answers, changes records between two pages, and remembers which
 // state of the records was shown when.
 import { mock } from "node:test";
+import { addToDate } from "../../shared/dates.ts";
 import { between, seeded } from "../../stacks/local/libinsight/random.ts";
 import {
   type FaultSetting,
@@ -122,7 +123,10 @@ function applied(change: FaultAt<"source">, libInsight: LibInsight, seed: number
   const chosen = records[Math.floor((change.pick / 1000) * records.length)];
   if (typeof chosen?._id !== "number") return false;
   if (change.kind === "remove") libInsight.remove(chosen._id);
-  else if (change.kind === "edit") {
+  else if (change.kind === "move") {
+    const day = addToDate(firstDay, { days: (change.pick * change.nth) % 1_000 });
+    libInsight.edit(chosen._id, (record) => ({ ...record, _start_date: `${day} 12:00:00` }));
+  } else if (change.kind === "edit") {
     libInsight.edit(chosen._id, (record) => ({ ...record, "Comments/Notes": `edited ${change.nth}` }));
   } else {
     // Ids of the simulation are above 31 millions.

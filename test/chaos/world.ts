@@ -124,7 +124,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
 }
 
 async function play(stage: Stage, options: WorldOptions, outcome: Outcome): Promise<void> {
-  const { plan, events, machine } = stage;
+  const { plan, faults, events, machine } = stage;
   const ports = portsOf(machine);
   const { work, data } = ports;
   const earlier = plan.earlierFile ? earlierFile(plan) : undefined;
@@ -160,8 +160,8 @@ async function play(stage: Stage, options: WorldOptions, outcome: Outcome): Prom
   }
   outcome.wrong.push(
     ...(await assess({
-      plan,
       runIds,
+      disturbances: faults.disturbances,
       source: stage.shown,
       work,
       data,

@@ -1,8 +1,6 @@
-// The AWS clients that the tests use themselves. They know one endpoint, on this machine, and credentials that open nothing
-// else: whatever account this shell is signed in to, nothing here is for it.
+// The AWS clients of the tests themselves: for one endpoint on this machine, with credentials that no other place accepts.
 import { readFileSync } from "node:fs";
 import { Agent } from "node:https";
-import { CloudWatchClient } from "@aws-sdk/client-cloudwatch";
 import { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
 import { EC2Client } from "@aws-sdk/client-ec2";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
@@ -14,10 +12,10 @@ import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { account, region } from "../stacks/evaluate/graph.ts";
 
-/** Where an emulator answers. */
+/** Where an emulator listens. */
 export type Place = {
   endpoint: string;
-  /** The file of the certificate that it answers with, where it answers by TLS. */
+  /** The file of its certificate, where it has one. */
   certificate?: string | undefined;
 };
 
@@ -61,7 +59,6 @@ export type Clients = ReturnType<typeof clientsFor>;
 export function clientsFor(place: Place) {
   const common = clientSettings(place);
   const made = {
-    cloudWatch: new CloudWatchClient(common),
     ec2: new EC2Client(common),
     events: new EventBridgeClient(common),
     iam: new IAMClient(common),

@@ -1,10 +1,9 @@
-// Every port's contract against the adapters on AWS, which call MiniStack, and of which some calls are throttled. What
-// MiniStack cannot show: five minutes of deduplication. test/contracts/local.test.ts has the adapters on this machine.
+// Every port's contract against the adapters on AWS, which call MiniStack, and of which some calls are throttled. The event
+// bus's is in routes.test.ts, on the stage's own rules. test/contracts/local.test.ts has the adapters on this machine.
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { AthenaClient } from "@aws-sdk/client-athena";
 import { RunInstancesCommand, StopInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
-import { CreateEventBusCommand, PutRuleCommand, PutTargetsCommand } from "@aws-sdk/client-eventbridge";
 import { GlueClient } from "@aws-sdk/client-glue";
 import {
   CreateBucketCommand,
@@ -12,21 +11,17 @@ import {
   PutBucketVersioningCommand,
 } from "@aws-sdk/client-s3";
 import { CreateTopicCommand, SubscribeCommand } from "@aws-sdk/client-sns";
-import { CreateQueueCommand, GetQueueAttributesCommand, SendMessageBatchCommand } from "@aws-sdk/client-sqs";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { AthenaQueryEngine } from "../../shared/aws/athena.ts";
 import { Ec2Instances } from "../../shared/aws/ec2.ts";
-import { eventBridgePublisher } from "../../shared/aws/eventbridge.ts";
 import { S3Store } from "../../shared/aws/s3.ts";
 import { snsNotifier } from "../../shared/aws/sns.ts";
 import { SqsQueue } from "../../shared/aws/sqs.ts";
-import { eventSource } from "../../shared/events.ts";
 import { type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import { publishNewest } from "../../shared/publish.ts";
-import { type QueueName, queueNames, receiveLimit, routes, services } from "../../shared/topology.ts";
-import { type EventBus, eventBusContract } from "../contracts/event-bus.ts";
-import { intercept, loseResponse, throttleSome } from "../contracts/inject.ts";
+import { receiveLimit } from "../../shared/topology.ts";
+import { loseResponse, throttleSome } from "../contracts/inject.ts";
 import { instancesContract } from "../contracts/instances.ts";
 import { messageQueueContract, takeAll } from "../contracts/message-queue.ts";
 import { notifierContract } from "../contracts/notifier.ts";
@@ -37,12 +32,12 @@ import { startAthena } from "./athena-endpoint.ts";
 import { type Clients, clientsFor, credentials } from "./clients.ts";
 import { asAws } from "./default-bus.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
+import { createQueue } from "./handles.ts";
 
 let emulator: Emulator;
 let clients: Clients;
 let athena: AthenaClient;
 let glue: GlueClient;
-let bus: EventBus;
 const closing: (() => unknown)[] = [];
 beforeAll(async () => {
   emulator = await startEmulator();
@@ -59,7 +54,6 @@ beforeAll(async () => {
     () => athena.destroy(),
     () => glue.destroy(),
   );
-  bus = await createBus();
   throttleSome(clients.sqs);
   throttleSome(clients.s3);
 });
@@ -73,43 +67,23 @@ function newName(): string {
   return `test-${made}`;
 }
 
-const snsMaySend = JSON.stringify({
-  Version: "2012-10-17",
-  Statement: [
-    {
-      Effect: "Allow",
-      Principal: { Service: "sns.amazonaws.com" },
-      Action: "sqs:SendMessage",
-      Resource: "*",
-    },
-  ],
-});
-type CreatedQueue = { url: string; arn: string; queue: MessageQueue };
-
-async function createQueue(fifo?: "by-id" | "by-content", deadLetterArn?: string): Promise<CreatedQueue> {
+async function openQueue(fifo?: "by-id" | "by-content", deadLetterArn?: string) {
   const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: deadLetterArn, maxReceiveCount: receiveLimit });
-  const { QueueUrl: url = "" } = await clients.sqs.send(
-    new CreateQueueCommand({
-      QueueName: fifo ? `${newName()}.fifo` : newName(),
-      Attributes: {
-        MaximumMessageSize: String(1024 * 1024),
-        Policy: snsMaySend,
-        ...(fifo && { FifoQueue: "true", ContentBasedDeduplication: String(fifo === "by-content") }),
-        ...(deadLetterArn && { RedrivePolicy }),
-      },
-    }),
-  );
-  const { Attributes } = await clients.sqs.send(
-    new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ["QueueArn"] }),
-  );
-  return { url, arn: Attributes?.QueueArn ?? "", queue: new SqsQueue(clients.sqs, url) };
+  return createQueue(clients.sqs, {
+    QueueName: fifo ? `${newName()}.fifo` : newName(),
+    Attributes: {
+      MaximumMessageSize: String(1024 * 1024),
+      ...(fifo && { FifoQueue: "true", ContentBasedDeduplication: String(fifo === "by-content") }),
+      ...(deadLetterArn && { RedrivePolicy }),
+    },
+  });
 }
 
 messageQueueContract("SQS", {
   async open(kind) {
     const fifo = kind === "standard" ? undefined : kind;
-    const deadLetters = await createQueue(fifo && "by-id");
-    const { queue } = await createQueue(fifo, deadLetters.arn);
+    const deadLetters = await openQueue(fifo && "by-id");
+    const { queue } = await openQueue(fifo, deadLetters.arn);
     return { queue, deadLetters: deadLetters.queue };
   },
   pass: (seconds) => delay(seconds * 1_000),
@@ -143,33 +117,6 @@ test("a bucket that does not exist is an error", async () => {
   await expect(store.put("a", "", "text/plain")).rejects.toMatchObject({ name: "NoSuchBucket" });
   await expect(store.listVersions("a", 1)).rejects.toMatchObject({ name: "NoSuchBucket" });
 });
-
-/** With a rule for each route of the topology. test/emulator/routes.test.ts has the rules that SST creates. */
-async function createBus(): Promise<EventBus> {
-  const { events } = clients;
-  const queues = new Map<QueueName, CreatedQueue>();
-  for (const name of queueNames) queues.set(name, await createQueue(services[name].queue.fifo));
-  const EventBusName = newName();
-  await events.send(new CreateEventBusCommand({ Name: EventBusName }));
-  for (const { name: Rule, events: types, to, group } of routes) {
-    const EventPattern = JSON.stringify({ source: [eventSource], "detail-type": types });
-    await events.send(new PutRuleCommand({ Name: Rule, EventBusName, EventPattern }));
-    const SqsParameters = group === undefined ? undefined : { MessageGroupId: group };
-    const Targets = [{ Id: "queue", Arn: queues.get(to)?.arn, SqsParameters }];
-    await events.send(new PutTargetsCommand({ Rule, EventBusName, Targets }));
-  }
-  return {
-    publish: eventBridgePublisher(events, EventBusName),
-    async takeArrived() {
-      const all = await Promise.all(
-        [...queues].map(async ([name, { queue }]) => [name, await takeAll(queue)] as const),
-      );
-      return Object.fromEntries(all.filter(([, messages]) => messages.length > 0));
-    },
-  };
-}
-
-eventBusContract("EventBridge", () => bus);
 
 queryEngineContract("Athena", async () => {
   const data = await createBucket(true);
@@ -208,7 +155,7 @@ instancesContract("EC2", {
 let topic: { arn: string; subscriber: MessageQueue };
 beforeAll(async () => {
   const { TopicArn } = await clients.sns.send(new CreateTopicCommand({ Name: newName() }));
-  const { arn, queue } = await createQueue();
+  const { arn, queue } = await openQueue();
   await clients.sns.send(new SubscribeCommand({ TopicArn, Protocol: "sqs", Endpoint: arn }));
   topic = { arn: TopicArn ?? "", subscriber: queue };
 });
@@ -234,10 +181,6 @@ describe("with faults between the SDK and MiniStack", () => {
     return own;
   }
   const bodiesIn = async (queue: MessageQueue) => (await takeAll(queue)).map(({ body }) => body);
-  const batch = z.object({
-    QueueUrl: z.string(),
-    Entries: z.array(z.object({ Id: z.string(), MessageBody: z.string() })),
-  });
   const run = { runId: "gate-counts-0123456789ab", requestedAt: "2026-03-02T06:00:00Z" };
   /** One of S3's parts, or three. */
   const sizes = [5_000, 11 * 1024 * 1024];
@@ -249,7 +192,7 @@ describe("with faults between the SDK and MiniStack", () => {
   };
 
   test("SQS refuses what messageBody escapes", async () => {
-    const { queue } = await createQueue();
+    const { queue } = await openQueue();
     for (const refused of ["\uFFFE", "\uFFFF"]) {
       await expect(queue.send(JSON.stringify(refused))).rejects.toMatchObject({
         name: "InvalidMessageContents",
@@ -259,34 +202,14 @@ describe("with faults between the SDK and MiniStack", () => {
     expect((await bodiesIn(queue)).map((body) => JSON.parse(body))).toEqual(["\uFFFE", "\uFFFF"]);
   });
 
-  test("each message of a batch that SQS takes in part arrives once", async () => {
-    const { sqs } = faulty();
-    const { url, queue } = await createQueue();
-    const refused = new Set(["m2", "m7", "m11"]);
-    intercept(sqs, async ({ input }) => {
-      const { QueueUrl, Entries } = batch.parse(input);
-      const taken = Entries.filter(({ MessageBody }) => !refused.delete(MessageBody));
-      const failed = Entries.filter((entry) => !taken.includes(entry));
-      const output = await clients.sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries: taken }));
-      return {
-        ...output,
-        Failed: failed.map(({ Id }) => ({ Id, Code: "InternalError", SenderFault: false })),
-      };
-    });
-    const sent = Array.from({ length: 24 }, (_, n) => `m${n}`);
-    await new SqsQueue(sqs, url).sendAll(sent);
-    expect((await bodiesIn(queue)).toSorted()).toEqual(sent.toSorted());
-    expect(refused.size).toBe(0);
-  });
-
   test("a message to a FIFO queue arrives once where the response is lost, another one at least once", async () => {
     const { sqs } = faulty();
     loseResponse(sqs, "SendMessage");
-    const fifo = await createQueue("by-id");
+    const fifo = await openQueue("by-id");
     await new SqsQueue(sqs, fifo.url).send("once", { group: "g", deduplicationId: "1" });
     expect(await bodiesIn(fifo.queue)).toEqual(["once"]);
     loseResponse(sqs, "SendMessageBatch");
-    const standard = await createQueue();
+    const standard = await openQueue();
     await new SqsQueue(sqs, standard.url).sendAll(["a", "b"]);
     expect([...new Set(await bodiesIn(standard.queue))].toSorted()).toEqual(["a", "b"]);
   });
@@ -309,24 +232,5 @@ describe("with faults between the SDK and MiniStack", () => {
     const store = new S3Store(s3, bucket);
     expect(await publish(store, bytes)).toMatchObject({ superseded: false, object: { bytes } });
     expect((await store.getBytes("gates.csv"))?.length).toBe(bytes);
-  });
-
-  test.each(sizes)("a file of %d bytes does not replace one that was written meanwhile", async (bytes) => {
-    const { s3 } = faulty();
-    const plain = await createBucket(true);
-    const last = bytes === sizes[0] ? "PutObject" : "CompleteMultipartUpload";
-    let writes = 0;
-    // Another writer is quicker at the first two attempts.
-    intercept(s3, async ({ command }, send) => {
-      if (command === last && writes < 2) await plain.put("gates.csv", `other ${++writes}`, "text/csv");
-      return send();
-    });
-    const store = new S3Store(s3, plain.bucket);
-    expect(await publish(store, bytes)).toMatchObject({ superseded: false, object: { bytes } });
-    const versions = await plain.listVersions("gates.csv", 10);
-    const sizesOf = await Promise.all(versions.map(({ versionId }) => plain.head("gates.csv", versionId)));
-    expect(sizesOf.map((info) => info?.bytes)).toEqual([bytes, 7, 7]);
-    const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: plain.bucket }));
-    expect(Uploads).toEqual([]);
   });
 });

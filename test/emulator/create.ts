@@ -17,16 +17,13 @@ const creators: readonly (readonly [type: string, create: Creator])[] = [
   ["aws:iam/user:User", compute.user],
   ["aws:iam/policy:Policy", compute.policy],
   ["aws:iam/userPolicyAttachment:UserPolicyAttachment", compute.userPolicyAttachment],
-  ["aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", storage.publicAccessBlock],
   ["aws:s3/bucketVersioning:BucketVersioning", storage.bucketVersioning],
-  ["aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", storage.bucketLifecycle],
   ["aws:s3/bucketPolicy:BucketPolicy", storage.bucketPolicy],
   ["aws:s3/bucketObjectv2:BucketObjectv2", storage.bucketObject],
   ["aws:sqs/queuePolicy:QueuePolicy", messaging.queuePolicy],
   ["aws:sns/topicSubscription:TopicSubscription", messaging.topicSubscription],
   ["aws:s3/bucketNotification:BucketNotification", storage.bucketNotification],
   ["aws:athena/workgroup:Workgroup", compute.workgroup],
-  ["aws:cloudwatch/metricAlarm:MetricAlarm", compute.metricAlarm],
   ["aws:lambda/function:Function", compute.lambdaFunction],
   ["aws:lambda/eventSourceMapping:EventSourceMapping", compute.eventSourceMapping],
   ["aws:cloudwatch/eventRule:EventRule", messaging.eventRule],
@@ -34,8 +31,12 @@ const creators: readonly (readonly [type: string, create: Creator])[] = [
   ["aws:scheduler/schedule:Schedule", messaging.schedule],
 ];
 
-/** Pulumi and SST keep these in their state; AWS never hears of them. */
-const notOfAws = /^(sst:|pulumi:pulumi:Stack$|random:)/;
+/**
+ * Pulumi and SST keep the first in their state only. The emulators take the last without ever acting on them;
+ * test/stacks/monitoring.test.ts and protection.test.ts have what they say.
+ */
+const passedOver =
+  /^(sst:|pulumi:pulumi:Stack$|random:|aws:cloudwatch\/metricAlarm:|aws:s3\/bucketPublicAccessBlock:|aws:s3\/bucketLifecycleConfiguration:)/;
 
 /** Requests at the same time; an emulator is one process. */
 const atOnce = 6;
@@ -45,13 +46,11 @@ const atOnce = 6;
  * @throws Error where the graph has a type that is not known here, or something that should exist already
  */
 export async function createStage(graph: Graph, context: Context): Promise<Record<string, number>> {
-  const resources = graph.resources.filter(({ type }) => !notOfAws.test(type));
+  const resources = graph.resources.filter(({ type }) => !passedOver.test(type));
   const known = new Map(creators);
   const unknown = new Set(resources.filter(({ type }) => !known.has(type)).map(({ type }) => type));
   if (unknown.size > 0) {
-    throw new Error(
-      `Nobody knows how to create ${[...unknown].join(", ")}: add it to test/emulator/create.ts.`,
-    );
+    throw new Error(`${[...unknown].join(", ")} has no creator. Add one to test/emulator/create.ts.`);
   }
   const existing = resources.filter((resource) => resource.existing);
   if (existing.length > 0) {

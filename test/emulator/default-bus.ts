@@ -1,6 +1,6 @@
-// What AWS's own services would tell the account's default bus. Only AWS itself may send events whose source begins with
-// `aws.`, and emulators refuse them from everybody else, as AWS does. So each rule on the default bus gets a twin beside it
-// that listens for a stand-in of the source and is SST's rule in everything else.
+// Events of AWS's own services on the account's default bus. Only AWS itself may send events whose source begins with
+// `aws.`; emulators refuse them from other senders, as AWS does. So each rule on the default bus gets a twin, which
+// matches another source and is SST's rule in everything else.
 import { EventBridgeClient, type PutEventsCommandInput, PutRuleCommand } from "@aws-sdk/client-eventbridge";
 import { z } from "zod";
 import type { Graph } from "../stacks/evaluate/graph.ts";
@@ -38,7 +38,7 @@ export async function createTwins(graph: Graph, context: Context): Promise<void>
   }
 }
 
-/** A client whose events have a stand-in for each source of AWS's own. */
+/** Returns a client that replaces AWS's sources by their stand-ins. */
 export function asAws(place: Place): EventBridgeClient {
   const client = new EventBridgeClient(clientSettings(place));
   client.middlewareStack.add(

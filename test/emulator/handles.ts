@@ -1,5 +1,4 @@
-// What a test takes hold of in a stage: its queues, the mappings between them and the functions, what functions logged.
-
+// How tests reach into a stage: its queues, their mappings to the functions, and the functions' logs.
 import { setTimeout as delay } from "node:timers/promises";
 import { FilterLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
@@ -8,22 +7,21 @@ import {
   UpdateEventSourceMappingCommand,
 } from "@aws-sdk/client-lambda";
 import {
-  DeleteMessageCommand,
+  CreateQueueCommand,
+  type CreateQueueCommandInput,
   GetQueueAttributesCommand,
-  type Message,
-  ReceiveMessageCommand,
+  type SQSClient,
 } from "@aws-sdk/client-sqs";
 import { S3Store } from "../../shared/aws/s3.ts";
 import { SqsQueue } from "../../shared/aws/sqs.ts";
 import { type QueueName, queueNames } from "../../shared/topology.ts";
+import { takeAll } from "../contracts/message-queue.ts";
 import type { Stage } from "./stage.ts";
 
 const pollMs = 200;
 const defaultMs = 60_000;
-/** More messages than any test sends. */
-const maxReceives = 200;
 
-/** Asks until the answer is yes. @throws Error that says what did not come about, with the emulator's log */
+/** Polls until `isSo` returns true. @throws Error that names what was waited for, with the emulator's log */
 export async function until(
   stage: Stage,
   what: string,
@@ -50,15 +48,11 @@ export function queueOf(stage: Stage, name: QueueName): SqsQueue {
 }
 
 export function deadLettersOf(stage: Stage, name: QueueName): SqsQueue {
-  return new SqsQueue(stage.clients.sqs, deadLettersUrl(stage, name));
+  return new SqsQueue(stage.clients.sqs, setting(stage.settings, `${name.toUpperCase()}_DEAD_LETTERS_URL`));
 }
 
 export function queueUrl({ settings }: Stage, name: QueueName): string {
   return setting(settings, `${name.toUpperCase()}_QUEUE_URL`);
-}
-
-export function deadLettersUrl({ settings }: Stage, name: QueueName): string {
-  return setting(settings, `${name.toUpperCase()}_DEAD_LETTERS_URL`);
 }
 
 function setting(settings: Record<string, string>, name: string): string {
@@ -67,25 +61,27 @@ function setting(settings: Record<string, string>, name: string): string {
   return value;
 }
 
-/** Receives and deletes all that is in a queue now. */
-export async function takeAll({ clients: { sqs } }: Stage, QueueUrl: string): Promise<Message[]> {
-  const taken: Message[] = [];
-  for (let receives = 0; receives < maxReceives; receives++) {
-    const { Messages = [] } = await sqs.send(
-      new ReceiveMessageCommand({
-        QueueUrl,
-        MaxNumberOfMessages: 10,
-        MessageAttributeNames: ["All"],
-        MessageSystemAttributeNames: ["All"],
-      }),
-    );
-    if (Messages.length === 0) return taken;
-    for (const { ReceiptHandle } of Messages) {
-      await sqs.send(new DeleteMessageCommand({ QueueUrl, ReceiptHandle }));
-    }
-    taken.push(...Messages);
-  }
-  throw new Error(`${QueueUrl} still had messages after ${maxReceives} receives.`);
+const anyServiceMaySend = JSON.stringify({
+  Version: "2012-10-17",
+  Statement: [
+    {
+      Effect: "Allow",
+      Principal: { Service: ["sns.amazonaws.com", "events.amazonaws.com"] },
+      Action: "sqs:SendMessage",
+      Resource: "*",
+    },
+  ],
+});
+
+/** Creates a queue of a test's own, to which SNS and EventBridge may send. */
+export async function createQueue(sqs: SQSClient, { Attributes, ...input }: CreateQueueCommandInput) {
+  const { QueueUrl: url = "" } = await sqs.send(
+    new CreateQueueCommand({ ...input, Attributes: { Policy: anyServiceMaySend, ...Attributes } }),
+  );
+  const { Attributes: { QueueArn: arn = "" } = {} } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ["QueueArn"] }),
+  );
+  return { url, arn, queue: new SqsQueue(sqs, url) };
 }
 
 /** Messages wait in the queue from now on: its function gets none. */
@@ -93,7 +89,7 @@ export function pause(stage: Stage, ...names: QueueName[]): Promise<void> {
   return setEnabled(stage, names, false);
 }
 
-export function goOn(stage: Stage, ...names: QueueName[]): Promise<void> {
+export function resume(stage: Stage, ...names: QueueName[]): Promise<void> {
   return setEnabled(stage, names, true);
 }
 
@@ -121,7 +117,7 @@ async function setEnabled(stage: Stage, names: QueueName[], Enabled: boolean): P
   if (!Enabled) await delay(500);
 }
 
-/** The lines that a service's function wrote into its log group. */
+/** Returns the lines that a service's function wrote into its log group. */
 export async function logOf({ clients: { logs }, graph }: Stage, folder: string): Promise<string[]> {
   const lines: string[] = [];
   let nextToken: string | undefined;
@@ -140,15 +136,14 @@ export async function logOf({ clients: { logs }, graph }: Stage, folder: string)
 
 /** Waits until every queue is empty. @throws Error where a message was dead-lettered */
 export async function untilQuiet(stage: Stage): Promise<void> {
-  await goOn(stage, ...queueNames);
+  await resume(stage, ...queueNames);
   await until(stage, "every queue is empty", async () => {
     const counts = await Promise.all(queueNames.map((name) => queueOf(stage, name).count()));
     return counts.every((count) => count === 0);
   });
   for (const name of queueNames) {
-    const [deadLetter] = await takeAll(stage, deadLettersUrl(stage, name));
+    const [deadLetter] = await takeAll(deadLettersOf(stage, name));
     if (!deadLetter) continue;
-    const { Body, MessageAttributes } = deadLetter;
-    throw new Error(`${name} dead-lettered ${Body}: ${MessageAttributes?.ErrorText?.StringValue}`);
+    throw new Error(`${name} dead-lettered ${deadLetter.body}: ${deadLetter.attributes.ErrorText}`);
   }
 }

@@ -31,8 +31,8 @@ beforeAll(async () => {
   stage = await deploy();
   mailbox = await subscribe(stage);
   team = await launch({ [instanceTag.key]: instanceTag.value });
-  stranger = await launch({ Name: "somebody else's" });
-  watch = tellOfChanges(watching.signal);
+  stranger = await launch({ Name: "another team's" });
+  watch = sendChanges(watching.signal);
 });
 afterAll(async () => {
   watching.abort();
@@ -42,14 +42,14 @@ afterAll(async () => {
 
 afterEach(() => untilQuiet(stage));
 
-/** An instance that is stopped. @returns its id */
+/** Creates a stopped instance. @returns its id */
 async function launch(tags: Record<string, string>): Promise<string> {
   const { ec2 } = stage.clients;
   const { Instances } = await ec2.send(
     new RunInstancesCommand({ ImageId: "ami-0123456789abcdef0", MinCount: 1, MaxCount: 1 }),
   );
   const id = Instances?.[0]?.InstanceId;
-  if (!id) throw new Error("EC2 told no id of the instance.");
+  if (!id) throw new Error("EC2 returned no instance id.");
   const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
   await ec2.send(new CreateTagsCommand({ Resources: [id], Tags }));
   await ec2.send(new StopInstancesCommand({ InstanceIds: [id] }));
@@ -66,8 +66,8 @@ async function states(): Promise<Map<string, string>> {
   );
 }
 
-/** As EC2 itself does on AWS; the emulator's tells nobody. */
-async function tellOfChanges(signal: AbortSignal): Promise<void> {
+/** Sends what EC2 itself sends on AWS, and the emulator's does not. */
+async function sendChanges(signal: AbortSignal): Promise<void> {
   let before = await states();
   while (!signal.aborted) {
     await delay(pollMs, undefined, { signal }).catch(() => {});
@@ -84,19 +84,19 @@ async function tellOfChanges(signal: AbortSignal): Promise<void> {
   }
 }
 
-test("an operator's wish starts the team's instance and stops it, and leaves everybody else's alone", async () => {
-  await stage.bus.say("instance.start.requested", { reason: "a look at the data" });
+test("an operator starts and stops the team's instance, and no other", async () => {
+  await stage.bus.publish("instance.start.requested", { reason: "a look at the data" });
   expect(await stage.bus.next("instance.started", { instanceId: team })).toMatchObject({
     reason: "a look at the data",
   });
   expect(Object.fromEntries(await states())).toEqual({ [team]: "running", [stranger]: "stopped" });
-  await stage.bus.say("instance.stop.requested", { reason: "done" });
+  await stage.bus.publish("instance.stop.requested", { reason: "done" });
   await stage.bus.next("instance.stopped", { instanceId: team });
   expect(Object.fromEntries(await states())).toEqual({ [team]: "stopped", [stranger]: "stopped" });
 });
 
-test("an instance without the tag is refused by its name, too, and people are told", async () => {
-  await stage.bus.say("instance.start.requested", { instanceId: stranger, reason: "by name" });
+test("an instance without the tag is refused by its name too, and that is reported", async () => {
+  await stage.bus.publish("instance.start.requested", { instanceId: stranger, reason: "by name" });
   await stage.bus.next("instance.failed", { instanceId: stranger });
   await mailbox.next(stranger);
   expect((await states()).get(stranger)).toBe("stopped");
@@ -105,7 +105,7 @@ test("an instance without the tag is refused by its name, too, and people are to
 test("schedules start it before a run and ask for the run, and the run's end stops it", async () => {
   await fire("Start-for-");
   await stage.bus.next("instance.started", { instanceId: team, dataset: defaultDataset.name });
-  // Requested later than it was needed, by EventBridge's seconds.
+  // EventBridge's times are in seconds, and the run has to be requested after the start.
   await delay(1_100);
   const requestId = await fire("Collect-");
   const runId = runIdOf(defaultDataset.name, requestId);
@@ -115,8 +115,8 @@ test("schedules start it before a run and ask for the run, and the run's end sto
 });
 
 /**
- * What the scheduler does at a schedule's time, by what it was told: MiniStack's own neither knows EventBridge's parameters
- * nor fills in the time.
+ * Does what the scheduler does at a schedule's time: MiniStack's own neither knows EventBridge's parameters nor fills in
+ * the time.
  * @returns the request's id, where it has one
  */
 async function fire(begin: string): Promise<string> {

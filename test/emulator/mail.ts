@@ -1,12 +1,8 @@
-// Who is told by the stage's topic, as a queue: a mail address has to confirm first, and nobody would.
+// A subscriber of the stage's topic, as a queue: a mail address would have to confirm first.
 import { ListTopicsCommand, SubscribeCommand } from "@aws-sdk/client-sns";
-import {
-  CreateQueueCommand,
-  GetQueueAttributesCommand,
-  SetQueueAttributesCommand,
-} from "@aws-sdk/client-sqs";
 import { z } from "zod";
-import { takeAll, until } from "./handles.ts";
+import { takeAll } from "../contracts/message-queue.ts";
+import { createQueue, until } from "./handles.ts";
 import type { Stage } from "./stage.ts";
 
 const notification = z.object({ Subject: z.string(), Message: z.string() });
@@ -19,30 +15,14 @@ export type Mailbox = {
 export async function subscribe(stage: Stage): Promise<Mailbox> {
   const { sns, sqs } = stage.clients;
   const { Topics: [topic] = [] } = await sns.send(new ListTopicsCommand({}));
-  const { QueueUrl = "" } = await sqs.send(new CreateQueueCommand({ QueueName: "mailbox" }));
-  const { Attributes } = await sqs.send(
-    new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] }),
-  );
-  const Statement = [
-    {
-      Effect: "Allow",
-      Principal: { Service: "sns.amazonaws.com" },
-      Action: "sqs:SendMessage",
-      Resource: Attributes?.QueueArn,
-    },
-  ];
-  const Policy = JSON.stringify({ Version: "2012-10-17", Statement });
-  await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes: { Policy } }));
-  await sns.send(
-    new SubscribeCommand({ TopicArn: topic?.TopicArn, Protocol: "sqs", Endpoint: Attributes?.QueueArn }),
-  );
+  const { queue, arn } = await createQueue(sqs, { QueueName: "mailbox" });
+  await sns.send(new SubscribeCommand({ TopicArn: topic?.TopicArn, Protocol: "sqs", Endpoint: arn }));
   const mails: z.infer<typeof notification>[] = [];
   return {
     async next(text) {
       const found = () => mails.find(({ Message }) => Message.includes(text));
       await until(stage, `a mail says "${text}"`, async () => {
-        const messages = await takeAll(stage, QueueUrl);
-        mails.push(...messages.map(({ Body = "" }) => notification.parse(JSON.parse(Body))));
+        mails.push(...(await takeAll(queue)).map(({ body }) => notification.parse(JSON.parse(body))));
         return found() !== undefined;
       });
       return found()?.Subject ?? "";

@@ -1,6 +1,5 @@
 // A stage as `sst deploy` would leave it, on an emulator: created from the evaluated graph, with the real bundles as its
-// functions. Around it stands what is not AWS or what the emulator lacks: the simulated LibInsight, and an endpoint for
-// Athena and Glue.
+// functions. Beside it run the simulated LibInsight, and an endpoint for Athena and Glue.
 import { join } from "node:path";
 import { AthenaClient } from "@aws-sdk/client-athena";
 import type { EventBridgeClient } from "@aws-sdk/client-eventbridge";
@@ -20,7 +19,7 @@ import { type Emulator, startEmulator } from "./emulator.ts";
 export const records = 1_500;
 export const dates = { from: "2021-12-02", to: "2024-12-01" };
 
-/** Evaluated with an address that is known beforehand, so that the evaluation is made once. Functions are told the real one. */
+/** A constant, so that the evaluation can be kept. Functions get the real address. */
 const unknownLibInsight = "http://libinsight.invalid/v1.0";
 
 /**
@@ -44,16 +43,15 @@ export function evaluated(): Promise<Graph> {
 export type Stage = {
   graph: Graph;
   clients: Clients;
-  /** Tells the default bus what AWS's own services would tell. */
+  /** Sends the events of AWS's own services to the default bus. */
   aws: EventBridgeClient;
   emulator: Emulator;
   libInsight: LibInsight;
   athena: AthenaClient;
-  /** What was created, by type. */
+  /** How many resources were created, by type. */
   counts: Record<string, number>;
-  /** What commands are told of the stage: `WORK_BUCKET`, `FETCHER_QUEUE_URL` and so on. */
+  /** What commands know of the stage: `WORK_BUCKET`, `FETCHER_QUEUE_URL` and others. */
   settings: Record<string, string>;
-  /** Everything that the pipeline's bus was told. */
   bus: Bus;
   close(): Promise<void>;
 };
@@ -84,13 +82,12 @@ export async function deploy(): Promise<Stage> {
     const context: Context = {
       clients,
       athena,
-      tags: graph.app.providers.aws.defaultTags.tags,
       codeOf: (name) => join(graph.bundles[name]?.directory ?? "", "..", name, "code.zip"),
       addresses: new Map([[unknownLibInsight, libInsight.baseUrl]]),
       functionEnvironment: {
         AWS_ENDPOINT_URL_ATHENA: engine.endpoint,
         AWS_ENDPOINT_URL_GLUE: engine.glueEndpoint,
-        // A stage waits for half a minute and more; what is tested is what happens then.
+        // A stage waits for half a minute and more.
         RETRY_BASE_SECONDS: "1",
         QUERY_CHECK_SECONDS: "5",
         INSTANCE_CHECK_SECONDS: "1",
@@ -111,7 +108,7 @@ const linkedSettings = z.object({
   properties: z.object({ variables: z.record(z.string(), z.string()) }),
 });
 
-/** As `sst shell` hands them to a command (stacks/settings.ts). */
+/** As `sst shell` passes them to a command (stacks/settings.ts). */
 function settingsOf(graph: Graph, addresses: Map<string, string>): Record<string, string> {
   const link = graph.resources.find(
     ({ type, name }) => type === "sst:sst:LinkRef" && name === "SettingsLinkRef",
@@ -122,7 +119,7 @@ function settingsOf(graph: Graph, addresses: Map<string, string>): Record<string
   );
 }
 
-/** For a process: the stage as `sst shell --stage ada -- COMMAND` tells of it. */
+/** Returns what `sst shell --stage ada -- COMMAND` sets for a command. */
 export function shellEnvironment({ emulator, settings, graph }: Stage): Record<string, string> {
   return {
     ...awsEnvironment(emulator),

@@ -26,12 +26,6 @@ test("an error is logged with its name, kind, sentences and ids", () => {
   });
 });
 
-test("the cause of an error is logged by its name and its stack frames", () => {
-  const line = loggable(because(new RangeError("Too long")));
-  expect(line).toMatchObject({ cause: "RangeError" });
-  expect(line.at).toEqual(expect.arrayContaining([expect.stringContaining("logger.test.ts")]));
-});
-
 test.each([
   "MARKED",
   "one line\nMARKED",

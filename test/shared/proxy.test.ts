@@ -1,5 +1,6 @@
 // LibInsight, Tableau and the AWS clients on a network with a forward proxy. The proxy's log proves which requests went
 // through it. The servers are reached as "localhost", because no request to 127.0.0.1 goes through a proxy.
+import type { Socket } from "node:net";
 import { inspect } from "node:util";
 import { GetQueueUrlCommand } from "@aws-sdk/client-sqs";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
@@ -108,75 +109,73 @@ test.each(through)("the AWS clients over %s go through the proxy of %s", async (
   expect(server.requests).toHaveLength(1);
 });
 
-test.each<[Scheme, noProxy: string]>([
-  ["http", "localhost"],
-  ["https", "localhost"],
-  ["https", "*.example.edu, LOCALHOST"],
-])("LibInsight over %s bypasses the proxy if NO_PROXY is %s", async (scheme, noProxy) => {
+test.each<[Scheme, host: string, noProxy: string]>([
+  ["http", "localhost", "localhost"],
+  ["https", "localhost", "localhost"],
+  ["https", "localhost", "*.example.edu, LOCALHOST"],
+  ["http", "127.0.0.1", "example.edu"],
+])("LibInsight over %s at %s bypasses the proxy if NO_PROXY is %s", async (scheme, host, noProxy) => {
   const proxy = await startForwardProxy();
-  vi.stubEnv("HTTP_PROXY", proxy.url);
-  vi.stubEnv("HTTPS_PROXY", proxy.url);
+  for (const [, variable] of through) vi.stubEnv(variable, proxy.url);
   vi.stubEnv("NO_PROXY", noProxy);
   const server = await startedLibInsight();
-  expect(await fetchPage(server, await urlOf(server.baseUrl, scheme))).toBe(100);
+  const baseUrl = host === "localhost" ? await urlOf(server.baseUrl, scheme) : server.baseUrl;
+  expect(await fetchPage(server, baseUrl)).toBe(100);
   expect(proxy.log).toEqual([]);
 });
 
-test("local servers on 127.0.0.1 are reached without the proxy", async () => {
-  const proxy = await startForwardProxy();
-  vi.stubEnv("HTTP_PROXY", proxy.url);
-  vi.stubEnv("NO_PROXY", "example.edu");
-  const server = await startedLibInsight();
-  expect(await fetchPage(server, server.baseUrl)).toBe(100);
-  expect(proxy.log).toEqual([]);
-});
+const refused = ["LibInsightProxyRefused", "terminal"] as const;
+const lost = ["LibInsightProxyRefused", "transient"] as const;
 
 test.each(through)(
-  "a proxy that refuses a request over %s is terminal and names %s",
+  "a proxy that refuses the password over %s is terminal and names %s",
   async (scheme, variable) => {
     const proxy = await startForwardProxy();
     vi.stubEnv(variable, proxy.url.replace(proxyPassword, `not-${proxyPassword}`));
     const server = await startedLibInsight();
-    const error = await failureOf(fetchPage(server, await urlOf(server.baseUrl, scheme)));
-    expect(error).toMatchObject({
-      name: "LibInsightProxyRefused",
-      kind: "terminal",
-      message: "The proxy did not connect to LibInsight (status 407).",
+    const [name, kind] = refused;
+    expect(await failureOf(fetchPage(server, await urlOf(server.baseUrl, scheme)))).toMatchObject({
+      ...{ name, kind, message: "The proxy did not connect to LibInsight (status 407)." },
       advice: expect.stringContaining(variable),
     });
     expect(server.requests).toEqual([]);
   },
 );
 
-test.each<[what: string, name: string, kind: string, respond: string | undefined]>([
-  ["responds with status 403", "LibInsightProxyRefused", "terminal", "HTTP/1.1 403 Forbidden\r\n\r\n"],
-  ["responds with status 502", "LibInsightProxyRefused", "transient", "HTTP/1.1 502 Bad Gateway\r\n\r\n"],
-  ["closes the connection", "LibInsightProxyRefused", "transient", ""],
-  ["does not respond", "LibInsightTimeout", "transient", undefined],
-])("a proxy that %s at CONNECT is %s, %s", async (_what, name, kind, respond) => {
-  const port = await startTcpServer((socket) => {
-    socket.once("data", () => respond !== undefined && socket.end(respond));
-  });
-  vi.stubEnv("HTTPS_PROXY", `http://library:${proxyPassword}@127.0.0.1:${port}`);
+const unreachable = ["LibInsightUnreachable", "transient"] as const;
+test.each<
+  [what: string, Scheme, failure: readonly [name: string, kind: string], port: () => Promise<number>]
+>([
+  [
+    "responds with status 403",
+    "https",
+    refused,
+    () => startTcpServer(ending("HTTP/1.1 403 Forbidden\r\n\r\n")),
+  ],
+  [
+    "responds with status 502",
+    "https",
+    lost,
+    () => startTcpServer(ending("HTTP/1.1 502 Bad Gateway\r\n\r\n")),
+  ],
+  ["closes the connection", "https", lost, () => startTcpServer(ending(""))],
+  ["does not respond", "https", ["LibInsightTimeout", "transient"], () => startTcpServer(() => {})],
+  ["does not run", "http", unreachable, async () => 1],
+  ["does not run", "https", unreachable, async () => 1],
+])("a proxy that %s, over %s, is an error: %s", async (what, scheme, [name, kind], port) => {
+  for (const [, variable] of through) {
+    vi.stubEnv(variable, `http://library:${proxyPassword}@127.0.0.1:${await port()}`);
+  }
   const server = await startedLibInsight();
-  const error = await failureOf(fetchPage(server, "https://localhost:1/v1.0", 300));
+  const error = await failureOf(fetchPage(server, `${scheme}://localhost:1/v1.0`, 300));
   expect(error).toMatchObject({ name, kind });
+  if (what === "does not run")
+    expect(error).toMatchObject({ advice: expect.stringContaining("HTTPS_PROXY") });
 });
 
-test.each(through)(
-  "an unreachable proxy over %s is transient and names HTTPS_PROXY",
-  async (scheme, variable) => {
-    const proxy = await startHttpServer((_, response) => response.end());
-    await proxy.close();
-    vi.stubEnv(variable, proxy.url.replace("//", `//library:${proxyPassword}@`));
-    const server = await startedLibInsight();
-    expect(await failureOf(fetchPage(server, `${scheme}://localhost:1/v1.0`))).toMatchObject({
-      name: "LibInsightUnreachable",
-      kind: "transient",
-      advice: expect.stringContaining("HTTPS_PROXY"),
-    });
-  },
-);
+function ending(response: string): (socket: Socket) => void {
+  return (socket) => void socket.once("data", () => socket.end(response));
+}
 
 test.each([
   `proxy.example.edu:3128`,

@@ -1,6 +1,5 @@
-// Lambda, IAM, CloudWatch and Athena's workgroups.
+// Lambda, IAM, log groups and Athena's workgroups.
 import { CreateWorkGroupCommand } from "@aws-sdk/client-athena";
-import { PutMetricAlarmCommand } from "@aws-sdk/client-cloudwatch";
 import { CreateLogGroupCommand, PutRetentionPolicyCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
   AttachRolePolicyCommand,
@@ -16,7 +15,7 @@ import {
   waitUntilFunctionActiveV2,
 } from "@aws-sdk/client-lambda";
 import { z } from "zod";
-import { creator, document, tagList } from "./context.ts";
+import { creator, document } from "./context.ts";
 
 /** Emulators take a second. */
 const activeSeconds = 30;
@@ -41,7 +40,7 @@ export const functionInputs = z.strictObject({
 
 export const lambdaFunction = creator(
   functionInputs,
-  async (inputs, { clients: { lambda }, tags, addresses, functionEnvironment }) => {
+  async (inputs, { clients: { lambda }, addresses, functionEnvironment }) => {
     const variables = Object.entries(inputs.environment.variables).map(([name, value]) => [
       name,
       addresses.get(value) ?? value,
@@ -62,7 +61,6 @@ export const lambdaFunction = creator(
         Code: { S3Bucket: inputs.s3Bucket, S3Key: inputs.s3Key },
         LoggingConfig: { LogFormat: inputs.loggingConfig.logFormat, LogGroup: inputs.loggingConfig.logGroup },
         Environment: { Variables: { ...Object.fromEntries(variables), ...functionEnvironment } },
-        Tags: tags,
       }),
     );
     await waitUntilFunctionActiveV2(
@@ -81,7 +79,7 @@ export const mappingInputs = z.strictObject({
   scalingConfig: z.strictObject({ maximumConcurrency: z.int() }),
 });
 
-export const eventSourceMapping = creator(mappingInputs, (inputs, { clients: { lambda }, tags }) =>
+export const eventSourceMapping = creator(mappingInputs, (inputs, { clients: { lambda } }) =>
   lambda.send(
     new CreateEventSourceMappingCommand({
       EventSourceArn: inputs.eventSourceArn,
@@ -90,7 +88,6 @@ export const eventSourceMapping = creator(mappingInputs, (inputs, { clients: { l
       MaximumBatchingWindowInSeconds: inputs.maximumBatchingWindowInSeconds,
       FunctionResponseTypes: inputs.functionResponseTypes,
       ScalingConfig: { MaximumConcurrency: inputs.scalingConfig.maximumConcurrency },
-      Tags: tags,
     }),
   ),
 );
@@ -131,12 +128,11 @@ export const role = creator(
     inlinePolicies: z.array(z.strictObject({ name: z.string(), policy: document })),
     managedPolicyArns: z.array(z.string()).default([]),
   }),
-  async ({ name: RoleName, ...inputs }, { clients: { iam }, tags }) => {
+  async ({ name: RoleName, ...inputs }, { clients: { iam } }) => {
     await iam.send(
       new CreateRoleCommand({
         RoleName,
         AssumeRolePolicyDocument: inputs.assumeRolePolicy,
-        Tags: tagList(tags),
       }),
     );
     for (const { name: PolicyName, policy: PolicyDocument } of inputs.inlinePolicies) {
@@ -152,19 +148,17 @@ export const role = creator(
 /** `forceDestroy` is what Pulumi does when it removes a user. */
 export const user = creator(
   z.strictObject({ name: z.string(), forceDestroy: z.boolean() }),
-  ({ name: UserName }, { clients: { iam }, tags }) =>
-    iam.send(new CreateUserCommand({ UserName, Tags: tagList(tags) })),
+  ({ name: UserName }, { clients: { iam } }) => iam.send(new CreateUserCommand({ UserName })),
 );
 
 export const policy = creator(
   z.strictObject({ name: z.string(), description: z.string(), policy: document }),
-  (inputs, { clients: { iam }, tags }) =>
+  (inputs, { clients: { iam } }) =>
     iam.send(
       new CreatePolicyCommand({
         PolicyName: inputs.name,
         Description: inputs.description,
         PolicyDocument: inputs.policy,
-        Tags: tagList(tags),
       }),
     ),
 );
@@ -177,45 +171,10 @@ export const userPolicyAttachment = creator(
 
 export const logGroup = creator(
   z.strictObject({ name: z.string(), retentionInDays: z.int() }),
-  async ({ name: logGroupName, retentionInDays }, { clients: { logs }, tags }) => {
-    await logs.send(new CreateLogGroupCommand({ logGroupName, tags }));
+  async ({ name: logGroupName, retentionInDays }, { clients: { logs } }) => {
+    await logs.send(new CreateLogGroupCommand({ logGroupName }));
     await logs.send(new PutRetentionPolicyCommand({ logGroupName, retentionInDays }));
   },
-);
-
-export const metricAlarm = creator(
-  z.strictObject({
-    name: z.string(),
-    alarmDescription: z.string(),
-    alarmActions: z.array(z.string()),
-    namespace: z.string(),
-    metricName: z.string(),
-    dimensions: z.record(z.string(), z.string()),
-    statistic: z.enum(["Maximum", "Sum"]),
-    comparisonOperator: z.literal("GreaterThanThreshold"),
-    threshold: z.number(),
-    period: z.int(),
-    evaluationPeriods: z.int(),
-    treatMissingData: z.enum(["breaching", "notBreaching"]),
-  }),
-  (inputs, { clients: { cloudWatch }, tags }) =>
-    cloudWatch.send(
-      new PutMetricAlarmCommand({
-        AlarmName: inputs.name,
-        AlarmDescription: inputs.alarmDescription,
-        AlarmActions: inputs.alarmActions,
-        Namespace: inputs.namespace,
-        MetricName: inputs.metricName,
-        Dimensions: Object.entries(inputs.dimensions).map(([Name, Value]) => ({ Name, Value })),
-        Statistic: inputs.statistic,
-        ComparisonOperator: inputs.comparisonOperator,
-        Threshold: inputs.threshold,
-        Period: inputs.period,
-        EvaluationPeriods: inputs.evaluationPeriods,
-        TreatMissingData: inputs.treatMissingData,
-        Tags: tagList(tags),
-      }),
-    ),
 );
 
 /** In athena-endpoint.ts, which uses two of these settings: the result location, and whether it is enforced. */

@@ -5,7 +5,7 @@ import { CreateTopicCommand, SubscribeCommand } from "@aws-sdk/client-sns";
 import { CreateQueueCommand, type QueueAttributeName, SetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { z } from "zod";
 import { account, region } from "../../stacks/evaluate/graph.ts";
-import { type Context, creator, document, tagList } from "./context.ts";
+import { type Context, creator, document } from "./context.ts";
 
 export const queueInputs = z.strictObject({
   name: z.string(),
@@ -39,11 +39,11 @@ export function queueAttributes(
   };
 }
 
-export const queue = creator(queueInputs, async (inputs, { clients: { sqs }, tags, addresses }) => {
+export const queue = creator(queueInputs, async (inputs, { clients: { sqs }, addresses }) => {
   const { QueueUrl } = await sqs.send(
-    new CreateQueueCommand({ QueueName: inputs.name, Attributes: queueAttributes(inputs), tags }),
+    new CreateQueueCommand({ QueueName: inputs.name, Attributes: queueAttributes(inputs) }),
   );
-  if (!QueueUrl) throw new Error(`SQS told no URL of ${inputs.name}.`);
+  if (!QueueUrl) throw new Error(`SQS returned no URL of ${inputs.name}.`);
   addresses.set(evaluatedUrl(inputs.name), QueueUrl);
 });
 
@@ -60,8 +60,7 @@ export const queuePolicy = creator(
 
 export const topic = creator(
   z.strictObject({ name: z.string(), fifoTopic: z.literal(false) }),
-  ({ name: Name }, { clients: { sns }, tags }) =>
-    sns.send(new CreateTopicCommand({ Name, Tags: tagList(tags) })),
+  ({ name: Name }, { clients: { sns } }) => sns.send(new CreateTopicCommand({ Name })),
 );
 
 export const topicSubscription = creator(
@@ -72,8 +71,7 @@ export const topicSubscription = creator(
 
 export const eventBus = creator(
   z.strictObject({ name: z.string() }),
-  ({ name: Name }, { clients: { events }, tags }) =>
-    events.send(new CreateEventBusCommand({ Name, Tags: tagList(tags) })),
+  ({ name: Name }, { clients: { events } }) => events.send(new CreateEventBusCommand({ Name })),
 );
 
 export const ruleInputs = z.strictObject({
@@ -83,14 +81,13 @@ export const ruleInputs = z.strictObject({
   state: z.literal("ENABLED"),
 });
 
-export const eventRule = creator(ruleInputs, async (inputs, { clients: { events }, tags }) => {
+export const eventRule = creator(ruleInputs, async (inputs, { clients: { events } }) => {
   await events.send(
     new PutRuleCommand({
       Name: inputs.name,
       EventBusName: inputs.eventBusName,
       EventPattern: inputs.eventPattern,
       State: inputs.state,
-      Tags: tagList(tags),
     }),
   );
 });
@@ -141,7 +138,6 @@ export async function putTarget(
     throw new Error(`EventBridge refused the target of ${rule}: ${FailedEntries?.[0]?.ErrorMessage}`);
 }
 
-/** Schedules take no tags of their own on AWS: their groups do. */
 export const schedule = creator(
   z.strictObject({
     name: z.string(),

@@ -1,49 +1,19 @@
 // S3.
-
 import { readFile } from "node:fs/promises";
 import {
   CreateBucketCommand,
-  type LifecycleRule,
-  PutBucketLifecycleConfigurationCommand,
   PutBucketNotificationConfigurationCommand,
   PutBucketPolicyCommand,
-  PutBucketTaggingCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
-  PutPublicAccessBlockCommand,
 } from "@aws-sdk/client-s3";
 import { z } from "zod";
-import { creator, document, tagList } from "./context.ts";
+import { creator, document } from "./context.ts";
 
 /** `forceDestroy` is what Pulumi does when it removes a bucket; nothing of it goes to AWS. */
 export const bucket = creator(
   z.strictObject({ bucket: z.string(), forceDestroy: z.boolean() }),
-  async ({ bucket: Bucket }, { clients: { s3 }, tags }) => {
-    await s3.send(new CreateBucketCommand({ Bucket }));
-    await s3.send(new PutBucketTaggingCommand({ Bucket, Tagging: { TagSet: tagList(tags) } }));
-  },
-);
-
-export const publicAccessBlock = creator(
-  z.strictObject({
-    bucket: z.string(),
-    blockPublicAcls: z.boolean(),
-    blockPublicPolicy: z.boolean(),
-    ignorePublicAcls: z.boolean(),
-    restrictPublicBuckets: z.boolean(),
-  }),
-  ({ bucket: Bucket, ...blocks }, { clients: { s3 } }) =>
-    s3.send(
-      new PutPublicAccessBlockCommand({
-        Bucket,
-        PublicAccessBlockConfiguration: {
-          BlockPublicAcls: blocks.blockPublicAcls,
-          BlockPublicPolicy: blocks.blockPublicPolicy,
-          IgnorePublicAcls: blocks.ignorePublicAcls,
-          RestrictPublicBuckets: blocks.restrictPublicBuckets,
-        },
-      }),
-    ),
+  ({ bucket: Bucket }, { clients: { s3 } }) => s3.send(new CreateBucketCommand({ Bucket })),
 );
 
 export const bucketPolicy = creator(
@@ -59,40 +29,6 @@ export const bucketVersioning = creator(
   }),
   ({ bucket: Bucket, versioningConfiguration: { status: Status } }, { clients: { s3 } }) =>
     s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status } })),
-);
-
-const days = z.int().positive();
-const lifecycleRule = z
-  .strictObject({
-    id: z.string(),
-    status: z.literal("Enabled"),
-    filter: z.strictObject({ prefix: z.string() }).optional(),
-    expiration: z.strictObject({ days }).optional(),
-    noncurrentVersionExpiration: z.strictObject({ noncurrentDays: days }).optional(),
-    abortIncompleteMultipartUpload: z.strictObject({ daysAfterInitiation: days }).optional(),
-  })
-  .transform(
-    ({ id, status, filter, expiration, noncurrentVersionExpiration, abortIncompleteMultipartUpload }) =>
-      ({
-        ID: id,
-        Status: status,
-        Filter: { Prefix: filter?.prefix ?? "" },
-        ...(expiration && { Expiration: { Days: expiration.days } }),
-        ...(noncurrentVersionExpiration && {
-          NoncurrentVersionExpiration: { NoncurrentDays: noncurrentVersionExpiration.noncurrentDays },
-        }),
-        ...(abortIncompleteMultipartUpload && {
-          AbortIncompleteMultipartUpload: {
-            DaysAfterInitiation: abortIncompleteMultipartUpload.daysAfterInitiation,
-          },
-        }),
-      }) satisfies LifecycleRule,
-  );
-
-export const bucketLifecycle = creator(
-  z.strictObject({ bucket: z.string(), rules: z.array(lifecycleRule) }),
-  ({ bucket: Bucket, rules: Rules }, { clients: { s3 } }) =>
-    s3.send(new PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration: { Rules } })),
 );
 
 const objectEvent = z.enum(["s3:ObjectCreated:*"]);

@@ -263,25 +263,6 @@ describe("a complete run", () => {
       { numRuns: 5 },
     );
   });
-
-  test("of more than nine pages and windows keeps their order by number, not by name", async () => {
-    const deps = start();
-    const years = Array.from({ length: 11 }, (_, n): [string, string] => [
-      `${2000 + n}-01-01`,
-      `${2000 + n}-12-31`,
-    ]);
-    const run = runOf("many windows", { windows: years });
-    await putRun(run, deps.work);
-    for (const { number: window } of run.windows) {
-      const count = window === 1 ? 11 : 1;
-      const pages = Array.from({ length: count }, (_, page) => [recordOf(window * 100 + page)]);
-      await putWindow(run, { window, pages }, deps.work);
-    }
-    await assembleRun(run, deps);
-    const { ids } = await publishedIn(deps);
-    expect(ids).toHaveLength(21);
-    expect(ids).toEqual([...ids].sort((a, b) => a - b));
-  });
 });
 
 describe("duplicates", () => {
@@ -539,17 +520,6 @@ describe("a run that violates its guard", () => {
     expect((await publishedIn(deps)).ids).toEqual([1]);
   });
 
-  test("is held where a column lost all of its values", async () => {
-    const deps = await publishedTen();
-    const renamed = Array.from({ length: 10 }, (_, n) =>
-      recordOf(n + 1, { mode: undefined, Mode: ["Chat"] }),
-    );
-    expect(await assembleNew(deps, pagesOf(renamed), newer)).toMatchObject({
-      state: "held",
-      violations: ['the column "mode" vanished: 10 rows had a value, now none has'],
-    });
-  });
-
   test("is held by the rows of the published file where that run's result has expired", async () => {
     const deps = { ...(await publishedTen()), work: local.store() };
     expect(await assembleNew(deps, eight, newer)).toMatchObject({ state: "held", violations: [fell] });
@@ -632,14 +602,6 @@ describe("assembling twice", () => {
 describe("of two runs", () => {
   const one = pagesOf(recordsOf(1, 1));
   const two = pagesOf(recordsOf(1, 2));
-
-  test("the newer one replaces the older one's file, and its result has what it replaced", async () => {
-    const deps = start();
-    expect((await assembleNew(deps, one, older))?.previous).toBeUndefined();
-    const previous = { rows: 1, requestedAt: older.requestedAt };
-    expect(await assembleNew(deps, two, newer)).toMatchObject({ previous });
-    expect((await publishedIn(deps)).ids).toEqual([1, 2]);
-  });
 
   test("the older one is superseded, with the newer one's id and its own counts; the newer files stay", async () => {
     const deps = start();

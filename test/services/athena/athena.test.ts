@@ -252,13 +252,6 @@ describe("a published file", () => {
     });
     expect(deps.engine.tables.size).toBe(0);
   });
-
-  test("that no longer exists is an error", async () => {
-    await expect(followFile(defaultDataset, start())).rejects.toMatchObject({
-      name: "PublishedFileMissing",
-      ids: { dataset: "reference-transactions" },
-    });
-  });
 });
 
 describe("a query that ended", () => {
@@ -364,50 +357,36 @@ describe("a query that ended", () => {
   });
 
   test.each([
-    { rows: 2, csv: '"a"\n"1"\n"2"\n', known: true },
-    { rows: 0, csv: '"a"\n', known: true },
-    { rows: 2, csv: '"a"\n"1"\n"2"\n', known: false },
-  ])(
-    "with $rows rows where 1 was published is refused (the run's result is there: $known)",
-    async (given) => {
-      const deps = start();
-      const { id } = await followed(deps);
-      if (given.known) {
-        const result = resultOf({ runId: run.runId, rows: 1 });
-        await deps.work.put(keys.result(run.runId), JSON.stringify(result), "application/json");
-      }
-      await succeed(id, deps, given.csv);
-      await finishQuery(id, deps);
-      const reason = `has ${given.rows} rows, where 1 were published\\. The earlier.*rowPreserving: false`;
-      expect(deps.events).toMatchObject([
-        {
-          type: "query.failed",
-          detail: { runId: run.runId, reason: expect.stringMatching(new RegExp(reason)) },
-        },
-      ]);
-      expect(await deps.results.head(resultsKey)).toBeUndefined();
-    },
-  );
-
-  test("with another number of rows is published where the dataset's query may change it", async () => {
-    defaultDataset.publish.rowPreserving = false;
+    { resultRows: 2, fileRows: 1, fromResult: true },
+    { resultRows: 0, fileRows: 1, fromResult: true },
+    { resultRows: 2, fileRows: 1, fromResult: false },
+    { resultRows: 0, fileRows: 0, fromResult: false },
+    { resultRows: 2, fileRows: 1, fromResult: false, rowPreserving: false },
+  ])("with $resultRows rows of $fileRows is published or refused (case %#)", async (given) => {
+    const { resultRows, fileRows, fromResult, rowPreserving = true } = given;
+    defaultDataset.publish.rowPreserving = rowPreserving;
     onTestFinished(() => {
       defaultDataset.publish.rowPreserving = true;
     });
     const deps = start();
-    const { id } = await followed(deps);
-    await succeed(id, deps, '"a"\n"1"\n"2"\n');
+    const { id } = await followed(deps, { rows: [headers, row].slice(0, 1 + fileRows) });
+    if (fromResult) {
+      const result = resultOf({ runId: run.runId, rows: fileRows });
+      await deps.work.put(keys.result(run.runId), JSON.stringify(result), "application/json");
+    }
+    const csv = ['"a"', '"1"', '"2"'].slice(0, 1 + resultRows).join("\n");
+    await succeed(id, deps, `${csv}\n`);
     await finishQuery(id, deps);
-    expect(deps.events).toMatchObject([{ type: "results.published", detail: { rows: 2 } }]);
-  });
-
-  test("without rows, of a file without rows, is published", async () => {
-    const deps = start();
-    const { id } = await followed(deps, { rows: [headers] });
-    await succeed(id, deps, '"_id"\n');
-    await finishQuery(id, deps);
-    expect(await deps.results.getText(resultsKey)).toBe('"_id"\n');
-    expect(deps.events).toMatchObject([{ type: "results.published", detail: { rows: 0 } }]);
+    const text = await deps.results.getText(resultsKey);
+    if (resultRows === fileRows || !rowPreserving) {
+      expect(deps.events).toMatchObject([{ type: "results.published", detail: { rows: resultRows } }]);
+      expect(text).toBe(`${csv}\n`);
+    } else {
+      const why = `has ${resultRows} rows, where ${fileRows} were published\\. The earlier.*rowPreserving: false`;
+      const detail = { runId: run.runId, reason: expect.stringMatching(new RegExp(why)) };
+      expect(deps.events).toMatchObject([{ type: "query.failed", detail }]);
+      expect(text).toBeUndefined();
+    }
   });
 
   test("in a failure of the engine's own is started again after a growing delay, three times in all", async () => {

@@ -3,7 +3,6 @@ import { expect, test } from "vitest";
 import {
   analysisColumns,
   declaredColumns,
-  missingColumns,
   tableColumns,
   typedColumns,
 } from "../../../services/athena/columns.ts";
@@ -20,19 +19,6 @@ const dataset = datasetOf([
 const headers = ["_id", "Opened At", "Minutes", "Staff Member", "both", "Undeclared"];
 const columns = tableColumns(headers, dataset);
 
-test("a file's columns have the types of the dataset's entry; joined and undeclared ones are text", () => {
-  expect(
-    columns.map(({ name, header, type, personal, declared }) => [name, header, type, personal, declared]),
-  ).toEqual([
-    ["_id", "_id", "integer", false, true],
-    ["opened_at", "Opened At", "timestamp", false, true],
-    ["minutes", "Minutes", "number", false, true],
-    ["staff_member", "Staff Member", "text", true, true],
-    ["both", "both", "text", true, true],
-    ["undeclared", "Undeclared", "text", false, false],
-  ]);
-});
-
 test("each column's comment has its label and what it means", () => {
   expect(typedColumns(columns).map(({ comment }) => comment)).toEqual([
     "_id",
@@ -44,7 +30,8 @@ test("each column's comment has its label and what it means", () => {
   ]);
 });
 
-test("a field that the dataset drops is undeclared in a file that has it", () => {
+test("a field that the dataset drops is undeclared in a file that has it, others are what their entry says", () => {
+  expect(columns[3]).toMatchObject({ header: "Staff Member", type: "text", personal: true, declared: true });
   expect(tableColumns(["secret"], dataset)).toMatchObject([{ declared: false }]);
 });
 
@@ -58,20 +45,6 @@ test("a comment is one line of 255 bytes at most, whatever the label", () => {
     }),
     { numRuns: 1_000 },
   );
-});
-
-test("the analysis view leaves out personal and undeclared columns, and adds the parts of the date", () => {
-  expect(analysisColumns(columns, dataset).map(({ name, type }) => [name, type])).toEqual([
-    ["_id", "integer"],
-    ["opened_at", "timestamp"],
-    ["minutes", "number"],
-    ["year", "integer"],
-    ["fiscal_year", "integer"],
-    ["month", "integer"],
-    ["weekday", "integer"],
-    ["weekday_name", "text"],
-    ["hour", "integer"],
-  ]);
 });
 
 test("Virginia Tech's analysis view has no names and no free text", () => {
@@ -92,18 +65,4 @@ test("a dataset's own column called year keeps its name", () => {
   const names = analysisColumns(declaredColumns(own), own).map(({ name }) => name);
   expect(names.slice(0, 4)).toEqual(["_id", "year", "at", "year_2"]);
   expect(new Set(names).size).toBe(names.length);
-});
-
-test("without a date there are no parts of it", () => {
-  const dateless = datasetOf([{ name: "note", type: "text" }]);
-  expect(analysisColumns(declaredColumns(dateless), dateless).map(({ name }) => name)).toEqual([
-    "_id",
-    "note",
-  ]);
-});
-
-test("a header lacks the required columns that are not in it", () => {
-  expect(missingColumns(["Opened At", "x"], dataset)).toEqual(["_id"]);
-  expect(missingColumns([], dataset)).toEqual(["_id", "Opened At"]);
-  expect(missingColumns(headers, dataset)).toEqual([]);
 });

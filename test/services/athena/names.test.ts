@@ -20,14 +20,6 @@ test("names are safe, unique and as many as the headers", () => {
   );
 });
 
-test("a header's name does not depend on the headers after it", () => {
-  fc.assert(
-    fc.property(fc.array(label, { maxLength: 10 }), fc.array(label, { maxLength: 10 }), (before, after) => {
-      expect(columnNames([...before, ...after]).slice(0, before.length)).toEqual(columnNames(before));
-    }),
-  );
-});
-
 test.each([
   ["_id", "_id"],
   ["_start_date", "_start_date"],

@@ -34,81 +34,42 @@ const failed = (instanceId: string, why: string) => [
   { type: "instance.failed", detail: { instanceId, reason: expect.stringContaining(why) } },
 ];
 
-describe("an instance is requested to start", () => {
-  test("and is stopped: it is started, and EC2's event confirms that it runs", async () => {
-    const id = stage.launch("stopped");
-    await stage.send(start, { reason });
-    expect(stateOf(id)).toBe("pending");
+/** `first` is where EC2 has to bring the instance before the service can ask for its goal. */
+const transitions = [
+  { request: start, from: "stopped" },
+  { request: start, from: "pending" },
+  { request: start, from: "stopping", first: "stopped" },
+  { request: stop, from: "running" },
+  { request: stop, from: "stopping" },
+  { request: stop, from: "pending", first: "running" },
+] as const;
+test.for(
+  transitions.flatMap((each) => [false, true].map((isLost) => ({ first: undefined, ...each, isLost }))),
+)(
+  "$request of an instance that is $from succeeds (EC2's events are lost: $isLost)",
+  async ({ request, from, first, isLost }) => {
+    const [asked, end, outcome] =
+      request === start
+        ? (["pending", "running", started] as const)
+        : (["stopping", "stopped", stopped] as const);
+    const id = stage.launch(from);
+    await stage.send(request, { reason });
     expect(stage.delays).toEqual([15]);
+    if (first) {
+      expect(stateOf(id)).toBe(from);
+      await stage.change(id, first, { isLost });
+      await stage.deliver();
+    }
+    expect(stateOf(id)).toBe(asked);
     expect(stage.events).toEqual([]);
-    await take(stage.queue);
-    await stage.change(id, "running");
+    // Then the event alone confirms it, or a check alone.
+    if (!isLost) await take(stage.queue);
+    await stage.change(id, end, { isLost });
     await stage.deliver();
-    expect(stage.events).toEqual(started(id));
-  });
-
-  test("and EC2's event is lost: a check confirms that it runs", async () => {
-    const id = stage.launch("stopped");
-    await stage.send(start, { reason });
-    await stage.deliver();
-    expect(stage.events).toEqual([]);
-    expect(stage.delays).toEqual([15, 30]);
-    await stage.change(id, "running", { isLost: true });
-    await stage.deliver();
-    expect(stage.events).toEqual(started(id));
+    expect(stage.events).toEqual(outcome(id));
     expect(await stage.deliver()).toEqual([]);
-  });
-
-  test("and is pending: the service waits", async () => {
-    const id = stage.launch("pending");
-    await stage.send(start, { reason });
-    expect(stage.delays).toEqual([15]);
-    await stage.settle(id, "running");
-    expect(stage.events).toEqual(started(id));
-  });
-
-  test("and is stopping: the service waits, and starts it then", async () => {
-    const id = stage.launch("stopping");
-    await stage.send(start, { reason });
-    await stage.deliver();
-    expect(stateOf(id)).toBe("stopping");
-    await stage.change(id, "stopped");
-    await stage.deliver();
-    expect(stateOf(id)).toBe("pending");
-    await stage.settle(id, "running");
-    expect(stage.events).toEqual(started(id));
-  });
-});
-
-describe("an instance is requested to stop", () => {
-  test("and runs: it is stopped, and EC2's event confirms it", async () => {
-    const id = stage.launch("running");
-    await stage.send(stop, { reason });
-    expect(stateOf(id)).toBe("stopping");
-    expect(stage.delays).toEqual([15]);
-    await stage.settle(id, "stopped");
-    expect(stage.events).toEqual(stopped(id));
-  });
-
-  test("and is stopping: the service waits", async () => {
-    const id = stage.launch("stopping");
-    await stage.send(stop, { reason });
-    await stage.change(id, "stopped", { isLost: true });
-    await stage.deliver();
-    expect(stage.events).toEqual(stopped(id));
-  });
-
-  test("and is pending: the service waits, and stops it when it runs", async () => {
-    const id = stage.launch("pending");
-    await stage.send(stop, { reason });
-    expect(stateOf(id)).toBe("pending");
-    await stage.change(id, "running");
-    await stage.deliver();
-    expect(stateOf(id)).toBe("stopping");
-    await stage.settle(id, "stopped");
-    expect(stage.events).toEqual(stopped(id));
-  });
-});
+  },
+);
 
 test.each([
   ["start", start, "running", started],
@@ -338,30 +299,22 @@ describe("messages that come more than once, or in another order", () => {
     expect(stage.events).toEqual(started(id));
   });
 
-  test("a stop overtakes a start in progress: the instance ends stopped, which is the only outcome", async () => {
-    const id = stage.launch("stopped");
-    await stage.send(start, { reason: "too early" }, ago(60));
+  test.each([
+    { request: stop, first: start, from: "stopped", past: "running", asked: "stopping", end: "stopped" },
+    { request: start, first: stop, from: "running", past: "stopped", asked: "pending", end: "running" },
+  ] as const)("$request overtakes $first in progress, whose end is no outcome", async (given) => {
+    const id = stage.launch(given.from);
+    await stage.send(given.first, { reason: "too early" }, ago(60));
     const check = await stage.takeOne();
-    await stage.send(stop, { reason }, ago(55));
-    expect(stateOf(id)).toBe("pending");
+    await stage.send(given.request, { reason }, ago(55));
     await stage.handle(check);
-    // One for each request; the check of the start sends no other.
+    // One for each request; the check of the first sends no other.
     expect(stage.delays).toEqual([15, 15]);
-    await stage.change(id, "running");
+    await stage.change(id, given.past);
     await stage.deliver();
-    await stage.settle(id, "stopped");
-    expect(stage.events).toEqual(stopped(id));
-  });
-
-  test("a start overtakes a stop in progress: the instance ends running, which is the only outcome", async () => {
-    const id = stage.launch("running");
-    await stage.send(stop, { reason: "too early" }, ago(60));
-    await stage.send(start, { reason }, ago(55));
-    await stage.change(id, "stopped");
-    await stage.deliver();
-    expect(stateOf(id)).toBe("pending");
-    await stage.settle(id, "running");
-    expect(stage.events).toEqual(started(id));
+    expect(stateOf(id)).toBe(given.asked);
+    await stage.settle(id, given.end);
+    expect(stage.events).toEqual(given.end === "stopped" ? stopped(id) : started(id));
   });
 
   test("a start right after a stop does not trust EC2's outdated state: it checks later first", async () => {

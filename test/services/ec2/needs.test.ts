@@ -98,15 +98,6 @@ test("needs depend on the times of the messages, and not on their order or on du
   );
 });
 
-test("a message that was handled before changes nothing", () => {
-  fc.assert(
-    fc.property(fc.array(message, { maxLength: 8 }), (messages) => {
-      const needs = messages.reduce(apply, noNeeds);
-      for (const repeated of messages) expect(apply(needs, repeated)).toBe(needs);
-    }),
-  );
-});
-
 const asked = { id: "goal", reason: "test" };
 const start = (from: Needs, at: number, isRunning = false) =>
   need(from, { instanceId: "i-1", at: timeOf(at), asked, isRunning });

@@ -92,13 +92,6 @@ describe("the instance that the schedule started for a run", () => {
     expect(stateOf(id)).toBe("stopping");
   });
 
-  test("keeps running when a run ends that was requested before it was needed", async () => {
-    const id = await launchForRun();
-    await endRun(minute(-20));
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
-  });
-
   test("keeps running when the end of last week's run is replayed", async () => {
     const id = await launchForRun(minute(weekEarlier - 15));
     const lastWeek = await runFrom(minute(weekEarlier));
@@ -268,21 +261,17 @@ describe("the end of a run", () => {
     expect(stateOf(id)).toBe("running");
   });
 
-  test("calls neither EC2 nor the bucket where no instance is configured", async () => {
-    stage.team = "none";
-    stage.ec2.disconnect();
-    await endRun(minute(0));
-    await stage.deliver();
-    expect(stage.events).toEqual([]);
-    expect(await stage.work.head(keys.needs)).toBeUndefined();
-  });
-
-  test("does not call EC2 where the run needed no instance", async () => {
-    stage.ec2.disconnect();
-    await endRun(minute(0));
-    await stage.deliver();
-    expect(stage.events).toEqual([]);
-  });
+  test.each(["none", "tagged"] as const)(
+    "does not call EC2 where it needed no instance (%s)",
+    async (team) => {
+      stage.team = team;
+      stage.ec2.disconnect();
+      await endRun(minute(0));
+      await stage.deliver();
+      expect(stage.events).toEqual([]);
+      if (team === "none") expect(await stage.work.head(keys.needs)).toBeUndefined();
+    },
+  );
 
   test("that becomes a dead letter publishes the failure", async () => {
     await launchForRun();

@@ -179,16 +179,6 @@ describe("a later page", () => {
       records: { inline: [] },
     });
   });
-
-  test("that LibInsight does not send though page 1 announces it is an error", async () => {
-    const deps = await start([1, 2, 3, 4, 5], {
-      faults: [{ kind: "error-at-200", where: { page: 3 } }],
-    });
-    await expect(fetchPage(taskOf(run, { page: 3 }), deps)).rejects.toMatchObject({
-      name: "LibInsightErrorResponse",
-    });
-    await expectNothing(deps);
-  });
 });
 
 describe("a page too large for a message", () => {

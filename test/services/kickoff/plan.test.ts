@@ -40,9 +40,12 @@ test("the day ends in the dataset's zone, not in ours", () => {
   expect(planRun(request, { ...dataset, timeZone: "Pacific/Pago_Pago" }).to).toBe("2024-03-14");
 });
 
-test("dates that are asked for are taken, also before the first date", () => {
-  const planned = planRun(requestOf({ detail: { from: "2020-01-01", to: "2020-01-31" } }), dataset);
-  expect(planned.windows).toEqual([{ number: 1, from: "2020-01-01", to: "2020-01-31" }]);
+test.each([
+  { what: "before the dataset's first date", detail: { from: "2020-01-01", to: "2020-01-31" } },
+  { what: "of the one day that is yesterday", detail: { from: "2024-03-14" } },
+])("a range $what is taken as it is requested", ({ detail }) => {
+  const { windows } = planRun(requestOf({ detail }), dataset);
+  expect(windows).toEqual([{ number: 1, to: "2024-03-14", ...detail }]);
 });
 
 test("the event's id makes the run, unless the request has an id of its own", () => {
@@ -78,9 +81,4 @@ test.each([
       sentence: expect.stringMatching(/holds no day\. Ask for a range/),
     }),
   );
-});
-
-test("a range of one day is a range", () => {
-  const planned = planRun(requestOf({ detail: { from: "2024-03-14" } }), dataset);
-  expect(planned.windows).toEqual([{ number: 1, from: "2024-03-14", to: "2024-03-14" }]);
 });

@@ -50,21 +50,3 @@ test("a window ends before the same date a year later, and every one but the las
     { numRuns: 500 },
   );
 });
-
-test.each([
-  { what: "one day", windows: ["2024-02-29 2024-02-29"] },
-  { what: "exactly one year", windows: ["2021-12-02 2022-12-01"] },
-  { what: "one year and a day", windows: ["2021-12-02 2022-12-01", "2022-12-02 2022-12-02"] },
-  { what: "a year with a leap day", windows: ["2023-03-01 2024-02-29"] },
-  {
-    what: "a start on 29 February",
-    windows: ["2020-02-29 2021-02-27", "2021-02-28 2022-02-27", "2022-02-28 2022-03-01"],
-  },
-  {
-    what: "the predecessor's range",
-    windows: ["2021-12-02 2022-12-01", "2022-12-02 2023-12-01", "2023-12-02 2024-12-01"],
-  },
-])("$what: $windows", ({ windows }) => {
-  const planned = planWindows(windows[0]?.slice(0, 10) ?? "", windows.at(-1)?.slice(11) ?? "");
-  expect(planned.map(({ from, to }) => `${from} ${to}`)).toEqual(windows);
-});

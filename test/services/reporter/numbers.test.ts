@@ -4,22 +4,6 @@ import { firstResultOf, resultOf } from "../../factories/results.ts";
 
 const transformedAt = new Date("2026-11-23T11:00:30Z");
 
-test("a run has counts and seconds", () => {
-  expect(numbersOf(resultOf(), transformedAt)).toEqual({
-    AssembleSeconds: 11.321,
-    CollectSeconds: 30,
-    Duplicates: 2,
-    RefetchedWindows: 0,
-    Rejects: 3,
-    RowsChange: 132,
-    RowsPublished: 10412,
-  });
-});
-
-test("without a known previous file there is no change", () => {
-  expect(numbersOf(firstResultOf(), transformedAt)).not.toHaveProperty("RowsChange");
-});
-
 test("a window that was fetched again counts once, however often it was fetched", () => {
   const [first, second] = resultOf().windows;
   if (!first || !second) throw new Error("The result has two windows.");

@@ -5,7 +5,6 @@ import { type DatasetInput, dataset as datasetSchema } from "../../../shared/dat
 import { findDataset } from "../../../shared/datasets.ts";
 import type { Log } from "../../../shared/logger.ts";
 import { processBatch } from "../../../shared/service.ts";
-import { tableauSettings } from "../../../shared/tableau.ts";
 import { receiveLimit, routes } from "../../../shared/topology.ts";
 import { eventMessage } from "../../factories/events.ts";
 import { startHttpServer } from "../../support/http-server.ts";
@@ -179,13 +178,6 @@ test.each([
   expect(tableau.sessions.size).toBe(0);
 });
 
-test("a refresh whose time is over before its first job starts comes back", async () => {
-  const { tableau } = await start(desk, { refreshTimeoutMs: 1 });
-  await enqueue();
-  expect(await handleNext()).toBe("retried");
-  expect(tableau.steps).not.toContain("job");
-});
-
 test("one that fails does not keep the others from being refreshed, and the reason names each", async () => {
   const { tableau } = await start({ ...three, workbooks: [{ name: "Weekly" }, { name: "Yearly" }] });
   tableau.jobs([job.failed], [job.underWay, job.succeeded]);
@@ -214,15 +206,6 @@ test("a failure that may pass brings the message back, even beside one that cann
   expect(tableau.refreshed).toEqual(["Weekly", "Desk", "Gates", "Weekly"]);
 });
 
-test("a name that Tableau does not have is a dead letter, and the session ends", async () => {
-  const { tableau } = await start(desk);
-  dataset.tableau = { dataSources: [{ name: "Désk" }], workbooks: [] };
-  await enqueue();
-  expect(await handleNext()).toBe("dead letter");
-  await expectDeadLetter(/no data source "Désk".*shared\/datasets\.ts/, "TableauContentMissing");
-  expect(tableau.sessions.size).toBe(0);
-});
-
 test("an unknown dataset is a dead letter", async () => {
   await start(desk);
   await enqueue({ ...published, dataset: "gate-counts" });
@@ -240,41 +223,6 @@ test("a token that Tableau refuses is a dead letter at once", async () => {
     "TableauTokenRefused",
   );
   expect(tableau.steps).toEqual(["signin"]);
-});
-
-test("settings of which one is missing are a dead letter that names it", async () => {
-  await start(desk);
-  Object.defineProperty(deps, "tableau", {
-    get: () => tableauSettings({ TABLEAU_URL: "https://tableau.example.edu" }),
-  });
-  await enqueue();
-  expect(await handleNext()).toBe("dead letter");
-  await expectDeadLetter(/TABLEAU_TOKEN_NAME/, "TableauHalfConfigured");
-});
-
-/** Each may happen to any request, and here to each try of it. */
-const passing: Fault["kind"][] = [
-  { status: 500 },
-  { status: 429, headers: { "retry-after": "0" } },
-  "html",
-  "broken JSON",
-  { json: { unknown: true } },
-  "reset",
-];
-test.each(passing)("%j at each step in turn brings the message back, until it succeeds", async (kind) => {
-  const { tableau } = await start(desk);
-  await enqueue();
-  // What cannot be read is not requested again at once.
-  const tries = kind === "reset" || (typeof kind === "object" && "status" in kind) ? 3 : 1;
-  for (const at of ["signin", "find", "refresh", "job"] as const) {
-    tableau.fail(...Array<Fault>(tries).fill({ at, kind }));
-    expect(await handleNext()).toBe("retried");
-    expect(events).toEqual([]);
-    expect(tableau.sessions.size).toBe(0);
-  }
-  expect(await handleNext()).toBe("done");
-  expect(events).toMatchObject([{ type: "tableau.refreshed" }]);
-  expect(await take(mailbox.deadLetters)).toEqual([]);
 });
 
 test.each([
@@ -295,23 +243,6 @@ test.each([
   }
   expect(await handleNext()).toBe("dead letter");
   await expectDeadLetter(reason, error);
-});
-
-test("the results of two datasets are handled one after the other", async () => {
-  await enqueue();
-  await enqueue({ ...published, dataset: "gate-counts" });
-  const [first, ...others] = await receiveOne();
-  expect(first?.body).toContain("reference-transactions");
-  expect([others, await receiveOne()]).toEqual([[], []]);
-  await mailbox.source.delete(first?.receipt ?? "");
-  expect((await receiveOne())[0]?.body).toContain("gate-counts");
-});
-
-test("a message that cannot be read is a dead letter and publishes nothing", async () => {
-  await start(desk);
-  await mailbox.source.send("{}", { group: "tableau" });
-  expect(await handleNext()).toBe("dead letter");
-  expect(events).toEqual([]);
 });
 
 test("neither the token nor a session is in a log, an event or a dead letter, whatever Tableau echoes", async () => {

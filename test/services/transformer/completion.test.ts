@@ -105,32 +105,29 @@ describe("a batch", () => {
   const parts = keys.parts({ runId: runOfWindows(1).runId, window: 1, attempt: 1 });
   const checks = ({ calls }: Deps) => calls.filter((call) => /^(head|objects) /.test(call));
 
-  test("without the last page checks for it, and does not list the window while it is missing", async () => {
-    const deps = start();
-    const run = runOfWindows(1);
-    await begin(run, deps, first);
-    await transformBatch(deps, pageOf(run, first, 1));
-    expect(checks(deps)).toEqual([`head ${lastPart}`]);
-  });
+  const check = `head ${lastPart}`;
+  const list = `objects ${parts}`;
 
-  test("with the last page lists the window at once", async () => {
+  // Each batch that lists the window of a run of 100,000 pages reads 100 pages of keys.
+  test.each([
+    {
+      which: "without the last page checks for it, and does not list the window",
+      batches: [[1]],
+      calls: [check],
+    },
+    { which: "with the last page lists the window at once", batches: [[1, 2]], calls: [list] },
+    { which: "with a late page 1 finds the last page", batches: [[2], [1]], calls: [check, list] },
+  ])("$which", async ({ batches, calls }) => {
     const deps = start();
     const run = runOfWindows(1);
     await begin(run, deps, first);
-    const { tasks } = await transformBatch(deps, pageOf(run, first, 1), pageOf(run, first, 2));
-    expect(checks(deps)).toEqual([`objects ${parts}`]);
-    expect(tasks).toEqual([assembleTask(run)]);
-  });
-
-  test("with a late page 1 finds the last page and lists the window", async () => {
-    const deps = start();
-    const run = runOfWindows(1);
-    await begin(run, deps, first);
-    expect(await transformBatch(deps, pageOf(run, first, 2))).toMatchObject({ tasks: [] });
-    deps.calls.length = 0;
-    const { tasks } = await transformBatch(deps, pageOf(run, first, 1));
-    expect(checks(deps)).toEqual([`head ${lastPart}`, `objects ${parts}`]);
-    expect(tasks).toEqual([assembleTask(run)]);
+    let tasks: unknown[] = [];
+    for (const pages of batches) {
+      deps.calls.length = 0;
+      ({ tasks } = await transformBatch(deps, ...pages.map((page) => pageOf(run, first, page))));
+    }
+    expect(checks(deps)).toEqual(calls);
+    expect(tasks).toEqual(batches.flat().length === 2 ? [assembleTask(run)] : []);
   });
 });
 

@@ -124,7 +124,9 @@ const numRuns = 400;
 test("any record is a row or a reject, a row is one line with all columns, and the bytes are always the same", () => {
   fc.assert(
     fc.property(pages, ({ dataset, records }) => {
+      const given = JSON.stringify(records);
       const page = transformPage(records, dataset);
+      expect(JSON.stringify(records)).toBe(given);
       const { summary, rejects, csv } = page;
       const rejected = Object.values(summary.rejects).reduce((sum, count) => sum + count, 0);
       expect(summary.records).toBe(records.length);
@@ -166,17 +168,6 @@ test("the JSON lines have the CSV's values under the same columns, numbers bare 
       });
     }),
     { numRuns },
-  );
-});
-
-test("transforming a record does not change it", () => {
-  fc.assert(
-    fc.property(anyRecord(defaultDataset), (record) => {
-      const before = JSON.stringify(record);
-      transformPage([record], defaultDataset);
-      expect(JSON.stringify(record)).toBe(before);
-    }),
-    { numRuns: 100 },
   );
 });
 

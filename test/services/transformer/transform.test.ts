@@ -60,16 +60,6 @@ test("rejects are an object of their own, which is written before the part", asy
   });
 });
 
-test("a page without records has a part without rows", async () => {
-  const work = local.store();
-  await transform(pageOf([]), work);
-  expect(await partIn(work)).toMatchObject({
-    csv: "",
-    jsonl: "",
-    summary: { records: 0, ids: [], rejects: {} },
-  });
-});
-
 test("a page that is transformed again, also at the same time, gives the same bytes", async () => {
   const work = local.store();
   const page = pageOf([recordOf(1, { Extra: "x" }), recordOf(2, { _id: "none" })]);

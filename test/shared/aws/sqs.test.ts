@@ -81,13 +81,6 @@ test("waits before each retry, twice as long each time, with jitter", async () =
   expect([1, 2, 3].map((attempt) => backoffMs(attempt, () => 0))).toEqual([125, 250, 500]);
 });
 
-test("no messages are no call", async () => {
-  const { calls, queue } = startSqs(() => "taken");
-  await queue.sendAll([]);
-  await queue.release([]);
-  expect(calls).toEqual([]);
-});
-
 test("a throttled call is tried three times in all, and then throws SQS's error", async () => {
   const client = new SQSClient({ ...offline, maxAttempts: 3 });
   let attempts = 0;

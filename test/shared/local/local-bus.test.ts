@@ -1,24 +1,17 @@
 // Events and messages as AWS's services send them, made on this machine.
-
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { instanceStateChange, objectCreated } from "../../../shared/aws-events.ts";
 import { type Local, openLocal } from "../../../shared/local/local.ts";
 import { awsEvent, objectCreatedMessage } from "../../../shared/local/local-bus.ts";
+import { useFolder } from "../../support/folder.ts";
 
 const events: unknown[] = [];
-let folder: string;
+const folder = useFolder();
 let local: Local;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "libinsight-bus-"));
   local = await openLocal(folder, { inMemory: true, onEvent: (event) => events.push(event) });
 });
-afterAll(async () => {
-  await local.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => local.close());
 
 test("a listener gets an event after it is stored, as its queue does", async () => {
   await local.publish("run.requested", { dataset: "gate-counts", reason: "a test" });

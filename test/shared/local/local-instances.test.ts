@@ -1,12 +1,9 @@
 // What instances on this machine do beyond the contract.
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { LocalInstances } from "../../../shared/local/local-instances.ts";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
 
-let database: LocalDatabase;
-beforeAll(() => {
-  database = new LocalDatabase(":memory:");
-});
+const database = new LocalDatabase(":memory:");
 afterAll(() => database.close());
 
 test("each change of a state is announced once, and a start that changes nothing is not", async () => {

@@ -1,23 +1,16 @@
 // What the object store on this machine does beyond the contract: plain files, and removing what has expired.
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { LocalStore, type LocalStoreOptions } from "../../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
+import { useFolder } from "../../support/folder.ts";
 
-let root: string;
-let database: LocalDatabase;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), "libinsight-store-"));
-  database = new LocalDatabase(":memory:");
-});
-afterAll(async () => {
-  database.close();
-  await rm(root, { recursive: true, force: true });
-});
+const root = useFolder();
+const database = new LocalDatabase(":memory:");
+afterAll(() => database.close());
 
 let made = 0;
 function open(options: Partial<LocalStoreOptions> = {}) {

@@ -1,18 +1,14 @@
 // Messages to people on this machine.
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { fileNotifier } from "../../../shared/local/message-file.ts";
+import { useFolder } from "../../support/folder.ts";
 
-async function newFile(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "libinsight-messages-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return join(folder, "messages.txt");
-}
+const folder = useFolder();
 
 test("messages are appended with their time, to a file of this user alone", async () => {
-  const file = await newFile();
+  const file = join(folder, "appended.txt");
   const notify = fileNotifier(file, () => new Date("2026-01-05T12:00:00Z"));
   await notify({ subject: "First", body: "one\ntwo" });
   await notify({ subject: "Second", body: "three" });
@@ -23,7 +19,7 @@ test("messages are appended with their time, to a file of this user alone", asyn
 });
 
 test("a file of more than 1 MiB is put aside once, also where two messages come at the same time", async () => {
-  const file = await newFile();
+  const file = join(folder, "full.txt");
   const large = "x".repeat(1024 * 1024 + 1);
   await writeFile(file, large);
   const notify = fileNotifier(file);

@@ -1,13 +1,10 @@
 // What the queue in SQLite does beyond the contract.
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
 import { SqliteQueue } from "../../../shared/local/sqlite-queue.ts";
 
-let database: LocalDatabase;
-beforeAll(() => {
-  database = new LocalDatabase(":memory:");
-});
+const database = new LocalDatabase(":memory:");
 afterAll(() => database.close());
 
 const waiting = { max: 10, visibilitySeconds: 60, waitSeconds: 20 };

@@ -1,23 +1,19 @@
 // The local database: one process at a time, nothing lost when it is killed, and one commit for what belongs together.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { LocalStore } from "../../../shared/local/local-store.ts";
 import { LocalDatabase, openLocalDatabase } from "../../../shared/local/sqlite.ts";
 import { SqliteQueue } from "../../../shared/local/sqlite-queue.ts";
+import { useFolder } from "../../support/folder.ts";
 import { take } from "../../support/local.ts";
 
-let root: string;
+const root = useFolder();
 let folders = 0;
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), "libinsight-sqlite-"));
-});
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 function newFolder(): string {
   folders += 1;

@@ -179,14 +179,16 @@ test("hostile labels and meanings are in the file as they are declared", () => {
   );
 });
 
-test("without a stage the command uses production's names, and says so", async () => {
+test("without a stage the command uses production's values, and says so", async () => {
   await using folder = await temporaryFolder();
   const { code, stdout, stderr } = await command("tableau", folder.path, ["datasource"]).ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).toMatch(
     /^Wrote \.local\/out\/reference-transactions\.tds: libinsightdata_analysis, 17 columns\.$/m,
   );
-  expect(stdout).toMatch(/^No stage .*region, database, workgroup, staging.*production's names/m);
+  expect(stdout).toMatch(
+    /^No stage is selected: production's values are used for region, database, workgroup, staging\./m,
+  );
   for (const value of Object.values(production)) expect(stdout).toContain(value);
   const read = (file: string) => readFile(join(folder.path, ".local/out", file), "utf8");
   expect(contentOf(await read("reference-transactions.tds"))).toEqual(contentFor(production));
