@@ -296,6 +296,18 @@ export const filePublished = { name: "FilePublished", to: "athena" } as const sa
   "name" | "to"
 >;
 
+/** Returns a record with an entry for each queue. */
+export function byQueue<T>(make: (name: QueueName) => T): Record<QueueName, T> {
+  const record: Partial<Record<QueueName, T>> = {};
+  for (const name of queueNames) record[name] = make(name);
+  if (isComplete(record)) return record;
+  throw new Error("A queue has no entry.");
+}
+
+function isComplete<T>(record: Partial<Record<QueueName, T>>): record is Record<QueueName, T> {
+  return queueNames.every((name) => name in record);
+}
+
 /** Returns the queue of this name. @throws PipelineError `UnknownQueue` */
 export function findQueue(name: string): QueueName {
   const found = queueNames.find((candidate) => candidate === name);

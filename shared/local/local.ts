@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { datasets } from "../datasets.ts";
 import { instanceTag } from "../instances.ts";
 import type { Notify, Publish } from "../ports.ts";
-import { awsRoutes, filePublished, type QueueName, queueNames, receiveLimit, services } from "../topology.ts";
+import {
+  awsRoutes,
+  byQueue,
+  filePublished,
+  type QueueName,
+  queueNames,
+  receiveLimit,
+  services,
+} from "../topology.ts";
 import { DuckDbQueryEngine } from "./duckdb.ts";
 import { awsEvent, localPublisher, objectCreatedMessage } from "./local-bus.ts";
 import { LocalInstances } from "./local-instances.ts";
@@ -54,12 +62,12 @@ export type LocalOptions = {
  */
 export async function openLocal(folder: string, options: LocalOptions = {}): Promise<Local> {
   const database = options.inMemory ? new LocalDatabase(":memory:") : openLocalDatabase(folder);
-  const queues = queuesOf((name) => {
+  const queues = byQueue((name) => {
     const { fifo } = services[name].queue;
     const redrive = { to: deadLetterName(name), receiveLimit };
     return new SqliteQueue(database, { name, fifo, redrive });
   });
-  const deadLetters = queuesOf(
+  const deadLetters = byQueue(
     (name) =>
       new SqliteQueue(database, { name: deadLetterName(name), fifo: services[name].queue.fifo && "by-id" }),
   );
@@ -123,20 +131,6 @@ export async function openLocal(folder: string, options: LocalOptions = {}): Pro
 
 function deadLetterName(name: QueueName): string {
   return `${name}-dead-letters`;
-}
-
-function queuesOf(make: (name: QueueName) => SqliteQueue): Queues {
-  return {
-    kickoff: make("kickoff"),
-    fetcher: make("fetcher"),
-    transformer: make("transformer"),
-    assembler: make("assembler"),
-    athena: make("athena"),
-    tableau: make("tableau"),
-    reporter: make("reporter"),
-    ec2: make("ec2"),
-    replay: make("replay"),
-  };
 }
 
 /** What lifecycle rules do on AWS. Definitions of tables, and who needs which instance, are kept. */

@@ -2,14 +2,9 @@
 // limit, FIFO groups and deduplication for five minutes.
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
+import { deserialize, serialize } from "node:v8";
 import * as z from "zod/mini";
-import {
-  type Attributes,
-  type Message,
-  type MessageQueue,
-  maxMessageBytes,
-  type SendOptions,
-} from "../ports.ts";
+import { type Message, type MessageQueue, maxMessageBytes, type SendOptions } from "../ports.ts";
 import type { LocalDatabase } from "./sqlite.ts";
 
 const deduplicationMs = 5 * 60_000;
@@ -31,10 +26,10 @@ const row = z.object({
   receives: z.number(),
   receipt: z.string(),
   grp: z.nullable(z.string()),
-  attributes: z.string(),
+  attributes: z.nullable(z.instanceof(Uint8Array)),
   sent: z.number(),
 });
-const attributesRow = z.record(z.string(), z.union([z.string(), z.object({ base64: z.string() })]));
+const attributesSchema = z.record(z.string(), z.union([z.string(), z.instanceof(Uint8Array)]));
 
 export class SqliteQueue implements MessageQueue {
   readonly #database: LocalDatabase;
@@ -82,7 +77,7 @@ export class SqliteQueue implements MessageQueue {
         name,
         now + (options.delaySeconds ?? 0) * 1_000,
         options.group ?? null,
-        attributesText(options.attributes ?? {}),
+        options.attributes ? serialize(options.attributes) : null,
         now,
       );
     this.#database.prepare("INSERT INTO body (id, text) VALUES (?, ?)").run(lastInsertRowid, body);
@@ -174,7 +169,7 @@ export class SqliteQueue implements MessageQueue {
       receives,
       sentAt: new Date(sent),
       ...(grp !== null && { group: grp }),
-      attributes: attributesOf(attributes),
+      attributes: attributes ? attributesSchema.parse(deserialize(attributes)) : {},
     };
   }
 
@@ -217,26 +212,4 @@ export class SqliteQueue implements MessageQueue {
 
 function idOf(receipt: string): number {
   return Number.parseInt(receipt, 10);
-}
-
-/** Bytes as base64, which JSON would spell byte by byte. */
-function attributesText(attributes: Attributes): string {
-  return JSON.stringify(
-    Object.fromEntries(
-      Object.entries(attributes).map(([name, value]) => [
-        name,
-        typeof value === "string" ? value : { base64: Buffer.from(value).toString("base64") },
-      ]),
-    ),
-  );
-}
-
-function attributesOf(text: string): Attributes {
-  if (text === "{}") return {};
-  return Object.fromEntries(
-    Object.entries(attributesRow.parse(JSON.parse(text))).map(([name, value]) => [
-      name,
-      typeof value === "string" ? value : Buffer.from(value.base64, "base64"),
-    ]),
-  );
 }

@@ -9,7 +9,7 @@ import { PipelineError } from "../errors.ts";
 const schema = `
 CREATE TABLE IF NOT EXISTS message (
   id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, due INTEGER NOT NULL, receives INTEGER NOT NULL,
-  receipt TEXT, grp TEXT, attributes TEXT NOT NULL, sent INTEGER NOT NULL) STRICT;
+  receipt TEXT, grp TEXT, attributes BLOB, sent INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS message_due ON message (queue, due);
 CREATE INDEX IF NOT EXISTS message_group ON message (queue, grp, id) WHERE grp IS NOT NULL;
 -- A table of its own, so that a receive does not rewrite a body of 48 KB.

@@ -46,66 +46,46 @@ export type Workers = {
 /** Starts a worker for each service. */
 export function startWorkers(options: WorkerOptions): Workers {
   const { local, settings, libInsight } = options;
-  const { work, data, results, queues, publish, engine, instances, notify, mailboxes } = local;
-  const { team, tableau, tableauTokenSecret } = settings;
+  const { queues, engine } = local;
+  const { tableau, tableauTokenSecret } = settings;
   const stopping = new AbortController();
-  const now = () => new Date();
   // Where that fails, the claims end after three minutes.
   releaseClaims(local).catch(() => {});
   // Those that an earlier process did not finish. One that cannot be read is checked by its own message.
   engine.resume().catch(() => {});
-  const start = <T extends z.ZodMiniType, Deps>(service: Service<T, Deps>, deps: Deps) =>
-    runWorker(service, deps, options, stopping.signal);
+  // Each service takes what it names.
+  const deps = {
+    ...local,
+    libInsight,
+    fetcherQueue: queues.fetcher,
+    transformerQueue: queues.transformer,
+    assemblerQueue: queues.assembler,
+    athenaQueue: queues.athena,
+    ec2Queue: queues.ec2,
+    stage: "local",
+    team: settings.team,
+    tableau,
+    hasTableau: tableau !== undefined,
+    tokenSecret: () => tableauTokenSecret ?? "",
+    requestTimeoutMs: settings.tableauRequestTimeoutMs,
+    refreshTimeoutMs: settings.tableauRefreshTimeoutMs,
+    pauseMs: settings.tableauPauseMs,
+    waitSeconds: 0,
+    measure: () => {},
+    now: () => new Date(),
+  };
+  const start = <T extends z.ZodMiniType, Deps>(service: Service<T, Deps>, its: Deps) =>
+    runWorker(service, its, options, stopping.signal);
   const workers = [
-    start(kickoffService, { work, fetcherQueue: queues.fetcher, publish }),
-    start(fetcherService, {
-      libInsight,
-      work,
-      fetcherQueue: queues.fetcher,
-      transformerQueue: queues.transformer,
-      measure: () => {},
-    }),
-    start(transformerService, { work, assemblerQueue: queues.assembler, publish }),
-    start(assemblerService, { work, data, fetcherQueue: queues.fetcher, publish, now }),
-    start(athenaService, {
-      engine,
-      work,
-      data,
-      results,
-      athenaQueue: queues.athena,
-      checkSeconds: settings.queryCheckSeconds,
-      publish,
-      now,
-    }),
-    start(tableauService, {
-      publish,
-      tableau,
-      tokenSecret: () => tableauTokenSecret ?? "",
-      requestTimeoutMs: settings.tableauRequestTimeoutMs,
-      refreshTimeoutMs: settings.tableauRefreshTimeoutMs,
-      pauseMs: settings.tableauPauseMs,
-    }),
-    start(reporterService, {
-      work,
-      data,
-      notify,
-      measure: () => {},
-      stage: "local",
-      instances,
-      team,
-      hasTableau: tableau !== undefined,
-      now,
-    }),
-    start(ec2Service, {
-      instances,
-      team,
-      work,
-      ec2Queue: queues.ec2,
-      publish,
-      checkSeconds: settings.instanceCheckSeconds,
-      now,
-    }),
-    start(replayService, { mailboxes, now, waitSeconds: 0 }),
+    start(kickoffService, deps),
+    start(fetcherService, deps),
+    start(transformerService, deps),
+    start(assemblerService, deps),
+    start(athenaService, { ...deps, checkSeconds: settings.queryCheckSeconds }),
+    start(tableauService, deps),
+    start(reporterService, deps),
+    start(ec2Service, { ...deps, checkSeconds: settings.instanceCheckSeconds }),
+    start(replayService, deps),
   ];
   return {
     async stop() {

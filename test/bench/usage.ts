@@ -11,6 +11,7 @@ import { type Local, openLocal } from "../../shared/local/local.ts";
 import { firstDay, lastDay } from "../../stacks/local/libinsight.ts";
 import { localSettings } from "../../stacks/local/settings.ts";
 import { startWorkers } from "../../stacks/local/workers.ts";
+import { type OnCall, watched } from "../contracts/watched.ts";
 import { type Counted, s3Puts, type Usage } from "./cost.ts";
 import { type Source, startSource } from "./source.ts";
 
@@ -135,22 +136,6 @@ async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
     pageBytes: bytesOfPages / pages,
     csvBytes,
   };
-}
-
-type OnCall = (method: string, args: unknown[]) => void;
-
-/** Returns a port that reports its calls, but not those that it makes of itself. */
-function watched<T extends object>(port: T, onCall: OnCall): T {
-  return new Proxy(port, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name);
-      if (typeof member !== "function") return member;
-      return (...args: unknown[]) => {
-        onCall(String(name), args);
-        return Reflect.apply(member, target, args);
-      };
-    },
-  });
 }
 
 async function bytesOf({ data }: Local, key: string): Promise<number> {

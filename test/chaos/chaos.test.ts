@@ -1,10 +1,11 @@
 // The pipeline under faults: random plans, and the plans that once found a defect.
+import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkPlans } from "./check.ts";
-import { type Plan, plan as planSchema, undisturbed } from "./plan.ts";
+import { anyPlan, planOf, undisturbed } from "./plan.ts";
 import { startWorld, type World } from "./world.ts";
 
-const plans = 300;
+const plans = 200;
 
 let world: World;
 beforeAll(async () => {
@@ -22,38 +23,23 @@ test("an undisturbed plan publishes what the verdict expects", async () => {
 });
 
 test("a plan takes the same course each time", async () => {
-  const plan: Plan = {
-    ...undisturbed,
-    requests: [
-      { id: "a", day: 0 },
-      { id: "b", day: 1 },
-    ],
-    faults: [
-      { at: "libinsight", kind: "hang", nth: 3, times: 2 },
-      { at: "port", kind: "dies-after", call: "sendAll", nth: 2, times: 3 },
-      { at: "delivery", kind: "visibility", queue: "transformer", nth: 2, steps: 5 },
-      { at: "upload", kind: "breaks", nth: 1, bytes: 300 },
-    ],
-  };
-  const courses: string[][] = [];
-  for (let n = 0; n < 2; n++) {
-    const course: string[] = [];
-    expect(await world.run(plan, (step) => course.push(step))).toMatchObject({ wrong: [] });
-    courses.push(course);
+  for (const plan of fc.sample(anyPlan, { numRuns: 5, seed: 1 })) {
+    const courses: [string[], string[]] = [[], []];
+    for (const course of courses) await world.run(plan, (call) => course.push(call));
+    expect(courses[0].length).toBeGreaterThan(10);
+    expect(courses[1]).toEqual(courses[0]);
   }
-  expect(courses[0]?.length).toBeGreaterThan(100);
-  expect(courses[1]).toEqual(courses[0]);
 });
 
 /** As their reports have them. */
 const found = [
   [
     "records removed after page 1 announced a page that no longer exists",
-    '{"seed":1,"records":47,"pageSize":5,"concurrency":1,"tries":1,"earlierFile":false,"oversized":false,"rejected":false,"addedField":false,"requests":[{"id":"a","day":0}],"faults":[{"at":"source","kind":"remove","nth":4,"pick":10}]}',
+    '{"seed":0,"records":22,"pageSize":6,"concurrency":1,"tries":1,"earlierFile":false,"oversized":false,"rejected":false,"addedField":false,"requests":[{"id":"a","day":0}],"faults":[{"at":"source","kind":"remove","nth":2,"pick":0}]}',
   ],
   [
     "pages that hold a record twice in all three readings of their window",
-    '{"seed":1,"records":40,"pageSize":7,"concurrency":3,"tries":1,"earlierFile":false,"oversized":false,"rejected":false,"addedField":false,"requests":[{"id":"a","day":0}],"faults":[{"at":"libinsight","kind":"repeated","nth":1,"times":200}]}',
+    '{"seed":1,"records":40,"pageSize":7,"concurrency":3,"tries":1,"earlierFile":false,"oversized":false,"rejected":false,"addedField":false,"requests":[{"id":"a","day":0}],"faults":[{"at":"libinsight","kind":"repeated","nth":1,"times":8},{"at":"libinsight","kind":"repeated","nth":9,"times":8},{"at":"libinsight","kind":"repeated","nth":17,"times":8}]}',
   ],
   [
     "a page fetched again with other records between the publication and its result",
@@ -62,7 +48,7 @@ const found = [
 ] as const;
 
 test.each(found)("%s", async (_, report) => {
-  const outcome = await world.run(planSchema.parse(JSON.parse(report)));
+  const outcome = await world.run(planOf(report));
   expect(outcome.wrong).toEqual([]);
   // A plan whose faults never come due shows nothing.
   expect(outcome.injected.size).toBeGreaterThan(0);

@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import * as z from "zod/mini";
 import { type Checked, type CheckOptions, checkPlan, checkPlans, merged } from "./check.ts";
-import { plan as planSchema } from "./plan.ts";
+import { planOf } from "./plan.ts";
 import { startWorld, type World } from "./world.ts";
 
 const usage = `npm run chaos -- [--plans N] [--seed S] [--path PATH] [--plan JSON]
@@ -55,7 +55,7 @@ async function main(): Promise<number> {
 }
 
 async function check(options: CheckOptions, plan: string | undefined): Promise<Checked> {
-  if (plan !== undefined) return inWorld((world) => checkPlan(world, planSchema.parse(JSON.parse(plan))));
+  if (plan !== undefined) return inWorld((world) => checkPlan(world, planOf(plan)));
   if (options.path !== undefined) return inWorld((world) => checkPlans(world, options));
   const of = Math.min(availableParallelism(), maxThreads, options.plans);
   const shares = Array.from({ length: of }, (_, index) => inThread({ ...options, share: { index, of } }));

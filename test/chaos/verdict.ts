@@ -1,6 +1,6 @@
 // Whether a plan ended as it has to: the published files are those of an undisturbed run, or nothing was published and
 // the run says why; and every record is accounted for.
-import { z } from "zod";
+import * as z from "zod/mini";
 import { transformPage } from "../../services/transformer/page.ts";
 import { csvRows } from "../../shared/csv.ts";
 import { outputColumns } from "../../shared/dataset.ts";
@@ -11,22 +11,28 @@ import { type Run, type RunResult, runResult, run as runSchema } from "../../sha
 import type { LibInsightRecord } from "../../stacks/local/libinsight.ts";
 import type { Shown } from "./source.ts";
 
+export const busEvent = z.object({
+  "detail-type": z.string(),
+  detail: z.object({ runId: z.optional(z.string()) }),
+});
+
 export type Assessed = {
   runIds: string[];
-  source: Shown;
+  shown: Shown;
   /** How often LibInsight lied or changed. */
   disturbances: number;
   work: ObjectStore;
   data: ObjectStore;
   /** What was published before the plan began. */
   earlier: string | undefined;
-  /** Types and run ids of the events that the bus took. */
-  events: { type: string; runId: string | undefined }[];
+  /** That the bus took. */
+  events: z.infer<typeof busEvent>[];
 };
 
 /** @returns what is wrong, one sentence each; none where the plan ended well */
 export async function assess(assessed: Assessed): Promise<string[]> {
   const { runIds, work, data, earlier, events, disturbances } = assessed;
+  const { publish } = defaultDataset;
   const wrong: string[] = [];
   const ended: { run: Run; result: RunResult }[] = [];
   for (const runId of runIds) {
@@ -38,20 +44,21 @@ export async function assess(assessed: Assessed): Promise<string[]> {
     }
     ended.push({ run, result });
     wrong.push(...accountProblems(result));
-    if (result.state !== "published" && !result.reason)
-      wrong.push(`run ${runId} is ${result.state} without a reason`);
     const { state, attempt, reason } = result;
+    if (state !== "published" && !reason) wrong.push(`run ${runId} is ${state} without a reason`);
     if (disturbances < disturbancesNeeded(result)) {
       const ended = `run ${runId} is ${state} at attempt ${attempt}`;
       wrong.push(`${ended} although LibInsight lied or changed ${disturbances} times: ${reason ?? ""}`);
     }
-    if (!events.some(({ type, runId: of }) => of === runId && type === `run.${result.state}`)) {
-      wrong.push(`run ${runId} ended as ${result.state} without its event`);
-    }
+    const isOwn = (event: z.infer<typeof busEvent>) =>
+      event.detail.runId === runId && event["detail-type"] === `run.${state}`;
+    if (!events.some(isOwn)) wrong.push(`run ${runId} ended as ${state} without its event`);
   }
-  const csv = await data.getText(defaultDataset.publish.csv);
-  const jsonl = await data.getText(defaultDataset.publish.jsonl);
-  const of = (await data.head(defaultDataset.publish.csv))?.metadata["run-id"];
+  const csv = await data.getText(publish.csv);
+  const jsonl = await data.getText(publish.jsonl);
+  const csvInfo = await data.head(publish.csv);
+  const jsonlInfo = await data.head(publish.jsonl);
+  const of = csvInfo?.metadata["run-id"];
   const published = ended.filter(({ result }) => result.state === "published");
   if (published.length === 0) {
     if (csv !== earlier) wrong.push("no run was published, but the published file is another one");
@@ -62,6 +69,9 @@ export async function assess(assessed: Assessed): Promise<string[]> {
   if (!owner) return [...wrong, `the published file is of ${of}, which is not among the published runs`];
   if (Date.parse(owner.run.requestedAt) !== newest)
     wrong.push("the file of an older run has replaced that of a newer one");
+  const named = owner.result.published;
+  if (named?.csv.etag !== csvInfo?.etag || named?.jsonl.etag !== jsonlInfo?.etag)
+    wrong.push(`the result of run ${of} names other files than the published ones`);
   wrong.push(...fileProblems(csv ?? "", jsonl ?? "", owner, assessed));
   return wrong;
 }
@@ -90,30 +100,30 @@ function disturbancesNeeded({ state, attempt, violations }: RunResult): number {
   return Math.max(attempt - 1 + (disagrees ? 1 : 0), isPublished ? 0 : 1);
 }
 
-const lineIds = z.object({ _id: z.int() });
+const jsonLine = z.record(z.string(), z.union([z.string(), z.number(), z.null()]));
 
 function fileProblems(
   csv: string,
   jsonl: string,
   { run, result }: { run: Run; result: RunResult },
-  { source }: Assessed,
+  { shown }: Assessed,
 ): string[] {
   const wrong: string[] = [];
   const [header = "", ...lines] = csv.split("\n").slice(0, -1);
   if (!csv.endsWith("\n")) wrong.push("the published file's last line has no end");
   if (lines.length !== result.rows) wrong.push(`the file has ${lines.length} rows, its run ${result.rows}`);
-  const idsOfLines = jsonl
+  const rowsOfLines = jsonl
     .split("\n")
     .slice(0, -1)
-    .map((line) => lineIds.parse(JSON.parse(line))._id);
-  const idsOfCsv = lines.map((line) => Number(line.split(",", 1)[0]));
-  if (idsOfLines.join() !== idsOfCsv.join()) wrong.push("the JSON lines are not those of the CSV");
+    .map((line) => csvRows([Object.values(jsonLine.parse(JSON.parse(line)))]));
+  if (rowsOfLines.join("") !== lines.map((line) => `${line}\n`).join(""))
+    wrong.push("the JSON lines are not the rows of the CSV");
 
-  const versions = source.versions.map((records) => withHeader(header, expectedOf(records)));
+  const versions = shown.versions.map((records) => withHeader(header, expectedOf(records)));
   if (!versions.some((version) => version.header === header)) wrong.push("the header is another one");
   const windows = run.windows.map(({ from, to }) => {
-    const shown = source.byWindow.get(from) ?? { least: 0, most: 0 };
-    return versions.slice(shown.least, shown.most + 1).map((version) => rowsBetween(version, from, to));
+    const { least, most } = shown.byWindow.get(from) ?? { least: 0, most: 0 };
+    return versions.slice(least, most + 1).map((version) => rowsBetween(version, from, to));
   });
   const declared = csvRows([outputColumns(defaultDataset.columns)]).trimEnd();
   if (header !== declared && lines.every((line) => line.endsWith(","))) {

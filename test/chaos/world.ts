@@ -13,19 +13,20 @@ import { send } from "../../services/replay/deadletters.ts";
 import { transformerService } from "../../services/transformer/service.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
-import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
+import { libInsightClient } from "../../shared/libinsight/client.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
 import type { Log } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import type { Message, ObjectStore } from "../../shared/ports.ts";
 import { runIdOf, runResult } from "../../shared/run.ts";
 import { processBatch, type Service } from "../../shared/service.ts";
+import { silent } from "../support/local.ts";
 import { Delivery, type Handlers } from "./delivery.ts";
 import { Faults, type Injected } from "./faults.ts";
 import { type Plan, queues } from "./plan.ts";
-import { type Caller, createMachine, type Machine, type Ports, portsOf } from "./ports.ts";
-import { requestTimeoutMs, type Shown, startSource } from "./source.ts";
-import { assess } from "./verdict.ts";
+import { type Caller, type Clock, createMachine, type Machine, type Ports, portsOf } from "./ports.ts";
+import { requestTimeoutMs, startSource } from "./source.ts";
+import { assess, busEvent } from "./verdict.ts";
 
 /** A request of this day collects all that the simulation has, in three windows. */
 const requestedAt = Date.parse("2024-12-02T12:00:00Z");
@@ -65,57 +66,97 @@ export type World = {
   close(): Promise<void>;
 };
 
-/** One plan's surroundings. */
-type Stage = {
-  machine: Machine;
-  plan: Plan;
-  faults: Faults;
-  events: unknown[];
-  libInsight: LibInsightClient;
-  shown: Shown;
-  onCall: ((call: string) => void) | undefined;
-};
-
-const silent: Log = { info: () => {}, warn: () => {}, error: () => {} };
-
-/** One a process, because a timeout of LibInsight's client passes only where a plan lets it. */
+/** One a thread, because a timeout of LibInsight's client passes only where a plan lets it. */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  const { mark = "", logOf = () => silent, measure = () => {}, inspect } = options;
   const credentials = options.credentials ?? { clientId: "chaos-client", clientSecret: "chaos-secret" };
   const folder = await mkdtemp(join(files, "chaos-"));
-  const source = await startSource({ credentials, mark: options.mark ?? "" });
+  const source = await startSource({ credentials, mark });
   let plans = 0;
-  return {
-    async run(plan, onCall) {
-      plans += 1;
-      const faults = new Faults(plan);
-      const events: unknown[] = [];
-      const machine = createMachine(
-        new LocalDatabase(":memory:"),
-        join(folder, String(plans)),
-        { now: requestedAt, busOff: 0 },
-        (event) => events.push(event),
-      );
-      const stage: Stage = {
-        ...{ plan, faults, events, onCall, machine },
-        // A client of its own, so that no plan begins with another one's token.
-        libInsight: libInsightClient({
-          baseUrl: source.baseUrl,
-          ...credentials,
-          timeoutMs: requestTimeoutMs,
-        }),
-        shown: source.begin(plan, faults),
-      };
-      const outcome: Outcome = { wrong: [], injected: faults.injected, replays: 0, states: [] };
-      try {
-        await play(stage, options, outcome);
-      } catch (error) {
-        outcome.wrong.push(error instanceof Error ? error.message : String(error));
-      } finally {
-        machine.database.close();
-        await rm(machine.folder, { recursive: true, force: true });
+
+  async function run(plan: Plan, onCall?: (call: string) => void): Promise<Outcome> {
+    plans += 1;
+    const faults = new Faults(plan);
+    const clock = { now: requestedAt, busOff: 0 };
+    const events: unknown[] = [];
+    const deadLetters: DeadLetter[] = [];
+    const database = new LocalDatabase(":memory:");
+    const files = join(folder, String(plans));
+    const machine = createMachine(database, files, clock, (event) => events.push(event));
+    const ports = portsOf(machine);
+    const { work, data } = ports;
+    const shown = source.begin(plan, faults);
+    const handlers = handlersOf(machine);
+    const outcome: Outcome = { wrong: [], injected: faults.injected, replays: 0, states: [] };
+    try {
+      const earlier = plan.earlierFile ? earlierFile(plan) : undefined;
+      if (earlier !== undefined) await publishEarlier(data, earlier);
+      const runIds = await request(plan, machine);
+      const delivery = new Delivery({ plan, faults, ports, handlers, clock, mark, onCall });
+      await delivery.drain();
+      for (let round = 1; ; round++) {
+        if (inspect) deadLetters.push(...deadLettersIn(database));
+        const moved = await replay(ports, clock);
+        outcome.replays += moved.length;
+        if (moved.length === 0) break;
+        if (round > maxReplayRounds) {
+          const errors = [...new Set(moved.map(({ error }) => error))];
+          outcome.wrong.push(`dead letters come back after ${maxReplayRounds} replays: ${errors.join()}`);
+          break;
+        }
+        await delivery.drain();
       }
-      return outcome;
-    },
+      const { disturbances } = faults;
+      const published = events.map((event) => busEvent.parse(event));
+      outcome.wrong.push(
+        ...(await assess({ runIds, disturbances, shown, work, data, earlier, events: published })),
+      );
+      for (const runId of runIds)
+        outcome.states.push((await work.getJson(keys.result(runId), runResult))?.state ?? "none");
+      const texts = events.map((event) => JSON.stringify(event));
+      inspect?.({ events: texts, deadLetters, metadata: await metadataIn(data) });
+    } catch (error) {
+      outcome.wrong.push(error instanceof Error ? error.message : String(error));
+    } finally {
+      database.close();
+      await rm(files, { recursive: true, force: true });
+    }
+    return outcome;
+  }
+
+  function handlersOf(machine: Machine): Handlers {
+    // One for each plan, so that no plan begins with another one's token.
+    const libInsight = libInsightClient({
+      baseUrl: source.baseUrl,
+      ...credentials,
+      timeoutMs: requestTimeoutMs,
+    });
+    const now = () => new Date(machine.clock.now);
+    const depsOf = ({ work, data, queue, publish }: Ports) => ({
+      ...{ work, data, publish, libInsight, measure, now },
+      fetcherQueue: queue("fetcher"),
+      transformerQueue: queue("transformer"),
+      assemblerQueue: queue("assembler"),
+    });
+    const handler = <T extends z.ZodMiniType>(service: Service<T, ReturnType<typeof depsOf>>) => {
+      const { name } = service;
+      const common = { log: logOf(name), retryBaseSeconds: 0 };
+      return (batch: Message[], caller: Caller) => {
+        const ports = portsOf(machine, caller);
+        const mailbox = { source: ports.queue(name), deadLetters: ports.deadLetters(name) };
+        return processBatch(service, batch, depsOf(ports), { ...common, ...mailbox });
+      };
+    };
+    return {
+      kickoff: handler(kickoffService),
+      fetcher: handler(fetcherService),
+      transformer: handler(transformerService),
+      assembler: handler(assemblerService),
+    };
+  }
+
+  return {
+    run,
     async close() {
       await source.close();
       await rm(folder, { recursive: true, force: true });
@@ -123,97 +164,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   };
 }
 
-async function play(stage: Stage, options: WorldOptions, outcome: Outcome): Promise<void> {
-  const { plan, faults, events, machine } = stage;
-  const ports = portsOf(machine);
-  const { work, data } = ports;
-  const earlier = plan.earlierFile ? earlierFile(plan) : undefined;
-  if (earlier !== undefined) await publishEarlier(data, earlier);
-  const runIds = await request(stage);
-  const handlers = handlersOf(stage, options);
-  const delivery = new Delivery({
-    ...stage,
-    clock: machine.clock,
-    ports,
-    handlers,
-    mark: options.mark ?? "",
-  });
-  const mailboxes = queues.map((name) => ({
-    name,
-    source: ports.queue(name),
-    deadLetters: ports.deadLetters(name),
-  }));
-  const deadLetters: DeadLetter[] = [];
-  await delivery.drain();
-  for (let round = 1; ; round++) {
-    if (options.inspect) deadLetters.push(...deadLettersIn(machine.database));
-    const replay = { mailboxes, now: () => new Date(machine.clock.now), waitSeconds: 0 };
-    const { moved } = await send(replay, { filter: {}, max: maxReplayed });
-    outcome.replays += moved.length;
-    if (moved.length === 0) break;
-    if (round > maxReplayRounds) {
-      const errors = [...new Set(moved.map(({ error }) => error))];
-      outcome.wrong.push(`dead letters come back after ${maxReplayRounds} replays: ${errors.join()}`);
-      break;
-    }
-    await delivery.drain();
-  }
-  outcome.wrong.push(
-    ...(await assess({
-      runIds,
-      disturbances: faults.disturbances,
-      source: stage.shown,
-      work,
-      data,
-      earlier,
-      events: events.map(eventOf),
-    })),
-  );
-  for (const runId of runIds)
-    outcome.states.push((await work.getJson(keys.result(runId), runResult))?.state ?? "none");
-  options.inspect?.({
-    events: events.map((event) => JSON.stringify(event)),
-    deadLetters,
-    metadata: await metadataIn(data),
-  });
-}
-
-const busEvent = z.object({ "detail-type": z.string(), detail: z.object({ runId: z.optional(z.string()) }) });
-
-function eventOf(event: unknown): { type: string; runId: string | undefined } {
-  const { "detail-type": type, detail } = busEvent.parse(event);
-  return { type, runId: detail.runId };
-}
-
-function handlersOf(
-  { libInsight, machine }: Stage,
-  { logOf = () => silent, measure = () => {} }: WorldOptions,
-): Handlers {
-  const now = () => new Date(machine.clock.now);
-  const depsOf = ({ work, data, queue, publish }: Ports) => ({
-    ...{ work, data, publish, libInsight, measure, now },
-    fetcherQueue: queue("fetcher"),
-    transformerQueue: queue("transformer"),
-    assemblerQueue: queue("assembler"),
-  });
-  const handler = <T extends z.ZodMiniType>(service: Service<T, ReturnType<typeof depsOf>>) => {
-    const log = logOf(service.name);
-    return (batch: Message[], caller: Caller) => {
-      const ports = portsOf(machine, caller);
-      const batchDeps = {
-        source: ports.queue(service.name),
-        deadLetters: ports.deadLetters(service.name),
-        ...{ log, retryBaseSeconds: 0 },
-      };
-      return processBatch(service, batch, depsOf(ports), batchDeps);
-    };
-  };
-  return {
-    kickoff: handler(kickoffService),
-    fetcher: handler(fetcherService),
-    transformer: handler(transformerService),
-    assembler: handler(assemblerService),
-  };
+/** Sends every dead letter back to the queue that it came from. */
+async function replay({ queue, deadLetters }: Ports, clock: Clock) {
+  const mailboxes = queues.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) }));
+  const deps = { mailboxes, now: () => new Date(clock.now), waitSeconds: 0 };
+  return (await send(deps, { filter: {}, max: maxReplayed })).moved;
 }
 
 /** As an earlier run with as many rows left it. */
@@ -230,15 +185,15 @@ async function publishEarlier(data: ObjectStore, file: string): Promise<void> {
 }
 
 /** Publishes the plan's requests on the bus, each by its own clock. @returns the ids of the runs that they ask for */
-async function request({ plan, machine }: Stage): Promise<string[]> {
+async function request(plan: Plan, { clock, bus }: Machine): Promise<string[]> {
   const runIds = new Set<string>();
   const { name: dataset } = defaultDataset;
   for (const { id: requestId, day } of plan.requests) {
     runIds.add(runIdOf(dataset, requestId));
-    machine.clock.busOff = day * dayMs;
-    await machine.bus("run.requested", { dataset, reason: "chaos", requestId });
+    clock.busOff = day * dayMs;
+    await bus("run.requested", { dataset, reason: "chaos", requestId });
   }
-  machine.clock.busOff = 0;
+  clock.busOff = 0;
   return [...runIds];
 }
 

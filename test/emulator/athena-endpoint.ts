@@ -13,7 +13,7 @@ import { z } from "zod";
 import { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
 import { LocalStore } from "../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
-import { listenOnLoopback } from "../../stacks/local/loopback.ts";
+import { listenOnLoopback } from "../support/loopback.ts";
 import { parseStatement, type TableStatement } from "./athena-ddl.ts";
 
 // https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html

@@ -127,20 +127,17 @@ test.each<[Scheme, host: string, noProxy: string]>([
 const refused = ["LibInsightProxyRefused", "terminal"] as const;
 const lost = ["LibInsightProxyRefused", "transient"] as const;
 
-test.each(through)(
-  "a proxy that refuses the password over %s is terminal and names %s",
-  async (scheme, variable) => {
-    const proxy = await startForwardProxy();
-    vi.stubEnv(variable, proxy.url.replace(proxyPassword, `not-${proxyPassword}`));
-    const server = await startedLibInsight();
-    const [name, kind] = refused;
-    expect(await failureOf(fetchPage(server, await urlOf(server.baseUrl, scheme)))).toMatchObject({
-      ...{ name, kind, message: "The proxy did not connect to LibInsight (status 407)." },
-      advice: expect.stringContaining(variable),
-    });
-    expect(server.requests).toEqual([]);
-  },
-);
+test.each(through)("a proxy that refuses over %s is terminal and names %s", async (scheme, variable) => {
+  const proxy = await startForwardProxy();
+  vi.stubEnv(variable, proxy.url.replace(proxyPassword, `not-${proxyPassword}`));
+  const server = await startedLibInsight();
+  const [name, kind] = refused;
+  expect(await failureOf(fetchPage(server, await urlOf(server.baseUrl, scheme)))).toMatchObject({
+    ...{ name, kind, message: "The proxy did not connect to LibInsight (status 407)." },
+    advice: expect.stringContaining(variable),
+  });
+  expect(server.requests).toEqual([]);
+});
 
 const unreachable = ["LibInsightUnreachable", "transient"] as const;
 test.each<

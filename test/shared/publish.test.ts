@@ -3,6 +3,7 @@ import { beforeEach, expect, test } from "vitest";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { publishNewest } from "../../shared/publish.ts";
 import { useLocal } from "../support/local.ts";
+import { overwrite } from "../support/objects.ts";
 
 let data: ObjectStore;
 const local = useLocal();
@@ -74,12 +75,7 @@ function contended(run: Publisher, rivals: Publisher[]) {
 }
 
 async function write(run: Publisher, text: string): Promise<void> {
-  const current = await data.head(key);
-  await data.upload(key, Readable.from([Buffer.from(text)]), {
-    contentType: "text/csv",
-    metadata: { "run-id": run.runId, "requested-at": run.requestedAt },
-    condition: current ? { ifMatch: current.etag } : "absent",
-  });
+  await overwrite(data, key, text, { "run-id": run.runId, "requested-at": run.requestedAt });
 }
 
 test("a run whose object other writers change tries again with its content made anew", async () => {

@@ -3,11 +3,11 @@ import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import * as z from "zod/mini";
 import { type ErrorKind, PipelineError } from "../../shared/errors.ts";
-import type { Log, LogFields } from "../../shared/logger.ts";
+import type { LogFields } from "../../shared/logger.ts";
 import type { MessageQueue } from "../../shared/ports.ts";
 import { defineService, processBatch, retryDelay } from "../../shared/service.ts";
 import { receiveLimit } from "../../shared/topology.ts";
-import { receive, take, useLocal } from "../support/local.ts";
+import { receive, recordedLog, take, useLocal } from "../support/local.ts";
 
 const local = useLocal();
 
@@ -38,11 +38,7 @@ type Options = {
 function start({ isFifo = false, retryBaseSeconds = 30, ...hooks }: Options) {
   const { source, deadLetters } = local.mailbox(isFifo ? "assembler" : "fetcher");
   const service = defineService({ name: "fetcher", schema, ...hooks });
-  const logged: Record<string, unknown>[] = [];
-  const line = (level: string) => (message: string, fields: object) => {
-    logged.push({ level, message, ...fields });
-  };
-  const log: Log = { info: line("INFO"), warn: line("WARN"), error: line("ERROR") };
+  const { log, lines: logged } = recordedLog();
   const delays: number[] = [];
   const retryAfter: MessageQueue["retryAfter"] = async (receipt, seconds) => {
     delays.push(seconds);
@@ -181,24 +177,6 @@ test("an unexpected error is retried up to the receive limit, and its own words 
   expect(JSON.stringify([dead?.attributes, logged])).not.toContain("MARKED");
 });
 
-test("each message of a batch has its own outcome", async () => {
-  const { source, deadLetters, runBatch } = start({
-    handle: async ({ n }) => {
-      if (n === 2) throw failure("transient");
-      if (n === 3) throw failure("terminal");
-      return {};
-    },
-  });
-  await source.sendAll([bodyOf(1), bodyOf(2), bodyOf(3), bodyOf(4)]);
-  expect(await runBatch()).toEqual({
-    done: [bodyOf(1), bodyOf(4)],
-    retried: [bodyOf(2)],
-    deadLetters: [bodyOf(3)],
-  });
-  expect(await source.count()).toBe(1);
-  expect(await take(deadLetters)).toMatchObject([{ body: bodyOf(3) }]);
-});
-
 test("a dead letter of a FIFO queue keeps its group, and is one however often its message comes", async () => {
   const { source, deadLetters, runBatch } = start({
     handle: () => Promise.reject(failure("terminal")),
@@ -217,23 +195,20 @@ test("a dead letter of a FIFO queue keeps its group, and is one however often it
 test.each([
   ["terminal", "dead letter"],
   ["transient", "retry"],
-] as const)(
-  "a message of a %s error comes back where SQS refuses the call that moves it",
-  async (kind, message) => {
-    const onDeadLetter = vi.fn<NonNullable<Options["onDeadLetter"]>>();
-    const { source, deadLetters, logged, runBatch } = start({
-      handle: () => Promise.reject(failure(kind)),
-      onDeadLetter,
-    });
-    deadLetters.send = isUnavailable;
-    source.retryAfter = isUnavailable;
-    await source.send(bodyOf(1));
-    expect(await runBatch()).toEqual({ ...none, retried: [bodyOf(1)] });
-    expect(await source.count()).toBe(1);
-    expect(onDeadLetter).not.toHaveBeenCalled();
-    expect(logged.map((line) => line.message)).toEqual([message, "a failed message could not be moved"]);
-  },
-);
+] as const)("a message of a %s error comes back where it cannot be moved", async (kind, message) => {
+  const onDeadLetter = vi.fn<NonNullable<Options["onDeadLetter"]>>();
+  const { source, deadLetters, logged, runBatch } = start({
+    handle: () => Promise.reject(failure(kind)),
+    onDeadLetter,
+  });
+  deadLetters.send = isUnavailable;
+  source.retryAfter = isUnavailable;
+  await source.send(bodyOf(1));
+  expect(await runBatch()).toEqual({ ...none, retried: [bodyOf(1)] });
+  expect(await source.count()).toBe(1);
+  expect(onDeadLetter).not.toHaveBeenCalled();
+  expect(logged.map((line) => line.message)).toEqual([message, "a failed message could not be moved"]);
+});
 
 test("afterBatch runs once, with the messages that succeeded, and not where none did", async () => {
   const afterBatch = vi.fn<NonNullable<Options["afterBatch"]>>();
@@ -340,12 +315,9 @@ test.each<Retry>([
   ["rate-limited", 3, 30, 77, 120],
   ["rate-limited", 5, 30, 77, undefined],
   ["terminal", 1, 30, 77, undefined],
-])(
-  "%s, received %i times, base %i s, Retry-After %s: delay %s",
-  (kind, receives, base, retryAfter, delay) => {
-    expect(retryDelay({ kind, retryAfterSeconds: retryAfter }, receives, base)).toBe(delay);
-  },
-);
+])("%s, receive %i, base %i s, Retry-After %s: delay %s", (kind, receives, base, retryAfter, delay) => {
+  expect(retryDelay({ kind, retryAfterSeconds: retryAfter }, receives, base)).toBe(delay);
+});
 
 test("a delay is whole seconds, grows, is never above 900 and never below Retry-After up to that", () => {
   const error = fc.record({

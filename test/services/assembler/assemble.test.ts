@@ -1,13 +1,10 @@
 // The assembler over parts that the real transformer wrote.
-import { Readable } from "node:stream";
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
 import { assemblerService } from "../../../services/assembler/service.ts";
 import { keys } from "../../../shared/keys.ts";
-import { fetchTask } from "../../../shared/messages.ts";
-import { messageBody, type ObjectStore } from "../../../shared/ports.ts";
+import { messageBody } from "../../../shared/ports.ts";
 import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
 import { recordOf, recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
@@ -17,19 +14,13 @@ import {
   type PublishedEvent,
   receive,
   runService,
-  takeJson,
+  takeTasks,
   useLocal,
 } from "../../support/local.ts";
+import { overwrite } from "../../support/objects.ts";
 import { before, failing, intercepted, recorded } from "../../support/ports.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
-import {
-  putAttempt,
-  putPage,
-  putRun,
-  putTotals,
-  putWindow,
-  type WindowContent,
-} from "../../support/work-bucket.ts";
+import { putAttempt, putPage, putRun, putWindow, type WindowContent } from "../../support/work-bucket.ts";
 
 const local = useLocal();
 
@@ -102,19 +93,7 @@ async function publishedIn(deps: Deps) {
   };
 }
 
-async function tasksIn({ fetcherQueue }: Deps) {
-  return z.array(fetchTask).parse(await takeJson(fetcherQueue));
-}
-
-/** Writes an object as another writer of the data bucket. */
-async function writeAs(metadata: Record<string, string>, data: ObjectStore, key = csvKey, text = "old\n") {
-  const current = await data.head(key);
-  await data.upload(key, Readable.from([Buffer.from(text)]), {
-    contentType: "text/csv",
-    metadata,
-    condition: current ? { ifMatch: current.etag } : "absent",
-  });
-}
+const tasksIn = ({ fetcherQueue }: Deps) => takeTasks(fetcherQueue);
 
 const readsOf = (calls: string[]) => calls.filter((call) => call.startsWith("getBytes"));
 
@@ -219,13 +198,6 @@ describe("a complete run", () => {
     expect(result?.finishedAt).toBe("2024-03-15T13:02:00.000Z");
   });
 
-  test("that is empty publishes its header only", async () => {
-    const deps = start();
-    const empty = [1, 2].map((window) => ({ window, pages: [[]] }));
-    expect(await assembleNew(deps, empty)).toMatchObject({ state: "published", records: 0, rows: 0 });
-    expect(await filesIn(deps)).toEqual([`${header}\n`, ""]);
-  });
-
   test("all of whose records were rejected is held with its header alone", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1, { _start_date: "" }), "x"]));
@@ -237,31 +209,6 @@ describe("a complete run", () => {
     });
     expect(await deps.work.getText(keys.held(run.runId))).toBe(`${header}\n`);
     expect(await keysIn(deps)).toEqual([]);
-  });
-
-  test("is the same file, byte for byte, in whatever order its parts were written", async () => {
-    const contents: WindowContent[] = [
-      { window: 1, pages: [[recordOf(1)], [recordOf(2, { B: 1 })], [recordOf(3)]] },
-      { window: 2, pages: [[recordOf(3, { A: "a" })], [recordOf(4), recordOf(2)], [recordOf(5)]] },
-    ];
-    const undisturbed = start();
-    await assembleNew(undisturbed, contents);
-    const expected = await filesIn(undisturbed);
-    const pages = contents.flatMap((content) => content.pages.map((_, n) => ({ content, page: n + 1 })));
-    await fc.assert(
-      fc.asyncProperty(fc.shuffledSubarray(pages, { minLength: pages.length }), async (order) => {
-        const deps = start();
-        const run = await completeRun(undisturbed, contents);
-        await putRun(run, deps.work);
-        for (const { content, page } of order) {
-          await putPage(run, content, page, deps.work);
-          await putTotals(run, content, deps.work);
-        }
-        await assembleRun(run, deps);
-        expect(await filesIn(deps)).toEqual(expected);
-      }),
-      { numRuns: 5 },
-    );
   });
 });
 
@@ -389,43 +336,24 @@ describe("a window that disagrees with LibInsight", () => {
       again: 1,
       because: "window 1: records occur twice, its pages have shifted",
     },
-  ])(
-    "by $what, is fetched again, and no other; a repeated task repeats that and reads nothing",
-    async (given) => {
-      const deps = start();
-      const run = await completeRun(deps, given.contents);
-      const { port: work, calls } = recorded(deps.work);
-      const parts = await deps.work.list(keys.allParts(run.runId), 10);
-      for (const reads of [parts.length, 0]) {
-        calls.length = 0;
-        expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
-        expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
-          attempt: 2,
-          windows: [1, 2].map((window) => (window === given.again ? 2 : 1)),
-          because: [given.because],
-        });
-        expect(readsOf(calls)).toHaveLength(reads);
-        expect(await tasksIn(deps)).toEqual([taskOf(run, { window: given.again, attempt: 2 })]);
-      }
-      expect(deps.events).toEqual([]);
-      expect(await keysIn(deps)).toEqual([]);
-    },
-  );
-
-  test("and agrees at its second attempt is published with that one's rows", async () => {
+  ])("by $what, is fetched again, and no other; a repeated task only repeats that", async (given) => {
     const deps = start();
-    const run = await completeRun(deps, [good, short]);
-    await assembleRun(run, deps, 1);
-    await putWindow(run, { window: 2, attempt: 2, pages: [recordsOf(3, 4), recordsOf(5, 5)] }, deps.work);
-    expect(await assembleRun(run, deps, 2)).toMatchObject({
-      state: "published",
-      attempt: 2,
-      windows: [
-        { attempt: 1, pages: 1, totalRecords: 2 },
-        { attempt: 2, pages: 2, totalRecords: 3 },
-      ],
-    });
-    expect((await publishedIn(deps)).ids).toEqual([1, 2, 3, 4, 5]);
+    const run = await completeRun(deps, given.contents);
+    const { port: work, calls } = recorded(deps.work);
+    const parts = await deps.work.list(keys.allParts(run.runId), 10);
+    for (const reads of [parts.length, 0]) {
+      calls.length = 0;
+      expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
+      expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
+        attempt: 2,
+        windows: [1, 2].map((window) => (window === given.again ? 2 : 1)),
+        because: [given.because],
+      });
+      expect(readsOf(calls)).toHaveLength(reads);
+      expect(await tasksIn(deps)).toEqual([taskOf(run, { window: given.again, attempt: 2 })]);
+    }
+    expect(deps.events).toEqual([]);
+    expect(await keysIn(deps)).toEqual([]);
   });
 
   test("and that two assemblers read at once is fetched again as one of them decided", async () => {
@@ -531,7 +459,7 @@ test.each([
   { what: "a file with other metadata", metadata: { "run-id": "other", "requested-at": "long ago" } },
 ])("$what is replaced, and is no baseline", async ({ metadata }) => {
   const deps = start();
-  await writeAs(metadata, deps.data);
+  await overwrite(deps.data, csvKey, "old\n", metadata);
   const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));
   expect(result).toMatchObject({ state: "published", violations: [] });
   expect(result?.previous).toBeUndefined();
@@ -579,14 +507,6 @@ describe("assembling twice", () => {
     expect(deps.events).toHaveLength(1);
   });
 
-  test("at the same time gives the same bytes", async () => {
-    const deps = start();
-    const run = await completeRun(deps, contents);
-    const results = await Promise.all([assembleRun(run, deps), assembleRun(run, deps)]);
-    expect(results).toMatchObject(Array(2).fill({ state: "published", rows: 4 }));
-    expect((await publishedIn(deps)).ids).toEqual([1, 2, 3, 4]);
-  });
-
   test("a run that failed publishes its failure again and does not try again", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
@@ -630,7 +550,7 @@ describe("another writer during the upload", () => {
     const work = before(deps.work, "getBytes", async (read) => {
       if (!z.string().parse(read).endsWith("2") || writes === times) return;
       writes += 1;
-      await writeAs(metadata, deps.data, key, `rival ${writes}`);
+      await overwrite(deps.data, key, `rival ${writes}`, metadata);
     });
     return assembleNew({ ...deps, work }, contents);
   }
@@ -702,13 +622,6 @@ describe("the service", () => {
     await runService(assemblerService, deps, mailbox, await receive(mailbox.source));
     return receive(mailbox.deadLetters);
   }
-
-  test("publishes the run of a task", async () => {
-    const deps = start();
-    const run = await completeRun(deps, pagesOf(recordsOf(1, 2)));
-    expect(await deliver(run, deps)).toEqual([]);
-    expect(deps.events).toMatchObject([{ type: "run.published", detail: { runId: run.runId, rows: 2 } }]);
-  });
 
   test("dead-letters the task of a run with a damaged part, and publishes nothing", async () => {
     const deps = start();

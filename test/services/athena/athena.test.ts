@@ -1,5 +1,4 @@
 // Following a published file and finishing its query, with a scripted engine.
-import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { finishQuery } from "../../../services/athena/finish.ts";
 import { followFile } from "../../../services/athena/follow.ts";
@@ -15,6 +14,7 @@ import { type Run, runIdOf } from "../../../shared/run.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { resultOf } from "../../factories/results.ts";
 import { capturedEvents, receive, runService, useLocal } from "../../support/local.ts";
+import { overwrite } from "../../support/objects.ts";
 import { before, failing } from "../../support/ports.ts";
 import { ScriptedQueryEngine } from "../../support/query-engine.ts";
 import { defaultDataset } from "../../support/transformed.ts";
@@ -66,18 +66,9 @@ async function putFile(
   given: { run?: PublishedRun; rows?: Cell[][]; key?: string } = {},
 ): Promise<void> {
   const { run: publisher = run, rows = [headers, row], key = csvKey } = given;
-  await upload(data, key, csvRows(rows), {
+  await overwrite(data, key, csvRows(rows), {
     "run-id": publisher.runId,
     "requested-at": publisher.requestedAt,
-  });
-}
-
-async function upload(data: ObjectStore, key: string, text: string, metadata: Record<string, string>) {
-  const current = await data.head(key);
-  await data.upload(key, Readable.from([Buffer.from(text)]), {
-    contentType: "text/csv; charset=utf-8",
-    metadata,
-    condition: current ? { ifMatch: current.etag } : "absent",
   });
 }
 
@@ -244,13 +235,17 @@ describe("a published file", () => {
     { what: "without a header line", metadata: owned, text: '"_id"' },
   ])("$what is left alone, with an error that says what to do", async ({ metadata, text }) => {
     const deps = start();
-    await upload(deps.data, csvKey, text, metadata);
+    await overwrite(deps.data, csvKey, text, metadata);
     await expect(followFile(defaultDataset, deps)).rejects.toMatchObject({
       name: "PublishedFileForeign",
       kind: "terminal",
       sentence: expect.stringContaining("Request a run of the dataset"),
     });
     expect(deps.engine.tables.size).toBe(0);
+  });
+
+  test("that no longer exists is an error", async () => {
+    await expect(followFile(defaultDataset, start())).rejects.toMatchObject({ name: "PublishedFileMissing" });
   });
 });
 
@@ -290,20 +285,17 @@ describe("a query that ended", () => {
       end: async (id: string, { engine }: Deps) => engine.set(id, failure),
       event: "query.failed",
     },
-  ])(
-    "$how is finished once, by the event and by the delayed message, also at once",
-    async ({ end, event }) => {
-      const deps = start();
-      const { id, task } = await followed(deps);
-      const { name: dataset } = defaultDataset;
-      expect(task).toEqual({ task: "check", runId: run.runId, dataset, queryExecutionId: id, checks: 0 });
-      await end(id, deps);
-      await Promise.all([finishQuery(id, deps), finishQuery(id, deps, task), finishQuery(id, deps)]);
-      deps.clock.now = new Date("2024-03-15T12:10:00Z");
-      await finishQuery(id, deps, task);
-      expect(typesOf(deps)).toEqual([event]);
-    },
-  );
+  ])("$how is finished once, by the event and the delayed message, also at once", async ({ end, event }) => {
+    const deps = start();
+    const { id, task } = await followed(deps);
+    const { name: dataset } = defaultDataset;
+    expect(task).toEqual({ task: "check", runId: run.runId, dataset, queryExecutionId: id, checks: 0 });
+    await end(id, deps);
+    await Promise.all([finishQuery(id, deps), finishQuery(id, deps, task), finishQuery(id, deps)]);
+    deps.clock.now = new Date("2024-03-15T12:10:00Z");
+    await finishQuery(id, deps, task);
+    expect(typesOf(deps)).toEqual([event]);
+  });
 
   test("while a newer file is in place is not published: it may have read either", async () => {
     const deps = start();

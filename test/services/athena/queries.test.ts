@@ -4,16 +4,12 @@ import { queryOf } from "../../../services/athena/queries.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 
-const comment = /^--.*$/gm;
-
-test("the predecessor's query is the one of the reference transactions", async () => {
-  const sql = await queryOf(defaultDataset, "library");
-  expect(sql.replace(comment, "").trim()).toBe('SELECT * FROM "library"."libinsightdata"');
-});
-
-test("a dataset without a file of its own has the default", async () => {
-  const sql = await queryOf(datasetOf([]), "library");
-  expect(sql.replace(comment, "").trim()).toBe('SELECT * FROM "library"."test_dataset"');
+test.each([
+  ["reference-transactions, the predecessor's", defaultDataset, "libinsightdata"],
+  ["a dataset without a file of its own, the default", datasetOf([]), "test_dataset"],
+])("the query of %s", async (_which, dataset, table) => {
+  const sql = await queryOf(dataset, "library");
+  expect(sql.replace(/^--.*$/gm, "").trim()).toBe(`SELECT * FROM "library"."${table}"`);
 });
 
 describe("each file of queries/", async () => {

@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { expect, onTestFinished, test } from "vitest";
 import { followFile } from "../../../services/athena/follow.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
@@ -10,6 +9,7 @@ import type { Dataset, DatasetInput } from "../../../shared/dataset.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { openLocal } from "../../../shared/local/local.ts";
 import { datasetOf } from "../../factories/datasets.ts";
+import { overwrite } from "../../support/objects.ts";
 
 async function start(columns: DatasetInput["columns"]) {
   const folder = await mkdtemp(join(tmpdir(), "views-"));
@@ -25,12 +25,8 @@ async function start(columns: DatasetInput["columns"]) {
     /** Publishes a file and follows it. */
     async publish(rows: Cell[][]): Promise<void> {
       published += 1;
-      const current = await local.data.head(csv);
-      await local.data.upload(csv, Readable.from([Buffer.from(csvRows(rows))]), {
-        contentType: "text/csv",
-        metadata: { "run-id": `run-${published}`, "requested-at": "2024-03-15T12:00:00Z" },
-        condition: current ? { ifMatch: current.etag } : "absent",
-      });
+      const metadata = { "run-id": `run-${published}`, "requested-at": "2024-03-15T12:00:00Z" };
+      await overwrite(local.data, csv, csvRows(rows), metadata);
       await followFile(dataset, { ...local, athenaQueue: local.queues.athena, checkSeconds: 60 });
     },
     read: (relation: string, columns = "*") =>

@@ -100,18 +100,15 @@ describe("when EC2 refuses", () => {
     ["start", start, "stopped", "IncorrectInstanceState", "pending"],
     ["stop", stop, "running", "IncorrectInstanceState", "stopping"],
     ["start", start, "stopped", "InsufficientInstanceCapacity", "pending"],
-  ] as const)(
-    "a %s because of what may pass, a check tries again",
-    async (operation, request, from, code, then) => {
-      const id = stage.launch(from);
-      stage.ec2.refuse(operation, code, 1);
-      await stage.send(request, { reason });
-      expect(stateOf(id)).toBe(from);
-      await stage.deliver();
-      expect(stateOf(id)).toBe(then);
-      expect(stage.events).toEqual([]);
-    },
-  );
+  ] as const)("a %s for now, a check tries again", async (operation, request, from, code, then) => {
+    const id = stage.launch(from);
+    stage.ec2.refuse(operation, code, 1);
+    await stage.send(request, { reason });
+    expect(stateOf(id)).toBe(from);
+    await stage.deliver();
+    expect(stateOf(id)).toBe(then);
+    expect(stage.events).toEqual([]);
+  });
 
   test("for lack of capacity, the service tries with growing delays, then fails with what to do", async () => {
     const id = stage.launch("stopped");
@@ -187,28 +184,19 @@ describe("an instance that does not get there", () => {
 });
 
 describe("a request is for", () => {
-  test("all instances with the tag, where the stage's setting is the tag", async () => {
-    const ids = [
-      stage.launch("stopped"),
-      stage.launch("stopped"),
-      stage.launch("stopped", { Application: "Other" }),
-      stage.launch("terminated"),
-    ];
-    await stage.send(start, { reason });
-    expect(ids.map(stateOf)).toEqual(["pending", "pending", "stopped", "terminated"]);
-  });
-
-  test("the stage's ids and no other, where the stage's setting is ids", async () => {
-    const [one, two] = [stage.launch("stopped"), stage.launch("stopped")];
-    stage.team = [one];
-    await stage.send(start, { reason });
-    expect([stateOf(one), stateOf(two)]).toEqual(["pending", "stopped"]);
-  });
-
-  test("the instance that it names", async () => {
-    const [one, two] = [stage.launch("stopped"), stage.launch("stopped")];
-    await stage.send(start, { instanceId: two, reason });
-    expect([stateOf(one), stateOf(two)]).toEqual(["stopped", "pending"]);
+  test.each([
+    { which: "all instances with the tag", setting: "tagged", named: undefined, starts: [0, 1] },
+    { which: "the ids of the stage's setting", setting: "the first", named: undefined, starts: [0] },
+    { which: "the instance that it names", setting: "tagged", named: 1, starts: [1] },
+  ] as const)("$which, and no other", async ({ setting, named, starts }) => {
+    const [tag, none] = [{ Application: "DataPipeline" }, { Application: "Other" }];
+    const ids = [tag, tag, none].map((tags) => stage.launch("stopped", tags));
+    const gone = stage.launch("terminated");
+    if (setting === "the first") stage.team = ids.slice(0, 1);
+    const instanceId = named === undefined ? undefined : ids[named];
+    await stage.send(start, { ...(instanceId && { instanceId }), reason });
+    const pending = ids.flatMap((id, index) => (stateOf(id) === "pending" ? [index] : []));
+    expect([pending, stateOf(gone)]).toEqual([starts, "terminated"]);
   });
 
   const unknown = "i-0fffffffffffffff0";
@@ -268,24 +256,17 @@ describe("a request is for", () => {
 });
 
 describe("messages that come more than once, or in another order", () => {
-  test("a request that is delivered three times, two of them at once, has one outcome", async () => {
+  test.each([true, false])("a request delivered three times has one outcome (accepted: %s)", async (ok) => {
+    if (!ok) stage.team = "none";
     const id = stage.launch("stopped");
     await stage.publish(start, { reason });
     const request = await stage.takeOne();
     await Promise.all([stage.handle(request), stage.handle(request)]);
-    await stage.settle(id, "running");
+    if (ok) await stage.settle(id, "running");
     await stage.handle(request);
     await stage.deliverAll();
-    expect(stage.events).toEqual(started(id));
-  });
-
-  test("a request that is refused and delivered three times has one outcome", async () => {
-    stage.team = "none";
-    await stage.publish(start, { reason });
-    const request = await stage.takeOne();
-    await Promise.all([stage.handle(request), stage.handle(request)]);
-    await stage.handle(request);
-    expect(stage.events).toHaveLength(1);
+    if (ok) expect(stage.events).toEqual(started(id));
+    else expect(stage.events).toMatchObject([{ type: "instance.failed" }]);
   });
 
   test("EC2's event and a check at the same time publish one outcome", async () => {

@@ -194,16 +194,13 @@ describe("an instance that is needed otherwise too", () => {
     expect(stateOf(id)).toBe("stopping");
   });
 
-  test.each(["pending", "running"])(
-    "as it was %s, started in EC2's console, keeps running",
-    async (state) => {
-      const id = stage.launch(state);
-      await begin(id, scheduled, minute(-15));
-      await endRun(minute(0));
-      await stage.deliverAll();
-      expect(stateOf(id)).toBe("running");
-    },
-  );
+  test.each(["pending", "running"])("as it was %s, started in the console, keeps running", async (state) => {
+    const id = stage.launch(state);
+    await begin(id, scheduled, minute(-15));
+    await endRun(minute(0));
+    await stage.deliverAll();
+    expect(stateOf(id)).toBe("running");
+  });
 
   test("until it is stopped elsewhere: the next run starts it and stops it", async () => {
     const id = stage.launch("stopped");
@@ -261,17 +258,14 @@ describe("the end of a run", () => {
     expect(stateOf(id)).toBe("running");
   });
 
-  test.each(["none", "tagged"] as const)(
-    "does not call EC2 where it needed no instance (%s)",
-    async (team) => {
-      stage.team = team;
-      stage.ec2.disconnect();
-      await endRun(minute(0));
-      await stage.deliver();
-      expect(stage.events).toEqual([]);
-      if (team === "none") expect(await stage.work.head(keys.needs)).toBeUndefined();
-    },
-  );
+  test.each(["none", "tagged"] as const)("does not call EC2 where none was needed (%s)", async (team) => {
+    stage.team = team;
+    stage.ec2.disconnect();
+    await endRun(minute(0));
+    await stage.deliver();
+    expect(stage.events).toEqual([]);
+    if (team === "none") expect(await stage.work.head(keys.needs)).toBeUndefined();
+  });
 
   test("that becomes a dead letter publishes the failure", async () => {
     await launchForRun();

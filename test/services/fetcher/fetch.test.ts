@@ -6,7 +6,7 @@ import { fetcherService } from "../../../services/fetcher/service.ts";
 import { transform } from "../../../services/transformer/transform.ts";
 import { keys } from "../../../shared/keys.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
-import { fetchTask, type PageMessage, pageMessage, storedPage } from "../../../shared/messages.ts";
+import { type PageMessage, pageMessage, storedPage } from "../../../shared/messages.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { windowTotals } from "../../../shared/run.ts";
 import {
@@ -16,7 +16,7 @@ import {
 } from "../../../stacks/local/libinsight.ts";
 import { recordOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
-import { receive, runService, takeJson, useLocal } from "../../support/local.ts";
+import { receive, runService, takeJson, takeTasks, useLocal } from "../../support/local.ts";
 
 const local = useLocal();
 
@@ -53,9 +53,7 @@ async function pageIn({ transformerQueue }: Deps): Promise<PageMessage> {
   return pageMessage.parse(message);
 }
 
-async function tasksIn({ fetcherQueue }: Deps) {
-  return z.array(fetchTask).parse(await takeJson(fetcherQueue));
-}
+const tasksIn = ({ fetcherQueue }: Deps) => takeTasks(fetcherQueue);
 
 async function expectNothing(deps: Deps) {
   expect(await deps.work.list("", 10)).toEqual([]);
@@ -157,17 +155,6 @@ describe("a later page", () => {
     }
   });
 
-  test("and the others make up the window's records, oldest first, once each", async () => {
-    const deps = await start([9, 3, 7, 1, 5]);
-    await fetchPage(taskOf(run), deps);
-    const pages = [inlineIds(await pageIn(deps))];
-    for (const task of await tasksIn(deps)) {
-      await fetchPage(task, deps);
-      pages.push(inlineIds(await pageIn(deps)));
-    }
-    expect(pages).toEqual([[4, 2], [5, 3], [1]]);
-  });
-
   test("that LibInsight no longer has is enqueued without records and with the current totals", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     deps.site.remove(1);
@@ -205,14 +192,6 @@ describe("a page too large for a message", () => {
     await fetchPage(taskOf(run), deps);
     expect(inlineIds(await pageIn(deps))).toEqual([1]);
   });
-});
-
-test("an undeclared dataset is an error, and LibInsight is not called", async () => {
-  const deps = await start([1]);
-  await expect(fetchPage({ ...taskOf(run), dataset: "gone" }, deps)).rejects.toMatchObject({
-    name: "UnknownDataset",
-  });
-  expect(deps.site.requests).toEqual([]);
 });
 
 test("LibInsight's failures leave nothing and are counted by name; the message that succeeds is not", async () => {

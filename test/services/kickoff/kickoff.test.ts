@@ -1,15 +1,13 @@
 import { expect, test } from "vitest";
-import { z } from "zod";
 import { kickoff } from "../../../services/kickoff/kickoff.ts";
 import { planRun } from "../../../services/kickoff/plan.ts";
 import { kickoffService } from "../../../services/kickoff/service.ts";
 import { findDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
-import { fetchTask } from "../../../shared/messages.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { run as runSchema } from "../../../shared/run.ts";
 import { requestOf, taskOf } from "../../factories/requests.ts";
-import { capturedEvents, receive, runService, takeJson, useLocal } from "../../support/local.ts";
+import { capturedEvents, receive, runService, takeTasks, useLocal } from "../../support/local.ts";
 import { failing } from "../../support/ports.ts";
 
 const local = useLocal();
@@ -21,9 +19,7 @@ function start() {
 }
 type Deps = ReturnType<typeof start>;
 
-async function tasksIn({ fetcherQueue }: Deps) {
-  return z.array(fetchTask).parse(await takeJson(fetcherQueue));
-}
+const tasksIn = ({ fetcherQueue }: Deps) => takeTasks(fetcherQueue);
 
 test("a request becomes a run: run.json, page 1 of each window, run.started", async () => {
   const deps = start();

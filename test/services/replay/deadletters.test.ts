@@ -154,22 +154,6 @@ test("a message goes back with its body and attributes, without the reason of it
   expect(await fetcher.deadLetters.count()).toBe(0);
 });
 
-test("a FIFO queue's dead letters keep group and order, and arrive once however often they are sent", async () => {
-  const assembler = local.mailbox("assembler");
-  const tasks = [1, 2, 3].map((attempt) => messageBody({ runId: run.runId, dataset: run.dataset, attempt }));
-  for (const [n, task] of tasks.entries()) {
-    await assembler.deadLetters.send(task, { group: "gate-counts", deduplicationId: String(n) });
-  }
-  const through = interrupted({ call: "delete", nth: 1, when: "before" });
-  const dying = { ...assembler, deadLetters: through(assembler.deadLetters) };
-  await expect(send(depsOf(dying), everything)).rejects.toThrow("interrupted");
-  passTimeout();
-  await send(depsOf(assembler), everything);
-  const messages = await take(assembler.source);
-  expect(messages.map(({ body }) => body)).toEqual(tasks);
-  expect(messages.map(({ group }) => group)).toEqual(tasks.map(() => "gate-counts"));
-});
-
 test("a message that fails again at once is sent once, and waits for the next replay", async () => {
   const box = local.mailbox("fetcher");
   let sent = 0;
@@ -244,8 +228,12 @@ test("wherever sending is interrupted, no dead letter is lost, and repeating it 
       const sent = (await take(box.source)).map(({ body }) => body);
       expect(remaining + new Set(sent).size).toBeGreaterThanOrEqual(count);
       await send(depsOf(box), everything);
-      const sentAgain = (await take(box.source)).map(({ body }) => body);
-      expect(new Set([...sent, ...sentAgain])).toEqual(new Set(bodies));
+      const takenAgain = await take(box.source);
+      const arrived = [...sent, ...takenAgain.map(({ body }) => body)];
+      expect(new Set(arrived)).toEqual(new Set(bodies));
+      // A FIFO queue keeps the group and the order, and takes each message once.
+      if (isFifo) expect(arrived).toEqual(bodies);
+      if (isFifo) expect(takenAgain.every(({ group }) => group === "one")).toBe(true);
       expect(await box.deadLetters.count()).toBe(0);
     }),
     { numRuns: 100 },

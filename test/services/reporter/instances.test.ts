@@ -1,6 +1,6 @@
 // Instances that were left running, and instances that failed.
 import { describe, expect, test } from "vitest";
-import { checkInstances, runningHours } from "../../../services/reporter/instances.ts";
+import { checkInstances } from "../../../services/reporter/instances.ts";
 import { instanceMail } from "../../../services/reporter/message.ts";
 import type { TeamInstances } from "../../../shared/instances.ts";
 import type { Instance, Refused } from "../../../shared/ports.ts";
@@ -27,18 +27,19 @@ async function check(team: TeamInstances, found: Instance[] | Refused) {
 describe("the daily check", () => {
   const found = [instanceOf("i-0000000a", "running", 30), instanceOf("i-0000000b", "running", 3)];
 
-  test("measures the hours of the instance that has run longest", async () => {
-    expect(await check("tagged", found)).toEqual([[{ InstancesRunningHours: 30 }, {}]]);
-  });
+  const idle = [instanceOf("i-0000000a", "stopped", 300), instanceOf("i-0000000b", "pending")];
 
-  test("leaves out instances that are not the stage's", async () => {
-    expect(await check(["i-0000000b"], found)).toEqual([[{ InstancesRunningHours: 3 }, {}]]);
-  });
-
-  test("measures zero where none runs, and nothing where the stage has none", async () => {
-    const idle = [instanceOf("i-0000000a", "stopped", 300), instanceOf("i-0000000b", "pending")];
-    expect(await check("tagged", idle)).toEqual([[{ InstancesRunningHours: 0 }, {}]]);
-    expect(await check("none", found)).toEqual([]);
+  test.each<[what: string, TeamInstances, Instance[], hours: number[]]>([
+    ["the hours of the instance that has run longest", "tagged", found, [30]],
+    ["no instance that is not the stage's", ["i-0000000b"], found, [3]],
+    ["zero where none runs", "tagged", idle, [0]],
+    ["nothing where the stage has none", "none", found, []],
+    // Where clocks differ, or EC2 does not name a start.
+    ["nothing below zero", "tagged", [instanceOf("i-1", "running", -1), instanceOf("i-2", "running")], [0]],
+  ])("measures %s", async (_what, team, instances, hours) => {
+    expect(await check(team, instances)).toEqual(
+      hours.map((InstancesRunningHours) => [{ InstancesRunningHours }, {}]),
+    );
   });
 
   test("that EC2 refuses is a dead letter with the reason, and measures nothing", async () => {
@@ -47,11 +48,6 @@ describe("the daily check", () => {
       kind: "terminal",
       message: expect.stringContaining("UnauthorizedOperation"),
     });
-  });
-
-  test("is never below zero, where clocks differ or EC2 does not name a start", () => {
-    expect(runningHours([instanceOf("i-0000000a", "running", -1)], now)).toBe(0);
-    expect(runningHours([instanceOf("i-0000000a", "running")], now)).toBe(0);
   });
 });
 

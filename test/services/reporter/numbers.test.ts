@@ -4,6 +4,10 @@ import { firstResultOf, resultOf } from "../../factories/results.ts";
 
 const transformedAt = new Date("2026-11-23T11:00:30Z");
 
+test("without a known previous file there is no change", () => {
+  expect(numbersOf(firstResultOf(), transformedAt)).not.toHaveProperty("RowsChange");
+});
+
 test("a window that was fetched again counts once, however often it was fetched", () => {
   const [first, second] = resultOf().windows;
   if (!first || !second) throw new Error("The result has two windows.");

@@ -1,5 +1,4 @@
 // Events become messages to people and metrics.
-import { Readable } from "node:stream";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import type { ReporterDeps } from "../../../services/reporter/report.ts";
@@ -16,6 +15,7 @@ import { resultOf } from "../../factories/results.ts";
 import { ScriptedInstances, tagged } from "../../support/instances.ts";
 import { capturedEvents, runService, type TestLocal, take, useLocal } from "../../support/local.ts";
 import { enableMetrics, metricLines } from "../../support/metrics.ts";
+import { overwrite } from "../../support/objects.ts";
 import { type Outcome, outcomeOf } from "../../support/outcome.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 import { putRun, putWindow } from "../../support/work-bucket.ts";
@@ -257,10 +257,7 @@ test("a run whose result has expired is a dead letter that names it", async () =
   expect(sent).toEqual([]);
 });
 
-async function putFile(): Promise<void> {
-  const options = { contentType: "text/csv", metadata: { "run-id": runId }, condition: "absent" as const };
-  await deps.data.upload(publish.csv, Readable.from([Buffer.from("rows")]), options);
-}
+const putFile = () => overwrite(deps.data, publish.csv, "rows", { "run-id": runId });
 
 test("a query's time is measured from the file's arrival, unless a later file has arrived", async () => {
   await putFile();

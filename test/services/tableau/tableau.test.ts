@@ -8,7 +8,14 @@ import { processBatch } from "../../../shared/service.ts";
 import { receiveLimit, routes } from "../../../shared/topology.ts";
 import { eventMessage } from "../../factories/events.ts";
 import { startHttpServer } from "../../support/http-server.ts";
-import { capturedEvents, type PublishedEvent, type TestLocal, take, useLocal } from "../../support/local.ts";
+import {
+  capturedEvents,
+  type PublishedEvent,
+  recordedLog,
+  type TestLocal,
+  take,
+  useLocal,
+} from "../../support/local.ts";
 import { type Outcome, outcomeOf } from "../../support/outcome.ts";
 import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
 
@@ -21,12 +28,13 @@ const local = useLocal();
 let mailbox: ReturnType<TestLocal["mailbox"]>;
 let events: PublishedEvent[];
 let deps: TableauDeps;
+let log: Log;
 let logged: Record<string, unknown>[];
 beforeEach(() => {
   mailbox = local.mailbox("tableau");
   const bus = capturedEvents();
   events = bus.events;
-  logged = [];
+  ({ log, lines: logged } = recordedLog());
   deps = {
     publish: bus.publish,
     tableau: undefined,
@@ -61,12 +69,6 @@ async function start(targets: Targets, given: Partial<TableauDeps> = {}) {
   deps = { ...deps, tableau: settings, ...given };
   return { tableau, ids, settings };
 }
-
-const log: Log = {
-  info: (message, fields) => void logged.push({ level: "INFO", message, ...fields }),
-  warn: (message, fields) => void logged.push({ level: "WARN", message, ...fields }),
-  error: (message, fields) => void logged.push({ level: "ERROR", message, ...fields }),
-};
 
 /** Enqueues the event as its route does. */
 async function enqueue(detail = published): Promise<void> {
@@ -128,19 +130,16 @@ test("published results refresh what the dataset names, in one session, and the 
   expect(logged).toMatchObject([{ message: "done", run: ofRun.runId, refreshed: 3 }]);
 });
 
-test.each(["no Tableau is configured", "the dataset names nothing"])(
-  "where %s, that is logged",
-  async (why) => {
-    const { tableau } = await start(desk);
-    if (why === "the dataset names nothing") dataset.tableau = undefined;
-    else deps.tableau = undefined;
-    await enqueue();
-    expect(await handleNext()).toBe("done");
-    expect(tableau.requests).toEqual([]);
-    expect(events).toEqual([]);
-    expect(logged).toMatchObject([{ level: "INFO", message: "done", skipped: expect.any(String) }]);
-  },
-);
+test.each(["no Tableau is configured", "the dataset names nothing"])("if %s, that is logged", async (why) => {
+  const { tableau } = await start(desk);
+  if (why === "the dataset names nothing") dataset.tableau = undefined;
+  else deps.tableau = undefined;
+  await enqueue();
+  expect(await handleNext()).toBe("done");
+  expect(tableau.requests).toEqual([]);
+  expect(events).toEqual([]);
+  expect(logged).toMatchObject([{ level: "INFO", message: "done", skipped: expect.any(String) }]);
+});
 
 test("the default site and another API version are requested as they are set", async () => {
   const { tableau, settings } = await start(desk);

@@ -70,15 +70,6 @@ test("in whatever order the pages come, the last one enqueues the run, and no ot
   );
 });
 
-test("an empty window is complete with its one page", async () => {
-  const deps = start();
-  const run = runOfWindows(2);
-  const empty = (window: number): WindowContent => ({ window, pages: [[]] });
-  await begin(run, deps, empty(1), empty(2));
-  expect(await transformBatch(deps, pageOf(run, empty(1), 1))).toMatchObject({ tasks: [] });
-  expect(await transformBatch(deps, pageOf(run, empty(2), 1))).toMatchObject({ tasks: [assembleTask(run)] });
-});
-
 test("two transformers that see a run complete at once enqueue it once", async () => {
   const deps = start();
   const run = runOfWindows(2);

@@ -60,16 +60,6 @@ test("rejects are an object of their own, which is written before the part", asy
   });
 });
 
-test("a page that is transformed again, also at the same time, gives the same bytes", async () => {
-  const work = local.store();
-  const page = pageOf([recordOf(1, { Extra: "x" }), recordOf(2, { _id: "none" })]);
-  const texts = async () => Promise.all((await work.list("", 10)).map((key) => work.getText(key)));
-  await transform(page, work);
-  const before = await texts();
-  await Promise.all([transform(page, work), transform(page, work)]);
-  expect(await texts()).toEqual(before);
-});
-
 test("a page whose stored records are missing is a dead letter that names its run", async () => {
   const work = local.store();
   const pointer: PageMessage = { task, totals, pages: 5, records: { key: keys.page(address) } };

@@ -45,10 +45,7 @@ function start(...executions: QueryExecution[]) {
 const inState = (
   State: "QUEUED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED",
   StateChangeReason?: string,
-) => ({
-  Status: { State, StateChangeReason },
-  ResultConfiguration: { OutputLocation: location },
-});
+) => ({ Status: { State, StateChangeReason }, ResultConfiguration: { OutputLocation: location } });
 
 test("a statement is waited for while it is queued or runs, and its rows come without the header", async () => {
   const { engine, slept, calls } = start(inState("QUEUED"), inState("RUNNING"), inState("SUCCEEDED"));

@@ -62,9 +62,7 @@ test("an instance comes with the reason of its state; one that EC2 does not desc
   const { instances } = responding(
     { Reservations: [{ Instances: [described] }] },
     { Reservations: [] },
-    {
-      Reservations: [{ Instances: [{ InstanceId: "i-1" }] }],
-    },
+    { Reservations: [{ Instances: [{ InstanceId: "i-1" }] }] },
   );
   expect(await instances.find("i-1")).toMatchObject({
     id: "i-1",

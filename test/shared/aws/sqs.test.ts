@@ -1,10 +1,10 @@
-// The queue on SQS. The tests give its responses in the SDK's middleware: batches that fail in part, and throttling.
+// The queue on SQS. The tests give its responses in the SDK's middleware: batches that fail in part.
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { SqsQueue } from "../../../shared/aws/sqs.ts";
 import { backoffMs } from "../../../shared/backoff.ts";
-import { intercept, offline, throttling } from "../../contracts/inject.ts";
+import { intercept, offline } from "../../contracts/inject.ts";
 import { stoppedClock } from "../../support/stopped-clock.ts";
 
 const batch = z.object({ Entries: z.array(z.object({ Id: z.string(), MessageBody: z.string() })) });
@@ -31,42 +31,34 @@ function startSqs(verdict: (body: string) => Verdict) {
 
 const messages = (count: number) => Array.from({ length: count }, (_, n) => `m${n}`);
 
-test.each(["failed", "forgotten"] as const)(
-  "of a batch only the entries that were %s are sent again",
-  async (how) => {
-    const failures = new Map([
-      ["m2", 1],
-      ["m7", 2],
-    ]);
-    const { calls, queue } = startSqs((body) => {
-      const left = failures.get(body) ?? 0;
-      failures.set(body, left - 1);
-      return left > 0 ? how : "taken";
-    });
-    await queue.sendAll(messages(12));
-    // Batches are sent at once, so the second may come anywhere among them.
-    const sent = [messages(10), ["m2", "m7"], ["m7"], ["m10", "m11"]];
-    expect(calls).toHaveLength(sent.length);
-    expect(calls).toEqual(expect.arrayContaining(sent));
-  },
-);
-
-test("entries that fail four times are an error with their number and SQS's code", async () => {
-  const { calls, queue } = startSqs((body) => (["m3", "m4"].includes(body) ? "failed" : "taken"));
-  await expect(queue.sendAll(messages(10))).rejects.toMatchObject({
-    name: "MessagesNotSent",
-    kind: "transient",
-    message: "SQS did not take 2 of 10 messages.",
-    ids: { codes: "InternalError" },
+test.each(["failed", "forgotten"] as const)("only the %s entries of a batch are sent again", async (how) => {
+  const failures = new Map([
+    ["m2", 1],
+    ["m7", 2],
+  ]);
+  const { calls, queue } = startSqs((body) => {
+    const left = failures.get(body) ?? 0;
+    failures.set(body, left - 1);
+    return left > 0 ? how : "taken";
   });
-  expect(calls).toEqual([messages(10), ["m3", "m4"], ["m3", "m4"], ["m3", "m4"]]);
+  await queue.sendAll(messages(12));
+  // Batches are sent at once, so the second may come anywhere among them.
+  const sent = [messages(10), ["m2", "m7"], ["m7"], ["m10", "m11"]];
+  expect(calls).toHaveLength(sent.length);
+  expect(calls).toEqual(expect.arrayContaining(sent));
 });
 
-test("waits before each retry, twice as long each time, with jitter", async () => {
+test("entries that fail four times are an error with their number and SQS's code, after waits that grow", async () => {
   const waits: number[][] = [];
   for (let run = 0; run < 5; run++) {
-    const { queue, slept } = startSqs(() => "failed");
-    await expect(queue.sendAll(["m"])).rejects.toMatchObject({ name: "MessagesNotSent" });
+    const { calls, queue, slept } = startSqs((body) => (["m3", "m4"].includes(body) ? "failed" : "taken"));
+    await expect(queue.sendAll(messages(10))).rejects.toMatchObject({
+      name: "MessagesNotSent",
+      kind: "transient",
+      message: "SQS did not take 2 of 10 messages.",
+      ids: { codes: "InternalError" },
+    });
+    expect(calls).toEqual([messages(10), ["m3", "m4"], ["m3", "m4"], ["m3", "m4"]]);
     waits.push(slept);
   }
   for (const slept of waits) {
@@ -79,21 +71,4 @@ test("waits before each retry, twice as long each time, with jitter", async () =
   expect(new Set(waits.flat()).size).toBeGreaterThan(3);
   expect([1, 2, 3].map((attempt) => backoffMs(attempt, () => 1))).toEqual([250, 500, 1_000]);
   expect([1, 2, 3].map((attempt) => backoffMs(attempt, () => 0))).toEqual([125, 250, 500]);
-});
-
-test("a throttled call is tried three times in all, and then throws SQS's error", async () => {
-  const client = new SQSClient({ ...offline, maxAttempts: 3 });
-  let attempts = 0;
-  let throttled = 2;
-  intercept(client, async () => {
-    attempts += 1;
-    if (throttled-- > 0) throw throttling();
-    return { $metadata: {} };
-  });
-  const queue = new SqsQueue(client, "https://sqs.invalid/000000000000/test");
-  await queue.delete("receipt");
-  expect(attempts).toBe(3);
-  throttled = 3;
-  await expect(queue.delete("receipt")).rejects.toMatchObject({ name: "ThrottlingException" });
-  expect(attempts).toBe(6);
 });

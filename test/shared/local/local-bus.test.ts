@@ -1,8 +1,8 @@
 // Events and messages as AWS's services send them, made on this machine.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { instanceStateChange, objectCreated } from "../../../shared/aws-events.ts";
+import { objectCreated } from "../../../shared/aws-events.ts";
 import { type Local, openLocal } from "../../../shared/local/local.ts";
-import { awsEvent, objectCreatedMessage } from "../../../shared/local/local-bus.ts";
+import { objectCreatedMessage } from "../../../shared/local/local-bus.ts";
 import { useFolder } from "../../support/folder.ts";
 
 const events: unknown[] = [];
@@ -26,9 +26,3 @@ test.each(["gates/csv/gates.csv", "a folder/Où + 1%2B?&=\u{1F4DA}.csv"])(
     expect(Records.map(({ s3 }) => [s3.bucket.name, s3.object.key])).toEqual([["data", key]]);
   },
 );
-
-test("an AWS service's event has EventBridge's envelope", () => {
-  const detail = { "instance-id": "i-1", state: "running" };
-  const event = awsEvent("aws.ec2", "EC2 Instance State-change Notification", detail);
-  expect(instanceStateChange.parse(JSON.parse(event))).toMatchObject({ source: "aws.ec2", detail });
-});

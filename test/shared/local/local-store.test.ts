@@ -5,8 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
 import { LocalStore, type LocalStoreOptions } from "../../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
-import type { ObjectStore } from "../../../shared/ports.ts";
 import { useFolder } from "../../support/folder.ts";
+import { overwrite } from "../../support/objects.ts";
 
 const root = useFolder();
 const database = new LocalDatabase(":memory:");
@@ -25,20 +25,10 @@ function open(options: Partial<LocalStoreOptions> = {}) {
   return { folder, store };
 }
 
-/** Overwrites an object with a stream. */
-async function upload(store: ObjectStore, key: string, text: string): Promise<void> {
-  const etag = (await store.head(key))?.etag;
-  const condition = etag === undefined ? "absent" : { ifMatch: etag };
-  async function* body() {
-    yield Buffer.from(text);
-  }
-  await store.upload(key, body(), { contentType: "text/csv", metadata: {}, condition });
-}
-
 test("each version is a file that a person can open, named after its key and time", async () => {
   const now = () => new Date("2026-11-28T02:55:01.123Z");
   const { folder, store } = open({ keepsVersions: true, now });
-  await upload(store, "gates/csv/gates.csv", "id\n1\n");
+  await overwrite(store, "gates/csv/gates.csv", "id\n1\n");
   const etag = await store.put("gates/csv/gates.csv", "id\n2\n", "text/csv");
   const files = await readdir(join(folder, "gates/csv"));
   expect(files).toHaveLength(2);
@@ -54,8 +44,8 @@ test("each version is a file that a person can open, named after its key and tim
 
 test("a replaced file is removed, and a refused or failed upload leaves none", async () => {
   const { folder, store } = open();
-  await upload(store, "a", "one");
-  await upload(store, "a", "two");
+  await overwrite(store, "a", "one");
+  await overwrite(store, "a", "two");
   const options = { contentType: "text/csv", metadata: {} };
   async function* failing() {
     yield Buffer.from("three");
@@ -79,10 +69,10 @@ test("an object stays where the transaction that replaces it fails", async () =>
       if (refuses) throw new Error("A queue is full.");
     },
   });
-  await upload(store, "a", "old");
+  await overwrite(store, "a", "old");
   refuses = true;
   await expect(store.put("a", "new", "text/plain")).rejects.toThrow("A queue is full.");
-  await expect(upload(store, "a", "new")).rejects.toThrow("A queue is full.");
+  await expect(overwrite(store, "a", "new")).rejects.toThrow("A queue is full.");
   // The old file would be removed by now.
   await delay(50);
   expect(await store.getText("a")).toBe("old");
@@ -91,11 +81,11 @@ test("an object stays where the transaction that replaces it fails", async () =>
 test("pruning removes expired objects with their files, and files of no object", async () => {
   let day = 1;
   const { folder, store } = open({ now: () => new Date(2026, 0, day) });
-  await upload(store, "runs/old", "x");
+  await overwrite(store, "runs/old", "x");
   await store.put("runs/small", "x", "text/plain");
   await store.put("catalog/old", "x", "text/plain");
   day = 40;
-  await upload(store, "runs/new", "x");
+  await overwrite(store, "runs/new", "x");
   await writeFile(join(folder, "runs/half-written"), "x");
   await store.prune([{ prefix: "runs/", before: new Date(2026, 0, 10) }]);
   expect(await store.list("", 10)).toEqual(["catalog/old", "runs/new"]);
@@ -111,7 +101,7 @@ test("an earlier version expires some days after it was replaced, and the latest
     [100, "three"],
   ] as const) {
     day = written;
-    await upload(store, "a", text);
+    await overwrite(store, "a", text);
   }
   const prune = (before: number) =>
     store.prune([{ prefix: "", before: new Date(2026, 0, before), earlierVersionsOnly: true }]);

@@ -4,7 +4,7 @@ import type { Server } from "node:http";
 
 /** A running local server. */
 export type LocalEndpoint = {
-  /** `http://127.0.0.1:port`, as an `AWS_ENDPOINT_URL_*` variable takes it. */
+  /** `http://127.0.0.1:port`. */
   endpoint: string;
   /** Stops the server. Responses in progress have two seconds to finish. */
   close(): Promise<void>;
