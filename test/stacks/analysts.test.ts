@@ -1,6 +1,6 @@
 // The permissions of analysts on an evaluated stage: an IAM simulator decides call by call. The policy is attached to the
 // right user and changes no existing resource. analysts.md shows the policy.
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { folder, viewNames } from "../../shared/dataset.ts";
 import { datasets } from "../../shared/datasets.ts";
@@ -8,16 +8,7 @@ import { keys } from "../../shared/keys.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { isAllowed } from "./iam.ts";
 import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
-import {
-  all,
-  created,
-  evaluateBoth,
-  evaluationTimeout,
-  json,
-  policyDocument,
-  type Stage,
-  stages,
-} from "./stages.ts";
+import { all, created, evaluateBoth, json, policyDocument, type Stage, stages } from "./stages.ts";
 import { only, rule } from "./wiring.ts";
 
 const graphs = await evaluateBoth();

@@ -1,5 +1,5 @@
 // The alarms and the dashboard of an evaluated stage: what they watch, and what their texts advise.
-import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
 import { createMeasure } from "../../shared/metrics.ts";

@@ -10,17 +10,7 @@ import { type Call, recordCalls } from "./calls.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { isAllowed } from "./iam.ts";
 import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
-import {
-  all,
-  evaluateBoth,
-  evaluationTimeout,
-  json,
-  nameIn,
-  policyDocument,
-  type Stage,
-  type Statement,
-  stages,
-} from "./stages.ts";
+import { all, evaluateBoth, json, nameIn, policyDocument, type Statement, stages } from "./stages.ts";
 import { only } from "./wiring.ts";
 
 const role = z.object({

@@ -1,19 +1,16 @@
 // The protection of data, secrets and costs on an evaluated stage: buckets, encryption, tags, logs.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { maxMessageBytes } from "../../shared/ports.ts";
-import type { Graph } from "./evaluate/graph.ts";
 import {
   all,
   created,
   evaluateBoth,
-  evaluationTimeout,
   json,
   nameIn,
   policyDocument,
-  type Stage,
   secrets,
   stages,
   tableauSecret,

@@ -11,13 +11,6 @@ import { defaultDataset, rejectOf, rowOf } from "../../support/transformed.ts";
 const note = { name: "note", type: "text" } as const;
 
 describe("reference-transactions", () => {
-  test("a whole record is one line: strings quoted, numbers bare, an empty answer as it is", () => {
-    expect(rowOf(recordOf(7)).csv).toBe(
-      '7,"2023-05-01 09:30:00","Directional",5,"asked the way","Newman Library","Undergraduate","In person",' +
-        '"Student","","Employee 1",,"Arts","History"\n',
-    );
-  });
-
   test("_entered_by, walkins, scans and reformat are dropped and not reported as unknown", () => {
     const { values, summary } = rowOf(recordOf(1, { walkins: 3, scans: "9", reformat: 1 }));
     for (const field of ["_entered_by", "walkins", "scans", "reformat"])

@@ -66,7 +66,7 @@ test("a dataset without a request id is asked for without one", async () => {
   expect(server.requests.at(-1)?.query).not.toHaveProperty("request_id");
 });
 
-test("a token request that fails fails whoever waits for it, and is made anew for the next", async () => {
+test("a token request that fails fails each call that waits for it, and is made anew for the next", async () => {
   const { server, client } = await start({
     latencyMs: 20,
     faults: [{ kind: "status", status: 503, where: { endpoint: "token" } }],
