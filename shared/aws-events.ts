@@ -18,7 +18,6 @@ export const queryStateChange = envelope(
     workgroupName: z.string(),
   }),
 );
-export type QueryStateChange = z.infer<typeof queryStateChange>;
 
 /** The fields that are used of https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html */
 export const objectCreated = z.object({

@@ -127,7 +127,6 @@ export type ReplayRequested = z.infer<typeof replayRequested>;
 
 /** `results.published` as it arrives in the tableau queue. */
 export const resultsPublished = delivered("results.published");
-export type ResultsPublished = z.infer<typeof resultsPublished>;
 
 /** What arrives in the reporter queue. */
 export const reportable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [

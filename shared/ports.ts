@@ -258,8 +258,8 @@ export interface Instances {
   stop(id: string): Promise<Refused | undefined>;
 }
 
-/** The time, and waiting for it. */
+/** The time in milliseconds since 1970, and waiting. */
 export interface Clock {
-  now(): Date;
+  now(): number;
   sleep(ms: number): Promise<void>;
 }

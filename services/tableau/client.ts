@@ -1,8 +1,8 @@
 // Tableau's REST API, as far as a refresh needs it: a session of a personal access token, names looked up, extracts
 // refreshed, the state of jobs. All requests end by one point in time.
 // https://help.tableau.com/current/api/rest_api/en-us/REST/rest_api.htm
-import { setTimeout as delay } from "node:timers/promises";
 import type * as z from "zod/mini";
+import { realClock } from "../../shared/clock.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import {
   type Failure,
@@ -13,6 +13,7 @@ import {
   jsonOf,
   retryAfterSeconds,
 } from "../../shared/http.ts";
+import type { Clock } from "../../shared/ports.ts";
 import type { TableauSettings } from "../../shared/tableau.ts";
 import {
   alreadyQueued,
@@ -49,9 +50,6 @@ export type TableauSession = {
   /** Never rejects: a session that is left open ends by itself, or with the next sign-in. */
   signOut(): Promise<void>;
 };
-
-export type Clock = { now(): number; sleep(ms: number): Promise<void> };
-export const realClock: Clock = { now: Date.now, sleep: async (ms) => delay(ms) };
 
 export type TableauOptions = TableauSettings & {
   tokenSecret: string;

@@ -12,7 +12,6 @@ export const credentialsResponse = z.object({
     site: z.object({ id }),
   }),
 });
-export type Credentials = z.infer<typeof credentialsResponse>["credentials"];
 
 const item = z.object({ id, name: z.string(), project: z.optional(z.object({ name: z.string() })) });
 export type Item = z.infer<typeof item>;

@@ -6,7 +6,7 @@ import {
   StartQueryExecutionCommand,
 } from "@aws-sdk/client-athena";
 import type { GlueClient } from "@aws-sdk/client-glue";
-import { realSleep, type Sleep } from "../backoff.ts";
+import { realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
 import type { Query, QueryEngine, Rows, TableDefinition, ViewDefinition } from "../ports.ts";
 import { GlueCatalog } from "./glue.ts";

@@ -1,6 +1,6 @@
 // The event bus on EventBridge.
 import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
-import { backoffMs, realSleep, type Sleep } from "../backoff.ts";
+import { backoffMs, realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
 import { eventDetails, eventSource } from "../events.ts";
 import type { Publish } from "../ports.ts";

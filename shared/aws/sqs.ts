@@ -13,7 +13,7 @@ import {
   type Message as SqsMessage,
 } from "@aws-sdk/client-sqs";
 import pMap from "p-map";
-import { backoffMs, realSleep, type Sleep } from "../backoff.ts";
+import { backoffMs, realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
 import type { Attributes, Message, MessageQueue, SendOptions } from "../ports.ts";
 

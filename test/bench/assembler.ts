@@ -24,7 +24,7 @@ const dataset = defaultDataset.name;
 /** Seconds of each round, for all bytes of the parts. */
 export type Assembled = { megabytes: number; rounds: { ours: number; copy: number }[] };
 
-/** @throws NoEmulator */
+/** @throws Error where MiniStack cannot be installed */
 export async function measureAssembler(pages: number, rounds: number): Promise<Assembled> {
   installMiniStack();
   const emulator = await startEmulator();

@@ -1,9 +1,8 @@
 // Runs a command and measures it from outside: wall time, and the peak memory of the largest process in its tree.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { open, readdir, readFile } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 
 export type Command = {
   file: string;
@@ -15,13 +14,12 @@ export type Command = {
   logs: string;
 };
 
+/** `peakMb` is NaN where GNU time is missing (Debian: apt install time). */
 export type Measured = { seconds: number; peakMb: number };
 /** `failure` is for a table's cell: "exit 1", "> 300 s". */
 export type Outcome = Measured | { failure: string };
 
 const gnuTime = "/usr/bin/time";
-/** Only where GNU time is missing. A process can grow and end between two looks; GNU time misses nothing. */
-const lookEveryMs = 20;
 
 /** Process groups that run. They end with this process, however it ends but by SIGKILL. */
 const running = new Set<number>();
@@ -52,17 +50,14 @@ export async function measure(command: Command, timeoutMs: number): Promise<Outc
     throw new Error(`${file} did not start.`);
   }
   running.add(pid);
-  const ended = new AbortController();
-  const polled = launcher.length === 0 ? pollPeak(pid, ended.signal) : undefined;
   const timer = setTimeout(() => endGroup(pid), timeoutMs);
   await exit;
   const seconds = (performance.now() - start) / 1000;
   clearTimeout(timer);
   running.delete(pid);
-  ended.abort();
   if (child.signalCode === "SIGKILL") return { failure: `> ${Math.round(timeoutMs / 1000)} s` };
   if (child.exitCode !== 0) return { failure: `exit ${child.exitCode ?? child.signalCode}` };
-  const kilobytes = (await polled) ?? Number(await readFile(report, "utf8"));
+  const kilobytes = launcher.length === 0 ? Number.NaN : Number(await readFile(report, "utf8"));
   return { seconds, peakMb: kilobytes / 1024 };
 }
 
@@ -76,24 +71,4 @@ function endGroup(group: number): void {
 
 function hasGnuTime(): boolean {
   return spawnSync(gnuTime, ["--version"], { encoding: "utf8" }).stdout?.includes("GNU") ?? false;
-}
-
-/** @returns kilobytes; NaN where there is no /proc */
-async function pollPeak(group: number, signal: AbortSignal): Promise<number> {
-  let peak = Number.NaN;
-  while (!signal.aborted) {
-    const processes = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
-    for (const id of processes) {
-      // A process may end between the two reads.
-      const stat = await readFile(`/proc/${id}/stat`, "utf8").catch(() => "");
-      // Behind the name in parentheses: state, parent, group.
-      const [, , ofGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (Number(ofGroup) !== group) continue;
-      const status = await readFile(`/proc/${id}/status`, "utf8").catch(() => "");
-      const [, kilobytes] = /^VmHWM:\s+(\d+) kB$/m.exec(status) ?? [];
-      if (kilobytes) peak = Math.max(Number.isNaN(peak) ? 0 : peak, Number(kilobytes));
-    }
-    await sleep(lookEveryMs, undefined, { signal }).catch(() => {});
-  }
-  return peak;
 }

@@ -18,14 +18,6 @@ const visibilitySeconds = 43_200;
 /** Of one queue at a time; a plan has some dozens. */
 const maxMessages = 1_000;
 
-/** The queues to which a queue's service sends. */
-const feeds: Record<ChaosQueue, ChaosQueue[]> = {
-  kickoff: ["fetcher"],
-  fetcher: ["fetcher", "transformer"],
-  transformer: ["assembler"],
-  assembler: ["fetcher"],
-};
-
 /** Runs a service on a batch; its port calls go through the caller. */
 export type Handlers = Record<ChaosQueue, (batch: Message[], caller: Caller) => Promise<BatchResult>>;
 
@@ -43,18 +35,14 @@ export type DeliveryOptions = {
   onCall?: ((call: string) => void) | undefined;
 };
 
-type Waiting = { message: Message; from: number };
+/** A received message; `from` is the step at which it may be handled. */
+type Waiting = { queue: ChaosQueue; message: Message; from: number };
 type Invocation = { queue: ChaosQueue; parked: (() => unknown)[]; dead: boolean };
 
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #random: Random;
-  readonly #pool: Record<ChaosQueue, Waiting[]> = {
-    kickoff: [],
-    fetcher: [],
-    transformer: [],
-    assembler: [],
-  };
+  readonly #waiting: Waiting[] = [];
   readonly #running = new Set<Invocation>();
   /** Queues that may have got messages since they were last received from. */
   readonly #fed = new Set<ChaosQueue>();
@@ -110,23 +98,23 @@ export class Delivery {
       }),
     );
     if (this.#running.size >= this.#options.plan.concurrency) return calls;
-    const ready = queues.filter((queue) => this.#pool[queue].some(({ from }) => from <= this.#step));
+    const ready = this.#waiting.filter(({ from }) => from <= this.#step);
     // Where all that is left waits for later steps, later is now.
-    const later = queues.filter((queue) => this.#pool[queue].length > 0);
-    const startable = ready.length > 0 || calls.length > 0 ? ready : later;
-    return [...calls, ...startable.map((queue) => () => this.#start(queue))];
+    const startable = ready.length > 0 || calls.length > 0 ? ready : this.#waiting;
+    const startableQueues = queues.filter((queue) => startable.some((waiting) => waiting.queue === queue));
+    return [...calls, ...startableQueues.map((queue) => () => this.#start(queue))];
   }
 
   #start(queue: ChaosQueue): void {
-    const pool = this.#pool[queue];
-    const due = pool.filter(({ from }) => from <= this.#step);
-    const candidates = due.length > 0 ? due : [...pool];
+    const waiting = this.#waiting.filter((each) => each.queue === queue);
+    const due = waiting.filter(({ from }) => from <= this.#step);
+    const candidates = due.length > 0 ? due : waiting;
     const size = between(this.#random, 1, Math.min(services[queue].batchSize, candidates.length));
     const batch: Message[] = [];
     for (let n = 0; n < size; n++) {
       const [chosen] = candidates.splice(between(this.#random, 0, candidates.length - 1), 1);
       if (!chosen) break;
-      pool.splice(pool.indexOf(chosen), 1);
+      this.#waiting.splice(this.#waiting.indexOf(chosen), 1);
       batch.push(chosen.message);
     }
     const { faults } = this.#options;
@@ -134,7 +122,7 @@ export class Delivery {
     const late = befalling.find(({ kind }) => kind === "delay");
     if (late) {
       faults.happened("delivery delay");
-      pool.push(...batch.map((message) => ({ message, from: this.#step + late.steps })));
+      this.#wait(queue, batch, late.steps);
       return;
     }
     const invocation: Invocation = { queue, parked: [], dead: false };
@@ -168,10 +156,12 @@ export class Delivery {
       const again = faults.find(({ kind }) => kind === "duplicate");
       if (again && done.length > 0) {
         this.#options.faults.happened("delivery duplicate");
-        this.#pool[queue].push(...done.map((message) => ({ message, from: this.#step + again.steps })));
+        this.#wait(queue, done, again.steps);
       }
     }
-    for (const each of [queue, ...feeds[queue]]) this.#fed.add(each);
+    for (const each of queues) {
+      if (each === queue || services[queue].sendsTo.includes(each)) this.#fed.add(each);
+    }
     this.#running.delete(invocation);
   }
 
@@ -232,8 +222,11 @@ export class Delivery {
 
   async #receive(queue: ChaosQueue): Promise<void> {
     const options = { max: maxMessages, visibilitySeconds, waitSeconds: 0 };
-    for (const message of await this.#options.ports.queue(queue).receive(options))
-      this.#pool[queue].push({ message, from: 0 });
+    this.#wait(queue, await this.#options.ports.queue(queue).receive(options), 0);
+  }
+
+  #wait(queue: ChaosQueue, messages: Message[], steps: number): void {
+    this.#waiting.push(...messages.map((message) => ({ queue, message, from: this.#step + steps })));
   }
 }
 

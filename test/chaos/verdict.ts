@@ -29,6 +29,9 @@ export type Assessed = {
   events: z.infer<typeof busEvent>[];
 };
 
+/** Of one file; a plan writes some. */
+const maxVersions = 1_000;
+
 /** @returns what is wrong, one sentence each; none where the plan ended well */
 export async function assess(assessed: Assessed): Promise<string[]> {
   const { runIds, work, data, earlier, events, disturbances } = assessed;
@@ -56,10 +59,15 @@ export async function assess(assessed: Assessed): Promise<string[]> {
   }
   const csv = await data.getText(publish.csv);
   const jsonl = await data.getText(publish.jsonl);
-  const csvInfo = await data.head(publish.csv);
-  const jsonlInfo = await data.head(publish.jsonl);
-  const of = csvInfo?.metadata["run-id"];
+  const of = (await data.head(publish.csv))?.metadata["run-id"];
   const published = ended.filter(({ result }) => result.state === "published");
+  for (const { result } of published) {
+    const { csv, jsonl } = result.published ?? {};
+    for (const file of [csv, jsonl]) {
+      if (!file || !(await wasWritten(file, result.runId, data)))
+        wrong.push(`run ${result.runId} names a file that it did not write`);
+    }
+  }
   if (published.length === 0) {
     if (csv !== earlier) wrong.push("no run was published, but the published file is another one");
     return wrong;
@@ -69,11 +77,21 @@ export async function assess(assessed: Assessed): Promise<string[]> {
   if (!owner) return [...wrong, `the published file is of ${of}, which is not among the published runs`];
   if (Date.parse(owner.run.requestedAt) !== newest)
     wrong.push("the file of an older run has replaced that of a newer one");
-  const named = owner.result.published;
-  if (named?.csv.etag !== csvInfo?.etag || named?.jsonl.etag !== jsonlInfo?.etag)
-    wrong.push(`the result of run ${of} names other files than the published ones`);
   wrong.push(...fileProblems(csv ?? "", jsonl ?? "", owner, assessed));
   return wrong;
+}
+
+/** Returns whether a version of the file is the run's. */
+async function wasWritten(
+  { key, etag }: { key: string; etag: string },
+  runId: string,
+  data: ObjectStore,
+): Promise<boolean> {
+  for (const { versionId } of await data.listVersions(key, maxVersions)) {
+    const version = await data.head(key, versionId);
+    if (version?.etag === etag && version.metadata["run-id"] === runId) return true;
+  }
+  return false;
 }
 
 function accountProblems(result: RunResult): string[] {

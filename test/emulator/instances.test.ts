@@ -1,15 +1,11 @@
 // EC2 instances of the emulator, started and stopped by the stage: when an operator asks, when a schedule does, and when the
 // run has ended for which one was started.
 import { setTimeout as delay } from "node:timers/promises";
-import {
-  CreateTagsCommand,
-  DescribeInstancesCommand,
-  RunInstancesCommand,
-  StopInstancesCommand,
-} from "@aws-sdk/client-ec2";
+import { RunInstancesCommand, StopInstancesCommand } from "@aws-sdk/client-ec2";
 import { PutEventsCommand } from "@aws-sdk/client-eventbridge";
 import { GetScheduleCommand } from "@aws-sdk/client-scheduler";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Ec2Instances } from "../../shared/aws/ec2.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { instanceTag } from "../../shared/instances.ts";
 import { runIdOf } from "../../shared/run.ts";
@@ -45,25 +41,33 @@ afterEach(() => untilQuiet(stage));
 /** Creates a stopped instance. @returns its id */
 async function launch(tags: Record<string, string>): Promise<string> {
   const { ec2 } = stage.clients;
+  const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+  const TagSpecifications = [{ ResourceType: "instance" as const, Tags }];
   const { Instances } = await ec2.send(
-    new RunInstancesCommand({ ImageId: "ami-0123456789abcdef0", MinCount: 1, MaxCount: 1 }),
+    new RunInstancesCommand({
+      ImageId: "ami-0123456789abcdef0",
+      MinCount: 1,
+      MaxCount: 1,
+      TagSpecifications,
+    }),
   );
   const id = Instances?.[0]?.InstanceId;
   if (!id) throw new Error("EC2 returned no instance id.");
-  const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
-  await ec2.send(new CreateTagsCommand({ Resources: [id], Tags }));
   await ec2.send(new StopInstancesCommand({ InstanceIds: [id] }));
-  await until(stage, `${id} is stopped`, async () => (await states()).get(id) === "stopped");
+  await until(stage, `${id} is stopped`, async () => (await stateOf(id)) === "stopped");
   return id;
 }
 
+async function stateOf(id: string): Promise<string> {
+  const found = await new Ec2Instances(stage.clients.ec2).find(id);
+  return "state" in found ? found.state : found.refused;
+}
+
 async function states(): Promise<Map<string, string>> {
-  const { Reservations = [] } = await stage.clients.ec2.send(new DescribeInstancesCommand({}));
-  return new Map(
-    Reservations.flatMap(({ Instances = [] }) =>
-      Instances.map(({ InstanceId = "", State }) => [InstanceId, State?.Name ?? ""] as const),
-    ),
-  );
+  return new Map([
+    [team, await stateOf(team)],
+    [stranger, await stateOf(stranger)],
+  ]);
 }
 
 /** Sends what EC2 itself sends on AWS, and the emulator's does not. */
@@ -99,7 +103,7 @@ test("an instance without the tag is refused by its name too, and that is report
   await stage.bus.publish("instance.start.requested", { instanceId: stranger, reason: "by name" });
   await stage.bus.next("instance.failed", { instanceId: stranger });
   await mailbox.next(stranger);
-  expect((await states()).get(stranger)).toBe("stopped");
+  expect(await stateOf(stranger)).toBe("stopped");
 });
 
 test("schedules start it before a run and ask for the run, and the run's end stops it", async () => {
@@ -111,7 +115,7 @@ test("schedules start it before a run and ask for the run, and the run's end sto
   const runId = runIdOf(defaultDataset.name, requestId);
   await stage.bus.next("run.published", { runId });
   await stage.bus.next("instance.stopped", { instanceId: team, dataset: defaultDataset.name });
-  expect((await states()).get(team)).toBe("stopped");
+  expect(await stateOf(team)).toBe("stopped");
 });
 
 /**

@@ -16,14 +16,9 @@ export type QueueWiring = {
 };
 /** `messageGroup`: of a FIFO queue. */
 export type RuleWiring = { bus: string; pattern: unknown; queue: string; messageGroup?: string };
-export type NotificationWiring = { prefix: string; events: string[]; queue: string };
 
 /** Queues by the name in their function's variable: `fetcher` for FETCHER_QUEUE_URL. */
-export type Wiring = {
-  queues: Record<string, QueueWiring>;
-  rules: RuleWiring[];
-  notifications: NotificationWiring[];
-};
+export type Wiring = { queues: Record<string, QueueWiring>; rules: RuleWiring[] };
 
 export const queue = z.object({
   name: z.string(),
@@ -74,10 +69,6 @@ export const target = z.object({
     .optional(),
 });
 
-const notification = z.object({
-  queues: z.array(z.object({ queueArn: z.string(), events: z.array(z.string()), filterPrefix: z.string() })),
-});
-
 export function wiringOf(graph: Graph): Wiring {
   const known = nameIn(graph);
   const queues = all(graph, "aws:sqs/queue:Queue", queue);
@@ -118,14 +109,6 @@ export function wiringOf(graph: Graph): Wiring {
         ...(sqsTarget && { messageGroup: sqsTarget.messageGroupId }),
       };
     }),
-    notifications: all(graph, "aws:s3/bucketNotification:BucketNotification", notification).flatMap(
-      ({ is }) =>
-        is.queues.map(({ queueArn, events, filterPrefix }) => ({
-          prefix: filterPrefix,
-          events,
-          queue: knownAs(queueArn),
-        })),
-    ),
   };
 }
 

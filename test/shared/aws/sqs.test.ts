@@ -3,7 +3,7 @@ import { SQSClient } from "@aws-sdk/client-sqs";
 import { expect, test } from "vitest";
 import * as z from "zod";
 import { SqsQueue } from "../../../shared/aws/sqs.ts";
-import { backoffMs } from "../../../shared/backoff.ts";
+import { backoffMs } from "../../../shared/clock.ts";
 import { intercept, offline } from "../../contracts/inject.ts";
 import { stoppedClock } from "../../support/stopped-clock.ts";
 

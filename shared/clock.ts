@@ -1,8 +1,11 @@
-// Waiting before a call is repeated: twice as long each time, with jitter, so that many callers do not return together.
+// This machine's clock, and how long to wait before a call is repeated: twice as long each time, with jitter, so that many
+// callers do not return together.
 import { setTimeout as delay } from "node:timers/promises";
+import type { Clock } from "./ports.ts";
 
-export type Sleep = (ms: number) => Promise<void>;
+export type Sleep = Clock["sleep"];
 export const realSleep: Sleep = async (ms) => delay(ms);
+export const realClock: Clock = { now: Date.now, sleep: realSleep };
 
 const baseMs = 250;
 
