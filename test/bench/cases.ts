@@ -141,7 +141,7 @@ async function measureLocal(chosen: readonly LocalCase[]): Promise<Measured> {
   return { figures, table: besidePeers(compared) };
 }
 
-/** Counts a run at the ports; a larger one is taken for many of it. */
+/** Counts one run at the ports and scales it for the larger one. */
 async function measureCost(memoryGb: Record<string, number>): Promise<Measured> {
   const run = await countRun(vtRecords);
   const { put, get, head, list } = requestsOfPage(run);

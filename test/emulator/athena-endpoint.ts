@@ -6,7 +6,6 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
 import { GetObjectCommand, PutObjectCommand, paginateListObjectsV2, type S3Client } from "@aws-sdk/client-s3";
 import { parse } from "csv-parse/sync";
 import { z } from "zod";
@@ -71,16 +70,14 @@ class Refusal extends Error {
   }
 }
 
-/**
- * Starts the endpoint, which serves both APIs.
- * @param options.events takes `Athena Query State Change`, on the default bus
- */
-export async function startAthena(options: {
+/** Starts the endpoint, which serves both APIs. It announces no query's end: the service checks by itself. */
+export async function startAthena({
+  dataDir,
+  s3,
+}: {
   dataDir: string;
   s3: S3Client;
-  events: EventBridgeClient;
-}): Promise<{ endpoint: string; glueEndpoint: string; close(): Promise<void> }> {
-  const { dataDir, s3, events } = options;
+}): Promise<{ endpoint: string; close(): Promise<void> }> {
   await mkdir(dataDir, { recursive: true });
   const store = new LocalDatabase(":memory:");
   const databases = new Map<string, Database>();
@@ -95,7 +92,7 @@ export async function startAthena(options: {
       filesIn: download,
       adopt: upload,
       temporaryFolder: join(dataDir, "results"),
-      onEnd: ({ id, state }) => sendEnd(id, state),
+      onEnd: async () => {},
     });
     const opened = { engine, tables: new Map() };
     databases.set(name, opened);
@@ -121,20 +118,6 @@ export async function startAthena(options: {
       new PutObjectCommand({ ...placeOf(uri), Body: await readFile(path), ContentType: "text/csv" }),
     );
     await rm(path);
-  }
-
-  /** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
-  async function sendEnd(queryExecutionId: string, currentState: string): Promise<void> {
-    const workgroupName = executions.get(queryExecutionId)?.workGroup;
-    const Detail = JSON.stringify({
-      queryExecutionId,
-      currentState,
-      previousState: "RUNNING",
-      workgroupName,
-    });
-    const entry = { Source: "aws.athena", DetailType: "Athena Query State Change", Detail };
-    // At best effort, as on AWS.
-    await events.send(new PutEventsCommand({ Entries: [entry] })).catch(() => {});
   }
 
   async function runStatement(sql: string): Promise<{ reason?: string }> {
@@ -211,7 +194,6 @@ export async function startAthena(options: {
       const id = randomUUID();
       const ddl = await runStatement(sql);
       executions.set(id, { ...execution, ddl });
-      void sendEnd(id, ddl.reason === undefined ? "SUCCEEDED" : "FAILED");
       return { QueryExecutionId: id };
     },
 
@@ -304,7 +286,6 @@ export async function startAthena(options: {
   const { endpoint, close } = await listenOnLoopback(server);
   return {
     endpoint,
-    glueEndpoint: endpoint,
     async close() {
       await close();
       for (const { engine } of databases.values()) await engine.close();

@@ -30,7 +30,6 @@ import { queryEngineContract } from "../contracts/query-engine.ts";
 import { region } from "../stacks/evaluate/graph.ts";
 import { startAthena } from "./athena-endpoint.ts";
 import { type Clients, clientsFor, credentials } from "./clients.ts";
-import { asAws } from "./default-bus.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
 import { createQueue } from "./handles.ts";
 
@@ -44,12 +43,10 @@ beforeAll(async () => {
   closing.push(emulator.close);
   clients = clientsFor(emulator);
   closing.push(clients.close);
-  const events = asAws(emulator);
-  closing.push(() => events.destroy());
-  const engine = await startAthena({ dataDir: join(emulator.folder, "athena"), s3: clients.s3, events });
+  const engine = await startAthena({ dataDir: join(emulator.folder, "athena"), s3: clients.s3 });
   closing.push(engine.close);
   athena = new AthenaClient({ endpoint: engine.endpoint, region, credentials });
-  glue = new GlueClient({ endpoint: engine.glueEndpoint, region, credentials });
+  glue = new GlueClient({ endpoint: engine.endpoint, region, credentials });
   closing.push(
     () => athena.destroy(),
     () => glue.destroy(),

@@ -82,17 +82,13 @@ const ofAws: AwsEvent[] = [
 ];
 
 test.each(ofAws)("$source, $type, $detail: to $queue", async ({ source, type, detail, queue }) => {
-  await stage.aws.send(
-    new PutEventsCommand({
-      Entries: [{ Source: source, DetailType: type, Detail: JSON.stringify(detail) }],
-    }),
-  );
-  expect(Object.keys(await arrived())).toEqual(queue ? [queue] : []);
-  // The same by SST's own rules, to which only AWS can send.
   expect(await matchedBy(source, type, detail)).toEqual(queue ? [queue] : []);
 });
 
-/** Returns the queues of the rules on the default bus whose pattern matches, as EventBridge decides. */
+/**
+ * Returns the queues of the rules on the default bus whose pattern matches, as EventBridge decides. Only AWS may send such
+ * events.
+ */
 async function matchedBy(source: string, type: string, detail: object): Promise<string[]> {
   const Event = JSON.stringify({
     id: "1",

@@ -2,7 +2,6 @@
 // functions. Beside it run the simulated LibInsight, and an endpoint for Athena and Glue.
 import { join } from "node:path";
 import { AthenaClient } from "@aws-sdk/client-athena";
-import type { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { z } from "zod";
 import { defaultCredentials, type LibInsight, startLibInsight } from "../../stacks/local/libinsight.ts";
 import { type Graph, region } from "../stacks/evaluate/graph.ts";
@@ -12,7 +11,6 @@ import { type Bus, observe } from "./bus.ts";
 import { awsEnvironment, type Clients, clientsFor, credentials } from "./clients.ts";
 import type { Context } from "./create/context.ts";
 import { createStage } from "./create.ts";
-import { asAws, createTwins } from "./default-bus.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
 
 /** Small, and with more than one page in most of its windows. */
@@ -43,8 +41,6 @@ export function evaluated(): Promise<Graph> {
 export type Stage = {
   graph: Graph;
   clients: Clients;
-  /** Sends the events of AWS's own services to the default bus. */
-  aws: EventBridgeClient;
   emulator: Emulator;
   libInsight: LibInsight;
   athena: AthenaClient;
@@ -69,13 +65,7 @@ export async function deploy(): Promise<Stage> {
     closing.push(emulator.close);
     const clients = clientsFor(emulator);
     closing.push(clients.close);
-    const aws = asAws(emulator);
-    closing.push(() => aws.destroy());
-    const engine = await startAthena({
-      dataDir: join(emulator.folder, "athena"),
-      s3: clients.s3,
-      events: aws,
-    });
+    const engine = await startAthena({ dataDir: join(emulator.folder, "athena"), s3: clients.s3 });
     closing.push(engine.close);
     const athena = new AthenaClient({ endpoint: engine.endpoint, region, credentials });
     closing.push(() => athena.destroy());
@@ -86,7 +76,7 @@ export async function deploy(): Promise<Stage> {
       addresses: new Map([[unknownLibInsight, libInsight.baseUrl]]),
       functionEnvironment: {
         AWS_ENDPOINT_URL_ATHENA: engine.endpoint,
-        AWS_ENDPOINT_URL_GLUE: engine.glueEndpoint,
+        AWS_ENDPOINT_URL_GLUE: engine.endpoint,
         // A stage waits for half a minute and more.
         RETRY_BASE_SECONDS: "1",
         QUERY_CHECK_SECONDS: "5",
@@ -94,10 +84,9 @@ export async function deploy(): Promise<Stage> {
       },
     };
     const counts = await createStage(graph, context);
-    await createTwins(graph, context);
     const settings = settingsOf(graph, context.addresses);
     const bus = await observe(settings.BUS_NAME ?? "", emulator, clients);
-    return { graph, clients, aws, emulator, libInsight, athena, counts, settings, bus, close };
+    return { graph, clients, emulator, libInsight, athena, counts, settings, bus, close };
   } catch (error) {
     await close();
     throw error;

@@ -15,15 +15,6 @@ const graphs = await evaluateBoth();
 
 const policies = z.object({ name: z.string(), policy: json(policyDocument) });
 const attachment = z.object({ user: z.string(), policyArn: z.string() });
-const workgroup = z.object({
-  name: z.string(),
-  configuration: z.object({
-    enforceWorkgroupConfiguration: z.boolean(),
-    bytesScannedCutoffPerQuery: z.number(),
-    resultConfiguration: z.object({ outputLocation: z.string() }),
-  }),
-});
-
 const users = { production: "data-analytics-team", ada: "libinsight-ada-analysts" };
 const databases = { production: "libinsightdatabase", ada: "libinsight_ada" };
 const here = `${region}:${account}`;
@@ -216,24 +207,6 @@ describe.each(stages)("on the stage %s", (stage) => {
     ]);
   });
 
-  test("their workgroup enforces a scan limit and a folder of its own, in which no dataset has results", () => {
-    const { is } = only(
-      all(graphs[stage], "aws:athena/workgroup:Workgroup", workgroup).filter(
-        ({ name }) => name === "AnalystsWorkgroup",
-      ),
-    );
-    expect(is).toMatchObject({
-      name: `libinsight-${stage}-analysts`,
-      configuration: { enforceWorkgroupConfiguration: true, bytesScannedCutoffPerQuery: 10 * 1024 ** 3 },
-    });
-    const { outputLocation } = is.configuration.resultConfiguration;
-    expect(outputLocation).toBe(results(keys.analystsResults).replace("arn:aws:s3:::", "s3://"));
-    for (const { publish } of datasets) {
-      expect(`${publish.queryResults}/`).not.toBe(keys.analystsResults);
-      expect(publish.results.startsWith(keys.analystsResults)).toBe(false);
-    }
-  });
-
   test("the end of an analyst's query does not call the pipeline", () => {
     const pattern = z.object({ detail: z.object({ workgroupName: z.array(z.string()) }) });
     const queryEnds = all(graphs[stage], "aws:cloudwatch/eventRule:EventRule", rule).flatMap(
@@ -241,6 +214,13 @@ describe.each(stages)("on the stage %s", (stage) => {
     );
     expect(queryEnds).toEqual([`libinsight-${stage}`]);
   });
+});
+
+test("no dataset has results in the analysts' folder", () => {
+  for (const { publish } of datasets) {
+    expect(`${publish.queryResults}/`).not.toBe(keys.analystsResults);
+    expect(publish.results.startsWith(keys.analystsResults)).toBe(false);
+  }
 });
 
 test("production's existing user gets the policy and is not changed otherwise", () => {

@@ -57,7 +57,7 @@ const storeActions: Readonly<Record<string, readonly string[]>> = {
   getBytes: ["s3:GetObject"],
   getText: ["s3:GetObject"],
   getJson: ["s3:GetObject"],
-  getStart: ["s3:GetObject", "s3:DeleteObject"],
+  getStart: ["s3:GetObject"],
   stream: ["s3:GetObject"],
   head: ["s3:GetObject"],
 };
@@ -243,7 +243,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     send("run.requested", { dataset, reason: "a schedule", ...range });
     await deliver();
     if (!(await results.head(files.results))) throw new Error("The first run published no results.");
-    source.shrunk = false;
+    source.shrunk = true;
     send("run.requested", { dataset, reason: "a schedule", ...range });
     await deliver();
     send("instance.stop.requested", { instanceId: teamInstance, reason: "an operator" });

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { queueNames } from "../../shared/topology.ts";
 import { account } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
-import { all, created, json, policyDocument, secrets } from "./stages.ts";
+import { all, created, json, policyDocument, secrets, titleOf } from "./stages.ts";
 import { lambda } from "./wiring.ts";
 
 const graph = await evaluateStage("ada", { secrets, environment: {}, dev: true });
@@ -19,7 +19,7 @@ test("every function is SST's bridge to its handler on this machine", () => {
   expect(new Set(bridges)).toEqual(
     new Set(
       queueNames.map((service) => [
-        `${service.charAt(0).toUpperCase()}${service.slice(1)}Function`,
+        `${titleOf(service)}Function`,
         "bootstrap",
         `services/${service}/handler.handler`,
       ]),

@@ -22,6 +22,7 @@ import {
   type Stage,
   secrets,
   stages,
+  titleOf,
 } from "./stages.ts";
 import { lambda, only, rule } from "./wiring.ts";
 
@@ -63,7 +64,7 @@ test("production's alarms", () => {
     ": Sum of Errors > 0 in 300 s",
     ": Sum of Throttles > 0 in 3 x 300 s",
   ];
-  const titles = queueNames.map((name) => name.charAt(0).toUpperCase() + name.slice(1));
+  const titles = queueNames.map(titleOf);
   expect(lines.slice(0, 36)).toEqual(titles.flatMap((title) => perService.map((each) => title + each)));
   expect(ofAnyDatasets(lines.slice(36))).toMatchInlineSnapshot(`
     [

@@ -10,7 +10,16 @@ import { type Call, recordCalls } from "./calls.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { isAllowed } from "./iam.ts";
 import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
-import { all, evaluateBoth, json, nameIn, policyDocument, type Statement, stages } from "./stages.ts";
+import {
+  all,
+  evaluateBoth,
+  json,
+  nameIn,
+  policyDocument,
+  type Statement,
+  stages,
+  titleOf,
+} from "./stages.ts";
 import { only } from "./wiring.ts";
 
 const role = z.object({
@@ -85,7 +94,6 @@ function mayCall(
   return isAllowed({ principal: `role/${role}`, action, resource, context }, statements);
 }
 
-const titleOf = (name: string) => name.charAt(0).toUpperCase() + name.slice(1);
 /** Returns the name of a service's role. */
 const roleOf = ({ service }: Call) => titleOf(service);
 

@@ -21,6 +21,11 @@ export const tableauEnvironment = {
 };
 export const alertAddress = "alerts@example.edu";
 
+/** Returns a service's name as SST's components have it: `Fetcher`. */
+export function titleOf(service: string): string {
+  return service.charAt(0).toUpperCase() + service.slice(1);
+}
+
 /** Longer than the timeout of an evaluation (evaluate.ts). */
 export const evaluationTimeout = 180_000;
 

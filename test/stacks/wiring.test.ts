@@ -2,11 +2,13 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { objectCreated } from "../../shared/aws-events.ts";
-import { datasets, findDataset } from "../../shared/datasets.ts";
+import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts";
 import { eventDetails } from "../../shared/events.ts";
+import { keys } from "../../shared/keys.ts";
 import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
 import { moved } from "../../stacks/cron.ts";
 import { evaluateStage } from "./evaluate.ts";
+import { bucketArn } from "./readable.ts";
 import {
   alertAddress,
   all,
@@ -17,6 +19,7 @@ import {
   secrets,
   stages,
   tableauEnvironment,
+  titleOf,
 } from "./stages.ts";
 import { lambda, mapping, only, type QueueWiring, queue, rule, target, wiringOf } from "./wiring.ts";
 
@@ -43,7 +46,6 @@ const pipelinePattern = z.strictObject({
   "detail-type": z.array(z.string()),
 });
 
-const titleOf = (name: string) => name.charAt(0).toUpperCase() + name.slice(1);
 const queueVariables = (names: readonly QueueName[]) =>
   Object.fromEntries(names.map((name) => [`${name.toUpperCase()}_QUEUE_URL`, `${titleOf(name)}Queue`]));
 const deadLetterVariables = (names: readonly QueueName[]) =>
@@ -246,27 +248,25 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(Object.fromEntries(found)).toEqual(Object.fromEntries(expected));
   });
 
-  test("queries run in a workgroup whose enforced settings limit the scan, set the output location and encrypt", () => {
-    const workgroups = created(graphs[stage], "aws:athena/workgroup:Workgroup");
-    expect(workgroups.map(({ name }) => name)).toEqual(["Workgroup", "AnalystsWorkgroup"]);
-    const [workgroup] = workgroups;
-    const bucket =
-      stage === "production"
-        ? "lib-insight-serialized-data-created-in-east1-connect-to-athena"
-        : expect.stringContaining("resultsbucket");
-    expect(workgroup?.inputs).toMatchObject({
-      configuration: {
-        enforceWorkgroupConfiguration: true,
-        bytesScannedCutoffPerQuery: 10 * 1024 ** 3,
-        resultConfiguration: { encryptionConfiguration: { encryptionOption: "SSE_S3" } },
+  test("the pipeline and the analysts each have a workgroup that limits the scan, and sets location and encryption", () => {
+    const results = bucketArn(graphs[stage], "Results").replace("arn:aws:s3:::", "s3://");
+    const workgroups = all(graphs[stage], "aws:athena/workgroup:Workgroup", z.looseObject({}));
+    const expected = [
+      ["Workgroup", `libinsight-${stage}`, `${results}/${defaultDataset.publish.queryResults}/`],
+      ["AnalystsWorkgroup", `libinsight-${stage}-analysts`, `${results}/${keys.analystsResults}`],
+    ].map(([component, name, outputLocation]) => ({
+      name: component,
+      is: {
+        name,
+        configuration: {
+          enforceWorkgroupConfiguration: true,
+          bytesScannedCutoffPerQuery: 10 * 1024 ** 3,
+          resultConfiguration: { outputLocation, encryptionConfiguration: { encryptionOption: "SSE_S3" } },
+        },
       },
-    });
-    const location = z.object({
-      configuration: z.object({ resultConfiguration: z.object({ outputLocation: z.string() }) }),
-    });
-    const { outputLocation } = location.parse(workgroup?.inputs).configuration.resultConfiguration;
-    const [, , host, folder] = outputLocation.split("/");
-    expect([host, folder]).toEqual([bucket, "libinsightQueryOnS3csvTable"]);
+    }));
+    expect(workgroups).toMatchObject(expected);
+    expect(workgroups).toHaveLength(2);
   });
 });
 

@@ -5,7 +5,7 @@ import { CreateTopicCommand, SubscribeCommand } from "@aws-sdk/client-sns";
 import { CreateQueueCommand, type QueueAttributeName, SetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { z } from "zod";
 import { account, region } from "../../stacks/evaluate/graph.ts";
-import { type Context, creator, document } from "./context.ts";
+import { creator, document } from "./context.ts";
 
 export const queueInputs = z.strictObject({
   name: z.string(),
@@ -102,20 +102,8 @@ export const targetInputs = z.strictObject({
   sqsTarget: z.strictObject({ messageGroupId: z.string() }).optional(),
 });
 
-export const eventTarget = creator(targetInputs, putTarget);
-
-export async function putTarget(
-  {
-    rule,
-    eventBusName,
-    targetId,
-    arn,
-    retryPolicy,
-    deadLetterConfig,
-    sqsTarget,
-  }: z.infer<typeof targetInputs>,
-  { clients: { events } }: Pick<Context, "clients">,
-): Promise<void> {
+export const eventTarget = creator(targetInputs, async (inputs, { clients: { events } }) => {
+  const { rule, eventBusName, targetId, arn, retryPolicy, deadLetterConfig, sqsTarget } = inputs;
   const { FailedEntryCount, FailedEntries } = await events.send(
     new PutTargetsCommand({
       Rule: rule,
@@ -136,7 +124,7 @@ export async function putTarget(
   );
   if (FailedEntryCount)
     throw new Error(`EventBridge refused the target of ${rule}: ${FailedEntries?.[0]?.ErrorMessage}`);
-}
+});
 
 export const schedule = creator(
   z.strictObject({
