@@ -36,7 +36,6 @@ const tableInput = z.looseObject({
 });
 type Table = { version: number; input: z.infer<typeof tableInput> };
 type Database = { engine: DuckDbQueryEngine; tables: Map<string, Table> };
-type WorkGroup = { enforced: boolean; location: string | undefined };
 /** `ddl` is how a statement other than SELECT ended, which it does at once. */
 type Execution = { database: Database; workGroup: string; location: string; ddl?: { reason?: string } };
 
@@ -49,10 +48,6 @@ const startInput = z.object({
   QueryExecutionContext: z.object({ Database: z.string() }),
   ResultConfiguration: location,
   WorkGroup: z.string(),
-});
-const workGroupInput = z.object({
-  Name: z.string(),
-  Configuration: z.object({ EnforceWorkGroupConfiguration: z.boolean(), ResultConfiguration: location }),
 });
 const resultsInput = byId.extend({ MaxResults: z.int().min(1).max(1_000) });
 const updateInput = z.strictObject({
@@ -74,15 +69,17 @@ class Refusal extends Error {
 export async function startAthena({
   dataDir,
   s3,
+  resultsOf,
 }: {
   dataDir: string;
   s3: S3Client;
+  /** By workgroup: the folder that it enforces for results. Another workgroup enforces none. */
+  resultsOf: ReadonlyMap<string, string>;
 }): Promise<{ endpoint: string; close(): Promise<void> }> {
   await mkdir(dataDir, { recursive: true });
   const store = new LocalDatabase(":memory:");
   const databases = new Map<string, Database>();
   const executions = new Map<string, Execution>();
-  const workGroups = new Map<string, WorkGroup>([["primary", { enforced: false, location: undefined }]]);
 
   function openDatabase(name: string): Database {
     const engine = new DuckDbQueryEngine({
@@ -175,10 +172,8 @@ export async function startAthena({
   const operations: Record<string, (input: unknown) => Promise<object> | object> = {
     async "AmazonAthena.StartQueryExecution"(input) {
       const { QueryString: sql, ClientRequestToken: token, ...request } = startInput.parse(input);
-      const group = workGroups.get(request.WorkGroup);
-      const requested = request.ResultConfiguration?.OutputLocation;
-      const found = group?.enforced ? (group.location ?? requested) : (requested ?? group?.location);
-      if (!group || !found) throw new Refusal("InvalidRequestException", "There is no place for the result.");
+      const found = resultsOf.get(request.WorkGroup) ?? request.ResultConfiguration?.OutputLocation;
+      if (!found) throw new Refusal("InvalidRequestException", "There is no place for the result.");
       const name = request.QueryExecutionContext.Database;
       const execution = {
         database: databases.get(name) ?? openDatabase(name),
@@ -234,16 +229,6 @@ export async function startAthena({
         Data: row.map((value) => ({ VarCharValue: value })),
       }));
       return { ResultSet: { Rows } };
-    },
-
-    "AmazonAthena.CreateWorkGroup"(input) {
-      const { Name, Configuration } = workGroupInput.parse(input);
-      if (workGroups.has(Name)) throw new Refusal("InvalidRequestException", "WorkGroup is already created");
-      workGroups.set(Name, {
-        enforced: Configuration.EnforceWorkGroupConfiguration,
-        location: Configuration.ResultConfiguration?.OutputLocation,
-      });
-      return {};
     },
 
     "AWSGlue.GetTable"(input) {

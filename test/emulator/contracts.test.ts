@@ -43,7 +43,11 @@ beforeAll(async () => {
   closing.push(emulator.close);
   clients = clientsFor(emulator);
   closing.push(clients.close);
-  const engine = await startAthena({ dataDir: join(emulator.folder, "athena"), s3: clients.s3 });
+  const engine = await startAthena({
+    dataDir: join(emulator.folder, "athena"),
+    s3: clients.s3,
+    resultsOf: new Map(),
+  });
   closing.push(engine.close);
   athena = new AthenaClient({ endpoint: engine.endpoint, region, credentials });
   glue = new GlueClient({ endpoint: engine.endpoint, region, credentials });

@@ -17,7 +17,6 @@ afterAll(() => stage?.close());
 
 test("so many of each type are created", () => {
   expect(stage.counts).toEqual({
-    "aws:athena/workgroup:Workgroup": 2,
     "aws:cloudwatch/eventBus:EventBus": 1,
     "aws:cloudwatch/eventRule:EventRule": 13,
     "aws:cloudwatch/eventTarget:EventTarget": 13,
@@ -46,7 +45,6 @@ test("an unknown type fails, and so does an unknown property", async () => {
   if (!bucket) throw new Error("The graph has no bucket.");
   const context = {
     clients: stage.clients,
-    athena: stage.athena,
     codeOf: () => "",
     addresses: new Map(),
     functionEnvironment: {},

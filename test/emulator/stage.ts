@@ -1,14 +1,14 @@
 // A stage as `sst deploy` would leave it, on an emulator: created from the evaluated graph, with the real bundles as its
 // functions. Beside it run the simulated LibInsight, and an endpoint for Athena and Glue.
 import { join } from "node:path";
-import { AthenaClient } from "@aws-sdk/client-athena";
 import { z } from "zod";
 import { defaultCredentials, type LibInsight, startLibInsight } from "../../stacks/local/libinsight.ts";
-import { type Graph, region } from "../stacks/evaluate/graph.ts";
+import type { Graph } from "../stacks/evaluate/graph.ts";
 import { evaluateStage } from "../stacks/evaluate.ts";
+import { created } from "../stacks/stages.ts";
 import { startAthena } from "./athena-endpoint.ts";
 import { type Bus, observe } from "./bus.ts";
-import { awsEnvironment, type Clients, clientsFor, credentials } from "./clients.ts";
+import { awsEnvironment, type Clients, clientsFor } from "./clients.ts";
 import type { Context } from "./create/context.ts";
 import { createStage } from "./create.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
@@ -43,7 +43,6 @@ export type Stage = {
   clients: Clients;
   emulator: Emulator;
   libInsight: LibInsight;
-  athena: AthenaClient;
   /** How many resources were created, by type. */
   counts: Record<string, number>;
   /** What commands know of the stage: `WORK_BUCKET`, `FETCHER_QUEUE_URL` and others. */
@@ -65,13 +64,16 @@ export async function deploy(): Promise<Stage> {
     closing.push(emulator.close);
     const clients = clientsFor(emulator);
     closing.push(clients.close);
-    const engine = await startAthena({ dataDir: join(emulator.folder, "athena"), s3: clients.s3 });
+    const resultsOf = new Map(
+      created(graph, "aws:athena/workgroup:Workgroup")
+        .map(({ inputs }) => workgroup.parse(inputs))
+        .map(({ name, configuration }) => [name, configuration.resultConfiguration.outputLocation]),
+    );
+    const dataDir = join(emulator.folder, "athena");
+    const engine = await startAthena({ dataDir, s3: clients.s3, resultsOf });
     closing.push(engine.close);
-    const athena = new AthenaClient({ endpoint: engine.endpoint, region, credentials });
-    closing.push(() => athena.destroy());
     const context: Context = {
       clients,
-      athena,
       codeOf: (name) => join(graph.bundles[name]?.directory ?? "", "..", name, "code.zip"),
       addresses: new Map([[unknownLibInsight, libInsight.baseUrl]]),
       functionEnvironment: {
@@ -86,12 +88,17 @@ export async function deploy(): Promise<Stage> {
     const counts = await createStage(graph, context);
     const settings = settingsOf(graph, context.addresses);
     const bus = await observe(settings.BUS_NAME ?? "", emulator, clients);
-    return { graph, clients, emulator, libInsight, athena, counts, settings, bus, close };
+    return { graph, clients, emulator, libInsight, counts, settings, bus, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
+
+const workgroup = z.object({
+  name: z.string(),
+  configuration: z.object({ resultConfiguration: z.object({ outputLocation: z.string() }) }),
+});
 
 const linkedSettings = z.object({
   properties: z.object({ variables: z.record(z.string(), z.string()) }),

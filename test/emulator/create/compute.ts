@@ -1,5 +1,4 @@
-// Lambda, IAM, log groups and Athena's workgroups.
-import { CreateWorkGroupCommand } from "@aws-sdk/client-athena";
+// Lambda, IAM and log groups.
 import { CreateLogGroupCommand, PutRetentionPolicyCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
   AttachRolePolicyCommand,
@@ -175,40 +174,4 @@ export const logGroup = creator(
     await logs.send(new CreateLogGroupCommand({ logGroupName }));
     await logs.send(new PutRetentionPolicyCommand({ logGroupName, retentionInDays }));
   },
-);
-
-/** In athena-endpoint.ts, which uses two of these settings: the result location, and whether it is enforced. */
-export const workgroup = creator(
-  z.strictObject({
-    name: z.string(),
-    description: z.string(),
-    forceDestroy: z.boolean(),
-    configuration: z.strictObject({
-      enforceWorkgroupConfiguration: z.boolean(),
-      bytesScannedCutoffPerQuery: z.int(),
-      publishCloudwatchMetricsEnabled: z.boolean(),
-      resultConfiguration: z.strictObject({
-        outputLocation: z.string(),
-        encryptionConfiguration: z.strictObject({ encryptionOption: z.literal("SSE_S3") }),
-      }),
-    }),
-  }),
-  ({ name: Name, description: Description, configuration }, { athena }) =>
-    athena.send(
-      new CreateWorkGroupCommand({
-        Name,
-        Description,
-        Configuration: {
-          EnforceWorkGroupConfiguration: configuration.enforceWorkgroupConfiguration,
-          BytesScannedCutoffPerQuery: configuration.bytesScannedCutoffPerQuery,
-          PublishCloudWatchMetricsEnabled: configuration.publishCloudwatchMetricsEnabled,
-          ResultConfiguration: {
-            OutputLocation: configuration.resultConfiguration.outputLocation,
-            EncryptionConfiguration: {
-              EncryptionOption: configuration.resultConfiguration.encryptionConfiguration.encryptionOption,
-            },
-          },
-        },
-      }),
-    ),
 );

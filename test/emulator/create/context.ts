@@ -1,12 +1,9 @@
 // What every creator of a resource gets.
-import type { AthenaClient } from "@aws-sdk/client-athena";
 import { z } from "zod";
 import type { Clients } from "../clients.ts";
 
 export type Context = {
   clients: Clients;
-  /** Calls athena-endpoint.ts: MiniStack's Athena does not accept Athena's SQL. */
-  athena: AthenaClient;
   /** The zip that is uploaded as a function's code, by the logical name of the function. */
   codeOf: (functionName: string) => string;
   /** What is only known when all of it runs, by what the evaluation put in its place: URLs of queues, and LibInsight's. */
