@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { deserialize } from "node:v8";
 import * as z from "zod/mini";
 import { assemblerService } from "../../services/assembler/service.ts";
 import { fetcherService } from "../../services/fetcher/service.ts";
@@ -197,7 +198,15 @@ async function request(plan: Plan, { clock, bus }: Machine): Promise<string[]> {
   return [...runIds];
 }
 
-const deadLetter = z.object({ attributes: z.string(), body: z.string() });
+/** `attributes`: their names and values as JSON. */
+const deadLetter = z.object({
+  attributes: z.pipe(
+    // None where the queue moved the message after too many receives.
+    z.nullable(z.instanceof(Uint8Array)),
+    z.transform((bytes) => (bytes ? JSON.stringify(deserialize(bytes)) : "{}")),
+  ),
+  body: z.string(),
+});
 type DeadLetter = z.infer<typeof deadLetter>;
 
 function deadLettersIn(database: LocalDatabase): DeadLetter[] {
