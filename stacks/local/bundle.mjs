@@ -1,5 +1,5 @@
 // Bundles `npm start` into .cache/, which halves the time and the memory in which it loads: 400 modules become one file.
-// Without esbuild (`npm ci --omit=dev`) start.ts runs the sources instead. Plain JavaScript without dependencies of its
+// Without esbuild (`npm ci --omit=dev`) start.mjs runs the sources instead. Plain JavaScript without dependencies of its
 // own, like install.mjs.
 import { cpSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";

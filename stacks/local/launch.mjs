@@ -11,7 +11,7 @@ const nodeFlags = ["--max-semi-space-size=8", "--max-old-space-size=256"];
 
 const [program = "", ...args] = process.argv.slice(2);
 install();
-if (program === join("stacks", "local", "start.ts")) await bundleStart();
+if (program === join("stacks", "local", "start.mjs")) await bundleStart();
 
 const child = spawn(join("node_modules", ".bin", "node"), [...nodeFlags, program, ...args], {
   stdio: "inherit",

@@ -86,7 +86,7 @@ export async function bars(progress: Progress, stream: NodeJS.WriteStream): Prom
       format: "  {stage} {bar} {value}/{total} {unit}  {left}",
       hideCursor: true,
       clearOnComplete: false,
-      // start.ts handles Ctrl-C.
+      // main.ts handles Ctrl-C.
       gracefulExit: false,
       emptyOnZero: true,
     },

@@ -11,7 +11,7 @@ import { z } from "zod";
 
 const root = join(import.meta.dirname, "../..");
 const programs = {
-  start: "stacks/local/start.ts",
+  start: "stacks/local/start.mjs",
   replay: "stacks/commands/replay.ts",
   runs: "stacks/commands/runs.ts",
   instances: "stacks/commands/instances.ts",
