@@ -152,7 +152,7 @@ export class Delivery {
       const retried = new Set(result.retried);
       const done = batch.filter(({ id }) => !retried.has(id));
       await Promise.all(done.map(({ receipt }) => source.delete(receipt)));
-      await release(batch.filter(({ id }) => retried.has(id)));
+      if (retried.size > 0) await release(batch.filter(({ id }) => retried.has(id)));
       const again = faults.find(({ kind }) => kind === "duplicate");
       if (again && done.length > 0) {
         this.#options.faults.happened("delivery duplicate");

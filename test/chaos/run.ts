@@ -60,7 +60,7 @@ async function check(options: CheckOptions, plan: string | undefined): Promise<C
   if (options.path !== undefined) return inWorld((world) => checkPlans(world, options));
   const of = Math.min(availableParallelism(), maxThreads, options.plans);
   // The launcher limits memory as `npm start` needs it; these threads would take a quarter more time.
-  setFlagsFromString("--max-old-space-size=1024");
+  for (const flag of ["--max-semi-space-size=32", "--max-old-space-size=1024"]) setFlagsFromString(flag);
   const shares = Array.from({ length: of }, (_, index) => inThread({ ...options, share: { index, of } }));
   return merged(await Promise.all(shares));
 }
