@@ -2,7 +2,7 @@
 // streamed, and everything in a bucket that keeps versions, is a file that a person can open. A file is complete and
 // synced before the row that names it is committed.
 import { createHash, randomUUID } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -360,8 +360,9 @@ async function writeSynced(
     }
   }
   // `flush` syncs the file before it is closed.
-  const file = createWriteStream(path, { flags: "wx", mode: 0o600, flush: true, highWaterMark: chunkBytes });
-  await pipeline(hashed, file);
+  // Opened first: a stream that fails at once would create its file after the caller removed it.
+  const file = await open(path, "wx", 0o600);
+  await pipeline(hashed, file.createWriteStream({ flush: true, highWaterMark: chunkBytes }));
   return { etag: `"${hash.digest("hex").slice(0, 40)}"`, bytes };
 }
 
