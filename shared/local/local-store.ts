@@ -335,7 +335,7 @@ export class LocalStore extends ObjectStore {
     return join(this.#options.folder, file);
   }
 
-  /** A version has a file of its own beside the others: `LibInsightQueryData.20261128T025501123.csv`. */
+  /** A version has a file of its own beside the others: `LibInsightQueryData.20261128T025501123-1f3a9c0e.csv`. */
   #newPath(key: string): string {
     const extension = extname(key);
     const stamp = this.#now()
@@ -359,9 +359,9 @@ async function writeSynced(
       yield chunk;
     }
   }
-  // `flush` syncs the file before it is closed.
   // Opened first: a stream that fails at once would create its file after the caller removed it.
   const file = await open(path, "wx", 0o600);
+  // `flush` syncs the file before it is closed.
   await pipeline(hashed, file.createWriteStream({ flush: true, highWaterMark: chunkBytes }));
   return { etag: `"${hash.digest("hex").slice(0, 40)}"`, bytes };
 }
