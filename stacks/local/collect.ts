@@ -19,14 +19,13 @@ import type { RunReport } from "./report.ts";
 import type { LocalSettings } from "./settings.ts";
 import type { Source } from "./source.ts";
 import { firstRows } from "./views.ts";
-import { drain, type RunEnd, RunWatch } from "./watch.ts";
+import { drain, maxDeadLetters, type RunEnd, RunWatch } from "./watch.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 const folder = ".local";
 const drawMs = 100;
 /** How often the story of --faults replays dead letters before it ends as failed. */
 const maxReplays = 3;
-const maxDeadLetters = 1_000;
 
 export type Collection = {
   command: Command;

@@ -27,7 +27,8 @@ const besideTheRun: readonly QueueName[] = ["tableau", "reporter", "ec2", "repla
 const checkMs = 1_000;
 /** Longer than any retry's delay here. */
 const stalledMs = 10 * 60_000;
-const maxDeadLetters = 1_000;
+/** Dead letters that are read at once. */
+export const maxDeadLetters = 1_000;
 
 const watched = z.union([
   event("run.started"),
@@ -102,6 +103,7 @@ export class RunWatch {
 
   /** @returns when the run has ended, or a message of it is a dead letter. @throws when the signal is aborted */
   async end(local: Local, signal: AbortSignal): Promise<RunEnd> {
+    signal.addEventListener("abort", () => this.#wake(), { once: true });
     for (;;) {
       signal.throwIfAborted();
       const end = (await this.#stored(local)) ?? (await this.#deadLetter(local));
@@ -114,7 +116,6 @@ export class RunWatch {
           clearTimeout(timer);
           resolve();
         };
-        signal.addEventListener("abort", this.#wake, { once: true });
       });
     }
   }
