@@ -59,13 +59,16 @@ export const datasets = defineDatasets([
 /** The dataset that is collected by default. */
 export const defaultDataset: Dataset = datasets[0];
 
-/** @throws PipelineError `UnknownDataset`, naming the ones there are */
-export function findDataset(name: string): Dataset {
-  const found = datasets.find((dataset) => dataset.name === name);
+/**
+ * @param among the deployed datasets; services get them as a dependency
+ * @throws PipelineError `UnknownDataset`, naming the ones there are
+ */
+export function findDataset(name: string, among: readonly Dataset[] = datasets): Dataset {
+  const found = among.find((dataset) => dataset.name === name);
   if (found) return found;
   throw new PipelineError("UnknownDataset", {
     message: `There is no dataset "${name}".`,
-    advice: `Use one of ${datasets.map((dataset) => dataset.name).join(", ")}, or add it to shared/datasets.ts.`,
+    advice: `Use one of ${among.map((dataset) => dataset.name).join(", ")}, or add it to shared/datasets.ts.`,
     ids: { dataset: name.slice(0, 64) },
   });
 }

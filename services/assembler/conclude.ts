@@ -30,7 +30,7 @@ export type Reading = {
   /** A person's reason to publish in spite of violations. */
   force?: string | undefined;
 };
-export type ConcludeDeps = { work: ObjectStore; data: ObjectStore };
+export type ConcludeDeps = { work: ObjectStore; data: ObjectStore; datasets: readonly Dataset[] };
 
 /** The result, except for the time when it was written. */
 export type Conclusion = Omit<RunResult, "finishedAt">;
@@ -50,7 +50,7 @@ export async function conclude(reading: Reading, deps: ConcludeDeps): Promise<Co
   const { run, accounts } = reading;
   const { runId } = run;
   const { work, data } = deps;
-  const dataset = findDataset(run.dataset);
+  const dataset = findDataset(run.dataset, deps.datasets);
   const { csv, jsonl } = dataset.publish;
   const declared = outputColumns(dataset.columns);
   const published = await data.head(csv);

@@ -1,9 +1,11 @@
 // Lambda handler of the assembler queue.
 import { dataStore, publisher, queue, workStore } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
+import { datasets } from "../../shared/datasets.ts";
 import { assemblerService } from "./service.ts";
 
 export const handler = lambdaHandler(assemblerService, () => ({
+  datasets,
   work: workStore(),
   data: dataStore(),
   fetcherQueue: queue("fetcher"),

@@ -46,7 +46,7 @@ export async function finishQuery(
 }
 
 async function conclude(query: Query, origin: QueryOrigin, deps: FinishDeps): Promise<LogFields> {
-  const dataset = findDataset(origin.dataset);
+  const dataset = findDataset(origin.dataset, deps.datasets);
   const newer = await newerFile(origin, dataset, deps.data);
   if (newer) return { supersededBy: newer };
   if (query.state === "SUCCEEDED") return publishResult(query, origin, dataset, deps);

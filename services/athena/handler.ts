@@ -9,9 +9,11 @@ import {
   workStore,
 } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
+import { datasets } from "../../shared/datasets.ts";
 import { athenaService } from "./service.ts";
 
 export const handler = lambdaHandler(athenaService, () => ({
+  datasets,
   engine: queryEngine(),
   work: workStore(),
   data: dataStore(),

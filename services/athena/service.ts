@@ -2,7 +2,6 @@
 // its state; and the service's own, to check a query or to start it again.
 import * as z from "zod/mini";
 import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws-events.ts";
-import { datasets } from "../../shared/datasets.ts";
 import { queryTask } from "../../shared/messages.ts";
 import { defineService } from "../../shared/service.ts";
 import { type FinishDeps, finishQuery } from "./finish.ts";
@@ -24,7 +23,7 @@ export const athenaService = defineService({
     if ("Event" in message) return { event: message.Event };
     const keys = new Set(message.Records.map((record) => record.s3.object.key));
     const followed = [];
-    for (const dataset of datasets.filter(({ publish }) => keys.has(publish.csv))) {
+    for (const dataset of deps.datasets.filter(({ publish }) => keys.has(publish.csv))) {
       followed.push(await followFile(dataset, deps));
     }
     return { files: followed.length, ...followed.at(-1) };

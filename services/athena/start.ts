@@ -1,5 +1,6 @@
 // Starting a dataset's query, and checking it: Athena announces its end at best effort, so a delayed message checks too.
 import { createHash } from "node:crypto";
+import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
@@ -26,6 +27,7 @@ export type StartDeps = {
   athenaQueue: Pick<MessageQueue, "send">;
   /** Until the first check; it doubles. */
   checkSeconds: number;
+  datasets: readonly Dataset[];
 };
 
 /**
@@ -36,7 +38,7 @@ export type StartDeps = {
  */
 export async function startQuery(origin: QueryOrigin, seed: string, deps: StartDeps): Promise<string> {
   const { engine, work } = deps;
-  const dataset = findDataset(origin.dataset);
+  const dataset = findDataset(origin.dataset, deps.datasets);
   const query = datasetQuery(await queryOf(dataset, engine.database), origin);
   const token = createHash("sha256").update(`${seed}\n${query}`).digest("hex");
   const id = await engine.start(query, dataset.publish.queryResults, token);

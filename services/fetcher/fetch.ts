@@ -1,4 +1,5 @@
 // Fetches one page of one window from LibInsight and enqueues it; page 1 also enqueues the rest of its window.
+import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
@@ -13,12 +14,13 @@ export type FetcherDeps = {
   work: ObjectStore;
   fetcherQueue: MessageQueue;
   transformerQueue: MessageQueue;
+  datasets: readonly Dataset[];
 };
 
 /** @throws PipelineError by LibInsight's error policy, or `WindowTooLarge` */
 export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<LogFields> {
   const { libInsight, work, fetcherQueue, transformerQueue } = deps;
-  const dataset = findDataset(task.dataset);
+  const dataset = findDataset(task.dataset, deps.datasets);
   const ask = (page: number) =>
     libInsight.fetchPage({
       datasetId: dataset.libinsightId,

@@ -1,4 +1,5 @@
 // Starts a run: records what it is, once, and enqueues the first page of each of its windows.
+import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import type { RunRequested } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
@@ -8,7 +9,12 @@ import { type MessageQueue, messageBody, type ObjectStore, type Publish } from "
 import { run as runSchema } from "../../shared/run.ts";
 import { planRun } from "./plan.ts";
 
-export type KickoffDeps = { work: ObjectStore; fetcherQueue: MessageQueue; publish: Publish };
+export type KickoffDeps = {
+  work: ObjectStore;
+  fetcherQueue: MessageQueue;
+  publish: Publish;
+  datasets: readonly Dataset[];
+};
 
 /**
  * A request delivered again finds its run recorded. It sends the tasks again, because the first delivery may have died
@@ -17,9 +23,9 @@ export type KickoffDeps = { work: ObjectStore; fetcherQueue: MessageQueue; publi
  */
 export async function kickoff(
   request: RunRequested,
-  { work, fetcherQueue, publish }: KickoffDeps,
+  { work, fetcherQueue, publish, datasets }: KickoffDeps,
 ): Promise<LogFields> {
-  const planned = planRun(request, findDataset(request.detail.dataset));
+  const planned = planRun(request, findDataset(request.detail.dataset, datasets));
   const { runId } = planned;
   const isNew = await work.putOnce(keys.run(runId), planned);
   if (!isNew && (await work.head(keys.result(runId)))) return { run: runId, ended: true };

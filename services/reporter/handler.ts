@@ -1,9 +1,11 @@
 // Lambda handler of the reporter queue.
 import { dataStore, instances, measure, notifier, settings, workStore } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
+import { datasets } from "../../shared/datasets.ts";
 import { reporterService } from "./service.ts";
 
 export const handler = lambdaHandler(reporterService, () => ({
+  datasets,
   work: workStore(),
   data: dataStore(),
   notify: notifier(),

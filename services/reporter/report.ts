@@ -1,4 +1,5 @@
 // Sends a message to people when a run has ended or something around it failed, and records metrics.
+import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { Reportable } from "../../shared/events.ts";
@@ -23,13 +24,14 @@ export type ReporterDeps = InstanceDeps & {
   stage: string;
   /** Whether there is a Tableau to refresh. */
   hasTableau: boolean;
+  datasets: readonly Dataset[];
 };
 
 /** @throws PipelineError `ReportUnderWay`, `ResultMissing`, `UnknownDataset`, `InstancesUnseen` */
 export async function report(event: Reportable, deps: ReporterDeps): Promise<LogFields> {
   switch (event["detail-type"]) {
     case "freshness.check.requested":
-      return checkFreshness(findDataset(event.detail.dataset), deps);
+      return checkFreshness(findDataset(event.detail.dataset, deps.datasets), deps);
     case "instances.check.requested":
       return checkInstances(deps);
     case "results.published":
@@ -105,7 +107,7 @@ const whats = {
 
 async function contentOf(
   { "detail-type": type, detail }: OfRun,
-  { work, hasTableau }: ReporterDeps,
+  { work, hasTableau, datasets }: ReporterDeps,
 ): Promise<Content> {
   const { runId, dataset } = detail;
   const mail = (what: string, text: string): Mail => ({
@@ -117,7 +119,7 @@ async function contentOf(
     case "run.published": {
       const { result, numbers } = await endOf(runId, work);
       const what = `published ${detail.rows.toLocaleString("en-US")} ${detail.rows === 1 ? "row" : "rows"}`;
-      const text = publishedText(result, findDataset(dataset), hasTableau);
+      const text = publishedText(result, findDataset(dataset, datasets), hasTableau);
       return { mail: mail(what, text), measured: { numbers, dataset } };
     }
     case "run.held":
@@ -153,7 +155,7 @@ async function measureQuery(
   deps: ReporterDeps,
 ): Promise<LogFields> {
   const { runId, dataset } = detail;
-  const file = await deps.data.head(findDataset(dataset).publish.csv);
+  const file = await deps.data.head(findDataset(dataset, deps.datasets).publish.csv);
   if (file?.metadata["run-id"] !== runId) return { run: runId, measured: false };
   const seconds = secondsBetween(file.at, new Date(time));
   deps.measure({ QuerySeconds: seconds }, { dataset });

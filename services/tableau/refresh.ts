@@ -12,6 +12,7 @@ export type RefreshDeps = {
   /** Undefined where there is no Tableau. */
   signIn: (() => Promise<TableauSession>) | undefined;
   publish: Publish;
+  datasets: readonly Dataset[];
   /** Between two looks at the jobs, the first time. */
   pauseMs: number;
   /** When jobs are followed no longer, in milliseconds since 1970. */
@@ -34,7 +35,7 @@ type Outcome = UnderWay | Refreshed | Failed;
 export async function refresh({ runId, dataset }: Published, deps: RefreshDeps): Promise<LogFields> {
   const { signIn, publish } = deps;
   if (!signIn) return { run: runId, skipped: "there is no Tableau" };
-  const contents = contentsOf(findDataset(dataset));
+  const contents = contentsOf(findDataset(dataset, deps.datasets));
   if (contents.length === 0) return { run: runId, skipped: "the dataset names nothing in Tableau" };
   const outcomes = await refreshAll(contents, await signIn(), deps);
   const failures = outcomes.filter((outcome) => outcome.state === "failed");

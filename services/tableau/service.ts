@@ -1,4 +1,6 @@
 // The tableau queue: results are published, and Tableau refreshes what is made of them.
+
+import type { Dataset } from "../../shared/dataset.ts";
 import { resultsPublished } from "../../shared/events.ts";
 import type { Publish } from "../../shared/ports.ts";
 import { defineService } from "../../shared/service.ts";
@@ -8,6 +10,7 @@ import { refresh, reportFailure } from "./refresh.ts";
 
 export type TableauDeps = {
   publish: Publish;
+  datasets: readonly Dataset[];
   /** Undefined where there is no Tableau. */
   tableau: TableauSettings | undefined;
   tokenSecret: () => string;
@@ -22,11 +25,11 @@ export type TableauDeps = {
 export const tableauService = defineService({
   name: "tableau",
   schema: resultsPublished,
-  handle: ({ detail }, { publish, tableau, tokenSecret, ...times }: TableauDeps) => {
+  handle: ({ detail }, { publish, datasets, tableau, tokenSecret, ...times }: TableauDeps) => {
     const { requestTimeoutMs: timeoutMs, refreshTimeoutMs, pauseMs } = times;
     const time = { pauseMs, ends: Date.now() + refreshTimeoutMs };
     const open = tableau && (() => signIn({ ...tableau, ...time, tokenSecret: tokenSecret(), timeoutMs }));
-    return refresh(detail, { ...time, publish, signIn: open });
+    return refresh(detail, { ...time, publish, datasets, signIn: open });
   },
   onDeadLetter: ({ detail }, error, { publish }) => reportFailure(detail, error, publish),
 });

@@ -2,11 +2,11 @@
 import { pageMessage } from "../../shared/messages.ts";
 import { defineService } from "../../shared/service.ts";
 import { type CompletionDeps, enqueueCompleteRuns } from "./completion.ts";
-import { transform } from "./transform.ts";
+import { type TransformDeps, transform } from "./transform.ts";
 
 export const transformerService = defineService({
   name: "transformer",
   schema: pageMessage,
-  handle: (page, { work }: CompletionDeps) => transform(page, work),
+  handle: (page, deps: CompletionDeps & TransformDeps) => transform(page, deps),
   afterBatch: enqueueCompleteRuns,
 });

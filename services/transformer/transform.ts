@@ -1,4 +1,5 @@
 // Takes a page from its message (or from the object to which the message points), transforms it and writes its part.
+import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys, type PageAddress } from "../../shared/keys.ts";
@@ -8,13 +9,15 @@ import { encodePart, partContentType } from "../../shared/part.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { transformPage } from "./page.ts";
 
+export type TransformDeps = { work: ObjectStore; datasets: readonly Dataset[] };
+
 /**
  * The part is one object at a key of its own and is written last, so a page that is transformed twice counts once, and
  * one that was interrupted is transformed again. The first part holds, although LibInsight may return another page to a
  * message that is delivered again: an assembler that died after it published then finds what it has published.
  * @throws PipelineError `PageMissing`
  */
-export async function transform(message: PageMessage, work: ObjectStore): Promise<LogFields> {
+export async function transform(message: PageMessage, { work, datasets }: TransformDeps): Promise<LogFields> {
   const { task, totals } = message;
   const address: PageAddress = {
     runId: task.runId,
@@ -23,7 +26,7 @@ export async function transform(message: PageMessage, work: ObjectStore): Promis
     page: task.page,
   };
   const records = await recordsOf(message, work);
-  const { csv, jsonl, rejects, summary } = transformPage(records, findDataset(task.dataset));
+  const { csv, jsonl, rejects, summary } = transformPage(records, findDataset(task.dataset, datasets));
   if (rejects) await work.create(keys.rejects(address), rejects, "application/x-ndjson");
   const part = encodePart({ page: task.page, totals, ...summary }, csv, jsonl);
   await work.create(keys.part(address), part, partContentType);

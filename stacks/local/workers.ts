@@ -10,6 +10,7 @@ import { replayService } from "../../services/replay/service.ts";
 import { reporterService } from "../../services/reporter/service.ts";
 import { tableauService } from "../../services/tableau/service.ts";
 import { transformerService } from "../../services/transformer/service.ts";
+import { datasets } from "../../shared/datasets.ts";
 import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import type { Local } from "../../shared/local/local.ts";
 import type { Log, LogFields } from "../../shared/logger.ts";
@@ -56,6 +57,7 @@ export function startWorkers(options: WorkerOptions): Workers {
   // Each service takes what it names.
   const deps = {
     ...local,
+    datasets,
     libInsight,
     fetcherQueue: queues.fetcher,
     transformerQueue: queues.transformer,

@@ -7,7 +7,7 @@ import pMap, { pMapIterable } from "p-map";
 import { assemble } from "../../services/assembler/assemble.ts";
 import { transform } from "../../services/transformer/transform.ts";
 import { S3Store, uploadPartBytes, uploadsAtOnce } from "../../shared/aws/s3.ts";
-import { defaultDataset } from "../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { MessageQueue } from "../../shared/ports.ts";
 import { maxPages, type Run } from "../../shared/run.ts";
@@ -64,7 +64,7 @@ async function recordRun(pages: number, work: S3Store): Promise<Run> {
   if (!first) throw new Error("A run has at least one page.");
   const { task, totals } = first;
   const { runId, window, attempt } = task;
-  await pMap(messages, (message) => transform(message, work), { concurrency: readsAtOnce });
+  await pMap(messages, (message) => transform(message, { work, datasets }), { concurrency: readsAtOnce });
   await work.putOnce(keys.window({ runId, window: window.number, attempt }), totals);
   const { from, to } = window;
   const requestedAt = "2026-03-02T06:00:00Z";
@@ -77,7 +77,7 @@ async function recordRun(pages: number, work: S3Store): Promise<Run> {
 async function assembleOnce({ runId }: Run, pages: number, work: S3Store, data: S3Store): Promise<void> {
   const fields = await assemble(
     { runId, dataset, attempt: 1 },
-    { work, data, fetcherQueue: noQueue, publish: async () => {}, now: () => new Date() },
+    { work, data, datasets, fetcherQueue: noQueue, publish: async () => {}, now: () => new Date() },
   );
   if (fields.outcome === "published" && fields.records === pages * 100) return;
   throw new Error(`The run was not published: ${JSON.stringify(fields)}`);

@@ -12,7 +12,7 @@ import { fetcherService } from "../../services/fetcher/service.ts";
 import { kickoffService } from "../../services/kickoff/service.ts";
 import { send } from "../../services/replay/deadletters.ts";
 import { transformerService } from "../../services/transformer/service.ts";
-import { defaultDataset } from "../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import { libInsightClient } from "../../shared/libinsight/client.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
@@ -134,7 +134,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     });
     const now = () => new Date(machine.clock.now);
     const depsOf = ({ work, data, queue, publish }: Ports) => ({
-      ...{ work, data, publish, libInsight, measure, now },
+      ...{ work, data, publish, libInsight, measure, now, datasets },
       fetcherQueue: queue("fetcher"),
       transformerQueue: queue("transformer"),
       assemblerQueue: queue("assembler"),

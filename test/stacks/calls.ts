@@ -14,7 +14,7 @@ import { reporterService } from "../../services/reporter/service.ts";
 import { tableauService } from "../../services/tableau/service.ts";
 import { transformerService } from "../../services/transformer/service.ts";
 import { folder, viewNames } from "../../shared/dataset.ts";
-import { defaultDataset } from "../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type EventType, eventSource } from "../../shared/events.ts";
 import { instanceTag } from "../../shared/instances.ts";
 import type { PageRequest } from "../../shared/libinsight/client.ts";
@@ -171,6 +171,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       stage: "production",
       team: "tagged" as const,
       hasTableau: true,
+      datasets,
       measure: () => {},
       now,
     };

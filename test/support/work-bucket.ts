@@ -1,5 +1,7 @@
 // Puts a run into the work bucket as kickoff, fetcher and transformer leave it there.
+
 import { transform } from "../../services/transformer/transform.ts";
+import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { PageMessage, Totals } from "../../shared/messages.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
@@ -44,7 +46,7 @@ export async function putPage(
   page: number,
   work: ObjectStore,
 ): Promise<void> {
-  await transform(pageOf(run, content, page), work);
+  await transform(pageOf(run, content, page), { work, datasets });
 }
 
 /** The totals and every page. */

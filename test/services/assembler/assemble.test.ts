@@ -1,8 +1,10 @@
 // The assembler over parts that the real transformer wrote.
+
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
 import { assemblerService } from "../../../services/assembler/service.ts";
+import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
@@ -35,6 +37,7 @@ function start(): Deps {
   return {
     work: local.store(),
     data: local.store(),
+    datasets,
     fetcherQueue: local.queue("fetcher"),
     ...capturedEvents(),
     now: () => new Date("2024-03-15T13:00:00Z"),

@@ -1,4 +1,5 @@
 // Following a published file and finishing its query, with a scripted engine.
+
 import { describe, expect, onTestFinished, test } from "vitest";
 import { finishQuery } from "../../../services/athena/finish.ts";
 import { followFile } from "../../../services/athena/follow.ts";
@@ -6,6 +7,7 @@ import { athenaService } from "../../../services/athena/service.ts";
 import { retryQuery } from "../../../services/athena/start.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
 import { viewNames } from "../../../shared/dataset.ts";
+import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { awsEvent, objectCreatedMessage } from "../../../shared/local/local-bus.ts";
 import { type QueryTask, queryTask } from "../../../shared/messages.ts";
@@ -43,6 +45,7 @@ function start() {
     ...capturedEvents(),
     ...capturedTasks(),
     checkSeconds: 60,
+    datasets,
     clock,
     now: () => clock.now,
   };

@@ -27,7 +27,12 @@ async function start(columns: DatasetInput["columns"]) {
       published += 1;
       const metadata = { "run-id": `run-${published}`, "requested-at": "2024-03-15T12:00:00Z" };
       await overwrite(local.data, csv, csvRows(rows), metadata);
-      await followFile(dataset, { ...local, athenaQueue: local.queues.athena, checkSeconds: 60 });
+      await followFile(dataset, {
+        ...local,
+        datasets: [dataset],
+        athenaQueue: local.queues.athena,
+        checkSeconds: 60,
+      });
     },
     read: (relation: string, columns = "*") =>
       local.engine.firstRows(`SELECT ${columns} FROM "${relation}" ORDER BY "_id"`, "asked", 100),

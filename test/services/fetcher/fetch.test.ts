@@ -1,9 +1,11 @@
 // The fetcher against the simulated LibInsight over HTTP.
+
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { fetchPage } from "../../../services/fetcher/fetch.ts";
 import { fetcherService } from "../../../services/fetcher/service.ts";
 import { transform } from "../../../services/transformer/transform.ts";
+import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
 import { type PageMessage, pageMessage, storedPage } from "../../../shared/messages.ts";
@@ -29,6 +31,7 @@ async function start(days: number[], settings: LibInsightSettings = {}) {
     site,
     libInsight: libInsightClient(site),
     work: local.store(),
+    datasets,
     fetcherQueue: local.queue("fetcher"),
     transformerQueue: local.queue("transformer"),
   };
@@ -181,7 +184,7 @@ describe("a page too large for a message", () => {
     const key = keys.page(address);
     expect(page.records).toEqual({ key });
     expect(idsOf((await deps.work.getJson(key, storedPage)) ?? [])).toEqual([1, 2]);
-    await transform(page, deps.work);
+    await transform(page, deps);
     // Once as CSV and once as JSON.
     expect((await deps.work.getText(keys.part(address)))?.split(comment)).toHaveLength(2 * 2 + 1);
   });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { kickoff } from "../../../services/kickoff/kickoff.ts";
 import { planRun } from "../../../services/kickoff/plan.ts";
 import { kickoffService } from "../../../services/kickoff/service.ts";
-import { findDataset } from "../../../shared/datasets.ts";
+import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { run as runSchema } from "../../../shared/run.ts";
@@ -15,7 +15,7 @@ const local = useLocal();
 const dataset = findDataset("reference-transactions");
 
 function start() {
-  return { work: local.store(), fetcherQueue: local.queue("fetcher"), ...capturedEvents() };
+  return { work: local.store(), datasets, fetcherQueue: local.queue("fetcher"), ...capturedEvents() };
 }
 type Deps = ReturnType<typeof start>;
 

@@ -1,8 +1,10 @@
 // Events become messages to people and metrics.
+
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import type { ReporterDeps } from "../../../services/reporter/report.ts";
 import { reporterService } from "../../../services/reporter/service.ts";
+import { datasets } from "../../../shared/datasets.ts";
 import type { EventDetail, EventType } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
 import { createMeasure, type Dimensions, type Numbers } from "../../../shared/metrics.ts";
@@ -52,6 +54,7 @@ beforeEach(() => {
     instances,
     team: "tagged",
     hasTableau: false,
+    datasets,
     now: () => new Date(clock),
   };
 });
@@ -184,7 +187,7 @@ test("no text of a record reaches a message or a metric", async () => {
   for (const force of [undefined, word]) {
     const bus = capturedEvents();
     const task = { runId: run.runId, dataset, attempt: 1, ...(force && { force }) };
-    await assemble(task, { work, data, fetcherQueue, publish: bus.publish, now });
+    await assemble(task, { work, data, datasets, fetcherQueue, publish: bus.publish, now });
     for (const { type, detail } of bus.events) {
       const event = { id: "x", source: "libinsight.pipeline", time: now().toISOString() };
       await mailbox.source.send(JSON.stringify({ ...event, "detail-type": type, detail }));

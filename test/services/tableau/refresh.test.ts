@@ -2,7 +2,7 @@
 import { expect, onTestFinished, test } from "vitest";
 import { signIn } from "../../../services/tableau/client.ts";
 import { refresh } from "../../../services/tableau/refresh.ts";
-import { findDataset } from "../../../shared/datasets.ts";
+import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { capturedEvents } from "../../support/local.ts";
 import { stoppedClock } from "../../support/stopped-clock.ts";
 import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
@@ -24,7 +24,7 @@ async function start(refreshTimeoutMs: number, timeoutMs = 5_000) {
   const time = { pauseMs: 2_000, ends: clock.now() + refreshTimeoutMs, clock };
   const options = { url, site, tokenName, tokenSecret, apiVersion: "3.21", timeoutMs, ...time };
   const { events, publish } = capturedEvents();
-  const run = () => refresh(published, { ...time, publish, signIn: () => signIn(options) });
+  const run = () => refresh(published, { ...time, publish, datasets, signIn: () => signIn(options) });
   return { tableau, clock, events, run };
 }
 

@@ -2,7 +2,7 @@
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { type TableauDeps, tableauService } from "../../../services/tableau/service.ts";
 import { type DatasetInput, dataset as datasetSchema } from "../../../shared/dataset.ts";
-import { findDataset } from "../../../shared/datasets.ts";
+import { datasets, findDataset } from "../../../shared/datasets.ts";
 import type { Log } from "../../../shared/logger.ts";
 import { processBatch } from "../../../shared/service.ts";
 import { receiveLimit, routes } from "../../../shared/topology.ts";
@@ -37,6 +37,7 @@ beforeEach(() => {
   ({ log, lines: logged } = recordedLog());
   deps = {
     publish: bus.publish,
+    datasets,
     tableau: undefined,
     tokenSecret: () => tokenSecret,
     requestTimeoutMs: 1_000,

@@ -1,7 +1,9 @@
 // When a run is complete, by the batches of pages that the transformer takes.
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { transformerService } from "../../../services/transformer/service.ts";
+import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
 import { messageBody } from "../../../shared/ports.ts";
@@ -23,7 +25,7 @@ const local = useLocal();
 
 function start() {
   const { port: work, calls } = recorded(local.store());
-  return { work, calls, assemblerQueue: local.queue("assembler"), ...capturedEvents() };
+  return { work, calls, datasets, assemblerQueue: local.queue("assembler"), ...capturedEvents() };
 }
 type Deps = ReturnType<typeof start>;
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { transform } from "../../../services/transformer/transform.ts";
+import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
 import { decodePart } from "../../../shared/part.ts";
@@ -35,7 +36,7 @@ async function partIn(work: ObjectStore) {
 
 test("a page becomes one part: its counts, its rows as CSV and the same rows as JSON lines", async () => {
   const { port: work, calls } = recorded(local.store());
-  await transform(pageOf(recordsOf(1, 2)), work);
+  await transform(pageOf(recordsOf(1, 2)), { work, datasets });
   expect(calls).toEqual([`create ${partKey}`]);
   const { summary, csv, jsonl } = await partIn(work);
   expect(summary).toMatchObject({ page: 3, totals, records: 2, ids: [1, 2], rejects: {} });
@@ -47,7 +48,7 @@ test("a page becomes one part: its counts, its rows as CSV and the same rows as 
 test("rejects are an object of their own, which is written before the part", async () => {
   const { port: work, calls } = recorded(local.store());
   const reject = recordOf(2, { _start_date: "" });
-  await transform(pageOf([recordOf(1), reject]), work);
+  await transform(pageOf([recordOf(1), reject]), { work, datasets });
   expect(calls).toEqual([`create ${keys.rejects(address)}`, `create ${partKey}`]);
   expect((await partIn(work)).summary).toMatchObject({
     records: 2,
@@ -63,7 +64,7 @@ test("rejects are an object of their own, which is written before the part", asy
 test("a page whose stored records are missing is a dead letter that names its run", async () => {
   const work = local.store();
   const pointer: PageMessage = { task, totals, pages: 5, records: { key: keys.page(address) } };
-  await expect(transform(pointer, work)).rejects.toMatchObject({
+  await expect(transform(pointer, { work, datasets })).rejects.toMatchObject({
     name: "PageMissing",
     kind: "terminal",
     ids: { run: run.runId, window: 1, page: 3 },

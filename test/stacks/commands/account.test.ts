@@ -1,7 +1,9 @@
 // A run's account and its repair, with the real assembler taking up what the repair sends.
+
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { assemblerService } from "../../../services/assembler/service.ts";
 import type { DeadLetter } from "../../../services/replay/dead-letter.ts";
+import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { type Run, runResult } from "../../../shared/run.ts";
 import { type AccountDeps, accountOf, accounts } from "../../../stacks/commands/runs/account.ts";
@@ -169,6 +171,7 @@ test("a complete run whose task was lost is resumed; held, it is published for a
   const assemblerDeps = {
     work,
     data: local.store(),
+    datasets,
     fetcherQueue: queues.fetcher,
     ...capturedEvents(),
     now: () => new Date(),

@@ -2,7 +2,7 @@
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
-import { defaultDataset } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
@@ -45,7 +45,7 @@ async function collect(first: number, requestedAt: string): Promise<Run> {
 /** @returns the run's outcome */
 async function end({ runId, dataset }: Run) {
   const { publish } = capturedEvents();
-  const deps = { work, data, now: () => now, fetcherQueue: local.queue("fetcher"), publish };
+  const deps = { work, data, datasets, now: () => now, fetcherQueue: local.queue("fetcher"), publish };
   return (await assemble({ runId, dataset, attempt: 1 }, deps)).outcome;
 }
 
