@@ -127,6 +127,8 @@ export const dataset = z
         maxShrinkPercent: z._default(percent, 10),
         /** How many percent of a run's records may be rejected. */
         maxRejectPercent: z._default(percent, 5),
+        /** How many percent of a column's values may be of another type than the column's. */
+        maxMistypedPercent: z._default(percent, 50),
       }),
       {},
     ),

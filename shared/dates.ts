@@ -5,10 +5,15 @@ import * as Instant from "temporal-polyfill/fns/Instant";
 import * as PlainDate from "temporal-polyfill/fns/PlainDate";
 import * as ZonedDateTime from "temporal-polyfill/fns/ZonedDateTime";
 
-/** The day before the one that `now` falls on in `timeZone`, as `YYYY-MM-DD`. */
-export function yesterday(now: Date, timeZone: string): string {
+/** Returns the day that `now` falls on in `timeZone`. */
+export function today(now: Date, timeZone: string): string {
   const there = Instant.toZonedDateTimeISO(Instant.fromEpochMilliseconds(now.getTime()), timeZone);
-  return PlainDate.toString(PlainDate.subtractDays(ZonedDateTime.toPlainDate(there), 1));
+  return PlainDate.toString(ZonedDateTime.toPlainDate(there));
+}
+
+/** Returns the day before the one that `now` falls on in `timeZone`. */
+export function yesterday(now: Date, timeZone: string): string {
+  return addToDate(today(now, timeZone), { days: -1 });
 }
 
 /** `date` moved by whole years (29 February becomes the 28th where there is none), then by days. */

@@ -40,8 +40,8 @@ export const eventDetails = {
     to: z.optional(isoDate),
     reason: reasonText,
     requestId: z.optional(z.string().check(z.minLength(1), z.maxLength(200))),
-    /** Publish whatever the guard says: why. */
-    force: z.optional(reasonText),
+    /** Why the comparison with the published file does not count, as where dates are named. */
+    skipComparison: z.optional(reasonText),
   }),
   "run.started": z.strictObject({ ...ofRun, from: isoDate, to: isoDate, windows: positiveInt }),
   "run.transformed": z.strictObject({ ...ofRun, attempt: positiveInt }),

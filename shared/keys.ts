@@ -26,6 +26,11 @@ export const keys = {
   attempt: (runId: string, attempt: number) => `runs/${runId}/attempts/${attempt}.json`,
   /** total_pages and total_records as announced on page 1. Written once. */
   window: (address: AttemptAddress) => `runs/${address.runId}/windows/${attemptPath(address)}.json`,
+  /** Totals of the windows as announced after all pages of the run's attempt n were transformed. */
+  recounts: (runId: string, attempt: number) => `runs/${runId}/recounts/${attempt}/`,
+  /** Of one window; `attempt` is the run's. Written once. */
+  recount: ({ runId, window, attempt }: AttemptAddress) =>
+    `runs/${runId}/recounts/${attempt}/${padded(window, 3)}.json`,
   /** The pages of a run that were too large for one message. */
   pages: (runId: string) => `runs/${runId}/pages/`,
   /** A page too large for one message. */

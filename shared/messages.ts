@@ -16,6 +16,8 @@ export const fetchTask = z.strictObject({
   page: positiveInt,
   /** How many pages the window has, at least 1; unknown until page 1 is fetched. */
   pages: z.optional(positiveInt),
+  /** Only count the window again, as one of so many windows of the run's attempt `attempt`. */
+  recount: z.optional(positiveInt),
 });
 export type FetchTask = z.infer<typeof fetchTask>;
 
@@ -47,7 +49,7 @@ export const assembleTask = z.strictObject({
   runId,
   dataset: z.string(),
   attempt: positiveInt,
-  /** Publish in spite of guard violations: a person's reason. */
+  /** Publish the files of the held run in spite of its violations: a person's reason. */
   force: z.optional(reasonText),
 });
 export type AssembleTask = z.infer<typeof assembleTask>;

@@ -18,12 +18,12 @@ export async function publishNewest(
   key: string,
   run: Pick<Run, "runId" | "requestedAt">,
   body: () => Promise<AsyncIterable<Uint8Array>>,
-  options: { contentType: string; metadata?: Record<string, string> },
+  options: { contentType: string; metadata?: Record<string, string>; now?: Date },
 ): Promise<Published> {
   const metadata = { ...options.metadata, "run-id": run.runId, "requested-at": run.requestedAt };
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const current = await store.head(key);
-    if (current && isNewer(current.metadata, run)) {
+    if (current && isNewer(current.metadata, run, options.now)) {
       return { superseded: true, by: current.metadata["run-id"] ?? "a newer run" };
     }
     const written = await store.upload(key, await body(), {
@@ -43,11 +43,25 @@ export async function publishNewest(
   });
 }
 
+/** Clocks differ by seconds. */
+const toleratedMs = 15 * 60_000;
+
+/** Returns whether a time is later than any clock that is right could tell. */
+export function isFuture(time: string, now: Date): boolean {
+  return Date.parse(time) > now.getTime() + toleratedMs;
+}
+
 /**
- * Of two runs the one that was requested later is newer. EventBridge's times are in seconds; of two requests in
- * one second neither is newer. An object without a run (the predecessor's) is older.
+ * Returns whether an object is of a later request than the run. EventBridge's times are in seconds; of two requests in
+ * one second neither is newer. An object without a run (the predecessor's) is older, and so is one from the future: a
+ * clock that once was wrong must not keep every later run from publishing.
  */
-export function isNewer(metadata: Record<string, string>, run: Pick<Run, "requestedAt">): boolean {
+export function isNewer(
+  metadata: Record<string, string>,
+  run: Pick<Run, "requestedAt">,
+  now: Date = new Date(),
+): boolean {
   const requestedAt = metadata["requested-at"];
-  return requestedAt !== undefined && Date.parse(requestedAt) > Date.parse(run.requestedAt);
+  if (requestedAt === undefined || isFuture(requestedAt, now)) return false;
+  return Date.parse(requestedAt) > Date.parse(run.requestedAt);
 }

@@ -24,8 +24,8 @@ export const run = z.strictObject({
   /** When it was requested, ISO 8601 in UTC. Of two runs of one dataset the later request wins. */
   requestedAt: z.iso.datetime(),
   reason: z.string(),
-  /** Publish whatever the guard says: why. */
-  force: z.optional(z.string()),
+  /** Why the comparison with the published file does not count. Reconciliation always counts. */
+  skipComparison: z.optional(z.string()),
   from: isoDate,
   to: isoDate,
   windows: z.array(window),
@@ -48,9 +48,13 @@ const counts = z.record(z.string(), positiveInt);
 /** The first line of a part: records = rows + the sum of rejects. */
 export const pageSummary = z.strictObject({
   page: positiveInt,
+  /** Of the dataset's entry by which it was transformed (shared/fingerprint.ts). */
+  entry: z.string(),
   /** What LibInsight announced on this page; a difference shows that the source changed meanwhile. */
   totals,
   records: nonNegativeInt,
+  /** Records whose date is not in the window that was requested. */
+  outside: nonNegativeInt,
   /** The `_id` of each row, in the part's order. */
   ids: z.array(nonNegativeInt),
   /** Headers of undeclared fields that the part's rows end with, in their order. */
@@ -103,6 +107,22 @@ export const queryOrigin = z.strictObject({
 });
 export type QueryOrigin = z.infer<typeof queryOrigin>;
 
+/**
+ * Why a run is not published without a person's decision:
+ * - `disagreement`: the records are not those that LibInsight announced or was asked for
+ * - `empty`: the file would have no rows
+ * - `quality`: too many records were rejected, or too many values are not of their column's type
+ * - `comparison`: the file differs too much from the published one
+ */
+export const violation = z.strictObject({
+  kind: z.enum(["disagreement", "empty", "quality", "comparison"]),
+  /** A sentence without its full stop. */
+  text: z.string(),
+});
+export type Violation = z.infer<typeof violation>;
+
+const file = z.strictObject({ key: z.string(), etag: z.string(), bytes: nonNegativeInt });
+
 /** `result.json`: records = rows + duplicates + the sum of rejects. */
 export const runResult = z.strictObject({
   runId: z.string(),
@@ -110,9 +130,9 @@ export const runResult = z.strictObject({
   state: z.enum(["published", "held", "failed", "superseded"]),
   /** Why, where it is not published: a sentence for a person. */
   reason: z.optional(z.string()),
-  /** Guard violations, one sentence each. A run that has some is held, or was published by force. */
-  violations: z.array(z.string()),
-  /** Why it was published although the guard held it. */
+  /** A run that has some is held, or was published for the reason `force`. */
+  violations: z.array(violation),
+  /** Why it was published in spite of them: a person's reason, or why its request skipped the comparison. */
   force: z.optional(z.string()),
   from: isoDate,
   to: isoDate,
@@ -139,11 +159,15 @@ export const runResult = z.strictObject({
   undeclared: counts,
   filled: counts,
   columns: z.array(z.string()),
+  /** Of the dataset's entry that made the rows (shared/fingerprint.ts). */
+  entry: z.string(),
+  /** In the work bucket: what a held run would have published. */
+  held: z.optional(z.strictObject({ csv: file, jsonl: file })),
   published: z.optional(
     z.strictObject({
       bucket: z.string(),
-      csv: z.strictObject({ key: z.string(), etag: z.string(), bytes: nonNegativeInt }),
-      jsonl: z.strictObject({ key: z.string(), etag: z.string(), bytes: nonNegativeInt }),
+      csv: file,
+      jsonl: file,
     }),
   ),
 });

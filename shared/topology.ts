@@ -69,11 +69,14 @@ const definitions = {
     batchSize: 1,
     // Eight requests at once are polite to a hosted service.
     concurrency: 8,
-    sendsTo: ["fetcher", "transformer"],
+    sendsTo: ["fetcher", "transformer", "assembler"],
     uses: {
       libInsight: true,
       metrics: true,
-      work: { read: ["runs/*/windows/*"], write: ["runs/*/windows/*", "runs/*/pages/*"] },
+      work: {
+        read: ["runs/*/windows/*"],
+        write: ["runs/*/windows/*", "runs/*/pages/*", "runs/*/recounts/*"],
+      },
     },
   },
   transformer: {
@@ -119,6 +122,7 @@ const definitions = {
           "runs/*/result.json",
           "runs/*/attempts/*",
           "runs/*/windows/*",
+          "runs/*/recounts/*",
           "runs/*/parts/*",
           "runs/*/held/*",
         ],

@@ -1,9 +1,11 @@
 // Turns the parts of a complete run into the published files: reconciles the sums, fetches windows again that do not
 // agree, and streams the parts into place. All of it may be repeated; what was decided is written down first.
+import type { Dataset } from "../../shared/dataset.ts";
+import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import type { AssembleTask, FetchTask } from "../../shared/messages.ts";
+import type { AssembleTask, FetchTask, Totals, Window } from "../../shared/messages.ts";
 import { type MessageQueue, messageBody, type Publish } from "../../shared/ports.ts";
 import {
   attemptsOfWindows,
@@ -15,7 +17,8 @@ import {
   run as runSchema,
   windowTotals,
 } from "../../shared/run.ts";
-import { type ConcludeDeps, conclude } from "./conclude.ts";
+import { type ConcludeDeps, type Conclusion, conclude } from "./conclude.ts";
+import { publishHeld } from "./held.ts";
 import type { WindowAccount } from "./ledger.ts";
 
 /** How often a window is fetched before its run fails. */
@@ -24,10 +27,13 @@ const maxAttempts = 3;
 export type AssemblerDeps = ConcludeDeps & {
   fetcherQueue: MessageQueue;
   publish: Publish;
-  now: () => Date;
+  datasets: readonly Dataset[];
 };
 
-/** @throws PipelineError `RunMissing`, `PublishContended`, `AttemptMissing`, `PartsChanging` */
+/**
+ * @throws PipelineError `RunMissing`, `PublishContended`, `AttemptMissing`, `PartsChanging`, `EntryChanged`,
+ * `HeldFilesChanged`
+ */
 export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise<LogFields> {
   const { work, publish } = deps;
   const { runId } = task;
@@ -37,27 +43,66 @@ export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise
     work.getJson(keys.attempt(runId, task.attempt + 1), runAttempt),
   ]);
   if (!run) throw missing("RunMissing", runId);
-  if (ended && !(ended.state === "held" && task.force)) return announce(ended, publish);
+  const dataset = findDataset(run.dataset, deps.datasets);
+  if (ended?.state === "held" && task.force)
+    return end(await publishHeld(run, ended, task.force, dataset, deps), deps);
+  if (ended) return announce(ended, publish);
   if (next) return fetchAgain(run, next, deps);
 
   const attempts = await attemptsOfWindows(run, task.attempt, work);
-  const accounts = await Promise.all(
-    run.windows.map(async (window, index): Promise<WindowAccount> => {
-      const attempt = attempts[index] ?? 1;
-      const totals = await work.getJson(keys.window({ runId, window: window.number, attempt }), windowTotals);
+  const { attempt } = task;
+  const windows = await Promise.all(
+    run.windows.map(async (window, index) => {
+      const { number } = window;
+      const own = attempts[index] ?? 1;
+      const [totals, recounted] = await Promise.all([
+        work.getJson(keys.window({ runId, window: number, attempt: own }), windowTotals),
+        work.getJson(keys.recount({ runId, window: number, attempt }), windowTotals),
+      ]);
       if (!totals) throw missing("WindowMissing", runId);
-      return { window, attempt, totals };
+      return { window, attempt: own, totals, recounted };
     }),
   );
-  const { attempt, force } = task;
+  const accounts = windows.flatMap(({ recounted, ...window }): WindowAccount[] =>
+    recounted ? [{ ...window, recounted }] : [],
+  );
+  if (accounts.length < windows.length) return recount(run, attempt, windows, deps);
   const mayFetchAgain = attempt < maxAttempts;
-  const conclusion = await conclude({ run, attempt, accounts, mayFetchAgain, force }, deps);
+  const conclusion = await conclude({ run, attempt, accounts, mayFetchAgain }, dataset, deps);
   if ("fetchAgain" in conclusion) {
-    const { fetchAgain: windows, because } = conclusion;
-    return beginAttempt({ run, attempt: attempt + 1, accounts, windows, because }, deps);
+    const { fetchAgain, because } = conclusion;
+    return beginAttempt({ run, attempt: attempt + 1, accounts, windows: fetchAgain, because }, deps);
   }
-  const result: RunResult = { ...conclusion, finishedAt: deps.now().toISOString() };
-  await work.put(keys.result(runId), JSON.stringify(runResult.parse(result), null, 2), "application/json");
+  return end(conclusion, deps);
+}
+
+/** Has every window counted again that was not yet; the fetcher that counts the last one enqueues the run. */
+async function recount(
+  run: Run,
+  attempt: number,
+  windows: readonly { window: Window; recounted: Totals | undefined }[],
+  { fetcherQueue }: AssemblerDeps,
+): Promise<LogFields> {
+  const tasks = windows
+    .filter(({ recounted }) => !recounted)
+    .map(
+      ({ window }): FetchTask => ({
+        runId: run.runId,
+        dataset: run.dataset,
+        window,
+        attempt,
+        page: 1,
+        recount: run.windows.length,
+      }),
+    );
+  await fetcherQueue.sendAll(tasks.map(messageBody));
+  return { run: run.runId, outcome: "counting again", attempt, windows: tasks.length };
+}
+
+async function end(conclusion: Conclusion, { work, now, publish }: AssemblerDeps): Promise<LogFields> {
+  const result: RunResult = { ...conclusion, finishedAt: now().toISOString() };
+  const json = JSON.stringify(runResult.parse(result), null, 2);
+  await work.put(keys.result(result.runId), json, "application/json");
   return announce(result, publish);
 }
 

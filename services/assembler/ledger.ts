@@ -4,7 +4,19 @@ import type { Totals, Window } from "../../shared/messages.ts";
 import type { PageSummary } from "../../shared/run.ts";
 import { IdSet } from "./id-set.ts";
 
-export type WindowAccount = { window: Window; attempt: number; totals: Totals };
+export type WindowAccount = {
+  window: Window;
+  attempt: number;
+  /** As announced on page 1, before the others were fetched. */
+  totals: Totals;
+  /** As announced after all pages of the run were transformed. */
+  recounted: Totals;
+};
+
+/** A form has some dozens of fields. Hundreds of undeclared ones mean that something else arrived. */
+export const maxAppended = 300;
+/** Names of fields that are counted; further ones are not, so that names take a bounded memory. */
+const maxNames = 1_000;
 
 export class Ledger {
   /** One sentence for each thing that does not agree, by window number. */
@@ -21,10 +33,18 @@ export class Ledger {
   readonly filled = new Map<string, number>();
   readonly #appended = new Set<string>();
   readonly #seen = new IdSet();
+  readonly #entry: string;
+  /** Whether a page was transformed by another entry, so that its rows have other columns. */
+  mixesEntries = false;
   /** The window whose pages are being added. */
   #current: { account: WindowAccount; seen: IdSet; records: number; pages: number } | undefined;
 
-  /** Headers of all undeclared columns, sorted. */
+  /** @param entry of the dataset's entry (shared/fingerprint.ts) by which every page has to be transformed */
+  constructor(entry: string) {
+    this.#entry = entry;
+  }
+
+  /** Headers of all undeclared columns, sorted. Where there are too many, one more than `maxAppended`. */
   get appended(): string[] {
     return [...this.#appended].sort();
   }
@@ -51,6 +71,16 @@ export class Ledger {
         `LibInsight announced ${totals.totalRecords} records on page 1 and ${summary.totals.totalRecords} on page ${summary.page}`,
       );
     }
+    if (summary.entry !== this.#entry) {
+      this.mixesEntries = true;
+      this.#disagree(window, `page ${summary.page} was transformed by an earlier entry of the dataset`);
+    }
+    if (summary.outside > 0) {
+      this.#disagree(
+        window,
+        `page ${summary.page} has ${summary.outside} of ${summary.records} records with a date outside this range`,
+      );
+    }
     const rejected = Object.values(summary.rejects).reduce((sum, count) => sum + count, 0);
     if (summary.ids.length + rejected !== summary.records) {
       this.#disagree(
@@ -71,7 +101,7 @@ export class Ledger {
     addCounts(this.mistyped, summary.mistyped);
     addCounts(this.undeclared, summary.undeclared);
     addCounts(this.filled, summary.filled);
-    for (const header of summary.appended) this.#appended.add(header);
+    for (const header of summary.appended) if (this.#appended.size <= maxAppended) this.#appended.add(header);
     return skip;
   }
 
@@ -79,9 +109,15 @@ export class Ledger {
   endWindow(): void {
     if (!this.#current) throw new Error("No window was begun.");
     const { account, records } = this.#current;
-    const { totalRecords } = account.totals;
-    if (records !== totalRecords) {
-      this.#disagree(account.window, `LibInsight announced ${totalRecords} records and gave ${records}`);
+    const { window, totals, recounted } = account;
+    if (records !== totals.totalRecords) {
+      this.#disagree(window, `LibInsight announced ${totals.totalRecords} records and gave ${records}`);
+    }
+    if (recounted.totalRecords !== totals.totalRecords) {
+      this.#disagree(
+        window,
+        `LibInsight announced ${totals.totalRecords} records at first and ${recounted.totalRecords} after all were read`,
+      );
     }
     this.#current = undefined;
   }
@@ -95,5 +131,7 @@ export class Ledger {
 }
 
 function addCounts(to: Map<string, number>, from: Record<string, number>): void {
-  for (const [key, count] of Object.entries(from)) to.set(key, (to.get(key) ?? 0) + count);
+  for (const [key, count] of Object.entries(from)) {
+    if (to.size < maxNames || to.has(key)) to.set(key, (to.get(key) ?? 0) + count);
+  }
 }

@@ -30,6 +30,7 @@ export type Outcome =
 export async function writeFiles(
   target: Target,
   run: Pick<Run, "runId" | "dataset" | "requestedAt">,
+  now: Date,
   fill: (write: (rows: Rows) => Promise<void>) => Promise<"keep" | "discard">,
 ): Promise<Outcome> {
   const { store } = target;
@@ -37,7 +38,7 @@ export async function writeFiles(
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const [csvNow, jsonlNow] = await Promise.all([store.head(target.csv), store.head(target.jsonl)]);
     for (const current of [csvNow, jsonlNow]) {
-      if (current && isNewer(current.metadata, run))
+      if (current && isNewer(current.metadata, run, now))
         return { state: "superseded", by: current.metadata["run-id"] ?? "a newer run" };
     }
     const upload = (key: string, contentType: string, current: ObjectInfo | undefined) =>

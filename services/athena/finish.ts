@@ -47,7 +47,7 @@ export async function finishQuery(
 
 async function conclude(query: Query, origin: QueryOrigin, deps: FinishDeps): Promise<LogFields> {
   const dataset = findDataset(origin.dataset, deps.datasets);
-  const newer = await newerFile(origin, dataset, deps.data);
+  const newer = await newerFile(origin, dataset, deps.data, deps.now());
   if (newer) return { supersededBy: newer };
   if (query.state === "SUCCEEDED") return publishResult(query, origin, dataset, deps);
   if (query.state === "FAILED" && query.retryable && origin.attempt < maxAttempts) {
@@ -71,9 +71,10 @@ async function newerFile(
   origin: QueryOrigin,
   dataset: Dataset,
   data: ObjectStore,
+  now: Date,
 ): Promise<string | undefined> {
   const file = await data.head(dataset.publish.csv);
-  return file && isNewer(file.metadata, origin) ? (file.metadata["run-id"] ?? "a newer run") : undefined;
+  return file && isNewer(file.metadata, origin, now) ? (file.metadata["run-id"] ?? "a newer run") : undefined;
 }
 
 /** The result has another number of rows than the published file. */
@@ -102,6 +103,7 @@ async function publishResult(
     const published = await publishNewest(results, dataset.publish.results, origin, body, {
       contentType: "text/csv; charset=utf-8",
       metadata: { dataset: dataset.name, "query-execution-id": query.id },
+      now: deps.now(),
     });
     if (published.superseded) return { supersededBy: published.by };
   } catch (error) {

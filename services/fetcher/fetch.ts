@@ -3,7 +3,7 @@ import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
-import type { LibInsightClient, LibInsightPage } from "../../shared/libinsight/client.ts";
+import type { LibInsightClient, LibInsightPage, PageRequest } from "../../shared/libinsight/client.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { FetchTask, PageMessage, Totals } from "../../shared/messages.ts";
 import { type MessageQueue, maxMessageBytes, messageBody, type ObjectStore } from "../../shared/ports.ts";
@@ -21,14 +21,7 @@ export type FetcherDeps = {
 export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<LogFields> {
   const { libInsight, work, fetcherQueue, transformerQueue } = deps;
   const dataset = findDataset(task.dataset, deps.datasets);
-  const ask = (page: number) =>
-    libInsight.fetchPage({
-      datasetId: dataset.libinsightId,
-      requestId: dataset.requestId,
-      from: task.window.from,
-      to: task.window.to,
-      page,
-    });
+  const ask = (page: number) => libInsight.fetchPage(pageRequest({ ...task, page }, dataset));
   const { records, totals } = await ask(task.page).catch((error) => vanishedPage(error, task, ask));
   const sendPage = async (pages: number) =>
     transformerQueue.send(await pageBody({ task, totals, pages, records: { inline: records } }, work));
@@ -43,6 +36,11 @@ export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<Log
   }
   const { runId: run, window, attempt, page } = task;
   return { run, window: window.number, attempt, page, records: records.length, ...totals };
+}
+
+export function pageRequest({ window, page }: FetchTask, dataset: Dataset): PageRequest {
+  const { libinsightId: datasetId, requestId } = dataset;
+  return { datasetId, requestId, from: window.from, to: window.to, page };
 }
 
 /** How LibInsight may respond to a page beyond the last; it is not documented. */

@@ -10,5 +10,6 @@ export const handler = lambdaHandler(fetcherService, () => ({
   work: workStore(),
   fetcherQueue: queue("fetcher"),
   transformerQueue: queue("transformer"),
+  assemblerQueue: queue("assembler"),
   measure: measure("fetcher"),
 }));

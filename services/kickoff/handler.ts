@@ -9,4 +9,5 @@ export const handler = lambdaHandler(kickoffService, () => ({
   work: workStore(),
   fetcherQueue: queue("fetcher"),
   publish: publisher(),
+  now: () => new Date(),
 }));

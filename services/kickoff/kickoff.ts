@@ -1,11 +1,13 @@
 // Starts a run: records what it is, once, and enqueues the first page of each of its windows.
 import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
+import { PipelineError } from "../../shared/errors.ts";
 import type { RunRequested } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { FetchTask } from "../../shared/messages.ts";
 import { type MessageQueue, messageBody, type ObjectStore, type Publish } from "../../shared/ports.ts";
+import { isFuture } from "../../shared/publish.ts";
 import { run as runSchema } from "../../shared/run.ts";
 import { planRun } from "./plan.ts";
 
@@ -14,17 +16,19 @@ export type KickoffDeps = {
   fetcherQueue: MessageQueue;
   publish: Publish;
   datasets: readonly Dataset[];
+  now: () => Date;
 };
 
 /**
  * A request delivered again finds its run recorded. It sends the tasks again, because the first delivery may have died
  * before it did; they lead to the same keys. A run that has ended is not repeated.
- * @throws PipelineError `UnknownDataset`, `RangeImpossible`
+ * @throws PipelineError `RequestFromTheFuture`, `UnknownDataset`, `RangeImpossible`
  */
 export async function kickoff(
   request: RunRequested,
-  { work, fetcherQueue, publish, datasets }: KickoffDeps,
+  { work, fetcherQueue, publish, datasets, now }: KickoffDeps,
 ): Promise<LogFields> {
+  requirePast(request, now());
   const planned = planRun(request, findDataset(request.detail.dataset, datasets));
   const { runId } = planned;
   const isNew = await work.putOnce(keys.run(runId), planned);
@@ -43,4 +47,14 @@ export async function kickoff(
     windows: run.windows.length,
   });
   return { run: runId, isNew, from: run.from, to: run.to, windows: run.windows.length };
+}
+
+/** A run of the future would supersede every run until then. */
+function requirePast({ time, detail }: RunRequested, now: Date): void {
+  if (!isFuture(time, now)) return;
+  throw new PipelineError("RequestFromTheFuture", {
+    message: `A run was requested at ${time}, and now it is ${now.toISOString()}.`,
+    advice: "Correct the clock of the sender, archive this dead letter, and request the run again.",
+    ids: { dataset: detail.dataset.slice(0, 64) },
+  });
 }

@@ -1,6 +1,6 @@
 // From a request to a run: which dates, which windows, and an id that is the same however often the request comes.
 import type { Dataset } from "../../shared/dataset.ts";
-import { yesterday } from "../../shared/dates.ts";
+import { today, yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { RunRequested } from "../../shared/events.ts";
 import { type Run, runIdOf } from "../../shared/run.ts";
@@ -13,11 +13,19 @@ import { planWindows } from "./windows.ts";
 export function planRun(request: RunRequested, dataset: Dataset): Run {
   const requestId = request.detail.requestId ?? request.id;
   const from = request.detail.from ?? dataset.firstDate;
-  const to = request.detail.to ?? yesterday(new Date(request.time), dataset.timeZone);
+  const time = new Date(request.time);
+  const to = request.detail.to ?? yesterday(time, dataset.timeZone);
   if (from > to) {
     throw new PipelineError("RangeImpossible", {
-      message: `The range from ${from} to ${to} holds no day.`,
-      advice: "Ask for a range whose first day is not after its last; without `to` it ends yesterday.",
+      message: `The date range ${from} to ${to} is empty.`,
+      advice: "Request a range whose first day is not after its last; without `to` it ends yesterday.",
+      ids: { dataset: dataset.name },
+    });
+  }
+  if (to > today(time, dataset.timeZone)) {
+    throw new PipelineError("RangeImpossible", {
+      message: `The range ends on ${to}, which was in the future when the run was requested.`,
+      advice: "Request a range that ends today or earlier; without `to` it ends yesterday.",
       ids: { dataset: dataset.name },
     });
   }
@@ -27,7 +35,9 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
     requestId,
     requestedAt: request.time,
     reason: request.detail.reason,
-    ...(request.detail.force !== undefined && { force: request.detail.force }),
+    ...(request.detail.skipComparison !== undefined && {
+      skipComparison: request.detail.skipComparison,
+    }),
     from,
     to,
     windows: planWindows(from, to),

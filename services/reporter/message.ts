@@ -23,7 +23,7 @@ export function publishedText(
   ];
   return [
     `${counts.join(", ")}.`,
-    ...(force === undefined ? [] : [`By force: ${violations.join("; ")}.`]),
+    ...(force === undefined ? [] : [`By force: ${violations.map(({ text }) => text).join("; ")}.`]),
     tableau && hasTableau ? "Athena and Tableau follow." : "Athena follows.",
   ].join(" ");
 }

@@ -180,6 +180,6 @@ function isBlank(value: unknown): boolean {
   return value === null || value === undefined || (typeof value === "string" && !/\S/.test(value));
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

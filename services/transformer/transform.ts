@@ -2,12 +2,14 @@
 import type { Dataset } from "../../shared/dataset.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys, type PageAddress } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { type PageMessage, storedPage } from "../../shared/messages.ts";
 import { encodePart, partContentType } from "../../shared/part.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { transformPage } from "./page.ts";
+import { recordsOutside } from "./range.ts";
 
 export type TransformDeps = { work: ObjectStore; datasets: readonly Dataset[] };
 
@@ -26,9 +28,17 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
     page: task.page,
   };
   const records = await recordsOf(message, work);
-  const { csv, jsonl, rejects, summary } = transformPage(records, findDataset(task.dataset, datasets));
+  const dataset = findDataset(task.dataset, datasets);
+  const { csv, jsonl, rejects, summary } = transformPage(records, dataset);
   if (rejects) await work.create(keys.rejects(address), rejects, "application/x-ndjson");
-  const part = encodePart({ page: task.page, totals, ...summary }, csv, jsonl);
+  const made = {
+    page: task.page,
+    entry: fingerprintOf(dataset),
+    totals,
+    outside: recordsOutside(records, task.window),
+    ...summary,
+  };
+  const part = encodePart(made, csv, jsonl);
   await work.create(keys.part(address), part, partContentType);
   const { runId: run, ...place } = address;
   return { run, ...place, records: summary.records, rows: summary.ids.length };

@@ -105,7 +105,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       to,
       reason,
       requestId,
-      ...forceOf(command),
+      ...skippingComparison(command),
     });
     let end = await watch.end(local, signal);
     for (let round = 1; isStory && end.state === "dead letter" && round <= maxReplays; round++) {
@@ -160,13 +160,13 @@ export async function collect(collection: Collection): Promise<Collected> {
   }
 }
 
-/** Dates that were named are meant, however few rows they hold; a renamed field is meant to lose its values. */
-function forceOf({ datesGiven, simulation }: Command): { force?: string } {
+/** Named dates are meant, however few rows they hold; a renamed field is meant to lose its values. */
+function skippingComparison({ datesGiven, simulation }: Command): { skipComparison?: string } {
   const meant = [
     ...(datesGiven ? ["--from or --to"] : []),
     ...(simulation.renames.length > 0 ? ["--rename"] : []),
   ];
-  return meant.length === 0 ? {} : { force: `npm start with ${meant.join(" and ")}` };
+  return meant.length === 0 ? {} : { skipComparison: `npm start with ${meant.join(" and ")}` };
 }
 
 async function displayFor(

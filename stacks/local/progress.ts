@@ -42,7 +42,8 @@ export class Progress {
 
   /** @param fields what a service logs of a message that it handled */
   onHandled(queue: QueueName, fields: LogFields): void {
-    if (fields.run !== this.#runId) return;
+    // A window that is counted again at the end is no page.
+    if (fields.run !== this.#runId || fields.recount !== undefined) return;
     const window = `${fields.window}/${fields.attempt}`;
     const page = `${window}/${fields.page}`;
     if (queue === "transformer") this.#transformed.add(page);

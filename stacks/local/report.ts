@@ -29,7 +29,8 @@ export function summary(report: RunReport, hasTableau: boolean): string {
     ["duplicates", count(report.duplicates)],
     ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${listed(rejects)})`],
   ];
-  if (report.force) rows.push(["by force", `${report.violations.join("; ")} (${report.force})`]);
+  if (report.force)
+    rows.push(["by force", `${report.violations.map(({ text }) => text).join("; ")} (${report.force})`]);
   if (again > 0)
     rows.push(["fetched again", `${again} of ${windows} windows, whose numbers did not agree at first`]);
   if (filled(furtherAnswers))

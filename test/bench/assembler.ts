@@ -66,6 +66,7 @@ async function recordRun(pages: number, work: S3Store): Promise<Run> {
   const { runId, window, attempt } = task;
   await pMap(messages, (message) => transform(message, { work, datasets }), { concurrency: readsAtOnce });
   await work.putOnce(keys.window({ runId, window: window.number, attempt }), totals);
+  await work.putOnce(keys.recount({ runId, window: window.number, attempt }), totals);
   const { from, to } = window;
   const requestedAt = "2026-03-02T06:00:00Z";
   const run = { runId, dataset, requestId: "bench", requestedAt, reason: "benchmark", from, to };

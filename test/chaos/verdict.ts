@@ -93,8 +93,10 @@ function accountProblems(result: RunResult): string[] {
 
 /** Returns how often LibInsight must have lied or changed to explain it: once for each attempt that does not agree. */
 function disturbancesNeeded({ state, attempt, violations }: RunResult): number {
-  const disagrees = violations.some((violation) => violation.includes("did not agree"));
-  const isPublished = state === "published" || state === "superseded";
+  const disagrees = violations.some(({ kind }) => kind === "disagreement");
+  // An empty file is held without any disturbance.
+  const isEmpty = violations.some(({ kind }) => kind === "empty");
+  const isPublished = state === "published" || state === "superseded" || isEmpty;
   return Math.max(attempt - 1 + (disagrees ? 1 : 0), isPublished ? 0 : 1);
 }
 

@@ -78,7 +78,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   async function run(plan: Plan, onCall?: (call: string) => void): Promise<Outcome> {
     plans += 1;
     const faults = new Faults(plan);
-    const clock = { now: requestedAt, busOff: 0 };
+    // No request comes from the future.
+    const clock = { now: requestedAt + dayMs, busOff: 0 };
     const events: unknown[] = [];
     const deadLetters: DeadLetter[] = [];
     const database = new LocalDatabase(":memory:");
@@ -191,7 +192,7 @@ async function request(plan: Plan, { clock, bus }: Machine): Promise<string[]> {
   const { name: dataset } = defaultDataset;
   for (const { id: requestId, day } of plan.requests) {
     runIds.add(runIdOf(dataset, requestId));
-    clock.busOff = day * dayMs;
+    clock.busOff = (day - 1) * dayMs;
     await bus("run.requested", { dataset, reason: "chaos", requestId });
   }
   clock.busOff = 0;

@@ -67,7 +67,7 @@ async function request(requestId: string): Promise<string> {
     ...dates,
     reason: "a test",
     requestId,
-    force: "a test",
+    skipComparison: "a test",
   });
   return runIdOf(dataset, requestId);
 }

@@ -26,6 +26,7 @@ export function resultOf(given: Partial<RunResult> = {}): RunResult {
     undeclared: {},
     filled: { _id: 10_412, _start_date: 10_412 },
     columns: ["_id", "_start_date"],
+    entry: "0123456789abcdef",
     published: {
       bucket: "data",
       csv: { key: "a/b.csv", etag: '"1"', bytes: 1 },

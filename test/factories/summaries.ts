@@ -5,6 +5,8 @@ import type { PageSummary } from "../../shared/run.ts";
 export function summaryOf(page: number, ids: number[], given: Partial<PageSummary> = {}): PageSummary {
   return {
     page,
+    entry: "entry",
+    outside: 0,
     totals: { totalPages: 1, totalRecords: ids.length },
     records: ids.length,
     ids,

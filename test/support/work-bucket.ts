@@ -1,11 +1,12 @@
 // Puts a run into the work bucket as kickoff, fetcher and transformer leave it there.
 
 import { transform } from "../../services/transformer/transform.ts";
+import type { Dataset } from "../../shared/dataset.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { PageMessage, Totals } from "../../shared/messages.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
-import { pagesOf, type Run, type RunAttempt } from "../../shared/run.ts";
+import { attemptsOfWindows, pagesOf, type Run, type RunAttempt, windowTotals } from "../../shared/run.ts";
 import { taskOf } from "../factories/requests.ts";
 
 export type WindowContent = {
@@ -45,19 +46,48 @@ export async function putPage(
   content: WindowContent,
   page: number,
   work: ObjectStore,
+  deployed: readonly Dataset[] = datasets,
 ): Promise<void> {
-  await transform(pageOf(run, content, page), { work, datasets });
+  await transform(pageOf(run, content, page), { work, datasets: deployed });
 }
 
 /** The totals and every page. */
-export async function putWindow(run: Run, content: WindowContent, work: ObjectStore): Promise<void> {
+export async function putWindow(
+  run: Run,
+  content: WindowContent,
+  work: ObjectStore,
+  deployed: readonly Dataset[] = datasets,
+): Promise<void> {
   await putTotals(run, content, work);
-  for (const page of content.pages.keys()) await putPage(run, content, page + 1, work);
+  for (const page of content.pages.keys()) await putPage(run, content, page + 1, work, deployed);
 }
 
-/** Which attempt of each window counts. */
-export async function putAttempt(run: Run, windows: number[], work: ObjectStore): Promise<void> {
-  const attempt = Math.max(...windows);
+/** The totals of every window as counted again for the run's attempt; as before, where nothing else is given. */
+export async function putRecounts(
+  run: Run,
+  attempt: number,
+  work: ObjectStore,
+  changed: ReadonlyMap<number, Partial<Totals>> = new Map(),
+): Promise<void> {
+  const attempts = await attemptsOfWindows(run, attempt, work);
+  for (const [index, { number: window }] of run.windows.entries()) {
+    const { runId } = run;
+    const totals = await work.getJson(
+      keys.window({ runId, window, attempt: attempts[index] ?? 1 }),
+      windowTotals,
+    );
+    if (totals)
+      await work.putOnce(keys.recount({ runId, window, attempt }), { ...totals, ...changed.get(window) });
+  }
+}
+
+/** Which attempt of each window counts in the run's attempt. */
+export async function putAttempt(
+  run: Run,
+  windows: number[],
+  work: ObjectStore,
+  attempt = Math.max(...windows),
+): Promise<void> {
   const decided: RunAttempt = { attempt, windows, because: ["test"] };
   await work.putOnce(keys.attempt(run.runId, attempt), decided);
 }

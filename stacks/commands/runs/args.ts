@@ -31,7 +31,7 @@ export type Command = Common &
     | RollbackCommand
     | {
         verb: "request";
-        request: { dataset: string; from?: string; to?: string; reason: string; force?: string };
+        request: { dataset: string; from?: string; to?: string; reason: string; skipComparison?: string };
       }
   );
 
@@ -97,7 +97,11 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
     .option("--from <date>", "Start at this day, YYYY-MM-DD (default: the dataset's first date)", date)
     .option("--to <date>", "End at this day, YYYY-MM-DD (default: yesterday)", date)
     .option("--reason <text>", "Record this reason", reason, "requested by hand")
-    .option("--force <reason>", "Publish even if the guard is violated, for this reason", reason)
+    .option(
+      "--skip-comparison <reason>",
+      "Publish even if the file differs much from the published one, for this reason",
+      reason,
+    )
     .action(({ dataset, ...options }) => {
       requireRange(options);
       accept({ verb: "request", request: { ...options, dataset: dataset.name }, ...common() });

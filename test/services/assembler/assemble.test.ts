@@ -4,7 +4,9 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
 import { assemblerService } from "../../../services/assembler/service.ts";
+import { type Dataset, outputColumns } from "../../../shared/dataset.ts";
 import { datasets } from "../../../shared/datasets.ts";
+import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
@@ -22,7 +24,15 @@ import {
 import { overwrite } from "../../support/objects.ts";
 import { before, failing, intercepted, recorded } from "../../support/ports.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
-import { putAttempt, putPage, putRun, putWindow, type WindowContent } from "../../support/work-bucket.ts";
+import {
+  putAttempt,
+  putPage,
+  putRecounts,
+  putRun,
+  putTotals,
+  putWindow,
+  type WindowContent,
+} from "../../support/work-bucket.ts";
 
 const local = useLocal();
 
@@ -46,13 +56,14 @@ function start(): Deps {
 
 const older = { requestId: "older", requestedAt: "2024-03-08T12:00:00Z" };
 const usual = { requestId: "run", requestedAt: "2024-03-15T12:00:00Z" };
-const newer = { requestId: "newer", requestedAt: "2024-03-22T12:00:00Z" };
+const newer = { requestId: "newer", requestedAt: "2024-03-15T12:30:00Z" };
 
 /** A run of one window or two, all of whose pages are transformed. */
 async function completeRun({ work }: Deps, contents: WindowContent[], given = usual): Promise<Run> {
   const windows: [string, string][] = [
-    ["2022-01-01", "2022-12-31"],
-    ["2023-01-01", "2023-12-31"],
+    // Both hold the date of every record.
+    ["2023-01-01", "2023-06-30"],
+    ["2023-05-01", "2023-12-31"],
   ];
   const { requestId, requestedAt } = given;
   const run = runOf(requestId, { windows: windows.slice(0, contents.length), requestedAt });
@@ -66,11 +77,13 @@ const pagesOf = (...pages: unknown[][]): WindowContent[] => [{ window: 1, pages 
 
 /** @returns the run's result, if it has one */
 async function assembleRun(
-  { runId, dataset }: Run,
+  run: Run,
   deps: Deps,
   attempt = 1,
   force?: string,
 ): Promise<RunResult | undefined> {
+  const { runId, dataset } = run;
+  await putRecounts(run, attempt, deps.work);
   await assemble({ runId, dataset, attempt, ...(force && { force }) }, deps);
   return deps.work.getJson(keys.result(runId), runResult);
 }
@@ -131,23 +144,29 @@ describe("a complete run", () => {
       { window: 1, pages: [[answers, reject], [odd]] },
       { window: 2, pages: [[recordOf(3), recordOf(4)]] },
     ]);
-    const result = await assembleRun(run, deps, 1, "a fifth is rejected on purpose");
+    const reason = "a fifth is rejected on purpose";
+    expect(await assembleRun(run, deps)).toMatchObject({ state: "held", rows: 3 });
+    deps.events.length = 0;
+    const result = await assembleRun(run, deps, 1, reason);
     const [csv, jsonl] = await headsIn(deps);
     const { runId, dataset } = run;
+    const [heldCsv, heldLines] = await Promise.all(
+      [keys.held(runId), keys.heldLines(runId)].map((key) => deps.work.head(key)),
+    );
     expect(result).toEqual({
       runId,
       dataset: "reference-transactions",
       state: "published",
-      violations: ["1 of 5 records were rejected (20 %; the limit is 5 %)"],
-      force: "a fifth is rejected on purpose",
-      from: "2022-01-01",
+      violations: [{ kind: "quality", text: "1 of 5 records were rejected (20 %; the limit is 5 %)" }],
+      force: reason,
+      from: "2023-01-01",
       to: "2023-12-31",
       requestedAt: "2024-03-15T12:00:00Z",
       finishedAt: "2024-03-15T13:00:00.000Z",
       attempt: 1,
       windows: [
-        { from: "2022-01-01", to: "2022-12-31", attempt: 1, pages: 2, totalRecords: 3 },
-        { from: "2023-01-01", to: "2023-12-31", attempt: 1, pages: 1, totalRecords: 2 },
+        { from: "2023-01-01", to: "2023-06-30", attempt: 1, pages: 2, totalRecords: 3 },
+        { from: "2023-05-01", to: "2023-12-31", attempt: 1, pages: 1, totalRecords: 2 },
       ],
       records: 5,
       rows: 3,
@@ -158,6 +177,11 @@ describe("a complete run", () => {
       undeclared: { Extra: 1 },
       filled: expect.objectContaining({ _id: 4, "Duration (in minutes)": 4, Extra: 1, Research_Topic: 4 }),
       columns: [...JSON.parse(`[${header}]`), "Extra"],
+      entry: fingerprintOf(defaultDataset),
+      held: {
+        csv: { key: keys.held(runId), etag: heldCsv?.etag, bytes: heldCsv?.bytes },
+        jsonl: { key: keys.heldLines(runId), etag: heldLines?.etag, bytes: heldLines?.bytes },
+      },
       published: {
         bucket: deps.data.bucket,
         csv: { key: csvKey, etag: csv?.etag, bytes: csv?.bytes },
@@ -237,7 +261,7 @@ describe("duplicates", () => {
     await putWindow(run, { window: 1, attempt: 3, pages }, deps.work);
     expect(await assembleRun(run, deps, 3)).toMatchObject({
       state: "held",
-      violations: [expect.stringContaining("records occur twice")],
+      violations: [{ kind: "disagreement", text: expect.stringContaining("records occur twice") }],
       attempt: 3,
       records: 3,
       rows: 2,
@@ -299,7 +323,7 @@ describe("undeclared columns", () => {
     const more = pagesOf([recordOf(1, fields)], [recordOf(2, { more: 1 })]);
     expect(await assembleNew(deps, more, newer)).toMatchObject({
       state: "failed",
-      reason: expect.stringContaining("301 undeclared fields; the limit is 300"),
+      reason: expect.stringContaining("more than 300 undeclared fields"),
     });
     expect(await headsIn(deps)).toEqual(expected);
   });
@@ -327,7 +351,7 @@ describe("undeclared columns", () => {
 describe("a window that disagrees with LibInsight", () => {
   const good: WindowContent = { window: 1, pages: [recordsOf(1, 2)] };
   const short: WindowContent = { window: 2, pages: [recordsOf(3, 4)], totals: { totalRecords: 3 } };
-  const disagreement = "2023-01-01 to 2023-12-31: LibInsight announced 3 records and gave 2";
+  const disagreement = "2023-05-01 to 2023-12-31: LibInsight announced 3 records and gave 2";
   const shifted: WindowContent = { window: 1, pages: [[recordOf(1)], [recordOf(1)]] };
   const other: WindowContent = { window: 2, pages: [recordsOf(2, 3)] };
 
@@ -384,7 +408,9 @@ describe("a window that disagrees with LibInsight", () => {
     expect(result).toMatchObject({
       state: "held",
       attempt: 3,
-      violations: [`LibInsight's numbers did not agree in 3 attempts: ${disagreement}`],
+      violations: [
+        { kind: "disagreement", text: `LibInsight's numbers did not agree in 3 attempts: ${disagreement}` },
+      ],
     });
     const { runId, dataset } = run;
     expect(deps.events).toEqual([{ type: "run.held", detail: { runId, dataset, reason: result?.reason } }]);
@@ -396,7 +422,7 @@ describe("a window that disagrees with LibInsight", () => {
 describe("a run that violates its guard", () => {
   const ten = pagesOf(recordsOf(1, 5), recordsOf(6, 10));
   const eight = pagesOf(recordsOf(1, 4), recordsOf(5, 8));
-  const fell = "rows fell from 10 to 8 (by 20 %; the limit is 10 %)";
+  const fell = { kind: "comparison", text: "rows fell from 10 to 8 (by 20 %; the limit is 10 %)" };
 
   async function publishedTen(): Promise<Deps> {
     const deps = start();
@@ -442,13 +468,38 @@ describe("a run that violates its guard", () => {
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
   });
 
-  test("is published at once where its request forces it", async () => {
-    const deps = await publishedTen();
-    const run = { ...runOf("forced"), force: "only this year" };
+  /** A request that names dates skips the comparison with the published file. */
+  async function assembleSkipping(deps: Deps, content: WindowContent) {
+    const run = { ...runOf("dates"), skipComparison: "dates were named" };
     await putRun(run, deps.work);
-    await putWindow(run, { window: 1, pages: [recordsOf(1, 1)] }, deps.work);
-    expect(await assembleRun(run, deps)).toMatchObject({ state: "published", force: "only this year" });
+    await putWindow(run, content, deps.work);
+    return assembleRun(run, deps, 3);
+  }
+
+  test("is published at once where its request skips the comparison", async () => {
+    const deps = await publishedTen();
+    await putAttempt(runOf("dates"), [1], deps.work, 3);
+    const content = { window: 1, pages: [recordsOf(1, 1)] };
+    expect(await assembleSkipping(deps, content)).toMatchObject({
+      state: "published",
+      force: "dates were named",
+      violations: [{ kind: "comparison", text: "rows fell from 10 to 1 (by 90 %; the limit is 10 %)" }],
+    });
     expect((await publishedIn(deps)).ids).toEqual([1]);
+  });
+
+  test.each([
+    { kind: "disagreement", content: { pages: [recordsOf(1, 2)], totals: { totalRecords: 450 } } },
+    { kind: "empty", content: { pages: [[]] } },
+    { kind: "quality", content: { pages: [[recordOf(1), "x"]] } },
+  ])("is held for $kind, although its request skips the comparison", async ({ kind, content }) => {
+    const deps = await publishedTen();
+    await putAttempt(runOf("dates"), [1], deps.work, 3);
+    const expected = await headsIn(deps);
+    const result = await assembleSkipping(deps, { window: 1, ...content });
+    expect(result).toMatchObject({ state: "held" });
+    expect(result?.violations.map((violation) => violation.kind)).toContain(kind);
+    expect(await headsIn(deps)).toEqual(expected);
   });
 
   test("is held by the rows of the published file where that run's result has expired", async () => {
@@ -457,16 +508,202 @@ describe("a run that violates its guard", () => {
   });
 });
 
-test.each([
-  { what: "the predecessor's file", metadata: {} },
-  { what: "a file with other metadata", metadata: { "run-id": "other", "requested-at": "long ago" } },
-])("$what is replaced, and is no baseline", async ({ metadata }) => {
+describe("a file that another writer published", () => {
+  const files = [
+    { what: "the predecessor's file", metadata: {} },
+    { what: "a file with other metadata", metadata: { "run-id": "other", "requested-at": "long ago" } },
+  ];
+  const old = (rows: number) => `"a","b"\n${'1,"x"\n'.repeat(rows)}`;
+
+  test.each(files)("$what is replaced by as many rows", async ({ metadata }) => {
+    const deps = start();
+    await overwrite(deps.data, csvKey, old(2), metadata);
+    const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));
+    expect(result).toMatchObject({ state: "published", violations: [] });
+    expect(result?.previous).toBeUndefined();
+    expect((await publishedIn(deps)).ids).toEqual([1, 2]);
+  });
+
+  test.each(files)("$what is counted: a run with fewer rows is held", async ({ metadata }) => {
+    const deps = start();
+    await overwrite(deps.data, csvKey, old(10_001), metadata);
+    expect(await assembleNew(deps, pagesOf(recordsOf(1, 2)))).toMatchObject({
+      state: "held",
+      violations: [{ kind: "comparison", text: "rows fell from 10001 to 2 (by 100 %; the limit is 10 %)" }],
+    });
+    expect(await deps.data.getText(csvKey)).toBe(old(10_001));
+  });
+
+  test.each([
+    { what: "a file of 10,001 rows", rows: 10_001, says: "the published file has 10001" },
+    { what: "no file", rows: undefined, says: "no file is published yet" },
+  ])("a run with 0 rows over $what is held", async ({ rows, says }) => {
+    const deps = start();
+    if (rows !== undefined) await overwrite(deps.data, csvKey, old(rows), {});
+    const result = await assembleNew(deps, pagesOf([]));
+    expect(result?.state).toBe("held");
+    expect(result?.violations[0]).toEqual({
+      kind: "empty",
+      text: `the run has 0 rows of 0 records, and ${says}`,
+    });
+  });
+});
+
+describe("when the dataset's entry changes during a run", () => {
+  const campus = { name: "Campus", type: "text" } as const;
+  const [first, ...others] = datasets;
+  /** With another column before the last one. */
+  const changed: Dataset = {
+    ...first,
+    columns: [
+      ...first.columns.slice(0, -1),
+      { ...campus, labels: [], personal: false, required: false, answers: "all" },
+      ...first.columns.slice(-1),
+    ],
+  };
+  const withCampus = (deps: Deps): Deps => ({ ...deps, datasets: [changed, ...others] });
+
+  test("pages that were transformed before are fetched and transformed again; the file has one set of columns", async () => {
+    const deps = start();
+    const run = await completeRun(deps, [
+      { window: 1, pages: [[recordOf(1, { Campus: "North" })], [recordOf(2, { Campus: "South" })]] },
+    ]);
+    const later = withCampus(deps);
+    expect(await assembleRun(run, later)).toBeUndefined();
+    expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
+    const content = { window: 1, attempt: 2, pages: [[recordOf(1, { Campus: "North" })], [recordOf(2)]] };
+    await putTotals(run, content, deps.work);
+    // One more page of the old entry: the deploy takes a while.
+    await putPage(run, content, 1, deps.work);
+    await putPage(run, content, 2, deps.work, later.datasets);
+    expect(await assembleRun(run, later, 2)).toBeUndefined();
+    await putWindow(run, { ...content, attempt: 3 }, deps.work, later.datasets);
+    expect(await assembleRun(run, later, 3)).toMatchObject({ state: "published" });
+    const [columns = [], ...rows] = parseCsv((await deps.data.getText(csvKey)) ?? "");
+    expect(columns).toEqual(outputColumns(changed.columns));
+    expect(rows.map((row) => [row.length, row.at(-2), row.at(-1)])).toEqual([
+      [15, "North", "History"],
+      [15, null, "History"],
+    ]);
+  });
+
+  test("at each of three attempts the run fails, and nothing is published", async () => {
+    const deps = start();
+    const content = { window: 1, pages: [recordsOf(1, 2)] };
+    const run = await completeRun(deps, [content]);
+    for (const attempt of [2, 3]) {
+      expect(await assembleRun(run, withCampus(deps), attempt - 1)).toBeUndefined();
+      await putWindow(run, { ...content, attempt }, deps.work);
+    }
+    expect(await assembleRun(run, withCampus(deps), 3)).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("entry in shared/datasets.ts changed"),
+    });
+    expect(await keysIn(deps)).toEqual([]);
+  });
+
+  test("a held run is not published by force, because its columns are no longer those of the dataset", async () => {
+    const deps = start();
+    const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
+    expect(await assembleRun(run, deps)).toMatchObject({ state: "held" });
+    await expect(assembleRun(run, withCampus(deps), 1, "looks good")).rejects.toMatchObject({
+      name: "EntryChanged",
+      kind: "terminal",
+    });
+    expect(await keysIn(deps)).toEqual([]);
+    expect(await assembleRun(run, deps, 1, "looks good")).toMatchObject({ state: "published" });
+  });
+});
+
+test("a held run publishes the files that were reviewed, whatever its parts are now", async () => {
   const deps = start();
-  await overwrite(deps.data, csvKey, "old\n", metadata);
-  const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));
-  expect(result).toMatchObject({ state: "published", violations: [] });
-  expect(result?.previous).toBeUndefined();
-  expect((await publishedIn(deps)).ids).toEqual([1, 2]);
+  const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
+  await assembleRun(run, deps);
+  const reviewed = await Promise.all(
+    [keys.held(run.runId), keys.heldLines(run.runId)].map((key) => deps.work.getText(key)),
+  );
+  const other = start();
+  await putPage(run, { window: 1, pages: [[recordOf(2), recordOf(3)]] }, 1, other.work);
+  const part = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 1 });
+  await deps.work.put(part, (await other.work.getBytes(part)) ?? "", "text/plain");
+  expect(await assembleRun(run, deps, 1, "looks good")).toMatchObject({ state: "published" });
+  expect(await filesIn(deps)).toEqual(reviewed);
+});
+
+test("a held run whose files were changed after the review is not published", async () => {
+  const deps = start();
+  const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
+  await assembleRun(run, deps);
+  await deps.work.put(keys.held(run.runId), "other", "text/csv");
+  await expect(assembleRun(run, deps, 1, "looks good")).rejects.toMatchObject({ name: "HeldFilesChanged" });
+  expect(await keysIn(deps)).toEqual([]);
+});
+
+describe("records with a date outside the range", () => {
+  test("are fetched again and then hold the run, because LibInsight ignored from and to", async () => {
+    const deps = start();
+    const early = { _start_date: "2022-12-31 23:59:59" };
+    const run = await completeRun(deps, pagesOf([recordOf(1), recordOf(2, early)]));
+    expect(await assembleRun(run, deps)).toBeUndefined();
+    expect(await tasksIn(deps)).toEqual([taskOf(run, { attempt: 2 })]);
+    await putAttempt(run, [1], deps.work, 3);
+    expect(await assembleRun(run, deps, 3)).toMatchObject({
+      state: "held",
+      violations: [
+        {
+          kind: "disagreement",
+          text: expect.stringContaining("page 1 has 1 of 2 records with a date outside this range"),
+        },
+      ],
+    });
+    expect(await keysIn(deps)).toEqual([]);
+  });
+
+  test("on its first and last day are inside", async () => {
+    const deps = start();
+    const dates = ["2023-01-01 00:00:00", "2023-06-30 23:59:59"];
+    const records = dates.map((date, index) => recordOf(index + 1, { _start_date: date }));
+    expect(await assembleNew(deps, pagesOf(records))).toMatchObject({ state: "published", rows: 2 });
+  });
+});
+
+describe("before a run is published its windows are counted again", () => {
+  const contents: WindowContent[] = [
+    { window: 1, pages: [recordsOf(1, 2)] },
+    { window: 2, pages: [recordsOf(3, 4)] },
+  ];
+
+  test("by a task for each that was not counted yet", async () => {
+    const deps = start();
+    const run = await completeRun(deps, contents);
+    const { runId, dataset } = run;
+    await assemble({ runId, dataset, attempt: 1 }, deps);
+    const tasks = [1, 2].map((window) => ({ ...taskOf(run, { window }), recount: 2 }));
+    expect(await tasksIn(deps)).toEqual(tasks);
+    await deps.work.putOnce(keys.recount({ runId, window: 1, attempt: 1 }), {
+      totalPages: 1,
+      totalRecords: 2,
+    });
+    await assemble({ runId, dataset, attempt: 1 }, deps);
+    expect(await tasksIn(deps)).toEqual(tasks.slice(1));
+    expect(await keysIn(deps)).toEqual([]);
+    expect(deps.events).toEqual([]);
+  });
+
+  test("a record that moved from an unread window to a read one is noticed: the window is fetched again", async () => {
+    const deps = start();
+    const run = await completeRun(deps, contents);
+    await putRecounts(run, 1, deps.work, new Map([[1, { totalRecords: 3 }]]));
+    expect(await assembleRun(run, deps)).toBeUndefined();
+    expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toMatchObject({
+      windows: [2, 1],
+      because: [
+        "2023-01-01 to 2023-06-30: LibInsight announced 2 records at first and 3 after all were read",
+      ],
+    });
+    await putWindow(run, { window: 1, attempt: 2, pages: [recordsOf(1, 2), recordsOf(5, 5)] }, deps.work);
+    expect(await assembleRun(run, deps, 2)).toMatchObject({ state: "published", rows: 5, attempt: 2 });
+  });
 });
 
 describe("assembling twice", () => {
@@ -539,6 +776,12 @@ describe("of two runs", () => {
     const detail = { runId, dataset, reason: result?.reason };
     expect(deps.events[1]).toEqual({ type: "run.superseded", detail });
     expect(await headsIn(deps)).toEqual(expected);
+  });
+
+  test("one that a wrong clock put into the future supersedes no later run", async () => {
+    const deps = start();
+    await assembleNew(deps, two, { requestId: "future", requestedAt: "2025-04-19T12:00:00Z" });
+    expect(await assembleNew(deps, two, usual)).toMatchObject({ state: "published", rows: 2 });
   });
 });
 
@@ -618,8 +861,10 @@ test.each([
 
 describe("the service", () => {
   /** @returns the dead letters */
-  async function deliver({ runId, dataset }: Run, deps: Deps) {
+  async function deliver(run: Run, deps: Deps) {
+    const { runId, dataset } = run;
     const mailbox = local.mailbox("assembler");
+    await putRecounts(run, 1, deps.work);
     const body = messageBody({ runId, dataset, attempt: 1 });
     await mailbox.source.send(body, { group: dataset, deduplicationId: runId });
     await runService(assemblerService, deps, mailbox, await receive(mailbox.source));

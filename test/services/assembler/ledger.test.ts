@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { IdSet } from "../../../services/assembler/id-set.ts";
 import { Ledger } from "../../../services/assembler/ledger.ts";
 import type { Totals } from "../../../shared/messages.ts";
 import type { PageSummary } from "../../../shared/run.ts";
@@ -9,12 +10,12 @@ type Content = { pages: PageSummary[]; totals: Totals };
 
 /** Adds the windows. @returns the ledger, and which rows of each page it took for duplicates */
 function addAll(...contents: Content[]) {
-  const ledger = new Ledger();
+  const ledger = new Ledger("entry");
   const skipped: number[][] = [];
   for (const [index, { pages, totals }] of contents.entries()) {
     const number = index + 1;
     const window = { number, from: `${2020 + number}-01-01`, to: `${2020 + number}-12-31` };
-    ledger.beginWindow({ window, attempt: 1, totals });
+    ledger.beginWindow({ window, attempt: 1, totals, recounted: totals });
     for (const page of pages) skipped.push(ledger.addPage(page));
     ledger.endWindow();
   }
@@ -59,6 +60,7 @@ test("for any ids, the first row of each id stays and the sums close; a window t
   const id = fc.oneof(
     { weight: 4, arbitrary: fc.nat(8) },
     fc.integer({ min: 65_530, max: 65_545 }),
+    fc.nat(70),
     fc.constantFrom(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1, 2 ** 32, 2 ** 32 + 65_536, 2 ** 31),
     fc.maxSafeNat(),
   );
@@ -126,8 +128,43 @@ describe("a window disagrees", () => {
     expect(ledger.disagreements.get(1)).toEqual([`2021-01-01 to 2021-12-31: ${what}`]);
   });
 
+  test("where a page was transformed by another entry of the dataset", () => {
+    const { ledger } = addAll({ totals, pages: [first, { ...second, entry: "other" }] });
+    expect(ledger.mixesEntries).toBe(true);
+    expect(ledger.disagreements.get(1)).toEqual([
+      "2021-01-01 to 2021-12-31: page 2 was transformed by an earlier entry of the dataset",
+    ]);
+  });
+
   test("in three sentences at most", () => {
     const pages = Array.from({ length: 20 }, (_, index) => summaryOf(index + 2, [index], { totals }));
     expect(addAll({ totals, pages }).ledger.disagreements.get(1)).toHaveLength(3);
   });
+});
+
+test("ids that lie far apart take as much memory as the same number of ids in a row", () => {
+  const bytesOf = (step: number) => {
+    const ids = new IdSet();
+    const before = process.memoryUsage();
+    for (let n = 0; n < 20_000; n++) ids.add(n * step);
+    const after = process.memoryUsage();
+    expect(ids.add(step)).toBe(false);
+    return after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
+  };
+  // As a bitmap over their range they would take 160 MB.
+  expect(bytesOf(2 ** 22)).toBeLessThan(10_000_000);
+});
+
+test("names of more fields than any form has are not collected without end", () => {
+  const ledger = new Ledger("entry");
+  const totals = { totalPages: 1, totalRecords: 0 };
+  const window = { number: 1, from: "2021-01-01", to: "2021-12-31" };
+  ledger.beginWindow({ window, attempt: 1, totals, recounted: totals });
+  for (let page = 1; page <= 5; page++) {
+    const names = Array.from({ length: 1_000 }, (_, index) => `field ${page} ${index}`);
+    const undeclared = Object.fromEntries(names.map((name) => [name, 1]));
+    ledger.addPage(summaryOf(page, [], { appended: names, undeclared }));
+  }
+  expect(ledger.appended.length).toBe(301);
+  expect(ledger.undeclared.size).toBe(1_000);
 });

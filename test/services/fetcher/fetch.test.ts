@@ -34,6 +34,7 @@ async function start(days: number[], settings: LibInsightSettings = {}) {
     datasets,
     fetcherQueue: local.queue("fetcher"),
     transformerQueue: local.queue("transformer"),
+    assemblerQueue: local.queue("assembler"),
   };
 }
 type Deps = Awaited<ReturnType<typeof start>>;
@@ -224,4 +225,46 @@ test("LibInsight's failures leave nothing and are counted by name; the message t
   expect(counted).toEqual(
     failures.map((error) => [{ LibInsightErrors: 1 }, { dataset: "reference-transactions", error }]),
   );
+});
+
+describe("a window that is counted again", () => {
+  const twoWindows = runOf("recount", {
+    windows: [
+      ["2023-05-01", "2023-05-01"],
+      ["2023-05-02", "2023-05-31"],
+    ],
+  });
+  const { runId, dataset } = twoWindows;
+  const taskFor = (window: number) => ({ ...taskOf(twoWindows, { window, attempt: 2 }), recount: 2 });
+
+  async function deliver(deps: Deps, ...windows: number[]) {
+    const mailbox = local.mailbox("fetcher");
+    for (const window of windows) await mailbox.source.send(messageBody(taskFor(window)));
+    await runService(fetcherService, { ...deps, measure: () => {} }, mailbox, await receive(mailbox.source));
+    return takeJson(deps.assemblerQueue);
+  }
+
+  test("leaves its totals of now and no page; the last window enqueues the run", async () => {
+    const deps = await start([1, 2, 3, 3]);
+    expect(await deliver(deps, 1)).toEqual([]);
+    expect(await deliver(deps, 2)).toEqual([{ runId, dataset, attempt: 2 }]);
+    const totals = [1, 2].map((window) =>
+      deps.work.getJson(keys.recount({ runId, window, attempt: 2 }), windowTotals),
+    );
+    expect(await Promise.all(totals)).toEqual([
+      { totalPages: 1, totalRecords: 1 },
+      { totalPages: 2, totalRecords: 3 },
+    ]);
+    expect(await tasksIn(deps)).toEqual([]);
+    expect(await takeJson(deps.transformerQueue)).toEqual([]);
+  });
+
+  test("twice keeps the first totals and enqueues the run once", async () => {
+    const deps = await start([1, 2]);
+    expect(await deliver(deps, 1, 2)).toHaveLength(1);
+    addRecord(deps.site, 3, 2);
+    expect(await deliver(deps, 2)).toEqual([]);
+    const key = keys.recount({ runId, window: 2, attempt: 2 });
+    expect(await deps.work.getJson(key, windowTotals)).toMatchObject({ totalRecords: 1 });
+  });
 });

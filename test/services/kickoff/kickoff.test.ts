@@ -14,8 +14,10 @@ const local = useLocal();
 
 const dataset = findDataset("reference-transactions");
 
+const now = () => new Date("2024-03-15T12:00:30Z");
+
 function start() {
-  return { work: local.store(), datasets, fetcherQueue: local.queue("fetcher"), ...capturedEvents() };
+  return { work: local.store(), datasets, now, fetcherQueue: local.queue("fetcher"), ...capturedEvents() };
 }
 type Deps = ReturnType<typeof start>;
 
@@ -106,4 +108,23 @@ test("the service starts the run of an event as EventBridge delivers it", async 
   const result = await runService(kickoffService, deps, mailbox, await receive(mailbox.source));
   expect(result).toMatchObject({ done: [expect.anything()] });
   expect(await tasksIn(deps)).toEqual([taskOf(planRun(request, dataset))]);
+});
+
+test.each([
+  { ahead: "400 days", time: "2025-04-19T12:00:00Z" },
+  { ahead: "16 minutes", time: "2024-03-15T12:16:31Z" },
+])("a request from $ahead in the future is refused, and starts nothing", async ({ time }) => {
+  const deps = start();
+  await expect(kickoff(requestOf({ time }), deps)).rejects.toMatchObject({
+    name: "RequestFromTheFuture",
+    kind: "terminal",
+  });
+  expect(await deps.work.list("", 10)).toEqual([]);
+  expect(await tasksIn(deps)).toEqual([]);
+});
+
+test("a request by a clock that is a minute ahead is planned", async () => {
+  const deps = start();
+  await kickoff(requestOf({ time: "2024-03-15T12:01:30Z" }), deps);
+  expect(await tasksIn(deps)).toHaveLength(3);
 });

@@ -69,12 +69,13 @@ test.each([
   { what: "a first day after the last", detail: { from: "2024-02-02", to: "2024-02-01" } },
   { what: "a first day that is today", detail: { from: "2024-03-15" } },
   { what: "a last day before the dataset begins", detail: { to: "2021-12-01" } },
+  { what: "a last day in the future", detail: { to: "2024-03-16" } },
 ])("$what is refused with a sentence that says what to do", ({ detail }) => {
   expect(() => planRun(requestOf({ detail }), dataset)).toThrow(
     expect.objectContaining({
       name: "RangeImpossible",
       kind: "terminal",
-      sentence: expect.stringMatching(/holds no day\. Ask for a range/),
+      sentence: expect.stringMatching(/(is empty|in the future when .*)\. Request a range/),
     }),
   );
 });

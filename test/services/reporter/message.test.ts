@@ -45,7 +45,11 @@ test.each<[string, RunResult, string]>([
   ],
   [
     "was published by force, without the reason that was given",
-    resultOf({ rows: 9_000, violations: ["rows fell from 10280 to 9000"], force: "Jane Doe asked for it" }),
+    resultOf({
+      rows: 9_000,
+      violations: [{ kind: "comparison", text: "rows fell from 10280 to 9000" }],
+      force: "Jane Doe asked for it",
+    }),
     "9,000 rows (-1,280 since 16 November), 3 rejected, 2 duplicates, in 41 s. By force: rows fell from 10280 to 9000.",
   ],
 ])("the text of a run that %s", (_, result, text) => {

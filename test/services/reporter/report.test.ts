@@ -20,7 +20,7 @@ import { enableMetrics, metricLines } from "../../support/metrics.ts";
 import { overwrite } from "../../support/objects.ts";
 import { type Outcome, outcomeOf } from "../../support/outcome.ts";
 import { defaultDataset } from "../../support/transformed.ts";
-import { putRun, putWindow } from "../../support/work-bucket.ts";
+import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
 const { name: dataset, publish } = defaultDataset;
 const runId = `${dataset}-0123456789ab`;
@@ -181,6 +181,7 @@ test("no text of a record reaches a message or a metric", async () => {
   const pages = [[record(1, "2023-05-01 10:00:00"), record(2, word), record(3, "2023-05-01 10:00:00")]];
   await putRun(run, deps.work);
   await putWindow(run, { window: 1, pages }, deps.work);
+  await putRecounts(run, 1, deps.work);
   const { work, data, now } = deps;
   const fetcherQueue = local.queue("fetcher");
   // Held for its rejects, then published by force.
@@ -205,7 +206,10 @@ test("no text of a record reaches a message or a metric", async () => {
 test("a held run that is published later is reported both times", async () => {
   await putResult({ state: "held" });
   await report("run.held", { runId, dataset, reason });
-  await putResult({ force: "the new numbers are right", violations: ["rows fell"] });
+  await putResult({
+    force: "the new numbers are right",
+    violations: [{ kind: "comparison", text: "rows fell" }],
+  });
   await report("run.published", published);
   expect(firstLines()).toEqual([
     expect.stringContaining("The earlier file stays."),

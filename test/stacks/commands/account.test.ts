@@ -20,7 +20,7 @@ import {
   take,
   takeJson,
 } from "../../support/local.ts";
-import { putAttempt, putPage, putRun, putTotals, putWindow } from "../../support/work-bucket.ts";
+import { putAttempt, putPage, putRecounts, putRun, putTotals, putWindow } from "../../support/work-bucket.ts";
 
 let local: TestLocal;
 let work: AccountDeps["work"];
@@ -166,6 +166,7 @@ test("a complete run whose task was lost is resumed; held, it is published for a
   await putAttempt(run, [3, 3], work);
   await putWindow(run, { window: 1, attempt: 3, pages: [[]] }, work);
   await putWindow(run, { ...content, attempt: 3, totals: { totalRecords: 9 } }, work);
+  await putRecounts(run, 3, work);
   const mailbox = local.mailbox("assembler");
   const queues = { fetcher: local.queue("fetcher"), assembler: mailbox.source };
   const assemblerDeps = {

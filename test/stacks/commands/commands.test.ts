@@ -148,14 +148,19 @@ describe("on a .local folder", () => {
   });
 
   test("a run is requested, and its ID printed", async () => {
-    const range = ["--from", "2024-01-01", "--reason", "a gap", "--force", "known"];
+    const range = ["--from", "2024-01-01", "--reason", "a gap", "--skip-comparison", "known"];
     const { stdout } = await run("runs", "request", ...range, "--json");
 
     const { runId } = z.object({ runId: z.string() }).parse(JSON.parse(stdout));
     const [event] = await local(({ queues }) => takeJson(queues.kickoff));
     expect(event).toMatchObject({
       "detail-type": "run.requested",
-      detail: { dataset: "reference-transactions", from: "2024-01-01", reason: "a gap", force: "known" },
+      detail: {
+        dataset: "reference-transactions",
+        from: "2024-01-01",
+        reason: "a gap",
+        skipComparison: "known",
+      },
     });
     const { requestId } = z.object({ detail: z.object({ requestId: z.string() }) }).parse(event).detail;
     expect(runOf(requestId).runId).toBe(runId);

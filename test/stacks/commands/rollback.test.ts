@@ -14,7 +14,7 @@ import { recordsOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
 import { capturedEvents, startLocal, type TestLocal } from "../../support/local.ts";
 import { intercepted } from "../../support/ports.ts";
-import { putRun, putWindow } from "../../support/work-bucket.ts";
+import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
 const { csv: csvKey, jsonl: jsonlKey } = defaultDataset.publish;
 const files = [csvKey, jsonlKey];
@@ -39,6 +39,7 @@ async function collect(first: number, requestedAt: string): Promise<Run> {
   const run = runOf(`rows from ${first}`, { requestedAt });
   await putRun(run, work);
   await putWindow(run, { window: 1, pages: [recordsOf(first, first + 1)] }, work);
+  await putRecounts(run, 1, work);
   return run;
 }
 

@@ -72,6 +72,7 @@ test("the summary leaves out what did not happen", () => {
 });
 
 test("a run that was published by force says why, and in spite of what", () => {
-  const forced = { ...report, force: "--rename", violations: ['the column "mode" vanished'] };
+  const violations: RunReport["violations"] = [{ kind: "comparison", text: 'the column "mode" vanished' }];
+  const forced = { ...report, force: "--rename", violations };
   expect(summary(forced, false)).toMatch(/^ {2}by force +the column "mode" vanished \(--rename\)$/m);
 });

@@ -216,15 +216,13 @@ test("a record that is added during the run is published once, after its window 
   expect(files["dictionary.md"]).toMatch(/^\| `new_field` \| New Field \| text \| .*not declared/m);
 });
 
-test("a range without records gives files without rows", async () => {
+test("a range without records is held: nothing is published without a person's decision", async () => {
   await using folder = await temporaryFolder();
   const empty = ["--quiet", "--from", "2025-01-01", "--to", "2025-01-31"];
   const { code, stderr } = await start(folder.path, empty).ended;
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  const files = await filesIn(join(folder.path, ".local/out"));
-  expect(files["LibInsightQueryData.csv"]).toMatch(/^"_id","_start_date",.*"Research_Topic"\n$/);
-  expect(files["LibInsightQueryData.jsonl"]).toBe("");
-  expect(files["LibInsightQueryResults.csv"]?.trimEnd().split("\n")).toHaveLength(1);
+  expect(code).toBe(1);
+  expect(stderr).toContain("the run has 0 rows of 0 records, and no file is published yet");
+  expect(existsSync(join(folder.path, ".local/out"))).toBe(false);
 });
 
 test("--faults replays its dead letters and publishes the same bytes; plain lines show the progress, a summary, the views' first rows and the columns", async () => {

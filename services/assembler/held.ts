@@ -1,0 +1,73 @@
+// Publishes the files of a held run for a person's reason: exactly those that the person reviewed, or none.
+import type { Dataset } from "../../shared/dataset.ts";
+import { PipelineError } from "../../shared/errors.ts";
+import { fingerprintOf } from "../../shared/fingerprint.ts";
+import { keys } from "../../shared/keys.ts";
+import type { Run, RunResult } from "../../shared/run.ts";
+import { type ConcludeDeps, type Conclusion, filesOf, supersededReason, targetOf } from "./conclude.ts";
+import { type Rows, writeFiles } from "./write.ts";
+
+/**
+ * @param result of the held run
+ * @throws PipelineError `EntryChanged`, `HeldFilesChanged`, `PublishContended`
+ */
+export async function publishHeld(
+  run: Run,
+  result: RunResult,
+  force: string,
+  dataset: Dataset,
+  deps: ConcludeDeps,
+): Promise<Conclusion> {
+  const { work, data } = deps;
+  const { runId } = run;
+  if (result.entry !== fingerprintOf(dataset)) {
+    throw refused(
+      "EntryChanged",
+      "The dataset's entry in shared/datasets.ts changed after the run was held.",
+      run,
+    );
+  }
+  const files = [
+    {
+      key: keys.held(runId),
+      held: result.held?.csv,
+      rows: (chunk: Uint8Array): Rows => ({ csv: chunk, jsonl: nothing }),
+    },
+    {
+      key: keys.heldLines(runId),
+      held: result.held?.jsonl,
+      rows: (chunk: Uint8Array): Rows => ({ csv: nothing, jsonl: chunk }),
+    },
+  ];
+  for (const { key, held } of files) {
+    if (held === undefined || (await work.head(key))?.etag !== held.etag)
+      throw refused("HeldFilesChanged", "The files of the held run are not those that were reviewed.", run);
+  }
+  const target = targetOf("published", runId, dataset, deps);
+  const outcome = await writeFiles(target, run, deps.now(), async (write) => {
+    for (const { key, rows } of files) {
+      for await (const chunk of await work.stream(key)) await write(rows(chunk));
+    }
+    return "keep";
+  });
+  const { reason: _reason, finishedAt: _finishedAt, state: _state, ...account } = result;
+  if (outcome.state === "superseded")
+    return { ...account, state: "superseded", reason: supersededReason(outcome.by) };
+  if (outcome.state === "discarded") throw new Error(`The held files of run ${runId} were discarded.`);
+  return {
+    ...account,
+    state: "published",
+    force,
+    published: { bucket: data.bucket, ...filesOf(target, outcome.files) },
+  };
+}
+
+const nothing = new Uint8Array();
+
+function refused(name: string, message: string, { runId, dataset }: Run): PipelineError {
+  return new PipelineError(name, {
+    message: `${message} Nothing is published.`,
+    advice: `Request the run again: npm run runs -- request --dataset ${dataset}`,
+    ids: { run: runId },
+  });
+}

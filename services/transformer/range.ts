@@ -1,0 +1,18 @@
+// Whether records are of the dates that LibInsight was asked for. Pure.
+import type { Window } from "../../shared/messages.ts";
+import { isObject } from "./record.ts";
+
+/** Returns how many records have a date that is not in the window; one without a date is not counted. */
+export function recordsOutside(
+  records: readonly unknown[],
+  { from, to }: Pick<Window, "from" | "to">,
+): number {
+  let outside = 0;
+  for (const record of records) {
+    const date = isObject(record) ? record._start_date : undefined;
+    if (typeof date !== "string" || !/^\s*\d{4}-\d{2}-\d{2}/.test(date)) continue;
+    const day = date.trim().slice(0, "2024-01-01".length);
+    if (day < from || day > to) outside += 1;
+  }
+  return outside;
+}
