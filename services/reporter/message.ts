@@ -1,5 +1,5 @@
 // What a person reads of a run: short, plain, and made of counts, dates and columns' names alone. Pure functions.
-import type { Dataset } from "../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { Notification } from "../../shared/ports.ts";
 import type { RunResult } from "../../shared/run.ts";
@@ -30,6 +30,69 @@ export function publishedText(
 
 export function rejectedOf({ rejects }: Pick<RunResult, "rejects">): number {
   return Object.values(rejects).reduce((sum, count) => sum + count, 0);
+}
+
+/** "LibInsight announced 450 records and sent 100: 96 rows, 1 duplicate, 3 rejected (no _start_date: 3)." */
+export function countsText(result: RunResult): string {
+  const { records, rows, duplicates, rejects } = result;
+  const rejected = rejectedOf(result);
+  const reasons = rejected === 0 ? "" : ` (${listed(rejects)})`;
+  const outcomes = [
+    counted(rows, "row"),
+    counted(duplicates, "duplicate"),
+    `${count(rejected)} rejected${reasons}`,
+  ];
+  return `LibInsight announced ${counted(announcedOf(result), "record")} and sent ${count(records)}: ${outcomes.join(", ")}.`;
+}
+
+export function announcedOf({ windows }: Pick<RunResult, "windows">): number {
+  return windows.reduce((sum, { totalRecords }) => sum + totalRecords, 0);
+}
+
+/** Returns what the counts say about the columns: values of another type, and columns without values. */
+export function columnNotes(result: RunResult, columns: Dataset["columns"]): string[] {
+  const mistyped = mistypedText(result);
+  const empty = emptyColumns(result, columns);
+  return [
+    ...(mistyped === "" ? [] : [`Not of the column's type and kept as text: ${mistyped}.`]),
+    ...(empty.length === 0
+      ? []
+      : [
+          `No row has a value in ${quoted(empty)}. Check the ${empty.length === 1 ? "label" : "labels"} in shared/datasets.ts.`,
+        ]),
+  ];
+}
+
+/** "Start Time: 714 of 714, Duration: 3 of 10,412": of a column's values, how many are not of its type. */
+export function mistypedText({ mistyped, filled }: Pick<RunResult, "mistyped" | "filled">): string {
+  return Object.entries(mistyped)
+    .sort(byName)
+    .map(([column, n]) => `${column}: ${count(n)} of ${count(filled[column] ?? n)}`)
+    .join(", ");
+}
+
+/** Declared columns without any value, as after a typo in a label; none where there is no row. */
+export function emptyColumns(
+  { rows, filled }: Pick<RunResult, "rows" | "filled">,
+  columns: Dataset["columns"],
+): string[] {
+  return rows === 0 ? [] : outputColumns(columns).filter((column) => !Object.hasOwn(filled, column));
+}
+
+/** "no _start_date: 2, unusable _start_date: 1" */
+export function listed(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .sort(byName)
+    .map(([what, n]) => `${what}: ${count(n)}`)
+    .join(", ");
+}
+
+export function quoted(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(", ");
+}
+
+function byName([a]: [string, number], [b]: [string, number]): number {
+  return a < b ? -1 : 1;
 }
 
 /** Nothing where it is not known what was published before. */
@@ -83,10 +146,10 @@ export function mailOf({ what, text, more }: Mail, stage: string): Notification 
   };
 }
 
-function counted(n: number, what: string): string {
+export function counted(n: number, what: string): string {
   return `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 }
 
-function count(n: number): string {
+export function count(n: number): string {
   return n.toLocaleString("en-US");
 }

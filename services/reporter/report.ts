@@ -11,7 +11,7 @@ import type { Notify, ObjectStore } from "../../shared/ports.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { checkFreshness } from "./freshness.ts";
 import { checkInstances, type InstanceDeps } from "./instances.ts";
-import { instanceMail, type Mail, mailOf, publishedText } from "./message.ts";
+import { columnNotes, countsText, instanceMail, type Mail, mailOf, publishedText } from "./message.ts";
 import { numbersOf, secondsBetween } from "./numbers.ts";
 
 /** Of a run's pages, of all its attempts. */
@@ -119,10 +119,16 @@ async function contentOf(
     case "run.published": {
       const { result, numbers } = await endOf(runId, work);
       const what = `published ${detail.rows.toLocaleString("en-US")} ${detail.rows === 1 ? "row" : "rows"}`;
-      const text = publishedText(result, findDataset(dataset, datasets), hasTableau);
-      return { mail: mail(what, text), measured: { numbers, dataset } };
+      const entry = findDataset(dataset, datasets);
+      const text = [publishedText(result, entry, hasTableau), ...columnNotes(result, entry.columns)];
+      return { mail: mail(what, text.join("\n")), measured: { numbers, dataset } };
     }
-    case "run.held":
+    case "run.held": {
+      const { result, numbers } = await endOf(runId, work);
+      const { columns } = findDataset(dataset, datasets);
+      const text = [detail.reason, "", countsText(result), ...columnNotes(result, columns)];
+      return { mail: mail(whats[type], text.join("\n")), measured: { numbers, dataset } };
+    }
     case "run.failed":
     case "run.superseded": {
       const { numbers } = await endOf(runId, work);

@@ -1,5 +1,13 @@
 // The report of a finished run: the summary for a person, and run.json.
-import { publishedText, rejectedOf } from "../../services/reporter/message.ts";
+import {
+  count,
+  emptyColumns,
+  listed,
+  mistypedText,
+  publishedText,
+  quoted,
+  rejectedOf,
+} from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import type { RunResult } from "../../shared/run.ts";
 
@@ -18,7 +26,9 @@ export type RunReport = RunResult & {
 /** Returns the last lines of `npm start`: the message that a stage emails, and every count. */
 export function summary(report: RunReport, hasTableau: boolean): string {
   const { rejects, furtherAnswers, mistyped, undeclared } = report;
+  const dataset = findDataset(report.dataset);
   const rejected = rejectedOf(report);
+  const empty = emptyColumns(report, dataset.columns);
   const windows = report.windows.length;
   const again = report.windows.filter(({ attempt }) => attempt > 1).length;
   const rows: [string, string][] = [
@@ -35,7 +45,8 @@ export function summary(report: RunReport, hasTableau: boolean): string {
     rows.push(["fetched again", `${again} of ${windows} windows, whose numbers did not agree at first`]);
   if (filled(furtherAnswers))
     rows.push(["more answers", `not kept beyond the first: ${listed(furtherAnswers)}`]);
-  if (filled(mistyped)) rows.push(["kept as text", `not of the column's type: ${listed(mistyped)}`]);
+  if (filled(mistyped)) rows.push(["kept as text", `not of the column's type: ${mistypedText(report)}`]);
+  if (empty.length > 0) rows.push(["no values", `${quoted(empty)}; check the labels in shared/datasets.ts`]);
   if (filled(undeclared))
     rows.push(["undeclared", `${listed(undeclared)}; declare them in shared/datasets.ts`]);
   rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);
@@ -43,21 +54,10 @@ export function summary(report: RunReport, hasTableau: boolean): string {
   const { csv, jsonl, results, dictionary, run } = report.files;
   rows.push(["files", csv]);
   for (const file of [jsonl, results, dictionary, run]) rows.push(["", file]);
-  const message = publishedText(report, findDataset(report.dataset), hasTableau);
+  const message = publishedText(report, dataset, hasTableau);
   return `${message}\n\n${rows.map(([label, value]) => `  ${label.padEnd(13)} ${value}`).join("\n")}`;
 }
 
 function filled(counts: Record<string, number>): boolean {
   return Object.keys(counts).length > 0;
-}
-
-function listed(counts: Record<string, number>): string {
-  return Object.entries(counts)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([what, n]) => `${what}: ${count(n)}`)
-    .join(", ");
-}
-
-function count(n: number): string {
-  return n.toLocaleString("en-US");
 }

@@ -1,9 +1,10 @@
 // The messages, word for word.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mailOf, publishedText } from "../../../services/reporter/message.ts";
-import type { Dataset } from "../../../shared/dataset.ts";
+import { columnNotes, countsText, mailOf, publishedText } from "../../../services/reporter/message.ts";
+import { type Dataset, outputColumns } from "../../../shared/dataset.ts";
 import type { RunResult } from "../../../shared/run.ts";
+import { datasetOf } from "../../factories/datasets.ts";
 import { firstResultOf, resultOf } from "../../factories/results.ts";
 
 const timeZone = "America/New_York";
@@ -79,6 +80,58 @@ test("Tableau follows only where there is one and the dataset names what it refr
   const end = /\. Athena follows\.$/;
   expect(publishedText(resultOf(), { timeZone, tableau }, false)).toMatch(end);
   expect(publishedText(resultOf(), { timeZone }, true)).toMatch(end);
+});
+
+test("the counts say what LibInsight announced and sent, and why records were rejected", () => {
+  const windows = resultOf().windows.map((window) => ({ ...window, totalRecords: 1_225 }));
+  const result = resultOf({ windows, records: 1_100, rows: 1_000, rejects: { "no _id": 97, "a b": 1 } });
+  expect(countsText(result)).toBe(
+    "LibInsight announced 2,450 records and sent 1,100: 1,000 rows, 2 duplicates, 98 rejected (a b: 1, no _id: 97).",
+  );
+  expect(countsText({ ...result, windows: [], records: 0, rows: 0, duplicates: 0, rejects: {} })).toBe(
+    "LibInsight announced 0 records and sent 0: 0 rows, 0 duplicates, 0 rejected.",
+  );
+});
+
+describe("notes on the columns", () => {
+  const { columns } = datasetOf([
+    { name: "Start Time", type: "timestamp" },
+    { name: "Duration", type: "number" },
+    { name: "constructor", type: "text" },
+    { name: "left out", drop: true },
+  ]);
+  const filled = { _id: 10_412, "Start Time": 714, Duration: 10_412, constructor: 1 };
+
+  test("say how many of a column's values are not of its type", () => {
+    const result = resultOf({ filled, mistyped: { "Start Time": 714, Duration: 3 } });
+    expect(columnNotes(result, columns)).toEqual([
+      "Not of the column's type and kept as text: Duration: 3 of 10,412, Start Time: 714 of 714.",
+    ]);
+  });
+
+  test("name the declared columns without any value, except where there is no row", () => {
+    const result = resultOf({ filled: { _id: 10_412, Duration: 5 } });
+    expect(columnNotes(result, columns)).toEqual([
+      'No row has a value in "Start Time", "constructor". Check the labels in shared/datasets.ts.',
+    ]);
+    expect(columnNotes(resultOf({ rows: 0, filled: {} }), columns)).toEqual([]);
+  });
+
+  test("name exactly the columns that need one, whatever the counts are", () => {
+    const names = outputColumns(columns);
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.constantFrom(...names)), fc.subarray(names), (withValues, mistyped) => {
+        const counts = Object.fromEntries(withValues.map((name) => [name, 7]));
+        const wrong = mistyped.filter((name) => withValues.includes(name));
+        const given = { filled: counts, mistyped: Object.fromEntries(wrong.map((name) => [name, 7])) };
+        const notes = columnNotes(resultOf(given), columns).join("\n");
+        for (const name of names) {
+          expect(notes.includes(`"${name}"`)).toBe(!withValues.includes(name));
+          expect(notes.includes(`${name}: 7 of 7`)).toBe(wrong.includes(name));
+        }
+      }),
+    );
+  });
 });
 
 describe("the email", () => {

@@ -4,6 +4,7 @@ import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import type { ReporterDeps } from "../../../services/reporter/report.ts";
 import { reporterService } from "../../../services/reporter/service.ts";
+import { outputColumns } from "../../../shared/dataset.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import type { EventDetail, EventType } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
@@ -78,6 +79,10 @@ const firstLines = () => sent.map(({ body }) => body.split("\n")[0]);
 async function putResult(given: Partial<RunResult> = {}): Promise<void> {
   await deps.work.put(keys.result(runId), JSON.stringify(resultOf({ runId, ...given })), "application/json");
 }
+/** All columns but `mode`. */
+const allFilled = Object.fromEntries(
+  outputColumns(defaultDataset.columns).flatMap((column) => (column === "mode" ? [] : [[column, 714]])),
+);
 const published = { runId, dataset, bucket: "data", key: publish.csv, rows: 10_412 };
 
 test("a published run is one message and its numbers", async () => {
@@ -168,6 +173,34 @@ test.each([
     "The earlier file stays. Do this: npx sst shell --stage local -- npm run runs -- list",
   ]);
   expect(measured).toEqual([{ dataset, Rejects: 3, Duplicates: 2, RefetchedWindows: 0 }]);
+});
+
+test.each([
+  ["run.held", { runId, dataset, reason }],
+  ["run.published", published],
+] as const)(
+  "%s names columns whose values are of another type, and those without values",
+  async (type, detail) => {
+    await putResult({
+      filled: { ...allFilled, "Question Type": 10_412 },
+      mistyped: { "Duration (in minutes)": 714 },
+    });
+    await report(type, detail);
+    expect(sent[0]?.body).toContain(
+      "\nNot of the column's type and kept as text: Duration (in minutes): 714 of 714.\n" +
+        'No row has a value in "mode". Check the label in shared/datasets.ts.\n',
+    );
+  },
+);
+
+test("a held run's message has every count, and why records were rejected", async () => {
+  await putResult({ state: "held", filled: { ...allFilled, mode: 1 } });
+  await report("run.held", { runId, dataset, reason });
+  expect(sent[0]?.body.split("\n").slice(1, 4)).toEqual([
+    "",
+    "LibInsight announced 10,417 records and sent 10,417: 10,412 rows, 2 duplicates, 3 rejected (no _start_date: 2, unusable _start_date: 1).",
+    "",
+  ]);
 });
 
 test("no text of a record reaches a message or a metric", async () => {

@@ -1,8 +1,13 @@
 // The last lines of `npm start`.
 import { expect, test } from "vitest";
+import { outputColumns } from "../../../shared/dataset.ts";
+import { defaultDataset } from "../../../shared/datasets.ts";
 import { type RunReport, summary } from "../../../stacks/local/report.ts";
 import { firstResultOf } from "../../factories/results.ts";
 
+const { mode: _empty, ...filled } = Object.fromEntries(
+  outputColumns(defaultDataset.columns).map((column) => [column, 10_412]),
+);
 const report: RunReport = {
   ...firstResultOf({
     requestedAt: "2026-11-23T11:00:00Z",
@@ -15,6 +20,7 @@ const report: RunReport = {
     ],
     furtherAnswers: { "Question Type": 12 },
     mistyped: { "Duration (in minutes)": 3 },
+    filled: { ...filled, "Duration (in minutes)": 9_000 },
     undeclared: { "New field": 7 },
     columns: ["_id", "_start_date", "New field"],
   }),
@@ -43,7 +49,8 @@ test("the summary has the message that a stage emails, every count, and the file
       rejected      3 (no _start_date: 2, unusable _start_date: 1)
       fetched again 1 of 2 windows, whose numbers did not agree at first
       more answers  not kept beyond the first: Question Type: 12
-      kept as text  not of the column's type: Duration (in minutes): 3
+      kept as text  not of the column's type: Duration (in minutes): 3 of 9,000
+      no values     "mode"; check the labels in shared/datasets.ts
       undeclared    New field: 7; declare them in shared/datasets.ts
       columns       3: _id, _start_date, New field
       time          41.0 s
@@ -63,12 +70,13 @@ test("the summary leaves out what did not happen", () => {
       rejects: {},
       furtherAnswers: {},
       mistyped: {},
+      filled: { ...filled, mode: 1 },
       undeclared: {},
     },
     false,
   );
   expect(calm).toMatch(/^ {2}rejected +0$/m);
-  expect(calm).not.toMatch(/by force|fetched again|more answers|kept as text|undeclared/);
+  expect(calm).not.toMatch(/by force|fetched again|more answers|kept as text|no values|undeclared/);
 });
 
 test("a run that was published by force says why, and in spite of what", () => {
