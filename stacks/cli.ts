@@ -12,7 +12,9 @@ import {
 } from "@commander-js/extra-typings";
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
+import type { Dataset } from "../shared/dataset.ts";
 import { datasets, findDataset } from "../shared/datasets.ts";
+import { addToDate, yesterday } from "../shared/dates.ts";
 import { PipelineError } from "../shared/errors.ts";
 import { isoDate } from "../shared/schemas.ts";
 
@@ -241,6 +243,20 @@ export function subcommand<Options extends OptionValues>(
 /** @throws UsageError if the range is empty */
 export function requireRange({ from, to }: { from?: string; to?: string }): void {
   if (from && to && from > to) throw new UsageError(`--from ${from} is after --to ${to}. Swap them.`);
+}
+
+/** @throws UsageError if a date is after today in the dataset's time zone */
+export function requirePast(
+  { from, to }: { from?: string; to?: string },
+  { timeZone }: Pick<Dataset, "timeZone">,
+  now: Date,
+): void {
+  const today = addToDate(yesterday(now, timeZone), { days: 1 });
+  for (const [flag, date] of Object.entries({ from, to })) {
+    if (date !== undefined && date > today) {
+      throw new UsageError(`--${flag} ${date} is in the future: today is ${today} in ${timeZone}.`);
+    }
+  }
 }
 
 /** @throws UsageError if the command has to ask and has no terminal */

@@ -7,6 +7,7 @@ import {
   datasetOption,
   date,
   repeated,
+  requirePast,
   requireRange,
   text,
   UsageError,
@@ -51,6 +52,7 @@ const line = (now: Date) =>
       .addHelpText("after", environmentHelp)
       .action(({ dataset, from = dataset.firstDate, to = yesterday(now, dataset.timeZone), ...options }) => {
         requireRange({ from, to });
+        requirePast({ from, to }, dataset, now);
         const isGiven = (flag: keyof ReturnType<typeof program.opts>) =>
           program.getOptionValueSource(flag) === "cli";
         const { out, records, latency: latencyMs, rename = [], faults: faultSeed, json, quiet } = options;

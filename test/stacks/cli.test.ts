@@ -35,7 +35,7 @@ const onDeadLetters = { max: 1_000, dryRun: false, yes: false, finish: false, js
 const oneQueue = { queue: undefined, run: undefined, error: undefined, olderThanSeconds: undefined };
 
 const day = fc
-  .date({ min: new Date("2000-01-01"), max: new Date("2099-12-31"), noInvalidDate: true })
+  .date({ min: new Date("2000-01-01"), max: new Date("2026-01-04"), noInvalidDate: true })
   .map((date) => date.toISOString().slice(0, 10));
 
 const renaming = (...renames: string[]) => renames.flatMap((rename) => ["--rename", rename]);
@@ -57,6 +57,23 @@ describe("npm start", () => {
 
   test("yesterday is the dataset's, not UTC's", () => {
     expect(parseCommand([], new Date("2026-01-05T03:00:00Z"))).toMatchObject({ to: "2026-01-03" });
+  });
+
+  test("a date after today in the dataset's time zone is refused, and today is accepted", () => {
+    // In New York it is still 4 January.
+    const at = new Date("2026-01-05T04:59:00Z");
+    const parse = (...args: string[]) => parseCommand(args, at);
+    const refused = (flag: string, date: string) =>
+      expect.objectContaining({
+        name: "UsageError",
+        message: `${flag} ${date} is in the future: today is 2026-01-04 in America/New_York.`,
+      });
+    expect(parse("--from", "2026-01-04", "--to", "2026-01-04")).toMatchObject({ to: "2026-01-04" });
+    expect(() => parse("--to", "2026-01-05")).toThrow(refused("--to", "2026-01-05"));
+    expect(() => parse("--from", "2027-01-01", "--to", "2027-01-02")).toThrow(
+      refused("--from", "2027-01-01"),
+    );
+    expect(() => parse("--from", "2020-01-01", "--to", "9999-12-31")).toThrow(refused("--to", "9999-12-31"));
   });
 
   test("every flag has its effect, and those of the simulation are listed", () => {
@@ -278,6 +295,11 @@ test.each<[string, string | RegExp]>([
   ["runs rollback --yes", "Missing required argument 'run'."],
   [`runs rollback ${run}`, /^rollback needs a terminal .* Add --yes .* or --dry-run to preview\.$/],
   ["runs request --from 2024-02-02 --to 2024-02-01", /is after --to 2024-02-01\. Swap them\.$/],
+  [
+    "runs request --to 2999-01-01",
+    /^--to 2999-01-01 is in the future: today is \d{4}-\d\d-\d\d in America\/New_York\.$/,
+  ],
+  ["runs request --from 2999-01-01", /^--from 2999-01-01 is in the future: /],
   ["runs request --force ' '", /^Option '--force <reason>' .* Use 1 to 500 characters/],
   ["replay", "Add a command: list, show, send, archive."],
   ["replay list more", "Too many arguments for 'list'. Expected 0 arguments but got 1: more."],

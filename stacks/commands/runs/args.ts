@@ -8,6 +8,7 @@ import {
   matching,
   onTarget,
   reason,
+  requirePast,
   requireRange,
   requireTerminal,
   seconds,
@@ -104,6 +105,7 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
     )
     .action(({ dataset, ...options }) => {
       requireRange(options);
+      requirePast(options, dataset, new Date());
       accept({ verb: "request", request: { ...options, dataset: dataset.name }, ...common() });
     });
 });
