@@ -27,6 +27,8 @@ export type Target = {
   team(): TeamInstances;
   /** The time by the object store's clock. On a stage this machine's own clock may be wrong. */
   now(): Date;
+  /** On this machine: copies the files that readers have now to the folder of the last npm start. @returns a line that says so */
+  refresh(): Promise<string>;
   /** Where `finish` was requested: waits until the services have emptied every queue. @returns a line that says so */
   finish(): Promise<string>;
   close(): Promise<void>;
@@ -67,6 +69,7 @@ async function stageTarget(): Promise<Target> {
     instances: aws.instances,
     team: aws.settings.instances,
     now: timeOfS3,
+    refresh: async () => "",
     finish: async () => "",
     close: async () => {},
   };
@@ -74,6 +77,7 @@ async function stageTarget(): Promise<Target> {
 
 async function localTarget(finish: boolean): Promise<Target> {
   const { openLocal } = await import("../../shared/local/local.ts");
+  const { refreshOut } = await import("../local/out.ts");
   const { localSettings } = await import("../local/settings.ts");
   const settings = localSettings(process.env);
   const local = await openLocal(folder);
@@ -91,6 +95,7 @@ async function localTarget(finish: boolean): Promise<Target> {
     instances: () => local.instances,
     team: () => settings.team,
     now: () => new Date(),
+    refresh: () => refreshOut(folder, local),
     finish: async () => "",
     close,
   };
@@ -110,7 +115,8 @@ async function localTarget(finish: boolean): Promise<Target> {
     const workers = startWorkers({ local, settings, libInsight });
     closing.push(workers.stop);
     const underWay = async () => (await queriesUnderWay(local.work)) + (await instancesUnderWay(local.work));
-    return { ...target, finish: () => untilEmpty(target, underWay) };
+    const finish = async () => `${await untilEmpty(target, underWay)}${await target.refresh()}`;
+    return { ...target, finish };
   } catch (error) {
     await close();
     throw error;

@@ -1,6 +1,5 @@
 // One run on this machine, from the request to the files in the output folder.
-import { constants } from "node:fs";
-import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { inspect, send } from "../../services/replay/deadletters.ts";
 import { type Dataset, viewNames } from "../../shared/dataset.ts";
@@ -13,6 +12,7 @@ import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/dictionary.ts";
 import { markdownOf } from "../commands/dictionary/markdown.ts";
 import type { Command } from "./args.ts";
+import { copyLive, rememberOut, whole } from "./out.ts";
 import { preview } from "./preview.ts";
 import { bars, type Display, lines, Progress, silence } from "./progress.ts";
 import type { RunReport } from "./report.ts";
@@ -73,6 +73,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     const timeoutMs = settings.libInsightTimeoutMs;
     const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs });
     local = await openLocal(folder, { onEvent: (event) => watch.onEvent(event) });
+    await rememberOut(folder, { dataset: dataset.name, out: command.out, runId });
     const { engine } = local;
     let isWarm = false;
     const warmUp = (): void => {
@@ -136,8 +137,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     };
     const dictionary = dictionaryOf(dataset, report.columns);
-    await mkdir(command.out, { recursive: true });
-    await copyFiles(report, local);
+    await copyLive(dataset, command.out, local);
     await whole(report.files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
     await whole(report.files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
     stopDrawing();
@@ -229,28 +229,4 @@ async function previewOf(
   const views = await firstRows(dataset, engine);
   const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 120);
   return preview(views, dictionary, { file: files.dictionary, width, simulated });
-}
-
-/** Shares blocks with the original where the file system can. */
-async function copyFiles({ published, query, files }: RunReport, { data, results }: Local): Promise<void> {
-  const copies = [
-    { from: published && data.pathOf(published.csv.key), to: files.csv },
-    { from: published && data.pathOf(published.jsonl.key), to: files.jsonl },
-    { from: results.pathOf(query.key), to: files.results },
-  ];
-  for (const { from, to } of copies) {
-    if (from === undefined) throw new Error(`The file for ${to} does not exist.`);
-    await whole(to, (draft) => copyFile(from, draft, constants.COPYFILE_FICLONE));
-  }
-}
-
-/** Each file appears whole: it is written beside its place and then moved there. */
-async function whole(path: string, write: (draft: string) => Promise<void>): Promise<void> {
-  const draft = `${path}.draft`;
-  try {
-    await write(draft);
-    await rename(draft, path);
-  } finally {
-    await rm(draft, { force: true });
-  }
 }
