@@ -14,7 +14,7 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import type { Dataset } from "../shared/dataset.ts";
 import { datasets, findDataset } from "../shared/datasets.ts";
-import { addToDate, yesterday } from "../shared/dates.ts";
+import { today } from "../shared/dates.ts";
 import { PipelineError } from "../shared/errors.ts";
 import { isoDate } from "../shared/schemas.ts";
 
@@ -251,18 +251,24 @@ export function requirePast(
   { timeZone }: Pick<Dataset, "timeZone">,
   now: Date,
 ): void {
-  const today = addToDate(yesterday(now, timeZone), { days: 1 });
+  const last = today(now, timeZone);
   for (const [flag, date] of Object.entries({ from, to })) {
-    if (date !== undefined && date > today) {
-      throw new UsageError(`--${flag} ${date} is in the future: today is ${today} in ${timeZone}.`);
+    if (date !== undefined && date > last) {
+      throw new UsageError(`--${flag} ${date} is in the future: today is ${last} in ${timeZone}.`);
     }
   }
 }
 
-/** @throws UsageError if the command has to ask and has no terminal */
-export function requireTerminal(command: string, { yes, dryRun }: { yes: boolean; dryRun: boolean }): void {
-  if (yes || dryRun || process.stdin.isTTY) return;
-  throw new UsageError(
-    `${command} needs a terminal to ask for confirmation. Add --yes to skip the question or --dry-run to preview.`,
-  );
+/**
+ * @param isAnswered whether a flag answers the question
+ * @param advice which flag does
+ * @throws UsageError if the command has to ask and has no terminal
+ */
+export function requireTerminal(
+  command: string,
+  isAnswered: boolean,
+  advice = "Add --yes to skip the question or --dry-run to preview.",
+): void {
+  if (isAnswered || process.stdin.isTTY) return;
+  throw new UsageError(`${command} needs a terminal to ask for confirmation. ${advice}`);
 }

@@ -63,8 +63,18 @@ export function columnNotes(result: RunResult, columns: Dataset["columns"]): str
   ];
 }
 
+/** The same as lines of a table. */
+export function columnRows(result: RunResult, columns: Dataset["columns"]): [label: string, text: string][] {
+  const rows: [string, string][] = [];
+  const mistyped = mistypedText(result);
+  if (mistyped !== "") rows.push(["kept as text", `not of the column's type: ${mistyped}`]);
+  const empty = emptyColumns(result, columns);
+  if (empty.length > 0) rows.push(["no values", `${quoted(empty)}; check the labels in shared/datasets.ts`]);
+  return rows;
+}
+
 /** "Start Time: 714 of 714, Duration: 3 of 10,412": of a column's values, how many are not of its type. */
-export function mistypedText({ mistyped, filled }: Pick<RunResult, "mistyped" | "filled">): string {
+function mistypedText({ mistyped, filled }: Pick<RunResult, "mistyped" | "filled">): string {
   return Object.entries(mistyped)
     .sort(byName)
     .map(([column, n]) => `${column}: ${count(n)} of ${count(filled[column] ?? n)}`)
@@ -72,7 +82,7 @@ export function mistypedText({ mistyped, filled }: Pick<RunResult, "mistyped" | 
 }
 
 /** Declared columns without any value, as after a typo in a label; none where there is no row. */
-export function emptyColumns(
+function emptyColumns(
   { rows, filled }: Pick<RunResult, "rows" | "filled">,
   columns: Dataset["columns"],
 ): string[] {
@@ -87,7 +97,7 @@ export function listed(counts: Readonly<Record<string, number>>): string {
     .join(", ");
 }
 
-export function quoted(names: readonly string[]): string {
+function quoted(names: readonly string[]): string {
   return names.map((name) => `"${name}"`).join(", ");
 }
 

@@ -1,13 +1,24 @@
 // `npm run runs`: run outcomes, and what an operator can do about them.
 import { randomUUID } from "node:crypto";
 import { inspect } from "../../services/replay/deadletters.ts";
+import { findDataset } from "../../shared/datasets.ts";
+import { PipelineError } from "../../shared/errors.ts";
 import { runIdOf } from "../../shared/run.ts";
-import { isConfirmed, runCommand } from "./command-line.ts";
-import { type AccountDeps, accountOf, accounts } from "./runs/account.ts";
-import { type Command, line, type RollbackCommand } from "./runs/args.ts";
-import { publishHeld, resume } from "./runs/repair.ts";
-import { listText, rollbackText, showText } from "./runs/report.ts";
-import { planRollback, publicationText, remaining, rollBack } from "./runs/rollback.ts";
+import { ask, isConfirmed, runCommand } from "./command-line.ts";
+import { type AccountDeps, accountOf, accounts, type RunAccount } from "./runs/account.ts";
+import { type Command, type Common, line, type PublishCommand, type RollbackCommand } from "./runs/args.ts";
+import { isPublicationConfirmed } from "./runs/confirm.ts";
+import { type Buckets, fileInPlace, liveRuns } from "./runs/live.ts";
+import { heldResult, publishHeld, resume } from "./runs/repair.ts";
+import { listText, reviewText, rollbackText, showText } from "./runs/report.ts";
+import {
+  liveBefore,
+  type Publication,
+  planRollback,
+  publicationText,
+  remaining,
+  rollBack,
+} from "./runs/rollback.ts";
 import type { Target } from "./target.ts";
 import { counted, json } from "./text.ts";
 
@@ -23,58 +34,115 @@ async function run(command: Command, target: Target): Promise<string> {
     await target.publish()("run.requested", { ...command.request, requestId });
     return command.json ? json({ runId }) : `Requested ${runId}.${afterwards}\n`;
   }
-  if (command.verb === "rollback") {
-    const follows =
-      target.isStage || command.finish ? "" : " To let Athena follow here, repeat it with --finish.";
-    return putBack(command, target, command.json, follows);
-  }
-  const deps = await accountDeps(target, command.stalledAfterSeconds, now);
+  if (command.verb === "rollback") return rollback(command, target);
+  const deps = await accountDeps(target, command, now);
   if (command.verb === "list") {
     const found = (await accounts(deps)).slice(0, command.max);
     return command.json ? json({ runs: found }) : listText(found, now);
   }
   const account = await accountOf(command.runId, deps);
-  const assembler = target.queue("assembler");
   switch (command.verb) {
     case "show":
       return command.json ? json(account) : showText(account, now);
     case "resume": {
-      const resumed = await resume(account, { fetcher: target.queue("fetcher"), assembler }, now);
+      const queues = { fetcher: target.queue("fetcher"), assembler: target.queue("assembler") };
+      const resumed = await resume(account, queues, now);
       const what = resumed.assemble ? "the task to assemble it" : counted(resumed.pages, "page task");
       return command.json ? json(resumed) : `Sent ${what}.${afterwards}\n`;
     }
-    case "publish": {
-      await publishHeld(account, command.reason, assembler);
-      const how = `npm run runs -- show ${command.runId}`;
-      return command.json ? json({ sent: true }) : `Requested its publication; see ${how}.${afterwards}\n`;
-    }
+    case "publish":
+      return publish(command, account, target);
   }
 }
 
-async function putBack(
-  { runId, reason, dryRun, yes }: RollbackCommand,
+/** Shows the run's counts, asks, and enqueues the publication. Where the services work here, says how it ended. */
+async function publish(
+  command: Common & PublishCommand,
+  account: RunAccount,
   target: Target,
-  asJson: boolean,
-  follows: string,
 ): Promise<string> {
-  const data = target.data();
-  const rollback = await planRollback(runId, { work: target.work(), data });
-  const isInPlace = remaining(rollback).length === 0;
-  const what = rollbackText(rollback);
-  if (!isInPlace && !dryRun) {
-    if (!yes && !(await isConfirmed(`Put back ${what}? [y/N] `))) return "Nothing was put back.\n";
-    await rollBack(rollback, { data, now: target.now(), reason });
+  const { runId, reason } = command;
+  const held = heldResult(account);
+  const review = reviewText(held, await fileInPlace(findDataset(held.dataset), buckets(target)));
+  let unseen = review;
+  const terminal = {
+    isInteractive: process.stdin.isTTY,
+    ask: (text: string) => {
+      unseen = "";
+      return ask(text);
+    },
+  };
+  if (!(await isPublicationConfirmed(held, command, review, terminal))) return "Nothing was published.\n";
+  await publishHeld(account, reason, target.queue("assembler"));
+  if (command.finish) {
+    await target.finish();
+    const { state, result, next } = await accountOf(runId, await accountDeps(target, command, new Date()));
+    if (state !== "published") {
+      throw new PipelineError("RunNotPublished", {
+        message: result?.state === "held" ? "The run is still held." : (result?.reason ?? `It is ${state}.`),
+        advice: next,
+        ids: { run: runId },
+      });
+    }
+    return command.json ? json({ sent: true }) : `${unseen}Published ${counted(held.rows, "row")}.\n`;
   }
-  if (asJson) return json({ ...(dryRun && { dryRun }), ...rollback });
-  if (isInPlace) return `In place already: ${publicationText(rollback.csv.back)}. No action needed.\n`;
-  return dryRun ? `Would put back ${what}.\n` : `Put back ${what}.${follows}\n`;
+  if (command.json) return json({ sent: true });
+  const how = target.isStage
+    ? `The assembler publishes it, which is reported like every publication. See npm run runs -- show ${runId}.`
+    : "The next npm start publishes it.";
+  return `${unseen}Requested the publication of ${counted(held.rows, "row")}. ${how}\n`;
 }
 
-async function accountDeps(target: Target, stalledAfterSeconds: number, now: Date): Promise<AccountDeps> {
+async function rollback(command: Common & RollbackCommand, target: Target): Promise<string> {
+  const { reason, dryRun, yes } = command;
+  const both = buckets(target);
+  const live = await liveBefore(command.runId, both);
+  const isProposal = live !== undefined && !live.wasPutBack;
+  if (isProposal && (yes || !live.before)) throw nothingNamed(command.runId, live.before);
+  const runId = (isProposal && live.before?.runId) || command.runId;
+  const planned = await planRollback(runId, both);
+  const isInPlace = remaining(planned).length === 0;
+  const what = rollbackText(planned);
+  const proposal = isProposal ? `The files of ${command.runId} are live. Before them came ${runId}.\n` : "";
+  if (!isInPlace && !dryRun) {
+    if (!yes && !(await isConfirmed(`${proposal}Put back ${what}? [y/N] `))) return "Nothing was put back.\n";
+    await rollBack(planned, { data: both.data, now: target.now(), reason });
+  }
+  if (command.json) return json({ ...(dryRun && { dryRun }), ...planned });
+  if (isInPlace) {
+    const further = live?.before?.runId;
+    const back = further === undefined ? "" : ` To go back further: npm run runs -- rollback ${further}`;
+    return `In place already: ${publicationText(planned.csv.back)}. No action needed.${back}\n`;
+  }
+  if (dryRun) return `${proposal}Would put back ${what}.\n`;
+  const follows =
+    target.isStage || command.finish
+      ? ""
+      : ` To let Athena follow here: npm run runs -- rollback ${runId} --yes --finish\n${await target.refresh()}`;
+  return `Put back ${what}.${follows.trimEnd()}\n`;
+}
+
+/** A run whose files are live is not put back. Which one is instead takes a person's answer, not --yes. */
+function nothingNamed(runId: string, before: Publication | undefined): PipelineError {
+  return new PipelineError("RunIsLive", {
+    message: "The files of this run are live.",
+    advice: before
+      ? `To put back those before them, ${publicationText(before)}: npm run runs -- rollback ${before.runId}`
+      : "No earlier run's file is kept; check that the data bucket keeps versions (stacks/README.md).",
+    ids: { run: runId },
+  });
+}
+
+function buckets(target: Target): Buckets {
+  return { work: target.work(), data: target.data() };
+}
+
+async function accountDeps(target: Target, { stalledAfterSeconds }: Common, now: Date): Promise<AccountDeps> {
   const clock = () => now;
   const deps = { mailboxes: target.mailboxes(), now: clock, waitSeconds: target.isStage ? 1 : 0 };
   const { deadLetters } = await inspect(deps, {}, maxDeadLetters);
-  return { work: target.work(), now: clock, stalledAfterSeconds, deadLetters };
+  const live = await liveRuns(buckets(target));
+  return { work: target.work(), live, now: clock, stalledAfterSeconds, deadLetters };
 }
 
 await runCommand(line, run);

@@ -1,13 +1,5 @@
 // The report of a finished run: the summary for a person, and run.json.
-import {
-  count,
-  emptyColumns,
-  listed,
-  mistypedText,
-  publishedText,
-  quoted,
-  rejectedOf,
-} from "../../services/reporter/message.ts";
+import { columnRows, count, listed, publishedText, rejectedOf } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import type { RunResult } from "../../shared/run.ts";
 
@@ -25,10 +17,9 @@ export type RunReport = RunResult & {
 
 /** Returns the last lines of `npm start`: the message that a stage emails, and every count. */
 export function summary(report: RunReport, hasTableau: boolean): string {
-  const { rejects, furtherAnswers, mistyped, undeclared } = report;
+  const { rejects, furtherAnswers, undeclared } = report;
   const dataset = findDataset(report.dataset);
   const rejected = rejectedOf(report);
-  const empty = emptyColumns(report, dataset.columns);
   const windows = report.windows.length;
   const again = report.windows.filter(({ attempt }) => attempt > 1).length;
   const rows: [string, string][] = [
@@ -45,8 +36,7 @@ export function summary(report: RunReport, hasTableau: boolean): string {
     rows.push(["fetched again", `${again} of ${windows} windows, whose numbers did not agree at first`]);
   if (filled(furtherAnswers))
     rows.push(["more answers", `not kept beyond the first: ${listed(furtherAnswers)}`]);
-  if (filled(mistyped)) rows.push(["kept as text", `not of the column's type: ${mistypedText(report)}`]);
-  if (empty.length > 0) rows.push(["no values", `${quoted(empty)}; check the labels in shared/datasets.ts`]);
+  rows.push(...columnRows(report, dataset.columns));
   if (filled(undeclared))
     rows.push(["undeclared", `${listed(undeclared)}; declare them in shared/datasets.ts`]);
   rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);

@@ -141,7 +141,14 @@ test.each<[string, unknown]>([
   ["runs --json list", { verb: "list", max: 20, ...onRuns, json: true }],
   [`runs show ${run} --stalled-after 2h`, { verb: "show", runId: run, ...onRuns, stalledAfterSeconds: 7200 }],
   [`runs resume ${run} --finish`, { verb: "resume", runId: run, ...onRuns, finish: true }],
-  [`runs publish ${run} --force --reason ok`, { verb: "publish", runId: run, reason: "ok", ...onRuns }],
+  [
+    `runs publish ${run} --force --reason ok --yes`,
+    { verb: "publish", runId: run, reason: "ok", rows: undefined, yes: true, ...onRuns },
+  ],
+  [
+    `runs publish ${run} --force --reason ok --rows 0`,
+    { verb: "publish", runId: run, reason: "ok", rows: 0, yes: false, ...onRuns },
+  ],
   [
     `runs rollback ${run} --yes`,
     { verb: "rollback", runId: run, reason: undefined, dryRun: false, yes: true, ...onRuns },
@@ -155,7 +162,7 @@ test.each<[string, unknown]>([
     { verb: "request", request: { dataset: defaultDataset.name, reason: "requested by hand" }, ...onRuns },
   ],
   [
-    "runs request --from 2024-01-01 --to 2024-01-01 --reason 'a gap' --force known",
+    "runs request --from 2024-01-01 --to 2024-01-01 --reason 'a gap' --skip-comparison known",
     {
       verb: "request",
       request: {
@@ -163,7 +170,7 @@ test.each<[string, unknown]>([
         from: "2024-01-01",
         to: "2024-01-01",
         reason: "a gap",
-        force: "known",
+        skipComparison: "known",
       },
       ...onRuns,
     },
@@ -292,6 +299,14 @@ test.each<[string, string | RegExp]>([
   ],
   [`runs publish ${run} --reason why`, "Required option '--force' not specified."],
   [`runs publish ${run} --force`, "Required option '--reason <text>' not specified."],
+  [
+    `runs publish ${run} --force --reason ok`,
+    "publish needs a terminal to ask for confirmation. Add --rows with the run's rows (see `show`).",
+  ],
+  [
+    `runs publish ${run} --force --reason ok --rows some`,
+    /^Option '--rows <n>' argument 'some' is invalid\./,
+  ],
   ["runs rollback --yes", "Missing required argument 'run'."],
   [`runs rollback ${run}`, /^rollback needs a terminal .* Add --yes .* or --dry-run to preview\.$/],
   ["runs request --from 2024-02-02 --to 2024-02-01", /is after --to 2024-02-01\. Swap them\.$/],
@@ -300,7 +315,7 @@ test.each<[string, string | RegExp]>([
     /^--to 2999-01-01 is in the future: today is \d{4}-\d\d-\d\d in America\/New_York\.$/,
   ],
   ["runs request --from 2999-01-01", /^--from 2999-01-01 is in the future: /],
-  ["runs request --force ' '", /^Option '--force <reason>' .* Use 1 to 500 characters/],
+  ["runs request --skip-comparison ' '", /^Option '--skip-comparison <reason>' .* Use 1 to 500 characters/],
   ["replay", "Add a command: list, show, send, archive."],
   ["replay list more", "Too many arguments for 'list'. Expected 0 arguments but got 1: more."],
   ["replay list --queue nowhere", /^Option '--queue <name>' .* Allowed choices are kickoff, fetcher, /],

@@ -33,7 +33,7 @@ export const line = commandLine<Command>("npm run replay --", (base, accept) => 
   for (const [verb, description] of verbs) {
     subcommand(program, verb, description, "--queue fetcher --older-than 1h").action(() => {
       const { queue, run, error, olderThan: olderThanSeconds, ...rest } = program.opts();
-      if (verb === "send" || verb === "archive") requireTerminal(verb, rest);
+      if (verb === "send" || verb === "archive") requireTerminal(verb, rest.yes || rest.dryRun);
       accept({ verb, filter: { queue, run, error, olderThanSeconds }, ...rest });
     });
   }

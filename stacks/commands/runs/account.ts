@@ -14,22 +14,27 @@ import {
   run as runSchema,
   windowTotals,
 } from "../../../shared/run.ts";
+import type { QueueName } from "../../../shared/topology.ts";
+import { type FileState, fileStateOf, type Live } from "./live.ts";
 
 /** A run of ten million records has some four hundred thousand objects. */
 const maxObjects = 500_000;
 /** A run a day of each of thirty datasets, for the 30 days that the work bucket remembers. */
 const maxRuns = 1_000;
 const atOnce = 8;
+/** A run does not end while one of these has a dead letter of it. */
+const queuesOfRuns: readonly QueueName[] = ["kickoff", "fetcher", "transformer", "assembler"];
 
 /**
  * - `requested`: planned, and no window has answered yet
  * - `fetching`: some windows have not announced how many pages they have
  * - `transforming`: all have; pages are on their way, to be fetched or to be transformed
  * - `assembling`: every page is there
+ * - `blocked`: one of these, but a message of it is a dead letter
  * - `stalled`: one of these, but nothing has moved for a while
  */
 export type Stage = "requested" | "fetching" | "transforming" | "assembling";
-export type RunState = Stage | "stalled" | RunResult["state"];
+export type RunState = Stage | "blocked" | "stalled" | RunResult["state"];
 
 export type WindowProgress = Window & {
   attempt: number;
@@ -52,13 +57,23 @@ export type RunAccount = {
   windows: WindowProgress[];
   /** How it ended. */
   result?: RunResult;
+  /** Where its files are now, if it was published. */
+  file?: FileState;
   deadLetters: DeadLetter[];
   /** What to do next, a sentence. */
   next: string;
 };
 
+/** A request that is a dead letter: nothing of its run is in the work bucket. */
+export type BlockedRequest = Pick<RunAccount, "movedAt" | "deadLetters" | "next"> & {
+  run: Pick<Run, "runId">;
+  state: "blocked";
+};
+
 export type AccountDeps = {
   work: ObjectStore;
+  /** The runs whose files are in place, where that is asked. */
+  live?: readonly Live[];
   now: () => Date;
   /** A run in which nothing was written for longer has stalled. */
   stalledAfterSeconds: number;
@@ -66,23 +81,52 @@ export type AccountDeps = {
   deadLetters: readonly DeadLetter[];
 };
 
-/** Every run that the work bucket remembers, the newest request first. */
-export async function accounts(deps: AccountDeps): Promise<RunAccount[]> {
+/** Every run that the work bucket remembers and every request that is a dead letter, the newest first. */
+export async function accounts(deps: AccountDeps): Promise<(RunAccount | BlockedRequest)[]> {
   const folders = await deps.work.listFolders(keys.runs, maxRuns);
   const runIds = folders.map((folder) => folder.slice(keys.runs.length, -1));
   const found = await pMap(runIds, (runId) => accountIfThere(runId, deps), { concurrency: atOnce });
-  return found
-    .filter((account) => account !== undefined)
-    .sort((a, b) => Date.parse(b.run.requestedAt) - Date.parse(a.run.requestedAt));
+  return [
+    ...found.filter((account) => account !== undefined),
+    ...blockedRequests(deps.deadLetters, new Set(runIds)),
+  ].sort((a, b) => requestedAt(b) - requestedAt(a));
 }
 
-/** @throws PipelineError `RunUnknown` */
+function requestedAt({ run, movedAt }: RunAccount | BlockedRequest): number {
+  return Date.parse("requestedAt" in run ? run.requestedAt : movedAt);
+}
+
+function blockedRequests(deadLetters: readonly DeadLetter[], known: ReadonlySet<string>): BlockedRequest[] {
+  const byRun = Map.groupBy(deadLetters.filter(isOfRun), ({ run }) => run);
+  return [...byRun].flatMap(([runId, own]) => {
+    if (runId === undefined || known.has(runId)) return [];
+    const movedAt = own.map(({ sentAt }) => sentAt).sort()[0] ?? "";
+    return [{ run: { runId }, state: "blocked", movedAt, deadLetters: own, next: sendBack(runId) }];
+  });
+}
+
+function isOfRun({ queue }: DeadLetter): boolean {
+  return queuesOfRuns.includes(queue);
+}
+
+/** @throws PipelineError `RunUnknown`, `RequestBlocked` */
 export async function accountOf(runId: string, deps: AccountDeps): Promise<RunAccount> {
   const account = await accountIfThere(runId, deps);
   if (account) return account;
+  const [blocked] = blockedRequests(
+    deps.deadLetters.filter(({ run }) => run === runId),
+    new Set(),
+  );
+  if (blocked) {
+    throw new PipelineError("RequestBlocked", {
+      message: "The run has not begun, because its request is a dead letter.",
+      advice: blocked.next,
+      ids: { run: runId },
+    });
+  }
   throw new PipelineError("RunUnknown", {
     message: "There is no such run in the work bucket, which keeps runs for 30 days.",
-    advice: `See "npm run runs -- list"; a request that never became a run is among the dead letters ("npm run replay -- list").`,
+    advice: "See npm run runs -- list.",
     ids: { run: runId.slice(0, 64) },
   });
 }
@@ -101,15 +145,19 @@ async function accountIfThere(runId: string, deps: AccountDeps): Promise<RunAcco
   const windows = await windowsOf(run, attempt, isPublished ? "all" : changes, work);
   const stage = result ? "ended" : stageOf(windows);
   const stands = now().getTime() - movedAt.getTime() > stalledAfterSeconds * 1000;
+  const deadLetters = deps.deadLetters.filter((letter) => letter.run === runId);
+  const isBlocked = deadLetters.some(isOfRun);
+  const file = isPublished ? fileStateOf(run, deps.live ?? []) : undefined;
   const account = {
     run,
-    state: result?.state ?? (stands ? "stalled" : stageOf(windows)),
+    state: result?.state ?? (isBlocked ? "blocked" : stands ? "stalled" : stageOf(windows)),
     stage,
     attempt,
     movedAt: movedAt.toISOString(),
     windows,
     ...(result && { result }),
-    deadLetters: deps.deadLetters.filter((letter) => letter.run === runId),
+    ...(file && { file }),
+    deadLetters,
   } as const;
   return { ...account, next: nextStep(account) };
 }
@@ -157,11 +205,13 @@ function stageOf(windows: readonly WindowProgress[]): Stage {
   return windows.some(({ missing }) => missing.length > 0) ? "transforming" : "assembling";
 }
 
-function nextStep({ run, state, result, deadLetters }: Omit<RunAccount, "next">): string {
+function sendBack(runId: string): string {
+  return `Fix the cause of its dead letters (npm run replay -- show --run ${runId}), then send them back: npm run replay -- send --run ${runId}`;
+}
+
+function nextStep({ run, state, result, file, deadLetters }: Omit<RunAccount, "next">): string {
   const { runId } = run;
-  if (deadLetters.length > 0) {
-    return `Fix the cause of its dead letters (npm run replay -- show --run ${runId}), then send them back: npm run replay -- send --run ${runId}`;
-  }
+  if (deadLetters.length > 0) return sendBack(runId);
   switch (state) {
     case "stalled":
       return `It makes no progress and has no dead letter. Send what is missing again: npm run runs -- resume ${runId}`;
@@ -170,6 +220,10 @@ function nextStep({ run, state, result, deadLetters }: Omit<RunAccount, "next">)
     case "failed":
       return `Fix the cause, then request it again: npm run runs -- request --dataset ${run.dataset} --from ${result?.from ?? run.from} --to ${result?.to ?? run.to}`;
     case "published":
+      if (file === "live")
+        return `No action needed. If its files are wrong, put back those before them: npm run runs -- rollback ${runId}`;
+      if (file === "rolled back") return `To put its files back: npm run runs -- rollback ${runId}`;
+      return "No action needed.";
     case "superseded":
       return "No action needed.";
     default:

@@ -16,7 +16,7 @@ import {
   wholeNumber,
 } from "../../cli.ts";
 
-type Common = { stalledAfterSeconds: number; finish: boolean; json: boolean };
+export type Common = { stalledAfterSeconds: number; finish: boolean; json: boolean };
 export type RollbackCommand = {
   verb: "rollback";
   runId: string;
@@ -24,17 +24,28 @@ export type RollbackCommand = {
   dryRun: boolean;
   yes: boolean;
 };
+export type PublishCommand = {
+  verb: "publish";
+  runId: string;
+  reason: string;
+  /** The typed confirmation. */
+  rows: number | undefined;
+  yes: boolean;
+};
 export type Command = Common &
   (
     | { verb: "list"; max: number }
     | { verb: "show" | "resume"; runId: string }
-    | { verb: "publish"; runId: string; reason: string }
+    | PublishCommand
     | RollbackCommand
     | {
         verb: "request";
         request: { dataset: string; from?: string; to?: string; reason: string; skipComparison?: string };
       }
   );
+
+/** Of the largest run: 1,000 windows of `maxPages` pages. */
+const maxRows = 10_000_000_000;
 
 const run = [
   "<run>",
@@ -72,17 +83,22 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
   subcommand(
     program,
     "publish",
-    "Publish a run that the guard holds",
+    "Publish a run that the guard holds, after a look at its counts",
     `${runId} --force --reason "two branches closed"`,
   )
     .argument(...run)
     .requiredOption("--force", "Confirm that the run is right and the guard is not")
     .requiredOption("--reason <text>", "Record this reason in the run's result", reason)
-    .action((runId, { reason }) => accept({ verb: "publish", runId, reason, ...common() }));
+    .option("--rows <n>", "Confirm that the run has n rows, instead of the question", wholeNumber(0, maxRows))
+    .option("--yes", "Skip the question, if it takes a yes; some runs need --rows", false)
+    .action((runId, { reason, rows, yes }) => {
+      requireTerminal("publish", yes || rows !== undefined, "Add --rows with the run's rows (see `show`).");
+      accept({ verb: "publish", runId, reason, rows, yes, ...common() });
+    });
   subcommand(
     program,
     "rollback",
-    "Restore the files that a run published; Athena follows automatically",
+    "Restore the files that a run published, or those before the live run's; Athena follows automatically",
     `${runId} --dry-run`,
   )
     .argument(...run)
@@ -90,7 +106,7 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
     .option("--dry-run", "Print what would change, and change nothing", false)
     .option("--yes", "Skip the confirmation", false)
     .action((runId, { reason, dryRun, yes }) => {
-      requireTerminal("rollback", { yes, dryRun });
+      requireTerminal("rollback", yes || dryRun);
       accept({ verb: "rollback", runId, reason, dryRun, yes, ...common() });
     });
   subcommand(program, "request", "Request a run and print its ID", "--from 2024-01-01 --to 2024-01-31")

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { PipelineError } from "../../../shared/errors.ts";
 import type { AssembleTask, FetchTask } from "../../../shared/messages.ts";
 import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
-import { pagesOf } from "../../../shared/run.ts";
+import { pagesOf, type RunResult } from "../../../shared/run.ts";
 import type { RunAccount } from "./account.ts";
 
 export type Resumed = { pages: number; assemble: boolean };
@@ -53,6 +53,16 @@ export async function resume(
   return { pages: 0, assemble: true };
 }
 
+/** @throws PipelineError `RunNotHeld` */
+export function heldResult({ run, result, state, next }: RunAccount): RunResult {
+  if (result?.state === "held") return result;
+  throw new PipelineError("RunNotHeld", {
+    message: `Only a held run is published by force, and this one is ${state}.`,
+    advice: next,
+    ids: { run: run.runId },
+  });
+}
+
 /**
  * Asks the assembler to publish a held run.
  * @param reason recorded in result.json
@@ -63,16 +73,8 @@ export async function publishHeld(
   reason: string,
   assembler: MessageQueue,
 ): Promise<void> {
-  const { run, result, state, next } = account;
-  if (result?.state !== "held") {
-    throw new PipelineError("RunNotHeld", {
-      message: `Only a held run is published by force, and this one is ${state}.`,
-      advice: next,
-      ids: { run: run.runId },
-    });
-  }
-  const { runId, dataset } = run;
-  const task: AssembleTask = { runId, dataset, attempt: result.attempt, force: reason };
+  const { runId, dataset, attempt } = heldResult(account);
+  const task: AssembleTask = { runId, dataset, attempt, force: reason };
   const hash = createHash("sha256").update(reason).digest("hex").slice(0, 12);
   await assembler.send(messageBody(task), { group: dataset, deduplicationId: `${runId}-forced-${hash}` });
 }

@@ -1,29 +1,31 @@
 // Runs as a person reads them.
+import { announcedOf, columnRows, listed, rejectedOf } from "../../../services/reporter/message.ts";
+import { datasets } from "../../../shared/datasets.ts";
+import type { RunResult } from "../../../shared/run.ts";
 import { age, counted, plain, ranges, table } from "../text.ts";
-import type { RunAccount, WindowProgress } from "./account.ts";
+import type { BlockedRequest, RunAccount, WindowProgress } from "./account.ts";
+import type { FileInPlace } from "./live.ts";
 import { publicationText, type Rollback, remaining } from "./rollback.ts";
 
-export function listText(accounts: readonly RunAccount[], now: Date): string {
+export function listText(accounts: readonly (RunAccount | BlockedRequest)[], now: Date): string {
   if (accounts.length === 0) return "No runs in the last 30 days.\n";
-  const rows = accounts.map(({ run, state, movedAt, windows, result, deadLetters }) => [
-    run.runId,
-    stateText(state),
-    `${run.from} to ${run.to}`,
-    pagesText(windows),
-    result ? result.rows : "",
-    deadLetters.length,
-    ageOf(movedAt, now),
-  ]);
+  const rows = accounts.map((account) => {
+    const { run, deadLetters, movedAt } = account;
+    const known =
+      "windows" in account
+        ? [`${account.run.from} to ${account.run.to}`, pagesText(account.windows), account.result?.rows ?? ""]
+        : ["", "", ""];
+    return [run.runId, stateText(account), ...known, deadLetters.length, ageOf(movedAt, now)];
+  });
   return table(["run", "state", "range", "pages", "rows", "dead letters", "moved"], rows);
 }
 
 export function showText(account: RunAccount, now: Date): string {
   const { run, state, stage, attempt, windows, result, deadLetters } = account;
-  const rejected = Object.values(result?.rejects ?? {}).reduce((sum, count) => sum + count, 0);
   const known = windows.filter(({ totals }) => totals);
   const rows: [string, string][] = [
     ["run", run.runId],
-    ["state", state === "stalled" ? `${state} while ${stage}` : state],
+    ["state", state === "stalled" || state === "blocked" ? `${state} while ${stage}` : stateText(account)],
     ["requested", `${run.requestedAt}, because: ${run.reason}`],
     ["moved", `${ageOf(account.movedAt, now)} ago`],
     ["range", `${run.from} to ${run.to}`],
@@ -39,10 +41,7 @@ export function showText(account: RunAccount, now: Date): string {
     ...windows.flatMap(missingText),
   ];
   if (result) {
-    rows.push(["records in", `${result.records}`]);
-    rows.push([result.state === "published" ? "published" : "rows", `${result.rows}`]);
-    rows.push(["duplicates", `${result.duplicates}`]);
-    rows.push(["rejected", `${rejected}`]);
+    rows.push(...countRows(result));
     if (result.reason !== undefined) rows.push(["reason", result.reason]);
     if (result.force !== undefined) rows.push(["forced", result.force]);
   }
@@ -50,6 +49,34 @@ export function showText(account: RunAccount, now: Date): string {
   rows.push(["dead letters", deadLetters.length === 0 ? "none" : `${deadLetters.length}`]);
   for (const [what, letters] of errors) rows.push(["", `${what}: ${letters.length}`]);
   rows.push(["next", account.next]);
+  return lines(rows);
+}
+
+/** What a person reads before a held run is published. */
+export function reviewText(result: RunResult, inPlace: FileInPlace | undefined): string {
+  return lines([
+    ["held run", result.runId],
+    ["range", `${result.from} to ${result.to}`],
+    ["announced", counted(announcedOf(result), "record")],
+    ...countRows(result),
+    ["in place", inPlace ? publicationText(inPlace) : "no file"],
+    ...result.violations.map(({ text }): [string, string] => ["violation", text]),
+  ]);
+}
+
+function countRows(result: RunResult): [string, string][] {
+  const rejected = rejectedOf(result);
+  const columns = datasets.find(({ name }) => name === result.dataset)?.columns ?? [];
+  return [
+    ["records in", `${result.records}`],
+    [result.state === "published" ? "published" : "rows", `${result.rows}`],
+    ["duplicates", `${result.duplicates}`],
+    ["rejected", rejected === 0 ? "0" : `${rejected} (${listed(result.rejects)})`],
+    ...columnRows(result, columns),
+  ];
+}
+
+function lines(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([label, value]) => `${label.padEnd(13)} ${plain(value)}\n`).join("");
 }
 
@@ -68,9 +95,14 @@ function missingText({ number, from, to, totals, missing }: WindowProgress): [st
   return [["missing", `window ${number} (${from} to ${to}): ${what}`]];
 }
 
-/** What one has to look for in a list. */
-function stateText(state: RunAccount["state"]): string {
-  return state === "stalled" || state === "held" || state === "failed" ? state.toUpperCase() : state;
+const alarming: readonly RunAccount["state"][] = ["blocked", "stalled", "held", "failed"];
+
+/** In capitals where a person has to act. */
+function stateText(account: RunAccount | BlockedRequest): string {
+  const { state } = account;
+  if ("file" in account && account.file === "live") return `${state}, live`;
+  if ("file" in account && account.file === "rolled back") return account.file;
+  return alarming.includes(state) ? state.toUpperCase() : state;
 }
 
 function pagesText(windows: readonly WindowProgress[]): string {

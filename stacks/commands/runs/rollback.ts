@@ -1,13 +1,14 @@
 // Puts the files that a run published back in place, from the versions that S3 keeps of them. Athena, and whatever comes
 // after it, follows as it follows every published file.
 import { pMapIterable } from "p-map";
-import { z } from "zod";
+import { counted } from "../../../services/reporter/message.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { ObjectInfo, ObjectStore, Version } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
 import { runResult, run as runSchema } from "../../../shared/run.ts";
+import { type Buckets, type FileInPlace, runIdIn, runMetadata } from "./live.ts";
 
 /** In the 90 days that S3 keeps them a run every two hours makes about as many. */
 const maxVersions = 1_000;
@@ -16,20 +17,12 @@ const atOnce = 8;
 /** Runs that are offered in place of one that is gone. */
 const maxOffered = 10;
 
-const runMetadata = z.object({
-  "run-id": z.string().regex(/^[a-z][a-z0-9-]{1,63}$/),
-  "requested-at": z.iso.datetime(),
-});
-
 /** A published file, in place or replaced since. `runId` and `requestedAt` are missing where no run wrote it. */
-export type Publication = Version &
-  ObjectInfo & { runId?: string; requestedAt?: string; rows?: number | undefined };
+export type Publication = Version & ObjectInfo & FileInPlace & { requestedAt?: string };
 
 /** Which version of a file comes back, and what it replaces; `back.isLatest` where it is in place already. */
 export type RollbackFile = { key: string; back: Publication; inPlace: Publication | undefined };
 export type Rollback = { runId: string; dataset: string; csv: RollbackFile; jsonl: RollbackFile };
-
-export type Buckets = { work: ObjectStore; data: ObjectStore };
 
 /**
  * Finds what is to be done. The work bucket may have forgotten the run; then every dataset's files are looked through.
@@ -62,23 +55,49 @@ export async function planRollback(runId: string, { work, data }: Buckets): Prom
   });
 }
 
+/**
+ * Finds the publication before a run whose own file is in place: the one that the run's file replaced at first.
+ * @returns undefined where the named run's file is not in place; `before` is missing where no other run's file is kept
+ */
+export async function liveBefore(
+  runId: string,
+  { work, data }: Buckets,
+): Promise<{ wasPutBack: boolean; before?: Publication } | undefined> {
+  for (const { publish } of datasets) {
+    const file = await data.head(publish.csv);
+    if (!file || runIdIn(file) !== runId) continue;
+    let before: Publication | undefined;
+    for await (const publication of await publicationsOf(publish.csv, { work, data })) {
+      if (publication?.runId === runId) before = undefined;
+      else if (publication?.runId !== undefined) before ??= publication;
+    }
+    return { wasPutBack: "rolled-back-at" in file.metadata, ...(before && { before }) };
+  }
+  return undefined;
+}
+
 type Found = { inPlace: Publication | undefined; back?: Publication; others: Publication[] };
 
 /** The newest version of the file that is the run's; a run that was put back before has several, with the same bytes. */
-async function lookFor(runId: string, key: string, { work, data }: Buckets): Promise<Found> {
+async function lookFor(runId: string, key: string, buckets: Buckets): Promise<Found> {
   const others: Publication[] = [];
-  const versions = await data.listVersions(key, maxVersions);
-  const publications = pMapIterable(versions, (version) => publicationOf(version, key, { work, data }), {
-    concurrency: atOnce,
-  });
   let inPlace: Publication | undefined;
-  for await (const publication of publications) {
+  for await (const publication of await publicationsOf(key, buckets)) {
     if (!publication) continue;
     if (publication.isLatest) inPlace = publication;
     if (publication.runId === runId) return { inPlace, back: publication, others };
     others.push(publication);
   }
   return { inPlace, others };
+}
+
+/** The newest first. */
+async function publicationsOf(
+  key: string,
+  buckets: Buckets,
+): Promise<AsyncIterable<Publication | undefined>> {
+  const versions = await buckets.data.listVersions(key, maxVersions);
+  return pMapIterable(versions, (version) => publicationOf(version, key, buckets), { concurrency: atOnce });
 }
 
 /** Undefined where the version has expired since it was listed. */
@@ -93,7 +112,7 @@ async function publicationOf(
   if (!metadata) return { ...version, ...object };
   const { "run-id": runId, "requested-at": requestedAt } = metadata;
   const result = await work.getJson(keys.result(runId), runResult);
-  return { ...version, ...object, runId, requestedAt, rows: result?.rows };
+  return { ...version, ...object, runId, requestedAt, ...(result && { rows: result.rows }) };
 }
 
 function versionGone(runId: string, key: string, others: Publication[]): PipelineError {
@@ -120,9 +139,9 @@ function offer(others: readonly Publication[]): string {
 }
 
 /** As a person reads it: `RUN (10,287 rows, 2026-11-22 11:05 UTC)` */
-export function publicationText({ runId, rows, at }: Publication): string {
+export function publicationText({ runId, rows, at }: FileInPlace): string {
   const when = `${at.toISOString().slice(0, "2026-01-01T00:00".length).replace("T", " ")} UTC`;
-  const what = rows === undefined ? when : `${rows.toLocaleString("en-US")} rows, ${when}`;
+  const what = rows === undefined ? when : `${counted(rows, "row")}, ${when}`;
   return `${runId ?? "a file that no run wrote"} (${what})`;
 }
 

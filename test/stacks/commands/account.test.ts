@@ -3,14 +3,17 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { assemblerService } from "../../../services/assembler/service.ts";
 import type { DeadLetter } from "../../../services/replay/dead-letter.ts";
-import { datasets } from "../../../shared/datasets.ts";
+import { outputColumns } from "../../../shared/dataset.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { type Run, runResult } from "../../../shared/run.ts";
 import { type AccountDeps, accountOf, accounts } from "../../../stacks/commands/runs/account.ts";
+import { liveRuns } from "../../../stacks/commands/runs/live.ts";
 import { publishHeld, resume } from "../../../stacks/commands/runs/repair.ts";
-import { showText } from "../../../stacks/commands/runs/report.ts";
+import { listText, showText } from "../../../stacks/commands/runs/report.ts";
 import { recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
+import { resultOf } from "../../factories/results.ts";
 import {
   capturedEvents,
   receive,
@@ -20,6 +23,7 @@ import {
   take,
   takeJson,
 } from "../../support/local.ts";
+import { overwrite } from "../../support/objects.ts";
 import { putAttempt, putPage, putRecounts, putRun, putTotals, putWindow } from "../../support/work-bucket.ts";
 
 let local: TestLocal;
@@ -121,21 +125,122 @@ test("a run without progress is stalled, and its account says what it waits for 
   expect(text).toContain(`npm run runs -- resume ${run.runId}`);
 });
 
+const deadLetter: DeadLetter = {
+  queue: "fetcher",
+  messageId: "one",
+  sentAt: "2024-01-01T00:00:00.000Z",
+  receives: 1,
+  bytes: 10,
+  attributes: [],
+  error: "LibInsightUnreachable",
+};
+
+test.each([
+  { queue: "kickoff", state: "blocked" },
+  { queue: "fetcher", state: "blocked" },
+  { queue: "transformer", state: "blocked" },
+  { queue: "assembler", state: "blocked" },
+  // They are not on the way to the files.
+  { queue: "reporter", state: "fetching" },
+  { queue: "ec2", state: "fetching" },
+] as const)("a run with a dead letter of the $queue queue is $state", async ({ queue, state }) => {
+  const run = await halfway(`blocked by ${queue}`);
+  const own = await account(run, { deadLetters: [{ ...deadLetter, queue, run: run.runId }] });
+  const others = await account(run, { deadLetters: [{ ...deadLetter, queue, run: "another-run" }] });
+
+  expect([own.state, others.state]).toEqual([state, "fetching"]);
+  expect(showText(own, new Date())).toMatch(
+    state === "blocked" ? /^state +blocked while fetching$/m : /^state +fetching$/m,
+  );
+});
+
+test("a request that is a dead letter is listed as blocked, with what to do", async () => {
+  const own = local.store();
+  const begun = runOf("begun");
+  const { runId } = runOf("not begun");
+  await putRun(begun, own);
+  const at = new Date();
+  const deadLetters = [
+    { ...deadLetter, queue: "kickoff" as const, run: runId, sentAt: at.toISOString() },
+    // These block no run.
+    { ...deadLetter, queue: "tableau" as const, run: "reference-transactions-ffffffffffff" },
+    { ...deadLetter, queue: "athena" as const },
+  ];
+
+  const found = await accounts(deps({ work: own, deadLetters }));
+
+  const next = expect.stringContaining(`npm run replay -- send --run ${runId}`);
+  expect(found).toMatchObject([
+    { run: { runId }, state: "blocked", next },
+    { run: { runId: begun.runId }, state: "requested" },
+  ]);
+  expect(listText(found, at)).toMatch(new RegExp(`^${runId} +BLOCKED +1 +0 s$`, "m"));
+  await expect(accountOf(runId, deps({ work: own, deadLetters }))).rejects.toMatchObject({
+    name: "RequestBlocked",
+    sentence: expect.stringContaining(`npm run replay -- send --run ${runId}`),
+  });
+});
+
+test("the list marks the live run and those that were rolled back", async () => {
+  const own = local.store();
+  const data = local.store();
+  const days = ["2024-01-01", "2024-01-08", "2024-01-15"];
+  const runs = days.map((day) => runOf(day, { requestedAt: `${day}T00:00:00Z` }));
+  const [first, second, third] = runs.map(({ runId }) => runId);
+  for (const run of runs) {
+    await putRun(run, own);
+    await own.putOnce(keys.result(run.runId), resultOf({ runId: run.runId, requestedAt: run.requestedAt }));
+  }
+  const marks = async () => {
+    const found = await accounts(deps({ work: own, live: await liveRuns({ work: own, data }) }));
+    const lines = listText(found, new Date()).split("\n");
+    return runs.map(({ runId }) => {
+      const line = lines.find((text) => text.startsWith(runId)) ?? "";
+      return line.slice(runId.length).trim().split(/ {2,}/)[0];
+    });
+  };
+  const put = (runId: string | undefined, more: Record<string, string> = {}) =>
+    overwrite(data, defaultDataset.publish.csv, "rows", {
+      ...(runId !== undefined && { "run-id": runId, "requested-at": "2024-02-01T00:00:00Z" }),
+      ...more,
+    });
+
+  expect(await marks()).toEqual(["published", "published", "published"]);
+  await put(third);
+  expect(await marks()).toEqual(["published", "published", "published, live"]);
+  await put(first, { "rolled-back-at": "2024-02-01T00:00:00Z" });
+  expect(await marks()).toEqual(["published, live", "rolled back", "rolled back"]);
+  await put(second, { "rolled-back-at": "2024-02-01T00:00:00Z" });
+  expect(await marks()).toEqual(["published", "published, live", "rolled back"]);
+  // The work bucket has forgotten this one, which is therefore older than all of them.
+  await put("reference-transactions-000000000000", { "rolled-back-at": "2024-02-01T00:00:00Z" });
+  expect(await marks()).toEqual(["rolled back", "rolled back", "rolled back"]);
+  // No run wrote this one.
+  await put(undefined);
+  expect(await marks()).toEqual(["published", "published", "published"]);
+});
+
+test("a run's account has the reject reasons, values of another type, and columns without values", async () => {
+  const run = runOf("with notes");
+  await putRun(run, work);
+  const filled = Object.fromEntries(outputColumns(defaultDataset.columns).map((name) => [name, 714]));
+  const { mode: _empty, ...others } = filled;
+  const given = { filled: others, mistyped: { "Duration (in minutes)": 714 } };
+  await work.putOnce(keys.result(run.runId), resultOf({ runId: run.runId, state: "held", ...given }));
+
+  const text = showText(await account(run), new Date());
+
+  expect(text).toMatch(/^rejected +3 \(no _start_date: 2, unusable _start_date: 1\)$/m);
+  expect(text).toMatch(/^kept as text +not of the column's type: Duration \(in minutes\): 714 of 714$/m);
+  expect(text).toMatch(/^no values +"mode"; check the labels in shared\/datasets\.ts$/m);
+});
+
 test("the account of a run with dead letters advises to send them back", async () => {
   const run = await halfway("with dead letters");
-  const deadLetter: DeadLetter = {
-    queue: "fetcher",
-    messageId: "one",
-    sentAt: "2024-01-01T00:00:00.000Z",
-    receives: 1,
-    bytes: 10,
-    attributes: [],
-    error: "LibInsightUnreachable",
-  };
   const deadLetters = [run.runId, "another-run"].map((run) => ({ ...deadLetter, run }));
   const found = await account(run, { deadLetters, now: inMinutes(60) });
 
-  expect(found).toMatchObject({ state: "stalled", deadLetters: [{ run: run.runId }] });
+  expect(found).toMatchObject({ state: "blocked", deadLetters: [{ run: run.runId }] });
   const text = showText(found, inMinutes(60)());
   expect(text).toMatch(/^dead letters +1\n +fetcher LibInsightUnreachable: 1$/m);
   expect(text).toContain(`npm run replay -- send --run ${run.runId}`);
@@ -149,7 +254,12 @@ test("the list has every run, the newest request first", async () => {
 
   const found = await accounts(deps({ work: own }));
 
-  expect(found.map(({ run }) => run.requestedAt)).toEqual(requested.toSorted().toReversed());
+  expect(found).toMatchObject(
+    requested
+      .toSorted()
+      .toReversed()
+      .map((requestedAt) => ({ run: { requestedAt } })),
+  );
 });
 
 test("an unknown run is an error that names the command that lists runs", async () => {

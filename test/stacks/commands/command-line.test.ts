@@ -1,7 +1,7 @@
 // Asking an operator before something is done.
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
-import { isConfirmed } from "../../../stacks/commands/command-line.ts";
+import { ask, isConfirmed } from "../../../stacks/commands/command-line.ts";
 
 test.each([
   { what: "y", keys: "y\r", confirmed: true },
@@ -21,4 +21,17 @@ test.each([
   input.write(keys);
 
   expect(await answer).toBe(confirmed);
+});
+
+test("what stands above the question is shown once, and the answer is returned without blanks around it", async () => {
+  const input = new PassThrough();
+  const output = Object.assign(new PassThrough(), { isTTY: true });
+
+  const answer = ask("rows 7\nType the number of rows: ", { input, output });
+  input.write(" 10,412 \r");
+
+  expect(await answer).toBe("10,412");
+  const shown = String(output.read());
+  expect(shown.split("rows 7\n")).toHaveLength(2);
+  expect(shown).toContain("Type the number of rows: ");
 });

@@ -1,6 +1,6 @@
 // The operator commands as their users run them, on what npm start left in .local: what they print, and their exit codes.
 
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -18,9 +18,11 @@ import {
   command,
   digest,
   type Ended,
+  filesIn,
   libInsightEnv,
   pinned,
   pinnedRecords,
+  publishedIn,
   range,
   start,
   temporaryFolder,
@@ -74,11 +76,13 @@ test("after a dead letter npm start names the command that continues, and that f
   expect(await run("replay", ...args.split(" "), "--yes")).toEqual({
     code: 0,
     stdout:
-      "Moved 1 dead letter (fetcher: 1) back to their queues.\nEvery queue is empty; no dead letters are left.\n",
+      "Moved 1 dead letter (fetcher: 1) back to their queues.\nEvery queue is empty; no dead letters are left.\n" +
+      `Copied the live files to .local/out: ${Object.keys(pinned).join(", ")}.\n`,
     stderr: "",
   });
+  expect(await publishedIn(folder.path)).toEqual(pinned);
   expect((await run("runs", "list")).stdout).toMatch(
-    new RegExp(`^${runId} +published +2021-12-02 to 2024-12-01 +31/31 +2999 +0 `, "m"),
+    new RegExp(`^${runId} +published, live +2021-12-02 to 2024-12-01 +31/31 +2999 +0 `, "m"),
   );
   const published = await inLocal(folder.path, async ({ data, results: queried }) => ({
     "LibInsightQueryData.csv": digest(await data.getText(csv)),
@@ -86,6 +90,76 @@ test("after a dead letter npm start names the command that continues, and that f
     "LibInsightQueryResults.csv": digest(await queried.getText(results)),
   }));
   expect(published).toEqual(pinned);
+});
+
+test("a held run is published after a review and rolled back, and the files in --out are the live ones each time", async () => {
+  await using folder = await temporaryFolder();
+  const collect = (records: string) =>
+    start(folder.path, ["--quiet", "--records", records, "--out", "copies"]).ended;
+  const run = (...args: string[]): Promise<Ended> => command("runs", folder.path, args).ended;
+  /** Of the copies and of what is live, the CSV, the JSON lines and the query's result. */
+  const files = async () => {
+    const copies = await filesIn(join(folder.path, "copies"));
+    const live = await inLocal(folder.path, async ({ data, results: queried }) => [
+      await data.getText(csv),
+      await data.getText(jsonl),
+      await queried.getText(results),
+    ]);
+    expect([csv, jsonl, results].map((key) => copies[basename(key)])).toEqual(live);
+    return live.map(digest);
+  };
+
+  expect(await collect("400")).toMatchObject({ code: 0 });
+  const before = await files();
+  const good = await inLocal(
+    folder.path,
+    async ({ data }) => (await data.head(csv))?.metadata["run-id"] ?? "",
+  );
+  const stopped = await collect("300");
+  const [, bad = ""] = /publish (\S+) --force/.exec(stopped.stderr) ?? [];
+  expect(stopped).toMatchObject({ code: 1, stderr: expect.stringContaining("rows fell from ") });
+  expect(await files()).toEqual(before);
+
+  const publish = (...flags: string[]) => run("publish", bad, "--force", "--reason", "fewer", ...flags);
+  expect(await publish()).toMatchObject({ code: 2, stdout: "" });
+  expect(await publish("--rows", "1")).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: expect.stringMatching(/^The run has \d+ rows and --rows says 1\. Nothing was published\./),
+  });
+  const published = await publish("--yes", "--finish");
+  expect(published).toMatchObject({ code: 0, stderr: "" });
+  expect(published.stdout).toMatch(
+    new RegExp(
+      `^held run +${bad}\n[^]*^announced +300 records\n[^]*^in place +${good} \\(\\d+ rows, [^]*^violation +rows fell from ` +
+        `[^]*^Published \\d+ rows\\.\nEvery queue is empty; [^]*\nCopied the live files to copies: `,
+      "m",
+    ),
+  );
+  const after = await files();
+  expect(after).not.toEqual(before);
+  expect((await run("list")).stdout).toMatch(
+    new RegExp(`^${bad} +published, live .*\n${good} +published  `, "m"),
+  );
+
+  expect(await run("rollback", bad, "--yes")).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      new RegExp(
+        `^The files of this run are live\\. .*: npm run runs -- rollback ${good} \\(run ${bad}\\)\n$`,
+      ),
+    ),
+  });
+  expect((await run("rollback", bad, "--dry-run")).stdout).toMatch(
+    new RegExp(`^The files of ${bad} are live\\. .*\nWould put back ${good} .* in place of ${bad} `),
+  );
+  expect(await files()).toEqual(after);
+  const putBack = await run("rollback", good, "--yes", "--finish");
+  expect(putBack.stdout).toMatch(/^Put back .*\nEvery queue is empty; .*\nCopied the live files to copies: /);
+  expect(await files()).toEqual(before);
+  expect((await run("list")).stdout).toMatch(
+    new RegExp(`^${bad} +rolled back  .*\n${good} +published, live  `, "m"),
+  );
 });
 
 test("where npm start has never run, a command fails and says how to select a stage", async () => {
@@ -203,7 +277,9 @@ describe("on a .local folder", () => {
     expect((await rollback("--dry-run")).stdout).toMatch(new RegExp(`^Would put back ${what}\n$`));
     expect(await local(({ data }) => data.getText(csv))).toBe(newer);
     expect((await rollback("--yes", "--reason", "half is missing")).stdout).toMatch(
-      new RegExp(`^Put back ${what} To let Athena follow here, repeat it with --finish\\.\n$`),
+      new RegExp(
+        `^Put back ${what} To let Athena follow here: npm run runs -- rollback ${old} --yes --finish\n$`,
+      ),
     );
     await local(async ({ data, queues }) => {
       expect([await data.getText(csv), await data.getText(jsonl)]).toEqual([old, old]);

@@ -9,7 +9,7 @@ import type { ObjectStore } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
 import type { Run } from "../../../shared/run.ts";
 import { rollbackText } from "../../../stacks/commands/runs/report.ts";
-import { planRollback, remaining, rollBack } from "../../../stacks/commands/runs/rollback.ts";
+import { liveBefore, planRollback, remaining, rollBack } from "../../../stacks/commands/runs/rollback.ts";
 import { recordsOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
 import { capturedEvents, startLocal, type TestLocal } from "../../support/local.ts";
@@ -125,6 +125,29 @@ test("a run that is in place stays untouched; the replaced one can be put back i
   await putBack(old);
   expect(await inPlace()).toMatchObject(twice(1, old));
   expect((await data.head(csvKey))?.metadata).not.toHaveProperty("rollback-reason");
+});
+
+test("the publication before a live run is the one that it replaced at first, whatever was put back since", async () => {
+  const before = async ({ runId }: Run) => {
+    const live = await liveBefore(runId, { work, data });
+    return live && { before: live.before?.runId, wasPutBack: live.wasPutBack };
+  };
+  const first = await publish(1, monday);
+  expect(await before(first)).toEqual({ before: undefined, wasPutBack: false });
+
+  const second = await publish(101, nextMonday);
+  expect(await before(second)).toEqual({ before: first.runId, wasPutBack: false });
+  expect(await before(first)).toBeUndefined();
+
+  await putBack(first);
+  expect(await before(first)).toEqual({ before: undefined, wasPutBack: true });
+  expect(await before(second)).toBeUndefined();
+
+  const third = await publish(201, "2024-03-18T11:00:00Z");
+  expect(await before(third)).toEqual({ before: first.runId, wasPutBack: false });
+
+  await putBack(second, new Date("2024-03-19T11:00:00Z"));
+  expect(await before(second)).toEqual({ before: first.runId, wasPutBack: true });
 });
 
 test("a rollback that is interrupted between the files is finished by repeating it, as of the same moment", async () => {
