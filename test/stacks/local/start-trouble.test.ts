@@ -98,7 +98,7 @@ test("a run that shrinks the data is held, says by how much, and leaves the earl
   const back = await command("runs", folder.path, rollback).ended;
   expect(back).toMatchObject({ code: 0, stderr: "" });
   expect(back.stdout).toMatch(
-    /^Put back \S+ \(500 rows, .*\) in place of \S+ \(\d+ rows, .*\.csv and .*\.jsonl\.\nEvery queue is empty; no dead letters are left\.\n$/,
+    /^Put back \S+ \(500 rows, .*\) in place of \S+ \(\d+ rows, .*\.csv and .*\.jsonl\.\nEvery queue is empty; no dead letters are left\.\nCopied the live files to \.local\/out: /,
   );
   await using local = await opened(folder.path);
   expect(before).toMatchObject({
@@ -192,8 +192,9 @@ test.for(moments)(
       const listed = await command("runs", folder.path, ["list", "--finish"], env).ended;
       expect(listed).toMatchObject({ code: 0, stderr: "" });
       expect(listed.stdout).toMatch(
-        /^reference-transactions-.*\nEvery queue is empty; no dead letters are left\.\n$/m,
+        /^reference-transactions-.*\nEvery queue is empty; no dead letters are left\.\nCopied the live files to /m,
       );
+      expect(await publishedIn(folder.path)).toEqual(pinned);
       await expectAllPublished(folder.path, 1);
     }
   },
