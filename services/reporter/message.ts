@@ -32,6 +32,11 @@ export function rejectedOf({ rejects }: Pick<RunResult, "rejects">): number {
   return Object.values(rejects).reduce((sum, count) => sum + count, 0);
 }
 
+/** Why a run is held, and what a person needs to decide. @param reason a sentence */
+export function heldText(result: RunResult, reason: string, columns: Dataset["columns"]): string {
+  return [reason, "", countsText(result), ...columnNotes(result, columns)].join("\n");
+}
+
 /** "LibInsight announced 450 records and sent 100: 96 rows, 1 duplicate, 3 rejected (no _start_date: 3)." */
 export function countsText(result: RunResult): string {
   const { records, rows, duplicates, rejects } = result;

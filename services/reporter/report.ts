@@ -11,7 +11,7 @@ import type { Notify, ObjectStore } from "../../shared/ports.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { checkFreshness } from "./freshness.ts";
 import { checkInstances, type InstanceDeps } from "./instances.ts";
-import { columnNotes, countsText, instanceMail, type Mail, mailOf, publishedText } from "./message.ts";
+import { columnNotes, heldText, instanceMail, type Mail, mailOf, publishedText } from "./message.ts";
 import { numbersOf, secondsBetween } from "./numbers.ts";
 
 /** Of a run's pages, of all its attempts. */
@@ -126,8 +126,8 @@ async function contentOf(
     case "run.held": {
       const { result, numbers } = await endOf(runId, work);
       const { columns } = findDataset(dataset, datasets);
-      const text = [detail.reason, "", countsText(result), ...columnNotes(result, columns)];
-      return { mail: mail(whats[type], text.join("\n")), measured: { numbers, dataset } };
+      const text = heldText(result, detail.reason, columns);
+      return { mail: mail(whats[type], text), measured: { numbers, dataset } };
     }
     case "run.failed":
     case "run.superseded": {

@@ -2,6 +2,7 @@
 import * as z from "zod/mini";
 import type { DeadLetter } from "../../services/replay/dead-letter.ts";
 import { inspect } from "../../services/replay/deadletters.ts";
+import { heldText } from "../../services/reporter/message.ts";
 import type { Dataset } from "../../shared/dataset.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
@@ -125,8 +126,11 @@ export class RunWatch {
     if (this.#failure !== undefined) return { state: "failed", reason: this.#failure };
     const result = await work.getJson(keys.result(this.#runId), runResult);
     if (!result) return undefined;
-    if (result.state !== "published")
-      return { state: "failed", reason: result.reason ?? `The run ended as ${result.state}.` };
+    if (result.state !== "published") {
+      const reason = result.reason ?? `The run ended as ${result.state}.`;
+      const isHeld = result.state === "held";
+      return { state: "failed", reason: isHeld ? heldText(result, reason, this.#dataset.columns) : reason };
+    }
     const key = this.#dataset.publish.results;
     const published = await results.head(key);
     if (published?.metadata["run-id"] !== this.#runId) return undefined;

@@ -10,6 +10,7 @@ import { type Local, openLocal } from "../../../shared/local/local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
+import { eventMessage } from "../../factories/events.ts";
 import { recordOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
@@ -219,6 +220,26 @@ describe("on a .local folder", () => {
       expect(await work.getText(key)).toContain(words);
       expect(await take(deadLetters.transformer)).toHaveLength(1);
     });
+  });
+
+  test("a request that is a dead letter is listed as blocked, and shown with what to do", async () => {
+    const { runId } = runOf("not begun");
+    const request = eventMessage("run.requested", {
+      dataset: defaultDataset.name,
+      reason: "test",
+      requestId: "not begun",
+    });
+    await local(({ deadLetters }) => deadLetters.kickoff.send(request));
+
+    expect((await run("runs", "list")).stdout).toMatch(new RegExp(`^${runId} +BLOCKED +1 `, "m"));
+    expect(await run("runs", "show", runId)).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringMatching(
+        `^The run has not begun, because its request is a dead letter\\. .*: npm run replay -- send --run ${runId} `,
+      ),
+    });
+    await local(({ deadLetters }) => take(deadLetters.kickoff));
   });
 
   test("a run is requested, and its ID printed", async () => {

@@ -85,7 +85,9 @@ test("a run that shrinks the data is held, says by how much, and leaves the earl
   const run = await readFile(join(folder.path, ".local/out/run.json"), "utf8");
   const { code, stdout, stderr } = await start(folder.path, ["--quiet", "--records", "300"]).ended;
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/^The run is held and nothing is published: rows fell from \d+ to \d+ \(by 40.*\n$/);
+  expect(stderr).toMatch(
+    /^The run is held and nothing is published: rows fell from \d+ to \d+ \(by 40.*\n\nLibInsight announced 300 records and sent 300: .*\n$/,
+  );
   expect(await digestsIn(folder.path)).toEqual(before);
 
   // A range that is given is meant, however few rows it has.
