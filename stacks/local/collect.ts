@@ -73,7 +73,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     const timeoutMs = settings.libInsightTimeoutMs;
     const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs });
     local = await openLocal(folder, { onEvent: (event) => watch.onEvent(event) });
-    await rememberOut(folder, { dataset: dataset.name, out: command.out, runId });
+    await rememberOut(folder, { dataset: dataset.name, out: command.out });
     const { engine } = local;
     let isWarm = false;
     const warmUp = (): void => {

@@ -9,14 +9,14 @@ import { PipelineError } from "../../shared/errors.ts";
 import type { Local } from "../../shared/local/local.ts";
 
 /** Of the last npm start. */
-const remembered = z.object({ dataset: z.string(), out: z.string(), runId: z.string() });
+const remembered = z.object({ dataset: z.string(), out: z.string() });
 type Remembered = z.infer<typeof remembered>;
 
 const fileName = "out.json";
 
 /** Remembers the folder, so that the commands can bring its files up to date. @param folder .local */
-export function rememberOut(folder: string, { dataset, out, runId }: Remembered): Promise<void> {
-  return whole(join(folder, fileName), (draft) => writeFile(draft, JSON.stringify({ dataset, out, runId })));
+export function rememberOut(folder: string, { dataset, out }: Remembered): Promise<void> {
+  return whole(join(folder, fileName), (draft) => writeFile(draft, JSON.stringify({ dataset, out })));
 }
 
 /** Copies what readers have now into a folder, and creates that. @returns the names of the copies */
@@ -49,9 +49,7 @@ export async function copyLive(
  * @throws PipelineError `FilesNotCopied`
  */
 export async function refreshOut(folder: string, local: Pick<Local, "data" | "results">): Promise<string> {
-  const last = await readFile(join(folder, fileName), "utf8")
-    .then((text) => remembered.parse(JSON.parse(text)))
-    .catch(() => undefined);
+  const last = await readJson(join(folder, fileName), remembered);
   const dataset = datasets.find(({ name }) => name === last?.dataset);
   if (!last || !dataset) return "";
   const { csv, results } = dataset.publish;
@@ -67,12 +65,22 @@ export async function refreshOut(folder: string, local: Pick<Local, "data" | "re
       cause,
     });
   });
+  const report = await readJson(join(last.out, "run.json"), z.object({ runId: z.string() }));
   const sentences = [
     `Copied the live files to ${last.out}: ${copied.join(", ")}.`,
     ...(queried === live ? [] : ["The query result is of another run until Athena has followed."]),
-    ...(last.runId === live ? [] : [`dictionary.md and run.json there are of run ${last.runId}.`]),
+    ...(!report || report.runId === live ? [] : [`Its run.json is still of run ${report.runId}.`]),
   ];
   return `${sentences.join(" ")}\n`;
+}
+
+/** Undefined where the file cannot be used. */
+async function readJson<T extends z.ZodMiniType>(path: string, schema: T): Promise<z.infer<T> | undefined> {
+  try {
+    return schema.safeParse(JSON.parse(await readFile(path, "utf8"))).data;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Each file appears whole: it is written beside its place and then moved there. */
