@@ -76,10 +76,13 @@ async function publish(
   await publishHeld(account, reason, target.queue("assembler"));
   if (command.finish) {
     await target.finish();
-    const { state, result, next } = await accountOf(runId, await accountDeps(target, command, new Date()));
+    const { state, result, next, deadLetters } = await accountOf(
+      runId,
+      await accountDeps(target, command, new Date()),
+    );
     if (state !== "published") {
       throw new PipelineError("RunNotPublished", {
-        message: result?.state === "held" ? "The run is still held." : (result?.reason ?? `It is ${state}.`),
+        message: deadLetters.at(-1)?.errorText ?? result?.reason ?? `The run is ${state}.`,
         advice: next,
         ids: { run: runId },
       });

@@ -110,7 +110,7 @@ export const report = z.looseObject({
   furtherAnswers: z.record(z.string(), z.number()),
   undeclared: z.record(z.string(), z.number()),
   attempt: z.number(),
-  violations: z.array(z.string()),
+  violations: z.array(z.looseObject({ text: z.string() })),
   windows: z.array(z.looseObject({ attempt: z.number(), totalRecords: z.number() })),
   columns: z.array(z.string()),
   athena: z.record(z.string(), z.string()),

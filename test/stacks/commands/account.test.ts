@@ -8,8 +8,9 @@ import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { type Run, runResult } from "../../../shared/run.ts";
 import { type AccountDeps, accountOf, accounts } from "../../../stacks/commands/runs/account.ts";
+import { needsRows } from "../../../stacks/commands/runs/confirm.ts";
 import { liveRuns } from "../../../stacks/commands/runs/live.ts";
-import { publishHeld, resume } from "../../../stacks/commands/runs/repair.ts";
+import { heldResult, publishHeld, resume } from "../../../stacks/commands/runs/repair.ts";
 import { listText, showText } from "../../../stacks/commands/runs/report.ts";
 import { recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
@@ -300,6 +301,7 @@ test("a complete run whose task was lost is resumed; held, it is published for a
     state: "held",
     next: expect.stringContaining(`publish ${run.runId} --force`),
   });
+  expect(needsRows(heldResult(held))).toBe(true);
   await expect(resume(held, queues, new Date())).rejects.toMatchObject({ name: "RunEnded" });
 
   await publishHeld(held, "counted by hand", mailbox.source);

@@ -261,6 +261,28 @@ describe("on a .local folder", () => {
     expect(runOf(requestId).runId).toBe(runId);
   });
 
+  test("where the assembler refuses to publish a held run, the command fails and says why", async () => {
+    const held = runOf("held");
+    const { runId } = held;
+    await local(async ({ work }) => {
+      await putRun(held, work);
+      await work.putOnce(
+        keys.result(runId),
+        firstResultOf({ runId, state: "held", entry: "an earlier one" }),
+      );
+    });
+    const flags = ["--force", "--reason", "right", "--rows", "10412", "--finish"];
+
+    expect(await run("runs", "publish", runId, ...flags)).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringMatching(
+        `^The dataset's entry .* changed after the run was held\\. Nothing is published\\. .*run ${runId}`,
+      ),
+    });
+    await local(({ deadLetters }) => take(deadLetters.assembler));
+  });
+
   test("a stalled run is listed as such, and resumed", async () => {
     const stalled = runOf("stalled");
     await local(({ work }) => putRun(stalled, work));
