@@ -1,5 +1,6 @@
 // A run's account and its repair, with the real assembler taking up what the repair sends.
 
+import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { assemblerService } from "../../../services/assembler/service.ts";
 import type { DeadLetter } from "../../../services/replay/dead-letter.ts";
@@ -9,7 +10,7 @@ import { keys } from "../../../shared/keys.ts";
 import { type Run, runResult } from "../../../shared/run.ts";
 import { type AccountDeps, accountOf, accounts } from "../../../stacks/commands/runs/account.ts";
 import { needsRows } from "../../../stacks/commands/runs/confirm.ts";
-import { liveRuns } from "../../../stacks/commands/runs/live.ts";
+import { fileStateOf, liveRuns } from "../../../stacks/commands/runs/live.ts";
 import { heldResult, publishHeld, resume } from "../../../stacks/commands/runs/repair.ts";
 import { listText, showText } from "../../../stacks/commands/runs/report.ts";
 import { recordsOf } from "../../factories/records.ts";
@@ -219,6 +220,28 @@ test("the list marks the live run and those that were rolled back", async () => 
   // No run wrote this one.
   await put(undefined);
   expect(await marks()).toEqual(["published", "published", "published"]);
+});
+
+test("of a dataset's published runs those before the live one are replaced, and those after it rolled back", () => {
+  const minutes = fc.uniqueArray(fc.nat(10_000), { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(minutes, fc.nat(), fc.boolean(), (times, index, isForgotten) => {
+      const runs = times
+        .toSorted((a, b) => a - b)
+        .map((time) => runOf(`${time}`, { requestedAt: new Date(time * 60_000).toISOString() }));
+      const place = index % runs.length;
+      const { dataset, runId = "", requestedAt = "" } = runs[place] ?? {};
+      const live = { dataset: dataset ?? "", runId, ...(!isForgotten && { requestedAt }) };
+      expect(runs.map((run) => fileStateOf(run, [{ ...live, dataset: "another" }]))).toEqual(
+        runs.map(() => undefined),
+      );
+      const states = runs.map((run) => fileStateOf(run, [live]));
+      expect(states[place]).toBe("live");
+      const before = isForgotten ? "rolled back" : "replaced";
+      expect(states.slice(0, place)).toEqual(runs.slice(0, place).map(() => before));
+      expect(states.slice(place + 1)).toEqual(runs.slice(place + 1).map(() => "rolled back"));
+    }),
+  );
 });
 
 test("a run's account has the reject reasons, values of another type, and columns without values", async () => {

@@ -1,5 +1,6 @@
 // A rollback over buckets that keep versions, with runs that the real assembler publishes.
 import { Readable } from "node:stream";
+import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
@@ -13,6 +14,7 @@ import { liveBefore, planRollback, remaining, rollBack } from "../../../stacks/c
 import { recordsOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
 import { capturedEvents, startLocal, type TestLocal } from "../../support/local.ts";
+import { overwrite } from "../../support/objects.ts";
 import { intercepted } from "../../support/ports.ts";
 import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
@@ -148,6 +150,39 @@ test("the publication before a live run is the one that it replaced at first, wh
 
   await putBack(second, new Date("2024-03-19T11:00:00Z"));
   expect(await before(second)).toEqual({ before: first.runId, wasPutBack: true });
+});
+
+test("whatever was published and put back, the publication before the live run is the one that its first file replaced", async () => {
+  const runId = (run: number) => `reference-transactions-${run}`;
+  await fc.assert(
+    // Each number puts a run's file in place: the first time it is published, later it is put back. 0 is no run's.
+    fc.asyncProperty(fc.array(fc.nat(4), { minLength: 1, maxLength: 8 }), async (placed) => {
+      data = local.store({ keepsVersions: true });
+      const replaced = new Map<number, number | undefined>();
+      let lastOfRun: number | undefined;
+      for (const run of placed) {
+        const metadata = run === 0 ? {} : { "run-id": runId(run), "requested-at": monday };
+        await overwrite(data, csvKey, "rows", {
+          ...metadata,
+          ...(replaced.has(run) && { "rolled-back-at": monday }),
+        });
+        if (run === 0) continue;
+        if (!replaced.has(run)) replaced.set(run, lastOfRun);
+        lastOfRun = run;
+      }
+      const inPlace = placed.at(-1) ?? 0;
+      for (const run of [1, 2, 3, 4]) {
+        const live = await liveBefore(runId(run), { work, data });
+        if (run !== inPlace) expect(live).toBeUndefined();
+        else {
+          const before = replaced.get(run);
+          expect(live?.before?.runId).toBe(before && runId(before));
+          expect(live?.wasPutBack).toBe(placed.indexOf(run) < placed.length - 1);
+        }
+      }
+    }),
+    { numRuns: 30 },
+  );
 });
 
 test("a rollback that is interrupted between the files is finished by repeating it, as of the same moment", async () => {
