@@ -21,7 +21,7 @@ import { folder, reportFile } from "./stryker.config.ts";
 
 const usage = `npm run mutation -- [FILE ...] [--changed] [--base COMMIT] [--minutes N] [--concurrency N]
 
-  FILE             mutate only these files (default: all domain code, which takes hours)
+  FILE             mutate only these files (default: all domain code)
   --changed        mutate only the lines that changed since the base
   --base COMMIT    default: where the branch left main; on main, 20 commits before
   --minutes N      end after this time, and say which files were left out
