@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { cleanText } from "../../../services/transformer/text.ts";
+
+const range = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, index) => String.fromCharCode(from + index));
+
+/** Returns those of the characters that change, with their replacement. Each is a text by itself. */
+function changed(characters: readonly string[]): Map<string, string> {
+  const pairs = characters.map((character) => [character, cleanText(character)] as const);
+  return new Map(pairs.filter(([character, cleaned]) => cleaned !== character));
+}
+
+test("of all characters by themselves, line breaks and the tab become a space, other controls and lone surrogates go", () => {
+  const spaces = ["\t", "\n", "\v", "\f", "\r", "\u0085", "\u2028", "\u2029"];
+  const controls = [...range(0x00, 0x1f), ...range(0x7f, 0x9f)].filter((one) => !spaces.includes(one));
+  const surrogates = range(0xd800, 0xdfff);
+  const expected = new Map([
+    ...spaces.map((space) => [space, " "] as const),
+    ...[...controls, ...surrogates].map((one) => [one, ""] as const),
+  ]);
+  const actual = changed(range(0x0000, 0xffff));
+  expect([...actual].toSorted()).toEqual([...expected].toSorted());
+});
+
+test.each([
+  ["a\r\n\n\u2028b", "a b"],
+  ["\na\n \nb\n", " a   b "],
+  ["a\t\tb", "a  b"],
+  ["a\n\u0000\nb", "a  b"],
+  ["💥", "💥"],
+  ["💥\u0000", "💥"],
+  ["\ud83d\u0000\udca5", ""],
+  ["\udca5\ud83d", ""],
+])("%j becomes %j", (text, cleaned) => {
+  expect(cleanText(text)).toBe(cleaned);
+});
