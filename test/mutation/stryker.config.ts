@@ -39,6 +39,7 @@ export default {
   htmlReporter: { fileName: `${folder}/report.html` },
   // The tests' own limit ends a mutant that waits; this one is for loops without an end, on a machine that is busy.
   timeoutMS: 15_000,
+  dryRunTimeoutMinutes: 15,
   // A changed file may hold types only, which no test reaches.
   allowEmpty: true,
   logLevel: "warn",

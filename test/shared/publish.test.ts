@@ -56,6 +56,12 @@ test.each([
   expect((await data.head(key))?.metadata["run-id"]).toBe(superseded ? first.runId : second.runId);
 });
 
+test("a newer object that does not name its run stays", async () => {
+  await overwrite(data, key, "newer", { "requested-at": tuesday.requestedAt });
+  expect(await publish(monday)).toEqual({ superseded: true, by: "a newer run" });
+  expect(await data.getText(key)).toBe("newer");
+});
+
 test("an object without a run, as the predecessor's, is replaced", async () => {
   await data.put(key, "by hand", "text/csv");
   expect(await publish(monday)).toMatchObject({ superseded: false });
