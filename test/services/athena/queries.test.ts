@@ -62,6 +62,11 @@ test.each([
   });
 });
 
+test("without a file of its own and without the default a dataset has no query", async () => {
+  files.set("default.sql", Object.assign(new Error("missing"), { code: "ENOENT" }));
+  await expect(queryOf(datasetOf([]), "library")).rejects.toMatchObject({ name: "QueryFileUnusable" });
+});
+
 test("a query of 250,000 bytes is taken", async () => {
   const text = `SELECT  '${"é".repeat(124_995)}'`;
   expect(Buffer.byteLength(text)).toBe(250_000);
