@@ -17,8 +17,8 @@ export default defineConfig({
     include: ["test/services/**/*.test.ts", "test/shared/*.test.ts", "test/shared/libinsight/**/*.test.ts"],
     setupFiles: ["test/mutation/setup.ts"],
     // A mutant that waits for ever fails the test; a new worker for it would take longer.
-    testTimeout: 10_000,
-    hookTimeout: 10_000,
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
     sequence: { sequencer: SmallFirst },
   },
 });
