@@ -52,6 +52,12 @@ export function mutantsOf(json: string): Mutant[] {
 }
 
 const undetected = new Set(["Survived", "NoCoverage"]);
+const detected = new Set(["Killed", "Timeout"]);
+
+/** Mutants that could not run, or are ignored, do not count. */
+export function isScored(status: string): boolean {
+  return undetected.has(status) || detected.has(status);
+}
 
 export type Score = {
   folder: string;

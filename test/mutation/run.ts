@@ -1,5 +1,6 @@
-// `npm run mutation`: changes the domain code in one place at a time and checks that a test fails. Exits 0 only where
-// every survivor in the guarded folders is listed with its reason and, after a whole run, each folder has its score.
+// `npm run mutation`: changes the domain code in one place at a time and checks that a test fails. A run of files exits 0
+// only where every survivor in the guarded folders is listed with its reason and, where all files ran, each folder has its
+// score; a run of changed lines, where the tests detect enough of them.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -9,8 +10,10 @@ import { type Changed, changedSince, defaultBase, isDomain } from "./changes.ts"
 import {
   compare,
   guarded,
+  isScored,
   type Mutant,
   mutantsOf,
+  type Score,
   type Survivor,
   scoresOf,
   survivors,
@@ -142,7 +145,24 @@ function judge(
     lines.push(
       `Remove from ${listFile}: ${file} ${mutator}: ${JSON.stringify(original)} -> ${JSON.stringify(replacement)}`,
     );
-  const wrong = [
+  const wrong = scope === "lines" ? wrongInLines(mutants, unlisted) : wrongIn(scores, unlisted, scope);
+  process.stdout.write(`${[...lines, ...wrong].join("\n")}\n`);
+  return wrong.length === 0 ? 0 : 1;
+}
+
+/** Lines are parts of files, so that one more survivor among many does not fail a change; too many do. */
+function wrongInLines(mutants: readonly Mutant[], unlisted: readonly Mutant[]): string[] {
+  const made = mutants.filter(({ file, status }) => isGuarded(file) && isScored(status)).length;
+  const survived = unlisted.filter(({ file }) => isGuarded(file)).length;
+  const score = made === 0 ? 100 : ((made - survived) / made) * 100;
+  if (score >= threshold) return [];
+  return [
+    `The tests detect ${score.toFixed(1)} % of the changes to the guarded folders, and ${threshold} % are required. Add tests, or entries in ${listFile} with their reasons.`,
+  ];
+}
+
+function wrongIn(scores: readonly Score[], unlisted: readonly Mutant[], scope: "files" | "all"): string[] {
+  return [
     ...scores
       .filter(({ folder: of, score }) => scope === "all" && guarded.includes(of) && score < threshold)
       .map((low) => `${low.folder} is below ${threshold} %.`),
@@ -150,8 +170,6 @@ function judge(
       ? [`Survivors in ${guarded.join(", ")} need a test, or an entry in ${listFile} with its reason.`]
       : []),
   ];
-  process.stdout.write(`${[...lines, ...wrong].join("\n")}\n`);
-  return wrong.length === 0 ? 0 : 1;
 }
 
 function isGuarded(file: string): boolean {
