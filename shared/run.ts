@@ -43,7 +43,15 @@ export function pagesOf({ totalPages }: z.infer<typeof totals>): number {
   return Math.max(totalPages, 1);
 }
 
-const counts = z.record(z.string(), positiveInt);
+/** By name. Not z.record, which drops `__proto__`; a field of a form may be called so. */
+const counts = z.custom<Record<string, number>>(
+  (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((count) => Number.isSafeInteger(count) && count > 0),
+  "names with counts are expected",
+);
 
 /** The first line of a part: records = rows + the sum of rejects. */
 export const pageSummary = z.strictObject({

@@ -50,8 +50,8 @@ function quality({ records, rejects, mistyped, filled }: Account, { guard, colum
     found.push({ kind: "quality", text: `${rejected} of ${records} records were rejected (${share})` });
   }
   for (const column of columns) {
-    const count = "type" in column ? (mistyped[column.name] ?? 0) : 0;
-    const values = filled[column.name] ?? 0;
+    const count = countOf(mistyped, column.name);
+    const values = countOf(filled, column.name);
     if (!("type" in column) || shareOf(count, values) <= guard.maxMistypedPercent) continue;
     const text = `${count} of ${values} values of "${column.name}" are not of its type, ${column.type} (the limit is ${percent(guard.maxMistypedPercent)})`;
     found.push({ kind: "quality", text });
@@ -71,14 +71,19 @@ function comparison({ rows, filled }: Account, dataset: Dataset, baseline: Basel
   }
   if (rows === 0) return texts.map((text) => ({ kind: "comparison", text }));
   for (const column of outputColumns(dataset.columns)) {
-    if (filled[column]) continue;
-    const hadValues = baseline.filled?.[column];
+    if (countOf(filled, column) > 0) continue;
+    const hadValues = countOf(baseline.filled ?? {}, column);
     if (hadValues) texts.push(`the column "${column}" vanished: ${hadValues} rows had a value, now none has`);
     // Once a person has published it, an empty column is known.
     else if (!baseline.headers?.includes(column) && rows >= rowsToExpectValues)
       texts.push(`the column "${column}" is new and none of ${rows} rows has a value: check its label`);
   }
   return texts.map((text) => ({ kind: "comparison", text }));
+}
+
+/** A column may be called `constructor`, which every object has. */
+function countOf(counts: Record<string, number>, column: string): number {
+  return Object.hasOwn(counts, column) ? (counts[column] ?? 0) : 0;
 }
 
 function sum(counts: Record<string, number>): number {

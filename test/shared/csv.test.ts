@@ -73,9 +73,24 @@ test("a row's fields are the ones that csv-parse finds, quotes and all", () => {
   );
 });
 
-test("a field as long as a whole response of LibInsight is one field", () => {
-  const field = `"${`${"x".repeat(100)}""`.repeat(600_000)}"`;
-  expect(splitCsvRow(`1,${field},2`).map((one) => one.length)).toEqual([1, field.length, 1]);
+test.each([
+  ["as long as a whole response of LibInsight", "x".repeat(100).concat('""').repeat(600_000)],
+  ["of 8 million quotes", '"'.repeat(16_000_000)],
+])("a field %s is one field", (_, text) => {
+  const field = `"${text}"`;
+  const fields = splitCsvRow(`1,${field},2`);
+  expect(fields.map((one) => one.length)).toEqual([1, field.length, 1]);
+});
+
+test("a field that another program left open ends with its line", () => {
+  expect(splitCsvRow('1,"a,""b')).toEqual(["1", '"a,""b']);
+});
+
+test("a text of 8 million quotes is written as one field", () => {
+  const text = '"'.repeat(8_000_000);
+  const [line = ""] = csvRows([[1, text, 2]]).split("\n");
+  const [, field = ""] = splitCsvRow(line);
+  expect(csvFieldText(field) === text).toBe(true);
 });
 
 test("numbers are bare, texts are quoted, null is empty, and each row ends its line", () => {

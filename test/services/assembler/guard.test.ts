@@ -4,6 +4,7 @@ import { type Account, type Baseline, violations } from "../../../services/assem
 import { outputColumns } from "../../../shared/dataset.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import type { Violation } from "../../../shared/run.ts";
+import { datasetOf } from "../../factories/datasets.ts";
 
 const good: Account = {
   records: 1_000,
@@ -104,4 +105,19 @@ test("sums that do not close are a violation", () => {
       expect(reported).toBe(records !== rows + duplicates + rejected);
     }),
   );
+});
+
+test("a column called constructor or toString is judged by its own counts", () => {
+  const dataset = datasetOf([
+    { name: "constructor", type: "number" },
+    { name: "toString", type: "text" },
+  ]);
+  const filled = { _id: 990, constructor: 990, toString: 990 };
+  const known = { rows: 1_000, headers: outputColumns(dataset.columns), filled };
+  expect(violations({ ...good, filled }, dataset, known)).toEqual([]);
+  const vanished = violations({ ...good, filled: { _id: 990 } }, dataset, known);
+  expect(vanished.map(({ text }) => text)).toEqual([
+    'the column "constructor" vanished: 990 rows had a value, now none has',
+    'the column "toString" vanished: 990 rows had a value, now none has',
+  ]);
 });
