@@ -2,59 +2,69 @@
 // is published. Invalid entries fail at startup with an error that names the field.
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
+import { columnType } from "./column-types.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 
-/**
- * How a column is written and cast:
- * - `text`: always quoted; several answers are joined
- * - `integer`, `number`: bare; a numeric string becomes the number, a blank becomes null
- * - `timestamp`: `YYYY-MM-DD HH:MM:SS`, local time without a zone, as LibInsight tells it
- */
-export const columnType = z.enum(["text", "integer", "number", "timestamp"]);
-export type ColumnType = z.infer<typeof columnType>;
-
-const name = nonEmpty.check(
-  // A header cell stands on one line, like every other cell.
-  z.regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a column name has no line breaks and no control characters"),
-);
+/** Text that reaches a file, a table or Tableau. A row is one line, and UTF-8 cannot carry half a character. */
+const oneLine = z
+  .string()
+  .check(
+    z.regex(
+      /^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u,
+      "it has no line breaks, no control characters and no halves of characters",
+    ),
+  );
+const name = oneLine.check(z.minLength(1));
 
 /** Of a column that is published. */
 const described = {
   /** What the column holds, for the data dictionary and for readers in Athena or Tableau. */
-  meaning: z.optional(
-    z.string().check(
-      z.maxLength(150),
-      // Glue keeps a column's comment on one line.
-      z.regex(/^[^\p{Cc}\u2028\u2029]+$/u, "a meaning is one line"),
-    ),
-  ),
+  meaning: z.optional(name.check(z.maxLength(150))),
   /** It names a person or holds free text: the analysis view leaves it out. */
   personal: z._default(z.boolean(), false),
 };
 
-const keptColumn = z.strictObject({
-  /** The field's label in LibInsight, which is also the column's header. */
-  name,
-  /**
-   * Further labels of the field. Who renames it in LibInsight adds its new label here, and `name`, by which readers know
-   * the column, stays. Of several that a record has, `name` goes first and then the first of these; the others count
-   * as undeclared. A joined or dropped field needs none of this: its label stands in no header, so change it there.
-   */
-  labels: z._default(z.array(name), []),
-  type: columnType,
-  ...described,
-  /** A record without it can't be used and goes to the rejects. */
-  required: z._default(z.boolean(), false),
-  /** Of a field with several answers: `all`, joined by "; ", or the `first` (the others are counted). */
-  answers: z._default(z.enum(["all", "first"]), "all"),
-});
+const unit = oneLine.check(
+  z.maxLength(30),
+  z.regex(
+    /^[^\s\d+.-](.*\S)?$/,
+    "a unit begins with a letter or a sign such as %, and has no blanks around it",
+  ),
+  z.regex(/^\D*$/, "a unit has no digits"),
+);
+
+const keptColumn = z
+  .strictObject({
+    /** The field's label in LibInsight, which is also the column's header. */
+    name,
+    /**
+     * Further labels of the field. Who renames it in LibInsight adds its new label here, and `name`, by which readers know
+     * the column, stays. Of several that a record has, `name` goes first and then the first of these; the others count
+     * as undeclared. A joined or dropped field needs none of this: its label stands in no header, so change it there.
+     */
+    labels: z._default(z.array(name), []),
+    type: columnType,
+    /** What may stand behind a number, in any case: with `unit: "min"`, `45`, `45 min` and `45MIN` are 45. */
+    unit: z.optional(unit),
+    ...described,
+    /** A record without it can't be used and goes to the rejects. */
+    required: z._default(z.boolean(), false),
+    /** Of a field with several answers: `all`, joined by "; ", or the `first` (the others are counted). */
+    answers: z._default(z.enum(["all", "first"]), "all"),
+  })
+  .check(
+    z.refine(({ type, unit }) => unit === undefined || type === "integer" || type === "number", {
+      error: "only an integer and a number have a unit",
+      path: ["unit"],
+    }),
+  );
 
 const joinedColumn = z.strictObject({
   name,
   /** The fields that are joined, in this order. They do not appear on their own. */
   join: z.array(name).check(z.minLength(1)),
   /** What stands between them. */
-  with: z._default(z.string(), ""),
+  with: z._default(oneLine, ""),
   ...described,
 });
 
@@ -66,16 +76,12 @@ const droppedColumn = z.strictObject({
 
 export const column = z.union(
   [keptColumn, joinedColumn, droppedColumn],
-  "a column has a name and one of: a type (with labels, required, answers), join (with with), drop: true; " +
+  "a column has a name and one of: a type (with labels, unit, required, answers), join (with with), drop: true; " +
     "a column that is published may have a meaning and be personal",
 );
 export type KeptColumn = z.infer<typeof keptColumn>;
 export type JoinedColumn = z.infer<typeof joinedColumn>;
 export type Column = z.infer<typeof column>;
-
-const tableauName = nonEmpty.check(
-  z.regex(/^[^\p{Cc}\p{Cs}]+$/u, "a name in Tableau has no line breaks and no control characters"),
-);
 
 const objectKey = z
   .string()
@@ -88,9 +94,9 @@ const percent = z.number().check(z.minimum(0), z.maximum(100));
 
 /** What analysts see in Tableau, by the name that they see. */
 const tableauContent = z.strictObject({
-  name: tableauName,
+  name,
   /** The project in which it lies; needed where several have that name. */
-  project: z.optional(tableauName),
+  project: z.optional(name),
 });
 
 export const dataset = z

@@ -1,6 +1,7 @@
 // The columns of a dataset's table and of its two views: their names, types and comments. The data dictionary and
 // Tableau's data source are made of the same.
-import { type ColumnType, type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import { columnNames } from "./names.ts";
 
 export type TableColumn = {
@@ -48,24 +49,11 @@ export function missingColumns(headers: readonly string[], dataset: Dataset): st
     .map(({ name }) => name);
 }
 
-const casts: Record<ColumnType, string | undefined> = {
-  text: undefined,
-  integer: "bigint",
-  number: "double",
-  timestamp: "timestamp",
-};
-
 /** Every column with its type; a value that is not of its column's type is null. */
 export function typedColumns(columns: readonly TableColumn[]): ViewColumn[] {
   return columns.map((column) => {
     const { name, type } = column;
-    const cast = casts[type];
-    return {
-      name,
-      type,
-      select: cast ? `TRY_CAST("${name}" AS ${cast})` : `"${name}"`,
-      comment: commentOf(column),
-    };
+    return { name, type, select: columnTypes[type].sqlOf(`"${name}"`), comment: commentOf(column) };
   });
 }
 
@@ -129,7 +117,7 @@ function commentOf({ header, meaning, declared }: TableColumn): string {
 }
 
 function cut(text: string): string {
-  const characters = [...text];
+  const characters = [...text.slice(0, maxCommentBytes)];
   while (Buffer.byteLength(characters.join("")) > maxCommentBytes) characters.pop();
   return characters.join("");
 }

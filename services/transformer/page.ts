@@ -3,7 +3,7 @@
 import { type Cell, csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import type { PageSummary } from "../../shared/run.ts";
-import { type Row, recordTransform } from "./record.ts";
+import { type Row, recordTransform, tooDeep } from "./record.ts";
 
 export type TransformedPage = {
   csv: string;
@@ -29,7 +29,9 @@ export function transformPage(records: readonly unknown[], dataset: Dataset): Tr
     const outcome = transform(record);
     if ("reject" in outcome) {
       add(rejects, outcome.reject);
-      rejectLines.push(`${JSON.stringify({ reason: outcome.reject, record })}\n`);
+      // What nests too deeply cannot be written as JSON.
+      const kept = outcome.reject === tooDeep ? null : record;
+      rejectLines.push(`${JSON.stringify({ reason: outcome.reject, record: kept })}\n`);
       continue;
     }
     rows.push(outcome.row);

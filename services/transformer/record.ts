@@ -1,6 +1,8 @@
 // One LibInsight record becomes one row, by the rules of its dataset, or is rejected with a reason. Pure functions.
+import { columnTypes, withoutUnit } from "../../shared/column-types.ts";
 import type { Cell } from "../../shared/csv.ts";
-import { type ColumnType, type Dataset, type KeptColumn, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, type KeptColumn, outputColumns } from "../../shared/dataset.ts";
+import { rawNumberText } from "../../shared/json.ts";
 import { layouts } from "./layout.ts";
 import { cleanText } from "./text.ts";
 
@@ -17,6 +19,10 @@ export type Row = {
 export type Notes = { furtherAnswers: [string, number][]; mistyped: string[]; undeclared: string[] };
 export type Outcome = { row: Row } | { reject: string };
 
+/** JSON.stringify recurses, so far deeper values would overflow the stack. No field of a form nests more than twice. */
+const maxDepth = 100;
+export const tooDeep = "nested too deeply";
+
 const nothing: Row["appended"] = new Map();
 const emptyNotes = (): Notes => ({ furtherAnswers: [], mistyped: [], undeclared: [] });
 
@@ -29,6 +35,7 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
     if (!isObject(record)) return { reject: "not a record" };
     const { steps, left } = layoutOf(Object.keys(record));
     const values = Object.values(record);
+    if (values.some((value) => isDeeper(value, maxDepth))) return { reject: tooDeep };
 
     let notes: Notes | undefined;
     const cells: Cell[] = [];
@@ -45,7 +52,7 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
         notes.furtherAnswers.push([kept.name, further]);
       }
       const answer = answerOf(value, kept);
-      const cell = typed(answer, kept.type);
+      const cell = typed(answer, kept);
       if (cell === undefined) {
         if (kept.required) return { reject: `unusable ${kept.name}` };
         notes ??= emptyNotes();
@@ -66,8 +73,9 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
     if (dataset.undeclared === "reject") return { reject: "undeclared field" };
     const appended = new Map<string, Cell>();
     notes ??= emptyNotes();
+    const headerOf = uniqueHeaders((name) => headers.has(name) || appended.has(name));
     for (const { field, place } of left) {
-      const header = headerOf(field, (name) => headers.has(name) || appended.has(name));
+      const header = headerOf(field);
       notes.undeclared.push(header);
       if (dataset.undeclared === "append") appended.set(header, ownType(values[place]));
     }
@@ -94,45 +102,19 @@ function furtherAnswers(value: unknown, { answers }: KeptColumn): number {
   return Math.max(value.filter((answer) => !isBlank(answer)).length - 1, 0);
 }
 
-/** @returns undefined where the value is not of the type */
-function typed(value: unknown, type: ColumnType): Cell | undefined {
+/**
+ * Whether a value is of the type depends on its text alone, as the text is all that the typed view has.
+ * @returns undefined where the value is not of the type
+ */
+function typed(value: unknown, { type, unit }: KeptColumn): Cell | undefined {
   if (type === "text") return textOf(value);
-  if (isBlank(value)) return null;
-  if (type === "timestamp") return timestampOf(value);
-  const number = numberOf(value);
-  return type === "integer" && !Number.isInteger(number) ? undefined : number;
-}
-
-/** A numeric string counts only where a number holds all of its digits; beyond that it would be rounded. */
-function numberOf(value: unknown): number | undefined {
-  if (typeof value === "number") return value;
-  if (typeof value !== "string" || !/^\s*[+-]?\d+(\.\d+)?\s*$/.test(value)) return undefined;
-  const number = Number(value);
-  return Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : undefined;
-}
-
-const timestamp = /^\d{4}-\d{2}-\d{2} (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d$/;
-
-/** Returns `YYYY-MM-DD HH:MM:SS`; a T between date and time, missing seconds and blanks around it are corrected. */
-function timestampOf(value: unknown): string | undefined {
-  if (typeof value !== "string") return undefined;
-  const text = timestamp.test(value) ? value : corrected(value);
-  if (text === undefined) return undefined;
-  const day = Number(text.slice(8, 10));
-  return day >= 1 && day <= daysIn(Number(text.slice(0, 4)), Number(text.slice(5, 7))) ? text : undefined;
-}
-
-function corrected(value: string): string | undefined {
-  const withSpace = value.trim().replace(/^(\d{4}-\d{2}-\d{2})T/, "$1 ");
-  const text = /^.{10} \d{2}:\d{2}$/.test(withSpace) ? `${withSpace}:00` : withSpace;
-  return timestamp.test(text) ? text : undefined;
-}
-
-/** No days where there is no such month. By hand: a Date for each record takes longer than all else of it. */
-function daysIn(year: number, month: number): number {
-  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
-  if (month === 4 || month === 6 || month === 9 || month === 11) return 30;
-  return month >= 1 && month <= 12 ? 31 : 0;
+  const isNumeric = type === "integer" || type === "number";
+  // Most numbers.
+  if (isNumeric && typeof value === "number" && Number.isSafeInteger(value)) return value;
+  const text = textOf(value)?.trim();
+  if (!text) return null;
+  const { cellOf } = columnTypes[type];
+  return cellOf(text) ?? (unit === undefined ? undefined : cellOf(withoutUnit(text, unit)));
 }
 
 /** A value as text: several answers joined by "; ", nested values as JSON. Null where there is nothing. */
@@ -143,12 +125,12 @@ function textOf(value: unknown): string | null {
     const answers = value.filter((answer) => !isBlank(answer));
     return answers.length === 0 ? null : answers.map((answer) => textOf(answer) ?? "").join("; ");
   }
-  return cleanText(isObject(value) ? JSON.stringify(value) : String(value));
+  return cleanText(rawNumberText(value) ?? (isObject(value) ? JSON.stringify(value) : String(value)));
 }
 
-/** An undeclared value: numbers stay numbers. */
+/** An undeclared value: numbers stay numbers, but for those that JSON does not have. */
 function ownType(value: unknown): Cell {
-  return typeof value === "number" ? value : textOf(value);
+  return typeof value === "number" && Number.isFinite(value) ? value : textOf(value);
 }
 
 /** Null where none of the fields has a text. */
@@ -167,13 +149,18 @@ function joined(
   return texts === 0 ? null : all;
 }
 
-/** A field's label as a header that is not taken. */
-function headerOf(field: string, taken: (header: string) => boolean): string {
-  const label = cleanText(field) || "(no label)";
-  let header = label;
-  // A record has finitely many fields, so some number is free.
-  for (let n = 2; taken(header); n++) header = `${label} (${n})`;
-  return header;
+/** Returns a function from a field's label to a header that is not taken. */
+function uniqueHeaders(taken: (header: string) => boolean): (field: string) => string {
+  const used = new Map<string, number>();
+  return (field) => {
+    const label = cleanText(field) || "(no label)";
+    let header = label;
+    let n = used.get(label) ?? 1;
+    // A record has finitely many fields, so some number is free.
+    while (taken(header)) header = `${label} (${++n})`;
+    used.set(label, n);
+    return header;
+  };
 }
 
 function isBlank(value: unknown): boolean {
@@ -181,5 +168,11 @@ function isBlank(value: unknown): boolean {
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value);
+}
+
+/** Whether a value nests further than some levels. The recursion ends there too. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }

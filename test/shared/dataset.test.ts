@@ -70,6 +70,9 @@ const x = (...labels: string[]) => ({ name: "x", type: "text" as const, labels }
 const workbook = (name: string) => entry({ tableau: { workbooks: [{ name }] } });
 const source = (project: string) => entry({ tableau: { dataSources: [{ name: "a", project }] } });
 
+const joinedWith = (separator: string) => columns({ name: "x", join: ["a", "b"], with: separator });
+const meaning = (text: string) => columns({ name: "x", type: "text", meaning: text });
+const withUnit = (unit: string, type: "number" | "text" = "number") => columns({ name: "x", type, unit });
 const withColumn = (column: object) => untyped({ columns: [...good.columns, column] });
 
 test.each<[mistake: string, DatasetInput, parts: string[]]>([
@@ -87,6 +90,22 @@ test.each<[mistake: string, DatasetInput, parts: string[]]>([
   ["a line break", columns({ name: "a\nb", type: "text" }), ["no line breaks", "columns[2].name"]],
   ["a control character", columns({ name: "a\u0000", drop: true }), ["no control characters"]],
   ["a line break in a label", columns(x("a\nb")), ["no line breaks", "columns[2].labels[0]"]],
+  ["half a character in a name", columns({ name: "\ud83d", type: "text" }), ["halves", "columns[2].name"]],
+  ["half a character in a label", columns(x("a\udca5")), ["halves", "columns[2].labels[0]"]],
+  ["a line break in a joined field", columns({ name: "x", join: ["a\n"] }), ["columns[2].join[0]"]],
+  ["a line break in a separator", joinedWith("\n"), ["no line breaks", "columns[2].with"]],
+  ["a line separator in a separator", joinedWith(" \u2028 "), ["no line breaks", "columns[2].with"]],
+  ["a tab in a separator", joinedWith("\t"), ["no control characters", "columns[2].with"]],
+  ["half a character in a separator", joinedWith("\ud83d"), ["halves", "columns[2].with"]],
+  ["two lines in a meaning", meaning("a\u2029b"), ["no line breaks", "columns[2].meaning"]],
+  ["half a character in a meaning", meaning("\ud83d"), ["halves", "columns[2].meaning"]],
+  ["a meaning of 151 characters", meaning("a".repeat(151)), ["columns[2].meaning"]],
+  ["an empty unit", withUnit(""), ["columns[2].unit"]],
+  ["a line break in a unit", withUnit("a\nb"), ["no line breaks", "columns[2].unit"]],
+  ["a unit with digits", withUnit("m2"), ["no digits", "columns[2].unit"]],
+  ["a unit that may be a sign", withUnit("-"), ["begins with a letter", "columns[2].unit"]],
+  ["a unit with a blank behind it", withUnit("min "), ["no blanks around it", "columns[2].unit"]],
+  ["a unit of a text", withUnit("min", "text"), ["only an integer and a number", "columns[2].unit"]],
   ["nothing to join", columns({ name: "Both", join: [] }), ["at columns[2].join"]],
   ["a field declared twice", columns({ name: "Library", drop: true }), twice("Library")],
   ["a field kept and joined", columns({ name: "x", join: ["a", "Library"] }), twice("Library")],
@@ -105,9 +124,10 @@ test.each<[mistake: string, DatasetInput, parts: string[]]>([
   ["jsonl below csv's folder", published({ jsonl: "gates/csv/json/x.jsonl" }), ["folders of their own"]],
   ["tableau without a name in it", entry({ tableau: {} }), ["at least one", "at tableau"]],
   ["a workbook of two lines", workbook("a\nb"), ["no line breaks", "at tableau.workbooks[0].name"]],
-  ["half a character", source("\ud83d"), ["no control characters", "at tableau.dataSources[0].project"]],
+  ["a line separator", workbook("a\u2028b"), ["no line breaks", "at tableau.workbooks[0].name"]],
+  ["half a character", source("\ud83d"), ["halves", "at tableau.dataSources[0].project"]],
   // What the types refuse, but an editor without TypeScript would not.
-  ["an unknown type", withColumn({ name: "x", type: "date" }), [columnForm]],
+  ["an unknown type", withColumn({ name: "x", type: "datetime" }), [columnForm]],
   ["a column with no role", withColumn({ name: "x" }), [columnForm]],
   ["a joined column with labels", withColumn({ name: "x", join: ["a"], labels: ["b"] }), ['"labels"']],
   ["a column with two roles", withColumn({ name: "x", type: "text", drop: true }), [columnForm]],

@@ -5,14 +5,8 @@ import {
   tableColumns,
   type ViewColumn,
 } from "../../../services/athena/columns.ts";
-import {
-  type Column,
-  type ColumnType,
-  type Dataset,
-  outputColumns,
-  sourceNames,
-  viewNames,
-} from "../../../shared/dataset.ts";
+import type { ColumnType } from "../../../shared/column-types.ts";
+import { type Column, type Dataset, outputColumns, sourceNames, viewNames } from "../../../shared/dataset.ts";
 
 export type Dictionary = {
   dataset: string;
@@ -30,6 +24,8 @@ export type Dictionary = {
 };
 
 export type DictionaryColumn = Pick<TableColumn, "name" | "type" | "meaning" | "personal" | "declared"> & {
+  /** What a number may be followed by in LibInsight, and is published without. */
+  unit: string | undefined;
   /** Of the fields that it is made of, in LibInsight. */
   labels: string[];
   /** Whether the analysis view has it. */
@@ -52,7 +48,7 @@ export function dictionaryOf(
     ...viewNames(publish.table),
     columns: published.map((column) => ({
       name: column.name,
-      labels: labelsOf(column, columns),
+      ...originOf(column, columns),
       type: column.type,
       meaning: column.meaning,
       personal: column.personal,
@@ -66,7 +62,10 @@ export function dictionaryOf(
   };
 }
 
-function labelsOf({ header, declared }: TableColumn, columns: readonly Column[]): string[] {
-  const column = declared && columns.find(({ name }) => name === header);
-  return column ? sourceNames(column) : [header];
+function originOf({ header, declared }: TableColumn, columns: readonly Column[]) {
+  const column = columns.find(({ name }) => declared && name === header);
+  return {
+    labels: column ? sourceNames(column) : [header],
+    unit: column && "type" in column ? column.unit : undefined,
+  };
 }

@@ -34,7 +34,7 @@ ${tableOf(
   columns.map((column) => [
     code(column.name),
     column.labels.map(escaped).join(", "),
-    column.type,
+    column.unit === undefined ? column.type : `${column.type}, in ${escaped(column.unit)}`,
     meaningOf(column),
   ]),
 )}`,

@@ -13,7 +13,8 @@
 //
 // metadata-records are left out: Tableau reads types from the driver, and a wrong code in them is worse than none.
 import { analysisColumns, declaredColumns } from "../../../services/athena/columns.ts";
-import { type ColumnType, type Dataset, viewNames } from "../../../shared/dataset.ts";
+import type { ColumnType } from "../../../shared/column-types.ts";
+import { type Dataset, viewNames } from "../../../shared/dataset.ts";
 import { document, element, text } from "./xml.ts";
 
 /** Where Tableau finds a view in Athena, and what it needs to ask there. */
@@ -30,7 +31,7 @@ export type Field = {
   name: string;
   caption: string;
   description: string;
-  datatype: "string" | "integer" | "real" | "datetime";
+  datatype: "string" | "integer" | "real" | "datetime" | "date" | "boolean";
   role: "dimension" | "measure";
   type: "nominal" | "ordinal" | "quantitative";
 };
@@ -86,6 +87,10 @@ const kinds: Record<ColumnType, Pick<Field, "datatype" | "role" | "type">> = {
   integer: { datatype: "integer", role: "measure", type: "quantitative" },
   number: { datatype: "real", role: "measure", type: "quantitative" },
   timestamp: { datatype: "datetime", role: "dimension", type: "ordinal" },
+  date: { datatype: "date", role: "dimension", type: "ordinal" },
+  // The views have a time as text.
+  time: { datatype: "string", role: "dimension", type: "nominal" },
+  boolean: { datatype: "boolean", role: "dimension", type: "nominal" },
 };
 
 /** The columns of the analysis view, in its order. */

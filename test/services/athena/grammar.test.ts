@@ -7,7 +7,8 @@ import { tableColumns } from "../../../services/athena/columns.ts";
 import { queryOf } from "../../../services/athena/queries.ts";
 import { analysisView, datasetQuery, tableOf, typedView } from "../../../services/athena/sql.ts";
 import { createDatabase, createTable, createView, hiveTable } from "../../../shared/aws/hive.ts";
-import { columnType, type Dataset, viewNames } from "../../../shared/dataset.ts";
+import { columnType } from "../../../shared/column-types.ts";
+import { type Dataset, viewNames } from "../../../shared/dataset.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { grammarErrors } from "../../support/athena-grammar.ts";
 

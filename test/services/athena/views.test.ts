@@ -68,7 +68,7 @@ test("the typed view has numbers and times, and null for a value that is not of 
     [1, -3, 7.5, "2024-02-29 23:59:59", "5", 12],
     [2, "many", "about 5", "soon", "", "x"],
     [3, null, null, null, null, null],
-    [4, 9007199254740991, 1e21, "0999-01-01 00:00:00", 'a "b", c\\', "2024-01-01"],
+    [4, 9007199254740991, 1.5e-7, "0999-01-01 00:00:00", 'a "b", c\\', "2024-01-01"],
   ]);
   expect(await read("test_dataset_typed")).toEqual({
     columns: ["_id", "count", "minutes", "opened", "note", "undeclared"],
@@ -77,7 +77,7 @@ test("the typed view has numbers and times, and null for a value that is not of 
       ["1", "-3", "7.5", "2024-02-29 23:59:59.000", "5", "12"],
       ["2", null, null, null, "", "x"],
       ["3", null, null, null, "", ""],
-      ["4", "9007199254740991", "1.0E21", "0999-01-01 00:00:00.000", 'a "b", c\\', "2024-01-01"],
+      ["4", "9007199254740991", "1.5E-7", "0999-01-01 00:00:00.000", 'a "b", c\\', "2024-01-01"],
     ],
   });
 });

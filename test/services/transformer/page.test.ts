@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { transformPage } from "../../../services/transformer/page.ts";
+import { columnType } from "../../../shared/column-types.ts";
 import { type Dataset, outputColumns, sourceNames } from "../../../shared/dataset.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { recordOf } from "../../factories/records.ts";
@@ -72,7 +73,7 @@ const json = fc.oneof(
   fc.array(text, { maxLength: 3 }),
   fc.constantFrom("", " ", null, "12", "1e5", "2023-05-01 09:30:00", `9${"0".repeat(400)}`, 2 ** 60, -0),
 );
-const columnTypes = ["text", "integer", "number", "timestamp"] as const;
+const columnTypes = columnType.options;
 
 const anyDataset: fc.Arbitrary<Dataset> = fc.oneof(
   fc.constant(defaultDataset),

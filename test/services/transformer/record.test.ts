@@ -3,7 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { transformPage } from "../../../services/transformer/page.ts";
-import { columnType, type DatasetInput } from "../../../shared/dataset.ts";
+import { columnType } from "../../../shared/column-types.ts";
+import type { DatasetInput } from "../../../shared/dataset.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { recordOf } from "../../factories/records.ts";
 import { defaultDataset, rejectOf, rowOf } from "../../support/transformed.ts";
@@ -139,6 +140,7 @@ describe("a number", () => {
     ["+7", 7],
     ["-7.25", -7.25],
     ["007", 7],
+    ["1e3", 1000],
     [["15"], 15],
     [[15], 15],
   ])("%j is the number %j", (value, number) => {
@@ -149,7 +151,6 @@ describe("a number", () => {
     ["about 5", "about 5"],
     ["5 min", "5 min"],
     ["1,5", "1,5"],
-    ["1e3", "1e3"],
     ["0x10", "0x10"],
     [".5", ".5"],
     ["NaN", "NaN"],
@@ -176,6 +177,97 @@ describe("a number", () => {
       expect(values.count).toBe(given);
       expect(summary.mistyped).toEqual({ count: 1 });
     }
+  });
+});
+
+describe("a number that JavaScript cannot hold", () => {
+  const digits = "12345678901234567890.5";
+
+  test("is its digits as text in a text column and in an undeclared one, alone, among answers and inside a value", () => {
+    const raw = JSON.rawJSON(digits);
+    const record = { _id: 1, note: raw, other: [raw, "a"], deep: { x: [raw] }, both: raw };
+    const { values, csv, summary } = rowOf(record, datasetOf([note, { name: "join", join: ["both"] }]));
+    expect(values).toEqual({
+      ...{ _id: 1, note: digits, join: digits },
+      ...{ deep: `{"x":[${digits}]}`, other: `${digits}; a` },
+    });
+    expect(csv).toContain(`"${digits}"`);
+    expect(rowOf({ _id: 1, Extra: raw }, datasetOf([])).csv).toBe(`1,"${digits}"\n`);
+    expect(summary.mistyped).toEqual({});
+  });
+
+  test.each(["integer", "number", "timestamp", "date", "time", "boolean"] as const)(
+    "is counted in a column of type %s, and keeps its digits",
+    (type) => {
+      for (const text of [digits, "9007199254740993", "-1e400", "1E400", "0.123456789012345678"]) {
+        const { values, summary } = rowOf(
+          { _id: 1, x: JSON.rawJSON(text) },
+          datasetOf([{ name: "x", type }]),
+        );
+        expect(values.x).toBe(text);
+        expect(summary).toMatchObject({ mistyped: { x: 1 }, filled: { x: 1 } });
+      }
+    },
+  );
+
+  test("rejects its record as an _id, and is kept whole in the reject", () => {
+    const record = { _id: JSON.rawJSON("9007199254740993"), note: JSON.rawJSON(digits) };
+    const { rejects, summary } = transformPage([record, JSON.rawJSON("1e400")], datasetOf([note]));
+    expect(summary.rejects).toEqual({ "unusable _id": 1, "not a record": 1 });
+    expect(rejects).toBe(
+      `{"reason":"unusable _id","record":{"_id":9007199254740993,"note":${digits}}}\n{"reason":"not a record","record":1e400}\n`,
+    );
+  });
+});
+
+test.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN])(
+  "%d is its name as text, counted in a number column and never emptied",
+  (value) => {
+    const dataset = datasetOf([{ name: "n", type: "number" }, note]);
+    const { values, csv, summary } = rowOf({ _id: 1, n: value, note: value, Extra: value }, dataset);
+    const name = String(value);
+    expect(values).toEqual({ _id: 1, n: name, note: name, Extra: name });
+    expect(csv).toBe(`1,"${name}","${name}","${name}"\n`);
+    expect(summary).toMatchObject({ mistyped: { n: 1 }, filled: { n: 1, note: 1, Extra: 1 } });
+  },
+);
+
+describe("a column of another type", () => {
+  const x = (column: Partial<DatasetInput["columns"][number]>, value: unknown) => {
+    const { csv, summary } = rowOf({ _id: 1, x: value }, datasetOf([{ name: "x", type: "text", ...column }]));
+    return { cell: csv.slice(2, -1), mistyped: summary.mistyped.x ?? 0 };
+  };
+
+  test.each([
+    [{ type: "date" }, " 2024-02-29", '"2024-02-29"'],
+    [{ type: "time" }, "2:30 pm", '"14:30:00"'],
+    [{ type: "time" }, "12:00 AM", '"00:00:00"'],
+    [{ type: "time" }, "23:59:58", '"23:59:58"'],
+    [{ type: "boolean" }, true, '"true"'],
+    [{ type: "boolean" }, "No", '"false"'],
+    [{ type: "boolean" }, 1, '"true"'],
+    [{ type: "boolean" }, ["yes"], '"true"'],
+    [{ type: "number", unit: "min" }, "45 min", "45"],
+    [{ type: "number", unit: "Min." }, "4.5MIN.", "4.5"],
+    [{ type: "number", unit: "min" }, "45", "45"],
+    [{ type: "integer", unit: "%" }, "-5 %", "-5"],
+  ] as const)("of %j has %j as %s", (column, value, cell) => {
+    expect(x(column, value)).toEqual({ cell, mistyped: 0 });
+  });
+
+  test.each([
+    [{ type: "date" }, "2023-02-29"],
+    [{ type: "date" }, "2024-02-29 10:00:00"],
+    [{ type: "time" }, "2:30"],
+    [{ type: "time" }, "24:00"],
+    [{ type: "boolean" }, "maybe"],
+    [{ type: "boolean" }, "2"],
+    [{ type: "number" }, "45 min"],
+    [{ type: "number", unit: "min" }, "45 mins"],
+    [{ type: "number", unit: "min" }, "min"],
+    [{ type: "integer", unit: "min" }, "4.5 min"],
+  ] as const)("of %j counts %j, and keeps it as it is", (column, value) => {
+    expect(x(column, value)).toEqual({ cell: `"${value}"`, mistyped: 1 });
   });
 });
 
@@ -270,6 +362,22 @@ describe("an undeclared field", () => {
     expect(csv).toBe("1,1,2,3\n");
   });
 
+  test("that had a declared field's label too, and was renamed for it, is appended and counted", () => {
+    const { values, summary } = rowOf({ _id: 1, note: "a", "note (2)": "b" }, datasetOf([note]));
+    expect(values).toEqual({ _id: 1, note: "a", "note (2)": "b" });
+    expect(summary.undeclared).toEqual({ "note (2)": 1 });
+  });
+
+  test("of 50,000 whose labels all become one gets a header of its own", () => {
+    const labels = Array.from(
+      { length: 50_000 },
+      (_, n) => `a${"\u0001".repeat(n % 300)}\n${"\n".repeat(n / 300)}`,
+    );
+    const record = Object.fromEntries(labels.map((label, n) => [label, n]));
+    const { headers } = rowOf({ ...record, _id: 1 }, datasetOf([]));
+    expect(new Set(headers).size).toBe(50_001);
+  });
+
   test("without a printable label gets a header that says so", () => {
     expect(rowOf({ _id: 1, "": "a", "\u0000": "b" }, datasetOf([])).values).toEqual({
       _id: 1,
@@ -290,6 +398,23 @@ describe("an undeclared field", () => {
     const record: unknown = JSON.parse('{"_id":1,"__proto__":{"note":"hidden"}}');
     expect(rowOf(record, datasetOf([note])).values.note).toBeNull();
   });
+});
+
+test.each<[string, (inner: unknown) => unknown]>([
+  ["arrays", (inner) => [inner]],
+  ["objects", (inner) => ({ a: inner })],
+])("a value of 100,000 nested %s rejects its record", (_, nest) => {
+  let value: unknown = "x";
+  for (let depth = 0; depth < 100_000; depth++) value = nest(value);
+  const { summary, rejects } = transformPage(
+    [
+      { _id: 1, note: value },
+      { _id: 2, note: "a" },
+    ],
+    datasetOf([note]),
+  );
+  expect(summary).toMatchObject({ ids: [2], rejects: { "nested too deeply": 1 } });
+  expect(rejects).toBe('{"reason":"nested too deeply","record":null}\n');
 });
 
 test("a joined column is where it is declared, with its separator between its fields", () => {

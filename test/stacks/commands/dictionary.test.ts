@@ -13,7 +13,7 @@ const dataset = datasetOf([
   { name: "Opened At", type: "timestamp", meaning: "When the | desk opened" },
   { name: "mode", type: "text", labels: ["Mode of contact"], meaning: "How" },
   { name: "Note <b>`x`</b>", type: "text", personal: true, meaning: "Free text" },
-  { name: "Minutes", type: "number" },
+  { name: "Minutes", type: "number", unit: "min|" },
   { name: "walkins", drop: true },
   { name: "Who_is", join: ["first", "last"] },
 ]);
@@ -43,7 +43,7 @@ test("each column has its source, meaning and type, undeclared ones too", () => 
     | \`opened_at\` | Opened At | timestamp | When the &#124; desk opened |
     | \`mode\` | mode, Mode of contact | text | How |
     | \`note_b_x_b\` | Note &#60;b&#62;\\\`x\\\`&#60;/b&#62; | text | Free text (personal: not in the analysis view) |
-    | \`minutes\` | Minutes | number | _no description yet_ |
+    | \`minutes\` | Minutes | number, in min&#124; | _no description yet_ |
     | \`who_is\` | first, last | text | _no description yet_ |
     | \`new_field\` | New &#124; \\*field\\* 🎉 | text | _no description yet_ (not declared in shared/datasets.ts: not in the analysis view) |
 

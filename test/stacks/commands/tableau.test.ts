@@ -103,6 +103,9 @@ test("numbers are measures, except ids and parts of dates; texts and dates are d
     { name: "Visitors", type: "integer" },
     { name: "Minutes", type: "number" },
     { name: "Branch", type: "text" },
+    { name: "Day", type: "date" },
+    { name: "Start", type: "time" },
+    { name: "New", type: "boolean" },
     // The view has the date's year under this name.
     { name: "Year", type: "integer", personal: true },
   ]);
@@ -115,6 +118,9 @@ test("numbers are measures, except ids and parts of dates; texts and dates are d
     "[visitors] Visitors: integer, measure, quantitative",
     "[minutes] Minutes: real, measure, quantitative",
     "[branch] Branch: string, dimension, nominal",
+    "[day] Day: date, dimension, ordinal",
+    "[start] Start: string, dimension, nominal",
+    "[new] New: boolean, dimension, nominal",
     "[year] Year: integer, dimension, ordinal",
     "[fiscal_year] Fiscal year: integer, dimension, ordinal",
     "[month] Month: integer, dimension, ordinal",
@@ -160,7 +166,7 @@ test("any text is read from an attribute and from an element as it was written, 
 });
 
 test("hostile labels and meanings are in the file as they are declared", () => {
-  const oneLine = hostile.map((label) => `x${label.replace(/[\p{Cc}\u2028\u2029]/gu, "")}`);
+  const oneLine = hostile.map((label) => `x${label.replace(/[\p{Cc}\p{Cs}\u2028\u2029]/gu, "")}`);
   fc.assert(
     fc.property(fc.uniqueArray(oneLine, { minLength: 1, maxLength: 5 }), oneLine, (labels, meaning) => {
       const columns = labels.map((name): DatasetInput["columns"][number] => ({
