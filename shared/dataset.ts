@@ -3,15 +3,18 @@
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { columnType } from "./column-types.ts";
+import { firesAt, firesWithin, parseCron } from "./cron.ts";
+import { instanceMinutes } from "./instances.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
+import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
 
-/** Text that reaches a file, a table or Tableau. A row is one line, and UTF-8 cannot carry half a character. */
+/** Text that reaches a file, a table or Tableau. A row is one line, and UTF-8 cannot carry a lone surrogate. */
 const oneLine = z
   .string()
   .check(
     z.regex(
       /^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u,
-      "it has no line breaks, no control characters and no halves of characters",
+      "it has no line breaks, no control characters and no lone surrogates",
     ),
   );
 const name = oneLine.check(z.minLength(1));
@@ -92,6 +95,13 @@ const objectKey = z
 
 const percent = z.number().check(z.minimum(0), z.maximum(100));
 
+const schedule = z.templateLiteral(["cron(", nonEmpty, ")"]).check(
+  z.superRefine((text, context) => {
+    const cron = parseCron(text);
+    if ("problem" in cron) context.addIssue({ code: "custom", message: cron.problem });
+  }),
+);
+
 /** What analysts see in Tableau, by the name that they see. */
 const tableauContent = z.strictObject({
   name,
@@ -112,12 +122,12 @@ export const dataset = z
     /** The first day that is collected. */
     firstDate: isoDate,
     /** The zone in which the library's day ends. */
-    timeZone: z.string().check(z.refine(zoneExists, "not an IANA time zone, such as America/New_York")),
+    timeZone: z.string().check(z.refine(isTimeZone, "not an IANA time zone, such as America/New_York")),
     /**
      * When it is collected by itself, in `timeZone`; every Monday at six where nothing is said.
      * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
      */
-    schedule: z._default(z.templateLiteral(["cron(", nonEmpty, ")"]), "cron(0 6 ? * MON *)"),
+    schedule: z._default(schedule, "cron(0 6 ? * MON *)"),
     /** Days without a publication until an alarm fires: a week, and a day to run or repair. */
     staleAfterDays: z._default(z.number().check(z.positive()), 8),
     /** In the order of the published file. */
@@ -231,25 +241,20 @@ export function folder(key: string): string {
   return key.slice(0, key.lastIndexOf("/") + 1);
 }
 
-function zoneExists(zone: string): boolean {
-  // Looked up first, because making a formatter takes 20 ms, in each cold start of each function.
-  if (Intl.supportedValuesOf("timeZone").includes(zone)) return true;
-  // The list lacks further names of zones, such as US/Eastern.
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: zone });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /**
  * Parses the entries.
+ * @param now by which a first date lies in the future, and a schedule fires at all
  * @throws Error naming the entry and what is wrong with it
  */
-export function defineDatasets(entries: readonly [DatasetInput, ...DatasetInput[]]): [Dataset, ...Dataset[]] {
+export function defineDatasets(
+  entries: readonly [DatasetInput, ...DatasetInput[]],
+  now: Date = new Date(),
+): [Dataset, ...Dataset[]] {
   const [first, ...rest] = entries;
-  const parsed: [Dataset, ...Dataset[]] = [parseEntry(first), ...rest.map(parseEntry)];
+  const parsed: [Dataset, ...Dataset[]] = [
+    parseEntry(first, now),
+    ...rest.map((entry) => parseEntry(entry, now)),
+  ];
   for (const unique of ["name", "csv", "jsonl", "results", "table"] as const) {
     const values = parsed.map((entry) => (unique === "name" ? entry.name : entry.publish[unique]));
     const twice = values.find((value, index) => values.indexOf(value) < index);
@@ -270,11 +275,56 @@ export function defineDatasets(entries: readonly [DatasetInput, ...DatasetInput[
   return parsed;
 }
 
-function parseEntry(entry: DatasetInput): Dataset {
+function parseEntry(entry: DatasetInput, now: Date): Dataset {
   // zod/mini brings no language of its own; without one each of its messages is "Invalid input".
   const result = dataset.safeParse(entry, { error: en().localeError });
-  if (result.success) return result.data;
+  const issues = result.success ? issuesAt(now, result.data) : result.error.issues;
+  if (result.success && issues.length === 0) return result.data;
   throw new Error(
-    `shared/datasets.ts: the entry "${entry.name}" can't be used.\n${z.prettifyError(result.error)}`,
+    `shared/datasets.ts: the entry "${entry.name}" can't be used.\n${z.prettifyError({ issues })}`,
   );
+}
+
+type Issue = { message: string; path: (keyof Dataset)[] };
+
+/** A schedule that fires less often than 29 February may as well never fire. */
+const yearsAhead = 10;
+
+/** What is wrong with a valid entry at some time. */
+function issuesAt(now: Date, { firstDate, timeZone, schedule }: Dataset): Issue[] {
+  const issues: Issue[] = [];
+  const dayMs = 24 * 60 * 60_000;
+  // Without the zone's day, which takes long to make, where that cannot matter.
+  const isPast = firstDate < new Date(now.getTime() - dayMs).toISOString();
+  if (!isPast && firstDate > dayIn(timeZone, now))
+    issues.push({ message: `this date is in the future in ${timeZone}`, path: ["firstDate"] });
+  const cron = parseCron(schedule);
+  if ("problem" in cron) return issues;
+  const midnight = new Date(now.toISOString().slice(0, 10));
+  if (!firesWithin(cron, midnight, yearsAhead * 366))
+    issues.push({ message: `it does not fire in the next ${yearsAhead} years`, path: ["schedule"] });
+  const events = [
+    { what: "the run", shift: 0 },
+    { what: "the start of the EC2 instances before it", shift: -instanceMinutes.beforeRun },
+    { what: "the stop of the EC2 instances after it", shift: instanceMinutes.afterRun },
+  ];
+  // No zone's clocks change in the day, and finding out when they do takes long.
+  if (!cron.times.some((time) => events.some(({ shift }) => isAtNight(time + shift)))) return issues;
+  const skipped = skippedMinutes(timeZone, now, yearsAhead);
+  for (const { what, shift } of events) {
+    const minute = skipped.find((time) => firesAt(cron, new Date(time.getTime() - shift * 60_000)));
+    if (!minute) continue;
+    const time = minute.toISOString().slice(0, 16).replace("T", " ");
+    issues.push({
+      message: `${what} is skipped on ${time}, which the clocks of the time zone ${timeZone} skip. Choose another time`,
+      path: ["schedule"],
+    });
+  }
+  return issues;
+}
+
+/** @param minute of a day, the one before or the one after */
+function isAtNight(minute: number): boolean {
+  const hour = (Math.floor(minute / 60) + 24) % 24;
+  return hour < 5 || hour >= 22;
 }

@@ -7,6 +7,12 @@ export const instanceTag = { key: "Application", value: "DataPipeline" } as cons
 /** A request names no more than these, and each is done in turn. A department has one or two. */
 export const maxInstances = 20;
 
+/**
+ * When a dataset's schedule starts and stops them. EC2 starts an instance in a minute or two, and a run takes minutes;
+ * four hours leave time to repair a run.
+ */
+export const instanceMinutes = { beforeRun: 15, afterRun: 240 } as const;
+
 const ids = z
   .array(z.string().check(z.regex(/^i-[0-9a-f]{8,17}$/)))
   .check(z.minLength(1), z.maxLength(maxInstances));

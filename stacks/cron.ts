@@ -1,9 +1,9 @@
 // Schedules derived from another schedule: some minutes before it or after it.
+import { weekdays } from "../shared/cron.ts";
 
 type Cron = `cron(${string})`;
 
 const minutesOfDay = 24 * 60;
-const weekdays: readonly string[] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 /**
  * Returns the schedule moved by some minutes.

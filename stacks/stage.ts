@@ -1,6 +1,6 @@
 // What differs between stages: the settings of production and of personal stages.
 import { PipelineError } from "../shared/errors.ts";
-import { instancesSetting, type TeamInstances } from "../shared/instances.ts";
+import { instanceMinutes, instancesSetting, type TeamInstances } from "../shared/instances.ts";
 import { type TableauSettings, tableauSettings } from "../shared/tableau.ts";
 
 /** SST's global. Declared here because commands load this file too, and they run without SST. */
@@ -41,9 +41,6 @@ export type StageSettings = {
 };
 
 const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
-
-/** EC2 starts an instance in a minute or two, and a run takes minutes; four hours leave time to repair a run. */
-const instanceMinutes = { beforeRun: 15, afterRun: 240 };
 
 /**
  * Returns the settings of a stage.

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type DatasetInput, defineDatasets, outputColumns, sourceNames } from "../../shared/dataset.ts";
 import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts";
 
@@ -90,15 +90,19 @@ test.each<[mistake: string, DatasetInput, parts: string[]]>([
   ["a line break", columns({ name: "a\nb", type: "text" }), ["no line breaks", "columns[2].name"]],
   ["a control character", columns({ name: "a\u0000", drop: true }), ["no control characters"]],
   ["a line break in a label", columns(x("a\nb")), ["no line breaks", "columns[2].labels[0]"]],
-  ["half a character in a name", columns({ name: "\ud83d", type: "text" }), ["halves", "columns[2].name"]],
-  ["half a character in a label", columns(x("a\udca5")), ["halves", "columns[2].labels[0]"]],
+  [
+    "half a character in a name",
+    columns({ name: "\ud83d", type: "text" }),
+    ["lone surrogates", "columns[2].name"],
+  ],
+  ["half a character in a label", columns(x("a\udca5")), ["lone surrogates", "columns[2].labels[0]"]],
   ["a line break in a joined field", columns({ name: "x", join: ["a\n"] }), ["columns[2].join[0]"]],
   ["a line break in a separator", joinedWith("\n"), ["no line breaks", "columns[2].with"]],
   ["a line separator in a separator", joinedWith(" \u2028 "), ["no line breaks", "columns[2].with"]],
   ["a tab in a separator", joinedWith("\t"), ["no control characters", "columns[2].with"]],
-  ["half a character in a separator", joinedWith("\ud83d"), ["halves", "columns[2].with"]],
+  ["half a character in a separator", joinedWith("\ud83d"), ["lone surrogates", "columns[2].with"]],
   ["two lines in a meaning", meaning("a\u2029b"), ["no line breaks", "columns[2].meaning"]],
-  ["half a character in a meaning", meaning("\ud83d"), ["halves", "columns[2].meaning"]],
+  ["half a character in a meaning", meaning("\ud83d"), ["lone surrogates", "columns[2].meaning"]],
   ["a meaning of 151 characters", meaning("a".repeat(151)), ["columns[2].meaning"]],
   ["an empty unit", withUnit(""), ["columns[2].unit"]],
   ["a line break in a unit", withUnit("a\nb"), ["no line breaks", "columns[2].unit"]],
@@ -125,7 +129,7 @@ test.each<[mistake: string, DatasetInput, parts: string[]]>([
   ["tableau without a name in it", entry({ tableau: {} }), ["at least one", "at tableau"]],
   ["a workbook of two lines", workbook("a\nb"), ["no line breaks", "at tableau.workbooks[0].name"]],
   ["a line separator", workbook("a\u2028b"), ["no line breaks", "at tableau.workbooks[0].name"]],
-  ["half a character", source("\ud83d"), ["halves", "at tableau.dataSources[0].project"]],
+  ["half a character", source("\ud83d"), ["lone surrogates", "at tableau.dataSources[0].project"]],
   // What the types refuse, but an editor without TypeScript would not.
   ["an unknown type", withColumn({ name: "x", type: "datetime" }), [columnForm]],
   ["a column with no role", withColumn({ name: "x" }), [columnForm]],
@@ -139,6 +143,76 @@ test.each<[mistake: string, DatasetInput, parts: string[]]>([
   const message = errorOf(entry);
   expect(message).toContain(`shared/datasets.ts: the entry "${entry.name}"`);
   for (const part of parts) expect(message).toContain(part);
+});
+
+describe("at some time", () => {
+  const now = new Date("2026-11-28T03:00:00Z");
+  const newYork = (change: Partial<DatasetInput>) => entry({ timeZone: "America/New_York", ...change });
+  const errorAt = (given: DatasetInput): string | undefined => {
+    try {
+      defineDatasets([given], now);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+  const skips = (what: string, time: string, zone = "America/New_York") => [
+    `${what} is skipped on ${time}, which the clocks of the time zone ${zone} skip`,
+    "at schedule",
+  ];
+  const berlin = "Europe/Berlin";
+
+  test.each<[mistake: string, DatasetInput, parts: string[]]>([
+    ["a first date of tomorrow", newYork({ firstDate: "2026-11-28" }), ["in the future", "at firstDate"]],
+    ["a first date in a far year", newYork({ firstDate: "2062-01-01" }), ["in the future", "at firstDate"]],
+    ["minutes and hours of 99", newYork({ schedule: "cron(99 99 ? * MON *)" }), ["minutes", "at schedule"]],
+    ["both days", newYork({ schedule: "cron(0 6 * * MON *)" }), ["day-of-month", "at schedule"]],
+    ["a rate", untyped({ schedule: "rate(1 day)" }), ["at schedule"]],
+    ["30 February", newYork({ schedule: "cron(0 6 30 2 ? *)" }), ["does not fire", "at schedule"]],
+    ["years that are over", newYork({ schedule: "cron(0 6 ? * MON 2020-2025)" }), ["does not fire"]],
+    ["an offset", entry({ timeZone: "+05:30" }), ["IANA time zone", "at timeZone"]],
+    ["a zone in another case", entry({ timeZone: "america/new_york" }), ["at timeZone"]],
+    [
+      "a run in the hour that New York skips",
+      newYork({ schedule: "cron(30 2 ? * SUN *)" }),
+      skips("the run", "2027-03-14 02:30"),
+    ],
+    ["a daily run in it", newYork({ schedule: "cron(0 2 * * ? *)" }), skips("the run", "2027-03-14 02:00")],
+    [
+      "a start in it",
+      newYork({ schedule: "cron(0 3 ? * SUN *)" }),
+      skips("the start of the EC2 instances before it", "2027-03-14 02:45"),
+    ],
+    [
+      "a stop in it",
+      newYork({ schedule: "cron(30 22 ? * SAT *)" }),
+      skips("the stop of the EC2 instances after it", "2027-03-14 02:30"),
+    ],
+    [
+      "a run in Berlin's",
+      entry({ timeZone: berlin, schedule: "cron(59 2 L 3 ? *)" }),
+      skips("the run", "2030-03-31 02:59", berlin),
+    ],
+  ])("%s is an error", (_, given, parts) => {
+    const message = errorAt(given) ?? "no error";
+    expect(message).toContain('shared/datasets.ts: the entry "gate-counts"');
+    for (const part of parts) expect(message).toContain(part);
+  });
+
+  test.each<[what: string, DatasetInput]>([
+    ["a first date of today", newYork({ firstDate: "2026-11-27" })],
+    ["today, where it is a day later", entry({ timeZone: "Pacific/Kiritimati", firstDate: "2026-11-28" })],
+    ["a night on which no clock changes", newYork({ schedule: "cron(30 2 ? * MON *)" })],
+    [
+      "the hour that a zone does not skip",
+      entry({ timeZone: "America/Phoenix", schedule: "cron(30 2 ? * SUN *)" }),
+    ],
+    ["a start just before it", newYork({ schedule: "cron(14 2 ? * MON *)" })],
+    ["a run just after it", newYork({ schedule: "cron(15 3 ? * SUN *)" })],
+    ["29 February", newYork({ schedule: "cron(0 6 29 2 ? *)" })],
+  ])("%s is fine", (_, given) => {
+    expect(errorAt(given)).toBeUndefined();
+  });
 });
 
 /** Another entry that shares nothing with `good`. */

@@ -103,19 +103,21 @@ describe("whatever a label is", () => {
   });
 
   test("so are the label of a dropped field, and a meaning", () => {
-    const oneLine = hostile.map((text) => text.replace(/[\p{Cc}\u2028\u2029]/gu, "")).filter(Boolean);
+    const oneLine = hostile
+      .map((text) => [...text.replace(/[\p{Cc}\p{Cs}\u2028\u2029]/gu, "")].slice(0, 75).join(""))
+      .filter(Boolean);
     fc.assert(
       fc.property(oneLine, oneLine, (label, meaning) => {
         const entry = datasetOf([
           { name: `${label}.`, drop: true },
-          { name: "mode", type: "text", meaning: meaning.slice(0, 150) },
+          { name: "mode", type: "text", meaning },
         ]);
         const lines = markdownOf([dictionaryOf(entry)]).split("\n");
         const [, left] = /^These fields are known and left out: (.*)\.$/u.exec(lines.at(-2) ?? "") ?? [];
         expect(seen(left ?? "")).toBe(`${label}.`);
         const row = lines.find((line) => line.startsWith("| `mode`")) ?? "";
         const [, written] = /^\| `mode` \| mode \| text \| (.*) \|$/u.exec(row) ?? [];
-        expect(seen(written ?? "")).toBe(meaning.slice(0, 150));
+        expect(seen(written ?? "")).toBe(meaning);
       }),
     );
   });
