@@ -34,7 +34,7 @@ ${tableOf(
   columns.map((column) => [
     code(column.name),
     column.labels.map(escaped).join(", "),
-    column.unit === undefined ? column.type : `${column.type}, in ${escaped(column.unit)}`,
+    typeOf(column),
     meaningOf(column),
   ]),
 )}`,
@@ -52,6 +52,11 @@ These fields are known and left out: ${dropped.map(escaped).join(", ")}.
 `,
   ];
   return parts.filter(Boolean).join("\n");
+}
+
+function typeOf({ type, unit }: DictionaryColumn): string {
+  if (type === "time") return "time, as text: HH:MM:SS";
+  return unit === undefined ? type : `${type}, in ${escaped(unit)}`;
 }
 
 function meaningOf({ meaning, personal, inAnalysis }: DictionaryColumn): string {

@@ -14,10 +14,20 @@ const dataset = datasetOf([
   { name: "mode", type: "text", labels: ["Mode of contact"], meaning: "How" },
   { name: "Note <b>`x`</b>", type: "text", personal: true, meaning: "Free text" },
   { name: "Minutes", type: "number", unit: "min|" },
+  { name: "Start", type: "time" },
   { name: "walkins", drop: true },
   { name: "Who_is", join: ["first", "last"] },
 ]);
-const headers = ["_id", "Opened At", "mode", "Note <b>`x`</b>", "Minutes", "Who_is", "New | *field* 🎉"];
+const headers = [
+  "_id",
+  "Opened At",
+  "mode",
+  "Note <b>`x`</b>",
+  "Minutes",
+  "Start",
+  "Who_is",
+  "New | *field* 🎉",
+];
 
 test("each column has its source, meaning and type, undeclared ones too", () => {
   expect(markdownOf([dictionaryOf(dataset, headers)])).toMatchInlineSnapshot(`
@@ -44,6 +54,7 @@ test("each column has its source, meaning and type, undeclared ones too", () => 
     | \`mode\` | mode, Mode of contact | text | How |
     | \`note_b_x_b\` | Note &#60;b&#62;\\\`x\\\`&#60;/b&#62; | text | Free text (personal: not in the analysis view) |
     | \`minutes\` | Minutes | number, in min&#124; | _no description yet_ |
+    | \`start\` | Start | time, as text: HH:MM:SS | _no description yet_ |
     | \`who_is\` | first, last | text | _no description yet_ |
     | \`new_field\` | New &#124; \\*field\\* 🎉 | text | _no description yet_ (not declared in shared/datasets.ts: not in the analysis view) |
 
@@ -67,7 +78,7 @@ test("each column has its source, meaning and type, undeclared ones too", () => 
 
 test("without a file's header it has the declared columns", () => {
   const names = dictionaryOf(dataset).columns.map(({ name }) => name);
-  expect(names).toEqual("_id opened_at mode note_b_x_b minutes who_is".split(" "));
+  expect(names).toEqual("_id opened_at mode note_b_x_b minutes start who_is".split(" "));
 });
 
 test("a dataset without a date and without dropped fields has no section for them", () => {
