@@ -1,19 +1,12 @@
 // Calendar dates as LibInsight takes them: `YYYY-MM-DD`, without a time and without a zone.
 // Temporal, by functions: of the polyfill's classes a bundle would hold all.
 import * as Calendar from "temporal-polyfill/fns/Calendar";
-import * as Instant from "temporal-polyfill/fns/Instant";
 import * as PlainDate from "temporal-polyfill/fns/PlainDate";
-import * as ZonedDateTime from "temporal-polyfill/fns/ZonedDateTime";
-
-/** Returns the day that `now` falls on in `timeZone`. */
-export function today(now: Date, timeZone: string): string {
-  const there = Instant.toZonedDateTimeISO(Instant.fromEpochMilliseconds(now.getTime()), timeZone);
-  return PlainDate.toString(ZonedDateTime.toPlainDate(there));
-}
+import { dayIn } from "./time-zone.ts";
 
 /** Returns the day before the one that `now` falls on in `timeZone`. */
 export function yesterday(now: Date, timeZone: string): string {
-  return addToDate(today(now, timeZone), { days: -1 });
+  return addToDate(dayIn(timeZone, now), { days: -1 });
 }
 
 /** `date` moved by whole years (29 February becomes the 28th where there is none), then by days. */

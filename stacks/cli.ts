@@ -14,9 +14,9 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import type { Dataset } from "../shared/dataset.ts";
 import { datasets, findDataset } from "../shared/datasets.ts";
-import { today } from "../shared/dates.ts";
 import { PipelineError } from "../shared/errors.ts";
 import { isoDate } from "../shared/schemas.ts";
+import { dayIn } from "../shared/time-zone.ts";
 
 /** Bad usage, in one sentence. */
 export class UsageError extends Error {
@@ -251,7 +251,7 @@ export function requirePast(
   { timeZone }: Pick<Dataset, "timeZone">,
   now: Date,
 ): void {
-  const last = today(now, timeZone);
+  const last = dayIn(timeZone, now);
   for (const [flag, date] of Object.entries({ from, to })) {
     if (date !== undefined && date > last) {
       throw new UsageError(`--${flag} ${date} is in the future: today is ${last} in ${timeZone}.`);

@@ -1,9 +1,10 @@
 // From a request to a run: which dates, which windows, and an id that is the same however often the request comes.
 import type { Dataset } from "../../shared/dataset.ts";
-import { today, yesterday } from "../../shared/dates.ts";
+import { yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { RunRequested } from "../../shared/events.ts";
 import { type Run, runIdOf } from "../../shared/run.ts";
+import { dayIn } from "../../shared/time-zone.ts";
 import { planWindows } from "./windows.ts";
 
 /**
@@ -22,7 +23,7 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
       ids: { dataset: dataset.name },
     });
   }
-  if (to > today(time, dataset.timeZone)) {
+  if (to > dayIn(dataset.timeZone, time)) {
     throw new PipelineError("RangeImpossible", {
       message: `The range ends on ${to}, which was in the future when the run was requested.`,
       advice: "Request a range that ends today or earlier; without `to` it ends yesterday.",
