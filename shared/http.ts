@@ -3,6 +3,7 @@
 import axios from "axios";
 import * as z from "zod/mini";
 import { type ErrorKind, PipelineError } from "./errors.ts";
+import { parseJson } from "./json.ts";
 import { proxyAgents } from "./proxy.ts";
 
 /** What a response, or the lack of one, means for the message that caused the request. */
@@ -93,7 +94,7 @@ export function isSuccess(status: number): boolean {
 /** Returns a response's JSON, or what the body is instead. */
 export function jsonOf({ headers, text }: HttpResponse): { json: unknown } | { not: "HTML" | "broken JSON" } {
   try {
-    return { json: JSON.parse(text) };
+    return { json: parseJson(text) };
   } catch {
     const isHtml = /html/i.test(String(headers["content-type"])) || /^\s*</.test(text);
     return { not: isHtml ? "HTML" : "broken JSON" };

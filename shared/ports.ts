@@ -3,6 +3,7 @@
 import type * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
 import type { EventDetail, EventType } from "./events.ts";
+import { parseJson } from "./json.ts";
 
 /** A received message. It stays in its queue, invisible for a while, until it is deleted. */
 export type Message = {
@@ -152,10 +153,10 @@ export abstract class ObjectStore {
     return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   }
 
-  /** Returns the object as parsed JSON, or undefined where there is none. */
+  /** Returns the object as parsed JSON, long numbers with their digits, or undefined where there is none. */
   async getJson<T extends z.ZodMiniType>(key: string, schema: T): Promise<z.infer<T> | undefined> {
     const text = await this.getText(key);
-    return text === undefined ? undefined : schema.parse(JSON.parse(text));
+    return text === undefined ? undefined : schema.parse(parseJson(text));
   }
 
   /** Returns all keys below a prefix, in order. @throws PipelineError `TooManyObjects` beyond `limit` */

@@ -4,6 +4,7 @@
 import type * as z from "zod/mini";
 import { $ZodError } from "zod/v4/core";
 import { PipelineError, toPipelineError } from "./errors.ts";
+import { parseJson } from "./json.ts";
 import { type Log, type LogFields, loggable } from "./logger.ts";
 import { type Message, type MessageQueue, maxDelaySeconds } from "./ports.ts";
 import { type QueueName, receiveLimit } from "./topology.ts";
@@ -97,7 +98,7 @@ export async function processBatch<T extends z.ZodMiniType, Deps>(
 
 function parseBody<T extends z.ZodMiniType>({ id, body }: Message, schema: T): z.infer<T> {
   try {
-    return schema.parse(JSON.parse(body));
+    return schema.parse(parseJson(body));
   } catch (error) {
     // zod names the fields that are wrong; their values may be a patron's words.
     const fields =

@@ -4,11 +4,14 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { fetchPage } from "../../../services/fetcher/fetch.ts";
 import { fetcherService } from "../../../services/fetcher/service.ts";
+import { transformerService } from "../../../services/transformer/service.ts";
 import { transform } from "../../../services/transformer/transform.ts";
 import { datasets } from "../../../shared/datasets.ts";
+import { parseJson } from "../../../shared/json.ts";
 import { keys } from "../../../shared/keys.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
 import { type PageMessage, pageMessage, storedPage } from "../../../shared/messages.ts";
+import { decodePart } from "../../../shared/part.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { windowTotals } from "../../../shared/run.ts";
 import {
@@ -18,6 +21,7 @@ import {
 } from "../../../stacks/local/libinsight.ts";
 import { recordOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
+import { startHttpServer } from "../../support/http-server.ts";
 import { receive, runService, takeJson, takeTasks, useLocal } from "../../support/local.ts";
 
 const local = useLocal();
@@ -197,6 +201,65 @@ describe("a page too large for a message", () => {
     expect(inlineIds(await pageIn(deps))).toEqual([1]);
   });
 });
+
+describe.each([
+  ["in its message", "asked the way"],
+  ["in the work bucket", "long ".repeat(200_000)],
+])("a page that is carried %s", (_where, comment) => {
+  test("keeps each digit of a number, and both values of a label that a record has twice", async () => {
+    const deps = await start([]);
+    const { part } = await transformed(deps, [
+      `{"_id":1,"_start_date":"2023-05-01 10:00:00","Comments/Notes":${JSON.stringify(comment)},
+        "Long":12345678901234567890,"Longer":0.1234567890123456789,"Twice":"one","Twice":"two"}`,
+    ]);
+    const row = z.record(z.string(), z.unknown()).parse(JSON.parse(part.jsonl));
+    expect(row).toMatchObject({
+      Long: "12345678901234567890",
+      Longer: "0.1234567890123456789",
+      Twice: "one",
+      "Twice (2)": "two",
+    });
+  });
+
+  test("keeps fields whose labels hold half a character, U+0000 or U+FFFF", async () => {
+    const deps = await start([]);
+    const { part } = await transformed(deps, [
+      `{"_id":1,"_start_date":"2023-05-01 10:00:00","Comments/Notes":${JSON.stringify(comment)},
+        "Half\\ud800":"a","Half":"b","Nul\\u0000":"c","Last\uffff":"d"}`,
+    ]);
+    const headers = ["Half", "Half (2)", "Last\uffff", "Nul"];
+    expect(part.summary.appended).toEqual(headers);
+    expect(headers.map((header) => part.summary.undeclared[header])).toEqual([1, 1, 1, 1]);
+    for (const value of ["a", "b", "c", "d"]) expect(part.jsonl).toContain(`:"${value}"`);
+  });
+});
+
+/** Fetches a page of records, given as JSON, and transforms it as it comes from its queue. */
+async function transformed(deps: Deps, records: readonly string[]) {
+  const site = await startHttpServer(({ path }, response) => {
+    const token = '{"access_token":"t","expires_in":3600}';
+    const totals = `"total_pages":1,"total_records":${records.length}`;
+    const page = `{"type":"success","payload":{"records":[${records.join()}],${totals}}}`;
+    response.setHeader("content-type", "application/json").end(path.endsWith("token") ? token : page);
+  });
+  const libInsight = libInsightClient({ baseUrl: site.url, clientId: "id", clientSecret: "secret" });
+  const mailbox = local.mailbox("transformer");
+  await fetchPage(taskOf(run), { ...deps, libInsight, transformerQueue: mailbox.source });
+  const [message] = await receive(mailbox.source);
+  if (!message) throw new Error("No page was enqueued.");
+  const page = pageMessage.parse(parseJson(message.body));
+  const address = { runId: run.runId, window: 1, attempt: 1, page: 1 };
+  await deps.work.putOnce(keys.run(run.runId), run);
+  const services = { work: deps.work, assemblerQueue: local.queue("assembler"), publish: async () => {} };
+  expect(await runService(transformerService, services, mailbox, [message])).toMatchObject({
+    done: [message.id],
+  });
+  const key = keys.part(address);
+  const { summary, csv, jsonl } = decodePart(key, (await deps.work.getBytes(key)) ?? new Uint8Array());
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8");
+  const rejects = await deps.work.getText(keys.rejects(address));
+  return { page, rejects, part: { summary, csv: text(csv), jsonl: text(jsonl) } };
+}
 
 test("LibInsight's failures leave nothing and are counted by name; the message that succeeds is not", async () => {
   const where = { endpoint: "data-grid" } as const;
