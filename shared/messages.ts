@@ -38,6 +38,10 @@ export const pageMessage = z.strictObject({
   /** How many pages the window has by the totals that hold for it (`windowTotals`), at least 1. */
   pages: positiveInt,
   records: z.union([z.strictObject({ inline: records }), z.strictObject({ key: nonEmpty })]),
+  /** The page's records that are beyond the limits of shared/libinsight/limits.ts; each is a reject. */
+  leftOut: z.optional(
+    z.array(z.strictObject({ index: nonNegativeInt, reason: nonEmpty, id: z.optional(nonNegativeInt) })),
+  ),
 });
 export type PageMessage = z.infer<typeof pageMessage>;
 

@@ -17,16 +17,19 @@ export type FetcherDeps = {
   datasets: readonly Dataset[];
 };
 
-/** @throws PipelineError by LibInsight's error policy, or `WindowTooLarge` */
+/** @throws PipelineError by LibInsight's error policy, `WindowTooLarge` or `LibInsightTotalsContradict` */
 export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<LogFields> {
   const { libInsight, work, fetcherQueue, transformerQueue } = deps;
   const dataset = findDataset(task.dataset, deps.datasets);
   const ask = (page: number) => libInsight.fetchPage(pageRequest({ ...task, page }, dataset));
-  const { records, totals } = await ask(task.page).catch((error) => vanishedPage(error, task, ask));
+  const { records, leftOut, totals } = await ask(task.page).catch((error) => vanishedPage(error, task, ask));
+  const found = records.length + (leftOut?.length ?? 0);
+  const content = { records: { inline: records }, ...(leftOut && { leftOut }) };
   const sendPage = async (pages: number) =>
-    transformerQueue.send(await pageBody({ task, totals, pages, records: { inline: records } }, work));
+    transformerQueue.send(await pageBody({ task, totals, pages, ...content }, work));
   if (task.page === 1) {
     // Before the page is sent: its transformer may look for them.
+    checkTotals(task, totals, found);
     const known = await rememberTotals(task, totals, work);
     const pages = pagesOf(known);
     const following = followingPages(task, pages).map(messageBody);
@@ -35,7 +38,7 @@ export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<Log
     await sendPage(task.pages ?? Math.max(totals.totalPages, task.page));
   }
   const { runId: run, window, attempt, page } = task;
-  return { run, window: window.number, attempt, page, records: records.length, ...totals };
+  return { run, window: window.number, attempt, page, records: found, ...totals };
 }
 
 export function pageRequest({ window, page }: FetchTask, dataset: Dataset): PageRequest {
@@ -49,6 +52,7 @@ const beyondTheLast = [
   "LibInsightAnotherPage",
   "LibInsightDatasetNotFound",
   "LibInsightRequestRefused",
+  "LibInsightRedirected",
 ];
 
 /**
@@ -67,15 +71,37 @@ async function vanishedPage(
   return { records: [], totals };
 }
 
-/** Page 1 may be fetched twice while the source changes; the totals that were written first hold. */
-async function rememberTotals(task: FetchTask, totals: Totals, work: ObjectStore): Promise<Totals> {
-  if (totals.totalPages > maxPages) {
-    throw new PipelineError("WindowTooLarge", {
-      message: `LibInsight announced ${totals.totalPages} pages for one year; the limit is ${maxPages}.`,
-      advice: "If that many records are real, raise maxPages in shared/run.ts.",
-      ids: { run: task.runId, window: task.window.number },
+/** By the API; the first page shows it, unless it is empty. */
+const pageSize = 100;
+
+/**
+ * Refuses totals by which a window would be fetched page by page in vain. The opposite, fewer pages than the records
+ * fill, shows when the records are counted.
+ * @param found records of page 1
+ */
+function checkTotals(task: FetchTask, { totalPages, totalRecords }: Totals, found: number): void {
+  const ids = { run: task.runId, window: task.window.number };
+  // One more, because some servers count an empty page after a full one.
+  if (totalPages > Math.ceil(totalRecords / (found || pageSize)) + 1) {
+    throw new PipelineError("LibInsightTotalsContradict", {
+      kind: "transient",
+      message: `LibInsight announced ${totalPages} pages for ${totalRecords} records, and page 1 has ${found}.`,
+      advice:
+        "Compare with the number of records that LibInsight itself shows for these dates, and run it again.",
+      ids,
     });
   }
+  if (totalPages > maxPages) {
+    throw new PipelineError("WindowTooLarge", {
+      message: `LibInsight announced ${totalPages} pages for one year; the limit is ${maxPages}.`,
+      advice: "If that many records are real, raise maxPages in shared/run.ts.",
+      ids,
+    });
+  }
+}
+
+/** Page 1 may be fetched twice while the source changes; the totals that were written first hold. */
+async function rememberTotals(task: FetchTask, totals: Totals, work: ObjectStore): Promise<Totals> {
   const key = keys.window({ runId: task.runId, window: task.window.number, attempt: task.attempt });
   if (await work.putOnce(key, totals)) return totals;
   return (await work.getJson(key, windowTotals)) ?? totals;

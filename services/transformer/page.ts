@@ -2,6 +2,7 @@
 // every record. Pure functions.
 import { type Cell, csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import type { PageMessage } from "../../shared/messages.ts";
 import type { PageSummary } from "../../shared/run.ts";
 import { type Row, recordTransform, tooDeep } from "./record.ts";
 
@@ -16,7 +17,12 @@ export type TransformedPage = {
   >;
 };
 
-export function transformPage(records: readonly unknown[], dataset: Dataset): TransformedPage {
+/** @param leftOut records of the page that are not among `records`; each is a reject */
+export function transformPage(
+  records: readonly unknown[],
+  dataset: Dataset,
+  leftOut: NonNullable<PageMessage["leftOut"]> = [],
+): TransformedPage {
   const transform = recordTransform(dataset);
   const rows: Row[] = [];
   const rejectLines: string[] = [];
@@ -42,6 +48,11 @@ export function transformPage(records: readonly unknown[], dataset: Dataset): Tr
     for (const field of notes.undeclared) add(undeclared, field);
   }
 
+  for (const { reason, id } of leftOut) {
+    add(rejects, reason);
+    rejectLines.push(`${JSON.stringify({ reason, _id: id })}\n`);
+  }
+
   // Sorted, so that the order does not depend on which record came first.
   const found = new Set<string>();
   for (const row of rows) for (const header of row.appended.keys()) found.add(header);
@@ -57,7 +68,7 @@ export function transformPage(records: readonly unknown[], dataset: Dataset): Tr
     jsonl: jsonLines(headers, cells),
     rejects: rejectLines.join(""),
     summary: {
-      records: records.length,
+      records: records.length + leftOut.length,
       ids: rows.map((row) => row.id),
       appended,
       rejects: Object.fromEntries(rejects),

@@ -20,7 +20,7 @@ export type TransformDeps = { work: ObjectStore; datasets: readonly Dataset[] };
  * @throws PipelineError `PageMissing`
  */
 export async function transform(message: PageMessage, { work, datasets }: TransformDeps): Promise<LogFields> {
-  const { task, totals } = message;
+  const { task, totals, leftOut } = message;
   const address: PageAddress = {
     runId: task.runId,
     window: task.window.number,
@@ -29,7 +29,7 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
   };
   const records = await recordsOf(message, work);
   const dataset = findDataset(task.dataset, datasets);
-  const { csv, jsonl, rejects, summary } = transformPage(records, dataset);
+  const { csv, jsonl, rejects, summary } = transformPage(records, dataset, leftOut);
   if (rejects) await work.create(keys.rejects(address), rejects, "application/x-ndjson");
   const made = {
     page: task.page,

@@ -1,6 +1,6 @@
 // What a response of LibInsight means for the message that caused the request. The table is the policy; a status that it
 // does not name is terminal at 4xx and transient at 5xx.
-import { type Failure, statusFailure as otherStatusFailure } from "../http.ts";
+import { type Failure, statusFailure as otherStatusFailure, type Redirect } from "../http.ts";
 
 const waits = "Check whether LibInsight is up, and run it again when it is.";
 
@@ -8,9 +8,11 @@ const waits = "Check whether LibInsight is up, and run it again when it is.";
 const byStatus: Record<number, Failure> = {
   401: {
     name: "LibInsightTokenRefused",
-    kind: "terminal",
-    message: "LibInsight refused a token that it had just issued.",
-    advice: "Check in LibInsight that the API application may read this dataset.",
+    // Another client that signs in with the same credentials may have ended it.
+    kind: "transient",
+    message: "LibInsight refused tokens that it had just issued.",
+    advice:
+      "Check in LibInsight that the API application may read this dataset, and that nothing else signs in with its credentials.",
   },
   403: {
     name: "LibInsightAccessDenied",
@@ -34,13 +36,35 @@ const byStatus: Record<number, Failure> = {
 
 const refused = "Check the dataset's entry in shared/datasets.ts and LIBINSIGHT_BASE_URL.";
 
+/** What a response's headers say beside its status. */
+export type Hints = {
+  /** The wait that `Retry-After` names. */
+  retryAfterSeconds?: number | undefined;
+  redirect?: Redirect | undefined;
+};
+
 /** @param status an HTTP status other than 2xx */
-export function statusFailure(status: number): Failure {
+export function statusFailure(status: number, { retryAfterSeconds, redirect }: Hints = {}): Failure {
+  if (redirect) return redirected(redirect);
+  // A firewall in front of LibInsight, which counts requests.
+  if (status === 403 && retryAfterSeconds !== undefined) return statusFailure(429);
   return byStatus[status] ?? otherStatusFailure("LibInsight", status, { waits, refused });
 }
 
+/** Not followed, because that could carry the credentials to another host. */
+function redirected({ isSameHost, to }: Redirect): Failure {
+  return {
+    name: "LibInsightRedirected",
+    // On its own host a page may stand in for LibInsight for a while.
+    kind: isSameHost ? "transient" : "terminal",
+    message: `LibInsight redirected the request to ${to}.`,
+    advice: isSameHost ? waits : "Check LIBINSIGHT_BASE_URL; it looks like https://vt.libinsight.com/v1.0",
+  };
+}
+
 /** By HTTP status of the token call, other than 2xx. */
-export function tokenFailure(status: number): Failure {
+export function tokenFailure(status: number, hints: Hints = {}): Failure {
+  if (status === 403 && hints.retryAfterSeconds !== undefined) return statusFailure(status, hints);
   if ([400, 401, 403].includes(status)) return credentialsRefused;
   if (status === 404) {
     return {
@@ -50,7 +74,7 @@ export function tokenFailure(status: number): Failure {
       advice: "Check LIBINSIGHT_BASE_URL; it looks like https://vt.libinsight.com/v1.0",
     };
   }
-  return statusFailure(status);
+  return statusFailure(status, hints);
 }
 
 export const credentialsRefused: Failure = {
@@ -78,6 +102,13 @@ export const notJson = (what: "HTML" | "broken JSON" | "an unknown shape"): Fail
       ? "Its API may have changed: compare shared/libinsight/responses.ts with a real response."
       : "Check that LIBINSIGHT_BASE_URL is the API's address (https://vt.libinsight.com/v1.0) and that the site is up.",
 });
+
+export const tooLarge: Failure = {
+  name: "LibInsightResponseTooLarge",
+  kind: "transient",
+  message: "LibInsight's response was too large for a page of records.",
+  advice: "Its API may have changed: compare shared/libinsight/limits.ts with a real response.",
+};
 
 /** What LibInsight returns beyond the last page is unknown; it could return another page. */
 export const anotherPage: Failure = {

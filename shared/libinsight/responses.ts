@@ -10,16 +10,70 @@ export const tokenResponse = z.object({
 
 const digits = z.pipe(z.string().check(z.regex(/^\d+$/)), z.transform(Number));
 const count = z.pipe(z.union([z.number(), digits]), nonNegativeInt);
+/** PHP writes null for what was never set. */
+const nothing = z.union([z.undefined(), z.null()]);
+const optionalCount = z.union([
+  count,
+  z.pipe(
+    nothing,
+    z.transform(() => undefined),
+  ),
+]);
 
-/** A page of data-grid. The transformer checks each record. */
+/** PHP writes an empty list as `{}` or null, and one that has lost a member with the members' numbers. */
+const recordList = z.union([
+  z.array(z.unknown()),
+  z.pipe(
+    z.record(z.string().check(z.regex(/^\d+$/)), z.unknown()),
+    z.transform((members) =>
+      Object.entries(members)
+        .sort(([one], [other]) => Number(one) - Number(other))
+        .map(([, record]) => record),
+    ),
+  ),
+  z.pipe(
+    nothing,
+    z.transform(() => undefined),
+  ),
+]);
+
+/** A page of data-grid, as far as its parts are there. The transformer checks each record. */
+const pageParts = z.object({
+  records: z.optional(recordList),
+  total_pages: z.optional(optionalCount),
+  total_records: z.optional(optionalCount),
+  displayed_page: z.optional(optionalCount),
+});
+
 export const pageResponse = z.object({
   type: z.literal("success"),
-  payload: z.object({
-    records: z.array(z.unknown()),
-    total_pages: count,
-    total_records: count,
-    displayed_page: z.optional(count),
-  }),
+  payload: z.union([pageParts, z.tuple([])]),
 });
+
+export type Page = {
+  records: unknown[];
+  totalPages: number;
+  totalRecords: number;
+  displayedPage: number | undefined;
+};
+
+/**
+ * Returns a page with what its response leaves out, where that can only be nothing: an empty range has no records and no
+ * pages. A response that leaves out all says so only of page 1, because it could stand for a page beyond the last.
+ * @returns undefined where something is missing
+ */
+export function pageOf({ payload }: z.infer<typeof pageResponse>, page: number): Page | undefined {
+  const isEmpty = Array.isArray(payload);
+  if (isEmpty && page > 1) return undefined;
+  const parts: z.infer<typeof pageParts> = isEmpty ? { total_records: 0 } : payload;
+  const { total_records, total_pages, displayed_page: displayedPage } = parts;
+  const isProvenEmpty = (total_records ?? total_pages) === 0 && (parts.records ?? []).length === 0;
+  const nothing = isProvenEmpty ? 0 : undefined;
+  const records = parts.records ?? (isProvenEmpty ? [] : undefined);
+  const totalPages = total_pages ?? nothing;
+  const totalRecords = total_records ?? nothing;
+  if (!records || totalPages === undefined || totalRecords === undefined) return undefined;
+  return { records, totalPages, totalRecords, displayedPage };
+}
 
 export const errorResponse = z.object({ type: z.literal("error") });

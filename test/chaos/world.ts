@@ -132,6 +132,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       baseUrl: source.baseUrl,
       ...credentials,
       timeoutMs: requestTimeoutMs,
+      // A plan's time does not pass by itself.
+      sleep: async () => {},
     });
     const now = () => new Date(machine.clock.now);
     const depsOf = ({ work, data, queue, publish }: Ports) => ({

@@ -161,7 +161,7 @@ function stateOf(settings: ParsedSettings) {
     labels,
     faults,
     store: recordStore(generateRecords({ count, seed, addedField, labels })),
-    access: tokens(settings.credentials, settings.tokenSeconds, settings.now),
+    access: tokens(settings),
   };
 }
 

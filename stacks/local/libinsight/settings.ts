@@ -47,6 +47,8 @@ export const settings = z.strictObject({
   ),
   /** How long a token lasts. */
   tokenSeconds: z._default(whole(1, 86_400), 3_600),
+  /** Whether a new token ends all earlier ones, as on some servers. */
+  newestTokenOnly: z._default(z.boolean(), false),
   datasetId: z._default(positiveInt, 28364),
   /** What `request_id` has to be; null on a site that does not want one. */
   requestId: z._default(z.nullable(positiveInt), 16),

@@ -14,8 +14,15 @@ export type Tokens = {
   forget(authorization: string | undefined): void;
 };
 
-/** @param now milliseconds */
-export function tokens(credentials: Credentials, lifetimeSeconds: number, now: () => number): Tokens {
+export type TokenSettings = {
+  credentials: Credentials;
+  tokenSeconds: number;
+  newestTokenOnly: boolean;
+  /** Milliseconds. */
+  now: () => number;
+};
+
+export function tokens({ credentials, tokenSeconds, newestTokenOnly, now }: TokenSettings): Tokens {
   const endOf = new Map<string, number>();
   return {
     answer(authorization, form) {
@@ -31,12 +38,13 @@ export function tokens(credentials: Credentials, lifetimeSeconds: number, now: (
         return json(400, { error: "unsupported_grant_type" });
       }
       const token = randomBytes(20).toString("hex");
-      endOf.set(token, now() + lifetimeSeconds * 1000);
+      if (newestTokenOnly) endOf.clear();
+      endOf.set(token, now() + tokenSeconds * 1000);
       const [oldest] = endOf.keys();
       if (endOf.size > maxTokens && oldest !== undefined) endOf.delete(oldest);
       return json(
         200,
-        { access_token: token, expires_in: lifetimeSeconds, token_type: "Bearer", scope: null },
+        { access_token: token, expires_in: tokenSeconds, token_type: "Bearer", scope: null },
         { "cache-control": "no-store" },
       );
     },

@@ -6,6 +6,7 @@ import { fetchPage } from "../../../services/fetcher/fetch.ts";
 import { fetcherService } from "../../../services/fetcher/service.ts";
 import { transformerService } from "../../../services/transformer/service.ts";
 import { transform } from "../../../services/transformer/transform.ts";
+import { realSleep } from "../../../shared/clock.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { parseJson } from "../../../shared/json.ts";
 import { keys } from "../../../shared/keys.ts";
@@ -19,7 +20,7 @@ import {
   type LibInsightSettings,
   startLibInsight,
 } from "../../../stacks/local/libinsight.ts";
-import { recordOf } from "../../factories/records.ts";
+import { recordOf, recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { startHttpServer } from "../../support/http-server.ts";
 import { receive, runService, takeJson, takeTasks, useLocal } from "../../support/local.ts";
@@ -118,7 +119,8 @@ describe("page 1", () => {
 
   test("that announces more than 100,000 pages is an error that leaves nothing", async () => {
     const deps = await start([]);
-    const page = { records: [], totals: { totalPages: 100_001, totalRecords: 0 } };
+    const totals = { totalPages: 100_001, totalRecords: 10_000_100 };
+    const page = { records: recordsOf(1, 100), totals };
     const libInsight = { fetchPage: async () => page };
     await expect(fetchPage(taskOf(run), { ...deps, libInsight })).rejects.toMatchObject({
       name: "WindowTooLarge",
@@ -126,6 +128,54 @@ describe("page 1", () => {
       ids: { run: run.runId, window: 1 },
     });
     await expectNothing(deps);
+  });
+});
+
+describe("totals that contradict each other", () => {
+  test.each([
+    [99_999, 450, 100],
+    [7, 450, 100],
+    [8, 450, 75],
+    [3, 100, 100],
+    [2, 0, 0],
+    [99_999, 450, 0],
+  ])(
+    "%i pages for %i records, of which page 1 has %i, are one request and an error that leaves nothing",
+    async (...announced) => {
+      const [totalPages, totalRecords, found] = announced;
+      const deps = await start([]);
+      let requests = 0;
+      const fetched = async () => {
+        requests += 1;
+        return { records: recordsOf(1, found), totals: { totalPages, totalRecords } };
+      };
+      const libInsight = { fetchPage: fetched };
+      await expect(fetchPage(taskOf(run), { ...deps, libInsight })).rejects.toMatchObject({
+        name: "LibInsightTotalsContradict",
+        kind: "transient",
+        message: `LibInsight announced ${totalPages} pages for ${totalRecords} records, and page 1 has ${found}.`,
+        ids: { run: run.runId, window: 1 },
+      });
+      expect(requests).toBe(1);
+      await expectNothing(deps);
+    },
+  );
+
+  test.each([
+    [5, 450, 100],
+    // An empty page may follow a full one.
+    [6, 450, 100],
+    [2, 100, 100],
+    [1, 0, 0],
+    [1, 5, 5],
+    // Too few pages show when the records are counted.
+    [1, 450, 100],
+  ])("are not %i pages for %i records, of which page 1 has %i", async (totalPages, totalRecords, found) => {
+    const deps = await start([]);
+    const fetched = { records: recordsOf(1, found), totals: { totalPages, totalRecords } };
+    await fetchPage(taskOf(run), { ...deps, libInsight: { fetchPage: async () => fetched } });
+    expect(await pageIn(deps)).toMatchObject({ pages: totalPages });
+    expect(await tasksIn(deps)).toHaveLength(totalPages - 1);
   });
 });
 
@@ -234,6 +284,89 @@ describe.each([
   });
 });
 
+const recordWith = (id: number, fields: string) =>
+  `{"_id":${id},"_start_date":"2023-05-01 10:00:00",${fields}}`;
+const nested = (levels: number) => `"Nested":${"[".repeat(levels)}${"]".repeat(levels)}`;
+const wide = (fields: number) => Array.from({ length: fields }, (_, n) => `"f${n}":${n}`).join();
+
+describe("a record beyond the limits is a reject with its reason, and the rest of its page are rows", () => {
+  test.each([
+    ["larger than 1 MiB", `"Comments/Notes":"${"long ".repeat(250_000)}"`],
+    ["larger than 1 MiB", `"Comments/Notes":"${"図".repeat(400_000)}"`],
+    ["more than 1,000 fields", wide(999)],
+    ["more than 1,000 fields", wide(20_000)],
+    ["larger than 1 MiB", wide(1_000_000)],
+    ["nested more than 100 levels", nested(100)],
+    ["nested more than 100 levels", nested(3_000)],
+    ["nested more than 100 levels", nested(100_000)],
+  ])("%s", async (reason, fields) => {
+    const deps = await start([]);
+    const records = [recordWith(1, '"who":["Staff"]'), recordWith(2, fields), recordWith(3, '"who":"x"')];
+    const { part, rejects, page } = await transformed(deps, records);
+    expect(page.leftOut).toEqual([{ index: 1, reason, id: 2 }]);
+    expect(part.summary).toMatchObject({ records: 3, ids: [1, 3], rejects: { [reason]: 1 } });
+    expect(rejects).toBe(`${JSON.stringify({ reason, _id: 2 })}\n`);
+  });
+
+  test.each([
+    ["a text of a megabyte", `"Comments/Notes":"${"long ".repeat(200_000)}"`],
+    ["1,000 fields", wide(998)],
+    ["100 levels", nested(99)],
+  ])("and one with %s is a row", async (_what, fields) => {
+    const { part, page } = await transformed(await start([]), [recordWith(1, fields)]);
+    expect(page.leftOut).toBeUndefined();
+    expect(part.summary).toMatchObject({ ids: [1], rejects: {} });
+  });
+
+  test("of a hundred records of a megabyte the first eight are rows and the others rejects", async () => {
+    const deps = await start([]);
+    const comment = "x".repeat(1_000_000);
+    const records = Array.from({ length: 100 }, (_, n) => recordWith(n + 1, `"Comments/Notes":"${comment}"`));
+    const { part } = await transformed(deps, records);
+    expect(part.summary).toMatchObject({
+      records: 100,
+      ids: [1, 2, 3, 4, 5, 6, 7, 8],
+      rejects: { "beyond the 8 MiB of a page": 92 },
+    });
+  });
+});
+
+test("eight processes at a LibInsight that keeps only its newest token get every page within the receive limit", async () => {
+  const latencyMs = 5;
+  const deps = await start([], { records: 5_000, pageSize: 50, newestTokenOnly: true, latencyMs });
+  const mailbox = local.mailbox("fetcher");
+  const windows = runOf("tokens", { windows: [["2021-12-02", "2022-12-01"]] });
+  await mailbox.source.send(messageBody(taskOf(windows)));
+  // As long against this server's latency as the real waits are against half a second.
+  const sleep = (ms: number) => realSleep(ms / 25);
+  const process = async () => {
+    const libInsight = libInsightClient({ ...deps.site, sleep });
+    for (;;) {
+      const messages = await mailbox.source.receive({ max: 1, visibilitySeconds: 60, waitSeconds: 0 });
+      if (messages.length === 0 && fetched.size === pages) return;
+      const services = { ...deps, libInsight, fetcherQueue: mailbox.source, measure: () => {} };
+      const { deadLetters } = await runService(fetcherService, services, mailbox, messages);
+      dead.push(...deadLetters);
+      for (const body of await takeJson(deps.transformerQueue)) {
+        const page = pageMessage.parse(body);
+        fetched.add(page.task.page);
+        pages = page.pages;
+      }
+      if (dead.length > 0) return;
+      await realSleep(latencyMs);
+    }
+  };
+  const fetched = new Set<number>();
+  const dead: string[] = [];
+  let pages = 1;
+  await Promise.all(Array.from({ length: 8 }, process));
+  expect(dead).toEqual([]);
+  expect(pages).toBeGreaterThan(30);
+  expect(fetched.size).toBe(pages);
+  // Or the clients did not compete.
+  expect(deps.site.requests.filter(({ status }) => status === 401).length).toBeGreaterThan(8);
+});
+
 /** Fetches a page of records, given as JSON, and transforms it as it comes from its queue. */
 async function transformed(deps: Deps, records: readonly string[]) {
   const site = await startHttpServer(({ path }, response) => {
@@ -250,7 +383,7 @@ async function transformed(deps: Deps, records: readonly string[]) {
   const page = pageMessage.parse(parseJson(message.body));
   const address = { runId: run.runId, window: 1, attempt: 1, page: 1 };
   await deps.work.putOnce(keys.run(run.runId), run);
-  const services = { work: deps.work, assemblerQueue: local.queue("assembler"), publish: async () => {} };
+  const services = { ...deps, publish: async () => {} };
   expect(await runService(transformerService, services, mailbox, [message])).toMatchObject({
     done: [message.id],
   });

@@ -93,20 +93,51 @@ test("pages that meet the same refused token share its renewal", async () => {
   expect(asked(server).filter((what) => what === "token")).toHaveLength(2);
 });
 
-test.each([1, 2])("a refused token is renewed once, and the page requested again (%i)", async (times) => {
-  const { server, client } = await start({
-    faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" }, times }],
+const refusals = (times: number): LibInsightSettings => ({
+  faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" }, times }],
+});
+
+test.each([
+  [1, []],
+  [2, [1_000]],
+  [5, [1_000, 2_000, 4_000, 8_000]],
+])(
+  "a token that is refused %i times is renewed, after waits of %j ms, and the page requested again",
+  async (times, waits) => {
+    const slept: number[] = [];
+    const sleep = async (ms: number) => void slept.push(ms);
+    const { server, client } = await start(refusals(times), { sleep, random: () => 0.5 });
+    expect((await client.fetchPage(request)).records).toHaveLength(100);
+    expect(slept).toEqual(waits);
+    expect(asked(server)).toEqual(
+      Array(times + 1)
+        .fill(["token", "data"])
+        .flat(),
+    );
+  },
+);
+
+test("a token that is refused six times in a row may pass later, and says what to check", async () => {
+  const { server, client } = await start(refusals(100), { sleep: async () => {} });
+  expect(await failureOf(client.fetchPage(request))).toMatchObject({
+    name: "LibInsightTokenRefused",
+    kind: "transient",
+    ids: { status: 401, "LibInsight dataset": datasetId },
+    sentence: expect.stringContaining("may read this dataset"),
   });
-  const fetched = client.fetchPage(request);
-  if (times === 1) expect((await fetched).records).toHaveLength(100);
-  else {
-    const ids = { status: 401, "LibInsight dataset": datasetId };
-    expect(await failureOf(fetched)).toMatchObject({
-      name: "LibInsightTokenRefused",
-      kind: "terminal",
-      ids,
-    });
-  }
+  expect(asked(server)).toHaveLength(12);
+});
+
+test("no wait for another token ends more than a minute after the request began", async () => {
+  let now = 0;
+  const onRequest = () => {
+    now += 20_000;
+  };
+  const { server, client } = await start(
+    { ...refusals(100), onRequest },
+    { now: () => now, sleep: async () => {} },
+  );
+  expect(await failureOf(client.fetchPage(request))).toMatchObject({ name: "LibInsightTokenRefused" });
   expect(asked(server)).toEqual(["token", "data", "token", "data"]);
 });
 
@@ -210,21 +241,118 @@ test("a response that keeps coming, byte by byte, ends by the timeout of the who
   });
 });
 
-test.each([301, 302, 307, 308])("a redirect (%i) is not followed and is terminal", async (status) => {
+const redirects = [301, 302, 303, 307, 308];
+
+test.each(redirects)("a redirect (%i) to another host is not followed and is terminal", async (status) => {
   const elsewhere = await startHttpServer((_, response) => sendJson(response, 200, { access_token: "t" }));
   const redirect = (response: ServerResponse, path: string) =>
-    response.writeHead(status, { location: `${elsewhere.url}${path}` }).end();
+    response.writeHead(status, { location: `${elsewhere.url}${path}?key=SECRET#SECRET` }).end();
   const { client } = await startStub((response, { path }) => redirect(response, path));
   const all = await startHttpServer(({ path }, response) => redirect(response, path));
   const astray = libInsightClient({ baseUrl: all.url, ...credentialsGiven });
   for (const one of [client(), astray]) {
-    expect(await failureOf(one.fetchPage(request))).toMatchObject({
-      name: "LibInsightRequestRefused",
-      kind: "terminal",
-      ids: { status },
-    });
+    const error = await failureOf(one.fetchPage(request));
+    expect(error).toMatchObject({ name: "LibInsightRedirected", kind: "terminal", ids: { status } });
+    expect(error.message).toContain(elsewhere.url);
+    expect(error.sentence).not.toContain("SECRET");
   }
   expect(elsewhere.requests).toEqual([]);
+});
+
+test.each(redirects)("a redirect (%i) to a page on the same host may pass later", async (status) => {
+  const { stub, client } = await startStub((response) =>
+    response.writeHead(status, { location: "/maintenance?from=SECRET" }).end(),
+  );
+  const error = await failureOf(client().fetchPage(request));
+  expect(error).toMatchObject({ name: "LibInsightRedirected", kind: "transient", ids: { status } });
+  expect(error.message).toContain(`${stub.url}/maintenance.`);
+  expect(stub.requests).toHaveLength(2);
+});
+
+test.each([{}, { location: "http://" }])("a redirect to nowhere (%j) is terminal", async (headers) => {
+  const { client } = await startStub((response) => response.writeHead(302, headers).end());
+  expect(await failureOf(client().fetchPage(request))).toMatchObject({
+    name: "LibInsightRequestRefused",
+    kind: "terminal",
+  });
+});
+
+test.each([403, 503])(
+  "a status %i with Retry-After may pass after that time, on both calls",
+  async (status) => {
+    const busy = (response: ServerResponse) => response.writeHead(status, { "retry-after": "30" }).end();
+    const { client } = await startStub(busy);
+    const all = await startHttpServer((_, response) => busy(response));
+    for (const one of [client(), libInsightClient({ baseUrl: all.url, ...credentialsGiven })]) {
+      const error = await failureOf(one.fetchPage(request));
+      expect(error.kind).not.toBe("terminal");
+      expect(error.retryAfterSeconds).toBe(30);
+    }
+  },
+);
+
+test("a status 403 whose Retry-After is no time is terminal", async () => {
+  const { client } = await startStub((response) => response.writeHead(403, { "retry-after": "+49" }).end());
+  expect(await failureOf(client().fetchPage(request))).toMatchObject({
+    name: "LibInsightAccessDenied",
+    kind: "terminal",
+    retryAfterSeconds: undefined,
+  });
+});
+
+const grid = (text: string) =>
+  `{"type":"success","payload":{"records":[{"a":"${text}"}],"total_pages":1,"total_records":1}}`;
+
+test.each([
+  ["application/json", "utf8", "Café 図書 😀"],
+  ["application/json; charset=UTF-8", "utf8", "Café 図書 😀"],
+  ['application/json;Charset="iso-8859-1"', "latin1", "Café"],
+  ["application/json; charset=utf-16le", "utf16le", "Café 図書 😀"],
+] as const)(
+  "a response of type %s is decoded by its charset, with or without a byte order mark",
+  async (type, encoding, text) => {
+    for (const mark of encoding === "latin1" ? [""] : ["", "\ufeff"]) {
+      const { client } = await startStub((response) =>
+        response.setHeader("content-type", type).end(Buffer.from(mark + grid(text), encoding)),
+      );
+      expect((await client().fetchPage(request)).records).toEqual([{ a: text }]);
+    }
+  },
+);
+
+test("bytes that are no text are refused, also at the end of a response, and never replaced", async () => {
+  const [before, after] = grid("|").split("|");
+  for (const bytes of ["Caf\xe9", "\xc3", "\xed\xa0\x80", "\xc0\xaf"]) {
+    const { client } = await startStub((response) =>
+      response.end(Buffer.from(`${before}${bytes}${after}`, "latin1")),
+    );
+    expect(await failureOf(client().fetchPage(request))).toMatchObject({
+      name: "LibInsightTextDamaged",
+      kind: "transient",
+    });
+  }
+  const { client } = await startStub((response) => response.end(Buffer.from(`${grid("")}\xc3`, "latin1")));
+  expect(await failureOf(client().fetchPage(request))).toMatchObject({ name: "LibInsightTextDamaged" });
+});
+
+test.each([
+  ["klingon", "klingon"],
+  ["", "of an unreadable name"],
+  ["a{b}", "of an unreadable name"],
+])("an unknown charset (%j) is refused by name", async (charset, named) => {
+  const { client } = await startStub((response) =>
+    response.setHeader("content-type", `application/json; charset=${charset}`).end(grid("a")),
+  );
+  const error = await failureOf(client().fetchPage(request));
+  expect(error).toMatchObject({ name: "LibInsightCharsetUnknown", kind: "transient" });
+  expect(error.message).toContain(`charset ${named}.`);
+});
+
+test("a failure's own bytes do not hide its status", async () => {
+  const { client } = await startStub((response) =>
+    response.writeHead(502, { "content-type": "text/html; charset=klingon" }).end(Buffer.from([0xff, 0xfe])),
+  );
+  expect(await failureOf(client().fetchPage(request))).toMatchObject({ name: "LibInsightServerError" });
 });
 
 test("a response of more than 64 MiB is not taken, however small it travels", async () => {
@@ -249,12 +377,54 @@ test.each([
   ["no page's number", shown(undefined)],
   ["another number for an empty range", shown(0, [])],
   ["counts as text", page({ records: [], total_pages: "1", total_records: "0" })],
+  ["null for its page's number", shown(null)],
 ])("a response with %s is taken", async (_what, body) => {
   const { client } = await startStub((response) => sendJson(response, 200, body));
   const { records } = body.payload;
   const totals = { totalPages: 1, totalRecords: records.length };
   expect(await client().fetchPage(request)).toEqual({ records, totals });
 });
+
+const counts = (total_records: unknown, total_pages: unknown = 1) => ({ total_records, total_pages });
+
+test.each([
+  [[], { totalPages: 0, totalRecords: 0 }, []],
+  [{ records: {}, ...counts(0, 0) }, { totalPages: 0, totalRecords: 0 }, []],
+  [{ records: null, ...counts(0, 0) }, { totalPages: 0, totalRecords: 0 }, []],
+  [{ records: null, ...counts("0", null) }, { totalPages: 0, totalRecords: 0 }, []],
+  [{ ...counts(null, 0) }, { totalPages: 0, totalRecords: 0 }, []],
+  [{ records: [], ...counts(0, null), displayed_page: null }, { totalPages: 0, totalRecords: 0 }, []],
+  [{ records: { 0: { a: 1 }, 1: null }, ...counts(2) }, { totalPages: 1, totalRecords: 2 }, [{ a: 1 }, null]],
+  [
+    { records: { 10: "c", 2: "b", 0: "a" }, ...counts("3", "3") },
+    { totalPages: 3, totalRecords: 3 },
+    ["a", "b", "c"],
+  ],
+  // The page does not agree with its totals, which the reconciliation finds.
+  [{ records: {}, ...counts(1) }, { totalPages: 1, totalRecords: 1 }, []],
+])("PHP's payload %j is a page", async (payload, totals, records) => {
+  const { client } = await startStub((response) => sendJson(response, 200, page(payload)));
+  expect(await client().fetchPage(request)).toEqual({ totals, records });
+});
+
+test.each([
+  [1, { records: null, ...counts(1) }],
+  [1, { records: { 0: {}, one: {} }, ...counts(2) }],
+  [1, { records: { 0.5: {} }, ...counts(1) }],
+  [1, { records: [{}], ...counts(1, null) }],
+  [1, { records: [{}], ...counts(null, 0) }],
+  [1, { records: [] }],
+  [1, [{}]],
+  [1, {}],
+  [2, []],
+])(
+  "page %i with PHP's payload %j, which is not provably empty, is of an unknown shape",
+  async (number, payload) => {
+    const { client } = await startStub((response) => sendJson(response, 200, page(payload)));
+    const error = await failureOf(client().fetchPage({ ...request, page: number }));
+    expect(error).toMatchObject({ name: "LibInsightResponseUnreadable", kind: "transient" });
+  },
+);
 
 test("a response with the records of another page is refused and may pass later", async () => {
   const { client } = await startStub((response) => sendJson(response, 200, shown(1)));
@@ -271,7 +441,7 @@ test.each([
   ["success"],
   [{ type: "success" }],
   [{ payload: { records: [], total_pages: 0, total_records: 0 } }],
-  [page({ records: {}, total_pages: 1, total_records: 1 })],
+  [page({ records: "", total_pages: 1, total_records: 1 })],
   [page({ records: [], total_records: 1 })],
   [page({ records: [], total_pages: -1, total_records: 1 })],
   [page({ records: [], total_pages: 1.5, total_records: 1 })],

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { statusFailure, tokenFailure } from "../../../shared/libinsight/policy.ts";
 
 test.each([
-  [401, "LibInsightTokenRefused", "terminal"],
+  [401, "LibInsightTokenRefused", "transient"],
   [403, "LibInsightAccessDenied", "terminal"],
   [404, "LibInsightDatasetNotFound", "terminal"],
   [408, "LibInsightTimeout", "transient"],
@@ -28,4 +28,25 @@ test("the token call says by 400, 401 and 403 that the credentials are wrong, by
   }
   expect(tokenFailure(404)).toMatchObject({ name: "LibInsightNotThere", kind: "terminal" });
   for (const status of [302, 418, 429, 500, 503]) expect(tokenFailure(status)).toEqual(statusFailure(status));
+});
+
+test.each([
+  [403, "LibInsightRateLimited", "rate-limited"],
+  [503, "LibInsightServerError", "transient"],
+])("status %i with Retry-After is %s, %s, on both calls", (status, name, kind) => {
+  for (const failureOf of [statusFailure, tokenFailure]) {
+    expect(failureOf(status, { retryAfterSeconds: 0 })).toMatchObject({ name, kind });
+  }
+});
+
+test.each([
+  [true, "transient"],
+  [false, "terminal"],
+])("a redirect (to the same host: %s) is %s and names its place, on both calls", (isSameHost, kind) => {
+  const to = "https://vt.libinsight.com/maintenance";
+  for (const failureOf of [statusFailure, tokenFailure]) {
+    const failure = failureOf(302, { redirect: { isSameHost, to } });
+    expect(failure).toMatchObject({ name: "LibInsightRedirected", kind });
+    expect(failure.message).toContain(to);
+  }
 });
