@@ -61,9 +61,9 @@ const definitions = {
   },
   fetcher: {
     queue: {},
-    // LibInsight may take 30 seconds to respond, twice when a token has to be renewed.
+    // LibInsight may take 25 seconds to respond, twice where a token is renewed, and that may begin within a minute.
     timeoutSeconds: 120,
-    // A page is some hundred kilobytes, parsed and written again.
+    // A page is some hundred kilobytes, and at most 8 MiB (shared/libinsight/limits.ts), parsed and written again.
     memoryMb: 512,
     // One LibInsight request a message.
     batchSize: 1,

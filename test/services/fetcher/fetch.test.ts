@@ -2,6 +2,7 @@
 
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
+import { Ledger } from "../../../services/assembler/ledger.ts";
 import { fetchPage } from "../../../services/fetcher/fetch.ts";
 import { fetcherService } from "../../../services/fetcher/service.ts";
 import { transformerService } from "../../../services/transformer/service.ts";
@@ -15,6 +16,7 @@ import { type PageMessage, pageMessage, storedPage } from "../../../shared/messa
 import { decodePart } from "../../../shared/part.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { windowTotals } from "../../../shared/run.ts";
+import { receiveLimit } from "../../../shared/topology.ts";
 import {
   type LibInsight,
   type LibInsightSettings,
@@ -177,6 +179,25 @@ describe("totals that contradict each other", () => {
     expect(await pageIn(deps)).toMatchObject({ pages: totalPages });
     expect(await tasksIn(deps)).toHaveLength(totalPages - 1);
   });
+});
+
+test("fewer pages than the announced records fill are a disagreement when the records are counted", async () => {
+  const deps = await start([]);
+  const totals = { totalPages: 1, totalRecords: 450 };
+  const fetched = { records: recordsOf(1, 100), totals };
+  await fetchPage(taskOf(run), { ...deps, libInsight: { fetchPage: async () => fetched } });
+  await transform(await pageIn(deps), deps);
+  const key = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 1 });
+  const { summary } = decodePart(key, (await deps.work.getBytes(key)) ?? new Uint8Array());
+  const [window] = run.windows;
+  if (!window) throw new Error("The run has no window.");
+  const ledger = new Ledger(summary.entry);
+  ledger.beginWindow({ window, attempt: 1, totals, recounted: totals });
+  ledger.addPage(summary);
+  ledger.endWindow();
+  expect(ledger.disagreements.get(1)).toEqual([
+    "2023-01-01 to 2023-12-31: LibInsight announced 450 records and gave 100",
+  ]);
 });
 
 describe("a later page", () => {
@@ -365,6 +386,26 @@ test("eight processes at a LibInsight that keeps only its newest token get every
   expect(fetched.size).toBe(pages);
   // Or the clients did not compete.
   expect(deps.site.requests.filter(({ status }) => status === 401).length).toBeGreaterThan(8);
+});
+
+test("a dataset whose every token is refused is a dead letter at the receive limit, with what to check", async () => {
+  const deps = await start([1], {
+    faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" }, times: 1_000 }],
+  });
+  const libInsight = libInsightClient({ ...deps.site, sleep: async () => {} });
+  const mailbox = local.mailbox("fetcher");
+  await mailbox.source.send(messageBody(taskOf(run)));
+  const outcomes: unknown[] = [];
+  for (let receives = 1; receives <= receiveLimit; receives++) {
+    const services = { ...deps, libInsight, measure: () => {} };
+    outcomes.push(await runService(fetcherService, services, mailbox, await receive(mailbox.source)));
+  }
+  expect(outcomes.slice(0, -1)).toMatchObject(Array(receiveLimit - 1).fill({ retried: [expect.anything()] }));
+  const [dead] = await receive(mailbox.deadLetters);
+  expect(dead?.attributes).toMatchObject({
+    Error: "LibInsightTokenRefused",
+    ErrorText: expect.stringContaining("API application may read this dataset"),
+  });
 });
 
 /** Fetches a page of records, given as JSON, and transforms it as it comes from its queue. */

@@ -348,6 +348,14 @@ test.each([
   expect(error.message).toContain(`charset ${named}.`);
 });
 
+test("of a failure's text only the beginning is read", async () => {
+  const { client } = await startStub((response) => {
+    response.writeHead(500, { "content-type": "text/html" }).write("x".repeat(100_000));
+  });
+  // Or it would be a timeout.
+  expect(await failureOf(client().fetchPage(request))).toMatchObject({ name: "LibInsightServerError" });
+});
+
 test("a failure's own bytes do not hide its status", async () => {
   const { client } = await startStub((response) =>
     response.writeHead(502, { "content-type": "text/html; charset=klingon" }).end(Buffer.from([0xff, 0xfe])),

@@ -43,12 +43,10 @@ test("what is left out does not depend on the pieces, and nothing else is", () =
   const small = fc
     .jsonValue({ stringUnit: "binary", maxDepth: 3 })
     .map((value) => ({ text: JSON.stringify(value), reason: "" }));
-  const deep = fc
-    .integer({ min: 101, max: 120 })
-    .map((levels) => ({
-      text: "[".repeat(levels) + "]".repeat(levels),
-      reason: "nested more than 100 levels",
-    }));
+  const deep = fc.integer({ min: 101, max: 120 }).map((levels) => ({
+    text: "[".repeat(levels) + "]".repeat(levels),
+    reason: "nested more than 100 levels",
+  }));
   const wide = fc.constant({
     text: `{${Array.from({ length: 1_001 }, () => '"\\"}\\\\":[{}]').join(", ")}}`,
     reason: "more than 1,000 fields",
