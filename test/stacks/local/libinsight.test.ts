@@ -75,6 +75,16 @@ describe("a token", () => {
     expect((await requestToken(own, basic("simulated-client", "simulated-secret"))).status).toBe(401);
   });
 
+  test.each([
+    [true, 401],
+    [false, 200],
+  ])("that is not the newest (newestTokenOnly: %s) gets %i", async (newestTokenOnly, status) => {
+    await using own = await start({ records: 1, newestTokenOnly });
+    const later = await signIn(own.server);
+    expect((await own.client.grid()).status).toBe(status);
+    expect((await later.grid()).status).toBe(200);
+  });
+
   test("opens nothing where it is missing, unknown or expired", async () => {
     let now = 0;
     await using own = await start({ records: 1, tokenSeconds: 60, now: () => now });
