@@ -35,7 +35,12 @@ export type BatchDeps = {
   retryBaseSeconds: number;
   /** Called after a message is handled, with what was logged of it. */
   onHandled?: (fields: LogFields) => void;
+  /** Called when a message has failed, before that is stored. */
+  onFailed?: (failure: Failure) => void;
 };
+
+/** `delaySeconds`: until the message is tried again; undefined where it becomes a dead letter. */
+export type Failure = { error: PipelineError; message: Message; delaySeconds: number | undefined };
 
 /** How each message of a batch ended, by its id. Only those that come back are not to be deleted. */
 export type BatchResult = { done: string[]; retried: string[]; deadLetters: string[] };
@@ -118,10 +123,11 @@ function parseBody<T extends z.ZodMiniType>({ id, body }: Message, schema: T): z
 async function isDeadLettered(
   error: PipelineError,
   message: Message,
-  { source, deadLetters, log, retryBaseSeconds }: BatchDeps,
+  { source, deadLetters, log, retryBaseSeconds, onFailed }: BatchDeps,
 ): Promise<boolean> {
   const { id, receives, receipt, body, group } = message;
   const delay = retryDelay(error, receives, retryBaseSeconds);
+  onFailed?.({ error, message, delaySeconds: delay });
   const ids = { messageId: id, receives };
   try {
     if (delay === undefined) {

@@ -11,8 +11,10 @@ import {
   jsonOf,
   redirectOf,
   retryAfterSeconds,
+  type Send,
 } from "../http.ts";
 import type { Totals } from "../messages.ts";
+import { errorTextOf } from "./error-text.ts";
 import { type LeftOut, recordFilter } from "./limits.ts";
 import {
   anotherPage,
@@ -57,6 +59,8 @@ export type LibInsightOptions = {
   sleep?: Sleep;
   /** 0 to 1, for the waits between renewals. */
   random?: () => number;
+  /** Called with the text of an error response, for the person at the terminal: it may quote anything. */
+  onErrorText?: (text: string) => void;
 };
 
 /** A token is renewed this long before it expires, so that it does not expire during a request. */
@@ -77,7 +81,15 @@ const maxWaitingMs = 60_000;
 export function libInsightClient(options: LibInsightOptions): LibInsightClient {
   const { baseUrl, clientId, clientSecret, timeoutMs = 25_000, now = Date.now } = options;
   const { sleep = realSleep, random = Math.random } = options;
-  const send = httpClient({ service: "LibInsight", baseUrl, advice: unreachableAdvice });
+  const http = httpClient({ service: "LibInsight", baseUrl, advice: unreachableAdvice });
+  const send: Send = async (request, limitMs) => {
+    const response = await http(request, limitMs);
+    // A token that has expired is renewed.
+    const isExpiry = response.status === 401 && request.method === "GET";
+    const text = options.onErrorText && !isExpiry && errorTextOf(response);
+    if (text) options.onErrorText?.(text);
+    return response;
+  };
   let token: { value: Promise<string>; renewAt: number } | undefined;
 
   function currentToken(): Promise<string> {

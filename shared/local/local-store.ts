@@ -16,6 +16,7 @@ import {
   type UploadOptions,
   type Version,
 } from "../ports.ts";
+import { folderError } from "./disk.ts";
 import type { LocalDatabase } from "./sqlite.ts";
 
 const listedAtOnce = 1_000;
@@ -100,13 +101,13 @@ export class LocalStore extends ObjectStore {
     condition: Condition | undefined,
   ): Promise<string | undefined> {
     const path = this.#newPath(key);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       const { etag, bytes } = await writeSynced(path, body);
       return await this.#commitFile(key, path, { etag, bytes, type: contentType, metadata }, condition);
     } catch (error) {
-      await rm(path, { force: true });
-      throw error;
+      await rm(path, { force: true }).catch(() => {});
+      throw folderError(error, this.#options.folder);
     }
   }
 

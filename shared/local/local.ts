@@ -12,6 +12,7 @@ import {
   receiveLimit,
   services,
 } from "../topology.ts";
+import { folderError } from "./disk.ts";
 import { DuckDbQueryEngine } from "./duckdb.ts";
 import { awsEvent, localPublisher, objectCreatedMessage } from "./local-bus.ts";
 import { LocalInstances } from "./local-instances.ts";
@@ -58,10 +59,19 @@ export type LocalOptions = {
 
 /**
  * Opens the folder, or creates it, and removes what has expired.
- * @throws PipelineError `LocalFolderInUse`
+ * @throws PipelineError `LocalFolderInUse`, `LocalFolderUnusable`
  */
 export async function openLocal(folder: string, options: LocalOptions = {}): Promise<Local> {
   const database = options.inMemory ? new LocalDatabase(":memory:") : openLocalDatabase(folder);
+  try {
+    return await openAdapters(database, folder, options);
+  } catch (error) {
+    database.close();
+    throw folderError(error, folder);
+  }
+}
+
+async function openAdapters(database: LocalDatabase, folder: string, options: LocalOptions): Promise<Local> {
   const queues = byQueue((name) => {
     const { fifo } = services[name].queue;
     const redrive = { to: deadLetterName(name), receiveLimit };

@@ -1,6 +1,8 @@
 // The notifier on this machine: messages to people are appended to a file.
 import { appendFile, rename, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Notify } from "../ports.ts";
+import { folderError } from "./disk.ts";
 
 /** A larger file becomes `<file>.1`, in place of the one before. */
 const maxBytes = 1024 * 1024;
@@ -17,7 +19,11 @@ export function fileNotifier(file: string, now: () => Date = () => new Date()): 
   // One after the other: of two that rename at once the second would find no file, or the new one.
   let last = Promise.resolve();
   return (notification) => {
-    const appended = last.then(() => append(notification));
+    const appended = last
+      .then(() => append(notification))
+      .catch((error: unknown) => {
+        throw folderError(error, dirname(file));
+      });
     last = appended.catch(() => {});
     return appended;
   };

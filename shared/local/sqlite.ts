@@ -1,10 +1,11 @@
 // The database below .local/ in which queues, events and small objects are kept. It survives kill -9 at any moment and
 // belongs to one process at a time.
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import * as z from "zod/mini";
 import { PipelineError } from "../errors.ts";
+import { folderError } from "./disk.ts";
 
 const schema = `
 CREATE TABLE IF NOT EXISTS message (
@@ -30,11 +31,13 @@ type Pending = { run: () => void; resolve: () => void; reject: (error: unknown) 
 
 export class LocalDatabase {
   readonly #database: DatabaseSync;
+  readonly #folder: string;
   readonly #statements = new Map<string, StatementSync>();
   #pending: Pending[] = [];
 
   /** @param path a file, or `:memory:` */
   constructor(path: string) {
+    this.#folder = dirname(path);
     this.#database = new DatabaseSync(path, { timeout: 0 });
     // The lock is held from the first access until the process ends, however it ends. WAL and FULL: a commit is on disk.
     this.#database.exec(`
@@ -56,6 +59,7 @@ export class LocalDatabase {
    * Runs `work` in a transaction. Those of one turn of the event loop share a commit, which costs more than they do.
    * @param work may run again where another one of the same turn throws
    * @returns what it returned, when it is committed
+   * @throws PipelineError `LocalFolderUnusable` where the disk refuses it
    */
   write<T>(work: () => T): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -98,7 +102,7 @@ export class LocalDatabase {
     } catch (error) {
       // SQLite has rolled back already where the disk is full.
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw error;
+      throw folderError(error, this.#folder);
     }
     for (const { resolve } of batch) resolve();
   }
@@ -113,14 +117,15 @@ const holder = z.object({ pid: z.number(), command: z.string(), since: z.string(
 
 /**
  * Opens the database of a folder, which it creates for this user alone.
- * @throws PipelineError `LocalFolderInUse` where another process has it
+ * @throws PipelineError `LocalFolderInUse` where another process has it, `LocalFolderUnusable`
  */
 export function openLocalDatabase(folder: string): LocalDatabase {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  chmodSync(folder, 0o700);
   const holderFile = join(folder, "holder.json");
+  let database: LocalDatabase | undefined;
   try {
-    const database = new LocalDatabase(join(folder, "state.db"));
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    chmodSync(folder, 0o700);
+    database = new LocalDatabase(join(folder, "state.db"));
     const command = `npm ${process.env.npm_lifecycle_event === "start" ? "start" : `run ${process.env.npm_lifecycle_event}`}`;
     const self = {
       pid: process.pid,
@@ -130,11 +135,17 @@ export function openLocalDatabase(folder: string): LocalDatabase {
     writeFileSync(holderFile, JSON.stringify(self));
     return database;
   } catch (error) {
-    if (!isBusy(error)) throw error;
-    const { pid, command, since } = holderOf(holderFile);
+    database?.close();
+    if (!isBusy(error)) throw folderError(error, folder);
+    const found = holderOf(holderFile);
+    const who = found
+      ? `${found.command}, process ${found.pid}, since ${found.since}`
+      : "which one is unknown";
     throw new PipelineError("LocalFolderInUse", {
-      message: `Another process uses ${folder}: ${command}, process ${pid}, since ${since}.`,
-      advice: "Wait until it ends, or stop it.",
+      message: `Another process uses ${folder}: ${who}.`,
+      advice: found
+        ? "Wait until it ends, or stop it."
+        : `Find it with "lsof ${join(folder, "state.db")}"; wait until it ends, or stop it.`,
     });
   }
 }
@@ -144,11 +155,21 @@ function isBusy(error: unknown): boolean {
   return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === 5;
 }
 
-function holderOf(file: string): { pid: number | string; command: string; since: string } {
-  const unknown = { pid: "unknown", command: "an unknown command", since: "an unknown time" };
+/** Returns who wrote the file, unless that process has ended: then another one holds the lock. */
+function holderOf(file: string): z.infer<typeof holder> | undefined {
   try {
-    return holder.safeParse(JSON.parse(readFileSync(file, "utf8"))).data ?? unknown;
+    const found = holder.parse(JSON.parse(readFileSync(file, "utf8")));
+    return isRunning(found.pid) ? found : undefined;
   } catch {
-    return unknown;
+    return undefined;
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // Another user's process.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }

@@ -9,8 +9,8 @@ import { PipelineError } from "../../shared/errors.ts";
 import type { TeamInstances } from "../../shared/instances.ts";
 import type { Instances, MessageQueue, ObjectStore, Publish } from "../../shared/ports.ts";
 import type { QueueName } from "../../shared/topology.ts";
+import { localFolder } from "../local/folder.ts";
 
-const folder = ".local";
 const pollMs = 50;
 const longestMs = 30 * 60_000;
 
@@ -47,7 +47,7 @@ export function isOnStage(): boolean {
  */
 export async function openTarget(finish: boolean): Promise<Target> {
   if (isOnStage()) return stageTarget();
-  if (!existsSync(folder)) {
+  if (!existsSync(localFolder)) {
     throw new PipelineError("NoTarget", {
       message: "There is no stage and no .local folder here: npm start was not run in this folder.",
       advice: `For a stage: npx sst shell --stage STAGE -- npm run ${process.env.npm_lifecycle_event ?? "replay"} -- ...`,
@@ -80,7 +80,7 @@ async function localTarget(finish: boolean): Promise<Target> {
   const { refreshOut } = await import("../local/out.ts");
   const { localSettings } = await import("../local/settings.ts");
   const settings = localSettings(process.env);
-  const local = await openLocal(folder);
+  const local = await openLocal(localFolder);
   const closing = [local.close];
   const close = async (): Promise<void> => {
     for (const end of closing.splice(0).reverse()) await end();
@@ -95,7 +95,7 @@ async function localTarget(finish: boolean): Promise<Target> {
     instances: () => local.instances,
     team: () => settings.team,
     now: () => new Date(),
-    refresh: () => refreshOut(folder, local),
+    refresh: () => refreshOut(localFolder, local),
     finish: async () => "",
     close,
   };
@@ -112,9 +112,16 @@ async function localTarget(finish: boolean): Promise<Target> {
     const source = await sourceOf(command, process.env).open();
     closing.push(source.close);
     const libInsight = libInsightClient({ ...source, timeoutMs: settings.libInsightTimeoutMs });
-    const workers = startWorkers({ local, settings, libInsight });
+    let broken: PipelineError | undefined;
+    const onBroken = (error: PipelineError): void => {
+      broken = error;
+    };
+    const workers = startWorkers({ local, settings, libInsight, events: { onBroken } });
     closing.push(workers.stop);
-    const underWay = async () => (await queriesUnderWay(local.work)) + (await instancesUnderWay(local.work));
+    const underWay = async () => {
+      if (broken) throw broken;
+      return (await queriesUnderWay(local.work)) + (await instancesUnderWay(local.work));
+    };
     const finish = async () => `${await untilEmpty(target, underWay)}${await target.refresh()}`;
     return { ...target, finish };
   } catch (error) {

@@ -13,6 +13,7 @@ import {
   UsageError,
   wholeNumber,
 } from "../cli.ts";
+import { localFolder } from "./folder.ts";
 import { type Rename, renameOf, renames } from "./libinsight/renames.ts";
 
 export { UsageError };
@@ -38,7 +39,7 @@ const line = (now: Date) =>
       .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
       .option("--from <date>", "Start at this day, YYYY-MM-DD (default: the dataset's first date)", date)
       .option("--to <date>", "End at this day, YYYY-MM-DD (default: yesterday)", date)
-      .option("--out <dir>", "Write the files to this directory", text, ".local/out")
+      .option("--out <dir>", "Write the files to this directory", text, `${localFolder}/out`)
       .option("--records <n>", "Simulate a LibInsight with n records", wholeNumber(0, 2_000_000), 10_300)
       .option("--latency <ms>", "Simulate this response time in milliseconds", wholeNumber(0, 60_000), 20)
       .option("--rename <field=label>", "Simulate a renamed field; repeatable", repeated(renameOf))

@@ -6,12 +6,14 @@ import { type Dataset, viewNames } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import { libInsightClient } from "../../shared/libinsight/client.ts";
+import { folderError } from "../../shared/local/disk.ts";
 import { type Local, localDatabaseName, openLocal } from "../../shared/local/local.ts";
 import type { Log } from "../../shared/logger.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/dictionary.ts";
 import { markdownOf } from "../commands/dictionary/markdown.ts";
 import type { Command } from "./args.ts";
+import { localFolder } from "./folder.ts";
 import { copyLive, rememberOut, whole } from "./out.ts";
 import { preview } from "./preview.ts";
 import { bars, type Display, lines, Progress, silence } from "./progress.ts";
@@ -22,7 +24,6 @@ import { firstRows } from "./views.ts";
 import { drain, maxDeadLetters, type RunEnd, RunWatch } from "./watch.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
-const folder = ".local";
 const drawMs = 100;
 /** How often the story of --faults replays dead letters before it ends as failed. */
 const maxReplays = 3;
@@ -71,9 +72,10 @@ export async function collect(collection: Collection): Promise<Collected> {
   try {
     const { baseUrl, clientId, clientSecret } = libInsight;
     const timeoutMs = settings.libInsightTimeoutMs;
-    const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs });
-    local = await openLocal(folder, { onEvent: (event) => watch.onEvent(event) });
-    await rememberOut(folder, { dataset: dataset.name, out: command.out });
+    const onErrorText = (text: string): void => progress.note(`LibInsight says: ${text}`);
+    const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs, onErrorText });
+    local = await openLocal(localFolder, { onEvent: (event) => watch.onEvent(event) });
+    await rememberOut(localFolder, { dataset: dataset.name, out: command.out });
     const { engine } = local;
     let isWarm = false;
     const warmUp = (): void => {
@@ -92,10 +94,11 @@ export async function collect(collection: Collection): Promise<Collected> {
           // While LibInsight prepares the other pages.
           if (queue === "fetcher") warmUp();
         },
-        onRetried: (_, messages) => {
-          watch.moved();
-          progress.onRetried(messages);
+        onRetry: (_, retry) => {
+          watch.onRetry(retry);
+          progress.onRetry(retry);
         },
+        onBroken: (error) => watch.onBroken(error),
         onDeadLetter: (queue) => watch.onDeadLetter(queue),
       },
     });
@@ -137,9 +140,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     };
     const dictionary = dictionaryOf(dataset, report.columns);
-    await copyLive(dataset, command.out, local);
-    await whole(report.files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
-    await whole(report.files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
+    await writeFiles(report, dictionary, local, command);
     stopDrawing();
     const isShown = !command.json && !command.quiet;
     const shown = isShown ? await previewOf(dataset, local, report, dictionary, source.simulated) : "";
@@ -229,4 +230,20 @@ async function previewOf(
   const views = await firstRows(dataset, engine);
   const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 120);
   return preview(views, dictionary, { file: files.dictionary, width, simulated });
+}
+
+/** @throws PipelineError `LocalFolderUnusable` */
+async function writeFiles(
+  report: RunReport,
+  dictionary: Dictionary,
+  local: Local,
+  { dataset, out }: Command,
+): Promise<void> {
+  try {
+    await copyLive(dataset, out, local);
+    await whole(report.files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
+    await whole(report.files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
+  } catch (error) {
+    throw folderError(error, out);
+  }
 }

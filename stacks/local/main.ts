@@ -2,10 +2,12 @@
 // run was published and queried.
 import { randomUUID } from "node:crypto";
 import { PipelineError } from "../../shared/errors.ts";
+import { folderError } from "../../shared/local/disk.ts";
 import type { Log } from "../../shared/logger.ts";
 import { UsageError, warnOfNpmBanner } from "../cli.ts";
 import { parseCommand, usage } from "./args.ts";
 import { collect } from "./collect.ts";
+import { localFolder } from "./folder.ts";
 import { summary } from "./report.ts";
 import { localSettings } from "./settings.ts";
 import { sourceOf } from "./source.ts";
@@ -46,7 +48,7 @@ export async function main(): Promise<number> {
       process.stderr.write("Stopped. The earlier published files are unchanged.\n");
       return 130;
     }
-    process.stderr.write(`${sentenceOf(error)}\n`);
+    process.stderr.write(`${sentenceOf(folderError(error, localFolder))}\n`);
     return 1;
   }
 }

@@ -1,7 +1,15 @@
 // What a run has done so far, and how that is shown: bars on a terminal, plain lines elsewhere.
 import type { MultiBar, SingleBar } from "cli-progress";
 import type { LogFields } from "../../shared/logger.ts";
-import type { QueueName } from "../../shared/topology.ts";
+import { type QueueName, receiveLimit } from "../../shared/topology.ts";
+import type { Retry } from "./workers.ts";
+
+/** The same note is not repeated for this time. */
+const repeatMs = 30_000;
+/** Notes that are remembered, and that wait to be shown. */
+const maxNotes = 100;
+/** A shorter delay is given in seconds, a longer one as a time of day. */
+const longDelaySeconds = 60;
 
 /** Counted by page, because a message may be delivered twice. */
 export class Progress {
@@ -10,7 +18,10 @@ export class Progress {
   readonly #transformed = new Set<string>();
   /** Announced pages, by window and attempt. */
   readonly #announced = new Map<string, number>();
+  readonly #notedAt = new Map<string, number>();
+  #notes: string[] = [];
   #expectedWindows = 1;
+  #waitsUntil = 0;
   retried = 0;
   assembled = false;
   queried = false;
@@ -44,6 +55,7 @@ export class Progress {
   onHandled(queue: QueueName, fields: LogFields): void {
     // A window that is counted again at the end is no page.
     if (fields.run !== this.#runId || fields.recount !== undefined) return;
+    this.#waitsUntil = 0;
     const window = `${fields.window}/${fields.attempt}`;
     const page = `${window}/${fields.page}`;
     if (queue === "transformer") this.#transformed.add(page);
@@ -52,9 +64,41 @@ export class Progress {
     if (fields.page === 1) this.#announced.set(window, Math.max(Number(fields.totalPages), 1));
   }
 
-  onRetried(messages: number): void {
-    this.retried += messages;
+  onRetry({ error, receives, delaySeconds }: Retry): void {
+    this.retried += 1;
+    const due = Date.now() + delaySeconds * 1_000;
+    const isLong = delaySeconds >= longDelaySeconds;
+    if (isLong) this.#waitsUntil = Math.max(this.#waitsUntil, due);
+    const when = isLong ? `at ${timeOf(due)}` : `in ${delaySeconds} s`;
+    const what = `${error.message.replace(/\.$/, "")}, retry ${receives} of ${receiveLimit - 1}`;
+    this.note(`${what} ${when}`, what);
   }
+
+  /** Until when the run waits, where a retry has a long delay and nothing else moves; empty where it does not. */
+  get waiting(): string {
+    return this.#waitsUntil > Date.now() ? `waiting until ${timeOf(this.#waitsUntil)}` : "";
+  }
+
+  /** Shows a line to the person at the terminal. @param key of notes that count as the same */
+  note(line: string, key = line): void {
+    const now = Date.now();
+    if (now - (this.#notedAt.get(key) ?? 0) < repeatMs) return;
+    if (this.#notedAt.size >= maxNotes) this.#notedAt.clear();
+    this.#notedAt.set(key, now);
+    this.#notes = [...this.#notes, line].slice(-maxNotes);
+  }
+
+  /** Returns the notes that were not shown yet. */
+  takeNotes(): string[] {
+    const notes = this.#notes;
+    this.#notes = [];
+    return notes;
+  }
+}
+
+/** Of this machine's clock. */
+function timeOf(ms: number): string {
+  return new Date(ms).toLocaleTimeString("en-GB");
 }
 
 export type Display = { update(): void; stop(): void };
@@ -78,8 +122,11 @@ function countsOf(progress: Progress, stage: Stage): Counts {
   }
 }
 
-/** One live bar a stage. */
-export async function bars(progress: Progress, stream: NodeJS.WriteStream): Promise<Display> {
+/** Wraps a line that is too long, which the bars turn off, and removes what stood below. */
+const wrapped = (line: string) => `\u001b[?7h\u001b[J${line}\u001b[?7l\n`;
+
+/** One live bar a stage, below the notes. @param stream a terminal */
+export async function bars(progress: Progress, stream: NodeJS.WritableStream): Promise<Display> {
   const { MultiBar, Presets } = await import("cli-progress");
   const multi: MultiBar = new MultiBar(
     {
@@ -99,11 +146,12 @@ export async function bars(progress: Progress, stream: NodeJS.WriteStream): Prom
     stages.map((stage) => [stage, multi.create(1, 0, { ...payload(stage), left: "" })]),
   );
   const update = (): void => {
+    for (const note of progress.takeNotes()) multi.log(wrapped(note));
     for (const [stage, bar] of shown) {
       const counts = countsOf(progress, stage);
       const { done, of } = counts;
       bar.setTotal(of);
-      const left = timeLeft(counts, Date.now() - startedAt);
+      const left = progress.waiting || timeLeft(counts, Date.now() - startedAt);
       bar.update(done, {
         ...payload(stage),
         left: stage === "fetched" ? `${left}${retries(progress)}` : left,
@@ -114,6 +162,8 @@ export async function bars(progress: Progress, stream: NodeJS.WriteStream): Prom
     update,
     stop() {
       update();
+      // Writes the last notes, which `stop` would not.
+      multi.update();
       multi.stop();
     },
   };
@@ -130,13 +180,16 @@ function retries({ retried }: Progress): string {
 }
 
 const linesEveryMs = 2_000;
+/** A line that says what the one before says. */
+const sameLineEveryMs = 30_000;
 
-/** A line when a stage is done, and one every two seconds while pages arrive. */
+/** A line when a stage is done, one every two seconds while pages arrive, and the notes. */
 export function lines(progress: Progress, write: (line: string) => void): Display {
   const said = new Set<Stage>();
   let lastLine = Date.now();
-  let retriesSaid = 0;
+  let lastText = "";
   const update = (): void => {
+    for (const note of progress.takeNotes()) write(note);
     for (const stage of stages) {
       const { done, unit, complete } = countsOf(progress, stage);
       if (!said.has(stage) && complete) {
@@ -144,14 +197,13 @@ export function lines(progress: Progress, write: (line: string) => void): Displa
         write(`${stage}${unit === "pages" ? ` ${done} pages` : ""}`);
       }
     }
-    if (progress.retried > retriesSaid && Date.now() - lastLine >= linesEveryMs) {
-      retriesSaid = progress.retried;
-      write(`retrying${retries(progress)}`);
-    }
-    if (!said.has("transformed") && Date.now() - lastLine >= linesEveryMs) {
-      lastLine = Date.now();
-      write(`fetched ${progress.fetched} and transformed ${progress.transformed} of ${progress.pages} pages`);
-    }
+    if (said.has("transformed") || Date.now() - lastLine < linesEveryMs) return;
+    const { fetched, transformed, pages, waiting } = progress;
+    const text = `fetched ${fetched} and transformed ${transformed} of ${pages} pages${retries(progress)}${waiting && `, ${waiting}`}`;
+    if (text === lastText && Date.now() - lastLine < sameLineEveryMs) return;
+    lastLine = Date.now();
+    lastText = text;
+    write(text);
   };
   return { update, stop: update };
 }

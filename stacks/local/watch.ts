@@ -4,12 +4,14 @@ import type { DeadLetter } from "../../services/replay/dead-letter.ts";
 import { inspect } from "../../services/replay/deadletters.ts";
 import { heldText } from "../../services/reporter/message.ts";
 import type { Dataset } from "../../shared/dataset.ts";
+import type { PipelineError } from "../../shared/errors.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/local.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import type { QueueName } from "../../shared/topology.ts";
+import type { Retry } from "./workers.ts";
 
 export type RunEnd =
   | { state: "published and queried"; result: RunResult; query: { queryExecutionId: string; key: string } }
@@ -26,7 +28,7 @@ const besideTheRun: readonly QueueName[] = ["tableau", "reporter", "ec2", "repla
 
 /** What is stored is checked at least this often. */
 const checkMs = 1_000;
-/** Longer than any retry's delay here. */
+/** Without progress, and without a message that waits for its retry. */
 const stalledMs = 10 * 60_000;
 /** Dead letters that are read at once. */
 export const maxDeadLetters = 1_000;
@@ -56,6 +58,7 @@ export class RunWatch {
   #failure: string | undefined;
   /** When something last moved, in milliseconds since 1970. */
   #movedAt = Date.now();
+  #broken: PipelineError | undefined;
   tableau: TableauEnd | undefined;
   onStarted: (windows: number) => void = () => {};
   onPublished: () => void = () => {};
@@ -66,7 +69,19 @@ export class RunWatch {
   }
 
   moved(): void {
-    this.#movedAt = Date.now();
+    this.#movedAt = Math.max(this.#movedAt, Date.now());
+  }
+
+  /** A message that waits for its retry is no stall, however long LibInsight asked to wait. */
+  onRetry({ run, delaySeconds }: Pick<Retry, "run" | "delaySeconds">): void {
+    const due = run === this.#runId ? Date.now() + delaySeconds * 1_000 : Date.now();
+    this.#movedAt = Math.max(this.#movedAt, due);
+  }
+
+  /** Ends the run with this error. */
+  onBroken(error: PipelineError): void {
+    this.#broken ??= error;
+    this.#wake();
   }
 
   /** @param event as it is on the bus */
@@ -102,11 +117,15 @@ export class RunWatch {
     this.#wake();
   }
 
-  /** @returns when the run has ended, or a message of it is a dead letter. @throws when the signal is aborted */
+  /**
+   * @returns when the run has ended, or a message of it is a dead letter
+   * @throws when the signal is aborted, or the error of `onBroken`
+   */
   async end(local: Local, signal: AbortSignal): Promise<RunEnd> {
     signal.addEventListener("abort", () => this.#wake(), { once: true });
     for (;;) {
       signal.throwIfAborted();
+      if (this.#broken) throw this.#broken;
       const end = (await this.#stored(local)) ?? (await this.#deadLetter(local));
       if (end) return end;
       if (Date.now() - this.#movedAt > stalledMs)

@@ -6,16 +6,19 @@ import { athenaService } from "../../services/athena/service.ts";
 import { ec2Service } from "../../services/ec2/service.ts";
 import { fetcherService } from "../../services/fetcher/service.ts";
 import { kickoffService } from "../../services/kickoff/service.ts";
+import { deadLetterOf } from "../../services/replay/dead-letter.ts";
 import { replayService } from "../../services/replay/service.ts";
 import { reporterService } from "../../services/reporter/service.ts";
 import { tableauService } from "../../services/tableau/service.ts";
 import { transformerService } from "../../services/transformer/service.ts";
 import { datasets } from "../../shared/datasets.ts";
+import type { PipelineError } from "../../shared/errors.ts";
 import type { LibInsightClient } from "../../shared/libinsight/client.ts";
+import { isFolderError } from "../../shared/local/disk.ts";
 import type { Local } from "../../shared/local/local.ts";
 import type { Log, LogFields } from "../../shared/logger.ts";
 import type { Message } from "../../shared/ports.ts";
-import { processBatch, type Service } from "../../shared/service.ts";
+import { type Failure, processBatch, type Service } from "../../shared/service.ts";
 import { type QueueName, services } from "../../shared/topology.ts";
 import type { LocalSettings } from "./settings.ts";
 
@@ -26,8 +29,19 @@ const pauseAfterErrorMs = 500;
 /** What happened in a service, for the display of progress. */
 export type WorkerEvents = {
   onHandled?: (queue: QueueName, fields: LogFields) => void;
-  onRetried?: (queue: QueueName, messages: number) => void;
+  /** A message has failed and comes back. */
+  onRetry?: (queue: QueueName, retry: Retry) => void;
   onDeadLetter?: (queue: QueueName, message: Message) => void;
+  /** The disk refuses what a service or a queue writes. No retry helps. */
+  onBroken?: (error: PipelineError) => void;
+};
+
+/** `run`: of which the message is, where it names one. `receives`: how often it was tried. */
+export type Retry = {
+  run?: string | undefined;
+  error: PipelineError;
+  receives: number;
+  delaySeconds: number;
 };
 
 export type WorkerOptions = {
@@ -121,12 +135,24 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
   const { batchSize, timeoutSeconds } = services[name];
   // One process has one thread: only waiting for LibInsight gains from being done side by side.
   const concurrency = name === "fetcher" ? services.fetcher.concurrency : 1;
+  const onFailed = ({ error, message, delaySeconds }: Failure): void => {
+    if (isFolderError(error)) events.onBroken?.(error);
+    else if (delaySeconds !== undefined) {
+      const { receives } = message;
+      events.onRetry?.(name, { run: deadLetterOf(name, message).run, error, receives, delaySeconds });
+    }
+  };
+  const afterError = async (error: unknown): Promise<void> => {
+    if (isFolderError(error)) events.onBroken?.(error);
+    await delay(pauseAfterErrorMs);
+  };
   const batch = {
     source,
     deadLetters: local.deadLetters[name],
     log: logOf?.(name) ?? silent,
     retryBaseSeconds: settings.retryBaseSeconds,
     onHandled: (fields: LogFields) => events.onHandled?.(name, fields),
+    onFailed,
   };
 
   async function handle(messages: Message[]): Promise<void> {
@@ -140,7 +166,6 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
     await Promise.all(
       messages.filter(({ id }) => !kept.has(id)).map(({ receipt }) => source.delete(receipt)),
     );
-    if (kept.size > 0) events.onRetried?.(name, kept.size);
     for (const message of messages) {
       if (result.deadLetters.includes(message.id)) events.onDeadLetter?.(name, message);
     }
@@ -162,13 +187,13 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
       });
       for (let at = 0; at < messages.length; at += batchSize) {
         const handled: Promise<void> = handle(messages.slice(at, at + batchSize))
-          .catch(() => delay(pauseAfterErrorMs))
+          .catch(afterError)
           .finally(() => running.delete(handled));
         running.add(handled);
       }
     } catch (error) {
       batch.log.error("the queue could not be read", { queue: name, error: String(error) });
-      await delay(pauseAfterErrorMs);
+      await afterError(error);
     }
   }
   await Promise.all(running);

@@ -1,7 +1,7 @@
 // The local database: one process at a time, nothing lost when it is killed, and one commit for what belongs together.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
@@ -124,6 +124,25 @@ test("a second process is refused with the pid and command of the first, until t
   expect(second.lines).toEqual([]);
   await writer.kill();
   openLocalDatabase(folder).close();
+});
+
+test("where the one who wrote its pid has ended, the error does not name it but says how to find the process", async () => {
+  const folder = newFolder();
+  const ended = startWriter(folder);
+  await ended.opened;
+  const stale = await readFile(join(folder, "holder.json"));
+  await ended.kill();
+  const writer = startWriter(folder);
+  await writer.opened;
+  await writeFile(join(folder, "holder.json"), stale);
+  expect(() => openLocalDatabase(folder)).toThrow(
+    expect.objectContaining({
+      name: "LocalFolderInUse",
+      message: `Another process uses ${folder}: which one is unknown.`,
+      advice: expect.stringContaining(`lsof ${folder}/state.db`),
+    }),
+  );
+  await writer.kill();
 });
 
 test("the folder is this user's alone", async () => {

@@ -83,8 +83,8 @@ test("of a batch in which messages fail, one comes back, one becomes a dead lett
   const dead: string[] = [];
   const workers = work(machine, noLibInsight, {
     onHandled: (_queue, { page }) => handled.push(page),
-    onRetried: (_queue, messages) => {
-      retried += messages;
+    onRetry: () => {
+      retried += 1;
     },
     onDeadLetter: (queue, { body }) => dead.push(`${queue}: ${body}`),
   });

@@ -1,0 +1,60 @@
+// What LibInsight itself says about an error, for the person at the terminal and for no log: it may quote anything.
+import * as z from "zod/mini";
+import { type HttpResponse, isSuccess, jsonOf } from "../http.ts";
+import { errorResponse } from "./responses.ts";
+
+/** Of the text, one line on a terminal. */
+const maxCharacters = 200;
+/** A success of this size is no error at status 200. */
+const maxErrorCharacters = 64 * 1024;
+
+const message = z.object({ message: z.string() });
+const text = z.union([
+  z.string(),
+  z.pipe(
+    message,
+    z.transform((given) => given.message),
+  ),
+]);
+/** The shape of an error's body is not documented; these are the common ones, OAuth's included. */
+const body = z.union([
+  z.pipe(
+    z.object({ payload: text }),
+    z.transform(({ payload }) => payload),
+  ),
+  z.pipe(
+    z.object({ error_description: text }),
+    z.transform((given) => given.error_description),
+  ),
+  text,
+  z.pipe(
+    z.object({ error: text }),
+    z.transform(({ error }) => error),
+  ),
+]);
+
+/** Returns the message in an error response, as one line of at most 200 characters; undefined where there is none. */
+export function errorTextOf(response: HttpResponse): string | undefined {
+  const { status, text, headers } = response;
+  if (isSuccess(status) && text.length > maxErrorCharacters) return undefined;
+  const read = jsonOf(response);
+  if ("not" in read) {
+    const isPlain = /^text\/plain/i.test(String(headers["content-type"]));
+    return !isSuccess(status) && isPlain ? oneLine(text) : undefined;
+  }
+  if (isSuccess(status) && !errorResponse.safeParse(read.json).success) return undefined;
+  return oneLine(body.safeParse(read.json).data ?? "");
+}
+
+/** Nothing in it can move the cursor, color the terminal or turn a line around. */
+function oneLine(text: string): string | undefined {
+  const line = text
+    .slice(0, maxErrorCharacters)
+    .toWellFormed()
+    .replace(/\p{Cf}/gu, "")
+    .replace(/[\p{Cc}\s]+/gu, " ")
+    .trim();
+  const characters = [...line];
+  if (characters.length <= maxCharacters) return line || undefined;
+  return `${characters.slice(0, maxCharacters - 1).join("")}…`;
+}
