@@ -17,6 +17,7 @@ import { datasets, findDataset } from "../shared/datasets.ts";
 import { PipelineError } from "../shared/errors.ts";
 import { isoDate } from "../shared/schemas.ts";
 import { dayIn } from "../shared/time-zone.ts";
+import { plain } from "./commands/text.ts";
 
 /** Bad usage, in one sentence. */
 export class UsageError extends Error {
@@ -24,8 +25,12 @@ export class UsageError extends Error {
 }
 
 export type CommandLine<T> = {
-  /** Returns the command, or "help" for --help, without side effects. @throws UsageError */
-  parse(args: readonly string[]): T | "help";
+  /**
+   * Returns the command, or "help" for --help, without side effects.
+   * @param env in which npm leaves the flags that it took for its own
+   * @throws UsageError
+   */
+  parse(args: readonly string[], env?: NodeJS.ProcessEnv): T | "help";
   /** Returns the help of the program, or of the subcommand that `args` name. */
   usage(args?: readonly string[]): string;
 };
@@ -39,10 +44,11 @@ export function commandLine<T>(
   define: (program: Command, accept: (command: T) => void) => void,
 ): CommandLine<T> {
   return {
-    parse(args) {
+    parse(args, env = {}) {
       const accepted: T[] = [];
       const program = createProgram(name);
       define(program, (command) => accepted.push(command));
+      refuseFlagsBeforeDashes(program, args, env);
       try {
         program.parse(args, { from: "user" });
       } catch (error) {
@@ -101,6 +107,59 @@ function sentence(message: string): string {
 }
 
 /**
+ * Settings of npm that share the name of a flag and that a .npmrc or a CI job sets often: they are no sign of a flag.
+ * Neither are npm's `loglevel` and `maxsockets`, which `--quiet` and `--max` become. Without these flags a command asks,
+ * or prints more.
+ */
+const oftenSet = ["yes", "force"];
+/** The same, but rarely set. Without the flag a program would get no JSON, or `--dry-run` would change something. */
+const rarelySet = ["json", "dry-run"];
+/** npm completes `--to`. */
+const completedByNpm: Record<string, string> = { tokendescription: "to" };
+
+/**
+ * npm takes flags before `--` for its own: it passes them on as `npm_config_*` and the program does not see them.
+ * @throws UsageError with the right command line
+ */
+function refuseFlagsBeforeDashes(program: Command, args: readonly string[], env: NodeJS.ProcessEnv): void {
+  if (env.npm_lifecycle_event === undefined) return;
+  const subcommand = program.commands.find((command) => args.includes(command.name()));
+  const options = [...program.options, ...(subcommand?.options ?? [])];
+  const refused = options.flatMap((option) => {
+    const name = option.long?.slice(2) ?? "";
+    const isGiven = args.some((arg) => arg === option.long || arg.startsWith(`${option.long}=`));
+    if (isGiven || oftenSet.includes(name)) return [];
+    const value = Object.entries(env).find(([key]) => flagOf(key) === name.replaceAll("-", ""))?.[1];
+    return value ? [{ name, option, values: value.split("\n\n") }] : [];
+  });
+  if (refused.length === 0) return;
+  const names = refused.map(({ option }) => option.long).join(" and ");
+  // A value after a space stands among the arguments, where it cannot be told from others.
+  const isLost = refused.some(({ option, values }) => option.required && values.includes("true"));
+  const flags = refused.flatMap(({ option, values }) =>
+    isLost || !option.required ? [option.flags] : values.map((value) => shellWord(`${option.long}=${value}`)),
+  );
+  const others = isLost ? [subcommand?.name() ?? []].flat() : args.map(shellWord);
+  const isRarelySet = refused.some(({ name }) => rarelySet.includes(name));
+  const advice = isRarelySet ? ". If your .npmrc sets it, remove it there." : "";
+  throw new UsageError(
+    `npm took ${names} for its own. Put the flags after --: ${[program.name(), ...others, ...flags].join(" ")}${advice}`,
+  );
+}
+
+/** Returns the flag, without dashes, whose value npm passes on in this variable. */
+function flagOf(variable: string): string | undefined {
+  const [, setting] = /^npm_config_(.+)$/i.exec(variable) ?? [];
+  const name = setting?.replace(/[_-]/g, "").toLowerCase();
+  return name && (completedByNpm[name] ?? name);
+}
+
+function shellWord(text: string): string {
+  const word = plain(text);
+  return /^[\w.,:/=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/**
  * Runs a program and sets its exit code.
  * @param act returns what goes to stdout
  */
@@ -110,7 +169,7 @@ export async function runCommandLine<T>(
 ): Promise<void> {
   const args = process.argv.slice(2);
   try {
-    const command = line.parse(args);
+    const command = line.parse(args, process.env);
     process.stdout.write(command === "help" ? line.usage(args) : await act(command));
   } catch (error) {
     const isUsage = error instanceof UsageError;

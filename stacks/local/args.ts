@@ -85,7 +85,11 @@ Environment:
       Refresh this Tableau after publishing`;
 
 /** Returns what to do, or "help" for --help. @throws UsageError */
-export const parseCommand = (args: readonly string[], now: Date): Command | "help" => line(now).parse(args);
+export const parseCommand = (
+  args: readonly string[],
+  now: Date,
+  env: NodeJS.ProcessEnv = {},
+): Command | "help" => line(now).parse(args, env);
 
 /** Returns the help. A function, because it takes 8 ms. */
 export const usage = (): string => line(new Date(0)).usage();

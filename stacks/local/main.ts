@@ -18,7 +18,7 @@ export async function main(): Promise<number> {
   const stop = (): void => stopping.abort();
   process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
-    const command = parseCommand(process.argv.slice(2), new Date());
+    const command = parseCommand(process.argv.slice(2), new Date(), process.env);
     if (command === "help") {
       process.stdout.write(usage());
       return 0;
