@@ -79,6 +79,9 @@ async function localTarget(finish: boolean): Promise<Target> {
   const { openLocal } = await import("../../shared/local/local.ts");
   const { refreshOut } = await import("../local/out.ts");
   const { localSettings } = await import("../local/settings.ts");
+  const { readEnvFile, settingsLine } = await import("../local/env-file.ts");
+  const settingsFrom = readEnvFile(process.env);
+  if (finish && settingsFrom.length > 0) process.stderr.write(`${settingsLine(settingsFrom)}\n`);
   const settings = localSettings(process.env);
   const local = await openLocal(localFolder);
   const closing = [local.close];
@@ -102,21 +105,26 @@ async function localTarget(finish: boolean): Promise<Target> {
   if (!finish) return target;
   try {
     const { parseCommand } = await import("../local/args.ts");
-    const { sourceOf } = await import("../local/source.ts");
+    const { sourceToFinish } = await import("../local/source.ts");
+    const { unfinished } = await import("../local/earlier.ts");
+    const { datasets } = await import("../../shared/datasets.ts");
     const { queriesUnderWay } = await import("../local/watch.ts");
     const { startWorkers } = await import("../local/workers.ts");
     const { libInsightClient } = await import("../../shared/libinsight/client.ts");
     // `npm start` without flags.
     const command = parseCommand([], new Date());
     if (command === "help") throw new Error("No flag requests help.");
-    const source = await sourceOf(command, process.env).open();
+    const runs = await Promise.all(datasets.map((dataset) => unfinished(dataset, local)));
+    const starts = runs.filter((start) => start !== undefined);
+    const { origin, open } = sourceToFinish(starts, command, process.env, settingsFrom);
+    const source = await open();
     closing.push(source.close);
     const libInsight = libInsightClient({ ...source, timeoutMs: settings.libInsightTimeoutMs });
     let broken: PipelineError | undefined;
     const onBroken = (error: PipelineError): void => {
       broken = error;
     };
-    const workers = startWorkers({ local, settings, libInsight, events: { onBroken } });
+    const workers = startWorkers({ local, settings, libInsight, origin, events: { onBroken } });
     closing.push(workers.stop);
     const underWay = async () => {
       if (broken) throw broken;

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { inspect, send } from "../../services/replay/deadletters.ts";
 import { type Dataset, viewNames } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
 import { libInsightClient } from "../../shared/libinsight/client.ts";
 import { folderError } from "../../shared/local/disk.ts";
@@ -13,7 +14,10 @@ import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/dictionary.ts";
 import { markdownOf } from "../commands/dictionary/markdown.ts";
 import type { Command } from "./args.ts";
+import { forget, planStart, type Start } from "./earlier.ts";
+import { settingsLine } from "./env-file.ts";
 import { localFolder } from "./folder.ts";
+import { isSimulated } from "./origin.ts";
 import { copyLive, rememberOut, whole } from "./out.ts";
 import { preview } from "./preview.ts";
 import { bars, type Display, lines, Progress, silence } from "./progress.ts";
@@ -34,6 +38,8 @@ export type Collection = {
   settings: LocalSettings;
   logOf: ((service: string) => Log) | undefined;
   requestId: string;
+  /** Names of the variables that .env set. */
+  settingsFrom: readonly string[];
   signal: AbortSignal;
 };
 
@@ -42,39 +48,53 @@ export type Collected = { report: RunReport; preview: string };
 
 /** @throws PipelineError whose sentence says why nothing was published or queried, and what to do */
 export async function collect(collection: Collection): Promise<Collected> {
-  const { command, source, logOf, requestId, signal } = collection;
+  const { command, source, logOf, signal } = collection;
   const startedAt = Date.now();
   const { dataset, from, to } = command;
   const isStory = command.simulation.faultSeed !== undefined;
   // A story does not wait for its retries.
   const settings = isStory ? { ...collection.settings, retryBaseSeconds: 0 } : collection.settings;
-  const runId = runIdOf(dataset.name, requestId);
-  const progress = new Progress(runId);
-  const watch = new RunWatch(runId, dataset);
-  watch.onStarted = (windows) => progress.expectWindows(windows);
-  watch.onPublished = () => {
-    progress.assembled = true;
-  };
   const say = (line: string): void => {
     if (!command.json && !command.quiet) process.stdout.write(`${line}\n`);
   };
-  say(`Collecting ${dataset.name} from ${source.title}, ${from} to ${to}\n`);
-  let local: Local | undefined;
+  let onEvent: (event: unknown) => void = () => {};
+  const local = await openLocal(localFolder, { onEvent: (event) => onEvent(event) });
   let workers: Workers | undefined;
-  const libInsight = await source.open();
-  const display = await displayFor(command, progress, say);
-  let drawing: NodeJS.Timeout | undefined = setInterval(() => display.update(), drawMs);
-  const stopDrawing = (): void => {
-    if (drawing) display.stop();
-    clearInterval(drawing);
-    drawing = undefined;
-  };
+  let libInsight: Awaited<ReturnType<Source["open"]>> | undefined;
+  let stopDrawing = (): void => {};
   try {
+    const { start, continued, replacesSimulated, says } = await planStart(
+      dataset,
+      startOf(command, source, collection.requestId),
+      local,
+    );
+    const { runId, requestId } = start;
+    const progress = new Progress(runId);
+    const watch = new RunWatch(runId, dataset);
+    onEvent = (event) => watch.onEvent(event);
+    watch.onStarted = (windows) => progress.expectWindows(windows);
+    watch.onPublished = () => {
+      progress.assembled = true;
+    };
+    if (continued) {
+      progress.resume(continued.windows);
+      progress.assembled = continued.result !== undefined;
+    }
+    say(`Collecting ${dataset.name} from ${source.title}, ${from} to ${to}`);
+    if (collection.settingsFrom.length > 0) say(settingsLine(collection.settingsFrom));
+    for (const line of [...says, ""]) say(line);
+    libInsight = await source.open();
+    const display = await displayFor(command, progress, say);
+    let drawing: NodeJS.Timeout | undefined = setInterval(() => display.update(), drawMs);
+    stopDrawing = () => {
+      if (drawing) display.stop();
+      clearInterval(drawing);
+      drawing = undefined;
+    };
     const { baseUrl, clientId, clientSecret } = libInsight;
     const timeoutMs = settings.libInsightTimeoutMs;
     const onErrorText = (text: string): void => progress.note(`LibInsight says: ${text}`);
     const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs, onErrorText });
-    local = await openLocal(localFolder, { onEvent: (event) => watch.onEvent(event) });
     await rememberOut(localFolder, { dataset: dataset.name, out: command.out });
     const { engine } = local;
     let isWarm = false;
@@ -86,6 +106,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       local,
       settings,
       libInsight: client,
+      origin: source.origin,
       logOf,
       events: {
         onHandled: (queue, fields) => {
@@ -102,21 +123,26 @@ export async function collect(collection: Collection): Promise<Collected> {
         onDeadLetter: (queue) => watch.onDeadLetter(queue),
       },
     });
-    const reason = "npm start";
-    await local.publish("run.requested", {
-      dataset: dataset.name,
-      from,
-      to,
-      reason,
-      requestId,
-      ...skippingComparison(command),
-    });
+    if (!continued) {
+      await local.publish("run.requested", {
+        dataset: dataset.name,
+        from,
+        to,
+        reason: "npm start",
+        requestId,
+        ...skippingComparison(command, replacesSimulated),
+      });
+    }
     let end = await watch.end(local, signal);
     for (let round = 1; isStory && end.state === "dead letter" && round <= maxReplays; round++) {
       await replay(end, runId, local, say, signal);
       end = await watch.end(local, signal);
     }
-    if (end.state !== "published and queried") throw failure(end, runId);
+    if (end.state !== "published and queried") {
+      // What waits among the run's own dead letters goes on with the next start.
+      if (end.state === "failed" || end.deadLetter.run !== runId) await forget(dataset.name, local);
+      throw failure(end, runId);
+    }
     progress.queried = true;
     const { result, query } = end;
     const { published } = result;
@@ -141,9 +167,12 @@ export async function collect(collection: Collection): Promise<Collected> {
     };
     const dictionary = dictionaryOf(dataset, report.columns);
     await writeFiles(report, dictionary, local, command);
+    await forget(dataset.name, local);
     stopDrawing();
     const isShown = !command.json && !command.quiet;
-    const shown = isShown ? await previewOf(dataset, local, report, dictionary, source.simulated) : "";
+    const shown = isShown
+      ? await previewOf(dataset, local, report, dictionary, isSimulated(source.origin))
+      : "";
     if (settings.tableau) say(`\n${aboutTableau(dataset)}`);
     await drain(local, settings.tableauRefreshTimeoutMs, signal);
     if (watch.tableau?.state === "failed") process.stderr.write(`${watch.tableau.sentence}\n`);
@@ -156,16 +185,37 @@ export async function collect(collection: Collection): Promise<Collected> {
   } finally {
     stopDrawing();
     await workers?.stop();
-    await local?.close();
-    await libInsight.close();
+    await local.close();
+    await libInsight?.close();
   }
 }
 
-/** Named dates are meant, however few rows they hold; a renamed field is meant to lose its values. */
-function skippingComparison({ datesGiven, simulation }: Command): { skipComparison?: string } {
+function startOf(command: Command, { origin }: Source, requestId: string): Start {
+  const { dataset, from, to, simulation } = command;
+  return {
+    runId: runIdOf(dataset.name, requestId),
+    requestId,
+    requestedAt: new Date().toISOString(),
+    from,
+    to,
+    entry: fingerprintOf(dataset),
+    flags: JSON.stringify({ ...skippingComparison(command), faults: simulation.faultSeed }),
+    origin,
+  };
+}
+
+/**
+ * Named dates are meant, however few rows they hold; a renamed field is meant to lose its values; how many rows a
+ * simulation had says nothing.
+ */
+function skippingComparison(
+  { datesGiven, simulation }: Command,
+  replacesSimulated = false,
+): { skipComparison?: string } {
   const meant = [
     ...(datesGiven ? ["--from or --to"] : []),
     ...(simulation.renames.length > 0 ? ["--rename"] : []),
+    ...(replacesSimulated ? ["a LibInsight instead of the simulation"] : []),
   ];
   return meant.length === 0 ? {} : { skipComparison: `npm start with ${meant.join(" and ")}` };
 }

@@ -7,6 +7,7 @@ import type { Log } from "../../shared/logger.ts";
 import { UsageError, warnOfNpmBanner } from "../cli.ts";
 import { parseCommand, usage } from "./args.ts";
 import { collect } from "./collect.ts";
+import { readEnvFile } from "./env-file.ts";
 import { localFolder } from "./folder.ts";
 import { summary } from "./report.ts";
 import { localSettings } from "./settings.ts";
@@ -24,7 +25,8 @@ export async function main(): Promise<number> {
       return 0;
     }
     if (command.json) warnOfNpmBanner();
-    const source = sourceOf(command, process.env);
+    const settingsFrom = readEnvFile(process.env);
+    const source = sourceOf(command, process.env, settingsFrom);
     const settings = localSettings(process.env);
     const { report, preview } = await collect({
       command,
@@ -32,6 +34,7 @@ export async function main(): Promise<number> {
       settings,
       logOf: command.json ? undefined : await loggers(process.env.POWERTOOLS_LOG_LEVEL),
       requestId: randomUUID(),
+      settingsFrom,
       signal: stopping.signal,
     });
     if (command.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
@@ -45,7 +48,7 @@ export async function main(): Promise<number> {
       return 2;
     }
     if (stopping.signal.aborted) {
-      process.stderr.write("Stopped. The earlier published files are unchanged.\n");
+      process.stderr.write("Stopped. The same npm start continues the run.\n");
       return 130;
     }
     process.stderr.write(`${sentenceOf(folderError(error, localFolder))}\n`);

@@ -2,6 +2,7 @@
 import type { MultiBar, SingleBar } from "cli-progress";
 import type { LogFields } from "../../shared/logger.ts";
 import { type QueueName, receiveLimit } from "../../shared/topology.ts";
+import type { WindowProgress } from "../commands/runs/account.ts";
 import type { Retry } from "./workers.ts";
 
 /** The same note is not repeated for this time. */
@@ -51,6 +52,21 @@ export class Progress {
     this.#expectedWindows = count;
   }
 
+  /** Counts what an earlier process did of the run. */
+  resume(windows: readonly WindowProgress[]): void {
+    this.expectWindows(windows.length);
+    for (const { number, attempt, totals, pages, missing } of windows) {
+      if (!totals) continue;
+      const window = `${number}/${attempt}`;
+      const all = pages + missing.length;
+      this.#announced.set(window, all);
+      for (let page = 1; page <= all; page++) {
+        if (!missing.includes(page)) this.#transformed.add(`${window}/${page}`);
+      }
+    }
+    for (const page of this.#transformed) this.#fetched.add(page);
+  }
+
   /** @param fields what a service logs of a message that it handled */
   onHandled(queue: QueueName, fields: LogFields): void {
     // A window that is counted again at the end is no page.
@@ -59,9 +75,10 @@ export class Progress {
     const window = `${fields.window}/${fields.attempt}`;
     const page = `${window}/${fields.page}`;
     if (queue === "transformer") this.#transformed.add(page);
-    if (queue !== "fetcher") return;
-    this.#fetched.add(page);
-    if (fields.page === 1) this.#announced.set(window, Math.max(Number(fields.totalPages), 1));
+    // An earlier process may have fetched what is transformed now.
+    if (queue === "fetcher" || queue === "transformer") this.#fetched.add(page);
+    if (queue === "fetcher" && fields.page === 1)
+      this.#announced.set(window, Math.max(Number(fields.totalPages), 1));
   }
 
   onRetry({ error, receives, delaySeconds }: Retry): void {

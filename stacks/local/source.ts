@@ -1,22 +1,33 @@
 // Where `npm start` collects from: the LibInsight that the environment names, or the simulation.
 import { type Command, UsageError } from "./args.ts";
+import { envFile } from "./env-file.ts";
+import { isSameOrigin, isSimulated, type Origin, originText } from "./origin.ts";
 
 export type Source = {
   /** For the first line on the terminal. */
   title: string;
-  /** Whether the people in its records are invented. */
-  simulated: boolean;
+  origin: Origin;
   open(): Promise<{ baseUrl: string; clientId: string; clientSecret: string; close(): Promise<void> }>;
 };
 
 const variables = ["LIBINSIGHT_BASE_URL", "LIBINSIGHT_CLIENT_ID", "LIBINSIGHT_CLIENT_SECRET"] as const;
 
-/** @throws UsageError where only some of the variables are set, or one cannot be used */
-export function sourceOf(command: Command, env: NodeJS.ProcessEnv): Source {
+/**
+ * @param fromFile names of the variables that .env set
+ * @throws UsageError where only some of the variables are set, or one cannot be used
+ */
+export function sourceOf(
+  command: Pick<Command, "dataset" | "from" | "simulation" | "simulationFlags">,
+  env: NodeJS.ProcessEnv,
+  fromFile: readonly string[] = [],
+): Source {
   const missing = variables.filter((name) => !env[name]);
   if (missing.length === variables.length) return simulation(command);
   if (missing.length > 0) {
-    throw new UsageError(`To collect from your own LibInsight, also set ${missing.join(" and ")}.`);
+    const inFile = variables.filter((name) => fromFile.includes(name)).join(" and ");
+    throw new UsageError(
+      `To collect from your own LibInsight, also set ${missing.join(" and ")}. For the simulation set none of the three${inFile && `; ${inFile} is set in ${envFile}`}.`,
+    );
   }
   const [flag] = command.simulationFlags;
   if (flag)
@@ -29,7 +40,7 @@ export function sourceOf(command: Command, env: NodeJS.ProcessEnv): Source {
   }
   return {
     title: new URL(baseUrl).host,
-    simulated: false,
+    origin: { host: new URL(baseUrl).host },
     open: async () => ({
       baseUrl: baseUrl.replace(/\/+$/, ""),
       clientId,
@@ -39,11 +50,34 @@ export function sourceOf(command: Command, env: NodeJS.ProcessEnv): Source {
   };
 }
 
-function simulation({ dataset, from, simulation }: Command): Source {
+/**
+ * Returns where unfinished runs are collected from: each from where it began.
+ * @throws UsageError where the environment names another LibInsight
+ */
+export function sourceToFinish(
+  unfinished: readonly { runId: string; origin: Origin }[],
+  ...given: Parameters<typeof sourceOf>
+): Source {
+  const [command] = given;
+  let source = sourceOf(...given);
+  const [first] = unfinished;
+  if (first && !("host" in first.origin) && isSimulated(source.origin)) {
+    const { records, renames } = first.origin;
+    source = simulation({ ...command, simulation: { ...command.simulation, records, renames } });
+  }
+  const other = unfinished.find(({ origin }) => !isSameOrigin(origin, source.origin));
+  if (!other) return source;
+  const how = isSimulated(other.origin) ? `Unset ${variables[0]}` : `Set ${variables.join(", ")} for it`;
+  throw new UsageError(
+    `The unfinished run ${other.runId} collects from ${originText(other.origin)}, not from ${source.title}. ${how} and repeat the command.`,
+  );
+}
+
+function simulation({ dataset, from, simulation }: Pick<Command, "dataset" | "from" | "simulation">): Source {
   const { records, latencyMs, renames, faultSeed } = simulation;
   return {
     title: "the simulated LibInsight",
-    simulated: true,
+    origin: { records, renames },
     async open() {
       // Loaded here, because a real LibInsight needs none of it.
       const { startLibInsight } = await import("./libinsight.ts");

@@ -20,6 +20,7 @@ import type { Log, LogFields } from "../../shared/logger.ts";
 import type { Message } from "../../shared/ports.ts";
 import { type Failure, processBatch, type Service } from "../../shared/service.ts";
 import { type QueueName, services } from "../../shared/topology.ts";
+import { type Origin, originGuard } from "./origin.ts";
 import type { LocalSettings } from "./settings.ts";
 
 /** A queue without messages is asked once in this time; a message wakes its worker at once. */
@@ -48,6 +49,8 @@ export type WorkerOptions = {
   local: Local;
   settings: LocalSettings;
   libInsight: LibInsightClient;
+  /** Where `libInsight` is. Without it no run is checked for where it collects from. */
+  origin?: Origin;
   /** Undefined where nothing is logged. */
   logOf?: ((service: string) => Log) | undefined;
   events?: WorkerEvents;
@@ -60,7 +63,7 @@ export type Workers = {
 
 /** Starts a worker for each service. */
 export function startWorkers(options: WorkerOptions): Workers {
-  const { local, settings, libInsight } = options;
+  const { local, settings, libInsight, origin } = options;
   const { queues, engine } = local;
   const { tableau, tableauTokenSecret } = settings;
   const stopping = new AbortController();
@@ -92,11 +95,12 @@ export function startWorkers(options: WorkerOptions): Workers {
   };
   const start = <T extends z.ZodMiniType, Deps>(service: Service<T, Deps>, its: Deps) =>
     runWorker(service, its, options, stopping.signal);
+  const guard = origin && originGuard(origin, local.work);
   const workers = [
     start(kickoffService, deps),
-    start(fetcherService, deps),
+    start(guarded(fetcherService, guard?.beforeFetch, guard?.afterFetch), deps),
     start(transformerService, deps),
-    start(assemblerService, deps),
+    start(guarded(assemblerService, guard?.beforeAssembly), deps),
     start(athenaService, { ...deps, checkSeconds: settings.queryCheckSeconds }),
     start(tableauService, deps),
     start(reporterService, deps),
@@ -107,6 +111,25 @@ export function startWorkers(options: WorkerOptions): Workers {
     async stop() {
       stopping.abort();
       await Promise.all(workers);
+    },
+  };
+}
+
+type Check<T extends z.ZodMiniType> = (message: z.infer<T>) => Promise<void>;
+
+/** Returns the service with something to check before and to record after each message. */
+function guarded<T extends z.ZodMiniType, Deps>(
+  service: Service<T, Deps>,
+  before?: Check<T>,
+  after?: Check<T>,
+): Service<T, Deps> {
+  return {
+    ...service,
+    async handle(message, deps) {
+      await before?.(message);
+      const fields = await service.handle(message, deps);
+      await after?.(message);
+      return fields;
     },
   };
 }

@@ -131,12 +131,16 @@ async function opened(folder: string): Promise<Local & AsyncDisposable> {
   return { ...local, [Symbol.asyncDispose]: local.close };
 }
 
-/** Expects that nothing is left to do: each run is published with the pinned bytes, and no message is left. */
-async function expectAllPublished(folder: string, runs: number): Promise<void> {
+/**
+ * Expects that nothing is left to do: each run is published with the pinned bytes, and no message is left.
+ * @param runs how many there may be
+ */
+async function expectAllPublished(folder: string, runs: number[]): Promise<void> {
   await using local = await opened(folder);
   const { work, data, results: queried, mailboxes } = local;
   const found = await accounts({ work, now: () => new Date(), stalledAfterSeconds: 900, deadLetters: [] });
-  expect(found.map(({ state }) => state)).toEqual(Array(runs).fill("published"));
+  expect(runs).toContain(found.length);
+  expect(new Set(found.map(({ state }) => state))).toEqual(new Set(["published"]));
   // A run that died after it had published the file does so again.
   for (const { versionId } of await data.listVersions(csv, 10)) {
     const bytes = await Array.fromAsync(await data.stream(csv, versionId));
@@ -189,7 +193,8 @@ test.for(moments)(
       expect(again).toEqual({ code: 0, stdout: "", stderr: "" });
       expect(await publishedIn(folder.path)).toEqual(pinned);
       expect(await readdir(join(folder.path, ".local/out"))).toHaveLength(Object.keys(pinned).length + 2);
-      await expectAllPublished(folder.path, 2);
+      // Where the first process had published everything, the second one collects anew.
+      await expectAllPublished(folder.path, file.startsWith("results") ? [1, 2] : [1]);
     } else {
       const listed = await command("runs", folder.path, ["list", "--finish"], env).ended;
       expect(listed).toMatchObject({ code: 0, stderr: "" });
@@ -197,12 +202,12 @@ test.for(moments)(
         /^reference-transactions-.*\nEvery queue is empty; no dead letters are left\.\nCopied the live files to /m,
       );
       expect(await publishedIn(folder.path)).toEqual(pinned);
-      await expectAllPublished(folder.path, 1);
+      await expectAllPublished(folder.path, [1]);
     }
   },
 );
 
-test("a second process says who uses .local, and exits 1; Ctrl-C stops the first one, and the next start finishes its run", async () => {
+test("a second process says who uses .local, and exits 1; Ctrl-C stops the first one, and a start with another LibInsight removes its run", async () => {
   await using folder = await temporaryFolder();
   const asked = Promise.withResolvers<void>();
   // A LibInsight that never responds with a page.
@@ -232,10 +237,10 @@ test("a second process says who uses .local, and exits 1; Ctrl-C stops the first
   await server.close();
   expect(await first.ended).toMatchObject({
     code: 130,
-    stderr: "Stopped. The earlier published files are unchanged.\n",
+    stderr: "Stopped. The same npm start continues the run.\n",
   });
   const again = await start(folder.path, ["--quiet", "--records", String(pinnedRecords), ...range]).ended;
   expect(again).toEqual({ code: 0, stdout: "", stderr: "" });
   expect(await publishedIn(folder.path)).toEqual(pinned);
-  await expectAllPublished(folder.path, 2);
+  await expectAllPublished(folder.path, [1]);
 });

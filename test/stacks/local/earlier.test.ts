@@ -1,0 +1,177 @@
+// The start after one that did not finish: it continues that run, or removes it and says why.
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { defaultDataset } from "../../../shared/datasets.ts";
+import { keys } from "../../../shared/keys.ts";
+import { type Local, openLocal } from "../../../shared/local/local.ts";
+import { messageBody } from "../../../shared/ports.ts";
+import { runIdOf } from "../../../shared/run.ts";
+import { planStart, type Start, whyAnother } from "../../../stacks/local/earlier.ts";
+import { startLibInsight } from "../../../stacks/local/libinsight.ts";
+import { runOf, taskOf } from "../../factories/requests.ts";
+import { useFolder } from "../../support/folder.ts";
+import { takeTasks } from "../../support/local.ts";
+import {
+  command,
+  libInsightEnv,
+  pinned,
+  pinnedRecords,
+  publishedIn,
+  range,
+  small,
+  start,
+  temporaryFolder,
+} from "../../support/start.ts";
+import { putRun } from "../../support/work-bucket.ts";
+
+const pages = 31;
+
+/** A LibInsight that counts its pages, and resolves `reached` with the tenth. */
+async function countingLibInsight() {
+  const reached = Promise.withResolvers<void>();
+  const asked: string[] = [];
+  const server = await startLibInsight({
+    records: pinnedRecords,
+    latencyMs: 20,
+    onRequest: ({ query }) => {
+      if (query.page === undefined) return;
+      asked.push(`${query.from} ${query.page}`);
+      if (asked.length === 10) reached.resolve();
+    },
+  });
+  onTestFinished(() => server.close());
+  return { server, asked, reached: reached.promise };
+}
+
+test.each(["SIGINT", "SIGKILL"] as const)(
+  "after %s the same start says that it continues the run, fetches only what is missing, and publishes the same bytes",
+  async (signal) => {
+    await using folder = await temporaryFolder();
+    const { server, asked, reached } = await countingLibInsight();
+    const env = libInsightEnv(server);
+    const first = start(folder.path, range, env);
+    await reached;
+    first.process.kill(signal);
+    const ended = await first.ended;
+    if (signal === "SIGINT")
+      expect(ended).toMatchObject({ code: 130, stderr: "Stopped. The same npm start continues the run.\n" });
+    const before = asked.length;
+
+    const { code, stdout, stderr } = await start(folder.path, range, env).ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const [, runId] =
+      /^Collecting .*\nContinuing run (\S+), which did not finish: \d+ of \d+ pages are kept\.\n\n/.exec(
+        stdout,
+      ) ?? [];
+    expect(stdout).toMatch(new RegExp(`^ {2}run +${runId}$`, "m"));
+    expect(stdout).toMatch(/^fetched 31 pages$/m);
+    expect(await publishedIn(folder.path)).toEqual(pinned);
+    // Eight requests were in flight, and each may be repeated once.
+    expect(before).toBeLessThan(pages);
+    expect(asked.length).toBeLessThanOrEqual(pages + 8);
+    const list = await command("runs", folder.path, ["list", "--json"], env).ended;
+    expect(JSON.parse(list.stdout).runs).toMatchObject([{ state: "published" }]);
+  },
+);
+
+test("dead letters of the run are sent back, and a run that has ended is not continued", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startLibInsight({
+    records: pinnedRecords,
+    faults: [{ kind: "status", status: 404, where: { endpoint: "data-grid", page: 2 } }],
+  });
+  const env = libInsightEnv(server);
+  expect(await start(folder.path, ["--quiet", ...range], env).ended).toMatchObject({ code: 1 });
+  const second = await start(folder.path, range, env).ended;
+  expect(second).toMatchObject({ code: 0, stderr: "" });
+  expect(second.stdout).toMatch(/^Continuing run .* pages are kept\. Sent back: 1 dead letter\.$/m);
+  expect(await publishedIn(folder.path)).toEqual(pinned);
+  const third = await start(folder.path, range, env).ended;
+  expect(third).toMatchObject({ code: 0, stderr: "" });
+  expect(third.stdout).not.toContain("Continuing");
+});
+
+test("a start with other dates removes the earlier run, its messages and its pages, and says why", async () => {
+  await using folder = await temporaryFolder();
+  const { server, reached } = await countingLibInsight();
+  const env = libInsightEnv(server);
+  const first = start(folder.path, range, env);
+  await reached;
+  first.process.kill("SIGINT");
+  await first.ended;
+  const { code, stdout } = await start(folder.path, small, env).ended;
+  expect(code).toBe(0);
+  expect(stdout).toMatch(
+    /^The earlier run reference-transactions-\w+ did not finish\. It is removed, because its dates are 2021-12-02 to 2024-12-01\.$/m,
+  );
+  const list = await command("runs", folder.path, ["list", "--json"]).ended;
+  expect(JSON.parse(list.stdout).runs).toMatchObject([{ state: "published", run: { from: "2023-09-01" } }]);
+});
+
+function startOf(requestId: string, given: Partial<Start> = {}): Start {
+  return {
+    runId: runIdOf(defaultDataset.name, requestId),
+    requestId,
+    requestedAt: "2026-01-05T12:00:00.000Z",
+    from: "2024-01-01",
+    to: "2024-12-31",
+    entry: "fingerprint",
+    flags: "{}",
+    origin: { host: "vt.libinsight.com" },
+    ...given,
+  };
+}
+
+test.each<[earlier: Partial<Start>, why: string | undefined]>([
+  [{}, undefined],
+  [{ requestedAt: "2026-01-04T12:00:00.000Z" }, undefined],
+  [{ requestedAt: "2026-01-04T11:59:59.999Z" }, "it is older than a day"],
+  [{ from: "2023-01-01" }, "its dates are 2023-01-01 to 2024-12-31"],
+  [{ to: "2024-12-30" }, "its dates are 2024-01-01 to 2024-12-30"],
+  [{ entry: "another" }, "the dataset's entry has changed since"],
+  [{ flags: '{"faults":7}' }, "its flags were others"],
+  [{ origin: { host: "ub.libinsight.com" } }, "it collects from ub.libinsight.com"],
+  [{ origin: { records: 400, renames: [] } }, "it collects from a simulated LibInsight with 400 records"],
+])("an earlier run with %j is another one because: %s", (earlier, why) => {
+  expect(whyAnother(startOf("a", earlier), startOf("b"))).toBe(why);
+});
+
+describe("in .local", () => {
+  const folder = useFolder();
+  async function open(): Promise<Local> {
+    const local = await openLocal(join(folder, "local"), { inMemory: true });
+    onTestFinished(local.close);
+    return local;
+  }
+
+  test("a request that no process handled is withdrawn and sent again under the same run", async () => {
+    const local = await open();
+    const first = await planStart(defaultDataset, startOf("a"), local);
+    const request = { dataset: defaultDataset.name, reason: "test", requestId: "a" };
+    await local.publish("run.requested", request);
+    const second = await planStart(defaultDataset, startOf("b"), local);
+    expect(second).toEqual({
+      start: first.start,
+      replacesSimulated: false,
+      says: [expect.stringMatching(/^Continuing run \S+, which did not finish: no page was fetched\.$/)],
+    });
+    expect(await local.queues.kickoff.count()).toBe(0);
+  });
+
+  test("removing a run leaves the messages and the pages of others", async () => {
+    const local = await open();
+    const [own, other] = [runOf("a"), runOf("other")];
+    await planStart(defaultDataset, startOf("a"), local);
+    for (const run of [own, other]) {
+      await putRun(run, local.work);
+      await local.queues.fetcher.send(messageBody(taskOf(run)));
+      await local.deadLetters.fetcher.send(messageBody(taskOf(run)));
+    }
+    const { says } = await planStart(defaultDataset, startOf("b", { flags: "others" }), local);
+    expect(says).toEqual([expect.stringContaining(`${own.runId} did not finish. It is removed`)]);
+    for (const queue of [local.queues.fetcher, local.deadLetters.fetcher])
+      expect(await takeTasks(queue)).toMatchObject([{ runId: other.runId }]);
+    expect(await local.work.list(keys.runs, 10)).toEqual([keys.run(other.runId)]);
+    expect(local.database.prepare("SELECT count(*) AS n FROM body").get()).toEqual({ n: 0 });
+  });
+});

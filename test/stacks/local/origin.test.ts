@@ -1,0 +1,209 @@
+// Where data come from: `.env`, the environment, and the promise that simulated data never replace real ones.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { keys } from "../../../shared/keys.ts";
+import { openLocal } from "../../../shared/local/local.ts";
+import { messageBody } from "../../../shared/ports.ts";
+import { startLibInsight } from "../../../stacks/local/libinsight.ts";
+import type { Origin } from "../../../stacks/local/origin.ts";
+import { localSettings } from "../../../stacks/local/settings.ts";
+import { startWorkers } from "../../../stacks/local/workers.ts";
+import { recordsOf } from "../../factories/records.ts";
+import { runOf, taskOf } from "../../factories/requests.ts";
+import { useFolder } from "../../support/folder.ts";
+import { take } from "../../support/local.ts";
+import {
+  command,
+  digestsIn,
+  libInsightEnv,
+  range,
+  small,
+  start,
+  temporaryFolder,
+} from "../../support/start.ts";
+import { putRun } from "../../support/work-bucket.ts";
+
+const text = (env: Record<string, string>) =>
+  Object.entries(env)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join("");
+
+test("npm start and --finish read .env; the first lines name the variables and no value", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startLibInsight({ records: 300 });
+  await writeFile(join(folder.path, ".env"), `# SST's\n${text(libInsightEnv(server))}`);
+  const { code, stdout, stderr } = await start(folder.path, small).ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const host = new URL(server.baseUrl).host;
+  const names = "LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET";
+  expect(stdout.split("\n").slice(0, 3)).toEqual([
+    `Collecting reference-transactions from ${host}, 2023-09-01 to 2023-09-30`,
+    `Settings from .env: ${names}`,
+    "",
+  ]);
+  expect(stdout).not.toContain(server.clientSecret);
+  expect(server.requests.length).toBeGreaterThan(1);
+
+  const before = server.requests.length;
+  const request = ["request", "--from", "2023-09-01", "--to", "2023-09-30", "--finish"];
+  const finished = await command("runs", folder.path, request).ended;
+  expect(finished).toMatchObject({ code: 0, stderr: `Settings from .env: ${names}\n` });
+  expect(server.requests.length).toBeGreaterThan(before);
+});
+
+test("a variable of the environment wins over .env, also where it is empty", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startLibInsight({ records: 300 });
+  const unreachable = { ...libInsightEnv(server), LIBINSIGHT_BASE_URL: "http://127.0.0.1:2/v1.0" };
+  await writeFile(join(folder.path, ".env"), text(unreachable));
+  const real = await start(folder.path, small, { LIBINSIGHT_BASE_URL: server.baseUrl }).ended;
+  expect(real).toMatchObject({ code: 0, stderr: "" });
+  expect(real.stdout).toContain("Settings from .env: LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET\n");
+  await using other = await temporaryFolder();
+  await writeFile(join(other.path, ".env"), text(unreachable));
+  const none = { LIBINSIGHT_BASE_URL: "", LIBINSIGHT_CLIENT_ID: "", LIBINSIGHT_CLIENT_SECRET: "" };
+  expect((await start(other.path, small, none).ended).stdout).toMatch(/^Collecting .* from the simulated/);
+});
+
+test.each([
+  [
+    "a base URL without credentials",
+    { LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0" },
+    "LIBINSIGHT_CLIENT_ID and LIBINSIGHT_CLIENT_SECRET",
+  ],
+  [
+    "credentials without a base URL",
+    { LIBINSIGHT_CLIENT_ID: "1", LIBINSIGHT_CLIENT_SECRET: "MARKED" },
+    "LIBINSIGHT_BASE_URL",
+  ],
+])("%s in .env stops with exit 2, before anything is collected", async (_, env, missing) => {
+  await using folder = await temporaryFolder();
+  await writeFile(join(folder.path, ".env"), text(env));
+  const { code, stdout, stderr } = await start(folder.path, small).ended;
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toContain(`To collect from your own LibInsight, also set ${missing}. `);
+  expect(stderr).toContain(`${Object.keys(env).join(" and ")} is set in .env.`);
+  expect(stderr).not.toContain("MARKED");
+});
+
+test("a simulated start over real data stops with exit 2 and leaves the files; a real one over simulated data says so", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startLibInsight({ records: 300 });
+  const env = libInsightEnv(server);
+  expect(await start(folder.path, small).ended).toMatchObject({ code: 0 });
+  const real = await start(folder.path, small, env).ended;
+  expect(real).toMatchObject({ code: 0, stderr: "" });
+  expect(real.stdout).toContain(
+    "\nThe published data of reference-transactions are simulated; this run replaces them.\n",
+  );
+  const files = await digestsIn(folder.path);
+  const simulated = await start(folder.path, small).ended;
+  expect(simulated).toMatchObject({ code: 2, stdout: "" });
+  expect(simulated.stderr).toMatch(
+    /^The last data of reference-transactions in \.local came from 127\.0\.0\.1:\d+, and simulated data must not replace them\. .* To simulate, move \.local away\.\n/,
+  );
+  expect(await digestsIn(folder.path)).toEqual(files);
+  const again = await start(folder.path, small, env).ended;
+  expect(again).toMatchObject({ code: 0, stderr: "" });
+  expect(again.stdout).not.toContain("are simulated");
+});
+
+test("an interrupted simulated run is finished by the same simulation and by no real LibInsight", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startLibInsight({ records: 300 });
+  const env = libInsightEnv(server);
+  const first = start(folder.path, ["--records", "400", "--latency", "60000", ...range]);
+  const fetching = Promise.withResolvers<void>();
+  first.process.stdout?.on("data", (shown) => /^fetched/m.test(String(shown)) && fetching.resolve());
+  await fetching.promise;
+  first.process.kill("SIGKILL");
+  await first.ended;
+
+  const refused = await command("runs", folder.path, ["list", "--finish"], env).ended;
+  expect(refused).toMatchObject({ code: 2, stdout: "" });
+  expect(refused.stderr).toMatch(
+    /^The unfinished run \S+ collects from a simulated LibInsight with 400 records, not from 127\.0\.0\.1:\d+\. Unset LIBINSIGHT_BASE_URL and repeat the command\.\n/,
+  );
+  expect(server.requests).toEqual([]);
+
+  const finished = await command("runs", folder.path, ["list", "--finish"]).ended;
+  expect(finished).toMatchObject({ code: 0, stderr: "" });
+  const list = await command("runs", folder.path, ["list", "--json"]).ended;
+  expect(JSON.parse(list.stdout).runs).toMatchObject([{ state: "published", result: { records: 400 } }]);
+});
+
+const simulation: Origin = { records: 100, renames: [] };
+const real: Origin = { host: "vt.libinsight.com" };
+const root = useFolder();
+const run = runOf("origin");
+
+/** Starts the workers on a LibInsight with one page. @returns how often it was asked */
+async function working(folder: string, origin: Origin) {
+  const local = await openLocal(join(root, folder));
+  let asked = 0;
+  const fetchPage = async () => {
+    asked += 1;
+    return { totals: { totalPages: 1, totalRecords: 5 }, records: recordsOf(1, 5) };
+  };
+  const settings = localSettings({ RETRY_BASE_SECONDS: "0" });
+  const workers = startWorkers({ local, settings, libInsight: { fetchPage }, origin });
+  let isOpen = true;
+  const close = async () => {
+    if (!isOpen) return;
+    isOpen = false;
+    await workers.stop();
+    await local.close();
+  };
+  onTestFinished(close);
+  return { local, asked: () => asked, close };
+}
+
+const until = (condition: () => Promise<boolean>) =>
+  vi.waitUntil(condition, { timeout: 10_000, interval: 10 });
+
+test("a task of a run that collects from elsewhere becomes a dead letter, and LibInsight is not asked", async () => {
+  const first = await working("elsewhere", simulation);
+  await putRun(run, first.local.work);
+  await first.local.queues.fetcher.send(messageBody(taskOf(run)));
+  await until(async () => (await first.local.work.head(keys.result(run.runId))) !== undefined);
+  expect(first.asked()).toBe(1);
+  await first.close();
+
+  const second = await working("elsewhere", real);
+  await second.local.queues.fetcher.send(messageBody(taskOf(run)));
+  await until(async () => (await second.local.deadLetters.fetcher.count()) === 1);
+  expect(second.asked()).toBe(0);
+  expect(await take(second.local.deadLetters.fetcher)).toMatchObject([
+    { attributes: { Error: "RunOfAnotherOrigin" } },
+  ]);
+});
+
+test("after real data were collected, a simulated run is neither fetched nor assembled", async () => {
+  const simulated = runOf("simulated");
+  const first = await working("real", simulation);
+  await putRun(simulated, first.local.work);
+  await first.local.queues.fetcher.send(messageBody(taskOf(simulated)));
+  await until(async () => (await first.local.work.head(keys.result(simulated.runId))) !== undefined);
+  await first.close();
+  const second = await working("real", real);
+  await putRun(run, second.local.work);
+  await second.local.queues.fetcher.send(messageBody(taskOf(run)));
+  await until(async () => (await second.local.work.head(keys.result(run.runId))) !== undefined);
+  await second.close();
+
+  const third = await working("real", simulation);
+  const task = { runId: simulated.runId, dataset: simulated.dataset, attempt: 1 };
+  await third.local.queues.assembler.send(messageBody({ ...task, force: "it is fine" }), {
+    group: simulated.dataset,
+    deduplicationId: "forced",
+  });
+  const fresh = runOf("fresh");
+  await putRun(fresh, third.local.work);
+  await third.local.queues.fetcher.send(messageBody(taskOf(fresh)));
+  const { fetcher, assembler } = third.local.deadLetters;
+  await until(async () => (await fetcher.count()) + (await assembler.count()) === 2);
+  for (const queue of [fetcher, assembler])
+    expect(await take(queue)).toMatchObject([{ attributes: { Error: "SimulatedOverReal" } }]);
+  expect(third.asked()).toBe(0);
+});
