@@ -82,7 +82,8 @@ Environment:
   LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET
       Collect from this LibInsight instead of the simulation
   TABLEAU_URL, TABLEAU_SITE, TABLEAU_TOKEN_NAME, TABLEAU_TOKEN_SECRET
-      Refresh this Tableau after publishing`;
+      Refresh this Tableau after publishing
+  They may also stand in .env. Variables that are set already win.`;
 
 /** Returns what to do, or "help" for --help. @throws UsageError */
 export const parseCommand = (

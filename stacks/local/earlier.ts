@@ -123,7 +123,10 @@ export async function planStart(dataset: Dataset, wanted: Start, local: Local): 
     if (!earlier) continue;
     const isOwn = other.name === name;
     const why = isOwn ? whyAnother(earlier, wanted) : whyNotBeside(earlier, wanted);
-    if (why !== undefined) {
+    if (why !== undefined && (await local.work.head(keys.result(earlier.runId)))) {
+      says.push(`The earlier run ${earlier.runId} is published. Its query continues beside this run.`);
+      await forget(other.name, local);
+    } else if (why !== undefined) {
       says.push(`The earlier run ${earlier.runId} did not finish. It is removed, because ${why}.`);
       await remove(earlier, local);
       await forget(other.name, local);

@@ -144,7 +144,9 @@ const wrapped = (line: string) => `\u001b[?7h\u001b[J${line}\u001b[?7l\n`;
 
 /** One live bar a stage, below the notes. @param stream a terminal */
 export async function bars(progress: Progress, stream: NodeJS.WritableStream): Promise<Display> {
-  const { MultiBar, Presets } = await import("cli-progress");
+  // Node finds not every name among the exports of a CommonJS package.
+  const { default: progressBars } = await import("cli-progress");
+  const { MultiBar, Presets } = progressBars;
   const multi: MultiBar = new MultiBar(
     {
       stream,

@@ -191,7 +191,7 @@ export async function queriesUnderWay(work: ObjectStore): Promise<number> {
 }
 
 /**
- * Waits until no queue holds a message and no query runs, for a minute at most: an earlier run that was interrupted
+ * Waits until no queue holds a message and no query runs, for a minute at most: a run that was requested otherwise
  * continues beside this one, and ends before the workers stop. For Tableau it waits as much longer as the service follows
  * jobs there.
  */

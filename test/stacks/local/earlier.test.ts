@@ -1,5 +1,6 @@
 // The start after one that did not finish: it continues that run, or removes it and says why.
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
@@ -9,6 +10,7 @@ import { runIdOf } from "../../../shared/run.ts";
 import { planStart, type Start, whyAnother } from "../../../stacks/local/earlier.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
+import { firstResultOf } from "../../factories/results.ts";
 import { useFolder } from "../../support/folder.ts";
 import { takeTasks } from "../../support/local.ts";
 import {
@@ -25,6 +27,7 @@ import {
 import { putRun } from "../../support/work-bucket.ts";
 
 const pages = 31;
+const windows = 3;
 
 /** A LibInsight that counts its pages, and resolves `reached` with the tenth. */
 async function countingLibInsight() {
@@ -66,9 +69,9 @@ test.each(["SIGINT", "SIGKILL"] as const)(
     expect(stdout).toMatch(new RegExp(`^ {2}run +${runId}$`, "m"));
     expect(stdout).toMatch(/^fetched 31 pages$/m);
     expect(await publishedIn(folder.path)).toEqual(pinned);
-    // Eight requests were in flight, and each may be repeated once.
+    // Eight requests were in flight, and each may be repeated once. At the end each window is counted again.
     expect(before).toBeLessThan(pages);
-    expect(asked.length).toBeLessThanOrEqual(pages + 8);
+    expect(asked.length).toBeLessThanOrEqual(pages + 8 + windows);
     const list = await command("runs", folder.path, ["list", "--json"], env).ended;
     expect(JSON.parse(list.stdout).runs).toMatchObject([{ state: "published" }]);
   },
@@ -156,6 +159,24 @@ describe("in .local", () => {
       says: [expect.stringMatching(/^Continuing run \S+, which did not finish: no page was fetched\.$/)],
     });
     expect(await local.queues.kickoff.count()).toBe(0);
+  });
+
+  test("a published run whose query is under way is left to end, and another one is started", async () => {
+    const local = await open();
+    const earlier = startOf("a");
+    await planStart(defaultDataset, earlier, local);
+    const { runId } = earlier;
+    const result = firstResultOf({ runId, state: "published" });
+    await local.work.put(keys.result(runId), JSON.stringify(result), "application/json");
+    const metadata = { "run-id": runId };
+    const options = { contentType: "text/csv", metadata, condition: "absent" as const };
+    await local.data.upload(defaultDataset.publish.csv, Readable.from([Buffer.from("_id\n")]), options);
+
+    expect(await planStart(defaultDataset, startOf("b"), local)).toMatchObject({ start: earlier });
+    const { start: started, says } = await planStart(defaultDataset, startOf("b", { flags: "x" }), local);
+    expect(started.runId).not.toBe(runId);
+    expect(says).toEqual([`The earlier run ${runId} is published. Its query continues beside this run.`]);
+    expect(await local.work.head(keys.result(runId))).toBeDefined();
   });
 
   test("removing a run leaves the messages and the pages of others", async () => {

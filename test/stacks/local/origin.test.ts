@@ -167,7 +167,7 @@ test("a task of a run that collects from elsewhere becomes a dead letter, and Li
   await putRun(run, first.local.work);
   await first.local.queues.fetcher.send(messageBody(taskOf(run)));
   await until(async () => (await first.local.work.head(keys.result(run.runId))) !== undefined);
-  expect(first.asked()).toBe(1);
+  expect(first.asked()).toBeGreaterThan(0);
   await first.close();
 
   const second = await working("elsewhere", real);

@@ -17,7 +17,7 @@ import { recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { useFolder } from "../../support/folder.ts";
 import { type HttpServer, sendJson, startHttpServer } from "../../support/http-server.ts";
-import { libInsightEnv, small, start, temporaryFolder } from "../../support/start.ts";
+import { libInsightEnv, start, temporaryFolder } from "../../support/start.ts";
 import { putRun } from "../../support/work-bucket.ts";
 
 const run = runOf("retries");
@@ -104,6 +104,9 @@ describe("a retry that LibInsight delays by 15 minutes", () => {
   });
 });
 
+/** The month of the records. */
+const may = ["--from", "2023-05-01", "--to", "2023-05-31"];
+
 const marked = "\u001b[31mMARKED maintenance\u0007\nuntil \u202e06:00";
 
 /** A LibInsight whose first pages fail with a text of its own. */
@@ -137,7 +140,7 @@ test("npm start says why it retries, and what LibInsight said, which is in no lo
   await using ownFolder = await temporaryFolder();
   const server = await failingLibInsight(2);
   const env = { ...envOf(server), POWERTOOLS_LOG_LEVEL: "INFO" };
-  const { code, stdout, stderr } = await start(ownFolder.path, small, env).ended;
+  const { code, stdout, stderr } = await start(ownFolder.path, may, env).ended;
   expect(code).toBe(0);
   expect(stdout).toMatch(/^LibInsight responded with status 503, retry 1 of 4 in 0 s$/m);
   expect(stdout).toMatch(/^LibInsight responded with status 503, retry 2 of 4 in 0 s$/m);
@@ -151,7 +154,7 @@ test("npm start says why it retries, and what LibInsight said, which is in no lo
 test.each(["--quiet", "--json"])("with %s it says neither, also where the run fails", async (flag) => {
   await using ownFolder = await temporaryFolder();
   const server = await failingLibInsight(100);
-  const { code, stdout, stderr } = await start(ownFolder.path, [flag, ...small], envOf(server)).ended;
+  const { code, stdout, stderr } = await start(ownFolder.path, [flag, ...may], envOf(server)).ended;
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toMatch(/^LibInsight responded with status 503\. .* --finish\n$/);
   expect(stderr).not.toContain("MARKED");

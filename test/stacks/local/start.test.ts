@@ -1,4 +1,5 @@
 // `npm start` as its users run it: a process with flags, an exit code, output, and the files that it leaves.
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -224,6 +225,28 @@ test("a range without records is held: nothing is published without a person's d
   expect(stderr).toContain("the run has 0 rows of 0 records, and no file is published yet");
   expect(existsSync(join(folder.path, ".local/out"))).toBe(false);
 });
+
+// Only Linux has this `script`, which runs a command on a terminal.
+test.skipIf(process.platform !== "linux" || spawnSync("script", ["--version"]).error)(
+  "on a terminal npm start shows a bar for each stage",
+  async () => {
+    await using folder = await temporaryFolder();
+    const program = join(import.meta.dirname, "../../../stacks/local/start.mjs");
+    const { status, stdout } = spawnSync(
+      "script",
+      ["-qec", `"${process.execPath}" "${program}" --records 100`, "/dev/null"],
+      {
+        cwd: folder.path,
+        env: { PATH: process.env.PATH, HOME: folder.path },
+        encoding: "utf8",
+        timeout: 60_000,
+      },
+    );
+    for (const stage of ["fetched", "transformed", "assembled", "queried"])
+      expect(stdout).toMatch(new RegExp(`  ${stage} +█+ \\d+/\\d+ \\w+ +done`));
+    expect(status).toBe(0);
+  },
+);
 
 test("--faults replays its dead letters and publishes the same bytes; plain lines show the progress, a summary, the views' first rows and the columns", async () => {
   await using folder = await temporaryFolder();
