@@ -134,7 +134,7 @@ function refuseFlagsBeforeDashes(program: Command, args: readonly string[], env:
   });
   if (refused.length === 0) return;
   const names = refused.map(({ option }) => option.long).join(" and ");
-  // A value after a space stands among the arguments, where it cannot be told from others.
+  // A value after a space stands among the arguments, where it looks like any other.
   const isLost = refused.some(({ option, values }) => option.required && values.includes("true"));
   const flags = refused.flatMap(({ option, values }) =>
     isLost || !option.required ? [option.flags] : values.map((value) => shellWord(`${option.long}=${value}`)),

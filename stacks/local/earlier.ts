@@ -69,7 +69,7 @@ export async function forget(dataset: string, { work }: Local): Promise<void> {
   await work.prune([{ prefix: keyOf(dataset), before: new Date(Date.now() + 1) }]);
 }
 
-/** Removes a run that nobody finishes: its messages, its dead letters and its pages. */
+/** Removes an unfinished run: its messages, its dead letters and its pages. */
 async function remove({ runId, requestId }: Start, local: Local): Promise<void> {
   await dropMessages([`"runId":"${runId}"`, `"requestId":"${requestId}"`], local);
   await local.work.prune([{ prefix: keys.folder(runId), before: new Date(Date.now() + 1) }]);
@@ -118,7 +118,8 @@ export async function planStart(dataset: Dataset, wanted: Start, local: Local): 
   const says = replacesSimulated
     ? [`The published data of ${name} are simulated; this run replaces them.`]
     : [];
-  for (const other of datasets) {
+  // Its own last, because that may decide.
+  for (const other of [...datasets.filter((each) => each.name !== name), dataset]) {
     const earlier = await unfinished(other, local);
     if (!earlier) continue;
     const isOwn = other.name === name;
