@@ -4,6 +4,7 @@ import { inspect } from "../../services/replay/deadletters.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { runIdOf } from "../../shared/run.ts";
+import { requirePublishable } from "../local/origin.ts";
 import { ask, isConfirmed, runCommand } from "./command-line.ts";
 import { type AccountDeps, accountOf, accounts, type RunAccount } from "./runs/account.ts";
 import { type Command, type Common, line, type PublishCommand, type RollbackCommand } from "./runs/args.ts";
@@ -105,6 +106,7 @@ async function rollback(command: Common & RollbackCommand, target: Target): Prom
   const runId = (isProposal && live.before?.runId) || command.runId;
   const planned = await planRollback(runId, both);
   const isInPlace = remaining(planned).length === 0;
+  if (!target.isStage && !isInPlace) await requirePublishable(planned, both.work);
   const what = rollbackText(planned);
   const proposal = isProposal ? `The files of ${command.runId} are live. Before them came ${runId}.\n` : "";
   if (!isInPlace && !dryRun) {

@@ -5,6 +5,7 @@ import * as z from "zod/mini";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
+import { localFolder } from "./folder.ts";
 
 export const origin = z.union([
   z.strictObject({ host: z.string() }),
@@ -46,28 +47,19 @@ export function lastOrigin(dataset: string, work: ObjectStore): Promise<Origin |
 
 export type OriginGuard = {
   /** @throws PipelineError `RunOfAnotherOrigin`, `SimulatedOverReal` */
-  beforeFetch(task: { runId: string; dataset: string }): Promise<void>;
-  afterFetch(task: { dataset: string }): Promise<void>;
+  beforeFetch(task: RunOfDataset): Promise<void>;
+  afterFetch(task: RunOfDataset): Promise<void>;
   /** @throws PipelineError `SimulatedOverReal` */
-  beforeAssembly(task: { runId: string; dataset: string }): Promise<void>;
+  beforeAssembly(task: RunOfDataset): Promise<void>;
 };
 
 /** @param current where this process collects from */
 export function originGuard(current: Origin, work: ObjectStore): OriginGuard {
   const checked = new Set<string>();
-  const requireNotOverReal = async (from: Origin, runId: string, dataset: string): Promise<void> => {
-    const last = await lastOrigin(dataset, work);
-    if (!last || isSimulated(last) || !isSimulated(from)) return;
-    throw new PipelineError("SimulatedOverReal", {
-      message: `The last data of ${dataset} came from ${originText(last)}; simulated data do not replace them.`,
-      advice: `Archive the dead letters of this run: npm run replay -- archive --run ${runId}`,
-      ids: { run: runId },
-    });
-  };
   return {
     async beforeFetch({ runId, dataset }) {
       if (checked.has(runId)) return;
-      await requireNotOverReal(current, runId, dataset);
+      await requireNotOverReal(current, { runId, dataset }, work);
       if (!(await work.putOnce(keyOfRun(runId), current))) {
         const own = await originOf(runId, work);
         if (own && !isSameOrigin(own, current)) throw anotherOrigin(runId, own);
@@ -82,11 +74,31 @@ export function originGuard(current: Origin, work: ObjectStore): OriginGuard {
         await work.put(keyOfDataset(dataset), JSON.stringify(current), "application/json");
       checked.add(dataset);
     },
-    async beforeAssembly({ runId, dataset }) {
-      const own = await originOf(runId, work);
-      if (own) await requireNotOverReal(own, runId, dataset);
-    },
+    beforeAssembly: (task) => requirePublishable(task, work),
   };
+}
+
+type RunOfDataset = { runId: string; dataset: string };
+
+/** Lets no run publish simulated data over real ones. @throws PipelineError `SimulatedOverReal` */
+export async function requirePublishable(run: RunOfDataset, work: ObjectStore): Promise<void> {
+  const own = await originOf(run.runId, work);
+  if (own) await requireNotOverReal(own, run, work);
+}
+
+async function requireNotOverReal(
+  from: Origin,
+  { runId, dataset }: RunOfDataset,
+  work: ObjectStore,
+): Promise<void> {
+  if (!isSimulated(from)) return;
+  const last = await lastOrigin(dataset, work);
+  if (!last || isSimulated(last)) return;
+  throw new PipelineError("SimulatedOverReal", {
+    message: `The last data of ${dataset} came from ${originText(last)}, and simulated data must not replace them.`,
+    advice: `Collect from there. To simulate, move ${localFolder} away.`,
+    ids: { run: runId },
+  });
 }
 
 function anotherOrigin(runId: string, own: Origin): PipelineError {

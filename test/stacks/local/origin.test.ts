@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { z } from "zod";
 import { keys } from "../../../shared/keys.ts";
 import { openLocal } from "../../../shared/local/local.ts";
 import { messageBody } from "../../../shared/ports.ts";
@@ -23,6 +24,8 @@ import {
   temporaryFolder,
 } from "../../support/start.ts";
 import { putRun } from "../../support/work-bucket.ts";
+
+const runList = z.object({ runs: z.array(z.object({ run: z.object({ runId: z.string() }) })) });
 
 const text = (env: Record<string, string>) =>
   Object.entries(env)
@@ -98,6 +101,14 @@ test("a simulated start over real data stops with exit 2 and leaves the files; a
     "\nThe published data of reference-transactions are simulated; this run replaces them.\n",
   );
   const files = await digestsIn(folder.path);
+  const list = await command("runs", folder.path, ["list", "--json"]).ended;
+  const [, first] = runList.parse(JSON.parse(list.stdout)).runs;
+  const rollback = ["rollback", String(first?.run.runId), "--yes"];
+  expect(await command("runs", folder.path, rollback).ended).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: expect.stringMatching(/^The last data of .*, and simulated data must not replace them\. /),
+  });
   const simulated = await start(folder.path, small).ended;
   expect(simulated).toMatchObject({ code: 2, stdout: "" });
   expect(simulated.stderr).toMatch(
