@@ -53,7 +53,13 @@ async function run(tableau?: FakeTableau, { failedBefore = false } = {}) {
   }
   const workers = startWorkers({ local, settings, libInsight: libInsightClient(server) });
   try {
-    const request = { dataset: dataset.name, to: "2024-12-01", reason: "test", force: "test", requestId };
+    const request = {
+      dataset: dataset.name,
+      to: "2024-12-01",
+      reason: "test",
+      skipComparison: "test",
+      requestId,
+    };
     await local.publish("run.requested", request);
     const signal = AbortSignal.timeout(25_000);
     expect(await watch.end(local, signal)).toMatchObject({ state: "published and queried" });
