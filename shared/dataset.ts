@@ -5,6 +5,7 @@ import en from "zod/v4/locales/en.js";
 import { columnType } from "./column-types.ts";
 import { firesAt, firesWithin, parseCron } from "./cron.ts";
 import { instanceMinutes } from "./instances.ts";
+import { keys, previousKey } from "./keys.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
 
@@ -156,7 +157,13 @@ export const dataset = z
       /** Key of the query's newest good result in the results bucket. */
       results: objectKey,
       /** Folder in the results bucket where Athena writes each result. */
-      queryResults: z.string().check(z.regex(/^[\w.-]+$/)),
+      queryResults: z.string().check(
+        z.regex(/^[\w.-]+$/),
+        z.refine(
+          (path) => path !== folder(keys.columnNames("")).slice(0, -1),
+          "this folder is the pipeline's own",
+        ),
+      ),
       /** Athena table; `<table>_typed` is the view with the columns' types, `<table>_analysis` the one for analysts. */
       table: z.string().check(z.regex(/^[a-z][a-z0-9_]{0,110}$/)),
       /**
@@ -262,9 +269,14 @@ export function defineDatasets(
       throw new Error(`shared/datasets.ts: two entries have the ${unique} "${twice}".`);
   }
   for (const { name, publish } of parsed) {
+    const previous = previousKey(publish.csv);
+    if (publish.jsonl.startsWith(folder(previous)))
+      throw new Error(
+        `shared/datasets.ts: "${name}" publishes its JSON lines into ${folder(previous)}, where copies of its CSV go.`,
+      );
     for (const other of parsed.filter((entry) => entry.name !== name)) {
-      const keys = [other.publish.csv, other.publish.jsonl];
-      if (keys.some((key) => key.startsWith(folder(publish.csv))))
+      const keys = [other.publish.csv, other.publish.jsonl, previousKey(other.publish.csv)];
+      if (keys.some((key) => [publish.csv, previous].some((own) => key.startsWith(folder(own)))))
         throw new Error(
           `shared/datasets.ts: "${other.name}" publishes into the folder of "${name}"'s table.`,
         );

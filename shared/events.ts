@@ -128,6 +128,9 @@ export type ReplayRequested = z.infer<typeof replayRequested>;
 /** `results.published` as it arrives in the tableau queue. */
 export const resultsPublished = delivered("results.published");
 
+/** `run.published` as it arrives in the athena queue. */
+export const runPublished = delivered("run.published");
+
 /** What arrives in the reporter queue. */
 export const reportable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
   delivered("run.published"),

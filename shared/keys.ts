@@ -1,5 +1,5 @@
 // The keys of the work bucket. The keys in the data and results buckets belong to the dataset (`publish` in datasets.ts),
-// except the analysts' folder.
+// except the analysts' folder and the columns' names.
 
 /** One page of one attempt at one window of one run. All but `runId` count from 1. */
 export type PageAddress = { runId: string; window: number; attempt: number; page: number };
@@ -53,6 +53,8 @@ export const keys = {
   queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}/end.json`,
   /** In the results bucket: results of analysts' own queries. They expire (stacks/storage.ts). */
   analystsResults: "tableau/",
+  /** In the results bucket, where nothing expires: which name in Athena each header of a dataset has got. */
+  columnNames: (dataset: string) => `names/${dataset}.json`,
   /** Who needs which EC2 instance to run, and what is being done about it. */
   needs: "instances/needs.json",
   /** The claim on reporting that an instance reached its desired state, or did not. */
@@ -60,3 +62,13 @@ export const keys = {
   /** A dead letter that was taken out of its queue. */
   deadLetter: (queue: string, messageId: string) => `deadletters/${queue}/${messageId}.json`,
 };
+
+/**
+ * Returns where in the data bucket a copy of the published file is while a file with another header takes its place
+ * (shared/header-change.ts). The folder is no table's own, and holds nothing else.
+ * @param csv the published file's key
+ */
+export function previousKey(csv: string): string {
+  const slash = csv.lastIndexOf("/");
+  return `${csv.slice(0, slash)}-previous${csv.slice(slash)}`;
+}

@@ -21,6 +21,10 @@ const units = {
   LibInsightErrors: MetricUnit.Count,
   /** CloudWatch knows no hours. */
   PublishedFileAgeHours: MetricUnit.NoUnit,
+  /** Since the published file was put in its place, where Athena's results are not of its run; else 0. */
+  ResultsBehindHours: MetricUnit.NoUnit,
+  /** In the folder of the published file, where Athena reads them as rows. */
+  StrayObjects: MetricUnit.Count,
   /** Of the stage's EC2 instance that has run longest; 0 where none runs. */
   InstancesRunningHours: MetricUnit.NoUnit,
 } as const;

@@ -180,13 +180,19 @@ export function tooManyObjects(prefix: string, limit: number): PipelineError {
  */
 export type Publish = <T extends EventType>(type: T, detail: EventDetail<T>) => Promise<void>;
 
-/** A table over the CSV files in a folder. */
-export type TableDefinition = {
-  /** All are text. A comment is one line, at most 255 bytes. */
-  columns: { name: string; comment: string }[];
-  /** In the data bucket, with its "/". Its files have one header line. */
+/** Where a table's files are, and a text that is kept with the table until its next change. */
+export type TablePlace = {
+  /** In the data bucket, with its "/"; of a table that others made it may be anything. */
   folder: string;
+  mark?: string | undefined;
 };
+/** A table over the CSV files in a folder. Each file has one header line. */
+export type TableDefinition = TablePlace & {
+  /** All are text. A comment is one line, at most 255 bytes. A table without columns cannot be queried. */
+  columns: { name: string; comment: string }[];
+};
+/** Each change gives a table another version. */
+export type FoundTable = TablePlace & { version: string };
 /** A view: its SELECT in Trino's SQL, over names with their database. */
 export type ViewDefinition = { select: string; comments: ReadonlyMap<string, string> };
 
@@ -203,16 +209,38 @@ export type Query = {
 /** Each value as Athena spells it. */
 export type Rows = { columns: string[]; rows: (string | null)[][] };
 
+/**
+ * The tables over the published files. Each change is one step, without dropping the table: a reader sees the old table or
+ * the new one.
+ */
+export interface TableCatalog {
+  /** Returns a table, whoever made it; undefined where there is none. */
+  table(name: string): Promise<FoundTable | undefined>;
+  /**
+   * Creates a table, or changes its columns and its place.
+   * @param ifVersion which version the table still has; undefined: it does not exist
+   * @throws PipelineError `TableChanged` where that is not so
+   */
+  defineTable(name: string, table: TableDefinition, ifVersion: string | undefined): Promise<void>;
+  /** Changes the place of a table and nothing else. @throws PipelineError `TableChanged` */
+  moveTable(name: string, place: TablePlace, ifVersion: string): Promise<void>;
+}
+
+/** @param table its name */
+export function tableChanged(table: string): PipelineError {
+  return new PipelineError("TableChanged", {
+    message: "The table was changed by another call at the same time.",
+    advice: "Retried automatically. If this persists, check who else changes this table in the catalog.",
+    kind: "transient",
+    ids: { table },
+  });
+}
+
 /** Tables, views and SELECTs over the published files, in Trino's SQL. Results go to the results bucket as CSV. */
-export interface QueryEngine {
+export interface QueryEngine extends TableCatalog {
   /** The database of all names here. */
   readonly database: string;
-  /**
-   * Creates a table, or changes it in one step and without dropping it.
-   * @throws PipelineError `StatementFailed`, `StatementTooSlow`
-   */
-  defineTable(name: string, table: TableDefinition): Promise<void>;
-  /** Creates or replaces a view. @throws PipelineError as `defineTable` */
+  /** Creates or replaces a view. @throws PipelineError `StatementFailed`, `StatementTooSlow` */
   defineView(name: string, view: ViewDefinition): Promise<void>;
   /**
    * Starts a query and does not wait for it. Its end is announced by a message to the athena queue, at best effort.
@@ -222,7 +250,7 @@ export interface QueryEngine {
    */
   start(sql: string, folder: string, token: string): Promise<string>;
   get(id: string): Promise<Query>;
-  /** Runs a small query to its end and returns its first rows, 999 at most. @throws PipelineError as `defineTable` */
+  /** Runs a small query to its end and returns its first rows, 999 at most. @throws PipelineError as `defineView` */
   firstRows(sql: string, folder: string, max: number): Promise<Rows>;
 }
 

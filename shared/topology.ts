@@ -4,6 +4,7 @@
 import type { Dataset } from "./dataset.ts";
 import { PipelineError } from "./errors.ts";
 import type { EventType } from "./events.ts";
+import { keys, previousKey } from "./keys.ts";
 
 /** After this many receives a message is a dead letter. */
 export const receiveLimit = 5;
@@ -34,7 +35,8 @@ export type ServiceDefinition<Name extends string = string> = {
     results?: PublishedAccess;
     bus?: true;
     libInsight?: true;
-    queryEngine?: true;
+    /** `tables`: it changes tables and runs no queries. */
+    queryEngine?: "queries" | "tables";
     tableau?: "credentials" | "settings";
     notifier?: true;
     metrics?: true;
@@ -130,7 +132,12 @@ const definitions = {
         // A held run is as large as a published one.
         multipart: true,
       },
-      data: ({ csv, jsonl }) => ({ read: [csv, jsonl], write: [csv, jsonl], multipart: true }),
+      // While the header changes the table reads a copy of the earlier file.
+      queryEngine: "tables",
+      data: ({ csv, jsonl }) => {
+        const files = [csv, jsonl, previousKey(csv)];
+        return { read: files, write: files, multipart: true };
+      },
     },
   },
   athena: {
@@ -146,15 +153,14 @@ const definitions = {
     sendsTo: ["athena"],
     uses: {
       bus: true,
-      queryEngine: true,
+      queryEngine: "queries",
       work: { read: ["queries/*", "runs/*/result.json"], write: ["queries/*"] },
-      // Athena reads the table's folder and writes results with the permissions of the caller.
-      data: ({ csv }) => ({ read: [`${csv.slice(0, csv.lastIndexOf("/"))}/*`] }),
-      results: ({ results, queryResults }) => ({
-        read: [results, `${queryResults}/*`],
-        write: [results, `${queryResults}/*`],
-        multipart: true,
-      }),
+      // Athena reads the table's files and writes results with the permissions of the caller.
+      data: ({ csv }) => ({ read: [`${csv.slice(0, csv.lastIndexOf("/"))}/*`, previousKey(csv)] }),
+      results: ({ results, queryResults }) => {
+        const objects = [results, `${queryResults}/*`, keys.columnNames("*")];
+        return { read: objects, write: objects, multipart: true };
+      },
     },
     copyFiles: { from: "services/athena/queries", to: "queries" },
   },
@@ -188,6 +194,7 @@ const definitions = {
         write: ["runs/*/reports/*", "reports/*"],
       },
       data: ({ csv }) => ({ read: [csv] }),
+      results: ({ results }) => ({ read: [results] }),
     },
   },
   ec2: {
@@ -237,6 +244,8 @@ export const queueNames = Object.keys(definitions).filter((name): name is QueueN
 export type Route = { name: string; events: readonly EventType[]; to: QueueName; group?: string };
 export const routes: readonly Route[] = [
   { name: "RunRequested", events: ["run.requested"], to: "kickoff" },
+  // Beside S3's own message, which is lost when someone replaces the bucket's one notification setting.
+  { name: "RunPublished", events: ["run.published"], to: "athena" },
   { name: "ReplayRequested", events: ["deadletter.replay.requested"], to: "replay" },
   // One group for all datasets: a second sign-in with the token would end the first.
   { name: "ResultsPublished", events: ["results.published"], to: "tableau", group: "tableau" },

@@ -6,7 +6,7 @@ import { results } from "./storage.ts";
 
 const { production, athenaDatabase } = currentStage();
 
-/** The athena service creates it with Athena's DDL and syncs its tables with the published files. */
+/** The athena service creates it and syncs its tables with the published files. */
 export const database = athenaDatabase;
 
 export const workgroup = workgroupOf("Workgroup", {

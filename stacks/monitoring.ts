@@ -87,7 +87,7 @@ alarm("Unscheduled", {
 const failures = {
   RunHeld: `A run is held: nothing is published, and the earlier file stays. Show the guard violations: ${command} runs -- list, then runs -- show RUN. If the new file is right, publish it: ${command} runs -- publish RUN --force --reason TEXT`,
   RunFailed: `A run failed without publishing; the earlier file stays. Show the reason and what to do: ${command} runs -- list, then runs -- show RUN`,
-  QueryFailed: `A file is published, but Athena's results are not updated: the query failed, or the file lacks a required column. The earlier results stay. The email sent in the same minute gives the reason. Read the log: ${logOf("athena")}. To restore an earlier file: ${command} runs -- rollback RUN`,
+  QueryFailed: `A file is published, but Athena's results are not updated: the query failed, the file lacks a required column, or its folder holds another object. The earlier results stay. The email sent in the same minute gives the reason. Read the log: ${logOf("athena")}. To restore an earlier file: ${command} runs -- rollback RUN`,
   RefreshFailed: `Tableau still shows the earlier results, because its refresh failed. Find the cause: ${command} replay -- list. Fix it, then refresh: ${command} replay -- send --queue tableau`,
   InstanceFailed: `An EC2 instance did not start or stop and may still incur cost. The email sent in the same minute gives the reason. Show the instances: ${command} instances -- status`,
 };
@@ -119,6 +119,21 @@ if (scheduled) {
       threshold: (staleAfterDays * days) / hours,
       periodSeconds: 1 * days,
       missing: "breaching",
+    });
+    alarm(`Behind-${name}`, {
+      ...ours("ResultsBehindHours", "reporter", name),
+      text: `Athena's results and Tableau show an earlier run of ${name} than its published file. Check for dead letters: ${command} replay -- list. Read the service's log: ${logOf("athena")}. If no file arrived there, request a run: ${command} runs -- request --dataset ${name}`,
+      statistic: "Maximum",
+      // The daily check is three hours after the schedule; the query's own checks end after two.
+      threshold: 2,
+      periodSeconds: 1 * days,
+    });
+    alarm(`Stray-${name}`, {
+      ...ours("StrayObjects", "reporter", name),
+      text: `Athena reads other objects as rows of ${name}, because they are in the folder of its published file. The log of the daily check names them: ${logOf("reporter")}. Move or delete them (aws s3 rm), then request a run: ${command} runs -- request --dataset ${name}`,
+      statistic: "Maximum",
+      threshold: 0,
+      periodSeconds: 1 * days,
     });
   }
   if (instances !== "none") {

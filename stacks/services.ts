@@ -112,8 +112,9 @@ function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
       environment: { RESULTS_BUCKET: results.name },
       permissions: objects(results, ofDatasets(uses.results)),
     },
-    uses.queryEngine && {
-      environment: { ATHENA_WORKGROUP: workgroup.name, ATHENA_DATABASE: database },
+    uses.queryEngine && { environment: { ATHENA_DATABASE: database }, permissions: tablePermissions() },
+    uses.queryEngine === "queries" && {
+      environment: { ATHENA_WORKGROUP: workgroup.name },
       permissions: queryPermissions(),
     },
     uses.libInsight && {
@@ -146,7 +147,7 @@ function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
       ],
     },
   ];
-  return grants.filter((grant) => grant !== undefined);
+  return grants.filter((grant) => typeof grant === "object");
 }
 
 /** Returns the permissions on objects by their keys. No function may delete objects: lifecycle rules do. */
@@ -177,6 +178,18 @@ function ofDatasets(accessOf: PublishedAccess): Access {
   };
 }
 
+/** For the tables themselves, without their views. */
+function tablePermissions(): Permission[] {
+  const tables = datasets.map(({ publish }) => publish.table);
+  return [
+    { actions: ["glue:CreateDatabase"], resources: [glue("catalog"), glue(`database/${database}`)] },
+    {
+      actions: ["glue:GetTable", "glue:CreateTable", "glue:UpdateTable"],
+      resources: tableResources(tables),
+    },
+  ];
+}
+
 /** Athena calls S3 and Glue with the permissions of the function that started the query. */
 function queryPermissions(): Permission[] {
   const tables = datasets.flatMap(({ publish: { table } }) => [table, ...Object.values(viewNames(table))]);
@@ -195,21 +208,26 @@ function queryPermissions(): Permission[] {
       actions: ["glue:GetDatabase"],
       resources: [glue("catalog"), glue("database/default"), glue(`database/${database}`)],
     },
-    { actions: ["glue:CreateDatabase"], resources: [glue("catalog"), glue(`database/${database}`)] },
     {
       actions: [
         "glue:GetTable",
         "glue:GetTables",
         "glue:GetPartitions",
+        // Of views.
         "glue:CreateTable",
         "glue:UpdateTable",
       ],
-      resources: [
-        glue("catalog"),
-        glue(`database/${database}`),
-        ...tables.map((table) => glue(`table/${database}/${table}`)),
-      ],
+      resources: tableResources(tables),
     },
+  ];
+}
+
+/** Glue checks a table's database and catalog too. */
+function tableResources(tables: readonly string[]): Text[] {
+  return [
+    glue("catalog"),
+    glue(`database/${database}`),
+    ...tables.map((table) => glue(`table/${database}/${table}`)),
   ];
 }
 

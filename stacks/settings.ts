@@ -5,7 +5,7 @@ import { queueNames } from "../shared/topology.ts";
 import { analystsResults, analystsWorkgroup, database } from "./athena.ts";
 import { bus, deadLetterUrls, queueUrls } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
-import { data, work } from "./storage.ts";
+import { data, results, work } from "./storage.ts";
 
 export const settings = new sst.Linkable("Settings", {
   properties: {
@@ -13,6 +13,7 @@ export const settings = new sst.Linkable("Settings", {
       BUS_NAME: bus.name,
       WORK_BUCKET: work.name,
       DATA_BUCKET: data.name,
+      RESULTS_BUCKET: results.name,
       ATHENA_REGION: aws.getRegionOutput().region,
       ATHENA_DATABASE: database,
       ANALYSTS_WORKGROUP: analystsWorkgroup.name,

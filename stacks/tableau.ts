@@ -2,6 +2,7 @@
 // read what the pipeline published and store their own results. They may write or delete nothing else.
 import { folder } from "../shared/dataset.ts";
 import { datasets } from "../shared/datasets.ts";
+import { keys, previousKey } from "../shared/keys.ts";
 import { analystsWorkgroup, database } from "./athena.ts";
 import { analystsName, currentStage } from "./stage.ts";
 import { data, results } from "./storage.ts";
@@ -13,8 +14,13 @@ const region = aws.getRegionOutput().region;
 /** The user with which analysts sign in. It gets no access key here, because SST's state would hold it (stacks/README.md). */
 export const analysts = existingAnalysts ?? ownUser().name;
 
-const publishedFolders = datasets.flatMap(({ publish }) => [folder(publish.csv), folder(publish.jsonl)]);
-const resultKeys = datasets.map(({ publish }) => publish.results);
+const publishedFolders = datasets.flatMap(({ publish: { csv, jsonl } }) => [
+  folder(csv),
+  // Which the table reads while the file's header changes.
+  folder(previousKey(csv)),
+  folder(jsonl),
+]);
+const pipelineKeys = [...datasets.map(({ publish }) => publish.results), keys.columnNames("*")];
 
 const policy = new aws.iam.Policy("AnalystsPolicy", {
   name: analystsName($app.stage),
@@ -110,12 +116,12 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [$interpolate`${results.arn}/*`],
       },
       {
-        // Only the pipeline replaces the newest good result: an object written by hand would lack its run and its order.
-        // A Deny also overrides the user's other policies.
+        // Only the pipeline replaces the newest good result (an object written by hand would lack its run and its order)
+        // and the columns' names. A Deny also overrides the user's other policies.
         sid: "KeepNewestResults",
         effect: "Deny",
         actions: ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
-        resources: resultKeys.map((key) => $interpolate`${results.arn}/${key}`),
+        resources: pipelineKeys.map((key) => $interpolate`${results.arn}/${key}`),
       },
     ],
   }).json,

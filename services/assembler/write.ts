@@ -25,13 +25,15 @@ export type Outcome =
 /**
  * Writes both files unless a newer run's files are in place.
  * @param fill writes all rows, and decides at the end whether they count; it runs again where another writer interferes
- * @throws what `fill` throws, and PipelineError `PublishContended`
+ * @param beforePublish runs when all is written, right before the CSV takes its place
+ * @throws what `fill` and `beforePublish` throw, and PipelineError `PublishContended`
  */
 export async function writeFiles(
   target: Target,
   run: Pick<Run, "runId" | "dataset" | "requestedAt">,
   now: Date,
   fill: (write: (rows: Rows) => Promise<void>) => Promise<"keep" | "discard">,
+  beforePublish?: () => Promise<void>,
 ): Promise<Outcome> {
   const { store } = target;
   const metadata = { dataset: run.dataset, "run-id": run.runId, "requested-at": run.requestedAt };
@@ -56,6 +58,7 @@ export async function writeFiles(
         await Promise.all([csv.write(rows.csv), jsonl.write(rows.jsonl)]);
       });
       if (verdict === "discard") return { state: "discarded" };
+      await beforePublish?.();
       // The CSV is what readers rely on, so it goes first: the JSON lines can follow whatever happens in between.
       const files = { csv: await csv.finish(), jsonl: await jsonl.finish() };
       const [csvInfo, jsonlInfo] = await Promise.all([store.head(target.csv), store.head(target.jsonl)]);

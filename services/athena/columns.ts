@@ -2,7 +2,7 @@
 // Tableau's data source are made of the same.
 import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
-import { columnNames } from "./names.ts";
+import { assignNames, type ColumnNames, type datePartNames, occurrences } from "./names.ts";
 
 export type TableColumn = {
   name: string;
@@ -18,17 +18,25 @@ export type TableColumn = {
 /** A column of a view: what it selects, and how it is explained. */
 export type ViewColumn = { name: string; type: ColumnType; select: string; comment: string };
 
-/** The table's columns for a file's header: CSV maps by position. Undeclared columns are text. */
-export function tableColumns(headers: readonly string[], dataset: Dataset): TableColumn[] {
+/**
+ * The table's columns for a file's header: CSV maps by position. Undeclared columns are text.
+ * @param known names that headers have got before
+ */
+export function tableColumns(
+  headers: readonly string[],
+  dataset: Dataset,
+  known?: ColumnNames,
+): TableColumn[] {
   const declared = new Map(
     dataset.columns.flatMap((column) => ("drop" in column ? [] : [[column.name, column] as const])),
   );
-  const names = columnNames(headers);
+  const names = assignNames(headers, (header) => declared.has(header), known);
+  const each = occurrences(headers);
   return headers.map((header, index) => {
     const column = declared.get(header);
     return {
       header,
-      name: names[index] ?? `column_${index + 1}`,
+      name: names.get(each[index] ?? header) ?? "",
       type: column && "type" in column ? column.type : "text",
       meaning: column?.meaning,
       personal: column?.personal ?? false,
@@ -38,8 +46,8 @@ export function tableColumns(headers: readonly string[], dataset: Dataset): Tabl
 }
 
 /** The columns of a file in which nothing is undeclared. */
-export function declaredColumns(dataset: Dataset): TableColumn[] {
-  return tableColumns(outputColumns(dataset.columns), dataset);
+export function declaredColumns(dataset: Dataset, known?: ColumnNames): TableColumn[] {
+  return tableColumns(outputColumns(dataset.columns), dataset, known);
 }
 
 /** Required columns that a file's header lacks. */
@@ -65,11 +73,15 @@ export function analysisColumns(columns: readonly TableColumn[], dataset: Datase
   const kept = columns.filter(({ declared, personal }) => declared && !personal);
   const date = kept.find(({ type }) => type === "timestamp");
   const parts = date ? dateParts(date, dataset.fiscalYearStart) : [];
-  const names = columnNames([...kept, ...parts].map(({ name }) => name));
   return [
-    ...kept.map((column) => ({ ...column, select: `"${column.name}"`, comment: commentOf(column) })),
+    ...kept.map((column) => ({
+      name: column.name,
+      type: column.type,
+      select: `"${column.name}"`,
+      comment: commentOf(column),
+    })),
     ...parts,
-  ].map(({ type, select, comment }, index) => ({ name: names[index] ?? "", type, select, comment }));
+  ];
 }
 
 const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -86,7 +98,7 @@ function dateParts({ name, header }: TableColumn, fiscalYearStart: number): View
     timeZone: "UTC",
   });
   const part = (
-    partName: string,
+    partName: (typeof datePartNames)[number],
     select: string,
     what: string,
     type: ColumnType = "integer",

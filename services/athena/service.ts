@@ -1,7 +1,9 @@
-// The athena queue, which takes three kinds of messages: S3's, that a file was published; Athena's, that a query changed
-// its state; and the service's own, to check a query or to start it again.
+// The athena queue, which takes four kinds of messages: S3's and the assembler's, that a file was published (either may be
+// lost); Athena's, that a query changed its state; and the service's own, to check a query or to start it again.
 import * as z from "zod/mini";
 import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws-events.ts";
+import { findDataset } from "../../shared/datasets.ts";
+import { runPublished } from "../../shared/events.ts";
 import { queryTask } from "../../shared/messages.ts";
 import { defineService } from "../../shared/service.ts";
 import { type FinishDeps, finishQuery } from "./finish.ts";
@@ -12,9 +14,13 @@ export type AthenaDeps = FollowDeps & FinishDeps;
 
 export const athenaService = defineService({
   name: "athena",
-  schema: z.union([objectCreated, queryStateChange, queryTask, s3TestEvent]),
+  schema: z.union([objectCreated, runPublished, queryStateChange, queryTask, s3TestEvent]),
   handle: async (message, deps: AthenaDeps) => {
-    if ("detail" in message) return finishQuery(message.detail.queryExecutionId, deps);
+    if ("detail" in message) {
+      return message["detail-type"] === "run.published"
+        ? followFile(findDataset(message.detail.dataset, deps.datasets), deps)
+        : finishQuery(message.detail.queryExecutionId, deps);
+    }
     if ("task" in message) {
       const { task, runId, queryExecutionId } = message;
       if (task === "check") return finishQuery(queryExecutionId, deps, message);

@@ -1,5 +1,13 @@
 // Lambda handler of the reporter queue.
-import { dataStore, instances, measure, notifier, settings, workStore } from "../../shared/aws/deps.ts";
+import {
+  dataStore,
+  instances,
+  measure,
+  notifier,
+  resultsStore,
+  settings,
+  workStore,
+} from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { reporterService } from "./service.ts";
@@ -8,6 +16,7 @@ export const handler = lambdaHandler(reporterService, () => ({
   datasets,
   work: workStore(),
   data: dataStore(),
+  results: resultsStore(),
   notify: notifier(),
   measure: measure("reporter"),
   stage: settings.stage(),

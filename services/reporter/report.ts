@@ -20,6 +20,7 @@ const maxParts = 10 * maxPages;
 export type ReporterDeps = InstanceDeps & {
   work: ObjectStore;
   data: ObjectStore;
+  results: ObjectStore;
   notify: Notify;
   stage: string;
   /** Whether there is a Tableau to refresh. */

@@ -8,11 +8,19 @@ import {
 import type { GlueClient } from "@aws-sdk/client-glue";
 import { realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
-import type { Query, QueryEngine, Rows, TableDefinition, ViewDefinition } from "../ports.ts";
+import type {
+  FoundTable,
+  Query,
+  QueryEngine,
+  Rows,
+  TableDefinition,
+  TablePlace,
+  ViewDefinition,
+} from "../ports.ts";
 import { GlueCatalog } from "./glue.ts";
-import { createDatabase, createTable, createView, hiveTable } from "./hive.ts";
+import { createView } from "./hive.ts";
 
-/** A DDL statement takes Athena a second or two; this is where waiting for it ends. */
+/** The DDL of a view takes Athena a second or two; this is where waiting for it ends. */
 const ddlWaitMs = 60_000;
 const ddlPollMs = 250;
 
@@ -39,20 +47,22 @@ export class AthenaQueryEngine implements QueryEngine {
 
   constructor(athena: AthenaClient, glue: GlueClient, options: AthenaOptions) {
     this.#athena = athena;
-    this.#catalog = new GlueCatalog(glue, options.database);
+    this.#catalog = new GlueCatalog(glue, options);
     this.#options = options;
     this.#sleep = options.sleep ?? realSleep;
     this.database = options.database;
   }
 
-  /** Columns are changed in Glue, because Athena's ALTER TABLE REPLACE COLUMNS does not support the serde. */
-  async defineTable(name: string, table: TableDefinition): Promise<void> {
-    const definition = hiveTable(table, this.#options.dataBucket);
-    if (await this.#catalog.define(name, definition)) return;
-    await this.#run(createDatabase(this.database));
-    await this.#run(createTable(this.database, name, definition));
-    // Whatever the statement's parser made of its escapes, the catalog has the exact characters now.
-    await this.#catalog.define(name, definition);
+  table(name: string): Promise<FoundTable | undefined> {
+    return this.#catalog.table(name);
+  }
+
+  defineTable(name: string, table: TableDefinition, ifVersion: string | undefined): Promise<void> {
+    return this.#catalog.defineTable(name, table, ifVersion);
+  }
+
+  moveTable(name: string, place: TablePlace, ifVersion: string): Promise<void> {
+    return this.#catalog.moveTable(name, place, ifVersion);
   }
 
   /** The comments are set in Glue, because Athena's CREATE VIEW takes none. */
@@ -111,7 +121,7 @@ export class AthenaQueryEngine implements QueryEngine {
       if (state === "SUCCEEDED") return id;
       if (state === "FAILED" || state === "CANCELLED") {
         throw new PipelineError("StatementFailed", {
-          message: `Athena could not update the table or its views (${reason}).`,
+          message: `Athena could not update the views of the table (${reason}).`,
           advice: "Retried automatically. If it persists, look up the query in Athena's history by its ID.",
           kind: "transient",
           ids: { query: id },

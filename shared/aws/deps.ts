@@ -4,13 +4,22 @@
 import { defaultDataset } from "../datasets.ts";
 import { type LibInsightClient, libInsightClient } from "../libinsight/client.ts";
 import { createMeasure, type Measure } from "../metrics.ts";
-import type { Instances, MessageQueue, Notify, ObjectStore, Publish, QueryEngine } from "../ports.ts";
+import type {
+  Instances,
+  MessageQueue,
+  Notify,
+  ObjectStore,
+  Publish,
+  QueryEngine,
+  TableCatalog,
+} from "../ports.ts";
 import { type QueueName, queueNames } from "../topology.ts";
 import { AthenaQueryEngine } from "./athena.ts";
 import { athena, eventBridge, glue, s3, sns, sqs } from "./clients.ts";
 import { settings } from "./config.ts";
 import { Ec2Instances, ec2 } from "./ec2.ts";
 import { eventBridgePublisher } from "./eventbridge.ts";
+import { GlueCatalog } from "./glue.ts";
 import { S3Store } from "./s3.ts";
 import { snsNotifier } from "./sns.ts";
 import { SqsQueue } from "./sqs.ts";
@@ -33,6 +42,9 @@ export const publisher = (): Publish => eventBridgePublisher(eventBridge(), sett
 export const notifier = (): Notify => snsNotifier(sns(), settings.alertsTopic());
 export const instances = (): Instances => new Ec2Instances(ec2());
 export const measure = (service: string): Measure => createMeasure(service, settings.stage());
+
+export const tableCatalog = (): TableCatalog =>
+  new GlueCatalog(glue(), { database: settings.athenaDatabase(), dataBucket: settings.dataBucket() });
 
 export const queryEngine = (): QueryEngine =>
   new AthenaQueryEngine(athena(), glue(), {

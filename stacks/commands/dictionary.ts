@@ -3,9 +3,12 @@ import { runCommandLine, writeOut } from "../cli.ts";
 import { line } from "./dictionary/args.ts";
 import { dictionaryOf } from "./dictionary/dictionary.ts";
 import { markdownOf } from "./dictionary/markdown.ts";
+import { stageNames } from "./target.ts";
 
 await runCommandLine(line, async ({ chosen, out }) => {
-  const dictionaries = chosen.map((dataset) => dictionaryOf(dataset));
+  const dictionaries = await Promise.all(
+    chosen.map(async (dataset) => dictionaryOf(dataset, undefined, await stageNames(dataset))),
+  );
   await writeOut(out, markdownOf(dictionaries));
   const unexplained = dictionaries.flatMap(({ columns }) =>
     columns.filter(({ meaning }) => meaning === undefined).map(({ name }) => name),

@@ -111,7 +111,7 @@ async function rollback(command: Common & RollbackCommand, target: Target): Prom
   const proposal = isProposal ? `The files of ${command.runId} are live. Before them came ${runId}.\n` : "";
   if (!isInPlace && !dryRun) {
     if (!yes && !(await isConfirmed(`${proposal}Put back ${what}? [y/N] `))) return "Nothing was put back.\n";
-    await rollBack(planned, { data: both.data, now: target.now(), reason });
+    await rollBack(planned, { data: both.data, tables: target.tables(), now: target.now(), reason });
   }
   if (command.json) return json({ ...(dryRun && { dryRun }), ...planned });
   if (isInPlace) {

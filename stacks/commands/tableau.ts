@@ -8,13 +8,13 @@ import { runCommandLine, UsageError, writeOut } from "../cli.ts";
 import { analystsName, appRegion, stageSettings } from "../stage.ts";
 import { type Command, line } from "./tableau/args.ts";
 import { type AthenaPlace, datasourceOf, driverProperties, fieldsOf } from "./tableau/datasource.ts";
-import { isOnStage } from "./target.ts";
+import { isOnStage, stageNames } from "./target.ts";
 import { plain } from "./text.ts";
 
 async function run({ dataset, out, given }: Command): Promise<string> {
   const place = isOnStage() ? { ...stagePlace(), ...given } : productionPlace(given);
   const properties = join(dirname(out), "athena.properties");
-  await writeOut(out, datasourceOf(dataset, place));
+  await writeOut(out, datasourceOf(dataset, place, await stageNames(dataset)));
   const isDriverTold = await writeUnlessOther(properties, driverProperties(place));
   const assumed = isOnStage() ? [] : Object.keys(place).filter((flag) => !(flag in given));
   return [

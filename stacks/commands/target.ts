@@ -2,12 +2,14 @@
 // local adapters are loaded only for the one that is used.
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { type ColumnNames, knownNames } from "../../services/athena/names.ts";
 import { readNeeds } from "../../services/ec2/memory.ts";
 import { isUnderWay } from "../../services/ec2/needs.ts";
 import type { Mailbox } from "../../services/replay/deadletters.ts";
+import type { Dataset } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { TeamInstances } from "../../shared/instances.ts";
-import type { Instances, MessageQueue, ObjectStore, Publish } from "../../shared/ports.ts";
+import type { Instances, MessageQueue, ObjectStore, Publish, TableCatalog } from "../../shared/ports.ts";
 import type { QueueName } from "../../shared/topology.ts";
 import { localFolder } from "../local/folder.ts";
 
@@ -20,6 +22,7 @@ export type Target = {
   isStage: boolean;
   work(): ObjectStore;
   data(): ObjectStore;
+  tables(): TableCatalog;
   queue(name: QueueName): MessageQueue;
   mailboxes(): Mailbox[];
   publish(): Publish;
@@ -39,6 +42,13 @@ export function isOnStage(): boolean {
   return Object.keys(process.env).some(
     (name) => name === "KICKOFF_QUEUE_URL" || name.startsWith("SST_RESOURCE"),
   );
+}
+
+/** Returns the names of a dataset's columns on the stage that is named; undefined where none is. */
+export async function stageNames(dataset: Dataset): Promise<ColumnNames | undefined> {
+  if (!isOnStage()) return undefined;
+  const { resultsStore } = await import("../../shared/aws/deps.ts");
+  return knownNames(dataset, resultsStore());
 }
 
 /**
@@ -63,6 +73,7 @@ async function stageTarget(): Promise<Target> {
     isStage: true,
     work: aws.workStore,
     data: aws.dataStore,
+    tables: aws.tableCatalog,
     queue: aws.queue,
     mailboxes: aws.mailboxes,
     publish: aws.publisher,
@@ -92,6 +103,7 @@ async function localTarget(finish: boolean): Promise<Target> {
     isStage: false,
     work: () => local.work,
     data: () => local.data,
+    tables: () => local.engine,
     queue: (name) => local.queues[name],
     mailboxes: () => local.mailboxes,
     publish: () => local.publish,

@@ -1,6 +1,7 @@
 // One run on this machine, from the request to the files in the output folder.
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { knownNames } from "../../services/athena/names.ts";
 import { inspect, send } from "../../services/replay/deadletters.ts";
 import { type Dataset, viewNames } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -165,7 +166,8 @@ export async function collect(collection: Collection): Promise<Collected> {
       },
       seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     };
-    const dictionary = dictionaryOf(dataset, report.columns);
+    const names = await knownNames(dataset, local.results);
+    const dictionary = dictionaryOf(dataset, report.columns, names);
     await writeFiles(report, dictionary, local, command);
     await forget(dataset.name, local);
     stopDrawing();

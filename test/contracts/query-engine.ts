@@ -29,11 +29,12 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
     let home: QueryHome;
     const write = (key: string, rows: Cell[][]) =>
       home.data.put(`${folder}${key}`, csvRows(rows), "text/csv");
-    const define = (...names: string[]) =>
-      home.engine.defineTable("visits", {
-        folder,
-        columns: names.map((name) => ({ name, comment: `The ${name}; it's "${name}" \u{1F4DA} \\` })),
-      });
+    const columnsOf = (...names: string[]) =>
+      names.map((name) => ({ name, comment: `The ${name}; it's "${name}" \u{1F4DA} \\` }));
+    const define = async (...names: string[]) => {
+      const { version } = (await home.engine.table("visits")) ?? {};
+      await home.engine.defineTable("visits", { folder, columns: columnsOf(...names) }, version);
+    };
     const named = (name: string) => `"${home.engine.database}"."${name}"`;
     const rowsOf = async (sql: string, max = 100) => home.engine.firstRows(sql, resultFolder, max);
     const ended = (id: string) => untilEnded(home.engine, id);
@@ -70,6 +71,64 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       expect(await rowsOf(`SELECT id, note, later FROM ${named("visits")}`)).toEqual({
         columns: ["id", "note", "later"],
         rows: [["1", "x", null]],
+      });
+    });
+
+    test("knows a table's place and version, and that there is none", async () => {
+      expect(await home.engine.table("other")).toBeUndefined();
+      const first = await home.engine.table("visits");
+      expect(first).toEqual({ folder, mark: undefined, version: expect.any(String) });
+      await define("id", "note");
+      const second = await home.engine.table("visits");
+      expect(second?.version).not.toBe(first?.version);
+      await define("id", "note");
+      expect(await home.engine.table("visits")).toEqual(second);
+    });
+
+    test("reads another folder by the same columns once a table is moved, and keeps its mark until the next change", async () => {
+      await home.data.put("visits/earlier/a.csv", csvRows([["id"], [9]]), "text/csv");
+      const { version = "" } = (await home.engine.table("visits")) ?? {};
+      await home.engine.moveTable("visits", { folder: "visits/earlier/", mark: "held" }, version);
+      const moved = await home.engine.table("visits");
+      expect(moved).toMatchObject({ folder: "visits/earlier/", mark: "held" });
+      const { rows } = await rowsOf(`SELECT id, note FROM ${named("visits")}`);
+      expect(rows).toEqual([["9", null]]);
+      await home.engine.moveTable(
+        "visits",
+        { folder: "visits/earlier/", mark: "held again" },
+        moved?.version ?? "",
+      );
+      expect((await home.engine.table("visits"))?.version).not.toBe(moved?.version);
+      await define("id", "started", "minutes", "note");
+      expect(await home.engine.table("visits")).toMatchObject({ folder, mark: undefined });
+      expect((await rowsOf(`SELECT id FROM ${named("visits")}`)).rows).toHaveLength(3);
+    });
+
+    test("changes a table only if it still has its version, and creates one only where there is none", async () => {
+      const { version = "" } = (await home.engine.table("visits")) ?? {};
+      const columns = columnsOf("note");
+      const isChanged = { name: "TableChanged", kind: "transient" };
+      await expect(home.engine.defineTable("visits", { folder, columns }, undefined)).rejects.toMatchObject(
+        isChanged,
+      );
+      const place = { folder, mark: "held" };
+      await expect(home.engine.moveTable("other", place, version)).rejects.toMatchObject(isChanged);
+      await expect(home.engine.defineTable("other", { folder, columns }, version)).rejects.toMatchObject(
+        isChanged,
+      );
+      await home.engine.moveTable("visits", place, version);
+      const moved = await home.engine.table("visits");
+      await expect(home.engine.defineTable("visits", { folder, columns }, version)).rejects.toMatchObject(
+        isChanged,
+      );
+      await expect(home.engine.moveTable("visits", { folder }, version)).rejects.toMatchObject(isChanged);
+      expect(await home.engine.table("visits")).toEqual(moved);
+    });
+
+    test("fails a query of a table without columns", async () => {
+      await home.engine.defineTable("empty", { folder, columns: [] }, undefined);
+      await expect(rowsOf(`SELECT * FROM ${named("empty")}`)).rejects.toMatchObject({
+        name: "StatementFailed",
       });
     });
 

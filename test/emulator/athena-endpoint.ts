@@ -13,7 +13,6 @@ import { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
 import { LocalStore } from "../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
 import { listenOnLoopback } from "../support/loopback.ts";
-import { parseStatement, type TableStatement } from "./athena-ddl.ts";
 
 // https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html
 const line = z
@@ -50,12 +49,11 @@ const startInput = z.object({
   WorkGroup: z.string(),
 });
 const resultsInput = byId.extend({ MaxResults: z.int().min(1).max(1_000) });
-const updateInput = z.strictObject({
-  DatabaseName: z.string(),
-  TableInput: tableInput,
-  VersionId: z.string().optional(),
-  SkipArchive: z.boolean(),
-});
+const createDatabaseInput = z.strictObject({ DatabaseInput: z.strictObject({ Name: z.string() }) });
+const createInput = z.strictObject({ DatabaseName: z.string(), TableInput: tableInput });
+const updateInput = createInput.extend({ VersionId: z.string(), SkipArchive: z.boolean() });
+/** As shared/aws/hive.ts writes it; it is the only statement beside SELECT. */
+const createView = /^CREATE OR REPLACE VIEW "(\w+)"\."(\w+)" AS\n(.+)$/s;
 
 /** A response that the SDK throws as an error of this name. */
 class Refusal extends Error {
@@ -81,7 +79,7 @@ export async function startAthena({
   const databases = new Map<string, Database>();
   const executions = new Map<string, Execution>();
 
-  function openDatabase(name: string): Database {
+  function openDatabase(name: string): void {
     const engine = new DuckDbQueryEngine({
       database: name,
       catalog: new LocalStore(store, { bucket: name, folder: dataDir, keepsVersions: false }),
@@ -91,9 +89,7 @@ export async function startAthena({
       temporaryFolder: join(dataDir, "results"),
       onEnd: async () => {},
     });
-    const opened = { engine, tables: new Map() };
-    databases.set(name, opened);
-    return opened;
+    databases.set(name, { engine, tables: new Map() });
   }
 
   async function download(uri: string): Promise<string[]> {
@@ -119,17 +115,13 @@ export async function startAthena({
 
   async function runStatement(sql: string): Promise<{ reason?: string }> {
     try {
-      const statement = parseStatement(sql);
-      const database = databases.get(statement.database) ?? openDatabase(statement.database);
-      const { engine, tables } = database;
-      if (statement.kind === "table" && !tables.has(statement.name)) {
-        await putTable(database, tableOf(statement), 0);
-      } else if (statement.kind === "view") {
-        const { columns } = await engine.firstRows(statement.select, "", 0);
-        await engine.defineView(statement.name, { select: statement.select, comments: new Map() });
-        const version = (tables.get(statement.name)?.version ?? -1) + 1;
-        await putTable(database, viewOf(statement.name, columns), version);
-      }
+      const [, databaseName = "", name = "", select] = createView.exec(sql) ?? [];
+      if (select === undefined) throw new Error("(SYNTAX_ERROR)");
+      const database = findDatabase(databaseName);
+      const { columns } = await database.engine.firstRows(select, "", 0);
+      await database.engine.defineView(name, { select, comments: new Map() });
+      const version = (database.tables.get(name)?.version ?? -1) + 1;
+      await putTable(database, viewOf(name, columns), version);
       return {};
     } catch (error) {
       const message = String(error);
@@ -152,9 +144,16 @@ export async function startAthena({
         throw new Refusal("InvalidInputException", "This stand-in reads the published CSV and nothing else.");
       }
       const columns = Columns.map(({ Name, Comment = "" }) => ({ name: Name, comment: Comment }));
-      await engine.defineTable(input.Name, { columns, folder: Location });
+      const stored = await engine.table(input.Name);
+      await engine.defineTable(input.Name, { columns, folder: Location }, stored?.version);
     }
     tables.set(input.Name, { version, input });
+  }
+
+  function findDatabase(name: string): Database {
+    const database = databases.get(name);
+    if (database) return database;
+    throw new Refusal("EntityNotFoundException", `Database ${name} not found.`);
   }
 
   function findTable({ DatabaseName, Name }: z.infer<typeof byName>): Table {
@@ -176,7 +175,7 @@ export async function startAthena({
       if (!found) throw new Refusal("InvalidRequestException", "There is no place for the result.");
       const name = request.QueryExecutionContext.Database;
       const execution = {
-        database: databases.get(name) ?? openDatabase(name),
+        database: findDatabase(name),
         workGroup: request.WorkGroup,
         location: found.replace(/\/$/, ""),
       };
@@ -239,13 +238,29 @@ export async function startAthena({
       };
     },
 
+    "AWSGlue.CreateDatabase"(input) {
+      const { DatabaseInput } = createDatabaseInput.parse(input);
+      if (databases.has(DatabaseInput.Name))
+        throw new Refusal("AlreadyExistsException", "Database already exists.");
+      openDatabase(DatabaseInput.Name);
+      return {};
+    },
+
+    async "AWSGlue.CreateTable"(input) {
+      const { DatabaseName, TableInput } = createInput.parse(input);
+      const database = findDatabase(DatabaseName);
+      if (database.tables.has(TableInput.Name))
+        throw new Refusal("AlreadyExistsException", "Table already exists.");
+      await putTable(database, TableInput, 0);
+      return {};
+    },
+
     async "AWSGlue.UpdateTable"(input) {
       const { DatabaseName, TableInput, VersionId } = updateInput.parse(input);
       const { version } = findTable({ DatabaseName, Name: TableInput.Name });
-      if (VersionId !== undefined && VersionId !== String(version)) {
+      if (VersionId !== String(version))
         throw new Refusal("ConcurrentModificationException", "Another call changed the table.");
-      }
-      await putTable(databases.get(DatabaseName) ?? openDatabase(DatabaseName), TableInput, version + 1);
+      await putTable(findDatabase(DatabaseName), TableInput, version + 1);
       return {};
     },
   };
@@ -283,24 +298,6 @@ export async function startAthena({
 function placeOf(uri: string): { Bucket: string; Key: string } {
   const [, Bucket = "", Key = ""] = /^s3:\/\/([^/]+)\/(.*)$/.exec(uri) ?? [];
   return { Bucket, Key };
-}
-
-/** As Athena writes a table into Glue. */
-function tableOf({ name, columns, location, ...table }: TableStatement): Table["input"] {
-  return {
-    Name: name,
-    TableType: "EXTERNAL_TABLE",
-    PartitionKeys: [],
-    Parameters: { EXTERNAL: "TRUE", ...table.properties },
-    StorageDescriptor: {
-      Columns: columns.map((column) => ({ Name: column.name, Type: column.type, Comment: column.comment })),
-      Location: location,
-      SerdeInfo: {
-        SerializationLibrary: table.serde,
-        Parameters: { ...table.serdeProperties, "serialization.format": "1" },
-      },
-    },
-  };
 }
 
 /** As Athena writes a view into Glue, except for the columns' types and the view's text. */

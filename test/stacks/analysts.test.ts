@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { folder, viewNames } from "../../shared/dataset.ts";
 import { datasets } from "../../shared/datasets.ts";
-import { keys } from "../../shared/keys.ts";
+import { keys, previousKey } from "../../shared/keys.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { isAllowed } from "./iam.ts";
 import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
@@ -105,8 +105,9 @@ describe.each(stages)("on the stage %s", (stage) => {
     const bucket = bucketArn(graphs[stage], "Data");
     const calls = datasets.flatMap(({ publish: { csv, jsonl } }): Call[] => [
       ...each("s3 GetBucketLocation", [bucket]),
-      ...each("s3 GetObject", [data(csv), data(jsonl)]),
+      ...each("s3 GetObject", [data(csv), data(previousKey(csv)), data(jsonl)]),
       { action: "s3:ListBucket", on: [bucket], prefix: folder(csv) },
+      { action: "s3:ListBucket", on: [bucket], prefix: folder(previousKey(csv)) },
       { action: "s3:ListBucket", on: [bucket], prefix: folder(jsonl) },
     ]);
     expect(await refused(stage, calls)).toEqual([]);
@@ -146,6 +147,11 @@ describe.each(stages)("on the stage %s", (stage) => {
       ),
     "to replace the newest good result": () =>
       datasets.flatMap(({ publish }) => each(writing, [results(publish.results)])),
+    "to change the columns' names": () =>
+      each(
+        writing,
+        datasets.map(({ name }) => results(keys.columnNames(name))),
+      ),
     "to read or list other folders of the data bucket": () => [
       ...["other-team/file.csv", "file.csv", "libinsightdata-athena.csv"].flatMap((key) =>
         each("s3 GetObject", [data(key)]),
@@ -195,13 +201,16 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(await refused(stage, calls())).toEqual(calls());
   });
 
-  test("a Deny protects the newest good result, whatever other policies allow", () => {
+  test("a Deny protects the newest good result and the columns' names, whatever other policies allow", () => {
     const denied = policyOf(graphs[stage]).Statement.filter(({ Effect }) => Effect === "Deny");
     expect(denied).toEqual([
       {
         Effect: "Deny",
         Action: ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
-        Resource: datasets.map(({ publish }) => results(publish.results)),
+        Resource: [
+          ...datasets.map(({ publish }) => results(publish.results)),
+          results(keys.columnNames("*")),
+        ],
         Condition: {},
       },
     ]);

@@ -16,7 +16,9 @@ import { transformerService } from "../../services/transformer/service.ts";
 import { folder, viewNames } from "../../shared/dataset.ts";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type EventType, eventSource } from "../../shared/events.ts";
+import { holdTable } from "../../shared/header-change.ts";
 import { instanceTag } from "../../shared/instances.ts";
+import { previousKey } from "../../shared/keys.ts";
 import type { PageRequest } from "../../shared/libinsight/client.ts";
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";
@@ -27,6 +29,7 @@ import { type QueueName, queueNames, routes, services } from "../../shared/topol
 import { type OnCall, watched } from "../contracts/watched.ts";
 import { recordOf, recordsOf } from "../factories/records.ts";
 import { silent, startLocal } from "../support/local.ts";
+import { ScriptedQueryEngine } from "../support/query-engine.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { bucketArn } from "./readable.ts";
 import { all, tableauEnvironment } from "./stages.ts";
@@ -141,7 +144,10 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       mailboxes: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
       libInsight: { fetchPage: async (request: PageRequest) => pageOf(request, source) },
       engine: watched(engineOn(), (method, [name]) => {
-        for (const [action, resource] of athenaCalls(method, String(name), names)) add(action, resource);
+        const made = isOfTable(method)
+          ? tableCalls(String(name), names)
+          : athenaCalls(method, String(name), names);
+        for (const [action, resource] of made) add(action, resource);
       }),
       instances: watched(instances, (method, [id]) => {
         const verb = { start: "Start", stop: "Stop" }[method];
@@ -177,10 +183,13 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     };
   };
 
+  const catalog = new ScriptedQueryEngine();
   function engineOn(): QueryEngine {
     return {
       database: names.database,
-      defineTable: async () => {},
+      table: (name) => catalog.table(name),
+      defineTable: (name, table, ifVersion) => catalog.defineTable(name, table, ifVersion),
+      moveTable: (name, place, ifVersion) => catalog.moveTable(name, place, ifVersion),
       defineView: async () => {},
       async start(_, path, token) {
         const id = createHash("sha256").update(token).digest("hex").slice(0, 32);
@@ -246,6 +255,9 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     send("run.requested", { dataset, reason: "a schedule", ...range });
     await deliver();
     if (!(await results.head(files.results))) throw new Error("The first run published no results.");
+    // What the assembler does before a file with another header.
+    const { engine: tables, data: published } = portsOf("assembler");
+    await holdTable(defaultDataset, ["another header"], { tables, data: published });
     source.shrunk = true;
     send("run.requested", { dataset, reason: "a schedule", ...range });
     await deliver();
@@ -303,36 +315,53 @@ function namesIn(graph: Graph) {
   };
 }
 
+const isOfTable = (method: string) => ["table", "defineTable", "moveTable"].includes(method);
+
+const eachOf = (actions: readonly string[], resources: readonly string[]) =>
+  actions.flatMap((action) => resources.map((resource): [string, string] => [action, resource]));
+const glueArns = (...resources: string[]) => resources.map((resource) => `arn:aws:glue:${here}:${resource}`);
+
+/** Returns what shared/aws/glue.ts calls for a table. */
+function tableCalls(name: string, { database }: Names): [string, string][] {
+  const ofDatabase = glueArns("catalog", `database/${database}`);
+  return [
+    ...eachOf(["glue:CreateDatabase"], ofDatabase),
+    ...eachOf(
+      ["glue:GetTable", "glue:CreateTable", "glue:UpdateTable"],
+      [...ofDatabase, ...glueArns(`table/${database}/${name}`)],
+    ),
+  ];
+}
+
 /**
  * Returns what shared/aws/athena.ts calls for a method, and what Athena then calls with the permissions of the caller.
  * https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html
  * https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
- * @param name of the table or view that is defined
+ * @param name of the view that is defined
  */
 function athenaCalls(
   method: string,
   name: string,
   { data, results, database, workgroup }: Names,
 ): [string, string][] {
-  const each = (actions: string[], resources: string[]) =>
-    actions.flatMap((action) => resources.map((resource): [string, string] => [action, resource]));
-  const glue = (...resources: string[]) => resources.map((resource) => `arn:aws:glue:${here}:${resource}`);
-  const ofDatabase = glue("catalog", `database/${database}`);
+  const ofDatabase = glueArns("catalog", `database/${database}`);
   const tables = [files.table, ...Object.values(viewNames(files.table))];
-  const tableArns = (table: string) => [...ofDatabase, ...glue(`table/${database}/${table}`)];
+  const tableArns = (table: string) => [...ofDatabase, ...glueArns(`table/${database}/${table}`)];
   const output = `${results}/${files.queryResults}/any.csv`;
   return [
-    ...each(["athena:StartQueryExecution", "athena:GetQueryExecution"], [workgroup]),
-    ...each(["s3:GetBucketLocation", "s3:ListBucket"], [data, results]),
-    ...each(["s3:ListBucketMultipartUploads"], [results]),
-    ...each(["s3:GetObject"], [`${data}/${folder(files.csv)}any.csv`, output]),
-    ...each(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),
-    ...each(["glue:GetDatabase"], [...ofDatabase, ...glue("database/default")]),
-    ...tables.flatMap((table) =>
-      each(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArns(table)),
+    ...eachOf(["athena:StartQueryExecution", "athena:GetQueryExecution"], [workgroup]),
+    ...eachOf(["s3:GetBucketLocation", "s3:ListBucket"], [data, results]),
+    ...eachOf(["s3:ListBucketMultipartUploads"], [results]),
+    ...eachOf(
+      ["s3:GetObject"],
+      [`${data}/${folder(files.csv)}any.csv`, `${data}/${previousKey(files.csv)}`, output],
     ),
-    ...(method === "defineTable" ? each(["glue:CreateDatabase"], ofDatabase) : []),
-    ...(method.startsWith("define") ? each(["glue:CreateTable", "glue:UpdateTable"], tableArns(name)) : []),
+    ...eachOf(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),
+    ...eachOf(["glue:GetDatabase"], [...ofDatabase, ...glueArns("database/default")]),
+    ...tables.flatMap((table) =>
+      eachOf(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArns(table)),
+    ),
+    ...(method === "defineView" ? eachOf(["glue:CreateTable", "glue:UpdateTable"], tableArns(name)) : []),
   ];
 }
 

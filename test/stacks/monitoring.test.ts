@@ -76,6 +76,8 @@ test("production's alarms", () => {
       "Pipeline PipelineSubscriberRefreshFailed: Sum of MatchedEvents > 0 in 300 s",
       "Pipeline PipelineSubscriberInstanceFailed: Sum of MatchedEvents > 0 in 300 s",
       "<dataset> reporter production: Maximum of PublishedFileAgeHours > 192 in 86400 s, or nothing",
+      "<dataset> reporter production: Maximum of ResultsBehindHours > 2 in 86400 s",
+      "<dataset> reporter production: Maximum of StrayObjects > 0 in 86400 s",
       "reporter production: Maximum of InstancesRunningHours > 24 in 86400 s",
     ]
   `);
@@ -84,8 +86,8 @@ test("production's alarms", () => {
 test("a personal stage has the same alarms except those of the daily checks, and no dashboard", () => {
   const names = (stage: Stage) =>
     alarmsOf(graphs[stage]).map(({ name }) => name.replace(`libinsight-${stage}-`, ""));
-  const stale = datasets.map(({ name }) => `Stale-${name}`);
-  expect(names("production")).toEqual([...names("ada"), ...stale, "InstancesLeftRunning"]);
+  const ofFiles = datasets.flatMap(({ name }) => [`Stale-${name}`, `Behind-${name}`, `Stray-${name}`]);
+  expect(names("production")).toEqual([...names("ada"), ...ofFiles, "InstancesLeftRunning"]);
   expect(created(graphs.ada, "aws:cloudwatch/dashboard:Dashboard")).toEqual([]);
 });
 
@@ -160,18 +162,22 @@ test("the metrics of the daily checks have the names that their alarms watch", (
   });
   const lines = metricLines();
   const measure = createMeasure("reporter", variables.STAGE ?? "");
-  for (const { name } of datasets) measure({ PublishedFileAgeHours: 1 }, { dataset: name });
+  for (const { name: dataset } of datasets) {
+    measure({ PublishedFileAgeHours: 1 }, { dataset });
+    measure({ ResultsBehindHours: 1 }, { dataset });
+    measure({ StrayObjects: 1 }, { dataset });
+  }
   measure({ InstancesRunningHours: 1 }, {});
 
   const ours = alarmsOf(graphs.production).filter(({ namespace }) => namespace === "LibInsight");
   expect(
     ours.map(({ namespace, metricName, dimensions }) => ({ namespace, metricName, dimensions })),
   ).toEqual(
-    lines.map(({ _aws, PublishedFileAgeHours: _age, InstancesRunningHours: _hours, ...dimensions }) => ({
-      namespace: emf.parse(_aws).CloudWatchMetrics[0].Namespace,
-      metricName: emf.parse(_aws).CloudWatchMetrics[0].Metrics[0].Name,
-      dimensions,
-    })),
+    lines.map(({ _aws, ...fields }) => {
+      const [{ Namespace: namespace, Metrics }] = emf.parse(_aws).CloudWatchMetrics;
+      const { [Metrics[0].Name]: _value, ...dimensions } = fields;
+      return { namespace, metricName: Metrics[0].Name, dimensions };
+    }),
   );
 });
 

@@ -1,6 +1,7 @@
 // ARNs in the permission tables (permissions.md, analysts.md), in a form that people can read.
 import { folder } from "../../shared/dataset.ts";
 import { datasets } from "../../shared/datasets.ts";
+import { previousKey } from "../../shared/keys.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { nameIn } from "./stages.ts";
 
@@ -25,8 +26,10 @@ export function ofAnyDataset(resource: string): string {
     const names = [
       [publish.csv, "<csv>"],
       [publish.jsonl, "<jsonl>"],
+      [previousKey(publish.csv), "<copy of csv>"],
       [folder(publish.csv), "<folder of csv>/"],
       [folder(publish.jsonl), "<folder of jsonl>/"],
+      [folder(previousKey(publish.csv)), "<folder of its copy>/"],
       [publish.results, "<results>"],
       [`/${publish.queryResults}/`, "/<queryResults>/"],
       [`/${publish.table}_typed`, "/<table>_typed"],

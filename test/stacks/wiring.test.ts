@@ -210,6 +210,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     const onBus = { ...work, BUS_NAME: "Pipeline" };
     const measuring = { STAGE: stage, POWERTOOLS_METRICS_NAMESPACE: "LibInsight" };
     const isProduction = stage === "production";
+    const database = isProduction ? "libinsightdatabase" : "libinsight_ada";
     const instances = { INSTANCES: isProduction ? "tagged" : "none" };
     // Only production has a Tableau here.
     const tableau = isProduction ? tableauEnvironment : {};
@@ -217,13 +218,13 @@ describe.each(stages)("on the stage %s", (stage) => {
       kickoff: onBus,
       fetcher: { ...work, ...measuring, LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0" },
       transformer: onBus,
-      assembler: { ...onBus, DATA_BUCKET: "Data" },
+      assembler: { ...onBus, DATA_BUCKET: "Data", ATHENA_DATABASE: database },
       athena: {
         ...onBus,
         DATA_BUCKET: "Data",
         RESULTS_BUCKET: "Results",
         ATHENA_WORKGROUP: "Workgroup",
-        ATHENA_DATABASE: isProduction ? "libinsightdatabase" : "libinsight_ada",
+        ATHENA_DATABASE: database,
       },
       tableau: { BUS_NAME: "Pipeline", ...tableau },
       reporter: {
@@ -232,6 +233,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ...instances,
         ...tableau,
         DATA_BUCKET: "Data",
+        RESULTS_BUCKET: "Results",
         ALERTS_TOPIC_ARN: "Alerts",
       },
       ec2: { ...onBus, ...instances },
@@ -337,6 +339,7 @@ test("a command on a stage gets every queue, the bus, the buckets and the analys
     BUS_NAME: "Pipeline",
     WORK_BUCKET: "Work",
     DATA_BUCKET: "Data",
+    RESULTS_BUCKET: "Results",
     ATHENA_REGION: "us-east-1",
     ATHENA_DATABASE: "libinsight_ada",
     ANALYSTS_WORKGROUP: "AnalystsWorkgroup",

@@ -1,5 +1,14 @@
 // A query engine that runs nothing: it keeps what it is asked, and the test says how each query ends.
-import type { Query, QueryEngine, Rows, TableDefinition, ViewDefinition } from "../../shared/ports.ts";
+import {
+  type FoundTable,
+  type Query,
+  type QueryEngine,
+  type Rows,
+  type TableDefinition,
+  type TablePlace,
+  tableChanged,
+  type ViewDefinition,
+} from "../../shared/ports.ts";
 
 export type StartedQuery = { id: string; sql: string; folder: string };
 
@@ -12,8 +21,18 @@ export class ScriptedQueryEngine implements QueryEngine {
   readonly #ids = new Map<string, string>();
   readonly #states = new Map<string, Partial<Query>>();
 
-  async defineTable(name: string, table: TableDefinition): Promise<void> {
+  async table(name: string): Promise<FoundTable | undefined> {
+    const table = this.tables.get(name);
+    return table && { folder: table.folder, mark: table.mark, version: JSON.stringify(table) };
+  }
+
+  async defineTable(name: string, table: TableDefinition, ifVersion: string | undefined): Promise<void> {
+    if ((await this.table(name))?.version !== ifVersion) throw tableChanged(name);
     this.tables.set(name, table);
+  }
+
+  async moveTable(name: string, { folder, mark }: TablePlace, ifVersion: string): Promise<void> {
+    await this.defineTable(name, { columns: this.tables.get(name)?.columns ?? [], folder, mark }, ifVersion);
   }
 
   async defineView(name: string, view: ViewDefinition): Promise<void> {

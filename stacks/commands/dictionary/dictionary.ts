@@ -5,6 +5,7 @@ import {
   tableColumns,
   type ViewColumn,
 } from "../../../services/athena/columns.ts";
+import type { ColumnNames } from "../../../services/athena/names.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import { type Column, type Dataset, outputColumns, sourceNames, viewNames } from "../../../shared/dataset.ts";
 
@@ -32,13 +33,17 @@ export type DictionaryColumn = Pick<TableColumn, "name" | "type" | "meaning" | "
   inAnalysis: boolean;
 };
 
-/** @param headers of the published file; without any, the columns that are declared */
+/**
+ * @param headers of the published file; without any, the columns that are declared
+ * @param known names that headers have got where the file is published
+ */
 export function dictionaryOf(
   dataset: Dataset,
   headers: readonly string[] = outputColumns(dataset.columns),
+  known?: ColumnNames,
 ): Dictionary {
   const { columns, publish } = dataset;
-  const published = tableColumns(headers, dataset);
+  const published = tableColumns(headers, dataset, known);
   const analysis = analysisColumns(published, dataset);
   const shows = (view: ViewColumn, { name }: TableColumn): boolean => view.select === `"${name}"`;
   return {

@@ -4,8 +4,9 @@ import { pMapIterable } from "p-map";
 import { counted } from "../../../services/reporter/message.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { PipelineError } from "../../../shared/errors.ts";
+import { type HoldDeps, headersOf, holdTable } from "../../../shared/header-change.ts";
 import { keys } from "../../../shared/keys.ts";
-import type { ObjectInfo, ObjectStore, Version } from "../../../shared/ports.ts";
+import type { ObjectInfo, Version } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
 import { runResult, run as runSchema } from "../../../shared/run.ts";
 import { type Buckets, type FileInPlace, runIdIn, runMetadata } from "./live.ts";
@@ -153,17 +154,24 @@ export function remaining({ csv, jsonl }: Rollback): RollbackFile[] {
 /**
  * Does what is planned. A rollback that was interrupted is finished by planning and doing it again.
  * @param now by the bucket's clock: were it a year ahead, no run would publish for a year
- * @throws PipelineError `NewerRunPublished`, `PublishContended`
+ * @throws PipelineError `NewerRunPublished`, `PublishContended`, `TableChanged`
  */
 export async function rollBack(
   rollback: Rollback,
-  { data, now, reason }: { data: ObjectStore; now: Date; reason?: string | undefined },
+  { data, tables, now, reason }: HoldDeps & { now: Date; reason?: string | undefined },
 ): Promise<void> {
   const { runId } = rollback;
+  const dataset = findDataset(rollback.dataset);
   const requestedAt = momentOf(rollback, now);
   for (const { key, back } of remaining(rollback)) {
     const { "rollback-reason": _earlier, ...metadata } = back.metadata;
-    const body = () => data.stream(key, back.versionId);
+    const body = async () => {
+      if (key === dataset.publish.csv) {
+        const headers = (await headersOf(key, data, back.versionId)) ?? [];
+        await holdTable(dataset, headers, { tables, data });
+      }
+      return data.stream(key, back.versionId);
+    };
     const published = await publishNewest(data, key, { runId, requestedAt }, body, {
       contentType: back.contentType,
       metadata: {

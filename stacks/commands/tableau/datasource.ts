@@ -13,6 +13,7 @@
 //
 // metadata-records are left out: Tableau reads types from the driver, and a wrong code in them is worse than none.
 import { analysisColumns, declaredColumns } from "../../../services/athena/columns.ts";
+import type { ColumnNames } from "../../../services/athena/names.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset.ts";
 import { document, element, text } from "./xml.ts";
@@ -36,8 +37,11 @@ export type Field = {
   type: "nominal" | "ordinal" | "quantitative";
 };
 
-/** The text of the file. */
-export function datasourceOf(dataset: Dataset, place: AthenaPlace): string {
+/**
+ * The text of the file.
+ * @param known names that headers have got where the file is published
+ */
+export function datasourceOf(dataset: Dataset, place: AthenaPlace, known?: ColumnNames): string {
   const view = viewNames(dataset.publish.table).analysis;
   const server = `athena.${place.region}.amazonaws.com`;
   const name = `athena.${dataset.name}`;
@@ -59,10 +63,11 @@ export function datasourceOf(dataset: Dataset, place: AthenaPlace): string {
       type: "table",
     }),
   ]);
-  const columns = fieldsOf(dataset).map(({ caption, datatype, name: column, role, type, description }) =>
-    element("column", { caption, datatype, name: `[${column}]`, role, type }, [
-      element("desc", {}, [element("formatted-text", {}, [text("run", description)])]),
-    ]),
+  const columns = fieldsOf(dataset, known).map(
+    ({ caption, datatype, name: column, role, type, description }) =>
+      element("column", { caption, datatype, name: `[${column}]`, role, type }, [
+        element("desc", {}, [element("formatted-text", {}, [text("run", description)])]),
+      ]),
   );
   return document(
     element("datasource", { "formatted-name": dataset.name, inline: "true", version: "18.1" }, [
@@ -94,8 +99,8 @@ const kinds: Record<ColumnType, Pick<Field, "datatype" | "role" | "type">> = {
 };
 
 /** The columns of the analysis view, in its order. */
-export function fieldsOf(dataset: Dataset): Field[] {
-  const declared = declaredColumns(dataset);
+export function fieldsOf(dataset: Dataset, known?: ColumnNames): Field[] {
+  const declared = declaredColumns(dataset, known);
   const labels = new Map(
     declared.filter(({ personal }) => !personal).map(({ name, header }) => [name, header]),
   );

@@ -8,6 +8,7 @@ import { retryQuery } from "../../../services/athena/start.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
 import { viewNames } from "../../../shared/dataset.ts";
 import { datasets } from "../../../shared/datasets.ts";
+import { eventSource } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
 import { awsEvent, objectCreatedMessage } from "../../../shared/local/local-bus.ts";
 import { type QueryTask, queryTask } from "../../../shared/messages.ts";
@@ -97,6 +98,13 @@ async function succeed(id: string, { results, engine }: Deps, csv = resultCsv): 
   engine.set(id, { state: "SUCCEEDED", output });
 }
 
+/** Returns an engine before whose call another file arrives and is followed. */
+function replacedBefore(deps: Deps, method: "defineTable" | "defineView"): Deps["engine"] {
+  return before(deps.engine, method, async () => {
+    await followed(deps, { rows: [[...headers].reverse()] });
+  });
+}
+
 const typesOf = ({ events }: Deps) => events.map(({ type }) => type);
 
 describe("a published file", () => {
@@ -184,6 +192,37 @@ describe("a published file", () => {
     expect(await state()).toEqual(expected);
   });
 
+  test("with another object beside it is refused with that object's key: table, views and result stay", async () => {
+    const deps = start();
+    const { id } = await followed(deps, { run: earlier });
+    await succeed(id, deps);
+    await finishQuery(id, deps);
+    const state = async () => [
+      [...deps.engine.tables],
+      [...deps.engine.views],
+      deps.engine.started.length,
+      await deps.results.head(resultsKey),
+    ];
+    const expected = await state();
+    const stray = "libinsightdata-athena/2023/old.csv";
+    await deps.data.put(stray, "1,2\n", "text/csv");
+    // Athena ignores these.
+    for (const name of ["", "_SUCCESS", ".part.csv", "2023/_x.csv"])
+      await deps.data.put(`libinsightdata-athena/${name}`, name === "" ? "" : "1,2\n", "text/csv");
+    await followed(deps, { rows: [[...headers].reverse()] });
+    expect(deps.events.at(-1)).toEqual({
+      type: "file.refused",
+      detail: {
+        runId: run.runId,
+        dataset: "reference-transactions",
+        bucket: deps.data.bucket,
+        key: csvKey,
+        reason: expect.stringContaining(`read s3://${deps.data.bucket}/${stray} as rows`),
+      },
+    });
+    expect(await state()).toEqual(expected);
+  });
+
   test("that is followed three times, also at once, is queried once", async () => {
     const deps = start();
     await followed(deps);
@@ -202,10 +241,7 @@ describe("a published file", () => {
   test("that is replaced while it is followed is not queried, and the new one's table stays", async () => {
     const deps = start();
     await putFile(deps.data, { run: earlier });
-    const reordered = [...headers].reverse();
-    const engine = before(deps.engine, "defineTable", async () => {
-      await followed(deps, { rows: [reordered] });
-    });
+    const engine = replacedBefore(deps, "defineView");
     await expect(followFile(defaultDataset, { ...deps, engine })).rejects.toMatchObject({
       name: "PublishedFileReplaced",
       kind: "transient",
@@ -213,6 +249,18 @@ describe("a published file", () => {
     expect(deps.engine.started).toHaveLength(1);
     await followFile(defaultDataset, deps);
     expect(deps.engine.started).toMatchObject([{ sql: expect.stringContaining(run.runId) }]);
+    expect(deps.engine.tables.get(table)?.columns[0]?.name).toBe("comments_notes");
+  });
+
+  test("whose table another call changed meanwhile is followed later", async () => {
+    const deps = start();
+    await putFile(deps.data, { run: earlier });
+    const engine = replacedBefore(deps, "defineTable");
+    await expect(followFile(defaultDataset, { ...deps, engine })).rejects.toMatchObject({
+      name: "TableChanged",
+      kind: "transient",
+    });
+    expect(deps.engine.started).toHaveLength(1);
     expect(deps.engine.tables.get(table)?.columns[0]?.name).toBe("comments_notes");
   });
 
@@ -475,4 +523,28 @@ test("the service takes S3's, Athena's and its own messages, and ignores S3's te
   const detail = { queryExecutionId: second, currentState: "SUCCEEDED", workgroupName: "primary" };
   await deliver(awsEvent("aws.athena", "Athena Query State Change", detail));
   expect(deps.events).toMatchObject([{ type: "results.published", detail: { runId: run.runId } }]);
+});
+
+test.each([
+  { lost: "S3's message", messages: ["run.published"] },
+  { lost: "the assembler's event", messages: ["S3"] },
+  { lost: "neither message", messages: ["S3", "run.published", "S3", "run.published"] },
+])("a file is followed and queried once where $lost is lost", async ({ messages }) => {
+  const deps = start();
+  const mailbox = local.mailbox("athena");
+  await putFile(deps.data);
+  const { bucket } = deps.data;
+  const { name: dataset } = defaultDataset;
+  const published = { runId: run.runId, dataset, bucket, key: csvKey, rows: 1 };
+  for (const message of messages) {
+    const event = awsEvent(eventSource, "run.published", published);
+    await mailbox.source.send(message === "S3" ? objectCreatedMessage("data", csvKey) : event);
+    const result = await runService(athenaService, deps, mailbox, await receive(mailbox.source));
+    expect(result).toMatchObject({ done: [expect.anything()] });
+  }
+  const { id } = lastOf(deps);
+  await succeed(id, deps);
+  for (const { task } of deps.tasks) await finishQuery(id, deps, task);
+  expect(deps.engine.started.map((query) => query.id)).toEqual([id]);
+  expect(typesOf(deps)).toEqual(["results.published"]);
 });

@@ -5,17 +5,17 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { tableColumns } from "../../../services/athena/columns.ts";
 import { queryOf } from "../../../services/athena/queries.ts";
-import { analysisView, datasetQuery, tableOf, typedView } from "../../../services/athena/sql.ts";
-import { createDatabase, createTable, createView, hiveTable } from "../../../shared/aws/hive.ts";
+import { analysisView, datasetQuery, typedView } from "../../../services/athena/sql.ts";
+import { createView } from "../../../shared/aws/hive.ts";
 import { columnType } from "../../../shared/column-types.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset.ts";
 import { datasetOf } from "../../factories/datasets.ts";
 import { grammarErrors } from "../../support/athena-grammar.ts";
 
-type Case = { dataset: Dataset; headers: string[]; database: string; bucket: string };
+type Case = { dataset: Dataset; headers: string[]; database: string };
 
 /** The statements for a published file, by what they do. */
-function statements({ dataset, headers, database, bucket }: Case) {
+function statements({ dataset, headers, database }: Case) {
   const columns = tableColumns(headers, dataset);
   const { table } = dataset.publish;
   const { typed, analysis } = viewNames(table);
@@ -26,8 +26,6 @@ function statements({ dataset, headers, database, bucket }: Case) {
     attempt: 2,
   };
   return {
-    createDatabase: createDatabase(database),
-    createTable: createTable(database, table, hiveTable(tableOf(dataset, columns), bucket)),
     createTypedView: createView(database, typed, typedView(dataset, columns, database).select),
     createAnalysisView: createView(database, analysis, analysisView(dataset, columns, database).select),
     datasetQuery: datasetQuery(`SELECT * FROM "${database}"."${table}"`, origin),
@@ -57,18 +55,16 @@ const cases = fc
     name: fc.stringMatching(/^[a-z][a-z0-9-]{1,47}$/),
     table: name,
     database: name,
-    bucket: fc.stringMatching(/^[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]$/),
-    folder: fc.stringMatching(/^[\w.-]{1,20}$/),
   })
-  .map(({ headers, types, declared, name, table, database, bucket, folder }): Case => {
+  .map(({ headers, types, declared, name, table, database }): Case => {
     const columns = headers.slice(0, declared).map((header, n) => ({
       name: header,
       type: types[n] ?? "text",
       meaning: headers.at(-1 - n)?.slice(0, 150),
     }));
     const dataset = datasetOf(columns);
-    const publish = { ...dataset.publish, table, csv: `${folder}/file.csv` };
-    return { dataset: { ...dataset, name, publish }, headers: ["_id", ...headers], database, bucket };
+    const publish = { ...dataset.publish, table };
+    return { dataset: { ...dataset, name, publish }, headers: ["_id", ...headers], database };
   });
 
 test.each(readdirSync("services/athena/queries"))("%s is valid in Trino's grammar", async (file) => {
@@ -91,12 +87,9 @@ describe("a broken statement is found", () => {
     dataset: datasetOf([{ name: "Opened", type: "timestamp" }]),
     headers: ["_id", "Opened"],
     database: "library",
-    bucket: "data",
   });
 
   test.each<[keyof typeof sample, string, (sql: string) => string]>([
-    ["createDatabase", "another statement behind it", (sql) => `${sql}; DROP DATABASE other`],
-    ["createTable", "a text that a backslash leaves open", (sql) => sql.replace("\\001", "\\")],
     ["createTypedView", "its names in backticks", (sql) => sql.replaceAll('"', "`")],
     ["createTypedView", "a name that begins with a digit", (sql) => sql.replace('AS "opened"', "AS 2nd")],
     ["createTypedView", "an empty name", (sql) => sql.replace('AS "opened"', 'AS ""')],

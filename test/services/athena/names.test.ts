@@ -1,11 +1,28 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { columnNames } from "../../../services/athena/names.ts";
+import {
+  assignNames,
+  datePartNames,
+  knownNames,
+  occurrences,
+  rememberNames,
+} from "../../../services/athena/names.ts";
+import { datasetOf } from "../../factories/datasets.ts";
+import { useLocal } from "../../support/local.ts";
+import { before } from "../../support/ports.ts";
+
+const local = useLocal();
+const none = () => false;
+
+function columnNames(headers: string[]): string[] {
+  const names = assignNames(headers, none);
+  return occurrences(headers).map((header) => names.get(header) ?? "");
+}
 
 const label = fc.oneof(
   fc.string({ unit: "binary", maxLength: 200 }),
   fc.string({ unit: fc.constantFrom("a", "A", "_", " ", "2", "é", "図", "`", '"'), maxLength: 5 }),
-  fc.constantFrom("a", "A", "a_2", "a 2", "column", "__proto__", "x".repeat(300)),
+  fc.constantFrom("a", "A", "a_2", "a 2", "column", "__proto__", "Year", "x".repeat(300)),
 );
 
 test("names are safe, unique and as many as the headers", () => {
@@ -15,6 +32,7 @@ test("names are safe, unique and as many as the headers", () => {
       expect(names).toHaveLength(headers.length);
       expect(new Set(names).size).toBe(names.length);
       for (const name of names) expect(name).toMatch(/^[a-z_][a-z0-9_]{0,254}$/);
+      expect(datePartNames.filter((part) => names.includes(part))).toEqual([]);
     }),
     { numRuns: 1_000 },
   );
@@ -49,4 +67,78 @@ test("headers with the same name are numbered in their order", () => {
     "column",
     "column_2",
   ]);
+});
+
+test("a header keeps its name for good, and no other header ever gets it", () => {
+  const weeks = fc.array(
+    fc.record({ headers: fc.uniqueArray(label, { maxLength: 8 }), declared: fc.array(label) }),
+    { maxLength: 10 },
+  );
+  fc.assert(
+    fc.property(weeks, (given) => {
+      let names: ReadonlyMap<string, string> = new Map();
+      const owners = new Map<string, string>();
+      for (const { headers, declared } of given) {
+        names = assignNames(headers, (header) => declared.includes(header), names);
+        for (const header of headers) {
+          const name = names.get(header) ?? "";
+          expect(owners.get(name) ?? header).toBe(header);
+          owners.set(name, header);
+        }
+      }
+      expect(new Set(owners.values()).size).toBe(owners.size);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test("of two new headers with the same name the declared one gets it, and a known header keeps it", () => {
+  const isDeclared = (header: string) => header === "Foo?";
+  expect(assignNames(["Foo!", "Foo?"], isDeclared).get("Foo?")).toBe("foo");
+  const known = assignNames(["Foo!"], none);
+  expect(Object.fromEntries(assignNames(["Foo!", "Foo?"], isDeclared, known))).toEqual({
+    "Foo!": "foo",
+    "Foo?": "foo_2",
+  });
+});
+
+test("a header that would take the name of a part of the date gets another one, declared or not", () => {
+  const names = assignNames(["Year", "fiscal year", "Hour?"], (header) => header === "Year");
+  expect([...names.values()]).toEqual(["year_2", "fiscal_year_2", "hour_2"]);
+});
+
+test("names are stored once for a dataset, also by two calls at once, and those of gone headers stay", async () => {
+  const results = local.store({ keepsVersions: true });
+  const dataset = datasetOf([{ name: "Foo?", type: "text" }]);
+  await rememberNames(["_id", "Foo!"], dataset, results);
+  let others = 0;
+  const contended = before(results, "replaceJson", async () => {
+    others += 1;
+    if (others === 1) await rememberNames(["_id", "Bar"], dataset, results);
+  });
+  const names = await rememberNames(["_id", "Foo?", "__proto__"], dataset, contended);
+  expect(await knownNames(dataset, results)).toEqual(names);
+  expect([...names]).toEqual([
+    ["_id", "_id"],
+    ["Foo!", "foo"],
+    ["Bar", "bar"],
+    ["Foo?", "foo_2"],
+    ["__proto__", "__proto"],
+  ]);
+  const endless = before(results, "replaceJson", async () => {
+    others += 1;
+    await rememberNames([`Bar ${others}`], dataset, results);
+  });
+  await expect(rememberNames(["new"], dataset, endless)).rejects.toMatchObject({
+    name: "NamesContended",
+    kind: "transient",
+  });
+});
+
+test("more different headers than ten thousand are refused", async () => {
+  const headers = Array.from({ length: 10_001 }, (_, n) => `h${n}`);
+  await expect(rememberNames(headers, datasetOf([]), local.store())).rejects.toMatchObject({
+    name: "TooManyColumnNames",
+    kind: "terminal",
+  });
 });

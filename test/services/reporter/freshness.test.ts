@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { ageHours, checkFreshness } from "../../../services/reporter/freshness.ts";
 import type { Numbers } from "../../../shared/metrics.ts";
 import { useLocal } from "../../support/local.ts";
+import { overwrite } from "../../support/objects.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 
 const published = new Date("2026-11-23T11:05:00Z");
@@ -19,7 +20,7 @@ test("the file's age passes the alarm's threshold on the day after a missed week
   for (let day = 0; day <= 9; day++) {
     // At nine, three hours after the schedule.
     const now = () => new Date(published.getTime() + (day * 24 + 3) * hour);
-    await checkFreshness(defaultDataset, { data, measure, now });
+    await checkFreshness(defaultDataset, { data, results: local.store(), measure, now });
   }
   expect(hours).toEqual([3, 27, 51, 75, 99, 123, 147, 171, 195, 219]);
   expect(hours.findIndex((each) => each > staleAfterDays * 24)).toBe(8);
@@ -28,11 +29,47 @@ test("the file's age passes the alarm's threshold on the day after a missed week
 test("without a published file there is no number, which the alarm treats as the worst", async () => {
   const measured: Numbers[] = [];
   const measure = (numbers: Numbers) => measured.push(numbers);
-  const deps = { data: local.store(), measure, now: () => published };
+  const deps = { data: local.store(), results: local.store(), measure, now: () => published };
   expect(await checkFreshness(defaultDataset, deps)).toEqual({ dataset, published: false });
   expect(measured).toEqual([]);
 });
 
 test("an age is never below zero where clocks differ", () => {
   expect(ageHours({ at: new Date(published.getTime() + hour) }, published)).toBe(0);
+});
+
+const ofRun = { "run-id": "run-2", "requested-at": "2026-11-23T11:00:00Z" };
+test.each([
+  ["of the file's run", ofRun, 0],
+  ["of an earlier run", { "run-id": "run-1", "requested-at": "2026-11-16T11:00:00Z" }, 3],
+  ["of the same run before a rollback to it", { ...ofRun, "requested-at": "2026-11-24T09:00:00Z" }, 3],
+  ["that do not exist", undefined, 3],
+])(
+  "results %s have been behind the file for as long as it is there, or not at all",
+  async (_what, of, expected) => {
+    const data = local.store();
+    const results = local.store();
+    await overwrite(data, publish.csv, "rows\n", ofRun);
+    if (of) await overwrite(results, publish.results, "rows\n", of);
+    const measured: Numbers[] = [];
+    await checkFreshness(defaultDataset, {
+      data,
+      results,
+      measure: (numbers) => measured.push(numbers),
+      now: () => new Date(published.getTime() + 3 * hour),
+    });
+    expect(measured).toEqual([{ PublishedFileAgeHours: 3, ResultsBehindHours: expected, StrayObjects: 0 }]);
+  },
+);
+
+test("an object beside the published file is counted and named", async () => {
+  const data = local.store();
+  await data.put(publish.csv, "rows\n", "text/csv");
+  const copy = publish.csv.replace(".csv", " (copy).csv");
+  await data.put(copy, "rows\n", "text/csv");
+  const measured: Numbers[] = [];
+  const measure = (numbers: Numbers) => measured.push(numbers);
+  const deps = { data, results: local.store(), measure, now: () => published };
+  expect(await checkFreshness(defaultDataset, deps)).toMatchObject({ stray: copy });
+  expect(measured).toMatchObject([{ StrayObjects: 1 }]);
 });

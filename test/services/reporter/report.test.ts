@@ -45,6 +45,7 @@ beforeEach(() => {
   deps = {
     work: local.store(),
     data: local.store(),
+    results: local.store(),
     notify: async (notification) => {
       sent.push(notification);
     },
@@ -309,10 +310,13 @@ test("a query's time is measured from the file's arrival, unless a later file ha
   expect(sent).toEqual([]);
 });
 
-test("the daily checks measure the published file's age, and how long instances run", async () => {
+test("the daily checks measure the published file's age, how far its results are behind, and how long instances run", async () => {
   await putFile();
   clock += 1_800_000;
   await report("freshness.check.requested", { dataset });
   await report("instances.check.requested", {});
-  expect(measured).toEqual([{ dataset, PublishedFileAgeHours: 0.5 }, { InstancesRunningHours: 0 }]);
+  expect(measured).toEqual([
+    { dataset, PublishedFileAgeHours: 0.5, ResultsBehindHours: 0.5, StrayObjects: 0 },
+    { InstancesRunningHours: 0 },
+  ]);
 });

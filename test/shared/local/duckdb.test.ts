@@ -41,10 +41,11 @@ function setUp(options: Partial<DuckDbOptions> = {}) {
   const engine = open();
   const table = async (name: string, files: string[], columns: readonly string[]): Promise<void> => {
     for (const [index, csv] of files.entries()) await data.put(`${name}/${index}.csv`, csv, "text/csv");
-    await engine.defineTable(name, {
+    const definition = {
       columns: columns.map((column) => ({ name: column, comment: "" })),
       folder: `${name}/`,
-    });
+    };
+    await engine.defineTable(name, definition, (await engine.table(name))?.version);
   };
   /** Runs a query that has to succeed, and returns its result file. */
   const result = async (sql: string): Promise<string> => {

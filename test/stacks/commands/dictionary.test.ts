@@ -81,6 +81,15 @@ test("without a file's header it has the declared columns", () => {
   expect(names).toEqual("_id opened_at mode note_b_x_b minutes start who_is".split(" "));
 });
 
+test("a column keeps the name that it has got where it is published", () => {
+  const known = new Map([
+    ["Mode!", "mode"],
+    ["mode", "mode_2"],
+  ]);
+  const names = dictionaryOf(dataset, undefined, known).columns.map(({ name }) => name);
+  expect(names).toEqual("_id opened_at mode_2 note_b_x_b minutes who_is".split(" "));
+});
+
 test("a dataset without a date and without dropped fields has no section for them", () => {
   const markdown = markdownOf([dictionaryOf(datasetOf([{ name: "mode", type: "text" }]))]);
   expect(markdown.match(/^##.*/gm)).toEqual(["## test-dataset", "### Columns"]);

@@ -3,8 +3,9 @@ import { Readable } from "node:stream";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
+import { folder } from "../../../shared/dataset.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
-import { keys } from "../../../shared/keys.ts";
+import { keys, previousKey } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
@@ -16,6 +17,7 @@ import { runOf } from "../../factories/requests.ts";
 import { capturedEvents, startLocal, type TestLocal } from "../../support/local.ts";
 import { overwrite } from "../../support/objects.ts";
 import { intercepted } from "../../support/ports.ts";
+import { ScriptedQueryEngine } from "../../support/query-engine.ts";
 import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
 const { csv: csvKey, jsonl: jsonlKey } = defaultDataset.publish;
@@ -26,6 +28,7 @@ const now = new Date("2024-03-12T09:30:00.123Z");
 let local: TestLocal;
 let work: LocalStore;
 let data: ObjectStore;
+let tables: ScriptedQueryEngine;
 beforeAll(async () => {
   local = await startLocal();
 });
@@ -34,6 +37,7 @@ afterAll(() => local.close());
 beforeEach(() => {
   work = local.store();
   data = local.store({ keepsVersions: true });
+  tables = new ScriptedQueryEngine();
 });
 
 /** A run of two rows, which begin with the id `first`; transformed and not assembled. */
@@ -64,7 +68,7 @@ const publishTwo = async () => [await publish(1, monday), await publish(101, nex
 const plan = (runId: string) => planRollback(runId, { work, data });
 
 async function putBack({ runId }: Run, at = now, reason?: string): Promise<void> {
-  await rollBack(await plan(runId), { data, now: at, reason });
+  await rollBack(await plan(runId), { data, tables, now: at, reason });
 }
 
 const texts = () => Promise.all(files.map((key) => data.getText(key)));
@@ -98,7 +102,7 @@ test("both files of an earlier run are put back as they were, with metadata that
         "libinsightdata-athena/LibInsightQueryData.csv and libinsightdata-json/LibInsightQueryData.jsonl$",
     ),
   );
-  await rollBack(planned, { data, now, reason: " Büro \u{1F4DA}\nclosed " });
+  await rollBack(planned, { data, tables, now, reason: " Büro \u{1F4DA}\nclosed " });
 
   const after = await heads();
   expect({ texts: await texts(), types: after.map((head) => head?.contentType) }).toEqual(before);
@@ -111,6 +115,18 @@ test("both files of an earlier run are put back as they were, with metadata that
       "rollback-reason": "B?ro ??closed",
     });
   }
+});
+
+test("where the earlier file has other columns, the table reads a copy of the file in place until Athena follows", async () => {
+  const [old, newer] = await publishTwo();
+  const { csv, table } = defaultDataset.publish;
+  await overwrite(data, csv, '"_id","new"\n1,"x"\n', { "run-id": newer.runId, "requested-at": nextMonday });
+  const columns = ["_id", "new"].map((name) => ({ name, comment: "" }));
+  await tables.defineTable(table, { columns, folder: folder(csv) }, undefined);
+  await putBack(old);
+  expect(tables.tables.get(table)).toMatchObject({ columns, folder: folder(previousKey(csv)) });
+  expect((await data.getText(previousKey(csv)))?.split("\n")[1]).toBe('1,"x"');
+  expect((await inPlace()).runs).toEqual([old.runId, old.runId]);
 });
 
 test("a run that is in place stays untouched; the replaced one can be put back in turn", async () => {
@@ -191,13 +207,15 @@ test("a rollback that is interrupted between the files is finished by repeating 
     if (method === "upload" && key === jsonlKey) throw new Error("Interrupted.");
     return act();
   });
-  await expect(rollBack(await plan(old.runId), { data: interrupted, now })).rejects.toThrow("Interrupted.");
+  await expect(rollBack(await plan(old.runId), { data: interrupted, tables, now })).rejects.toThrow(
+    "Interrupted.",
+  );
   expect(await inPlace()).toMatchObject({ rows: ["1", "101"], runs: [old.runId, newer.runId] });
   const versions = await versionsOf(csvKey);
 
   const planned = await plan(old.runId);
   expect(remaining(planned).map(({ key }) => key)).toEqual([jsonlKey]);
-  await rollBack(planned, { data, now: new Date(now.getTime() + 60_000) });
+  await rollBack(planned, { data, tables, now: new Date(now.getTime() + 60_000) });
 
   const moment = now.toISOString();
   expect(await inPlace()).toEqual({ ...twice(1, old), requestedAt: [moment, moment] });
@@ -220,12 +238,12 @@ test("what is published between the question and the answer stays only if it was
   const [old] = await publishTwo();
   const planned = await plan(old.runId);
   await publish(201, "2024-03-12T09:29:00Z");
-  await rollBack(planned, { data, now });
+  await rollBack(planned, { data, tables, now });
   expect(await inPlace()).toMatchObject(twice(1, old));
 
   const again = await plan(runOf("rows from 201").runId);
   const after = await publish(301, "2024-03-12T09:31:00Z");
-  await expect(rollBack(again, { data, now })).rejects.toMatchObject({
+  await expect(rollBack(again, { data, tables, now })).rejects.toMatchObject({
     name: "NewerRunPublished",
     sentence: expect.stringContaining(after.runId),
   });

@@ -12,6 +12,7 @@ import { defaultDataset } from "../../../shared/datasets.ts";
 import { datasourceOf } from "../../../stacks/commands/tableau/datasource.ts";
 import { document, element, text } from "../../../stacks/commands/tableau/xml.ts";
 import { datasetOf } from "../../factories/datasets.ts";
+import { sendJson, startHttpServer } from "../../support/http-server.ts";
 import { command, temporaryFolder } from "../../support/start.ts";
 
 const place = {
@@ -97,6 +98,18 @@ test("every column of the view is there once, in its order, with its label and i
   }
 });
 
+test("a column keeps the name that it has got where it is published", () => {
+  const dataset = datasetOf([{ name: "Foo?", type: "text" }]);
+  const known = new Map([
+    ["Foo!", "foo"],
+    ["Foo?", "foo_2"],
+  ]);
+  const names = columnsIn(datasourceOf(dataset, place, known)).map(
+    ({ name, caption }) => `${name} ${caption}`,
+  );
+  expect(names).toEqual(["[_id] _id", "[foo_2] Foo?"]);
+});
+
 test("numbers are measures, except ids and parts of dates; texts and dates are dimensions", () => {
   const dataset = datasetOf([
     { name: "When", type: "timestamp" },
@@ -106,7 +119,7 @@ test("numbers are measures, except ids and parts of dates; texts and dates are d
     { name: "Day", type: "date" },
     { name: "Start", type: "time" },
     { name: "New", type: "boolean" },
-    // The view has the date's year under this name.
+    // The view has the date's year under this column's name.
     { name: "Year", type: "integer", personal: true },
   ]);
   const shown = columnsIn(datasourceOf(dataset, place)).map(
@@ -201,11 +214,17 @@ test("without a stage the command uses production's values, and says so", async 
   expect(await read("athena.properties")).toBe("Workgroup=libinsight-production-analysts\n");
 });
 
-test("on a stage it uses that stage's names unless a flag gives another, and keeps a driver's own settings", async () => {
+test("on a stage it uses that stage's settings and columns' names unless a flag gives another, and keeps a driver's own settings", async () => {
   await using folder = await temporaryFolder();
   const properties = join(folder.path, "athena.properties");
   await writeFile(properties, "LogLevel=6\n");
+  const names = [{ header: "Location", name: "location_2" }];
+  const { url } = await startHttpServer(({ path }, response) => {
+    if (path.includes("/names/reference-transactions.json")) sendJson(response, 200, { names });
+    else response.writeHead(404).end("<Error><Code>NoSuchKey</Code></Error>");
+  });
   const variables = {
+    RESULTS_BUCKET: "results",
     ATHENA_REGION: place.region,
     ATHENA_DATABASE: place.database,
     ANALYSTS_WORKGROUP: place.workgroup,
@@ -215,13 +234,20 @@ test("on a stage it uses that stage's names unless a flag gives another, and kee
     "tableau",
     folder.path,
     ["datasource", "--out", "ada.tds", "--workgroup", "mine"],
-    { SST_RESOURCE_Settings: JSON.stringify({ variables, type: "sst.sst.Linkable" }) },
+    {
+      AWS_ENDPOINT_URL: url,
+      AWS_REGION: "us-east-1",
+      AWS_ACCESS_KEY_ID: "test",
+      AWS_SECRET_ACCESS_KEY: "test",
+      SST_RESOURCE_Settings: JSON.stringify({ variables, type: "sst.sst.Linkable" }),
+    },
   ).ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).not.toContain("No stage");
   expect(stdout).toMatch(/^Left athena\.properties .*: Workgroup=mine$/m);
   const xml = await readFile(join(folder.path, "ada.tds"), "utf8");
   expect(contentOf(xml)).toEqual(contentFor({ ...place, workgroup: "mine" }));
+  expect(columnsIn(xml).map(({ name }) => name)).toContain("[location_2]");
   expect(await readFile(properties, "utf8")).toBe("LogLevel=6\n");
 });
 

@@ -1,0 +1,384 @@
+// Publications with changing headers, rollbacks and what follows them, interleaved call by call, with any of them crashing
+// anywhere and any message lost, late or twice. After every change a reader queries the table and both views.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeFiles } from "../../../services/assembler/write.ts";
+import { followFile } from "../../../services/athena/follow.ts";
+import { csvRows } from "../../../shared/csv.ts";
+import { type Dataset, folder, viewNames } from "../../../shared/dataset.ts";
+import { defaultDataset } from "../../../shared/datasets.ts";
+import { holdTable } from "../../../shared/header-change.ts";
+import { DuckDbQueryEngine } from "../../../shared/local/duckdb.ts";
+import type { LocalStore } from "../../../shared/local/local-store.ts";
+import type { QueryEngine, Rows } from "../../../shared/ports.ts";
+import { planRollback, rollBack } from "../../../stacks/commands/runs/rollback.ts";
+import { datasetOf } from "../../factories/datasets.ts";
+import { startLocal, type TestLocal } from "../../support/local.ts";
+import { overwrite } from "../../support/objects.ts";
+import { intercepted } from "../../support/ports.ts";
+
+let local: TestLocal;
+let files: string;
+beforeAll(async () => {
+  local = startLocal();
+  files = await mkdtemp(join(tmpdir(), "header-change-"));
+});
+afterAll(async () => {
+  await local.close();
+  await rm(files, { recursive: true, force: true });
+});
+
+const { publish: place, name } = defaultDataset;
+const declared = ["Foo?", "Year", "Location", "who"];
+const dataset: Dataset = {
+  ...datasetOf([
+    { name: "At", type: "timestamp" },
+    ...declared.map((header) => ({ name: header, type: "text" as const })),
+  ]),
+  name,
+  publish: place,
+};
+const views = viewNames(place.table);
+const relations = [place.table, views.typed, views.analysis];
+
+type Step =
+  | { do: "publish"; headers: string[] }
+  | { do: "follow" }
+  /** To the run that published as the n-th. */
+  | { do: "rollback"; to: number };
+/** `crash`: at which of its calls it ends, and whether that call takes effect. */
+type Task = Step & { crash: { call: number; effect: boolean } | undefined };
+type Plan = {
+  tasks: Task[];
+  /** Before each call: which of the tasks that run goes on, or whether the next task begins. */
+  turns: number[];
+  /** What is there before: nothing, or a file and a table that others made. */
+  isForeign: boolean;
+};
+
+const headers = fc.shuffledSubarray(["At", ...declared, "Foo!", "other"], { minLength: 2 });
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("publish" as const), headers }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("follow" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("rollback" as const), to: fc.nat(2) }) },
+);
+const crash = fc.option(fc.record({ call: fc.integer({ min: 1, max: 12 }), effect: fc.boolean() }), {
+  nil: undefined,
+  freq: 3,
+});
+const plans: fc.Arbitrary<Plan> = fc.record({
+  tasks: fc.array(
+    fc.tuple(step, crash).map(([what, at]): Task => ({ ...what, crash: at })),
+    { minLength: 3, maxLength: 7 },
+  ),
+  turns: fc.array(fc.nat(3), { minLength: 40, maxLength: 120 }),
+  isForeign: fc.boolean(),
+});
+
+class Crash extends Error {}
+
+/** Lets one call at a time take effect. */
+class Stage {
+  readonly #waiting: { task: number; go: () => Promise<void> }[] = [];
+
+  /** @returns the ports of a task */
+  ports<T extends object>(port: T, task: number, crashes: () => boolean | undefined): T {
+    return intercepted(port, (method, args, act) => {
+      if (method === "upload") return this.#upload(args, act, task, crashes, port);
+      return this.#call(task, crashes, async () => act());
+    });
+  }
+
+  #call<T>(task: number, crashes: () => boolean | undefined, act: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const go = async (): Promise<void> => {
+        const effect = crashes();
+        try {
+          if (effect === false) throw new Crash();
+          const result = await act();
+          if (effect === true) throw new Crash();
+          resolve(result);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#waiting.push({ task, go });
+    });
+  }
+
+  /** The object is written when its whole body has arrived. */
+  async #upload(
+    args: readonly unknown[],
+    _act: () => unknown,
+    task: number,
+    crashes: () => boolean | undefined,
+    port: object,
+  ): Promise<unknown> {
+    const [key, body, options] = args;
+    const chunks: Uint8Array[] = [];
+    // The body of a test is small.
+    if (typeof body !== "object" || body === null || !(Symbol.asyncIterator in body))
+      throw new Error("no body");
+    const parts: AsyncIterable<Uint8Array> = Object.assign(body);
+    for await (const chunk of parts) chunks.push(chunk);
+    return this.#call(task, crashes, async () =>
+      Reflect.apply(Reflect.get(port, "upload"), port, [key, asChunks(chunks), options]),
+    );
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Lets the n-th waiting call take effect. */
+  async go(n: number): Promise<void> {
+    const [next] = this.#waiting.splice(n % this.#waiting.length, 1);
+    await next?.go();
+    // What follows a call runs up to the next ones.
+    for (let ticks = 0; ticks < 5; ticks++) await setImmediate();
+  }
+}
+
+async function* asChunks(chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks;
+}
+
+/** Two rows, in which each value names its column and its file. */
+function csvOf(fileHeaders: readonly string[], file: number): string {
+  const cellOf = (header: string, row: number) => {
+    if (header === "_id") return file * 10 + row;
+    return header === "At" ? "2024-05-06 07:08:09" : `${header}|${file}`;
+  };
+  return csvRows([
+    [...fileHeaders],
+    ...[1, 2].map((row) => fileHeaders.map((header) => cellOf(header, row))),
+  ]);
+}
+
+function startWorld() {
+  const data = local.store({ keepsVersions: true });
+  const work = local.store();
+  const results = local.store({ keepsVersions: true });
+  const engine = new DuckDbQueryEngine({
+    database: "library",
+    catalog: work,
+    filesIn: async (prefix) => data.filesIn(prefix),
+    adopt: async () => {},
+    temporaryFolder: files,
+    onEnd: async () => {},
+  });
+  return { data, work, results, engine };
+}
+type World = ReturnType<typeof startWorld>;
+
+/** What a reader sees, checked. Names that were once seen for a header are kept. */
+class Reader {
+  readonly #names = new Map<string, string>();
+  readonly #engine: QueryEngine;
+  readonly #seen = new Map<string, string[]>();
+
+  constructor(engine: QueryEngine) {
+    this.#engine = engine;
+  }
+
+  /** @param state of everything that a query depends on: the same state is read once */
+  async check(state: string): Promise<string[]> {
+    const known = this.#seen.get(state);
+    if (known) return known;
+    const wrong: string[] = [];
+    for (const relation of relations) {
+      const sql = `SELECT * FROM "library"."${relation}"`;
+      const rows = await this.#engine.firstRows(sql, "asked", 100).catch(() => undefined);
+      if (rows) wrong.push(...this.#problems(rows).map((problem) => `${relation}: ${problem}`));
+    }
+    this.#seen.set(state, wrong);
+    return wrong;
+  }
+
+  #problems({ columns, rows }: Rows): string[] {
+    if (rows.length !== 2) return [`${rows.length} rows`];
+    const wrong: string[] = [];
+    const seenFiles = new Set<string>();
+    for (const row of rows) {
+      for (const [index, column] of columns.entries()) {
+        const value = row[index] ?? null;
+        if (column === "_id") seenFiles.add(String(value).slice(0, -1));
+        else if (column.replace(/^old_/, "") === "at")
+          wrong.push(...(/^2024-05-06 07:08:09/.test(value ?? "") ? [] : [`at is ${value}`]));
+        else if (column in dateParts)
+          wrong.push(...(value === dateParts[column] ? [] : [`${column} is ${value}`]));
+        else wrong.push(...this.#textProblems(column, value, seenFiles));
+      }
+    }
+    if (seenFiles.size !== 1) wrong.push(`rows of ${seenFiles.size} files`);
+    return wrong;
+  }
+
+  #textProblems(column: string, value: string | null, seenFiles: Set<string>): string[] {
+    const [, header = "", file = ""] = /^(.+)\|(\d+)$/.exec(value ?? "") ?? [];
+    seenFiles.add(file);
+    const base = header.toLowerCase().replace(/[^a-z]/g, "");
+    if (header === "" || !new RegExp(`^(old_)?${base}(_\\d+)?$`).test(column))
+      return [`${column} is ${value}`];
+    const owner = this.#names.get(column) ?? header;
+    this.#names.set(column, owner);
+    return owner === header ? [] : [`${column} was ${owner} and is ${header}`];
+  }
+}
+
+const dateParts: Readonly<Record<string, string>> = {
+  year: "2024",
+  fiscal_year: "2024",
+  month: "5",
+  weekday: "1",
+  weekday_name: "Monday",
+  hour: "7",
+};
+
+/** As a reader's query depends on it. */
+async function stateOf({ data, work }: World): Promise<string> {
+  const definitions = await Promise.all(
+    relations.map((relation) => work.getText(`catalog/${relation}.json`)),
+  );
+  const read = /"folder":"([^"]*)"/.exec(definitions[0] ?? "")?.[1];
+  return JSON.stringify([definitions, read === undefined ? [] : data.filesIn(read)]);
+}
+
+async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise<string[]> {
+  const world = startWorld();
+  const { data, work, results, engine } = world;
+  const stage = new Stage();
+  const reader = new Reader(engine);
+  const runIds: string[] = [];
+  let made = 1;
+  const moment = () => {
+    made += 1;
+    return new Date(Date.UTC(2024, 0, 1, 0, made));
+  };
+
+  async function perform(task: Task, number: number): Promise<void> {
+    let calls = 0;
+    const crashes = () => {
+      calls += 1;
+      return task.crash && calls >= task.crash.call ? task.crash.effect : undefined;
+    };
+    const ports = {
+      data: stage.ports<LocalStore>(data, number, crashes),
+      results: stage.ports<LocalStore>(results, number, crashes),
+      engine: stage.ports<QueryEngine>(engine, number, crashes),
+    };
+    const tables = ports.engine;
+    if (task.do === "follow") {
+      const start = async () => "a-query";
+      const asked = intercepted(ports.engine, (method, _args, act) => (method === "start" ? start() : act()));
+      await followFile(dataset, {
+        ...ports,
+        engine: asked,
+        datasets: [dataset],
+        work,
+        publish: async () => {},
+        athenaQueue: { send: async () => {} },
+        checkSeconds: 60,
+      });
+    } else if (task.do === "publish") {
+      const now = moment();
+      const file = made;
+      const runId = `run-${made}`;
+      runIds.push(runId);
+      const fileHeaders = ["_id", ...task.headers];
+      await writeFiles(
+        { store: ports.data, csv: place.csv, jsonl: place.jsonl },
+        { runId, dataset: name, requestedAt: now.toISOString() },
+        now,
+        async (write) => {
+          await write({ csv: Buffer.from(csvOf(fileHeaders, file)), jsonl: Buffer.from("{}\n") });
+          return "keep";
+        },
+        () => hold(dataset, fileHeaders, { tables, data: ports.data }),
+      );
+    } else {
+      const to = runIds[task.to];
+      if (to === undefined) return;
+      const plan = await planRollback(to, { work, data });
+      await rollBack(plan, { data: ports.data, tables, now: moment() });
+    }
+  }
+
+  if (isForeign) {
+    const own = ["who", "At", "Location", "_id"];
+    await overwrite(data, place.csv, csvOf(own, 1).replaceAll('"', ""));
+    const columns = own.map((header) => ({
+      name: header === "_id" ? "_id" : `old_${header.toLowerCase()}`,
+      comment: "",
+    }));
+    await engine.defineTable(place.table, { columns, folder: folder(place.csv) }, undefined);
+  }
+  const wrong = await reader.check(await stateOf(world));
+  const left = [...tasks];
+  const running = new Set<Promise<void>>();
+  const begin = async (): Promise<void> => {
+    const task = left.shift();
+    if (!task) return;
+    const performed: Promise<void> = perform(task, left.length)
+      // Its message is lost.
+      .catch(() => {})
+      .finally(() => running.delete(performed));
+    running.add(performed);
+    for (let ticks = 0; ticks < 5; ticks++) await setImmediate();
+  };
+  for (let turn = 0; wrong.length === 0; turn++) {
+    const next = turns[turn % turns.length] ?? 0;
+    if (stage.waiting === 0 && left.length === 0 && running.size === 0) break;
+    // Three tasks at once at most.
+    if (left.length > 0 && (stage.waiting === 0 || (next === 3 && running.size < 3))) await begin();
+    else if (stage.waiting > 0) await stage.go(next);
+    else await setImmediate();
+    wrong.push(...(await reader.check(await stateOf(world))));
+  }
+  if (wrong.length > 0) return wrong;
+  return [...wrong, ...(await ending(world, reader, moment))];
+}
+
+/** A later publication, followed, ends all of it: the table maps the published file. */
+async function ending(
+  { data, work, results, engine }: World,
+  reader: Reader,
+  moment: () => Date,
+): Promise<string[]> {
+  const requestedAt = moment().toISOString();
+  const own = ["_id", "At", "Location"];
+  await holdTable(dataset, own, { tables: engine, data });
+  await overwrite(data, place.csv, csvOf(own, 999), { "run-id": "last", "requested-at": requestedAt });
+  const start = async () => "a-query";
+  await followFile(dataset, {
+    data,
+    work,
+    results,
+    engine: intercepted(engine, (method, _args, act) => (method === "start" ? start() : act())),
+    datasets: [dataset],
+    publish: async () => {},
+    athenaQueue: { send: async () => {} },
+    checkSeconds: 60,
+  });
+  const found = await engine.table(place.table);
+  expect(found).toMatchObject({ folder: folder(place.csv), mark: undefined });
+  const { rows } = await engine.firstRows(`SELECT location, year FROM "library"."${views.analysis}"`, "", 9);
+  expect(rows).toEqual([
+    ["Location|999", "2024"],
+    ["Location|999", "2024"],
+  ]);
+  return reader.check("the end");
+}
+
+test("at every moment a query returns right values under the right names, or an error", async () => {
+  await fc.assert(
+    fc.asyncProperty(plans, async (plan) => {
+      expect(await run(plan)).toEqual([]);
+    }),
+    { numRuns: Number(process.env.HEADER_CHANGES ?? 15) },
+  );
+});

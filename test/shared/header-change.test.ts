@@ -1,0 +1,156 @@
+// test/services/athena/header-change.test.ts has what a reader sees, in any order of steps.
+import { expect, test } from "vitest";
+import { csvRows } from "../../shared/csv.ts";
+import { folder } from "../../shared/dataset.ts";
+import { headersOf, holdTable, isBeingReplaced } from "../../shared/header-change.ts";
+import { previousKey } from "../../shared/keys.ts";
+import type { ObjectStore } from "../../shared/ports.ts";
+import { datasetOf } from "../factories/datasets.ts";
+import { useLocal } from "../support/local.ts";
+import { overwrite } from "../support/objects.ts";
+import { before } from "../support/ports.ts";
+import { ScriptedQueryEngine } from "../support/query-engine.ts";
+
+const local = useLocal();
+const dataset = datasetOf([{ name: "a", type: "text" }]);
+const { csv, table } = dataset.publish;
+const copyKey = previousKey(csv);
+const old = ["_id", "a"];
+const next = ["_id", "b", "a"];
+
+/** A published file, and a table over its folder. */
+async function start({ headers = old, place = folder(csv) }: { headers?: string[]; place?: string } = {}) {
+  const data = local.store({ keepsVersions: true });
+  const tables = new ScriptedQueryEngine();
+  await overwrite(data, csv, csvRows([headers, headers.map((_, n) => n)]), { "requested-at": "1" });
+  await tables.defineTable(table, { columns: columnsOf(headers), folder: place }, undefined);
+  return { data, tables };
+}
+type World = Awaited<ReturnType<typeof start>>;
+
+const columnsOf = (headers: string[]) => headers.map((name) => ({ name, comment: "" }));
+const hold = ({ data, tables }: World, headers = next) => holdTable(dataset, headers, { data, tables });
+
+async function fileOf(data: ObjectStore) {
+  const file = await data.head(csv);
+  if (!file) throw new Error("There is no file.");
+  return file;
+}
+
+test("before another header the table reads a copy of the file in place, with its own columns", async () => {
+  const world = await start();
+  await hold(world);
+  const held = await world.tables.table(table);
+  expect(held?.folder).toBe("csv-previous/");
+  expect(world.tables.tables.get(table)?.columns).toEqual(columnsOf(old));
+  const [header = "", ...rows] = (await world.data.getText(copyKey))?.split("\n") ?? [];
+  // No query reads the header line, and the id makes each copy another object.
+  expect(header).toMatch(/^"[0-9a-f-]{36} _id","a"$/);
+  expect(rows).toEqual(["0,1", ""]);
+  expect(isBeingReplaced(held, await fileOf(world.data))).toBe(true);
+  expect(await world.data.list(folder(csv), 9)).toEqual([csv]);
+});
+
+test("before the same header nothing changes", async () => {
+  const world = await start();
+  await hold(world, old);
+  expect(await world.tables.table(table)).toMatchObject({ folder: folder(csv), mark: undefined });
+  expect(await world.data.head(copyKey)).toBeUndefined();
+});
+
+test("a table that reads the copy already keeps it, and gets another version", async () => {
+  const world = await start();
+  await hold(world);
+  const first = await world.tables.table(table);
+  const copy = await world.data.getText(copyKey);
+  await overwrite(world.data, csv, csvRows([next]));
+  await hold(world, ["_id"]);
+  const second = await world.tables.table(table);
+  expect(second?.version).not.toBe(first?.version);
+  expect(second?.folder).toBe("csv-previous/");
+  expect(await world.data.getText(copyKey)).toBe(copy);
+  expect(isBeingReplaced(second, await fileOf(world.data))).toBe(true);
+});
+
+test.each(["csv", "csv/", ""])("a table that others made over %j reads a copy too", async (place) => {
+  const world = await start({ place });
+  await hold(world);
+  expect((await world.tables.table(table))?.folder).toBe("csv-previous/");
+});
+
+test.each(["cs", "csv-old/", "s3://another/csv/"])(
+  "a table over %j stays there and is marked",
+  async (place) => {
+    const world = await start({ place });
+    await hold(world);
+    const held = await world.tables.table(table);
+    expect(held?.folder).toBe(place);
+    expect(isBeingReplaced(held, await fileOf(world.data))).toBe(true);
+    expect(await world.data.head(copyKey)).toBeUndefined();
+  },
+);
+
+test("where there is no table yet one is made that nothing can be read from", async () => {
+  const world = await start();
+  world.tables.tables.clear();
+  await hold(world);
+  expect(world.tables.tables.get(table)).toMatchObject({ columns: [], folder: "csv-previous/" });
+  const empty = { data: local.store({ keepsVersions: true }), tables: new ScriptedQueryEngine() };
+  await hold(empty);
+  expect(empty.tables.tables.size).toBe(0);
+});
+
+test("a table whose file is gone reads no rows", async () => {
+  const world = { ...(await start()), data: local.store({ keepsVersions: true }) };
+  await hold(world);
+  expect((await world.tables.table(table))?.folder).toBe("csv-previous/");
+  expect(await headersOf(copyKey, world.data)).toBeUndefined();
+});
+
+test("a table that is changed meanwhile is held at the next attempt; after five the caller tries again later", async () => {
+  const world = await start();
+  const change = async (times: number) => {
+    let left = times;
+    return before(world.tables, "moveTable", async () => {
+      const found = await world.tables.table(table);
+      if (left <= 0 || !found) return;
+      left -= 1;
+      await world.tables.defineTable(
+        table,
+        { columns: columnsOf([...old, `${left}`]), folder: folder(csv) },
+        found.version,
+      );
+    });
+  };
+  await hold({ ...world, tables: await change(4) });
+  expect((await world.tables.table(table))?.folder).toBe("csv-previous/");
+  await expect(hold({ ...(await start()), tables: await change(100) }, [])).rejects.toMatchObject({
+    name: "TableChanged",
+    kind: "transient",
+  });
+});
+
+test("two publishers at once never let the table read the other's copy", async () => {
+  const world = await start();
+  let isFirst = true;
+  // While one has read everything and copies, the other holds the table and puts its file in place.
+  const data = before(world.data, "upload", async () => {
+    if (!isFirst) return;
+    isFirst = false;
+    await hold(world);
+    await overwrite(world.data, csv, csvRows([next, [1, 2, 3]]));
+  });
+  await hold({ ...world, data }, ["_id", "c"]);
+  expect((await world.tables.table(table))?.folder).toBe("csv-previous/");
+  expect((await world.data.getText(copyKey))?.split("\n")[1]).toBe("0,1");
+});
+
+test("the header of a file is its first line, of an earlier version too", async () => {
+  const { data } = await start();
+  const [version] = await data.listVersions(csv, 1);
+  await overwrite(data, csv, csvRows([next]));
+  expect(await headersOf(csv, data)).toEqual(next);
+  expect(await headersOf(csv, data, version?.versionId)).toEqual(old);
+  await data.put(csv, "no line", "text/csv");
+  expect(await headersOf(csv, data)).toBeUndefined();
+});

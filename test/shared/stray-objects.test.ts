@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { strayObjects, strayText } from "../../shared/stray-objects.ts";
+import { datasetOf } from "../factories/datasets.ts";
+import { useLocal } from "../support/local.ts";
+
+const local = useLocal();
+const dataset = datasetOf([]);
+const { csv, jsonl } = dataset.publish;
+
+async function storeWith(keys: string[]) {
+  const data = local.store();
+  for (const key of [csv, jsonl, ...keys]) await data.put(key, "1\n", "text/csv");
+  return data;
+}
+
+test("an object that Athena would read beside the published file is stray, at any depth", async () => {
+  const stray = ["csv/TEST.csv", "csv/a/b", "csv/test.csv.bak"];
+  const others = ["csv-previous/test.csv", "csvs/x", "csv/_x", "csv/.x", "csv/a/_x"];
+  const data = await storeWith([...stray, ...others]);
+  await data.put("csv/", "", "text/plain");
+  expect(await strayObjects(dataset, data)).toEqual(stray);
+  expect(strayText(stray.slice(0, 1), "bucket")).toContain("s3://bucket/csv/TEST.csv");
+});
+
+test("five of any number are named", async () => {
+  const data = await storeWith(Array.from({ length: 20 }, (_, n) => `csv/a${n}`));
+  expect(await strayObjects(dataset, data)).toHaveLength(5);
+});
