@@ -255,9 +255,6 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     send("run.requested", { dataset, reason: "a schedule", ...range });
     await deliver();
     if (!(await results.head(files.results))) throw new Error("The first run published no results.");
-    // What the assembler does before a file with another header.
-    const { engine: tables, data: published } = portsOf("assembler");
-    await holdTable(defaultDataset, ["another header"], { tables, data: published });
     source.shrunk = true;
     send("run.requested", { dataset, reason: "a schedule", ...range });
     await deliver();
@@ -279,6 +276,9 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       send("deadletter.replay.requested", { ...filter, reason: "an operator" });
       await deliver();
     }
+    // What the assembler does before a file with another header.
+    const { engine: tables, data: published } = portsOf("assembler");
+    await holdTable(defaultDataset, ["another header"], { tables, data: published });
     return [...calls.values()];
   } finally {
     await local.close();
