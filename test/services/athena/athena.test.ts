@@ -6,10 +6,11 @@ import { followFile } from "../../../services/athena/follow.ts";
 import { athenaService } from "../../../services/athena/service.ts";
 import { retryQuery } from "../../../services/athena/start.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
-import { viewNames } from "../../../shared/dataset.ts";
+import { folder, viewNames } from "../../../shared/dataset.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { eventSource } from "../../../shared/events.ts";
-import { keys } from "../../../shared/keys.ts";
+import { holdTable } from "../../../shared/header-change.ts";
+import { keys, previousKey } from "../../../shared/keys.ts";
 import { awsEvent, objectCreatedMessage } from "../../../shared/local/local-bus.ts";
 import { type QueryTask, queryTask } from "../../../shared/messages.ts";
 import type { ObjectStore, Query, SendOptions } from "../../../shared/ports.ts";
@@ -262,6 +263,45 @@ describe("a published file", () => {
     });
     expect(deps.engine.started).toHaveLength(1);
     expect(deps.engine.tables.get(table)?.columns[0]?.name).toBe("comments_notes");
+  });
+
+  test("that is about to be replaced is left alone, and its table follows the next file", async () => {
+    const deps = start();
+    await followed(deps, { run: earlier });
+    const tables = deps.engine;
+    await holdTable(defaultDataset, ["another header"], { tables, data: deps.data });
+    const held = await tables.table(table);
+    await expect(followFile(defaultDataset, deps)).rejects.toMatchObject({
+      name: "PublishedFileReplaced",
+      kind: "transient",
+    });
+    expect(await tables.table(table)).toEqual(held);
+    await followed(deps, { rows: [[...headers].reverse()] });
+    expect(await tables.table(table)).toMatchObject({ folder: folder(csvKey), mark: undefined });
+  });
+
+  test("whose header changes while it is followed does not get its columns over the new file", async () => {
+    const deps = start();
+    const tables = deps.engine;
+    await putFile(deps.data, { run: earlier });
+    await tables.defineTable(
+      table,
+      { columns: [{ name: "own", comment: "" }], folder: folder(csvKey) },
+      undefined,
+    );
+    const reordered = [...headers].reverse();
+    // Called when table and file are read.
+    const results = before(deps.results, "head", async () => {
+      await holdTable(defaultDataset, reordered, { tables, data: deps.data });
+      await putFile(deps.data, { rows: [reordered] });
+    });
+    await expect(followFile(defaultDataset, { ...deps, results })).rejects.toMatchObject({
+      name: "TableChanged",
+    });
+    expect(tables.tables.get(table)).toMatchObject({
+      columns: [{ name: "own" }],
+      folder: folder(previousKey(csvKey)),
+    });
   });
 
   test("whose follower died before it stored the query's origin is queried once, and finished", async () => {

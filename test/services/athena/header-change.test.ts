@@ -54,8 +54,8 @@ type Step =
 type Task = Step & { crash: { call: number; effect: boolean } | undefined };
 type Plan = {
   tasks: Task[];
-  /** Before each call: which of the tasks that run goes on, or whether the next task begins. */
-  turns: number[];
+  /** Which of the tasks that run goes on, for how many calls; or whether the next task begins. */
+  turns: { who: number; calls: number }[];
   /** What is there before: nothing, or a file and a table that others made. */
   isForeign: boolean;
 };
@@ -75,7 +75,10 @@ const plans: fc.Arbitrary<Plan> = fc.record({
     fc.tuple(step, crash).map(([what, at]): Task => ({ ...what, crash: at })),
     { minLength: 3, maxLength: 7 },
   ),
-  turns: fc.array(fc.nat(3), { minLength: 40, maxLength: 120 }),
+  turns: fc.array(fc.record({ who: fc.nat(3), calls: fc.integer({ min: 1, max: 12 }) }), {
+    minLength: 10,
+    maxLength: 40,
+  }),
   isForeign: fc.boolean(),
 });
 
@@ -134,10 +137,17 @@ class Stage {
     return this.#waiting.length;
   }
 
-  /** Lets the n-th waiting call take effect. */
-  async go(n: number): Promise<void> {
-    const [next] = this.#waiting.splice(n % this.#waiting.length, 1);
-    await next?.go();
+  /** The n-th of the tasks that wait. */
+  taskOf(n: number): number | undefined {
+    const tasks = [...new Set(this.#waiting.map(({ task }) => task))];
+    return tasks[n % tasks.length];
+  }
+
+  /** Lets a task's next call take effect, if it has one. */
+  async go(task: number | undefined): Promise<void> {
+    const index = this.#waiting.findIndex((call) => call.task === task);
+    if (index === -1) return;
+    await this.#waiting.splice(index, 1)[0]?.go();
     // What follows a call runs up to the next ones.
     for (let ticks = 0; ticks < 5; ticks++) await setImmediate();
   }
@@ -330,17 +340,25 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
     running.add(performed);
     for (let ticks = 0; ticks < 5; ticks++) await setImmediate();
   };
+  const check = async () => wrong.push(...(await reader.check(await stateOf(world))));
   for (let turn = 0; wrong.length === 0; turn++) {
-    const next = turns[turn % turns.length] ?? 0;
     if (stage.waiting === 0 && left.length === 0 && running.size === 0) break;
+    const { who, calls } = turns[turn % turns.length] ?? { who: 0, calls: 1 };
     // Three tasks at once at most.
-    if (left.length > 0 && (stage.waiting === 0 || (next === 3 && running.size < 3))) await begin();
-    else if (stage.waiting > 0) await stage.go(next);
-    else await setImmediate();
-    wrong.push(...(await reader.check(await stateOf(world))));
+    if (left.length > 0 && (stage.waiting === 0 || (who === 3 && running.size < 3))) {
+      await begin();
+      await check();
+      continue;
+    }
+    if (stage.waiting === 0) await setImmediate();
+    const task = stage.taskOf(who);
+    for (let call = 0; call < calls && wrong.length === 0; call++) {
+      await stage.go(task);
+      await check();
+    }
   }
   if (wrong.length > 0) return wrong;
-  return [...wrong, ...(await ending(world, reader, moment))];
+  return ending(world, reader, moment);
 }
 
 /** A later publication, followed, ends all of it: the table maps the published file. */
