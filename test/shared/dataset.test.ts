@@ -145,6 +145,12 @@ test.each<[mistake: string, DatasetInput, parts: string[]]>([
   for (const part of parts) expect(message).toContain(part);
 });
 
+test("the copy of the earlier file and the columns' names have folders that nothing else uses", () => {
+  const intoCopy = published({ csv: "gates/csv/a.csv", jsonl: "gates/csv-previous/a.jsonl" });
+  expect(errorOf(intoCopy)).toContain("into gates/csv-previous/, where copies of its CSV go");
+  expect(errorOf(published({ queryResults: "names" }))).toContain("this folder is the pipeline's own");
+});
+
 describe("at some time", () => {
   const now = new Date("2026-11-28T03:00:00Z");
   const newYork = (change: Partial<DatasetInput>) => entry({ timeZone: "America/New_York", ...change });
@@ -246,6 +252,7 @@ test.each<[what: string, DatasetInput]>([
   ["its csv", moved({ csv: "gates/csv/other.csv" })],
   ["its csv further down", moved({ csv: "gates/csv/2024/other.csv" })],
   ["its jsonl", moved({ jsonl: "gates/csv/other.jsonl" })],
+  ["its csv beside the copy", moved({ csv: "gates/csv-previous/other.csv" })],
 ])("an entry that puts %s into another's table is an error, in any order", (_what, second) => {
   // Of two CSVs in one folder either may be named.
   const message = /^shared\/datasets\.ts: "[a-z-]+" publishes into the folder of "[a-z-]+"'s table\.$/;

@@ -87,7 +87,7 @@ test("a column keeps the name that it has got where it is published", () => {
     ["mode", "mode_2"],
   ]);
   const names = dictionaryOf(dataset, undefined, known).columns.map(({ name }) => name);
-  expect(names).toEqual("_id opened_at mode_2 note_b_x_b minutes who_is".split(" "));
+  expect(names).toEqual("_id opened_at mode_2 note_b_x_b minutes start who_is".split(" "));
 });
 
 test("a dataset without a date and without dropped fields has no section for them", () => {
