@@ -32,7 +32,7 @@ export type AssemblerDeps = ConcludeDeps & {
 
 /**
  * @throws PipelineError `RunMissing`, `PublishContended`, `AttemptMissing`, `PartsChanging`, `EntryChanged`,
- * `HeldFilesChanged`
+ * `HeldFilesChanged`, `StrayObjects`, `TableChanged`
  */
 export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise<LogFields> {
   const { work, publish } = deps;

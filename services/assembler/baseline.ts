@@ -1,14 +1,12 @@
 // What is published now: the file that a new one is compared with.
 import * as z from "zod/mini";
-import { countCsvRows, csvFieldText, splitCsvRow } from "../../shared/csv.ts";
+import { countCsvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { headersOf } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { type Run, type RunResult, runResult } from "../../shared/run.ts";
 import type { Baseline } from "./guard.ts";
-
-/** A header of hundreds of columns stays far below this. */
-const headerBytes = 256 * 1024;
 
 export type PublishedFile = Baseline & {
   rows: number;
@@ -30,8 +28,7 @@ export async function baselineOf(
   const result = runId === undefined ? undefined : await work.getJson(keys.result(runId), runResult);
   const rows = result?.rows ?? (await countCsvRows(await data.stream(publish.csv)));
   if (runId === undefined) return { rows, runId, requestedAt, undeclared: [] };
-  const [line = ""] = (await data.getStart(publish.csv, headerBytes)).split("\n");
-  const headers = splitCsvRow(line).map(csvFieldText);
+  const headers = (await headersOf(publish.csv, data)) ?? [];
   const declared = outputColumns(columns);
   const undeclared = headers.filter((header) => !declared.includes(header)).sort();
   return { rows, runId, requestedAt, headers, filled: result?.filled, undeclared };

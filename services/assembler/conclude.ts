@@ -4,15 +4,17 @@ import { csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
+import { holdTable } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
-import type { ObjectStore } from "../../shared/ports.ts";
+import type { ObjectStore, TableCatalog } from "../../shared/ports.ts";
 import { pagesOf, type Run, type RunResult, type Violation } from "../../shared/run.ts";
+import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { baselineOf, type PublishedFile, previousOf } from "./baseline.ts";
 import { violations } from "./guard.ts";
 import { Ledger, maxAppended, type WindowAccount } from "./ledger.ts";
 import { fitPart } from "./part.ts";
 import { readParts } from "./read.ts";
-import { type Target, type Written, writeFiles } from "./write.ts";
+import { type Fill, type Target, type Written, writeFiles } from "./write.ts";
 
 /** The first reading may find columns or violations that were not expected; then the parts are read again. */
 const maxReadings = 4;
@@ -24,7 +26,7 @@ export type Reading = {
   /** Whether windows that do not agree may be fetched again. */
   mayFetchAgain: boolean;
 };
-export type ConcludeDeps = { work: ObjectStore; data: ObjectStore; now: () => Date };
+export type ConcludeDeps = { work: ObjectStore; data: ObjectStore; tables: TableCatalog; now: () => Date };
 
 /** The result, except for the time when it was written. */
 export type Conclusion = Omit<RunResult, "finishedAt">;
@@ -39,7 +41,7 @@ type Verdict =
 /** What a reading writes: which files, with which undeclared columns. */
 type Plan = { state: "held" | "published"; appended: string[] };
 
-/** @throws PipelineError `PublishContended`, `PartsChanging`, `PartUnreadable` */
+/** @throws PipelineError `PublishContended`, `PartsChanging`, `PartUnreadable`, `StrayObjects`, `TableChanged` */
 export async function conclude(
   reading: Reading,
   dataset: Dataset,
@@ -59,26 +61,24 @@ export async function conclude(
     let ledger = new Ledger(fingerprintOf(dataset));
     let verdict: Verdict | undefined;
     const { state, appended } = plan;
-    const outcome = await writeFiles(
-      targetOf(state, runId, dataset, deps),
-      run,
-      deps.now(),
-      async (write) => {
-        ledger = new Ledger(fingerprintOf(dataset));
-        const header = csvRows([[...declared, ...appended]]);
-        await write({ csv: Buffer.from(header), jsonl: new Uint8Array() });
-        await read(ledger, async (part, skip) => {
-          // What cannot become the file is not written on.
-          if (!isWithin(ledger.appended, appended) || ledger.mixesEntries) return;
-          if (mayFetchAgain && ledger.disagreements.size > 0) return;
-          await write(fitPart(part, { appended: part.summary.appended, allAppended: appended, skip }));
-        });
-        verdict = judge(ledger, accountOf(ledger), reading, dataset, published);
-        const isAsPlanned =
-          "state" in verdict && verdict.state === state && isSame(ledger.appended, appended);
-        return isAsPlanned ? "keep" : "discard";
-      },
-    );
+    const target = targetOf(state, runId, dataset, deps);
+    const fill: Fill = async (write) => {
+      ledger = new Ledger(fingerprintOf(dataset));
+      const header = csvRows([[...declared, ...appended]]);
+      await write({ csv: Buffer.from(header), jsonl: new Uint8Array() });
+      await read(ledger, async (part, skip) => {
+        // What cannot become the file is not written on.
+        if (!isWithin(ledger.appended, appended) || ledger.mixesEntries) return;
+        if (mayFetchAgain && ledger.disagreements.size > 0) return;
+        await write(fitPart(part, { appended: part.summary.appended, allAppended: appended, skip }));
+      });
+      verdict = judge(ledger, accountOf(ledger), reading, dataset, published);
+      const isAsPlanned = "state" in verdict && verdict.state === state && isSame(ledger.appended, appended);
+      return isAsPlanned ? "keep" : "discard";
+    };
+    const outcome = await writeFiles(target, run, deps.now(), fill, async () => {
+      if (state === "published") await preparePublication(run, dataset, [...declared, ...appended], deps);
+    });
 
     if (outcome.state === "superseded") {
       // An interrupted reading has counted some parts.
@@ -90,7 +90,7 @@ export async function conclude(
     if (verdict?.state === "failed") return { ...accountOf(ledger), ...verdict };
     if (verdict && outcome.state === "written") {
       const account = { ...accountOf(ledger), ...previousOf(published, run), violations: verdict.violations };
-      const files = filesOf(targetOf(state, runId, dataset, deps), outcome.files);
+      const files = filesOf(target, outcome.files);
       if (verdict.state === "held")
         return { ...account, state: "held", reason: heldReason(runId, verdict.violations), held: files };
       return {
@@ -189,6 +189,28 @@ function isWithin(some: readonly string[], all: readonly string[]): boolean {
 
 function isSame(some: readonly string[], others: readonly string[]): boolean {
   return some.length === others.length && isWithin(some, others);
+}
+
+/**
+ * Runs right before a file takes its place: no reader may see a value under another column's name, nor rows that are not
+ * the file's.
+ * @throws PipelineError `StrayObjects`, `TableChanged`
+ */
+export async function preparePublication(
+  { runId }: Run,
+  dataset: Dataset,
+  headers: readonly string[],
+  deps: Pick<ConcludeDeps, "data" | "tables">,
+): Promise<void> {
+  const stray = await strayObjects(dataset, deps.data);
+  if (stray.length > 0) {
+    throw new PipelineError("StrayObjects", {
+      message: "There are objects beside the published file. Nothing is published.",
+      advice: `${strayText(stray, deps.data.bucket)}. Then replay this dead letter.`,
+      ids: { run: runId },
+    });
+  }
+  await holdTable(dataset, headers, deps);
 }
 
 /** Every count of the run. */

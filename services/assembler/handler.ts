@@ -1,5 +1,5 @@
 // Lambda handler of the assembler queue.
-import { dataStore, publisher, queue, workStore } from "../../shared/aws/deps.ts";
+import { dataStore, publisher, queue, tableCatalog, workStore } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { assemblerService } from "./service.ts";
@@ -8,6 +8,7 @@ export const handler = lambdaHandler(assemblerService, () => ({
   datasets,
   work: workStore(),
   data: dataStore(),
+  tables: tableCatalog(),
   fetcherQueue: queue("fetcher"),
   publish: publisher(),
   now: () => new Date(),

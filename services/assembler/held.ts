@@ -4,12 +4,19 @@ import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Run, RunResult } from "../../shared/run.ts";
-import { type ConcludeDeps, type Conclusion, filesOf, supersededReason, targetOf } from "./conclude.ts";
-import { type Rows, writeFiles } from "./write.ts";
+import {
+  type ConcludeDeps,
+  type Conclusion,
+  filesOf,
+  preparePublication,
+  supersededReason,
+  targetOf,
+} from "./conclude.ts";
+import { type Fill, type Rows, writeFiles } from "./write.ts";
 
 /**
  * @param result of the held run
- * @throws PipelineError `EntryChanged`, `HeldFilesChanged`, `PublishContended`
+ * @throws PipelineError `EntryChanged`, `HeldFilesChanged`, `StrayObjects`, `PublishContended`
  */
 export async function publishHeld(
   run: Run,
@@ -44,12 +51,15 @@ export async function publishHeld(
       throw refused("HeldFilesChanged", "The files of the held run are not those that were reviewed.", run);
   }
   const target = targetOf("published", runId, dataset, deps);
-  const outcome = await writeFiles(target, run, deps.now(), async (write) => {
+  const fill: Fill = async (write) => {
     for (const { key, rows } of files) {
       for await (const chunk of await work.stream(key)) await write(rows(chunk));
     }
     return "keep";
-  });
+  };
+  const outcome = await writeFiles(target, run, deps.now(), fill, () =>
+    preparePublication(run, dataset, result.columns, deps),
+  );
   const { reason: _reason, finishedAt: _finishedAt, state: _state, ...account } = result;
   if (outcome.state === "superseded")
     return { ...account, state: "superseded", reason: supersededReason(outcome.by) };

@@ -15,6 +15,8 @@ const bufferBytes = 1024 * 1024;
 /** Where the files go. */
 export type Target = { store: ObjectStore; csv: string; jsonl: string };
 export type Rows = { csv: Uint8Array; jsonl: Uint8Array };
+/** Writes all rows, and decides at the end whether they count. */
+export type Fill = (write: (rows: Rows) => Promise<void>) => Promise<"keep" | "discard">;
 export type Written = { csv: ObjectInfo; jsonl: ObjectInfo };
 
 export type Outcome =
@@ -24,7 +26,7 @@ export type Outcome =
 
 /**
  * Writes both files unless a newer run's files are in place.
- * @param fill writes all rows, and decides at the end whether they count; it runs again where another writer interferes
+ * @param fill runs again where another writer interferes
  * @param beforePublish runs when all is written, right before the CSV takes its place
  * @throws what `fill` and `beforePublish` throw, and PipelineError `PublishContended`
  */
@@ -32,7 +34,7 @@ export async function writeFiles(
   target: Target,
   run: Pick<Run, "runId" | "dataset" | "requestedAt">,
   now: Date,
-  fill: (write: (rows: Rows) => Promise<void>) => Promise<"keep" | "discard">,
+  fill: Fill,
   beforePublish?: () => Promise<void>,
 ): Promise<Outcome> {
   const { store } = target;

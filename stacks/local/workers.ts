@@ -75,6 +75,7 @@ export function startWorkers(options: WorkerOptions): Workers {
   const deps = {
     ...local,
     datasets,
+    tables: engine,
     libInsight,
     fetcherQueue: queues.fetcher,
     transformerQueue: queues.transformer,

@@ -14,6 +14,7 @@ import { maxPages, type Run } from "../../shared/run.ts";
 import { clientsFor } from "../emulator/clients.ts";
 import { startEmulator } from "../emulator/emulator.ts";
 import { installMiniStack } from "../emulator/install.ts";
+import { ScriptedQueryEngine } from "../support/query-engine.ts";
 import { timed } from "./statistics.ts";
 import { recordedPages } from "./transform.ts";
 
@@ -78,7 +79,15 @@ async function recordRun(pages: number, work: S3Store): Promise<Run> {
 async function assembleOnce({ runId }: Run, pages: number, work: S3Store, data: S3Store): Promise<void> {
   const fields = await assemble(
     { runId, dataset, attempt: 1 },
-    { work, data, datasets, fetcherQueue: noQueue, publish: async () => {}, now: () => new Date() },
+    {
+      work,
+      data,
+      datasets,
+      tables: new ScriptedQueryEngine(),
+      fetcherQueue: noQueue,
+      publish: async () => {},
+      now: () => new Date(),
+    },
   );
   if (fields.outcome === "published" && fields.records === pages * 100) return;
   throw new Error(`The run was not published: ${JSON.stringify(fields)}`);

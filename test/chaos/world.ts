@@ -22,6 +22,7 @@ import type { Message, ObjectStore } from "../../shared/ports.ts";
 import { runIdOf, runResult } from "../../shared/run.ts";
 import { processBatch, type Service } from "../../shared/service.ts";
 import { silent } from "../support/local.ts";
+import { ScriptedQueryEngine } from "../support/query-engine.ts";
 import { Delivery, type Handlers } from "./delivery.ts";
 import { Faults, type Injected } from "./faults.ts";
 import { type Plan, queues } from "./plan.ts";
@@ -137,7 +138,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     });
     const now = () => new Date(machine.clock.now);
     const depsOf = ({ work, data, queue, publish }: Ports) => ({
-      ...{ work, data, publish, libInsight, measure, now, datasets },
+      ...{ work, data, publish, libInsight, measure, now, datasets, tables: new ScriptedQueryEngine() },
       fetcherQueue: queue("fetcher"),
       transformerQueue: queue("transformer"),
       assemblerQueue: queue("assembler"),

@@ -59,7 +59,7 @@ test("a bundle holds the AWS clients that its function calls and no others", asy
     Kickoff: ["client-eventbridge", ...s3],
     Fetcher: s3,
     Transformer: ["client-eventbridge", ...s3],
-    Assembler: ["client-eventbridge", ...s3],
+    Assembler: ["client-eventbridge", "client-glue", ...s3],
     Athena: ["client-athena", "client-eventbridge", "client-glue", ...s3],
     Tableau: ["client-eventbridge", "client-sqs"],
     Reporter: ["client-ec2", "client-s3", "client-sns", "client-sqs", "lib-storage"],

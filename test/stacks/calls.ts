@@ -130,6 +130,12 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       add("events:PutEvents", names.bus);
       send(type, detail);
     };
+    const engine = watched(engineOn(), (method, [name]) => {
+      const made = isOfTable(method)
+        ? tableCalls(String(name), names)
+        : athenaCalls(method, String(name), names);
+      for (const [action, resource] of made) add(action, resource);
+    });
     return {
       publish,
       deadLetters: deadLetters(service),
@@ -143,12 +149,8 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       ec2Queue: queue("ec2"),
       mailboxes: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
       libInsight: { fetchPage: async (request: PageRequest) => pageOf(request, source) },
-      engine: watched(engineOn(), (method, [name]) => {
-        const made = isOfTable(method)
-          ? tableCalls(String(name), names)
-          : athenaCalls(method, String(name), names);
-        for (const [action, resource] of made) add(action, resource);
-      }),
+      engine,
+      tables: engine,
       instances: watched(instances, (method, [id]) => {
         const verb = { start: "Start", stop: "Stop" }[method];
         if (verb) add(`ec2:${verb}Instances`, `arn:aws:ec2:${here}:instance/${id}`, instanceTags);
@@ -277,7 +279,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       await deliver();
     }
     // What the assembler does before a file with another header.
-    const { engine: tables, data: published } = portsOf("assembler");
+    const { tables, data: published } = portsOf("assembler");
     await holdTable(defaultDataset, ["another header"], { tables, data: published });
     return [...calls.values()];
   } finally {

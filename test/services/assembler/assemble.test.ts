@@ -8,6 +8,7 @@ import { type Dataset, outputColumns } from "../../../shared/dataset.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
+import type { LocalStore } from "../../../shared/local/local-store.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
 import { recordOf, recordsOf } from "../../factories/records.ts";
@@ -23,6 +24,7 @@ import {
 } from "../../support/local.ts";
 import { overwrite } from "../../support/objects.ts";
 import { before, failing, intercepted, recorded } from "../../support/ports.ts";
+import { ScriptedQueryEngine } from "../../support/query-engine.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
 import {
   putAttempt,
@@ -41,13 +43,14 @@ const header =
   '"_id","_start_date","Question Type","Duration (in minutes)","Comments/Notes","Location","who","mode",' +
   '"answeredBy","classroom","employee","studio","affiliation","Research_Topic"';
 
-type Deps = AssemblerDeps & { events: PublishedEvent[] };
+type Deps = AssemblerDeps & { data: LocalStore; events: PublishedEvent[] };
 
 function start(): Deps {
   return {
     work: local.store(),
     data: local.store(),
     datasets,
+    tables: new ScriptedQueryEngine(),
     fetcherQueue: local.queue("fetcher"),
     ...capturedEvents(),
     now: () => new Date("2024-03-15T13:00:00Z"),
@@ -208,17 +211,22 @@ describe("a complete run", () => {
     const parts = await deps.work.list(keys.allParts(run.runId), 10);
     expect(parts).toHaveLength(4);
     expect(readsOf(work.calls)).toEqual(parts.map((key) => `getBytes ${key}`));
-    const writes = data.calls.filter((call) => !call.startsWith("head"));
-    expect(writes).toEqual([`upload ${csvKey}`, `upload ${jsonlKey}`]);
+    expect(data.calls.filter((call) => call.startsWith("upload"))).toEqual([
+      `upload ${csvKey}`,
+      `upload ${jsonlKey}`,
+    ]);
   });
 
   test("has finished when both files are in place, not before", async () => {
     const deps = start();
     let uploaded = 0;
-    const data = intercepted(deps.data, async (method, _args, act) => {
-      const result = await act();
-      if (method === "upload") uploaded += 1;
-      return result;
+    const data = intercepted(deps.data, (method, _args, act) => {
+      const count = async () => {
+        const result = await act();
+        uploaded += 1;
+        return result;
+      };
+      return method === "upload" ? count() : act();
     });
     const now = () => new Date(Date.UTC(2024, 2, 15, 13, uploaded));
     const result = await assembleNew({ ...deps, data, now }, pagesOf(recordsOf(1, 2)));
@@ -637,6 +645,63 @@ test("a held run whose files were changed after the review is not published", as
   await deps.work.put(keys.held(run.runId), "other", "text/csv");
   await expect(assembleRun(run, deps, 1, "looks good")).rejects.toMatchObject({ name: "HeldFilesChanged" });
   expect(await keysIn(deps)).toEqual([]);
+});
+
+describe("before a file takes its place", () => {
+  const { table } = defaultDataset.publish;
+  const folder = csvKey.slice(0, csvKey.lastIndexOf("/") + 1);
+  const one = pagesOf([recordOf(1)]);
+  const wider = pagesOf([recordOf(1, { Extra: "x" })]);
+
+  async function followed(deps: Deps) {
+    const { tables } = deps;
+    const version = (await tables.table(table))?.version;
+    await tables.defineTable(table, { columns: [{ name: "id", comment: "" }], folder }, version);
+  }
+
+  test("with another header its table reads a copy of the file in place; with the same one it stays", async () => {
+    const deps = start();
+    await assembleNew(deps, one, older);
+    await followed(deps);
+    await assembleNew(deps, one);
+    expect(await deps.tables.table(table)).toMatchObject({ folder });
+    const before = await deps.data.getText(csvKey);
+    await assembleNew(deps, wider, newer);
+    const held = await deps.tables.table(table);
+    expect(held?.folder).not.toBe(folder);
+    const [copy = "", ...others] = await deps.data.list(held?.folder ?? "", 10);
+    expect(others).toEqual([]);
+    const rows = (text = "") => text.slice(text.indexOf("\n"));
+    expect(rows(await deps.data.getText(copy))).toBe(rows(before));
+  });
+
+  test("of a held run, too", async () => {
+    const deps = start();
+    await assembleNew(deps, one, older);
+    await followed(deps);
+    const run = await completeRun(deps, pagesOf([recordOf(1, { Extra: "x" }), "x"]));
+    await assembleRun(run, deps);
+    expect(await deps.tables.table(table)).toMatchObject({ folder });
+    await assembleRun(run, deps, 1, "looks good");
+    expect((await deps.tables.table(table))?.folder).not.toBe(folder);
+  });
+
+  test("an object beside it that Athena would read as rows is refused by its key, until it is gone", async () => {
+    const deps = start();
+    await assembleNew(deps, one, older);
+    const expected = await headsIn(deps);
+    const stray = `${folder}part-0.csv`;
+    await deps.data.put(stray, "1,2\n", "text/csv");
+    const run = await completeRun(deps, one);
+    await expect(assembleRun(run, deps)).rejects.toMatchObject({
+      name: "StrayObjects",
+      kind: "terminal",
+      sentence: expect.stringContaining(stray),
+    });
+    expect(await headsIn(deps)).toEqual(expected);
+    await deps.data.prune([{ prefix: stray, before: new Date(Date.now() + 1_000) }]);
+    expect(await assembleRun(run, deps)).toMatchObject({ state: "published" });
+  });
 });
 
 describe("records with a date outside the range", () => {

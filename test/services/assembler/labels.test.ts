@@ -12,6 +12,7 @@ import { datasetOf } from "../../factories/datasets.ts";
 import { recordOf } from "../../factories/records.ts";
 import { runOf } from "../../factories/requests.ts";
 import { capturedEvents, useLocal } from "../../support/local.ts";
+import { ScriptedQueryEngine } from "../../support/query-engine.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
 import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
@@ -48,7 +49,15 @@ test("undeclared fields called __proto__, constructor and toString are counted, 
   const { events: _, publish } = capturedEvents();
   await assemble(
     { runId: run.runId, dataset: run.dataset, attempt: 1 },
-    { work, data, datasets, fetcherQueue: local.queue("fetcher"), publish, now: () => new Date() },
+    {
+      work,
+      data,
+      datasets,
+      tables: new ScriptedQueryEngine(),
+      fetcherQueue: local.queue("fetcher"),
+      publish,
+      now: () => new Date(),
+    },
   );
 
   const result = await work.getJson(keys.result(run.runId), runResult);

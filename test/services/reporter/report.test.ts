@@ -20,6 +20,7 @@ import { capturedEvents, runService, type TestLocal, take, useLocal } from "../.
 import { enableMetrics, metricLines } from "../../support/metrics.ts";
 import { overwrite } from "../../support/objects.ts";
 import { type Outcome, outcomeOf } from "../../support/outcome.ts";
+import { ScriptedQueryEngine } from "../../support/query-engine.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
@@ -222,7 +223,15 @@ test("no text of a record reaches a message or a metric", async () => {
   for (const force of [undefined, word]) {
     const bus = capturedEvents();
     const task = { runId: run.runId, dataset, attempt: 1, ...(force && { force }) };
-    await assemble(task, { work, data, datasets, fetcherQueue, publish: bus.publish, now });
+    await assemble(task, {
+      work,
+      data,
+      datasets,
+      tables: new ScriptedQueryEngine(),
+      fetcherQueue,
+      publish: bus.publish,
+      now,
+    });
     for (const { type, detail } of bus.events) {
       const event = { id: "x", source: "libinsight.pipeline", time: now().toISOString() };
       await mailbox.source.send(JSON.stringify({ ...event, "detail-type": type, detail }));

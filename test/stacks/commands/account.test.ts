@@ -26,6 +26,7 @@ import {
   takeJson,
 } from "../../support/local.ts";
 import { overwrite } from "../../support/objects.ts";
+import { ScriptedQueryEngine } from "../../support/query-engine.ts";
 import { putAttempt, putPage, putRecounts, putRun, putTotals, putWindow } from "../../support/work-bucket.ts";
 
 let local: TestLocal;
@@ -307,6 +308,7 @@ test("a complete run whose task was lost is resumed; held, it is published for a
     work,
     data: local.store(),
     datasets,
+    tables: new ScriptedQueryEngine(),
     fetcherQueue: queues.fetcher,
     ...capturedEvents(),
     now: () => new Date(),

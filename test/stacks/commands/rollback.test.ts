@@ -52,7 +52,15 @@ async function collect(first: number, requestedAt: string): Promise<Run> {
 /** @returns the run's outcome */
 async function end({ runId, dataset }: Run) {
   const { publish } = capturedEvents();
-  const deps = { work, data, datasets, now: () => now, fetcherQueue: local.queue("fetcher"), publish };
+  const deps = {
+    work,
+    data,
+    datasets,
+    tables: new ScriptedQueryEngine(),
+    now: () => now,
+    fetcherQueue: local.queue("fetcher"),
+    publish,
+  };
   return (await assemble({ runId, dataset, attempt: 1 }, deps)).outcome;
 }
 
