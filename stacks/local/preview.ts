@@ -33,7 +33,7 @@ function viewText(view: FirstRows, dictionary: Dictionary, { width, simulated }:
   const nameWidth = widest(names);
   const fitting = Math.floor((width - gap.length - nameWidth) / rows.length) - gap.length;
   const cells = names.map((name, index) =>
-    rows.map((row) => hidden(name, view.view, dictionary, simulated) ?? row[index] ?? ""),
+    rows.map((row) => hidden(name, dictionary, simulated) ?? row[index] ?? ""),
   );
   const cellWidth = Math.min(Math.max(...cells.flat().map(widthOf)), fitting);
   const lines = names.map((name, index) => [
@@ -52,13 +52,8 @@ function viewText(view: FirstRows, dictionary: Dictionary, { width, simulated }:
  * Returns what replaces a value: personal and undeclared columns are hidden, because a terminal is no place for what people
  * wrote.
  */
-function hidden(
-  name: string,
-  view: string,
-  { analysis, columns, dateColumns }: Dictionary,
-  simulated: boolean,
-): string | undefined {
-  if (view === analysis && dateColumns.some((column) => column.name === name)) return undefined;
+function hidden(name: string, { columns, dateColumns }: Dictionary, simulated: boolean): string | undefined {
+  if (dateColumns.some((column) => column.name === name)) return undefined;
   const column = columns.find((candidate) => candidate.name === name);
   if (column?.personal) return "(personal)";
   return column?.declared || (column && simulated) ? undefined : "(not declared)";
