@@ -113,7 +113,9 @@ test("a request on the bus becomes the files that npm start publishes, byte for 
   expect(await mailbox.next(`Published ${records.toLocaleString("en-US")} rows`)).toContain("ada");
   // In the log group that SST made for the function, as lines of JSON.
   const done = (await logOf(stage, "assembler")).filter((line) => line.includes(runId));
-  expect(done.map((line): unknown => JSON.parse(line))).toMatchObject([{ level: "INFO", message: "done" }]);
+  expect(done.map((line): unknown => JSON.parse(line))).toMatchObject(
+    ["counting again", "published"].map((outcome) => ({ level: "INFO", message: "done", outcome })),
+  );
 });
 
 test("requests, tasks, pages and notifications that arrive twice change nothing", async () => {
@@ -285,7 +287,7 @@ test("a window whose numbers do not agree is fetched again", async () => {
 test("a page too large for a message goes through the work bucket, and a record that can't be used to the rejects", async () => {
   const [large, useless] = [...stage.libInsight.records()].map(({ _id: id }) => Number(id));
   if (large === undefined || useless === undefined) throw new Error("LibInsight has no records.");
-  stage.libInsight.edit(large, (record) => ({ ...record, "Comments/Notes": "x".repeat(1_100_000) }));
+  stage.libInsight.edit(large, (record) => ({ ...record, "Comments/Notes": "x".repeat(1_020_000) }));
   stage.libInsight.edit(useless, (record) => ({ ...record, _id: "none" }));
   const runId = await request("large");
   await stage.bus.next("results.published", { runId });
@@ -301,7 +303,7 @@ test("a run that shrinks the data is held and reported, and an operator publishe
   await stage.bus.next("run.held", { runId });
   await mailbox.next("The run is held");
   expect((await dataOf(stage).head(publish.csv))?.metadata["run-id"]).not.toBe(runId);
-  await npmRun("runs", "--", "publish", runId, "--force", "--reason", "a month is meant");
+  await npmRun("runs", "--", "publish", runId, "--force", "--reason", "a month is meant", "--yes");
   await stage.bus.next("results.published", { runId });
   expect(await resultOf(runId)).toMatchObject({ state: "published", force: "a month is meant" });
 });
