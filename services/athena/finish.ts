@@ -8,7 +8,7 @@ import type { LogFields } from "../../shared/logger.ts";
 import type { QueryTask } from "../../shared/messages.ts";
 import { once } from "../../shared/once.ts";
 import type { ObjectStore, Publish, Query } from "../../shared/ports.ts";
-import { isNewer, publishNewest } from "../../shared/publish.ts";
+import { publishNewest } from "../../shared/publish.ts";
 import { type QueryOrigin, runResult } from "../../shared/run.ts";
 import { maxAttempts, originOf, type StartDeps, sendLater } from "./start.ts";
 
@@ -47,8 +47,8 @@ export async function finishQuery(
 
 async function conclude(query: Query, origin: QueryOrigin, deps: FinishDeps): Promise<LogFields> {
   const dataset = findDataset(origin.dataset, deps.datasets);
-  const newer = await newerFile(origin, dataset, deps.data, deps.now());
-  if (newer) return { supersededBy: newer };
+  const other = await otherFile(origin, dataset, deps.data);
+  if (other) return { supersededBy: other };
   if (query.state === "SUCCEEDED") return publishResult(query, origin, dataset, deps);
   if (query.state === "FAILED" && query.retryable && origin.attempt < maxAttempts) {
     const { runId } = origin;
@@ -66,15 +66,29 @@ async function conclude(query: Query, origin: QueryOrigin, deps: FinishDeps): Pr
   return fail(query, origin, failure, deps);
 }
 
-/** A newer file has a query of its own, and this one may have read either file. */
-async function newerFile(
+/**
+ * Returns the run of the file in place, where that is another publication than the query's. It has a query of its own,
+ * and this one may have read either file. Times alone do not tell: two runs may be requested in one second.
+ */
+async function otherFile(
   origin: QueryOrigin,
   dataset: Dataset,
   data: ObjectStore,
-  now: Date,
 ): Promise<string | undefined> {
-  const file = await data.head(dataset.publish.csv);
-  return file && isNewer(file.metadata, origin, now) ? (file.metadata["run-id"] ?? "a newer run") : undefined;
+  const { metadata } = (await data.head(dataset.publish.csv)) ?? {};
+  const { "run-id": runId, "requested-at": requestedAt } = metadata ?? {};
+  const isOwn = runId === origin.runId && requestedAt === origin.requestedAt;
+  return metadata === undefined || isOwn ? undefined : (runId ?? "another writer");
+}
+
+class FileReplaced extends Error {
+  override readonly name = "FileReplaced";
+  readonly by: string;
+
+  constructor(by: string) {
+    super(`The published file is of ${by}.`);
+    this.by = by;
+  }
 }
 
 /** The result has another number of rows than the published file. */
@@ -94,11 +108,15 @@ async function publishResult(
   const expected = dataset.publish.rowPreserving ? await publishedRows(origin, dataset, deps) : undefined;
   let rows = 0;
   // Counted while it is copied: what does not have the expected rows is never completed.
-  const body = async () =>
-    countedRows(await results.stream(output), (count) => {
+  const body = async () => {
+    // After the result in place was read: where another file's result takes its place now, this one is not written.
+    const other = await otherFile(origin, dataset, deps.data);
+    if (other) throw new FileReplaced(other);
+    return countedRows(await results.stream(output), (count) => {
       rows = count;
       if (expected !== undefined && count !== expected) throw new RowsDiffer();
     });
+  };
   try {
     const published = await publishNewest(results, dataset.publish.results, origin, body, {
       contentType: "text/csv; charset=utf-8",
@@ -107,6 +125,7 @@ async function publishResult(
     });
     if (published.superseded) return { supersededBy: published.by };
   } catch (error) {
+    if (error instanceof FileReplaced) return { supersededBy: error.by };
     if (!(error instanceof RowsDiffer)) throw error;
     const mismatch = {
       what: `The result of Athena's query has ${rows} rows, where ${expected} were published`,

@@ -398,6 +398,22 @@ describe("a query that ended", () => {
     expect(await deps.results.head(resultsKey)).toBeUndefined();
   });
 
+  test("of a file that one requested in the same second has replaced is not published, then and in mid-copy", async () => {
+    const deps = start();
+    const { id } = await followed(deps);
+    await succeed(id, deps);
+    const sameSecond = { ...run, runId: earlier.runId };
+    const results = before(deps.results, "head", () => putFile(deps.data, { run: sameSecond }));
+    await finishQuery(id, { ...deps, results });
+    expect(await deps.results.head(resultsKey)).toBeUndefined();
+    const second = await followed(deps, { run: { ...run, runId: "reference-transactions-0" } });
+    await putFile(deps.data, { run: sameSecond });
+    await succeed(second.id, deps);
+    await finishQuery(second.id, deps);
+    expect(await deps.results.head(resultsKey)).toBeUndefined();
+    expect(typesOf(deps)).toEqual([]);
+  });
+
   test("does not replace the result of a newer run", async () => {
     const deps = start();
     const { id: newer } = await followed(deps);
