@@ -14,9 +14,10 @@ import { recordsOutside } from "./range.ts";
 export type TransformDeps = { work: ObjectStore; datasets: readonly Dataset[] };
 
 /**
- * The part is one object at a key of its own and is written last, so a page that is transformed twice counts once, and
- * one that was interrupted is transformed again. The first part holds, although LibInsight may return another page to a
- * message that is delivered again: an assembler that died after it published then finds what it has published.
+ * The part is one object at a key of its own, so a page that is transformed twice counts once, and one that was
+ * interrupted is transformed again. The first part holds, although LibInsight may return another page to a message that
+ * is delivered again: an assembler that died after it published then finds what it has published. The rejects are those
+ * of the part that holds, so they are written after it, and again where the handler died in between.
  * @throws PipelineError `PageMissing`
  */
 export async function transform(message: PageMessage, { work, datasets }: TransformDeps): Promise<LogFields> {
@@ -30,7 +31,6 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
   const records = await recordsOf(message, work);
   const dataset = findDataset(task.dataset, datasets);
   const { csv, jsonl, rejects, summary } = transformPage(records, dataset, leftOut);
-  if (rejects) await work.create(keys.rejects(address), rejects, "application/x-ndjson");
   const made = {
     page: task.page,
     entry: fingerprintOf(dataset),
@@ -39,7 +39,10 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
     ...summary,
   };
   const part = encodePart(made, csv, jsonl);
-  await work.create(keys.part(address), part, partContentType);
+  const key = keys.part(address);
+  const isFirst = await work.create(key, part, partContentType);
+  if (rejects && (isFirst || part.equals((await work.getBytes(key)) ?? Buffer.of())))
+    await work.put(keys.rejects(address), rejects, "application/x-ndjson");
   const { runId: run, ...place } = address;
   return { run, ...place, records: summary.records, rows: summary.ids.length };
 }

@@ -8,7 +8,7 @@ import type { ObjectStore } from "../../../shared/ports.ts";
 import { recordOf, recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { useLocal } from "../../support/local.ts";
-import { recorded } from "../../support/ports.ts";
+import { failing, recorded } from "../../support/ports.ts";
 
 const local = useLocal();
 
@@ -45,11 +45,11 @@ test("a page becomes one part: its counts, its rows as CSV and the same rows as 
   expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([{ _id: 1 }, { _id: 2 }]);
 });
 
-test("rejects are an object of their own, which is written before the part", async () => {
+test("rejects are an object of their own, which is written after the part", async () => {
   const { port: work, calls } = recorded(local.store());
   const reject = recordOf(2, { _start_date: "" });
   await transform(pageOf([recordOf(1), reject]), { work, datasets });
-  expect(calls).toEqual([`create ${keys.rejects(address)}`, `create ${partKey}`]);
+  expect(calls).toEqual([`create ${partKey}`, `put ${keys.rejects(address)}`]);
   expect((await partIn(work)).summary).toMatchObject({
     records: 2,
     ids: [1],
@@ -59,6 +59,25 @@ test("rejects are an object of their own, which is written before the part", asy
     reason: "no _start_date",
     record: reject,
   });
+});
+
+test("the rejects of a page that was fetched twice are those of the part that holds", async () => {
+  const work = local.store();
+  const reject = recordOf(2, { _start_date: "" });
+  await transform(pageOf(recordsOf(1, 2)), { work, datasets });
+  await transform(pageOf([recordOf(1), reject]), { work, datasets });
+  expect((await partIn(work)).summary.rejects).toEqual({});
+  expect(await work.getText(keys.rejects(address))).toBeUndefined();
+});
+
+test("rejects that a handler did not write before it died are written when its message comes again", async () => {
+  const work = local.store();
+  const page = pageOf([recordOf(1), recordOf(2, { _start_date: "" })]);
+  await expect(
+    transform(page, { work: failing(work, "put", { effect: false }), datasets }),
+  ).rejects.toThrow();
+  await transform(page, { work, datasets });
+  expect(await work.getText(keys.rejects(address))).toContain("no _start_date");
 });
 
 test("a page whose stored records are missing is a dead letter that names its run", async () => {
