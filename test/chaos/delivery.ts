@@ -6,7 +6,7 @@ import type { BatchResult } from "../../shared/service.ts";
 import { services } from "../../shared/topology.ts";
 import { between, type Random, seeded } from "../../stacks/local/libinsight/random.ts";
 import type { Faults } from "./faults.ts";
-import { type ChaosQueue, type FaultAt, type Plan, type PortCall, queues } from "./plan.ts";
+import type { ChaosQueue, FaultAt, Plan, PortCall } from "./plan.ts";
 import { type Caller, type Clock, PortError, type Ports } from "./ports.ts";
 
 /** A plan takes some hundreds. */
@@ -27,8 +27,18 @@ export type DeliveryOptions = {
   /** Without faults. */
   ports: Ports;
   handlers: Handlers;
+  /** Whose messages are handled. */
+  queues: readonly ChaosQueue[];
   /** Of the plan: each step takes a second. */
   clock: Clock;
+  /** Returns what goes on beside the services and can go on now, such as a query's end. */
+  aside: () => (() => Promise<void>) | undefined;
+  /** Called before each call of a port. */
+  onTurn: () => void;
+  /** Called after each step. */
+  afterStep: () => Promise<void>;
+  /** Moves the clock to where the next delayed message is due. @returns whether there is one */
+  advance: () => boolean;
   /** What errors of the ports quote. */
   mark: string;
   /** Called with each call of a port as its turn comes. */
@@ -60,6 +70,7 @@ export class Delivery {
    * @throws Error when that takes more than `maxSteps`, or when a handler hangs
    */
   async drain(): Promise<void> {
+    const { queues, afterStep, advance } = this.#options;
     for (const queue of queues) this.#fed.add(queue);
     while (this.#step < maxSteps) {
       this.#step += 1;
@@ -71,9 +82,13 @@ export class Delivery {
       const choice = choices[between(this.#random, 0, choices.length - 1)];
       if (choice) {
         await choice();
+        await afterStep();
         continue;
       }
-      if (this.#fed.size === 0) return;
+      if (this.#fed.size === 0) {
+        if (!advance()) return;
+        for (const queue of queues) this.#fed.add(queue);
+      }
       await this.#receiveFed();
     }
     throw new Error(`The plan did not end in ${maxSteps} steps.`);
@@ -91,12 +106,23 @@ export class Delivery {
   }
 
   #choices(): (() => unknown)[] {
-    const calls = [...this.#running].flatMap(({ parked }) =>
+    const { queues, aside } = this.#options;
+    const parkedCalls = [...this.#running].flatMap(({ parked }) =>
       parked.map((go, index) => () => {
         parked.splice(index, 1);
         return go();
       }),
     );
+    const beside = aside();
+    const calls = beside
+      ? [
+          ...parkedCalls,
+          async () => {
+            await beside();
+            for (const queue of queues) this.#fed.add(queue);
+          },
+        ]
+      : parkedCalls;
     if (this.#running.size >= this.#options.plan.concurrency) return calls;
     const ready = this.#waiting.filter(({ from }) => from <= this.#step);
     // Where all that is left waits for later steps, later is now.
@@ -159,14 +185,13 @@ export class Delivery {
         this.#wait(queue, done, again.steps);
       }
     }
-    for (const each of queues) {
-      if (each === queue || services[queue].sendsTo.includes(each)) this.#fed.add(each);
-    }
+    // Events and notifications go to any of them.
+    for (const each of this.#options.queues) this.#fed.add(each);
     this.#running.delete(invocation);
   }
 
   #callerFor(invocation: Invocation, died: () => void): Caller {
-    const { plan, faults, mark, onCall } = this.#options;
+    const { plan, faults, mark, onCall, onTurn } = this.#options;
     const die = (): void => {
       invocation.dead = true;
       invocation.parked.length = 0;
@@ -178,9 +203,13 @@ export class Delivery {
         let tries = 0;
         const go = async (): Promise<void> => {
           tries += 1;
+          onTurn();
           const fault = faults.nextCall(call);
           onCall?.(`${invocation.queue} ${call} ${fault?.kind ?? ""}`);
-          if (fault && (fault.kind !== "conflict" || onConflict)) faults.happened(`port ${fault.kind}`);
+          if (fault && (fault.kind !== "conflict" || onConflict)) {
+            faults.happened(`port ${fault.kind}`);
+            faults.struck.add(invocation.queue);
+          }
           try {
             if (fault?.kind === "conflict" && onConflict) return resolve(onConflict());
             if (fault?.kind === "dies-before") return die();

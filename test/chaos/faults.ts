@@ -3,11 +3,10 @@ import type { ChaosQueue, Fault, FaultAt, Plan, PortCall } from "./plan.ts";
 
 export type Injected = Map<string, number>;
 
-/** What makes LibInsight's numbers disagree. */
-const disturbingKinds = /^source |^libinsight (too-few|too-many|repeated|other-total)$/;
-
 export class Faults {
   readonly injected: Injected = new Map();
+  /** Services whose calls of ports were spoiled. */
+  readonly struck = new Set<ChaosQueue>();
   readonly #plan: readonly Fault[];
   readonly #counts = new Map<string, number>();
 
@@ -22,6 +21,28 @@ export class Faults {
       changes: this.#of("source").filter((change) => change.nth === n),
       fault: this.#of("libinsight").find(({ nth, times }) => n >= nth && n < nth + times),
     };
+  }
+
+  /** Returns which entries are deployed and how the clock jumps before the next call of any port. */
+  nextTurn(): (FaultAt<"deploy"> | FaultAt<"clock">)[] {
+    const n = this.#count("turn");
+    return [...this.#of("deploy"), ...this.#of("clock")].filter(({ nth }) => nth === n);
+  }
+
+  /** Returns what befalls the next query that ends. */
+  nextQuery(): FaultAt<"query"> | undefined {
+    const n = this.#count("query");
+    const fault = this.#of("query").find(({ nth }) => nth === n);
+    if (fault) this.happened(`query ${fault.kind}`);
+    return fault;
+  }
+
+  /** Returns whether the next notification of S3 or EC2 is lost. */
+  losesNotification(): boolean {
+    const n = this.#count("notification");
+    const isLost = this.#of("notification").some(({ nth }) => nth === n);
+    if (isLost) this.happened("notification lost");
+    return isLost;
   }
 
   /** Returns what befalls the next call of a port. */
@@ -46,12 +67,6 @@ export class Faults {
   nextBatch(queue: ChaosQueue): FaultAt<"delivery">[] {
     const n = this.#count(queue);
     return this.#of("delivery").filter((fault) => fault.queue === queue && fault.nth === n);
-  }
-
-  /** Returns how often LibInsight lied or changed. */
-  get disturbances(): number {
-    const disturbing = [...this.injected].filter(([kind]) => disturbingKinds.test(kind));
-    return disturbing.reduce((sum, [, times]) => sum + times, 0);
   }
 
   happened(kind: string): void {

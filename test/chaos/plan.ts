@@ -32,6 +32,7 @@ const sourceChange = fc.record({
 const portCalls = [
   ...(["put", "create", "getBytes", "getStart", "stream", "head", "objects", "upload"] as const),
   ...(["send", "sendAll", "retryAfter", "publish"] as const),
+  ...(["engine", "notify", "ec2"] as const),
 ];
 export type PortCall = (typeof portCalls)[number];
 const passing = ["before", "after", "slow-down", "throttled", "internal"] as const;
@@ -60,7 +61,10 @@ const uploadFault = fc.record({
   bytes: fc.oneof(fc.integer({ min: 0, max: 2_000 }), fc.integer({ min: 0, max: 20_000 })),
 });
 
-export const queues = ["kickoff", "fetcher", "transformer", "assembler"] as const;
+/** Those of a plan with the services alone that collect, and those that follow them. */
+export const collecting = ["kickoff", "fetcher", "transformer", "assembler"] as const;
+export const following = ["athena", "tableau", "reporter", "ec2", "replay"] as const;
+export const queues = [...collecting, ...following] as const;
 export type ChaosQueue = (typeof queues)[number];
 
 /**
@@ -75,18 +79,52 @@ const deliveryFault = fc.record({
   steps: count(60),
 });
 
+/** The n-th query that ends fails, or ends without an announcement. */
+const queryFault = fc.record({
+  at: fc.constant("query"),
+  kind: fc.constantFrom("fails", "silent"),
+  nth: count(5),
+});
+
+/** S3's n-th notification does not arrive, or EC2's. */
+const lostMessage = fc.record({
+  at: fc.constant("notification"),
+  kind: fc.constantFrom("lost"),
+  nth: count(4),
+});
+
+/** Another entry of the dataset is deployed right before the n-th call of a port. Handlers that run keep theirs. */
+const deploy = fc.record({
+  at: fc.constant("deploy"),
+  kind: fc.constantFrom("declares a field", "drops a column", "renames a column"),
+  nth: fc.integer({ min: 1, max: 300 }),
+});
+
+/** The machine's clock jumps right before the n-th call of a port: over a window of deduplication, a day, or back. */
+const clockJump = fc.record({
+  at: fc.constant("clock"),
+  kind: fc.constantFrom("minutes", "a day", "back"),
+  nth: fc.integer({ min: 1, max: 300 }),
+});
+
 const fault = fc.oneof(
   { weight: 4, arbitrary: libInsightFault },
-  { weight: 2, arbitrary: sourceChange },
+  { weight: 3, arbitrary: sourceChange },
   { weight: 5, arbitrary: passingFault },
   { weight: 3, arbitrary: death },
   { weight: 1, arbitrary: conflict },
   { weight: 1, arbitrary: inPart },
   { weight: 1, arbitrary: uploadFault },
   { weight: 3, arbitrary: deliveryFault },
+  { weight: 1, arbitrary: queryFault },
+  { weight: 1, arbitrary: lostMessage },
+  { weight: 2, arbitrary: deploy },
+  { weight: 1, arbitrary: clockJump },
 );
 export type Fault = ValueOf<typeof fault>;
 export type FaultAt<A extends Fault["at"]> = Extract<Fault, { at: A }>;
+
+const rarely = fc.constantFrom(...Array.from({ length: 40 }, (_, n) => n === 39));
 
 export const anyPlan = fc.record({
   /** Decides the order of deliveries and calls, and the records. */
@@ -97,19 +135,35 @@ export const anyPlan = fc.record({
   concurrency: count(6),
   /** How often an adapter tries a call that failed and may pass: the AWS SDK does it three times. */
   tries: fc.constantFrom(1, 3),
-  /** Whether an earlier run's file is published already. */
-  earlierFile: fc.boolean(),
+  /** What is published already: an earlier run's file with as many rows, or with twice as many, or the predecessor's. */
+  earlierFile: fc.constantFrom("none", "ours", "larger", "foreign"),
+  /** Whether the services that follow a run take part. */
+  follows: fc.boolean(),
+  /** Whether an instance is started for the run. */
+  instance: fc.boolean(),
+  /** Whether queries run in DuckDB; rarely, because it takes ten times as long. */
+  duckDb: rarely,
   /** A record whose comment makes its page larger than a message; rarely, because it takes ten times as long. */
-  oversized: fc.constantFrom(...Array.from({ length: 40 }, (_, n) => n === 39)),
+  oversized: rarely,
   /** A record without `_id`. */
   rejected: fc.boolean(),
   /** An undeclared field, which only the later records have. */
   addedField: fc.boolean(),
-  /** `id` makes two requests one; `day` is how far the clock that made them was off. */
-  requests: fc.array(fc.record({ id: fc.constantFrom("a", "b"), day: fc.integer({ min: -1, max: 1 }) }), {
-    minLength: 1,
-    maxLength: 3,
-  }),
+  /** Whether a person publishes each run that is held. */
+  approves: fc.boolean(),
+  /**
+   * `id` makes two requests one; `day` is how far the clock that made them was off; `skips`: the comparison with the
+   * published file does not count.
+   */
+  requests: fc.array(
+    fc.record({
+      id: fc.constantFrom("a", "b"),
+      // The run of a clock that is a day ahead is refused, so there are few.
+      day: fc.constantFrom(0, 0, 0, -1, -1, 1),
+      skips: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 3 },
+  ),
   faults: fc.array(fault, { maxLength: 12 }),
 });
 export type Plan = ValueOf<typeof anyPlan>;
@@ -128,10 +182,14 @@ export const undisturbed: Plan = {
   pageSize: 7,
   concurrency: 3,
   tries: 1,
-  earlierFile: false,
+  earlierFile: "none",
+  follows: true,
+  instance: true,
+  duckDb: false,
   oversized: false,
   rejected: false,
   addedField: false,
-  requests: [{ id: "a", day: 0 }],
+  approves: false,
+  requests: [{ id: "a", day: 0, skips: false }],
   faults: [],
 };

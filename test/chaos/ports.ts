@@ -1,12 +1,35 @@
 // The local adapters as one running handler has them: each call waits for its turn, and the plan decides what befalls it.
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { PipelineError } from "../../shared/errors.ts";
-import { localPublisher } from "../../shared/local/local-bus.ts";
+import type { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
+import { awsEvent, localPublisher, objectCreatedMessage } from "../../shared/local/local-bus.ts";
+import { LocalInstances } from "../../shared/local/local-instances.ts";
 import { LocalStore, type LocalStoreOptions } from "../../shared/local/local-store.ts";
 import type { LocalDatabase } from "../../shared/local/sqlite.ts";
 import { type QueueOptions, SqliteQueue } from "../../shared/local/sqlite-queue.ts";
-import type { Condition, ListedObject, Publish, SendOptions, UploadOptions } from "../../shared/ports.ts";
-import { type QueueName, receiveLimit, services } from "../../shared/topology.ts";
+import type {
+  Condition,
+  Instances,
+  ListedObject,
+  Notification,
+  Notify,
+  Publish,
+  QueryEngine,
+  SendOptions,
+  UploadOptions,
+} from "../../shared/ports.ts";
+import {
+  awsRoutes,
+  byQueue,
+  filePublished,
+  type QueueName,
+  receiveLimit,
+  services,
+} from "../../shared/topology.ts";
+import { intercepted } from "../support/ports.ts";
+import { DuckDbInStep, PlainEngine } from "./engine.ts";
+import type { Faults } from "./faults.ts";
 import type { FaultAt, PortCall } from "./plan.ts";
 
 /** A running handler, as its port calls find it. */
@@ -26,63 +49,136 @@ export type Caller = {
 export type Ports = {
   work: LocalStore;
   data: LocalStore;
+  results: LocalStore;
   queue(name: QueueName): SqliteQueue;
   deadLetters(name: QueueName): SqliteQueue;
   publish: Publish;
+  engine: QueryEngine;
+  instances: Instances;
+  notify: Notify;
 };
 
 /** In milliseconds; the bus's own clock may be off. */
 export type Clock = { now: number; busOff: number };
 
-/** What one plan's ports share. */
-export type Machine = {
+export type MachineOptions = {
   database: LocalDatabase;
   /** Of the stores' files. */
   folder: string;
   clock: Clock;
-  /** To the queues of its routes. */
-  bus: Publish;
+  faults: Faults;
+  /** Whether queries run in DuckDB. */
+  duckDb: boolean;
+  /** Key of the published CSV, of which S3 notifies the athena queue. */
+  publishedCsv: string;
+  onEvent: (event: unknown) => void;
+  /** Returns what a service's object is written as; undefined where it is not written. */
+  forge: Forge;
 };
 
-export function createMachine(
-  database: LocalDatabase,
-  folder: string,
-  clock: Clock,
-  onEvent: (event: unknown) => void,
-): Machine {
-  const queue = (name: QueueName) => new SqliteQueue(database, queueOptions(name, clock));
-  const queues: Record<QueueName, SqliteQueue> = {
-    kickoff: queue("kickoff"),
-    fetcher: queue("fetcher"),
-    transformer: queue("transformer"),
-    assembler: queue("assembler"),
-    athena: queue("athena"),
-    tableau: queue("tableau"),
-    reporter: queue("reporter"),
-    ec2: queue("ec2"),
-    replay: queue("replay"),
-  };
+export type Forge = (key: string, text: string) => string | undefined;
+
+/** What one plan's ports share. */
+export type Machine = MachineOptions & {
+  /** To the queues of its routes. */
+  bus: Publish;
+  engine: DuckDbQueryEngine;
+  instances: LocalInstances;
+  /** What people were sent. */
+  notifications: Notification[];
+  /** S3's message about an object, unless the plan loses it. */
+  notifyOf(bucket: string, key: string): void;
+};
+
+export const instanceId = "i-0123456789abcdef0";
+
+export function createMachine(options: MachineOptions): Machine {
+  const { database, folder, clock, faults, duckDb, publishedCsv, onEvent } = options;
+  const queues = byQueue((name) => new SqliteQueue(database, queueOptions(name, clock)));
   const now = () => new Date(clock.now + clock.busOff);
-  return { database, folder, clock, bus: localPublisher({ database, queues, onEvent, now }) };
+  const store = (bucket: string, keepsVersions: boolean) =>
+    new LocalStore(database, { bucket, folder: join(folder, bucket), keepsVersions, now });
+  const [catalog, data, results] = [store("work", false), store("data", true), store("results", true)];
+  const { queryEnded, instanceChanged } = awsRoutes;
+  const announce = (id: string, state: string) => {
+    const detail = { queryExecutionId: id, currentState: state, workgroupName: "chaos" };
+    return queues[queryEnded.to].send(awsEvent(queryEnded.source, queryEnded.detailType, detail));
+  };
+  const common = { database: "library", catalog };
+  const engine = duckDb
+    ? new DuckDbInStep({
+        ...common,
+        filesIn: async (prefix) => data.filesIn(prefix),
+        adopt: (key, path) => results.adopt(key, path, "text/csv"),
+        temporaryFolder: join(folder, "tmp"),
+        onEnd: ({ id, state }) => announce(id, state),
+      })
+    : new PlainEngine({ ...common, data, results, nextQuery: () => faults.nextQuery(), announce });
+  const instances = new LocalInstances(database, {
+    now,
+    onChange: (id, state) => {
+      if (faults.losesNotification()) return;
+      const detail = { "instance-id": id, state };
+      queues[instanceChanged.to].insert(awsEvent(instanceChanged.source, instanceChanged.detailType, detail));
+    },
+  });
+  return {
+    ...options,
+    bus: localPublisher({ database, queues, onEvent, now }),
+    engine,
+    instances,
+    notifications: [],
+    notifyOf: (bucket, key) => {
+      if (bucket === data.bucket && key === publishedCsv && !faults.losesNotification())
+        queues[filePublished.to].insert(objectCreatedMessage(bucket, key));
+    },
+  };
 }
 
-/** Returns the ports without faults or, of a running handler, with those that the plan has for it. */
-export function portsOf({ database, folder, clock, bus }: Machine, caller?: Caller): Ports {
+/**
+ * Returns the ports without faults or, of a running handler, with those that the plan has for it.
+ * @param onWritten called in the transaction that makes an object visible
+ */
+export function portsOf(
+  machine: Machine,
+  caller?: Caller,
+  onWritten?: (bucket: string, key: string) => void,
+): Ports {
+  const { database, folder, clock, bus, engine, instances, notifications } = machine;
   const queue = (options: QueueOptions) =>
     caller ? new FaultyQueue(database, options, caller) : new SqliteQueue(database, options);
   const store = (bucket: string, keepsVersions: boolean) => {
-    const options = { bucket, folder, keepsVersions, now: () => new Date(clock.now) };
-    return caller ? new FaultyStore(database, options, caller) : new LocalStore(database, options);
+    const options = {
+      ...{ bucket, keepsVersions, folder: join(folder, bucket) },
+      now: () => new Date(clock.now),
+      onWritten: (key: string) => {
+        onWritten?.(bucket, key);
+        if (caller) machine.notifyOf(bucket, key);
+      },
+    };
+    return caller
+      ? new FaultyStore(database, options, caller, machine.forge)
+      : new LocalStore(database, options);
   };
+  const notify: Notify = async (notification) => {
+    notifications.push(notification);
+  };
+  /** Every method of a port as one kind of call. */
+  const faulty = <T extends object>(port: T, call: PortCall): T =>
+    caller ? intercepted(port, (_method, _args, act) => caller.perform(call, async () => act())) : port;
   return {
     work: store("work", false),
     data: store("data", true),
+    results: store("results", true),
     queue: (name) => queue(queueOptions(name, clock)),
     deadLetters: (name) => {
       const { redrive: _, ...options } = queueOptions(name, clock);
       return queue({ ...options, name: deadLettersOf(name) });
     },
     publish: caller ? faultyPublish(bus, caller) : bus,
+    engine: faulty(engine, "engine"),
+    instances: faulty(instances, "ec2"),
+    notify: caller ? (each) => caller.perform("notify", () => notify(each)) : notify,
   };
 }
 
@@ -97,10 +193,12 @@ function deadLettersOf(name: QueueName): string {
 
 class FaultyStore extends LocalStore {
   readonly #caller: Caller;
+  readonly #forge: Forge;
 
-  constructor(database: LocalDatabase, options: LocalStoreOptions, caller: Caller) {
+  constructor(database: LocalDatabase, options: LocalStoreOptions, caller: Caller, forge: Forge) {
     super(database, options);
     this.#caller = caller;
+    this.#forge = forge;
   }
 
   protected override write(
@@ -109,7 +207,9 @@ class FaultyStore extends LocalStore {
     contentType: string,
     condition?: Condition,
   ): Promise<string | undefined> {
-    const act = () => super.write(key, body, contentType, condition);
+    const forged = this.#forge(key, typeof body === "string" ? body : Buffer.from(body).toString());
+    const act = async () =>
+      forged === undefined ? "not written" : super.write(key, forged, contentType, condition);
     if (condition === undefined) return this.#caller.perform("put", act);
     return this.#caller.perform("create", act, () => {
       // A 409 on a key that has to be absent says nothing yet (shared/aws/s3.ts).
@@ -148,7 +248,8 @@ class FaultyStore extends LocalStore {
       bytes += chunk.length;
       if (fault && bytes >= fault.bytes) await this.#caller.endUpload(fault);
     }
-    const complete = () => super.upload(key, Readable.from(chunks), options);
+    const forged = this.#forge(key, Buffer.concat(chunks).toString()) ?? "";
+    const complete = () => super.upload(key, Readable.from([Buffer.from(forged)]), options);
     return this.#caller.perform("upload", complete, () => undefined);
   }
 }

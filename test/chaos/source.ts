@@ -1,5 +1,5 @@
-// The simulated LibInsight under a plan: it spoils answers, changes records between two pages, and remembers which
-// state of the records was shown when.
+// The simulated LibInsight under a plan: it spoils answers and changes records between two pages. The witness learns what
+// each answer has to be, from the records and not from the answer itself.
 import { mock } from "node:test";
 import { addToDate } from "../../shared/dates.ts";
 import { between, seeded } from "../../stacks/local/libinsight/random.ts";
@@ -13,6 +13,10 @@ import {
 } from "../../stacks/local/libinsight.ts";
 import type { Faults } from "./faults.ts";
 import type { FaultAt, Plan } from "./plan.ts";
+import type { Answer, Witness } from "./witness.ts";
+
+/** The label of a field that only later records have. */
+export const addedField = "Added Field";
 
 /** More than a message carries. */
 const oversizedComment = "long ".repeat(200_001);
@@ -23,18 +27,10 @@ export const requestTimeoutMs = 1_000;
 /** Fewer, and one reject is more than the publish guard allows. */
 const recordsForReject = 25;
 
-/** What a plan's LibInsight showed. */
-export type Shown = {
-  /** The records after each change; the first is what the plan begins with. */
-  versions: readonly LibInsightRecord[][];
-  /** By a window's first day: which versions its pages were taken from. */
-  byWindow: ReadonlyMap<string, { least: number; most: number }>;
-};
-
 export type Source = {
   baseUrl: string;
   /** Starts over with a plan's records. */
-  begin(plan: Plan, faults: Faults): Shown;
+  begin(plan: Plan, faults: Faults, witness: Witness): void;
   close(): Promise<void>;
 };
 
@@ -50,20 +46,17 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
   mock.timers.enable({ apis: ["setTimeout"] });
   return {
     baseUrl: libInsight.baseUrl,
-    begin(plan, faults) {
-      const versions: LibInsightRecord[][] = [];
-      const byWindow = new Map<string, { least: number; most: number }>();
-      const onRequest = (request: LoggedRequest): void => {
-        if (!request.path.endsWith("/data-grid")) return;
+    begin(plan, faults, witness) {
+      const onRequest = ({ path, query }: LoggedRequest): void => {
+        if (!path.endsWith("/data-grid")) return;
         const { changes, fault } = faults.nextPage();
         for (const change of changes) {
           if (!applied(change, libInsight, plan.seed)) continue;
-          versions.push([...libInsight.records()]);
           faults.happened(`source ${change.kind}`);
+          witness.states.push([...libInsight.records()]);
         }
-        const now = versions.length - 1;
-        const from = request.query.from ?? "";
-        byWindow.set(from, { least: byWindow.get(from)?.least ?? now, most: now });
+        const answer = answerTo(query, witness.states.at(-1) ?? [], plan.pageSize, fault?.kind);
+        witness.answered = answer && { ...answer, state: witness.states.length - 1 };
         if (!fault) return;
         libInsight.fail(...settingsOf(fault, mark));
         if (fault.kind === "hang") mock.timers.tick(requestTimeoutMs);
@@ -76,12 +69,11 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
         seed: plan.seed,
         onRequest,
         ...(plan.addedField && {
-          addedField: { name: "Added Field", options: ["one", "two"], since: "2023-06-01" },
+          addedField: { name: addedField, options: ["one", "two"], since: "2023-06-01" },
         }),
       });
       prepare(plan, libInsight, mark);
-      versions.push([...libInsight.records()]);
-      return { versions, byWindow };
+      witness.states.push([...libInsight.records()]);
     },
     async close() {
       mock.timers.reset();
@@ -90,7 +82,34 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
   };
 }
 
-/** The plan's first state of the records. Each gets a date, by which the verdict knows its window. */
+/** What a page has to hold, lies included; undefined where there is no such page. */
+function answerTo(
+  { from = "", to = "", page: asked = "1" }: Record<string, string>,
+  all: readonly LibInsightRecord[],
+  pageSize: number,
+  lie: FaultAt<"libinsight">["kind"] | undefined,
+): Omit<Answer, "state"> | undefined {
+  const page = Number(asked);
+  const dayOf = (record: LibInsightRecord) => String(record._start_date).slice(0, 10);
+  const selected = all.filter((record) => dayOf(record) >= from && dayOf(record) <= to);
+  const totals = { totalPages: Math.ceil(selected.length / pageSize), totalRecords: selected.length };
+  if (page > Math.max(totals.totalPages, 1)) return undefined;
+  const records = selected.slice((page - 1) * pageSize, page * pageSize);
+  switch (lie) {
+    case "too-few":
+      return { page, totals, records: records.slice(1) };
+    case "too-many":
+      return { page, totals, records: [...records, ...records.slice(0, 1)] };
+    case "repeated":
+      return { page, totals, records: [...records.slice(0, -1), ...records.slice(0, 1)] };
+    case "other-total":
+      return { page, records, totals: { ...totals, totalRecords: totals.totalRecords + 1 } };
+    default:
+      return { page, records, totals };
+  }
+}
+
+/** The plan's first state of the records. Each gets a date, by which the witness knows its window. */
 function prepare(plan: Plan, libInsight: LibInsight, mark: string): void {
   let date = `${firstDay} 00:00:00`;
   for (const record of [...libInsight.records()]) {

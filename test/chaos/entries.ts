@@ -1,0 +1,38 @@
+// The entries of the dataset that a plan deploys: the default one, and what becomes of it by some changes.
+import { type Column, type Dataset, type DatasetInput, dataset } from "../../shared/dataset.ts";
+import { defaultDataset } from "../../shared/datasets.ts";
+import type { FaultAt } from "./plan.ts";
+import { addedField } from "./source.ts";
+import { dataSource } from "./tableau.ts";
+
+export type DeployKind = FaultAt<"deploy">["kind"];
+
+const changes: Record<DeployKind, (column: Column) => DatasetInput["columns"]> = {
+  // Before another column, so that those behind it move.
+  "declares a field": (column) =>
+    column.name === "Location" ? [{ name: addedField, type: "text" }, column] : [column],
+  "drops a column": (column) => (column.name === "studio" ? [{ name: column.name, drop: true }] : [column]),
+  "renames a column": (column) =>
+    column.name === "mode" ? [{ name: "How", labels: [column.name], type: "text" }] : [column],
+};
+
+const entries = new Map<string, Dataset>();
+
+/** The same object for the same changes. */
+export function entryWith(kinds: ReadonlySet<DeployKind>): Dataset {
+  const name = [...kinds].sort().join();
+  const known = entries.get(name);
+  if (known) return known;
+  const applied = [...kinds].map((kind) => changes[kind]);
+  const columns = applied.reduce<DatasetInput["columns"]>(
+    (all, change) => dataset.shape.columns.parse(all).flatMap(change),
+    defaultDataset.columns,
+  );
+  const entry = dataset.parse({
+    ...defaultDataset,
+    columns,
+    tableau: { dataSources: [{ name: dataSource }] },
+  });
+  entries.set(name, entry);
+  return entry;
+}

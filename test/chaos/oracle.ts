@@ -1,0 +1,257 @@
+// The rules of a dataset's entry, written down a second time and as plainly as they read (shared/dataset.ts). The verdict
+// takes what it expects from here, so nothing of the services is imported.
+import { parse } from "csv-parse/sync";
+import * as z from "zod/mini";
+import type { Column, Dataset, KeptColumn } from "../../shared/dataset.ts";
+
+const cell = z.union([z.string(), z.number(), z.null()]);
+export type Cell = z.infer<typeof cell>;
+/** A file: its header and its rows. */
+export type Table = { header: string[]; rows: Cell[][] };
+export type Counts = Map<string, number>;
+
+/** What becomes of a page's records, or of a whole run's. */
+export type Judged = {
+  /** `undeclared` by header. */
+  rows: { id: number; declared: Cell[]; undeclared: Map<string, Cell> }[];
+  rejects: { reason: string; record: unknown }[];
+  furtherAnswers: Counts;
+  mistyped: Counts;
+  undeclared: Counts;
+};
+
+/** The same records are judged for their part, for each attempt and for each file. */
+const judgments = new WeakMap<readonly unknown[], Map<Dataset, Judged>>();
+
+export function judge(records: readonly unknown[], entry: Dataset): Judged {
+  const known = judgments.get(records) ?? new Map<Dataset, Judged>();
+  judgments.set(records, known);
+  const judged = known.get(entry) ?? judgeAll(records, entry);
+  known.set(entry, judged);
+  return judged;
+}
+
+function judgeAll(records: readonly unknown[], entry: Dataset): Judged {
+  const judged: Judged = {
+    rows: [],
+    rejects: [],
+    furtherAnswers: new Map(),
+    mistyped: new Map(),
+    undeclared: new Map(),
+  };
+  for (const record of records) {
+    const reason = rejection(record, entry, judged);
+    if (reason !== undefined) judged.rejects.push({ reason, record });
+  }
+  return judged;
+}
+
+/** Headers of the published file, without undeclared fields. */
+export function declaredHeaders({ columns }: Dataset): string[] {
+  return columns.filter((column) => !("drop" in column)).map(({ name }) => name);
+}
+
+/** Returns the file of all pages in their order: each `_id` once, undeclared columns last and sorted. */
+export function fileOf(pages: readonly Judged[], entry: Dataset): Table & { duplicates: number } {
+  const all = pages.flatMap(({ rows }) => rows);
+  const appended = [...new Set(all.flatMap(({ undeclared }) => [...undeclared.keys()]))].sort();
+  const seen = new Set<number>();
+  const rows: Cell[][] = [];
+  for (const { id, declared, undeclared } of all) {
+    if (!seen.has(id)) rows.push([...declared, ...appended.map((header) => undeclared.get(header) ?? null)]);
+    seen.add(id);
+  }
+  const header = [...declaredHeaders(entry), ...appended];
+  return { header, rows, duplicates: all.length - rows.length };
+}
+
+/** Adds a record's row. @returns why there is none, where that is so */
+function rejection(record: unknown, entry: Dataset, into: Judged): string | undefined {
+  if (typeof record !== "object" || record === null || Array.isArray(record)) return "not a record";
+  const fields = new Map<string, unknown>(Object.entries(record));
+  const taken = new Set<string>();
+  const declared: Cell[] = [];
+  const notes: [Counts, string, number][] = [];
+  for (const column of entry.columns) {
+    const labels = labelsOf(column);
+    if ("drop" in column || "join" in column) {
+      for (const label of labels) taken.add(label);
+      if ("join" in column)
+        declared.push(
+          join(
+            labels.map((label) => fields.get(label)),
+            column.with,
+          ),
+        );
+      continue;
+    }
+    const label = labels.find((each) => fields.has(each));
+    if (label !== undefined) taken.add(label);
+    const value = label === undefined ? undefined : fields.get(label);
+    const further = answersIn(value).length - 1;
+    if (column.answers === "first" && further > 0) notes.push([into.furtherAnswers, column.name, further]);
+    const found = cellOf(value, column);
+    if (found.isMistyped && column.required) return `unusable ${column.name}`;
+    if (column.required && (found.cell === null || found.cell === "")) return `no ${column.name}`;
+    if (found.isMistyped) notes.push([into.mistyped, column.name, 1]);
+    declared.push(found.cell);
+  }
+  const [id] = declared;
+  if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return "unusable _id";
+  const others = [...fields].filter(([label]) => !taken.has(label));
+  if (others.length > 0 && entry.undeclared === "reject") return "undeclared field";
+  const undeclared = new Map<string, Cell>();
+  const headers = new Set(declaredHeaders(entry));
+  for (const [label, value] of others) {
+    const base = clean(label) || "(no label)";
+    let header = base;
+    for (let n = 2; headers.has(header); n++) header = `${base} (${n})`;
+    headers.add(header);
+    notes.push([into.undeclared, header, 1]);
+    if (entry.undeclared === "append") undeclared.set(header, ownCell(value));
+  }
+  for (const [counts, name, n] of notes) counts.set(name, (counts.get(name) ?? 0) + n);
+  into.rows.push({ id, declared, undeclared });
+  return undefined;
+}
+
+function labelsOf(column: Column): string[] {
+  if ("join" in column) return column.join;
+  return "drop" in column ? [column.name] : [column.name, ...column.labels];
+}
+
+/** The answers of a field that are not blank. */
+function answersIn(value: unknown): unknown[] {
+  return (Array.isArray(value) ? value : [value]).filter((answer) => !isBlank(answer));
+}
+
+function cellOf(value: unknown, column: KeptColumn): { cell: Cell; isMistyped: boolean } {
+  const answers = answersIn(value);
+  // A blank text that is no list's stays as it is.
+  const whole = !Array.isArray(value)
+    ? value
+    : column.answers === "all" && answers.length > 1
+      ? value
+      : answers[0];
+  const right = (cell: Cell) => ({ cell, isMistyped: false });
+  if (column.type === "text") return right(text(whole));
+  const own = text(whole)?.trim() ?? "";
+  if (own === "") return right(null);
+  const typed = column.type === "timestamp" ? timestamp(own) : number(own, column);
+  return typed === undefined ? { cell: ownCell(whole), isMistyped: true } : right(typed);
+}
+
+/** Of the numbers whose digits a double holds; plans have no others. */
+function number(own: string, { name, type }: KeptColumn): number | undefined {
+  if (type !== "integer" && type !== "number")
+    throw new Error(`The oracle has no rule for ${name}, a ${type}.`);
+  const found = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(own) ? Number(own) : Number.NaN;
+  const isWhole = type === "number" || Number.isInteger(found);
+  return isWhole && Math.abs(found) <= Number.MAX_SAFE_INTEGER ? found : undefined;
+}
+
+function timestamp(own: string): string | undefined {
+  const parts = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?$/.exec(own);
+  if (!parts) return undefined;
+  const [, day, minutes, seconds = ":00"] = parts;
+  // A day that is not in the calendar becomes another one, or none.
+  const at = new Date(`${day}T${minutes}${seconds}Z`);
+  const exists = !Number.isNaN(at.getTime()) && at.toISOString().startsWith(`${day}T${minutes}${seconds}`);
+  return exists ? `${day} ${minutes}${seconds}` : undefined;
+}
+
+/** Numbers stay numbers. */
+function ownCell(value: unknown): Cell {
+  return typeof value === "number" ? value : text(value);
+}
+
+function text(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  if (Array.isArray(value)) {
+    const answers = answersIn(value).map((answer) => text(answer) ?? "");
+    return answers.length === 0 ? null : answers.join("; ");
+  }
+  return clean(typeof value === "object" ? JSON.stringify(value) : String(value));
+}
+
+function join(values: unknown[], separator: string): string | null {
+  const texts = values.map(text);
+  return texts.every((each) => each === null) ? null : texts.map((each) => each ?? "").join(separator);
+}
+
+function isBlank(value: unknown): boolean {
+  return value === null || value === undefined || (typeof value === "string" && value.trim() === "");
+}
+
+/** Line breaks in a row become one space, a tab one; other control characters and half characters go. */
+function clean(dirty: string): string {
+  let cleaned = "";
+  let before = "";
+  for (const character of dirty) {
+    const code = character.codePointAt(0) ?? 0;
+    const isBreak = isLineBreak(character);
+    if (character === "\t" || (isBreak && !isLineBreak(before))) cleaned += " ";
+    else if (!isBreak && code >= 0x20 && !(code >= 0x7f && code < 0xa0) && !(code >= 0xd800 && code < 0xe000))
+      cleaned += character;
+    before = character;
+  }
+  return cleaned;
+}
+
+function isLineBreak(character: string): boolean {
+  return ["\n", "\v", "\f", "\r", "\u0085", "\u2028", "\u2029"].includes(character);
+}
+
+/** Reads a published CSV. @throws Error where it is not a CSV */
+export function readCsv(csv: string): Table {
+  const [header = [], ...rows] = readRows(csv);
+  return { header: z.array(z.string()).parse(header), rows };
+}
+
+/** Reads rows of a CSV. A text is quoted; what is bare is a number or nothing. @throws Error where they are no CSV */
+export function readRows(csv: string): Cell[][] {
+  if (csv === "") return [];
+  if (csv.includes("\r") || !csv.endsWith("\n")) throw new Error("a line has no end, or another one");
+  const bare = (value: string) => (value === "" ? null : Number(value));
+  const rows = parse(csv, {
+    recordDelimiter: "\n",
+    cast: (value, { quoting }) => (quoting ? value : bare(value)),
+  });
+  return z.array(z.array(cell)).parse(rows);
+}
+
+/** Reads published JSON lines. Without a row there is no header. @throws Error where they are not alike */
+export function readJsonLines(text: string): Table {
+  if (text !== "" && !text.endsWith("\n")) throw new Error("the last line has no end");
+  const lines = text.split("\n").slice(0, -1);
+  const objects = lines.map((line) => Object.entries(z.record(z.string(), cell).parse(JSON.parse(line))));
+  const headers = objects.map((members) => members.map(([name]) => name));
+  const [header = []] = headers;
+  const other = headers.findIndex((each) => each.join("\n") !== header.join("\n"));
+  if (other >= 0) throw new Error(`line ${other + 1} has other names than line 1`);
+  return { header, rows: objects.map((members) => members.map(([, value]) => value)) };
+}
+
+/** @returns the first difference as a sentence; undefined where there is none */
+export function difference(found: Table, expected: Table): string | undefined {
+  if (found.rows.length !== expected.rows.length)
+    return `${found.rows.length} rows where ${expected.rows.length} are right`;
+  if (
+    found.header.join("\n") !== expected.header.join("\n") &&
+    (found.header.length > 0 || found.rows.length > 0)
+  )
+    return `the header is ${found.header.join()} where ${expected.header.join()} is right`;
+  for (const [n, row] of found.rows.entries()) {
+    const right = expected.rows[n] ?? [];
+    const column = right.findIndex((value, index) => row[index] !== value);
+    if (column >= 0 || row.length !== right.length) {
+      const name = expected.header[column] ?? "its length";
+      return `row ${n + 1} (_id ${right[0]}): ${name} is ${shown(row[column])} where ${shown(right[column])} is right`;
+    }
+  }
+  return undefined;
+}
+
+function shown(value: Cell | undefined): string {
+  return String(JSON.stringify(value)).slice(0, 80);
+}

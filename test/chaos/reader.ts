@@ -1,0 +1,77 @@
+// A reader who looks after each step that touches the file or its table: what SELECT returns is always the rows of one
+// published file, each value under its column's name, or an error.
+import type { LocalStore } from "../../shared/local/local-store.ts";
+import { type Cell, readCsv } from "./oracle.ts";
+import type { Ports } from "./ports.ts";
+import type { Witness } from "./witness.ts";
+
+/** A file as Athena has it: every value a text, none for nothing. */
+export type AthenaRows = { names: string[]; rows: string[][] };
+
+/** `Question Type` is `question_type` in Athena. */
+export function athenaName(header: string): string {
+  return header
+    .toLowerCase()
+    .replace(/[^a-z0-9_]+/g, "_")
+    .replace(/_+$/, "");
+}
+
+export function asAthenaHasIt({ header, rows }: { header: string[]; rows: Cell[][] }): AthenaRows {
+  return { names: header.map(athenaName), rows: rows.map((row) => row.map((cell) => String(cell ?? ""))) };
+}
+
+export class Reader {
+  readonly wrong: string[] = [];
+  readonly #ports: Ports;
+  readonly #witness: Witness;
+  /** Each version of the published file, newest last. */
+  readonly #files: AthenaRows[] = [];
+  #seen = "";
+
+  constructor(ports: Ports, witness: Witness) {
+    this.#ports = ports;
+    this.#witness = witness;
+  }
+
+  async look(): Promise<void> {
+    const { data, work, engine } = this.#ports;
+    const { csv, table } = this.#witness.entry.publish;
+    const seen = `${etagOf(await data.head(csv))} ${etagOf(await work.head(`catalog/${table}.json`))}`;
+    if (seen === this.#seen) return;
+    this.#seen = seen;
+    await this.#remember(data, csv);
+    let found: AthenaRows;
+    try {
+      const { columns, rows } = await engine.firstRows(
+        `SELECT * FROM "${engine.database}"."${table}"`,
+        "",
+        999,
+      );
+      found = { names: columns, rows: rows.map((row) => row.map((value) => value ?? "")) };
+    } catch {
+      return;
+    }
+    const shown = JSON.stringify(found);
+    if (this.#files.some((file) => JSON.stringify(file) === shown)) return;
+    const [row = []] = found.rows;
+    const first = found.names.map((name, n) => `${name}=${row[n]}`).join(", ");
+    this.wrong.push(
+      `SELECT returns what no published file has: ${found.rows.length} rows, the first ${first}`,
+    );
+  }
+
+  async #remember(data: LocalStore, csv: string): Promise<void> {
+    const text = await data.getText(csv);
+    if (text === undefined) return;
+    try {
+      const file = asAthenaHasIt(readCsv(text));
+      if (JSON.stringify(file) !== JSON.stringify(this.#files.at(-1))) this.#files.push(file);
+    } catch {
+      // The verdict reads every version of the file, and says so.
+    }
+  }
+}
+
+function etagOf(info: { etag: string } | undefined): string {
+  return info?.etag ?? "none";
+}
