@@ -2,7 +2,6 @@
 import { text } from "node:stream/consumers";
 import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
-import { routes } from "../../shared/topology.ts";
 import { instanceId } from "./ports.ts";
 import { asAthenaHasIt } from "./reader.ts";
 import { type Assessed, filesOf, type Publications } from "./verdict.ts";
@@ -10,8 +9,6 @@ import { type Assessed, filesOf, type Publications } from "./verdict.ts";
 const lines = z.array(z.array(z.string()));
 const maxVersions = 1_000;
 const failures = ["query.failed", "file.refused", "tableau.failed", "instance.failed"];
-/** Without this route Athena hears of a file from S3 alone. */
-const hearsOfRuns = routes.some(({ events, to }) => to === "athena" && events.includes("run.published"));
 
 export async function followerProblems(assessed: Assessed, published: Publications): Promise<string[]> {
   return [
@@ -23,7 +20,7 @@ export async function followerProblems(assessed: Assessed, published: Publicatio
 
 /** Every result is the whole file of its run, the last one that of the published file, and Tableau has heard of it. */
 async function resultProblems(
-  { ports: { results }, witness, events, faults }: Assessed,
+  { ports: { results }, witness, events }: Assessed,
   { csv, ended }: Publications,
 ): Promise<string[]> {
   const key = witness.entry.publish.results;
@@ -47,9 +44,7 @@ async function resultProblems(
   const failed = events.filter((event) => failures.includes(event["detail-type"]));
   const hasFailed = (type: string) =>
     failed.some((event) => event["detail-type"] === type && event.detail.runId === last);
-  const isLost = !hearsOfRuns && faults.injected.has("notification lost");
-  const mayStayBehind =
-    last === undefined || isLost || hasFailed("query.failed") || hasFailed("file.refused");
+  const mayStayBehind = last === undefined || hasFailed("query.failed") || hasFailed("file.refused");
   if (!mayStayBehind && owners.at(-1) !== last)
     wrong.push(`the result is of run ${owners.at(-1)}, the published file of ${last}`);
   const lastWrite = writes.at(-1)?.moment ?? 0;
@@ -80,7 +75,7 @@ function messageProblems({ notifications, events, faults }: Assessed, { ended }:
   )) {
     const reason = (detail.reason ?? "").slice(0, 40);
     if (!notifications.some(({ body }) => body.includes(reason)))
-      wrong.push(`no message says of a ${type}: ${reason}`);
+      wrong.push(`no message reports a ${type}: ${reason}`);
   }
   return wrong;
 }

@@ -1,9 +1,9 @@
 // A reader who looks after each step that touches the file or its table: what SELECT returns is always the rows of one
 // published file, each value under its column's name, or an error.
+import type { Dataset } from "../../shared/dataset.ts";
 import type { LocalStore } from "../../shared/local/local-store.ts";
 import { type Cell, readCsv } from "./oracle.ts";
 import type { Ports } from "./ports.ts";
-import type { Witness } from "./witness.ts";
 
 /** A file as Athena has it: every value a text, none for nothing. */
 export type AthenaRows = { names: string[]; rows: string[][] };
@@ -22,20 +22,21 @@ export function asAthenaHasIt({ header, rows }: { header: string[]; rows: Cell[]
 
 export class Reader {
   readonly wrong: string[] = [];
-  readonly #ports: Ports;
-  readonly #witness: Witness;
+  readonly #ports: Pick<Ports, "data" | "work" | "engine">;
+  readonly #entry: Dataset;
   /** Each version of the published file, newest last. */
   readonly #files: AthenaRows[] = [];
   #seen = "";
 
-  constructor(ports: Ports, witness: Witness) {
+  /** @param entry that says where file and table are */
+  constructor(ports: Pick<Ports, "data" | "work" | "engine">, entry: Dataset) {
     this.#ports = ports;
-    this.#witness = witness;
+    this.#entry = entry;
   }
 
   async look(): Promise<void> {
     const { data, work, engine } = this.#ports;
-    const { csv, table } = this.#witness.entry.publish;
+    const { csv, table } = this.#entry.publish;
     const seen = `${etagOf(await data.head(csv))} ${etagOf(await work.head(`catalog/${table}.json`))}`;
     if (seen === this.#seen) return;
     this.#seen = seen;

@@ -1,9 +1,15 @@
 // The verdict finds what services must never do: each test lets them write something else than they mean to.
 import { expect, test } from "vitest";
-import type { Plan } from "./plan.ts";
-import { undisturbed } from "./plan.ts";
+import { folder } from "../../shared/dataset.ts";
+import { useLocal } from "../support/local.ts";
+import { PlainEngine } from "./engine.ts";
+import { entryWith } from "./entries.ts";
+import { type Plan, undisturbed } from "./plan.ts";
 import type { Forge } from "./ports.ts";
+import { Reader } from "./reader.ts";
 import { startWorld } from "./world.ts";
+
+const local = useLocal();
 
 /** Changes the first text that matches, in objects whose keys match. */
 function replacing(key: RegExp, text: string | RegExp, by: string): Forge {
@@ -113,4 +119,29 @@ test.each(forgeries)("%s is found", async (_, found, plan, forge) => {
   const { wrong } = await world.run(plan);
   await world.close();
   expect(wrong.join("\n")).toMatch(found);
+});
+
+test("a value that a reader sees under another column's name is found", async () => {
+  const [data, work, results] = [local.store({ keepsVersions: true }), local.store(), local.store()];
+  const unused = async () => {};
+  const nextQuery = () => undefined;
+  const engine = new PlainEngine({
+    database: "library",
+    catalog: work,
+    data,
+    results,
+    nextQuery,
+    announce: unused,
+  });
+  const entry = entryWith(new Set());
+  const { csv, table } = entry.publish;
+  const reader = new Reader({ data, work, engine }, entry);
+  await data.put(csv, '"_id","Location","mode"\n1,"Desk","Phone"\n', "text/csv");
+  const columns = ["_id", "location", "mode"].map((name) => ({ name, comment: name }));
+  await engine.defineTable(table, { columns, folder: folder(csv) }, undefined);
+  await reader.look();
+  expect(reader.wrong).toEqual([]);
+  await data.put(csv, '"_id","mode","Location"\n1,"Phone","Desk"\n', "text/csv");
+  await reader.look();
+  expect(reader.wrong).toEqual([expect.stringContaining("location=Phone")]);
 });

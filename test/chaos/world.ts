@@ -122,7 +122,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     const ports = portsOf(machine);
     source.begin(plan, faults, witness);
     const outcome: Outcome = { wrong: [], injected: faults.injected, replays: 0, states: [] };
-    const reader = new Reader(ports, witness);
+    const reader = new Reader(ports, entry);
     const queues = plan.follows ? [...collecting, ...following] : [...collecting, "replay" as const];
     try {
       const earlier = earlierFile(plan);
