@@ -64,7 +64,7 @@ test("a record that is lost or doubled on the way is found", async () => {
 });
 
 test(`${plans} random plans end with the undisturbed file, or with none and a reason`, {
-  timeout: 240_000,
+  timeout: 600_000,
 }, async () => {
   const { totals, failed } = await checkPlans(world, { plans, seed: 1 });
   expect(failed).toBeUndefined();
