@@ -97,7 +97,7 @@ class Stage {
   }
 
   #call<T>(task: number, crashes: () => boolean | undefined, act: () => Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
+    const performed = new Promise<T>((resolve, reject) => {
       const go = async (): Promise<void> => {
         const effect = crashes();
         try {
@@ -111,6 +111,9 @@ class Stage {
       };
       this.#waiting.push({ task, go });
     });
+    // A task that has crashed by then no longer awaits its other calls.
+    performed.catch(() => {});
+    return performed;
   }
 
   /** The object is written when its whole body has arrived. */
