@@ -214,7 +214,7 @@ export type Rows = { columns: string[]; rows: (string | null)[][] };
  * the new one.
  */
 export interface TableCatalog {
-  /** Returns a table, whoever made it; undefined where there is none. */
+  /** Returns a table, this pipeline's or a foreign one; undefined where there is none. */
   table(name: string): Promise<FoundTable | undefined>;
   /**
    * Creates a table, or changes its columns and its place.

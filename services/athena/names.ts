@@ -46,7 +46,7 @@ export function assignNames(
   return names;
 }
 
-/** Returns headers by which columns are told apart: no run publishes a header twice, but a file may have it. */
+/** Returns headers that distinguish columns: no run publishes a header twice, but a file may have it. */
 export function occurrences(headers: readonly string[]): string[] {
   const seen = new Map<string, number>();
   return headers.map((header) => {
