@@ -25,7 +25,8 @@ export type Outcome =
   | { state: "discarded" };
 
 /**
- * Writes both files unless a newer run's files are in place.
+ * Writes both files unless a newer run's files are in place. A store compares ETags, which are those of the bytes: where a
+ * newer run has put the very same bytes in place meanwhile, they stay under this run's name.
  * @param fill runs again where another writer interferes
  * @param beforePublish runs when all is written, right before the CSV takes its place
  * @throws what `fill` and `beforePublish` throw, and PipelineError `PublishContended`
