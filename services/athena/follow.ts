@@ -46,7 +46,10 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
   // The call that follows a newer file may have been done before these statements, which then undid its own.
   if ((await data.head(csv))?.etag !== file.etag) throw replaced(runId, dataset);
-  const query = await startQuery(origin, fileIdentity(file), deps);
+  // Its time too: a file that comes back after another one, with the same bytes and for the same request, has a query of
+  // its own, because the first one was concluded when the other file was in place.
+  const seed = `${fileIdentity(file)} ${file.at.toISOString()}`;
+  const query = await startQuery(origin, seed, deps);
   return { run: runId, query };
 }
 

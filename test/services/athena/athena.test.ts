@@ -101,7 +101,10 @@ async function succeed(id: string, { results, engine }: Deps, csv = resultCsv): 
 
 /** Returns an engine before whose call another file arrives and is followed. */
 function replacedBefore(deps: Deps, method: "defineTable" | "defineView"): Deps["engine"] {
+  let isReplaced = false;
   return before(deps.engine, method, async () => {
+    if (isReplaced) return;
+    isReplaced = true;
     await followed(deps, { rows: [[...headers].reverse()] });
   });
 }
@@ -251,6 +254,20 @@ describe("a published file", () => {
     await followFile(defaultDataset, deps);
     expect(deps.engine.started).toMatchObject([{ sql: expect.stringContaining(run.runId) }]);
     expect(deps.engine.tables.get(table)?.columns[0]?.name).toBe("comments_notes");
+  });
+
+  test("that comes back after another one has a query of its own, for the same request and with the same bytes", async () => {
+    const deps = start();
+    const { id: first } = await followed(deps);
+    await succeed(first, deps);
+    await putFile(deps.data, { run: earlier });
+    await finishQuery(first, deps);
+    expect(typesOf(deps)).toEqual([]);
+    const { id: second } = await followed(deps);
+    expect(second).not.toBe(first);
+    await succeed(second, deps);
+    await finishQuery(second, deps);
+    expect(typesOf(deps)).toEqual(["results.published"]);
   });
 
   test("whose table another call changed meanwhile is followed later", async () => {
