@@ -551,7 +551,15 @@ test.each<[string, Spoil]>([
   const { stub: half } = await startStub(spoil, giveToken);
   const { clientId, clientSecret } = marked;
   const errors = [spoiled, half].map(({ url: baseUrl }) =>
-    failureOf(libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs: 1_000 }).fetchPage(request)),
+    failureOf(
+      libInsightClient({
+        baseUrl,
+        clientId,
+        clientSecret,
+        timeoutMs: 1_000,
+        sleep: async () => {},
+      }).fetchPage(request),
+    ),
   );
   for (const error of await Promise.all(errors)) expectNoSecrets(error);
   // Or nothing was at stake.
