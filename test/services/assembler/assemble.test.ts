@@ -43,7 +43,7 @@ const header =
   '"_id","_start_date","Question Type","Duration (in minutes)","Comments/Notes","Location","who","mode",' +
   '"answeredBy","classroom","employee","studio","affiliation","Research_Topic"';
 
-type Deps = AssemblerDeps & { data: LocalStore; events: PublishedEvent[] };
+type Deps = AssemblerDeps & { work: LocalStore; data: LocalStore; events: PublishedEvent[] };
 
 function start(): Deps {
   return {
@@ -315,6 +315,14 @@ describe("undeclared columns", () => {
     expect(readsOf(calls)).toHaveLength(2);
   });
 
+  test("are sorted, whatever their order in the published file is", async () => {
+    const deps = start();
+    await overwrite(deps.data, csvKey, `${header},"Zeta","Beta"\n`, { "run-id": "other" });
+    await assembleNew(deps, pagesOf([recordOf(1, { Zeta: "z", Beta: "b" })]));
+    expect((await deps.data.getText(csvKey))?.split("\n")[0]).toBe(`${header},"Beta","Zeta"`);
+    expect((await publishedIn(deps)).rows).toMatchObject([{ Beta: "b", Zeta: "z" }]);
+  });
+
   test("that LibInsight no longer sends leave the file", async () => {
     const deps = start();
     await assembleNew(deps, pagesOf([recordOf(1, { Extra: 1 })]));
@@ -350,6 +358,7 @@ describe("undeclared columns", () => {
     await expect(assembleRun(run, { ...deps, work })).rejects.toMatchObject({
       name: "PartsChanging",
       kind: "transient",
+      ids: { run: run.runId },
     });
     expect(readings).toBe(4);
     expect(await keysIn(deps)).toEqual([]);
@@ -399,6 +408,27 @@ describe("a window that disagrees with LibInsight", () => {
     expect(await tasksIn(deps)).toEqual([again, again]);
     const attempts = await deps.work.list(`${keys.folder(run.runId)}attempts/`, 10);
     expect(attempts).toEqual([keys.attempt(run.runId, 2)]);
+  });
+
+  test("is fetched again as the first of two assemblers decided, where the second one reads other parts", async () => {
+    const deps = start();
+    const run = await completeRun(deps, [good, short]);
+    const work = before(deps.work, "putOnce", async (key) => {
+      if (key === keys.attempt(run.runId, 2)) await putAttempt(run, [2, 1], deps.work);
+    });
+    expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
+    expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
+  });
+
+  test("and another one that disagrees for another reason are both fetched again, their reasons by window", async () => {
+    const deps = start();
+    const run = await completeRun(deps, [shifted, short]);
+    expect(await assembleRun(run, deps)).toBeUndefined();
+    expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toMatchObject({
+      windows: [2, 2],
+      because: [expect.stringContaining("window 1"), disagreement],
+    });
+    expect(await tasksIn(deps)).toHaveLength(2);
   });
 
   test("at each of three attempts holds the run, and the earlier file stays", async () => {
@@ -468,12 +498,38 @@ describe("a run that violates its guard", () => {
     const held = [keys.held(run.runId), keys.heldLines(run.runId)];
     const expected = await Promise.all(held.map((key) => deps.work.getText(key)));
     const force = "two were entered twice";
+    const { port: data, calls } = recorded(deps.data);
     for (let delivery = 1; delivery <= 2; delivery++) {
-      const result = await assembleRun(run, deps, 1, force);
+      const result = await assembleRun(run, { ...deps, data }, 1, force);
       expect(result).toMatchObject({ state: "published", force, violations: [fell] });
     }
+    expect(calls.filter((call) => call.startsWith("upload"))).toHaveLength(2);
     expect(await filesIn(deps)).toEqual(expected);
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
+  });
+
+  test("stays held where its task is delivered again without a person's reason", async () => {
+    const deps = await publishedTen();
+    const expected = await headsIn(deps);
+    const run = await completeRun(deps, eight, newer);
+    const held = await assembleRun(run, deps);
+    expect(await assembleRun(run, deps)).toEqual(held);
+    expect(await headsIn(deps)).toEqual(expected);
+    expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.held"]);
+  });
+
+  test("is superseded, although a person decided to publish it, where a newer run has published", async () => {
+    const deps = await publishedTen();
+    const run = await completeRun(deps, eight, newer);
+    await assembleRun(run, deps);
+    const newest = { requestId: "newest", requestedAt: "2024-03-15T12:45:00Z" };
+    const { runId: by = "" } = (await assembleNew(deps, ten, newest)) ?? {};
+    const expected = await headsIn(deps);
+    deps.events.length = 0;
+    const result = await assembleRun(run, deps, 1, "looks good");
+    expect(result).toMatchObject({ state: "superseded", rows: 8, reason: expect.stringContaining(by) });
+    expect(deps.events).toMatchObject([{ type: "run.superseded", detail: { runId: run.runId } }]);
+    expect(await headsIn(deps)).toEqual(expected);
   });
 
   /** A request that names dates skips the comparison with the published file. */
@@ -494,6 +550,14 @@ describe("a run that violates its guard", () => {
       violations: [{ kind: "comparison", text: "rows fell from 10 to 1 (by 90 %; the limit is 10 %)" }],
     });
     expect((await publishedIn(deps)).ids).toEqual([1]);
+  });
+
+  test("has no reason to be published where the comparison that its request skips finds nothing", async () => {
+    const deps = await publishedTen();
+    await putAttempt(runOf("dates"), [1], deps.work, 3);
+    const result = await assembleSkipping(deps, { window: 1, pages: [recordsOf(1, 10)] });
+    expect(result).toMatchObject({ state: "published", violations: [] });
+    expect(result).not.toHaveProperty("force");
   });
 
   test.each([
@@ -617,6 +681,7 @@ describe("when the dataset's entry changes during a run", () => {
     await expect(assembleRun(run, withCampus(deps), 1, "looks good")).rejects.toMatchObject({
       name: "EntryChanged",
       kind: "terminal",
+      ids: { run: run.runId },
     });
     expect(await keysIn(deps)).toEqual([]);
     expect(await assembleRun(run, deps, 1, "looks good")).toMatchObject({ state: "published" });
@@ -638,12 +703,28 @@ test("a held run publishes the files that were reviewed, whatever its parts are 
   expect(await filesIn(deps)).toEqual(reviewed);
 });
 
-test("a held run whose files were changed after the review is not published", async () => {
+test.each<[what: string, change: (work: Deps["work"], result: RunResult) => Promise<unknown>]>([
+  ["CSV has changed", (work, { runId }) => work.put(keys.held(runId), "other", "text/csv")],
+  ["JSON lines have changed", (work, { runId }) => work.put(keys.heldLines(runId), "other", "text/csv")],
+  [
+    "files have expired",
+    (work, { runId }) => work.prune([{ prefix: keys.held(runId), before: new Date(Date.now() + 60_000) }]),
+  ],
+  [
+    "result names no files",
+    (work, { held: _none, ...result }) =>
+      work.put(keys.result(result.runId), JSON.stringify(result), "application/json"),
+  ],
+])("a held run whose %s since the review is not published", async (_what, change) => {
   const deps = start();
   const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
-  await assembleRun(run, deps);
-  await deps.work.put(keys.held(run.runId), "other", "text/csv");
-  await expect(assembleRun(run, deps, 1, "looks good")).rejects.toMatchObject({ name: "HeldFilesChanged" });
+  const result = await assembleRun(run, deps);
+  if (result) await change(deps.work, result);
+  await expect(assembleRun(run, deps, 1, "looks good")).rejects.toMatchObject({
+    name: "HeldFilesChanged",
+    kind: "terminal",
+    ids: { run: run.runId },
+  });
   expect(await keysIn(deps)).toEqual([]);
 });
 
@@ -696,6 +777,7 @@ describe("before a file takes its place", () => {
     await expect(assembleRun(run, deps)).rejects.toMatchObject({
       name: "StrayObjects",
       kind: "terminal",
+      ids: { run: run.runId },
       sentence: expect.stringContaining(stray),
     });
     expect(await headsIn(deps)).toEqual(expected);
@@ -824,6 +906,17 @@ describe("assembling twice", () => {
   });
 });
 
+test("a run that claims to be published and has no files is announced as failed", async () => {
+  const deps = start();
+  const run = await completeRun(deps, pagesOf(recordsOf(1, 1)));
+  const { runId, dataset } = run;
+  const { published: _none, ...claims } = firstResultOf({ runId, dataset });
+  await deps.work.put(keys.result(runId), JSON.stringify(claims), "application/json");
+  await assembleRun(run, deps);
+  const reason = "The run ended as published.";
+  expect(deps.events).toEqual([{ type: "run.failed", detail: { runId, dataset, reason } }]);
+});
+
 describe("of two runs", () => {
   const one = pagesOf(recordsOf(1, 1));
   const two = pagesOf(recordsOf(1, 2));
@@ -880,6 +973,30 @@ describe("another writer during the upload", () => {
     expect(await filesIn(deps)).toEqual(["rival 1", undefined]);
   });
 
+  test.each([
+    { rival: older, key: csvKey, state: "published" },
+    { rival: older, key: jsonlKey, state: "published" },
+    { rival: newer, key: csvKey, state: "superseded" },
+    { rival: newer, key: jsonlKey, state: "superseded" },
+  ])("that replaces $key right after both were in place: $state", async ({ rival, key, state }) => {
+    const deps = start();
+    const metadata = { "run-id": rival.requestId, "requested-at": rival.requestedAt };
+    let uploads = 0;
+    const data = intercepted(deps.data, (method, _args, act) => {
+      const followed = async () => {
+        const result = await act();
+        uploads += 1;
+        if (uploads === 2) await overwrite(deps.data, key, "rival", metadata);
+        return result;
+      };
+      return method === "upload" ? followed() : act();
+    });
+    expect(await assembleNew({ ...deps, data }, contents)).toMatchObject({ state, ...counts });
+    const text = await deps.data.getText(key);
+    if (state === "superseded") expect(text).toBe("rival");
+    else expect((await publishedIn(deps)).ids).toEqual([1, 2, 3]);
+  });
+
   test("at each of five attempts stops the assembler, which tries again later", async () => {
     const deps = start();
     await expect(contended(deps, older, csvKey, 9)).rejects.toMatchObject({
@@ -891,18 +1008,63 @@ describe("another writer during the upload", () => {
   });
 });
 
-// The run has more bytes than an upload buffers.
+/** A run with more bytes than an upload buffers. */
+function completeLongRun(deps: Deps): Promise<Run> {
+  const long = { "Comments/Notes": "x".repeat(100_000) };
+  return completeRun(deps, pagesOf(...Array.from({ length: 80 }, (_, n) => [recordOf(n + 1, long)])));
+}
+
+test("an upload that the store refuses in mid-stream ends the reading; the next one publishes", async () => {
+  const deps = start();
+  const run = await completeLongRun(deps);
+  let uploads = 0;
+  // As where another writer's object is in place, and the store says so before it has the whole body.
+  const data = intercepted(deps.data, (method, _args, act) => {
+    if (method !== "upload") return act();
+    uploads += 1;
+    return uploads === 1 ? Promise.resolve(undefined) : act();
+  });
+  const { port: work, calls } = recorded(deps.work);
+  expect(await assembleRun(run, { ...deps, data, work })).toMatchObject({ state: "published", rows: 80 });
+  expect(readsOf(calls).length).toBeLessThan(2 * 80);
+});
+
+test.each([
+  { what: "is published", content: [recordOf(1)], fault: undefined },
+  { what: "is read again for a column", content: [recordOf(1, { Extra: 1 })], fault: undefined },
+  { what: "is held", content: ["x"], fault: undefined },
+  { what: "can't be read", content: [recordOf(1)], fault: { call: 1, effect: false } },
+])("no upload is left open where a run $what", async ({ content, fault }) => {
+  const deps = start();
+  let open = 0;
+  const counting = <T extends object>(store: T): T =>
+    intercepted(store, (method, _args, act) => {
+      const counted = async () => {
+        open += 1;
+        try {
+          return await act();
+        } finally {
+          open -= 1;
+        }
+      };
+      return method === "upload" ? counted() : act();
+    });
+  const read = fault ? failing(deps.work, "getBytes", fault) : deps.work;
+  const assembled = assembleNew(
+    { ...deps, data: counting(deps.data), work: counting(read) },
+    pagesOf(content),
+  );
+  await assembled.catch(() => {});
+  expect(open).toBe(0);
+});
+
 test.each([
   { port: "data", method: "upload", call: 1, effect: false },
   { port: "data", method: "upload", call: 2, effect: false },
   { port: "work", method: "getBytes", call: 40, effect: true },
 ] as const)("a failure of $method $call in mid-stream ends the reading and leaves nothing", async (fault) => {
   const deps = start();
-  const long = { "Comments/Notes": "x".repeat(100_000) };
-  const run = await completeRun(
-    deps,
-    pagesOf(...Array.from({ length: 80 }, (_, n) => [recordOf(n + 1, long)])),
-  );
+  const run = await completeLongRun(deps);
   const faulty = { ...deps, [fault.port]: failing(deps[fault.port], fault.method, fault) };
   const { port: work, calls } = recorded(faulty.work);
   await expect(assembleRun(run, { ...faulty, work })).rejects.toThrow(`of ${fault.method} failed`);
