@@ -249,6 +249,7 @@ describe("a published file", () => {
     await expect(followFile(defaultDataset, { ...deps, engine })).rejects.toMatchObject({
       name: "PublishedFileReplaced",
       kind: "transient",
+      ids: { run: earlier.runId },
     });
     expect(deps.engine.started).toHaveLength(1);
     await followFile(defaultDataset, deps);
@@ -347,13 +348,18 @@ describe("a published file", () => {
     await expect(followFile(defaultDataset, deps)).rejects.toMatchObject({
       name: "PublishedFileForeign",
       kind: "terminal",
+      ids: { dataset: defaultDataset.name },
       sentence: expect.stringContaining("Request a run of the dataset"),
     });
     expect(deps.engine.tables.size).toBe(0);
   });
 
   test("that no longer exists is an error", async () => {
-    await expect(followFile(defaultDataset, start())).rejects.toMatchObject({ name: "PublishedFileMissing" });
+    await expect(followFile(defaultDataset, start())).rejects.toMatchObject({
+      name: "PublishedFileMissing",
+      kind: "terminal",
+      ids: { dataset: defaultDataset.name },
+    });
   });
 });
 

@@ -129,16 +129,23 @@ test("names are stored once for a dataset, also by two calls at once, and those 
     others += 1;
     await rememberNames([`Bar ${others}`], dataset, results);
   });
+  others = 0;
   await expect(rememberNames(["new"], dataset, endless)).rejects.toMatchObject({
     name: "NamesContended",
     kind: "transient",
+    ids: { dataset: dataset.name },
   });
+  expect(others).toBe(5);
 });
 
 test("more different headers than ten thousand are refused", async () => {
   const headers = Array.from({ length: 10_001 }, (_, n) => `h${n}`);
-  await expect(rememberNames(headers, datasetOf([]), local.store())).rejects.toMatchObject({
+  const dataset = datasetOf([]);
+  const results = local.store({ keepsVersions: true });
+  expect((await rememberNames(headers.slice(1), dataset, results)).size).toBe(10_000);
+  await expect(rememberNames(headers, dataset, results)).rejects.toMatchObject({
     name: "TooManyColumnNames",
     kind: "terminal",
+    ids: { dataset: dataset.name },
   });
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { transform } from "../../../services/transformer/transform.ts";
 import { datasets } from "../../../shared/datasets.ts";
+import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
 import { decodePart } from "../../../shared/part.ts";
@@ -9,6 +10,7 @@ import { recordOf, recordsOf } from "../../factories/records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { useLocal } from "../../support/local.ts";
 import { failing, recorded } from "../../support/ports.ts";
+import { defaultDataset } from "../../support/transformed.ts";
 
 const local = useLocal();
 
@@ -39,10 +41,20 @@ test("a page becomes one part: its counts, its rows as CSV and the same rows as 
   await transform(pageOf(recordsOf(1, 2)), { work, datasets });
   expect(calls).toEqual([`create ${partKey}`]);
   const { summary, csv, jsonl } = await partIn(work);
-  expect(summary).toMatchObject({ page: 3, totals, records: 2, ids: [1, 2], rejects: {} });
+  const entry = fingerprintOf(defaultDataset);
+  expect(summary).toMatchObject({ page: 3, entry, totals, outside: 0, records: 2, ids: [1, 2], rejects: {} });
   expect(csv).toMatch(/^1,"2023-05-01 09:30:00",[^\n]+\n2,[^\n]+\n$/);
   const lines = jsonl.split("\n").slice(0, -1);
   expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([{ _id: 1 }, { _id: 2 }]);
+});
+
+test("a part says how many of its records have a date that LibInsight was not asked for", async () => {
+  const work = local.store();
+  await transform(pageOf([recordOf(1), recordOf(2, { _start_date: "1999-12-31 23:59:59" })]), {
+    work,
+    datasets,
+  });
+  expect((await partIn(work)).summary).toMatchObject({ records: 2, outside: 1 });
 });
 
 test("rejects are an object of their own, which is written after the part", async () => {
