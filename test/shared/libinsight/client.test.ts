@@ -60,10 +60,15 @@ test("one token serves all pages of a window, which hold each of its records onc
   expect(asked(server)).toEqual(["token", ...Array(totals.totalPages).fill("data")]);
 });
 
-test("a dataset without a request id is asked for without one", async () => {
-  const { server, client } = await start({ requestId: null });
-  await client.fetchPage({ ...request, requestId: undefined });
-  expect(server.requests.at(-1)?.query).not.toHaveProperty("request_id");
+test("a page is requested oldest first and of everyone, with a request id where the dataset has one", async () => {
+  const { from, to } = request;
+  const query = { from, to, page: "1", sort: "asc", entered_by: "all" };
+  const { server, client } = await start();
+  await client.fetchPage(request);
+  expect(server.requests.at(-1)?.query).toEqual({ ...query, request_id: "16" });
+  const other = await start({ requestId: null });
+  await other.client.fetchPage({ ...request, requestId: undefined });
+  expect(other.server.requests.at(-1)?.query).toEqual(query);
 });
 
 test("a token request that fails fails each call that waits for it, and is made anew for the next", async () => {
@@ -433,6 +438,56 @@ test.each([
     expect(error).toMatchObject({ name: "LibInsightResponseUnreadable", kind: "transient" });
   },
 );
+
+test("a record beyond the limits is left out with its reason, and the others are the page", async () => {
+  const wide = Object.fromEntries(Array.from({ length: 1_001 }, (_, n) => [`f${n}`, n]));
+  const body = page({ records: [{ a: 1 }, { _id: 7, ...wide }, { b: 2 }], ...counts(3) });
+  const { client } = await startStub((response) => sendJson(response, 200, body));
+  expect(await client().fetchPage(request)).toEqual({
+    records: [{ a: 1 }, { b: 2 }],
+    leftOut: [{ index: 1, reason: "more than 1,000 fields", id: 7 }],
+    totals: { totalPages: 1, totalRecords: 3 },
+  });
+});
+
+test("a response with more records than a page may have is refused, and may pass later", async () => {
+  const body = page({ records: Array(10_001).fill(1), ...counts(10_001) });
+  const { client } = await startStub((response) => sendJson(response, 200, body));
+  expect(await failureOf(client().fetchPage(request))).toMatchObject({
+    name: "LibInsightResponseTooLarge",
+    kind: "transient",
+    ids: { "LibInsight dataset": datasetId },
+  });
+});
+
+test("the text of an error response is passed on for the person at the terminal, on both calls", async () => {
+  const error = (response: ServerResponse) => sendJson(response, 500, { message: "Down for maintenance" });
+  const half = await startStub(error);
+  const all = await startHttpServer((_, response) => error(response));
+  for (const baseUrl of [half.stub.url, all.url]) {
+    const texts: string[] = [];
+    const onErrorText = (text: string) => void texts.push(text);
+    await failureOf(libInsightClient({ baseUrl, ...credentialsGiven, onErrorText }).fetchPage(request));
+    expect(texts).toEqual(["Down for maintenance"]);
+  }
+});
+
+test("no text is passed on of a success, of an error without one, nor of a token that is renewed", async () => {
+  const texts: string[] = [];
+  const onErrorText = (text: string) => void texts.push(text);
+  let requests = 0;
+  const { client } = await startStub((response) => {
+    requests += 1;
+    if (requests === 1) sendJson(response, 401, { message: "The token has expired" });
+    else if (requests === 2) sendJson(response, 200, shown(1));
+    else response.writeHead(500).end();
+  });
+  const asking = client({ onErrorText });
+  await asking.fetchPage(request);
+  await failureOf(asking.fetchPage(request));
+  expect(requests).toBe(3);
+  expect(texts).toEqual([]);
+});
 
 test("a response with the records of another page is refused and may pass later", async () => {
   const { client } = await startStub((response) => sendJson(response, 200, shown(1)));
