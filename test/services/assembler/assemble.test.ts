@@ -193,6 +193,10 @@ describe("a complete run", () => {
     });
     const metadata = { dataset, "run-id": runId, "requested-at": "2024-03-15T12:00:00Z" };
     expect([csv?.metadata, jsonl?.metadata]).toEqual([metadata, metadata]);
+    expect([csv?.contentType, jsonl?.contentType]).toEqual([
+      "text/csv; charset=utf-8",
+      "application/x-ndjson",
+    ]);
     expect(deps.events).toEqual([
       { type: "run.published", detail: { runId, dataset, bucket: deps.data.bucket, key: csvKey, rows: 3 } },
     ]);

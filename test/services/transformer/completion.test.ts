@@ -29,12 +29,13 @@ function start() {
 }
 type Deps = ReturnType<typeof start>;
 
-/** Runs the transformer on one batch. @returns the tasks that the assembler's queue then holds, and the dead letters */
+/** Runs the transformer on one batch. @returns the assembler's tasks, the dead letters, and what is retried */
 async function transformBatch(deps: Deps, ...pages: PageMessage[]) {
   const mailbox = local.mailbox("transformer");
   for (const page of pages) await mailbox.source.send(messageBody(page));
-  await runService(transformerService, deps, mailbox, await receive(mailbox.source));
-  return { tasks: await takeJson(deps.assemblerQueue), deadLetters: await receive(mailbox.deadLetters) };
+  const { retried } = await runService(transformerService, deps, mailbox, await receive(mailbox.source));
+  const tasks = await takeJson(deps.assemblerQueue);
+  return { tasks, deadLetters: await receive(mailbox.deadLetters), retried };
 }
 
 const runOfWindows = (count: number, requestId = "run") =>
@@ -89,7 +90,8 @@ test("of the runs of one batch each is enqueued by itself, and not one with a wi
   const runs = [runOfWindows(1, "one"), runOfWindows(1, "two"), runOfWindows(2, "three")];
   for (const run of runs) await begin(run, deps, first);
   const pages = runs.flatMap((run) => [pageOf(run, first, 1), pageOf(run, first, 2)]);
-  const { tasks } = await transformBatch(deps, ...pages);
+  const { tasks, retried } = await transformBatch(deps, ...pages);
+  expect(retried).toEqual([]);
   expect(tasks).toEqual(runs.slice(0, 2).map((run) => assembleTask(run)));
 });
 

@@ -47,6 +47,23 @@ test("a page keeps its rows in order, counts what it noticed in them, and keeps 
   ]);
 });
 
+test("records that were left out of a page count as its rejects, by reason and with their ids", () => {
+  const page = transformPage([recordOf(1), "not a record"], defaultDataset, [
+    { index: 1, reason: "larger than 1 MiB", id: 7 },
+    { index: 3, reason: "larger than 1 MiB" },
+  ]);
+  expect(page.summary).toMatchObject({
+    records: 4,
+    ids: [1],
+    rejects: { "not a record": 1, "larger than 1 MiB": 2 },
+  });
+  expect(linesOf(page.rejects).map((line): unknown => JSON.parse(line))).toEqual([
+    { reason: "not a record", record: "not a record" },
+    { reason: "larger than 1 MiB", _id: 7 },
+    { reason: "larger than 1 MiB" },
+  ]);
+});
+
 test("a column counts the rows that have a value in it, and is left out where none has", () => {
   const { filled } = transformPage(
     [

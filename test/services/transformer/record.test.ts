@@ -70,6 +70,7 @@ describe("any field", () => {
     { value: ["one", "", null, "two"], text: "one; two" },
     { value: ["", null, "  "], text: null },
     { value: [["a", "b"], "c"], text: "a; b; c" },
+    { value: [[""], "c"], text: "; c" },
     { value: 12, text: "12" },
     { value: -0.5, text: "-0.5" },
     { value: true, text: "true" },
@@ -119,6 +120,13 @@ test.each<[DatasetInput["columns"][number], unknown, unknown]>([
 ])("a required field, %j, may be %j, and rejects its record where it is %j", (column, right, wrong) => {
   expect(rejectOf({ _id: 1, field: right }, datasetOf([column]))).toBeUndefined();
   if (wrong) expect(rejectOf({ _id: 1, field: wrong }, datasetOf([column]))).toBe("unusable field");
+});
+
+test("a column that keeps all answers has no further ones", () => {
+  const dataset = datasetOf([{ ...note, answers: "all" }]);
+  const { values, summary } = rowOf({ _id: 1, note: ["a", "b"] }, dataset);
+  expect(values.note).toBe("a; b");
+  expect(summary.furtherAnswers).toEqual({});
 });
 
 describe("a number", () => {
@@ -172,9 +180,9 @@ describe("a number", () => {
     const dataset = datasetOf([{ name: "count", type: "integer" }]);
     expect(rowOf({ _id: 1, count: "3" }, dataset).values.count).toBe(3);
     expect(rowOf({ _id: 1, count: 3.0 }, dataset).values.count).toBe(3);
-    for (const given of ["3.5", 3.5]) {
+    for (const given of ["3.5", 3.5, [3.5]]) {
       const { values, summary } = rowOf({ _id: 1, count: given }, dataset);
-      expect(values.count).toBe(given);
+      expect(values.count).toBe([given].flat()[0]);
       expect(summary.mistyped).toEqual({ count: 1 });
     }
   });

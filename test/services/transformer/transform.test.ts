@@ -92,6 +92,16 @@ test("rejects that a handler did not write before it died are written when its m
   expect(await work.getText(keys.rejects(address))).toContain("no _start_date");
 });
 
+test("a page whose records are stored because of their size becomes the same part", async () => {
+  const [inline, stored] = [local.store(), local.store()];
+  const records = recordsOf(1, 2);
+  await transform(pageOf(records), { work: inline, datasets });
+  await stored.put(keys.page(address), JSON.stringify(records), "application/json");
+  const pointer: PageMessage = { task, totals, pages: 5, records: { key: keys.page(address) } };
+  await transform(pointer, { work: stored, datasets });
+  expect(await partIn(stored)).toEqual(await partIn(inline));
+});
+
 test("a page whose stored records are missing is a dead letter that names its run", async () => {
   const work = local.store();
   const pointer: PageMessage = { task, totals, pages: 5, records: { key: keys.page(address) } };
