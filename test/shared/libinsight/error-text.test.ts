@@ -30,6 +30,7 @@ test.each<[what: string, status: number, body: unknown, type?: string]>([
   ["broken JSON", 500, '{"message":"Wor'],
   ["an unknown shape", 500, { reasons: [1, 2, 3] }],
   ["an empty text", 500, { message: " \n " }],
+  ["more than 64 KiB at status 200", 200, { type: "error", payload: "x".repeat(64 * 1024) }],
   ["a plain text at status 200", 200, "Words", "text/plain"],
 ])("%s has none", (_, status, body, type) => {
   expect(errorTextOf(response(status, body, type))).toBeUndefined();
@@ -59,6 +60,8 @@ test("whatever LibInsight sends, the text is one line of at most 200 characters 
       expect(text).toBe(text.trim());
     }),
   );
+  expect(errorTextOf(response(500, { message: "a \r\n\tb\u200bc" }))).toBe("a bc");
+  expect(errorTextOf(response(500, { message: "a".repeat(200) }))).toBe("a".repeat(200));
   const long = errorTextOf(response(500, { message: "a".repeat(201) }));
   expect(long).toBe(`${"a".repeat(199)}…`);
 });

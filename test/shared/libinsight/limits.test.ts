@@ -108,6 +108,38 @@ test.each([
   expect(found).toEqual({ index: 0, reason: "larger than 1 MiB", ...(id !== undefined && { id }) });
 });
 
+test("a page may have 10,000 records, as a list or by number, and empty lists beside them", () => {
+  const list = `[${Array.from({ length: 10_000 }, () => 1)}]`;
+  const numbered = `{${Array.from({ length: 10_000 }, (_, n) => `"${n}":1`)}}`;
+  for (const records of [list, numbered]) {
+    const text = `{"payload":{"none":[ ],"records":${records}}}`;
+    expect(filtered(text).kept).toBe(text);
+  }
+  expect(() => filtered(pageOf(numbered.replace("}", ',"x":1}')))).toThrow("too large");
+});
+
+test("what is around the records may have 8 MiB", () => {
+  expect(filtered(" ".repeat(limits.otherBytes)).kept).toHaveLength(limits.otherBytes);
+});
+
+test("fields within a field do not count as the record's", () => {
+  const inner = Object.fromEntries(Array.from({ length: 2_000 }, (_, n) => [`f${n}`, n]));
+  expect(leftOutOf(`[{"a":${JSON.stringify(inner)}}]`)).toEqual([]);
+});
+
+test("backslashes that are split between pieces do not hide the end of a text", () => {
+  for (let n = 1; n <= 6; n++) {
+    const deep = `${"[".repeat(101)}${"]".repeat(101)}`;
+    const text = pageOf(`[${JSON.stringify("\\".repeat(n))},${deep}]`);
+    for (const length of [1, 2, 3, 4, 5]) {
+      for (let first = 1; first <= 50; first++) {
+        const { split } = filtered(text, [first, ...Array<number>(400).fill(length)]);
+        expect(split().leftOut).toEqual([{ index: 1, reason: "nested more than 100 levels" }]);
+      }
+    }
+  }
+});
+
 test.each([
   ["10,001 records", pageOf(`[${Array.from({ length: 10_001 }, () => 1)}]`)],
   ["8 MiB around its records", `{"payload":"${"x".repeat(limits.otherBytes)}"}`],

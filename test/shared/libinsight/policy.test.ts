@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { statusFailure, tokenFailure } from "../../../shared/libinsight/policy.ts";
+import { notJson, statusFailure, tokenFailure } from "../../../shared/libinsight/policy.ts";
 
 test.each([
   [401, "LibInsightTokenRefused", "transient"],
@@ -19,12 +19,15 @@ test("a status that the table does not name is terminal below 500 and transient 
     const kind = status < 500 ? "terminal" : "transient";
     expect(statusFailure(status), String(status)).toMatchObject({ kind });
     expect(statusFailure(status).message).toContain(String(status));
+    expect(statusFailure(status).advice).toMatch(/^Check /);
   }
 });
 
 test("the token call says by 400, 401 and 403 that the credentials are wrong, by 404 that the address is", () => {
   for (const status of [400, 401, 403]) {
     expect(tokenFailure(status)).toMatchObject({ name: "LibInsightCredentialsRefused", kind: "terminal" });
+    const busy = status === 403 ? "LibInsightRateLimited" : "LibInsightCredentialsRefused";
+    expect(tokenFailure(status, { retryAfterSeconds: 5 })).toMatchObject({ name: busy });
   }
   expect(tokenFailure(404)).toMatchObject({ name: "LibInsightNotThere", kind: "terminal" });
   for (const status of [302, 418, 429, 500, 503]) expect(tokenFailure(status)).toEqual(statusFailure(status));
@@ -37,6 +40,12 @@ test.each([
   for (const failureOf of [statusFailure, tokenFailure]) {
     expect(failureOf(status, { retryAfterSeconds: 0 })).toMatchObject({ name, kind });
   }
+});
+
+test("a response of an unknown shape points to the schemas, one that is no JSON to the address", () => {
+  expect(notJson("an unknown shape").advice).toContain("shared/libinsight/responses.ts");
+  for (const what of ["HTML", "broken JSON"] as const)
+    expect(notJson(what).advice).toContain("LIBINSIGHT_BASE_URL");
 });
 
 test.each([
