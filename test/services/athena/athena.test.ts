@@ -364,6 +364,25 @@ describe("a published file", () => {
 });
 
 describe("a query that ended", () => {
+  test("by a person's cancellation is not started again, whatever the engine expects of it", async () => {
+    const deps = start();
+    const { id } = await followed(deps);
+    deps.engine.set(id, { state: "CANCELLED", retryable: true });
+    await finishQuery(id, deps);
+    expect(typesOf(deps)).toEqual(["query.failed"]);
+  });
+
+  test("whose result cannot be copied now is copied when its message comes again", async () => {
+    const deps = start();
+    const { id } = await followed(deps);
+    await succeed(id, deps);
+    const results = failing(deps.results, "upload", { effect: false });
+    await expect(finishQuery(id, { ...deps, results })).rejects.toThrow("upload failed");
+    expect(typesOf(deps)).toEqual([]);
+    await finishQuery(id, deps);
+    expect(typesOf(deps)).toEqual(["results.published"]);
+  });
+
   const failure: Partial<Query> = { state: "FAILED", reason: "SYNTAX_ERROR" };
 
   test.each([

@@ -32,7 +32,7 @@ test("each column's comment has its label and what it means", () => {
 
 test("a field that the dataset drops is undeclared in a file that has it, others are what their entry says", () => {
   expect(columns[3]).toMatchObject({ header: "Staff Member", type: "text", personal: true, declared: true });
-  expect(tableColumns(["secret"], dataset)).toMatchObject([{ declared: false }]);
+  expect(tableColumns(["secret"], dataset)).toMatchObject([{ declared: false, personal: false }]);
 });
 
 test("a comment is one line of 255 bytes at most, whatever the label", () => {
@@ -65,4 +65,32 @@ test("the parts of the date keep their names where a dataset has a column called
   const names = analysisColumns(declaredColumns(own), own).map(({ name }) => name);
   expect(names.slice(0, 4)).toEqual(["_id", "year_2", "at", "year"]);
   expect(new Set(names).size).toBe(names.length);
+});
+
+test("the parts of the date have types and comments, by the month in which the fiscal year begins", () => {
+  const parts = analysisColumns(columns, dataset).filter(({ comment }) => comment.endsWith(", of Opened At"));
+  expect(parts.map(({ name, type, comment }) => [name, type, comment.replace(", of Opened At", "")])).toEqual(
+    [
+      ["year", "integer", "Calendar year"],
+      ["fiscal_year", "integer", "Fiscal year from July, named after the year in which it ends"],
+      ["month", "integer", "Month, 1 to 12"],
+      ["weekday", "integer", "Day of the week, 1 is Monday"],
+      ["weekday_name", "text", "Day of the week by name"],
+      ["hour", "integer", "Hour of the day, 0 to 23"],
+    ],
+  );
+});
+
+test("a label's line breaks and control characters become one blank in its comment, a long label is cut", () => {
+  const commentOf = (label: string) => typedColumns(tableColumns([label], dataset))[0]?.comment;
+  expect(commentOf("\n one\r\n\u0000two ")).toBe("one two (not declared in shared/datasets.ts)");
+  expect(commentOf("x".repeat(300))).toBe("x".repeat(255));
+});
+
+test("of a file's headers with one name the declared one gets it", () => {
+  const file = tableColumns(["minutes", "Minutes"], dataset);
+  expect(file.map(({ header, name }) => [header, name])).toEqual([
+    ["minutes", "minutes_2"],
+    ["Minutes", "minutes"],
+  ]);
 });

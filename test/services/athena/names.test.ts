@@ -149,3 +149,10 @@ test("more different headers than ten thousand are refused", async () => {
     ids: { dataset: dataset.name },
   });
 });
+
+test("of two new headers with the same name the declared one's name is stored", async () => {
+  const results = local.store();
+  const declared = datasetOf([{ name: "Foo!", type: "text" }]);
+  const names = await rememberNames(["Foo?", "Foo!"], declared, results);
+  expect([names.get("Foo!"), names.get("Foo?")]).toEqual(["foo", "foo_2"]);
+});
