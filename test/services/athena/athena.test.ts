@@ -364,6 +364,23 @@ describe("a published file", () => {
 });
 
 describe("a query that ended", () => {
+  const failure: Partial<Query> = { state: "FAILED", reason: "SYNTAX_ERROR" };
+
+  test.each([
+    { where: "a file of another run", replacement: earlier },
+    {
+      where: "the same run's file, put back for another request",
+      replacement: { ...run, requestedAt: "2024-03-16T08:00:00Z" },
+    },
+  ])("as FAILED after its file was replaced by $where is not reported", async ({ replacement }) => {
+    const deps = start();
+    const { id } = await followed(deps);
+    await putFile(deps.data, { run: replacement });
+    deps.engine.set(id, failure);
+    await finishQuery(id, deps);
+    expect(typesOf(deps)).toEqual([]);
+  });
+
   test("by a person's cancellation is not started again, whatever the engine expects of it", async () => {
     const deps = start();
     const { id } = await followed(deps);
@@ -382,8 +399,6 @@ describe("a query that ended", () => {
     await finishQuery(id, deps);
     expect(typesOf(deps)).toEqual(["results.published"]);
   });
-
-  const failure: Partial<Query> = { state: "FAILED", reason: "SYNTAX_ERROR" };
 
   test.each([
     { state: "FAILED", reason: "SYNTAX_ERROR" },
