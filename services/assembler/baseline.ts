@@ -13,6 +13,8 @@ export type PublishedFile = Baseline & {
   /** Undefined where no run wrote it, as the predecessor's. */
   runId: string | undefined;
   requestedAt: string | undefined;
+  /** Of the dataset's entry by which it was made (shared/fingerprint.ts). */
+  entry: string | undefined;
   /** Its columns that the dataset's entry does not declare, sorted. They are likely to be in the next run too. */
   undeclared: string[];
 };
@@ -24,14 +26,14 @@ export async function baselineOf(
 ): Promise<PublishedFile | undefined> {
   const file = await data.head(publish.csv);
   if (!file) return undefined;
-  const { "run-id": runId, "requested-at": requestedAt } = file.metadata;
+  const { "run-id": runId, "requested-at": requestedAt, entry } = file.metadata;
   const result = runId === undefined ? undefined : await work.getJson(keys.result(runId), runResult);
   const rows = result?.rows ?? (await countCsvRows(await data.stream(publish.csv)));
-  if (runId === undefined) return { rows, runId, requestedAt, undeclared: [] };
+  if (runId === undefined) return { rows, runId, requestedAt, entry, undeclared: [] };
   const headers = (await headersOf(publish.csv, data)) ?? [];
   const declared = outputColumns(columns);
   const undeclared = headers.filter((header) => !declared.includes(header)).sort();
-  return { rows, runId, requestedAt, headers, filled: result?.filled, undeclared };
+  return { rows, runId, requestedAt, entry, headers, filled: result?.filled, undeclared };
 }
 
 /**

@@ -50,21 +50,27 @@ export async function conclude(
   const { run, accounts, mayFetchAgain } = reading;
   const { runId } = run;
   const { work } = deps;
-  const declared = outputColumns(dataset.columns);
   const published = await baselineOf(dataset, deps);
-  const accountOf = (ledger: Ledger) => accountFor(reading, ledger, dataset);
+  const begun = begunBy(run, published);
+  const entry = begun?.entry ?? fingerprintOf(dataset);
+  const declared = begun?.headers ?? outputColumns(dataset.columns);
+  const headersWith = (appended: readonly string[]) => [
+    ...declared.filter((header) => !appended.includes(header)),
+    ...appended,
+  ];
+  const accountOf = (ledger: Ledger) => accountFor(reading, ledger, entry, headersWith(ledger.appended));
   const read = (ledger: Ledger, each: Parameters<typeof readParts>[2]) =>
     readParts({ runId, accounts, work }, ledger, each);
-  let plan: Plan = { state: "published", appended: published?.undeclared ?? [] };
+  let plan: Plan = { state: "published", appended: begun ? [] : (published?.undeclared ?? []) };
 
   for (let readings = 1; readings <= maxReadings; readings++) {
-    let ledger = new Ledger(fingerprintOf(dataset));
+    let ledger = new Ledger(entry);
     let verdict: Verdict | undefined;
     const { state, appended } = plan;
     const target = targetOf(state, runId, dataset, deps);
     const fill: Fill = async (write) => {
-      ledger = new Ledger(fingerprintOf(dataset));
-      const header = csvRows([[...declared, ...appended]]);
+      ledger = new Ledger(entry);
+      const header = csvRows([headersWith(appended)]);
       await write({ csv: Buffer.from(header), jsonl: new Uint8Array() });
       await read(ledger, async (part, skip) => {
         // What cannot become the file is not written on.
@@ -72,17 +78,18 @@ export async function conclude(
         if (mayFetchAgain && ledger.disagreements.size > 0) return;
         await write(fitPart(part, { appended: part.summary.appended, allAppended: appended, skip }));
       });
-      verdict = judge(ledger, accountOf(ledger), reading, dataset, published);
+      const guarded = begun ? [] : violations(accountOf(ledger), dataset, published ?? {});
+      verdict = judge(ledger, reading, guarded);
       const isAsPlanned = "state" in verdict && verdict.state === state && isSame(ledger.appended, appended);
       return isAsPlanned ? "keep" : "discard";
     };
-    const outcome = await writeFiles(target, run, deps.now(), fill, async () => {
-      if (state === "published") await preparePublication(run, dataset, [...declared, ...appended], deps);
+    const outcome = await writeFiles(target, { ...run, entry }, deps.now(), fill, async () => {
+      if (state === "published") await preparePublication(run, dataset, headersWith(appended), deps);
     });
 
     if (outcome.state === "superseded") {
       // An interrupted reading has counted some parts.
-      ledger = new Ledger(fingerprintOf(dataset));
+      ledger = new Ledger(entry);
       await read(ledger, async () => {});
       return { ...accountOf(ledger), state: "superseded", reason: supersededReason(outcome.by) };
     }
@@ -135,10 +142,8 @@ export function supersededReason(by: string): string {
 
 function judge(
   ledger: Ledger,
-  account: Account,
   { run, attempt, mayFetchAgain }: Reading,
-  dataset: Dataset,
-  published: PublishedFile | undefined,
+  guarded: readonly Violation[],
 ): Verdict {
   const disagreeing = disagreeingWindows(ledger);
   const because = disagreeing.flatMap(
@@ -163,7 +168,7 @@ function judge(
       const text = `LibInsight's numbers did not agree in ${attempt} attempts: ${what}`;
       return { kind: "disagreement", text };
     }),
-    ...violations(account, dataset, published ?? {}),
+    ...guarded,
   ];
   const isSkipped = ({ kind }: Violation) => kind === "comparison" && run.skipComparison !== undefined;
   return { state: found.every(isSkipped) ? "published" : "held", violations: found };
@@ -192,6 +197,15 @@ function isSame(some: readonly string[], others: readonly string[]): boolean {
 }
 
 /**
+ * Returns the run's own file, where an assembler put it in place and died before the JSON lines or the result were there.
+ * That publication was decided and readers have it, so it is completed by the entry that began it, whatever is deployed now.
+ */
+function begunBy({ runId }: Run, published: PublishedFile | undefined) {
+  if (published?.runId !== runId || published.entry === undefined || !published.headers) return undefined;
+  return { entry: published.entry, headers: [...published.headers] };
+}
+
+/**
  * Runs right before a file takes its place: no reader may see a value under another column's name, nor rows that are not
  * the file's.
  * @throws PipelineError `StrayObjects`, `TableChanged`
@@ -214,7 +228,12 @@ export async function preparePublication(
 }
 
 /** Every count of the run. */
-function accountFor({ run, attempt, accounts }: Reading, ledger: Ledger, dataset: Dataset): Account {
+function accountFor(
+  { run, attempt, accounts }: Reading,
+  ledger: Ledger,
+  entry: string,
+  columns: string[],
+): Account {
   return {
     runId: run.runId,
     dataset: run.dataset,
@@ -238,7 +257,7 @@ function accountFor({ run, attempt, accounts }: Reading, ledger: Ledger, dataset
     mistyped: Object.fromEntries(ledger.mistyped),
     undeclared: Object.fromEntries(ledger.undeclared),
     filled: Object.fromEntries(ledger.filled),
-    columns: [...outputColumns(dataset.columns), ...ledger.appended],
-    entry: fingerprintOf(dataset),
+    columns,
+    entry,
   };
 }

@@ -57,7 +57,7 @@ export async function publishHeld(
     }
     return "keep";
   };
-  const outcome = await writeFiles(target, run, deps.now(), fill, () =>
+  const outcome = await writeFiles(target, { ...run, entry: result.entry }, deps.now(), fill, () =>
     preparePublication(run, dataset, result.columns, deps),
   );
   const { reason: _reason, finishedAt: _finishedAt, state: _state, ...account } = result;

@@ -33,13 +33,14 @@ export type Outcome =
  */
 export async function writeFiles(
   target: Target,
-  run: Pick<Run, "runId" | "dataset" | "requestedAt">,
+  run: Pick<Run, "runId" | "dataset" | "requestedAt"> & { entry: string },
   now: Date,
   fill: Fill,
   beforePublish?: () => Promise<void>,
 ): Promise<Outcome> {
   const { store } = target;
-  const metadata = { dataset: run.dataset, "run-id": run.runId, "requested-at": run.requestedAt };
+  const { dataset, runId, requestedAt, entry } = run;
+  const metadata = { dataset, "run-id": runId, "requested-at": requestedAt, entry };
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const [csvNow, jsonlNow] = await Promise.all([store.head(target.csv), store.head(target.jsonl)]);
     for (const current of [csvNow, jsonlNow]) {

@@ -99,6 +99,7 @@ export async function assess(assessed: Assessed): Promise<string[]> {
   const { work } = assessed.ports;
   const wrong: string[] = [];
   const ended = new Map<string, Ended>();
+  await settleEntries(assessed);
   for (const runId of runIds) {
     const run = await work.getJson(keys.run(runId), runSchema);
     const result = await work.getJson(keys.result(runId), runResult);
@@ -126,6 +127,33 @@ export async function assess(assessed: Assessed): Promise<string[]> {
   if (assessed.left.length > 0) wrong.push(`messages are left in ${assessed.left.join()}`);
   if (plan.follows) wrong.push(...(await followerProblems(assessed, published)));
   return wrong;
+}
+
+/**
+ * A publication that an assembler began is completed by the entry that began it, whatever is deployed when another one
+ * finds the run's own CSV in place.
+ */
+async function settleEntries({ witness, runIds, ports: { data, work } }: Assessed): Promise<void> {
+  const { csv, jsonl } = witness.entry.publish;
+  const ownersOf = async (key: string) => {
+    const writes = witness.writesOf(data.bucket, key);
+    const versions = (await data.listVersions(key, maxObjects)).reverse();
+    return Promise.all(
+      writes.map(async (write, n) => {
+        const { versionId } = versions[versions.length - writes.length + n] ?? {};
+        return { write, owner: (await data.head(key, versionId))?.metadata["run-id"] };
+      }),
+    );
+  };
+  const files = await ownersOf(csv);
+  const results = runIds.flatMap((owner) =>
+    witness.writesOf(work.bucket, keys.result(owner)).map((write) => ({ write, owner })),
+  );
+  const all = [...files, ...(await ownersOf(jsonl)), ...results];
+  for (const { write, owner } of all.sort((a, b) => a.write.moment - b.write.moment)) {
+    const inPlace = files.findLast((file) => file.write.moment < write.by.begun);
+    if (inPlace?.owner === owner && inPlace) write.by.entry = inPlace.write.by.entry;
+  }
 }
 
 /** Clocks may differ by so much. */

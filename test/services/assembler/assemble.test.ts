@@ -191,7 +191,12 @@ describe("a complete run", () => {
         jsonl: { key: jsonlKey, etag: jsonl?.etag, bytes: jsonl?.bytes },
       },
     });
-    const metadata = { dataset, "run-id": runId, "requested-at": "2024-03-15T12:00:00Z" };
+    const metadata = {
+      dataset,
+      "run-id": runId,
+      "requested-at": "2024-03-15T12:00:00Z",
+      entry: fingerprintOf(defaultDataset),
+    };
     expect([csv?.metadata, jsonl?.metadata]).toEqual([metadata, metadata]);
     expect([csv?.contentType, jsonl?.contentType]).toEqual([
       "text/csv; charset=utf-8",
@@ -676,6 +681,23 @@ describe("when the dataset's entry changes during a run", () => {
       reason: expect.stringContaining("entry in shared/datasets.ts changed"),
     });
     expect(await keysIn(deps)).toEqual([]);
+  });
+
+  test("between its two files, the run's JSON lines follow by the entry of its CSV", async () => {
+    const contents = pagesOf([recordOf(1, { Campus: "North", Extra: "x" })], [recordOf(2)]);
+    const undisturbed = start();
+    await assembleNew(undisturbed, contents);
+    const deps = start();
+    const run = await completeRun(deps, contents);
+    // The first two uploads are those of the reading that finds the undeclared columns.
+    const dying = { ...deps, data: failing(deps.data, "upload", { call: 4, effect: false }) };
+    await expect(assembleRun(run, dying)).rejects.toThrow("upload failed");
+    expect(await keysIn(deps)).toEqual([csvKey]);
+    expect(await assembleRun(run, withCampus(deps))).toMatchObject({
+      state: "published",
+      entry: fingerprintOf(defaultDataset),
+    });
+    expect(await filesIn(deps)).toEqual(await filesIn(undisturbed));
   });
 
   test("a held run is not published by force, because its columns are no longer those of the dataset", async () => {

@@ -305,7 +305,7 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
       const fileHeaders = ["_id", ...task.headers];
       await writeFiles(
         { store: ports.data, csv: place.csv, jsonl: place.jsonl },
-        { runId, dataset: name, requestedAt: now.toISOString() },
+        { runId, dataset: name, requestedAt: now.toISOString(), entry: "entry" },
         now,
         async (write) => {
           await write({ csv: Buffer.from(csvOf(fileHeaders, file)), jsonl: Buffer.from("{}\n") });
