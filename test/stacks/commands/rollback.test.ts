@@ -1,10 +1,12 @@
 // A rollback over buckets that keep versions, with runs that the real assembler publishes.
+
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import { folder } from "../../../shared/dataset.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
+import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys, previousKey } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
@@ -119,6 +121,7 @@ test("both files of an earlier run are put back as they were, with metadata that
       dataset: "reference-transactions",
       "run-id": old.runId,
       "requested-at": now.toISOString(),
+      entry: fingerprintOf(defaultDataset),
       "rolled-back-at": now.toISOString(),
       "rollback-reason": "B?ro ??closed",
     });
