@@ -53,11 +53,10 @@ export async function conclude(
   const published = await baselineOf(dataset, deps);
   const begun = begunBy(run, published);
   const entry = begun?.entry ?? fingerprintOf(dataset);
-  const declared = begun?.headers ?? outputColumns(dataset.columns);
-  const headersWith = (appended: readonly string[]) => [
-    ...declared.filter((header) => !appended.includes(header)),
-    ...appended,
-  ];
+  // The header of a file that was begun has its undeclared columns too.
+  const declaredBeside = (appended: readonly string[]) =>
+    begun ? begun.headers.filter((header) => !appended.includes(header)) : outputColumns(dataset.columns);
+  const headersWith = (appended: readonly string[]) => [...declaredBeside(appended), ...appended];
   const accountOf = (ledger: Ledger) => accountFor(reading, ledger, entry, headersWith(ledger.appended));
   const read = (ledger: Ledger, each: Parameters<typeof readParts>[2]) =>
     readParts({ runId, accounts, work }, ledger, each);
