@@ -700,6 +700,15 @@ describe("when the dataset's entry changes during a run", () => {
     expect(await filesIn(deps)).toEqual(await filesIn(undisturbed));
   });
 
+  test("after a held run's files took their place, its result follows", async () => {
+    const deps = start();
+    const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
+    await assembleRun(run, deps);
+    const dying = { ...deps, work: failing(deps.work, "put", { effect: false }) };
+    await expect(assembleRun(run, dying, 1, "looks good")).rejects.toThrow("put failed");
+    expect(await assembleRun(run, withCampus(deps), 1, "looks good")).toMatchObject({ state: "published" });
+  });
+
   test("a held run is not published by force, because its columns are no longer those of the dataset", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
