@@ -83,7 +83,7 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
   subcommand(
     program,
     "publish",
-    "Publish a run that the guard holds, after a look at its counts",
+    "Publish a run that the guard holds, after you review its counts",
     `${runId} --force --reason "two branches closed"`,
   )
     .argument(...run)
