@@ -18,13 +18,13 @@ export default $config({
   async run() {
     const { data, results } = await import("./stacks/storage.ts");
     const { bus } = await import("./stacks/messaging.ts");
-    const { analystsResults, analystsWorkgroup, database } = await import("./stacks/athena.ts");
+    const { analystsResults, analystsWorkgroup, database } = await import("./stacks/workgroups.ts");
     await import("./stacks/services.ts");
     await import("./stacks/routes.ts");
     await import("./stacks/schedule.ts");
     await import("./stacks/monitoring.ts");
-    const { analysts } = await import("./stacks/tableau.ts");
-    await import("./stacks/settings.ts");
+    const { analysts } = await import("./stacks/analyst-policy.ts");
+    await import("./stacks/command-settings.ts");
     return {
       bus: bus.name,
       data: data.name,

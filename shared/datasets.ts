@@ -1,5 +1,5 @@
 // The datasets that are collected. Adding a library's dataset is an entry here and nothing else.
-import { type Dataset, defineDatasets } from "./dataset.ts";
+import { type Dataset, defineDatasets } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
 
 export const datasets = defineDatasets([

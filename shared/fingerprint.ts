@@ -1,6 +1,6 @@
 // Tells whether two versions of a dataset's entry make the same rows of the same records.
 import { createHash } from "node:crypto";
-import { type Dataset, sourceNames } from "./dataset.ts";
+import { type Dataset, sourceNames } from "./dataset-schema.ts";
 
 /** Raise it when the transformer's rules change, so that no file mixes rows of two rules. */
 const rulesVersion = 1;

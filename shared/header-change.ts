@@ -9,7 +9,7 @@
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { csvFieldText, splitCsvRow } from "./csv.ts";
-import { type Dataset, folder } from "./dataset.ts";
+import { type Dataset, folder } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
 import { previousKey } from "./keys.ts";
 import {

@@ -1,5 +1,5 @@
 // Objects in a table's folder beside the published file: Athena reads every file there as rows of the table.
-import { type Dataset, folder } from "./dataset.ts";
+import { type Dataset, folder } from "./dataset-schema.ts";
 import type { ObjectStore } from "./ports.ts";
 
 /** That are named; one is too many already. */

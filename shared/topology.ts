@@ -1,7 +1,7 @@
 // What the system is made of, as data: each service with the queue of the same name that feeds it, and which event goes
 // to which queue. stacks/ makes SST components of it, stacks/local/ makes workers. Adding a service or an event touches
 // its own folder and this file.
-import type { Dataset } from "./dataset.ts";
+import type { Dataset } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
 import type { EventType } from "./events.ts";
 import { keys, previousKey } from "./keys.ts";

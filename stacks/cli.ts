@@ -12,12 +12,12 @@ import {
 } from "@commander-js/extra-typings";
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
-import type { Dataset } from "../shared/dataset.ts";
+import type { Dataset } from "../shared/dataset-schema.ts";
 import { datasets, findDataset } from "../shared/datasets.ts";
 import { PipelineError } from "../shared/errors.ts";
 import { isoDate } from "../shared/schemas.ts";
 import { dayIn } from "../shared/time-zone.ts";
-import { plain } from "./commands/text.ts";
+import { plain } from "./commands/text-table.ts";
 
 /** Bad usage, in one sentence. */
 export class UsageError extends Error {

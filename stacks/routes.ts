@@ -2,10 +2,10 @@
 import { datasets } from "../shared/datasets.ts";
 import { eventSource } from "../shared/events.ts";
 import { type AwsRoute, awsRoutes, filePublished, routes } from "../shared/topology.ts";
-import { workgroup } from "./athena.ts";
 import { bus, queueOf, undelivered } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
 import { data } from "./storage.ts";
+import { workgroup } from "./workgroups.ts";
 
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;

@@ -3,7 +3,7 @@
 // day the checks of the published file's age and of the instances' running time.
 import { datasets, defaultDataset } from "../shared/datasets.ts";
 import { type EventDetail, type EventType, eventSource } from "../shared/events.ts";
-import { moved } from "./cron.ts";
+import { moved } from "./eventbridge-cron.ts";
 import { bus, unscheduled } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
 

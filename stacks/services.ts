@@ -1,10 +1,10 @@
 // The functions: a service of shared/topology.ts becomes a function with the environment and the permissions that its
 // ports need, and no others. SST's links would allow whole services (`sqs:*`, `s3:*`), so buckets, queues and bus are
 // named and not linked.
-import { viewNames } from "../shared/dataset.ts";
+import { viewNames } from "../shared/dataset-schema.ts";
 import { datasets } from "../shared/datasets.ts";
-import { instancesText, instanceTag } from "../shared/instances.ts";
-import { tableauEnvironment } from "../shared/tableau.ts";
+import { instancesText, instanceTag } from "../shared/instance-settings.ts";
+import { tableauEnvironment } from "../shared/tableau-settings.ts";
 import {
   type Access,
   type PublishedAccess,
@@ -14,11 +14,11 @@ import {
   services,
 } from "../shared/topology.ts";
 import { alerts } from "./alerts.ts";
-import { database, workgroup } from "./athena.ts";
 import { bus, deadLetterUrls, queueOf, queueUrls, titleOf } from "./messaging.ts";
 import { libInsightClientId, libInsightClientSecret, tableauTokenSecret } from "./secrets.ts";
 import { currentStage } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
+import { database, workgroup } from "./workgroups.ts";
 
 type Text = $util.Input<string>;
 type Permission = {

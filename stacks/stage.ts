@@ -1,7 +1,7 @@
 // What differs between stages: the settings of production and of personal stages.
 import { PipelineError } from "../shared/errors.ts";
-import { instanceMinutes, instancesSetting, type TeamInstances } from "../shared/instances.ts";
-import { type TableauSettings, tableauSettings } from "../shared/tableau.ts";
+import { instanceMinutes, instancesSetting, type TeamInstances } from "../shared/instance-settings.ts";
+import { type TableauSettings, tableauSettings } from "../shared/tableau-settings.ts";
 
 /** SST's global. Declared here because commands load this file too, and they run without SST. */
 declare const $app: { readonly stage: string };

@@ -1,6 +1,6 @@
 // Turns the parts of a complete run into the published files: reconciles the sums, fetches windows again that do not
 // agree, and streams the parts into place. All of it may be repeated; what was decided is written down first.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";

@@ -1,7 +1,7 @@
 // What is published now: the file that a new one is compared with.
 import * as z from "zod/mini";
 import { countCsvRows } from "../../shared/csv.ts";
-import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { headersOf } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";

@@ -1,7 +1,7 @@
 // How a run ends whose pages are all there: its parts are read once and written as they are read; at the end the counts
 // decide whether the files count. Published, held or failed, with the reason and every count.
 import { csvRows } from "../../shared/csv.ts";
-import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { holdTable } from "../../shared/header-change.ts";
@@ -10,9 +10,9 @@ import type { ObjectStore, TableCatalog } from "../../shared/ports.ts";
 import { pagesOf, type Run, type RunResult, type Violation } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { baselineOf, type PublishedFile, previousOf } from "./baseline.ts";
+import { fitPart } from "./fit-part.ts";
 import { violations } from "./guard.ts";
 import { Ledger, maxAppended, type WindowAccount } from "./ledger.ts";
-import { fitPart } from "./part.ts";
 import { readParts } from "./read.ts";
 import { type Fill, type Target, type Written, writeFiles } from "./write.ts";
 

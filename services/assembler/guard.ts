@@ -1,5 +1,5 @@
 // The publish guard: why a complete run is held until a person has reviewed it. Pure.
-import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { RunResult, Violation } from "../../shared/run.ts";
 
 export type Account = Pick<RunResult, "records" | "rows" | "duplicates" | "rejects" | "filled" | "mistyped">;

@@ -1,6 +1,7 @@
 // The assembler queue, FIFO and grouped by dataset: complete runs become published files.
+
+import { defineService } from "../../shared/message-loop.ts";
 import { assembleTask } from "../../shared/messages.ts";
-import { defineService } from "../../shared/service.ts";
 import { type AssemblerDeps, assemble } from "./assemble.ts";
 
 export const assemblerService = defineService({

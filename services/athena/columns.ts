@@ -1,7 +1,7 @@
 // The columns of a dataset's table and of its two views: their names, types and comments. The data dictionary and
 // Tableau's data source are made of the same.
 import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
-import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { assignNames, type ColumnNames, type datePartNames, occurrences } from "./names.ts";
 
 export type TableColumn = {

@@ -2,7 +2,7 @@
 // a person writes without quotes.
 // https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html
 import * as z from "zod/mini";
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";

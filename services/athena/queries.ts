@@ -1,6 +1,6 @@
 // Each dataset's query, from its file in queries/. stacks/services.ts puts the folder beside the function's bundle.
 import { readFile } from "node:fs/promises";
-import { type Dataset, viewNames } from "../../shared/dataset.ts";
+import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 
 /** Athena takes 262,144 bytes; the rest is room for the line that names the run. */

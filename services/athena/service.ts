@@ -4,11 +4,11 @@ import * as z from "zod/mini";
 import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws-events.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { runPublished } from "../../shared/events.ts";
+import { defineService } from "../../shared/message-loop.ts";
 import { queryTask } from "../../shared/messages.ts";
-import { defineService } from "../../shared/service.ts";
-import { type FinishDeps, finishQuery } from "./finish.ts";
-import { type FollowDeps, followFile } from "./follow.ts";
-import { retryQuery } from "./start.ts";
+import { type FinishDeps, finishQuery } from "./finish-query.ts";
+import { type FollowDeps, followFile } from "./follow-file.ts";
+import { retryQuery } from "./start-query.ts";
 
 export type AthenaDeps = FollowDeps & FinishDeps;
 

@@ -1,5 +1,5 @@
 // The SQL of a dataset's views and query, in Trino's dialect. Pure functions.
-import { type Dataset, folder, viewNames } from "../../shared/dataset.ts";
+import { type Dataset, folder, viewNames } from "../../shared/dataset-schema.ts";
 import type { TableDefinition, ViewDefinition } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { analysisColumns, type TableColumn, typedColumns, type ViewColumn } from "./columns.ts";

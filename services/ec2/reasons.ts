@@ -1,5 +1,5 @@
 // Why an instance is refused, or did not reach its desired state: sentences for a person who acts on them.
-import { instanceTag, maxInstances } from "../../shared/instances.ts";
+import { instanceTag, maxInstances } from "../../shared/instance-settings.ts";
 import type { Instance } from "../../shared/ports.ts";
 
 const tag = `${instanceTag.key}=${instanceTag.value}`;

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { findDataset } from "../../shared/datasets.ts";
 import type { EventDetail, InstanceRequested, RunEnded } from "../../shared/events.ts";
-import type { TeamInstances } from "../../shared/instances.ts";
+import type { TeamInstances } from "../../shared/instance-settings.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { once } from "../../shared/once.ts";

@@ -3,8 +3,8 @@
 import * as z from "zod/mini";
 import { instanceStateChange } from "../../shared/aws-events.ts";
 import { instanceRequested, runEnded } from "../../shared/events.ts";
+import { defineService } from "../../shared/message-loop.ts";
 import { instanceTask } from "../../shared/messages.ts";
-import { defineService } from "../../shared/service.ts";
 import { reportDeadLetter } from "./dead-letter.ts";
 import { check, confirm } from "./pursue.ts";
 import { endRun, type RequestDeps, request } from "./request.ts";

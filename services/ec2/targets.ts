@@ -1,5 +1,5 @@
 // Which instances a request is about. Whatever is not the stage's, or does not have the tag, is refused.
-import { instanceTag, maxInstances, type TeamInstances } from "../../shared/instances.ts";
+import { instanceTag, maxInstances, type TeamInstances } from "../../shared/instance-settings.ts";
 import type { Instance, Instances } from "../../shared/ports.ts";
 import { noneTagged, notAmongThem, notConfigured, notTagged, refusalOf, tooMany } from "./reasons.ts";
 

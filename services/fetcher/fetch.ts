@@ -1,5 +1,5 @@
 // Fetches one page of one window from LibInsight and enqueues it; page 1 also enqueues the rest of its window.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";

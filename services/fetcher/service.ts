@@ -1,7 +1,8 @@
 // The fetcher queue: one LibInsight request a message.
+
+import { defineService } from "../../shared/message-loop.ts";
 import { fetchTask } from "../../shared/messages.ts";
 import type { Measure } from "../../shared/metrics.ts";
-import { defineService } from "../../shared/service.ts";
 import { countingErrors } from "./count-errors.ts";
 import { fetchPage } from "./fetch.ts";
 import { type RecountDeps, recount } from "./recount.ts";

@@ -1,5 +1,5 @@
 // Starts a run: records what it is, once, and enqueues the first page of each of its windows.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { RunRequested } from "../../shared/events.ts";

@@ -1,6 +1,6 @@
 // The kickoff queue: `run.requested` events become runs.
 import { runRequested } from "../../shared/events.ts";
-import { defineService } from "../../shared/service.ts";
+import { defineService } from "../../shared/message-loop.ts";
 import { type KickoffDeps, kickoff } from "./kickoff.ts";
 
 export const kickoffService = defineService({

@@ -31,7 +31,7 @@ export type DeadLetter = {
   instance?: string;
 };
 
-/** Attributes that shared/service.ts sets on a dead letter and no other message has. */
+/** Attributes that shared/message-loop.ts sets on a dead letter and no other message has. */
 export const errorAttributes = ["Error", "ErrorText"] as const;
 
 const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));

@@ -1,7 +1,7 @@
 // The daily check of a published file: how old it is, for how long Athena's results have been behind it, and whether its
 // folder holds anything else. Each number has an alarm (stacks/monitoring.ts); the one on the age also fires when the daily
 // check stops running.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import type { ObjectInfo, ObjectStore } from "../../shared/ports.ts";

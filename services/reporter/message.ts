@@ -1,5 +1,5 @@
 // What a person reads of a run: short, plain, and made of counts, dates and columns' names alone. Pure functions.
-import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { Notification } from "../../shared/ports.ts";
 import type { RunResult } from "../../shared/run.ts";

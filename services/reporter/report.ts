@@ -1,5 +1,5 @@
 // Sends a message to people when a run has ended or something around it failed, and records metrics.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { Reportable } from "../../shared/events.ts";
@@ -10,7 +10,7 @@ import { once } from "../../shared/once.ts";
 import type { Notify, ObjectStore } from "../../shared/ports.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { checkFreshness } from "./freshness.ts";
-import { checkInstances, type InstanceDeps } from "./instances.ts";
+import { checkInstances, type InstanceDeps } from "./instance-hours.ts";
 import { columnNotes, heldText, instanceMail, type Mail, mailOf, publishedText } from "./message.ts";
 import { numbersOf, secondsBetween } from "./numbers.ts";
 

@@ -1,6 +1,6 @@
 // The reporter queue: run outcomes and failures become messages to people and metrics.
 import { reportable } from "../../shared/events.ts";
-import { defineService } from "../../shared/service.ts";
+import { defineService } from "../../shared/message-loop.ts";
 import { type ReporterDeps, report } from "./report.ts";
 
 export const reporterService = defineService({

@@ -1,12 +1,12 @@
 // New results are published: Tableau refreshes what the dataset's entry names, and each job is followed to its end.
 import { realClock } from "../../shared/clock.ts";
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError, toPipelineError } from "../../shared/errors.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { Clock, Publish } from "../../shared/ports.ts";
-import { type Content, pauseOf, type TableauSession } from "./client.ts";
+import { type Content, pauseOf, type TableauSession } from "./tableau-client.ts";
 
 export type RefreshDeps = {
   /** Undefined where there is no Tableau. */

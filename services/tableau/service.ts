@@ -1,12 +1,12 @@
 // The tableau queue: results are published, and Tableau refreshes what is made of them.
 
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { resultsPublished } from "../../shared/events.ts";
+import { defineService } from "../../shared/message-loop.ts";
 import type { Publish } from "../../shared/ports.ts";
-import { defineService } from "../../shared/service.ts";
-import type { TableauSettings } from "../../shared/tableau.ts";
-import { signIn } from "./client.ts";
+import type { TableauSettings } from "../../shared/tableau-settings.ts";
 import { refresh, reportFailure } from "./refresh.ts";
+import { signIn } from "./tableau-client.ts";
 
 export type TableauDeps = {
   publish: Publish;

@@ -1,6 +1,6 @@
 // Where the columns' values are among a record's fields. Records of one form have the same fields in the same order, so
 // it is worked out once for many records. Pure functions.
-import { type Column, type JoinedColumn, type KeptColumn, sourceNames } from "../../shared/dataset.ts";
+import { type Column, type JoinedColumn, type KeptColumn, sourceNames } from "../../shared/dataset-schema.ts";
 
 /** A column that is published, and the places of its fields; a field that the record lacks has none. */
 export type Step =

@@ -1,7 +1,7 @@
 // One page of records becomes a part (as CSV and as JSON lines), its rejects, and a summary that accounts for
 // every record. Pure functions.
 import { type Cell, csvRows } from "../../shared/csv.ts";
-import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { PageMessage } from "../../shared/messages.ts";
 import type { PageSummary } from "../../shared/run.ts";
 import { type Row, recordTransform, tooDeep } from "./record.ts";

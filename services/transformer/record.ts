@@ -1,10 +1,10 @@
 // One LibInsight record becomes one row, by the rules of its dataset, or is rejected with a reason. Pure functions.
 import { columnTypes, withoutUnit } from "../../shared/column-types.ts";
 import type { Cell } from "../../shared/csv.ts";
-import { type Dataset, type KeptColumn, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, type KeptColumn, outputColumns } from "../../shared/dataset-schema.ts";
 import { rawNumberText } from "../../shared/json.ts";
+import { cleanText } from "./clean-text.ts";
 import { layouts } from "./layout.ts";
-import { cleanText } from "./text.ts";
 
 export type Row = {
   id: number;

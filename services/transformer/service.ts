@@ -1,6 +1,7 @@
 // The transformer queue: pages become parts, and a run whose last part was written is enqueued for the assembler.
+
+import { defineService } from "../../shared/message-loop.ts";
 import { pageMessage } from "../../shared/messages.ts";
-import { defineService } from "../../shared/service.ts";
 import { type CompletionDeps, enqueueCompleteRuns } from "./completion.ts";
 import { type TransformDeps, transform } from "./transform.ts";
 

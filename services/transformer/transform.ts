@@ -1,5 +1,5 @@
 // Takes a page from its message (or from the object to which the message points), transforms it and writes its part.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";

@@ -3,9 +3,9 @@
 import { Resource } from "sst/resource";
 import * as z from "zod/mini";
 import { PipelineError } from "../errors.ts";
-import { instancesSetting } from "../instances.ts";
+import { instancesSetting } from "../instance-settings.ts";
 import { nonEmpty } from "../schemas.ts";
-import { tableauSettings } from "../tableau.ts";
+import { tableauSettings } from "../tableau-settings.ts";
 import type { QueueName } from "../topology.ts";
 
 /** @param otherwise where the variable is missing */
@@ -66,7 +66,7 @@ function read<T extends z.ZodMiniType>(variable: string, schema: T): z.infer<T> 
   });
 }
 
-/** What `sst shell` tells a command of its stage: the variables of the functions (stacks/settings.ts). */
+/** What `sst shell` tells a command of its stage: the variables of the functions (stacks/command-settings.ts). */
 const linkedSettings = z.object({ variables: z.record(z.string(), z.string()) });
 
 function settingOf(variable: string): string | undefined {

@@ -1,9 +1,9 @@
 // A service as a Lambda function behind an SQS queue: SQS's records in, the failed ones out.
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import type * as z from "zod/mini";
+import { processBatch, type Service } from "../message-loop.ts";
 import type { Message } from "../ports.ts";
 import { createLogger } from "../powertools-logger.ts";
-import { processBatch, type Service } from "../service.ts";
 import { deadLetters, queue, settings } from "./deps.ts";
 
 export type LambdaHandler = (event: SQSEvent, context?: Context) => Promise<SQSBatchResponse>;

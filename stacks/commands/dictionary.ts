@@ -1,7 +1,7 @@
 // `npm run dictionary`: writes the data dictionary of the datasets in shared/datasets.ts, for analysts.
 import { runCommandLine, writeOut } from "../cli.ts";
-import { line } from "./dictionary/args.ts";
-import { dictionaryOf } from "./dictionary/dictionary.ts";
+import { dictionaryOf } from "./dictionary/columns-of-dataset.ts";
+import { line } from "./dictionary/dictionary-args.ts";
 import { markdownOf } from "./dictionary/markdown.ts";
 import { stageNames } from "./target.ts";
 

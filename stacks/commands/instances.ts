@@ -4,10 +4,10 @@ import { readNeeds } from "../../services/ec2/memory.ts";
 import { targets } from "../../services/ec2/targets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { runCommand } from "./command-line.ts";
-import { type Command, line } from "./instances/args.ts";
-import { accountsOf, refusedText, statusText } from "./instances/report.ts";
+import { type Command, line } from "./instances/instances-args.ts";
+import { accountsOf, refusedText, statusText } from "./instances/status-text.ts";
 import type { Target } from "./target.ts";
-import { json } from "./text.ts";
+import { json } from "./text-table.ts";
 
 async function run(command: Command, target: Target): Promise<string> {
   const { instanceId } = command;

@@ -11,11 +11,11 @@ import {
   type MoveOptions,
   type QueueSummary,
   send,
-} from "../../services/replay/deadletters.ts";
+} from "../../services/replay/mailboxes.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
-import { type Command, line } from "./replay/args.ts";
+import { type Command, line } from "./replay/replay-args.ts";
 import type { Target } from "./target.ts";
-import { age, counted, json, plain, table } from "./text.ts";
+import { age, counted, json, plain, table } from "./text-table.ts";
 
 async function run(command: Command, target: Target): Promise<string> {
   const { verb, filter, max } = command;

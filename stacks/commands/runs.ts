@@ -1,17 +1,14 @@
 // `npm run runs`: run outcomes, and what an operator can do about them.
 import { randomUUID } from "node:crypto";
-import { inspect } from "../../services/replay/deadletters.ts";
+import { inspect } from "../../services/replay/mailboxes.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { requirePublishable } from "../local/origin.ts";
 import { ask, isConfirmed, runCommand } from "./command-line.ts";
-import { type AccountDeps, accountOf, accounts, type RunAccount } from "./runs/account.ts";
-import { type Command, type Common, line, type PublishCommand, type RollbackCommand } from "./runs/args.ts";
 import { isPublicationConfirmed } from "./runs/confirm.ts";
 import { type Buckets, fileInPlace, liveRuns } from "./runs/live.ts";
 import { heldResult, publishHeld, resume } from "./runs/repair.ts";
-import { listText, reviewText, rollbackText, showText } from "./runs/report.ts";
 import {
   liveBefore,
   type Publication,
@@ -20,8 +17,17 @@ import {
   remaining,
   rollBack,
 } from "./runs/rollback.ts";
+import { type AccountDeps, accountOf, accounts, type RunAccount } from "./runs/run-account.ts";
+import {
+  type Command,
+  type Common,
+  line,
+  type PublishCommand,
+  type RollbackCommand,
+} from "./runs/runs-args.ts";
+import { listText, reviewText, rollbackText, showText } from "./runs/runs-text.ts";
 import type { Target } from "./target.ts";
-import { counted, json } from "./text.ts";
+import { counted, json } from "./text-table.ts";
 
 /** Of all runs together. */
 const maxDeadLetters = 10_000;

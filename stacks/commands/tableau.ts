@@ -2,14 +2,14 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { settings } from "../../shared/aws/config.ts";
-import { viewNames } from "../../shared/dataset.ts";
+import { viewNames } from "../../shared/dataset-schema.ts";
 import { keys } from "../../shared/keys.ts";
 import { runCommandLine, UsageError, writeOut } from "../cli.ts";
 import { analystsName, appRegion, stageSettings } from "../stage.ts";
-import { type Command, line } from "./tableau/args.ts";
 import { type AthenaPlace, datasourceOf, driverProperties, fieldsOf } from "./tableau/datasource.ts";
+import { type Command, line } from "./tableau/tableau-args.ts";
 import { isOnStage, stageNames } from "./target.ts";
-import { plain } from "./text.ts";
+import { plain } from "./text-table.ts";
 
 async function run({ dataset, out, given }: Command): Promise<string> {
   const place = isOnStage() ? { ...stagePlace(), ...given } : productionPlace(given);

@@ -5,13 +5,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type ColumnNames, knownNames } from "../../services/athena/names.ts";
 import { readNeeds } from "../../services/ec2/memory.ts";
 import { isUnderWay } from "../../services/ec2/needs.ts";
-import type { Mailbox } from "../../services/replay/deadletters.ts";
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Mailbox } from "../../services/replay/mailboxes.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
-import type { TeamInstances } from "../../shared/instances.ts";
+import type { TeamInstances } from "../../shared/instance-settings.ts";
 import type { Instances, MessageQueue, ObjectStore, Publish, TableCatalog } from "../../shared/ports.ts";
 import type { QueueName } from "../../shared/topology.ts";
-import { localFolder } from "../local/folder.ts";
+import { localFolder } from "../local/local-folder.ts";
 
 const pollMs = 50;
 const longestMs = 30 * 60_000;
@@ -87,9 +87,9 @@ async function stageTarget(): Promise<Target> {
 }
 
 async function localTarget(finish: boolean): Promise<Target> {
-  const { openLocal } = await import("../../shared/local/local.ts");
+  const { openLocal } = await import("../../shared/local/open-local.ts");
   const { refreshOut } = await import("../local/out.ts");
-  const { localSettings } = await import("../local/settings.ts");
+  const { localSettings } = await import("../local/local-settings.ts");
   const { readEnvFile, settingsLine } = await import("../local/env-file.ts");
   const settingsFrom = readEnvFile(process.env);
   if (finish && settingsFrom.length > 0) process.stderr.write(`${settingsLine(settingsFrom)}\n`);
@@ -116,8 +116,8 @@ async function localTarget(finish: boolean): Promise<Target> {
   };
   if (!finish) return target;
   try {
-    const { parseCommand } = await import("../local/args.ts");
-    const { sourceToFinish } = await import("../local/source.ts");
+    const { parseCommand } = await import("../local/start-args.ts");
+    const { sourceToFinish } = await import("../local/collected-source.ts");
     const { unfinished } = await import("../local/earlier.ts");
     const { datasets } = await import("../../shared/datasets.ts");
     const { queriesUnderWay } = await import("../local/watch.ts");

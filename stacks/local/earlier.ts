@@ -1,15 +1,15 @@
 // The run that an earlier `npm start` did not finish: continued by the next one, or removed where that wants another run.
 import * as z from "zod/mini";
-import { send } from "../../services/replay/deadletters.ts";
-import type { Dataset } from "../../shared/dataset.ts";
+import { send } from "../../services/replay/mailboxes.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
-import type { Local } from "../../shared/local/local.ts";
+import type { Local } from "../../shared/local/open-local.ts";
 import { runResult } from "../../shared/run.ts";
 import { UsageError } from "../cli.ts";
-import { accountOf, type RunAccount } from "../commands/runs/account.ts";
-import { counted } from "../commands/text.ts";
-import { localFolder } from "./folder.ts";
+import { accountOf, type RunAccount } from "../commands/runs/run-account.ts";
+import { counted } from "../commands/text-table.ts";
+import { localFolder } from "./local-folder.ts";
 import { isSameOrigin, isSimulated, lastOrigin, origin, originOf, originText } from "./origin.ts";
 import { maxDeadLetters } from "./watch.ts";
 

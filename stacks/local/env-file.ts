@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 import { UsageError } from "../cli.ts";
-import { plain } from "../commands/text.ts";
+import { plain } from "../commands/text-table.ts";
 
 export const envFile = ".env";
 

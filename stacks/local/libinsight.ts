@@ -2,16 +2,20 @@
 // generated dataset shaped like Virginia Tech's. Part of `npm start`, and alone with `npm run libinsight`.
 import { once } from "node:events";
 import { runCommandLine } from "../cli.ts";
-import { line } from "./libinsight/args.ts";
 import { firstDay, lastDay } from "./libinsight/rhythm.ts";
 import { type LibInsight, startLibInsight } from "./libinsight/server.ts";
-import type { LibInsightSettings } from "./libinsight/settings.ts";
+import { line } from "./libinsight/simulator-args.ts";
+import type { LibInsightSettings } from "./libinsight/simulator-settings.ts";
 
 export type { FaultSetting } from "./libinsight/faults.ts";
-export type { LibInsightRecord } from "./libinsight/records.ts";
+export type { LibInsightRecord } from "./libinsight/generate-records.ts";
 export { firstDay, lastDay } from "./libinsight/rhythm.ts";
 export { type LibInsight, startLibInsight } from "./libinsight/server.ts";
-export { defaultCredentials, type LibInsightSettings, type LoggedRequest } from "./libinsight/settings.ts";
+export {
+  defaultCredentials,
+  type LibInsightSettings,
+  type LoggedRequest,
+} from "./libinsight/simulator-settings.ts";
 
 if (import.meta.main) await runCommandLine(line, serve);
 

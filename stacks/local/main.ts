@@ -5,13 +5,13 @@ import { PipelineError } from "../../shared/errors.ts";
 import { folderError } from "../../shared/local/disk.ts";
 import type { Log } from "../../shared/logger.ts";
 import { UsageError, warnOfNpmBanner } from "../cli.ts";
-import { parseCommand, usage } from "./args.ts";
 import { collect } from "./collect.ts";
+import { sourceOf } from "./collected-source.ts";
 import { readEnvFile } from "./env-file.ts";
-import { localFolder } from "./folder.ts";
-import { summary } from "./report.ts";
-import { localSettings } from "./settings.ts";
-import { sourceOf } from "./source.ts";
+import { localFolder } from "./local-folder.ts";
+import { localSettings } from "./local-settings.ts";
+import { parseCommand, usage } from "./start-args.ts";
+import { summary } from "./summary.ts";
 
 /** Exit codes: 0 published and queried, 1 not, 2 wrong usage, 130 stopped by Ctrl-C. */
 export async function main(): Promise<number> {

@@ -5,7 +5,7 @@ import * as z from "zod/mini";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
-import { localFolder } from "./folder.ts";
+import { localFolder } from "./local-folder.ts";
 
 export const origin = z.union([
   z.strictObject({ host: z.string() }),

@@ -3,10 +3,10 @@ import { constants } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as z from "zod/mini";
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
-import type { Local } from "../../shared/local/local.ts";
+import type { Local } from "../../shared/local/open-local.ts";
 
 /** Of the last npm start. */
 const remembered = z.object({ dataset: z.string(), out: z.string() });

@@ -1,6 +1,6 @@
 // What `npm start` shows of what it published: the views' first rows, and what the columns mean. Pure functions.
-import type { Dictionary, DictionaryColumn } from "../commands/dictionary/dictionary.ts";
-import { cut, padded, widthOf } from "../commands/text.ts";
+import type { Dictionary, DictionaryColumn } from "../commands/dictionary/columns-of-dataset.ts";
+import { cut, padded, widthOf } from "../commands/text-table.ts";
 import type { FirstRows } from "./views.ts";
 
 /** A view or a dictionary of more columns is shown so far; the files have all of it. */

@@ -2,7 +2,7 @@
 import type { MultiBar, SingleBar } from "cli-progress";
 import type { LogFields } from "../../shared/logger.ts";
 import { type QueueName, receiveLimit } from "../../shared/topology.ts";
-import type { WindowProgress } from "../commands/runs/account.ts";
+import type { WindowProgress } from "../commands/runs/run-account.ts";
 import type { Retry } from "./workers.ts";
 
 /** The same note is not repeated for this time. */

@@ -1,5 +1,5 @@
 // The first rows of a dataset's views, as an analyst gets them.
-import { type Dataset, viewNames } from "../../shared/dataset.ts";
+import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { QueryEngine, Rows } from "../../shared/ports.ts";
 

@@ -1,13 +1,13 @@
 // Watches one run on this machine until it ends: by what is stored, woken by events and dead letters.
 import * as z from "zod/mini";
 import type { DeadLetter } from "../../services/replay/dead-letter.ts";
-import { inspect } from "../../services/replay/deadletters.ts";
+import { inspect } from "../../services/replay/mailboxes.ts";
 import { heldText } from "../../services/reporter/message.ts";
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { PipelineError } from "../../shared/errors.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
-import type { Local } from "../../shared/local/local.ts";
+import type { Local } from "../../shared/local/open-local.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import type { QueueName } from "../../shared/topology.ts";

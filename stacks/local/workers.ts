@@ -15,13 +15,13 @@ import { datasets } from "../../shared/datasets.ts";
 import type { PipelineError } from "../../shared/errors.ts";
 import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import { isFolderError } from "../../shared/local/disk.ts";
-import type { Local } from "../../shared/local/local.ts";
+import type { Local } from "../../shared/local/open-local.ts";
 import type { Log, LogFields } from "../../shared/logger.ts";
+import { type Failure, processBatch, type Service } from "../../shared/message-loop.ts";
 import type { Message } from "../../shared/ports.ts";
-import { type Failure, processBatch, type Service } from "../../shared/service.ts";
 import { type QueueName, services } from "../../shared/topology.ts";
+import type { LocalSettings } from "./local-settings.ts";
 import { type Origin, originGuard } from "./origin.ts";
-import type { LocalSettings } from "./settings.ts";
 
 /** A queue without messages is asked once in this time; a message wakes its worker at once. */
 const waitSeconds = 20;

@@ -11,12 +11,12 @@ import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { MessageQueue } from "../../shared/ports.ts";
 import { maxPages, type Run } from "../../shared/run.ts";
-import { clientsFor } from "../emulator/clients.ts";
 import { startEmulator } from "../emulator/emulator.ts";
+import { clientsFor } from "../emulator/emulator-clients.ts";
 import { installMiniStack } from "../emulator/install.ts";
-import { ScriptedQueryEngine } from "../support/query-engine.ts";
+import { ScriptedQueryEngine } from "../support/scripted-query-engine.ts";
 import { timed } from "./statistics.ts";
-import { recordedPages } from "./transform.ts";
+import { recordedPages } from "./transformer.ts";
 
 /** As many as the assembler reads ahead. */
 const readsAtOnce = 32;

@@ -2,14 +2,14 @@
 import { z } from "zod";
 import type { Graph } from "../stacks/evaluate/graph.ts";
 import { measureAssembler } from "./assembler.ts";
-import { measureBundles } from "./bundles.ts";
+import { measureBundles } from "./bundle-sizes.ts";
+import { compareTools, requestsAtOnce } from "./compare-tools.ts";
 import { besidePeers, type Compared, type Target } from "./comparison.ts";
 import { costOf, totalOf } from "./cost.ts";
-import { compareTools, requestsAtOnce } from "./local.ts";
 import { pricesOf } from "./prices.ts";
 import { median } from "./statistics.ts";
 import { besideFloors, type Row, type Table } from "./table.ts";
-import { measureTransform } from "./transform.ts";
+import { measureTransform } from "./transformer.ts";
 import { countRun, requestsOfPage, scaled } from "./usage.ts";
 
 export type Measured = { table: Table; figures: unknown };

@@ -7,13 +7,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { uploadPartBytes } from "../../shared/aws/s3.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { libInsightClient } from "../../shared/libinsight/client.ts";
-import { type Local, openLocal } from "../../shared/local/local.ts";
+import { type Local, openLocal } from "../../shared/local/open-local.ts";
 import { firstDay, lastDay } from "../../stacks/local/libinsight.ts";
-import { localSettings } from "../../stacks/local/settings.ts";
+import { localSettings } from "../../stacks/local/local-settings.ts";
 import { startWorkers } from "../../stacks/local/workers.ts";
 import { type OnCall, watched } from "../contracts/watched.ts";
 import { type Counted, s3Puts, type Usage } from "./cost.ts";
-import { type Source, startSource } from "./source.ts";
+import { type Source, startSource } from "./source-process.ts";
 
 const latencyMs = 250;
 /** As if each request to AWS waited for the one before. */

@@ -1,6 +1,6 @@
 // What a run has to say of itself, from what LibInsight answered to it: the sums of its pages, which windows do not agree,
 // and what the guard has to find. A second, plain writing of the assembler's rules.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Totals, Window } from "../../shared/messages.ts";
 import type { RunResult } from "../../shared/run.ts";
 import { type Counts, declaredHeaders, fileOf, type Judged, judge, type Table } from "./oracle.ts";

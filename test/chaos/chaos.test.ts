@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkPlans } from "./check.ts";
-import { anyPlan, planOf, undisturbed } from "./plan.ts";
+import { anyPlan, planOf, undisturbed } from "./fault-plan.ts";
 import { startWorld, type World } from "./world.ts";
 
 const plans = 200;

@@ -1,6 +1,6 @@
 // Random plans until one fails, which is then shrunk to a small one.
 import fc from "fast-check";
-import { anyPlan, type Plan } from "./plan.ts";
+import { anyPlan, type Plan } from "./fault-plan.ts";
 import type { Outcome, World } from "./world.ts";
 
 /** A shrink tries some hundred plans at most. */

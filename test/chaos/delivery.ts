@@ -1,13 +1,13 @@
 // Delivers messages to the services, as event source mappings do, in an order that the plan's seed decides: which
 // batch starts next, and whose port call goes next, one at a time. Nothing here waits for a clock.
 import { setImmediate as turn } from "node:timers/promises";
+import type { BatchResult } from "../../shared/message-loop.ts";
 import type { Message } from "../../shared/ports.ts";
-import type { BatchResult } from "../../shared/service.ts";
 import { services } from "../../shared/topology.ts";
 import { between, type Random, seeded } from "../../stacks/local/libinsight/random.ts";
-import type { Faults } from "./faults.ts";
-import type { ChaosQueue, FaultAt, Plan, PortCall } from "./plan.ts";
-import { type Caller, type Clock, PortError, type Ports } from "./ports.ts";
+import type { ChaosQueue, FaultAt, Plan, PortCall } from "./fault-plan.ts";
+import { type Caller, type Clock, PortError, type Ports } from "./faulty-ports.ts";
+import type { Faults } from "./injected-faults.ts";
 
 /** A plan takes some hundreds. */
 const maxSteps = 30_000;

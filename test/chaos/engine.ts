@@ -7,7 +7,7 @@ import * as z from "zod/mini";
 import { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
 import type { LocalStore } from "../../shared/local/local-store.ts";
 import type { Query, Rows } from "../../shared/ports.ts";
-import type { FaultAt } from "./plan.ts";
+import type { FaultAt } from "./fault-plan.ts";
 
 const maxFiles = 100;
 /** In an unquoted CSV field these would end it. */

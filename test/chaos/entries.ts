@@ -1,9 +1,9 @@
 // The entries of the dataset that a plan deploys: the default one, and what becomes of it by some changes.
-import { type Column, type Dataset, type DatasetInput, dataset } from "../../shared/dataset.ts";
+import { type Column, type Dataset, type DatasetInput, dataset } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
-import type { FaultAt } from "./plan.ts";
-import { addedField } from "./source.ts";
-import { dataSource } from "./tableau.ts";
+import type { FaultAt } from "./fault-plan.ts";
+import { addedField } from "./faulty-source.ts";
+import { dataSource } from "./tableau-server.ts";
 
 export type DeployKind = FaultAt<"deploy">["kind"];
 

@@ -2,7 +2,7 @@
 import { text } from "node:stream/consumers";
 import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
-import { instanceId } from "./ports.ts";
+import { instanceId } from "./faulty-ports.ts";
 import { asAthenaHasIt } from "./reader.ts";
 import { type Assessed, filesOf, type Publications } from "./verdict.ts";
 

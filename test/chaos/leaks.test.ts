@@ -6,7 +6,7 @@ import { inspect } from "node:util";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as z from "zod/mini";
-import { anyPlan, type FaultAt, type Plan, undisturbed } from "./plan.ts";
+import { anyPlan, type FaultAt, type Plan, undisturbed } from "./fault-plan.ts";
 import { startWorld } from "./world.ts";
 
 const plans = 40;

@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { transformPage } from "../../services/transformer/page.ts";
-import type { Dataset, DatasetInput } from "../../shared/dataset.ts";
-import { datasetOf } from "../factories/datasets.ts";
+import type { Dataset, DatasetInput } from "../../shared/dataset-schema.ts";
+import { datasetOf } from "../factories/dataset-entries.ts";
 import { difference, fileOf, judge, readCsv, readJsonLines, readRows } from "./oracle.ts";
 
 const columns: DatasetInput["columns"] = [

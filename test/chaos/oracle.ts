@@ -1,8 +1,8 @@
-// The rules of a dataset's entry, written down a second time and as plainly as they read (shared/dataset.ts). The verdict
+// The rules of a dataset's entry, written down a second time and as plainly as they read (shared/dataset-schema.ts). The verdict
 // takes what it expects from here, so nothing of the services is imported.
 import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
-import type { Column, Dataset, KeptColumn } from "../../shared/dataset.ts";
+import type { Column, Dataset, KeptColumn } from "../../shared/dataset-schema.ts";
 
 const cell = z.union([z.string(), z.number(), z.null()]);
 export type Cell = z.infer<typeof cell>;

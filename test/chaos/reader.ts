@@ -1,9 +1,9 @@
 // A reader who looks after each step that touches the file or its table: what SELECT returns is always the rows of one
 // published file, each value under its column's name, or an error.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { LocalStore } from "../../shared/local/local-store.ts";
+import type { Ports } from "./faulty-ports.ts";
 import { type Cell, readCsv } from "./oracle.ts";
-import type { Ports } from "./ports.ts";
 
 /** A file as Athena has it: every value a text, none for nothing. */
 export type AthenaRows = { names: string[]; rows: string[][] };

@@ -1,11 +1,11 @@
 // The verdict finds what services must never do: each test lets them write something else than they mean to.
 import { expect, test } from "vitest";
-import { folder } from "../../shared/dataset.ts";
-import { useLocal } from "../support/local.ts";
+import { folder } from "../../shared/dataset-schema.ts";
+import { useLocal } from "../support/local-adapters.ts";
 import { PlainEngine } from "./engine.ts";
 import { entryWith } from "./entries.ts";
-import { type Plan, undisturbed } from "./plan.ts";
-import type { Forge } from "./ports.ts";
+import { type Plan, undisturbed } from "./fault-plan.ts";
+import type { Forge } from "./faulty-ports.ts";
 import { Reader } from "./reader.ts";
 import { startWorld } from "./world.ts";
 

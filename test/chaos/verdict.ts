@@ -3,7 +3,7 @@
 // superseded for the reason that it gives.
 import { text } from "node:stream/consumers";
 import * as z from "zod/mini";
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { keys, type PageAddress } from "../../shared/keys.ts";
 import type { LocalStore } from "../../shared/local/local-store.ts";
 import { decodePart } from "../../shared/part.ts";
@@ -27,8 +27,10 @@ import {
   type Violation,
   type WindowRead,
 } from "./account.ts";
-import type { Faults } from "./faults.ts";
+import type { Plan } from "./fault-plan.ts";
+import type { Ports } from "./faulty-ports.ts";
 import { followerProblems } from "./followers.ts";
+import type { Faults } from "./injected-faults.ts";
 import {
   type Counts,
   declaredHeaders,
@@ -39,8 +41,6 @@ import {
   readRows,
   type Table,
 } from "./oracle.ts";
-import type { Plan } from "./plan.ts";
-import type { Ports } from "./ports.ts";
 import type { Call, Recount, Witness, Write } from "./witness.ts";
 
 /** A run's third attempt is its last. */

@@ -1,6 +1,6 @@
 // What really happened in a plan, in its order: what LibInsight answered to whom, what was written and by which entry of
 // the dataset. The verdict (verdict.ts) judges the runs by it.
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { AttemptAddress, PageAddress } from "../../shared/keys.ts";
 import type { Totals } from "../../shared/messages.ts";
 import type { ObjectStore } from "../../shared/ports.ts";

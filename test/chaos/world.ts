@@ -17,25 +17,24 @@ import { reporterService } from "../../services/reporter/service.ts";
 import { tableauService } from "../../services/tableau/service.ts";
 import { transformerService } from "../../services/transformer/service.ts";
 import { csvRows } from "../../shared/csv.ts";
-import { outputColumns } from "../../shared/dataset.ts";
+import { outputColumns } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { instanceTag } from "../../shared/instances.ts";
+import { instanceTag } from "../../shared/instance-settings.ts";
 import { keys } from "../../shared/keys.ts";
 import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
 import type { Log } from "../../shared/logger.ts";
+import { processBatch, type Service } from "../../shared/message-loop.ts";
 import { type AssembleTask, fetchTask } from "../../shared/messages.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import { type Message, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import { runIdOf, runResult } from "../../shared/run.ts";
-import { processBatch, type Service } from "../../shared/service.ts";
 import { queueNames } from "../../shared/topology.ts";
-import { silent } from "../support/local.ts";
+import { silent } from "../support/local-adapters.ts";
 import { Delivery, type Handlers } from "./delivery.ts";
 import { PlainEngine } from "./engine.ts";
 import { type DeployKind, entryWith } from "./entries.ts";
-import { Faults, type Injected } from "./faults.ts";
-import { collecting, following, type Plan } from "./plan.ts";
+import { collecting, following, type Plan } from "./fault-plan.ts";
 import {
   type Caller,
   type Clock,
@@ -45,10 +44,11 @@ import {
   type Machine,
   type Ports,
   portsOf,
-} from "./ports.ts";
+} from "./faulty-ports.ts";
+import { requestTimeoutMs, startSource } from "./faulty-source.ts";
+import { Faults, type Injected } from "./injected-faults.ts";
 import { Reader } from "./reader.ts";
-import { requestTimeoutMs, startSource } from "./source.ts";
-import { startTableau } from "./tableau.ts";
+import { startTableau } from "./tableau-server.ts";
 import { approval, assess, busEvent, type Earlier } from "./verdict.ts";
 import { type Call, Witness } from "./witness.ts";
 

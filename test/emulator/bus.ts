@@ -4,8 +4,8 @@ import { z } from "zod";
 import { eventBridgePublisher } from "../../shared/aws/eventbridge.ts";
 import { type EventType, eventDetails, eventSource } from "../../shared/events.ts";
 import type { Publish } from "../../shared/ports.ts";
-import type { Clients } from "./clients.ts";
 import type { Emulator } from "./emulator.ts";
+import type { Clients } from "./emulator-clients.ts";
 import { createQueue } from "./handles.ts";
 
 /** Long polling: as long as it makes sense to wait in one call. */

@@ -22,15 +22,15 @@ import { type MessageQueue, messageBody, type ObjectStore } from "../../shared/p
 import { publishNewest } from "../../shared/publish.ts";
 import { receiveLimit } from "../../shared/topology.ts";
 import { loseResponse, throttleSome } from "../contracts/inject.ts";
-import { instancesContract } from "../contracts/instances.ts";
-import { messageQueueContract, takeAll } from "../contracts/message-queue.ts";
-import { notifierContract } from "../contracts/notifier.ts";
-import { objectStoreContract } from "../contracts/object-store.ts";
-import { queryEngineContract } from "../contracts/query-engine.ts";
+import { instancesContract } from "../contracts/instances-contract.ts";
+import { messageQueueContract, takeAll } from "../contracts/message-queue-contract.ts";
+import { notifierContract } from "../contracts/notifier-contract.ts";
+import { objectStoreContract } from "../contracts/object-store-contract.ts";
+import { queryEngineContract } from "../contracts/query-engine-contract.ts";
 import { region } from "../stacks/evaluate/graph.ts";
 import { startAthena } from "./athena-endpoint.ts";
-import { type Clients, clientsFor, credentials } from "./clients.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
+import { type Clients, clientsFor, credentials } from "./emulator-clients.ts";
 import { createQueue } from "./handles.ts";
 
 let emulator: Emulator;

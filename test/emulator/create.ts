@@ -1,10 +1,10 @@
 // Creates what an evaluated stage consists of, as Pulumi would have AWS create it: resource by resource, by their types.
 import { CreateBucketCommand } from "@aws-sdk/client-s3";
 import type { Graph, Resource } from "../stacks/evaluate/graph.ts";
-import * as compute from "./create/compute.ts";
 import type { Context, Creator } from "./create/context.ts";
-import * as messaging from "./create/messaging.ts";
-import * as storage from "./create/storage.ts";
+import * as compute from "./create/create-compute.ts";
+import * as messaging from "./create/create-messaging.ts";
+import * as storage from "./create/create-storage.ts";
 
 /** In an order in which everything that a resource names is there already. */
 const creators: readonly (readonly [type: string, create: Creator])[] = [

@@ -9,7 +9,7 @@ import { delimiter, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ListQueuesCommand } from "@aws-sdk/client-sqs";
 import { account, region } from "../stacks/evaluate/graph.ts";
-import { clientsFor, credentials, type Place } from "./clients.ts";
+import { clientsFor, credentials, type Place } from "./emulator-clients.ts";
 import { venvPython } from "./install.ts";
 
 /** It takes two or three seconds. */

@@ -15,8 +15,8 @@ import {
 import { S3Store } from "../../shared/aws/s3.ts";
 import { SqsQueue } from "../../shared/aws/sqs.ts";
 import { type QueueName, queueNames } from "../../shared/topology.ts";
-import { takeAll } from "../contracts/message-queue.ts";
-import type { Stage } from "./stage.ts";
+import { takeAll } from "../contracts/message-queue-contract.ts";
+import type { Stage } from "./emulated-stage.ts";
 
 const pollMs = 200;
 const defaultMs = 60_000;

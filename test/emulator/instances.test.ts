@@ -5,11 +5,11 @@ import { RunInstancesCommand, StopInstancesCommand } from "@aws-sdk/client-ec2";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Ec2Instances } from "../../shared/aws/ec2.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { instanceTag } from "../../shared/instances.ts";
+import { instanceTag } from "../../shared/instance-settings.ts";
 import { runIdOf } from "../../shared/run.ts";
+import { dates, deploy, type Stage } from "./emulated-stage.ts";
 import { until, untilQuiet } from "./handles.ts";
 import { type Mailbox, subscribe } from "./mail.ts";
-import { dates, deploy, type Stage } from "./stage.ts";
 
 let stage: Stage;
 let mailbox: Mailbox;

@@ -1,9 +1,9 @@
 // A subscriber of the stage's topic, as a queue: a mail address would have to confirm first.
 import { ListTopicsCommand, SubscribeCommand } from "@aws-sdk/client-sns";
 import { z } from "zod";
-import { takeAll } from "../contracts/message-queue.ts";
+import { takeAll } from "../contracts/message-queue-contract.ts";
+import type { Stage } from "./emulated-stage.ts";
 import { createQueue, until } from "./handles.ts";
-import type { Stage } from "./stage.ts";
 
 const notification = z.object({ Subject: z.string(), Message: z.string() });
 

@@ -4,10 +4,10 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { created } from "../stacks/stages.ts";
-import { clientSettings } from "./clients.ts";
 import { createStage } from "./create.ts";
+import { deploy, type Stage } from "./emulated-stage.ts";
+import { clientSettings } from "./emulator-clients.ts";
 import { dataOf, workOf } from "./handles.ts";
-import { deploy, type Stage } from "./stage.ts";
 
 let stage: Stage;
 beforeAll(async () => {

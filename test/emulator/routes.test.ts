@@ -8,13 +8,13 @@ import { objectCreated } from "../../shared/aws-events.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { eventSource } from "../../shared/events.ts";
 import { type QueueName, queueNames } from "../../shared/topology.ts";
-import { eventBusContract, eventExamples } from "../contracts/event-bus.ts";
-import { takeAll } from "../contracts/message-queue.ts";
+import { eventBusContract, eventExamples } from "../contracts/event-bus-contract.ts";
+import { takeAll } from "../contracts/message-queue-contract.ts";
 import { account, region } from "../stacks/evaluate/graph.ts";
 import { created } from "../stacks/stages.ts";
-import { ruleInputs, targetInputs } from "./create/messaging.ts";
+import { ruleInputs, targetInputs } from "./create/create-messaging.ts";
+import { deploy, type Stage } from "./emulated-stage.ts";
 import { dataOf, pause, queueOf, queueUrl } from "./handles.ts";
-import { deploy, type Stage } from "./stage.ts";
 
 const instanceId = "i-0123456789abcdef0";
 

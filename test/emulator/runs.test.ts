@@ -16,10 +16,11 @@ import { type FetchTask, pageMessage } from "../../shared/messages.ts";
 import { messageBody } from "../../shared/ports.ts";
 import { runIdOf, runResult, run as runSchema } from "../../shared/run.ts";
 import { receiveLimit } from "../../shared/topology.ts";
-import { takeAll } from "../contracts/message-queue.ts";
+import { takeAll } from "../contracts/message-queue-contract.ts";
 import { created } from "../stacks/stages.ts";
-import { command, filesIn, temporaryFolder } from "../support/start.ts";
-import { functionInputs } from "./create/compute.ts";
+import { command, filesIn, temporaryFolder } from "../support/npm-start.ts";
+import { functionInputs } from "./create/create-compute.ts";
+import { dates, deploy, records, type Stage, shellEnvironment } from "./emulated-stage.ts";
 import {
   dataOf,
   deadLettersOf,
@@ -33,7 +34,6 @@ import {
   workOf,
 } from "./handles.ts";
 import { type Mailbox, subscribe } from "./mail.ts";
-import { dates, deploy, records, type Stage, shellEnvironment } from "./stage.ts";
 
 const { name: dataset, publish } = defaultDataset;
 

@@ -1,15 +1,15 @@
 // test/services/athena/header-change.test.ts has what a reader sees, in any order of steps.
 import { expect, test } from "vitest";
 import { csvRows } from "../../shared/csv.ts";
-import { folder } from "../../shared/dataset.ts";
+import { folder } from "../../shared/dataset-schema.ts";
 import { headersOf, holdTable, isBeingReplaced } from "../../shared/header-change.ts";
 import { previousKey } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
-import { datasetOf } from "../factories/datasets.ts";
-import { useLocal } from "../support/local.ts";
+import { datasetOf } from "../factories/dataset-entries.ts";
+import { before } from "../support/intercepted-ports.ts";
+import { useLocal } from "../support/local-adapters.ts";
 import { overwrite } from "../support/objects.ts";
-import { before } from "../support/ports.ts";
-import { ScriptedQueryEngine } from "../support/query-engine.ts";
+import { ScriptedQueryEngine } from "../support/scripted-query-engine.ts";
 
 const local = useLocal();
 const dataset = datasetOf([{ name: "a", type: "text" }]);

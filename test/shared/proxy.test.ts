@@ -7,7 +7,7 @@ import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { type LibInsight, startLibInsight } from "../../stacks/local/libinsight/server.ts";
 import { proxyPassword, startForwardProxy, startTcpServer, startTlsFor } from "../support/forward-proxy.ts";
 import { sendJson, startHttpServer } from "../support/http-server.ts";
-import { startTableau, tokenSecret } from "../support/tableau.ts";
+import { startTableau, tokenSecret } from "../support/tableau-server.ts";
 
 type Scheme = "http" | "https";
 const through: [Scheme, variable: string][] = [
@@ -82,7 +82,7 @@ test.each(through)("Tableau over %s goes through the proxy of %s", async (scheme
   const id = tableau.add("datasources", "Desk");
   const { tokenName, site } = tableau;
   const url = await urlOf(tableau.url, scheme);
-  const { signIn } = await import("../../services/tableau/client.ts");
+  const { signIn } = await import("../../services/tableau/tableau-client.ts");
   const time = { timeoutMs: 5_000, pauseMs: 1, ends: Date.now() + 60_000 };
   const session = await signIn({ url, site, tokenName, tokenSecret, apiVersion: "3.21", ...time });
   expect(await session.find({ kind: "data source", name: "Desk" })).toBe(id);

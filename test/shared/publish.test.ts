@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { beforeEach, expect, test } from "vitest";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { publishNewest } from "../../shared/publish.ts";
-import { useLocal } from "../support/local.ts";
+import { useLocal } from "../support/local-adapters.ts";
 import { overwrite } from "../support/objects.ts";
 
 let data: ObjectStore;

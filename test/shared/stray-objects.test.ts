@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
-import { datasetOf } from "../factories/datasets.ts";
-import { useLocal } from "../support/local.ts";
+import { datasetOf } from "../factories/dataset-entries.ts";
+import { useLocal } from "../support/local-adapters.ts";
 
 const local = useLocal();
 const dataset = datasetOf([]);

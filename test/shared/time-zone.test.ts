@@ -71,7 +71,7 @@ test.each<[string, [string, string][]]>([
   expect(skippedIn(zone, 2)).toEqual(expected);
 });
 
-test("every zone's clocks change between 22:00 and 05:00, so that shared/dataset.ts need not look at other hours", () => {
+test("every zone's clocks change between 22:00 and 05:00, so that shared/dataset-schema.ts need not look at other hours", () => {
   const now = new Date();
   const hours = Intl.supportedValuesOf("timeZone").flatMap((zone) =>
     skippedMinutes(zone, now, 1).map((minute) => minute.getUTCHours()),

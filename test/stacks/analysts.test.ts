@@ -2,7 +2,7 @@
 // right user and changes no existing resource. analysts.md shows the policy.
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { folder, viewNames } from "../../shared/dataset.ts";
+import { folder, viewNames } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys, previousKey } from "../../shared/keys.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";

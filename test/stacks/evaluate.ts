@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { glob, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { bundleApp, bundleProgram } from "./evaluate/bundles.ts";
+import { bundleApp, bundleProgram } from "./evaluate/build-bundles.ts";
 import { app, type Graph, graph, region, registered } from "./evaluate/graph.ts";
 import { startSstServer } from "./evaluate/sst-server.ts";
 

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type CommandLine, UsageError } from "../../stacks/cli.ts";
-import { line as replay } from "../../stacks/commands/replay/args.ts";
-import { line as runs } from "../../stacks/commands/runs/args.ts";
-import { parseCommand, usage } from "../../stacks/local/args.ts";
-import { line as libinsight } from "../../stacks/local/libinsight/args.ts";
-import { temporaryFolder } from "../support/start.ts";
+import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
+import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
+import { line as libinsight } from "../../stacks/local/libinsight/simulator-args.ts";
+import { parseCommand, usage } from "../../stacks/local/start-args.ts";
+import { temporaryFolder } from "../support/npm-start.ts";
 
 const now = new Date("2026-01-05T12:00:00Z");
 const start: CommandLine<unknown> = { parse: (args, env) => parseCommand(args, now, env), usage };

@@ -2,7 +2,7 @@
 // the guarantees that hold whatever the table says.
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { folder } from "../../shared/dataset.ts";
+import { folder } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import { queueNames } from "../../shared/topology.ts";

@@ -1,5 +1,5 @@
 // ARNs in the permission tables (permissions.md, analysts.md), in a form that people can read.
-import { folder } from "../../shared/dataset.ts";
+import { folder } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { previousKey } from "../../shared/keys.ts";
 import type { Graph } from "./evaluate/graph.ts";

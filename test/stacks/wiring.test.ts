@@ -6,7 +6,7 @@ import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts"
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
-import { moved } from "../../stacks/cron.ts";
+import { moved } from "../../stacks/eventbridge-cron.ts";
 import { evaluateStage } from "./evaluate.ts";
 import { bucketArn } from "./readable.ts";
 import {

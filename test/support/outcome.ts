@@ -1,4 +1,4 @@
-import type { BatchResult } from "../../shared/service.ts";
+import type { BatchResult } from "../../shared/message-loop.ts";
 
 export type Outcome = "done" | "retried" | "dead letter";
 

@@ -3,7 +3,7 @@ import { parse } from "csv-parse/sync";
 import { expect } from "vitest";
 import { z } from "zod";
 import { transformPage } from "../../services/transformer/page.ts";
-import { type Dataset, outputColumns } from "../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 
 export const defaultDataset = findDataset("reference-transactions");

@@ -1,7 +1,7 @@
 // Puts a run into the work bucket as kickoff, fetcher and transformer leave it there.
 
 import { transform } from "../../services/transformer/transform.ts";
-import type { Dataset } from "../../shared/dataset.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { PageMessage, Totals } from "../../shared/messages.ts";

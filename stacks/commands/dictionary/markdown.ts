@@ -1,6 +1,6 @@
 // The data dictionary as Markdown, for an analyst. Labels come from a form, so nothing in them may
 // be taken for Markdown or HTML. Pure functions.
-import type { Dictionary, DictionaryColumn } from "./dictionary.ts";
+import type { Dictionary, DictionaryColumn } from "./columns-of-dataset.ts";
 
 export function markdownOf(dictionaries: readonly Dictionary[]): string {
   return `# Data dictionary

@@ -2,7 +2,7 @@
 import { PipelineError } from "../../../shared/errors.ts";
 import type { RunResult } from "../../../shared/run.ts";
 import { isYes } from "../command-line.ts";
-import type { PublishCommand } from "./args.ts";
+import type { PublishCommand } from "./runs-args.ts";
 
 export type Terminal = {
   isInteractive: boolean;

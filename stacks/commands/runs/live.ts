@@ -2,7 +2,7 @@
 import pMap from "p-map";
 import { z } from "zod";
 import { countCsvRows } from "../../../shared/csv.ts";
-import type { Dataset } from "../../../shared/dataset.ts";
+import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { ObjectInfo, ObjectStore } from "../../../shared/ports.ts";

@@ -5,7 +5,7 @@ import { PipelineError } from "../../../shared/errors.ts";
 import type { AssembleTask, FetchTask } from "../../../shared/messages.ts";
 import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
 import { pagesOf, type RunResult } from "../../../shared/run.ts";
-import type { RunAccount } from "./account.ts";
+import type { RunAccount } from "./run-account.ts";
 
 export type Resumed = { pages: number; assemble: boolean };
 

@@ -15,7 +15,7 @@
 import { analysisColumns, declaredColumns } from "../../../services/athena/columns.ts";
 import type { ColumnNames } from "../../../services/athena/names.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
-import { type Dataset, viewNames } from "../../../shared/dataset.ts";
+import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
 import { document, element, text } from "./xml.ts";
 
 /** Where Tableau finds a view in Athena, and what it needs to ask there. */

@@ -4,7 +4,7 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { addToDate } from "../../../shared/dates.ts";
 import { isoDate } from "../../../shared/schemas.ts";
-import type { AddedField } from "./records.ts";
+import type { AddedField } from "./generate-records.ts";
 import type { RecordStore } from "./store.ts";
 import { fields } from "./vocabulary.ts";
 

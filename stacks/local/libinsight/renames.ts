@@ -1,6 +1,6 @@
 // Renamed fields of the simulated form. As in LibInsight, every record has the new label, old records too.
 import * as z from "zod/mini";
-import type { LibInsightRecord } from "./records.ts";
+import type { LibInsightRecord } from "./generate-records.ts";
 import { fields } from "./vocabulary.ts";
 
 /** What a record holds beside the form's fields. LibInsight spells these itself. */

@@ -13,14 +13,14 @@ import {
   tokenRefused,
 } from "./answers.ts";
 import { type Endpoint, type FaultSetting, fault, faultPlan, spoiled } from "./faults.ts";
-import { generateRecords } from "./records.ts";
+import { generateRecords } from "./generate-records.ts";
 import { renaming } from "./renames.ts";
 import {
   type LibInsightSettings,
   type LoggedRequest,
   type ParsedSettings,
   parseSettings,
-} from "./settings.ts";
+} from "./simulator-settings.ts";
 import { type RecordStore, recordStore } from "./store.ts";
 import { tokens } from "./tokens.ts";
 

@@ -1,8 +1,8 @@
 // The records that the server answers with: the generated ones, and what a test adds, edits and removes between
 // two pages.
 import { PipelineError } from "../../../shared/errors.ts";
+import type { GeneratedRecords, LibInsightRecord } from "./generate-records.ts";
 import { localSeconds, secondsPerDay, startOfDay } from "./local-time.ts";
-import type { GeneratedRecords, LibInsightRecord } from "./records.ts";
 
 export type RecordStore = {
   /** All of them, oldest first. */

@@ -1,6 +1,6 @@
 // What every creator of a resource gets.
 import { z } from "zod";
-import type { Clients } from "../clients.ts";
+import type { Clients } from "../emulator-clients.ts";
 
 export type Context = {
   clients: Clients;

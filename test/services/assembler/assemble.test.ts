@@ -4,16 +4,17 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
 import { assemblerService } from "../../../services/assembler/service.ts";
-import { type Dataset, outputColumns } from "../../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../../shared/dataset-schema.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
-import { recordOf, recordsOf } from "../../factories/records.ts";
+import { recordOf, recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
+import { before, failing, intercepted, recorded } from "../../support/intercepted-ports.ts";
 import {
   capturedEvents,
   type PublishedEvent,
@@ -21,10 +22,9 @@ import {
   runService,
   takeTasks,
   useLocal,
-} from "../../support/local.ts";
+} from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
-import { before, failing, intercepted, recorded } from "../../support/ports.ts";
-import { ScriptedQueryEngine } from "../../support/query-engine.ts";
+import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
 import {
   putAttempt,

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Account, type Baseline, violations } from "../../../services/assembler/guard.ts";
-import { outputColumns } from "../../../shared/dataset.ts";
+import { outputColumns } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import type { Violation } from "../../../shared/run.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 
 const good: Account = {
   records: 1_000,

@@ -8,11 +8,11 @@ import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { decodePart, encodePart } from "../../../shared/part.ts";
 import { runResult } from "../../../shared/run.ts";
-import { datasetOf } from "../../factories/datasets.ts";
-import { recordOf } from "../../factories/records.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
+import { recordOf } from "../../factories/libinsight-records.ts";
 import { runOf } from "../../factories/requests.ts";
-import { capturedEvents, useLocal } from "../../support/local.ts";
-import { ScriptedQueryEngine } from "../../support/query-engine.ts";
+import { capturedEvents, useLocal } from "../../support/local-adapters.ts";
+import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
 import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 

@@ -1,12 +1,12 @@
 // Following a published file and finishing its query, with a scripted engine.
 
 import { describe, expect, onTestFinished, test } from "vitest";
-import { finishQuery } from "../../../services/athena/finish.ts";
-import { followFile } from "../../../services/athena/follow.ts";
+import { finishQuery } from "../../../services/athena/finish-query.ts";
+import { followFile } from "../../../services/athena/follow-file.ts";
 import { athenaService } from "../../../services/athena/service.ts";
-import { retryQuery } from "../../../services/athena/start.ts";
+import { retryQuery } from "../../../services/athena/start-query.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
-import { folder, viewNames } from "../../../shared/dataset.ts";
+import { folder, viewNames } from "../../../shared/dataset-schema.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { eventSource } from "../../../shared/events.ts";
 import { holdTable } from "../../../shared/header-change.ts";
@@ -15,12 +15,12 @@ import { awsEvent, objectCreatedMessage } from "../../../shared/local/local-bus.
 import { type QueryTask, queryTask } from "../../../shared/messages.ts";
 import type { ObjectStore, Query, SendOptions } from "../../../shared/ports.ts";
 import { type Run, runIdOf } from "../../../shared/run.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 import { resultOf } from "../../factories/results.ts";
-import { capturedEvents, receive, runService, useLocal } from "../../support/local.ts";
+import { before, failing } from "../../support/intercepted-ports.ts";
+import { capturedEvents, receive, runService, useLocal } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
-import { before, failing } from "../../support/ports.ts";
-import { ScriptedQueryEngine } from "../../support/query-engine.ts";
+import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 
 const local = useLocal();

@@ -7,7 +7,7 @@ import {
   typedColumns,
 } from "../../../services/athena/columns.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 
 const dataset = datasetOf([
   { name: "Opened At", type: "timestamp", required: true, meaning: "When the door opened" },

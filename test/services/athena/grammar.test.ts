@@ -8,8 +8,8 @@ import { queryOf } from "../../../services/athena/queries.ts";
 import { analysisView, datasetQuery, typedView } from "../../../services/athena/sql.ts";
 import { createView } from "../../../shared/aws/hive.ts";
 import { columnType } from "../../../shared/column-types.ts";
-import { type Dataset, viewNames } from "../../../shared/dataset.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 import { grammarErrors } from "../../support/athena-grammar.ts";
 
 type Case = { dataset: Dataset; headers: string[]; database: string };

@@ -7,9 +7,9 @@ import {
   occurrences,
   rememberNames,
 } from "../../../services/athena/names.ts";
-import { datasetOf } from "../../factories/datasets.ts";
-import { useLocal } from "../../support/local.ts";
-import { before } from "../../support/ports.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
+import { before } from "../../support/intercepted-ports.ts";
+import { useLocal } from "../../support/local-adapters.ts";
 
 const local = useLocal();
 const none = () => false;

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { queryOf } from "../../../services/athena/queries.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 
 /** Files of queries/ that exist for one test only. */
 const files = vi.hoisted(() => new Map<string, string | Error>());

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { tableColumns } from "../../../services/athena/columns.ts";
 import { analysisView } from "../../../services/athena/sql.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 
 const dataset = datasetOf([
   { name: "Opened At", type: "timestamp", meaning: "When it's open; local \\ time" },

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { followFile } from "../../../services/athena/follow.ts";
+import { followFile } from "../../../services/athena/follow-file.ts";
 import { transformPage } from "../../../services/transformer/page.ts";
 import { columnType } from "../../../shared/column-types.ts";
 import { csvRows } from "../../../shared/csv.ts";
-import { openLocal } from "../../../shared/local/local.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { openLocal } from "../../../shared/local/open-local.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 import { overwrite } from "../../support/objects.ts";
 
 const types = columnType.options.filter((type) => type !== "text");

@@ -3,12 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { followFile } from "../../../services/athena/follow.ts";
+import { followFile } from "../../../services/athena/follow-file.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
-import type { Dataset, DatasetInput } from "../../../shared/dataset.ts";
+import type { Dataset, DatasetInput } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
-import { openLocal } from "../../../shared/local/local.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { openLocal } from "../../../shared/local/open-local.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 import { overwrite } from "../../support/objects.ts";
 
 async function start(columns: DatasetInput["columns"]) {

@@ -9,10 +9,10 @@ import {
   terminated,
   tooMany,
 } from "../../../services/ec2/reasons.ts";
-import type { TeamInstances } from "../../../shared/instances.ts";
+import type { TeamInstances } from "../../../shared/instance-settings.ts";
 import { keys } from "../../../shared/keys.ts";
-import { InstanceStage } from "../../support/instances.ts";
-import { take, useLocal } from "../../support/local.ts";
+import { InstanceStage } from "../../support/ec2-service.ts";
+import { take, useLocal } from "../../support/local-adapters.ts";
 
 const local = useLocal();
 let stage: InstanceStage;

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { changeNeeds, readNeeds } from "../../../services/ec2/memory.ts";
 import { type Needs, noNeeds } from "../../../services/ec2/needs.ts";
 import { keys } from "../../../shared/keys.ts";
-import { useLocal } from "../../support/local.ts";
+import { useLocal } from "../../support/local-adapters.ts";
 
 const local = useLocal();
 

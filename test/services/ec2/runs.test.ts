@@ -3,10 +3,10 @@
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 import { runOf } from "../../factories/requests.ts";
-import { InstanceStage } from "../../support/instances.ts";
-import { take, useLocal } from "../../support/local.ts";
+import { InstanceStage } from "../../support/ec2-service.ts";
+import { take, useLocal } from "../../support/local-adapters.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 
 const local = useLocal();

@@ -22,10 +22,10 @@ import {
   type LibInsightSettings,
   startLibInsight,
 } from "../../../stacks/local/libinsight.ts";
-import { recordOf, recordsOf } from "../../factories/records.ts";
+import { recordOf, recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { startHttpServer } from "../../support/http-server.ts";
-import { receive, runService, takeJson, takeTasks, useLocal } from "../../support/local.ts";
+import { receive, runService, takeJson, takeTasks, useLocal } from "../../support/local-adapters.ts";
 
 const local = useLocal();
 

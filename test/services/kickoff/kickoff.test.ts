@@ -7,8 +7,8 @@ import { keys } from "../../../shared/keys.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { run as runSchema } from "../../../shared/run.ts";
 import { requestOf, taskOf } from "../../factories/requests.ts";
-import { capturedEvents, receive, runService, takeTasks, useLocal } from "../../support/local.ts";
-import { failing } from "../../support/ports.ts";
+import { failing } from "../../support/intercepted-ports.ts";
+import { capturedEvents, receive, runService, takeTasks, useLocal } from "../../support/local-adapters.ts";
 
 const local = useLocal();
 

@@ -1,12 +1,12 @@
 // An operator's request to replay dead letters.
 import { beforeEach, expect, test } from "vitest";
-import type { Mailbox } from "../../../services/replay/deadletters.ts";
+import type { Mailbox } from "../../../services/replay/mailboxes.ts";
 import { replayService } from "../../../services/replay/service.ts";
 import type { EventDetail } from "../../../shared/events.ts";
 import { messageBody } from "../../../shared/ports.ts";
-import { eventMessage } from "../../factories/events.ts";
+import { eventMessage } from "../../factories/event-details.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
-import { receive, runService, take, useLocal } from "../../support/local.ts";
+import { receive, runService, take, useLocal } from "../../support/local-adapters.ts";
 
 const local = useLocal();
 let boxes: Record<"fetcher" | "transformer" | "replay", Mailbox>;

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { ageHours, checkFreshness } from "../../../services/reporter/freshness.ts";
 import type { Numbers } from "../../../shared/metrics.ts";
-import { useLocal } from "../../support/local.ts";
+import { useLocal } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 

@@ -2,9 +2,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { columnNotes, countsText, mailOf, publishedText } from "../../../services/reporter/message.ts";
-import { type Dataset, outputColumns } from "../../../shared/dataset.ts";
+import { type Dataset, outputColumns } from "../../../shared/dataset-schema.ts";
 import type { RunResult } from "../../../shared/run.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 import { firstResultOf, resultOf } from "../../factories/results.ts";
 
 const timeZone = "America/New_York";

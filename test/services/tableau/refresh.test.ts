@@ -1,11 +1,11 @@
 // How long jobs are followed, with a clock of the test's own.
 import { expect, onTestFinished, test } from "vitest";
-import { signIn } from "../../../services/tableau/client.ts";
 import { refresh } from "../../../services/tableau/refresh.ts";
+import { signIn } from "../../../services/tableau/tableau-client.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
-import { capturedEvents } from "../../support/local.ts";
+import { capturedEvents } from "../../support/local-adapters.ts";
 import { stoppedClock } from "../../support/stopped-clock.ts";
-import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
+import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau-server.ts";
 
 const dataset = findDataset("reference-transactions");
 const published = { runId: "reference-transactions-0123456789ab", dataset: dataset.name };

@@ -1,12 +1,12 @@
 // The service from the event in its queue to the events that it publishes, with a Tableau server over HTTP.
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { type TableauDeps, tableauService } from "../../../services/tableau/service.ts";
-import { type DatasetInput, dataset as datasetSchema } from "../../../shared/dataset.ts";
+import { type DatasetInput, dataset as datasetSchema } from "../../../shared/dataset-schema.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
 import type { Log } from "../../../shared/logger.ts";
-import { processBatch } from "../../../shared/service.ts";
+import { processBatch } from "../../../shared/message-loop.ts";
 import { receiveLimit, routes } from "../../../shared/topology.ts";
-import { eventMessage } from "../../factories/events.ts";
+import { eventMessage } from "../../factories/event-details.ts";
 import { startHttpServer } from "../../support/http-server.ts";
 import {
   capturedEvents,
@@ -15,9 +15,9 @@ import {
   type TestLocal,
   take,
   useLocal,
-} from "../../support/local.ts";
+} from "../../support/local-adapters.ts";
 import { type Outcome, outcomeOf } from "../../support/outcome.ts";
-import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau.ts";
+import { type Fault, job, startTableau, tokenSecret } from "../../support/tableau-server.ts";
 
 const dataset = findDataset("reference-transactions");
 const ofRun = { runId: "reference-transactions-0123456789ab", dataset: dataset.name };

@@ -8,10 +8,10 @@ import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import type { Run } from "../../../shared/run.ts";
-import { recordsOf } from "../../factories/records.ts";
+import { recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf } from "../../factories/requests.ts";
-import { capturedEvents, receive, runService, takeJson, useLocal } from "../../support/local.ts";
-import { recorded } from "../../support/ports.ts";
+import { recorded } from "../../support/intercepted-ports.ts";
+import { capturedEvents, receive, runService, takeJson, useLocal } from "../../support/local-adapters.ts";
 import {
   pageOf,
   putAttempt,

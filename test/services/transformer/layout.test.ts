@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { layouts } from "../../../services/transformer/layout.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 
 const { columns } = datasetOf([
   { name: "place", type: "text", labels: ["location", "where"] },

@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { transformPage } from "../../../services/transformer/page.ts";
 import { columnType } from "../../../shared/column-types.ts";
-import { type Dataset, outputColumns, sourceNames } from "../../../shared/dataset.ts";
-import { datasetOf } from "../../factories/datasets.ts";
-import { recordOf } from "../../factories/records.ts";
+import { type Dataset, outputColumns, sourceNames } from "../../../shared/dataset-schema.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
+import { recordOf } from "../../factories/libinsight-records.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
 
 const linesOf = (text: string) => text.split("\n").slice(0, -1);

@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { transformPage } from "../../../services/transformer/page.ts";
 import { columnType } from "../../../shared/column-types.ts";
-import type { DatasetInput } from "../../../shared/dataset.ts";
-import { datasetOf } from "../../factories/datasets.ts";
-import { recordOf } from "../../factories/records.ts";
+import type { DatasetInput } from "../../../shared/dataset-schema.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
+import { recordOf } from "../../factories/libinsight-records.ts";
 import { defaultDataset, rejectOf, rowOf } from "../../support/transformed.ts";
 
 const note = { name: "note", type: "text" } as const;

@@ -6,10 +6,10 @@ import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
 import { decodePart } from "../../../shared/part.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
-import { recordOf, recordsOf } from "../../factories/records.ts";
+import { recordOf, recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
-import { useLocal } from "../../support/local.ts";
-import { failing, recorded } from "../../support/ports.ts";
+import { failing, recorded } from "../../support/intercepted-ports.ts";
+import { useLocal } from "../../support/local-adapters.ts";
 import { defaultDataset } from "../../support/transformed.ts";
 
 const local = useLocal();

@@ -3,7 +3,7 @@ import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { expect, test } from "vitest";
 import { eventBridgePublisher } from "../../../shared/aws/eventbridge.ts";
 import { backoffMs } from "../../../shared/clock.ts";
-import { eventExamples } from "../../contracts/event-bus.ts";
+import { eventExamples } from "../../contracts/event-bus-contract.ts";
 import { intercept, offline } from "../../contracts/inject.ts";
 import { stoppedClock } from "../../support/stopped-clock.ts";
 

@@ -6,7 +6,7 @@ import { sqs } from "../../../shared/aws/clients.ts";
 import { settings } from "../../../shared/aws/config.ts";
 import { type LambdaHandler, lambdaHandler } from "../../../shared/aws/lambda.ts";
 import { type ErrorKind, PipelineError } from "../../../shared/errors.ts";
-import { defineService } from "../../../shared/service.ts";
+import { defineService } from "../../../shared/message-loop.ts";
 
 const sqsUrl = "https://sqs.us-east-1.amazonaws.com/000000000000";
 let calls: unknown[];

@@ -8,7 +8,7 @@ import { csvRows } from "../../../shared/csv.ts";
 import { type DuckDbOptions, DuckDbQueryEngine } from "../../../shared/local/duckdb.ts";
 import { LocalStore } from "../../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
-import { useFolder } from "../../support/folder.ts";
+import { useFolder } from "../../support/temporary-folder.ts";
 
 // With characters that a path's pattern, a text in SQL and a CSV give a meaning.
 const folder = useFolder("libinsight-'[du]*ck,\"-");

@@ -1,9 +1,9 @@
 // Events and messages as AWS's services send them, made on this machine.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { objectCreated } from "../../../shared/aws-events.ts";
-import { type Local, openLocal } from "../../../shared/local/local.ts";
 import { objectCreatedMessage } from "../../../shared/local/local-bus.ts";
-import { useFolder } from "../../support/folder.ts";
+import { type Local, openLocal } from "../../../shared/local/open-local.ts";
+import { useFolder } from "../../support/temporary-folder.ts";
 
 const events: unknown[] = [];
 const folder = useFolder();

@@ -5,8 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
 import { LocalStore, type LocalStoreOptions } from "../../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
-import { useFolder } from "../../support/folder.ts";
 import { overwrite } from "../../support/objects.ts";
+import { useFolder } from "../../support/temporary-folder.ts";
 
 const root = useFolder();
 const database = new LocalDatabase(":memory:");

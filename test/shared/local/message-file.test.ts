@@ -3,7 +3,7 @@ import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fileNotifier } from "../../../shared/local/message-file.ts";
-import { useFolder } from "../../support/folder.ts";
+import { useFolder } from "../../support/temporary-folder.ts";
 
 const folder = useFolder();
 

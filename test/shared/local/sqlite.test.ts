@@ -9,8 +9,8 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { LocalStore } from "../../../shared/local/local-store.ts";
 import { LocalDatabase, openLocalDatabase } from "../../../shared/local/sqlite.ts";
 import { SqliteQueue } from "../../../shared/local/sqlite-queue.ts";
-import { useFolder } from "../../support/folder.ts";
-import { take } from "../../support/local.ts";
+import { take } from "../../support/local-adapters.ts";
+import { useFolder } from "../../support/temporary-folder.ts";
 
 const root = useFolder();
 let folders = 0;

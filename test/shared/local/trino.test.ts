@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import { DuckDbQueryEngine } from "../../../shared/local/duckdb.ts";
 import { LocalStore } from "../../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
-import { useFolder } from "../../support/folder.ts";
+import { useFolder } from "../../support/temporary-folder.ts";
 
 const folder = useFolder();
 const database = new LocalDatabase(":memory:");

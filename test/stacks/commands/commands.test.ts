@@ -6,15 +6,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
-import { type Local, openLocal } from "../../../shared/local/local.ts";
+import { type Local, openLocal } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
-import { eventMessage } from "../../factories/events.ts";
-import { recordOf } from "../../factories/records.ts";
+import { eventMessage } from "../../factories/event-details.ts";
+import { recordOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
-import { receive, take, takeJson } from "../../support/local.ts";
+import { receive, take, takeJson } from "../../support/local-adapters.ts";
 import {
   command,
   digest,
@@ -27,7 +27,7 @@ import {
   range,
   start,
   temporaryFolder,
-} from "../../support/start.ts";
+} from "../../support/npm-start.ts";
 import { putRun } from "../../support/work-bucket.ts";
 
 const words = "MARKED asked where the library is";

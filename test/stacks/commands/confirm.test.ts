@@ -6,9 +6,9 @@ import { keys } from "../../../shared/keys.ts";
 import type { RunResult, Violation } from "../../../shared/run.ts";
 import { isPublicationConfirmed } from "../../../stacks/commands/runs/confirm.ts";
 import { fileInPlace } from "../../../stacks/commands/runs/live.ts";
-import { reviewText } from "../../../stacks/commands/runs/report.ts";
+import { reviewText } from "../../../stacks/commands/runs/runs-text.ts";
 import { resultOf } from "../../factories/results.ts";
-import { useLocal } from "../../support/local.ts";
+import { useLocal } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
 
 const local = useLocal();

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { datasets } from "../../../shared/datasets.ts";
-import { dictionaryOf } from "../../../stacks/commands/dictionary/dictionary.ts";
+import { dictionaryOf } from "../../../stacks/commands/dictionary/columns-of-dataset.ts";
 import { markdownOf } from "../../../stacks/commands/dictionary/markdown.ts";
-import { datasetOf } from "../../factories/datasets.ts";
-import { command, temporaryFolder } from "../../support/start.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
+import { command, temporaryFolder } from "../../support/npm-start.ts";
 
 const dataset = datasetOf([
   { name: "Opened At", type: "timestamp", meaning: "When the | desk opened" },

@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { noNeeds, operator } from "../../../services/ec2/needs.ts";
-import { openLocal } from "../../../shared/local/local.ts";
+import { openLocal } from "../../../shared/local/open-local.ts";
 import type { Instance } from "../../../shared/ports.ts";
-import { accountsOf, statusText } from "../../../stacks/commands/instances/report.ts";
-import { takeJson } from "../../support/local.ts";
-import { command, temporaryFolder } from "../../support/start.ts";
+import { accountsOf, statusText } from "../../../stacks/commands/instances/status-text.ts";
+import { takeJson } from "../../support/local-adapters.ts";
+import { command, temporaryFolder } from "../../support/npm-start.ts";
 
 const id = "i-0123456789abcdef0";
 const other = "i-0fffffffffffffff0";

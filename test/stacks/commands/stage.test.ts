@@ -3,12 +3,12 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
-import { openLocal } from "../../../shared/local/local.ts";
+import { openLocal } from "../../../shared/local/open-local.ts";
 import { queueNames } from "../../../shared/topology.ts";
 import { openTarget } from "../../../stacks/commands/target.ts";
 import { runOf } from "../../factories/requests.ts";
 import { type HttpServer, sendJson, startHttpServer } from "../../support/http-server.ts";
-import { command, type Ended, type Program, temporaryFolder } from "../../support/start.ts";
+import { command, type Ended, type Program, temporaryFolder } from "../../support/npm-start.ts";
 
 /** An AWS whose queues and buckets are empty, and whose clock is `now`. */
 function startAws(now = () => new Date()): Promise<HttpServer> {

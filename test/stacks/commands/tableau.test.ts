@@ -7,13 +7,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { analysisColumns, declaredColumns } from "../../../services/athena/columns.ts";
-import type { DatasetInput } from "../../../shared/dataset.ts";
+import type { DatasetInput } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { datasourceOf } from "../../../stacks/commands/tableau/datasource.ts";
 import { document, element, text } from "../../../stacks/commands/tableau/xml.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 import { sendJson, startHttpServer } from "../../support/http-server.ts";
-import { command, temporaryFolder } from "../../support/start.ts";
+import { command, temporaryFolder } from "../../support/npm-start.ts";
 
 const place = {
   region: "eu-west-1",

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { z } from "zod";
-import { bundleHandler, handlerBuild } from "./bundles.ts";
+import { bundleHandler, handlerBuild } from "./build-bundles.ts";
 import type { Bundle } from "./graph.ts";
 
 const call = z.object({ method: z.string(), params: z.tuple([z.unknown()]) });

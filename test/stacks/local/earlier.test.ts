@@ -4,15 +4,14 @@ import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
-import { type Local, openLocal } from "../../../shared/local/local.ts";
+import { type Local, openLocal } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { runIdOf } from "../../../shared/run.ts";
 import { planStart, type Start, whyAnother } from "../../../stacks/local/earlier.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
-import { useFolder } from "../../support/folder.ts";
-import { takeTasks } from "../../support/local.ts";
+import { takeTasks } from "../../support/local-adapters.ts";
 import {
   command,
   libInsightEnv,
@@ -23,7 +22,8 @@ import {
   small,
   start,
   temporaryFolder,
-} from "../../support/start.ts";
+} from "../../support/npm-start.ts";
+import { useFolder } from "../../support/temporary-folder.ts";
 import { putRun } from "../../support/work-bucket.ts";
 
 const pages = 31;

@@ -4,16 +4,15 @@ import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { keys } from "../../../shared/keys.ts";
-import { openLocal } from "../../../shared/local/local.ts";
+import { openLocal } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
+import { localSettings } from "../../../stacks/local/local-settings.ts";
 import type { Origin } from "../../../stacks/local/origin.ts";
-import { localSettings } from "../../../stacks/local/settings.ts";
 import { startWorkers } from "../../../stacks/local/workers.ts";
-import { recordsOf } from "../../factories/records.ts";
+import { recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
-import { useFolder } from "../../support/folder.ts";
-import { take } from "../../support/local.ts";
+import { take } from "../../support/local-adapters.ts";
 import {
   command,
   digestsIn,
@@ -22,7 +21,8 @@ import {
   small,
   start,
   temporaryFolder,
-} from "../../support/start.ts";
+} from "../../support/npm-start.ts";
+import { useFolder } from "../../support/temporary-folder.ts";
 import { putRun } from "../../support/work-bucket.ts";
 
 const runList = z.object({ runs: z.array(z.object({ run: z.object({ runId: z.string() }) })) });

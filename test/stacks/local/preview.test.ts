@@ -1,11 +1,11 @@
 // What `npm start` shows of what it published, in a terminal of a given width.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { dictionaryOf } from "../../../stacks/commands/dictionary/dictionary.ts";
-import { widthOf } from "../../../stacks/commands/text.ts";
+import { dictionaryOf } from "../../../stacks/commands/dictionary/columns-of-dataset.ts";
+import { widthOf } from "../../../stacks/commands/text-table.ts";
 import { preview } from "../../../stacks/local/preview.ts";
 import type { FirstRows } from "../../../stacks/local/views.ts";
-import { datasetOf } from "../../factories/datasets.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
 
 const dataset = datasetOf([
   { name: "Opened At", type: "timestamp", meaning: "When the desk opened, local time, to the minute or so" },

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { parse as parseCsv } from "csv-parse/sync";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { openLocal } from "../../../shared/local/local.ts";
-import { parseCommand } from "../../../stacks/local/args.ts";
+import { openLocal } from "../../../shared/local/open-local.ts";
+import { sourceOf } from "../../../stacks/local/collected-source.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
-import { sourceOf } from "../../../stacks/local/source.ts";
-import { filesIn, report, start, temporaryFolder } from "../../support/start.ts";
+import { parseCommand } from "../../../stacks/local/start-args.ts";
+import { filesIn, report, start, temporaryFolder } from "../../support/npm-start.ts";
 import { fieldsPath, signIn } from "./libinsight-client.ts";
 
 const fieldsResponse = z.object({

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { defaultDataset } from "../../../shared/datasets.ts";
-import { type Local, openLocal } from "../../../shared/local/local.ts";
-import { accounts } from "../../../stacks/commands/runs/account.ts";
+import { type Local, openLocal } from "../../../shared/local/open-local.ts";
+import { accounts } from "../../../stacks/commands/runs/run-account.ts";
 import { seeded } from "../../../stacks/local/libinsight/random.ts";
 import { type LibInsightSettings, startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { sendJson, startHttpServer } from "../../support/http-server.ts";
@@ -24,7 +24,7 @@ import {
   small,
   start,
   temporaryFolder,
-} from "../../support/start.ts";
+} from "../../support/npm-start.ts";
 
 const { csv, jsonl, results } = defaultDataset.publish;
 

@@ -20,7 +20,7 @@ import {
   report,
   start,
   temporaryFolder,
-} from "../../support/start.ts";
+} from "../../support/npm-start.ts";
 
 const simulated = ["--records", String(pinnedRecords), ...range];
 const hasProc = existsSync("/proc/net/tcp");

@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { findDataset } from "../../../shared/datasets.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
-import { openLocal } from "../../../shared/local/local.ts";
+import { openLocal } from "../../../shared/local/open-local.ts";
 import { runIdOf } from "../../../shared/run.ts";
 import { UsageError } from "../../../stacks/cli.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
-import { localSettings } from "../../../stacks/local/settings.ts";
+import { localSettings } from "../../../stacks/local/local-settings.ts";
 import { drain, RunWatch } from "../../../stacks/local/watch.ts";
 import { startWorkers } from "../../../stacks/local/workers.ts";
-import { type FakeTableau, job, startTableau, tokenSecret } from "../../support/tableau.ts";
+import { type FakeTableau, job, startTableau, tokenSecret } from "../../support/tableau-server.ts";
 
 const dataset = findDataset("reference-transactions");
 const requestId = "tableau";

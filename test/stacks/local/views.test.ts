@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import { PipelineError } from "../../../shared/errors.ts";
 import type { Rows } from "../../../shared/ports.ts";
 import { firstRows } from "../../../stacks/local/views.ts";
-import { datasetOf } from "../../factories/datasets.ts";
-import { ScriptedQueryEngine } from "../../support/query-engine.ts";
+import { datasetOf } from "../../factories/dataset-entries.ts";
+import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
 
 const typed = 'SELECT * FROM "library"."test_dataset_typed" LIMIT 3';
 const analysis = 'SELECT * FROM "library"."test_dataset_analysis" LIMIT 3';

@@ -1,0 +1,156 @@
+// Everything that services get on this machine, below one folder.
+import { join } from "node:path";
+import { datasets } from "../datasets.ts";
+import { instanceTag } from "../instance-settings.ts";
+import type { Notify, Publish } from "../ports.ts";
+import {
+  awsRoutes,
+  byQueue,
+  filePublished,
+  type QueueName,
+  queueNames,
+  receiveLimit,
+  services,
+} from "../topology.ts";
+import { folderError } from "./disk.ts";
+import { DuckDbQueryEngine } from "./duckdb.ts";
+import { awsEvent, localPublisher, objectCreatedMessage } from "./local-bus.ts";
+import { LocalInstances } from "./local-instances.ts";
+import { LocalStore } from "./local-store.ts";
+import { fileNotifier } from "./message-file.ts";
+import { LocalDatabase, openLocalDatabase } from "./sqlite.ts";
+import { SqliteQueue } from "./sqlite-queue.ts";
+
+export const localDatabaseName = "libinsightdatabase";
+/** Of the workgroup, as the pipeline's own. */
+const workgroup = "local";
+/** The one instance there is. */
+const instanceId = "i-0123456789abcdef0";
+
+const day = 24 * 3600 * 1000;
+/** As the lifecycle rules of stacks/storage.ts. */
+const workMs = 30 * day;
+const versionMs = 90 * day;
+
+export type Queues = Readonly<Record<QueueName, SqliteQueue>>;
+
+export type Local = {
+  database: LocalDatabase;
+  queues: Queues;
+  deadLetters: Queues;
+  /** Every queue with its dead letters. */
+  mailboxes: { name: QueueName; source: SqliteQueue; deadLetters: SqliteQueue }[];
+  work: LocalStore;
+  data: LocalStore;
+  results: LocalStore;
+  publish: Publish;
+  engine: DuckDbQueryEngine;
+  instances: LocalInstances;
+  notify: Notify;
+  close(): Promise<void>;
+};
+
+export type LocalOptions = {
+  /** Called after an event is stored, with the event as EventBridge delivers it. */
+  onEvent?: (event: unknown) => void;
+  /** Keeps the database in memory. Files still go to the folder. */
+  inMemory?: boolean;
+};
+
+/**
+ * Opens the folder, or creates it, and removes what has expired.
+ * @throws PipelineError `LocalFolderInUse`, `LocalFolderUnusable`
+ */
+export async function openLocal(folder: string, options: LocalOptions = {}): Promise<Local> {
+  const database = options.inMemory ? new LocalDatabase(":memory:") : openLocalDatabase(folder);
+  try {
+    return await openAdapters(database, folder, options);
+  } catch (error) {
+    database.close();
+    throw folderError(error, folder);
+  }
+}
+
+async function openAdapters(database: LocalDatabase, folder: string, options: LocalOptions): Promise<Local> {
+  const queues = byQueue((name) => {
+    const { fifo } = services[name].queue;
+    const redrive = { to: deadLetterName(name), receiveLimit };
+    return new SqliteQueue(database, { name, fifo, redrive });
+  });
+  const deadLetters = byQueue(
+    (name) =>
+      new SqliteQueue(database, { name: deadLetterName(name), fifo: services[name].queue.fifo && "by-id" }),
+  );
+  const store = (bucket: string, keepsVersions: boolean, onWritten?: (key: string) => void) =>
+    new LocalStore(database, {
+      bucket,
+      folder: join(folder, bucket),
+      keepsVersions,
+      ...(onWritten && { onWritten }),
+    });
+  const work = store("work", false);
+  const data = store("data", true, (key) => {
+    if (datasets.some(({ publish }) => publish.csv === key))
+      queues[filePublished.to].insert(objectCreatedMessage("data", key));
+  });
+  const results = store("results", true);
+  const { queryEnded, instanceChanged } = awsRoutes;
+  const engine = new DuckDbQueryEngine({
+    database: localDatabaseName,
+    catalog: work,
+    filesIn: async (prefix) => data.filesIn(prefix),
+    adopt: (key, path) => results.adopt(key, path, "text/csv"),
+    temporaryFolder: join(folder, "tmp"),
+    onEnd: ({ id, state }) =>
+      queues[queryEnded.to].send(
+        awsEvent(queryEnded.source, queryEnded.detailType, {
+          queryExecutionId: id,
+          currentState: state,
+          workgroupName: workgroup,
+        }),
+      ),
+  });
+  const instances = new LocalInstances(database, {
+    onChange: (id, state) =>
+      queues[instanceChanged.to].insert(
+        awsEvent(instanceChanged.source, instanceChanged.detailType, { "instance-id": id, state }),
+      ),
+  });
+  // No other process works here, so a message that is in flight belongs to one that died.
+  await database.write(() => database.prepare("UPDATE message SET due = 0 WHERE receipt IS NOT NULL").run());
+  await instances.putOnce(instanceId, "stopped", { [instanceTag.key]: instanceTag.value });
+  await prune({ work, data, results });
+  return {
+    database,
+    queues,
+    deadLetters,
+    mailboxes: queueNames.map((name) => ({ name, source: queues[name], deadLetters: deadLetters[name] })),
+    work,
+    data,
+    results,
+    publish: localPublisher({ database, queues, ...(options.onEvent && { onEvent: options.onEvent }) }),
+    engine,
+    instances,
+    notify: fileNotifier(join(folder, "messages.txt")),
+    async close() {
+      await engine.close();
+      database.close();
+    },
+  };
+}
+
+function deadLetterName(name: QueueName): string {
+  return `${name}-dead-letters`;
+}
+
+/** What lifecycle rules do on AWS. Definitions of tables, and who needs which instance, are kept. */
+async function prune({ work, data, results }: Pick<Local, "work" | "data" | "results">): Promise<void> {
+  const before = new Date(Date.now() - workMs);
+  const versions = { prefix: "", before: new Date(Date.now() - versionMs), earlierVersionsOnly: true };
+  await work.prune(["runs/", "queries/", "reports/"].map((prefix) => ({ prefix, before })));
+  await data.prune([versions]);
+  await results.prune([
+    versions,
+    ...datasets.map(({ publish }) => ({ prefix: `${publish.queryResults}/`, before })),
+  ]);
+}

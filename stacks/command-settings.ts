@@ -1,0 +1,26 @@
+// The settings that commands get of a stage: `sst shell --stage S -- npm run replay -- list`. They are the functions'
+// variables, without secrets; shared/aws/config.ts reads them.
+import { instancesText } from "../shared/instance-settings.ts";
+import { queueNames } from "../shared/topology.ts";
+import { bus, deadLetterUrls, queueUrls } from "./messaging.ts";
+import { currentStage } from "./stage.ts";
+import { data, results, work } from "./storage.ts";
+import { analystsResults, analystsWorkgroup, database } from "./workgroups.ts";
+
+export const settings = new sst.Linkable("Settings", {
+  properties: {
+    variables: {
+      BUS_NAME: bus.name,
+      WORK_BUCKET: work.name,
+      DATA_BUCKET: data.name,
+      RESULTS_BUCKET: results.name,
+      ATHENA_REGION: aws.getRegionOutput().region,
+      ATHENA_DATABASE: database,
+      ANALYSTS_WORKGROUP: analystsWorkgroup.name,
+      ANALYSTS_RESULTS: analystsResults,
+      INSTANCES: instancesText(currentStage().instances),
+      ...queueUrls(queueNames),
+      ...deadLetterUrls(queueNames),
+    },
+  },
+});

@@ -1,0 +1,116 @@
+// Runs as a person reads them.
+import { announcedOf, columnRows, listed, rejectedOf } from "../../../services/reporter/message.ts";
+import { datasets } from "../../../shared/datasets.ts";
+import type { RunResult } from "../../../shared/run.ts";
+import { age, counted, plain, ranges, table } from "../text-table.ts";
+import type { FileInPlace } from "./live.ts";
+import { publicationText, type Rollback, remaining } from "./rollback.ts";
+import type { BlockedRequest, RunAccount, WindowProgress } from "./run-account.ts";
+
+export function listText(accounts: readonly (RunAccount | BlockedRequest)[], now: Date): string {
+  if (accounts.length === 0) return "No runs in the last 30 days.\n";
+  const rows = accounts.map((account) => {
+    const { run, deadLetters, movedAt } = account;
+    const known =
+      "windows" in account
+        ? [`${account.run.from} to ${account.run.to}`, pagesText(account.windows), account.result?.rows ?? ""]
+        : ["", "", ""];
+    return [run.runId, stateText(account), ...known, deadLetters.length, ageOf(movedAt, now)];
+  });
+  return table(["run", "state", "range", "pages", "rows", "dead letters", "moved"], rows);
+}
+
+export function showText(account: RunAccount, now: Date): string {
+  const { run, state, stage, attempt, windows, result, deadLetters } = account;
+  const known = windows.filter(({ totals }) => totals);
+  const rows: [string, string][] = [
+    ["run", run.runId],
+    ["state", state === "stalled" || state === "blocked" ? `${state} while ${stage}` : stateText(account)],
+    ["requested", `${run.requestedAt}, because: ${run.reason}`],
+    ["moved", `${ageOf(account.movedAt, now)} ago`],
+    ["range", `${run.from} to ${run.to}`],
+    ["windows", `${known.length} of ${windows.length} known${attempt > 1 ? `, attempt ${attempt}` : ""}`],
+    ["pages", `${pagesText(windows)} transformed`],
+    [
+      "announced",
+      counted(
+        known.reduce((sum, { totals }) => sum + (totals?.totalRecords ?? 0), 0),
+        "record",
+      ),
+    ],
+    ...windows.flatMap(missingText),
+  ];
+  if (result) {
+    rows.push(...countRows(result));
+    if (result.reason !== undefined) rows.push(["reason", result.reason]);
+    if (result.force !== undefined) rows.push(["forced", result.force]);
+  }
+  const errors = Map.groupBy(deadLetters, ({ queue, error }) => `${queue} ${error ?? "no reason given"}`);
+  rows.push(["dead letters", deadLetters.length === 0 ? "none" : `${deadLetters.length}`]);
+  for (const [what, letters] of errors) rows.push(["", `${what}: ${letters.length}`]);
+  rows.push(["next", account.next]);
+  return lines(rows);
+}
+
+/** What a person reads before a held run is published. */
+export function reviewText(result: RunResult, inPlace: FileInPlace | undefined): string {
+  return lines([
+    ["held run", result.runId],
+    ["range", `${result.from} to ${result.to}`],
+    ["announced", counted(announcedOf(result), "record")],
+    ...countRows(result),
+    ["in place", inPlace ? publicationText(inPlace) : "no file"],
+    ...result.violations.map(({ text }): [string, string] => ["violation", text]),
+  ]);
+}
+
+function countRows(result: RunResult): [string, string][] {
+  const rejected = rejectedOf(result);
+  const columns = datasets.find(({ name }) => name === result.dataset)?.columns ?? [];
+  return [
+    ["records in", `${result.records}`],
+    [result.state === "published" ? "published" : "rows", `${result.rows}`],
+    ["duplicates", `${result.duplicates}`],
+    ["rejected", rejected === 0 ? "0" : `${rejected} (${listed(result.rejects)})`],
+    ...columnRows(result, columns),
+  ];
+}
+
+function lines(rows: readonly (readonly [string, string])[]): string {
+  return rows.map(([label, value]) => `${label.padEnd(13)} ${plain(value)}\n`).join("");
+}
+
+/** What a rollback does, to follow "put back". */
+export function rollbackText(rollback: Rollback): string {
+  const files = remaining(rollback);
+  const [first] = files;
+  const back = publicationText((first ?? rollback.csv).back);
+  const inPlace = first?.inPlace ? ` in place of ${publicationText(first.inPlace)}` : "";
+  return `${back}${inPlace}: ${files.map(({ key }) => key).join(" and ")}`;
+}
+
+function missingText({ number, from, to, totals, missing }: WindowProgress): [string, string][] {
+  if (missing.length === 0) return [];
+  const what = totals ? `pages ${ranges(missing)}` : "its first page, which tells how many there are";
+  return [["missing", `window ${number} (${from} to ${to}): ${what}`]];
+}
+
+const alarming: readonly RunAccount["state"][] = ["blocked", "stalled", "held", "failed"];
+
+/** In capitals where a person has to act. */
+function stateText(account: RunAccount | BlockedRequest): string {
+  const { state } = account;
+  if ("file" in account && account.file === "live") return `${state}, live`;
+  if ("file" in account && account.file === "rolled back") return account.file;
+  return alarming.includes(state) ? state.toUpperCase() : state;
+}
+
+function pagesText(windows: readonly WindowProgress[]): string {
+  const done = windows.reduce((sum, { pages }) => sum + pages, 0);
+  const all = windows.reduce((sum, { pages, missing }) => sum + pages + missing.length, 0);
+  return `${done}/${all}${windows.every(({ totals }) => totals) ? "" : "+"}`;
+}
+
+function ageOf(date: string, now: Date): string {
+  return age(Math.max(now.getTime() - Date.parse(date), 0) / 1000);
+}

@@ -1,0 +1,58 @@
+// The command line of `npm run libinsight`.
+import { checked, commandLine, number, repeated } from "../../cli.ts";
+import { renamesOf } from "../start-args.ts";
+import { fault } from "./faults.ts";
+import { renameOf } from "./renames.ts";
+import { type LibInsightSettings, settings } from "./simulator-settings.ts";
+
+const defaults = settings.parse({});
+const { shape } = settings;
+
+export const line = commandLine<LibInsightSettings>("npm run libinsight --", (program, accept) =>
+  program
+    .description("Run a simulated LibInsight on 127.0.0.1 until Ctrl-C.")
+    .option("--port <n>", "Listen on this port (default: a free one)", number(shape.port))
+    .option("--seed <n>", "Generate the records from this seed", number(shape.seed), defaults.seed)
+    .option("--records <n>", "Generate this many records", number(shape.records), defaults.records)
+    .option("--latency <ms>", "Wait before each response", number(shape.latencyMs), defaults.latencyMs)
+    .option("--page-size <n>", "Return this many records a page", number(shape.pageSize), defaults.pageSize)
+    .option(
+      "--token-seconds <n>",
+      "Expire tokens after this time",
+      number(shape.tokenSeconds),
+      defaults.tokenSeconds,
+    )
+    .option("--rename <field=label>", "Rename a field; repeatable", repeated(renameOf))
+    .option(
+      "--fault <fault>",
+      "Inject a fault, kind[,name=value]...; repeatable",
+      repeated(checked(fault, faultOf)),
+    )
+    .addHelpText("after", faultHelp)
+    .action(({ latency, rename = [], fault, ...rest }) => {
+      accept({ ...rest, latencyMs: latency, renames: renamesOf(rename), faults: fault });
+    }),
+);
+
+const faultHelp = `
+Faults are used up in the order of their flags.
+  kinds: status, rate-limited, html, broken-json, error-at-200, hang, reset, cut-body, unauthorized,
+         too-few, too-many, repeated, other-total
+  names: endpoint (token, data-grid, fields), from, page, times, status, retry-after
+
+Example:
+  npm run libinsight -- --fault rate-limited,retry-after=2,endpoint=data-grid,page=3`;
+
+const whereNames = ["endpoint", "from", "page"];
+
+/** Reads `kind,name=value,...` as a fault. The schema refuses unknown names. */
+function faultOf(text: string): Record<string, unknown> {
+  const [kind, ...pairs] = text.split(",");
+  const entries = pairs.map((pair): [string, unknown] => {
+    const [name = "", value = ""] = pair.split("=", 2);
+    return [name === "retry-after" ? "retryAfter" : name, /^\d+$/.test(value) ? Number(value) : value];
+  });
+  const where = Object.fromEntries(entries.filter(([name]) => whereNames.includes(name)));
+  const rest = Object.fromEntries(entries.filter(([name]) => !whereNames.includes(name)));
+  return { ...rest, kind, where };
+}

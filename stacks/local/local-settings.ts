@@ -1,0 +1,74 @@
+// The settings of the services on this machine, from the environment. On a stage shared/aws/config.ts reads them.
+import * as z from "zod/mini";
+import { type PipelineError, toPipelineError } from "../../shared/errors.ts";
+import { instancesSetting, type TeamInstances } from "../../shared/instance-settings.ts";
+import { type TableauSettings, tableauSettings } from "../../shared/tableau-settings.ts";
+import { UsageError } from "../cli.ts";
+
+export type LocalSettings = {
+  /** Before a failed message is tried again, the first time. */
+  retryBaseSeconds: number;
+  queryCheckSeconds: number;
+  instanceCheckSeconds: number;
+  team: TeamInstances;
+  /** Undefined where there is no Tableau to refresh. */
+  tableau: TableauSettings | undefined;
+  tableauTokenSecret: string | undefined;
+  tableauRequestTimeoutMs: number;
+  tableauRefreshTimeoutMs: number;
+  tableauPauseMs: number;
+  libInsightTimeoutMs: number;
+};
+
+/** A person waits, so failed messages come back sooner than on a stage. */
+const defaults = { retryBaseSeconds: 1, queryCheckSeconds: 5, instanceCheckSeconds: 1 };
+
+const number = (otherwise: number) => z._default(z.coerce.number().check(z.nonnegative()), otherwise);
+const variables = z.object({
+  RETRY_BASE_SECONDS: number(defaults.retryBaseSeconds),
+  QUERY_CHECK_SECONDS: number(defaults.queryCheckSeconds),
+  INSTANCE_CHECK_SECONDS: number(defaults.instanceCheckSeconds),
+  INSTANCES: z._default(instancesSetting, "tagged"),
+  TABLEAU_TIMEOUT_MS: number(25_000),
+  TABLEAU_REFRESH_TIMEOUT_MS: number(600_000),
+  TABLEAU_PAUSE_MS: number(2_000),
+  LIBINSIGHT_TIMEOUT_MS: number(25_000),
+});
+
+/** @throws UsageError where a variable cannot be used, or only some of Tableau's are set */
+export function localSettings(env: NodeJS.ProcessEnv): LocalSettings {
+  const parsed = variables.safeParse(env);
+  if (!parsed.success) {
+    const names = parsed.error.issues.map(({ path }) => path.join("."));
+    throw new UsageError(`Invalid value of ${names.join(", ")}.`);
+  }
+  const { data } = parsed;
+  const tableau = tableauOf(env);
+  const tableauTokenSecret = env.TABLEAU_TOKEN_SECRET || undefined;
+  if (tableau && !tableauTokenSecret)
+    throw new UsageError("To refresh Tableau, also set TABLEAU_TOKEN_SECRET.");
+  if (!tableau && tableauTokenSecret) {
+    throw new UsageError("To refresh Tableau, also set TABLEAU_URL and TABLEAU_TOKEN_NAME.");
+  }
+  return {
+    retryBaseSeconds: data.RETRY_BASE_SECONDS,
+    queryCheckSeconds: data.QUERY_CHECK_SECONDS,
+    instanceCheckSeconds: data.INSTANCE_CHECK_SECONDS,
+    team: data.INSTANCES,
+    tableau,
+    tableauTokenSecret,
+    tableauRequestTimeoutMs: data.TABLEAU_TIMEOUT_MS,
+    tableauRefreshTimeoutMs: data.TABLEAU_REFRESH_TIMEOUT_MS,
+    tableauPauseMs: data.TABLEAU_PAUSE_MS,
+    libInsightTimeoutMs: data.LIBINSIGHT_TIMEOUT_MS,
+  };
+}
+
+function tableauOf(env: NodeJS.ProcessEnv): TableauSettings | undefined {
+  try {
+    return tableauSettings(env);
+  } catch (error) {
+    const reason: PipelineError = toPipelineError(error);
+    throw new UsageError(reason.sentence);
+  }
+}

@@ -1,0 +1,103 @@
+// The command line of `npm start`.
+import type { Dataset } from "../../shared/dataset-schema.ts";
+import { defaultDataset } from "../../shared/datasets.ts";
+import { yesterday } from "../../shared/dates.ts";
+import {
+  commandLine,
+  datasetOption,
+  date,
+  repeated,
+  requirePast,
+  requireRange,
+  text,
+  UsageError,
+  wholeNumber,
+} from "../cli.ts";
+import { type Rename, renameOf, renames } from "./libinsight/renames.ts";
+import { localFolder } from "./local-folder.ts";
+
+export { UsageError };
+
+export type Command = {
+  dataset: Dataset;
+  from: string;
+  to: string;
+  /** Whether --from or --to was given. */
+  datesGiven: boolean;
+  out: string;
+  simulation: { records: number; latencyMs: number; renames: Rename[]; faultSeed: number | undefined };
+  /** The given flags that only the simulation supports. */
+  simulationFlags: string[];
+  json: boolean;
+  quiet: boolean;
+};
+
+const line = (now: Date) =>
+  commandLine<Command>("npm start --", (base, accept) => {
+    const program = base
+      .description("Run the pipeline on this machine: collect a dataset, publish its files, query them.")
+      .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
+      .option("--from <date>", "Start at this day, YYYY-MM-DD (default: the dataset's first date)", date)
+      .option("--to <date>", "End at this day, YYYY-MM-DD (default: yesterday)", date)
+      .option("--out <dir>", "Write the files to this directory", text, `${localFolder}/out`)
+      .option("--records <n>", "Simulate a LibInsight with n records", wholeNumber(0, 2_000_000), 10_300)
+      .option("--latency <ms>", "Simulate this response time in milliseconds", wholeNumber(0, 60_000), 20)
+      .option("--rename <field=label>", "Simulate a renamed field; repeatable", repeated(renameOf))
+      .option(
+        "--faults <seed>",
+        "Inject faults, show the dead letters and replay them",
+        wholeNumber(0, 999_999_999),
+      )
+      .option("--json", "Print only run.json", false)
+      .option("--quiet", "Print only errors", false)
+      .addHelpText("after", environmentHelp)
+      .action(({ dataset, from = dataset.firstDate, to = yesterday(now, dataset.timeZone), ...options }) => {
+        requireRange({ from, to });
+        requirePast({ from, to }, dataset, now);
+        const isGiven = (flag: keyof ReturnType<typeof program.opts>) =>
+          program.getOptionValueSource(flag) === "cli";
+        const { out, records, latency: latencyMs, rename = [], faults: faultSeed, json, quiet } = options;
+        accept({
+          dataset,
+          from,
+          to,
+          datesGiven: isGiven("from") || isGiven("to"),
+          out,
+          simulation: { records, latencyMs, renames: renamesOf(rename), faultSeed },
+          simulationFlags: (["records", "latency", "rename", "faults"] as const)
+            .filter(isGiven)
+            .map((flag) => `--${flag}`),
+          json,
+          quiet,
+        });
+      });
+  });
+
+const environmentHelp = `
+Examples:
+  npm start -- --from 2024-01-01 --to 2024-01-31
+  npm start -- --rename "mode=Mode of contact"
+
+Environment:
+  LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET
+      Collect from this LibInsight instead of the simulation
+  TABLEAU_URL, TABLEAU_SITE, TABLEAU_TOKEN_NAME, TABLEAU_TOKEN_SECRET
+      Refresh this Tableau after publishing
+  They may also stand in .env. Variables that are set already win.`;
+
+/** Returns what to do, or "help" for --help. @throws UsageError */
+export const parseCommand = (
+  args: readonly string[],
+  now: Date,
+  env: NodeJS.ProcessEnv = {},
+): Command | "help" => line(now).parse(args, env);
+
+/** Returns the help. A function, because it takes 8 ms. */
+export const usage = (): string => line(new Date(0)).usage();
+
+/** Checks all renames together, because two fields may swap their labels. @throws UsageError */
+export function renamesOf(given: readonly ReturnType<typeof renameOf>[]): Rename[] {
+  const parsed = renames.safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw new UsageError(`--rename is invalid: ${parsed.error.issues[0]?.message}.`);
+}

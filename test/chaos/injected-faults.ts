@@ -1,0 +1,89 @@
+// The plan's faults as they come due, and the count of those that really happened.
+import type { ChaosQueue, Fault, FaultAt, Plan, PortCall } from "./fault-plan.ts";
+
+export type Injected = Map<string, number>;
+
+export class Faults {
+  readonly injected: Injected = new Map();
+  /** Services whose calls of ports were spoiled. */
+  readonly struck = new Set<ChaosQueue>();
+  readonly #plan: readonly Fault[];
+  readonly #counts = new Map<string, number>();
+
+  constructor(plan: Pick<Plan, "faults">) {
+    this.#plan = plan.faults;
+  }
+
+  /** Returns what befalls the next request for a page: changes of the records, and one fault. */
+  nextPage(): { changes: FaultAt<"source">[]; fault: FaultAt<"libinsight"> | undefined } {
+    const n = this.#count("page");
+    return {
+      changes: this.#of("source").filter((change) => change.nth === n),
+      fault: this.#of("libinsight").find(({ nth, times }) => n >= nth && n < nth + times),
+    };
+  }
+
+  /** Returns which entries are deployed and how the clock jumps before the next call of any port. */
+  nextTurn(): (FaultAt<"deploy"> | FaultAt<"clock">)[] {
+    const n = this.#count("turn");
+    return [...this.#of("deploy"), ...this.#of("clock")].filter(({ nth }) => nth === n);
+  }
+
+  /** Returns what befalls the next query that ends. */
+  nextQuery(): FaultAt<"query"> | undefined {
+    const n = this.#count("query");
+    const fault = this.#of("query").find(({ nth }) => nth === n);
+    if (fault) this.happened(`query ${fault.kind}`);
+    return fault;
+  }
+
+  /** Returns whether the next notification of S3 or EC2 is lost. */
+  losesNotification(): boolean {
+    const n = this.#count("notification");
+    const isLost = this.#of("notification").some(({ nth }) => nth === n);
+    if (isLost) this.happened("notification lost");
+    return isLost;
+  }
+
+  /** Returns what befalls the next call of a port. */
+  nextCall(call: PortCall): FaultAt<"port"> | undefined {
+    const n = this.#count(call);
+    return this.#of("port").find((fault) => fault.kind !== "in-part" && isDue(fault, call, n));
+  }
+
+  /** Returns whether a port takes only some messages of the next batch. */
+  nextBatchCall(call: PortCall): boolean {
+    const n = this.#count(`${call} in part`);
+    return this.#of("port").some((fault) => fault.kind === "in-part" && isDue(fault, call, n));
+  }
+
+  /** Returns what ends the next upload in mid-stream. */
+  nextUpload(): FaultAt<"upload"> | undefined {
+    const n = this.#count("upload in mid-stream");
+    return this.#of("upload").find(({ nth }) => nth === n);
+  }
+
+  /** Returns what befalls a queue's next batch. */
+  nextBatch(queue: ChaosQueue): FaultAt<"delivery">[] {
+    const n = this.#count(queue);
+    return this.#of("delivery").filter((fault) => fault.queue === queue && fault.nth === n);
+  }
+
+  happened(kind: string): void {
+    this.injected.set(kind, (this.injected.get(kind) ?? 0) + 1);
+  }
+
+  #count(what: string): number {
+    const n = (this.#counts.get(what) ?? 0) + 1;
+    this.#counts.set(what, n);
+    return n;
+  }
+
+  #of<A extends Fault["at"]>(at: A): FaultAt<A>[] {
+    return this.#plan.filter((fault): fault is FaultAt<A> => fault.at === at);
+  }
+}
+
+function isDue({ call: of, nth, times }: FaultAt<"port">, call: PortCall, n: number): boolean {
+  return of === call && n >= nth && n < nth + times;
+}

@@ -1,0 +1,24 @@
+// Datasets with few columns, for rules that the default dataset does not use.
+import { type Dataset, type DatasetInput, dataset } from "../../shared/dataset-schema.ts";
+
+/** `_id` and the given columns. */
+export function datasetOf(
+  columns: DatasetInput["columns"],
+  undeclared: Dataset["undeclared"] = "append",
+): Dataset {
+  return dataset.parse({
+    name: "test-dataset",
+    libinsightId: 1,
+    firstDate: "2020-01-01",
+    timeZone: "America/New_York",
+    columns: [{ name: "_id", type: "integer", required: true }, ...columns],
+    undeclared,
+    publish: {
+      csv: "csv/test.csv",
+      jsonl: "jsonl/test.jsonl",
+      results: "published/test.csv",
+      queryResults: "queries",
+      table: "test_dataset",
+    },
+  });
+}

@@ -1,0 +1,82 @@
+import { parse } from "csv-parse/sync";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { type Fit, fitPart } from "../../../services/assembler/fit-part.ts";
+import { type Cell, csvRows } from "../../../shared/csv.ts";
+
+/** Rows with `_id`, two declared columns and what their part appended. */
+type Case = Fit & { rows: Cell[][] };
+
+// Text as the transformer leaves it: on one line, without control characters.
+const text = fc.string({ unit: fc.constantFrom('"', ",", "\\", " ", "a", "é", "💥", "n", "0") });
+const cell: fc.Arbitrary<Cell> = fc.oneof(
+  text,
+  fc.constantFrom(null, ""),
+  fc.integer(),
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+);
+const declared = ["_id", "a", "b"];
+const headers = fc.uniqueArray(fc.oneof(text, fc.constantFrom("__proto__", "7", "constructor", "_id (2)")), {
+  maxLength: 4,
+});
+const cases: fc.Arbitrary<Case> = headers.chain((all) => {
+  const allAppended = all.filter((header) => !declared.includes(header)).sort();
+  return fc.subarray(allAppended).chain((appended) => {
+    const width = 2 + appended.length;
+    const row = fc.tuple(fc.nat(), fc.array(cell, { minLength: width, maxLength: width }));
+    return fc.array(row, { maxLength: 5 }).chain((made) =>
+      fc.record({
+        rows: fc.constant(made.map(([id, cells]) => [id, ...cells])),
+        appended: fc.constant(appended),
+        allAppended: fc.constant(allAppended),
+        skip: fc.subarray([...made.keys()]),
+      }),
+    );
+  });
+});
+
+/** The obvious way: on the cells instead of on the text. */
+function fitCells({ rows, appended, allAppended, skip }: Case): Cell[][] {
+  return rows
+    .filter((_, index) => !skip.includes(index))
+    .map((row) => [
+      ...row.slice(0, 3),
+      ...allAppended.map((header) => {
+        const index = appended.indexOf(header);
+        return index < 0 ? null : (row[3 + index] ?? null);
+      }),
+    ]);
+}
+
+function jsonLines(names: string[], rows: Cell[][]): string {
+  const member = (name: string, value: Cell | undefined) =>
+    `${JSON.stringify(name)}:${JSON.stringify(value ?? null)}`;
+  return rows.map((row) => `{${names.map((name, index) => member(name, row[index])).join(",")}}\n`).join("");
+}
+
+function fitText(csv: string, jsonl: string, given: Fit) {
+  const fitted = fitPart({ csv: Buffer.from(csv), jsonl: Buffer.from(jsonl) }, given);
+  return { csv: Buffer.from(fitted.csv).toString("utf8"), jsonl: Buffer.from(fitted.jsonl).toString("utf8") };
+}
+
+test("a part is written as its rows would be, without its duplicates and with every column of the run", () => {
+  fc.assert(
+    fc.property(cases, (given) => {
+      const own = jsonLines([...declared, ...given.appended], given.rows);
+      const { csv, jsonl } = fitText(csvRows(given.rows), own, given);
+      const expected = fitCells(given);
+      expect(csv).toBe(csvRows(expected));
+      expect(jsonl).toBe(jsonLines([...declared, ...given.allAppended], expected));
+      const read: string[][] = parse(csv);
+      expect(read).toEqual(expected.map((row) => row.map((value) => String(value ?? ""))));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a part that needs no change is not copied", () => {
+  const part = { csv: Buffer.from('1,"a"\n'), jsonl: Buffer.from('{"_id":1,"t":"a"}\n') };
+  const { csv, jsonl } = fitPart(part, { appended: ["t"], allAppended: ["t"], skip: [] });
+  expect(csv).toBe(part.csv);
+  expect(jsonl).toBe(part.jsonl);
+});

@@ -1,0 +1,263 @@
+// Dead letters are listed, shown, sent back and archived. However sending is interrupted, none is lost.
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  archive,
+  type DeadLetterDeps,
+  type Filter,
+  inspect,
+  list,
+  type Mailbox,
+  send,
+} from "../../../services/replay/mailboxes.ts";
+import type { PageMessage } from "../../../shared/messages.ts";
+import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
+import { recordOf } from "../../factories/libinsight-records.ts";
+import { requestOf, runOf, taskOf } from "../../factories/requests.ts";
+import { intercepted } from "../../support/intercepted-ports.ts";
+import { receive, take, useLocal } from "../../support/local-adapters.ts";
+
+let clock = Date.parse("2026-01-05T12:00:00Z");
+const local = useLocal(() => clock);
+
+const run = runOf("replayed");
+const other = runOf("another");
+const words = "MARKED asked where the library is";
+const page: PageMessage = {
+  task: taskOf(run, { page: 3 }),
+  pages: 3,
+  totals: { totalPages: 3, totalRecords: 201 },
+  records: { inline: [recordOf(1, { "Comments/Notes": words })] },
+};
+const failure = {
+  Error: "LibInsightUnreachable",
+  ErrorText: "LibInsight did not respond. Check its status page.",
+};
+const everything = { filter: {}, max: 1_000 };
+
+function depsOf(...mailboxes: Mailbox[]): DeadLetterDeps {
+  return { mailboxes, now: () => new Date(clock), waitSeconds: 0 };
+}
+
+/** Lets the visibility timeout of a minute end. */
+function passTimeout(): void {
+  clock += 61_000;
+}
+
+test("the list has counts, runs and reasons for each queue, and changes nothing", async () => {
+  const fetcher = local.mailbox("fetcher");
+  const deps = depsOf(fetcher, local.mailbox("transformer"));
+  for (let n = 1; n <= 12; n++) {
+    await fetcher.deadLetters.send(messageBody(taskOf(run, { page: n })), { attributes: failure });
+  }
+  clock += 5_000;
+  await fetcher.deadLetters.send(messageBody(taskOf(other)));
+  const summary = {
+    queue: "fetcher",
+    messages: 13,
+    seen: 13,
+    matching: 13,
+    oldestSeconds: 5,
+    runs: [run.runId, other.runId].sort(),
+    errors: { LibInsightUnreachable: 12, "no reason given": 1 },
+  };
+  const none = { queue: "transformer", messages: 0, seen: 0, matching: 0, runs: [], errors: {} };
+  expect(await list(deps)).toEqual([summary, none]);
+  expect(await list(deps)).toEqual([summary, none]);
+  expect(await take(fetcher.deadLetters)).toHaveLength(13);
+});
+
+test("a dead letter is shown by its ids, without its content", async () => {
+  const transformer = local.mailbox("transformer");
+  await transformer.deadLetters.send(messageBody(page), { attributes: failure });
+  await transformer.deadLetters.send(`not JSON, ${words}`);
+  await transformer.deadLetters.send(messageBody({ runId: words, attempt: 1 }));
+  await transformer.deadLetters.send("{}", { attributes: { Note: words } });
+  const { deadLetters } = await inspect(depsOf(transformer), {}, 10);
+  expect(deadLetters).toHaveLength(4);
+  expect(deadLetters.find((each) => each.run)).toEqual({
+    queue: "transformer",
+    messageId: expect.stringMatching(/\S/),
+    sentAt: new Date(clock).toISOString(),
+    bytes: messageBody(page).length,
+    run: run.runId,
+    window: 1,
+    attempt: 1,
+    page: 3,
+    error: failure.Error,
+    errorText: failure.ErrorText,
+    attributes: ["Error", "ErrorText"],
+    receives: 1,
+  });
+  expect(JSON.stringify([deadLetters, await list(depsOf(transformer))])).not.toContain("MARKED");
+});
+
+test.each([
+  ["kickoff", requestOf({ id: "one" }), { run: runOf("one").runId }],
+  ["kickoff", requestOf({ detail: { requestId: "two" } }), { run: runOf("two").runId }],
+  ["fetcher", taskOf(run, { page: 7 }), { run: run.runId, window: 1, attempt: 1, page: 7 }],
+  ["assembler", { runId: run.runId, dataset: run.dataset, attempt: 2 }, { run: run.runId, attempt: 2 }],
+  [
+    "athena",
+    { "detail-type": "Athena Query State Change", detail: { queryExecutionId: "q-1" } },
+    { query: "q-1" },
+  ],
+  [
+    "tableau",
+    { "detail-type": "results.published", detail: { runId: run.runId, queryExecutionId: "q-2" } },
+    { run: run.runId, query: "q-2" },
+  ],
+  [
+    "reporter",
+    { "detail-type": "run.held", detail: { runId: run.runId, reason: words } },
+    { run: run.runId },
+  ],
+  ["ec2", { task: "check", instanceId: "i-1", goal: "g", checks: 2 }, { instance: "i-1" }],
+  ["ec2", { "detail-type": "instance.start.requested", detail: { instanceId: "i-2" } }, { instance: "i-2" }],
+] as const)("a dead letter of %s shows its ids (case %#)", async (name, body, ids) => {
+  const box = local.mailbox(name);
+  const options = box.source.isFifo ? { group: "one", deduplicationId: "one" } : {};
+  await box.deadLetters.send(messageBody(body), options);
+  expect(await inspect(depsOf(box), {}, 10)).toMatchObject({ deadLetters: [ids], unseen: 0 });
+});
+
+test("the filter selects by queue, run, error and age, and the maximum limits how many are sent", async () => {
+  const [fetcher, transformer] = [local.mailbox("fetcher"), local.mailbox("transformer")];
+  const selected = async (filter: Filter, max = 100) => {
+    const { moved, left } = await send(depsOf(fetcher, transformer), { filter, max, dryRun: true });
+    return [moved.length, left];
+  };
+  await fetcher.deadLetters.send(messageBody(taskOf(run)), { attributes: failure });
+  await fetcher.deadLetters.send(messageBody(taskOf(other)));
+  await transformer.deadLetters.send(messageBody(page), { attributes: failure });
+  expect(await selected({})).toEqual([3, 0]);
+  expect(await selected({}, 2)).toEqual([2, 1]);
+  expect(await selected({ queue: "transformer" })).toEqual([1, 0]);
+  expect(await selected({ run: run.runId })).toEqual([2, 0]);
+  expect(await selected({ error: "unreach" })).toEqual([2, 0]);
+  expect(await selected({ error: "STATUS PAGE" })).toEqual([2, 0]);
+  expect(await selected({ error: "MARKED" })).toEqual([0, 0]);
+  expect(await selected({ olderThanSeconds: 3600 })).toEqual([0, 0]);
+  clock += 3_700_000;
+  expect(await selected({ olderThanSeconds: 3600 })).toEqual([3, 0]);
+  expect([await fetcher.source.count(), await transformer.source.count()]).toEqual([0, 0]);
+});
+
+test("a message goes back with its body and attributes, without the reason of its failure", async () => {
+  const fetcher = local.mailbox("fetcher");
+  const own = { Origin: "weekly", Trace: Buffer.from([0, 255]) };
+  await fetcher.deadLetters.send(messageBody(taskOf(run)), { attributes: { ...own, ...failure } });
+  await send(depsOf(fetcher), everything);
+  const messages = await take(fetcher.source);
+  expect(messages.map(({ body }) => body)).toEqual([messageBody(taskOf(run))]);
+  expect(messages[0]?.attributes).toEqual({ ...own, ReplayId: expect.any(String) });
+  expect(await fetcher.deadLetters.count()).toBe(0);
+});
+
+test("a message that fails again at once is sent once, and waits for the next replay", async () => {
+  const box = local.mailbox("fetcher");
+  let sent = 0;
+  box.source.send = async (body, { attributes = {} } = {}) => {
+    sent += 1;
+    await box.deadLetters.send(body, { attributes: { ...attributes, ...failure } });
+  };
+  await box.deadLetters.sendAll(["one", "two"]);
+  expect(await send(depsOf(box), everything)).toMatchObject({ moved: [{}, {}], left: 0 });
+  expect(sent).toBe(2);
+  await send(depsOf(box), everything);
+  expect(sent).toBe(4);
+  expect(await box.deadLetters.count()).toBe(2);
+});
+
+test("an archived dead letter is one object in the work bucket, and no longer in the queue", async () => {
+  const transformer = local.mailbox("transformer");
+  const work = local.store();
+  const attributes = { ...failure, Trace: Buffer.from([0, 255]) };
+  await transformer.deadLetters.send(messageBody(page), { attributes });
+  const { moved, left } = await archive(depsOf(transformer), everything, work);
+  expect([moved, left]).toMatchObject([[{ run: run.runId }], 0]);
+  const kept = JSON.parse((await work.getText(`deadletters/transformer/${moved[0]?.messageId}.json`)) ?? "");
+  expect(kept).toMatchObject({
+    queue: "transformer",
+    run: run.runId,
+    messageAttributes: { ...failure, Trace: { base64: "AP8=" } },
+    body: messageBody(page),
+  });
+  expect([await transformer.deadLetters.count(), await transformer.source.count()]).toEqual([0, 0]);
+});
+
+test("dead letters that another receiver holds are counted as unseen", async () => {
+  const fetcher = local.mailbox("fetcher");
+  await fetcher.deadLetters.sendAll(["one", "two"]);
+  await receive(fetcher.deadLetters);
+  await fetcher.deadLetters.send("three");
+  expect(await inspect(depsOf(fetcher), {}, 10)).toMatchObject({ deadLetters: [{}], unseen: 2 });
+  expect(await list(depsOf(fetcher))).toMatchObject([{ messages: 3, seen: 1 }]);
+  expect(await send(depsOf(fetcher), everything)).toMatchObject({ moved: [{}], unseen: 2 });
+});
+
+test("a dead letter that cannot be archived stays in its queue", async () => {
+  const transformer = local.mailbox("transformer");
+  const work = local.store();
+  work.put = () => Promise.reject(new Error("no room"));
+  await transformer.deadLetters.send(messageBody(page));
+  await expect(archive(depsOf(transformer), everything, work)).rejects.toThrow("no room");
+  expect(await take(transformer.deadLetters)).toHaveLength(1);
+});
+
+test("wherever sending is interrupted, no dead letter is lost, and repeating it finishes it", async () => {
+  const interruption = fc.record({
+    call: fc.constantFrom<Interruption["call"]>("receive", "send", "delete", "release"),
+    nth: fc.integer({ min: 1, max: 6 }),
+    when: fc.constantFrom<Interruption["when"]>("before", "after"),
+  });
+  const count = fc.integer({ min: 0, max: 12 });
+  const max = fc.integer({ min: 1, max: 12 });
+  await fc.assert(
+    fc.asyncProperty(count, max, fc.boolean(), interruption, async (count, max, isFifo, at) => {
+      const box = local.mailbox(isFifo ? "assembler" : "fetcher");
+      const bodies = Array.from({ length: count }, (_, n) => `message ${n}`);
+      for (const body of bodies) {
+        await box.deadLetters.send(body, isFifo ? { group: "one", deduplicationId: body } : {});
+      }
+      const through = interrupted(at);
+      const dying = { ...box, source: through(box.source), deadLetters: through(box.deadLetters) };
+      await send(depsOf(dying), { filter: {}, max }).catch(() => undefined);
+      passTimeout();
+      const remaining = await box.deadLetters.count();
+      const sent = (await take(box.source)).map(({ body }) => body);
+      expect(remaining + new Set(sent).size).toBeGreaterThanOrEqual(count);
+      await send(depsOf(box), everything);
+      const takenAgain = await take(box.source);
+      const arrived = [...sent, ...takenAgain.map(({ body }) => body)];
+      expect(new Set(arrived)).toEqual(new Set(bodies));
+      // A FIFO queue keeps the group and the order, and takes each message once.
+      if (isFifo) expect(arrived).toEqual(bodies);
+      if (isFifo) expect(takenAgain.every(({ group }) => group === "one")).toBe(true);
+      expect(await box.deadLetters.count()).toBe(0);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+type Interruption = {
+  call: "receive" | "send" | "delete" | "release";
+  nth: number;
+  when: "before" | "after";
+};
+
+/** Wraps queues so that the nth call fails, before it is made or after it took effect, and every call after it. */
+function interrupted(at: Interruption): (queue: MessageQueue) => MessageQueue {
+  let calls = 0;
+  let isDead = false;
+  return (queue) =>
+    intercepted(queue, async (method, _args, act) => {
+      if (isDead) throw new Error("interrupted");
+      if (method === at.call) calls += 1;
+      isDead = method === at.call && calls === at.nth;
+      if (isDead && at.when === "before") throw new Error("interrupted");
+      const result = await act();
+      if (isDead) throw new Error("interrupted");
+      return result;
+    });
+}

@@ -1,0 +1,349 @@
+// A run's account and its repair, with the real assembler taking up what the repair sends.
+
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { assemblerService } from "../../../services/assembler/service.ts";
+import type { DeadLetter } from "../../../services/replay/dead-letter.ts";
+import { outputColumns } from "../../../shared/dataset-schema.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
+import { keys } from "../../../shared/keys.ts";
+import { type Run, runResult } from "../../../shared/run.ts";
+import { needsRows } from "../../../stacks/commands/runs/confirm.ts";
+import { fileStateOf, liveRuns } from "../../../stacks/commands/runs/live.ts";
+import { heldResult, publishHeld, resume } from "../../../stacks/commands/runs/repair.ts";
+import { type AccountDeps, accountOf, accounts } from "../../../stacks/commands/runs/run-account.ts";
+import { listText, showText } from "../../../stacks/commands/runs/runs-text.ts";
+import { recordsOf } from "../../factories/libinsight-records.ts";
+import { runOf, taskOf } from "../../factories/requests.ts";
+import { resultOf } from "../../factories/results.ts";
+import {
+  capturedEvents,
+  receive,
+  runService,
+  startLocal,
+  type TestLocal,
+  take,
+  takeJson,
+} from "../../support/local-adapters.ts";
+import { overwrite } from "../../support/objects.ts";
+import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
+import { putAttempt, putPage, putRecounts, putRun, putTotals, putWindow } from "../../support/work-bucket.ts";
+
+let local: TestLocal;
+let work: AccountDeps["work"];
+beforeAll(async () => {
+  local = await startLocal();
+  work = local.store();
+});
+afterAll(() => local.close());
+
+const years: [string, string][] = [
+  ["2022-01-01", "2022-12-31"],
+  ["2023-01-01", "2023-12-31"],
+];
+const content = { window: 2, pages: [recordsOf(1, 3), recordsOf(4, 6), recordsOf(7, 7)] };
+const inMinutes = (count: number) => () => new Date(Date.now() + count * 60_000);
+
+function account({ runId }: Run, given: Partial<AccountDeps> = {}) {
+  return accountOf(runId, deps(given));
+}
+
+function deps(given: Partial<AccountDeps> = {}): AccountDeps {
+  return { work, now: inMinutes(0), stalledAfterSeconds: 900, deadLetters: [], ...given };
+}
+
+/** A run of two years of which the first is complete. */
+async function halfway(requestId: string): Promise<Run> {
+  const run = runOf(requestId, { windows: years });
+  await putRun(run, work);
+  await putWindow(run, { window: 1, pages: [[]] }, work);
+  return run;
+}
+
+/** Resumes a run. @returns what it sent */
+async function resumed(run: Run): Promise<unknown[]> {
+  const queues = { fetcher: local.queue("fetcher"), assembler: local.queue("assembler") };
+  await resume(await account(run), queues, new Date());
+  return [...(await takeJson(queues.fetcher)), ...(await takeJson(queues.assembler))];
+}
+
+test("an account says which pages are missing, and resuming the run enqueues those", async () => {
+  const run = runOf("step by step", { windows: years });
+  const step = async () => {
+    const { state, windows } = await account(run);
+    return { state, missing: windows.map(({ missing }) => missing), sent: await resumed(run) };
+  };
+
+  await putRun(run, work);
+  expect(await step()).toEqual({
+    state: "requested",
+    missing: [[1], [1]],
+    sent: [taskOf(run), taskOf(run, { window: 2 })],
+  });
+  await putWindow(run, { window: 1, pages: [[]] }, work);
+  expect(await step()).toEqual({ state: "fetching", missing: [[], [1]], sent: [taskOf(run, { window: 2 })] });
+
+  await putTotals(run, content, work);
+  // Page 1 enqueues the others.
+  const sent = [taskOf(run, { window: 2 })];
+  expect(await step()).toEqual({ state: "transforming", missing: [[], [1, 2, 3]], sent });
+  await putPage(run, content, 1, work);
+  await putPage(run, content, 3, work);
+  expect(await step()).toEqual({
+    state: "transforming",
+    missing: [[], [2]],
+    sent: [taskOf(run, { window: 2, page: 2, pages: 3 })],
+  });
+  await putPage(run, content, 2, work);
+  expect(await step()).toEqual({
+    state: "assembling",
+    missing: [[], []],
+    sent: [{ runId: run.runId, dataset: run.dataset, attempt: 1 }],
+  });
+});
+
+test("of a window that is fetched again, the pages of the new attempt are missing", async () => {
+  const run = await halfway("again");
+  await putWindow(run, content, work);
+  await putAttempt(run, [1, 2], work);
+  const again = { ...content, attempt: 2 };
+  await putTotals(run, again, work);
+  await putPage(run, again, 1, work);
+
+  expect(await account(run)).toMatchObject({ attempt: 2, state: "transforming" });
+  expect(await resumed(run)).toEqual(
+    [2, 3].map((page) => taskOf(run, { window: 2, attempt: 2, page, pages: 3 })),
+  );
+});
+
+test("a run without progress is stalled, and its account says what it waits for and what to do", async () => {
+  const run = await halfway("stalled");
+  const soon = await account(run, { now: inMinutes(14) });
+  const later = await account(run, { now: inMinutes(16) });
+
+  expect([soon.state, later.state]).toEqual(["fetching", "stalled"]);
+  const text = showText(later, inMinutes(16)());
+  expect(text).toMatch(/^state +stalled while fetching$/m);
+  expect(text).toMatch(/^missing +window 2 \(2023-01-01 to 2023-12-31\): its first page/m);
+  expect(text).toContain(`npm run runs -- resume ${run.runId}`);
+});
+
+const deadLetter: DeadLetter = {
+  queue: "fetcher",
+  messageId: "one",
+  sentAt: "2024-01-01T00:00:00.000Z",
+  receives: 1,
+  bytes: 10,
+  attributes: [],
+  error: "LibInsightUnreachable",
+};
+
+test.each([
+  { queue: "kickoff", state: "blocked" },
+  { queue: "fetcher", state: "blocked" },
+  { queue: "transformer", state: "blocked" },
+  { queue: "assembler", state: "blocked" },
+  // They are not on the way to the files.
+  { queue: "reporter", state: "fetching" },
+  { queue: "ec2", state: "fetching" },
+] as const)("a run with a dead letter of the $queue queue is $state", async ({ queue, state }) => {
+  const run = await halfway(`blocked by ${queue}`);
+  const own = await account(run, { deadLetters: [{ ...deadLetter, queue, run: run.runId }] });
+  const others = await account(run, { deadLetters: [{ ...deadLetter, queue, run: "another-run" }] });
+
+  expect([own.state, others.state]).toEqual([state, "fetching"]);
+  expect(showText(own, new Date())).toMatch(
+    state === "blocked" ? /^state +blocked while fetching$/m : /^state +fetching$/m,
+  );
+});
+
+test("a request that is a dead letter is listed as blocked, with what to do", async () => {
+  const own = local.store();
+  const begun = runOf("begun");
+  const { runId } = runOf("not begun");
+  await putRun(begun, own);
+  const at = new Date();
+  const deadLetters = [
+    { ...deadLetter, queue: "kickoff" as const, run: runId, sentAt: at.toISOString() },
+    // These block no run.
+    { ...deadLetter, queue: "tableau" as const, run: "reference-transactions-ffffffffffff" },
+    { ...deadLetter, queue: "athena" as const },
+  ];
+
+  const found = await accounts(deps({ work: own, deadLetters }));
+
+  const next = expect.stringContaining(`npm run replay -- send --run ${runId}`);
+  expect(found).toMatchObject([
+    { run: { runId }, state: "blocked", next },
+    { run: { runId: begun.runId }, state: "requested" },
+  ]);
+  expect(listText(found, at)).toMatch(new RegExp(`^${runId} +BLOCKED +1 +0 s$`, "m"));
+  await expect(accountOf(runId, deps({ work: own, deadLetters }))).rejects.toMatchObject({
+    name: "RequestBlocked",
+    sentence: expect.stringContaining(`npm run replay -- send --run ${runId}`),
+  });
+});
+
+test("the list marks the live run and those that were rolled back", async () => {
+  const own = local.store();
+  const data = local.store();
+  const days = ["2024-01-01", "2024-01-08", "2024-01-15"];
+  const runs = days.map((day) => runOf(day, { requestedAt: `${day}T00:00:00Z` }));
+  const [first, second, third] = runs.map(({ runId }) => runId);
+  for (const run of runs) {
+    await putRun(run, own);
+    await own.putOnce(keys.result(run.runId), resultOf({ runId: run.runId, requestedAt: run.requestedAt }));
+  }
+  const marks = async () => {
+    const found = await accounts(deps({ work: own, live: await liveRuns({ work: own, data }) }));
+    const lines = listText(found, new Date()).split("\n");
+    return runs.map(({ runId }) => {
+      const line = lines.find((text) => text.startsWith(runId)) ?? "";
+      return line.slice(runId.length).trim().split(/ {2,}/)[0];
+    });
+  };
+  const put = (runId: string | undefined, more: Record<string, string> = {}) =>
+    overwrite(data, defaultDataset.publish.csv, "rows", {
+      ...(runId !== undefined && { "run-id": runId, "requested-at": "2024-02-01T00:00:00Z" }),
+      ...more,
+    });
+
+  expect(await marks()).toEqual(["published", "published", "published"]);
+  await put(third);
+  expect(await marks()).toEqual(["published", "published", "published, live"]);
+  await put(first, { "rolled-back-at": "2024-02-01T00:00:00Z" });
+  expect(await marks()).toEqual(["published, live", "rolled back", "rolled back"]);
+  await put(second, { "rolled-back-at": "2024-02-01T00:00:00Z" });
+  expect(await marks()).toEqual(["published", "published, live", "rolled back"]);
+  // The work bucket has forgotten this one, which is therefore older than all of them.
+  await put("reference-transactions-000000000000", { "rolled-back-at": "2024-02-01T00:00:00Z" });
+  expect(await marks()).toEqual(["rolled back", "rolled back", "rolled back"]);
+  // No run wrote this one.
+  await put(undefined);
+  expect(await marks()).toEqual(["published", "published", "published"]);
+});
+
+test("of a dataset's published runs those before the live one are replaced, and those after it rolled back", () => {
+  const minutes = fc.uniqueArray(fc.nat(10_000), { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(minutes, fc.nat(), fc.boolean(), (times, index, isForgotten) => {
+      const runs = times
+        .toSorted((a, b) => a - b)
+        .map((time) => runOf(`${time}`, { requestedAt: new Date(time * 60_000).toISOString() }));
+      const place = index % runs.length;
+      const { dataset, runId = "", requestedAt = "" } = runs[place] ?? {};
+      const live = { dataset: dataset ?? "", runId, ...(!isForgotten && { requestedAt }) };
+      expect(runs.map((run) => fileStateOf(run, [{ ...live, dataset: "another" }]))).toEqual(
+        runs.map(() => undefined),
+      );
+      const states = runs.map((run) => fileStateOf(run, [live]));
+      expect(states[place]).toBe("live");
+      const before = isForgotten ? "rolled back" : "replaced";
+      expect(states.slice(0, place)).toEqual(runs.slice(0, place).map(() => before));
+      expect(states.slice(place + 1)).toEqual(runs.slice(place + 1).map(() => "rolled back"));
+    }),
+  );
+});
+
+test("a run's account has the reject reasons, values of another type, and columns without values", async () => {
+  const run = runOf("with notes");
+  await putRun(run, work);
+  const filled = Object.fromEntries(outputColumns(defaultDataset.columns).map((name) => [name, 714]));
+  const { mode: _empty, ...others } = filled;
+  const given = { filled: others, mistyped: { "Duration (in minutes)": 714 } };
+  await work.putOnce(keys.result(run.runId), resultOf({ runId: run.runId, state: "held", ...given }));
+
+  const text = showText(await account(run), new Date());
+
+  expect(text).toMatch(/^rejected +3 \(no _start_date: 2, unusable _start_date: 1\)$/m);
+  expect(text).toMatch(/^kept as text +not of the column's type: Duration \(in minutes\): 714 of 714$/m);
+  expect(text).toMatch(/^no values +"mode"; check the labels in shared\/datasets\.ts$/m);
+});
+
+test("the account of a run with dead letters advises to send them back", async () => {
+  const run = await halfway("with dead letters");
+  const deadLetters = [run.runId, "another-run"].map((run) => ({ ...deadLetter, run }));
+  const found = await account(run, { deadLetters, now: inMinutes(60) });
+
+  expect(found).toMatchObject({ state: "blocked", deadLetters: [{ run: run.runId }] });
+  const text = showText(found, inMinutes(60)());
+  expect(text).toMatch(/^dead letters +1\n +fetcher LibInsightUnreachable: 1$/m);
+  expect(text).toContain(`npm run replay -- send --run ${run.runId}`);
+});
+
+test("the list has every run, the newest request first", async () => {
+  const own = local.store();
+  const requested = ["2024-01-02T00:00:00Z", "2024-01-03T00:00:00Z", "2024-01-01T00:00:00Z"];
+  for (const [n, requestedAt] of requested.entries())
+    await putRun(runOf(`listed ${n}`, { requestedAt }), own);
+
+  const found = await accounts(deps({ work: own }));
+
+  expect(found).toMatchObject(
+    requested
+      .toSorted()
+      .toReversed()
+      .map((requestedAt) => ({ run: { requestedAt } })),
+  );
+});
+
+test("an unknown run is an error that names the command that lists runs", async () => {
+  await expect(account(runOf("unknown"))).rejects.toMatchObject({
+    name: "RunUnknown",
+    sentence: expect.stringContaining("npm run runs -- list"),
+  });
+});
+
+test("a complete run whose task was lost is resumed; held, it is published for a reason that its result keeps", async () => {
+  const run = await halfway("held");
+  // The source still disagrees at the last attempt, so the run is held.
+  await putAttempt(run, [2, 2], work);
+  await putAttempt(run, [3, 3], work);
+  await putWindow(run, { window: 1, attempt: 3, pages: [[]] }, work);
+  await putWindow(run, { ...content, attempt: 3, totals: { totalRecords: 9 } }, work);
+  await putRecounts(run, 3, work);
+  const mailbox = local.mailbox("assembler");
+  const queues = { fetcher: local.queue("fetcher"), assembler: mailbox.source };
+  const assemblerDeps = {
+    work,
+    data: local.store(),
+    datasets,
+    tables: new ScriptedQueryEngine(),
+    fetcherQueue: queues.fetcher,
+    ...capturedEvents(),
+    now: () => new Date(),
+  };
+  const assembleAll = async () => {
+    const messages = await receive(mailbox.source);
+    const { done } = await runService(assemblerService, assemblerDeps, mailbox, messages);
+    expect([messages.length, done.length]).toEqual([1, 1]);
+  };
+
+  expect(await resume(await account(run), queues, new Date())).toEqual({ pages: 0, assemble: true });
+  await assembleAll();
+  const held = await account(run);
+  expect(held).toMatchObject({
+    state: "held",
+    next: expect.stringContaining(`publish ${run.runId} --force`),
+  });
+  expect(needsRows(heldResult(held))).toBe(true);
+  await expect(resume(held, queues, new Date())).rejects.toMatchObject({ name: "RunEnded" });
+
+  await publishHeld(held, "counted by hand", mailbox.source);
+  // Repeated at once it is the same request.
+  await publishHeld(held, "counted by hand", mailbox.source);
+  await assembleAll();
+  expect(await work.getJson(keys.result(run.runId), runResult)).toMatchObject({
+    state: "published",
+    force: "counted by hand",
+    rows: 7,
+  });
+  const published = await account(run);
+  await expect(publishHeld(published, "again", mailbox.source)).rejects.toMatchObject({
+    name: "RunNotHeld",
+    sentence: expect.stringContaining("this one is published"),
+  });
+  expect(await take(mailbox.source)).toEqual([]);
+  // A patron's words.
+  expect(showText(published, new Date())).not.toContain("asked the way");
+});
