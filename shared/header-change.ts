@@ -82,7 +82,7 @@ async function hold(
   await tables.moveTable(table, place, own.version);
 }
 
-/** Whether a publisher is about to replace this file. */
+/** Whether a emitter is about to replace this file. */
 export function isBeingReplaced(table: FoundTable | undefined, file: ObjectInfo): boolean {
   return table?.mark?.slice(table.mark.indexOf(" ") + 1) === fileIdentity(file);
 }

@@ -178,7 +178,7 @@ export function tooManyObjects(prefix: string, limit: number): PipelineError {
  * Publishes one event on the pipeline's bus. Consumers may see it more than once.
  * @throws PipelineError `EventNotPublished` when the bus does not take it
  */
-export type Publish = <T extends EventType>(type: T, detail: EventDetail<T>) => Promise<void>;
+export type Emit = <T extends EventType>(type: T, detail: EventDetail<T>) => Promise<void>;
 
 /** Where a table's files are, and a text that is kept with the table until its next change. */
 export type TablePlace = {

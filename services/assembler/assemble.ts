@@ -6,7 +6,7 @@ import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { AssembleTask, FetchTask, Totals, Window } from "../../shared/messages.ts";
-import { type MessageQueue, messageBody, type Publish } from "../../shared/ports.ts";
+import { type Emit, type MessageQueue, messageBody } from "../../shared/ports.ts";
 import {
   attemptsOfWindows,
   type Run,
@@ -26,7 +26,7 @@ const maxAttempts = 3;
 
 export type AssemblerDeps = ConcludeDeps & {
   fetcherQueue: MessageQueue;
-  publish: Publish;
+  emit: Emit;
   datasets: readonly Dataset[];
 };
 
@@ -35,7 +35,7 @@ export type AssemblerDeps = ConcludeDeps & {
  * `HeldFilesChanged`, `StrayObjects`, `TableChanged`
  */
 export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise<LogFields> {
-  const { work, publish } = deps;
+  const { work, emit } = deps;
   const { runId } = task;
   const [run, ended, next] = await Promise.all([
     work.getJson(keys.run(runId), runSchema),
@@ -46,7 +46,7 @@ export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise
   const dataset = findDataset(run.dataset, deps.datasets);
   if (ended?.state === "held" && task.force)
     return end(await publishHeld(run, ended, task.force, dataset, deps), deps);
-  if (ended) return announce(ended, publish);
+  if (ended) return announce(ended, emit);
   if (next) return fetchAgain(run, next, deps);
 
   const attempts = await attemptsOfWindows(run, task.attempt, work);
@@ -99,11 +99,11 @@ async function recount(
   return { run: run.runId, outcome: "counting again", attempt, windows: tasks.length };
 }
 
-async function end(conclusion: Conclusion, { work, now, publish }: AssemblerDeps): Promise<LogFields> {
+async function end(conclusion: Conclusion, { work, now, emit }: AssemblerDeps): Promise<LogFields> {
   const result: RunResult = { ...conclusion, finishedAt: now().toISOString() };
   const json = JSON.stringify(runResult.parse(result), null, 2);
   await work.put(keys.result(result.runId), json, "application/json");
-  return announce(result, publish);
+  return announce(result, emit);
 }
 
 type NextAttempt = RunAttempt & { run: Run; accounts: WindowAccount[] };
@@ -146,10 +146,10 @@ const unpublishedEvents = {
   published: "run.failed",
 } as const;
 
-async function announce(result: RunResult, publish: Publish): Promise<LogFields> {
+async function announce(result: RunResult, emit: Emit): Promise<LogFields> {
   const { runId, dataset, rows, published } = result;
   if (result.state === "published" && published) {
-    await publish("run.published", {
+    await emit("run.published", {
       runId,
       dataset,
       bucket: published.bucket,
@@ -157,7 +157,7 @@ async function announce(result: RunResult, publish: Publish): Promise<LogFields>
       rows,
     });
   } else {
-    await publish(unpublishedEvents[result.state], {
+    await emit(unpublishedEvents[result.state], {
       runId,
       dataset,
       reason: result.reason ?? `The run ended as ${result.state}.`,

@@ -1,5 +1,5 @@
 // Lambda handler of the assembler queue.
-import { dataStore, publisher, queue, tableCatalog, workStore } from "../../shared/aws/deps.ts";
+import { dataStore, emitter, queue, tableCatalog, workStore } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { assemblerService } from "./service.ts";
@@ -10,6 +10,6 @@ export const handler = lambdaHandler(assemblerService, () => ({
   data: dataStore(),
   tables: tableCatalog(),
   fetcherQueue: queue("fetcher"),
-  publish: publisher(),
+  emit: emitter(),
   now: () => new Date(),
 }));

@@ -7,7 +7,7 @@ import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { QueryTask } from "../../shared/messages.ts";
 import { once } from "../../shared/once.ts";
-import type { ObjectStore, Publish, Query } from "../../shared/ports.ts";
+import type { Emit, ObjectStore, Query } from "../../shared/ports.ts";
 import { publishNewest } from "../../shared/publish.ts";
 import { type QueryOrigin, runResult } from "../../shared/run.ts";
 import { maxAttempts, originOf, type StartDeps, sendLater } from "./start-query.ts";
@@ -15,7 +15,7 @@ import { maxAttempts, originOf, type StartDeps, sendLater } from "./start-query.
 export type FinishDeps = StartDeps & {
   data: ObjectStore;
   results: ObjectStore;
-  publish: Publish;
+  emit: Emit;
   now: () => Date;
 };
 
@@ -102,7 +102,7 @@ async function publishResult(
   dataset: Dataset,
   deps: FinishDeps,
 ): Promise<LogFields> {
-  const { results, publish } = deps;
+  const { results, emit } = deps;
   const { output } = query;
   if (output === undefined) throw resultElsewhere(query.id);
   const expected = dataset.publish.rowPreserving ? await publishedRows(origin, dataset, deps) : undefined;
@@ -134,7 +134,7 @@ async function publishResult(
     };
     return fail(query, origin, mismatch, deps);
   }
-  await publish("results.published", {
+  await emit("results.published", {
     runId: origin.runId,
     dataset: dataset.name,
     queryExecutionId: query.id,
@@ -159,10 +159,10 @@ async function fail(
   { id }: Query,
   { runId, dataset }: QueryOrigin,
   { what, advice }: { what: string; advice: string },
-  { publish }: FinishDeps,
+  { emit }: FinishDeps,
 ): Promise<LogFields> {
   const reason = `${what}. The earlier result stays. ${advice}. Then request a run: npm run runs -- request --dataset ${dataset}`;
-  await publish("query.failed", { runId, dataset, queryExecutionId: id, reason });
+  await emit("query.failed", { runId, dataset, queryExecutionId: id, reason });
   return { failed: what };
 }
 

@@ -3,7 +3,7 @@ import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fileIdentity, headersOf, isBeingReplaced } from "../../shared/header-change.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import type { ObjectStore, Publish } from "../../shared/ports.ts";
+import type { Emit, ObjectStore } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { missingColumns, tableColumns } from "./columns.ts";
@@ -11,7 +11,7 @@ import { rememberNames } from "./names.ts";
 import { analysisView, tableOf, typedView } from "./sql.ts";
 import { type StartDeps, startQuery } from "./start-query.ts";
 
-export type FollowDeps = StartDeps & { data: ObjectStore; results: ObjectStore; publish: Publish };
+export type FollowDeps = StartDeps & { data: ObjectStore; results: ObjectStore; emit: Emit };
 
 /**
  * May run any number of times for one file: the statements change nothing when all is up to date, and the engine runs
@@ -20,7 +20,7 @@ export type FollowDeps = StartDeps & { data: ObjectStore; results: ObjectStore; 
  * `NamesContended`, `TooManyColumnNames`, `StatementFailed`, `StatementTooSlow`
  */
 export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<LogFields> {
-  const { data, results, publish, engine } = deps;
+  const { data, results, emit, engine } = deps;
   const { csv, table } = dataset.publish;
   // The table before the file: who changes the file's header changes the table first (shared/header-change.ts).
   const found = await engine.table(table);
@@ -34,7 +34,7 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   const refusal = await refusalOf(headers, dataset, data);
   if (refusal !== undefined) {
     const reason = `${refusal} Athena's tables and the earlier result stay.`;
-    await publish("file.refused", { runId, dataset: dataset.name, bucket: data.bucket, key: csv, reason });
+    await emit("file.refused", { runId, dataset: dataset.name, bucket: data.bucket, key: csv, reason });
     return { run: runId, refused: refusal };
   }
   // In an order in which each finds what it selects from. Until it is replaced a view of the earlier columns selects by

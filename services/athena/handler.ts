@@ -1,7 +1,7 @@
 // Lambda handler of the athena queue.
 import {
   dataStore,
-  publisher,
+  emitter,
   queryEngine,
   queue,
   resultsStore,
@@ -20,6 +20,6 @@ export const handler = lambdaHandler(athenaService, () => ({
   results: resultsStore(),
   athenaQueue: queue("athena"),
   checkSeconds: settings.queryCheckSeconds(),
-  publish: publisher(),
+  emit: emitter(),
   now: () => new Date(),
 }));

@@ -3,18 +3,14 @@ import type { InstanceStateChange } from "../../shared/aws-events.ts";
 import type { PipelineError } from "../../shared/errors.ts";
 import type { EventDetail, InstanceRequested, RunEnded } from "../../shared/events.ts";
 import type { InstanceTask } from "../../shared/messages.ts";
-import type { Publish } from "../../shared/ports.ts";
+import type { Emit } from "../../shared/ports.ts";
 
 type Message = InstanceRequested | RunEnded | InstanceStateChange | InstanceTask;
 
 /** A state change of EC2's is not reported: the request that caused it has a message of its own. */
-export async function reportDeadLetter(
-  message: Message,
-  error: PipelineError,
-  publish: Publish,
-): Promise<void> {
+export async function reportDeadLetter(message: Message, error: PipelineError, emit: Emit): Promise<void> {
   const about = aboutOf(message);
-  if (about) await publish("instance.failed", { ...about, reason: error.sentence });
+  if (about) await emit("instance.failed", { ...about, reason: error.sentence });
 }
 
 function aboutOf(

@@ -1,5 +1,5 @@
 // Lambda handler of the ec2 queue.
-import { instances, publisher, queue, settings, workStore } from "../../shared/aws/deps.ts";
+import { emitter, instances, queue, settings, workStore } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { ec2Service } from "./service.ts";
 
@@ -8,7 +8,7 @@ export const handler = lambdaHandler(ec2Service, () => ({
   team: settings.instances(),
   work: workStore(),
   ec2Queue: queue("ec2"),
-  publish: publisher(),
+  emit: emitter(),
   checkSeconds: settings.instanceCheckSeconds(),
   now: () => new Date(),
 }));

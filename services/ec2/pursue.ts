@@ -5,13 +5,13 @@ import type { LogFields } from "../../shared/logger.ts";
 import type { InstanceTask } from "../../shared/messages.ts";
 import { once } from "../../shared/once.ts";
 import {
+  type Emit,
   type Instance,
   type Instances,
   type MessageQueue,
   maxDelaySeconds,
   messageBody,
   type ObjectStore,
-  type Publish,
   type Refused,
 } from "../../shared/ports.ts";
 import { changeNeeds, readNeeds } from "./memory.ts";
@@ -25,7 +25,7 @@ export type PursueDeps = {
   instances: Instances;
   work: ObjectStore;
   ec2Queue: Pick<MessageQueue, "send">;
-  publish: Publish;
+  emit: Emit;
   /** Until the first look; it doubles. */
   checkSeconds: number;
   now: () => Date;
@@ -113,7 +113,7 @@ async function conclude(
   }
   const failed = step === "there" ? undefined : "failed" in step ? step.failed : step.waits;
   const reported = await once(keys.goalEnd(goal.id), deps.work, deps.now, () =>
-    tell(instanceId, goal, failed, deps.publish),
+    tell(instanceId, goal, failed, deps.emit),
   );
   if (reported === "claimed") {
     // The call that claimed it may have died. Its claim ends before the longest of these delays.
@@ -128,14 +128,14 @@ async function tell(
   instanceId: string,
   { state, reason, dataset }: Goal,
   failed: string | undefined,
-  publish: Publish,
+  emit: Emit,
 ): Promise<void> {
   const about = { instanceId, ...(dataset && { dataset }) };
   if (failed === undefined) {
-    await publish(state === "running" ? "instance.started" : "instance.stopped", { ...about, reason });
+    await emit(state === "running" ? "instance.started" : "instance.stopped", { ...about, reason });
   } else {
     const what = state === "running" ? "started" : "stopped";
-    await publish("instance.failed", { ...about, reason: `The instance was not ${what}. ${failed}` });
+    await emit("instance.failed", { ...about, reason: `The instance was not ${what}. ${failed}` });
   }
 }
 

@@ -67,10 +67,10 @@ async function endDataset(
 async function tellRefused(
   messageId: string,
   detail: EventDetail<"instance.failed">,
-  { work, now, publish }: PursueDeps,
+  { work, now, emit }: PursueDeps,
 ): Promise<void> {
   const key = keys.goalEnd(goalIdOf(messageId, detail.instanceId ?? ""));
-  await once(key, work, now, () => publish("instance.failed", detail));
+  await once(key, work, now, () => emit("instance.failed", detail));
 }
 
 /** The same for each delivery of a message. A hash, because the message's id comes from outside and ends up in a key. */

@@ -24,5 +24,5 @@ export const ec2Service = defineService({
         return endRun(message, deps);
     }
   },
-  onDeadLetter: (message, error, { publish }) => reportDeadLetter(message, error, publish),
+  onDeadLetter: (message, error, { emit }) => reportDeadLetter(message, error, emit),
 });

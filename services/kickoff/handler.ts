@@ -1,5 +1,5 @@
 // Lambda handler of the kickoff queue.
-import { publisher, queue, workStore } from "../../shared/aws/deps.ts";
+import { emitter, queue, workStore } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { kickoffService } from "./service.ts";
@@ -8,6 +8,6 @@ export const handler = lambdaHandler(kickoffService, () => ({
   datasets,
   work: workStore(),
   fetcherQueue: queue("fetcher"),
-  publish: publisher(),
+  emit: emitter(),
   now: () => new Date(),
 }));

@@ -6,7 +6,7 @@ import type { RunRequested } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { FetchTask } from "../../shared/messages.ts";
-import { type MessageQueue, messageBody, type ObjectStore, type Publish } from "../../shared/ports.ts";
+import { type Emit, type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import { isFuture } from "../../shared/publish.ts";
 import { run as runSchema } from "../../shared/run.ts";
 import { planRun } from "./plan.ts";
@@ -14,7 +14,7 @@ import { planRun } from "./plan.ts";
 export type KickoffDeps = {
   work: ObjectStore;
   fetcherQueue: MessageQueue;
-  publish: Publish;
+  emit: Emit;
   datasets: readonly Dataset[];
   now: () => Date;
 };
@@ -26,7 +26,7 @@ export type KickoffDeps = {
  */
 export async function kickoff(
   request: RunRequested,
-  { work, fetcherQueue, publish, datasets, now }: KickoffDeps,
+  { work, fetcherQueue, emit, datasets, now }: KickoffDeps,
 ): Promise<LogFields> {
   requirePast(request, now());
   const planned = planRun(request, findDataset(request.detail.dataset, datasets));
@@ -39,7 +39,7 @@ export async function kickoff(
     (window): FetchTask => ({ runId, dataset: run.dataset, window, attempt: 1, page: 1 }),
   );
   await fetcherQueue.sendAll(tasks.map(messageBody));
-  await publish("run.started", {
+  await emit("run.started", {
     runId,
     dataset: run.dataset,
     from: run.from,

@@ -1,12 +1,12 @@
 // Lambda handler of the tableau queue.
-import { publisher, settings } from "../../shared/aws/deps.ts";
+import { emitter, settings } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { tableauService } from "./service.ts";
 
 export const handler = lambdaHandler(tableauService, () => ({
   datasets,
-  publish: publisher(),
+  emit: emitter(),
   // Read where it is used, so that settings which cannot be used are published as a failure.
   get tableau() {
     return settings.tableau();

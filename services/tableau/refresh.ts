@@ -5,13 +5,13 @@ import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError, toPipelineError } from "../../shared/errors.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import type { Clock, Publish } from "../../shared/ports.ts";
+import type { Clock, Emit } from "../../shared/ports.ts";
 import { type Content, pauseOf, type TableauSession } from "./tableau-client.ts";
 
 export type RefreshDeps = {
   /** Undefined where there is no Tableau. */
   signIn: (() => Promise<TableauSession>) | undefined;
-  publish: Publish;
+  emit: Emit;
   datasets: readonly Dataset[];
   /** Between two looks at the jobs, the first time. */
   pauseMs: number;
@@ -33,7 +33,7 @@ type Outcome = UnderWay | Refreshed | Failed;
  * @throws PipelineError where something was not refreshed; transient where another try may do better
  */
 export async function refresh({ runId, dataset }: Published, deps: RefreshDeps): Promise<LogFields> {
-  const { signIn, publish } = deps;
+  const { signIn, emit } = deps;
   if (!signIn) return { run: runId, skipped: "there is no Tableau" };
   const contents = contentsOf(findDataset(dataset, deps.datasets));
   if (contents.length === 0) return { run: runId, skipped: "the dataset names nothing in Tableau" };
@@ -41,7 +41,7 @@ export async function refresh({ runId, dataset }: Published, deps: RefreshDeps):
   const failures = outcomes.filter((outcome) => outcome.state === "failed");
   const refreshed = outcomes.filter((outcome) => outcome.state === "refreshed");
   if (failures.length > 0) throw notRefreshed(failures, refreshed, runId);
-  await publish("tableau.refreshed", {
+  await emit("tableau.refreshed", {
     runId,
     dataset,
     refreshed: refreshed.map(({ content: { kind, name }, jobId }) => ({
@@ -57,9 +57,9 @@ export async function refresh({ runId, dataset }: Published, deps: RefreshDeps):
 export async function reportFailure(
   { runId, dataset }: Published,
   error: PipelineError,
-  publish: Publish,
+  emit: Emit,
 ): Promise<void> {
-  await publish("tableau.failed", { runId, dataset, reason: error.sentence });
+  await emit("tableau.failed", { runId, dataset, reason: error.sentence });
 }
 
 function contentsOf({ tableau }: Dataset): Content[] {

@@ -3,13 +3,13 @@
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { resultsPublished } from "../../shared/events.ts";
 import { defineService } from "../../shared/message-loop.ts";
-import type { Publish } from "../../shared/ports.ts";
+import type { Emit } from "../../shared/ports.ts";
 import type { TableauSettings } from "../../shared/tableau-settings.ts";
 import { refresh, reportFailure } from "./refresh.ts";
 import { signIn } from "./tableau-client.ts";
 
 export type TableauDeps = {
-  publish: Publish;
+  emit: Emit;
   datasets: readonly Dataset[];
   /** Undefined where there is no Tableau. */
   tableau: TableauSettings | undefined;
@@ -25,11 +25,11 @@ export type TableauDeps = {
 export const tableauService = defineService({
   name: "tableau",
   schema: resultsPublished,
-  handle: ({ detail }, { publish, datasets, tableau, tokenSecret, ...times }: TableauDeps) => {
+  handle: ({ detail }, { emit, datasets, tableau, tokenSecret, ...times }: TableauDeps) => {
     const { requestTimeoutMs: timeoutMs, refreshTimeoutMs, pauseMs } = times;
     const time = { pauseMs, ends: Date.now() + refreshTimeoutMs };
     const open = tableau && (() => signIn({ ...tableau, ...time, tokenSecret: tokenSecret(), timeoutMs }));
-    return refresh(detail, { ...time, publish, datasets, signIn: open });
+    return refresh(detail, { ...time, emit, datasets, signIn: open });
   },
-  onDeadLetter: ({ detail }, error, { publish }) => reportFailure(detail, error, publish),
+  onDeadLetter: ({ detail }, error, { emit }) => reportFailure(detail, error, emit),
 });

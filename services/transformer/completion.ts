@@ -4,10 +4,10 @@
 import { PipelineError } from "../../shared/errors.ts";
 import { type AttemptAddress, keys } from "../../shared/keys.ts";
 import type { AssembleTask, FetchTask, PageMessage } from "../../shared/messages.ts";
-import { type MessageQueue, messageBody, type ObjectStore, type Publish } from "../../shared/ports.ts";
+import { type Emit, type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import { attemptsOfWindows, maxPages, pagesOf, run as runSchema, windowTotals } from "../../shared/run.ts";
 
-export type CompletionDeps = { work: ObjectStore; assemblerQueue: MessageQueue; publish: Publish };
+export type CompletionDeps = { work: ObjectStore; assemblerQueue: MessageQueue; emit: Emit };
 
 /** Enqueues the runs that the pages of one batch made complete. @param pages those that were just transformed */
 export async function enqueueCompleteRuns(
@@ -25,7 +25,7 @@ export async function enqueueCompleteRuns(
 async function enqueueIfComplete(
   { runId, dataset, attempt }: FetchTask,
   pages: readonly Pick<PageMessage, "task" | "pages">[],
-  { work, assemblerQueue, publish }: CompletionDeps,
+  { work, assemblerQueue, emit }: CompletionDeps,
 ): Promise<void> {
   // These first: except after the last pages of a run, one of them is not complete yet.
   const touched = Map.groupBy(pages, ({ task }) => task.window.number);
@@ -58,7 +58,7 @@ async function enqueueIfComplete(
     group: dataset,
     deduplicationId: `${runId}-${attempt}`,
   });
-  await publish("run.transformed", { runId, dataset, attempt });
+  await emit("run.transformed", { runId, dataset, attempt });
 }
 
 async function isComplete(address: AttemptAddress, work: ObjectStore): Promise<boolean> {

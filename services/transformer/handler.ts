@@ -1,5 +1,5 @@
 // Lambda handler of the transformer queue.
-import { publisher, queue, workStore } from "../../shared/aws/deps.ts";
+import { emitter, queue, workStore } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { transformerService } from "./service.ts";
@@ -8,5 +8,5 @@ export const handler = lambdaHandler(transformerService, () => ({
   datasets,
   work: workStore(),
   assemblerQueue: queue("assembler"),
-  publish: publisher(),
+  emit: emitter(),
 }));

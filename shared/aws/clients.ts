@@ -24,7 +24,7 @@ export const common = {
 
 // Each call below is marked as pure, so that a function's bundle holds the clients that it uses and no others.
 // EC2's stands beside its adapter (instances.ts): its package takes a third of a second to load.
-export function once<T>(make: () => T): () => T {
+export function lazy<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => {
     made ??= make();
@@ -32,14 +32,14 @@ export function once<T>(make: () => T): () => T {
   };
 }
 
-export const s3 = /* @__PURE__ */ once(() => new S3Client(common));
+export const s3 = /* @__PURE__ */ lazy(() => new S3Client(common));
 /** The time by S3's clock, to the second, once S3 has answered: this machine's own clock may be wrong. */
 export function timeOfS3(): Date {
   return new Date(Date.now() + s3().config.systemClockOffset);
 }
 // A queue's URL names the queue; the endpoint comes from the environment as it does for every other client.
-export const sqs = /* @__PURE__ */ once(() => new SQSClient({ ...common, useQueueUrlAsEndpoint: false }));
-export const sns = /* @__PURE__ */ once(() => new SNSClient(common));
-export const eventBridge = /* @__PURE__ */ once(() => new EventBridgeClient(common));
-export const athena = /* @__PURE__ */ once(() => new AthenaClient(common));
-export const glue = /* @__PURE__ */ once(() => new GlueClient(common));
+export const sqs = /* @__PURE__ */ lazy(() => new SQSClient({ ...common, useQueueUrlAsEndpoint: false }));
+export const sns = /* @__PURE__ */ lazy(() => new SNSClient(common));
+export const eventBridge = /* @__PURE__ */ lazy(() => new EventBridgeClient(common));
+export const athena = /* @__PURE__ */ lazy(() => new AthenaClient(common));
+export const glue = /* @__PURE__ */ lazy(() => new GlueClient(common));

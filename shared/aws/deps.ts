@@ -5,11 +5,11 @@ import { defaultDataset } from "../datasets.ts";
 import { type LibInsightClient, libInsightClient } from "../libinsight/client.ts";
 import { createMeasure, type Measure } from "../metrics.ts";
 import type {
+  Emit,
   Instances,
   MessageQueue,
   Notify,
   ObjectStore,
-  Publish,
   QueryEngine,
   TableCatalog,
 } from "../ports.ts";
@@ -18,7 +18,7 @@ import { AthenaQueryEngine } from "./athena.ts";
 import { athena, eventBridge, glue, s3, sns, sqs } from "./clients.ts";
 import { settings } from "./config.ts";
 import { Ec2Instances, ec2 } from "./ec2.ts";
-import { eventBridgePublisher } from "./eventbridge.ts";
+import { eventBridgeEmitter } from "./eventbridge.ts";
 import { GlueCatalog } from "./glue.ts";
 import { S3Store } from "./s3.ts";
 import { snsNotifier } from "./sns.ts";
@@ -38,7 +38,7 @@ export const deadLetters = (name: QueueName): MessageQueue =>
 export const mailboxes = () =>
   queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) }));
 
-export const publisher = (): Publish => eventBridgePublisher(eventBridge(), settings.busName());
+export const emitter = (): Emit => eventBridgeEmitter(eventBridge(), settings.busName());
 export const notifier = (): Notify => snsNotifier(sns(), settings.alertsTopic());
 export const instances = (): Instances => new Ec2Instances(ec2());
 export const measure = (service: string): Measure => createMeasure(service, settings.stage());

@@ -11,9 +11,9 @@ import {
 } from "@aws-sdk/client-ec2";
 import { PipelineError } from "../errors.ts";
 import type { Instance, Instances, Refused } from "../ports.ts";
-import { common, once } from "./clients.ts";
+import { common, lazy } from "./clients.ts";
 
-export const ec2 = /* @__PURE__ */ once(() => new EC2Client(common));
+export const ec2 = /* @__PURE__ */ lazy(() => new EC2Client(common));
 
 /** EC2 filters what it has found, so a page may be short, or empty, with others behind it. */
 const pageSize = 1_000;

@@ -3,15 +3,15 @@ import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventb
 import { backoffMs, realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
 import { eventDetails, eventSource } from "../events.ts";
-import type { Publish } from "../ports.ts";
+import type { Emit } from "../ports.ts";
 
 const attempts = 3;
 
-export function eventBridgePublisher(
+export function eventBridgeEmitter(
   client: EventBridgeClient,
   busName: string,
   sleep: Sleep = realSleep,
-): Publish {
+): Emit {
   return async (type, detail) => {
     const entry = {
       EventBusName: busName,

@@ -2,7 +2,7 @@
 // process.
 import { randomUUID } from "node:crypto";
 import { eventDetails, eventSource } from "../events.ts";
-import type { Publish } from "../ports.ts";
+import type { Emit } from "../ports.ts";
 import { type QueueName, routes } from "../topology.ts";
 import type { LocalDatabase } from "./sqlite.ts";
 import type { SqliteQueue } from "./sqlite-queue.ts";
@@ -15,7 +15,7 @@ export type LocalBusOptions = {
   now?: () => Date;
 };
 
-export function localPublisher({ database, queues, onEvent, now }: LocalBusOptions): Publish {
+export function localEmitter({ database, queues, onEvent, now }: LocalBusOptions): Emit {
   return async (type, detail) => {
     const event = {
       id: randomUUID(),

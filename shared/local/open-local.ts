@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { datasets } from "../datasets.ts";
 import { instanceTag } from "../instance-settings.ts";
-import type { Notify, Publish } from "../ports.ts";
+import type { Emit, Notify } from "../ports.ts";
 import {
   awsRoutes,
   byQueue,
@@ -14,7 +14,7 @@ import {
 } from "../topology.ts";
 import { folderError } from "./disk.ts";
 import { DuckDbQueryEngine } from "./duckdb.ts";
-import { awsEvent, localPublisher, objectCreatedMessage } from "./local-bus.ts";
+import { awsEvent, localEmitter, objectCreatedMessage } from "./local-bus.ts";
 import { LocalInstances } from "./local-instances.ts";
 import { LocalStore } from "./local-store.ts";
 import { fileNotifier } from "./message-file.ts";
@@ -43,7 +43,7 @@ export type Local = {
   work: LocalStore;
   data: LocalStore;
   results: LocalStore;
-  publish: Publish;
+  emit: Emit;
   engine: DuckDbQueryEngine;
   instances: LocalInstances;
   notify: Notify;
@@ -128,7 +128,7 @@ async function openAdapters(database: LocalDatabase, folder: string, options: Lo
     work,
     data,
     results,
-    publish: localPublisher({ database, queues, ...(options.onEvent && { onEvent: options.onEvent }) }),
+    emit: localEmitter({ database, queues, ...(options.onEvent && { onEvent: options.onEvent }) }),
     engine,
     instances,
     notify: fileNotifier(join(folder, "messages.txt")),

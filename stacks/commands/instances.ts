@@ -23,7 +23,7 @@ async function run(command: Command, target: Target): Promise<string> {
     throw new PipelineError("InstanceRefused", { message, advice: "" });
   }
   const requestedAt = new Date().toISOString();
-  await target.publish()(`instance.${verb}.requested`, {
+  await target.emit()(`instance.${verb}.requested`, {
     ...(instanceId && { instanceId }),
     reason,
     requestedAt,

@@ -38,7 +38,7 @@ async function run(command: Command, target: Target): Promise<string> {
   if (command.verb === "request") {
     const requestId = randomUUID();
     const runId = runIdOf(command.request.dataset, requestId);
-    await target.publish()("run.requested", { ...command.request, requestId });
+    await target.emit()("run.requested", { ...command.request, requestId });
     return command.json ? json({ runId }) : `Requested ${runId}.${afterwards}\n`;
   }
   if (command.verb === "rollback") return rollback(command, target);

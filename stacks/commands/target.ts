@@ -9,7 +9,7 @@ import type { Mailbox } from "../../services/replay/mailboxes.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { TeamInstances } from "../../shared/instance-settings.ts";
-import type { Instances, MessageQueue, ObjectStore, Publish, TableCatalog } from "../../shared/ports.ts";
+import type { Emit, Instances, MessageQueue, ObjectStore, TableCatalog } from "../../shared/ports.ts";
 import type { QueueName } from "../../shared/topology.ts";
 import { localFolder } from "../local/local-folder.ts";
 
@@ -25,7 +25,7 @@ export type Target = {
   tables(): TableCatalog;
   queue(name: QueueName): MessageQueue;
   mailboxes(): Mailbox[];
-  publish(): Publish;
+  emit(): Emit;
   instances(): Instances;
   team(): TeamInstances;
   /** The time by the object store's clock. On a stage this machine's own clock may be wrong. */
@@ -76,7 +76,7 @@ async function stageTarget(): Promise<Target> {
     tables: aws.tableCatalog,
     queue: aws.queue,
     mailboxes: aws.mailboxes,
-    publish: aws.publisher,
+    emit: aws.emitter,
     instances: aws.instances,
     team: aws.settings.instances,
     now: timeOfS3,
@@ -106,7 +106,7 @@ async function localTarget(finish: boolean): Promise<Target> {
     tables: () => local.engine,
     queue: (name) => local.queues[name],
     mailboxes: () => local.mailboxes,
-    publish: () => local.publish,
+    emit: () => local.emit,
     instances: () => local.instances,
     team: () => settings.team,
     now: () => new Date(),

@@ -125,7 +125,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       },
     });
     if (!continued) {
-      await local.publish("run.requested", {
+      await local.emit("run.requested", {
         dataset: dataset.name,
         from,
         to,

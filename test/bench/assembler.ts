@@ -85,7 +85,7 @@ async function assembleOnce({ runId }: Run, pages: number, work: S3Store, data: 
       datasets,
       tables: new ScriptedQueryEngine(),
       fetcherQueue: noQueue,
-      publish: async () => {},
+      emit: async () => {},
       now: () => new Date(),
     },
   );

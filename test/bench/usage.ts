@@ -82,9 +82,9 @@ async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
       transformer: watched(transformer, onPage),
       assembler: watched(assembler, onCall),
     },
-    publish: async (type, detail) => {
+    emit: async (type, detail) => {
       add("PutEvents");
-      await local.publish(type, detail);
+      await local.emit(type, detail);
     },
   };
   const published = Promise.withResolvers<void>();
@@ -108,7 +108,7 @@ async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
   });
   try {
     const range = { from: firstDay, to: lastDay };
-    await local.publish("run.requested", { dataset: defaultDataset.name, ...range, reason: "benchmark" });
+    await local.emit("run.requested", { dataset: defaultDataset.name, ...range, reason: "benchmark" });
     const late = delay(timeoutMs, undefined, { ref: false }).then(() => {
       throw new Error(`The run was not published within ${timeoutMs} ms.`);
     });

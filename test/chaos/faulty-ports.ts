@@ -3,18 +3,18 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { PipelineError } from "../../shared/errors.ts";
 import type { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
-import { awsEvent, localPublisher, objectCreatedMessage } from "../../shared/local/local-bus.ts";
+import { awsEvent, localEmitter, objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";
 import { LocalStore, type LocalStoreOptions } from "../../shared/local/local-store.ts";
 import type { LocalDatabase } from "../../shared/local/sqlite.ts";
 import { type QueueOptions, SqliteQueue } from "../../shared/local/sqlite-queue.ts";
 import type {
   Condition,
+  Emit,
   Instances,
   ListedObject,
   Notification,
   Notify,
-  Publish,
   QueryEngine,
   SendOptions,
   UploadOptions,
@@ -52,7 +52,7 @@ export type Ports = {
   results: LocalStore;
   queue(name: QueueName): SqliteQueue;
   deadLetters(name: QueueName): SqliteQueue;
-  publish: Publish;
+  emit: Emit;
   engine: QueryEngine;
   instances: Instances;
   notify: Notify;
@@ -81,7 +81,7 @@ export type Forge = (key: string, text: string) => string | undefined;
 /** What one plan's ports share. */
 export type Machine = MachineOptions & {
   /** To the queues of its routes. */
-  bus: Publish;
+  bus: Emit;
   engine: DuckDbQueryEngine;
   instances: LocalInstances;
   /** What people were sent. */
@@ -124,7 +124,7 @@ export function createMachine(options: MachineOptions): Machine {
   });
   return {
     ...options,
-    bus: localPublisher({ database, queues, onEvent, now }),
+    bus: localEmitter({ database, queues, onEvent, now }),
     engine,
     instances,
     notifications: [],
@@ -175,7 +175,7 @@ export function portsOf(
       const { redrive: _, ...options } = queueOptions(name, clock);
       return queue({ ...options, name: deadLettersOf(name) });
     },
-    publish: caller ? faultyPublish(bus, caller) : bus,
+    emit: caller ? faultyPublish(bus, caller) : bus,
     engine: faulty(engine, "engine"),
     instances: faulty(instances, "ec2"),
     notify: caller ? (each) => caller.perform("notify", () => notify(each)) : notify,
@@ -295,7 +295,7 @@ class FaultyQueue extends SqliteQueue {
 /** As the adapter of EventBridge has it (shared/aws/eventbridge.ts). */
 const publishAttempts = 3;
 
-function faultyPublish(bus: Publish, caller: Caller): Publish {
+function faultyPublish(bus: Emit, caller: Caller): Emit {
   return async (type, detail) => {
     for (let attempt = 1; attempt <= publishAttempts; attempt++) {
       if (caller.taken("publish", 1) === 1) return caller.perform("publish", () => bus(type, detail));

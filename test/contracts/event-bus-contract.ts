@@ -2,12 +2,12 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { type EventDetail, type EventType, eventSource } from "../../shared/events.ts";
-import type { Message, MessageQueue, Publish } from "../../shared/ports.ts";
+import type { Emit, Message, MessageQueue } from "../../shared/ports.ts";
 import { type QueueName, queueNames, routes } from "../../shared/topology.ts";
 import { takeAll } from "./message-queue-contract.ts";
 
 export type EventBus = {
-  publish: Publish;
+  emit: Emit;
   /** Receives and deletes what has arrived since the last call. */
   takeArrived(): Promise<Arrived>;
 };
@@ -63,9 +63,9 @@ const envelope = z.looseObject({
 export function eventBusContract(adapter: string, bus: () => EventBus): void {
   describe(`the event bus on ${adapter}`, () => {
     test.each(eventTypes)("delivers %s to the queues of its routes, once each", async (type) => {
-      const { publish, takeArrived } = bus();
+      const { emit, takeArrived } = bus();
       const before = Math.floor(Date.now() / 1_000) * 1_000;
-      await publish(type, eventExamples[type]);
+      await emit(type, eventExamples[type]);
       const arrived = await takeArrived();
       const expected = routes.filter(({ events }) => events.includes(type));
       expect(Object.keys(arrived).toSorted()).toEqual(expected.map(({ to }) => to).toSorted());
@@ -83,8 +83,8 @@ export function eventBusContract(adapter: string, bus: () => EventBus): void {
       ["a negative count", { ...eventExamples["run.published"], rows: -1 }],
       ["an undeclared field", Object.assign({}, eventExamples["run.published"], { comment: "text" })],
     ])("refuses an event with %s", async (_what, detail) => {
-      const { publish, takeArrived } = bus();
-      await expect(publish("run.published", detail)).rejects.toThrow(z.core.$ZodError);
+      const { emit, takeArrived } = bus();
+      await expect(emit("run.published", detail)).rejects.toThrow(z.core.$ZodError);
       expect(await takeArrived()).toEqual({});
     });
   });

@@ -65,7 +65,7 @@ objectStoreContract("SQLite and files", async ({ keepsVersions }) => {
 });
 
 eventBusContract("SQLite", () => ({
-  publish: local.publish,
+  emit: local.emit,
   takeArrived: () => arrivedIn(local.queues),
 }));
 

@@ -1,9 +1,9 @@
 // The pipeline's bus as a test uses it: it publishes there, and receives every event.
 import { PutRuleCommand, PutTargetsCommand } from "@aws-sdk/client-eventbridge";
 import { z } from "zod";
-import { eventBridgePublisher } from "../../shared/aws/eventbridge.ts";
+import { eventBridgeEmitter } from "../../shared/aws/eventbridge.ts";
 import { type EventType, eventDetails, eventSource } from "../../shared/events.ts";
-import type { Publish } from "../../shared/ports.ts";
+import type { Emit } from "../../shared/ports.ts";
 import type { Emulator } from "./emulator.ts";
 import type { Clients } from "./emulator-clients.ts";
 import { createQueue } from "./handles.ts";
@@ -19,7 +19,7 @@ const busEvent = z.object({
 export type Heard = { type: string; detail: Record<string, unknown> };
 
 export type Bus = {
-  publish: Publish;
+  emit: Emit;
   /** Waits until `enough` of what was published. @throws Error with what was heard instead */
   until(what: string, enough: (heard: readonly Heard[]) => boolean, ms?: number): Promise<void>;
   /** Waits for the first event of a type with these in its detail. @returns its detail */
@@ -65,7 +65,7 @@ export async function observe(busName: string, emulator: Emulator, { events, sqs
   }
 
   return {
-    publish: eventBridgePublisher(events, busName),
+    emit: eventBridgeEmitter(events, busName),
     until,
     async next(type, about, ms) {
       const isIt = (event: Heard): boolean =>

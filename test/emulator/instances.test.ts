@@ -59,18 +59,18 @@ async function states(): Promise<Map<string, string>> {
 }
 
 test("an operator starts and stops the team's instance, and no other", async () => {
-  await stage.bus.publish("instance.start.requested", { reason: "a look at the data" });
+  await stage.bus.emit("instance.start.requested", { reason: "a look at the data" });
   expect(await stage.bus.next("instance.started", { instanceId: team })).toMatchObject({
     reason: "a look at the data",
   });
   expect(Object.fromEntries(await states())).toEqual({ [team]: "running", [stranger]: "stopped" });
-  await stage.bus.publish("instance.stop.requested", { reason: "done" });
+  await stage.bus.emit("instance.stop.requested", { reason: "done" });
   await stage.bus.next("instance.stopped", { instanceId: team });
   expect(Object.fromEntries(await states())).toEqual({ [team]: "stopped", [stranger]: "stopped" });
 });
 
 test("an instance without the tag is refused by its name too, and that is reported", async () => {
-  await stage.bus.publish("instance.start.requested", { instanceId: stranger, reason: "by name" });
+  await stage.bus.emit("instance.start.requested", { instanceId: stranger, reason: "by name" });
   await stage.bus.next("instance.failed", { instanceId: stranger });
   await mailbox.next(stranger);
   expect(await stateOf(stranger)).toBe("stopped");
@@ -78,12 +78,12 @@ test("an instance without the tag is refused by its name too, and that is report
 
 test("a request for a dataset starts it, and the end of the run stops it", async () => {
   const { name: dataset } = defaultDataset;
-  await stage.bus.publish("instance.start.requested", { dataset, reason: "a test" });
+  await stage.bus.emit("instance.start.requested", { dataset, reason: "a test" });
   await stage.bus.next("instance.started", { instanceId: team, dataset });
   // EventBridge's times are in seconds, and the run has to be requested after the start.
   await delay(1_100);
   const requestId = "with an instance";
-  await stage.bus.publish("run.requested", { dataset, ...dates, reason: "a test", requestId });
+  await stage.bus.emit("run.requested", { dataset, ...dates, reason: "a test", requestId });
   await stage.bus.next("run.published", { runId: runIdOf(dataset, requestId) });
   await stage.bus.next("instance.stopped", { instanceId: team, dataset });
   expect(await stateOf(team)).toBe("stopped");

@@ -3,7 +3,7 @@
 import { PutEventsCommand, TestEventPatternCommand } from "@aws-sdk/client-eventbridge";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { eventBridgePublisher } from "../../shared/aws/eventbridge.ts";
+import { eventBridgeEmitter } from "../../shared/aws/eventbridge.ts";
 import { objectCreated } from "../../shared/aws-events.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { eventSource } from "../../shared/events.ts";
@@ -37,7 +37,7 @@ async function arrived() {
 }
 
 eventBusContract("the stage's rules", () => ({
-  publish: eventBridgePublisher(stage.clients.events, stage.settings.BUS_NAME ?? ""),
+  emit: eventBridgeEmitter(stage.clients.events, stage.settings.BUS_NAME ?? ""),
   takeArrived: arrived,
 }));
 

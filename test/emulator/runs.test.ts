@@ -62,7 +62,7 @@ async function filesOfNpmStart(): Promise<typeof expected> {
 
 /** Requests a run as an operator does. @returns its id */
 async function request(requestId: string): Promise<string> {
-  await stage.bus.publish("run.requested", {
+  await stage.bus.emit("run.requested", {
     dataset,
     ...dates,
     reason: "a test",
@@ -268,7 +268,7 @@ test("an earlier run that ends after a later one publishes nothing", async () =>
   const later = await request("overtakes");
   await stage.bus.next("results.published", { runId: later });
   // On the bus, in place of the command.
-  await stage.bus.publish("deadletter.replay.requested", { run: earlier, reason: "a test" });
+  await stage.bus.emit("deadletter.replay.requested", { run: earlier, reason: "a test" });
   await stage.bus.next("run.superseded", { runId: earlier });
   await expectPublishedBy(later);
 });
@@ -298,7 +298,7 @@ test("a page too large for a message goes through the work bucket, and a record 
 
 test("a run that shrinks the data is held and reported, and an operator publishes it", async () => {
   const month = { from: "2023-09-01", to: "2023-09-30" };
-  await stage.bus.publish("run.requested", { dataset, ...month, reason: "a test", requestId: "small" });
+  await stage.bus.emit("run.requested", { dataset, ...month, reason: "a test", requestId: "small" });
   const runId = runIdOf(dataset, "small");
   await stage.bus.next("run.held", { runId });
   await mailbox.next("The run is held");
@@ -310,8 +310,8 @@ test("a run that shrinks the data is held and reported, and an operator publishe
 
 test("the daily checks have nothing to report", async () => {
   const doneBefore = await reportsDone();
-  await stage.bus.publish("freshness.check.requested", { dataset });
-  await stage.bus.publish("instances.check.requested", {});
+  await stage.bus.emit("freshness.check.requested", { dataset });
+  await stage.bus.emit("instances.check.requested", {});
   await until(stage, "the reporter has checked", async () => (await reportsDone()) >= doneBefore + 2);
 });
 

@@ -23,7 +23,7 @@ import type { PageRequest } from "../../shared/libinsight/client.ts";
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";
 import { processBatch, type Service } from "../../shared/message-loop.ts";
-import type { Message, Publish, QueryEngine } from "../../shared/ports.ts";
+import type { Emit, Message, QueryEngine } from "../../shared/ports.ts";
 import { tableauSettings } from "../../shared/tableau-settings.ts";
 import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
 import { type OnCall, watched } from "../contracts/watched.ts";
@@ -126,7 +126,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     const queue = (name: QueueName) => watched(mailbox(name).source, onQueue(names.queue(name)));
     const deadLetters = (name: QueueName) =>
       watched(mailbox(name).deadLetters, onQueue(names.deadLetters(name)));
-    const publish: Publish = async (type, detail) => {
+    const emit: Emit = async (type, detail) => {
       add("events:PutEvents", names.bus);
       send(type, detail);
     };
@@ -137,7 +137,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       for (const [action, resource] of made) add(action, resource);
     });
     return {
-      publish,
+      emit,
       deadLetters: deadLetters(service),
       work: store(work, names.work),
       data: store(data, names.data),

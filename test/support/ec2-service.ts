@@ -127,7 +127,7 @@ export class InstanceStage {
   }
 
   /** Puts an event on the bus, and so into the queue. */
-  async publish<T extends EventType>(
+  async emit<T extends EventType>(
     type: T,
     detail: EventDetail<T>,
     time = this.now.toISOString(),
@@ -139,7 +139,7 @@ export class InstanceStage {
 
   /** Publishes an event and handles it. @returns the messages */
   async send<T extends EventType>(type: T, detail: EventDetail<T>, time?: string): Promise<Message[]> {
-    await this.publish(type, detail, time);
+    await this.emit(type, detail, time);
     return this.deliver();
   }
 
@@ -182,9 +182,9 @@ export class InstanceStage {
           await this.queue.send(body);
         },
       },
-      publish: async <T extends EventType>(type: T, detail: EventDetail<T>) => {
+      emit: async <T extends EventType>(type: T, detail: EventDetail<T>) => {
         if (this.isBusDown) throw new Error("The bus is unavailable.");
-        return this.#bus.publish(type, detail);
+        return this.#bus.emit(type, detail);
       },
       checkSeconds: this.checkSeconds,
       now: () => this.now,

@@ -12,7 +12,7 @@ import { SqliteQueue } from "../../shared/local/sqlite-queue.ts";
 import type { Log } from "../../shared/logger.ts";
 import { type BatchResult, processBatch, type Service } from "../../shared/message-loop.ts";
 import { type FetchTask, fetchTask } from "../../shared/messages.ts";
-import type { Message, MessageQueue, Publish } from "../../shared/ports.ts";
+import type { Emit, Message, MessageQueue } from "../../shared/ports.ts";
 import { type QueueName, receiveLimit, services } from "../../shared/topology.ts";
 
 /** More messages than any test sends. */
@@ -136,11 +136,11 @@ export async function runService<T extends z.ZodMiniType, Deps>(
 export type PublishedEvent = { type: EventType; detail: unknown };
 
 /** Returns a `publish` that keeps its events. */
-export function capturedEvents(): { events: PublishedEvent[]; publish: Publish } {
+export function capturedEvents(): { events: PublishedEvent[]; emit: Emit } {
   const events: PublishedEvent[] = [];
   return {
     events,
-    publish: async (type, detail) => {
+    emit: async (type, detail) => {
       events.push({ type, detail });
     },
   };

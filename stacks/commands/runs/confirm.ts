@@ -42,7 +42,7 @@ export async function isPublicationConfirmed(
       advice: `Review the run (npm run runs -- show ${result.runId}), then add --rows with the number of its rows.`,
     });
   }
-  return yes || isYes(await ask(`${review}Publish this run? [y/N] `));
+  return yes || isYes(await ask(`${review}Emit this run? [y/N] `));
 }
 
 /** Accepts "10,412" too. */

@@ -46,7 +46,7 @@ test("undeclared fields called __proto__, constructor and toString are counted, 
   ];
   await putWindow(run, { window: 1, pages }, work);
   await putRecounts(run, 1, work);
-  const { events: _, publish } = capturedEvents();
+  const { events: _, emit } = capturedEvents();
   await assemble(
     { runId: run.runId, dataset: run.dataset, attempt: 1 },
     {
@@ -55,7 +55,7 @@ test("undeclared fields called __proto__, constructor and toString are counted, 
       datasets,
       tables: new ScriptedQueryEngine(),
       fetcherQueue: local.queue("fetcher"),
-      publish,
+      emit,
       now: () => new Date(),
     },
   );

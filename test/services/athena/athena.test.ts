@@ -70,10 +70,10 @@ async function putFile(
   data: ObjectStore,
   given: { run?: PublishedRun; rows?: Cell[][]; key?: string } = {},
 ): Promise<void> {
-  const { run: publisher = run, rows = [headers, row], key = csvKey } = given;
+  const { run: emitter = run, rows = [headers, row], key = csvKey } = given;
   await overwrite(data, key, csvRows(rows), {
-    "run-id": publisher.runId,
-    "requested-at": publisher.requestedAt,
+    "run-id": emitter.runId,
+    "requested-at": emitter.requestedAt,
   });
 }
 
@@ -489,10 +489,10 @@ describe("a query that ended", () => {
     const deps = start();
     const { id } = await followed(deps);
     await succeed(id, deps);
-    const publish = async () => {
+    const emit = async () => {
       throw new Error("The bus is unavailable.");
     };
-    await expect(finishQuery(id, { ...deps, publish })).rejects.toThrow("The bus is unavailable.");
+    await expect(finishQuery(id, { ...deps, emit })).rejects.toThrow("The bus is unavailable.");
     await finishQuery(id, deps);
     expect(typesOf(deps)).toEqual(["results.published"]);
   });

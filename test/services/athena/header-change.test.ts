@@ -293,7 +293,7 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
         engine: asked,
         datasets: [dataset],
         work,
-        publish: async () => {},
+        emit: async () => {},
         athenaQueue: { send: async () => {} },
         checkSeconds: 60,
       });
@@ -381,7 +381,7 @@ async function ending(
     results,
     engine: intercepted(engine, (method, _args, act) => (method === "start" ? start() : act())),
     datasets: [dataset],
-    publish: async () => {},
+    emit: async () => {},
     athenaQueue: { send: async () => {} },
     checkSeconds: 60,
   });

@@ -113,7 +113,7 @@ describe("when EC2 refuses", () => {
   test("for lack of capacity, the service tries with growing delays, then fails with what to do", async () => {
     const id = stage.launch("stopped");
     stage.ec2.refuse("start", "InsufficientInstanceCapacity");
-    await stage.publish(start, { reason });
+    await stage.emit(start, { reason });
     await stage.deliverAll();
     expect(stage.delays).toEqual(allDelays);
     expect(stage.events).toEqual(failed(id, refusalOf("InsufficientInstanceCapacity")));
@@ -153,7 +153,7 @@ describe("when EC2 refuses", () => {
 describe("an instance that does not get there", () => {
   test("is checked for a quarter of an hour and no longer", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
+    await stage.emit(start, { reason });
     await stage.deliverAll();
     expect(stage.delays).toEqual(allDelays);
     expect(stage.events).toEqual(failed(id, "The instance was not started. It is still pending"));
@@ -177,7 +177,7 @@ describe("an instance that does not get there", () => {
   test("is checked after SQS's longest delay where a longer one is set", async () => {
     stage.checkSeconds = 300;
     stage.launch("stopped");
-    await stage.publish(start, { reason });
+    await stage.emit(start, { reason });
     await stage.deliverAll();
     expect(stage.delays).toEqual([300, 600, 900, 900, 900, 900]);
   });
@@ -259,7 +259,7 @@ describe("messages that come more than once, or in another order", () => {
   test.each([true, false])("a request delivered three times has one outcome (accepted: %s)", async (ok) => {
     if (!ok) stage.team = "none";
     const id = stage.launch("stopped");
-    await stage.publish(start, { reason });
+    await stage.emit(start, { reason });
     const request = await stage.takeOne();
     await Promise.all([stage.handle(request), stage.handle(request)]);
     if (ok) await stage.settle(id, "running");
@@ -313,8 +313,8 @@ describe("messages that come more than once, or in another order", () => {
 
   test("an older start that comes after a newer stop is ignored", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(stop, { reason }, ago(55));
-    await stage.publish(start, { reason }, ago(60));
+    await stage.emit(stop, { reason }, ago(55));
+    await stage.emit(start, { reason }, ago(60));
     await stage.deliverAll();
     expect(stateOf(id)).toBe("stopped");
     expect(stage.events).toEqual(stopped(id));
@@ -322,8 +322,8 @@ describe("messages that come more than once, or in another order", () => {
 
   test("two requests of one second are ordered by the times that they name", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(stop, { reason, requestedAt: "2026-01-05T12:00:00.1Z" }, "2026-01-05T12:00:00Z");
-    await stage.publish(start, { reason, requestedAt: "2026-01-05T12:00:00.9Z" }, "2026-01-05T12:00:00Z");
+    await stage.emit(stop, { reason, requestedAt: "2026-01-05T12:00:00.1Z" }, "2026-01-05T12:00:00Z");
+    await stage.emit(start, { reason, requestedAt: "2026-01-05T12:00:00.9Z" }, "2026-01-05T12:00:00Z");
     await stage.deliverAll();
     await stage.settle(id, "running");
     expect(stage.events.map(({ type }) => type)).toContain("instance.stopped");
@@ -332,7 +332,7 @@ describe("messages that come more than once, or in another order", () => {
 
   test("a time in the future counts as the event's own time, so that a later stop ends it", async () => {
     const id = stage.launch("running");
-    await stage.publish(start, { reason, requestedAt: "2099-01-01T00:00:00Z" }, ago(60));
+    await stage.emit(start, { reason, requestedAt: "2099-01-01T00:00:00Z" }, ago(60));
     await stage.deliverAll();
     await stage.send(stop, { reason }, ago(55));
     expect(stateOf(id)).toBe("stopping");
@@ -343,7 +343,7 @@ describe("messages that come more than once, or in another order", () => {
     await stage.change(id, "running");
     expect(await stage.deliver()).toHaveLength(1);
     expect(stateOf(id)).toBe("running");
-    await stage.publish(start, { reason });
+    await stage.emit(start, { reason });
     await stage.deliverAll();
     await stage.settle(id, "stopped");
     expect(stateOf(id)).toBe("stopped");
@@ -354,7 +354,7 @@ describe("messages that come more than once, or in another order", () => {
 describe("when something else fails", () => {
   test("as the bus does, the next delivery publishes the outcome", async () => {
     const id = stage.launch("running");
-    await stage.publish(start, { reason });
+    await stage.emit(start, { reason });
     const request = await stage.takeOne();
     stage.isBusDown = true;
     expect(await stage.handle(request)).toBe("retried");
@@ -381,7 +381,7 @@ describe("when something else fails", () => {
   test("as EC2 does, the message comes back, and as a dead letter it publishes the failure", async () => {
     stage.launch("stopped");
     stage.ec2.disconnect();
-    await stage.publish(start, { reason });
+    await stage.emit(start, { reason });
     const request = await stage.takeOne();
     expect(await stage.handle(request)).toBe("retried");
     expect(stage.events).toEqual([]);

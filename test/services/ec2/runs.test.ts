@@ -50,7 +50,7 @@ async function runFrom(requestedAt: string, of = dataset) {
 
 /** Publishes the end of a run that was requested then. */
 async function endRun(requestedAt: string): Promise<void> {
-  await stage.publish("run.published", { ...(await runFrom(requestedAt)), ...published });
+  await stage.emit("run.published", { ...(await runFrom(requestedAt)), ...published });
 }
 
 describe("the instance that the schedule started for a run", () => {
@@ -100,8 +100,8 @@ describe("the instance that the schedule started for a run", () => {
     await begin(id, scheduled, minute(-15));
     await stage.queue.send(replayed?.body ?? "");
     // Also as a new event, whose own time is today's.
-    await stage.publish("run.published", { ...lastWeek, ...published });
-    await stage.publish(stop, { ...scheduled, requestedAt: minute(weekEarlier + 240) });
+    await stage.emit("run.published", { ...lastWeek, ...published });
+    await stage.emit(stop, { ...scheduled, requestedAt: minute(weekEarlier + 240) });
     await stage.deliverAll();
     expect(stateOf(id)).toBe("running");
     expect(stage.events).toEqual([]);
@@ -109,7 +109,7 @@ describe("the instance that the schedule started for a run", () => {
 
   test("keeps running when an unknown run ends", async () => {
     const id = await launchForRun();
-    await stage.publish("run.failed", { runId: "expired", dataset, reason: "x" });
+    await stage.emit("run.failed", { runId: "expired", dataset, reason: "x" });
     await stage.deliverAll();
     expect(stateOf(id)).toBe("running");
   });
@@ -118,7 +118,7 @@ describe("the instance that the schedule started for a run", () => {
     const id = stage.launch("stopped");
     await endRun(minute(0));
     await stage.deliverAll();
-    await stage.publish(start, { ...scheduled, requestedAt: minute(-15) }, minute(300));
+    await stage.emit(start, { ...scheduled, requestedAt: minute(-15) }, minute(300));
     await stage.deliverAll();
     expect(stateOf(id)).toBe("stopped");
     expect(stage.events).toEqual([]);
@@ -131,7 +131,7 @@ describe("the instance that the schedule started for a run", () => {
     const messages = await take(stage.queue);
     await Promise.all([...messages, ...messages].map((message) => stage.handle(message)));
     await stage.settle(id, "stopped");
-    await stage.publish(stop, scheduled, minute(240));
+    await stage.emit(stop, scheduled, minute(240));
     await stage.deliverAll();
     expect(stage.events.map(({ type }) => type)).toEqual(["instance.stopped"]);
   });
@@ -187,7 +187,7 @@ describe("an instance that is needed otherwise too", () => {
       await begin(id, request.detail, minute(request.at));
     }
     await endRun(minute(0));
-    await stage.publish(stop, scheduled, minute(240));
+    await stage.emit(stop, scheduled, minute(240));
     await stage.deliverAll();
     expect(stateOf(id)).toBe("running");
     await stage.send(stop, byHand, minute(300));
@@ -216,7 +216,7 @@ describe("an instance that is needed otherwise too", () => {
   test("by an operator whose start failed is stopped by the run", async () => {
     const id = stage.launch("stopped");
     stage.ec2.refuse("start", "UnauthorizedOperation", 1);
-    await stage.publish(start, byHand, minute(-20));
+    await stage.emit(start, byHand, minute(-20));
     await stage.deliverAll();
     await begin(id, scheduled, minute(-15));
     await endRun(minute(0));
@@ -242,7 +242,7 @@ describe("the end of a run", () => {
   test("stops nothing that it did not start", async () => {
     const id = stage.launch("running");
     await endRun(minute(0));
-    await stage.publish(stop, scheduled, minute(240));
+    await stage.emit(stop, scheduled, minute(240));
     await stage.deliverAll();
     expect(stateOf(id)).toBe("running");
     expect(stage.events).toEqual([]);
@@ -250,7 +250,7 @@ describe("the end of a run", () => {
 
   test("stops nothing that was stopped here before and then started elsewhere", async () => {
     const id = stage.launch("stopped");
-    await stage.publish(stop, { reason: "done" }, minute(-60));
+    await stage.emit(stop, { reason: "done" }, minute(-60));
     await stage.deliverAll();
     await stage.change(id, "running");
     await endRun(minute(0));

@@ -424,7 +424,7 @@ async function transformed(deps: Deps, records: readonly string[]) {
   const page = pageMessage.parse(parseJson(message.body));
   const address = { runId: run.runId, window: 1, attempt: 1, page: 1 };
   await deps.work.putOnce(keys.run(run.runId), run);
-  const services = { ...deps, publish: async () => {} };
+  const services = { ...deps, emit: async () => {} };
   expect(await runService(transformerService, services, mailbox, [message])).toMatchObject({
     done: [message.id],
   });

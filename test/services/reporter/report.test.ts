@@ -229,7 +229,7 @@ test("no text of a record reaches a message or a metric", async () => {
       datasets,
       tables: new ScriptedQueryEngine(),
       fetcherQueue,
-      publish: bus.publish,
+      emit: bus.emit,
       now,
     });
     for (const { type, detail } of bus.events) {

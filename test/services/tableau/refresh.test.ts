@@ -23,8 +23,8 @@ async function start(refreshTimeoutMs: number, timeoutMs = 5_000) {
   const { url, site, tokenName } = tableau;
   const time = { pauseMs: 2_000, ends: clock.now() + refreshTimeoutMs, clock };
   const options = { url, site, tokenName, tokenSecret, apiVersion: "3.21", timeoutMs, ...time };
-  const { events, publish } = capturedEvents();
-  const run = () => refresh(published, { ...time, publish, datasets, signIn: () => signIn(options) });
+  const { events, emit } = capturedEvents();
+  const run = () => refresh(published, { ...time, emit, datasets, signIn: () => signIn(options) });
   return { tableau, clock, events, run };
 }
 

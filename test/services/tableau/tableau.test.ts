@@ -36,7 +36,7 @@ beforeEach(() => {
   events = bus.events;
   ({ log, lines: logged } = recordedLog());
   deps = {
-    publish: bus.publish,
+    emit: bus.emit,
     datasets,
     tableau: undefined,
     tokenSecret: () => tokenSecret,

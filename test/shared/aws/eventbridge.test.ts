@@ -1,7 +1,7 @@
 // The event bus on EventBridge. The tests give its responses in the SDK's middleware.
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { expect, test } from "vitest";
-import { eventBridgePublisher } from "../../../shared/aws/eventbridge.ts";
+import { eventBridgeEmitter } from "../../../shared/aws/eventbridge.ts";
 import { backoffMs } from "../../../shared/clock.ts";
 import { eventExamples } from "../../contracts/event-bus-contract.ts";
 import { intercept, offline } from "../../contracts/inject.ts";
@@ -20,12 +20,12 @@ function start(failures: number) {
       : { $metadata: {}, FailedEntryCount: 0, Entries: [{ EventId: "1" }] };
   });
   const { slept, sleep } = stoppedClock();
-  return { calls, slept, publish: eventBridgePublisher(client, "pipeline", sleep) };
+  return { calls, slept, emit: eventBridgeEmitter(client, "pipeline", sleep) };
 }
 
 test("an event that the bus refuses with status 200 is sent again after a growing wait", async () => {
-  const { calls, slept, publish } = start(2);
-  await publish("run.published", detail);
+  const { calls, slept, emit } = start(2);
+  await emit("run.published", detail);
   const Entries = [
     {
       EventBusName: "pipeline",
@@ -43,8 +43,8 @@ test("an event that the bus refuses with status 200 is sent again after a growin
 });
 
 test("an event that the bus refuses three times is an error with its name and the bus's code", async () => {
-  const { calls, publish } = start(3);
-  await expect(publish("run.published", detail)).rejects.toMatchObject({
+  const { calls, emit } = start(3);
+  await expect(emit("run.published", detail)).rejects.toMatchObject({
     name: "EventNotPublished",
     kind: "transient",
     ids: { event: "run.published", code: "ThrottlingException" },

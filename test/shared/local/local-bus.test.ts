@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => local.close());
 
 test("a listener gets an event after it is stored, as its queue does", async () => {
-  await local.publish("run.requested", { dataset: "gate-counts", reason: "a test" });
+  await local.emit("run.requested", { dataset: "gate-counts", reason: "a test" });
   const [message] = await local.queues.kickoff.receive({ max: 10, visibilitySeconds: 60, waitSeconds: 0 });
   expect(events).toEqual([JSON.parse(message?.body ?? "")]);
 });

@@ -53,7 +53,7 @@ async function collect(first: number, requestedAt: string): Promise<Run> {
 
 /** @returns the run's outcome */
 async function end({ runId, dataset }: Run) {
-  const { publish } = capturedEvents();
+  const { emit } = capturedEvents();
   const deps = {
     work,
     data,
@@ -61,7 +61,7 @@ async function end({ runId, dataset }: Run) {
     tables: new ScriptedQueryEngine(),
     now: () => now,
     fetcherQueue: local.queue("fetcher"),
-    publish,
+    emit,
   };
   return (await assemble({ runId, dataset, attempt: 1 }, deps)).outcome;
 }

@@ -151,7 +151,7 @@ describe("in .local", () => {
     const local = await open();
     const first = await planStart(defaultDataset, startOf("a"), local);
     const request = { dataset: defaultDataset.name, reason: "test", requestId: "a" };
-    await local.publish("run.requested", request);
+    await local.emit("run.requested", request);
     const second = await planStart(defaultDataset, startOf("b"), local);
     expect(second).toEqual({
       start: first.start,

@@ -60,7 +60,7 @@ async function run(tableau?: FakeTableau, { failedBefore = false } = {}) {
       skipComparison: "test",
       requestId,
     };
-    await local.publish("run.requested", request);
+    await local.emit("run.requested", request);
     const signal = AbortSignal.timeout(25_000);
     expect(await watch.end(local, signal)).toMatchObject({ state: "published and queried" });
     await drain(local, settings.tableauRefreshTimeoutMs, signal);
