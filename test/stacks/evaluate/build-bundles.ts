@@ -72,7 +72,7 @@ export function bundleProgram(outfile: string, output: string, define: ProgramDe
     inject: [join(platform, "src", "shim", "run.js")],
     plugins: [appGlobals],
     code: `import { run } from "./.sst/platform/src/auto/run.ts";
-import { record } from "./test/stacks/evaluate/record.ts";
+import { record } from "./test/stacks/evaluate/record-resources.ts";
 import mod from "./sst.config.ts";
 await record(run, mod.run, ${JSON.stringify(output)});`,
   });
