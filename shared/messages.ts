@@ -1,8 +1,10 @@
 // The messages in the queues. Each is parsed where it arrives.
 import * as z from "zod/mini";
+import type { PageAddress } from "./keys.ts";
+import { type MessageQueue, messageBody } from "./ports.ts";
 import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText } from "./schemas.ts";
 
-const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
+export const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
 /** A window as its run numbers it: from 1, both dates inclusive. */
 export const window = z.strictObject({ number: positiveInt, from: isoDate, to: isoDate });
 export type Window = z.infer<typeof window>;
@@ -20,6 +22,10 @@ export const fetchTask = z.strictObject({
   recount: z.optional(positiveInt),
 });
 export type FetchTask = z.infer<typeof fetchTask>;
+
+export function pageAddress({ runId, window, attempt, page }: FetchTask): PageAddress {
+  return { runId, window: window.number, attempt, page };
+}
 
 /** What LibInsight announced for the whole range, on this page. */
 export const totals = z.strictObject({
@@ -57,6 +63,19 @@ export const assembleTask = z.strictObject({
   force: z.optional(reasonText),
 });
 export type AssembleTask = z.infer<typeof assembleTask>;
+
+/**
+ * Sends a task to the assembler queue.
+ * @param sender the queue drops a second task from the same sender for the same attempt within five minutes
+ */
+export async function sendAssembleTask(
+  task: AssembleTask,
+  queue: MessageQueue,
+  sender: string,
+): Promise<void> {
+  const { runId, dataset, attempt } = task;
+  await queue.send(messageBody(task), { group: dataset, deduplicationId: `${runId}-${attempt}-${sender}` });
+}
 
 /** Athena queue: check whether a query has ended, because Athena's own event is best effort; or start it again. */
 export const queryTask = z.strictObject({

@@ -4,7 +4,16 @@ import type { ObjectInfo, ObjectStore } from "./ports.ts";
 import type { Run } from "./run.ts";
 
 /** Another writer wins at most a few times in a row: runs of one dataset are weekly and assembled one at a time. */
-const attempts = 5;
+export const publishAttempts = 5;
+
+export function publishContended(key: string, { runId }: Pick<Run, "runId">): PipelineError {
+  return new PipelineError("PublishContended", {
+    message: `Other writers changed ${key} at every one of ${publishAttempts} attempts.`,
+    advice: "Retried automatically. If this persists, check for another writer to this key.",
+    kind: "transient",
+    ids: { run: runId },
+  });
+}
 
 export type Published = { superseded: false; object: ObjectInfo } | { superseded: true; by: string };
 
@@ -21,7 +30,7 @@ export async function publishNewest(
   options: { contentType: string; metadata?: Record<string, string>; now?: Date },
 ): Promise<Published> {
   const metadata = { ...options.metadata, "run-id": run.runId, "requested-at": run.requestedAt };
-  for (let attempt = 1; attempt <= attempts; attempt++) {
+  for (let attempt = 1; attempt <= publishAttempts; attempt++) {
     const current = await store.head(key);
     if (current && isNewer(current.metadata, run, options.now)) {
       return { superseded: true, by: current.metadata["run-id"] ?? "a newer run" };
@@ -35,12 +44,7 @@ export async function publishNewest(
     // Where another writer's object is in place already, the next round sees whether it is newer.
     if (object && object.etag === written) return { superseded: false, object };
   }
-  throw new PipelineError("PublishContended", {
-    message: `Other writers changed ${key} at every one of ${attempts} attempts.`,
-    advice: "Retried automatically. If this persists, check for another writer to this key.",
-    kind: "transient",
-    ids: { run: run.runId },
-  });
+  throw publishContended(key, run);
 }
 
 /** Clocks differ by seconds. */

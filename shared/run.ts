@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
-import { keys } from "./keys.ts";
-import { totals, window } from "./messages.ts";
+import { type AttemptAddress, keys } from "./keys.ts";
+import { type FetchTask, type Totals, totals, type Window, window } from "./messages.ts";
 import type { ObjectStore } from "./ports.ts";
 import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 
@@ -38,9 +38,19 @@ export const maxPages = 100_000;
 /** `windows/{w}/{attempt}.json` */
 export const windowTotals = totals;
 
-/** Returns a window's pages. An empty range still has its page 1. */
-export function pagesOf({ totalPages }: z.infer<typeof totals>): number {
+/** Returns the number of pages to fetch for a window. An empty range has one page without records. */
+export function pageCount({ totalPages }: Pick<Totals, "totalPages">): number {
   return Math.max(totalPages, 1);
+}
+
+/** Returns the task that fetches a page of one of the run's windows. */
+export function fetchTaskOf(
+  { runId, dataset }: Pick<Run, "runId" | "dataset">,
+  window: Window,
+  attempt: number,
+  page = 1,
+): FetchTask {
+  return { runId, dataset, window, attempt, page };
 }
 
 /** By name. Not z.record, which drops `__proto__`; a field of a form may be called so. */
@@ -82,6 +92,11 @@ export const pageSummary = z.strictObject({
 });
 export type PageSummary = z.infer<typeof pageSummary>;
 
+/** Returns the number of rejected records of a page or a run. */
+export function rejectedCount({ rejects }: Pick<PageSummary, "rejects">): number {
+  return Object.values(rejects).reduce((sum, count) => sum + count, 0);
+}
+
 /** `attempts/{n}.json`: which attempt of each window (in the run's order) counts, and why it came to that. */
 export const runAttempt = z.strictObject({
   attempt: z.int().check(z.minimum(2)),
@@ -91,17 +106,37 @@ export const runAttempt = z.strictObject({
 export type RunAttempt = z.infer<typeof runAttempt>;
 
 /**
- * The attempt of each window, in the run's order, that make up the run's attempt n.
+ * Returns the run's windows in order, each with the address of the attempt that counts in the run's attempt n.
  * @throws PipelineError `AttemptMissing` when attempt n was never begun
  */
-export async function attemptsOfWindows(of: Run, attempt: number, work: ObjectStore): Promise<number[]> {
-  if (attempt === 1) return of.windows.map(() => 1);
-  const written = await work.getJson(keys.attempt(of.runId, attempt), runAttempt);
-  if (written) return written.windows;
-  throw new PipelineError("AttemptMissing", {
-    message: "The message refers to an unknown attempt.",
-    advice: "Archive the dead letter and request the run again.",
-    ids: { run: of.runId, attempt },
+export async function windowAttempts(
+  { runId, windows }: Run,
+  attempt: number,
+  work: ObjectStore,
+): Promise<{ window: Window; address: AttemptAddress }[]> {
+  const decided = attempt === 1 ? undefined : await work.getJson(keys.attempt(runId, attempt), runAttempt);
+  if (attempt > 1 && !decided) {
+    throw new PipelineError("AttemptMissing", {
+      message: "The message refers to an unknown attempt.",
+      advice: "Archive the dead letter and request the run again.",
+      ids: { run: runId, attempt },
+    });
+  }
+  return windows.map((window, index) => ({
+    window,
+    address: { runId, window: window.number, attempt: decided?.windows[index] ?? 1 },
+  }));
+}
+
+/**
+ * Returns the error for an object of a run that has expired in the work bucket.
+ * @param object.what subject of the error's message, such as "The run"
+ */
+export function expired(name: string, { what, ids }: { what: string; ids: PipelineError["ids"] }) {
+  return new PipelineError(name, {
+    message: `${what} is not in the work bucket, which keeps runs for 30 days.`,
+    advice: "Request the run again.",
+    ids,
   });
 }
 

@@ -1,27 +1,28 @@
-// Turns the parts of a complete run into the published files: reconciles the sums, fetches windows again that do not
-// agree, and streams the parts into place. All of it may be repeated; what was decided is written down first.
+// Assembles a complete run: checks its counts, has windows fetched again that disagree with LibInsight, and concludes the
+// run. Every step may run twice, because each decision is stored before it takes effect.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
-import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import type { AssembleTask, FetchTask, Totals, Window } from "../../shared/messages.ts";
+import type { AssembleTask, Totals, Window } from "../../shared/messages.ts";
 import { type Emit, type MessageQueue, messageBody } from "../../shared/ports.ts";
 import {
-  attemptsOfWindows,
+  expired,
+  fetchTaskOf,
   type Run,
   type RunAttempt,
   type RunResult,
   runAttempt,
   runResult,
   run as runSchema,
+  windowAttempts,
   windowTotals,
 } from "../../shared/run.ts";
 import { type ConcludeDeps, type Conclusion, conclude } from "./conclude.ts";
 import { publishHeld } from "./held.ts";
-import type { WindowAccount } from "./ledger.ts";
+import type { CountedWindow } from "./ledger.ts";
 
-/** How often a window is fetched before its run fails. */
+/** How often a window is fetched before its run is held or fails. */
 const maxAttempts = 3;
 
 export type AssemblerDeps = ConcludeDeps & {
@@ -31,53 +32,55 @@ export type AssemblerDeps = ConcludeDeps & {
 };
 
 /**
- * @throws PipelineError `RunMissing`, `PublishContended`, `AttemptMissing`, `PartsChanging`, `EntryChanged`,
- * `HeldFilesChanged`, `StrayObjects`, `TableChanged`
+ * Concludes the run, or enqueues what is missing for that. If the run has a result, emits it again.
+ * @throws PipelineError `RunMissing`, `WindowMissing`, `PublishContended`, `AttemptMissing`, `PartsChanging`,
+ * `EntryChanged`, `HeldFilesChanged`, `StrayObjects`, `TableChanged`
  */
 export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise<LogFields> {
   const { work, emit } = deps;
-  const { runId } = task;
-  const [run, ended, next] = await Promise.all([
+  const { runId, attempt, force } = task;
+  const [run, result, nextAttempt] = await Promise.all([
     work.getJson(keys.run(runId), runSchema),
     work.getJson(keys.result(runId), runResult),
-    work.getJson(keys.attempt(runId, task.attempt + 1), runAttempt),
+    work.getJson(keys.attempt(runId, attempt + 1), runAttempt),
   ]);
-  if (!run) throw missing("RunMissing", runId);
+  if (!run) throw expired("RunMissing", { what: "The run", ids: { run: runId } });
   const dataset = findDataset(run.dataset, deps.datasets);
-  if (ended?.state === "held" && task.force)
-    return end(await publishHeld(run, ended, task.force, dataset, deps), deps);
-  if (ended) return announce(ended, emit);
-  if (next) return fetchAgain(run, next, deps);
+  if (result?.state === "held" && force)
+    return finish(await publishHeld(run, result, force, dataset, deps), deps);
+  if (result) return emitOutcome(result, emit);
+  if (nextAttempt) return enqueueAttempt(run, nextAttempt, deps);
 
-  const attempts = await attemptsOfWindows(run, task.attempt, work);
-  const { attempt } = task;
+  const addressed = await windowAttempts(run, attempt, work);
   const windows = await Promise.all(
-    run.windows.map(async (window, index) => {
-      const { number } = window;
-      const own = attempts[index] ?? 1;
+    addressed.map(async ({ window, address }) => {
       const [totals, recounted] = await Promise.all([
-        work.getJson(keys.window({ runId, window: number, attempt: own }), windowTotals),
-        work.getJson(keys.recount({ runId, window: number, attempt }), windowTotals),
+        work.getJson(keys.window(address), windowTotals),
+        work.getJson(keys.recount({ ...address, attempt }), windowTotals),
       ]);
-      if (!totals) throw missing("WindowMissing", runId);
-      return { window, attempt: own, totals, recounted };
+      if (!totals)
+        throw expired("WindowMissing", {
+          what: "A window of the run",
+          ids: { run: runId, window: window.number },
+        });
+      return { window, attempt: address.attempt, totals, recounted };
     }),
   );
-  const accounts = windows.flatMap(({ recounted, ...window }): WindowAccount[] =>
+  const counted = windows.flatMap(({ recounted, ...window }): CountedWindow[] =>
     recounted ? [{ ...window, recounted }] : [],
   );
-  if (accounts.length < windows.length) return recount(run, attempt, windows, deps);
-  const mayFetchAgain = attempt < maxAttempts;
-  const conclusion = await conclude({ run, attempt, accounts, mayFetchAgain }, dataset, deps);
-  if ("fetchAgain" in conclusion) {
-    const { fetchAgain, because } = conclusion;
-    return beginAttempt({ run, attempt: attempt + 1, accounts, windows: fetchAgain, because }, deps);
-  }
-  return end(conclusion, deps);
+  if (counted.length < windows.length) return enqueueRecounts(run, attempt, windows, deps);
+  const mayRefetch = attempt < maxAttempts;
+  const conclusion = await conclude({ run, attempt, windows: counted, mayRefetch }, dataset, deps);
+  if (!("refetch" in conclusion)) return finish(conclusion, deps);
+  const { refetch, because } = conclusion;
+  const next = attempt + 1;
+  const attempts = counted.map((each) => (refetch.includes(each.window.number) ? next : each.attempt));
+  return startAttempt(run, { attempt: next, windows: attempts, because }, deps);
 }
 
-/** Has every window counted again that was not yet; the fetcher that counts the last one enqueues the run. */
-async function recount(
+/** Enqueues a recount of each window that has none. The fetcher that recounts the last one enqueues the run again. */
+async function enqueueRecounts(
   run: Run,
   attempt: number,
   windows: readonly { window: Window; recounted: Totals | undefined }[],
@@ -85,60 +88,40 @@ async function recount(
 ): Promise<LogFields> {
   const tasks = windows
     .filter(({ recounted }) => !recounted)
-    .map(
-      ({ window }): FetchTask => ({
-        runId: run.runId,
-        dataset: run.dataset,
-        window,
-        attempt,
-        page: 1,
-        recount: run.windows.length,
-      }),
-    );
+    .map(({ window }) => ({ ...fetchTaskOf(run, window, attempt), recount: run.windows.length }));
   await fetcherQueue.sendAll(tasks.map(messageBody));
-  return { run: run.runId, outcome: "counting again", attempt, windows: tasks.length };
+  return { run: run.runId, outcome: "recounting", attempt, windows: tasks.length };
 }
 
-async function end(conclusion: Conclusion, { work, now, emit }: AssemblerDeps): Promise<LogFields> {
+async function finish(conclusion: Conclusion, { work, now, emit }: AssemblerDeps): Promise<LogFields> {
   const result: RunResult = { ...conclusion, finishedAt: now().toISOString() };
   const json = JSON.stringify(runResult.parse(result), null, 2);
   await work.put(keys.result(result.runId), json, "application/json");
-  return announce(result, emit);
+  return emitOutcome(result, emit);
 }
 
-type NextAttempt = RunAttempt & { run: Run; accounts: WindowAccount[] };
-
-/** Records which windows are fetched again, and enqueues them. @param windows their numbers */
-async function beginAttempt(
-  { run, attempt, accounts, windows, because }: NextAttempt,
-  deps: AssemblerDeps,
-): Promise<LogFields> {
-  const decided: RunAttempt = {
-    attempt,
-    windows: accounts.map(({ window, attempt: kept }) => (windows.includes(window.number) ? attempt : kept)),
-    because,
-  };
-  const key = keys.attempt(run.runId, attempt);
+/** Stores which windows are fetched again, and enqueues them. */
+async function startAttempt(run: Run, decided: RunAttempt, deps: AssemblerDeps): Promise<LogFields> {
+  const key = keys.attempt(run.runId, decided.attempt);
   const isFirst = await deps.work.putOnce(key, decided);
-  // Two assemblers at once may decide differently, where a part changed between them; the first decision holds.
-  const holding = isFirst ? decided : await deps.work.getJson(key, runAttempt);
-  return fetchAgain(run, holding ?? decided, deps);
+  // Two assemblers may decide differently at once, if a part changed between them. The first decision wins.
+  const stored = isFirst ? decided : await deps.work.getJson(key, runAttempt);
+  return enqueueAttempt(run, stored ?? decided, deps);
 }
 
-async function fetchAgain(
+async function enqueueAttempt(
   run: Run,
-  decided: RunAttempt,
+  { attempt, windows }: RunAttempt,
   { fetcherQueue }: AssemblerDeps,
 ): Promise<LogFields> {
-  const { attempt } = decided;
   const tasks = run.windows
-    .filter((_, index) => decided.windows[index] === attempt)
-    .map((window): FetchTask => ({ runId: run.runId, dataset: run.dataset, window, attempt, page: 1 }));
+    .filter((_, index) => windows[index] === attempt)
+    .map((window) => fetchTaskOf(run, window, attempt));
   await fetcherQueue.sendAll(tasks.map(messageBody));
-  return { run: run.runId, outcome: "fetching again", attempt, windows: tasks.length };
+  return { run: run.runId, outcome: "refetching", attempt, windows: tasks.length };
 }
 
-/** A run that claims to be published and has no files has failed. */
+/** A result that says `published` but names no files is emitted as a failure. */
 const unpublishedEvents = {
   held: "run.held",
   superseded: "run.superseded",
@@ -146,7 +129,7 @@ const unpublishedEvents = {
   published: "run.failed",
 } as const;
 
-async function announce(result: RunResult, emit: Emit): Promise<LogFields> {
+async function emitOutcome(result: RunResult, emit: Emit): Promise<LogFields> {
   const { runId, dataset, rows, published } = result;
   if (result.state === "published" && published) {
     await emit("run.published", {
@@ -164,12 +147,4 @@ async function announce(result: RunResult, emit: Emit): Promise<LogFields> {
     });
   }
   return { run: runId, outcome: result.state, attempt: result.attempt, records: result.records, rows };
-}
-
-function missing(name: string, runId: string): PipelineError {
-  return new PipelineError(name, {
-    message: "Something of this run is no longer in the work bucket, which keeps runs for 30 days.",
-    advice: "Request the run again.",
-    ids: { run: runId },
-  });
 }

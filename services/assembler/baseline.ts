@@ -1,4 +1,4 @@
-// What is published now: the file that a new one is compared with.
+// Describes the published file, which the guard compares with the new one.
 import * as z from "zod/mini";
 import { countCsvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
@@ -10,16 +10,16 @@ import type { Baseline } from "./guard.ts";
 
 export type PublishedFile = Baseline & {
   rows: number;
-  /** Undefined where no run wrote it, as the predecessor's. */
+  /** Undefined if no run wrote the file, for example the predecessor's. */
   runId: string | undefined;
   requestedAt: string | undefined;
-  /** Of the dataset's entry by which it was made (shared/fingerprint.ts). */
+  /** Fingerprint of the dataset's entry that made the file (shared/fingerprint.ts). */
   entry: string | undefined;
-  /** Its columns that the dataset's entry does not declare, sorted. They are likely to be in the next run too. */
+  /** Columns that the dataset's entry does not declare, sorted. The next run is likely to have them too. */
   undeclared: string[];
 };
 
-/** Returns undefined where nothing is published. Rows are counted in the file where its run's result is unknown. */
+/** Returns undefined if no file is published. If the result of its run has expired, the rows are counted in the file. */
 export async function baselineOf(
   { columns, publish }: Dataset,
   { work, data }: { work: ObjectStore; data: ObjectStore },
@@ -37,15 +37,15 @@ export async function baselineOf(
 }
 
 /**
- * Returns the publication that a run follows. Where the run's own file is in place already (an assembler died before it
- * could write the result), the earlier publication is unknown.
+ * Returns the publication that a run replaces. It is unknown if the run's own file is already in place, because an
+ * assembler died before it wrote the result.
  */
 export function previousOf(
   published: PublishedFile | undefined,
   { runId }: Run,
 ): Pick<RunResult, "previous"> {
   if (!published || published.runId === runId) return {};
-  // Another writer's metadata may be anything.
+  // Other writers may have set any metadata.
   const requestedAt = z.iso.datetime().safeParse(published.requestedAt);
   return requestedAt.success ? { previous: { rows: published.rows, requestedAt: requestedAt.data } } : {};
 }

@@ -1,5 +1,6 @@
-// How a run ends whose pages are all there: its parts are read once and written as they are read; at the end the counts
-// decide whether the files count. Published, held or failed, with the reason and every count.
+// Concludes a run whose pages are all transformed: reads its parts, writes the files in the same pass, and decides by the
+// counts whether they are published or held, whether the run fails, or whether windows are fetched again.
+import { isDeepStrictEqual } from "node:util";
 import { csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -7,116 +8,120 @@ import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { holdTable } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore, TableCatalog } from "../../shared/ports.ts";
-import { pagesOf, type Run, type RunResult, type Violation } from "../../shared/run.ts";
+import { pageCount, type Run, type RunResult, type Violation } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { baselineOf, type PublishedFile, previousOf } from "./baseline.ts";
 import { fitPart } from "./fit-part.ts";
 import { violations } from "./guard.ts";
-import { Ledger, maxAppended, type WindowAccount } from "./ledger.ts";
+import { type CountedWindow, Ledger, maxAppended } from "./ledger.ts";
 import { readParts } from "./read.ts";
-import { type Fill, type Target, type Written, writeFiles } from "./write.ts";
+import { type Target, type WriteRows, type Written, writeFiles } from "./write.ts";
 
-/** The first reading may find columns or violations that were not expected; then the parts are read again. */
-const maxReadings = 4;
+/** A pass may find undeclared columns or violations that were not expected. Then the parts are read again. */
+const maxPasses = 4;
 
-export type Reading = {
+export type CompleteRun = {
   run: Run;
   attempt: number;
-  accounts: WindowAccount[];
-  /** Whether windows that do not agree may be fetched again. */
-  mayFetchAgain: boolean;
+  windows: CountedWindow[];
+  /** Whether windows that disagree with LibInsight may be fetched again. */
+  mayRefetch: boolean;
 };
 export type ConcludeDeps = { work: ObjectStore; data: ObjectStore; tables: TableCatalog; now: () => Date };
 
-/** The result, except for the time when it was written. */
+/** The result without the time when it was written. */
 export type Conclusion = Omit<RunResult, "finishedAt">;
-/** Windows whose numbers do not agree, and why. */
-export type FetchAgain = { fetchAgain: number[]; because: string[] };
+/** The numbers of the windows to fetch again, and the reasons. */
+export type Refetch = { refetch: number[]; because: string[] };
 
-type Account = Omit<Conclusion, "state">;
-type Verdict =
-  | FetchAgain
+type Counts = Omit<Conclusion, "state">;
+type Decision =
+  | Refetch
   | { state: "failed"; reason: string }
   | { state: "held" | "published"; violations: Violation[] };
-/** What a reading writes: which files, with which undeclared columns. */
+/** What a pass writes: which files, and which undeclared columns they have. */
 type Plan = { state: "held" | "published"; appended: string[] };
 
-/** @throws PipelineError `PublishContended`, `PartsChanging`, `PartUnreadable`, `StrayObjects`, `TableChanged` */
+/**
+ * Publishes the run's files, keeps them for review, or decides that it fails or which windows are fetched again.
+ * @throws PipelineError `PublishContended`, `PartsChanging`, `PartUnreadable`, `StrayObjects`, `TableChanged`
+ */
 export async function conclude(
-  reading: Reading,
+  complete: CompleteRun,
   dataset: Dataset,
   deps: ConcludeDeps,
-): Promise<Conclusion | FetchAgain> {
-  const { run, accounts, mayFetchAgain } = reading;
+): Promise<Conclusion | Refetch> {
+  const { run, windows, mayRefetch } = complete;
   const { runId } = run;
   const { work } = deps;
   const published = await baselineOf(dataset, deps);
-  const begun = begunBy(run, published);
-  const entry = begun?.entry ?? fingerprintOf(dataset);
-  // The header of a file that was begun has its undeclared columns too.
-  const declaredBeside = (appended: readonly string[]) =>
-    begun ? begun.headers.filter((header) => !appended.includes(header)) : outputColumns(dataset.columns);
-  const headersWith = (appended: readonly string[]) => [...declaredBeside(appended), ...appended];
-  const accountOf = (ledger: Ledger) => accountFor(reading, ledger, entry, headersWith(ledger.appended));
+  const own = ownPublication(run, published);
+  const entry = own?.entry ?? fingerprintOf(dataset);
+  // The header of the run's own file already has the undeclared columns.
+  const columnsBefore = (appended: readonly string[]) =>
+    own ? own.headers.filter((header) => !appended.includes(header)) : outputColumns(dataset.columns);
+  const headersWith = (appended: readonly string[]) => [...columnsBefore(appended), ...appended];
+  const countsOf = (ledger: Ledger) => resultCounts(complete, ledger, entry, headersWith(ledger.appended));
   const read = (ledger: Ledger, each: Parameters<typeof readParts>[2]) =>
-    readParts({ runId, accounts, work }, ledger, each);
-  let plan: Plan = { state: "published", appended: begun ? [] : (published?.undeclared ?? []) };
+    readParts({ runId, windows, work }, ledger, each);
+  let plan: Plan = { state: "published", appended: own ? [] : (published?.undeclared ?? []) };
 
-  for (let readings = 1; readings <= maxReadings; readings++) {
+  for (let pass = 1; pass <= maxPasses; pass++) {
     let ledger = new Ledger(entry);
-    let verdict: Verdict | undefined;
+    let decision: Decision | undefined;
     const { state, appended } = plan;
     const target = targetOf(state, runId, dataset, deps);
-    const fill: Fill = async (write) => {
+    const writeRows: WriteRows = async (write) => {
       ledger = new Ledger(entry);
       const header = csvRows([headersWith(appended)]);
       await write({ csv: Buffer.from(header), jsonl: new Uint8Array() });
       await read(ledger, async (part, skip) => {
-        // What cannot become the file is not written on.
-        if (!isWithin(ledger.appended, appended) || ledger.mixesEntries) return;
-        if (mayFetchAgain && ledger.disagreements.size > 0) return;
+        // Files that will be discarded are not written any further.
+        if (!ledger.appended.every((name) => appended.includes(name)) || ledger.mixesEntries) return;
+        if (mayRefetch && ledger.disagreements.size > 0) return;
         await write(fitPart(part, { appended: part.summary.appended, allAppended: appended, skip }));
       });
-      const guarded = begun ? [] : violations(accountOf(ledger), dataset, published ?? {});
-      verdict = judge(ledger, reading, guarded);
-      const isAsPlanned = "state" in verdict && verdict.state === state && isSame(ledger.appended, appended);
+      const guardViolations = own ? [] : violations(countsOf(ledger), dataset, published ?? {});
+      decision = decide(ledger, complete, guardViolations);
+      const isAsPlanned =
+        "state" in decision && decision.state === state && isDeepStrictEqual(ledger.appended, appended);
       return isAsPlanned ? "keep" : "discard";
     };
-    const outcome = await writeFiles(target, { ...run, entry }, deps.now(), fill, async () => {
+    const outcome = await writeFiles(target, { ...run, entry }, deps.now(), writeRows, async () => {
       if (state === "published") await preparePublication(run, dataset, headersWith(appended), deps);
     });
 
     if (outcome.state === "superseded") {
-      // An interrupted reading has counted some parts.
+      // An interrupted pass may have counted some parts already.
       ledger = new Ledger(entry);
       await read(ledger, async () => {});
-      return { ...accountOf(ledger), state: "superseded", reason: supersededReason(outcome.by) };
+      return { ...countsOf(ledger), state: "superseded", reason: supersededReason(outcome.by) };
     }
-    if (verdict && "fetchAgain" in verdict) return verdict;
-    if (verdict?.state === "failed") return { ...accountOf(ledger), ...verdict };
-    if (verdict && outcome.state === "written") {
-      const account = { ...accountOf(ledger), ...previousOf(published, run), violations: verdict.violations };
+    if (decision && "refetch" in decision) return decision;
+    if (decision?.state === "failed") return { ...countsOf(ledger), ...decision };
+    if (decision && outcome.state === "written") {
+      const counts = { ...countsOf(ledger), ...previousOf(published, run), violations: decision.violations };
       const files = filesOf(target, outcome.files);
-      if (verdict.state === "held")
-        return { ...account, state: "held", reason: heldReason(runId, verdict.violations), held: files };
+      if (decision.state === "held")
+        return { ...counts, state: "held", reason: heldReason(runId, decision.violations), held: files };
       return {
-        ...account,
-        ...(verdict.violations.length > 0 && { force: run.skipComparison }),
+        ...counts,
+        ...(decision.violations.length > 0 && { force: run.skipComparison }),
         state: "published",
         published: { bucket: deps.data.bucket, ...files },
       };
     }
-    if (verdict) plan = { state: verdict.state, appended: ledger.appended };
+    if (decision) plan = { state: decision.state, appended: ledger.appended };
   }
   throw new PipelineError("PartsChanging", {
-    message: `The run's parts changed during each of ${maxReadings} readings, because pages were delivered again.`,
-    advice: "Retried automatically. If it persists, request the run again.",
+    message: `The run's parts changed during each of ${maxPasses} passes, because pages were delivered again.`,
+    advice: "Retried automatically. If this persists, request the run again.",
     kind: "transient",
     ids: { run: runId },
   });
 }
 
-/** Where a run's files go: into their place, or aside until a person has decided. */
+/** Returns the location of a run's files: the published files, or in the work bucket until a person has decided. */
 export function targetOf(
   state: "held" | "published",
   runId: string,
@@ -139,17 +144,19 @@ export function supersededReason(by: string): string {
   return `A later run (${by}) has already published; its file stays. No action needed.`;
 }
 
-function judge(
+function decide(
   ledger: Ledger,
-  { run, attempt, mayFetchAgain }: Reading,
-  guarded: readonly Violation[],
-): Verdict {
+  { run, attempt, mayRefetch }: CompleteRun,
+  guardViolations: readonly Violation[],
+): Decision {
   const disagreeing = disagreeingWindows(ledger);
   const because = disagreeing.flatMap(
     (window) =>
-      ledger.disagreements.get(window) ?? [`window ${window}: records occur twice, its pages have shifted`],
+      ledger.disagreements.get(window) ?? [
+        `window ${window}: some records occur twice, because pages shifted while they were fetched`,
+      ],
   );
-  if (disagreeing.length > 0 && mayFetchAgain) return { fetchAgain: disagreeing, because };
+  if (disagreeing.length > 0 && mayRefetch) return { refetch: disagreeing, because };
   if (ledger.mixesEntries) {
     return {
       state: "failed",
@@ -164,18 +171,18 @@ function judge(
   }
   const found = [
     ...because.map((what): Violation => {
-      const text = `LibInsight's numbers did not agree in ${attempt} attempts: ${what}`;
+      const text = `the counts disagree with LibInsight after ${attempt} attempts: ${what}`;
       return { kind: "disagreement", text };
     }),
-    ...guarded,
+    ...guardViolations,
   ];
   const isSkipped = ({ kind }: Violation) => kind === "comparison" && run.skipComparison !== undefined;
   return { state: found.every(isSkipped) ? "published" : "held", violations: found };
 }
 
 /**
- * Windows whose numbers do not agree. A window that holds an `_id` twice has shifted while it was read, and then lacks
- * another record, though its sums close. Where that stays so to the last attempt, a person decides.
+ * Returns the numbers of the windows that disagree with LibInsight. One that has an `_id` twice is among them even if its
+ * counts agree: its pages shifted while they were fetched, so it may lack another record.
  */
 function disagreeingWindows(ledger: Ledger): number[] {
   const numbers = new Set([...ledger.disagreements.keys(), ...ledger.windowsWithDuplicates]);
@@ -184,29 +191,21 @@ function disagreeingWindows(ledger: Ledger): number[] {
 
 function heldReason(runId: string, found: Violation[]): string {
   const texts = found.map(({ text }) => text).join("; ");
-  return `The run is held and nothing is published: ${texts}. The earlier file stays. Compare; if the new one is right, publish it: npm run runs -- publish ${runId} --force --reason TEXT`;
-}
-
-function isWithin(some: readonly string[], all: readonly string[]): boolean {
-  return some.every((each) => all.includes(each));
-}
-
-function isSame(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && isWithin(some, others);
+  return `The run is held and nothing is published: ${texts}. The earlier file stays. Review the held file. If it is right, publish it: npm run runs -- publish ${runId} --force --reason TEXT`;
 }
 
 /**
- * Returns the run's own file, where an assembler put it in place and died before the JSON lines or the result were there.
- * That publication was decided and readers have it, so it is completed by the entry that began it, whatever is deployed now.
+ * Returns the published file if this run wrote it: an assembler published it and died before it wrote the JSON lines or
+ * the result. Readers already have that file, so its own entry completes it, even if another entry is deployed now.
  */
-function begunBy({ runId }: Run, published: PublishedFile | undefined) {
+function ownPublication({ runId }: Run, published: PublishedFile | undefined) {
   if (published?.runId !== runId || published.entry === undefined || !published.headers) return undefined;
   return { entry: published.entry, headers: [...published.headers] };
 }
 
 /**
- * Runs right before a file takes its place: no reader may see a value under another column's name, nor rows that are not
- * the file's.
+ * Prepares the table right before the published file is replaced, so that no reader sees a value under another column's
+ * name, or rows of other objects.
  * @throws PipelineError `StrayObjects`, `TableChanged`
  */
 export async function preparePublication(
@@ -218,7 +217,7 @@ export async function preparePublication(
   const stray = await strayObjects(dataset, deps.data);
   if (stray.length > 0) {
     throw new PipelineError("StrayObjects", {
-      message: "There are objects beside the published file. Nothing is published.",
+      message: "The folder of the published file contains other objects. Nothing is published.",
       advice: `${strayText(stray, deps.data.bucket)}. Then replay this dead letter.`,
       ids: { run: runId },
     });
@@ -226,13 +225,12 @@ export async function preparePublication(
   await holdTable(dataset, headers, deps);
 }
 
-/** Every count of the run. */
-function accountFor(
-  { run, attempt, accounts }: Reading,
+function resultCounts(
+  { run, attempt, windows }: CompleteRun,
   ledger: Ledger,
   entry: string,
   columns: string[],
-): Account {
+): Counts {
   return {
     runId: run.runId,
     dataset: run.dataset,
@@ -241,11 +239,11 @@ function accountFor(
     requestedAt: run.requestedAt,
     violations: [],
     attempt,
-    windows: accounts.map(({ window, attempt, totals }) => ({
+    windows: windows.map(({ window, attempt, totals }) => ({
       from: window.from,
       to: window.to,
       attempt,
-      pages: pagesOf(totals),
+      pages: pageCount(totals),
       totalRecords: totals.totalRecords,
     })),
     records: ledger.records,

@@ -1,18 +1,18 @@
-// Fits a part into the published files: without duplicate rows, and with every undeclared column of the run. Most parts
-// need neither and are copied as they are. Pure functions over text.
+// Fits a part into the published files: removes duplicate rows and adds the undeclared columns of other parts. Most parts
+// need neither and are copied unchanged. Pure functions.
 import { splitCsvRow } from "../../shared/csv.ts";
 import type { Part } from "../../shared/part.ts";
 
 export type Fit = {
-  /** Headers of undeclared fields that the part's rows end with, in their order. */
+  /** The undeclared columns at the end of the part's rows, in order. */
   appended: readonly string[];
-  /** Those of all parts. */
+  /** The undeclared columns of all parts, in order. */
   allAppended: readonly string[];
   /** Indexes of rows that are duplicates of earlier ones. */
   skip: readonly number[];
 };
 
-/** Returns the part's rows as they stand in the published files. */
+/** Returns the part's rows as the published files have them. */
 export function fitPart({ csv, jsonl }: Pick<Part, "csv" | "jsonl">, fit: Fit): Pick<Part, "csv" | "jsonl"> {
   if (fit.skip.length === 0 && fit.appended.length === fit.allAppended.length) return { csv, jsonl };
   return { csv: Buffer.from(fitCsv(textOf(csv), fit)), jsonl: Buffer.from(fitJsonl(textOf(jsonl), fit)) };
@@ -22,8 +22,7 @@ function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("utf8");
 }
 
-/** @param csv the part's rows */
-export function fitCsv(csv: string, fit: Fit): string {
+function fitCsv(csv: string, fit: Fit): string {
   return eachLine(csv, fit, (line) => {
     const fields = splitCsvRow(line);
     const declared = fields.slice(0, fields.length - fit.appended.length);
@@ -32,8 +31,7 @@ export function fitCsv(csv: string, fit: Fit): string {
   });
 }
 
-/** @param jsonl the same rows as JSON lines */
-export function fitJsonl(jsonl: string, fit: Fit): string {
+function fitJsonl(jsonl: string, fit: Fit): string {
   return eachLine(jsonl, fit, (line) => {
     const members = new Map<string, unknown>(Object.entries(JSON.parse(line)));
     const own = fit.appended.map((header) => [header, members.get(header)] as const);

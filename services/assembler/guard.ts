@@ -1,50 +1,55 @@
-// The publish guard: why a complete run is held until a person has reviewed it. Pure.
+// The publish guard: finds the reasons to hold a complete run for review. Pure.
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
-import type { RunResult, Violation } from "../../shared/run.ts";
+import { type RunResult, rejectedCount, type Violation } from "../../shared/run.ts";
 
-export type Account = Pick<RunResult, "records" | "rows" | "duplicates" | "rejects" | "filled" | "mistyped">;
+export type RunCounts = Pick<
+  RunResult,
+  "records" | "rows" | "duplicates" | "rejects" | "filled" | "mistyped"
+>;
 
-/** What is published now, as far as it is known. */
+/** The published file, as far as it is known. */
 export type Baseline = {
-  /** Counted in the file where its run is unknown, as of the predecessor's; undefined where there is no file. */
+  /** Undefined if no file is published. */
   rows?: number | undefined;
-  /** Of the file, where this pipeline wrote it. */
+  /** Undefined if the pipeline did not write the file. */
   headers?: readonly string[] | undefined;
-  /** Columns that had values; unknown where the work bucket no longer has that run. */
+  /** Rows with a value, by column. Undefined if the result of its run has expired. */
   filled?: RunResult["filled"] | undefined;
 };
 
-/** In fewer rows a column may be empty by chance. */
+/** With fewer rows, a column may be empty by chance. */
 const rowsToExpectValues = 100;
 
-/** Returns every violation with its numbers; none where the run may be published. */
-export function violations(account: Account, dataset: Dataset, baseline: Baseline): Violation[] {
+/** Returns every violation with its counts; none if the run may be published. */
+export function violations(counts: RunCounts, dataset: Dataset, baseline: Baseline): Violation[] {
   return [
-    ...reconciliation(account),
-    ...emptiness(account, baseline),
-    ...quality(account, dataset),
-    ...comparison(account, dataset, baseline),
+    ...reconciliation(counts),
+    ...emptiness(counts, baseline),
+    ...quality(counts, dataset),
+    ...comparison(counts, dataset, baseline),
   ];
 }
 
-function reconciliation({ records, rows, duplicates, rejects }: Account): Violation[] {
-  const rejected = sum(rejects);
+function reconciliation(counts: RunCounts): Violation[] {
+  const { records, rows, duplicates } = counts;
+  const rejected = rejectedCount(counts);
   if (records === rows + duplicates + rejected) return [];
-  const text = `the sums do not close: ${records} records are not ${rows} rows, ${duplicates} duplicates and ${rejected} rejects`;
+  const text = `the counts do not reconcile: ${records} records, but ${rows} rows, ${duplicates} duplicates and ${rejected} rejects`;
   return [{ kind: "disagreement", text }];
 }
 
-/** A second empty file says nothing new. */
-function emptiness({ rows, records }: Account, baseline: Baseline): Violation[] {
+/** An empty file may replace an empty file. */
+function emptiness({ rows, records }: RunCounts, baseline: Baseline): Violation[] {
   if (rows > 0 || baseline.rows === 0) return [];
   const file =
-    baseline.rows === undefined ? "no file is published yet" : `the published file has ${baseline.rows}`;
-  return [{ kind: "empty", text: `the run has 0 rows of ${records} records, and ${file}` }];
+    baseline.rows === undefined ? "no file is published yet" : `the published file has ${baseline.rows} rows`;
+  return [{ kind: "empty", text: `the run has 0 rows from ${records} records, and ${file}` }];
 }
 
-function quality({ records, rejects, mistyped, filled }: Account, { guard, columns }: Dataset): Violation[] {
+function quality(counts: RunCounts, { guard, columns }: Dataset): Violation[] {
+  const { records, mistyped, filled } = counts;
   const found: Violation[] = [];
-  const rejected = sum(rejects);
+  const rejected = rejectedCount(counts);
   if (shareOf(rejected, records) > guard.maxRejectPercent) {
     const share = `${percent(shareOf(rejected, records))}; the limit is ${percent(guard.maxRejectPercent)}`;
     found.push({ kind: "quality", text: `${rejected} of ${records} records were rejected (${share})` });
@@ -53,13 +58,13 @@ function quality({ records, rejects, mistyped, filled }: Account, { guard, colum
     const count = countOf(mistyped, column.name);
     const values = countOf(filled, column.name);
     if (!("type" in column) || shareOf(count, values) <= guard.maxMistypedPercent) continue;
-    const text = `${count} of ${values} values of "${column.name}" are not of its type, ${column.type} (the limit is ${percent(guard.maxMistypedPercent)})`;
+    const text = `${count} of ${values} values of "${column.name}" are not of type ${column.type} (the limit is ${percent(guard.maxMistypedPercent)})`;
     found.push({ kind: "quality", text });
   }
   return found;
 }
 
-function comparison({ rows, filled }: Account, dataset: Dataset, baseline: Baseline): Violation[] {
+function comparison({ rows, filled }: RunCounts, dataset: Dataset, baseline: Baseline): Violation[] {
   const texts: string[] = [];
   const { maxShrinkPercent } = dataset.guard;
   const before = baseline.rows ?? 0;
@@ -73,28 +78,25 @@ function comparison({ rows, filled }: Account, dataset: Dataset, baseline: Basel
   for (const column of outputColumns(dataset.columns)) {
     if (countOf(filled, column) > 0) continue;
     const hadValues = countOf(baseline.filled ?? {}, column);
-    if (hadValues) texts.push(`the column "${column}" vanished: ${hadValues} rows had a value, now none has`);
-    // Once a person has published it, an empty column is known.
+    if (hadValues)
+      texts.push(`the column "${column}" has no values, but ${hadValues} published rows have one`);
+    // A person has already accepted a column that is empty in the published file.
     else if (!baseline.headers?.includes(column) && rows >= rowsToExpectValues)
-      texts.push(`the column "${column}" is new and none of ${rows} rows has a value: check its label`);
+      texts.push(`the new column "${column}" has no value in any of ${rows} rows: check its label`);
   }
   return texts.map((text) => ({ kind: "comparison", text }));
 }
 
-/** A column may be called `constructor`, which every object has. */
+/** Reads only own properties, because a column may be called `constructor`. */
 function countOf(counts: Record<string, number>, column: string): number {
   return Object.hasOwn(counts, column) ? (counts[column] ?? 0) : 0;
 }
 
-function sum(counts: Record<string, number>): number {
-  return Object.values(counts).reduce((total, count) => total + count, 0);
-}
-
-/** In percent; 0 of nothing. */
+/** Returns a share in percent; 0 if the whole is 0. */
 function shareOf(part: number, whole: number): number {
   return whole === 0 ? 0 : (part / whole) * 100;
 }
 
 function percent(value: number): string {
-  return `${Math.round(value * 10) / 10} %`;
+  return `${Math.round(value * 10) / 10}%`;
 }

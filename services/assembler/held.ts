@@ -1,4 +1,4 @@
-// Publishes the files of a held run for a person's reason: exactly those that the person reviewed, or none.
+// Publishes a held run by force: exactly the files that were reviewed, or none.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
@@ -12,10 +12,11 @@ import {
   supersededReason,
   targetOf,
 } from "./conclude.ts";
-import { type Fill, type Rows, writeFiles } from "./write.ts";
+import { type Rows, type WriteRows, writeFiles } from "./write.ts";
 
 /**
- * @param result of the held run
+ * @param result the held run's result
+ * @param force the person's reason
  * @throws PipelineError `EntryChanged`, `HeldFilesChanged`, `StrayObjects`, `PublishContended`
  */
 export async function publishHeld(
@@ -27,10 +28,10 @@ export async function publishHeld(
 ): Promise<Conclusion> {
   const { work, data } = deps;
   const { runId } = run;
-  // Where the files took their place before the result could be written, readers have them already.
-  const isBegun = (await data.head(dataset.publish.csv))?.metadata["run-id"] === runId;
-  if (!isBegun && result.entry !== fingerprintOf(dataset)) {
-    throw refused(
+  // If an earlier call published the files and died, readers already have them.
+  const isPublished = (await data.head(dataset.publish.csv))?.metadata["run-id"] === runId;
+  if (!isPublished && result.entry !== fingerprintOf(dataset)) {
+    throw refusal(
       "EntryChanged",
       "The dataset's entry in shared/datasets.ts changed after the run was held.",
       run,
@@ -40,26 +41,30 @@ export async function publishHeld(
     {
       key: keys.held(runId),
       held: result.held?.csv,
-      rows: (chunk: Uint8Array): Rows => ({ csv: chunk, jsonl: nothing }),
+      rows: (chunk: Uint8Array): Rows => ({ csv: chunk, jsonl: noBytes }),
     },
     {
       key: keys.heldLines(runId),
       held: result.held?.jsonl,
-      rows: (chunk: Uint8Array): Rows => ({ csv: nothing, jsonl: chunk }),
+      rows: (chunk: Uint8Array): Rows => ({ csv: noBytes, jsonl: chunk }),
     },
   ];
   for (const { key, held } of files) {
     if (held === undefined || (await work.head(key))?.etag !== held.etag)
-      throw refused("HeldFilesChanged", "The files of the held run are not those that were reviewed.", run);
+      throw refusal(
+        "HeldFilesChanged",
+        "The files of the held run changed or expired after its review.",
+        run,
+      );
   }
   const target = targetOf("published", runId, dataset, deps);
-  const fill: Fill = async (write) => {
+  const copyHeld: WriteRows = async (write) => {
     for (const { key, rows } of files) {
       for await (const chunk of await work.stream(key)) await write(rows(chunk));
     }
     return "keep";
   };
-  const outcome = await writeFiles(target, { ...run, entry: result.entry }, deps.now(), fill, () =>
+  const outcome = await writeFiles(target, { ...run, entry: result.entry }, deps.now(), copyHeld, () =>
     preparePublication(run, dataset, result.columns, deps),
   );
   const { reason: _reason, finishedAt: _finishedAt, state: _state, ...account } = result;
@@ -74,9 +79,9 @@ export async function publishHeld(
   };
 }
 
-const nothing = new Uint8Array();
+const noBytes = new Uint8Array();
 
-function refused(name: string, message: string, { runId, dataset }: Run): PipelineError {
+function refusal(name: string, message: string, { runId, dataset }: Run): PipelineError {
   return new PipelineError(name, {
     message: `${message} Nothing is published.`,
     advice: `Request the run again: npm run runs -- request --dataset ${dataset}`,

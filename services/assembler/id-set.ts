@@ -1,9 +1,9 @@
-// The `_id`s that were seen, one bit each: LibInsight numbers its records one after the other, so 32 of them share an
-// entry of some 40 bytes. Ids that lie far apart take such an entry each, as in a set of numbers.
+// A set of `_id`s with one bit for each. LibInsight numbers records consecutively, so 32 ids share one map entry of about
+// 40 bytes. Ids far apart take an entry each, as they would in a Set.
 export class IdSet {
   readonly #words = new Map<number, number>();
 
-  /** @param id a non-negative safe integer. @returns false where it was there already */
+  /** @param id a non-negative safe integer. @returns false if the set already had it */
   add(id: number): boolean {
     const word = Math.floor(id / 32);
     const bit = 1 << (id % 32);

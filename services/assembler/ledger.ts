@@ -1,27 +1,27 @@
-// Adds up the outcome of every record of a run, page by page in output order, and finds what does not agree with
-// LibInsight's own totals. It keeps about a bit a row.
+// Counts what became a row, a duplicate or a reject, page by page in output order, and finds where the counts disagree
+// with LibInsight's totals. It needs about one bit of memory for each row.
 import type { Totals, Window } from "../../shared/messages.ts";
-import type { PageSummary } from "../../shared/run.ts";
+import { type PageSummary, rejectedCount } from "../../shared/run.ts";
 import { IdSet } from "./id-set.ts";
 
-export type WindowAccount = {
+export type CountedWindow = {
   window: Window;
   attempt: number;
-  /** As announced on page 1, before the others were fetched. */
+  /** The totals that page 1 announced. */
   totals: Totals;
-  /** As announced after all pages of the run were transformed. */
+  /** The totals announced after all pages of the run were transformed. */
   recounted: Totals;
 };
 
-/** A form has some dozens of fields. Hundreds of undeclared ones mean that something else arrived. */
+/** A form has dozens of fields. Hundreds of undeclared ones mean that LibInsight sent something else. */
 export const maxAppended = 300;
-/** Names of fields that are counted; further ones are not, so that names take a bounded memory. */
+/** Distinct names in each map of counts. Further names are not counted, so that memory is bounded. */
 const maxNames = 1_000;
 
 export class Ledger {
-  /** One sentence for each thing that does not agree, by window number. */
+  /** A text for each disagreement, by window number. */
   readonly disagreements = new Map<number, string[]>();
-  /** Windows in which an `_id` occurs twice: pages that shifted while they were read look like this. */
+  /** Numbers of the windows that have an `_id` twice, because their pages shifted while they were fetched. */
   readonly windowsWithDuplicates = new Set<number>();
   records = 0;
   rows = 0;
@@ -34,56 +34,59 @@ export class Ledger {
   readonly #appended = new Set<string>();
   readonly #seen = new IdSet();
   readonly #entry: string;
-  /** Whether a page was transformed by another entry, so that its rows have other columns. */
+  /** Whether a page was transformed with another version of the dataset's entry, so its rows may have other columns. */
   mixesEntries = false;
   /** The window whose pages are being added. */
-  #current: { account: WindowAccount; seen: IdSet; records: number; pages: number } | undefined;
+  #current: { counted: CountedWindow; seen: IdSet; records: number; pages: number } | undefined;
 
-  /** @param entry of the dataset's entry (shared/fingerprint.ts) by which every page has to be transformed */
+  /** @param entry fingerprint of the dataset's entry that must have transformed every page (shared/fingerprint.ts) */
   constructor(entry: string) {
     this.#entry = entry;
   }
 
-  /** Headers of all undeclared columns, sorted. Where there are too many, one more than `maxAppended`. */
+  /** Headers of the undeclared columns, sorted: all of them, or one more than `maxAppended` if there are too many. */
   get appended(): string[] {
     return [...this.#appended].sort();
   }
 
-  /** Begins a window: its pages follow in their order. */
-  beginWindow(account: WindowAccount): void {
-    this.#current = { account, seen: new IdSet(), records: 0, pages: 0 };
+  /** Begins a window, whose pages follow in order. */
+  beginWindow(counted: CountedWindow): void {
+    this.#current = { counted, seen: new IdSet(), records: 0, pages: 0 };
   }
 
   /** @returns the indexes of the page's rows that are duplicates of earlier ones */
   addPage(summary: PageSummary): number[] {
     const current = this.#current;
     if (!current) throw new Error("A page belongs to a window that was not begun.");
-    const { window, totals } = current.account;
+    const { window, totals } = current.counted;
     current.pages += 1;
     current.records += summary.records;
-    if (summary.page !== current.pages) this.#disagree(window, `page ${current.pages} is missing`);
+    if (summary.page !== current.pages) this.#addDisagreement(window, `page ${current.pages} is missing`);
     if (
       summary.totals.totalRecords !== totals.totalRecords ||
       summary.totals.totalPages !== totals.totalPages
     ) {
-      this.#disagree(
+      this.#addDisagreement(
         window,
-        `LibInsight announced ${totals.totalRecords} records on page 1 and ${summary.totals.totalRecords} on page ${summary.page}`,
+        `LibInsight announced ${totalsText(totals)} on page 1 and ${totalsText(summary.totals)} on page ${summary.page}`,
       );
     }
     if (summary.entry !== this.#entry) {
       this.mixesEntries = true;
-      this.#disagree(window, `page ${summary.page} was transformed by an earlier entry of the dataset`);
-    }
-    if (summary.outside > 0) {
-      this.#disagree(
+      this.#addDisagreement(
         window,
-        `page ${summary.page} has ${summary.outside} of ${summary.records} records with a date outside this range`,
+        `page ${summary.page} was transformed with another version of the dataset's entry`,
       );
     }
-    const rejected = Object.values(summary.rejects).reduce((sum, count) => sum + count, 0);
+    if (summary.outside > 0) {
+      this.#addDisagreement(
+        window,
+        `page ${summary.page} has dates outside this range in ${summary.outside} of ${summary.records} records`,
+      );
+    }
+    const rejected = rejectedCount(summary);
     if (summary.ids.length + rejected !== summary.records) {
-      this.#disagree(
+      this.#addDisagreement(
         window,
         `page ${summary.page} had ${summary.records} records but ${summary.ids.length} rows and ${rejected} rejects`,
       );
@@ -105,29 +108,36 @@ export class Ledger {
     return skip;
   }
 
-  /** Compares what the window's pages held with what LibInsight announced. */
+  /** Compares the number of records with LibInsight's totals. */
   endWindow(): void {
     if (!this.#current) throw new Error("No window was begun.");
-    const { account, records } = this.#current;
-    const { window, totals, recounted } = account;
+    const { counted, records } = this.#current;
+    const { window, totals, recounted } = counted;
     if (records !== totals.totalRecords) {
-      this.#disagree(window, `LibInsight announced ${totals.totalRecords} records and gave ${records}`);
+      this.#addDisagreement(
+        window,
+        `LibInsight announced ${totals.totalRecords} records and sent ${records}`,
+      );
     }
     if (recounted.totalRecords !== totals.totalRecords) {
-      this.#disagree(
+      this.#addDisagreement(
         window,
-        `LibInsight announced ${totals.totalRecords} records at first and ${recounted.totalRecords} after all were read`,
+        `LibInsight announced ${totals.totalRecords} records at first and ${recounted.totalRecords} in the recount`,
       );
     }
     this.#current = undefined;
   }
 
-  #disagree(window: Window, what: string): void {
-    const sentences = this.disagreements.get(window.number) ?? [];
-    // The first few are enough; a window of many pages would repeat itself.
-    if (sentences.length < 3) sentences.push(`${window.from} to ${window.to}: ${what}`);
-    this.disagreements.set(window.number, sentences);
+  #addDisagreement(window: Window, what: string): void {
+    const texts = this.disagreements.get(window.number) ?? [];
+    // Three are enough, because many pages may disagree in the same way.
+    if (texts.length < 3) texts.push(`${window.from} to ${window.to}: ${what}`);
+    this.disagreements.set(window.number, texts);
   }
+}
+
+function totalsText({ totalPages, totalRecords }: Totals): string {
+  return `${totalRecords} records in ${totalPages} pages`;
 }
 
 function addCounts(to: Map<string, number>, from: Record<string, number>): void {

@@ -1,34 +1,31 @@
-// Reads a run's parts once, in output order (by window, then page), with memory bounded in bytes whatever the number of
-// rows.
+// Reads a run's parts once, in output order (by window, then page), in bounded memory.
 import { keys } from "../../shared/keys.ts";
 import { decodePart, type Part } from "../../shared/part.ts";
 import type { ListedObject, ObjectStore } from "../../shared/ports.ts";
 import { maxPages } from "../../shared/run.ts";
-import type { Ledger, WindowAccount } from "./ledger.ts";
+import type { CountedWindow, Ledger } from "./ledger.ts";
 
-/** Reading ahead hides S3's latency, which is some ten times what a part of 90 KB takes here. */
+/** Reading ahead hides S3's latency, which is about ten times the time to process a part of 90 KB. */
 const maxPartsAhead = 32;
 const maxBytesAhead = 16 * 1024 * 1024;
 
 /**
- * Adds every part to the ledger, and passes on each.
- * @param each gets a part and the indexes of its rows that are duplicates
+ * Adds every part to the ledger and passes it on.
+ * @param each receives the part and the indexes of its duplicate rows
  * @throws PipelineError `PartUnreadable`
  */
 export async function readParts(
-  { runId, accounts, work }: { runId: string; accounts: readonly WindowAccount[]; work: ObjectStore },
+  { runId, windows, work }: { runId: string; windows: readonly CountedWindow[]; work: ObjectStore },
   ledger: Ledger,
   each: (part: Part, skip: number[]) => Promise<void>,
 ): Promise<void> {
-  for (const account of accounts) {
-    ledger.beginWindow(account);
-    const listing = work.objects(
-      keys.parts({ runId, window: account.window.number, attempt: account.attempt }),
-      maxPages,
-    );
+  for (const counted of windows) {
+    ledger.beginWindow(counted);
+    const { window, attempt } = counted;
+    const listing = work.objects(keys.parts({ runId, window: window.number, attempt }), maxPages);
     const parts = readAhead(listing, async ({ key }) => {
       const part = await work.getBytes(key);
-      // A part that was listed is kept for weeks.
+      // Parts are kept for 30 days, so a listed one exists.
       if (!part) throw new Error(`The part ${key} was listed and does not exist.`);
       return decodePart(key, part);
     });
@@ -38,8 +35,8 @@ export async function readParts(
 }
 
 /**
- * Yields what `read` returns for each object, in their order, while it reads the next ones: 32 objects at most, and
- * 16 MiB or one object.
+ * Yields the result of `read` for each object, in order, and reads ahead: at most 32 objects, and 16 MiB or one larger
+ * object.
  */
 export async function* readAhead<T>(
   listing: AsyncIterable<ListedObject>,
@@ -48,7 +45,7 @@ export async function* readAhead<T>(
   const ahead: { bytes: number; value: Promise<T> }[] = [];
   let bytesAhead = 0;
   const add = ({ bytes }: ListedObject, value: Promise<T>): void => {
-    // The error of a value that is never awaited, because an earlier one failed, is not unhandled.
+    // If an earlier read fails, this value is never awaited. Its own error must not count as unhandled.
     value.catch(() => {});
     ahead.push({ bytes, value });
     bytesAhead += bytes;

@@ -1,5 +1,4 @@
-// The assembler queue, FIFO and grouped by dataset: complete runs become published files.
-
+// The service that assembles complete runs. Its FIFO queue is grouped by dataset, so runs of one dataset never overlap.
 import { defineService } from "../../shared/message-loop.ts";
 import { assembleTask } from "../../shared/messages.ts";
 import { type AssemblerDeps, assemble } from "./assemble.ts";

@@ -1,22 +1,18 @@
-// Writes the CSV and the JSON lines from one reading of the parts. Each appears in one atomic step, the CSV first, and
-// only once the reading has ended well.
-import { once } from "node:events";
+// Writes the CSV and the JSON lines from one pass over the parts. Each file is replaced in one atomic write, the CSV first,
+// after the pass succeeded.
+import events from "node:events";
 import { PassThrough } from "node:stream";
-import { PipelineError } from "../../shared/errors.ts";
 import type { ObjectInfo, ObjectStore } from "../../shared/ports.ts";
-import { isNewer } from "../../shared/publish.ts";
+import { isNewer, publishAttempts, publishContended } from "../../shared/publish.ts";
 import type { Run } from "../../shared/run.ts";
 
-/** Runs of one dataset are weekly and assembled one at a time, so another writer wins at most a few times in a row. */
-const attempts = 5;
-/** Bytes of each file that wait for its upload. */
+/** Bytes of each file that are buffered for its upload. */
 const bufferBytes = 1024 * 1024;
 
-/** Where the files go. */
 export type Target = { store: ObjectStore; csv: string; jsonl: string };
 export type Rows = { csv: Uint8Array; jsonl: Uint8Array };
-/** Writes all rows, and decides at the end whether they count. */
-export type Fill = (write: (rows: Rows) => Promise<void>) => Promise<"keep" | "discard">;
+/** Writes all rows, then decides whether the files are kept. */
+export type WriteRows = (write: (rows: Rows) => Promise<void>) => Promise<"keep" | "discard">;
 export type Written = { csv: ObjectInfo; jsonl: ObjectInfo };
 
 export type Outcome =
@@ -25,23 +21,23 @@ export type Outcome =
   | { state: "discarded" };
 
 /**
- * Writes both files unless a newer run's files are in place. A store compares ETags, which are those of the bytes: where a
- * newer run has put the very same bytes in place meanwhile, they stay under this run's name.
- * @param fill runs again where another writer interferes
- * @param beforePublish runs when all is written, right before the CSV takes its place
- * @throws what `fill` and `beforePublish` throw, and PipelineError `PublishContended`
+ * Writes both files unless a newer run has published. The store compares ETags, which depend on the bytes only: if a newer
+ * run publishes the same bytes during the upload, the files carry this run's id.
+ * @param writeRows runs again if another writer interferes
+ * @param beforePublish runs after all rows are written, right before the CSV is replaced
+ * @throws what `writeRows` and `beforePublish` throw, and PipelineError `PublishContended`
  */
 export async function writeFiles(
   target: Target,
   run: Pick<Run, "runId" | "dataset" | "requestedAt"> & { entry: string },
   now: Date,
-  fill: Fill,
+  writeRows: WriteRows,
   beforePublish?: () => Promise<void>,
 ): Promise<Outcome> {
   const { store } = target;
   const { dataset, runId, requestedAt, entry } = run;
   const metadata = { dataset, "run-id": runId, "requested-at": requestedAt, entry };
-  for (let attempt = 1; attempt <= attempts; attempt++) {
+  for (let attempt = 1; attempt <= publishAttempts; attempt++) {
     const [csvNow, jsonlNow] = await Promise.all([store.head(target.csv), store.head(target.jsonl)]);
     for (const current of [csvNow, jsonlNow]) {
       if (current && isNewer(current.metadata, run, now))
@@ -58,15 +54,15 @@ export async function writeFiles(
     const csv = upload(target.csv, "text/csv; charset=utf-8", csvNow);
     const jsonl = upload(target.jsonl, "application/x-ndjson", jsonlNow);
     try {
-      const verdict = await fill(async (rows) => {
+      const decision = await writeRows(async (rows) => {
         await Promise.all([csv.write(rows.csv), jsonl.write(rows.jsonl)]);
       });
-      if (verdict === "discard") return { state: "discarded" };
+      if (decision === "discard") return { state: "discarded" };
       await beforePublish?.();
-      // The CSV is what readers rely on, so it goes first: the JSON lines can follow whatever happens in between.
+      // The CSV goes first, because readers rely on it. If this handler dies now, the next one completes the JSON lines.
       const files = { csv: await csv.finish(), jsonl: await jsonl.finish() };
       const [csvInfo, jsonlInfo] = await Promise.all([store.head(target.csv), store.head(target.jsonl)]);
-      // Where another writer's object is in place already, the next round sees whether it is newer.
+      // If another writer has replaced a file already, the next iteration checks whether its run is newer.
       if (csvInfo && csvInfo.etag === files.csv && jsonlInfo && jsonlInfo.etag === files.jsonl)
         return { state: "written", files: { csv: csvInfo, jsonl: jsonlInfo } };
     } catch (error) {
@@ -75,20 +71,15 @@ export async function writeFiles(
       await Promise.all([csv.abort(), jsonl.abort()]);
     }
   }
-  throw new PipelineError("PublishContended", {
-    message: `Other writers changed ${target.csv} at every one of ${attempts} attempts.`,
-    advice: "Retried automatically. If this persists, check for another writer to this key.",
-    kind: "transient",
-    ids: { run: run.runId },
-  });
+  throw publishContended(target.csv, run);
 }
 
-/** The object in place is not the one that was seen before the upload. */
+/** Another writer changed the object during the upload. */
 class ConditionFailed extends Error {
   override readonly name = "ConditionFailed";
 }
 
-/** An upload that is fed piece by piece, and holds a bounded number of bytes. */
+/** An upload that receives its bytes in chunks and buffers a bounded number of them. */
 class FileUpload {
   readonly #stream = new PassThrough({ highWaterMark: bufferBytes });
   readonly #uploaded: Promise<string | undefined>;
@@ -99,15 +90,15 @@ class FileUpload {
     this.#endedEarly = this.#uploaded.then(() => {
       throw new ConditionFailed();
     });
-    // Their errors are thrown by `write` or `finish`.
+    // `write` and `finish` throw these errors.
     this.#endedEarly.catch(() => {});
     this.#stream.on("error", () => {});
   }
 
-  /** @throws what the upload throws, and ConditionFailed where it ended early */
+  /** @throws what the upload throws, and ConditionFailed if the store refuses it before the end */
   async write(bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0 || this.#stream.write(bytes)) return;
-    await Promise.race([once(this.#stream, "drain"), this.#endedEarly]);
+    await Promise.race([events.once(this.#stream, "drain"), this.#endedEarly]);
   }
 
   /** Completes the upload. @returns the ETag @throws ConditionFailed */
@@ -118,7 +109,7 @@ class FileUpload {
     return etag;
   }
 
-  /** Ends an upload that was not completed: nothing is written. After `finish` it does nothing. */
+  /** Cancels the upload, so that nothing is written. Does nothing after `finish`. */
   async abort(): Promise<void> {
     if (!this.#stream.writableEnded) this.#stream.destroy(new Error("The upload is discarded."));
     await this.#uploaded.catch(() => {});

@@ -1,13 +1,14 @@
-// Fetches one page of one window from LibInsight and enqueues it; page 1 also enqueues the rest of its window.
+// Fetches one page of one window from LibInsight and enqueues it for the transformer. Page 1 also enqueues the tasks for
+// the other pages of its window.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LibInsightClient, LibInsightPage, PageRequest } from "../../shared/libinsight/client.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import type { FetchTask, PageMessage, Totals } from "../../shared/messages.ts";
+import { type FetchTask, type PageMessage, pageAddress, type Totals } from "../../shared/messages.ts";
 import { type MessageQueue, maxMessageBytes, messageBody, type ObjectStore } from "../../shared/ports.ts";
-import { maxPages, pagesOf, windowTotals } from "../../shared/run.ts";
+import { maxPages, pageCount, windowTotals } from "../../shared/run.ts";
 
 export type FetcherDeps = {
   libInsight: LibInsightClient;
@@ -17,23 +18,26 @@ export type FetcherDeps = {
   datasets: readonly Dataset[];
 };
 
-/** @throws PipelineError by LibInsight's error policy, `WindowTooLarge` or `LibInsightTotalsContradict` */
+/**
+ * Fetches the task's page and enqueues what follows from it.
+ * @throws PipelineError by LibInsight's error policy, `WindowTooLarge` or `LibInsightTotalsContradict`
+ */
 export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<LogFields> {
   const { libInsight, work, fetcherQueue, transformerQueue } = deps;
   const dataset = findDataset(task.dataset, deps.datasets);
-  const ask = (page: number) => libInsight.fetchPage(pageRequest({ ...task, page }, dataset));
-  const { records, leftOut, totals } = await ask(task.page).catch((error) => vanishedPage(error, task, ask));
+  const request = (page: number) => libInsight.fetchPage(pageRequest({ ...task, page }, dataset));
+  const { records, leftOut, totals } = await request(task.page).catch((error) =>
+    emptyIfGone(error, task, request),
+  );
   const found = records.length + (leftOut?.length ?? 0);
   const content = { records: { inline: records }, ...(leftOut && { leftOut }) };
   const sendPage = async (pages: number) =>
     transformerQueue.send(await pageBody({ task, totals, pages, ...content }, work));
   if (task.page === 1) {
-    // Before the page is sent: its transformer may look for them.
     checkTotals(task, totals, found);
-    const known = await rememberTotals(task, totals, work);
-    const pages = pagesOf(known);
-    const following = followingPages(task, pages).map(messageBody);
-    await Promise.all([fetcherQueue.sendAll(following), sendPage(pages)]);
+    // The totals are stored before the page is sent, because the transformer reads them.
+    const pages = pageCount(await storeTotals(task, totals, work));
+    await Promise.all([fetcherQueue.sendAll(tasksAfterPage1(task, pages).map(messageBody)), sendPage(pages)]);
   } else {
     await sendPage(task.pages ?? Math.max(totals.totalPages, task.page));
   }
@@ -46,8 +50,8 @@ export function pageRequest({ window, page }: FetchTask, dataset: Dataset): Page
   return { datasetId, requestId, from: window.from, to: window.to, page };
 }
 
-/** How LibInsight may respond to a page beyond the last; it is not documented. */
-const beyondTheLast = [
+/** The errors with which LibInsight may respond to a page beyond the last one. Its response is not documented. */
+const beyondLastPage = [
   "LibInsightErrorResponse",
   "LibInsightAnotherPage",
   "LibInsightDatasetNotFound",
@@ -56,71 +60,69 @@ const beyondTheLast = [
 ];
 
 /**
- * A page that page 1 announced is gone for good where records were removed meanwhile, so asking again does not help.
- * It counts as empty, with the totals of now: they do not agree with page 1's, and the window is fetched again.
- * @throws the error where the page should be there
+ * Returns an empty page, if records were removed since page 1 so that this page no longer exists. Retries cannot bring it
+ * back. The page has the current totals, which disagree with page 1's, so the assembler has the window fetched again.
+ * @throws the error, if the page still exists
  */
-async function vanishedPage(
+async function emptyIfGone(
   error: unknown,
   { page }: FetchTask,
-  ask: (page: number) => Promise<LibInsightPage>,
+  request: (page: number) => Promise<LibInsightPage>,
 ): Promise<LibInsightPage> {
-  if (page === 1 || !(error instanceof PipelineError) || !beyondTheLast.includes(error.name)) throw error;
-  const { totals } = await ask(1);
+  if (page === 1 || !(error instanceof PipelineError) || !beyondLastPage.includes(error.name)) throw error;
+  const { totals } = await request(1);
   if (page <= totals.totalPages) throw error;
   return { records: [], totals };
 }
 
-/** By the API; the first page shows it, unless it is empty. */
+/** Records per page, used if page 1 is empty. */
 const pageSize = 100;
 
 /**
- * Refuses totals by which a window would be fetched page by page in vain. The opposite, fewer pages than the records
- * fill, shows when the records are counted.
- * @param found records of page 1
+ * Rejects more pages than the announced records can fill: each would be a useless request. Too few pages are detected
+ * when the records are counted.
+ * @param found number of records on page 1
  */
 function checkTotals(task: FetchTask, { totalPages, totalRecords }: Totals, found: number): void {
   const ids = { run: task.runId, window: task.window.number };
-  // One more, because some servers count an empty page after a full one.
+  // Some servers count an empty page after the last full one.
   if (totalPages > Math.ceil(totalRecords / (found || pageSize)) + 1) {
     throw new PipelineError("LibInsightTotalsContradict", {
       kind: "transient",
       message: `LibInsight announced ${totalPages} pages for ${totalRecords} records, and page 1 has ${found}.`,
       advice:
-        "Compare with the number of records that LibInsight itself shows for these dates, and run it again.",
+        "Compare the counts with those that LibInsight shows for these dates, then request the run again.",
       ids,
     });
   }
   if (totalPages > maxPages) {
     throw new PipelineError("WindowTooLarge", {
-      message: `LibInsight announced ${totalPages} pages for one year; the limit is ${maxPages}.`,
-      advice: "If that many records are real, raise maxPages in shared/run.ts.",
+      message: `LibInsight announced ${totalPages} pages for one window; the limit is ${maxPages}.`,
+      advice: "If the dataset has that many records, raise maxPages in shared/run.ts.",
       ids,
     });
   }
 }
 
-/** Page 1 may be fetched twice while the source changes; the totals that were written first hold. */
-async function rememberTotals(task: FetchTask, totals: Totals, work: ObjectStore): Promise<Totals> {
-  const key = keys.window({ runId: task.runId, window: task.window.number, attempt: task.attempt });
+/** Stores the totals and returns those that apply: the first ones, if page 1 was fetched twice while the source changed. */
+async function storeTotals(task: FetchTask, totals: Totals, work: ObjectStore): Promise<Totals> {
+  const key = keys.window(pageAddress(task));
   if (await work.putOnce(key, totals)) return totals;
   return (await work.getJson(key, windowTotals)) ?? totals;
 }
 
-/** Returns the tasks for pages 2 to `pages` of the task's window. */
-export function followingPages(task: FetchTask, pages: number): FetchTask[] {
+function tasksAfterPage1(task: FetchTask, pages: number): FetchTask[] {
   return Array.from({ length: pages - 1 }, (_, index) => ({ ...task, page: index + 2, pages }));
 }
 
-/** Returns the message for a page. The records of a page that is too large for a message go to the work bucket. */
+/** Returns the message for a page. If it would be too large, the records are stored in the work bucket instead. */
 async function pageBody(
   message: PageMessage & { records: { inline: unknown[] } },
   work: ObjectStore,
 ): Promise<string> {
   const body = messageBody(message);
   if (Buffer.byteLength(body) <= maxMessageBytes) return body;
-  const { runId, window, attempt, page } = message.task;
-  const key = keys.page({ runId, window: window.number, attempt, page });
+  const key = keys.page(pageAddress(message.task));
   await work.put(key, JSON.stringify(message.records.inline), "application/json");
   const pointer: PageMessage = { ...message, records: { key } };
   return messageBody(pointer);

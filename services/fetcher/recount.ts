@@ -1,35 +1,29 @@
-// Counts a window again after all pages of its run were transformed. A record whose date was edited meanwhile, from a
-// window that was not read yet to one that was, is in no page; its new window then has more records than were read.
-
+// Requests a window's totals again after all pages of its run were transformed. If the date of a record changes during
+// the run, the record may move from a window that is not fetched yet to one that is. Then no page has it, but the recount
+// of its new window does.
 import { findDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import type { AssembleTask, FetchTask } from "../../shared/messages.ts";
-import { type MessageQueue, messageBody } from "../../shared/ports.ts";
+import { type FetchTask, pageAddress, sendAssembleTask } from "../../shared/messages.ts";
+import type { MessageQueue } from "../../shared/ports.ts";
 import { type FetcherDeps, pageRequest } from "./fetch.ts";
 
 export type RecountDeps = FetcherDeps & { assemblerQueue: MessageQueue };
 
 /**
- * Records the totals of now, and enqueues the run when every window was counted. The totals that were written first hold.
- * @param task `attempt` is the run's
- * @param windows how many the run has
+ * Stores the window's current totals unless it was recounted before, and enqueues the run when all windows are recounted.
+ * @param task its `attempt` is the run's
+ * @param windows number of windows of the run
  * @throws PipelineError by LibInsight's error policy
  */
 export async function recount(task: FetchTask, windows: number, deps: RecountDeps): Promise<LogFields> {
   const { work, libInsight, assemblerQueue } = deps;
   const { runId, dataset, attempt, window } = task;
   const { totals } = await libInsight.fetchPage(pageRequest(task, findDataset(dataset, deps.datasets)));
-  await work.putOnce(keys.recount({ runId, window: window.number, attempt }), totals);
-  // A listing shows every write that ended before it, so the last of the windows sees all of them.
-  const counted = await work.list(keys.recounts(runId, attempt), windows);
-  if (counted.length === windows) {
-    const assembleTask: AssembleTask = { runId, dataset, attempt };
-    // The id of the transformer's task was used some moments ago.
-    await assemblerQueue.send(messageBody(assembleTask), {
-      group: dataset,
-      deduplicationId: `${runId}-${attempt}-recounted`,
-    });
-  }
+  await work.putOnce(keys.recount(pageAddress(task)), totals);
+  // A listing includes every write that ended before it, so the recount of the last window finds all of them.
+  const recounted = await work.list(keys.recounts(runId, attempt), windows);
+  if (recounted.length === windows)
+    await sendAssembleTask({ runId, dataset, attempt }, assemblerQueue, "recounted");
   return { run: runId, window: window.number, recount: attempt, ...totals };
 }

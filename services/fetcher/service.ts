@@ -1,9 +1,9 @@
-// The fetcher queue: one LibInsight request a message.
-
+// The service that sends requests to LibInsight, one for each message.
+import { toPipelineError } from "../../shared/errors.ts";
+import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import { defineService } from "../../shared/message-loop.ts";
 import { fetchTask } from "../../shared/messages.ts";
 import type { Measure } from "../../shared/metrics.ts";
-import { countingErrors } from "./count-errors.ts";
 import { fetchPage } from "./fetch.ts";
 import { type RecountDeps, recount } from "./recount.ts";
 
@@ -18,3 +18,17 @@ export const fetcherService = defineService({
     return task.recount === undefined ? fetchPage(task, counting) : recount(task, task.recount, counting);
   },
 });
+
+/** @param count receives the error name of each failed request, retried or not */
+function countingErrors(client: LibInsightClient, count: (error: string) => void): LibInsightClient {
+  return {
+    async fetchPage(request) {
+      try {
+        return await client.fetchPage(request);
+      } catch (error) {
+        count(toPipelineError(error).name);
+        throw error;
+      }
+    },
+  };
+}

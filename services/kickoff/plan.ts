@@ -1,4 +1,4 @@
-// From a request to a run: which dates, which windows, and an id that is the same however often the request comes.
+// Plans a run from its request: its id, dates and windows. A repeated request gives the same run.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -8,7 +8,7 @@ import { dayIn } from "../../shared/time-zone.ts";
 import { planWindows } from "./windows.ts";
 
 /**
- * The run that a request asks for. The event's own time stands for "now", so a late delivery plans the same dates.
+ * Returns the requested run. "Yesterday" is relative to the event's time, so a late delivery plans the same dates.
  * @throws PipelineError `RangeImpossible`
  */
 export function planRun(request: RunRequested, dataset: Dataset): Run {
@@ -19,14 +19,14 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
   if (from > to) {
     throw new PipelineError("RangeImpossible", {
       message: `The date range ${from} to ${to} is empty.`,
-      advice: "Request a range whose first day is not after its last; without `to` it ends yesterday.",
+      advice: "Request a range whose `from` is not after its `to`. Without `to` it ends yesterday.",
       ids: { dataset: dataset.name },
     });
   }
   if (to > dayIn(dataset.timeZone, time)) {
     throw new PipelineError("RangeImpossible", {
-      message: `The range ends on ${to}, which was in the future when the run was requested.`,
-      advice: "Request a range that ends today or earlier; without `to` it ends yesterday.",
+      message: `The date range ends on ${to}, which was in the future when the run was requested.`,
+      advice: "Request a range that ends today or earlier. Without `to` it ends yesterday.",
       ids: { dataset: dataset.name },
     });
   }

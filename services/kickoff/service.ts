@@ -1,4 +1,4 @@
-// The kickoff queue: `run.requested` events become runs.
+// The service that starts runs from `run.requested` events.
 import { runRequested } from "../../shared/events.ts";
 import { defineService } from "../../shared/message-loop.ts";
 import { type KickoffDeps, kickoff } from "./kickoff.ts";

@@ -2,7 +2,7 @@
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { Notification } from "../../shared/ports.ts";
-import type { RunResult } from "../../shared/run.ts";
+import { type RunResult, rejectedCount } from "../../shared/run.ts";
 
 /**
  * "Published 10,412 rows (+132 since 16 November), 3 rejected, 2 duplicates, in 41 s. Athena and Tableau follow."
@@ -14,7 +14,7 @@ export function publishedText(
   hasTableau: boolean,
 ): string {
   const { rows, duplicates, violations, force, requestedAt, finishedAt } = result;
-  const rejected = rejectedOf(result);
+  const rejected = rejectedCount(result);
   const counts = [
     `Published ${counted(rows, "row")}${changeText(result, timeZone)}`,
     rejected === 0 ? "nothing rejected" : `${count(rejected)} rejected`,
@@ -28,19 +28,15 @@ export function publishedText(
   ].join(" ");
 }
 
-export function rejectedOf({ rejects }: Pick<RunResult, "rejects">): number {
-  return Object.values(rejects).reduce((sum, count) => sum + count, 0);
-}
-
 /** Why a run is held, and what a person needs to decide. @param reason a sentence */
 export function heldText(result: RunResult, reason: string, columns: Dataset["columns"]): string {
   return [reason, "", countsText(result), ...columnNotes(result, columns)].join("\n");
 }
 
-/** "LibInsight announced 450 records and sent 100: 96 rows, 1 duplicate, 3 rejected (no _start_date: 3)." */
+/** "LibInsight announced 450 records and sent 100: 96 rows, 1 duplicate, 3 rejected (missing _start_date: 3)." */
 export function countsText(result: RunResult): string {
   const { records, rows, duplicates, rejects } = result;
-  const rejected = rejectedOf(result);
+  const rejected = rejectedCount(result);
   const reasons = rejected === 0 ? "" : ` (${listed(rejects)})`;
   const outcomes = [
     counted(rows, "row"),
@@ -94,7 +90,7 @@ function emptyColumns(
   return rows === 0 ? [] : outputColumns(columns).filter((column) => !Object.hasOwn(filled, column));
 }
 
-/** "no _start_date: 2, unusable _start_date: 1" */
+/** "invalid _start_date: 1, missing _start_date: 2" */
 export function listed(counts: Readonly<Record<string, number>>): string {
   return Object.entries(counts)
     .sort(byName)

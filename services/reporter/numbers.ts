@@ -1,7 +1,6 @@
 // A run's end in numbers, for the metrics. Pure.
 import type { Numbers } from "../../shared/metrics.ts";
-import type { RunResult } from "../../shared/run.ts";
-import { rejectedOf } from "./message.ts";
+import { type RunResult, rejectedCount } from "../../shared/run.ts";
 
 /** @param transformedAt when the run's last page was transformed, by the second */
 export function numbersOf(result: RunResult, transformedAt: Date | undefined): Numbers {
@@ -11,7 +10,7 @@ export function numbersOf(result: RunResult, transformedAt: Date | undefined): N
       RowsPublished: rows,
       ...(previous && { RowsChange: rows - previous.rows }),
     }),
-    Rejects: rejectedOf(result),
+    Rejects: rejectedCount(result),
     Duplicates: duplicates,
     RefetchedWindows: windows.filter(({ attempt }) => attempt > 1).length,
     ...(transformedAt && secondsOf(result, transformedAt)),

@@ -1,8 +1,8 @@
-// Text as a field of the published file may hold it.
+// Removes the characters that a field of the published file must not contain.
 
 /**
- * Anything but characters that stay as they are. Whole surrogate pairs stay too, but telling them from halves (by a
- * Unicode expression) takes three times as long, and few texts have any.
+ * Matches control characters, line separators and all surrogates. Surrogate pairs need no cleaning, but a Unicode
+ * expression that leaves them out takes three times as long, and few texts have any.
  */
 const suspicious = /[^ -~\u00a0-\u2027\u202a-\ud7ff\ue000-\uffff]/;
 const lineBreaks = /[\n\v\f\r\u0085\u2028\u2029]+/g;
@@ -10,17 +10,17 @@ const tabs = /\t/g;
 const controls = /\p{Cc}/gu;
 
 /**
- * Line breaks, however many in a row, become one space and a tab becomes one; other control characters and lone
- * surrogates (which UTF-8 can't carry) have nothing to show and go.
+ * Replaces each run of line breaks and each tab with one space. Removes other control characters, and lone surrogates,
+ * which UTF-8 cannot encode.
  */
 export function cleanText(text: string): string {
-  // Most texts are clean, and there are millions of them.
+  // Most texts are clean, and a run has millions of them.
   if (!suspicious.test(text)) return text;
   return (
     text
       .replace(lineBreaks, " ")
       .replace(tabs, " ")
-      // Before the control characters: two halves that one of them keeps apart are no pair.
+      // Surrogates first: without a control character between them, two halves would become a pair.
       .replace(/\p{Cs}/gu, "")
       .replace(controls, "")
   );

@@ -1,54 +1,56 @@
-// Where the columns' values are among a record's fields. Records of one form have the same fields in the same order, so
-// it is worked out once for many records. Pure functions.
+// Maps columns to the positions of their fields in a record. Records of one form have the same fields in the same order,
+// so one mapping serves many records. Pure functions.
 import { type Column, type JoinedColumn, type KeptColumn, sourceNames } from "../../shared/dataset-schema.ts";
 
-/** A column that is published, and the places of its fields; a field that the record lacks has none. */
+/** A published column and the indexes of its fields; undefined if the record lacks the field. */
 export type Step =
-  | { joined?: never; kept: KeptColumn; place: number | undefined }
-  | { joined: JoinedColumn; kept?: never; places: readonly (number | undefined)[] };
+  | { joined?: never; kept: KeptColumn; index: number | undefined }
+  | { joined: JoinedColumn; kept?: never; indexes: readonly (number | undefined)[] };
 
 export type Layout = {
   steps: readonly Step[];
-  /** The fields that no column takes: unknown ones, and a further label of a column that has its value already. */
-  left: readonly { field: string; place: number }[];
+  /** Fields that no column reads: unknown ones, and further labels of a column that already has a value. */
+  undeclared: readonly { field: string; index: number }[];
 };
 
-/** Records have all fields, or lack one here and there. Layouts beyond these are worked out for each record. */
-const maxRemembered = 16;
+/** Most records have all fields, and some lack one. Further layouts are computed for each record. */
+const maxCached = 16;
 
-/** @returns a function from a record's fields, in its order, to their layout; it remembers the first few */
+/** Returns a function from a record's field names, in order, to their layout. It caches the first 16 layouts. */
 export function layouts(columns: readonly Column[]): (fields: readonly string[]) => Layout {
-  const remembered: { fields: readonly string[]; layout: Layout }[] = [];
+  const cached: { fields: readonly string[]; layout: Layout }[] = [];
   return (fields) => {
-    for (const known of remembered) if (isSame(known.fields, fields)) return known.layout;
+    for (const known of cached) if (isSame(known.fields, fields)) return known.layout;
     const layout = layoutOf(fields, columns);
-    if (remembered.length < maxRemembered) remembered.push({ fields, layout });
+    if (cached.length < maxCached) cached.push({ fields, layout });
     return layout;
   };
 }
 
 function isSame(some: readonly string[], others: readonly string[]): boolean {
   if (some.length !== others.length) return false;
-  // A loop, because this is the only thing left to do for each record.
+  // A plain loop, because it runs for every record.
   for (let n = 0; n < some.length; n++) if (some[n] !== others[n]) return false;
   return true;
 }
 
 function layoutOf(fields: readonly string[], columns: readonly Column[]): Layout {
-  const placeOf = new Map(fields.map((field, place) => [field, place]));
+  const indexOf = new Map(fields.map((field, index) => [field, index]));
   const taken = new Set<number | undefined>();
   const steps: Step[] = [];
   for (const column of columns) {
-    const places = sourceNames(column).map((label) => placeOf.get(label));
+    const indexes = sourceNames(column).map((label) => indexOf.get(label));
     if ("join" in column) {
-      for (const place of places) taken.add(place);
-      steps.push({ joined: column, places });
+      for (const index of indexes) taken.add(index);
+      steps.push({ joined: column, indexes });
       continue;
     }
-    const place = places.find((one) => one !== undefined);
-    taken.add(place);
-    if ("type" in column) steps.push({ kept: column, place });
+    const index = indexes.find((one) => one !== undefined);
+    taken.add(index);
+    if ("type" in column) steps.push({ kept: column, index });
   }
-  const left = fields.map((field, place) => ({ field, place })).filter(({ place }) => !taken.has(place));
-  return { steps, left };
+  const undeclared = fields
+    .map((field, index) => ({ field, index }))
+    .filter(({ index }) => !taken.has(index));
+  return { steps, undeclared };
 }

@@ -1,15 +1,15 @@
-// One page of records becomes a part (as CSV and as JSON lines), its rejects, and a summary that accounts for
-// every record. Pure functions.
+// Transforms a page of records into rows (as CSV and as JSON lines), rejects, and a summary that accounts for every
+// record. Pure functions.
 import { type Cell, csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { PageMessage } from "../../shared/messages.ts";
 import type { PageSummary } from "../../shared/run.ts";
-import { type Row, recordTransform, tooDeep } from "./record.ts";
+import { type Row, recordTransform } from "./record.ts";
 
 export type TransformedPage = {
   csv: string;
   jsonl: string;
-  /** JSON lines, empty where nothing was rejected. */
+  /** JSON lines; empty if nothing was rejected. */
   rejects: string;
   summary: Pick<
     PageSummary,
@@ -17,7 +17,7 @@ export type TransformedPage = {
   >;
 };
 
-/** @param leftOut records of the page that are not among `records`; each is a reject */
+/** @param leftOut records of the page that exceed the size limits and are not in `records`; each is a reject */
 export function transformPage(
   records: readonly unknown[],
   dataset: Dataset,
@@ -35,9 +35,7 @@ export function transformPage(
     const outcome = transform(record);
     if ("reject" in outcome) {
       add(rejects, outcome.reject);
-      // What nests too deeply cannot be written as JSON.
-      const kept = outcome.reject === tooDeep ? null : record;
-      rejectLines.push(`${JSON.stringify({ reason: outcome.reject, record: kept })}\n`);
+      rejectLines.push(`${JSON.stringify({ reason: outcome.reject, record })}\n`);
       continue;
     }
     rows.push(outcome.row);
@@ -53,7 +51,7 @@ export function transformPage(
     rejectLines.push(`${JSON.stringify({ reason, _id: id })}\n`);
   }
 
-  // Sorted, so that the order does not depend on which record came first.
+  // Sorted, so that the order does not depend on the order of the records.
   const found = new Set<string>();
   for (const row of rows) for (const header of row.appended.keys()) found.add(header);
   const appended = [...found].sort();
@@ -80,7 +78,7 @@ export function transformPage(
   };
 }
 
-/** How many rows have a value in each column; a column without any is left out. */
+/** Returns the number of rows with a value, by column. Columns without values are left out. */
 function filledColumns(headers: readonly string[], rows: readonly Cell[][]): Record<string, number> {
   const counts = new Uint32Array(headers.length);
   for (const row of rows) {
@@ -93,7 +91,7 @@ function filledColumns(headers: readonly string[], rows: readonly Cell[][]): Rec
   return Object.fromEntries(filled.filter(([, count]) => count > 0));
 }
 
-/** Written by hand because a column may be called `__proto__`. */
+/** Builds the JSON by hand, because a column may be called `__proto__`. */
 function jsonLines(headers: readonly string[], rows: readonly Cell[][]): string {
   const names = headers.map((header, column) => `${column === 0 ? "{" : ","}${JSON.stringify(header)}:`);
   let lines = "";
@@ -107,10 +105,10 @@ function jsonLines(headers: readonly string[], rows: readonly Cell[][]): string 
   return lines;
 }
 
-/** What most cells are goes without JSON.stringify, which takes longer to call than to do its work. */
+/** Avoids JSON.stringify for null and plain text: calling it costs more than its work. */
 function jsonOf(cell: Cell): string {
   if (cell === null) return "null";
-  // In a clean text (text.ts) JSON escapes these two and nothing else.
+  // In clean text (clean-text.ts), JSON escapes only these two characters.
   const isPlain = typeof cell === "string" && !cell.includes('"') && !cell.includes("\\");
   return isPlain ? `"${cell}"` : JSON.stringify(cell);
 }

@@ -1,8 +1,8 @@
-// Whether records are of the dates that LibInsight was asked for. Pure.
+// Checks that LibInsight honored the requested dates. Pure.
 import type { Window } from "../../shared/messages.ts";
 import { isObject } from "./record.ts";
 
-/** Returns how many records have a date that is not in the window; one without a date is not counted. */
+/** Returns the number of records dated outside the window. Records without a date are not counted. */
 export function recordsOutside(
   records: readonly unknown[],
   { from, to }: Pick<Window, "from" | "to">,

@@ -1,4 +1,4 @@
-// One LibInsight record becomes one row, by the rules of its dataset, or is rejected with a reason. Pure functions.
+// Transforms one LibInsight record into a row by the rules of its dataset, or rejects it with a reason. Pure functions.
 import { columnTypes, withoutUnit } from "../../shared/column-types.ts";
 import type { Cell } from "../../shared/csv.ts";
 import { type Dataset, type KeptColumn, outputColumns } from "../../shared/dataset-schema.ts";
@@ -12,79 +12,75 @@ export type Row = {
   cells: Cell[];
   /** Undeclared fields, by header. */
   appended: ReadonlyMap<string, Cell>;
-  /** Missing where nothing was noticed, as of most records, and there are millions of them. */
+  /** Missing if there are none, which saves an object for most records. */
   notes?: Notes;
 };
-/** What was noticed, by column or field. */
+/** Details to count, by column or field. */
 export type Notes = { furtherAnswers: [string, number][]; mistyped: string[]; undeclared: string[] };
 export type Outcome = { row: Row } | { reject: string };
 
-/** JSON.stringify recurses, so far deeper values would overflow the stack. No field of a form nests more than twice. */
-const maxDepth = 100;
-export const tooDeep = "nested too deeply";
-
-const nothing: Row["appended"] = new Map();
+const noneAppended: Row["appended"] = new Map();
 const emptyNotes = (): Notes => ({ furtherAnswers: [], mistyped: [], undeclared: [] });
 
-/** @returns a function from a record, which may be any JSON value, to its row or the reason why there is none */
+/** Returns a function from a record, which may be any JSON value, to its row or the reason for its rejection. */
 export function recordTransform(dataset: Dataset): (record: unknown) => Outcome {
   const headers = new Set(outputColumns(dataset.columns));
   const layoutOf = layouts(dataset.columns);
 
   return (record) => {
     if (!isObject(record)) return { reject: "not a record" };
-    const { steps, left } = layoutOf(Object.keys(record));
+    const { steps, undeclared } = layoutOf(Object.keys(record));
     const values = Object.values(record);
-    if (values.some((value) => isDeeper(value, maxDepth))) return { reject: tooDeep };
-
     let notes: Notes | undefined;
     const cells: Cell[] = [];
     for (const step of steps) {
       if (step.joined) {
-        cells.push(joined(step.places, values, step.joined.with));
+        cells.push(joinedText(step.indexes, values, step.joined.with));
         continue;
       }
-      const { kept, place } = step;
-      const value = place === undefined ? undefined : values[place];
+      const { kept, index } = step;
+      const value = index === undefined ? undefined : values[index];
       const further = furtherAnswers(value, kept);
       if (further > 0) {
         notes ??= emptyNotes();
         notes.furtherAnswers.push([kept.name, further]);
       }
-      const answer = answerOf(value, kept);
-      const cell = typed(answer, kept);
+      const answer = keptAnswer(value, kept);
+      const cell = typedCell(answer, kept);
       if (cell === undefined) {
-        if (kept.required) return { reject: `unusable ${kept.name}` };
+        if (kept.required) return { reject: `invalid ${kept.name}` };
         notes ??= emptyNotes();
         notes.mistyped.push(kept.name);
-        // Kept as it is, so that nothing is lost; the typed view shows null and the run's report counts it.
-        cells.push(ownType(answer));
+        // The value is kept, so that nothing is lost. The typed view shows null, and the run's report counts it.
+        cells.push(untypedCell(answer));
         continue;
       }
-      if (kept.required && (cell === null || cell === "")) return { reject: `no ${kept.name}` };
+      if (kept.required && (cell === null || cell === "")) return { reject: `missing ${kept.name}` };
       cells.push(cell);
     }
     const [id] = cells;
-    if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return { reject: "unusable _id" };
+    if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return { reject: "invalid _id" };
 
-    if (left.length === 0) {
-      return { row: notes ? { id, cells, appended: nothing, notes } : { id, cells, appended: nothing } };
+    if (undeclared.length === 0) {
+      return {
+        row: notes ? { id, cells, appended: noneAppended, notes } : { id, cells, appended: noneAppended },
+      };
     }
     if (dataset.undeclared === "reject") return { reject: "undeclared field" };
     const appended = new Map<string, Cell>();
     notes ??= emptyNotes();
     const headerOf = uniqueHeaders((name) => headers.has(name) || appended.has(name));
-    for (const { field, place } of left) {
+    for (const { field, index } of undeclared) {
       const header = headerOf(field);
       notes.undeclared.push(header);
-      if (dataset.undeclared === "append") appended.set(header, ownType(values[place]));
+      if (dataset.undeclared === "append") appended.set(header, untypedCell(values[index]));
     }
     return { row: { id, cells, appended, notes } };
   };
 }
 
-/** The value that a column keeps: of several answers the first, or all. */
-function answerOf(value: unknown, { answers }: KeptColumn): unknown {
+/** Returns the value that a column keeps. Of several answers it keeps the first one, or all. */
+function keptAnswer(value: unknown, { answers }: KeptColumn): unknown {
   if (!Array.isArray(value)) return value;
   let first: unknown;
   let given = 0;
@@ -96,20 +92,20 @@ function answerOf(value: unknown, { answers }: KeptColumn): unknown {
   return given > 1 && answers === "all" ? value : first;
 }
 
-/** How many answers a column does not keep. */
+/** Returns the number of answers that a column does not keep. */
 function furtherAnswers(value: unknown, { answers }: KeptColumn): number {
   if (!Array.isArray(value) || value.length < 2 || answers === "all") return 0;
   return Math.max(value.filter((answer) => !isBlank(answer)).length - 1, 0);
 }
 
 /**
- * Whether a value is of the type depends on its text alone, as the text is all that the typed view has.
- * @returns undefined where the value is not of the type
+ * Returns the cell for a value of the column's type, or undefined if the value is not of the type. Only the value's text
+ * decides, because the typed view has nothing else.
  */
-function typed(value: unknown, { type, unit }: KeptColumn): Cell | undefined {
+function typedCell(value: unknown, { type, unit }: KeptColumn): Cell | undefined {
   if (type === "text") return textOf(value);
   const isNumeric = type === "integer" || type === "number";
-  // Most numbers.
+  // A shortcut for most numbers.
   if (isNumeric && typeof value === "number" && Number.isSafeInteger(value)) return value;
   const text = textOf(value)?.trim();
   if (!text) return null;
@@ -117,7 +113,7 @@ function typed(value: unknown, { type, unit }: KeptColumn): Cell | undefined {
   return cellOf(text) ?? (unit === undefined ? undefined : cellOf(withoutUnit(text, unit)));
 }
 
-/** A value as text: several answers joined by "; ", nested values as JSON. Null where there is nothing. */
+/** Returns a value as text, with several answers joined by "; " and nested values as JSON. Null if there is no value. */
 function textOf(value: unknown): string | null {
   if (value === null || value === undefined) return null;
   if (typeof value === "string") return cleanText(value);
@@ -128,35 +124,35 @@ function textOf(value: unknown): string | null {
   return cleanText(rawNumberText(value) ?? (isObject(value) ? JSON.stringify(value) : String(value)));
 }
 
-/** An undeclared value: numbers stay numbers, but for those that JSON does not have. */
-function ownType(value: unknown): Cell {
+/** Returns the cell for a value without a type. Numbers stay numbers, except those that JSON cannot represent. */
+function untypedCell(value: unknown): Cell {
   return typeof value === "number" && Number.isFinite(value) ? value : textOf(value);
 }
 
-/** Null where none of the fields has a text. */
-function joined(
-  places: readonly (number | undefined)[],
+/** Returns the texts of several fields as one, or null if no field has a text. */
+function joinedText(
+  indexes: readonly (number | undefined)[],
   values: readonly unknown[],
   separator: string,
 ): string | null {
   let all = "";
   let texts = 0;
-  for (const [index, place] of places.entries()) {
-    const text = place === undefined ? null : textOf(values[place]);
+  for (const [n, index] of indexes.entries()) {
+    const text = index === undefined ? null : textOf(values[index]);
     if (text !== null) texts += 1;
-    all += (index === 0 ? "" : separator) + (text ?? "");
+    all += (n === 0 ? "" : separator) + (text ?? "");
   }
   return texts === 0 ? null : all;
 }
 
-/** Returns a function from a field's label to a header that is not taken. */
+/** Returns a function from a field's label to a header that is not taken yet. */
 function uniqueHeaders(taken: (header: string) => boolean): (field: string) => string {
   const used = new Map<string, number>();
   return (field) => {
     const label = cleanText(field) || "(no label)";
     let header = label;
     let n = used.get(label) ?? 1;
-    // A record has finitely many fields, so some number is free.
+    // The loop ends, because a record has finitely many fields.
     while (taken(header)) header = `${label} (${++n})`;
     used.set(label, n);
     return header;
@@ -169,10 +165,4 @@ function isBlank(value: unknown): boolean {
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value);
-}
-
-/** Whether a value nests further than some levels. The recursion ends there too. */
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }

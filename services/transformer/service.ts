@@ -1,5 +1,4 @@
-// The transformer queue: pages become parts, and a run whose last part was written is enqueued for the assembler.
-
+// The service that transforms pages into parts, and enqueues a run for the assembler when its last part is written.
 import { defineService } from "../../shared/message-loop.ts";
 import { pageMessage } from "../../shared/messages.ts";
 import { type CompletionDeps, enqueueCompleteRuns } from "./completion.ts";

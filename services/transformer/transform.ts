@@ -1,59 +1,52 @@
-// Takes a page from its message (or from the object to which the message points), transforms it and writes its part.
+// Transforms the page of a message and writes its part.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
-import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
-import { keys, type PageAddress } from "../../shared/keys.ts";
+import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import { type PageMessage, storedPage } from "../../shared/messages.ts";
+import { type PageMessage, pageAddress, storedPage } from "../../shared/messages.ts";
 import { encodePart, partContentType } from "../../shared/part.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
+import { expired } from "../../shared/run.ts";
 import { transformPage } from "./page.ts";
 import { recordsOutside } from "./range.ts";
 
 export type TransformDeps = { work: ObjectStore; datasets: readonly Dataset[] };
 
 /**
- * The part is one object at a key of its own, so a page that is transformed twice counts once, and one that was
- * interrupted is transformed again. The first part holds, although LibInsight may return another page to a message that
- * is delivered again: an assembler that died after it published then finds what it has published. The rejects are those
- * of the part that holds, so they are written after it, and again where the handler died in between.
+ * Writes the part of a page unless it exists, so a page that is delivered twice counts once. The first part wins, even if
+ * the page was fetched again with other records: an assembler that died after publishing then finds the parts that it
+ * published. The rejects belong to that part. They are written after it, and again if a handler died in between.
  * @throws PipelineError `PageMissing`
  */
 export async function transform(message: PageMessage, { work, datasets }: TransformDeps): Promise<LogFields> {
   const { task, totals, leftOut } = message;
-  const address: PageAddress = {
-    runId: task.runId,
-    window: task.window.number,
-    attempt: task.attempt,
-    page: task.page,
-  };
+  const address = pageAddress(task);
   const records = await recordsOf(message, work);
   const dataset = findDataset(task.dataset, datasets);
   const { csv, jsonl, rejects, summary } = transformPage(records, dataset, leftOut);
-  const made = {
+  const partSummary = {
     page: task.page,
     entry: fingerprintOf(dataset),
     totals,
     outside: recordsOutside(records, task.window),
     ...summary,
   };
-  const part = encodePart(made, csv, jsonl);
+  const part = encodePart(partSummary, csv, jsonl);
   const key = keys.part(address);
   const isFirst = await work.create(key, part, partContentType);
   if (rejects && (isFirst || part.equals((await work.getBytes(key)) ?? Buffer.of())))
     await work.put(keys.rejects(address), rejects, "application/x-ndjson");
-  const { runId: run, ...place } = address;
-  return { run, ...place, records: summary.records, rows: summary.ids.length };
+  const { runId: run, ...ids } = address;
+  return { run, ...ids, records: summary.records, rows: summary.ids.length };
 }
 
 async function recordsOf({ task, records }: PageMessage, work: ObjectStore): Promise<unknown[]> {
   if ("inline" in records) return records.inline;
   const stored = await work.getJson(records.key, storedPage);
   if (stored) return stored;
-  throw new PipelineError("PageMissing", {
-    message: "A page that was stored because of its size is gone; the work bucket keeps pages for 30 days.",
-    advice: "Request the run again.",
+  throw expired("PageMissing", {
+    what: "A page that was too large for its message",
     ids: { run: task.runId, window: task.window.number, page: task.page },
   });
 }

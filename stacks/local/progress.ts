@@ -1,6 +1,7 @@
 // What a run has done so far, and how that is shown: bars on a terminal, plain lines elsewhere.
 import type { MultiBar, SingleBar } from "cli-progress";
 import type { LogFields } from "../../shared/logger.ts";
+import { pageCount } from "../../shared/run.ts";
 import { type QueueName, receiveLimit } from "../../shared/topology.ts";
 import type { WindowProgress } from "../commands/runs/run-account.ts";
 import type { Retry } from "./workers.ts";
@@ -78,7 +79,7 @@ export class Progress {
     // An earlier process may have fetched what is transformed now.
     if (queue === "fetcher" || queue === "transformer") this.#fetched.add(page);
     if (queue === "fetcher" && fields.page === 1)
-      this.#announced.set(window, Math.max(Number(fields.totalPages), 1));
+      this.#announced.set(window, pageCount({ totalPages: Number(fields.totalPages) }));
   }
 
   onRetry({ error, receives, delaySeconds }: Retry): void {

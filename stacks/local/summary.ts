@@ -1,7 +1,7 @@
 // The report of a finished run: the summary for a person, and run.json.
-import { columnRows, count, listed, publishedText, rejectedOf } from "../../services/reporter/message.ts";
+import { columnRows, count, listed, publishedText } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
-import type { RunResult } from "../../shared/run.ts";
+import { type RunResult, rejectedCount } from "../../shared/run.ts";
 
 export type RunReport = RunResult & {
   /** Where the run's intermediate objects are. */
@@ -19,7 +19,7 @@ export type RunReport = RunResult & {
 export function summary(report: RunReport, hasTableau: boolean): string {
   const { rejects, furtherAnswers, undeclared } = report;
   const dataset = findDataset(report.dataset);
-  const rejected = rejectedOf(report);
+  const rejected = rejectedCount(report);
   const windows = report.windows.length;
   const again = report.windows.filter(({ attempt }) => attempt > 1).length;
   const rows: [string, string][] = [

@@ -86,16 +86,19 @@ function disagreementsIn(
   };
   for (const { page, totals: own, records, entry: its } of pages) {
     if (own.totalRecords !== totalRecords || own.totalPages !== totalPages)
-      add(`${totalRecords} records on page 1`, `${own.totalRecords} on page ${page}`);
-    if (its !== entry) add(`page ${page} was transformed by an earlier entry`);
+      add(
+        `${totalRecords} records in ${totalPages} pages on page 1`,
+        `${own.totalRecords} records in ${own.totalPages} pages on page ${page}`,
+      );
+    if (its !== entry) add(`page ${page} was transformed with another version`);
     const days = records.map(({ _start_date: date }) => String(date).slice(0, 10));
     const outside = days.filter((day) => day < from || day > to).length;
-    if (outside > 0) add(`page ${page} has ${outside} of ${records.length} records`, "outside");
+    if (outside > 0) add(`page ${page} has`, "outside", `${outside} of ${records.length} records`);
   }
   const records = recordsIn(pages);
-  if (records !== totalRecords) add(`${totalRecords} records and gave ${records}`);
+  if (records !== totalRecords) add(`${totalRecords} records and sent ${records}`);
   if (recounted && recounted.totalRecords !== totalRecords)
-    add(`${totalRecords} records at first and ${recounted.totalRecords} after`);
+    add(`${totalRecords} records at first and ${recounted.totalRecords} in the recount`);
   const ids = pages.flatMap((page) => judge(page.records, page.entry).rows.map(({ id }) => id));
   if (new Set(ids).size < ids.length)
     found.push({ kind: "disagreement", quotes: [`window ${number}`, "twice"] });
@@ -117,7 +120,7 @@ export function guardViolations(
   const add = (kind: Violation["kind"], ...quotes: string[]) => {
     found.push({ kind, quotes });
   };
-  if (rows === 0 && baseline?.rows !== 0) add("empty", `0 rows of ${records} records`);
+  if (rows === 0 && baseline?.rows !== 0) add("empty", `0 rows from ${records} records`);
   const rejected = [...account.rejects.values()].reduce((sum, n) => sum + n, 0);
   if (records > 0 && (100 * rejected) / records > guard.maxRejectPercent)
     add("quality", `${rejected} of ${records} records were rejected`);
@@ -133,7 +136,7 @@ export function guardViolations(
   for (const column of columns) {
     const had = baseline?.filled?.[column.name];
     if (!("drop" in column) && had && rows > 0 && !filled.get(column.name))
-      add("comparison", `"${column.name}" vanished`, `${had} rows`);
+      add("comparison", `"${column.name}" has no values`, `${had} published rows`);
   }
   return found;
 }

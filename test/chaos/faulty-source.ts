@@ -2,6 +2,7 @@
 // each answer has to be, from the records and not from the answer itself.
 import { mock } from "node:test";
 import { addToDate } from "../../shared/dates.ts";
+import { pageCount } from "../../shared/run.ts";
 import { between, seeded } from "../../stacks/local/libinsight/random.ts";
 import {
   type FaultSetting,
@@ -93,7 +94,7 @@ function answerTo(
   const dayOf = (record: LibInsightRecord) => String(record._start_date).slice(0, 10);
   const selected = all.filter((record) => dayOf(record) >= from && dayOf(record) <= to);
   const totals = { totalPages: Math.ceil(selected.length / pageSize), totalRecords: selected.length };
-  if (page > Math.max(totals.totalPages, 1)) return undefined;
+  if (page > pageCount(totals)) return undefined;
   const records = selected.slice((page - 1) * pageSize, page * pageSize);
   switch (lie) {
     case "too-few":

@@ -43,8 +43,8 @@ test("the oracle makes rows, rejects and counts by the rules of the entry", () =
     duplicates: 1,
   });
   expect([first, second].flatMap(({ rejects }) => rejects.map(({ reason }) => reason))).toEqual([
-    "unusable At",
-    "no _id",
+    "invalid At",
+    "missing _id",
     "not a record",
   ]);
   expect(first).toMatchObject({

@@ -91,13 +91,13 @@ function rejection(record: unknown, entry: Dataset, into: Judged): string | unde
     const further = answersIn(value).length - 1;
     if (column.answers === "first" && further > 0) notes.push([into.furtherAnswers, column.name, further]);
     const found = cellOf(value, column);
-    if (found.isMistyped && column.required) return `unusable ${column.name}`;
-    if (column.required && (found.cell === null || found.cell === "")) return `no ${column.name}`;
+    if (found.isMistyped && column.required) return `invalid ${column.name}`;
+    if (column.required && (found.cell === null || found.cell === "")) return `missing ${column.name}`;
     if (found.isMistyped) notes.push([into.mistyped, column.name, 1]);
     declared.push(found.cell);
   }
   const [id] = declared;
-  if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return "unusable _id";
+  if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return "invalid _id";
   const others = [...fields].filter(([label]) => !taken.has(label));
   if (others.length > 0 && entry.undeclared === "reject") return "undeclared field";
   const undeclared = new Map<string, Cell>();

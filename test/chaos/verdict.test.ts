@@ -54,7 +54,7 @@ const forgeries: [what: string, found: RegExp, plan: Plan, forge: Forge][] = [
     "rejects for another reason",
     /its rejects are/,
     withReject,
-    replacing(/rejects/, "no _id", "unusable _id"),
+    replacing(/rejects/, "missing _id", "invalid _id"),
   ],
   [
     "a run superseded by none",

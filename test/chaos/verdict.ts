@@ -9,6 +9,7 @@ import type { LocalStore } from "../../shared/local/local-store.ts";
 import { decodePart } from "../../shared/part.ts";
 import type { Notification } from "../../shared/ports.ts";
 import {
+  pageCount,
   type Run,
   type RunResult,
   runAttempt,
@@ -183,7 +184,7 @@ async function readRun(
       return { window, totals: { totalPages: 0, totalRecords: 0 }, pages: [] };
     }
     const pages: PageRead[] = [];
-    for (let page = 1; page <= Math.max(totals.totalPages, 1); page++) {
+    for (let page = 1; page <= pageCount(totals); page++) {
       const found = await readPage({ ...address, page }, { work, witness, assembledBy: by.by.entry });
       if ("problem" in found)
         wrong.push(`window ${window.number}, attempt ${attempt}, page ${page}: ${found.problem}`);

@@ -114,7 +114,7 @@ test("a request on the bus becomes the files that npm start publishes, byte for 
   // In the log group that SST made for the function, as lines of JSON.
   const done = (await logOf(stage, "assembler")).filter((line) => line.includes(runId));
   expect(done.map((line): unknown => JSON.parse(line))).toMatchObject(
-    ["counting again", "published"].map((outcome) => ({ level: "INFO", message: "done", outcome })),
+    ["recounting", "published"].map((outcome) => ({ level: "INFO", message: "done", outcome })),
   );
 });
 

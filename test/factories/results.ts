@@ -20,7 +20,7 @@ export function resultOf(given: Partial<RunResult> = {}): RunResult {
     rows: 10_412,
     previous: { rows: 10_280, requestedAt: "2026-11-16T11:00:00Z" },
     duplicates: 2,
-    rejects: { "unusable _start_date": 1, "no _start_date": 2 },
+    rejects: { "invalid _start_date": 1, "missing _start_date": 2 },
     furtherAnswers: {},
     mistyped: {},
     undeclared: {},

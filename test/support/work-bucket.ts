@@ -6,7 +6,7 @@ import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { PageMessage, Totals } from "../../shared/messages.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
-import { attemptsOfWindows, pagesOf, type Run, type RunAttempt, windowTotals } from "../../shared/run.ts";
+import { pageCount, type Run, type RunAttempt, windowAttempts, windowTotals } from "../../shared/run.ts";
 import { taskOf } from "../factories/requests.ts";
 
 export type WindowContent = {
@@ -35,7 +35,7 @@ export function pageOf(run: Run, content: WindowContent, page: number): PageMess
   return {
     task: taskOf(run, { window, attempt, page }),
     totals,
-    pages: pagesOf(totals),
+    pages: pageCount(totals),
     records: { inline: [...(content.pages[page - 1] ?? [])] },
   };
 }
@@ -69,15 +69,10 @@ export async function putRecounts(
   work: ObjectStore,
   changed: ReadonlyMap<number, Partial<Totals>> = new Map(),
 ): Promise<void> {
-  const attempts = await attemptsOfWindows(run, attempt, work);
-  for (const [index, { number: window }] of run.windows.entries()) {
-    const { runId } = run;
-    const totals = await work.getJson(
-      keys.window({ runId, window, attempt: attempts[index] ?? 1 }),
-      windowTotals,
-    );
+  for (const { window, address } of await windowAttempts(run, attempt, work)) {
+    const totals = await work.getJson(keys.window(address), windowTotals);
     if (totals)
-      await work.putOnce(keys.recount({ runId, window, attempt }), { ...totals, ...changed.get(window) });
+      await work.putOnce(keys.recount({ ...address, attempt }), { ...totals, ...changed.get(window.number) });
   }
 }
 

@@ -2,9 +2,9 @@
 // it may be repeated: every service may get each of its messages again.
 import { createHash } from "node:crypto";
 import { PipelineError } from "../../../shared/errors.ts";
-import type { AssembleTask, FetchTask } from "../../../shared/messages.ts";
+import { type FetchTask, sendAssembleTask } from "../../../shared/messages.ts";
 import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
-import { pagesOf, type RunResult } from "../../../shared/run.ts";
+import { fetchTaskOf, pageCount, type RunResult } from "../../../shared/run.ts";
 import type { RunAccount } from "./run-account.ts";
 
 export type Resumed = { pages: number; assemble: boolean };
@@ -31,12 +31,8 @@ export async function resume(
     // Page 1 asks for the rest of its window by itself.
     (missing[0] === 1 ? [1] : missing).map(
       (page): FetchTask => ({
-        runId,
-        dataset,
-        window: { number, from, to },
-        attempt: windowAttempt,
-        page,
-        ...(page > 1 && totals && { pages: pagesOf(totals) }),
+        ...fetchTaskOf(run, { number, from, to }, windowAttempt, page),
+        ...(page > 1 && totals && { pages: pageCount(totals) }),
       }),
     ),
   );
@@ -44,12 +40,8 @@ export async function resume(
     await queues.fetcher.sendAll(tasks.map(messageBody));
     return { pages: tasks.length, assemble: false };
   }
-  const task: AssembleTask = { runId, dataset, attempt };
-  // The transformer's own id may have been used in the last five minutes, and the queue would drop this one.
-  await queues.assembler.send(messageBody(task), {
-    group: dataset,
-    deduplicationId: `${runId}-${attempt}-resumed-${now.toISOString().slice(0, "2026-01-01T00:00".length)}`,
-  });
+  const minute = now.toISOString().slice(0, "2026-01-01T00:00".length);
+  await sendAssembleTask({ runId, dataset, attempt }, queues.assembler, `resumed-${minute}`);
   return { pages: 0, assemble: true };
 }
 
@@ -74,7 +66,6 @@ export async function publishHeld(
   assembler: MessageQueue,
 ): Promise<void> {
   const { runId, dataset, attempt } = heldResult(account);
-  const task: AssembleTask = { runId, dataset, attempt, force: reason };
   const hash = createHash("sha256").update(reason).digest("hex").slice(0, 12);
-  await assembler.send(messageBody(task), { group: dataset, deduplicationId: `${runId}-forced-${hash}` });
+  await sendAssembleTask({ runId, dataset, attempt, force: reason }, assembler, `forced-${hash}`);
 }

@@ -6,12 +6,12 @@ import { keys } from "../../../shared/keys.ts";
 import type { Totals, Window } from "../../../shared/messages.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import {
-  attemptsOfWindows,
-  pagesOf,
+  pageCount,
   type Run,
   type RunResult,
   runResult,
   run as runSchema,
+  windowAttempts,
   windowTotals,
 } from "../../../shared/run.ts";
 import type { QueueName } from "../../../shared/topology.ts";
@@ -176,14 +176,11 @@ async function windowsOf(
   changes: ReadonlyMap<string, Date> | "all",
   work: ObjectStore,
 ): Promise<WindowProgress[]> {
-  const { runId } = run;
-  const attempts = await attemptsOfWindows(run, attempt, work);
   return pMap(
-    run.windows,
-    async (window, index): Promise<WindowProgress> => {
-      const address = { runId, window: window.number, attempt: attempts[index] ?? 1 };
+    await windowAttempts(run, attempt, work),
+    async ({ window, address }): Promise<WindowProgress> => {
       const totals = await work.getJson(keys.window(address), windowTotals);
-      const all = Array.from({ length: totals ? pagesOf(totals) : 1 }, (_, page) => page + 1);
+      const all = Array.from({ length: totals ? pageCount(totals) : 1 }, (_, page) => page + 1);
       const hasPart = (page: number) => changes === "all" || changes.has(keys.part({ ...address, page }));
       const missing = all.filter((page) => !totals || !hasPart(page));
       return {

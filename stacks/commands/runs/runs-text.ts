@@ -1,7 +1,7 @@
 // Runs as a person reads them.
-import { announcedOf, columnRows, listed, rejectedOf } from "../../../services/reporter/message.ts";
+import { announcedOf, columnRows, listed } from "../../../services/reporter/message.ts";
 import { datasets } from "../../../shared/datasets.ts";
-import type { RunResult } from "../../../shared/run.ts";
+import { type RunResult, rejectedCount } from "../../../shared/run.ts";
 import { age, counted, plain, ranges, table } from "../text-table.ts";
 import type { FileInPlace } from "./live.ts";
 import { publicationText, type Rollback, remaining } from "./rollback.ts";
@@ -65,7 +65,7 @@ export function reviewText(result: RunResult, inPlace: FileInPlace | undefined):
 }
 
 function countRows(result: RunResult): [string, string][] {
-  const rejected = rejectedOf(result);
+  const rejected = rejectedCount(result);
   const columns = datasets.find(({ name }) => name === result.dataset)?.columns ?? [];
   return [
     ["records in", `${result.records}`],

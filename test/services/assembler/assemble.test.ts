@@ -1,5 +1,4 @@
-// The assembler over parts that the real transformer wrote.
-
+// Tests the assembler with parts that the real transformer wrote.
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
@@ -61,10 +60,10 @@ const older = { requestId: "older", requestedAt: "2024-03-08T12:00:00Z" };
 const usual = { requestId: "run", requestedAt: "2024-03-15T12:00:00Z" };
 const newer = { requestId: "newer", requestedAt: "2024-03-15T12:30:00Z" };
 
-/** A run of one window or two, all of whose pages are transformed. */
+/** Creates a run of one or two windows whose pages are all transformed. */
 async function completeRun({ work }: Deps, contents: WindowContent[], given = usual): Promise<Run> {
   const windows: [string, string][] = [
-    // Both hold the date of every record.
+    // Both include the date of every record.
     ["2023-01-01", "2023-06-30"],
     ["2023-05-01", "2023-12-31"],
   ];
@@ -75,7 +74,7 @@ async function completeRun({ work }: Deps, contents: WindowContent[], given = us
   return run;
 }
 
-/** One window of these pages. */
+/** One window with these pages. */
 const pagesOf = (...pages: unknown[][]): WindowContent[] => [{ window: 1, pages }];
 
 /** @returns the run's result, if it has one */
@@ -99,7 +98,7 @@ const filesIn = async ({ data }: Deps) => [await data.getText(csvKey), await dat
 const headsIn = async ({ data }: Deps) => [await data.head(csvKey), await data.head(jsonlKey)];
 const keysIn = ({ data }: Deps) => data.list("", 10);
 
-/** The published rows as a reader sees them, and the same rows of the JSON lines. */
+/** Returns the published rows as objects, from the CSV and from the JSON lines. */
 async function publishedIn(deps: Deps) {
   const [csv = "", jsonl = ""] = await filesIn(deps);
   const [headers = [], ...rows] = parseCsv(csv);
@@ -117,7 +116,7 @@ const tasksIn = ({ fetcherQueue }: Deps) => takeTasks(fetcherQueue);
 const readsOf = (calls: string[]) => calls.filter((call) => call.startsWith("getBytes"));
 
 describe("a complete run", () => {
-  test("is published: header, rows by window, page and row, as CSV and as JSON lines", async () => {
+  test("is published as CSV with a header and as JSON lines, ordered by window, page and row", async () => {
     const deps = start();
     const quoted = recordOf(3, { "Comments/Notes": 'said "hi",\nleft' });
     await assembleNew(deps, [
@@ -138,7 +137,7 @@ describe("a complete run", () => {
     ]);
   });
 
-  test("has a result with every count and the files' location", async () => {
+  test("has a result with every count and the keys of its files", async () => {
     const deps = start();
     const answers = recordOf(1, { "Question Type": ["a", "b", "c"] });
     const reject = recordOf(2, { _start_date: null });
@@ -147,7 +146,7 @@ describe("a complete run", () => {
       { window: 1, pages: [[answers, reject], [odd]] },
       { window: 2, pages: [[recordOf(3), recordOf(4)]] },
     ]);
-    const reason = "a fifth is rejected on purpose";
+    const reason = "the rejects are expected";
     expect(await assembleRun(run, deps)).toMatchObject({ state: "held", rows: 3 });
     deps.events.length = 0;
     const result = await assembleRun(run, deps, 1, reason);
@@ -160,7 +159,7 @@ describe("a complete run", () => {
       runId,
       dataset: "reference-transactions",
       state: "published",
-      violations: [{ kind: "quality", text: "1 of 5 records were rejected (20 %; the limit is 5 %)" }],
+      violations: [{ kind: "quality", text: "1 of 5 records were rejected (20%; the limit is 5%)" }],
       force: reason,
       from: "2023-01-01",
       to: "2023-12-31",
@@ -174,7 +173,7 @@ describe("a complete run", () => {
       records: 5,
       rows: 3,
       duplicates: 1,
-      rejects: { "no _start_date": 1 },
+      rejects: { "missing _start_date": 1 },
       furtherAnswers: { "Question Type": 2 },
       mistyped: { "Duration (in minutes)": 1 },
       undeclared: { Extra: 1 },
@@ -208,7 +207,7 @@ describe("a complete run", () => {
     expect(await tasksIn(deps)).toEqual([]);
   });
 
-  test("costs one read per part and one upload per file", async () => {
+  test("needs one read for each part and one upload for each file", async () => {
     const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1)], [recordOf(2)], [recordOf(3)]] },
@@ -226,7 +225,7 @@ describe("a complete run", () => {
     ]);
   });
 
-  test("has finished when both files are in place, not before", async () => {
+  test("is finished when both files are published", async () => {
     const deps = start();
     let uploaded = 0;
     const data = intercepted(deps.data, (method, _args, act) => {
@@ -242,14 +241,14 @@ describe("a complete run", () => {
     expect(result?.finishedAt).toBe("2024-03-15T13:02:00.000Z");
   });
 
-  test("all of whose records were rejected is held with its header alone", async () => {
+  test("is held with an empty file if all records were rejected", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1, { _start_date: "" }), "x"]));
     expect(await assembleRun(run, deps)).toMatchObject({
       state: "held",
       records: 2,
       rows: 0,
-      rejects: { "no _start_date": 1, "not a record": 1 },
+      rejects: { "missing _start_date": 1, "not a record": 1 },
     });
     expect(await deps.work.getText(keys.held(run.runId))).toBe(`${header}\n`);
     expect(await keysIn(deps)).toEqual([]);
@@ -257,7 +256,7 @@ describe("a complete run", () => {
 });
 
 describe("duplicates", () => {
-  test("in later windows are removed and counted; the first one stays", async () => {
+  test("in later windows are removed and counted, and the first row stays", async () => {
     const deps = start();
     const result = await assembleNew(deps, [
       { window: 1, pages: [[recordOf(1, { who: "first" })], [recordOf(2)]] },
@@ -270,7 +269,7 @@ describe("duplicates", () => {
     expect(lines).toMatchObject([{ _id: 1, who: "first" }, { _id: 2 }, { _id: 3 }]);
   });
 
-  test("within a window at its last attempt may hide as many lost records: the run is held", async () => {
+  test("within a window hold the run at its last attempt, because they may hide lost records", async () => {
     const deps = start();
     const pages = [[recordOf(1), recordOf(2)], [recordOf(1)]];
     const run = await completeRun(deps, pagesOf(...pages));
@@ -278,7 +277,7 @@ describe("duplicates", () => {
     await putWindow(run, { window: 1, attempt: 3, pages }, deps.work);
     expect(await assembleRun(run, deps, 3)).toMatchObject({
       state: "held",
-      violations: [{ kind: "disagreement", text: expect.stringContaining("records occur twice") }],
+      violations: [{ kind: "disagreement", text: expect.stringContaining("some records occur twice") }],
       attempt: 3,
       records: 3,
       rows: 2,
@@ -289,7 +288,7 @@ describe("duplicates", () => {
 });
 
 describe("undeclared columns", () => {
-  test("of some pages end every row, sorted, null in rows without them; the parts are read twice", async () => {
+  test("of some pages are added to every row, sorted, and need a second pass over the parts", async () => {
     const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1)], [recordOf(2, { Zeta: "z", Beta: 'b"q' })]] },
@@ -313,7 +312,7 @@ describe("undeclared columns", () => {
     expect(readsOf(calls)).toHaveLength(2 * 4);
   });
 
-  test("that the published file has are expected: the parts are read once", async () => {
+  test("that the published file has need no second pass", async () => {
     const deps = start();
     const contents = pagesOf([recordOf(1)], [recordOf(2, { Beta: "b", Alpha: "a" })]);
     await assembleNew(deps, contents);
@@ -324,7 +323,7 @@ describe("undeclared columns", () => {
     expect(readsOf(calls)).toHaveLength(2);
   });
 
-  test("are sorted, whatever their order in the published file is", async () => {
+  test("are sorted, whatever their order in the published file", async () => {
     const deps = start();
     await overwrite(deps.data, csvKey, `${header},"Zeta","Beta"\n`, { "run-id": "other" });
     await assembleNew(deps, pagesOf([recordOf(1, { Zeta: "z", Beta: "b" })]));
@@ -332,7 +331,7 @@ describe("undeclared columns", () => {
     expect((await publishedIn(deps)).rows).toMatchObject([{ Beta: "b", Zeta: "z" }]);
   });
 
-  test("that LibInsight no longer sends leave the file", async () => {
+  test("that LibInsight no longer sends are removed from the file", async () => {
     const deps = start();
     await assembleNew(deps, pagesOf([recordOf(1, { Extra: 1 })]));
     const result = await assembleNew(deps, pagesOf([recordOf(1)]), newer);
@@ -340,7 +339,7 @@ describe("undeclared columns", () => {
     expect((await deps.data.getText(csvKey))?.split("\n")[0]).toBe(header);
   });
 
-  test("beyond 300 mean that something else arrived: the run fails and the earlier file stays", async () => {
+  test("beyond 300 fail the run, and the earlier file stays", async () => {
     const deps = start();
     const fields = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`f${n}`, n]));
     expect(await assembleNew(deps, pagesOf([recordOf(1, fields)]))).toMatchObject({ state: "published" });
@@ -353,14 +352,14 @@ describe("undeclared columns", () => {
     expect(await headsIn(deps)).toEqual(expected);
   });
 
-  test("that differ at each of four readings stop the assembler, which tries again later", async () => {
+  test("that change during each of four passes are a transient error", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1)]));
-    let readings = 0;
+    let passes = 0;
     const work = before(deps.work, "getBytes", async (read) => {
-      readings += 1;
+      passes += 1;
       const other = start().work;
-      await putPage(run, { window: 1, pages: [[recordOf(1, { [`field ${readings}`]: 1 })]] }, 1, other);
+      await putPage(run, { window: 1, pages: [[recordOf(1, { [`field ${passes}`]: 1 })]] }, 1, other);
       const key = z.string().parse(read);
       await deps.work.put(key, (await other.getBytes(key)) ?? "", "text/plain");
     });
@@ -369,7 +368,7 @@ describe("undeclared columns", () => {
       kind: "transient",
       ids: { run: run.runId },
     });
-    expect(readings).toBe(4);
+    expect(passes).toBe(4);
     expect(await keysIn(deps)).toEqual([]);
   });
 });
@@ -377,19 +376,19 @@ describe("undeclared columns", () => {
 describe("a window that disagrees with LibInsight", () => {
   const good: WindowContent = { window: 1, pages: [recordsOf(1, 2)] };
   const short: WindowContent = { window: 2, pages: [recordsOf(3, 4)], totals: { totalRecords: 3 } };
-  const disagreement = "2023-05-01 to 2023-12-31: LibInsight announced 3 records and gave 2";
+  const disagreement = "2023-05-01 to 2023-12-31: LibInsight announced 3 records and sent 2";
   const shifted: WindowContent = { window: 1, pages: [[recordOf(1)], [recordOf(1)]] };
   const other: WindowContent = { window: 2, pages: [recordsOf(2, 3)] };
 
   test.each([
-    { what: "its numbers", contents: [good, short], again: 2, because: disagreement },
+    { what: "its counts", contents: [good, short], again: 2, because: disagreement },
     {
-      what: "an id that it holds twice, because its pages shifted",
+      what: "a repeated id, because its pages shifted",
       contents: [shifted, other],
       again: 1,
-      because: "window 1: records occur twice, its pages have shifted",
+      because: "window 1: some records occur twice, because pages shifted while they were fetched",
     },
-  ])("by $what, is fetched again, and no other; a repeated task only repeats that", async (given) => {
+  ])("in $what is refetched alone, and a repeated task only sends that again", async (given) => {
     const deps = start();
     const run = await completeRun(deps, given.contents);
     const { port: work, calls } = recorded(deps.work);
@@ -409,7 +408,7 @@ describe("a window that disagrees with LibInsight", () => {
     expect(await keysIn(deps)).toEqual([]);
   });
 
-  test("and that two assemblers read at once is fetched again as one of them decided", async () => {
+  test("is refetched in the same attempt by two concurrent assemblers", async () => {
     const deps = start();
     const run = await completeRun(deps, [good, short]);
     await Promise.all([assembleRun(run, deps), assembleRun(run, deps)]);
@@ -419,7 +418,7 @@ describe("a window that disagrees with LibInsight", () => {
     expect(attempts).toEqual([keys.attempt(run.runId, 2)]);
   });
 
-  test("is fetched again as the first of two assemblers decided, where the second one reads other parts", async () => {
+  test("is refetched as the first of two assemblers decided, if the second one reads other parts", async () => {
     const deps = start();
     const run = await completeRun(deps, [good, short]);
     const work = before(deps.work, "putOnce", async (key) => {
@@ -429,7 +428,7 @@ describe("a window that disagrees with LibInsight", () => {
     expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
   });
 
-  test("and another one that disagrees for another reason are both fetched again, their reasons by window", async () => {
+  test("is refetched together with a window that disagrees for another reason, with both reasons", async () => {
     const deps = start();
     const run = await completeRun(deps, [shifted, short]);
     expect(await assembleRun(run, deps)).toBeUndefined();
@@ -440,7 +439,7 @@ describe("a window that disagrees with LibInsight", () => {
     expect(await tasksIn(deps)).toHaveLength(2);
   });
 
-  test("at each of three attempts holds the run, and the earlier file stays", async () => {
+  test("in each of three attempts holds the run, and the earlier file stays", async () => {
     const deps = start();
     await assembleNew(deps, [good], older);
     deps.events.length = 0;
@@ -456,7 +455,10 @@ describe("a window that disagrees with LibInsight", () => {
       state: "held",
       attempt: 3,
       violations: [
-        { kind: "disagreement", text: `LibInsight's numbers did not agree in 3 attempts: ${disagreement}` },
+        {
+          kind: "disagreement",
+          text: `the counts disagree with LibInsight after 3 attempts: ${disagreement}`,
+        },
       ],
     });
     const { runId, dataset } = run;
@@ -469,7 +471,7 @@ describe("a window that disagrees with LibInsight", () => {
 describe("a run that violates its guard", () => {
   const ten = pagesOf(recordsOf(1, 5), recordsOf(6, 10));
   const eight = pagesOf(recordsOf(1, 4), recordsOf(5, 8));
-  const fell = { kind: "comparison", text: "rows fell from 10 to 8 (by 20 %; the limit is 10 %)" };
+  const fell = { kind: "comparison", text: "rows fell from 10 to 8 (by 20%; the limit is 10%)" };
 
   async function publishedTen(): Promise<Deps> {
     const deps = start();
@@ -478,7 +480,7 @@ describe("a run that violates its guard", () => {
     return deps;
   }
 
-  test("is held, with the reason: the earlier file stays, its own files are kept in the work bucket", async () => {
+  test("is held with the reason, its files are kept in the work bucket, and the earlier file stays", async () => {
     const deps = await publishedTen();
     const expected = await headsIn(deps);
     const run = await completeRun(deps, eight, newer);
@@ -500,7 +502,7 @@ describe("a run that violates its guard", () => {
     expect((await deps.work.getText(keys.heldLines(runId)))?.trimEnd().split("\n")).toHaveLength(8);
   });
 
-  test("is published for a person's reason, which is recorded with the violations", async () => {
+  test("is published by force, and the reason is recorded with the violations", async () => {
     const deps = await publishedTen();
     const run = await completeRun(deps, eight, newer);
     await assembleRun(run, deps);
@@ -517,7 +519,7 @@ describe("a run that violates its guard", () => {
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
   });
 
-  test("stays held where its task is delivered again without a person's reason", async () => {
+  test("stays held if its task is delivered again without force", async () => {
     const deps = await publishedTen();
     const expected = await headsIn(deps);
     const run = await completeRun(deps, eight, newer);
@@ -527,7 +529,7 @@ describe("a run that violates its guard", () => {
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.held"]);
   });
 
-  test("is superseded, although a person decided to publish it, where a newer run has published", async () => {
+  test("is superseded, even by force, if a newer run has published", async () => {
     const deps = await publishedTen();
     const run = await completeRun(deps, eight, newer);
     await assembleRun(run, deps);
@@ -541,7 +543,7 @@ describe("a run that violates its guard", () => {
     expect(await headsIn(deps)).toEqual(expected);
   });
 
-  /** A request that names dates skips the comparison with the published file. */
+  /** Assembles a run whose request skips the comparison with the published file, because it names dates. */
   async function assembleSkipping(deps: Deps, content: WindowContent) {
     const run = { ...runOf("dates"), skipComparison: "dates were named" };
     await putRun(run, deps.work);
@@ -549,19 +551,19 @@ describe("a run that violates its guard", () => {
     return assembleRun(run, deps, 3);
   }
 
-  test("is published at once where its request skips the comparison", async () => {
+  test("is published without review if its request skips the comparison", async () => {
     const deps = await publishedTen();
     await putAttempt(runOf("dates"), [1], deps.work, 3);
     const content = { window: 1, pages: [recordsOf(1, 1)] };
     expect(await assembleSkipping(deps, content)).toMatchObject({
       state: "published",
       force: "dates were named",
-      violations: [{ kind: "comparison", text: "rows fell from 10 to 1 (by 90 %; the limit is 10 %)" }],
+      violations: [{ kind: "comparison", text: "rows fell from 10 to 1 (by 90%; the limit is 10%)" }],
     });
     expect((await publishedIn(deps)).ids).toEqual([1]);
   });
 
-  test("has no reason to be published where the comparison that its request skips finds nothing", async () => {
+  test("has no force reason if the skipped comparison finds nothing", async () => {
     const deps = await publishedTen();
     await putAttempt(runOf("dates"), [1], deps.work, 3);
     const result = await assembleSkipping(deps, { window: 1, pages: [recordsOf(1, 10)] });
@@ -573,17 +575,20 @@ describe("a run that violates its guard", () => {
     { kind: "disagreement", content: { pages: [recordsOf(1, 2)], totals: { totalRecords: 450 } } },
     { kind: "empty", content: { pages: [[]] } },
     { kind: "quality", content: { pages: [[recordOf(1), "x"]] } },
-  ])("is held for $kind, although its request skips the comparison", async ({ kind, content }) => {
-    const deps = await publishedTen();
-    await putAttempt(runOf("dates"), [1], deps.work, 3);
-    const expected = await headsIn(deps);
-    const result = await assembleSkipping(deps, { window: 1, ...content });
-    expect(result).toMatchObject({ state: "held" });
-    expect(result?.violations.map((violation) => violation.kind)).toContain(kind);
-    expect(await headsIn(deps)).toEqual(expected);
-  });
+  ])(
+    "is held for the violation $kind, even if its request skips the comparison",
+    async ({ kind, content }) => {
+      const deps = await publishedTen();
+      await putAttempt(runOf("dates"), [1], deps.work, 3);
+      const expected = await headsIn(deps);
+      const result = await assembleSkipping(deps, { window: 1, ...content });
+      expect(result).toMatchObject({ state: "held" });
+      expect(result?.violations.map((violation) => violation.kind)).toContain(kind);
+      expect(await headsIn(deps)).toEqual(expected);
+    },
+  );
 
-  test("is held by the rows of the published file where that run's result has expired", async () => {
+  test("is compared with the rows of the published file if the result of that run has expired", async () => {
     const deps = { ...(await publishedTen()), work: local.store() };
     expect(await assembleNew(deps, eight, newer)).toMatchObject({ state: "held", violations: [fell] });
   });
@@ -596,7 +601,7 @@ describe("a file that another writer published", () => {
   ];
   const old = (rows: number) => `"a","b"\n${'1,"x"\n'.repeat(rows)}`;
 
-  test.each(files)("$what is replaced by as many rows", async ({ metadata }) => {
+  test.each(files)("is replaced by a file with as many rows: $what", async ({ metadata }) => {
     const deps = start();
     await overwrite(deps.data, csvKey, old(2), metadata);
     const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));
@@ -605,35 +610,35 @@ describe("a file that another writer published", () => {
     expect((await publishedIn(deps)).ids).toEqual([1, 2]);
   });
 
-  test.each(files)("$what is counted: a run with fewer rows is held", async ({ metadata }) => {
+  test.each(files)("is counted, so a run with fewer rows is held: $what", async ({ metadata }) => {
     const deps = start();
     await overwrite(deps.data, csvKey, old(10_001), metadata);
     expect(await assembleNew(deps, pagesOf(recordsOf(1, 2)))).toMatchObject({
       state: "held",
-      violations: [{ kind: "comparison", text: "rows fell from 10001 to 2 (by 100 %; the limit is 10 %)" }],
+      violations: [{ kind: "comparison", text: "rows fell from 10001 to 2 (by 100%; the limit is 10%)" }],
     });
     expect(await deps.data.getText(csvKey)).toBe(old(10_001));
   });
 
   test.each([
-    { what: "a file of 10,001 rows", rows: 10_001, says: "the published file has 10001" },
-    { what: "no file", rows: undefined, says: "no file is published yet" },
-  ])("a run with 0 rows over $what is held", async ({ rows, says }) => {
+    { what: "10,001 rows are published", rows: 10_001, says: "the published file has 10001 rows" },
+    { what: "no file is published", rows: undefined, says: "no file is published yet" },
+  ])("holds a run without rows if $what", async ({ rows, says }) => {
     const deps = start();
     if (rows !== undefined) await overwrite(deps.data, csvKey, old(rows), {});
     const result = await assembleNew(deps, pagesOf([]));
     expect(result?.state).toBe("held");
     expect(result?.violations[0]).toEqual({
       kind: "empty",
-      text: `the run has 0 rows of 0 records, and ${says}`,
+      text: `the run has 0 rows from 0 records, and ${says}`,
     });
   });
 });
 
-describe("when the dataset's entry changes during a run", () => {
+describe("a change of the dataset's entry", () => {
   const campus = { name: "Campus", type: "text" } as const;
   const [first, ...others] = datasets;
-  /** With another column before the last one. */
+  /** The default dataset with another column before the last one. */
   const changed: Dataset = {
     ...first,
     columns: [
@@ -644,7 +649,7 @@ describe("when the dataset's entry changes during a run", () => {
   };
   const withCampus = (deps: Deps): Deps => ({ ...deps, datasets: [changed, ...others] });
 
-  test("pages that were transformed before are fetched and transformed again; the file has one set of columns", async () => {
+  test("during a run refetches the pages transformed before, so the file has one set of columns", async () => {
     const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1, { Campus: "North" })], [recordOf(2, { Campus: "South" })]] },
@@ -654,7 +659,7 @@ describe("when the dataset's entry changes during a run", () => {
     expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
     const content = { window: 1, attempt: 2, pages: [[recordOf(1, { Campus: "North" })], [recordOf(2)]] };
     await putTotals(run, content, deps.work);
-    // One more page of the old entry: the deploy takes a while.
+    // Another page of the old entry, because the deploy is still in progress.
     await putPage(run, content, 1, deps.work);
     await putPage(run, content, 2, deps.work, later.datasets);
     expect(await assembleRun(run, later, 2)).toBeUndefined();
@@ -668,7 +673,7 @@ describe("when the dataset's entry changes during a run", () => {
     ]);
   });
 
-  test("at each of three attempts the run fails, and nothing is published", async () => {
+  test("during each of three attempts fails the run, and nothing is published", async () => {
     const deps = start();
     const content = { window: 1, pages: [recordsOf(1, 2)] };
     const run = await completeRun(deps, [content]);
@@ -683,13 +688,13 @@ describe("when the dataset's entry changes during a run", () => {
     expect(await keysIn(deps)).toEqual([]);
   });
 
-  test("between its two files, the run's JSON lines follow by the entry of its CSV", async () => {
+  test("between the uploads of CSV and JSON lines does not change the JSON lines", async () => {
     const contents = pagesOf([recordOf(1, { Campus: "North", Extra: "x" })], [recordOf(2)]);
     const undisturbed = start();
     await assembleNew(undisturbed, contents);
     const deps = start();
     const run = await completeRun(deps, contents);
-    // The first two uploads are those of the reading that finds the undeclared columns.
+    // The first two uploads belong to the pass that finds the undeclared columns.
     const dying = { ...deps, data: failing(deps.data, "upload", { call: 4, effect: false }) };
     await expect(assembleRun(run, dying)).rejects.toThrow("upload failed");
     expect(await keysIn(deps)).toEqual([csvKey]);
@@ -700,7 +705,7 @@ describe("when the dataset's entry changes during a run", () => {
     expect(await filesIn(deps)).toEqual(await filesIn(undisturbed));
   });
 
-  test("after a held run's files took their place, its result follows", async () => {
+  test("after a held run's files were published does not prevent its result", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
     await assembleRun(run, deps);
@@ -709,7 +714,7 @@ describe("when the dataset's entry changes during a run", () => {
     expect(await assembleRun(run, withCampus(deps), 1, "looks good")).toMatchObject({ state: "published" });
   });
 
-  test("a held run is not published by force, because its columns are no longer those of the dataset", async () => {
+  test("prevents the publication of a held run by force", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
     expect(await assembleRun(run, deps)).toMatchObject({ state: "held" });
@@ -723,7 +728,7 @@ describe("when the dataset's entry changes during a run", () => {
   });
 });
 
-test("a held run publishes the files that were reviewed, whatever its parts are now", async () => {
+test("publishes the reviewed files of a held run, even if its parts changed", async () => {
   const deps = start();
   const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
   await assembleRun(run, deps);
@@ -750,7 +755,7 @@ test.each<[what: string, change: (work: Deps["work"], result: RunResult) => Prom
     (work, { held: _none, ...result }) =>
       work.put(keys.result(result.runId), JSON.stringify(result), "application/json"),
   ],
-])("a held run whose %s since the review is not published", async (_what, change) => {
+])("does not publish a held run whose %s since the review", async (_what, change) => {
   const deps = start();
   const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
   const result = await assembleRun(run, deps);
@@ -763,7 +768,7 @@ test.each<[what: string, change: (work: Deps["work"], result: RunResult) => Prom
   expect(await keysIn(deps)).toEqual([]);
 });
 
-describe("before a file takes its place", () => {
+describe("before the publication", () => {
   const { table } = defaultDataset.publish;
   const folder = csvKey.slice(0, csvKey.lastIndexOf("/") + 1);
   const one = pagesOf([recordOf(1)]);
@@ -775,7 +780,7 @@ describe("before a file takes its place", () => {
     await tables.defineTable(table, { columns: [{ name: "id", comment: "" }], folder }, version);
   }
 
-  test("with another header its table reads a copy of the file in place; with the same one it stays", async () => {
+  test("of another header, its table reads a copy of the published file; with the same header it does not", async () => {
     const deps = start();
     await assembleNew(deps, one, older);
     await followed(deps);
@@ -791,7 +796,7 @@ describe("before a file takes its place", () => {
     expect(rows(await deps.data.getText(copy))).toBe(rows(before));
   });
 
-  test("of a held run, too", async () => {
+  test("of a held run with another header, its table reads a copy, too", async () => {
     const deps = start();
     await assembleNew(deps, one, older);
     await followed(deps);
@@ -802,7 +807,7 @@ describe("before a file takes its place", () => {
     expect((await deps.tables.table(table))?.folder).not.toBe(folder);
   });
 
-  test("an object beside it that Athena would read as rows is refused by its key, until it is gone", async () => {
+  test("an object that Athena would read as rows is an error with its key, until it is removed", async () => {
     const deps = start();
     await assembleNew(deps, one, older);
     const expected = await headsIn(deps);
@@ -821,8 +826,8 @@ describe("before a file takes its place", () => {
   });
 });
 
-describe("records with a date outside the range", () => {
-  test("are fetched again and then hold the run, because LibInsight ignored from and to", async () => {
+describe("records dated outside the range", () => {
+  test("are refetched and then hold the run, because LibInsight ignored from and to", async () => {
     const deps = start();
     const early = { _start_date: "2022-12-31 23:59:59" };
     const run = await completeRun(deps, pagesOf([recordOf(1), recordOf(2, early)]));
@@ -834,14 +839,14 @@ describe("records with a date outside the range", () => {
       violations: [
         {
           kind: "disagreement",
-          text: expect.stringContaining("page 1 has 1 of 2 records with a date outside this range"),
+          text: expect.stringContaining("page 1 has dates outside this range in 1 of 2 records"),
         },
       ],
     });
     expect(await keysIn(deps)).toEqual([]);
   });
 
-  test("on its first and last day are inside", async () => {
+  test("do not include those on its first and last day", async () => {
     const deps = start();
     const dates = ["2023-01-01 00:00:00", "2023-06-30 23:59:59"];
     const records = dates.map((date, index) => recordOf(index + 1, { _start_date: date }));
@@ -849,13 +854,13 @@ describe("records with a date outside the range", () => {
   });
 });
 
-describe("before a run is published its windows are counted again", () => {
+describe("the recount before a publication", () => {
   const contents: WindowContent[] = [
     { window: 1, pages: [recordsOf(1, 2)] },
     { window: 2, pages: [recordsOf(3, 4)] },
   ];
 
-  test("by a task for each that was not counted yet", async () => {
+  test("is enqueued for each window that has none", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
     const { runId, dataset } = run;
@@ -872,29 +877,27 @@ describe("before a run is published its windows are counted again", () => {
     expect(deps.events).toEqual([]);
   });
 
-  test("a record that moved from an unread window to a read one is noticed: the window is fetched again", async () => {
+  test("detects a record that moved to a window that was already read, and the window is refetched", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
     await putRecounts(run, 1, deps.work, new Map([[1, { totalRecords: 3 }]]));
     expect(await assembleRun(run, deps)).toBeUndefined();
     expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toMatchObject({
       windows: [2, 1],
-      because: [
-        "2023-01-01 to 2023-06-30: LibInsight announced 2 records at first and 3 after all were read",
-      ],
+      because: ["2023-01-01 to 2023-06-30: LibInsight announced 2 records at first and 3 in the recount"],
     });
     await putWindow(run, { window: 1, attempt: 2, pages: [recordsOf(1, 2), recordsOf(5, 5)] }, deps.work);
     expect(await assembleRun(run, deps, 2)).toMatchObject({ state: "published", rows: 5, attempt: 2 });
   });
 });
 
-describe("assembling twice", () => {
+describe("a second assembler", () => {
   const contents: WindowContent[] = [
     { window: 1, pages: [recordsOf(1, 3)] },
     { window: 2, pages: [[recordOf(2, { Extra: 1 }), recordOf(4)]] },
   ];
 
-  test("one after the other writes once, and publishes the same event again", async () => {
+  test("writes nothing after the first one, and emits the same event again", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
     const result = await assembleRun(run, deps);
@@ -905,14 +908,14 @@ describe("assembling twice", () => {
     expect(deps.events[1]).toEqual(deps.events[0]);
   });
 
-  // The first two uploads are those of the reading that finds the column Extra.
+  // The first two uploads belong to the pass that finds the column Extra.
   test.each([
-    { died: "before the CSV was in place", port: "data", call: 3, effect: false, files: 0 },
-    { died: "right after the CSV was in place", port: "data", call: 3, effect: true, files: 1 },
-    { died: "before the JSON lines were in place", port: "data", call: 4, effect: false, files: 1 },
-    { died: "right after both were in place", port: "data", call: 4, effect: true, files: 2 },
+    { died: "before the CSV was published", port: "data", call: 3, effect: false, files: 0 },
+    { died: "right after the CSV was published", port: "data", call: 3, effect: true, files: 1 },
+    { died: "before the JSON lines were published", port: "data", call: 4, effect: false, files: 1 },
+    { died: "right after both were published", port: "data", call: 4, effect: true, files: 2 },
     { died: "before its result was written", port: "work", call: 1, effect: false, files: 2 },
-  ] as const)("because the first one died $died gives the same bytes", async (fault) => {
+  ] as const)("publishes the same bytes if the first one died $died", async (fault) => {
     const undisturbed = start();
     const expected = await assembleNew(undisturbed, contents);
     const deps = start();
@@ -929,7 +932,7 @@ describe("assembling twice", () => {
     expect(deps.events).toHaveLength(1);
   });
 
-  test("a run that failed publishes its failure again and does not try again", async () => {
+  test("emits the failure of a failed run again and does not retry it", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
     const { runId, dataset } = run;
@@ -941,7 +944,7 @@ describe("assembling twice", () => {
   });
 });
 
-test("a run that claims to be published and has no files is announced as failed", async () => {
+test("emits run.failed for a published result without files", async () => {
   const deps = start();
   const run = await completeRun(deps, pagesOf(recordsOf(1, 1)));
   const { runId, dataset } = run;
@@ -956,7 +959,7 @@ describe("of two runs", () => {
   const one = pagesOf(recordsOf(1, 1));
   const two = pagesOf(recordsOf(1, 2));
 
-  test("the older one is superseded, with the newer one's id and its own counts; the newer files stay", async () => {
+  test("the older one is superseded with its own counts, and the files of the newer one stay", async () => {
     const deps = start();
     const newerResult = await assembleNew(deps, two, newer);
     const expected = await headsIn(deps);
@@ -971,7 +974,7 @@ describe("of two runs", () => {
     expect(await headsIn(deps)).toEqual(expected);
   });
 
-  test("one that a wrong clock put into the future supersedes no later run", async () => {
+  test("one dated in the future does not supersede a later run", async () => {
     const deps = start();
     await assembleNew(deps, two, { requestId: "future", requestedAt: "2025-04-19T12:00:00Z" });
     expect(await assembleNew(deps, two, usual)).toMatchObject({ state: "published", rows: 2 });
@@ -994,7 +997,7 @@ describe("another writer during the upload", () => {
     return assembleNew({ ...deps, work }, contents);
   }
 
-  test.each([csvKey, jsonlKey])("of an older run is overwritten: %s", async (key) => {
+  test.each([csvKey, jsonlKey])("for an older run is overwritten: %s", async (key) => {
     const deps = start();
     expect(await contended(deps, older, key, 4)).toMatchObject({ state: "published", ...counts });
     const { ids, lines } = await publishedIn(deps);
@@ -1002,7 +1005,7 @@ describe("another writer during the upload", () => {
     expect(lines).toHaveLength(3);
   });
 
-  test("of a newer run, which writes its CSV first, supersedes this one", async () => {
+  test("for a newer run supersedes this one after its CSV", async () => {
     const deps = start();
     expect(await contended(deps, newer, csvKey, 1)).toMatchObject({ state: "superseded", ...counts });
     expect(await filesIn(deps)).toEqual(["rival 1", undefined]);
@@ -1013,7 +1016,7 @@ describe("another writer during the upload", () => {
     { rival: older, key: jsonlKey, state: "published" },
     { rival: newer, key: csvKey, state: "superseded" },
     { rival: newer, key: jsonlKey, state: "superseded" },
-  ])("that replaces $key right after both were in place: $state", async ({ rival, key, state }) => {
+  ])("replaces $key right after both were uploaded, and the run is $state", async ({ rival, key, state }) => {
     const deps = start();
     const metadata = { "run-id": rival.requestId, "requested-at": rival.requestedAt };
     let uploads = 0;
@@ -1032,7 +1035,7 @@ describe("another writer during the upload", () => {
     else expect((await publishedIn(deps)).ids).toEqual([1, 2, 3]);
   });
 
-  test("at each of five attempts stops the assembler, which tries again later", async () => {
+  test("in each of five attempts is a transient error", async () => {
     const deps = start();
     await expect(contended(deps, older, csvKey, 9)).rejects.toMatchObject({
       name: "PublishContended",
@@ -1043,17 +1046,17 @@ describe("another writer during the upload", () => {
   });
 });
 
-/** A run with more bytes than an upload buffers. */
+/** Creates a run with more bytes than an upload buffers. */
 function completeLongRun(deps: Deps): Promise<Run> {
   const long = { "Comments/Notes": "x".repeat(100_000) };
   return completeRun(deps, pagesOf(...Array.from({ length: 80 }, (_, n) => [recordOf(n + 1, long)])));
 }
 
-test("an upload that the store refuses in mid-stream ends the reading; the next one publishes", async () => {
+test("stops a pass whose upload the store refuses, and publishes in the next one", async () => {
   const deps = start();
   const run = await completeLongRun(deps);
   let uploads = 0;
-  // As where another writer's object is in place, and the store says so before it has the whole body.
+  // A store may refuse the upload before the whole body is sent, if another writer changed the object.
   const data = intercepted(deps.data, (method, _args, act) => {
     if (method !== "upload") return act();
     uploads += 1;
@@ -1066,10 +1069,10 @@ test("an upload that the store refuses in mid-stream ends the reading; the next 
 
 test.each([
   { what: "is published", content: [recordOf(1)], fault: undefined },
-  { what: "is read again for a column", content: [recordOf(1, { Extra: 1 })], fault: undefined },
+  { what: "needs a second pass", content: [recordOf(1, { Extra: 1 })], fault: undefined },
   { what: "is held", content: ["x"], fault: undefined },
   { what: "can't be read", content: [recordOf(1)], fault: { call: 1, effect: false } },
-])("no upload is left open where a run $what", async ({ content, fault }) => {
+])("leaves no upload open if a run $what", async ({ content, fault }) => {
   const deps = start();
   let open = 0;
   const counting = <T extends object>(store: T): T =>
@@ -1097,7 +1100,7 @@ test.each([
   { port: "data", method: "upload", call: 1, effect: false },
   { port: "data", method: "upload", call: 2, effect: false },
   { port: "work", method: "getBytes", call: 40, effect: true },
-] as const)("a failure of $method $call in mid-stream ends the reading and leaves nothing", async (fault) => {
+] as const)("publishes nothing if call $call of $method fails during the pass", async (fault) => {
   const deps = start();
   const run = await completeLongRun(deps);
   const faulty = { ...deps, [fault.port]: failing(deps[fault.port], fault.method, fault) };
@@ -1111,7 +1114,7 @@ test.each([
   { what: "run.json", error: "RunMissing", attempt: 1, prepare: async () => {} },
   { what: "a window's totals", error: "WindowMissing", attempt: 1, prepare: putRun },
   { what: "an attempt", error: "AttemptMissing", attempt: 2, prepare: putRun },
-])("$what that is missing is an error that names the run", async ({ error, attempt, prepare }) => {
+])("throws an error that names the run if $what has expired", async ({ error, attempt, prepare }) => {
   const deps = start();
   const run = runOf("run");
   await prepare(run, deps.work);

@@ -4,10 +4,10 @@ import { expect, test } from "vitest";
 import { type Fit, fitPart } from "../../../services/assembler/fit-part.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
 
-/** Rows with `_id`, two declared columns and what their part appended. */
+/** Rows with `_id`, two declared columns and the undeclared columns of their part. */
 type Case = Fit & { rows: Cell[][] };
 
-// Text as the transformer leaves it: on one line, without control characters.
+// Clean text: on one line, without control characters.
 const text = fc.string({ unit: fc.constantFrom('"', ",", "\\", " ", "a", "é", "💥", "n", "0") });
 const cell: fc.Arbitrary<Cell> = fc.oneof(
   text,
@@ -35,7 +35,7 @@ const cases: fc.Arbitrary<Case> = headers.chain((all) => {
   });
 });
 
-/** The obvious way: on the cells instead of on the text. */
+/** Does the same to cells instead of text. */
 function fitCells({ rows, appended, allAppended, skip }: Case): Cell[][] {
   return rows
     .filter((_, index) => !skip.includes(index))
@@ -59,7 +59,7 @@ function fitText(csv: string, jsonl: string, given: Fit) {
   return { csv: Buffer.from(fitted.csv).toString("utf8"), jsonl: Buffer.from(fitted.jsonl).toString("utf8") };
 }
 
-test("a part is written as its rows would be, without its duplicates and with every column of the run", () => {
+test("fits a part as its cells would be fitted: without duplicates and with every column of the run", () => {
   fc.assert(
     fc.property(cases, (given) => {
       const own = jsonLines([...declared, ...given.appended], given.rows);
@@ -74,7 +74,7 @@ test("a part is written as its rows would be, without its duplicates and with ev
   );
 });
 
-test("a part that needs no change is not copied", () => {
+test("does not copy a part that needs no change", () => {
   const part = { csv: Buffer.from('1,"a"\n'), jsonl: Buffer.from('{"_id":1,"t":"a"}\n') };
   const { csv, jsonl } = fitPart(part, { appended: ["t"], allAppended: ["t"], skip: [] });
   expect(csv).toBe(part.csv);

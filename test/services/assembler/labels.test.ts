@@ -1,4 +1,4 @@
-// Fields whose labels are names that every JavaScript object has, from the transformer to what readers see.
+// Follows fields whose labels are property names of every JavaScript object from the transformer to the published files.
 import { expect, test } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import { Ledger } from "../../../services/assembler/ledger.ts";
@@ -19,7 +19,7 @@ import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 const local = useLocal();
 const labels = ["__proto__", "constructor", "toString"];
 
-/** Returns a record as JSON.parse makes it: with `__proto__` as a member. */
+/** Returns a record parsed from JSON, in which `__proto__` is an own property. */
 function recordWith(id: number, values: [string, unknown][]): unknown {
   const members = [...Object.entries(recordOf(id)), ...values];
   return JSON.parse(
@@ -27,14 +27,14 @@ function recordWith(id: number, values: [string, unknown][]): unknown {
   );
 }
 
-/** As a Map, in which `__proto__` is a name like any other. */
+/** Returns a Map, in which `__proto__` is a key like any other. */
 const entriesOf = (counts: object) => new Map<string, unknown>(Object.entries(counts));
 
-test("undeclared fields called __proto__, constructor and toString are counted, published and named", async () => {
+test("counts, publishes and names undeclared fields called __proto__, constructor and toString", async () => {
   const [work, data] = [local.store(), local.store()];
   const run = runOf("labels");
   await putRun(run, work);
-  // The second page lacks two of them, so its part is fitted into the file.
+  // The second page lacks two of the fields, so its part is changed when it is fitted into the file.
   const pages = [
     [
       recordWith(
@@ -94,7 +94,7 @@ test("undeclared fields called __proto__, constructor and toString are counted, 
   ]);
 });
 
-test("declared columns of these names are counted like any other, from a part to the ledger", () => {
+test("counts declared columns called __proto__, constructor and toString, from the part to the ledger", () => {
   const dataset = datasetOf([
     { name: "__proto__", type: "number" },
     { name: "constructor", type: "text", answers: "first" },

@@ -8,7 +8,7 @@ import { summaryOf } from "../../factories/summaries.ts";
 
 type Content = { pages: PageSummary[]; totals: Totals };
 
-/** Adds the windows. @returns the ledger, and which rows of each page it took for duplicates */
+/** Adds the windows. @returns the ledger, and the indexes of the duplicate rows of each page */
 function addAll(...contents: Content[]) {
   const ledger = new Ledger("entry");
   const skipped: number[][] = [];
@@ -22,18 +22,18 @@ function addAll(...contents: Content[]) {
   return { ledger, skipped };
 }
 
-/** A window whose pages agree with LibInsight's totals. */
+/** Returns a window whose pages agree with LibInsight's totals. */
 function agreeing(ids: number[][]): Content {
   const totals = { totalPages: ids.length, totalRecords: ids.flat().length };
   return { totals, pages: ids.map((own, index) => summaryOf(index + 1, own, { totals })) };
 }
 
-test("counts of all pages and windows are added up", () => {
+test("adds up the counts of all pages and windows", () => {
   const totals = { totalPages: 1, totalRecords: 4 };
   const page = summaryOf(1, [1], {
     totals,
     records: 4,
-    rejects: { "no _id": 2, other: 1 },
+    rejects: { "missing _id": 2, other: 1 },
     furtherAnswers: { a: 3 },
     mistyped: { b: 1 },
     undeclared: { c: 2 },
@@ -46,7 +46,7 @@ test("counts of all pages and windows are added up", () => {
   expect(ledger).toMatchObject({ records: 8, rows: 2, duplicates: 0, appended: ["B", "c"] });
   const counts = [rejects, furtherAnswers, mistyped, undeclared, filled];
   expect(counts.map((each) => Object.fromEntries(each))).toEqual([
-    { "no _id": 4, other: 2 },
+    { "missing _id": 4, other: 2 },
     { a: 6 },
     { b: 2 },
     { c: 4 },
@@ -55,8 +55,8 @@ test("counts of all pages and windows are added up", () => {
   expect(ledger.disagreements.size).toBe(0);
 });
 
-test("for any ids, the first row of each id stays and the sums close; a window that repeats an id is named", () => {
-  // Few values, so that they repeat; at the edges of bytes, chunks and of what a number holds.
+test("keeps the first row of any id, reconciles, and names the windows that repeat an id", () => {
+  // Few values, so that they repeat, and values around powers of two and the largest safe integer.
   const id = fc.oneof(
     { weight: 4, arbitrary: fc.nat(8) },
     fc.integer({ min: 65_530, max: 65_545 }),
@@ -86,7 +86,7 @@ test("for any ids, the first row of each id stays and the sums close; a window t
   );
 });
 
-describe("a window disagrees", () => {
+describe("a disagreement", () => {
   const totals = { totalPages: 2, totalRecords: 3 };
   const first = summaryOf(1, [1, 2], { totals });
   const second = summaryOf(2, [3], { totals });
@@ -94,55 +94,55 @@ describe("a window disagrees", () => {
 
   test.each([
     {
-      where: "it sent fewer records than LibInsight announced",
+      when: "LibInsight sent fewer records than it announced",
       pages: [first, summaryOf(2, [], { totals })],
-      what: "LibInsight announced 3 records and gave 2",
+      what: "LibInsight announced 3 records and sent 2",
     },
     {
-      where: "it sent more",
+      when: "LibInsight sent more records than it announced",
       pages: [first, second, summaryOf(3, [4], { totals })],
-      what: "LibInsight announced 3 records and gave 4",
+      what: "LibInsight announced 3 records and sent 4",
     },
     {
-      where: "a page is missing, even if the sums agree",
+      when: "a page is missing, even if the counts agree",
       pages: [first, summaryOf(3, [3], { totals })],
       what: "page 2 is missing",
     },
     {
-      where: "a later page announced another number of records, even if the sums agree",
+      when: "a later page announced another number of records, even if the counts agree",
       pages: other({ totalPages: 2, totalRecords: 4 }),
-      what: "LibInsight announced 3 records on page 1 and 4 on page 2",
+      what: "LibInsight announced 3 records in 2 pages on page 1 and 4 records in 2 pages on page 2",
     },
     {
-      where: "a later page announced another number of pages",
+      when: "a later page announced another number of pages",
       pages: other({ totalPages: 3, totalRecords: 3 }),
-      what: "LibInsight announced 3 records on page 1 and 3 on page 2",
+      what: "LibInsight announced 3 records in 2 pages on page 1 and 3 records in 3 pages on page 2",
     },
     {
-      where: "a page's rows and rejects are not its records",
+      when: "a page's rows and rejects do not add up to its records",
       pages: [summaryOf(1, [1], { totals, records: 2 }), second],
       what: "page 1 had 2 records but 1 rows and 0 rejects",
     },
-  ])("where $where", ({ pages, what }) => {
+  ])("is found if $when", ({ pages, what }) => {
     const { ledger } = addAll({ totals, pages });
     expect(ledger.disagreements.get(1)).toEqual([`2021-01-01 to 2021-12-31: ${what}`]);
   });
 
-  test("where a page was transformed by another entry of the dataset", () => {
+  test("is found if a page was transformed with another version of the dataset's entry", () => {
     const { ledger } = addAll({ totals, pages: [first, { ...second, entry: "other" }] });
     expect(ledger.mixesEntries).toBe(true);
     expect(ledger.disagreements.get(1)).toEqual([
-      "2021-01-01 to 2021-12-31: page 2 was transformed by an earlier entry of the dataset",
+      "2021-01-01 to 2021-12-31: page 2 was transformed with another version of the dataset's entry",
     ]);
   });
 
-  test("in three sentences at most", () => {
+  test("is described at most three times for a window", () => {
     const pages = Array.from({ length: 20 }, (_, index) => summaryOf(index + 2, [index], { totals }));
     expect(addAll({ totals, pages }).ledger.disagreements.get(1)).toHaveLength(3);
   });
 });
 
-test("ids that lie far apart take as much memory as the same number of ids in a row", () => {
+test("stores ids far apart in less than 10 MB", () => {
   const bytesOf = (step: number) => {
     const ids = new IdSet();
     const before = process.memoryUsage();
@@ -151,11 +151,11 @@ test("ids that lie far apart take as much memory as the same number of ids in a 
     expect(ids.add(step)).toBe(false);
     return after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
   };
-  // As a bitmap over their range they would take 160 MB.
+  // A bitmap over their range would take 10 GB.
   expect(bytesOf(2 ** 22)).toBeLessThan(10_000_000);
 });
 
-test("names of more fields than any form has are not collected without end", () => {
+test("keeps at most 1,000 names of each count and 301 undeclared columns", () => {
   const ledger = new Ledger("entry");
   const totals = { totalPages: 1, totalRecords: 0 };
   const window = { number: 1, from: "2021-01-01", to: "2021-12-31" };

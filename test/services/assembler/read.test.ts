@@ -13,14 +13,14 @@ async function* listing(sizes: readonly number[]): AsyncGenerator<ListedObject> 
 
 const sizes = fc.array(fc.oneof(fc.nat(100_000), fc.integer({ min: MiB, max: 20 * MiB })), { maxLength: 80 });
 
-test("objects come in their order, 32 of them or 16 MiB ahead at most, however long each read takes", async () => {
+test("yields objects in order and reads ahead at most 32 objects or 16 MiB, however long each read takes", async () => {
   await fc.assert(
     fc.asyncProperty(sizes, fc.array(fc.nat(3), { minLength: 1 }), async (given, turns) => {
       let held = { objects: 0, bytes: 0 };
       const read = async ({ key, bytes }: ListedObject) => {
         held = { objects: held.objects + 1, bytes: held.bytes + bytes };
         expect(held.objects).toBeLessThanOrEqual(32);
-        // One object may be larger than all that is allowed ahead.
+        // A single object may exceed the limit.
         expect(held.bytes).toBeLessThanOrEqual(held.objects === 1 ? 20 * MiB : 16 * MiB);
         for (let n = 0; n < (turns[Number(key) % turns.length] ?? 0); n++) await turn();
         return { key, bytes };
@@ -40,7 +40,7 @@ test("objects come in their order, 32 of them or 16 MiB ahead at most, however l
 test.each([
   { bytes: 1, ahead: 32 },
   { bytes: MiB, ahead: 16 },
-])("while an object of $bytes bytes is used, $ahead are read or being read", async ({ bytes, ahead }) => {
+])("reads $ahead objects of $bytes bytes ahead", async ({ bytes, ahead }) => {
   let begun = 0;
   const values = readAhead(listing(Array(100).fill(bytes)), async () => {
     begun += 1;
@@ -52,7 +52,7 @@ test.each([
   await values.return(undefined);
 });
 
-test("a failed read throws its error in its turn, and those behind it are not unhandled", async () => {
+test("throws the error of a failed read in order, without unhandled errors of later reads", async () => {
   const read = async ({ key }: ListedObject) => {
     if (Number(key) >= 2) throw new Error(`Object ${key} cannot be read.`);
     return key;

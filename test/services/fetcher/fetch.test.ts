@@ -1,5 +1,4 @@
-// The fetcher against the simulated LibInsight over HTTP.
-
+// Tests the fetcher against the simulated LibInsight over HTTP.
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { Ledger } from "../../../services/assembler/ledger.ts";
@@ -29,7 +28,7 @@ import { receive, runService, takeJson, takeTasks, useLocal } from "../../suppor
 
 const local = useLocal();
 
-/** A site with two records a page, whose records are all in the window of `run`, on the given days of May. */
+/** Starts a site with two records per page. All records are in the window of `run`, on the given days of May. */
 async function start(days: number[], settings: LibInsightSettings = {}) {
   const site = await startLibInsight({ records: 0, pageSize: 2, ...settings });
   onTestFinished(() => site.close());
@@ -66,7 +65,7 @@ async function pageIn({ transformerQueue }: Deps): Promise<PageMessage> {
 
 const tasksIn = ({ fetcherQueue }: Deps) => takeTasks(fetcherQueue);
 
-async function expectNothing(deps: Deps) {
+async function expectNothingWritten(deps: Deps) {
   expect(await deps.work.list("", 10)).toEqual([]);
   expect(await tasksIn(deps)).toEqual([]);
   expect(await takeJson(deps.transformerQueue)).toEqual([]);
@@ -75,14 +74,14 @@ async function expectNothing(deps: Deps) {
 const ids = z.array(z.object({ _id: z.number() }));
 const idsOf = (records: unknown[]) => ids.parse(records).map(({ _id }) => _id);
 
-/** The ids of the records that a page's message holds. */
+/** Returns the ids of the records in a page's message. */
 function inlineIds({ records }: PageMessage): number[] {
   if ("inline" in records) return idsOf(records.inline);
   throw new Error("The records are not in the message.");
 }
 
 describe("page 1", () => {
-  test("is enqueued, with a task for each other page of its window, after its totals are stored", async () => {
+  test("is enqueued with a task for each other page of its window, and its totals are stored", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { attempt: 2 });
     await fetchPage(task, deps);
@@ -93,7 +92,7 @@ describe("page 1", () => {
     expect(await deps.work.list("", 10)).toEqual([keys.window({ runId: run.runId, window: 1, attempt: 2 })]);
   });
 
-  test("of an empty range is enqueued without records", async () => {
+  test("of an empty window is enqueued without records", async () => {
     const deps = await start([]);
     await fetchPage(taskOf(run), deps);
     expect(await pageIn(deps)).toEqual({
@@ -105,7 +104,7 @@ describe("page 1", () => {
     expect(await tasksIn(deps)).toEqual([]);
   });
 
-  test("delivered twice while the source changed keeps the first totals and number of pages", async () => {
+  test("keeps the first totals and number of pages if it is delivered twice while the source changes", async () => {
     const deps = await start([1, 2, 3]);
     await fetchPage(taskOf(run), deps);
     const second = taskOf(run, { page: 2, pages: 2 });
@@ -115,11 +114,11 @@ describe("page 1", () => {
     await fetchPage(taskOf(run), deps);
     expect(await deps.work.getJson(windowKey, windowTotals)).toEqual({ totalPages: 2, totalRecords: 3 });
     expect(await tasksIn(deps)).toEqual([second]);
-    // The page keeps the totals that came with it, by which the assembler sees that the source changed.
+    // The page has its own totals, so that the assembler detects the change.
     expect(await pageIn(deps)).toMatchObject({ pages: 2, totals: { totalPages: 3, totalRecords: 6 } });
   });
 
-  test("that announces more than 100,000 pages is an error that leaves nothing", async () => {
+  test("fails and writes nothing if it announces more than 100,000 pages", async () => {
     const deps = await start([]);
     const totals = { totalPages: 100_001, totalRecords: 10_000_100 };
     const page = { records: recordsOf(1, 100), totals };
@@ -129,11 +128,11 @@ describe("page 1", () => {
       kind: "terminal",
       ids: { run: run.runId, window: 1 },
     });
-    await expectNothing(deps);
+    await expectNothingWritten(deps);
   });
 });
 
-describe("totals that contradict each other", () => {
+describe("contradictory totals", () => {
   test.each([
     [99_999, 450, 100],
     [7, 450, 100],
@@ -142,7 +141,7 @@ describe("totals that contradict each other", () => {
     [2, 0, 0],
     [99_999, 450, 0],
   ])(
-    "%i pages for %i records, of which page 1 has %i, are one request and an error that leaves nothing",
+    "fail after one request and write nothing: %i pages for %i records, %i on page 1",
     async (...announced) => {
       const [totalPages, totalRecords, found] = announced;
       const deps = await start([]);
@@ -159,7 +158,7 @@ describe("totals that contradict each other", () => {
         ids: { run: run.runId, window: 1 },
       });
       expect(requests).toBe(1);
-      await expectNothing(deps);
+      await expectNothingWritten(deps);
     },
   );
 
@@ -170,9 +169,9 @@ describe("totals that contradict each other", () => {
     [2, 100, 100],
     [1, 0, 0],
     [1, 5, 5],
-    // Too few pages show when the records are counted.
+    // Too few pages are detected when the records are counted.
     [1, 450, 100],
-  ])("are not %i pages for %i records, of which page 1 has %i", async (totalPages, totalRecords, found) => {
+  ])("are not %i pages for %i records, %i on page 1", async (totalPages, totalRecords, found) => {
     const deps = await start([]);
     const fetched = { records: recordsOf(1, found), totals: { totalPages, totalRecords } };
     await fetchPage(taskOf(run), { ...deps, libInsight: { fetchPage: async () => fetched } });
@@ -181,7 +180,7 @@ describe("totals that contradict each other", () => {
   });
 });
 
-test("fewer pages than the announced records fill are a disagreement when the records are counted", async () => {
+test("counts records that are missing because LibInsight announced too few pages as a disagreement", async () => {
   const deps = await start([]);
   const totals = { totalPages: 1, totalRecords: 450 };
   const fetched = { records: recordsOf(1, 100), totals };
@@ -196,12 +195,12 @@ test("fewer pages than the announced records fill are a disagreement when the re
   ledger.addPage(summary);
   ledger.endWindow();
   expect(ledger.disagreements.get(1)).toEqual([
-    "2023-01-01 to 2023-12-31: LibInsight announced 450 records and gave 100",
+    "2023-01-01 to 2023-12-31: LibInsight announced 450 records and sent 100",
   ]);
 });
 
 describe("a later page", () => {
-  test("is requested by its window, page, dataset and request id, and enqueued alone", async () => {
+  test("is requested with its dates, page number, dataset and request id, and enqueued alone", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { page: 3, pages: 3 });
     await fetchPage(task, deps);
@@ -223,10 +222,10 @@ describe("a later page", () => {
         status: 200,
       },
     ]);
-    await expectNothing(deps);
+    await expectNothingWritten(deps);
   });
 
-  test("takes its window's number of pages from its task, or from LibInsight where the task has none", async () => {
+  test("has the number of pages of its task, or of LibInsight if the task has none", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     for (const { pages, expected } of [{ pages: 9, expected: 9 }, { expected: 3 }]) {
       await fetchPage(taskOf(run, { page: 2, ...(pages && { pages }) }), deps);
@@ -234,7 +233,7 @@ describe("a later page", () => {
     }
   });
 
-  test("that LibInsight no longer has is enqueued without records and with the current totals", async () => {
+  test("is enqueued without records and with the current totals if LibInsight no longer has it", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     deps.site.remove(1);
     await fetchPage(taskOf(run, { page: 3, pages: 3 }), deps);
@@ -248,10 +247,10 @@ describe("a later page", () => {
 });
 
 describe("a page too large for a message", () => {
-  // Three bytes a character in UTF-8: the limit counts bytes.
+  // The limit counts bytes, and this character has three in UTF-8.
   const comment = "図".repeat(200_000);
 
-  test("is stored in the work bucket, and the transformer reads it there", async () => {
+  test("is stored in the work bucket, where the transformer reads it", async () => {
     const deps = await start([]);
     for (const id of [1, 2]) addRecord(deps.site, id, id, comment);
     await fetchPage(taskOf(run), deps);
@@ -261,11 +260,11 @@ describe("a page too large for a message", () => {
     expect(page.records).toEqual({ key });
     expect(idsOf((await deps.work.getJson(key, storedPage)) ?? [])).toEqual([1, 2]);
     await transform(page, deps);
-    // Once as CSV and once as JSON.
+    // Each comment is in the CSV and in the JSON lines.
     expect((await deps.work.getText(keys.part(address)))?.split(comment)).toHaveLength(2 * 2 + 1);
   });
 
-  test("is one that a message cannot carry, and no other", async () => {
+  test("is not one that fits into a message", async () => {
     const deps = await start([]);
     addRecord(deps.site, 1, 1, comment);
     await fetchPage(taskOf(run), deps);
@@ -276,8 +275,8 @@ describe("a page too large for a message", () => {
 describe.each([
   ["in its message", "asked the way"],
   ["in the work bucket", "long ".repeat(200_000)],
-])("a page that is carried %s", (_where, comment) => {
-  test("keeps each digit of a number, and both values of a label that a record has twice", async () => {
+])("a page stored %s", (_where, comment) => {
+  test("keeps every digit of a number, and both values of a repeated label", async () => {
     const deps = await start([]);
     const { part } = await transformed(deps, [
       `{"_id":1,"_start_date":"2023-05-01 10:00:00","Comments/Notes":${JSON.stringify(comment)},
@@ -292,7 +291,7 @@ describe.each([
     });
   });
 
-  test("keeps fields whose labels hold half a character, U+0000 or U+FFFF", async () => {
+  test("keeps fields whose labels contain a lone surrogate, U+0000 or U+FFFF", async () => {
     const deps = await start([]);
     const { part } = await transformed(deps, [
       `{"_id":1,"_start_date":"2023-05-01 10:00:00","Comments/Notes":${JSON.stringify(comment)},
@@ -310,7 +309,7 @@ const recordWith = (id: number, fields: string) =>
 const nested = (levels: number) => `"Nested":${"[".repeat(levels)}${"]".repeat(levels)}`;
 const wide = (fields: number) => Array.from({ length: fields }, (_, n) => `"f${n}":${n}`).join();
 
-describe("a record beyond the limits is a reject with its reason, and the rest of its page are rows", () => {
+describe("the limits of a record", () => {
   test.each([
     ["larger than 1 MiB", `"Comments/Notes":"${"long ".repeat(250_000)}"`],
     ["larger than 1 MiB", `"Comments/Notes":"${"図".repeat(400_000)}"`],
@@ -320,7 +319,7 @@ describe("a record beyond the limits is a reject with its reason, and the rest o
     ["nested more than 100 levels", nested(100)],
     ["nested more than 100 levels", nested(3_000)],
     ["nested more than 100 levels", nested(100_000)],
-  ])("%s", async (reason, fields) => {
+  ])("reject one that is %s, and no other record of its page", async (reason, fields) => {
     const deps = await start([]);
     const records = [recordWith(1, '"who":["Staff"]'), recordWith(2, fields), recordWith(3, '"who":"x"')];
     const { part, rejects, page } = await transformed(deps, records);
@@ -333,13 +332,13 @@ describe("a record beyond the limits is a reject with its reason, and the rest o
     ["a text of a megabyte", `"Comments/Notes":"${"long ".repeat(200_000)}"`],
     ["1,000 fields", wide(998)],
     ["100 levels", nested(99)],
-  ])("and one with %s is a row", async (_what, fields) => {
+  ])("accept one with %s", async (_what, fields) => {
     const { part, page } = await transformed(await start([]), [recordWith(1, fields)]);
     expect(page.leftOut).toBeUndefined();
     expect(part.summary).toMatchObject({ ids: [1], rejects: {} });
   });
 
-  test("of a hundred records of a megabyte the first eight are rows and the others rejects", async () => {
+  test("reject the records of a page beyond its first 8 MiB", async () => {
     const deps = await start([]);
     const comment = "x".repeat(1_000_000);
     const records = Array.from({ length: 100 }, (_, n) => recordWith(n + 1, `"Comments/Notes":"${comment}"`));
@@ -352,13 +351,13 @@ describe("a record beyond the limits is a reject with its reason, and the rest o
   });
 });
 
-test("eight processes at a LibInsight that keeps only its newest token get every page within the receive limit", async () => {
+test("fetches every page within the receive limit if eight fetchers invalidate each other's tokens", async () => {
   const latencyMs = 5;
   const deps = await start([], { records: 5_000, pageSize: 50, newestTokenOnly: true, latencyMs });
   const mailbox = local.mailbox("fetcher");
   const windows = runOf("tokens", { windows: [["2021-12-02", "2022-12-01"]] });
   await mailbox.source.send(messageBody(taskOf(windows)));
-  // As long against this server's latency as the real waits are against half a second.
+  // The waits are scaled to this server's latency, which is 5 ms instead of about half a second.
   const sleep = (ms: number) => realSleep(ms / 25);
   const process = async () => {
     const libInsight = libInsightClient({ ...deps.site, sleep });
@@ -384,11 +383,11 @@ test("eight processes at a LibInsight that keeps only its newest token get every
   expect(dead).toEqual([]);
   expect(pages).toBeGreaterThan(30);
   expect(fetched.size).toBe(pages);
-  // Or the clients did not compete.
+  // Otherwise the clients did not compete.
   expect(deps.site.requests.filter(({ status }) => status === 401).length).toBeGreaterThan(8);
 });
 
-test("a dataset whose every token is refused is a dead letter at the receive limit, with what to check", async () => {
+test("dead-letters a task at the receive limit if every token is refused, with the permission to check", async () => {
   const deps = await start([1], {
     faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" }, times: 1_000 }],
   });
@@ -408,7 +407,7 @@ test("a dataset whose every token is refused is a dead letter at the receive lim
   });
 });
 
-/** Fetches a page of records, given as JSON, and transforms it as it comes from its queue. */
+/** Fetches a page of records, given as JSON, and transforms it after it passed through its queue. */
 async function transformed(deps: Deps, records: readonly string[]) {
   const site = await startHttpServer(({ path }, response) => {
     const token = '{"access_token":"t","expires_in":3600}';
@@ -435,7 +434,7 @@ async function transformed(deps: Deps, records: readonly string[]) {
   return { page, rejects, part: { summary, csv: text(csv), jsonl: text(jsonl) } };
 }
 
-test("LibInsight's failures leave nothing and are counted by name; the message that succeeds is not", async () => {
+test("counts failed requests by error name and writes nothing for them", async () => {
   const where = { endpoint: "data-grid" } as const;
   const deps = await start([1], {
     faults: [
@@ -453,7 +452,7 @@ test("LibInsight's failures leave nothing and are counted by name; the message t
   expect(await deliver()).toMatchObject({ retried: [expect.anything()] });
   expect(await deliver()).toMatchObject({ retried: [expect.anything()] });
   expect(await deliver()).toMatchObject({ deadLetters: [expect.anything()] });
-  await expectNothing(deps);
+  await expectNothingWritten(deps);
   await mailbox.source.send(messageBody(taskOf(run)));
   expect(await deliver()).toMatchObject({ done: [expect.anything()] });
   expect(inlineIds(await pageIn(deps))).toEqual([1]);
@@ -464,7 +463,7 @@ test("LibInsight's failures leave nothing and are counted by name; the message t
   );
 });
 
-describe("a window that is counted again", () => {
+describe("the recount of a window", () => {
   const twoWindows = runOf("recount", {
     windows: [
       ["2023-05-01", "2023-05-01"],
@@ -481,7 +480,7 @@ describe("a window that is counted again", () => {
     return takeJson(deps.assemblerQueue);
   }
 
-  test("leaves its totals of now and no page; the last window enqueues the run", async () => {
+  test("stores the current totals and no page, and enqueues the run after the last window", async () => {
     const deps = await start([1, 2, 3, 3]);
     expect(await deliver(deps, 1)).toEqual([]);
     expect(await deliver(deps, 2)).toEqual([{ runId, dataset, attempt: 2 }]);
@@ -496,7 +495,7 @@ describe("a window that is counted again", () => {
     expect(await takeJson(deps.transformerQueue)).toEqual([]);
   });
 
-  test("twice keeps the first totals and enqueues the run once", async () => {
+  test("keeps the first totals and enqueues the run once if it is delivered twice", async () => {
     const deps = await start([1, 2]);
     expect(await deliver(deps, 1, 2)).toHaveLength(1);
     addRecord(deps.site, 3, 2);

@@ -23,7 +23,7 @@ type Deps = ReturnType<typeof start>;
 
 const tasksIn = ({ fetcherQueue }: Deps) => takeTasks(fetcherQueue);
 
-test("a request becomes a run: run.json, page 1 of each window, run.started", async () => {
+test("writes run.json, enqueues page 1 of each window, and emits run.started", async () => {
   const deps = start();
   const request = requestOf();
   await kickoff(request, deps);
@@ -37,9 +37,9 @@ test("a request becomes a run: run.json, page 1 of each window, run.started", as
 });
 
 test.each([
-  { how: "one after the other", concurrently: false },
-  { how: "at the same time", concurrently: true },
-])("a request delivered three times, $how, is one run with the same tasks", async ({ concurrently }) => {
+  { how: "in sequence", concurrently: false },
+  { how: "concurrently", concurrently: true },
+])("plans one run with the same tasks for a request delivered three times $how", async ({ concurrently }) => {
   const deps = start();
   const request = requestOf();
   if (concurrently) await Promise.all([1, 2, 3].map(() => kickoff(request, deps)));
@@ -52,7 +52,7 @@ test.each([
   expect(new Set(deps.events.map((event) => JSON.stringify(event))).size).toBe(1);
 });
 
-test("a request whose first delivery died before its tasks were enqueued enqueues them at the second", async () => {
+test("enqueues the tasks at the second delivery if the first one died before it did", async () => {
   const deps = start();
   const request = requestOf();
   const fetcherQueue = failing(deps.fetcherQueue, "sendAll", { effect: false });
@@ -62,7 +62,7 @@ test("a request whose first delivery died before its tasks were enqueued enqueue
   expect(deps.events).toHaveLength(1);
 });
 
-test("the same request with another end leads to the tasks of the run that was written first", async () => {
+test("keeps the dates of the first run.json if a request is repeated with another end date", async () => {
   const deps = start();
   const first = requestOf({ detail: { requestId: "same", to: "2022-01-31" } });
   await kickoff(first, deps);
@@ -74,7 +74,7 @@ test("the same request with another end leads to the tasks of the run that was w
   expect(deps.events[1]).toEqual(deps.events[0]);
 });
 
-test("a request whose run has ended repeats nothing", async () => {
+test("sends nothing for a request whose run has ended", async () => {
   const deps = start();
   const request = requestOf();
   await kickoff(request, deps);
@@ -87,8 +87,8 @@ test("a request whose run has ended repeats nothing", async () => {
 
 test.each([
   { what: "an unknown dataset", detail: { dataset: "nonexistent" }, name: "UnknownDataset" },
-  { what: "an impossible range", detail: { from: "2024-02-02", to: "2024-02-01" }, name: "RangeImpossible" },
-])("$what leaves nothing and is a dead letter", async ({ detail, name }) => {
+  { what: "an empty date range", detail: { from: "2024-02-02", to: "2024-02-01" }, name: "RangeImpossible" },
+])("dead-letters a request with $what and writes nothing", async ({ detail, name }) => {
   const deps = start();
   const mailbox = local.mailbox("kickoff");
   await mailbox.source.send(messageBody(requestOf({ detail })));
@@ -99,7 +99,7 @@ test.each([
   expect(deps.events).toEqual([]);
 });
 
-test("the service starts the run of an event as EventBridge delivers it", async () => {
+test("starts the run of an event in the envelope that EventBridge delivers", async () => {
   const deps = start();
   const mailbox = local.mailbox("kickoff");
   const request = requestOf({ detail: { from: "2022-01-01", to: "2022-01-31" } });
@@ -113,7 +113,7 @@ test("the service starts the run of an event as EventBridge delivers it", async 
 test.each([
   { ahead: "400 days", time: "2025-04-19T12:00:00Z" },
   { ahead: "16 minutes", time: "2024-03-15T12:16:31Z" },
-])("a request from $ahead in the future is refused, and starts nothing", async ({ time }) => {
+])("rejects a request dated $ahead in the future", async ({ time }) => {
   const deps = start();
   await expect(kickoff(requestOf({ time }), deps)).rejects.toMatchObject({
     name: "RequestFromTheFuture",
@@ -123,7 +123,7 @@ test.each([
   expect(await tasksIn(deps)).toEqual([]);
 });
 
-test("a request by a clock that is a minute ahead is planned", async () => {
+test("accepts a request from a clock that is a minute ahead", async () => {
   const deps = start();
   await kickoff(requestOf({ time: "2024-03-15T12:01:30Z" }), deps);
   expect(await tasksIn(deps)).toHaveLength(3);

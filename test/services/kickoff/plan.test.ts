@@ -6,7 +6,7 @@ import { requestOf } from "../../factories/requests.ts";
 
 const dataset = findDataset("reference-transactions");
 
-test("without dates a run goes from the dataset's first date to yesterday", () => {
+test("plans from the dataset's first date to yesterday if the request has no dates", () => {
   const planned = planRun(requestOf({ time: "2024-03-15T12:00:00Z" }), dataset);
   expect(planned).toMatchObject({
     from: "2021-12-02",
@@ -20,17 +20,17 @@ test("without dates a run goes from the dataset's first date to yesterday", () =
 });
 
 test.each([
-  ["2024-01-01T04:59:59Z", "2023-12-30", "a second before the new year begins in New York"],
-  ["2024-01-01T05:00:00Z", "2023-12-31", "as the new year begins in New York"],
-  ["2024-03-11T03:59:59Z", "2024-03-09", "before the day that loses an hour ends, in summer time"],
-  ["2024-03-11T04:00:00Z", "2024-03-10", "as that day has ended, in summer time"],
-  ["2024-11-04T04:59:59Z", "2024-11-02", "before the day that gains an hour ends, in winter time"],
-  ["2024-11-04T05:00:00Z", "2024-11-03", "as that day has ended, in winter time"],
-])("requested at %s it ends on %s: %s", (time, to) => {
+  ["2024-01-01T04:59:59Z", "2023-12-30", "a second before midnight on New Year's Eve in New York"],
+  ["2024-01-01T05:00:00Z", "2023-12-31", "at midnight on New Year's Eve in New York"],
+  ["2024-03-11T03:59:59Z", "2024-03-09", "a second before the end of the day that clocks go forward"],
+  ["2024-03-11T04:00:00Z", "2024-03-10", "at the end of the day that clocks go forward"],
+  ["2024-11-04T04:59:59Z", "2024-11-02", "a second before the end of the day that clocks go back"],
+  ["2024-11-04T05:00:00Z", "2024-11-03", "at the end of the day that clocks go back"],
+])("a run requested at %s ends on %s: %s", (time, to) => {
   expect(planRun(requestOf({ time }), dataset).to).toBe(to);
 });
 
-test("the day ends in the dataset's zone, not in ours", () => {
+test("determines yesterday in the dataset's time zone", () => {
   const request = requestOf({ time: "2024-03-15T12:00:00Z" });
   expect(planRun(request, { ...dataset, timeZone: "Pacific/Kiritimati" }).to).toBe("2024-03-15");
   expect(planRun(request, { ...dataset, timeZone: "Pacific/Pago_Pago" }).to).toBe("2024-03-14");
@@ -38,13 +38,13 @@ test("the day ends in the dataset's zone, not in ours", () => {
 
 test.each([
   { what: "before the dataset's first date", detail: { from: "2020-01-01", to: "2020-01-31" } },
-  { what: "of the one day that is yesterday", detail: { from: "2024-03-14" } },
-])("a range $what is taken as it is requested", ({ detail }) => {
+  { what: "of one day, yesterday", detail: { from: "2024-03-14" } },
+])("accepts a date range $what", ({ detail }) => {
   const { windows } = planRun(requestOf({ detail }), dataset);
   expect(windows).toEqual([{ number: 1, to: "2024-03-14", ...detail }]);
 });
 
-test("the event's id makes the run, unless the request has an id of its own", () => {
+test("derives the run id from the requestId, or from the event's id if there is none", () => {
   const idOf = (id: string, requestId?: string) =>
     planRun(requestOf({ id, detail: requestId ? { requestId } : {} }), dataset).runId;
   expect(idOf("a")).toBe(idOf("a"));
@@ -54,13 +54,13 @@ test("the event's id makes the run, unless the request has an id of its own", ()
   expect(idOf("a", "b")).toBe(idOf("b"));
 });
 
-test("a request's id is whatever its sender likes, the run's id is fit for a key", () => {
+test("derives a run id that is valid in a key from any requestId", () => {
   const planned = planRun(requestOf({ detail: { requestId: "../../Straße 💥\n" } }), dataset);
   expect(planned.runId).toMatch(/^reference-transactions-[0-9a-f]{12}$/);
   expect(planned.requestId).toBe("../../Straße 💥\n");
 });
 
-test("what is planned is a run as it is read again", () => {
+test("plans a run that matches the schema of run.json", () => {
   const planned = planRun(requestOf(), dataset);
   expect(run.parse(JSON.parse(JSON.stringify(planned)))).toEqual(planned);
 });
@@ -70,7 +70,7 @@ test.each([
   { what: "a first day that is today", detail: { from: "2024-03-15" } },
   { what: "a last day before the dataset begins", detail: { to: "2021-12-01" } },
   { what: "a last day in the future", detail: { to: "2024-03-16" } },
-])("$what is refused with a sentence that says what to do", ({ detail }) => {
+])("rejects $what and explains what to request instead", ({ detail }) => {
   expect(() => planRun(requestOf({ detail }), dataset)).toThrow(
     expect.objectContaining({
       name: "RangeImpossible",

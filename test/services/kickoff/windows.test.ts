@@ -15,13 +15,13 @@ const date = fc.oneof(
 );
 const range = fc.tuple(date, date).map(([a, b]) => (a < b ? { from: a, to: b } : { from: b, to: a }));
 
-/** The first day that LibInsight would refuse in one query: the same date a year later, 28 February for the 29th. */
+/** Returns the first day beyond LibInsight's limit for a query: the same date a year later, February 28 for the 29th. */
 function yearLater(date: string): string {
   const same = `${Number(date.slice(0, 4)) + 1}${date.slice(4)}`;
   return same.endsWith("-02-29") ? same.replace(/29$/, "28") : same;
 }
 
-test("windows cover the range in order, without a gap or an overlap, numbered from 1", () => {
+test("covers the range in order without gaps or overlaps, with windows numbered from 1", () => {
   fc.assert(
     fc.property(range, ({ from, to }) => {
       const windows = planWindows(from, to);
@@ -38,7 +38,7 @@ test("windows cover the range in order, without a gap or an overlap, numbered fr
   );
 });
 
-test("a window ends before the same date a year later, and every one but the last is a whole year", () => {
+test("ends each window before the same date a year later, and makes all but the last a whole year", () => {
   fc.assert(
     fc.property(range, ({ from, to }) => {
       const windows = planWindows(from, to);

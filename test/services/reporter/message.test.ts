@@ -36,7 +36,7 @@ test.each<[string, RunResult, string]>([
   ],
   [
     "has one of each",
-    resultOf({ rows: 1, rejects: { "no _start_date": 1 }, duplicates: 1 }),
+    resultOf({ rows: 1, rejects: { "missing _start_date": 1 }, duplicates: 1 }),
     "1 row (-10,279 since 16 November), 1 rejected, 1 duplicate, in 41 s.",
   ],
   [
@@ -84,9 +84,9 @@ test("Tableau follows only where there is one and the dataset names what it refr
 
 test("the counts say what LibInsight announced and sent, and why records were rejected", () => {
   const windows = resultOf().windows.map((window) => ({ ...window, totalRecords: 1_225 }));
-  const result = resultOf({ windows, records: 1_100, rows: 1_000, rejects: { "no _id": 97, "a b": 1 } });
+  const result = resultOf({ windows, records: 1_100, rows: 1_000, rejects: { "missing _id": 97, "a b": 1 } });
   expect(countsText(result)).toBe(
-    "LibInsight announced 2,450 records and sent 1,100: 1,000 rows, 2 duplicates, 98 rejected (a b: 1, no _id: 97).",
+    "LibInsight announced 2,450 records and sent 1,100: 1,000 rows, 2 duplicates, 98 rejected (a b: 1, missing _id: 97).",
   );
   expect(countsText({ ...result, windows: [], records: 0, rows: 0, duplicates: 0, rejects: {} })).toBe(
     "LibInsight announced 0 records and sent 0: 0 rows, 0 duplicates, 0 rejected.",

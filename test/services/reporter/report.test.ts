@@ -200,7 +200,7 @@ test("a held run's message has every count, and why records were rejected", asyn
   await report("run.held", { runId, dataset, reason });
   expect(sent[0]?.body.split("\n").slice(1, 4)).toEqual([
     "",
-    "LibInsight announced 10,417 records and sent 10,417: 10,412 rows, 2 duplicates, 3 rejected (no _start_date: 2, unusable _start_date: 1).",
+    "LibInsight announced 10,417 records and sent 10,417: 10,412 rows, 2 duplicates, 3 rejected (invalid _start_date: 1, missing _start_date: 2).",
     "",
   ]);
 });

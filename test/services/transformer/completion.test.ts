@@ -1,5 +1,4 @@
-// When a run is complete, by the batches of pages that the transformer takes.
-
+// Detects complete runs from the batches of pages that the transformer receives.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { transformerService } from "../../../services/transformer/service.ts";
@@ -29,7 +28,7 @@ function start() {
 }
 type Deps = ReturnType<typeof start>;
 
-/** Runs the transformer on one batch. @returns the assembler's tasks, the dead letters, and what is retried */
+/** Runs the transformer on one batch. @returns the assembler tasks, dead letters and retried messages */
 async function transformBatch(deps: Deps, ...pages: PageMessage[]) {
   const mailbox = local.mailbox("transformer");
   for (const page of pages) await mailbox.source.send(messageBody(page));
@@ -46,13 +45,13 @@ const first: WindowContent = { window: 1, pages: [recordsOf(1, 2), recordsOf(3, 
 const second: WindowContent = { window: 2, pages: [recordsOf(4, 5), recordsOf(6, 7)] };
 const assembleTask = ({ runId, dataset }: Run, attempt = 1) => ({ runId, dataset, attempt });
 
-/** A run whose page 1 of each window was fetched. */
+/** Stores the run and the totals of its windows. */
 async function begin(run: Run, deps: Deps, ...contents: WindowContent[]): Promise<void> {
   await putRun(run, deps.work);
   for (const content of contents) await putTotals(run, content, deps.work);
 }
 
-test("in whatever order the pages come, the last one enqueues the run, and no other", async () => {
+test("enqueues the run after its last page, in whatever order the pages arrive", async () => {
   const pages = [first, second].flatMap((content) =>
     content.pages.map((_, index) => ({ content, page: index + 1 })),
   );
@@ -73,7 +72,7 @@ test("in whatever order the pages come, the last one enqueues the run, and no ot
   );
 });
 
-test("two transformers that see a run complete at once enqueue it once", async () => {
+test("enqueues a run once if two transformers find it complete at the same time", async () => {
   const deps = start();
   const run = runOfWindows(2);
   await begin(run, deps, first, second);
@@ -85,7 +84,7 @@ test("two transformers that see a run complete at once enqueue it once", async (
   expect(enqueued).toEqual([assembleTask(run)]);
 });
 
-test("of the runs of one batch each is enqueued by itself, and not one with a window that has not begun", async () => {
+test("enqueues each complete run of a batch, and no run with a window that has no totals yet", async () => {
   const deps = start();
   const runs = [runOfWindows(1, "one"), runOfWindows(1, "two"), runOfWindows(2, "three")];
   for (const run of runs) await begin(run, deps, first);
@@ -95,7 +94,7 @@ test("of the runs of one batch each is enqueued by itself, and not one with a wi
   expect(tasks).toEqual(runs.slice(0, 2).map((run) => assembleTask(run)));
 });
 
-describe("a batch", () => {
+describe("a batch of pages", () => {
   const lastPart = keys.part({ runId: runOfWindows(1).runId, window: 1, attempt: 1, page: 2 });
   const parts = keys.parts({ runId: runOfWindows(1).runId, window: 1, attempt: 1 });
   const checks = ({ calls }: Deps) => calls.filter((call) => /^(head|objects) /.test(call));
@@ -103,15 +102,19 @@ describe("a batch", () => {
   const check = `head ${lastPart}`;
   const list = `objects ${parts}`;
 
-  // Each batch that lists the window of a run of 100,000 pages reads 100 pages of keys.
+  // Listing a window of 100,000 pages takes 100 requests, so a batch should not list it without need.
   test.each([
     {
-      which: "without the last page checks for it, and does not list the window",
+      which: "without the last page checks for that page and does not list the window",
       batches: [[1]],
       calls: [check],
     },
-    { which: "with the last page lists the window at once", batches: [[1, 2]], calls: [list] },
-    { which: "with a late page 1 finds the last page", batches: [[2], [1]], calls: [check, list] },
+    { which: "with the last page lists the window", batches: [[1, 2]], calls: [list] },
+    {
+      which: "with a delayed page 1 finds the last page and lists the window",
+      batches: [[2], [1]],
+      calls: [check, list],
+    },
   ])("$which", async ({ batches, calls }) => {
     const deps = start();
     const run = runOfWindows(1);
@@ -126,10 +129,10 @@ describe("a batch", () => {
   });
 });
 
-describe("a second attempt", () => {
+describe("the second attempt at a run", () => {
   const again = (content: WindowContent): WindowContent => ({ ...content, attempt: 2 });
 
-  test("is complete with every window that was fetched again, and the first attempt of the others", async () => {
+  test("is complete when every refetched window is, with the first attempt of the others", async () => {
     const deps = start();
     const run = runOfWindows(3);
     const third: WindowContent = { window: 3, pages: [recordsOf(8, 9)] };
@@ -142,7 +145,7 @@ describe("a second attempt", () => {
     expect(await transformBatch(deps, two)).toMatchObject({ tasks: [assembleTask(run, 2)] });
   });
 
-  test("is another task than the first, also within SQS's five minutes of deduplication", async () => {
+  test("is enqueued within five minutes of the first, although SQS drops duplicates for that time", async () => {
     const deps = start();
     const run = runOfWindows(1);
     await begin(run, deps, first, again(first));
@@ -154,9 +157,9 @@ describe("a second attempt", () => {
 });
 
 test.each([
-  { what: "run is no longer in the work bucket", attempt: 1, error: "RunMissing" },
+  { what: "run has expired", attempt: 1, error: "RunMissing" },
   { what: "attempt was never begun", attempt: 2, error: "AttemptMissing" },
-])("pages whose $what become dead letters that name the run", async ({ attempt, error }) => {
+])("dead-letters pages whose $what and names the run", async ({ attempt, error }) => {
   const deps = start();
   const run = runOfWindows(1);
   if (attempt > 1) await putRun(run, deps.work);

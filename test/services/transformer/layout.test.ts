@@ -9,33 +9,33 @@ const { columns } = datasetOf([
 ]);
 const [id, place, , both] = columns;
 
-test("a layout has the place of each column's first label, all places of a joined one, and what is left", () => {
+test("maps a column to the index of its first label, a joined column to all its indexes, and lists undeclared fields", () => {
   const layoutOf = layouts(columns);
   expect(layoutOf(["two", "where", "location", "hidden", "_id", "further"])).toEqual({
     steps: [
-      { kept: id, place: 4 },
-      { kept: place, place: 2 },
-      { joined: both, places: [undefined, 0] },
+      { kept: id, index: 4 },
+      { kept: place, index: 2 },
+      { joined: both, indexes: [undefined, 0] },
     ],
-    left: [
-      { field: "where", place: 1 },
-      { field: "further", place: 5 },
+    undeclared: [
+      { field: "where", index: 1 },
+      { field: "further", index: 5 },
     ],
   });
 });
 
-test("fields that are missing have no place, and nothing is left", () => {
+test("maps missing fields to undefined", () => {
   expect(layouts(columns)([])).toEqual({
     steps: [
-      { kept: id, place: undefined },
-      { kept: place, place: undefined },
-      { joined: both, places: [undefined, undefined] },
+      { kept: id, index: undefined },
+      { kept: place, index: undefined },
+      { joined: both, indexes: [undefined, undefined] },
     ],
-    left: [],
+    undeclared: [],
   });
 });
 
-test("records with one more field, one less or another order have layouts of their own", () => {
+test("makes another layout for records with more fields, fewer fields or another order", () => {
   const layoutOf = layouts(columns);
   const shapes = [
     ["_id", "place"],
@@ -49,11 +49,11 @@ test("records with one more field, one less or another order have layouts of the
     expect(layoutOf(fields)).toEqual(layouts(columns)(fields));
 });
 
-test("the first 16 layouts are remembered, and no more", () => {
+test("caches the first 16 layouts only", () => {
   const layoutOf = layouts(columns);
   const shapes = Array.from({ length: 18 }, (_, index) => ["_id", `field ${index}`]);
   const first = shapes.map(layoutOf);
-  const isRemembered = shapes.map((fields, index) => layoutOf([...fields]) === first[index]);
-  expect(isRemembered).toEqual([...Array<boolean>(16).fill(true), false, false]);
+  const isCached = shapes.map((fields, index) => layoutOf([...fields]) === first[index]);
+  expect(isCached).toEqual([...Array<boolean>(16).fill(true), false, false]);
   expect(shapes.map(layoutOf)).toEqual(first);
 });

@@ -4,14 +4,15 @@ import { z } from "zod";
 import { transformPage } from "../../../services/transformer/page.ts";
 import { columnType } from "../../../shared/column-types.ts";
 import { type Dataset, outputColumns, sourceNames } from "../../../shared/dataset-schema.ts";
+import { rejectedCount } from "../../../shared/run.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { recordOf } from "../../factories/libinsight-records.ts";
 import { defaultDataset, parseCsv } from "../../support/transformed.ts";
 
 const linesOf = (text: string) => text.split("\n").slice(0, -1);
 
-test("a page keeps its rows in order, counts what it noticed in them, and keeps its rejects whole", () => {
-  // What is noticed in a rejected record is not counted.
+test("keeps rows in order, counts their details, and keeps rejected records whole", () => {
+  // Details of a rejected record are not counted.
   const noStart = { _start_date: "", Lost: "x", "Question Type": ["a", "b"], "Duration (in minutes)": "?" };
   const page = transformPage(
     [
@@ -28,26 +29,26 @@ test("a page keeps its rows in order, counts what it noticed in them, and keeps 
     records: 6,
     ids: [3, 2, 3],
     appended: ["Another", "Extra"],
-    rejects: { "no _start_date": 2, "not a record": 1 },
+    rejects: { "missing _start_date": 2, "not a record": 1 },
     furtherAnswers: { "Question Type": 3 },
     mistyped: { "Duration (in minutes)": 1 },
     undeclared: { Extra: 2, Another: 1 },
     filled: expect.objectContaining({ _id: 3, _start_date: 3, Extra: 2, Another: 1 }),
   });
-  // The appended columns, null where a record lacks the field.
+  // The appended columns are null if a record lacks the field.
   expect(parseCsv(page.csv).map((row) => [row[0], ...row.slice(-2)])).toEqual([
     ["3", null, null],
     ["2", null, "1"],
     ["3", "x", "y"],
   ]);
   expect(linesOf(page.rejects).map((line): unknown => JSON.parse(line))).toEqual([
-    { reason: "no _start_date", record: recordOf(1, noStart) },
+    { reason: "missing _start_date", record: recordOf(1, noStart) },
     { reason: "not a record", record: "not a record" },
-    { reason: "no _start_date", record: recordOf(4, { _start_date: undefined }) },
+    { reason: "missing _start_date", record: recordOf(4, { _start_date: undefined }) },
   ]);
 });
 
-test("records that were left out of a page count as its rejects, by reason and with their ids", () => {
+test("counts records that were left out of the page as rejects, with their reasons and ids", () => {
   const page = transformPage([recordOf(1), "not a record"], defaultDataset, [
     { index: 1, reason: "larger than 1 MiB", id: 7 },
     { index: 3, reason: "larger than 1 MiB" },
@@ -64,7 +65,7 @@ test("records that were left out of a page count as its rejects, by reason and w
   ]);
 });
 
-test("a column counts the rows that have a value in it, and is left out where none has", () => {
+test("counts the rows with a value by column, and leaves out columns without values", () => {
   const { filled } = transformPage(
     [
       recordOf(1, { mode: "", who: null, "Duration (in minutes)": 0, studio: [] }),
@@ -77,7 +78,7 @@ test("a column counts the rows that have a value in it, and is left out where no
   expect(filled).not.toHaveProperty("studio");
 });
 
-// Any Unicode text, with lone surrogates, and often characters that break a CSV.
+// Any Unicode text with lone surrogates, and often with characters that would break a CSV.
 const text = fc.oneof(
   fc.string({ unit: "binary" }),
   fc.string({
@@ -112,8 +113,8 @@ const anyDataset: fc.Arbitrary<Dataset> = fc.oneof(
 
 function anyRecord(dataset: Dataset): fc.Arbitrary<unknown> {
   const declared = dataset.columns.flatMap(sourceNames);
-  // Without backslashes: JSON.parse of Node 24.21 (V8 13.6) reads the key "\"" as "\\" where an object of the same
-  // shape had a key "\\" before.
+  // Without backslashes: JSON.parse of Node 24.21 (V8 13.6) reads the key "\"" as "\\" if an earlier object of the same
+  // shape had a key "\\".
   const label = text.filter((name) => !name.includes("\\"));
   const field = fc.oneof(
     { weight: 4, arbitrary: fc.constantFrom(...declared, ...outputColumns(dataset.columns)) },
@@ -124,7 +125,7 @@ function anyRecord(dataset: Dataset): fc.Arbitrary<unknown> {
   const record = fc
     .tuple(fc.oneof(fc.nat(5), json), fc.oneof(usable, fc.constant<[string, unknown][]>([])), fields)
     .map(([id, start, others]) => {
-      // By way of JSON, as records come; it is also how a record can hold `__proto__`.
+      // Parsed from JSON, as LibInsight's records are. Only this way can a record have the key `__proto__`.
       const members = new Map<string, unknown>([...others, ["_id", id], ...start]);
       const written = [...members].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
       const parsed: unknown = JSON.parse(`{${written.join(",")}}`);
@@ -137,14 +138,14 @@ const pages = anyDataset.chain((dataset) =>
   fc.record({ dataset: fc.constant(dataset), records: fc.array(anyRecord(dataset), { maxLength: 8 }) }),
 );
 
-test("any record is a row or a reject, a row is one line with all columns in CSV and JSON, and always the same bytes", () => {
+test("makes of any record a reject, or one line with all columns as CSV and as JSON, and always the same bytes", () => {
   fc.assert(
     fc.property(pages, ({ dataset, records }) => {
       const given = JSON.stringify(records);
       const page = transformPage(records, dataset);
       expect(JSON.stringify(records)).toBe(given);
       const { summary, rejects, csv, jsonl } = page;
-      const rejected = Object.values(summary.rejects).reduce((sum, count) => sum + count, 0);
+      const rejected = rejectedCount(summary);
       expect(summary.records).toBe(records.length);
       expect(summary.ids.length + rejected).toBe(records.length);
       expect(linesOf(rejects)).toHaveLength(rejected);
@@ -159,12 +160,12 @@ test("any record is a row or a reject, a row is one line with all columns in CSV
       }
       expect(linesOf(jsonl)).toHaveLength(rows.length);
       linesOf(jsonl).forEach((line, index) => {
-        // As a Map, in which `__proto__` is a member like any other.
+        // In a Map, `__proto__` is a key like any other.
         const members = new Map<string, unknown>(Object.entries(JSON.parse(line)));
         expect([...members.keys()].sort()).toEqual([...headers].sort());
         const values = headers.map((header) => members.get(header));
         expect(rows[index]).toEqual(values.map((value) => (value === null ? null : String(value))));
-        // Numbers are bare and texts are quoted in both.
+        // In both formats, numbers are unquoted and texts are quoted.
         const written = values.map((value) =>
           typeof value === "string" ? `"${value.replaceAll('"', '""')}"` : String(value ?? ""),
         );
@@ -177,7 +178,7 @@ test("any record is a row or a reject, a row is one line with all columns in CSV
   );
 });
 
-test("the declared columns' order does not depend on the order of a record's fields", () => {
+test("orders declared columns independently of the order of a record's fields", () => {
   const reversed = Object.fromEntries(Object.entries(recordOf(1)).reverse());
   expect(transformPage([reversed], defaultDataset)).toEqual(transformPage([recordOf(1)], defaultDataset));
 });

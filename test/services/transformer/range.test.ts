@@ -9,7 +9,7 @@ const outside = (...dates: unknown[]) =>
     window,
   );
 
-test("records with a date before or after the window are counted, those on its first and last day are not", () => {
+test("counts records dated before or after the window, but not those on its first and last day", () => {
   const day = fc
     .date({ min: new Date("2022-01-01"), max: new Date("2024-12-31"), noInvalidDate: true })
     .map((date) => date.toISOString().slice(0, 10));
@@ -23,11 +23,11 @@ test("records with a date before or after the window are counted, those on its f
   expect(outside("2022-12-31 23:59:59", "2023-07-01")).toBe(2);
 });
 
-test("spaces before a date do not hide it", () => {
+test("ignores whitespace before a date", () => {
   expect(outside(" \n2022-12-31", "  2023-01-01")).toBe(1);
 });
 
-test("a record without a date is not counted, and neither is what is no record", () => {
+test("does not count records without a date, or values that are not records", () => {
   expect(outside(undefined, null, "", "soon", 20_221_231, ["2022-12-31"], "on 2022-12-31", "2022-1-1")).toBe(
     0,
   );

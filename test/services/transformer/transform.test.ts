@@ -36,7 +36,7 @@ async function partIn(work: ObjectStore) {
   };
 }
 
-test("a page becomes one part: its counts, its rows as CSV and the same rows as JSON lines", async () => {
+test("writes one part with the page's counts and its rows as CSV and as JSON lines", async () => {
   const { port: work, calls } = recorded(local.store());
   await transform(pageOf(recordsOf(1, 2)), { work, datasets });
   expect(calls).toEqual([`create ${partKey}`]);
@@ -48,7 +48,7 @@ test("a page becomes one part: its counts, its rows as CSV and the same rows as 
   expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([{ _id: 1 }, { _id: 2 }]);
 });
 
-test("a part says how many of its records have a date that LibInsight was not asked for", async () => {
+test("counts the records dated outside the requested window", async () => {
   const work = local.store();
   await transform(pageOf([recordOf(1), recordOf(2, { _start_date: "1999-12-31 23:59:59" })]), {
     work,
@@ -57,7 +57,7 @@ test("a part says how many of its records have a date that LibInsight was not as
   expect((await partIn(work)).summary).toMatchObject({ records: 2, outside: 1 });
 });
 
-test("rejects are an object of their own, which is written after the part", async () => {
+test("writes rejects as a separate object after the part", async () => {
   const { port: work, calls } = recorded(local.store());
   const reject = recordOf(2, { _start_date: "" });
   await transform(pageOf([recordOf(1), reject]), { work, datasets });
@@ -65,15 +65,15 @@ test("rejects are an object of their own, which is written after the part", asyn
   expect((await partIn(work)).summary).toMatchObject({
     records: 2,
     ids: [1],
-    rejects: { "no _start_date": 1 },
+    rejects: { "missing _start_date": 1 },
   });
   expect(JSON.parse((await work.getText(keys.rejects(address))) ?? "")).toEqual({
-    reason: "no _start_date",
+    reason: "missing _start_date",
     record: reject,
   });
 });
 
-test("the rejects of a page that was fetched twice are those of the part that holds", async () => {
+test("keeps the rejects of the first part if the page was fetched again with other records", async () => {
   const work = local.store();
   const reject = recordOf(2, { _start_date: "" });
   await transform(pageOf(recordsOf(1, 2)), { work, datasets });
@@ -82,17 +82,17 @@ test("the rejects of a page that was fetched twice are those of the part that ho
   expect(await work.getText(keys.rejects(address))).toBeUndefined();
 });
 
-test("rejects that a handler did not write before it died are written when its message comes again", async () => {
+test("writes missing rejects at the next delivery if the handler died before it wrote them", async () => {
   const work = local.store();
   const page = pageOf([recordOf(1), recordOf(2, { _start_date: "" })]);
   await expect(
     transform(page, { work: failing(work, "put", { effect: false }), datasets }),
   ).rejects.toThrow();
   await transform(page, { work, datasets });
-  expect(await work.getText(keys.rejects(address))).toContain("no _start_date");
+  expect(await work.getText(keys.rejects(address))).toContain("missing _start_date");
 });
 
-test("a page whose records are stored because of their size becomes the same part", async () => {
+test("makes the same part of records in the message and of records in the work bucket", async () => {
   const [inline, stored] = [local.store(), local.store()];
   const records = recordsOf(1, 2);
   await transform(pageOf(records), { work: inline, datasets });
@@ -102,7 +102,7 @@ test("a page whose records are stored because of their size becomes the same par
   expect(await partIn(stored)).toEqual(await partIn(inline));
 });
 
-test("a page whose stored records are missing is a dead letter that names its run", async () => {
+test("throws a terminal error that names the run if a page's stored records have expired", async () => {
   const work = local.store();
   const pointer: PageMessage = { task, totals, pages: 5, records: { key: keys.page(address) } };
   await expect(transform(pointer, { work, datasets })).rejects.toMatchObject({

@@ -15,10 +15,10 @@ const local = useLocal();
 
 const disagreement: Violation = {
   kind: "disagreement",
-  text: "LibInsight's numbers did not agree in 3 attempts: LibInsight announced 450 records and gave 100",
+  text: "the counts disagree with LibInsight after 3 attempts: LibInsight announced 450 records and sent 100",
 };
 const shrunk: Violation = { kind: "comparison", text: "rows fell from 10412 to 9000" };
-const empty: Violation = { kind: "empty", text: "the run has 0 rows of 3 records" };
+const empty: Violation = { kind: "empty", text: "the run has 0 rows from 3 records" };
 const held = (given: Partial<RunResult>) => resultOf({ state: "held", violations: [shrunk], ...given });
 const doubtful: [string, RunResult][] = [
   ["has no rows", held({ rows: 0 })],
@@ -121,7 +121,7 @@ test("the review has every count, every violation and the file in place", async 
     "records in    105",
     "rows          100",
     "duplicates    2",
-    "rejected      3 (no _start_date: 2, unusable _start_date: 1)",
+    "rejected      3 (invalid _start_date: 1, missing _start_date: 2)",
     `in place      ${runId} (10,412 rows, TIME)`,
     `violation     ${shrunk.text}`,
     `violation     ${disagreement.text}`,

@@ -255,7 +255,7 @@ test("a run's account has the reject reasons, values of another type, and column
 
   const text = showText(await account(run), new Date());
 
-  expect(text).toMatch(/^rejected +3 \(no _start_date: 2, unusable _start_date: 1\)$/m);
+  expect(text).toMatch(/^rejected +3 \(invalid _start_date: 1, missing _start_date: 2\)$/m);
   expect(text).toMatch(/^kept as text +not of the column's type: Duration \(in minutes\): 714 of 714$/m);
   expect(text).toMatch(/^no values +"mode"; check the labels in shared\/datasets\.ts$/m);
 });

@@ -161,7 +161,7 @@ describe("a calm run on the simulation, and one on a LibInsight that fails often
       rows: rows.length,
       duplicates: 0,
       attempt: 1,
-      rejects: { "no _start_date": records.length - rows.length },
+      rejects: { "missing _start_date": records.length - rows.length },
       columns: Object.keys(rows[0] ?? {}),
     });
     expect(run.furtherAnswers["Question Type"]).toBeGreaterThan(0);
@@ -222,7 +222,7 @@ test("a range without records is held: nothing is published without a person's d
   const empty = ["--quiet", "--from", "2025-01-01", "--to", "2025-01-31"];
   const { code, stderr } = await start(folder.path, empty).ended;
   expect(code).toBe(1);
-  expect(stderr).toContain("the run has 0 rows of 0 records, and no file is published yet");
+  expect(stderr).toContain("the run has 0 rows from 0 records, and no file is published yet");
   expect(existsSync(join(folder.path, ".local/out"))).toBe(false);
 });
 

@@ -46,7 +46,7 @@ test("the summary has the message that a stage emails, every count, and the file
       records in    10,417
       published     10,412 rows
       duplicates    2
-      rejected      3 (no _start_date: 2, unusable _start_date: 1)
+      rejected      3 (invalid _start_date: 1, missing _start_date: 2)
       fetched again 1 of 2 windows, whose numbers did not agree at first
       more answers  not kept beyond the first: Question Type: 12
       kept as text  not of the column's type: Duration (in minutes): 3 of 9,000

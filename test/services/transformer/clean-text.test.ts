@@ -4,13 +4,13 @@ import { cleanText } from "../../../services/transformer/clean-text.ts";
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => String.fromCharCode(from + index));
 
-/** Returns those of the characters that change, with their replacement. Each is a text by itself. */
+/** Returns the characters that are changed, each cleaned by itself, with their replacements. */
 function changed(characters: readonly string[]): Map<string, string> {
   const pairs = characters.map((character) => [character, cleanText(character)] as const);
   return new Map(pairs.filter(([character, cleaned]) => cleaned !== character));
 }
 
-test("of all characters by themselves, line breaks and the tab become a space, other controls and lone surrogates go", () => {
+test("replaces line breaks and tabs with a space, removes other control characters and lone surrogates, and keeps all other characters", () => {
   const spaces = ["\t", "\n", "\v", "\f", "\r", "\u0085", "\u2028", "\u2029"];
   const controls = [...range(0x00, 0x1f), ...range(0x7f, 0x9f)].filter((one) => !spaces.includes(one));
   const surrogates = range(0xd800, 0xdfff);
@@ -31,6 +31,6 @@ test.each([
   ["💥\u0000", "💥"],
   ["\ud83d\u0000\udca5", ""],
   ["\udca5\ud83d", ""],
-])("%j becomes %j", (text, cleaned) => {
+])("cleans %j to %j", (text, cleaned) => {
   expect(cleanText(text)).toBe(cleaned);
 });
