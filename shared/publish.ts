@@ -50,7 +50,7 @@ export async function publishNewest(
 /** Clocks differ by seconds. */
 const toleratedMs = 15 * 60_000;
 
-/** Returns whether a time is later than any clock that is right could tell. */
+/** Returns whether a time is in the future, even if the clocks differ by 15 minutes. */
 export function isFuture(time: string, now: Date): boolean {
   return Date.parse(time) > now.getTime() + toleratedMs;
 }

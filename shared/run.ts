@@ -157,7 +157,7 @@ export type QueryOrigin = z.infer<typeof queryOrigin>;
  * - `quality`: too many records were rejected, or too many values are not of their column's type
  * - `comparison`: the file differs too much from the published one
  */
-export const violation = z.strictObject({
+const violation = z.strictObject({
   kind: z.enum(["disagreement", "empty", "quality", "comparison"]),
   /** A sentence without its full stop. */
   text: z.string(),

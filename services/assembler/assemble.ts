@@ -32,7 +32,7 @@ export type AssemblerDeps = ConcludeDeps & {
 };
 
 /**
- * Concludes the run, or enqueues what is missing for that. If the run has a result, emits it again.
+ * Concludes the run, or enqueues what is missing for that. If the run has a result, emits its outcome again.
  * @throws PipelineError `RunMissing`, `WindowMissing`, `PublishContended`, `AttemptMissing`, `PartsChanging`,
  * `EntryChanged`, `HeldFilesChanged`, `StrayObjects`, `TableChanged`
  */

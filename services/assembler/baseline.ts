@@ -19,7 +19,7 @@ export type PublishedFile = Baseline & {
   undeclared: string[];
 };
 
-/** Returns undefined if no file is published. If the result of its run has expired, the rows are counted in the file. */
+/** Returns the published file, if there is one. If the result of its run has expired, the rows are counted in the file. */
 export async function baselineOf(
   { columns, publish }: Dataset,
   { work, data }: { work: ObjectStore; data: ObjectStore },

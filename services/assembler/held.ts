@@ -67,12 +67,12 @@ export async function publishHeld(
   const outcome = await writeFiles(target, { ...run, entry: result.entry }, deps.now(), copyHeld, () =>
     preparePublication(run, dataset, result.columns, deps),
   );
-  const { reason: _reason, finishedAt: _finishedAt, state: _state, ...account } = result;
+  const { reason: _reason, finishedAt: _finishedAt, state: _state, ...counts } = result;
   if (outcome.state === "superseded")
-    return { ...account, state: "superseded", reason: supersededReason(outcome.by) };
+    return { ...counts, state: "superseded", reason: supersededReason(outcome.by) };
   if (outcome.state === "discarded") throw new Error(`The held files of run ${runId} were discarded.`);
   return {
-    ...account,
+    ...counts,
     state: "published",
     force,
     published: { bucket: data.bucket, ...filesOf(target, outcome.files) },

@@ -3,7 +3,7 @@
 import { type Column, type JoinedColumn, type KeptColumn, sourceNames } from "../../shared/dataset-schema.ts";
 
 /** A published column and the indexes of its fields; undefined if the record lacks the field. */
-export type Step =
+type Step =
   | { joined?: never; kept: KeptColumn; index: number | undefined }
   | { joined: JoinedColumn; kept?: never; indexes: readonly (number | undefined)[] };
 

@@ -16,7 +16,7 @@ export type Row = {
   notes?: Notes;
 };
 /** Details to count, by column or field. */
-export type Notes = { furtherAnswers: [string, number][]; mistyped: string[]; undeclared: string[] };
+type Notes = { furtherAnswers: [string, number][]; mistyped: string[]; undeclared: string[] };
 export type Outcome = { row: Row } | { reject: string };
 
 const noneAppended: Row["appended"] = new Map();

@@ -116,7 +116,7 @@ const tasksIn = ({ fetcherQueue }: Deps) => takeTasks(fetcherQueue);
 const readsOf = (calls: string[]) => calls.filter((call) => call.startsWith("getBytes"));
 
 describe("a complete run", () => {
-  test("is published as CSV with a header and as JSON lines, ordered by window, page and row", async () => {
+  test("publishes CSV with a header and JSON lines, ordered by window, page and row", async () => {
     const deps = start();
     const quoted = recordOf(3, { "Comments/Notes": 'said "hi",\nleft' });
     await assembleNew(deps, [
@@ -137,7 +137,7 @@ describe("a complete run", () => {
     ]);
   });
 
-  test("has a result with every count and the keys of its files", async () => {
+  test("writes a result with every count and the keys of the files", async () => {
     const deps = start();
     const answers = recordOf(1, { "Question Type": ["a", "b", "c"] });
     const reject = recordOf(2, { _start_date: null });
@@ -207,7 +207,7 @@ describe("a complete run", () => {
     expect(await tasksIn(deps)).toEqual([]);
   });
 
-  test("needs one read for each part and one upload for each file", async () => {
+  test("reads each part once and uploads each file once", async () => {
     const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1)], [recordOf(2)], [recordOf(3)]] },
@@ -225,7 +225,7 @@ describe("a complete run", () => {
     ]);
   });
 
-  test("is finished when both files are published", async () => {
+  test("sets finishedAt after both files are published", async () => {
     const deps = start();
     let uploaded = 0;
     const data = intercepted(deps.data, (method, _args, act) => {
@@ -241,7 +241,7 @@ describe("a complete run", () => {
     expect(result?.finishedAt).toBe("2024-03-15T13:02:00.000Z");
   });
 
-  test("is held with an empty file if all records were rejected", async () => {
+  test("holds a run with an empty file if all records were rejected", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1, { _start_date: "" }), "x"]));
     expect(await assembleRun(run, deps)).toMatchObject({
@@ -256,7 +256,7 @@ describe("a complete run", () => {
 });
 
 describe("duplicates", () => {
-  test("in later windows are removed and counted, and the first row stays", async () => {
+  test("removes and counts duplicates in later windows, and keeps the first row", async () => {
     const deps = start();
     const result = await assembleNew(deps, [
       { window: 1, pages: [[recordOf(1, { who: "first" })], [recordOf(2)]] },
@@ -269,7 +269,7 @@ describe("duplicates", () => {
     expect(lines).toMatchObject([{ _id: 1, who: "first" }, { _id: 2 }, { _id: 3 }]);
   });
 
-  test("within a window hold the run at its last attempt, because they may hide lost records", async () => {
+  test("holds a run with duplicates in a window at its last attempt, because they may hide lost records", async () => {
     const deps = start();
     const pages = [[recordOf(1), recordOf(2)], [recordOf(1)]];
     const run = await completeRun(deps, pagesOf(...pages));
@@ -288,7 +288,7 @@ describe("duplicates", () => {
 });
 
 describe("undeclared columns", () => {
-  test("of some pages are added to every row, sorted, and need a second pass over the parts", async () => {
+  test("adds the undeclared columns of any page to every row, sorted, in a second pass over the parts", async () => {
     const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1)], [recordOf(2, { Zeta: "z", Beta: 'b"q' })]] },
@@ -312,7 +312,7 @@ describe("undeclared columns", () => {
     expect(readsOf(calls)).toHaveLength(2 * 4);
   });
 
-  test("that the published file has need no second pass", async () => {
+  test("needs no second pass for undeclared columns that the published file has", async () => {
     const deps = start();
     const contents = pagesOf([recordOf(1)], [recordOf(2, { Beta: "b", Alpha: "a" })]);
     await assembleNew(deps, contents);
@@ -323,7 +323,7 @@ describe("undeclared columns", () => {
     expect(readsOf(calls)).toHaveLength(2);
   });
 
-  test("are sorted, whatever their order in the published file", async () => {
+  test("sorts undeclared columns, whatever their order in the published file", async () => {
     const deps = start();
     await overwrite(deps.data, csvKey, `${header},"Zeta","Beta"\n`, { "run-id": "other" });
     await assembleNew(deps, pagesOf([recordOf(1, { Zeta: "z", Beta: "b" })]));
@@ -331,7 +331,7 @@ describe("undeclared columns", () => {
     expect((await publishedIn(deps)).rows).toMatchObject([{ Beta: "b", Zeta: "z" }]);
   });
 
-  test("that LibInsight no longer sends are removed from the file", async () => {
+  test("removes undeclared columns that LibInsight no longer sends", async () => {
     const deps = start();
     await assembleNew(deps, pagesOf([recordOf(1, { Extra: 1 })]));
     const result = await assembleNew(deps, pagesOf([recordOf(1)]), newer);
@@ -339,7 +339,7 @@ describe("undeclared columns", () => {
     expect((await deps.data.getText(csvKey))?.split("\n")[0]).toBe(header);
   });
 
-  test("beyond 300 fail the run, and the earlier file stays", async () => {
+  test("fails a run with more than 300 undeclared columns, and the earlier file stays", async () => {
     const deps = start();
     const fields = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`f${n}`, n]));
     expect(await assembleNew(deps, pagesOf([recordOf(1, fields)]))).toMatchObject({ state: "published" });
@@ -352,7 +352,7 @@ describe("undeclared columns", () => {
     expect(await headsIn(deps)).toEqual(expected);
   });
 
-  test("that change during each of four passes are a transient error", async () => {
+  test("throws a transient error if undeclared columns change during each of four passes", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1)]));
     let passes = 0;
@@ -388,27 +388,30 @@ describe("a window that disagrees with LibInsight", () => {
       again: 1,
       because: "window 1: some records occur twice, because pages shifted while they were fetched",
     },
-  ])("in $what is refetched alone, and a repeated task only sends that again", async (given) => {
-    const deps = start();
-    const run = await completeRun(deps, given.contents);
-    const { port: work, calls } = recorded(deps.work);
-    const parts = await deps.work.list(keys.allParts(run.runId), 10);
-    for (const reads of [parts.length, 0]) {
-      calls.length = 0;
-      expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
-      expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
-        attempt: 2,
-        windows: [1, 2].map((window) => (window === given.again ? 2 : 1)),
-        because: [given.because],
-      });
-      expect(readsOf(calls)).toHaveLength(reads);
-      expect(await tasksIn(deps)).toEqual([taskOf(run, { window: given.again, attempt: 2 })]);
-    }
-    expect(deps.events).toEqual([]);
-    expect(await keysIn(deps)).toEqual([]);
-  });
+  ])(
+    "refetches only the window that disagrees in $what, and sends the same tasks for a repeated task",
+    async (given) => {
+      const deps = start();
+      const run = await completeRun(deps, given.contents);
+      const { port: work, calls } = recorded(deps.work);
+      const parts = await deps.work.list(keys.allParts(run.runId), 10);
+      for (const reads of [parts.length, 0]) {
+        calls.length = 0;
+        expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
+        expect(await deps.work.getJson(keys.attempt(run.runId, 2), runAttempt)).toEqual({
+          attempt: 2,
+          windows: [1, 2].map((window) => (window === given.again ? 2 : 1)),
+          because: [given.because],
+        });
+        expect(readsOf(calls)).toHaveLength(reads);
+        expect(await tasksIn(deps)).toEqual([taskOf(run, { window: given.again, attempt: 2 })]);
+      }
+      expect(deps.events).toEqual([]);
+      expect(await keysIn(deps)).toEqual([]);
+    },
+  );
 
-  test("is refetched in the same attempt by two concurrent assemblers", async () => {
+  test("starts one further attempt for two concurrent assemblers", async () => {
     const deps = start();
     const run = await completeRun(deps, [good, short]);
     await Promise.all([assembleRun(run, deps), assembleRun(run, deps)]);
@@ -418,7 +421,7 @@ describe("a window that disagrees with LibInsight", () => {
     expect(attempts).toEqual([keys.attempt(run.runId, 2)]);
   });
 
-  test("is refetched as the first of two assemblers decided, if the second one reads other parts", async () => {
+  test("refetches as the first of two assemblers decided, if the second one reads other parts", async () => {
     const deps = start();
     const run = await completeRun(deps, [good, short]);
     const work = before(deps.work, "putOnce", async (key) => {
@@ -428,7 +431,7 @@ describe("a window that disagrees with LibInsight", () => {
     expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
   });
 
-  test("is refetched together with a window that disagrees for another reason, with both reasons", async () => {
+  test("refetches two windows that disagree for different reasons, and stores both reasons", async () => {
     const deps = start();
     const run = await completeRun(deps, [shifted, short]);
     expect(await assembleRun(run, deps)).toBeUndefined();
@@ -439,7 +442,7 @@ describe("a window that disagrees with LibInsight", () => {
     expect(await tasksIn(deps)).toHaveLength(2);
   });
 
-  test("in each of three attempts holds the run, and the earlier file stays", async () => {
+  test("holds a run whose window disagrees in each of three attempts, and the earlier file stays", async () => {
     const deps = start();
     await assembleNew(deps, [good], older);
     deps.events.length = 0;
@@ -480,7 +483,7 @@ describe("a run that violates its guard", () => {
     return deps;
   }
 
-  test("is held with the reason, its files are kept in the work bucket, and the earlier file stays", async () => {
+  test("holds the run with a reason and keeps its files in the work bucket, and the earlier file stays", async () => {
     const deps = await publishedTen();
     const expected = await headsIn(deps);
     const run = await completeRun(deps, eight, newer);
@@ -502,7 +505,7 @@ describe("a run that violates its guard", () => {
     expect((await deps.work.getText(keys.heldLines(runId)))?.trimEnd().split("\n")).toHaveLength(8);
   });
 
-  test("is published by force, and the reason is recorded with the violations", async () => {
+  test("publishes a held run by force and records the reason with the violations", async () => {
     const deps = await publishedTen();
     const run = await completeRun(deps, eight, newer);
     await assembleRun(run, deps);
@@ -519,7 +522,7 @@ describe("a run that violates its guard", () => {
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
   });
 
-  test("stays held if its task is delivered again without force", async () => {
+  test("leaves a run held if its task is delivered again without force", async () => {
     const deps = await publishedTen();
     const expected = await headsIn(deps);
     const run = await completeRun(deps, eight, newer);
@@ -529,7 +532,7 @@ describe("a run that violates its guard", () => {
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.held"]);
   });
 
-  test("is superseded, even by force, if a newer run has published", async () => {
+  test("supersedes a held run, even by force, if a newer run has published", async () => {
     const deps = await publishedTen();
     const run = await completeRun(deps, eight, newer);
     await assembleRun(run, deps);
@@ -551,7 +554,7 @@ describe("a run that violates its guard", () => {
     return assembleRun(run, deps, 3);
   }
 
-  test("is published without review if its request skips the comparison", async () => {
+  test("publishes without review if the request skips the comparison", async () => {
     const deps = await publishedTen();
     await putAttempt(runOf("dates"), [1], deps.work, 3);
     const content = { window: 1, pages: [recordsOf(1, 1)] };
@@ -563,7 +566,7 @@ describe("a run that violates its guard", () => {
     expect((await publishedIn(deps)).ids).toEqual([1]);
   });
 
-  test("has no force reason if the skipped comparison finds nothing", async () => {
+  test("records no force reason if the skipped comparison finds nothing", async () => {
     const deps = await publishedTen();
     await putAttempt(runOf("dates"), [1], deps.work, 3);
     const result = await assembleSkipping(deps, { window: 1, pages: [recordsOf(1, 10)] });
@@ -576,7 +579,7 @@ describe("a run that violates its guard", () => {
     { kind: "empty", content: { pages: [[]] } },
     { kind: "quality", content: { pages: [[recordOf(1), "x"]] } },
   ])(
-    "is held for the violation $kind, even if its request skips the comparison",
+    "holds a run for the violation $kind, even if its request skips the comparison",
     async ({ kind, content }) => {
       const deps = await publishedTen();
       await putAttempt(runOf("dates"), [1], deps.work, 3);
@@ -588,7 +591,7 @@ describe("a run that violates its guard", () => {
     },
   );
 
-  test("is compared with the rows of the published file if the result of that run has expired", async () => {
+  test("compares with the rows of the published file if the result of its run has expired", async () => {
     const deps = { ...(await publishedTen()), work: local.store() };
     expect(await assembleNew(deps, eight, newer)).toMatchObject({ state: "held", violations: [fell] });
   });
@@ -601,7 +604,7 @@ describe("a file that another writer published", () => {
   ];
   const old = (rows: number) => `"a","b"\n${'1,"x"\n'.repeat(rows)}`;
 
-  test.each(files)("is replaced by a file with as many rows: $what", async ({ metadata }) => {
+  test.each(files)("replaces $what with as many rows", async ({ metadata }) => {
     const deps = start();
     await overwrite(deps.data, csvKey, old(2), metadata);
     const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));
@@ -610,7 +613,7 @@ describe("a file that another writer published", () => {
     expect((await publishedIn(deps)).ids).toEqual([1, 2]);
   });
 
-  test.each(files)("is counted, so a run with fewer rows is held: $what", async ({ metadata }) => {
+  test.each(files)("counts the rows of $what and holds a run with fewer", async ({ metadata }) => {
     const deps = start();
     await overwrite(deps.data, csvKey, old(10_001), metadata);
     expect(await assembleNew(deps, pagesOf(recordsOf(1, 2)))).toMatchObject({
@@ -649,7 +652,7 @@ describe("a change of the dataset's entry", () => {
   };
   const withCampus = (deps: Deps): Deps => ({ ...deps, datasets: [changed, ...others] });
 
-  test("during a run refetches the pages transformed before, so the file has one set of columns", async () => {
+  test("refetches earlier pages if the entry changes during a run, so the file has one set of columns", async () => {
     const deps = start();
     const run = await completeRun(deps, [
       { window: 1, pages: [[recordOf(1, { Campus: "North" })], [recordOf(2, { Campus: "South" })]] },
@@ -673,7 +676,7 @@ describe("a change of the dataset's entry", () => {
     ]);
   });
 
-  test("during each of three attempts fails the run, and nothing is published", async () => {
+  test("fails a run if the entry changes during each of three attempts", async () => {
     const deps = start();
     const content = { window: 1, pages: [recordsOf(1, 2)] };
     const run = await completeRun(deps, [content]);
@@ -688,7 +691,7 @@ describe("a change of the dataset's entry", () => {
     expect(await keysIn(deps)).toEqual([]);
   });
 
-  test("between the uploads of CSV and JSON lines does not change the JSON lines", async () => {
+  test("completes the JSON lines with the entry of the CSV if the entry changes between the uploads", async () => {
     const contents = pagesOf([recordOf(1, { Campus: "North", Extra: "x" })], [recordOf(2)]);
     const undisturbed = start();
     await assembleNew(undisturbed, contents);
@@ -705,7 +708,7 @@ describe("a change of the dataset's entry", () => {
     expect(await filesIn(deps)).toEqual(await filesIn(undisturbed));
   });
 
-  test("after a held run's files were published does not prevent its result", async () => {
+  test("writes the result of a held run whose files are published, even if the entry changes", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
     await assembleRun(run, deps);
@@ -714,7 +717,7 @@ describe("a change of the dataset's entry", () => {
     expect(await assembleRun(run, withCampus(deps), 1, "looks good")).toMatchObject({ state: "published" });
   });
 
-  test("prevents the publication of a held run by force", async () => {
+  test("does not publish a held run by force if the entry has changed", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
     expect(await assembleRun(run, deps)).toMatchObject({ state: "held" });
@@ -780,7 +783,7 @@ describe("before the publication", () => {
     await tables.defineTable(table, { columns: [{ name: "id", comment: "" }], folder }, version);
   }
 
-  test("of another header, its table reads a copy of the published file; with the same header it does not", async () => {
+  test("makes the table read a copy of the published file if the new file has another header", async () => {
     const deps = start();
     await assembleNew(deps, one, older);
     await followed(deps);
@@ -796,7 +799,7 @@ describe("before the publication", () => {
     expect(rows(await deps.data.getText(copy))).toBe(rows(before));
   });
 
-  test("of a held run with another header, its table reads a copy, too", async () => {
+  test("makes the table read a copy before a held run with another header is published", async () => {
     const deps = start();
     await assembleNew(deps, one, older);
     await followed(deps);
@@ -807,7 +810,7 @@ describe("before the publication", () => {
     expect((await deps.tables.table(table))?.folder).not.toBe(folder);
   });
 
-  test("an object that Athena would read as rows is an error with its key, until it is removed", async () => {
+  test("throws an error with the key of an object that Athena would read as rows, until it is removed", async () => {
     const deps = start();
     await assembleNew(deps, one, older);
     const expected = await headsIn(deps);
@@ -827,7 +830,7 @@ describe("before the publication", () => {
 });
 
 describe("records dated outside the range", () => {
-  test("are refetched and then hold the run, because LibInsight ignored from and to", async () => {
+  test("refetches a window with records outside its range, then holds the run", async () => {
     const deps = start();
     const early = { _start_date: "2022-12-31 23:59:59" };
     const run = await completeRun(deps, pagesOf([recordOf(1), recordOf(2, early)]));
@@ -846,7 +849,7 @@ describe("records dated outside the range", () => {
     expect(await keysIn(deps)).toEqual([]);
   });
 
-  test("do not include those on its first and last day", async () => {
+  test("accepts records on the first and last day of a window", async () => {
     const deps = start();
     const dates = ["2023-01-01 00:00:00", "2023-06-30 23:59:59"];
     const records = dates.map((date, index) => recordOf(index + 1, { _start_date: date }));
@@ -860,7 +863,7 @@ describe("the recount before a publication", () => {
     { window: 2, pages: [recordsOf(3, 4)] },
   ];
 
-  test("is enqueued for each window that has none", async () => {
+  test("enqueues a recount of each window that has none", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
     const { runId, dataset } = run;
@@ -877,7 +880,7 @@ describe("the recount before a publication", () => {
     expect(deps.events).toEqual([]);
   });
 
-  test("detects a record that moved to a window that was already read, and the window is refetched", async () => {
+  test("refetches a window if its recount finds a record that moved to it", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
     await putRecounts(run, 1, deps.work, new Map([[1, { totalRecords: 3 }]]));
@@ -955,11 +958,11 @@ test("emits run.failed for a published result without files", async () => {
   expect(deps.events).toEqual([{ type: "run.failed", detail: { runId, dataset, reason } }]);
 });
 
-describe("of two runs", () => {
+describe("two runs", () => {
   const one = pagesOf(recordsOf(1, 1));
   const two = pagesOf(recordsOf(1, 2));
 
-  test("the older one is superseded with its own counts, and the files of the newer one stay", async () => {
+  test("supersedes the older run with its own counts, and keeps the files of the newer one", async () => {
     const deps = start();
     const newerResult = await assembleNew(deps, two, newer);
     const expected = await headsIn(deps);
@@ -974,7 +977,7 @@ describe("of two runs", () => {
     expect(await headsIn(deps)).toEqual(expected);
   });
 
-  test("one dated in the future does not supersede a later run", async () => {
+  test("does not supersede a run by one dated in the future", async () => {
     const deps = start();
     await assembleNew(deps, two, { requestId: "future", requestedAt: "2025-04-19T12:00:00Z" });
     expect(await assembleNew(deps, two, usual)).toMatchObject({ state: "published", rows: 2 });
@@ -997,7 +1000,7 @@ describe("another writer during the upload", () => {
     return assembleNew({ ...deps, work }, contents);
   }
 
-  test.each([csvKey, jsonlKey])("for an older run is overwritten: %s", async (key) => {
+  test.each([csvKey, jsonlKey])("overwrites %s of an older run", async (key) => {
     const deps = start();
     expect(await contended(deps, older, key, 4)).toMatchObject({ state: "published", ...counts });
     const { ids, lines } = await publishedIn(deps);
@@ -1005,7 +1008,7 @@ describe("another writer during the upload", () => {
     expect(lines).toHaveLength(3);
   });
 
-  test("for a newer run supersedes this one after its CSV", async () => {
+  test("supersedes the run if a newer one writes its CSV", async () => {
     const deps = start();
     expect(await contended(deps, newer, csvKey, 1)).toMatchObject({ state: "superseded", ...counts });
     expect(await filesIn(deps)).toEqual(["rival 1", undefined]);
@@ -1016,7 +1019,7 @@ describe("another writer during the upload", () => {
     { rival: older, key: jsonlKey, state: "published" },
     { rival: newer, key: csvKey, state: "superseded" },
     { rival: newer, key: jsonlKey, state: "superseded" },
-  ])("replaces $key right after both were uploaded, and the run is $state", async ({ rival, key, state }) => {
+  ])("ends as $state if a writer replaces $key right after both uploads", async ({ rival, key, state }) => {
     const deps = start();
     const metadata = { "run-id": rival.requestId, "requested-at": rival.requestedAt };
     let uploads = 0;
@@ -1035,7 +1038,7 @@ describe("another writer during the upload", () => {
     else expect((await publishedIn(deps)).ids).toEqual([1, 2, 3]);
   });
 
-  test("in each of five attempts is a transient error", async () => {
+  test("throws a transient error after five contended attempts", async () => {
     const deps = start();
     await expect(contended(deps, older, csvKey, 9)).rejects.toMatchObject({
       name: "PublishContended",

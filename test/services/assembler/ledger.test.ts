@@ -123,12 +123,12 @@ describe("a disagreement", () => {
       pages: [summaryOf(1, [1], { totals, records: 2 }), second],
       what: "page 1 had 2 records but 1 rows and 0 rejects",
     },
-  ])("is found if $when", ({ pages, what }) => {
+  ])("finds a disagreement if $when", ({ pages, what }) => {
     const { ledger } = addAll({ totals, pages });
     expect(ledger.disagreements.get(1)).toEqual([`2021-01-01 to 2021-12-31: ${what}`]);
   });
 
-  test("is found if a page was transformed with another version of the dataset's entry", () => {
+  test("finds a disagreement if a page was transformed with another version of the dataset's entry", () => {
     const { ledger } = addAll({ totals, pages: [first, { ...second, entry: "other" }] });
     expect(ledger.mixesEntries).toBe(true);
     expect(ledger.disagreements.get(1)).toEqual([
@@ -136,7 +136,7 @@ describe("a disagreement", () => {
     ]);
   });
 
-  test("is described at most three times for a window", () => {
+  test("describes at most three disagreements of a window", () => {
     const pages = Array.from({ length: 20 }, (_, index) => summaryOf(index + 2, [index], { totals }));
     expect(addAll({ totals, pages }).ledger.disagreements.get(1)).toHaveLength(3);
   });

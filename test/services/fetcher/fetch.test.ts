@@ -81,7 +81,7 @@ function inlineIds({ records }: PageMessage): number[] {
 }
 
 describe("page 1", () => {
-  test("is enqueued with a task for each other page of its window, and its totals are stored", async () => {
+  test("enqueues page 1 and a task for each other page of its window, and stores the totals", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { attempt: 2 });
     await fetchPage(task, deps);
@@ -92,7 +92,7 @@ describe("page 1", () => {
     expect(await deps.work.list("", 10)).toEqual([keys.window({ runId: run.runId, window: 1, attempt: 2 })]);
   });
 
-  test("of an empty window is enqueued without records", async () => {
+  test("enqueues page 1 of an empty window without records", async () => {
     const deps = await start([]);
     await fetchPage(taskOf(run), deps);
     expect(await pageIn(deps)).toEqual({
@@ -104,7 +104,7 @@ describe("page 1", () => {
     expect(await tasksIn(deps)).toEqual([]);
   });
 
-  test("keeps the first totals and number of pages if it is delivered twice while the source changes", async () => {
+  test("keeps the first totals and number of pages if page 1 is delivered twice while the source changes", async () => {
     const deps = await start([1, 2, 3]);
     await fetchPage(taskOf(run), deps);
     const second = taskOf(run, { page: 2, pages: 2 });
@@ -118,7 +118,7 @@ describe("page 1", () => {
     expect(await pageIn(deps)).toMatchObject({ pages: 2, totals: { totalPages: 3, totalRecords: 6 } });
   });
 
-  test("fails and writes nothing if it announces more than 100,000 pages", async () => {
+  test("fails and writes nothing if page 1 announces more than 100,000 pages", async () => {
     const deps = await start([]);
     const totals = { totalPages: 100_001, totalRecords: 10_000_100 };
     const page = { records: recordsOf(1, 100), totals };
@@ -141,7 +141,7 @@ describe("contradictory totals", () => {
     [2, 0, 0],
     [99_999, 450, 0],
   ])(
-    "fail after one request and write nothing: %i pages for %i records, %i on page 1",
+    "rejects %i pages for %i records, %i on page 1, after one request and writes nothing",
     async (...announced) => {
       const [totalPages, totalRecords, found] = announced;
       const deps = await start([]);
@@ -171,7 +171,7 @@ describe("contradictory totals", () => {
     [1, 5, 5],
     // Too few pages are detected when the records are counted.
     [1, 450, 100],
-  ])("are not %i pages for %i records, %i on page 1", async (totalPages, totalRecords, found) => {
+  ])("accepts %i pages for %i records, %i on page 1", async (totalPages, totalRecords, found) => {
     const deps = await start([]);
     const fetched = { records: recordsOf(1, found), totals: { totalPages, totalRecords } };
     await fetchPage(taskOf(run), { ...deps, libInsight: { fetchPage: async () => fetched } });
@@ -180,7 +180,7 @@ describe("contradictory totals", () => {
   });
 });
 
-test("counts records that are missing because LibInsight announced too few pages as a disagreement", async () => {
+test("finds a disagreement if LibInsight announced too few pages for its records", async () => {
   const deps = await start([]);
   const totals = { totalPages: 1, totalRecords: 450 };
   const fetched = { records: recordsOf(1, 100), totals };
@@ -200,7 +200,7 @@ test("counts records that are missing because LibInsight announced too few pages
 });
 
 describe("a later page", () => {
-  test("is requested with its dates, page number, dataset and request id, and enqueued alone", async () => {
+  test("requests a later page by dates, page number, dataset and request id, and enqueues nothing else", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { page: 3, pages: 3 });
     await fetchPage(task, deps);
@@ -225,7 +225,7 @@ describe("a later page", () => {
     await expectNothingWritten(deps);
   });
 
-  test("has the number of pages of its task, or of LibInsight if the task has none", async () => {
+  test("takes the number of pages from the task, or from LibInsight if the task has none", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     for (const { pages, expected } of [{ pages: 9, expected: 9 }, { expected: 3 }]) {
       await fetchPage(taskOf(run, { page: 2, ...(pages && { pages }) }), deps);
@@ -233,7 +233,7 @@ describe("a later page", () => {
     }
   });
 
-  test("is enqueued without records and with the current totals if LibInsight no longer has it", async () => {
+  test("enqueues a page that LibInsight no longer has without records and with the current totals", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     deps.site.remove(1);
     await fetchPage(taskOf(run, { page: 3, pages: 3 }), deps);
@@ -250,7 +250,7 @@ describe("a page too large for a message", () => {
   // The limit counts bytes, and this character has three in UTF-8.
   const comment = "図".repeat(200_000);
 
-  test("is stored in the work bucket, where the transformer reads it", async () => {
+  test("stores its records in the work bucket, where the transformer reads them", async () => {
     const deps = await start([]);
     for (const id of [1, 2]) addRecord(deps.site, id, id, comment);
     await fetchPage(taskOf(run), deps);
@@ -264,7 +264,7 @@ describe("a page too large for a message", () => {
     expect((await deps.work.getText(keys.part(address)))?.split(comment)).toHaveLength(2 * 2 + 1);
   });
 
-  test("is not one that fits into a message", async () => {
+  test("keeps records that fit in the message", async () => {
     const deps = await start([]);
     addRecord(deps.site, 1, 1, comment);
     await fetchPage(taskOf(run), deps);
@@ -319,7 +319,7 @@ describe("the limits of a record", () => {
     ["nested more than 100 levels", nested(100)],
     ["nested more than 100 levels", nested(3_000)],
     ["nested more than 100 levels", nested(100_000)],
-  ])("reject one that is %s, and no other record of its page", async (reason, fields) => {
+  ])("rejects only the record that exceeds them: %s", async (reason, fields) => {
     const deps = await start([]);
     const records = [recordWith(1, '"who":["Staff"]'), recordWith(2, fields), recordWith(3, '"who":"x"')];
     const { part, rejects, page } = await transformed(deps, records);
@@ -332,13 +332,13 @@ describe("the limits of a record", () => {
     ["a text of a megabyte", `"Comments/Notes":"${"long ".repeat(200_000)}"`],
     ["1,000 fields", wide(998)],
     ["100 levels", nested(99)],
-  ])("accept one with %s", async (_what, fields) => {
+  ])("accepts a record with %s", async (_what, fields) => {
     const { part, page } = await transformed(await start([]), [recordWith(1, fields)]);
     expect(page.leftOut).toBeUndefined();
     expect(part.summary).toMatchObject({ ids: [1], rejects: {} });
   });
 
-  test("reject the records of a page beyond its first 8 MiB", async () => {
+  test("rejects the records beyond the first 8 MiB of a page", async () => {
     const deps = await start([]);
     const comment = "x".repeat(1_000_000);
     const records = Array.from({ length: 100 }, (_, n) => recordWith(n + 1, `"Comments/Notes":"${comment}"`));
@@ -480,7 +480,7 @@ describe("the recount of a window", () => {
     return takeJson(deps.assemblerQueue);
   }
 
-  test("stores the current totals and no page, and enqueues the run after the last window", async () => {
+  test("stores the current totals but no page, and enqueues the run after the last window", async () => {
     const deps = await start([1, 2, 3, 3]);
     expect(await deliver(deps, 1)).toEqual([]);
     expect(await deliver(deps, 2)).toEqual([{ runId, dataset, attempt: 2 }]);
@@ -495,7 +495,7 @@ describe("the recount of a window", () => {
     expect(await takeJson(deps.transformerQueue)).toEqual([]);
   });
 
-  test("keeps the first totals and enqueues the run once if it is delivered twice", async () => {
+  test("keeps the first totals and enqueues the run once if a recount is delivered twice", async () => {
     const deps = await start([1, 2]);
     expect(await deliver(deps, 1, 2)).toHaveLength(1);
     addRecord(deps.site, 3, 2);

@@ -4,7 +4,7 @@ import { cleanText } from "../../../services/transformer/clean-text.ts";
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => String.fromCharCode(from + index));
 
-/** Returns the characters that are changed, each cleaned by itself, with their replacements. */
+/** Returns the characters that change when each is cleaned separately, with their replacements. */
 function changed(characters: readonly string[]): Map<string, string> {
   const pairs = characters.map((character) => [character, cleanText(character)] as const);
   return new Map(pairs.filter(([character, cleaned]) => cleaned !== character));

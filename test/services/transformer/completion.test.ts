@@ -105,13 +105,13 @@ describe("a batch of pages", () => {
   // Listing a window of 100,000 pages takes 100 requests, so a batch should not list it without need.
   test.each([
     {
-      which: "without the last page checks for that page and does not list the window",
+      which: "checks for the last page and does not list the window if the batch lacks that page",
       batches: [[1]],
       calls: [check],
     },
-    { which: "with the last page lists the window", batches: [[1, 2]], calls: [list] },
+    { which: "lists the window if the batch has its last page", batches: [[1, 2]], calls: [list] },
     {
-      which: "with a delayed page 1 finds the last page and lists the window",
+      which: "finds the last page after a delayed page 1 and lists the window",
       batches: [[2], [1]],
       calls: [check, list],
     },
@@ -132,7 +132,7 @@ describe("a batch of pages", () => {
 describe("the second attempt at a run", () => {
   const again = (content: WindowContent): WindowContent => ({ ...content, attempt: 2 });
 
-  test("is complete when every refetched window is, with the first attempt of the others", async () => {
+  test("enqueues the second attempt when every refetched window is complete", async () => {
     const deps = start();
     const run = runOfWindows(3);
     const third: WindowContent = { window: 3, pages: [recordsOf(8, 9)] };
@@ -145,7 +145,7 @@ describe("the second attempt at a run", () => {
     expect(await transformBatch(deps, two)).toMatchObject({ tasks: [assembleTask(run, 2)] });
   });
 
-  test("is enqueued within five minutes of the first, although SQS drops duplicates for that time", async () => {
+  test("enqueues the second attempt, although SQS drops duplicates of the first for five minutes", async () => {
     const deps = start();
     const run = runOfWindows(1);
     await begin(run, deps, first, again(first));

@@ -57,7 +57,7 @@ describe("reference-transactions", () => {
 });
 
 describe("a text column", () => {
-  test("is null if the record lacks its field", () => {
+  test("makes every column null whose field the record lacks", () => {
     const { values } = rowOf({ _id: 1, _start_date: "2023-05-01 09:30:00" });
     expect(new Set(Object.values(values).slice(2))).toEqual(new Set([null]));
   });
@@ -84,7 +84,7 @@ describe("a text column", () => {
     { value: "\none\r\n\u2028\v\f\u0085\u2029two\n", text: " one two " },
     { value: "💥 \ud83d pair \udca5\u0000", text: "💥  pair " },
     { value: "  two  spaces, 👩‍🔬 donâ€™t Straße 図書館", text: "  two  spaces, 👩‍🔬 donâ€™t Straße 図書館" },
-  ])("has the text $text for the value $value", ({ value, text }) => {
+  ])("makes the text $text of the value $value", ({ value, text }) => {
     expect(rowOf(recordOf(1, { mode: value })).values.mode).toBe(text);
   });
 });
@@ -151,7 +151,7 @@ describe("a number column", () => {
     ["1e3", 1000],
     [["15"], 15],
     [[15], 15],
-  ])("has for %j the number %j", (value, number) => {
+  ])("converts %j to the number %j", (value, number) => {
     expect(duration(value)).toEqual(right(number));
   });
 
@@ -176,7 +176,7 @@ describe("a number column", () => {
     expect(duration(`1${"0".repeat(400)}`)).toEqual(kept(`1${"0".repeat(400)}`));
   });
 
-  test("of type integer counts a value with a fraction as mistyped", () => {
+  test("counts a value with a fraction as mistyped in an integer column", () => {
     const dataset = datasetOf([{ name: "count", type: "integer" }]);
     expect(rowOf({ _id: 1, count: "3" }, dataset).values.count).toBe(3);
     expect(rowOf({ _id: 1, count: 3.0 }, dataset).values.count).toBe(3);
@@ -191,7 +191,7 @@ describe("a number column", () => {
 describe("a number that JavaScript cannot represent", () => {
   const digits = "12345678901234567890.5";
 
-  test("keeps its digits as text in text and undeclared columns, alone, among answers and in nested values", () => {
+  test("keeps the digits as text in text and undeclared columns, alone, among answers and in nested values", () => {
     const raw = JSON.rawJSON(digits);
     const record = { _id: 1, note: raw, other: [raw, "a"], deep: { x: [raw] }, both: raw };
     const { values, csv, summary } = rowOf(record, datasetOf([note, { name: "join", join: ["both"] }]));
@@ -205,7 +205,7 @@ describe("a number that JavaScript cannot represent", () => {
   });
 
   test.each(["integer", "number", "timestamp", "date", "time", "boolean"] as const)(
-    "is counted as mistyped in a column of type %s and keeps its digits",
+    "counts the number as mistyped in a column of type %s and keeps its digits",
     (type) => {
       for (const text of [digits, "9007199254740993", "-1e400", "1E400", "0.123456789012345678"]) {
         const { values, summary } = rowOf(
@@ -218,7 +218,7 @@ describe("a number that JavaScript cannot represent", () => {
     },
   );
 
-  test("rejects the record if it is the _id, and is kept whole in the reject", () => {
+  test("rejects a record with such an _id, and keeps its digits in the reject", () => {
     const record = { _id: JSON.rawJSON("9007199254740993"), note: JSON.rawJSON(digits) };
     const { rejects, summary } = transformPage([record, JSON.rawJSON("1e400")], datasetOf([note]));
     expect(summary.rejects).toEqual({ "invalid _id": 1, "not a record": 1 });
@@ -259,7 +259,7 @@ describe("a column with a type", () => {
     [{ type: "number", unit: "Min." }, "4.5MIN.", "4.5"],
     [{ type: "number", unit: "min" }, "45", "45"],
     [{ type: "integer", unit: "%" }, "-5 %", "-5"],
-  ] as const)("%j converts %j to %s", (column, value, cell) => {
+  ] as const)("column %j converts %j to %s", (column, value, cell) => {
     expect(x(column, value)).toEqual({ cell, mistyped: 0 });
   });
 
@@ -274,7 +274,7 @@ describe("a column with a type", () => {
     [{ type: "number", unit: "min" }, "45 mins"],
     [{ type: "number", unit: "min" }, "min"],
     [{ type: "integer", unit: "min" }, "4.5 min"],
-  ] as const)("%j counts %j as mistyped and keeps it unchanged", (column, value) => {
+  ] as const)("column %j counts %j as mistyped and keeps it unchanged", (column, value) => {
     expect(x(column, value)).toEqual({ cell: `"${value}"`, mistyped: 1 });
   });
 });
@@ -297,7 +297,7 @@ describe("a timestamp column", () => {
     // New York's clocks skip this hour, but a local time without a zone is accepted.
     ["2024-03-10 02:30:00", "2024-03-10 02:30:00"],
     [["2023-05-01 09:30:00"], "2023-05-01 09:30:00"],
-  ])("has for %j the value %j", (value, text) => {
+  ])("converts %j to %j", (value, text) => {
     expect(closed(value)).toEqual({ value: text, mistyped: 0 });
   });
 
@@ -327,7 +327,7 @@ describe("_id", () => {
     },
   );
 
-  test.each([[0], [Number.MAX_SAFE_INTEGER], ["42"], [["42"]]])("accepts %j", (value) => {
+  test.each([[0], [Number.MAX_SAFE_INTEGER], ["42"], [["42"]]])("accepts the _id %j", (value) => {
     expect(rowOf(recordOf(1, { _id: value })).summary.ids).toEqual([Number(value)]);
   });
 });
@@ -342,44 +342,44 @@ test.each([[null], ["text"], [5], [true], [[]], [[{ _id: 1 }]]])(
 describe("an undeclared field", () => {
   const record = { _id: 1, note: "x", Extra: 3.5, more: ["a", "b"] };
 
-  test("is appended after the declared columns, sorted by name, with numbers unquoted", () => {
+  test("appends undeclared fields after the declared columns, sorted by name, with numbers unquoted", () => {
     const { headers, csv, summary } = rowOf(record, datasetOf([note], "append"));
     expect(headers).toEqual(["_id", "note", "Extra", "more"]);
     expect(csv).toBe('1,"x",3.5,"a; b"\n');
     expect(summary.undeclared).toEqual({ Extra: 1, more: 1 });
   });
 
-  test("is ignored but counted", () => {
+  test("ignores undeclared fields but counts them", () => {
     const { csv, summary } = rowOf(record, datasetOf([note], "ignore"));
     expect(csv).toBe('1,"x"\n');
     expect(summary).toMatchObject({ appended: [], undeclared: { Extra: 1, more: 1 } });
   });
 
-  test("rejects the record", () => {
+  test("rejects a record with an undeclared field", () => {
     const dataset = datasetOf([note], "reject");
     expect(rejectOf(record, dataset)).toBe("undeclared field");
     expect(rejectOf({ _id: 1, note: "x" }, dataset)).toBeUndefined();
   });
 
-  test("gets a unique header if its label is the name of a column", () => {
+  test("makes the header unique if the label is the name of a column", () => {
     const dataset = datasetOf([{ name: "both", join: ["first", "second"] }]);
     const { values } = rowOf({ _id: 1, first: "a", second: "b", both: "c", "both (2)": "d" }, dataset);
     expect(values).toEqual({ _id: 1, both: "ab", "both (2)": "c", "both (2) (2)": "d" });
   });
 
-  test("gets a header on one line, which is unique even if two cleaned labels are the same", () => {
+  test("puts the header on one line, and makes it unique if cleaned labels are the same", () => {
     const { values, csv } = rowOf({ _id: 1, "a\nb": 1, "a b": 2, "a\r\nb": 3 }, datasetOf([]));
     expect(values).toEqual({ _id: 1, "a b": 1, "a b (2)": 2, "a b (3)": 3 });
     expect(csv).toBe("1,1,2,3\n");
   });
 
-  test("that repeats a declared label with a number is appended and counted", () => {
+  test("appends and counts a field whose label is a declared one with a number", () => {
     const { values, summary } = rowOf({ _id: 1, note: "a", "note (2)": "b" }, datasetOf([note]));
     expect(values).toEqual({ _id: 1, note: "a", "note (2)": "b" });
     expect(summary.undeclared).toEqual({ "note (2)": 1 });
   });
 
-  test("gets a unique header if 50,000 cleaned labels are the same", () => {
+  test("makes 50,000 headers unique if all cleaned labels are the same", () => {
     const labels = Array.from(
       { length: 50_000 },
       (_, n) => `a${"\u0001".repeat(n % 300)}\n${"\n".repeat(n / 300)}`,
@@ -389,7 +389,7 @@ describe("an undeclared field", () => {
     expect(new Set(headers).size).toBe(50_001);
   });
 
-  test("without a printable label gets the header (no label)", () => {
+  test("uses the header (no label) for a label without printable characters", () => {
     expect(rowOf({ _id: 1, "": "a", "\u0000": "b" }, datasetOf([])).values).toEqual({
       _id: 1,
       "(no label)": "a",
@@ -397,7 +397,7 @@ describe("an undeclared field", () => {
     });
   });
 
-  test("may be called __proto__", () => {
+  test("accepts a field called __proto__", () => {
     const record: unknown = JSON.parse('{"_id":1,"__proto__":"x","constructor":"y","toString":"z"}');
     const { headers, csv, summary } = rowOf(record, datasetOf([]));
     expect(headers).toEqual(["_id", "__proto__", "constructor", "toString"]);
@@ -405,7 +405,7 @@ describe("an undeclared field", () => {
     expect(Object.keys(summary.undeclared)).toEqual(["__proto__", "constructor", "toString"]);
   });
 
-  test("called __proto__ does not provide the value of a declared column", () => {
+  test("does not read a declared column from a field called __proto__", () => {
     const record: unknown = JSON.parse('{"_id":1,"__proto__":{"note":"hidden"}}');
     expect(rowOf(record, datasetOf([note])).values.note).toBeNull();
   });
@@ -429,13 +429,13 @@ describe("a column with further labels", () => {
     [{ "Mode of contact": "b" }, "b"],
     [{ How: "c" }, "c"],
     [{}, null],
-  ])("reads its field under any label: %j", (fields, value) => {
+  ])("reads a field under any label of its column: %j", (fields, value) => {
     const { values, summary } = rowOf({ _id: 1, ...fields }, dataset);
     expect(values).toEqual({ _id: 1, mode: value });
     expect(summary.undeclared).toEqual({});
   });
 
-  test("prefers its name, then its labels in order, and treats the others as undeclared", () => {
+  test("prefers the column's name, then its labels in order, and treats the others as undeclared", () => {
     const record = { How: "c", "Mode of contact": "b", mode: "" };
     const all = rowOf({ _id: 1, ...record }, dataset);
     expect(all.values).toEqual({ _id: 1, mode: "", How: "c", "Mode of contact": "b" });
@@ -446,7 +446,7 @@ describe("a column with further labels", () => {
     expect(rejectOf({ _id: 1, How: "c" }, datasetOf(columns, "reject"))).toBeUndefined();
   });
 
-  test("is counted under its name, and is required under any label", () => {
+  test("counts a column under its name, and requires it under any label", () => {
     const counted = datasetOf([
       { name: "minutes", type: "number", labels: ["Minutes"], required: true },
       { name: "mode", type: "text", labels: ["How"], answers: "first" },
