@@ -622,20 +622,6 @@ describe("a file that another writer published", () => {
     });
     expect(await deps.data.getText(csvKey)).toBe(old(10_001));
   });
-
-  test.each([
-    { what: "10,001 rows are published", rows: 10_001, says: "the published file has 10001 rows" },
-    { what: "no file is published", rows: undefined, says: "no file is published yet" },
-  ])("holds a run without rows if $what", async ({ rows, says }) => {
-    const deps = start();
-    if (rows !== undefined) await overwrite(deps.data, csvKey, old(rows), {});
-    const result = await assembleNew(deps, pagesOf([]));
-    expect(result?.state).toBe("held");
-    expect(result?.violations[0]).toEqual({
-      kind: "empty",
-      text: `the run has 0 rows from 0 records, and ${says}`,
-    });
-  });
 });
 
 describe("a change of the dataset's entry", () => {
@@ -847,13 +833,6 @@ describe("records dated outside the range", () => {
       ],
     });
     expect(await keysIn(deps)).toEqual([]);
-  });
-
-  test("accepts records on the first and last day of a window", async () => {
-    const deps = start();
-    const dates = ["2023-01-01 00:00:00", "2023-06-30 23:59:59"];
-    const records = dates.map((date, index) => recordOf(index + 1, { _start_date: date }));
-    expect(await assembleNew(deps, pagesOf(records))).toMatchObject({ state: "published", rows: 2 });
   });
 });
 
