@@ -1,7 +1,6 @@
 // What may be shown of a dead letter. Its body may hold a patron's words, so only ids and counts are read from it, and
 // only where they look like ours.
 import * as z from "zod/mini";
-import { runId } from "../../shared/messages.ts";
 import type { Message } from "../../shared/ports.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { positiveInt } from "../../shared/schemas.ts";
@@ -35,6 +34,7 @@ export type DeadLetter = {
 /** Attributes that shared/message-loop.ts sets on a dead letter and no other message has. */
 export const errorAttributes = ["Error", "ErrorText"] as const;
 
+const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
 const query = z.string().check(z.regex(/^[\w-]{1,64}$/));
 const instanceId = z.string().check(z.regex(/^[\w-]{1,64}$/));
 const ofWindow = {

@@ -3,7 +3,6 @@
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { addToDate } from "../../../shared/dates.ts";
-import { pageCount } from "../../../shared/run.ts";
 import { isoDate } from "../../../shared/schemas.ts";
 import type { AddedField } from "./generate-records.ts";
 import type { RecordStore } from "./store.ts";
@@ -90,7 +89,7 @@ export function dataGrid(
   const selected = source.store.select(from, to);
   const totalPages = Math.ceil(selected.total / source.pageSize);
   // LibInsight's behavior is not known. An error exposes a client that requests a page that was not announced.
-  if (page > pageCount({ totalPages })) return failure(200, `There are ${totalPages} pages.`);
+  if (page > Math.max(totalPages, 1)) return failure(200, `There are ${totalPages} pages.`);
   return success({
     records: selected.slice(sort, (page - 1) * source.pageSize, page * source.pageSize),
     total_pages: totalPages,
