@@ -6,6 +6,7 @@ import axios from "axios";
 import * as z from "zod/mini";
 import { type ErrorKind, PipelineError } from "./errors.ts";
 import { parseJson } from "./json.ts";
+import { maxDelaySeconds } from "./ports.ts";
 import { proxyAgents } from "./proxy.ts";
 
 /** What a response, or the lack of one, means for the message that caused the request. */
@@ -280,7 +281,7 @@ export function retryAfterSeconds(header: unknown, now: number): number | undefi
   if (typeof header !== "string") return undefined;
   const text = header.trim();
   const seconds = /^\d+$/.test(text) ? Number(text) : (httpTime(text) - now) / 1000;
-  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(Math.ceil(seconds), 0), 900);
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(Math.ceil(seconds), 0), maxDelaySeconds);
 }
 
 /** Returns milliseconds since 1970, or NaN. */

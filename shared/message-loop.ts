@@ -6,7 +6,7 @@ import { $ZodError } from "zod/v4/core";
 import { PipelineError, toPipelineError } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { type Log, type LogFields, loggable } from "./logger.ts";
-import { type Message, type MessageQueue, maxDelaySeconds } from "./ports.ts";
+import { growingDelay, type Message, type MessageQueue } from "./ports.ts";
 import { type QueueName, receiveLimit } from "./topology.ts";
 
 export type Service<T extends z.ZodMiniType, Deps> = {
@@ -158,6 +158,5 @@ export function retryDelay(
   base: number,
 ): number | undefined {
   if (error.kind === "terminal" || receives >= receiveLimit) return undefined;
-  const growing = base * 2 ** (receives - 1);
-  return Math.min(Math.max(growing, error.retryAfterSeconds ?? 0), maxDelaySeconds);
+  return growingDelay(base, receives - 1, error.retryAfterSeconds);
 }

@@ -25,7 +25,7 @@ export type SendOptions = {
   group?: string;
   /** FIFO queues drop a second message with the same id for five minutes. */
   deduplicationId?: string;
-  /** Not on FIFO queues; at most 900. */
+  /** Not on FIFO queues; at most `maxDelaySeconds`. */
   delaySeconds?: number;
   /** At most ten. */
   attributes?: Attributes;
@@ -33,8 +33,13 @@ export type SendOptions = {
 
 /** Bytes of a body. SQS takes 1 MiB a message and a batch; the rest is room for attributes. */
 export const maxMessageBytes = 1_000_000;
-/** SQS's longest delay. */
+/** SQS's longest delay: 15 minutes. */
 export const maxDelaySeconds = 900;
+
+/** Returns the delay of the n-th retry or check, n from 0: `first` doubled n times, up to SQS's longest delay. */
+export function growingDelay(first: number, n: number, atLeast = 0): number {
+  return Math.min(Math.max(first * 2 ** n, atLeast), maxDelaySeconds);
+}
 
 /** A queue delivers each message at least once, to one receiver at a time, in any order unless it is FIFO. */
 export interface MessageQueue {

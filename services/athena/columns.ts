@@ -1,26 +1,27 @@
-// The columns of a dataset's table and of its two views: their names, types and comments. The data dictionary and
-// Tableau's data source are made of the same.
+// Names, types and comments of the columns of a dataset's table and of its two views. The data dictionary and Tableau's
+// data source are generated from the same columns.
 import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
-import { assignNames, type ColumnNames, type datePartNames, occurrences } from "./names.ts";
+import { assignNames, type ColumnNames, type datePartNames, distinctHeaders } from "./names.ts";
 
 export type TableColumn = {
   name: string;
-  /** As the file has it: the field's label in LibInsight. */
+  /** The header in the file, which is the field's label in LibInsight. */
   header: string;
   type: ColumnType;
   meaning?: string | undefined;
   personal: boolean;
-  /** Whether shared/datasets.ts knows it. */
+  /** Whether shared/datasets.ts declares it. */
   declared: boolean;
 };
 
-/** A column of a view: what it selects, and how it is explained. */
+/** A column of a view, with the SQL expression that it selects. */
 export type ViewColumn = { name: string; type: ColumnType; select: string; comment: string };
 
 /**
- * The table's columns for a file's header: CSV maps by position. Undeclared columns are text.
- * @param known names that headers have got before
+ * Returns the table's columns in the order of a file's header, because a CSV table maps columns by position. Undeclared
+ * columns are text.
+ * @param known names that were assigned to headers before
  */
 export function tableColumns(
   headers: readonly string[],
@@ -31,12 +32,12 @@ export function tableColumns(
     dataset.columns.flatMap((column) => ("drop" in column ? [] : [[column.name, column] as const])),
   );
   const names = assignNames(headers, (header) => declared.has(header), known);
-  const each = occurrences(headers);
+  const distinct = distinctHeaders(headers);
   return headers.map((header, index) => {
     const column = declared.get(header);
     return {
       header,
-      name: names.get(each[index] ?? header) ?? "",
+      name: names.get(distinct[index] ?? header) ?? "",
       type: column && "type" in column ? column.type : "text",
       meaning: column?.meaning,
       personal: column?.personal ?? false,
@@ -45,19 +46,19 @@ export function tableColumns(
   });
 }
 
-/** The columns of a file in which nothing is undeclared. */
+/** Returns the table's columns for a file without undeclared columns. */
 export function declaredColumns(dataset: Dataset, known?: ColumnNames): TableColumn[] {
   return tableColumns(outputColumns(dataset.columns), dataset, known);
 }
 
-/** Required columns that a file's header lacks. */
+/** Returns the required columns that a file's header lacks. */
 export function missingColumns(headers: readonly string[], dataset: Dataset): string[] {
   return dataset.columns
     .filter((column) => "required" in column && column.required && !headers.includes(column.name))
     .map(({ name }) => name);
 }
 
-/** Every column with its type; a value that is not of its column's type is null. */
+/** Returns every column cast to its type. A value that does not match the type becomes null. */
 export function typedColumns(columns: readonly TableColumn[]): ViewColumn[] {
   return columns.map((column) => {
     const { name, type } = column;
@@ -66,8 +67,8 @@ export function typedColumns(columns: readonly TableColumn[]): ViewColumn[] {
 }
 
 /**
- * The columns for analysts, on top of the typed view: without people's names and free text, and with the parts of the
- * date. An undeclared column may hold either, so it is left out until it is declared.
+ * Returns the columns for analysts: the typed view's declared columns that are not personal, and the parts of the date.
+ * Undeclared columns are excluded because they may hold personal data.
  */
 export function analysisColumns(columns: readonly TableColumn[], dataset: Dataset): ViewColumn[] {
   const kept = columns.filter(({ declared, personal }) => declared && !personal);
@@ -87,11 +88,11 @@ export function analysisColumns(columns: readonly TableColumn[], dataset: Datase
 const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 function dateParts({ name, header }: TableColumn, fiscalYearStart: number): ViewColumn[] {
-  const of = (part: string): string => `${part}("${name}")`;
+  const extract = (part: string): string => `${part}("${name}")`;
   const fiscalYear =
     fiscalYearStart === 1
-      ? of("year")
-      : `CASE WHEN ${of("month")} >= ${fiscalYearStart} THEN ${of("year")} + 1 ELSE ${of("year")} END`;
+      ? extract("year")
+      : `CASE WHEN ${extract("month")} >= ${fiscalYearStart} THEN ${extract("year")} + 1 ELSE ${extract("year")} END`;
   const dayNames = weekdays.map((day, index) => `WHEN ${index + 1} THEN '${day}'`).join(" ");
   const firstMonth = new Date(Date.UTC(2000, fiscalYearStart - 1)).toLocaleString("en", {
     month: "long",
@@ -100,28 +101,28 @@ function dateParts({ name, header }: TableColumn, fiscalYearStart: number): View
   const part = (
     partName: (typeof datePartNames)[number],
     select: string,
-    what: string,
+    meaning: string,
     type: ColumnType = "integer",
   ): ViewColumn => ({
     name: partName,
     type,
     select,
-    comment: `${what}, of ${header}`,
+    comment: `${meaning} (from ${header})`,
   });
   return [
-    part("year", of("year"), "Calendar year"),
+    part("year", extract("year"), "Calendar year"),
     part("fiscal_year", fiscalYear, `Fiscal year from ${firstMonth}, named after the year in which it ends`),
-    part("month", of("month"), "Month, 1 to 12"),
-    part("weekday", of("day_of_week"), "Day of the week, 1 is Monday"),
-    part("weekday_name", `CASE ${of("day_of_week")} ${dayNames} END`, "Day of the week by name", "text"),
-    part("hour", of("hour"), "Hour of the day, 0 to 23"),
+    part("month", extract("month"), "Month, 1 to 12"),
+    part("weekday", extract("day_of_week"), "Day of the week, 1 is Monday"),
+    part("weekday_name", `CASE ${extract("day_of_week")} ${dayNames} END`, "Day of the week by name", "text"),
+    part("hour", extract("hour"), "Hour of the day, 0 to 23"),
   ];
 }
 
-/** Glue takes 255 bytes on one line. https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html */
+/** Glue allows one line of 255 bytes. https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html */
 const maxCommentBytes = 255;
 
-/** The label and what it means: `Question Type: Kind of question`. */
+/** Returns the label and its meaning, such as `Question Type: Kind of question`. */
 function commentOf({ header, meaning, declared }: TableColumn): string {
   const label = header.replace(/[\p{C}\u2028\u2029]+/gu, " ").trim();
   const comment = declared ? label : `${label} (not declared in shared/datasets.ts)`;

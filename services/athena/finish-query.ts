@@ -1,4 +1,4 @@
-// A query has ended: a good result is copied to the key that never changes; a bad one changes nothing there.
+// Handles a query that has ended: copies a valid result to the dataset's stable key, retries, or reports the failure.
 import { countCsvRows, countedRows } from "../../shared/csv.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
@@ -10,7 +10,7 @@ import { once } from "../../shared/once.ts";
 import type { Emit, ObjectStore, Query } from "../../shared/ports.ts";
 import { publishNewest } from "../../shared/publish.ts";
 import { type QueryOrigin, runResult } from "../../shared/run.ts";
-import { maxAttempts, originOf, type StartDeps, sendLater } from "./start-query.ts";
+import { enqueueLater, maxAttempts, readQueryOrigin, type StartDeps } from "./start-query.ts";
 
 export type FinishDeps = StartDeps & {
   data: ObjectStore;
@@ -20,8 +20,8 @@ export type FinishDeps = StartDeps & {
 };
 
 /**
- * Queries that are not a dataset's (DDL statements, an analyst's in the same workgroup) are left alone.
- * @param task of a message that checks: it checks again later where it is too early
+ * Finishes a dataset's query once, and ignores any other query in the workgroup (DDL statements, analysts' queries).
+ * @param task of a delayed check; it is enqueued again if the query has not ended
  * @throws PipelineError `ResultElsewhere`, `QueryUnfinished`, `PublishContended`
  */
 export async function finishQuery(
@@ -29,48 +29,49 @@ export async function finishQuery(
   deps: FinishDeps,
   task?: QueryTask,
 ): Promise<LogFields> {
-  const origin = await originOf(queryExecutionId, deps.work);
-  if (!origin) return { query: queryExecutionId, ours: false };
-  // Events arrive in any order; the engine's current state is what holds.
+  const origin = await readQueryOrigin(queryExecutionId, deps.work);
+  if (!origin) return { query: queryExecutionId, skipped: "not a dataset's query" };
+  // Events arrive in any order, so only the engine's current state counts.
   const query = await deps.engine.get(queryExecutionId);
   const fields = { run: origin.runId, query: queryExecutionId, state: query.state };
   const hasEnded = ["SUCCEEDED", "FAILED", "CANCELLED"].includes(query.state);
   const outcome = hasEnded
-    ? await once(keys.queryEnd(queryExecutionId), deps.work, deps.now, () => conclude(query, origin, deps))
+    ? await once(keys.queryEnd(queryExecutionId), deps.work, deps.now, () => handleEnd(query, origin, deps))
     : "running";
-  if (outcome === "done") return { ...fields, done: "before" };
+  if (outcome === "done") return { ...fields, skipped: "already finished" };
   if (outcome !== "claimed" && outcome !== "running") return { ...fields, ...outcome };
-  // Nothing is lost of an event that comes too early: every query has a message that checks.
-  if (task) await sendLater({ ...task, checks: task.checks + 1 }, deps);
-  return { ...fields, later: outcome };
+  // An early event needs no check of its own: every query has a delayed check from its start.
+  if (task) await enqueueLater({ ...task, checks: task.checks + 1 }, deps);
+  return { ...fields, pending: outcome };
 }
 
-async function conclude(query: Query, origin: QueryOrigin, deps: FinishDeps): Promise<LogFields> {
+async function handleEnd(query: Query, origin: QueryOrigin, deps: FinishDeps): Promise<LogFields> {
   const dataset = findDataset(origin.dataset, deps.datasets);
-  const other = await otherFile(origin, dataset, deps.data);
-  if (other) return { supersededBy: other };
+  const newer = await replacedBy(origin, dataset, deps.data);
+  if (newer) return { supersededBy: newer };
   if (query.state === "SUCCEEDED") return publishResult(query, origin, dataset, deps);
   if (query.state === "FAILED" && query.retryable && origin.attempt < maxAttempts) {
     const { runId } = origin;
     const checks = origin.attempt - 1;
-    await sendLater(
+    await enqueueLater(
       { task: "retry", runId, dataset: dataset.name, queryExecutionId: query.id, checks },
       deps,
     );
     return { retry: origin.attempt + 1 };
   }
   const failure = {
-    what: `Athena's query ended as ${query.state} (${query.reason})`,
+    what: `The query ended as ${query.state} (${query.reason})`,
     advice: `Look up query ${query.id} in Athena's history and fix the cause`,
   };
-  return fail(query, origin, failure, deps);
+  return emitFailure(query, origin, failure, deps);
 }
 
 /**
- * Returns the run of the file in place, where that is another publication than the query's. It has a query of its own,
- * and this one may have read either file. Times alone do not tell: two runs may be requested in one second.
+ * Returns the run of the published file if that is not the publication that the query was started for. The other
+ * publication has its own query, and this query may have read either file. Request times cannot distinguish the two: two
+ * runs may be requested within one second.
  */
-async function otherFile(
+async function replacedBy(
   origin: QueryOrigin,
   dataset: Dataset,
   data: ObjectStore,
@@ -86,12 +87,12 @@ class FileReplaced extends Error {
   readonly by: string;
 
   constructor(by: string) {
-    super(`The published file is of ${by}.`);
+    super(`The published file was replaced by ${by}.`);
     this.by = by;
   }
 }
 
-/** The result has another number of rows than the published file. */
+/** The result and the published file have different numbers of rows. */
 class RowsDiffer extends Error {
   override readonly name = "RowsDiffer";
 }
@@ -107,11 +108,11 @@ async function publishResult(
   if (output === undefined) throw resultElsewhere(query.id);
   const expected = dataset.publish.rowPreserving ? await publishedRows(origin, dataset, deps) : undefined;
   let rows = 0;
-  // Counted while it is copied: what does not have the expected rows is never completed.
+  // The rows are counted during the copy; a copy with an unexpected count is never completed.
   const body = async () => {
-    // After the result in place was read: where another file's result takes its place now, this one is not written.
-    const other = await otherFile(origin, dataset, deps.data);
-    if (other) throw new FileReplaced(other);
+    // publishNewest has read the published result's ETag by now, so a newer result fails this write.
+    const newer = await replacedBy(origin, dataset, deps.data);
+    if (newer) throw new FileReplaced(newer);
     return countedRows(await results.stream(output), (count) => {
       rows = count;
       if (expected !== undefined && count !== expected) throw new RowsDiffer();
@@ -128,11 +129,11 @@ async function publishResult(
     if (error instanceof FileReplaced) return { supersededBy: error.by };
     if (!(error instanceof RowsDiffer)) throw error;
     const mismatch = {
-      what: `The result of Athena's query has ${rows} rows, where ${expected} were published`,
+      what: `The query's result has ${rows} rows, but the published file has ${expected}`,
       advice:
-        "If the query is meant to change their number, set rowPreserving: false in shared/datasets.ts; if not, fix its SQL in services/athena/queries",
+        "If the query changes the number of rows on purpose, set rowPreserving: false in shared/datasets.ts; otherwise fix its SQL in services/athena/queries",
     };
-    return fail(query, origin, mismatch, deps);
+    return emitFailure(query, origin, mismatch, deps);
   }
   await emit("results.published", {
     runId: origin.runId,
@@ -145,7 +146,7 @@ async function publishResult(
   return { rows };
 }
 
-/** By the run's result; the file itself is counted where the work bucket does not have that result. */
+/** Returns the number of rows from the run's result, or counts the file if that result has expired. */
 async function publishedRows(
   { runId }: QueryOrigin,
   { publish }: Dataset,
@@ -155,21 +156,21 @@ async function publishedRows(
   return result?.rows ?? countCsvRows(await data.stream(publish.csv));
 }
 
-async function fail(
+async function emitFailure(
   { id }: Query,
   { runId, dataset }: QueryOrigin,
   { what, advice }: { what: string; advice: string },
   { emit }: FinishDeps,
 ): Promise<LogFields> {
-  const reason = `${what}. The earlier result stays. ${advice}. Then request a run: npm run runs -- request --dataset ${dataset}`;
+  const reason = `Athena's results are not updated; the earlier results stay. ${what}. ${advice}. Then request a run: npm run runs -- request --dataset ${dataset}`;
   await emit("query.failed", { runId, dataset, queryExecutionId: id, reason });
   return { failed: what };
 }
 
 function resultElsewhere(query: string): PipelineError {
   return new PipelineError("ResultElsewhere", {
-    message: "Athena wrote a query's result to another bucket than the results bucket.",
-    advice: "Set the workgroup's result location to the results bucket.",
+    message: "Athena wrote the query's result outside the results bucket.",
+    advice: "Set the workgroup's result location to the results bucket, then replay this dead letter.",
     ids: { query },
   });
 }

@@ -1,4 +1,4 @@
-// A published file has arrived: update table and views to its header and start the dataset's query.
+// Handles a published file: updates its table and views to its header and starts the dataset's query.
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fileIdentity, headersOf, isBeingReplaced } from "../../shared/header-change.ts";
@@ -7,22 +7,22 @@ import type { Emit, ObjectStore } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { missingColumns, tableColumns } from "./columns.ts";
-import { rememberNames } from "./names.ts";
+import { storeNames } from "./names.ts";
 import { analysisView, tableOf, typedView } from "./sql.ts";
 import { type StartDeps, startQuery } from "./start-query.ts";
 
 export type FollowDeps = StartDeps & { data: ObjectStore; results: ObjectStore; emit: Emit };
 
 /**
- * May run any number of times for one file: the statements change nothing when all is up to date, and the engine runs
- * the query once for one state of the file.
+ * Updates the table and views and starts the query. Idempotent: the statements change nothing if all is up to date, and
+ * the engine runs the query once per publication of the file.
  * @throws PipelineError `PublishedFileMissing`, `PublishedFileForeign`, `PublishedFileReplaced`, `TableChanged`,
  * `NamesContended`, `TooManyColumnNames`, `StatementFailed`, `StatementTooSlow`
  */
 export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<LogFields> {
   const { data, results, emit, engine } = deps;
   const { csv, table } = dataset.publish;
-  // The table before the file: who changes the file's header changes the table first (shared/header-change.ts).
+  // The table is read before the file, because a publisher changes them in that order (shared/header-change.ts).
   const found = await engine.table(table);
   const file = await data.head(csv);
   if (!file) throw unusable("PublishedFileMissing", "no longer exists", dataset);
@@ -33,40 +33,41 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   const { runId } = origin;
   const refusal = await refusalOf(headers, dataset, data);
   if (refusal !== undefined) {
-    const reason = `${refusal} Athena's tables and the earlier result stay.`;
+    const reason = `Athena is not updated; its tables and the earlier results stay. ${refusal}`;
     await emit("file.refused", { runId, dataset: dataset.name, bucket: data.bucket, key: csv, reason });
     return { run: runId, refused: refusal };
   }
-  // In an order in which each finds what it selects from. Until it is replaced a view of the earlier columns selects by
-  // name: it finds the right values or fails.
-  const columns = tableColumns(headers, dataset, await rememberNames(headers, dataset, results));
+  // Each relation is defined before the view that selects from it. An earlier view selects by name until it is replaced,
+  // so it returns the right values or fails.
+  const columns = tableColumns(headers, dataset, await storeNames(headers, dataset, results));
   const views = viewNames(table);
   await engine.defineTable(table, tableOf(dataset, columns), found?.version);
   await engine.defineView(views.typed, typedView(dataset, columns, engine.database));
   await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
-  // The call that follows a newer file may have been done before these statements, which then undid its own.
+  // If the file was replaced, these statements may have undone those for the newer file.
   if ((await data.head(csv))?.etag !== file.etag) throw replaced(runId, dataset);
-  // Its time too: a file that comes back after another one, with the same bytes and for the same request, has a query of
-  // its own, because the first one was concluded when the other file was in place.
+  // The seed includes the time, because a file that is published again (same bytes, same request) after another file
+  // needs a new query: the first one may have ended as superseded.
   const seed = `${fileIdentity(file)} ${file.at.toISOString()}`;
   const query = await startQuery(origin, seed, deps);
   return { run: runId, query };
 }
 
-/** Returns why a file cannot be what its readers expect, and what to do; undefined where it can. */
+/** Returns why the file must not reach its readers and what to do, or undefined if nothing is wrong. */
 async function refusalOf(
   headers: readonly string[],
   dataset: Dataset,
   data: ObjectStore,
 ): Promise<string | undefined> {
+  const request = `npm run runs -- request --dataset ${dataset.name}`;
   const missing = missingColumns(headers, dataset);
   if (missing.length > 0) {
     const columns = missing.map((name) => `"${name}"`).join(", ");
-    return `The published file lacks ${columns}, which shared/datasets.ts requires. Put an earlier file back (npm run runs -- rollback RUN), or request a run.`;
+    return `The published file lacks ${columns}, which shared/datasets.ts requires. Restore an earlier file (npm run runs -- rollback RUN) or request a run: ${request}`;
   }
   const stray = await strayObjects(dataset, data);
   if (stray.length === 0) return undefined;
-  return `${strayText(stray, data.bucket)}. Then request a run: npm run runs -- request --dataset ${dataset.name}.`;
+  return `${strayText(stray, data.bucket)}. Then request a run: ${request}`;
 }
 
 function originOfFile(metadata: Record<string, string>, dataset: Dataset): QueryOrigin {
@@ -79,7 +80,7 @@ function replaced(runId: string, dataset: Dataset): PipelineError {
   return new PipelineError("PublishedFileReplaced", {
     message: `The published file ${dataset.publish.csv} was replaced while its table was updated, or is being replaced.`,
     advice:
-      "The new file is followed automatically. If this persists, a publication ended in between: request a run, or repeat the rollback.",
+      "Retried automatically for the new file. If this persists, a publication was interrupted: request a run, or repeat the rollback.",
     kind: "transient",
     ids: { run: runId },
   });
@@ -88,7 +89,7 @@ function replaced(runId: string, dataset: Dataset): PipelineError {
 function unusable(name: string, what: string, dataset: Dataset): PipelineError {
   return new PipelineError(name, {
     message: `The published file ${dataset.publish.csv} ${what}.`,
-    advice: "Request a run of the dataset; it publishes the file.",
+    advice: `Request a run, which publishes the file: npm run runs -- request --dataset ${dataset.name}`,
     ids: { dataset: dataset.name },
   });
 }

@@ -1,5 +1,4 @@
-// Names that are safe in Athena, where a column's name is lower case and has letters, digits and _ only, and in SQL that
-// a person writes without quotes.
+// Column names that work without quotes in Athena's SQL: lowercase letters, digits and _, and no reserved word.
 // https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html
 import * as z from "zod/mini";
 import type { Dataset } from "../../shared/dataset-schema.ts";
@@ -7,22 +6,22 @@ import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 
-/** Athena allows 255 bytes; this leaves room for a suffix and stays readable. */
+/** Athena allows 255 bytes. A shorter limit leaves room for a suffix and stays readable. */
 const maxLength = 120;
-/** A dataset has some dozens of headers; hundreds of new ones in each run are refused before this is reached. */
+/** A dataset has some dozens of headers, and a run that adds hundreds fails before its file is published. */
 const maxNames = 10_000;
-/** Two calls that follow one file assign the same names at once. */
+/** Concurrent calls that follow one file write the same names, so conflicts are few. */
 const writeAttempts = 5;
 
-/** The analysis view's parts of the date. No header gets one of these names. */
+/** The analysis view's columns for the parts of the date. No header is assigned one of these names. */
 export const datePartNames = ["year", "fiscal_year", "month", "weekday", "weekday_name", "hour"] as const;
 
-/** Names by header. A name stays with its header for good, also while no published file has that header. */
+/** Names by header. A header keeps its name permanently, even while no published file has that header. */
 export type ColumnNames = ReadonlyMap<string, string>;
 
 /**
- * Returns the known names and one for each new header: `Question Type` becomes `question_type`. Of new headers with the
- * same name the declared ones go first, and the others are numbered in their order.
+ * Returns the known names and one for each new header: `Question Type` becomes `question_type`. If new headers have the
+ * same name, declared headers are assigned first and later ones get a number.
  */
 export function assignNames(
   headers: readonly string[],
@@ -35,19 +34,19 @@ export function assignNames(
     if (names.has(header)) return;
     const base = safeName(header.split("\n")[0] ?? "");
     let name = base;
-    // Names are finitely many, so some number is free.
+    // `taken` is finite, so some number is free.
     for (let n = 2; taken.has(name); n++) name = `${base}_${n}`;
     taken.add(name);
     names.set(header, name);
   };
-  const each = occurrences(headers);
-  for (const header of each.filter(isDeclared)) assign(header);
-  for (const header of each) assign(header);
+  const distinct = distinctHeaders(headers);
+  for (const header of distinct.filter(isDeclared)) assign(header);
+  for (const header of distinct) assign(header);
   return names;
 }
 
-/** Returns headers that distinguish columns: no run publishes a header twice, but a file may have it. */
-export function occurrences(headers: readonly string[]): string[] {
+/** Returns the headers with repeated ones numbered. No run publishes a header twice, but a file from elsewhere may. */
+export function distinctHeaders(headers: readonly string[]): string[] {
   const seen = new Map<string, number>();
   return headers.map((header) => {
     const n = (seen.get(header) ?? 0) + 1;
@@ -56,19 +55,21 @@ export function occurrences(headers: readonly string[]): string[] {
   });
 }
 
-const stored = z.strictObject({ names: z.array(z.strictObject({ header: z.string(), name: z.string() })) });
+const storedNames = z.strictObject({
+  names: z.array(z.strictObject({ header: z.string(), name: z.string() })),
+});
 
-/** Returns the names that a dataset's headers have got so far. */
+/** Returns the names that have been assigned to a dataset's headers. */
 export async function knownNames({ name }: Dataset, results: ObjectStore): Promise<ColumnNames> {
-  const { names = [] } = (await results.getJson(keys.columnNames(name), stored)) ?? {};
+  const { names = [] } = (await results.getJson(keys.columnNames(name), storedNames)) ?? {};
   return new Map(names.map(({ header, name }) => [header, name]));
 }
 
 /**
- * Returns the names of a dataset's headers, and stores those that are new.
+ * Returns the names of a dataset's headers and stores the new ones.
  * @throws PipelineError `NamesContended`, `TooManyColumnNames`
  */
-export async function rememberNames(
+export async function storeNames(
   headers: readonly string[],
   dataset: Dataset,
   results: ObjectStore,
@@ -76,15 +77,15 @@ export async function rememberNames(
   const key = keys.columnNames(dataset.name);
   const declared = new Set(dataset.columns.map(({ name }) => name));
   for (let attempt = 1; attempt <= writeAttempts; attempt++) {
-    // In this order, so that the ETag is not newer than what was read.
-    const there = await results.head(key);
+    // The ETag is read before the names: a write in between then fails the condition.
+    const current = await results.head(key);
     const known = await knownNames(dataset, results);
     const names = assignNames(headers, (header) => declared.has(header), known);
     if (names.size === known.size) return names;
     if (names.size > maxNames) throw tooMany(dataset);
     const value = { names: Array.from(names, ([header, name]) => ({ header, name })) };
-    const isStored = there
-      ? await results.replaceJson(key, value, there.etag)
+    const isStored = current
+      ? await results.replaceJson(key, value, current.etag)
       : await results.putOnce(key, value);
     if (isStored) return names;
   }
@@ -98,8 +99,8 @@ export async function rememberNames(
 
 function tooMany({ name }: Dataset): PipelineError {
   return new PipelineError("TooManyColumnNames", {
-    message: `More than ${maxNames} different headers were published; each keeps its column name for good.`,
-    advice: `Set undeclared: "ignore" in shared/datasets.ts, or delete ${keys.columnNames(name)} in the results bucket: then names may move.`,
+    message: `More than ${maxNames} different headers were published, and each keeps its column name.`,
+    advice: `Set undeclared: "ignore" in shared/datasets.ts, or delete ${keys.columnNames(name)} from the results bucket, after which headers may get other names.`,
     ids: { dataset: name },
   });
 }
@@ -117,7 +118,7 @@ function safeName(header: string): string {
   return /^\d/.test(name) ? `c_${name}` : name;
 }
 
-/** Words that a query has to quote. https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html */
+/** Words that a query must quote as names. https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html */
 const reserved = new Set(
   `alter and as between by case cast constraint create cross cube current_catalog current_date current_path
   current_schema current_time current_timestamp current_user deallocate delete describe distinct drop else end escape

@@ -1,37 +1,37 @@
-// Each dataset's query, from its file in queries/. stacks/services.ts puts the folder beside the function's bundle.
+// Loads each dataset's query from queries/. The folder is copied next to the function's bundle (shared/topology.ts).
 import { readFile } from "node:fs/promises";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 
-/** Athena takes 262,144 bytes; the rest is room for the line that names the run. */
+/** Athena allows 262,144 bytes; the rest is room for the comment that names the run. */
 const maxBytes = 250_000;
 
 /**
- * The SQL of a dataset's query, with its names filled in.
+ * Returns the SQL of a dataset's query with the names of its table and views.
  * @throws PipelineError `QueryFileUnusable`
  */
-export async function queryOf({ name, publish }: Dataset, database: string): Promise<string> {
-  const template = (await fileNamed(name)) ?? (await fileNamed("default")) ?? "";
+export async function loadQuery({ name, publish }: Dataset, database: string): Promise<string> {
+  const template = (await readSql(name)) ?? (await readSql("default")) ?? "";
   const { typed, analysis } = viewNames(publish.table);
-  const places = { table: publish.table, typed, analysis };
+  const relations = { table: publish.table, typed, analysis };
   const sql = template
-    .replace(/\{(table|typed|analysis)\}/g, (place) => {
-      const named = Object.entries(places).find(([known]) => place === `{${known}}`);
-      return named ? `"${database}"."${named[1]}"` : place;
+    .replace(/\{(table|typed|analysis)\}/g, (placeholder) => {
+      const found = Object.entries(relations).find(([name]) => placeholder === `{${name}}`);
+      return found ? `"${database}"."${found[1]}"` : placeholder;
     })
     .trim()
     .replace(/;$/, "");
   if (sql === "" || Buffer.byteLength(sql) > maxBytes) {
     throw new PipelineError("QueryFileUnusable", {
-      message: "The dataset's query is missing, empty or longer than Athena takes.",
-      advice: `Fix services/athena/queries/${name}.sql, or default.sql where there is no such file.`,
+      message: `The dataset's query is missing, empty or longer than ${maxBytes} bytes.`,
+      advice: `Fix services/athena/queries/${name}.sql, or default.sql if that file does not exist.`,
       ids: { dataset: name },
     });
   }
   return sql;
 }
 
-async function fileNamed(name: string): Promise<string | undefined> {
+async function readSql(name: string): Promise<string | undefined> {
   try {
     return await readFile(new URL(`./queries/${name}.sql`, import.meta.url), "utf8");
   } catch (error) {

@@ -1,5 +1,5 @@
-// The athena queue, which takes four kinds of messages: S3's and the assembler's, that a file was published (either may be
-// lost); Athena's, that a query changed its state; and the service's own, to check a query or to start it again.
+// The athena queue receives S3's notification and the assembler's event about a published file (one is enough if the other
+// is lost), Athena's query state changes, and this service's own tasks to check or retry a query.
 import * as z from "zod/mini";
 import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws-events.ts";
 import { findDataset } from "../../shared/datasets.ts";

@@ -1,10 +1,10 @@
-// The SQL of a dataset's views and query, in Trino's dialect. Pure functions.
+// Generates a dataset's table and views, and labels its query, in Trino's SQL. Pure functions.
 import { type Dataset, folder, viewNames } from "../../shared/dataset-schema.ts";
 import type { TableDefinition, ViewDefinition } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { analysisColumns, type TableColumn, typedColumns, type ViewColumn } from "./columns.ts";
 
-/** The table over the dataset's published file. */
+/** Returns the table over the folder of the dataset's published file. */
 export function tableOf({ publish }: Dataset, columns: readonly TableColumn[]): TableDefinition {
   return {
     columns: typedColumns(columns).map(({ name, comment }) => ({ name, comment })),
@@ -12,7 +12,7 @@ export function tableOf({ publish }: Dataset, columns: readonly TableColumn[]): 
   };
 }
 
-/** The table with its columns' types. */
+/** Returns the view that casts the table's columns to their types. */
 export function typedView(
   { publish }: Dataset,
   columns: readonly TableColumn[],
@@ -21,7 +21,7 @@ export function typedView(
   return viewOf(typedColumns(columns), database, publish.table);
 }
 
-/** The typed view as analysts need it. */
+/** Returns the analysts' view, which selects from the typed view. */
 export function analysisView(
   dataset: Dataset,
   columns: readonly TableColumn[],
@@ -40,7 +40,7 @@ function viewOf(columns: readonly ViewColumn[], database: string, from: string):
   };
 }
 
-/** The dataset's query. Its first line names the run in Athena's history. */
-export function datasetQuery(sql: string, { runId, dataset, attempt }: QueryOrigin): string {
+/** Returns the query with a first line that names the run in Athena's history. */
+export function withRunComment(sql: string, { runId, dataset, attempt }: QueryOrigin): string {
   return `-- libinsight run ${runId} of ${dataset}, attempt ${attempt}\n${sql}`;
 }

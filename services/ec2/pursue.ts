@@ -6,10 +6,10 @@ import type { InstanceTask } from "../../shared/messages.ts";
 import { once } from "../../shared/once.ts";
 import {
   type Emit,
+  growingDelay,
   type Instance,
   type Instances,
   type MessageQueue,
-  maxDelaySeconds,
   messageBody,
   type ObjectStore,
   type Refused,
@@ -143,6 +143,5 @@ async function sendLater(
   task: InstanceTask,
   { ec2Queue, checkSeconds }: Pick<PursueDeps, "ec2Queue" | "checkSeconds">,
 ): Promise<void> {
-  const delaySeconds = Math.min(checkSeconds * 2 ** task.checks, maxDelaySeconds);
-  await ec2Queue.send(messageBody(task), { delaySeconds });
+  await ec2Queue.send(messageBody(task), { delaySeconds: growingDelay(checkSeconds, task.checks) });
 }

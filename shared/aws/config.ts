@@ -4,6 +4,7 @@ import { Resource } from "sst/resource";
 import * as z from "zod/mini";
 import { PipelineError } from "../errors.ts";
 import { instancesSetting } from "../instance-settings.ts";
+import { maxDelaySeconds } from "../ports.ts";
 import { nonEmpty } from "../schemas.ts";
 import { tableauSettings } from "../tableau-settings.ts";
 import type { QueueName } from "../topology.ts";
@@ -33,13 +34,13 @@ export const settings = {
   libinsightClientId: () => readSecret("LibInsightClientId"),
   libinsightClientSecret: () => readSecret("LibInsightClientSecret"),
   /** The first delay before a failed message is tried again, in seconds; each further one doubles. */
-  retryBaseSeconds: () => read("RETRY_BASE_SECONDS", wholeNumber(0, 900, 30)),
+  retryBaseSeconds: () => read("RETRY_BASE_SECONDS", wholeNumber(0, maxDelaySeconds, 30)),
   /** After how many seconds a query is looked at for the first time; each further wait doubles. */
-  queryCheckSeconds: () => read("QUERY_CHECK_SECONDS", wholeNumber(1, 900, 60)),
+  queryCheckSeconds: () => read("QUERY_CHECK_SECONDS", wholeNumber(1, maxDelaySeconds, 60)),
   /** Which instances the stage may start and stop. */
   instances: () => read("INSTANCES", z._default(instancesSetting, "none")),
   /** After how many seconds an instance is looked at for the first time; each further wait doubles. */
-  instanceCheckSeconds: () => read("INSTANCE_CHECK_SECONDS", wholeNumber(1, 900, 15)),
+  instanceCheckSeconds: () => read("INSTANCE_CHECK_SECONDS", wholeNumber(1, maxDelaySeconds, 15)),
   /** How long one request to LibInsight may take, connection and body included. */
   libinsightTimeoutMs: () => read("LIBINSIGHT_TIMEOUT_MS", wholeNumber(1, 25_000, 25_000)),
   /** Undefined where there is no Tableau to refresh. */

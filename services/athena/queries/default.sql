@@ -1,3 +1,3 @@
--- The query of a dataset that has no file of its own here. A file of its own is named <dataset>.sql.
--- {table}, {typed} and {analysis} stand for the dataset's table and its views.
+-- The query of every dataset without its own file, which is named <dataset>.sql.
+-- {table}, {typed} and {analysis} are replaced by the dataset's table and its views.
 SELECT * FROM {table}

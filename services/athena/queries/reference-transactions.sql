@@ -1,2 +1,2 @@
--- The result on which the predecessor's readers rely: every row and every column of the published file, as text.
+-- Every row and column of the published file as text. Readers of the predecessor's result rely on this.
 SELECT * FROM {table}

@@ -1,4 +1,4 @@
-// Following a published file and finishing its query, with a scripted engine.
+// Table, views and query of a published file, and the end of the query, with a scripted engine.
 
 import { describe, expect, onTestFinished, test } from "vitest";
 import { finishQuery } from "../../../services/athena/finish-query.ts";
@@ -28,7 +28,7 @@ const local = useLocal();
 const { csv: csvKey, table, results: resultsKey, queryResults } = defaultDataset.publish;
 const views = viewNames(table);
 
-/** A queue that keeps what it is sent. */
+/** Returns a queue that records the tasks sent to it. */
 function capturedTasks() {
   const tasks: { task: QueryTask; delaySeconds: number | undefined }[] = [];
   const send = async (body: string, { delaySeconds }: SendOptions = {}): Promise<void> => {
@@ -65,19 +65,19 @@ const earlier = runAt("2024-03-08T12:00:00Z");
 const headers = ["_id", "_start_date", "Duration (in minutes)", "Comments/Notes"];
 const row: Cell[] = [7, "2023-05-01 09:30:00", 5, "x"];
 
-/** Puts a file where the assembler publishes it. */
+/** Writes a file to the key that the assembler publishes to. */
 async function putFile(
   data: ObjectStore,
   given: { run?: PublishedRun; rows?: Cell[][]; key?: string } = {},
 ): Promise<void> {
-  const { run: emitter = run, rows = [headers, row], key = csvKey } = given;
+  const { run: publisher = run, rows = [headers, row], key = csvKey } = given;
   await overwrite(data, key, csvRows(rows), {
-    "run-id": emitter.runId,
-    "requested-at": emitter.requestedAt,
+    "run-id": publisher.runId,
+    "requested-at": publisher.requestedAt,
   });
 }
 
-/** Follows the file of a run. @returns the id of its query, and the task that checks it */
+/** Publishes and follows a run's file. @returns the query's id and the task that checks it */
 async function followed(deps: Deps, given: { run?: PublishedRun; rows?: Cell[][] } = {}) {
   await putFile(deps.data, given);
   await followFile(defaultDataset, deps);
@@ -92,14 +92,14 @@ function lastOf({ tasks }: Deps): { id: string; task: QueryTask } {
 
 const resultCsv = '"_id","note"\n"7","back\\slash, ""quoted"" 💥"\n';
 
-/** Ends a query with a result. */
+/** Sets a query to SUCCEEDED with a result. */
 async function succeed(id: string, { results, engine }: Deps, csv = resultCsv): Promise<void> {
   const output = `${queryResults}/${id}.csv`;
   await results.put(output, csv, "text/csv");
   engine.set(id, { state: "SUCCEEDED", output });
 }
 
-/** Returns an engine before whose call another file arrives and is followed. */
+/** Returns an engine that publishes and follows another file before its first call of `method`. */
 function replacedBefore(deps: Deps, method: "defineTable" | "defineView"): Deps["engine"] {
   let isReplaced = false;
   return before(deps.engine, method, async () => {
@@ -111,8 +111,36 @@ function replacedBefore(deps: Deps, method: "defineTable" | "defineView"): Deps[
 
 const typesOf = ({ events }: Deps) => events.map(({ type }) => type);
 
+/** Starts with a published and finished earlier file. */
+async function startWithResult() {
+  const deps = start();
+  const { id } = await followed(deps, { run: earlier });
+  await succeed(id, deps);
+  await finishQuery(id, deps);
+  return deps;
+}
+
+/** Returns everything that readers of Athena depend on. */
+const stateOf = async ({ engine, results }: Deps) => [
+  [...engine.tables],
+  [...engine.views],
+  engine.started.length,
+  await results.head(resultsKey),
+];
+
+const refusalOf = (deps: Deps, reason: string) => ({
+  type: "file.refused",
+  detail: {
+    runId: run.runId,
+    dataset: "reference-transactions",
+    bucket: deps.data.bucket,
+    key: csvKey,
+    reason: expect.stringContaining(reason),
+  },
+});
+
 describe("a published file", () => {
-  test("gets a table, two views and a query, whose result is copied to its stable key", async () => {
+  test("has a table, two views and a query, whose result is copied to its stable key", async () => {
     const deps = start();
     const { id } = await followed(deps);
     await succeed(id, deps);
@@ -156,7 +184,7 @@ describe("a published file", () => {
     expect(await deps.data.list("", 10)).toEqual([csvKey]);
   });
 
-  test("has the meaning of its columns in the comments of the table and both views, also a changed one", async () => {
+  test("has the current meaning of its columns in the comments of the table and both views", async () => {
     const deps = start();
     for (const meaning of ["What's noted; with a \\ in it", "Something else"]) {
       const note = datasetOf([{ name: "note", type: "text", meaning }]);
@@ -171,70 +199,34 @@ describe("a published file", () => {
   });
 
   test("without a required column is refused: table, views and result stay", async () => {
-    const deps = start();
-    const { id } = await followed(deps, { run: earlier });
-    await succeed(id, deps);
-    await finishQuery(id, deps);
-    const state = async () => [
-      [...deps.engine.tables],
-      [...deps.engine.views],
-      deps.engine.started.length,
-      await deps.results.head(resultsKey),
-    ];
-    const expected = await state();
+    const deps = await startWithResult();
+    const expected = await stateOf(deps);
     await followed(deps, { rows: [["_id", "Start", "Duration (in minutes)"]] });
-    expect(deps.events.at(-1)).toEqual({
-      type: "file.refused",
-      detail: {
-        runId: run.runId,
-        dataset: "reference-transactions",
-        bucket: deps.data.bucket,
-        key: csvKey,
-        reason: expect.stringContaining('lacks "_start_date"'),
-      },
-    });
-    expect(await state()).toEqual(expected);
+    expect(deps.events.at(-1)).toEqual(refusalOf(deps, 'lacks "_start_date"'));
+    expect(await stateOf(deps)).toEqual(expected);
   });
 
-  test("with another object beside it is refused with that object's key: table, views and result stay", async () => {
-    const deps = start();
-    const { id } = await followed(deps, { run: earlier });
-    await succeed(id, deps);
-    await finishQuery(id, deps);
-    const state = async () => [
-      [...deps.engine.tables],
-      [...deps.engine.views],
-      deps.engine.started.length,
-      await deps.results.head(resultsKey),
-    ];
-    const expected = await state();
+  test("with another object in its folder is refused with that object's key: table, views and result stay", async () => {
+    const deps = await startWithResult();
+    const expected = await stateOf(deps);
     const stray = "libinsightdata-athena/2023/old.csv";
     await deps.data.put(stray, "1,2\n", "text/csv");
     // Athena ignores these.
     for (const name of ["", "_SUCCESS", ".part.csv", "2023/_x.csv"])
       await deps.data.put(`libinsightdata-athena/${name}`, name === "" ? "" : "1,2\n", "text/csv");
     await followed(deps, { rows: [[...headers].reverse()] });
-    expect(deps.events.at(-1)).toEqual({
-      type: "file.refused",
-      detail: {
-        runId: run.runId,
-        dataset: "reference-transactions",
-        bucket: deps.data.bucket,
-        key: csvKey,
-        reason: expect.stringContaining(`read s3://${deps.data.bucket}/${stray} as rows`),
-      },
-    });
-    expect(await state()).toEqual(expected);
+    expect(deps.events.at(-1)).toEqual(refusalOf(deps, `read s3://${deps.data.bucket}/${stray} as rows`));
+    expect(await stateOf(deps)).toEqual(expected);
   });
 
-  test("that is followed three times, also at once, is queried once", async () => {
+  test("that is followed three times, two of them concurrently, is queried once", async () => {
     const deps = start();
     await followed(deps);
     await Promise.all([followFile(defaultDataset, deps), followFile(defaultDataset, deps)]);
     expect(deps.engine.started).toHaveLength(1);
   });
 
-  test("that is replaced, by another run or by its own with other rows, is queried again", async () => {
+  test("that is replaced by another run, or by its own run with other rows, is queried again", async () => {
     const deps = start();
     await followed(deps, { run: earlier });
     await followed(deps);
@@ -242,7 +234,7 @@ describe("a published file", () => {
     expect(deps.engine.started).toHaveLength(3);
   });
 
-  test("that is replaced while it is followed is not queried, and the new one's table stays", async () => {
+  test("that is replaced while it is followed is not queried, and the table of the new file stays", async () => {
     const deps = start();
     await putFile(deps.data, { run: earlier });
     const engine = replacedBefore(deps, "defineView");
@@ -257,7 +249,7 @@ describe("a published file", () => {
     expect(deps.engine.tables.get(table)?.columns[0]?.name).toBe("comments_notes");
   });
 
-  test("that comes back after another one has a query of its own, for the same request and with the same bytes", async () => {
+  test("that is published again after another file has a new query, even with the same request and bytes", async () => {
     const deps = start();
     const { id: first } = await followed(deps);
     await succeed(first, deps);
@@ -271,7 +263,7 @@ describe("a published file", () => {
     expect(typesOf(deps)).toEqual(["results.published"]);
   });
 
-  test("whose table another call changed meanwhile is followed later", async () => {
+  test("whose table was changed concurrently is retried", async () => {
     const deps = start();
     await putFile(deps.data, { run: earlier });
     const engine = replacedBefore(deps, "defineTable");
@@ -283,7 +275,7 @@ describe("a published file", () => {
     expect(deps.engine.tables.get(table)?.columns[0]?.name).toBe("comments_notes");
   });
 
-  test("that is about to be replaced is left alone, and its table follows the next file", async () => {
+  test("that is about to be replaced keeps its table, which is updated for the next file", async () => {
     const deps = start();
     await followed(deps, { run: earlier });
     const tables = deps.engine;
@@ -298,7 +290,7 @@ describe("a published file", () => {
     expect(await tables.table(table)).toMatchObject({ folder: folder(csvKey), mark: undefined });
   });
 
-  test("whose header changes while it is followed does not get its columns over the new file", async () => {
+  test("whose header changes while it is followed does not map its columns to the new file", async () => {
     const deps = start();
     const tables = deps.engine;
     await putFile(deps.data, { run: earlier });
@@ -308,7 +300,7 @@ describe("a published file", () => {
       undefined,
     );
     const reordered = [...headers].reverse();
-    // Called when table and file are read.
+    // This call comes after table and file are read.
     const results = before(deps.results, "head", async () => {
       await holdTable(defaultDataset, reordered, { tables, data: deps.data });
       await putFile(deps.data, { rows: [reordered] });
@@ -322,15 +314,15 @@ describe("a published file", () => {
     });
   });
 
-  test("whose follower died before it stored the query's origin is queried once, and finished", async () => {
+  test("is queried and finished once after a crash between the query's start and the write of its origin", async () => {
     const deps = start();
     await putFile(deps.data);
     const work = failing(deps.work, "put", { effect: false });
     await expect(followFile(defaultDataset, { ...deps, work })).rejects.toThrow("of put failed");
-    // Athena's event comes before the origin is known.
+    // Athena's event arrives before the origin is known.
     const id = "query-1";
     await succeed(id, deps);
-    expect(await finishQuery(id, deps)).toMatchObject({ ours: false });
+    expect(await finishQuery(id, deps)).toMatchObject({ skipped: "not a dataset's query" });
     await followFile(defaultDataset, deps);
     expect(deps.engine.started).toHaveLength(1);
     await finishQuery(id, deps, lastOf(deps).task);
@@ -339,22 +331,22 @@ describe("a published file", () => {
 
   const owned = { "run-id": run.runId, "requested-at": run.requestedAt };
   test.each([
-    { what: "that no run wrote", metadata: {}, text: '"_id"\n' },
-    { what: "without the time of its run", metadata: { "run-id": "x" }, text: '"_id"\n' },
+    { what: "that no run published", metadata: {}, text: '"_id"\n' },
+    { what: "without its run's request time", metadata: { "run-id": "x" }, text: '"_id"\n' },
     { what: "without a header line", metadata: owned, text: '"_id"' },
-  ])("$what is left alone, with an error that says what to do", async ({ metadata, text }) => {
+  ])("$what is not followed, and the error says what to do", async ({ metadata, text }) => {
     const deps = start();
     await overwrite(deps.data, csvKey, text, metadata);
     await expect(followFile(defaultDataset, deps)).rejects.toMatchObject({
       name: "PublishedFileForeign",
       kind: "terminal",
       ids: { dataset: defaultDataset.name },
-      sentence: expect.stringContaining("Request a run of the dataset"),
+      sentence: expect.stringContaining("npm run runs -- request --dataset reference-transactions"),
     });
     expect(deps.engine.tables.size).toBe(0);
   });
 
-  test("that no longer exists is an error", async () => {
+  test("that no longer exists is a terminal error", async () => {
     await expect(followFile(defaultDataset, start())).rejects.toMatchObject({
       name: "PublishedFileMissing",
       kind: "terminal",
@@ -367,12 +359,12 @@ describe("a query that ended", () => {
   const failure: Partial<Query> = { state: "FAILED", reason: "SYNTAX_ERROR" };
 
   test.each([
-    { where: "a file of another run", replacement: earlier },
+    { by: "another run", replacement: earlier },
     {
-      where: "the same run's file, put back for another request",
+      by: "the same run for a later request",
       replacement: { ...run, requestedAt: "2024-03-16T08:00:00Z" },
     },
-  ])("as FAILED after its file was replaced by $where is not reported", async ({ replacement }) => {
+  ])("as FAILED after its file was replaced by $by is not reported", async ({ replacement }) => {
     const deps = start();
     const { id } = await followed(deps);
     await putFile(deps.data, { run: replacement });
@@ -381,7 +373,7 @@ describe("a query that ended", () => {
     expect(typesOf(deps)).toEqual([]);
   });
 
-  test("by a person's cancellation is not started again, whatever the engine expects of it", async () => {
+  test("as CANCELLED is never retried", async () => {
     const deps = start();
     const { id } = await followed(deps);
     deps.engine.set(id, { state: "CANCELLED", retryable: true });
@@ -389,7 +381,7 @@ describe("a query that ended", () => {
     expect(typesOf(deps)).toEqual(["query.failed"]);
   });
 
-  test("whose result cannot be copied now is copied when its message comes again", async () => {
+  test("whose result could not be copied is finished at the next delivery", async () => {
     const deps = start();
     const { id } = await followed(deps);
     await succeed(id, deps);
@@ -403,37 +395,37 @@ describe("a query that ended", () => {
   test.each([
     { state: "FAILED", reason: "SYNTAX_ERROR" },
     { state: "CANCELLED", reason: "no code given" },
-  ] as const)("as $state is reported with the engine's code, and the earlier result stays", async (ended) => {
-    const deps = start();
-    const { id: good } = await followed(deps, { run: earlier });
-    await succeed(good, deps);
-    await finishQuery(good, deps);
-    const result = await deps.results.head(resultsKey);
-    const { id } = await followed(deps);
-    deps.engine.set(id, ended);
-    await finishQuery(id, deps);
-    expect(deps.events[1]).toEqual({
-      type: "query.failed",
-      detail: {
-        runId: run.runId,
-        dataset: "reference-transactions",
-        queryExecutionId: id,
-        reason:
-          `Athena's query ended as ${ended.state} (${ended.reason}). The earlier result stays. Look up query ${id} in ` +
-          "Athena's history and fix the cause. Then request a run: npm run runs -- request --dataset reference-transactions",
-      },
-    });
-    expect(await deps.results.head(resultsKey)).toEqual(result);
-  });
+  ] as const)(
+    "as $state is reported with the engine's error code, and the earlier result stays",
+    async (ended) => {
+      const deps = await startWithResult();
+      const result = await deps.results.head(resultsKey);
+      const { id } = await followed(deps);
+      deps.engine.set(id, ended);
+      await finishQuery(id, deps);
+      expect(deps.events[1]).toEqual({
+        type: "query.failed",
+        detail: {
+          runId: run.runId,
+          dataset: "reference-transactions",
+          queryExecutionId: id,
+          reason:
+            `Athena's results are not updated; the earlier results stay. The query ended as ${ended.state} (${ended.reason}). ` +
+            `Look up query ${id} in Athena's history and fix the cause. Then request a run: npm run runs -- request --dataset reference-transactions`,
+        },
+      });
+      expect(await deps.results.head(resultsKey)).toEqual(result);
+    },
+  );
 
   test.each([
-    { how: "well", end: succeed, event: "results.published" },
+    { how: "as SUCCEEDED", end: succeed, event: "results.published" },
     {
-      how: "in failure",
+      how: "as FAILED",
       end: async (id: string, { engine }: Deps) => engine.set(id, failure),
       event: "query.failed",
     },
-  ])("$how is finished once, by the event and the delayed message, also at once", async ({ end, event }) => {
+  ])("$how is finished once by concurrent events and delayed checks", async ({ end, event }) => {
     const deps = start();
     const { id, task } = await followed(deps);
     const { name: dataset } = defaultDataset;
@@ -445,7 +437,7 @@ describe("a query that ended", () => {
     expect(typesOf(deps)).toEqual([event]);
   });
 
-  test("while a newer file is in place is not published: it may have read either", async () => {
+  test("after a newer file was published is not published: it may have read either file", async () => {
     const deps = start();
     const { id } = await followed(deps, { run: earlier });
     await succeed(id, deps);
@@ -455,7 +447,7 @@ describe("a query that ended", () => {
     expect(await deps.results.head(resultsKey)).toBeUndefined();
   });
 
-  test("of a file that one requested in the same second has replaced is not published, then and in mid-copy", async () => {
+  test("of a file replaced by a run of the same second is not published, before or during the copy", async () => {
     const deps = start();
     const { id } = await followed(deps);
     await succeed(id, deps);
@@ -477,7 +469,7 @@ describe("a query that ended", () => {
     await succeed(newer, deps);
     await finishQuery(newer, deps);
     const result = await deps.results.head(resultsKey);
-    // The earlier file was put back.
+    // An operator restored the earlier file.
     const { id } = await followed(deps, { run: earlier });
     await succeed(id, deps, '"_id"\n"8"\n');
     await finishQuery(id, deps);
@@ -485,7 +477,7 @@ describe("a query that ended", () => {
     expect(deps.events).toMatchObject([{ type: "results.published", detail: { runId: run.runId } }]);
   });
 
-  test("and whose event could not be published is finished at the next delivery", async () => {
+  test("whose event could not be published is finished at the next delivery", async () => {
     const deps = start();
     const { id } = await followed(deps);
     await succeed(id, deps);
@@ -497,7 +489,7 @@ describe("a query that ended", () => {
     expect(typesOf(deps)).toEqual(["results.published"]);
   });
 
-  test("and whose handler died is left alone for three minutes, checked again, and finished then", async () => {
+  test("whose handler crashed is finished by a delayed check after its claim expires in three minutes", async () => {
     const deps = start();
     const { id, task } = await followed(deps);
     await succeed(id, deps);
@@ -518,34 +510,37 @@ describe("a query that ended", () => {
     { resultRows: 2, fileRows: 1, fromResult: false },
     { resultRows: 0, fileRows: 0, fromResult: false },
     { resultRows: 2, fileRows: 1, fromResult: false, rowPreserving: false },
-  ])("with $resultRows rows of $fileRows is published or refused (case %#)", async (given) => {
-    const { resultRows, fileRows, fromResult, rowPreserving = true } = given;
-    defaultDataset.publish.rowPreserving = rowPreserving;
-    onTestFinished(() => {
-      defaultDataset.publish.rowPreserving = true;
-    });
-    const deps = start();
-    const { id } = await followed(deps, { rows: [headers, row].slice(0, 1 + fileRows) });
-    if (fromResult) {
-      const result = resultOf({ runId: run.runId, rows: fileRows });
-      await deps.work.put(keys.result(run.runId), JSON.stringify(result), "application/json");
-    }
-    const csv = ['"a"', '"1"', '"2"'].slice(0, 1 + resultRows).join("\n");
-    await succeed(id, deps, `${csv}\n`);
-    await finishQuery(id, deps);
-    const text = await deps.results.getText(resultsKey);
-    if (resultRows === fileRows || !rowPreserving) {
-      expect(deps.events).toMatchObject([{ type: "results.published", detail: { rows: resultRows } }]);
-      expect(text).toBe(`${csv}\n`);
-    } else {
-      const why = `has ${resultRows} rows, where ${fileRows} were published\\. The earlier.*rowPreserving: false`;
-      const detail = { runId: run.runId, reason: expect.stringMatching(new RegExp(why)) };
-      expect(deps.events).toMatchObject([{ type: "query.failed", detail }]);
-      expect(text).toBeUndefined();
-    }
-  });
+  ])(
+    "with $resultRows rows for $fileRows in the file is published only if that is allowed (case %#)",
+    async (given) => {
+      const { resultRows, fileRows, fromResult, rowPreserving = true } = given;
+      defaultDataset.publish.rowPreserving = rowPreserving;
+      onTestFinished(() => {
+        defaultDataset.publish.rowPreserving = true;
+      });
+      const deps = start();
+      const { id } = await followed(deps, { rows: [headers, row].slice(0, 1 + fileRows) });
+      if (fromResult) {
+        const result = resultOf({ runId: run.runId, rows: fileRows });
+        await deps.work.put(keys.result(run.runId), JSON.stringify(result), "application/json");
+      }
+      const csv = ['"a"', '"1"', '"2"'].slice(0, 1 + resultRows).join("\n");
+      await succeed(id, deps, `${csv}\n`);
+      await finishQuery(id, deps);
+      const text = await deps.results.getText(resultsKey);
+      if (resultRows === fileRows || !rowPreserving) {
+        expect(deps.events).toMatchObject([{ type: "results.published", detail: { rows: resultRows } }]);
+        expect(text).toBe(`${csv}\n`);
+      } else {
+        const why = `earlier results stay\\. .* has ${resultRows} rows, .* has ${fileRows}\\. If.*rowPreserving: false`;
+        const detail = { runId: run.runId, reason: expect.stringMatching(new RegExp(why)) };
+        expect(deps.events).toMatchObject([{ type: "query.failed", detail }]);
+        expect(text).toBeUndefined();
+      }
+    },
+  );
 
-  test("in a failure of the engine's own is started again after a growing delay, three times in all", async () => {
+  test("as FAILED with a retryable error runs three times in all, after growing delays", async () => {
     const deps = start();
     let { id } = await followed(deps);
     for (const [started, delaySeconds] of [
@@ -557,7 +552,7 @@ describe("a query that ended", () => {
       const { task } = lastOf(deps);
       expect(task).toMatchObject({ task: "retry", runId: run.runId, queryExecutionId: id });
       expect(deps.tasks.at(-1)?.delaySeconds).toBe(delaySeconds);
-      // Delivered twice, it is started once.
+      // A second delivery starts no second query.
       id = await retryQuery(task, deps);
       expect(await retryQuery(task, deps)).toBe(id);
       expect(deps.engine.started).toHaveLength(started);
@@ -571,7 +566,7 @@ describe("a query that ended", () => {
     expect(deps.engine.started).toHaveLength(3);
   });
 
-  test("that belongs to no dataset is left alone", async () => {
+  test("that belongs to no dataset is ignored", async () => {
     const deps = start();
     const id = await deps.engine.start("SELECT 1", queryResults, "an analyst's");
     await succeed(id, deps);
@@ -580,7 +575,7 @@ describe("a query that ended", () => {
     expect(await deps.results.head(resultsKey)).toBeUndefined();
   });
 
-  test("with its result in another bucket is an error that says what to do", async () => {
+  test("with its result in another bucket is an error", async () => {
     const deps = start();
     const { id } = await followed(deps);
     deps.engine.set(id, { state: "SUCCEEDED" });
@@ -591,7 +586,7 @@ describe("a query that ended", () => {
   });
 });
 
-test("a query that does not end is checked after growing delays, ten times, and no longer", async () => {
+test("a query that does not end is checked ten times, after growing delays, and then fails", async () => {
   const deps = start();
   const { id } = await followed(deps);
   for (let checks = 0; checks < 9; checks++) {
@@ -602,7 +597,7 @@ test("a query that does not end is checked after growing delays, ten times, and 
   expect(deps.tasks.map(({ delaySeconds }) => delaySeconds)).toEqual([
     60, 120, 240, 480, 900, 900, 900, 900, 900, 900,
   ]);
-  // An event that comes too early enqueues nothing, because a message checks.
+  // An early event enqueues nothing, because a delayed check exists.
   await finishQuery(id, deps);
   expect(deps.tasks).toHaveLength(10);
   await expect(finishQuery(id, deps, lastOf(deps).task)).rejects.toMatchObject({
@@ -613,7 +608,7 @@ test("a query that does not end is checked after growing delays, ten times, and 
   expect(deps.events).toEqual([]);
 });
 
-test("the service takes S3's, Athena's and its own messages, and ignores S3's test event and other files", async () => {
+test("the service handles S3's, Athena's and its own messages, and ignores S3's test event and other files", async () => {
   const deps = start();
   const mailbox = local.mailbox("athena");
   const deliver = async (body: string) => {
@@ -642,7 +637,7 @@ test.each([
   { lost: "S3's message", messages: ["run.published"] },
   { lost: "the assembler's event", messages: ["S3"] },
   { lost: "neither message", messages: ["S3", "run.published", "S3", "run.published"] },
-])("a file is followed and queried once where $lost is lost", async ({ messages }) => {
+])("a file is followed and queried once if $lost is lost", async ({ messages }) => {
   const deps = start();
   const mailbox = local.mailbox("athena");
   await putFile(deps.data);

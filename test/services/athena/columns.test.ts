@@ -19,7 +19,7 @@ const dataset = datasetOf([
 const headers = ["_id", "Opened At", "Minutes", "Staff Member", "both", "Undeclared"];
 const columns = tableColumns(headers, dataset);
 
-test("each column's comment has its label and what it means", () => {
+test("each column's comment has its label and its meaning", () => {
   expect(typedColumns(columns).map(({ comment }) => comment)).toEqual([
     "_id",
     "Opened At: When the door opened",
@@ -30,12 +30,12 @@ test("each column's comment has its label and what it means", () => {
   ]);
 });
 
-test("a field that the dataset drops is undeclared in a file that has it, others are what their entry says", () => {
+test("a column has the type and flags of its entry; a dropped field counts as undeclared", () => {
   expect(columns[3]).toMatchObject({ header: "Staff Member", type: "text", personal: true, declared: true });
   expect(tableColumns(["secret"], dataset)).toMatchObject([{ declared: false, personal: false }]);
 });
 
-test("a comment is one line of 255 bytes at most, whatever the label", () => {
+test("a comment of any label is one line of at most 255 bytes", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 400 }), (label) => {
       for (const { comment } of typedColumns(tableColumns([label], dataset))) {
@@ -57,7 +57,7 @@ test("Virginia Tech's analysis view has no names and no free text", () => {
   );
 });
 
-test("the parts of the date keep their names where a dataset has a column called year", () => {
+test("the parts of the date keep their names if a dataset has a column called year", () => {
   const own = datasetOf([
     { name: "Year", type: "text" },
     { name: "at", type: "timestamp" },
@@ -67,27 +67,29 @@ test("the parts of the date keep their names where a dataset has a column called
   expect(new Set(names).size).toBe(names.length);
 });
 
-test("the parts of the date have types and comments, by the month in which the fiscal year begins", () => {
-  const parts = analysisColumns(columns, dataset).filter(({ comment }) => comment.endsWith(", of Opened At"));
-  expect(parts.map(({ name, type, comment }) => [name, type, comment.replace(", of Opened At", "")])).toEqual(
-    [
-      ["year", "integer", "Calendar year"],
-      ["fiscal_year", "integer", "Fiscal year from July, named after the year in which it ends"],
-      ["month", "integer", "Month, 1 to 12"],
-      ["weekday", "integer", "Day of the week, 1 is Monday"],
-      ["weekday_name", "text", "Day of the week by name"],
-      ["hour", "integer", "Hour of the day, 0 to 23"],
-    ],
+test("the parts of the date have types and comments, which name the fiscal year's first month", () => {
+  const parts = analysisColumns(columns, dataset).filter(({ comment }) =>
+    comment.endsWith("(from Opened At)"),
   );
+  expect(
+    parts.map(({ name, type, comment }) => [name, type, comment.replace(" (from Opened At)", "")]),
+  ).toEqual([
+    ["year", "integer", "Calendar year"],
+    ["fiscal_year", "integer", "Fiscal year from July, named after the year in which it ends"],
+    ["month", "integer", "Month, 1 to 12"],
+    ["weekday", "integer", "Day of the week, 1 is Monday"],
+    ["weekday_name", "text", "Day of the week by name"],
+    ["hour", "integer", "Hour of the day, 0 to 23"],
+  ]);
 });
 
-test("a label's line breaks and control characters become one blank in its comment, a long label is cut", () => {
+test("control characters in a label become one space in its comment, and a long label is cut", () => {
   const commentOf = (label: string) => typedColumns(tableColumns([label], dataset))[0]?.comment;
   expect(commentOf("\n one\r\n\u0000two ")).toBe("one two (not declared in shared/datasets.ts)");
   expect(commentOf("x".repeat(300))).toBe("x".repeat(255));
 });
 
-test("of a file's headers with one name the declared one gets it", () => {
+test("the declared header keeps its name if an undeclared one would get the same", () => {
   const file = tableColumns(["minutes", "Minutes"], dataset);
   expect(file.map(({ header, name }) => [header, name])).toEqual([
     ["minutes", "minutes_2"],

@@ -1,11 +1,10 @@
-// Every statement about a published file, parsed by the grammar that Athena would use. A new statement is a line in
-// `statements`.
+// Parses every statement about a published file with Athena's grammar. Add new statements to `statements`.
 import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { tableColumns } from "../../../services/athena/columns.ts";
-import { queryOf } from "../../../services/athena/queries.ts";
-import { analysisView, datasetQuery, typedView } from "../../../services/athena/sql.ts";
+import { loadQuery } from "../../../services/athena/queries.ts";
+import { analysisView, typedView, withRunComment } from "../../../services/athena/sql.ts";
 import { createView } from "../../../shared/aws/hive.ts";
 import { columnType } from "../../../shared/column-types.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
@@ -14,7 +13,7 @@ import { grammarErrors } from "../../support/athena-grammar.ts";
 
 type Case = { dataset: Dataset; headers: string[]; database: string };
 
-/** The statements for a published file, by what they do. */
+/** Returns the statements for a published file by their purpose. */
 function statements({ dataset, headers, database }: Case) {
   const columns = tableColumns(headers, dataset);
   const { table } = dataset.publish;
@@ -28,7 +27,7 @@ function statements({ dataset, headers, database }: Case) {
   return {
     createTypedView: createView(database, typed, typedView(dataset, columns, database).select),
     createAnalysisView: createView(database, analysis, analysisView(dataset, columns, database).select),
-    datasetQuery: datasetQuery(`SELECT * FROM "${database}"."${table}"`, origin),
+    datasetQuery: withRunComment(`SELECT * FROM "${database}"."${table}"`, origin),
   };
 }
 
@@ -67,12 +66,12 @@ const cases = fc
     return { dataset: { ...dataset, name, publish }, headers: ["_id", ...headers], database };
   });
 
-test.each(readdirSync("services/athena/queries"))("%s is valid in Trino's grammar", async (file) => {
+test.each(readdirSync("services/athena/queries"))("%s is valid in Athena's grammar", async (file) => {
   const named = { ...datasetOf([]), name: file.replace(/\.sql$/, "") };
-  expect(grammarErrors(await queryOf(named, "library"))).toEqual([]);
+  expect(grammarErrors(await loadQuery(named, "library"))).toEqual([]);
 });
 
-test("every statement is valid in its grammar, for any headers, types and names", () => {
+test("every statement is valid in Athena's grammar for any headers, types and names", () => {
   fc.assert(
     fc.property(cases, (given) => {
       const errors = Object.entries(statements(given)).map(([what, sql]) => [what, grammarErrors(sql)]);
@@ -82,7 +81,7 @@ test("every statement is valid in its grammar, for any headers, types and names"
   );
 });
 
-describe("a broken statement is found", () => {
+describe("the grammar rejects", () => {
   const sample = statements({
     dataset: datasetOf([{ name: "Opened", type: "timestamp" }]),
     headers: ["_id", "Opened"],
@@ -90,11 +89,11 @@ describe("a broken statement is found", () => {
   });
 
   test.each<[keyof typeof sample, string, (sql: string) => string]>([
-    ["createTypedView", "its names in backticks", (sql) => sql.replaceAll('"', "`")],
+    ["createTypedView", "names in backticks", (sql) => sql.replaceAll('"', "`")],
     ["createTypedView", "a name that begins with a digit", (sql) => sql.replace('AS "opened"', "AS 2nd")],
     ["createTypedView", "an empty name", (sql) => sql.replace('AS "opened"', 'AS ""')],
-    ["datasetQuery", "another statement behind it", (sql) => `${sql};\n${sql}`],
-    ["datasetQuery", "nothing but its comment", (sql) => sql.replace(/SELECT.*/, "")],
+    ["datasetQuery", "a second statement", (sql) => `${sql};\n${sql}`],
+    ["datasetQuery", "only its comment", (sql) => sql.replace(/SELECT.*/, "")],
   ])("%s with %s", (what, _how, breakIt) => {
     const broken = breakIt(sample[what]);
     expect(broken).not.toBe(sample[what]);

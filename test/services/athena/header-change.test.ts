@@ -1,5 +1,5 @@
-// Publications with changing headers, rollbacks and what follows them, interleaved call by call, with any of them crashing
-// anywhere and any message lost, late or twice. After every change a reader queries the table and both views.
+// Interleaves publications with changing headers, rollbacks and table updates call by call. Any of them may crash at any
+// call, and any message may be lost, late or repeated. After every change a reader queries the table and both views.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ afterAll(async () => {
   await rm(files, { recursive: true, force: true });
 });
 
-const { publish: place, name } = defaultDataset;
+const { publish, name } = defaultDataset;
 const declared = ["Foo?", "Year", "Location", "who"];
 const dataset: Dataset = {
   ...datasetOf([
@@ -40,23 +40,23 @@ const dataset: Dataset = {
     ...declared.map((header) => ({ name: header, type: "text" as const })),
   ]),
   name,
-  publish: place,
+  publish,
 };
-const views = viewNames(place.table);
-const relations = [place.table, views.typed, views.analysis];
+const views = viewNames(publish.table);
+const relations = [publish.table, views.typed, views.analysis];
 
 type Step =
   | { do: "publish"; headers: string[] }
   | { do: "follow" }
-  /** To the run that published as the n-th. */
+  /** To the n-th published run, from 0. */
   | { do: "rollback"; to: number };
-/** `crash`: at which of its calls it ends, and whether that call takes effect. */
+/** `crash`: the call at which the task ends, and whether that call takes effect. */
 type Task = Step & { crash: { call: number; effect: boolean } | undefined };
 type Plan = {
   tasks: Task[];
-  /** Which of the tasks that run goes on, for how many calls; or whether the next task begins. */
+  /** Which waiting task continues for how many calls. `who: 3` starts the next task if fewer than three run. */
   turns: { who: number; calls: number }[];
-  /** What is there before: nothing, or a file and a table that others made. */
+  /** Whether a foreign file and table exist at the start. */
   isForeign: boolean;
 };
 
@@ -84,11 +84,11 @@ const plans: fc.Arbitrary<Plan> = fc.record({
 
 class Crash extends Error {}
 
-/** Lets one call at a time take effect. */
+/** Holds the calls of all tasks until the plan lets them take effect, one at a time. */
 class Stage {
   readonly #waiting: { task: number; go: () => Promise<void> }[] = [];
 
-  /** @returns the ports of a task */
+  /** Returns a port whose calls wait for their turn. */
   ports<T extends object>(port: T, task: number, crashes: () => boolean | undefined): T {
     return intercepted(port, (method, args, act) => {
       if (method === "upload") return this.#upload(args, act, task, crashes, port);
@@ -111,12 +111,12 @@ class Stage {
       };
       this.#waiting.push({ task, go });
     });
-    // A task that has crashed by then no longer awaits its other calls.
+    // A crashed task no longer awaits its other calls.
     performed.catch(() => {});
     return performed;
   }
 
-  /** The object is written when its whole body has arrived. */
+  /** Reads the whole body first, because an object is written when its body is complete. */
   async #upload(
     args: readonly unknown[],
     _act: () => unknown,
@@ -126,7 +126,6 @@ class Stage {
   ): Promise<unknown> {
     const [key, body, options] = args;
     const chunks: Uint8Array[] = [];
-    // The body of a test is small.
     if (typeof body !== "object" || body === null || !(Symbol.asyncIterator in body))
       throw new Error("no body");
     const parts: AsyncIterable<Uint8Array> = Object.assign(body);
@@ -140,18 +139,18 @@ class Stage {
     return this.#waiting.length;
   }
 
-  /** The n-th of the tasks that wait. */
+  /** Returns the n-th of the waiting tasks. */
   taskOf(n: number): number | undefined {
     const tasks = [...new Set(this.#waiting.map(({ task }) => task))];
     return tasks[n % tasks.length];
   }
 
-  /** Lets a task's next call take effect, if it has one. */
+  /** Performs the task's next call, if one is waiting. */
   async go(task: number | undefined): Promise<void> {
     const index = this.#waiting.findIndex((call) => call.task === task);
     if (index === -1) return;
     await this.#waiting.splice(index, 1)[0]?.go();
-    // What follows a call runs up to the next ones.
+    // The task continues to its next calls.
     for (let ticks = 0; ticks < 5; ticks++) await setImmediate();
   }
 }
@@ -160,7 +159,7 @@ async function* asChunks(chunks: Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* chunks;
 }
 
-/** Two rows, in which each value names its column and its file. */
+/** Returns a file of two rows in which each value names its column and its file. */
 function csvOf(fileHeaders: readonly string[], file: number): string {
   const cellOf = (header: string, row: number) => {
     if (header === "_id") return file * 10 + row;
@@ -188,7 +187,7 @@ function startWorld() {
 }
 type World = ReturnType<typeof startWorld>;
 
-/** What a reader sees, checked. Names that were once seen for a header are kept. */
+/** Checks the results of a reader's queries, including that a column name keeps its header over time. */
 class Reader {
   readonly #names = new Map<string, string>();
   readonly #engine: QueryEngine;
@@ -198,37 +197,37 @@ class Reader {
     this.#engine = engine;
   }
 
-  /** @param state of everything that a query depends on: the same state is read once */
+  /** @param state everything that a query's result depends on; each state is queried once */
   async check(state: string): Promise<string[]> {
     const known = this.#seen.get(state);
     if (known) return known;
-    const wrong: string[] = [];
+    const problems: string[] = [];
     for (const relation of relations) {
       const sql = `SELECT * FROM "library"."${relation}"`;
-      const rows = await this.#engine.firstRows(sql, "asked", 100).catch(() => undefined);
-      if (rows) wrong.push(...this.#problems(rows).map((problem) => `${relation}: ${problem}`));
+      const rows = await this.#engine.firstRows(sql, "queries", 100).catch(() => undefined);
+      if (rows) problems.push(...this.#problems(rows).map((problem) => `${relation}: ${problem}`));
     }
-    this.#seen.set(state, wrong);
-    return wrong;
+    this.#seen.set(state, problems);
+    return problems;
   }
 
   #problems({ columns, rows }: Rows): string[] {
     if (rows.length !== 2) return [`${rows.length} rows`];
-    const wrong: string[] = [];
+    const problems: string[] = [];
     const seenFiles = new Set<string>();
     for (const row of rows) {
       for (const [index, column] of columns.entries()) {
         const value = row[index] ?? null;
         if (column === "_id") seenFiles.add(String(value).slice(0, -1));
         else if (column.replace(/^old_/, "") === "at")
-          wrong.push(...(/^2024-05-06 07:08:09/.test(value ?? "") ? [] : [`at is ${value}`]));
+          problems.push(...(/^2024-05-06 07:08:09/.test(value ?? "") ? [] : [`at is ${value}`]));
         else if (column in dateParts)
-          wrong.push(...(value === dateParts[column] ? [] : [`${column} is ${value}`]));
-        else wrong.push(...this.#textProblems(column, value, seenFiles));
+          problems.push(...(value === dateParts[column] ? [] : [`${column} is ${value}`]));
+        else problems.push(...this.#textProblems(column, value, seenFiles));
       }
     }
-    if (seenFiles.size !== 1) wrong.push(`rows of ${seenFiles.size} files`);
-    return wrong;
+    if (seenFiles.size !== 1) problems.push(`rows of ${seenFiles.size} files`);
+    return problems;
   }
 
   #textProblems(column: string, value: string | null, seenFiles: Set<string>): string[] {
@@ -252,13 +251,13 @@ const dateParts: Readonly<Record<string, string>> = {
   hour: "7",
 };
 
-/** As a reader's query depends on it. */
+/** Returns everything that a reader's query depends on. */
 async function stateOf({ data, work }: World): Promise<string> {
   const definitions = await Promise.all(
     relations.map((relation) => work.getText(`catalog/${relation}.json`)),
   );
-  const read = /"folder":"([^"]*)"/.exec(definitions[0] ?? "")?.[1];
-  return JSON.stringify([definitions, read === undefined ? [] : data.filesIn(read)]);
+  const tableFolder = /"folder":"([^"]*)"/.exec(definitions[0] ?? "")?.[1];
+  return JSON.stringify([definitions, tableFolder === undefined ? [] : data.filesIn(tableFolder)]);
 }
 
 async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise<string[]> {
@@ -267,10 +266,10 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
   const stage = new Stage();
   const reader = new Reader(engine);
   const runIds: string[] = [];
-  let made = 1;
-  const moment = () => {
-    made += 1;
-    return new Date(Date.UTC(2024, 0, 1, 0, made));
+  let minute = 1;
+  const nextMinute = () => {
+    minute += 1;
+    return new Date(Date.UTC(2024, 0, 1, 0, minute));
   };
 
   async function perform(task: Task, number: number): Promise<void> {
@@ -286,25 +285,15 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
     };
     const tables = ports.engine;
     if (task.do === "follow") {
-      const start = async () => "a-query";
-      const asked = intercepted(ports.engine, (method, _args, act) => (method === "start" ? start() : act()));
-      await followFile(dataset, {
-        ...ports,
-        engine: asked,
-        datasets: [dataset],
-        work,
-        emit: async () => {},
-        athenaQueue: { send: async () => {} },
-        checkSeconds: 60,
-      });
+      await follow(ports, work);
     } else if (task.do === "publish") {
-      const now = moment();
-      const file = made;
-      const runId = `run-${made}`;
+      const now = nextMinute();
+      const file = minute;
+      const runId = `run-${minute}`;
       runIds.push(runId);
       const fileHeaders = ["_id", ...task.headers];
       await writeFiles(
-        { store: ports.data, csv: place.csv, jsonl: place.jsonl },
+        { store: ports.data, csv: publish.csv, jsonl: publish.jsonl },
         { runId, dataset: name, requestedAt: now.toISOString(), entry: "entry" },
         now,
         async (write) => {
@@ -317,76 +306,79 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
       const to = runIds[task.to];
       if (to === undefined) return;
       const plan = await planRollback(to, { work, data });
-      await rollBack(plan, { data: ports.data, tables, now: moment() });
+      await rollBack(plan, { data: ports.data, tables, now: nextMinute() });
     }
   }
 
   if (isForeign) {
     const own = ["who", "At", "Location", "_id"];
-    await overwrite(data, place.csv, csvOf(own, 1).replaceAll('"', ""));
+    await overwrite(data, publish.csv, csvOf(own, 1).replaceAll('"', ""));
     const columns = own.map((header) => ({
       name: header === "_id" ? "_id" : `old_${header.toLowerCase()}`,
       comment: "",
     }));
-    await engine.defineTable(place.table, { columns, folder: folder(place.csv) }, undefined);
+    await engine.defineTable(publish.table, { columns, folder: folder(publish.csv) }, undefined);
   }
-  const wrong = await reader.check(await stateOf(world));
-  const left = [...tasks];
+  const problems = await reader.check(await stateOf(world));
+  const remaining = [...tasks];
   const running = new Set<Promise<void>>();
   const begin = async (): Promise<void> => {
-    const task = left.shift();
+    const task = remaining.shift();
     if (!task) return;
-    const performed: Promise<void> = perform(task, left.length)
-      // Its message is lost.
+    const performed: Promise<void> = perform(task, remaining.length)
+      // The message of a failed task is lost.
       .catch(() => {})
       .finally(() => running.delete(performed));
     running.add(performed);
     for (let ticks = 0; ticks < 5; ticks++) await setImmediate();
   };
-  const check = async () => wrong.push(...(await reader.check(await stateOf(world))));
-  for (let turn = 0; wrong.length === 0; turn++) {
-    if (stage.waiting === 0 && left.length === 0 && running.size === 0) break;
+  const check = async () => problems.push(...(await reader.check(await stateOf(world))));
+  for (let turn = 0; problems.length === 0; turn++) {
+    if (stage.waiting === 0 && remaining.length === 0 && running.size === 0) break;
     const { who, calls } = turns[turn % turns.length] ?? { who: 0, calls: 1 };
-    // Three tasks at once at most.
-    if (left.length > 0 && (stage.waiting === 0 || (who === 3 && running.size < 3))) {
+    // At most three tasks run concurrently.
+    if (remaining.length > 0 && (stage.waiting === 0 || (who === 3 && running.size < 3))) {
       await begin();
       await check();
       continue;
     }
     if (stage.waiting === 0) await setImmediate();
     const task = stage.taskOf(who);
-    for (let call = 0; call < calls && wrong.length === 0; call++) {
+    for (let call = 0; call < calls && problems.length === 0; call++) {
       await stage.go(task);
       await check();
     }
   }
-  if (wrong.length > 0) return wrong;
-  return ending(world, reader, moment);
+  return problems.length > 0 ? problems : publishLast(world, reader, nextMinute());
 }
 
-/** A later publication, followed, ends all of it: the table maps the published file. */
-async function ending(
-  { data, work, results, engine }: World,
-  reader: Reader,
-  moment: () => Date,
-): Promise<string[]> {
-  const requestedAt = moment().toISOString();
-  const own = ["_id", "At", "Location"];
-  await holdTable(dataset, own, { tables: engine, data });
-  await overwrite(data, place.csv, csvOf(own, 999), { "run-id": "last", "requested-at": requestedAt });
+/** Updates table and views to the published file, without running the query. */
+function follow(
+  { engine, ...stores }: Pick<World, "data" | "results"> & { engine: QueryEngine },
+  work: LocalStore,
+) {
   const start = async () => "a-query";
-  await followFile(dataset, {
-    data,
-    work,
-    results,
+  return followFile(dataset, {
+    ...stores,
     engine: intercepted(engine, (method, _args, act) => (method === "start" ? start() : act())),
     datasets: [dataset],
+    work,
     emit: async () => {},
     athenaQueue: { send: async () => {} },
     checkSeconds: 60,
   });
-  const found = await engine.table(place.table);
-  expect(found).toMatchObject({ folder: folder(place.csv), mark: undefined });
+}
+
+/** Publishes and follows one more file without a crash, after which the table reads the published file. */
+async function publishLast(world: World, reader: Reader, now: Date): Promise<string[]> {
+  const { data, work, engine } = world;
+  const requestedAt = now.toISOString();
+  const own = ["_id", "At", "Location"];
+  await holdTable(dataset, own, { tables: engine, data });
+  await overwrite(data, publish.csv, csvOf(own, 999), { "run-id": "last", "requested-at": requestedAt });
+  await follow(world, work);
+  const found = await engine.table(publish.table);
+  expect(found).toMatchObject({ folder: folder(publish.csv), mark: undefined });
   const { rows } = await engine.firstRows(`SELECT location, year FROM "library"."${views.analysis}"`, "", 9);
   expect(rows).toEqual([
     ["Location|999", "2024"],
@@ -395,12 +387,12 @@ async function ending(
   return reader.check("the end");
 }
 
-test("at every moment a query returns right values under the right names, or an error", async () => {
+test("a query always returns correct values under the correct names, or an error", async () => {
   await fc.assert(
     fc.asyncProperty(plans, async (plan) => {
       expect(await run(plan)).toEqual([]);
     }),
-    // On a busy machine it ends before the test's own limit.
+    // On a busy machine the property ends before the test's own timeout.
     { numRuns: 15, interruptAfterTimeLimit: 40_000 },
   );
 });

@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import {
   assignNames,
   datePartNames,
+  distinctHeaders,
   knownNames,
-  occurrences,
-  rememberNames,
+  storeNames,
 } from "../../../services/athena/names.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { before } from "../../support/intercepted-ports.ts";
@@ -16,7 +16,7 @@ const none = () => false;
 
 function columnNames(headers: string[]): string[] {
   const names = assignNames(headers, none);
-  return occurrences(headers).map((header) => names.get(header) ?? "");
+  return distinctHeaders(headers).map((header) => names.get(header) ?? "");
 }
 
 const label = fc.oneof(
@@ -25,7 +25,7 @@ const label = fc.oneof(
   fc.constantFrom("a", "A", "a_2", "a 2", "column", "__proto__", "Year", "x".repeat(300)),
 );
 
-test("names are safe, unique and as many as the headers", () => {
+test("every header has a safe, unique name", () => {
   fc.assert(
     fc.property(fc.array(label, { maxLength: 30 }), (headers) => {
       const names = columnNames(headers);
@@ -54,7 +54,7 @@ test.each([
   ["図書館", "column"],
   ["", "column"],
   ["___", "column"],
-])("%j is called %s", (header, name) => {
+])("%j is named %s", (header, name) => {
   expect(columnNames([header])).toEqual([name]);
 });
 
@@ -69,7 +69,7 @@ test("headers with the same name are numbered in their order", () => {
   ]);
 });
 
-test("a header keeps its name for good, and no other header ever gets it", () => {
+test("a header keeps its name across weeks, and no other header is assigned it", () => {
   const weeks = fc.array(
     fc.record({ headers: fc.uniqueArray(label, { maxLength: 8 }), declared: fc.array(label) }),
     { maxLength: 10 },
@@ -92,7 +92,7 @@ test("a header keeps its name for good, and no other header ever gets it", () =>
   );
 });
 
-test("of two new headers with the same name the declared one gets it, and a known header keeps it", () => {
+test("a declared header gets a name before an undeclared one, but not from a known header", () => {
   const isDeclared = (header: string) => header === "Foo?";
   expect(assignNames(["Foo!", "Foo?"], isDeclared).get("Foo?")).toBe("foo");
   const known = assignNames(["Foo!"], none);
@@ -102,21 +102,21 @@ test("of two new headers with the same name the declared one gets it, and a know
   });
 });
 
-test("a header that would take the name of a part of the date gets another one, declared or not", () => {
+test("no header is assigned the name of a part of the date, declared or not", () => {
   const names = assignNames(["Year", "fiscal year", "Hour?"], (header) => header === "Year");
   expect([...names.values()]).toEqual(["year_2", "fiscal_year_2", "hour_2"]);
 });
 
-test("names are stored once for a dataset, also by two calls at once, and those of gone headers stay", async () => {
+test("concurrent calls store each name once, names of removed headers stay, and endless conflicts fail", async () => {
   const results = local.store({ keepsVersions: true });
   const dataset = datasetOf([{ name: "Foo?", type: "text" }]);
-  await rememberNames(["_id", "Foo!"], dataset, results);
+  await storeNames(["_id", "Foo!"], dataset, results);
   let others = 0;
   const contended = before(results, "replaceJson", async () => {
     others += 1;
-    if (others === 1) await rememberNames(["_id", "Bar"], dataset, results);
+    if (others === 1) await storeNames(["_id", "Bar"], dataset, results);
   });
-  const names = await rememberNames(["_id", "Foo?", "__proto__"], dataset, contended);
+  const names = await storeNames(["_id", "Foo?", "__proto__"], dataset, contended);
   expect(await knownNames(dataset, results)).toEqual(names);
   expect([...names]).toEqual([
     ["_id", "_id"],
@@ -127,10 +127,10 @@ test("names are stored once for a dataset, also by two calls at once, and those 
   ]);
   const endless = before(results, "replaceJson", async () => {
     others += 1;
-    await rememberNames([`Bar ${others}`], dataset, results);
+    await storeNames([`Bar ${others}`], dataset, results);
   });
   others = 0;
-  await expect(rememberNames(["new"], dataset, endless)).rejects.toMatchObject({
+  await expect(storeNames(["new"], dataset, endless)).rejects.toMatchObject({
     name: "NamesContended",
     kind: "transient",
     ids: { dataset: dataset.name },
@@ -138,21 +138,21 @@ test("names are stored once for a dataset, also by two calls at once, and those 
   expect(others).toBe(5);
 });
 
-test("more different headers than ten thousand are refused", async () => {
+test("more than 10,000 different headers are an error", async () => {
   const headers = Array.from({ length: 10_001 }, (_, n) => `h${n}`);
   const dataset = datasetOf([]);
   const results = local.store({ keepsVersions: true });
-  expect((await rememberNames(headers.slice(1), dataset, results)).size).toBe(10_000);
-  await expect(rememberNames(headers, dataset, results)).rejects.toMatchObject({
+  expect((await storeNames(headers.slice(1), dataset, results)).size).toBe(10_000);
+  await expect(storeNames(headers, dataset, results)).rejects.toMatchObject({
     name: "TooManyColumnNames",
     kind: "terminal",
     ids: { dataset: dataset.name },
   });
 });
 
-test("of two new headers with the same name the declared one's name is stored", async () => {
+test("the declared header's name is stored if an undeclared one would get the same", async () => {
   const results = local.store();
   const declared = datasetOf([{ name: "Foo!", type: "text" }]);
-  const names = await rememberNames(["Foo?", "Foo!"], declared, results);
+  const names = await storeNames(["Foo?", "Foo!"], declared, results);
   expect([names.get("Foo!"), names.get("Foo?")]).toEqual(["foo", "foo_2"]);
 });

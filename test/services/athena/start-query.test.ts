@@ -1,4 +1,4 @@
-// athena.test.ts has what happens to a query from its start to its end.
+// How often a query is started. athena.test.ts covers a query from its start to its end.
 import { expect, test } from "vitest";
 import { retryQuery, startQuery } from "../../../services/athena/start-query.ts";
 import { datasets } from "../../../shared/datasets.ts";
@@ -23,7 +23,7 @@ const origin = {
   attempt: 1,
 };
 
-test("for one seed the engine runs a query once; another seed or attempt starts it again", async () => {
+test("a query runs once per seed and attempt", async () => {
   const deps = depsOf();
   const first = await startQuery(origin, "one", deps);
   expect(await startQuery(origin, "one", deps)).toBe(first);
@@ -33,7 +33,7 @@ test("for one seed the engine runs a query once; another seed or attempt starts 
   expect(deps.engine.started).toHaveLength(3);
 });
 
-test("a retry of a query whose origin is unknown is a dead letter that names the query", async () => {
+test("a retry of a query with an unknown origin is a terminal error that names the query", async () => {
   const deps = depsOf();
   const task = {
     task: "retry",

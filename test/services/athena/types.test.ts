@@ -1,4 +1,4 @@
-// The typed view against the transformer: what the one accepts as a value of a column's type, the other shows.
+// The typed view shows exactly the values that the transformer accepts as values of a column's type.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ afterAll(async () => {
 
 let published = 0;
 
-/** Returns each value as the typed view shows it in a column of each type. */
+/** Publishes rows and returns them as the typed view shows them. */
 async function viewOf(csv: string) {
   published += 1;
   const metadata = { "run-id": `run-${published}`, "requested-at": "2024-03-15T12:00:00Z" };
@@ -46,12 +46,12 @@ async function viewOf(csv: string) {
   });
   const names = headers.map((header) => `"${header}"`).join(", ");
   const sql = `SELECT ${names} FROM "test_dataset_typed" ORDER BY "_id"`;
-  return (await local.engine.firstRows(sql, "asked", 999)).rows;
+  return (await local.engine.firstRows(sql, "queries", 999)).rows;
 }
 
 const jsonRow = z.record(z.string(), z.unknown());
 
-/** Returns a value in a column of each type: what the transformer made of it, and what the view shows. */
+/** Returns each value in a column of each type: the transformer's cell and the view's value. */
 async function readAll(values: readonly unknown[]) {
   const records = values.map((value, index) => ({
     _id: index,
@@ -71,13 +71,13 @@ async function readAll(values: readonly unknown[]) {
   });
 }
 
-/** Returns an accepted cell as Athena spells its value in a result. */
+/** Returns an accepted cell as Athena writes its value in a result. */
 function spelled(header: string, cell: unknown): unknown {
   if (header === "timestamp") return `${String(cell)}.000`;
   return header === "number" || header === "minutes" ? Number(cell) : String(cell);
 }
 
-/** Returns the cells whose value in the view is not the transformer's. */
+/** Returns the cells with different values in the view and the transformer. */
 function disagreements(cells: Awaited<ReturnType<typeof readAll>>[number]) {
   return cells.filter(({ header, cell, isMistyped, shown }) => {
     const expected = cell === null || isMistyped ? null : spelled(header, cell);
@@ -90,7 +90,7 @@ const numbers = (integer: string) => ({ integer, number: integer, minutes: integ
 const decimal = (number: string) => ({ number, minutes: number });
 
 const examples: [unknown, Record<string, unknown>][] = [
-  // What Athena casts to a number or a time, and no person writes as one.
+  // Athena casts these to a number or a time, but people do not write them as one.
   ...["NaN", "Infinity", "-Infinity", "1d", "1f", "0x1p3", ".5", "5.", "５", "1_000", "1,5", "1 2"].map(
     (given): [string, Record<string, unknown>] => [given, nothing],
   ),
@@ -108,7 +108,7 @@ const examples: [unknown, Record<string, unknown>][] = [
   ["9007199254740991", numbers("9007199254740991")],
   [9007199254740992, nothing],
   [1e21, nothing],
-  // A double has 17 digits; these stay in the file, and the view shows the nearest double.
+  // A double has 17 digits. The file keeps these digits, and the view shows the nearest double.
   ["0.12345678901234567", decimal("0.12345678901234567")],
   [JSON.rawJSON("0.12345678901234567"), decimal("0.12345678901234567")],
   [JSON.rawJSON("0.123456789012345678"), nothing],
@@ -154,7 +154,7 @@ const examples: [unknown, Record<string, unknown>][] = [
   [{ a: true }, nothing],
 ];
 
-test("a text or a value is of the types that its form allows, and is written in one form", async () => {
+test("each example is accepted by exactly the listed types and written in one canonical form", async () => {
   const found = await readAll(examples.map(([given]) => given));
   const accepted = found.map((cells) =>
     Object.fromEntries(
@@ -221,7 +221,7 @@ const value = fc.oneof(
     .map((given) => JSON.rawJSON(given)),
 );
 
-test("the typed view is null exactly where the transformer counted a value or found none, and shows every other value", async () => {
+test("the typed view is null for mistyped and missing values and shows every other value", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(value, { minLength: 400, maxLength: 900 }), async (values) => {
       expect((await readAll(values)).flatMap(disagreements)).toEqual([]);

@@ -1,4 +1,4 @@
-// What a reader sees of a published file through its table and its views, on the engine of this machine.
+// Values of a published file as its table and views return them, on the local engine.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,12 +35,12 @@ async function start(columns: DatasetInput["columns"]) {
       });
     },
     read: (relation: string, columns = "*") =>
-      local.engine.firstRows(`SELECT ${columns} FROM "${relation}" ORDER BY "_id"`, "asked", 100),
+      local.engine.firstRows(`SELECT ${columns} FROM "${relation}" ORDER BY "_id"`, "queries", 100),
   };
 }
 const relations = ["test_dataset", "test_dataset_typed", "test_dataset_analysis"];
 
-test("a file with other columns replaces them, and each value stays under its own name", async () => {
+test("a file with other columns replaces the columns, and each value stays under its own name", async () => {
   const { publish, read } = await start(["a", "b", "new"].map((name) => ({ name, type: "text" })));
   const files: { headers: string[]; row: Cell[] }[] = [
     { headers: ["_id", "a", "b"], row: [1, "A1", "B1"] },
@@ -56,7 +56,7 @@ test("a file with other columns replaces them, and each value stays under its ow
   }
 });
 
-test("the typed view has numbers and times, and null for a value that is not of its column's type", async () => {
+test("the typed view has numbers and times, and null for mistyped values", async () => {
   const { publish, read } = await start([
     { name: "count", type: "integer" },
     { name: "minutes", type: "number" },
@@ -72,7 +72,7 @@ test("the typed view has numbers and times, and null for a value that is not of 
   ]);
   expect(await read("test_dataset_typed")).toEqual({
     columns: ["_id", "count", "minutes", "opened", "note", "undeclared"],
-    // The serde has no null: an empty field is an empty text.
+    // The serde has no null: an empty field is an empty string.
     rows: [
       ["1", "-3", "7.5", "2024-02-29 23:59:59.000", "5", "12"],
       ["2", null, null, null, "", "x"],
@@ -82,7 +82,7 @@ test("the typed view has numbers and times, and null for a value that is not of 
   });
 });
 
-test("the analysis view has the parts of each date, and no personal or undeclared column", async () => {
+test("the analysis view has the parts of each date and no personal or undeclared columns", async () => {
   const { publish, read } = await start([
     { name: "at", type: "timestamp" },
     { name: "who", type: "text", personal: true },

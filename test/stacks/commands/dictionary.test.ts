@@ -62,12 +62,12 @@ test("each column has its source, meaning and type, undeclared ones too", () => 
 
     | Column | Type | Meaning |
     | --- | --- | --- |
-    | \`year\` | integer | Calendar year, of Opened At |
-    | \`fiscal_year\` | integer | Fiscal year from July, named after the year in which it ends, of Opened At |
-    | \`month\` | integer | Month, 1 to 12, of Opened At |
-    | \`weekday\` | integer | Day of the week, 1 is Monday, of Opened At |
-    | \`weekday_name\` | text | Day of the week by name, of Opened At |
-    | \`hour\` | integer | Hour of the day, 0 to 23, of Opened At |
+    | \`year\` | integer | Calendar year (from Opened At) |
+    | \`fiscal_year\` | integer | Fiscal year from July, named after the year in which it ends (from Opened At) |
+    | \`month\` | integer | Month, 1 to 12 (from Opened At) |
+    | \`weekday\` | integer | Day of the week, 1 is Monday (from Opened At) |
+    | \`weekday_name\` | text | Day of the week by name (from Opened At) |
+    | \`hour\` | integer | Hour of the day, 0 to 23 (from Opened At) |
 
     ### Not published
 
