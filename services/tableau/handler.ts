@@ -7,7 +7,7 @@ import { tableauService } from "./service.ts";
 export const handler = lambdaHandler(tableauService, () => ({
   datasets,
   emit: emitter(),
-  // Read where it is used, so that settings which cannot be used are published as a failure.
+  // Read per message, so that an invalid setting is reported as a failed refresh.
   get tableau() {
     return settings.tableau();
   },

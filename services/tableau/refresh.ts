@@ -1,4 +1,4 @@
-// New results are published: Tableau refreshes what the dataset's entry names, and each job is followed to its end.
+// Refreshes the data sources and workbooks of a dataset in Tableau and follows each job to its end.
 import { realClock } from "../../shared/clock.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
@@ -9,34 +9,35 @@ import type { Clock, Emit } from "../../shared/ports.ts";
 import { type Content, pauseOf, type TableauSession } from "./tableau-client.ts";
 
 export type RefreshDeps = {
-  /** Undefined where there is no Tableau. */
+  /** Undefined if no Tableau is configured. */
   signIn: (() => Promise<TableauSession>) | undefined;
   emit: Emit;
   datasets: readonly Dataset[];
-  /** Between two looks at the jobs, the first time. */
+  /** Pause before the first check of the jobs. Each further pause doubles. */
   pauseMs: number;
-  /** When jobs are followed no longer, in milliseconds since 1970. */
-  ends: number;
+  /** When the last check must be done, in milliseconds since 1970. */
+  deadline: number;
   clock?: Clock;
 };
 
 type Published = Pick<EventDetail<"results.published">, "runId" | "dataset">;
 
-type UnderWay = { content: Content; jobId: string; state: "under way" };
-/** Without a job it waits in Tableau's queue since before. */
+type InProgress = { content: Content; jobId: string; state: "in progress" };
+/** Without `jobId` if a job was already queued in Tableau. */
 type Refreshed = { content: Content; jobId?: string; state: "refreshed" };
 type Failed = { content: Content; error: PipelineError; state: "failed" };
-type Outcome = UnderWay | Refreshed | Failed;
+type Ended = Refreshed | Failed;
+type Outcome = InProgress | Ended;
 
 /**
- * May run again for the same message: what was refreshed is then refreshed once more.
- * @throws PipelineError where something was not refreshed; transient where another try may do better
+ * Refreshes everything that the dataset's entry names. A repeated message refreshes all of it again.
+ * @throws PipelineError if any refresh failed; transient if a retry may succeed
  */
 export async function refresh({ runId, dataset }: Published, deps: RefreshDeps): Promise<LogFields> {
   const { signIn, emit } = deps;
-  if (!signIn) return { run: runId, skipped: "there is no Tableau" };
+  if (!signIn) return { run: runId, skipped: "no Tableau is configured" };
   const contents = contentsOf(findDataset(dataset, deps.datasets));
-  if (contents.length === 0) return { run: runId, skipped: "the dataset names nothing in Tableau" };
+  if (contents.length === 0) return { run: runId, skipped: "the dataset's entry names nothing in Tableau" };
   const outcomes = await refreshAll(contents, await signIn(), deps);
   const failures = outcomes.filter((outcome) => outcome.state === "failed");
   const refreshed = outcomes.filter((outcome) => outcome.state === "refreshed");
@@ -53,8 +54,8 @@ export async function refresh({ runId, dataset }: Published, deps: RefreshDeps):
   return { run: runId, refreshed: refreshed.length };
 }
 
-/** For a message that has become a dead letter. */
-export async function reportFailure(
+/** Emits `tableau.failed` for a message that became a dead letter. */
+export async function emitFailure(
   { runId, dataset }: Published,
   error: PipelineError,
   emit: Emit,
@@ -70,12 +71,8 @@ function contentsOf({ tableau }: Dataset): Content[] {
   ];
 }
 
-/** Signs out at the end, whatever happens. One content that fails keeps no other from being refreshed. */
-async function refreshAll(
-  contents: Content[],
-  session: TableauSession,
-  deps: RefreshDeps,
-): Promise<Exclude<Outcome, UnderWay>[]> {
+/** Always signs out. A failed refresh does not stop the others. */
+async function refreshAll(contents: Content[], session: TableauSession, deps: RefreshDeps): Promise<Ended[]> {
   try {
     const outcomes: Outcome[] = [];
     for (const content of contents) outcomes.push(await start(content, session));
@@ -88,87 +85,84 @@ async function refreshAll(
 async function start(content: Content, session: TableauSession): Promise<Outcome> {
   try {
     const jobId = await session.refresh(content.kind, await session.find(content));
-    return jobId === undefined ? { content, state: "refreshed" } : { content, jobId, state: "under way" };
+    return jobId === undefined ? { content, state: "refreshed" } : { content, jobId, state: "in progress" };
   } catch (error) {
     return { content, state: "failed", error: toPipelineError(error) };
   }
 }
 
-/** Looks at all jobs, with growing pauses, until each has ended or the next look would come too late. */
-async function follow(
-  started: Outcome[],
-  session: TableauSession,
-  deps: RefreshDeps,
-): Promise<Exclude<Outcome, UnderWay>[]> {
-  const { pauseMs, ends, clock = realClock } = deps;
+/** Checks the jobs, with growing pauses, until each has ended or the next check would be past the deadline. */
+async function follow(started: Outcome[], session: TableauSession, deps: RefreshDeps): Promise<Ended[]> {
+  const { pauseMs, deadline, clock = realClock } = deps;
   let outcomes = started;
-  for (let look = 1; outcomes.some(({ state }) => state === "under way"); look++) {
-    const pause = pauseOf(pauseMs, look);
-    if (pause >= ends - clock.now()) break;
+  for (let check = 1; outcomes.some(({ state }) => state === "in progress"); check++) {
+    const pause = pauseOf(pauseMs, check);
+    if (pause >= deadline - clock.now()) break;
     await clock.sleep(pause);
-    const seen: Outcome[] = [];
+    const checked: Outcome[] = [];
     for (const outcome of outcomes) {
-      seen.push(outcome.state === "under way" ? await lookAt(outcome, session, deps) : outcome);
+      checked.push(outcome.state === "in progress" ? await checkJob(outcome, session, deps) : outcome);
     }
-    outcomes = seen;
+    outcomes = checked;
   }
-  return outcomes.map((outcome) => (outcome.state === "under way" ? tooSlow(outcome) : outcome));
+  return outcomes.map((outcome) => (outcome.state === "in progress" ? tooSlow(outcome) : outcome));
 }
 
-async function lookAt(
-  outcome: UnderWay,
+async function checkJob(
+  outcome: InProgress,
   session: TableauSession,
-  { pauseMs, ends, clock = realClock }: RefreshDeps,
+  { pauseMs, deadline, clock = realClock }: RefreshDeps,
 ): Promise<Outcome> {
   const { content, jobId } = outcome;
   try {
     const state = await session.stateOf(jobId);
-    if (state === "under way") return outcome;
+    if (state === "in progress") return outcome;
     if (state === "succeeded") return { content, jobId, state: "refreshed" };
     throw new PipelineError("TableauJobFailed", {
-      message: `Tableau's job ${state === "failed" ? "failed" : "was cancelled"}.`,
-      advice: "Tableau shows why, under Jobs and in its owner's email; fix that and replay the dead letter.",
+      message: `Tableau's job ${state === "failed" ? "failed" : "was canceled"}.`,
+      advice:
+        "Find the cause in Tableau under Jobs or in its owner's email, fix it and replay the dead letter.",
       ids: { job: jobId },
     });
   } catch (error) {
     const reason = toPipelineError(error);
-    // Cut off by the end of the time: what is known of the job is that it had not ended.
-    if (reason.kind !== "terminal" && ends - clock.now() < pauseMs) return outcome;
+    // A check cut off by the deadline says nothing about the job, which was last seen in progress.
+    if (reason.kind !== "terminal" && deadline - clock.now() < pauseMs) return outcome;
     return { content, state: "failed", error: reason };
   }
 }
 
-/** Terminal: another try would find the job in Tableau's queue and take that for success. */
-function tooSlow({ content, jobId }: UnderWay): Failed {
+/** Terminal, because a retry would find the job in Tableau's queue and report success. */
+function tooSlow({ content, jobId }: InProgress): Failed {
   const error = new PipelineError("TableauJobTooSlow", {
-    message: "Tableau's job had not ended when the time for it was over.",
+    message: "Tableau's job did not end in time.",
     advice:
-      "It may still end well: look under Jobs in Tableau. If it always takes so long, raise TABLEAU_REFRESH_TIMEOUT_MS (shared/aws/config.ts).",
+      "It may still succeed: check Jobs in Tableau. If it regularly takes this long, raise TABLEAU_REFRESH_TIMEOUT_MS (shared/aws/config.ts).",
     ids: { job: jobId },
   });
   return { content, state: "failed", error };
 }
 
-/** One error for the message: what was not refreshed and why, and what was. */
+/** Returns one error for all failed refreshes, which also lists the successful ones. */
 function notRefreshed(failures: Failed[], refreshed: Refreshed[], runId: string): PipelineError {
   const errors = failures.map(({ error }) => error);
-  const passing = errors.find(({ kind }) => kind !== "terminal");
+  const retryable = errors.find(({ kind }) => kind !== "terminal");
   const waits = errors.flatMap(({ retryAfterSeconds }) => retryAfterSeconds ?? []);
   const reasons = failures.map(({ content, error }) => {
     const ids = Object.entries(error.ids).map(([name, value]) => ` (${name} ${value})`);
     return `The ${nameOf(content)} was not refreshed: ${error.message}${ids.join("")}`;
   });
   const others = refreshed.map(({ content }) => `The ${nameOf(content)} was refreshed.`);
-  return new PipelineError((passing ?? errors[0])?.name ?? "TableauNotRefreshed", {
-    kind: passing?.kind ?? "terminal",
+  return new PipelineError((retryable ?? errors[0])?.name ?? "TableauNotRefreshed", {
+    kind: retryable?.kind ?? "terminal",
     message: [...reasons, ...others].join(" "),
     advice: [...new Set(errors.map(({ advice }) => advice))].join(" "),
     ids: { run: runId },
-    cause: (passing ?? errors[0])?.cause,
+    cause: (retryable ?? errors[0])?.cause,
     ...(waits.length > 0 && { retryAfterSeconds: Math.max(...waits) }),
   });
 }
 
 function nameOf({ kind, name, project }: Content): string {
-  return `${kind} "${name}"${project === undefined ? "" : ` of the project "${project}"`}`;
+  return `${kind} "${name}"${project === undefined ? "" : ` in the project "${project}"`}`;
 }

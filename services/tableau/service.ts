@@ -1,24 +1,23 @@
-// The tableau queue: results are published, and Tableau refreshes what is made of them.
-
+// The tableau queue: published results start a refresh in Tableau.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { resultsPublished } from "../../shared/events.ts";
 import { defineService } from "../../shared/message-loop.ts";
 import type { Emit } from "../../shared/ports.ts";
 import type { TableauSettings } from "../../shared/tableau-settings.ts";
-import { refresh, reportFailure } from "./refresh.ts";
+import { emitFailure, refresh } from "./refresh.ts";
 import { signIn } from "./tableau-client.ts";
 
 export type TableauDeps = {
   emit: Emit;
   datasets: readonly Dataset[];
-  /** Undefined where there is no Tableau. */
+  /** Undefined if no Tableau is configured. */
   tableau: TableauSettings | undefined;
   tokenSecret: () => string;
-  /** For one request, connection and body included. */
+  /** Timeout of one request, including connection and body. */
   requestTimeoutMs: number;
-  /** For a whole refresh. */
+  /** Timeout of the whole refresh. */
   refreshTimeoutMs: number;
-  /** Before Tableau is asked again, the first time. */
+  /** First pause before a retry or a job check. Each further pause doubles. */
   pauseMs: number;
 };
 
@@ -27,9 +26,9 @@ export const tableauService = defineService({
   schema: resultsPublished,
   handle: ({ detail }, { emit, datasets, tableau, tokenSecret, ...times }: TableauDeps) => {
     const { requestTimeoutMs: timeoutMs, refreshTimeoutMs, pauseMs } = times;
-    const time = { pauseMs, ends: Date.now() + refreshTimeoutMs };
+    const time = { pauseMs, deadline: Date.now() + refreshTimeoutMs };
     const open = tableau && (() => signIn({ ...tableau, ...time, tokenSecret: tokenSecret(), timeoutMs }));
     return refresh(detail, { ...time, emit, datasets, signIn: open });
   },
-  onDeadLetter: ({ detail }, error, { emit }) => reportFailure(detail, error, emit),
+  onDeadLetter: ({ detail }, error, { emit }) => emitFailure(detail, error, emit),
 });

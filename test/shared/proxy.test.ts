@@ -83,7 +83,7 @@ test.each(through)("Tableau over %s goes through the proxy of %s", async (scheme
   const { tokenName, site } = tableau;
   const url = await urlOf(tableau.url, scheme);
   const { signIn } = await import("../../services/tableau/tableau-client.ts");
-  const time = { timeoutMs: 5_000, pauseMs: 1, ends: Date.now() + 60_000 };
+  const time = { timeoutMs: 5_000, pauseMs: 1, deadline: Date.now() + 60_000 };
   const session = await signIn({ url, site, tokenName, tokenSecret, apiVersion: "3.21", ...time });
   expect(await session.find({ kind: "data source", name: "Desk" })).toBe(id);
   await session.signOut();

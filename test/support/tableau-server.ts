@@ -25,10 +25,10 @@ const completedAt = "2026-11-23T11:00:05Z";
 /** A job as Tableau reports it. */
 export const job = {
   pending: { progress: "0" },
-  underWay: { progress: "0", startedAt: "2026-11-23T11:00:00Z" },
+  inProgress: { progress: "0", startedAt: "2026-11-23T11:00:00Z" },
   succeeded: { progress: "100", completedAt, finishCode: "0" },
   failed: { progress: "100", completedAt, finishCode: "1" },
-  cancelled: { progress: "100", completedAt, finishCode: "2" },
+  canceled: { progress: "100", completedAt, finishCode: "2" },
   doneByBridge: { progress: "100", completedAt, finishCode: "3" },
 };
 

@@ -1,4 +1,4 @@
-// The client against a Tableau server over HTTP, with a clock of the test's own.
+// Runs the client against a Tableau server over HTTP, with a simulated clock.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Content, signIn, type TableauOptions } from "../../../services/tableau/tableau-client.ts";
@@ -15,7 +15,7 @@ import {
 function optionsFor(tableau: FakeTableau, given: Partial<TableauOptions> = {}) {
   const clock = stoppedClock();
   const { url, tokenName, site } = tableau;
-  const time = { timeoutMs: 5_000, pauseMs: 2_000, ends: clock.now() + 600_000, clock };
+  const time = { timeoutMs: 5_000, pauseMs: 2_000, deadline: clock.now() + 600_000, clock };
   return { url, tokenName, tokenSecret, site, apiVersion: "3.21", ...time, ...given, clock };
 }
 
@@ -25,8 +25,8 @@ async function start(given: Partial<TableauOptions> = {}) {
   return { tableau, clock: options.clock, open: () => signIn(options) };
 }
 
-/** Calls everything once, with one data source. */
-async function goThrough({ tableau, open }: Awaited<ReturnType<typeof start>>) {
+/** Signs in, refreshes one data source, checks its job and signs out. @returns the job's state */
+async function refreshOnce({ tableau, open }: Awaited<ReturnType<typeof start>>) {
   tableau.add("datasources", "Desk");
   const session = await open();
   try {
@@ -38,9 +38,9 @@ async function goThrough({ tableau, open }: Awaited<ReturnType<typeof start>>) {
   }
 }
 
-test("the token is in the sign-in's body only, and each later request has the session", async () => {
+test("only the sign-in sends the token, and each later request sends the session", async () => {
   const local = await start();
-  expect(await goThrough(local)).toBe("succeeded");
+  expect(await refreshOnce(local)).toBe("succeeded");
   const { tableau } = local;
   expect(tableau.steps).toEqual(["signin", "find datasources", "refresh datasources", "job", "signout"]);
   const [first, ...others] = tableau.requests;
@@ -62,29 +62,32 @@ test("the token is in the sign-in's body only, and each later request has the se
 });
 
 test.each<[reported: object, state: string]>([
-  [job.pending, "under way"],
-  [job.underWay, "under way"],
-  // Before a job has ended, a code is not valid.
-  [{ ...job.underWay, finishCode: "0" }, "under way"],
-  [{ ...job.underWay, finishCode: "1" }, "under way"],
+  [job.pending, "in progress"],
+  [job.inProgress, "in progress"],
+  // The finish code of a job that has not ended is not valid.
+  [{ ...job.inProgress, finishCode: "0" }, "in progress"],
+  [{ ...job.inProgress, finishCode: "1" }, "in progress"],
   [job.succeeded, "succeeded"],
   [{ ...job.succeeded, finishCode: 0 }, "succeeded"],
   [job.failed, "failed"],
-  [job.cancelled, "cancelled"],
+  [job.canceled, "canceled"],
   [job.doneByBridge, "succeeded"],
 ])("a job that Tableau reports as %j is %s", async (reported, state) => {
   const local = await start();
   local.tableau.jobs([reported]);
-  expect(await goThrough(local)).toBe(state);
+  expect(await refreshOnce(local)).toBe(state);
 });
 
-test.each(["", "7", undefined])("a job that ended with code %j is unreadable", async (finishCode) => {
-  const local = await start();
-  local.tableau.jobs([{ ...job.succeeded, finishCode }]);
-  await expect(goThrough(local)).rejects.toMatchObject({ name: "TableauResponseUnreadable" });
-});
+test.each(["", "7", undefined])(
+  "a job with the finish code %j is an unreadable response",
+  async (finishCode) => {
+    const local = await start();
+    local.tableau.jobs([{ ...job.succeeded, finishCode }]);
+    await expect(refreshOnce(local)).rejects.toMatchObject({ name: "TableauResponseUnreadable" });
+  },
+);
 
-test("a refresh that is queued already has no job, and other conflicts are errors", async () => {
+test("a refresh that is already queued has no job, and other conflicts are errors", async () => {
   const { tableau, open } = await start();
   const id = tableau.add("workbooks", "Weekly");
   tableau.queued.add(id);
@@ -107,7 +110,7 @@ const names = fc.oneof(
   fc.string({ unit: fc.constantFrom(..."ab,&:*+% /💥"), minLength: 1, maxLength: 6 }),
 );
 
-test("any name is found, among others and in its project", async () => {
+test("any name is found in its project among others", async () => {
   const tableau = await startTableau();
   const session = await signIn(optionsFor(tableau));
   await fc.assert(
@@ -125,7 +128,7 @@ test("any name is found, among others and in its project", async () => {
   );
 });
 
-test("a name that a filter cannot hold is looked up page by page, any other by Tableau's filter", async () => {
+test("a name that a filter cannot contain is searched in all pages, any other with Tableau's filter", async () => {
   const { tableau, open } = await start();
   for (let n = 1; n <= 2_500; n++) tableau.add("workbooks", `Workbook ${n}`);
   const last = tableau.add("workbooks", "Desk, weekly");
@@ -136,7 +139,7 @@ test("a name that a filter cannot hold is looked up page by page, any other by T
   expect(tableau.steps).toHaveLength(5);
 });
 
-test("a name of nothing, or of several, is an error that says what to do", async () => {
+test("a name without a match or with several matches is an error that says what to do", async () => {
   const { tableau, open } = await start();
   tableau.add("datasources", "Desk", "Library");
   tableau.add("datasources", "Desk", "Archive");
@@ -148,25 +151,25 @@ test("a name of nothing, or of several, is an error that says what to do", async
   await find("Weekly").toMatchObject({
     name: "TableauContentMissing",
     kind: "terminal",
-    sentence: expect.stringMatching(/no data source "Weekly".*in shared\/datasets\.ts/),
+    sentence: expect.stringMatching(/no data source named "Weekly".*shared\/datasets\.ts/),
   });
   await find("desk").toMatchObject({ name: "TableauContentMissing" });
   await find("Desk", "Nowhere").toMatchObject({
-    sentence: expect.stringContaining('"Desk" in a project "Nowhere"'),
+    sentence: expect.stringContaining('"Desk" in the project "Nowhere"'),
   });
   await find("Desk").toMatchObject({
     name: "TableauContentAmbiguous",
     kind: "terminal",
-    sentence: expect.stringMatching(/has 3 of them.*Name its project/),
+    sentence: expect.stringMatching(/more than one data source named "Desk" \(3\).*Add its project/),
   });
   await find("Desk", "Archive").toMatchObject({
-    sentence: expect.stringMatching(/has 2 of them.*Rename/),
+    sentence: expect.stringMatching(/\(2\).*Rename/),
   });
 });
 
 const steps: Step[] = ["signin", "find", "refresh", "job"];
 const everyStep = (kind: Fault["kind"]) => steps.map((at): Fault => ({ at, kind }));
-const passing: Fault["kind"][] = [
+const transient: Fault["kind"][] = [
   { status: 429 },
   { status: 429, headers: { "retry-after": "30" } },
   { status: 500 },
@@ -175,13 +178,13 @@ const passing: Fault["kind"][] = [
   "reset",
 ];
 
-test.each(passing)("%j at each step passes with a retry", async (kind) => {
+test.each(transient)("the client retries after %j at each step", async (kind) => {
   const local = await start();
   local.tableau.fail(...everyStep(kind), ...everyStep(kind));
-  expect(await goThrough(local)).toBe("succeeded");
+  expect(await refreshOnce(local)).toBe("succeeded");
 });
 
-test("a request is tried three times, after pauses that double or that Tableau names", async () => {
+test("a request is sent three times, after pauses that double or that Retry-After sets", async () => {
   const local = await start();
   const { tableau, clock } = local;
   tableau.fail(
@@ -192,7 +195,7 @@ test("a request is tried three times, after pauses that double or that Tableau n
     { at: "refresh", kind: { status: 502 } },
     { at: "refresh", kind: { status: 503, headers: { "retry-after": "5" } } },
   );
-  await expect(goThrough(local)).rejects.toMatchObject({
+  await expect(refreshOnce(local)).rejects.toMatchObject({
     name: "TableauServerError",
     kind: "transient",
     ids: { status: 503, code: "503000" },
@@ -202,10 +205,10 @@ test("a request is tried three times, after pauses that double or that Tableau n
   expect(tableau.refreshed).toEqual([]);
 });
 
-test("where Tableau asks for more than half a minute, the message waits and not the function", async () => {
+test("a Retry-After above 30 seconds delays the message instead of the function", async () => {
   const local = await start();
   local.tableau.fail({ at: "find", kind: { status: 429, headers: { "retry-after": "31" } } });
-  await expect(goThrough(local)).rejects.toMatchObject({
+  await expect(refreshOnce(local)).rejects.toMatchObject({
     name: "TableauRateLimited",
     kind: "rate-limited",
     retryAfterSeconds: 31,
@@ -213,14 +216,14 @@ test("where Tableau asks for more than half a minute, the message waits and not 
   expect(local.clock.slept).toEqual([]);
 });
 
-test("after the time is over, nothing is requested but the sign-out, and nothing waits", async () => {
-  const local = await start({ ends: 1_003_000 });
+test("after the deadline the client only signs out and does not wait", async () => {
+  const local = await start({ deadline: 1_003_000 });
   local.tableau.fail(...everyStep({ status: 500 }), { at: "find", kind: { status: 500 } });
-  // A pause of two seconds, and one second is left.
-  await expect(goThrough(local)).rejects.toMatchObject({ name: "TableauServerError", kind: "transient" });
+  // One pause of 2 s leaves one second.
+  await expect(refreshOnce(local)).rejects.toMatchObject({ name: "TableauServerError", kind: "transient" });
   expect(local.clock.slept).toEqual([2_000]);
   expect(local.tableau.steps).toEqual(["signin", "signin", "find datasources", "signout"]);
-  const late = await start({ ends: 1_000_000 });
+  const late = await start({ deadline: 1_000_000 });
   await expect(late.open()).rejects.toMatchObject({ name: "TableauTooSlow", kind: "transient" });
   expect(late.tableau.requests).toEqual([]);
 });
@@ -236,11 +239,11 @@ const unreadable: Fault["kind"][] = [
   { json: { pagination: { totalAvailable: "many" } } },
 ];
 test.each(steps.flatMap((at) => unreadable.map((kind) => ({ at, kind }))))(
-  "$kind at $at is an unreadable response, and transient",
+  "$kind at $at is a transient, unreadable response",
   async (fault) => {
     const local = await start();
     local.tableau.fail(fault);
-    await expect(goThrough(local)).rejects.toMatchObject({
+    await expect(refreshOnce(local)).rejects.toMatchObject({
       name: "TableauResponseUnreadable",
       kind: "transient",
       message: expect.stringMatching(/HTML|broken JSON|an unknown shape/),
@@ -255,15 +258,15 @@ test.each<[Step, Fault["kind"], name: string, kind: string]>([
   ["refresh", { status: 404 }, "TableauNotFound", "terminal"],
   ["refresh", { status: 400 }, "TableauRequestRefused", "terminal"],
   ["job", { status: 418 }, "TableauRequestRefused", "terminal"],
-])("at %s %j is %s, %s, and requested once", async (at, kind, name, errorKind) => {
+])("at %s %j is %s, %s and not retried", async (at, kind, name, errorKind) => {
   const local = await start();
   local.tableau.fail({ at, kind });
-  await expect(goThrough(local)).rejects.toMatchObject({ name, kind: errorKind });
+  await expect(refreshOnce(local)).rejects.toMatchObject({ name, kind: errorKind });
   expect(local.clock.slept).toEqual([]);
   expect(local.tableau.sessions.size).toBe(0);
 });
 
-test("an API version that the server does not have is an error with the setting to change", async () => {
+test("an unsupported API version is an error that names the setting", async () => {
   const tableau = await startTableau({ apiVersion: "3.20" });
   await expect(signIn(optionsFor(tableau))).rejects.toMatchObject({
     name: "TableauNotFound",
@@ -271,7 +274,7 @@ test("an API version that the server does not have is an error with the setting 
   });
 });
 
-test("a redirect is not followed, so that no other host receives the token", async () => {
+test("a redirect is not followed, so no other host receives the token", async () => {
   const other = await startTableau();
   const local = await start();
   for (const at of ["signin", "find"] as const) {
@@ -279,7 +282,7 @@ test("a redirect is not followed, so that no other host receives the token", asy
       at,
       kind: { status: 307, headers: { location: `${other.url}/api/3.21/auth/signin` } },
     });
-    await expect(goThrough(local)).rejects.toMatchObject({
+    await expect(refreshOnce(local)).rejects.toMatchObject({
       name: "TableauRequestRefused",
       ids: { status: 307 },
     });
@@ -287,19 +290,19 @@ test("a redirect is not followed, so that no other host receives the token", asy
   expect(other.requests).toEqual([]);
 });
 
-test.each(["hang", "drip"] as const)("a response without an end (%s) ends by the timeout", async (kind) => {
+test.each(["hang", "drip"] as const)("an endless response (%s) times out", async (kind) => {
   for (const at of steps) {
     const local = await start({ timeoutMs: 50 });
     local.tableau.fail(...Array<Fault>(3).fill({ at, kind }));
-    await expect(goThrough(local)).rejects.toMatchObject({ name: "TableauTimeout", kind: "transient" });
+    await expect(refreshOnce(local)).rejects.toMatchObject({ name: "TableauTimeout", kind: "transient" });
   }
 });
 
-test("a session that ended is renewed once, and the request is sent again", async () => {
+test("an ended session is renewed once, and the request is sent again", async () => {
   const local = await start();
   const { tableau } = local;
   tableau.before("job", () => tableau.sessions.clear());
-  expect(await goThrough(local)).toBe("succeeded");
+  expect(await refreshOnce(local)).toBe("succeeded");
   expect(tableau.steps).toEqual([
     "signin",
     "find datasources",
@@ -316,24 +319,24 @@ test("a session that ended is renewed once, and the request is sent again", asyn
 test.each<[Step, Step]>([
   ["job", "job"],
   ["find", "job"],
-])("a session that ends at %s and again at %s is lost to another client, and transient", async (...ends) => {
+])("a session that ends at %s and again at %s is a transient error", async (...ends) => {
   const local = await start();
   const { tableau } = local;
   for (const step of ends) tableau.before(step, () => tableau.sessions.clear());
-  await expect(goThrough(local)).rejects.toMatchObject({
+  await expect(refreshOnce(local)).rejects.toMatchObject({
     name: "TableauSessionLost",
     kind: "transient",
-    advice: expect.stringContaining("a token of its own"),
+    advice: expect.stringContaining("Create a separate token"),
   });
   expect(tableau.steps.filter((step) => step === "signin")).toHaveLength(2);
 });
 
 test.each<Fault["kind"]>([{ status: 500 }, { status: 401 }, "hang", "reset", "html"])(
-  "a sign-out that ends in %j changes nothing",
+  "a sign-out that fails with %j changes nothing",
   async (kind) => {
     const local = await start({ timeoutMs: kind === "hang" ? 500 : 5_000 });
     local.tableau.fail({ at: "signout", kind });
-    expect(await goThrough(local)).toBe("succeeded");
+    expect(await refreshOnce(local)).toBe("succeeded");
     expect(local.tableau.steps.filter((step) => step === "signout")).toHaveLength(1);
   },
 );

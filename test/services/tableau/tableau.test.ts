@@ -1,4 +1,4 @@
-// The service from the event in its queue to the events that it publishes, with a Tableau server over HTTP.
+// Runs the service from its queue to the events that it emits, with a Tableau server over HTTP.
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { type TableauDeps, tableauService } from "../../../services/tableau/service.ts";
 import { type DatasetInput, dataset as datasetSchema } from "../../../shared/dataset-schema.ts";
@@ -53,7 +53,7 @@ const three: Targets = {
   workbooks: [{ name: "Weekly" }],
 };
 
-/** Starts a Tableau that has what the dataset names. */
+/** Starts a Tableau with the data sources and workbooks that the dataset names. */
 async function start(targets: Targets, given: Partial<TableauDeps> = {}) {
   const tableau = await startTableau();
   const { dataSources = [], workbooks = [] } = targets;
@@ -71,7 +71,7 @@ async function start(targets: Targets, given: Partial<TableauDeps> = {}) {
   return { tableau, ids, settings };
 }
 
-/** Enqueues the event as its route does. */
+/** Enqueues the event in the group that its route sets. */
 async function enqueue(detail = published): Promise<void> {
   const [group] = routes.filter(({ to }) => to === "tableau").flatMap((route) => route.group ?? []);
   await mailbox.source.send(eventMessage("results.published", detail), { group: group ?? "" });
@@ -88,7 +88,7 @@ async function handleNext(): Promise<Outcome> {
   return outcome;
 }
 
-/** Expects one dead letter, with the same reason as the event. */
+/** Expects one dead letter and one event with the same reason. */
 async function expectDeadLetter(reason: RegExp, error: string): Promise<void> {
   const deadLetters = await take(mailbox.deadLetters);
   expect(deadLetters).toMatchObject([
@@ -101,12 +101,12 @@ async function expectDeadLetter(reason: RegExp, error: string): Promise<void> {
 
 const uuid = expect.stringMatching(/^[\da-f-]{36}$/);
 
-test("published results refresh what the dataset names, in one session, and the outcome is published", async () => {
+test("published results refresh everything that the dataset names in one session, and the outcome is emitted", async () => {
   const { tableau } = await start(three);
   tableau.jobs(
-    [job.pending, job.underWay, job.underWay, job.succeeded],
+    [job.pending, job.inProgress, job.inProgress, job.succeeded],
     [job.succeeded],
-    [job.underWay, job.doneByBridge],
+    [job.inProgress, job.doneByBridge],
   );
   await enqueue();
   expect(await handleNext()).toBe("done");
@@ -125,24 +125,27 @@ test("published results refresh what the dataset names, in one session, and the 
     ...each("workbooks"),
     "signout",
   ]);
-  // Each job until it has ended, and no longer.
+  // Each job is checked until it has ended.
   expect(tableau.steps.filter((step) => step === "job")).toHaveLength(4 + 1 + 2);
   expect(tableau.sessions.size).toBe(0);
   expect(logged).toMatchObject([{ message: "done", run: ofRun.runId, refreshed: 3 }]);
 });
 
-test.each(["no Tableau is configured", "the dataset names nothing"])("if %s, that is logged", async (why) => {
-  const { tableau } = await start(desk);
-  if (why === "the dataset names nothing") dataset.tableau = undefined;
-  else deps.tableau = undefined;
-  await enqueue();
-  expect(await handleNext()).toBe("done");
-  expect(tableau.requests).toEqual([]);
-  expect(events).toEqual([]);
-  expect(logged).toMatchObject([{ level: "INFO", message: "done", skipped: expect.any(String) }]);
-});
+test.each(["no Tableau is configured", "the dataset names nothing"])(
+  "nothing is refreshed if %s",
+  async (why) => {
+    const { tableau } = await start(desk);
+    if (why === "the dataset names nothing") dataset.tableau = undefined;
+    else deps.tableau = undefined;
+    await enqueue();
+    expect(await handleNext()).toBe("done");
+    expect(tableau.requests).toEqual([]);
+    expect(events).toEqual([]);
+    expect(logged).toMatchObject([{ level: "INFO", message: "done", skipped: expect.any(String) }]);
+  },
+);
 
-test("the default site and another API version are requested as they are set", async () => {
+test("the configured site and API version are requested", async () => {
   const { tableau, settings } = await start(desk);
   deps.tableau = { ...settings, site: "", apiVersion: "3.8" };
   await enqueue();
@@ -152,7 +155,7 @@ test("the default site and another API version are requested as they are set", a
   expect(tableau.requests[0]?.body).toContain('"site":{"contentUrl":""}');
 });
 
-test("what waits in Tableau's queue already counts as refreshed, without a job", async () => {
+test("content that is already queued in Tableau counts as refreshed, without a job", async () => {
   const { tableau, ids } = await start(three);
   tableau.queued.add(ids.get("Desk") ?? "").add(ids.get("Weekly") ?? "");
   await enqueue();
@@ -168,30 +171,30 @@ test("what waits in Tableau's queue already counts as refreshed, without a job",
 
 test.each([
   [job.failed, /data source "Desk" was not refreshed: Tableau's job failed\. \(job [\da-f-]{36}\)/],
-  [job.cancelled, /Tableau's job was cancelled\..*replay the dead letter/],
+  [job.canceled, /Tableau's job was canceled\..*replay the dead letter/],
 ])("a job that ends as %j is a dead letter", async (end, reason) => {
   const { tableau } = await start(desk);
-  tableau.jobs([job.underWay, end]);
+  tableau.jobs([job.inProgress, end]);
   await enqueue();
   expect(await handleNext()).toBe("dead letter");
   await expectDeadLetter(reason, "TableauJobFailed");
   expect(tableau.sessions.size).toBe(0);
 });
 
-test("one that fails does not keep the others from being refreshed, and the reason names each", async () => {
+test("a failed refresh does not stop the others, and the reason names each", async () => {
   const { tableau } = await start({ ...three, workbooks: [{ name: "Weekly" }, { name: "Yearly" }] });
-  tableau.jobs([job.failed], [job.underWay, job.succeeded]);
+  tableau.jobs([job.failed], [job.inProgress, job.succeeded]);
   tableau.fail({ at: "find", kind: { status: 403 } });
   await enqueue();
   expect(await handleNext()).toBe("dead letter");
   expect(tableau.refreshed).toEqual(["Gates", "Weekly", "Yearly"]);
   await expectDeadLetter(
-    /^The data source "Desk" was not refreshed: .* \(status 403\) \(code 403000\) The data source "Gates" of the project "Library" was not refreshed: .* The workbook "Weekly" was refreshed\. The workbook "Yearly" was refreshed\. .* \(run reference-transactions-0123456789ab\)$/,
+    /^The data source "Desk" was not refreshed: .* \(status 403\) \(code 403000\) The data source "Gates" in the project "Library" was not refreshed: .* The workbook "Weekly" was refreshed\. The workbook "Yearly" was refreshed\. .* \(run reference-transactions-0123456789ab\)$/,
     "TableauAccessDenied",
   );
 });
 
-test("a failure that may pass brings the message back, even beside one that cannot", async () => {
+test("the message is retried if one of several failures is transient", async () => {
   const { tableau } = await start(three);
   tableau.fail(
     { at: "find", kind: { status: 403 } },
@@ -213,7 +216,7 @@ test("an unknown dataset is a dead letter", async () => {
   expect(events).toMatchObject([{ type: "tableau.failed", detail: { dataset: "gate-counts" } }]);
 });
 
-test("a token that Tableau refuses is a dead letter at once", async () => {
+test("a refused token is a dead letter without a retry", async () => {
   const { tableau, settings } = await start(desk);
   deps.tableau = { ...settings, tokenName: "revoked" };
   await enqueue();
@@ -228,7 +231,7 @@ test("a token that Tableau refuses is a dead letter at once", async () => {
 test.each([
   ["hangs", /Tableau took too long to respond\./, "TableauTimeout"],
   ["does not run", /refused the connection.*TABLEAU_URL/, "TableauUnreachable"],
-])("a Tableau that %s at every receive is one failure, at the receive limit", async (what, reason, error) => {
+])("a Tableau that %s is reported once, at the receive limit", async (what, reason, error) => {
   const { tableau, settings } = await start(desk, { requestTimeoutMs: 20 });
   tableau.fail(...Array<Fault>(3 * receiveLimit).fill({ at: "signin", kind: "hang" }));
   if (what === "does not run") {
@@ -245,7 +248,7 @@ test.each([
   await expectDeadLetter(reason, error);
 });
 
-test("neither the token nor a session is in a log, an event or a dead letter, whatever Tableau echoes", async () => {
+test("no log, event or dead letter contains the token or a session, whatever Tableau echoes", async () => {
   const { tableau } = await start(three);
   const kinds: Fault["kind"][] = [
     { status: 500 },
@@ -264,7 +267,7 @@ test("neither the token nor a session is in a log, an event or a dead letter, wh
       tableau.fail(...Array<Fault>(3).fill({ at, kind }));
       tableau.jobs([job.failed]);
       await enqueue();
-      // To its end, whichever it is; each fault is used up on the way.
+      // Deliver the message until it ends, which uses up every fault.
       for (let receive = 1; receive <= receiveLimit; receive++) {
         if ((await handleNext()) !== "retried") break;
       }

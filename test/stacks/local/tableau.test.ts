@@ -74,7 +74,7 @@ async function run(tableau?: FakeTableau, { failedBefore = false } = {}) {
 
 test("a run's results are refreshed in Tableau before npm start ends", async () => {
   const tableau = await start();
-  tableau.jobs([...Array(3).fill(job.underWay), job.succeeded]);
+  tableau.jobs([...Array(3).fill(job.inProgress), job.succeeded]);
   expect((await run(tableau)).end).toEqual({
     state: "refreshed",
     sentence: 'Tableau refreshed data source "Desk", workbook "Weekly".',
