@@ -1,18 +1,17 @@
-// The daily check of a published file: how old it is, for how long Athena's results have been behind it, and whether its
-// folder holds anything else. Each number has an alarm (stacks/monitoring.ts); the one on the age also fires when the daily
-// check stops running.
+// The daily check of a published file: its age, how long Athena's results have been behind it, and stray objects in its
+// folder. Each metric has an alarm (stacks/monitoring.ts). The alarm on the age also fires when this check stops running.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import type { ObjectInfo, ObjectStore } from "../../shared/ports.ts";
 import { strayObjects } from "../../shared/stray-objects.ts";
 
-/** Hours since the file was put in its place; a file put there by hand counts like any other. */
+/** Returns the hours since the file was written, by a run or by hand. */
 export function ageHours({ at }: Pick<ObjectInfo, "at">, now: Date): number {
   return Math.max((now.getTime() - at.getTime()) / 3_600_000, 0);
 }
 
-/** Hours since the file was put in its place, where the results are not of its run; else 0. */
+/** Returns 0 if the results are from the file's run and request, otherwise the file's age in hours. */
 export function behindHours(file: ObjectInfo, results: ObjectInfo | undefined, now: Date): number {
   const isSame = ["run-id", "requested-at"].every((name) => results?.metadata[name] === file.metadata[name]);
   return results && isSame ? 0 : ageHours(file, now);
@@ -25,7 +24,7 @@ export type FreshnessDeps = {
   now: () => Date;
 };
 
-/** Where no file was ever published there is no number, which the alarm takes for a bad one. */
+/** Records no metric if no file was ever published; the alarm on the age treats missing data as breaching. */
 export async function checkFreshness(
   dataset: Dataset,
   { data, results, measure, now }: FreshnessDeps,

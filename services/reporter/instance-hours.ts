@@ -1,12 +1,12 @@
-// How long the stage's EC2 instances have been running. An alarm on this metric (stacks/monitoring.ts) fires when one was
-// left running.
+// The daily check of how long the stage's EC2 instances have been running. An alarm on this metric (stacks/monitoring.ts)
+// fires if an instance was left running.
 import { PipelineError } from "../../shared/errors.ts";
 import { instanceTag, type TeamInstances } from "../../shared/instance-settings.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import type { Instance, Instances } from "../../shared/ports.ts";
 
-/** Hours since the start of the one that has run longest; 0 where none runs. */
+/** Returns the hours since the earliest start of a running instance, or 0 if none is running. */
 export function runningHours(
   instances: readonly Pick<Instance, "state" | "launchedAt">[],
   now: Date,
@@ -24,16 +24,16 @@ export type InstanceDeps = {
 };
 
 /**
- * What does not have the tag is not looked at: nothing here can have started it.
- * @throws PipelineError `InstancesUnseen`
+ * Checks only tagged instances, because the pipeline can start no others.
+ * @throws PipelineError `InstancesNotListed`
  */
 export async function checkInstances({ team, instances, measure, now }: InstanceDeps): Promise<LogFields> {
   if (team === "none") return { instances: 0 };
   const tagged = await instances.findTagged(instanceTag);
   if ("refused" in tagged) {
-    throw new PipelineError("InstancesUnseen", {
+    throw new PipelineError("InstancesNotListed", {
       message: `Could not list EC2 instances (${tagged.refused}).`,
-      advice: "Check the permissions of the reporter's function, then replay this dead letter.",
+      advice: "Check the IAM permissions of the reporter's function, then replay this dead letter.",
     });
   }
   const found = tagged.filter(({ id }) => team === "tagged" || team.includes(id));

@@ -1,35 +1,48 @@
-// What a person reads of a run: short, plain, and made of counts, dates and columns' names alone. Pure functions.
+// Texts about runs for emails and the terminal. They contain counts, dates and column names, and never a record's text.
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { Notification } from "../../shared/ports.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
 
-/**
- * "Published 10,412 rows (+132 since 16 November), 3 rejected, 2 duplicates, in 41 s. Athena and Tableau follow."
- * @param hasTableau whether there is a Tableau to refresh
- */
-export function publishedText(
-  result: RunResult,
-  { timeZone, tableau }: Pick<Dataset, "timeZone" | "tableau">,
-  hasTableau: boolean,
-): string {
+type Columns = Dataset["columns"];
+
+/** Returns, for example, "Published 10,412 rows (+132 since November 16), 3 rejected, 2 duplicates, in 41 s." */
+export function publishedText(result: RunResult, { timeZone }: Pick<Dataset, "timeZone">): string {
   const { rows, duplicates, violations, force, requestedAt, finishedAt } = result;
   const rejected = rejectedCount(result);
   const counts = [
-    `Published ${counted(rows, "row")}${changeText(result, timeZone)}`,
+    `Published ${quantity(rows, "row")}${changeText(result, timeZone)}`,
     rejected === 0 ? "nothing rejected" : `${count(rejected)} rejected`,
-    duplicates === 0 ? "no duplicates" : counted(duplicates, "duplicate"),
+    duplicates === 0 ? "no duplicates" : quantity(duplicates, "duplicate"),
     `in ${durationText((Date.parse(finishedAt) - Date.parse(requestedAt)) / 1000)}`,
   ];
-  return [
-    `${counts.join(", ")}.`,
-    ...(force === undefined ? [] : [`By force: ${violations.map(({ text }) => text).join("; ")}.`]),
-    tableau && hasTableau ? "Athena and Tableau follow." : "Athena follows.",
-  ].join(" ");
+  const despite = `Published despite guard violations: ${violations.map(({ text }) => text).join("; ")}.`;
+  return `${counts.join(", ")}.${force === undefined ? "" : ` ${despite}`}`;
 }
 
-/** Why a run is held, and what a person needs to decide. @param reason a sentence */
-export function heldText(result: RunResult, reason: string, columns: Dataset["columns"]): string {
+/**
+ * Returns the body of the email about a published run.
+ * @param hasTableau whether the stage has a Tableau to refresh
+ */
+export function publishedMail(
+  result: RunResult,
+  dataset: Pick<Dataset, "timeZone" | "tableau" | "columns">,
+  hasTableau: boolean,
+): string {
+  const next = dataset.tableau && hasTableau ? "Athena and Tableau update" : "Athena updates";
+  const notes = [
+    ...(rejectedCount(result) === 0 ? [] : [`Rejected records: ${countList(result.rejects)}.`]),
+    ...columnNotes(result, dataset.columns),
+  ];
+  return [
+    publishedText(result, dataset),
+    `${next} next. You receive another email only if that fails.`,
+    ...(notes.length === 0 ? [] : ["", ...notes]),
+  ].join("\n");
+}
+
+/** Returns why a run is held and the counts that a person needs to decide. @param reason a sentence */
+export function heldText(result: RunResult, reason: string, columns: Columns): string {
   return [reason, "", countsText(result), ...columnNotes(result, columns)].join("\n");
 }
 
@@ -37,25 +50,27 @@ export function heldText(result: RunResult, reason: string, columns: Dataset["co
 export function countsText(result: RunResult): string {
   const { records, rows, duplicates, rejects } = result;
   const rejected = rejectedCount(result);
-  const reasons = rejected === 0 ? "" : ` (${listed(rejects)})`;
+  const reasons = rejected === 0 ? "" : ` (${countList(rejects)})`;
   const outcomes = [
-    counted(rows, "row"),
-    counted(duplicates, "duplicate"),
+    quantity(rows, "row"),
+    quantity(duplicates, "duplicate"),
     `${count(rejected)} rejected${reasons}`,
   ];
-  return `LibInsight announced ${counted(announcedOf(result), "record")} and sent ${count(records)}: ${outcomes.join(", ")}.`;
+  return `LibInsight announced ${quantity(announcedOf(result), "record")} and sent ${count(records)}: ${outcomes.join(", ")}.`;
 }
 
 export function announcedOf({ windows }: Pick<RunResult, "windows">): number {
   return windows.reduce((sum, { totalRecords }) => sum + totalRecords, 0);
 }
 
-/** Returns what the counts say about the columns: values of another type, and columns without values. */
-export function columnNotes(result: RunResult, columns: Dataset["columns"]): string[] {
+/** Returns a sentence about mistyped values and one about columns without values, if there are any. */
+export function columnNotes(result: RunResult, columns: Columns): string[] {
   const mistyped = mistypedText(result);
   const empty = emptyColumns(result, columns);
   return [
-    ...(mistyped === "" ? [] : [`Not of the column's type and kept as text: ${mistyped}.`]),
+    ...(mistyped === ""
+      ? []
+      : [`Kept as text, because the values do not match the column's type: ${mistyped}.`]),
     ...(empty.length === 0
       ? []
       : [
@@ -64,8 +79,8 @@ export function columnNotes(result: RunResult, columns: Dataset["columns"]): str
   ];
 }
 
-/** The same as lines of a table. */
-export function columnRows(result: RunResult, columns: Dataset["columns"]): [label: string, text: string][] {
+/** Returns the same notes as rows of a table. */
+export function columnRows(result: RunResult, columns: Columns): [label: string, text: string][] {
   const rows: [string, string][] = [];
   const mistyped = mistypedText(result);
   if (mistyped !== "") rows.push(["kept as text", `not of the column's type: ${mistyped}`]);
@@ -74,7 +89,7 @@ export function columnRows(result: RunResult, columns: Dataset["columns"]): [lab
   return rows;
 }
 
-/** "Start Time: 714 of 714, Duration: 3 of 10,412": of a column's values, how many are not of its type. */
+/** "Duration: 3 of 10,412, Start Time: 714 of 714": mistyped values of all values, by column. */
 function mistypedText({ mistyped, filled }: Pick<RunResult, "mistyped" | "filled">): string {
   return Object.entries(mistyped)
     .sort(byName)
@@ -82,19 +97,16 @@ function mistypedText({ mistyped, filled }: Pick<RunResult, "mistyped" | "filled
     .join(", ");
 }
 
-/** Declared columns without any value, as after a typo in a label; none where there is no row. */
-function emptyColumns(
-  { rows, filled }: Pick<RunResult, "rows" | "filled">,
-  columns: Dataset["columns"],
-): string[] {
+/** Returns the declared columns without any value, often caused by a wrong label; none if the file has no rows. */
+function emptyColumns({ rows, filled }: Pick<RunResult, "rows" | "filled">, columns: Columns): string[] {
   return rows === 0 ? [] : outputColumns(columns).filter((column) => !Object.hasOwn(filled, column));
 }
 
 /** "invalid _start_date: 1, missing _start_date: 2" */
-export function listed(counts: Readonly<Record<string, number>>): string {
+export function countList(counts: Readonly<Record<string, number>>): string {
   return Object.entries(counts)
     .sort(byName)
-    .map(([what, n]) => `${what}: ${count(n)}`)
+    .map(([name, n]) => `${name}: ${count(n)}`)
     .join(", ");
 }
 
@@ -106,19 +118,18 @@ function byName([a]: [string, number], [b]: [string, number]): number {
   return a < b ? -1 : 1;
 }
 
-/** Nothing where it is not known what was published before. */
+/** Returns an empty text if the previously published rows are unknown. */
 function changeText({ rows, previous, finishedAt }: RunResult, timeZone: string): string {
   if (!previous) return "";
-  const then = dateText(previous.requestedAt, finishedAt, timeZone);
+  const since = dateText(previous.requestedAt, finishedAt, timeZone);
   const change = rows - previous.rows;
-  if (change === 0) return ` (as many as on ${then})`;
-  return ` (${change > 0 ? "+" : "-"}${count(Math.abs(change))} since ${then})`;
+  return ` (${change < 0 ? "-" : "+"}${count(Math.abs(change))} since ${since})`;
 }
 
-/** "16 November", and the year too where it is not this one. */
+/** "November 16", or "November 16, 2025" in another year than `today`. */
 function dateText(date: string, today: string, timeZone: string): string {
   const format = (text: string, options: Intl.DateTimeFormatOptions) =>
-    new Intl.DateTimeFormat("en-GB", { timeZone, ...options }).format(new Date(text));
+    new Intl.DateTimeFormat("en-US", { timeZone, ...options }).format(new Date(text));
   const isThisYear = format(date, { year: "numeric" }) === format(today, { year: "numeric" });
   return format(date, { day: "numeric", month: "long", ...(!isThisYear && { year: "numeric" }) });
 }
@@ -134,31 +145,35 @@ function durationText(seconds: number): string {
 }
 
 export type Mail = {
-  /** For the subject. */
-  what: string;
-  /** What happened and, where that is needed, what to do. */
+  subject: string;
+  /** What happened and, if a person must act, what to do. */
   text: string;
-  /** The command that tells more. */
-  more: string;
+  /** The command that shows details. */
+  details: string;
 };
 
-/** @param instanceId missing where none could be found */
+/** @param instanceId missing if no instance was found */
 export function instanceMail({ instanceId, reason }: EventDetail<"instance.failed">): Mail {
-  const what = instanceId === undefined ? "EC2 instances" : `EC2 instance ${instanceId}`;
-  return { what: `${what} failed`, text: `${what}: ${reason}`, more: "npm run instances -- status" };
+  const instance = instanceId === undefined ? "EC2 instances" : `EC2 instance ${instanceId}`;
+  return {
+    subject: `${instance} did not start or stop`,
+    text: `${instance}: ${reason}`,
+    details: "npm run instances -- status",
+  };
 }
 
-/** The message as it is mailed: its commands are those of the stage. */
-export function mailOf({ what, text, more }: Mail, stage: string): Notification {
-  const body = `${text}\n\nMore about it: ${more}\n`;
+/** Returns the email with commands that run on the stage. */
+export function notificationOf({ subject, text, details }: Mail, stage: string): Notification {
+  const body = `${text}\n\nDetails: ${details}\n`;
   return {
-    subject: `LibInsight ${stage}: ${what}`.replace(/[^ -~]/g, "?").slice(0, 99),
+    subject: `LibInsight ${stage}: ${subject}`.replace(/[^ -~]/g, "?").slice(0, 99),
     body: body.replaceAll("npm run", `npx sst shell --stage ${stage} -- npm run`),
   };
 }
 
-export function counted(n: number, what: string): string {
-  return `${count(n)} ${what}${n === 1 ? "" : "s"}`;
+/** "1 row", "10,412 rows" */
+export function quantity(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
 export function count(n: number): string {

@@ -1,4 +1,4 @@
-// Sends a message to people when a run has ended or something around it failed, and records metrics.
+// Emails people when a run has ended or something around it failed, and records metrics.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -11,10 +11,10 @@ import type { Notify, ObjectStore } from "../../shared/ports.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { checkFreshness } from "./freshness.ts";
 import { checkInstances, type InstanceDeps } from "./instance-hours.ts";
-import { columnNotes, heldText, instanceMail, type Mail, mailOf, publishedText } from "./message.ts";
-import { numbersOf, secondsBetween } from "./numbers.ts";
+import { heldText, instanceMail, type Mail, notificationOf, publishedMail, quantity } from "./message.ts";
+import { runMetrics, secondsBetween } from "./run-metrics.ts";
 
-/** Of a run's pages, of all its attempts. */
+/** Limit for listing the pages of all of a run's attempts. */
 const maxParts = 10 * maxPages;
 
 export type ReporterDeps = InstanceDeps & {
@@ -23,12 +23,12 @@ export type ReporterDeps = InstanceDeps & {
   results: ObjectStore;
   notify: Notify;
   stage: string;
-  /** Whether there is a Tableau to refresh. */
+  /** Whether the stage has a Tableau to refresh. */
   hasTableau: boolean;
   datasets: readonly Dataset[];
 };
 
-/** @throws PipelineError `ReportUnderWay`, `ResultMissing`, `UnknownDataset`, `InstancesUnseen` */
+/** @throws PipelineError `ReportInProgress`, `ResultMissing`, `UnknownDataset`, `InstancesNotListed` */
 export async function report(event: Reportable, deps: ReporterDeps): Promise<LogFields> {
   switch (event["detail-type"]) {
     case "freshness.check.requested":
@@ -38,14 +38,16 @@ export async function report(event: Reportable, deps: ReporterDeps): Promise<Log
     case "results.published":
       return measureQuery(event, deps);
     case "instance.failed":
-      return tell(keys.reportOfEvent(event.id), deps, async () => ({ mail: instanceMail(event.detail) }));
+      return sendOnce(keys.reportOfEvent(event.id), deps, async () => ({ mail: instanceMail(event.detail) }));
     default:
-      return tell(keys.report(event.detail.runId, occurrence(event)), deps, () => contentOf(event, deps));
+      return sendOnce(keys.report(event.detail.runId, occurrenceOf(event)), deps, () =>
+        reportOf(event, deps),
+      );
   }
 }
 
-type OfType<T extends Reportable["detail-type"]> = Extract<Reportable, { "detail-type": T }>;
-type OfRun = OfType<
+type EventOf<T extends Reportable["detail-type"]> = Extract<Reportable, { "detail-type": T }>;
+type RunEvent = EventOf<
   | "run.published"
   | "run.held"
   | "run.failed"
@@ -55,28 +57,27 @@ type OfRun = OfType<
   | "tableau.failed"
 >;
 
-/** `measured`: the run's metrics, where the event is a run's end. */
-type Content = { mail: Mail; measured?: { numbers: Numbers; dataset: string } };
+/** `measured` has the run's metrics if the event is a run outcome. */
+type Report = { mail: Mail; measured?: { numbers: Numbers; dataset: string } };
 
 /**
- * However often it comes, people get one message, unless this dies between sending it and writing that down.
- * @param key where that is written down
- * @param contentOf all of it that can fail
+ * Sends one email per key, even for repeated events. A crash between the email and the write of its claim sends it twice.
+ * @param prepare does everything that may fail before the email is sent
  */
-async function tell(
+async function sendOnce(
   key: string,
   { work, notify, measure, stage, now }: ReporterDeps,
-  contentOf: () => Promise<Content>,
+  prepare: () => Promise<Report>,
 ): Promise<LogFields> {
   const outcome = await once(key, work, now, async () => {
-    const { mail, measured } = await contentOf();
-    await notify(mailOf(mail, stage));
+    const { mail, measured } = await prepare();
+    await notify(notificationOf(mail, stage));
     if (measured) measure(measured.numbers, { dataset: measured.dataset });
   });
   if (outcome === "claimed") {
-    throw new PipelineError("ReportUnderWay", {
-      message: "The same message is being sent by another call of this function, or was when that died.",
-      advice: "It is tried again by itself; if it stays, replay the dead letter.",
+    throw new PipelineError("ReportInProgress", {
+      message: "Another call is sending the same email, or crashed while sending it.",
+      advice: "Retried automatically. If this persists, replay the dead letter.",
       kind: "transient",
       ids: { report: key },
     });
@@ -84,8 +85,8 @@ async function tell(
   return { report: key, sent: outcome !== "done" };
 }
 
-/** Identifies repeated events. A run ends once in each way, however often it is announced; queries and refreshes fail on their own. */
-function occurrence(event: OfRun): string {
+/** Identifies repeated events. A run has each outcome once; every failed query or refresh is its own occurrence. */
+function occurrenceOf(event: RunEvent): string {
   switch (event["detail-type"]) {
     case "query.failed":
       return `query.failed-${event.detail.queryExecutionId}`;
@@ -96,56 +97,61 @@ function occurrence(event: OfRun): string {
   }
 }
 
-/** In a subject, after the dataset's name. */
-const whats = {
-  "run.held": "run held",
+/** Follow the dataset's name in the subject. */
+const subjects = {
+  "run.held": "run held for review",
   "run.failed": "run failed",
-  "run.superseded": "run superseded",
-  "file.refused": "published file refused",
-  "query.failed": "query failed",
-  "tableau.failed": "Tableau not refreshed",
+  "run.superseded": "run superseded, no action needed",
+  "file.refused": "not updated in Athena: file refused",
+  "query.failed": "not updated in Athena: query failed",
+  "tableau.failed": "not updated in Tableau",
 } as const;
 
-async function contentOf(
-  { "detail-type": type, detail }: OfRun,
+async function reportOf(
+  { "detail-type": type, detail }: RunEvent,
   { work, hasTableau, datasets }: ReporterDeps,
-): Promise<Content> {
+): Promise<Report> {
   const { runId, dataset } = detail;
-  const mail = (what: string, text: string): Mail => ({
-    what: `${dataset} ${what}`,
+  const mail = (subject: string, text: string): Mail => ({
+    subject: `${dataset} ${subject}`,
     text,
-    more: `npm run runs -- show ${runId}`,
+    details: `npm run runs -- show ${runId}`,
   });
   switch (type) {
     case "run.published": {
-      const { result, numbers } = await endOf(runId, work);
-      const what = `published ${detail.rows.toLocaleString("en-US")} ${detail.rows === 1 ? "row" : "rows"}`;
-      const entry = findDataset(dataset, datasets);
-      const text = [publishedText(result, entry, hasTableau), ...columnNotes(result, entry.columns)];
-      return { mail: mail(what, text.join("\n")), measured: { numbers, dataset } };
+      const { result, numbers } = await outcomeOf(runId, work);
+      const text = publishedMail(result, findDataset(dataset, datasets), hasTableau);
+      return {
+        mail: mail(`published ${quantity(detail.rows, "row")}`, text),
+        measured: { numbers, dataset },
+      };
     }
     case "run.held": {
-      const { result, numbers } = await endOf(runId, work);
+      const { result, numbers } = await outcomeOf(runId, work);
       const { columns } = findDataset(dataset, datasets);
       const text = heldText(result, detail.reason, columns);
-      return { mail: mail(whats[type], text), measured: { numbers, dataset } };
+      return { mail: mail(subjects[type], text), measured: { numbers, dataset } };
     }
     case "run.failed":
     case "run.superseded": {
-      const { numbers } = await endOf(runId, work);
-      return { mail: mail(whats[type], detail.reason), measured: { numbers, dataset } };
+      const { numbers } = await outcomeOf(runId, work);
+      return { mail: mail(subjects[type], detail.reason), measured: { numbers, dataset } };
+    }
+    case "tableau.failed": {
+      const refresh = "After the fix, refresh again: npm run replay -- send --queue tableau";
+      return { mail: mail(subjects[type], `${detail.reason}\n\n${refresh}`) };
     }
     default:
-      return { mail: mail(whats[type], detail.reason) };
+      return { mail: mail(subjects[type], detail.reason) };
   }
 }
 
-async function endOf(runId: string, work: ObjectStore): Promise<{ result: RunResult; numbers: Numbers }> {
+async function outcomeOf(runId: string, work: ObjectStore): Promise<{ result: RunResult; numbers: Numbers }> {
   const result = await work.getJson(keys.result(runId), runResult);
   if (!result) {
     throw new PipelineError("ResultMissing", {
-      message: "A run has ended whose result is not in the work bucket, which keeps runs for 30 days.",
-      advice: "Nothing is lost but this message: archive it.",
+      message: "The run's result is not in the work bucket, where runs expire after 30 days.",
+      advice: "Only this email is lost. Archive the dead letter.",
       ids: { run: runId },
     });
   }
@@ -153,12 +159,12 @@ async function endOf(runId: string, work: ObjectStore): Promise<{ result: RunRes
   for await (const { at } of work.objects(keys.allParts(runId), maxParts)) {
     if (!transformedAt || at > transformedAt) transformedAt = at;
   }
-  return { result, numbers: numbersOf(result, transformedAt) };
+  return { result, numbers: runMetrics(result, transformedAt) };
 }
 
-/** From the file's arrival to the result's. Where a later file has arrived meanwhile, the query was not of this one. */
+/** Measures from the file's publication to the result's, unless a later file has replaced the query's file. */
 async function measureQuery(
-  { detail, time }: OfType<"results.published">,
+  { detail, time }: EventOf<"results.published">,
   deps: ReporterDeps,
 ): Promise<LogFields> {
   const { runId, dataset } = detail;

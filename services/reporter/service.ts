@@ -1,4 +1,4 @@
-// The reporter queue: run outcomes and failures become messages to people and metrics.
+// The reporter queue: run outcomes and failures become emails and metrics.
 import { reportable } from "../../shared/events.ts";
 import { defineService } from "../../shared/message-loop.ts";
 import { type ReporterDeps, report } from "./report.ts";

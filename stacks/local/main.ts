@@ -39,7 +39,7 @@ export async function main(): Promise<number> {
     });
     if (command.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else if (!command.quiet) {
-      process.stdout.write(`\n${summary(report, settings.tableau !== undefined)}\n\n${preview}\n`);
+      process.stdout.write(`\n${summary(report)}\n\n${preview}\n`);
     }
     return 0;
   } catch (error) {

@@ -1,5 +1,5 @@
 // The report of a finished run: the summary for a person, and run.json.
-import { columnRows, count, listed, publishedText } from "../../services/reporter/message.ts";
+import { columnRows, count, countList, publishedText } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
 
@@ -16,7 +16,7 @@ export type RunReport = RunResult & {
 };
 
 /** Returns the last lines of `npm start`: the message that a stage emails, and every count. */
-export function summary(report: RunReport, hasTableau: boolean): string {
+export function summary(report: RunReport): string {
   const { rejects, furtherAnswers, undeclared } = report;
   const dataset = findDataset(report.dataset);
   const rejected = rejectedCount(report);
@@ -28,23 +28,23 @@ export function summary(report: RunReport, hasTableau: boolean): string {
     ["records in", count(report.records)],
     ["published", `${count(report.rows)} rows`],
     ["duplicates", count(report.duplicates)],
-    ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${listed(rejects)})`],
+    ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${countList(rejects)})`],
   ];
   if (report.force)
     rows.push(["by force", `${report.violations.map(({ text }) => text).join("; ")} (${report.force})`]);
   if (again > 0)
     rows.push(["fetched again", `${again} of ${windows} windows, whose numbers did not agree at first`]);
   if (filled(furtherAnswers))
-    rows.push(["more answers", `not kept beyond the first: ${listed(furtherAnswers)}`]);
+    rows.push(["more answers", `not kept beyond the first: ${countList(furtherAnswers)}`]);
   rows.push(...columnRows(report, dataset.columns));
   if (filled(undeclared))
-    rows.push(["undeclared", `${listed(undeclared)}; declare them in shared/datasets.ts`]);
+    rows.push(["undeclared", `${countList(undeclared)}; declare them in shared/datasets.ts`]);
   rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);
   rows.push(["time", `${report.seconds.toFixed(1)} s`]);
   const { csv, jsonl, results, dictionary, run } = report.files;
   rows.push(["files", csv]);
   for (const file of [jsonl, results, dictionary, run]) rows.push(["", file]);
-  const message = publishedText(report, dataset, hasTableau);
+  const message = publishedText(report, dataset);
   return `${message}\n\n${rows.map(([label, value]) => `  ${label.padEnd(13)} ${value}`).join("\n")}`;
 }
 

@@ -1,7 +1,7 @@
 // Puts the files that a run published back in place, from the versions that S3 keeps of them. Athena, and whatever comes
 // after it, follows as it follows every published file.
 import { pMapIterable } from "p-map";
-import { counted } from "../../../services/reporter/message.ts";
+import { quantity } from "../../../services/reporter/message.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { type HoldDeps, headersOf, holdTable } from "../../../shared/header-change.ts";
@@ -142,7 +142,7 @@ function offer(others: readonly Publication[]): string {
 /** As a person reads it: `RUN (10,287 rows, 2026-11-22 11:05 UTC)` */
 export function publicationText({ runId, rows, at }: FileInPlace): string {
   const when = `${at.toISOString().slice(0, "2026-01-01T00:00".length).replace("T", " ")} UTC`;
-  const what = rows === undefined ? when : `${counted(rows, "row")}, ${when}`;
+  const what = rows === undefined ? when : `${quantity(rows, "row")}, ${when}`;
   return `${runId ?? "a file that no run wrote"} (${what})`;
 }
 

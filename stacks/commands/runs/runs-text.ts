@@ -1,5 +1,5 @@
 // Runs as a person reads them.
-import { announcedOf, columnRows, listed } from "../../../services/reporter/message.ts";
+import { announcedOf, columnRows, countList } from "../../../services/reporter/message.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { type RunResult, rejectedCount } from "../../../shared/run.ts";
 import { age, counted, plain, ranges, table } from "../text-table.ts";
@@ -71,7 +71,7 @@ function countRows(result: RunResult): [string, string][] {
     ["records in", `${result.records}`],
     [result.state === "published" ? "published" : "rows", `${result.rows}`],
     ["duplicates", `${result.duplicates}`],
-    ["rejected", rejected === 0 ? "0" : `${rejected} (${listed(result.rejects)})`],
+    ["rejected", rejected === 0 ? "0" : `${rejected} (${countList(result.rejects)})`],
     ...columnRows(result, columns),
   ];
 }

@@ -18,7 +18,7 @@ test("the file's age passes the alarm's threshold on the day after a missed week
   const hours: number[] = [];
   const measure = ({ PublishedFileAgeHours = Number.NaN }: Numbers) => hours.push(PublishedFileAgeHours);
   for (let day = 0; day <= 9; day++) {
-    // At nine, three hours after the schedule.
+    // The check runs three hours after the weekly schedule.
     const now = () => new Date(published.getTime() + (day * 24 + 3) * hour);
     await checkFreshness(defaultDataset, { data, results: local.store(), measure, now });
   }
@@ -26,7 +26,7 @@ test("the file's age passes the alarm's threshold on the day after a missed week
   expect(hours.findIndex((each) => each > staleAfterDays * 24)).toBe(8);
 });
 
-test("without a published file there is no number, which the alarm treats as the worst", async () => {
+test("without a published file there is no metric, which the alarm treats as breaching", async () => {
   const measured: Numbers[] = [];
   const measure = (numbers: Numbers) => measured.push(numbers);
   const deps = { data: local.store(), results: local.store(), measure, now: () => published };
@@ -34,35 +34,32 @@ test("without a published file there is no number, which the alarm treats as the
   expect(measured).toEqual([]);
 });
 
-test("an age is never below zero where clocks differ", () => {
+test("an age is never negative if clocks differ", () => {
   expect(ageHours({ at: new Date(published.getTime() + hour) }, published)).toBe(0);
 });
 
 const ofRun = { "run-id": "run-2", "requested-at": "2026-11-23T11:00:00Z" };
 test.each([
-  ["of the file's run", ofRun, 0],
-  ["of an earlier run", { "run-id": "run-1", "requested-at": "2026-11-16T11:00:00Z" }, 3],
-  ["of the same run before a rollback to it", { ...ofRun, "requested-at": "2026-11-24T09:00:00Z" }, 3],
-  ["that do not exist", undefined, 3],
-])(
-  "results %s have been behind the file for as long as it is there, or not at all",
-  async (_what, of, expected) => {
-    const data = local.store();
-    const results = local.store();
-    await overwrite(data, publish.csv, "rows\n", ofRun);
-    if (of) await overwrite(results, publish.results, "rows\n", of);
-    const measured: Numbers[] = [];
-    await checkFreshness(defaultDataset, {
-      data,
-      results,
-      measure: (numbers) => measured.push(numbers),
-      now: () => new Date(published.getTime() + 3 * hour),
-    });
-    expect(measured).toEqual([{ PublishedFileAgeHours: 3, ResultsBehindHours: expected, StrayObjects: 0 }]);
-  },
-);
+  ["from the file's run", 0, ofRun],
+  ["from an earlier run", 3, { "run-id": "run-1", "requested-at": "2026-11-16T11:00:00Z" }],
+  ["from the same run before a rollback to it", 3, { ...ofRun, "requested-at": "2026-11-24T09:00:00Z" }],
+  ["that do not exist", 3, undefined],
+])("results %s have been behind the file for %s hours", async (_which, expected, of) => {
+  const data = local.store();
+  const results = local.store();
+  await overwrite(data, publish.csv, "rows\n", ofRun);
+  if (of) await overwrite(results, publish.results, "rows\n", of);
+  const measured: Numbers[] = [];
+  await checkFreshness(defaultDataset, {
+    data,
+    results,
+    measure: (numbers) => measured.push(numbers),
+    now: () => new Date(published.getTime() + 3 * hour),
+  });
+  expect(measured).toEqual([{ PublishedFileAgeHours: 3, ResultsBehindHours: expected, StrayObjects: 0 }]);
+});
 
-test("an object beside the published file is counted and named", async () => {
+test("a stray object in the published file's folder is counted and logged", async () => {
   const data = local.store();
   await data.put(publish.csv, "rows\n", "text/csv");
   const copy = publish.csv.replace(".csv", " (copy).csv");

@@ -1,4 +1,4 @@
-// Instances that were left running, and instances that failed.
+// The daily check of running instances, and the email about a failed instance.
 import { describe, expect, test } from "vitest";
 import { checkInstances } from "../../../services/reporter/instance-hours.ts";
 import { instanceMail } from "../../../services/reporter/message.ts";
@@ -12,7 +12,7 @@ function instanceOf(id: string, state: string, hours?: number): Instance {
   return { id, state, stateReason: undefined, launchedAt, tags: new Map() };
 }
 
-/** @returns the numbers of a stage's daily check */
+/** @returns the metrics of a stage's daily check */
 async function check(team: TeamInstances, found: Instance[] | Refused) {
   const measured: unknown[] = [];
   await checkInstances({
@@ -30,33 +30,35 @@ describe("the daily check", () => {
   const idle = [instanceOf("i-0000000a", "stopped", 300), instanceOf("i-0000000b", "pending")];
 
   test.each<[what: string, TeamInstances, Instance[], hours: number[]]>([
-    ["the hours of the instance that has run longest", "tagged", found, [30]],
-    ["no instance that is not the stage's", ["i-0000000b"], found, [3]],
-    ["zero where none runs", "tagged", idle, [0]],
-    ["nothing where the stage has none", "none", found, []],
-    // Where clocks differ, or EC2 does not name a start.
-    ["nothing below zero", "tagged", [instanceOf("i-1", "running", -1), instanceOf("i-2", "running")], [0]],
+    ["the hours of the instance that started first", "tagged", found, [30]],
+    ["only the stage's instances", ["i-0000000b"], found, [3]],
+    ["zero if none is running", "tagged", idle, [0]],
+    ["nothing if the stage has no instances", "none", found, []],
+    // Clocks differ, or EC2 returns no start time.
+    ["no negative hours", "tagged", [instanceOf("i-1", "running", -1), instanceOf("i-2", "running")], [0]],
   ])("measures %s", async (_what, team, instances, hours) => {
     expect(await check(team, instances)).toEqual(
       hours.map((InstancesRunningHours) => [{ InstancesRunningHours }, {}]),
     );
   });
 
-  test("that EC2 refuses is a dead letter with the reason, and measures nothing", async () => {
+  test("that EC2 refuses is a terminal error with EC2's code", async () => {
     await expect(check("tagged", { refused: "UnauthorizedOperation" })).rejects.toMatchObject({
-      name: "InstancesUnseen",
+      name: "InstancesNotListed",
       kind: "terminal",
       message: expect.stringContaining("UnauthorizedOperation"),
     });
   });
 });
 
-test("the message about a failed instance has its id, the reason and a command", () => {
+test("the email about a failed instance has its ID, the reason and a command", () => {
   const reason = "EC2 has no capacity (InsufficientInstanceCapacity). Request it again later.";
   expect(instanceMail({ instanceId: "i-0123456789abcdef0", reason })).toEqual({
-    what: "EC2 instance i-0123456789abcdef0 failed",
+    subject: "EC2 instance i-0123456789abcdef0 did not start or stop",
     text: `EC2 instance i-0123456789abcdef0: ${reason}`,
-    more: "npm run instances -- status",
+    details: "npm run instances -- status",
   });
-  expect(instanceMail({ reason: "No instance has the tag." }).what).toBe("EC2 instances failed");
+  expect(instanceMail({ reason: "No instance has the tag." }).subject).toBe(
+    "EC2 instances did not start or stop",
+  );
 });

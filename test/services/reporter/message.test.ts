@@ -1,66 +1,73 @@
-// The messages, word for word.
+// The texts of the emails.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { columnNotes, countsText, mailOf, publishedText } from "../../../services/reporter/message.ts";
+import {
+  columnNotes,
+  countsText,
+  notificationOf,
+  publishedMail,
+  publishedText,
+} from "../../../services/reporter/message.ts";
 import { type Dataset, outputColumns } from "../../../shared/dataset-schema.ts";
 import type { RunResult } from "../../../shared/run.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { firstResultOf, resultOf } from "../../factories/results.ts";
 
 const timeZone = "America/New_York";
-const tableau: Dataset["tableau"] = { dataSources: [{ name: "Reference" }], workbooks: [] };
-const textOf = (result: RunResult) => publishedText(result, { timeZone, tableau }, true);
+const textOf = (result: RunResult) => publishedText(result, { timeZone });
 const before = (rows: number, requestedAt = "2026-11-16T11:00:00Z") => ({ previous: { rows, requestedAt } });
 
 test.each<[string, RunResult, string]>([
   [
-    "has more rows than the last one",
+    "has more rows than before",
     resultOf(),
-    "10,412 rows (+132 since 16 November), 3 rejected, 2 duplicates, in 41 s.",
+    "10,412 rows (+132 since November 16), 3 rejected, 2 duplicates, in 41 s.",
   ],
   [
     "has fewer rows",
     resultOf(before(11_824)),
-    "10,412 rows (-1,412 since 16 November), 3 rejected, 2 duplicates, in 41 s.",
+    "10,412 rows (-1,412 since November 16), 3 rejected, 2 duplicates, in 41 s.",
   ],
   [
     "has as many rows",
     resultOf(before(10_412)),
-    "10,412 rows (as many as on 16 November), 3 rejected, 2 duplicates, in 41 s.",
+    "10,412 rows (+0 since November 16), 3 rejected, 2 duplicates, in 41 s.",
   ],
-  ["is the first one", firstResultOf(), "10,412 rows, 3 rejected, 2 duplicates, in 41 s."],
+  ["has no predecessor", firstResultOf(), "10,412 rows, 3 rejected, 2 duplicates, in 41 s."],
   [
-    "leaves nothing out",
+    "has no rejects or duplicates",
     resultOf({ rejects: {}, duplicates: 0 }),
-    "10,412 rows (+132 since 16 November), nothing rejected, no duplicates, in 41 s.",
+    "10,412 rows (+132 since November 16), nothing rejected, no duplicates, in 41 s.",
   ],
   [
     "has one of each",
     resultOf({ rows: 1, rejects: { "missing _start_date": 1 }, duplicates: 1 }),
-    "1 row (-10,279 since 16 November), 1 rejected, 1 duplicate, in 41 s.",
+    "1 row (-10,279 since November 16), 1 rejected, 1 duplicate, in 41 s.",
   ],
   [
-    "is empty",
+    "has no rows",
     firstResultOf({ rows: 0, rejects: {}, duplicates: 0 }),
     "0 rows, nothing rejected, no duplicates, in 41 s.",
   ],
   [
-    "was published by force, without the reason that was given",
+    "was published by force, without the operator's reason",
     resultOf({
       rows: 9_000,
       violations: [{ kind: "comparison", text: "rows fell from 10280 to 9000" }],
       force: "Jane Doe asked for it",
     }),
-    "9,000 rows (-1,280 since 16 November), 3 rejected, 2 duplicates, in 41 s. By force: rows fell from 10280 to 9000.",
+    "9,000 rows (-1,280 since November 16), 3 rejected, 2 duplicates, in 41 s. Published despite guard violations: rows fell from 10280 to 9000.",
   ],
 ])("the text of a run that %s", (_, result, text) => {
-  expect(textOf(result)).toBe(`Published ${text} Athena and Tableau follow.`);
+  expect(textOf(result)).toBe(`Published ${text}`);
 });
 
-test("dates are in the library's time zone, with the year where it is another one", () => {
-  expect(textOf(resultOf(before(10_280, "2025-11-17T03:00:00Z")))).toContain("(+132 since 16 November 2025)");
+test("dates are in the library's time zone, and have the year if it is not the current one", () => {
+  expect(textOf(resultOf(before(10_280, "2025-11-17T03:00:00Z")))).toContain(
+    "(+132 since November 16, 2025)",
+  );
   const newYear = { ...before(10_280, "2026-12-28T11:00:00Z"), finishedAt: "2027-01-01T04:59:00Z" };
-  expect(textOf(resultOf(newYear))).toContain("(+132 since 28 December)");
+  expect(textOf(resultOf(newYear))).toContain("(+132 since December 28)");
 });
 
 test.each([
@@ -76,13 +83,24 @@ test.each([
   expect(textOf(resultOf({ finishedAt }))).toContain(`, in ${expected}.`);
 });
 
-test("Tableau follows only where there is one and the dataset names what it refreshes", () => {
-  const end = /\. Athena follows\.$/;
-  expect(publishedText(resultOf(), { timeZone, tableau }, false)).toMatch(end);
-  expect(publishedText(resultOf(), { timeZone }, true)).toMatch(end);
+test("the email about a published run names rejects and what updates next", () => {
+  const { columns } = datasetOf([]);
+  const tableau: Dataset["tableau"] = { dataSources: [{ name: "Reference" }], workbooks: [] };
+  const complete = resultOf({ rejects: {} });
+  expect(publishedMail(resultOf(), { timeZone, columns, tableau }, true).split("\n").slice(1)).toEqual([
+    "Athena and Tableau update next. You receive another email only if that fails.",
+    "",
+    "Rejected records: invalid _start_date: 1, missing _start_date: 2.",
+  ]);
+  for (const mail of [
+    publishedMail(complete, { timeZone, columns, tableau }, false),
+    publishedMail(complete, { timeZone, columns }, true),
+  ]) {
+    expect(mail).toMatch(/\.\nAthena updates next\. You receive another email only if that fails\.$/);
+  }
 });
 
-test("the counts say what LibInsight announced and sent, and why records were rejected", () => {
+test("the counts name what LibInsight announced and sent, and why records were rejected", () => {
   const windows = resultOf().windows.map((window) => ({ ...window, totalRecords: 1_225 }));
   const result = resultOf({ windows, records: 1_100, rows: 1_000, rejects: { "missing _id": 97, "a b": 1 } });
   expect(countsText(result)).toBe(
@@ -93,7 +111,7 @@ test("the counts say what LibInsight announced and sent, and why records were re
   );
 });
 
-describe("notes on the columns", () => {
+describe("column notes", () => {
   const { columns } = datasetOf([
     { name: "Start Time", type: "timestamp" },
     { name: "Duration", type: "number" },
@@ -102,14 +120,14 @@ describe("notes on the columns", () => {
   ]);
   const filled = { _id: 10_412, "Start Time": 714, Duration: 10_412, constructor: 1 };
 
-  test("say how many of a column's values are not of its type", () => {
+  test("count the mistyped values of each column", () => {
     const result = resultOf({ filled, mistyped: { "Start Time": 714, Duration: 3 } });
     expect(columnNotes(result, columns)).toEqual([
-      "Not of the column's type and kept as text: Duration: 3 of 10,412, Start Time: 714 of 714.",
+      "Kept as text, because the values do not match the column's type: Duration: 3 of 10,412, Start Time: 714 of 714.",
     ]);
   });
 
-  test("name the declared columns without any value, except where there is no row", () => {
+  test("name the declared columns without any value, unless the file has no rows", () => {
     const result = resultOf({ filled: { _id: 10_412, Duration: 5 } });
     expect(columnNotes(result, columns)).toEqual([
       'No row has a value in "Start Time", "constructor". Check the labels in shared/datasets.ts.',
@@ -117,7 +135,7 @@ describe("notes on the columns", () => {
     expect(columnNotes(resultOf({ rows: 0, filled: {} }), columns)).toEqual([]);
   });
 
-  test("name exactly the columns that need one, whatever the counts are", () => {
+  test("name exactly the columns that need a note for any counts", () => {
     const names = outputColumns(columns);
     fc.assert(
       fc.property(fc.uniqueArray(fc.constantFrom(...names)), fc.subarray(names), (withValues, mistyped) => {
@@ -136,21 +154,23 @@ describe("notes on the columns", () => {
 
 describe("the email", () => {
   test("has the stage in its subject and in each command", () => {
-    const what = "reference-transactions run held";
+    const about = "reference-transactions run held for review";
     const text =
       "Compare; if the new one is right, publish it: npm run runs -- publish ID --force --reason TEXT";
-    const { subject, body } = mailOf({ what, text, more: "npm run runs -- show ID" }, "production");
-    expect(subject).toBe("LibInsight production: reference-transactions run held");
+    const details = "npm run runs -- show ID";
+    const { subject, body } = notificationOf({ subject: about, text, details }, "production");
+    expect(subject).toBe("LibInsight production: reference-transactions run held for review");
     expect(body).toBe(
       "Compare; if the new one is right, publish it: npx sst shell --stage production -- npm run runs -- publish ID --force --reason TEXT\n\n" +
-        "More about it: npx sst shell --stage production -- npm run runs -- show ID\n",
+        "Details: npx sst shell --stage production -- npm run runs -- show ID\n",
     );
   });
 
-  test("has a subject that SNS accepts, whatever it is about", () => {
+  test("has a subject that SNS accepts", () => {
     fc.assert(
-      fc.property(fc.string({ unit: "binary", maxLength: 200, size: "max" }), (what) => {
-        expect(mailOf({ what, text: "", more: "" }, "dev").subject).toMatch(/^[!-~][ -~]{0,98}$/);
+      fc.property(fc.string({ unit: "binary", maxLength: 200, size: "max" }), (subject) => {
+        const mail = { subject, text: "", details: "" };
+        expect(notificationOf(mail, "dev").subject).toMatch(/^[!-~][ -~]{0,98}$/);
       }),
       { numRuns: 30 },
     );

@@ -1,5 +1,4 @@
-// Events become messages to people and metrics.
-
+// Events become emails and metrics.
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import type { ReporterDeps } from "../../../services/reporter/report.ts";
@@ -62,7 +61,7 @@ beforeEach(() => {
   };
 });
 
-/** @returns the event in the queue */
+/** Puts an event into the queue. @returns its message */
 async function arriving<T extends EventType>(type: T, detail: EventDetail<T>): Promise<Message> {
   await mailbox.source.send(eventMessage(type, detail, new Date(clock).toISOString()));
   const [message] = await take(mailbox.source);
@@ -87,14 +86,14 @@ const allFilled = Object.fromEntries(
 );
 const published = { runId, dataset, bucket: "data", key: publish.csv, rows: 10_412 };
 
-test("a published run is one message and its numbers", async () => {
+test("a published run is one email and its metrics", async () => {
   await putResult();
   expect(await report("run.published", published)).toBe("done");
   expect(sent).toEqual([
     {
       subject: "LibInsight local: reference-transactions published 10,412 rows",
       body: expect.stringMatching(
-        /^Published 10,412 rows \(\+132 since 16 November\), 3 rejected, 2 duplicates, in 41 s. Athena follows.\n/,
+        /^Published 10,412 rows \(\+132 since November 16\), 3 rejected, 2 duplicates, in 41 s\.\nAthena updates next\./,
       ),
     },
   ]);
@@ -104,7 +103,7 @@ test("a published run is one message and its numbers", async () => {
   ]);
 });
 
-test("a run's numbers are metrics with their units, by service, stage and dataset", async () => {
+test("a run's metrics have units and the dimensions service, stage and dataset", async () => {
   enableMetrics();
   onTestFinished(() => void vi.unstubAllEnvs());
   const lines = metricLines();
@@ -139,7 +138,7 @@ test("a run's numbers are metrics with their units, by service, stage and datase
   ]);
 });
 
-test("a run's times are measured by its part that was written last", async () => {
+test("a run's durations are split at its last written part", async () => {
   for (const page of [2, 1]) {
     await deps.work.put(keys.part({ runId, window: 1, attempt: 1, page }), "", "text/plain");
     clock += 1_000;
@@ -150,13 +149,13 @@ test("a run's times are measured by its part that was written last", async () =>
   expect(measured).toMatchObject([{ CollectSeconds: 40, AssembleSeconds: 7 }]);
 });
 
-test("a run's end is reported once, however often and by however many events it is published", async () => {
+test("a run outcome is emailed once for repeated events and deliveries", async () => {
   await putResult();
   const [first, again] = [
     await arriving("run.published", published),
     await arriving("run.published", published),
   ];
-  // The second of the two does not know how the first will end, and comes again.
+  // The second delivery does not know how the first will end, and is retried.
   expect(await Promise.all([handle(first), handle(first)])).toContain("done");
   for (const late of [first, again]) expect(await handle(late)).toBe("done");
   expect(sent).toHaveLength(1);
@@ -164,13 +163,13 @@ test("a run's end is reported once, however often and by however many events it 
 });
 
 test.each([
-  ["run.held", "held", "run held"],
+  ["run.held", "held", "run held for review"],
   ["run.failed", "failed", "run failed"],
-  ["run.superseded", "superseded", "run superseded"],
-] as const)("%s is a message with what to do, and numbers without rows", async (type, state, what) => {
+  ["run.superseded", "superseded", "run superseded, no action needed"],
+] as const)("%s is an email with the reason, and metrics without rows", async (type, state, subject) => {
   await putResult({ state });
   await report(type, { runId, dataset, reason });
-  expect(subjects()).toEqual([`reference-transactions ${what}`]);
+  expect(subjects()).toEqual([`reference-transactions ${subject}`]);
   expect(firstLines()).toEqual([
     "The earlier file stays. Do this: npx sst shell --stage local -- npm run runs -- list",
   ]);
@@ -181,7 +180,7 @@ test.each([
   ["run.held", { runId, dataset, reason }],
   ["run.published", published],
 ] as const)(
-  "%s names columns whose values are of another type, and those without values",
+  "the email about %s names columns with mistyped values and columns without values",
   async (type, detail) => {
     await putResult({
       filled: { ...allFilled, "Question Type": 10_412 },
@@ -189,13 +188,13 @@ test.each([
     });
     await report(type, detail);
     expect(sent[0]?.body).toContain(
-      "\nNot of the column's type and kept as text: Duration (in minutes): 714 of 714.\n" +
+      "\nKept as text, because the values do not match the column's type: Duration (in minutes): 714 of 714.\n" +
         'No row has a value in "mode". Check the label in shared/datasets.ts.\n',
     );
   },
 );
 
-test("a held run's message has every count, and why records were rejected", async () => {
+test("the email about a held run has every count and why records were rejected", async () => {
   await putResult({ state: "held", filled: { ...allFilled, mode: 1 } });
   await report("run.held", { runId, dataset, reason });
   expect(sent[0]?.body.split("\n").slice(1, 4)).toEqual([
@@ -205,7 +204,7 @@ test("a held run's message has every count, and why records were rejected", asyn
   ]);
 });
 
-test("no text of a record reaches a message or a metric", async () => {
+test("no email or metric contains a record's text", async () => {
   const word = "MARKED words of a patron";
   const record = (id: number, date: string) => ({
     ...Object.fromEntries(Object.keys(recordOf(id)).map((field) => [field, word])),
@@ -219,7 +218,7 @@ test("no text of a record reaches a message or a metric", async () => {
   await putRecounts(run, 1, deps.work);
   const { work, data, now } = deps;
   const fetcherQueue = local.queue("fetcher");
-  // Held for its rejects, then published by force.
+  // The run is held for its rejects and then published by force.
   for (const force of [undefined, word]) {
     const bus = capturedEvents();
     const task = { runId: run.runId, dataset, attempt: 1, ...(force && { force }) };
@@ -240,13 +239,15 @@ test("no text of a record reaches a message or a metric", async () => {
   }
   expect(firstLines()).toEqual([
     expect.stringContaining("1 of 3 records were rejected"),
-    expect.stringMatching(/^Published 2 rows.*, 1 rejected, .* By force: 1 of 3 records were rejected/),
+    expect.stringMatching(
+      /^Published 2 rows.*, 1 rejected, .* despite guard violations: 1 of 3 records were rejected/,
+    ),
   ]);
   expect(measured).toHaveLength(2);
   expect(JSON.stringify([sent, measured])).not.toContain("MARKED");
 });
 
-test("a held run that is published later is reported both times", async () => {
+test("a held run that is published later is emailed both times", async () => {
   await putResult({ state: "held" });
   await report("run.held", { runId, dataset, reason });
   await putResult({
@@ -256,11 +257,11 @@ test("a held run that is published later is reported both times", async () => {
   await report("run.published", published);
   expect(firstLines()).toEqual([
     expect.stringContaining("The earlier file stays."),
-    expect.stringContaining("By force: rows fell."),
+    expect.stringContaining("despite guard violations: rows fell."),
   ]);
 });
 
-test("each failure around a run or of an instance is reported once, and has no numbers", async () => {
+test("each failure around a run or of an instance is emailed once, without metrics", async () => {
   const query = (queryExecutionId: string) => ({ runId, dataset, queryExecutionId, reason });
   const instance = { instanceId: "i-0123456789abcdef0", reason };
   await report("file.refused", { runId, dataset, bucket: "data", key: publish.csv, reason });
@@ -277,18 +278,19 @@ test("each failure around a run or of an instance is reported once, and has no n
     expect(await handle(message)).toBe("done");
   }
   expect(subjects()).toEqual([
-    "reference-transactions published file refused",
-    "reference-transactions query failed",
-    "reference-transactions query failed",
-    "reference-transactions Tableau not refreshed",
-    "reference-transactions Tableau not refreshed",
-    "EC2 instance i-0123456789abcdef0 failed",
-    "EC2 instance i-0123456789abcdef0 failed",
+    "reference-transactions not updated in Athena: file refused",
+    "reference-transactions not updated in Athena: query failed",
+    "reference-transactions not updated in Athena: query failed",
+    "reference-transactions not updated in Tableau",
+    "reference-transactions not updated in Tableau",
+    "EC2 instance i-0123456789abcdef0 did not start or stop",
+    "EC2 instance i-0123456789abcdef0 did not start or stop",
   ]);
+  expect(sent[3]?.body).toContain("npx sst shell --stage local -- npm run replay -- send --queue tableau");
   expect(measured).toEqual([]);
 });
 
-test("while SNS is unavailable the message comes back, and is sent once when SNS is available", async () => {
+test("an email that SNS did not accept is retried and sent once", async () => {
   await putResult();
   const message = await arriving("run.published", published);
   const { notify } = deps;
@@ -300,7 +302,7 @@ test("while SNS is unavailable the message comes back, and is sent once when SNS
   expect([sent.length, measured.length]).toEqual([1, 1]);
 });
 
-test("a run whose result has expired is a dead letter that names it", async () => {
+test("a run with an expired result is a dead letter that names it", async () => {
   expect(await report("run.published", published)).toBe("dead letter");
   const ErrorText = expect.stringContaining(runId);
   expect(await take(mailbox.deadLetters)).toMatchObject([{ attributes: { ErrorText } }]);
@@ -309,7 +311,7 @@ test("a run whose result has expired is a dead letter that names it", async () =
 
 const putFile = () => overwrite(deps.data, publish.csv, "rows", { "run-id": runId });
 
-test("a query's time is measured from the file's arrival, unless a later file has arrived", async () => {
+test("a query is measured from the file's publication, unless a later file has replaced it", async () => {
   await putFile();
   clock += 12_000;
   const detail = { dataset, queryExecutionId: "q", bucket: "results", key: "r", rows: 1 };
@@ -319,7 +321,7 @@ test("a query's time is measured from the file's arrival, unless a later file ha
   expect(sent).toEqual([]);
 });
 
-test("the daily checks measure the published file's age, how far its results are behind, and how long instances run", async () => {
+test("the daily checks measure the published file and the running instances", async () => {
   await putFile();
   clock += 1_800_000;
   await report("freshness.check.requested", { dataset });

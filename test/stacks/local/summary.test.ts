@@ -38,8 +38,8 @@ const report: RunReport = {
 };
 
 test("the summary has the message that a stage emails, every count, and the files", () => {
-  expect(summary(report, false)).toMatchInlineSnapshot(`
-    "Published 10,412 rows, 3 rejected, 2 duplicates, in 3 s. Athena follows.
+  expect(summary(report)).toMatchInlineSnapshot(`
+    "Published 10,412 rows, 3 rejected, 2 duplicates, in 3 s.
 
       run           reference-transactions-93d95e4fb5a2
       range         2021-12-02 to 2023-12-01, 2 windows
@@ -63,18 +63,15 @@ test("the summary has the message that a stage emails, every count, and the file
 });
 
 test("the summary leaves out what did not happen", () => {
-  const calm = summary(
-    {
-      ...report,
-      windows: report.windows.map((window) => ({ ...window, attempt: 1 })),
-      rejects: {},
-      furtherAnswers: {},
-      mistyped: {},
-      filled: { ...filled, mode: 1 },
-      undeclared: {},
-    },
-    false,
-  );
+  const calm = summary({
+    ...report,
+    windows: report.windows.map((window) => ({ ...window, attempt: 1 })),
+    rejects: {},
+    furtherAnswers: {},
+    mistyped: {},
+    filled: { ...filled, mode: 1 },
+    undeclared: {},
+  });
   expect(calm).toMatch(/^ {2}rejected +0$/m);
   expect(calm).not.toMatch(/by force|fetched again|more answers|kept as text|no values|undeclared/);
 });
@@ -82,5 +79,5 @@ test("the summary leaves out what did not happen", () => {
 test("a run that was published by force says why, and in spite of what", () => {
   const violations: RunReport["violations"] = [{ kind: "comparison", text: 'the column "mode" vanished' }];
   const forced = { ...report, force: "--rename", violations };
-  expect(summary(forced, false)).toMatch(/^ {2}by force +the column "mode" vanished \(--rename\)$/m);
+  expect(summary(forced)).toMatch(/^ {2}by force +the column "mode" vanished \(--rename\)$/m);
 });

@@ -1,9 +1,9 @@
-// A run's end in numbers, for the metrics. Pure.
+// The metrics of a run's outcome. Pure functions.
 import type { Numbers } from "../../shared/metrics.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
 
-/** @param transformedAt when the run's last page was transformed, by the second */
-export function numbersOf(result: RunResult, transformedAt: Date | undefined): Numbers {
+/** @param transformedAt when the run's last page was transformed, to the second */
+export function runMetrics(result: RunResult, transformedAt: Date | undefined): Numbers {
   const { state, rows, previous, duplicates, windows } = result;
   return {
     ...(state === "published" && {
@@ -13,12 +13,12 @@ export function numbersOf(result: RunResult, transformedAt: Date | undefined): N
     Rejects: rejectedCount(result),
     Duplicates: duplicates,
     RefetchedWindows: windows.filter(({ attempt }) => attempt > 1).length,
-    ...(transformedAt && secondsOf(result, transformedAt)),
+    ...(transformedAt && stageSeconds(result, transformedAt)),
   };
 }
 
-/** A run that was published by force may have waited for days until a person decided; that is no stage's time. */
-function secondsOf({ force, requestedAt, finishedAt }: RunResult, transformedAt: Date): Numbers {
+/** Returns nothing for a run published by force, whose time includes days of waiting for a decision. */
+function stageSeconds({ force, requestedAt, finishedAt }: RunResult, transformedAt: Date): Numbers {
   if (force !== undefined) return {};
   return {
     CollectSeconds: secondsBetween(new Date(requestedAt), transformedAt),
@@ -26,7 +26,7 @@ function secondsOf({ force, requestedAt, finishedAt }: RunResult, transformedAt:
   };
 }
 
-/** Not below zero: S3 and EventBridge tell times by the second, and a page that was delivered twice is written twice. */
+/** Never negative: times of S3 and EventBridge are whole seconds, and a repeated page is written again. */
 export function secondsBetween(from: Date, to: Date): number {
   return Math.max((to.getTime() - from.getTime()) / 1000, 0);
 }
