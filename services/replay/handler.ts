@@ -1,9 +1,9 @@
 // Lambda handler of the replay queue.
-import { mailboxes } from "../../shared/aws/deps.ts";
+import { queuePairs } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { replayService } from "./service.ts";
 
 export const handler = lambdaHandler(replayService, () => ({
-  mailboxes: mailboxes(),
+  queuePairs: queuePairs(),
   now: () => new Date(),
 }));

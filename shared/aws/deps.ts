@@ -35,7 +35,7 @@ export const deadLetters = (name: QueueName): MessageQueue =>
   new SqsQueue(sqs(), settings.deadLetterUrl(name));
 
 /** Every queue with its dead letters. */
-export const mailboxes = () =>
+export const queuePairs = () =>
   queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) }));
 
 export const emitter = (): Emit => eventBridgeEmitter(eventBridge(), settings.busName());

@@ -39,7 +39,7 @@ export type Local = {
   queues: Queues;
   deadLetters: Queues;
   /** Every queue with its dead letters. */
-  mailboxes: { name: QueueName; source: SqliteQueue; deadLetters: SqliteQueue }[];
+  queuePairs: { name: QueueName; source: SqliteQueue; deadLetters: SqliteQueue }[];
   work: LocalStore;
   data: LocalStore;
   results: LocalStore;
@@ -124,7 +124,7 @@ async function openAdapters(database: LocalDatabase, folder: string, options: Lo
     database,
     queues,
     deadLetters,
-    mailboxes: queueNames.map((name) => ({ name, source: queues[name], deadLetters: deadLetters[name] })),
+    queuePairs: queueNames.map((name) => ({ name, source: queues[name], deadLetters: deadLetters[name] })),
     work,
     data,
     results,

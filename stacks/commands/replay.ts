@@ -1,17 +1,17 @@
 // `npm run replay`: lists dead letters, sends them back, or archives them.
 
-import type { DeadLetter } from "../../services/replay/dead-letter.ts";
 import {
-  archive,
+  archiveDeadLetters,
   type DeadLetterDeps,
   type Inspected,
-  inspect,
-  list,
+  inspectDeadLetters,
+  listDeadLetters,
   type Moved,
   type MoveOptions,
   type QueueSummary,
-  send,
-} from "../../services/replay/mailboxes.ts";
+  replayDeadLetters,
+} from "../../services/replay/dead-letter-queues.ts";
+import type { DeadLetter } from "../../services/replay/dead-letter-summary.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
 import { type Command, line } from "./replay/replay-args.ts";
 import type { Target } from "./target.ts";
@@ -21,20 +21,20 @@ async function run(command: Command, target: Target): Promise<string> {
   const { verb, filter, max } = command;
   // SQS asks all of its servers only where a receive waits.
   const waitSeconds = target.isStage ? 1 : 0;
-  const deps: DeadLetterDeps = { mailboxes: target.mailboxes(), now: () => new Date(), waitSeconds };
+  const deps: DeadLetterDeps = { queuePairs: target.queuePairs(), now: () => new Date(), waitSeconds };
   switch (verb) {
     case "list": {
-      const queues = await list(deps, filter);
+      const queues = await listDeadLetters(deps, filter);
       return command.json ? json({ queues }) : listText(queues);
     }
     case "show": {
-      const found = await inspect(deps, filter, max);
+      const found = await inspectDeadLetters(deps, filter, max);
       return command.json ? json(found) : showText(found);
     }
     case "send":
-      return moveText(command, target, (options) => send(deps, options));
+      return moveText(command, target, (options) => replayDeadLetters(deps, options));
     case "archive":
-      return moveText(command, target, (options) => archive(deps, options, target.work()));
+      return moveText(command, target, (options) => archiveDeadLetters(deps, options, target.work()));
   }
 }
 

@@ -1,6 +1,6 @@
 // `npm run runs`: run outcomes, and what an operator can do about them.
 import { randomUUID } from "node:crypto";
-import { inspect } from "../../services/replay/mailboxes.ts";
+import { inspectDeadLetters } from "../../services/replay/dead-letter-queues.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { runIdOf } from "../../shared/run.ts";
@@ -150,8 +150,8 @@ function buckets(target: Target): Buckets {
 
 async function accountDeps(target: Target, { stalledAfterSeconds }: Common, now: Date): Promise<AccountDeps> {
   const clock = () => now;
-  const deps = { mailboxes: target.mailboxes(), now: clock, waitSeconds: target.isStage ? 1 : 0 };
-  const { deadLetters } = await inspect(deps, {}, maxDeadLetters);
+  const deps = { queuePairs: target.queuePairs(), now: clock, waitSeconds: target.isStage ? 1 : 0 };
+  const { deadLetters } = await inspectDeadLetters(deps, {}, maxDeadLetters);
   const live = await liveRuns(buckets(target));
   return { work: target.work(), live, now: clock, stalledAfterSeconds, deadLetters };
 }

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type ColumnNames, knownNames } from "../../services/athena/names.ts";
 import { readNeeds } from "../../services/ec2/memory.ts";
 import { isUnderWay } from "../../services/ec2/needs.ts";
-import type { Mailbox } from "../../services/replay/mailboxes.ts";
+import type { QueuePair } from "../../services/replay/dead-letter-queues.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { TeamInstances } from "../../shared/instance-settings.ts";
@@ -24,7 +24,7 @@ export type Target = {
   data(): ObjectStore;
   tables(): TableCatalog;
   queue(name: QueueName): MessageQueue;
-  mailboxes(): Mailbox[];
+  queuePairs(): QueuePair[];
   emit(): Emit;
   instances(): Instances;
   team(): TeamInstances;
@@ -75,7 +75,7 @@ async function stageTarget(): Promise<Target> {
     data: aws.dataStore,
     tables: aws.tableCatalog,
     queue: aws.queue,
-    mailboxes: aws.mailboxes,
+    queuePairs: aws.queuePairs,
     emit: aws.emitter,
     instances: aws.instances,
     team: aws.settings.instances,
@@ -105,7 +105,7 @@ async function localTarget(finish: boolean): Promise<Target> {
     data: () => local.data,
     tables: () => local.engine,
     queue: (name) => local.queues[name],
-    mailboxes: () => local.mailboxes,
+    queuePairs: () => local.queuePairs,
     emit: () => local.emit,
     instances: () => local.instances,
     team: () => settings.team,
@@ -152,10 +152,10 @@ async function localTarget(finish: boolean): Promise<Target> {
 
 /** @param underWay counts what the queues do not: the messages that check it are delayed */
 async function untilEmpty(target: Target, underWay: () => Promise<number>): Promise<string> {
-  const mailboxes = target.mailboxes();
+  const queuePairs = target.queuePairs();
   const ends = Date.now() + longestMs;
   for (;;) {
-    const waiting = (await total(mailboxes.map(({ source }) => source))) + (await underWay());
+    const waiting = (await total(queuePairs.map(({ source }) => source))) + (await underWay());
     if (waiting === 0) break;
     if (Date.now() > ends) {
       throw new PipelineError("NotFinished", {
@@ -165,7 +165,7 @@ async function untilEmpty(target: Target, underWay: () => Promise<number>): Prom
     }
     await delay(pollMs);
   }
-  const left = await total(mailboxes.map(({ deadLetters }) => deadLetters));
+  const left = await total(queuePairs.map(({ deadLetters }) => deadLetters));
   return `Every queue is empty; ${left === 0 ? "no dead letters are left" : `dead letters left: ${left}`}.\n`;
 }
 

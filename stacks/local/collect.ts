@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { knownNames } from "../../services/athena/names.ts";
-import { inspect, send } from "../../services/replay/mailboxes.ts";
+import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
@@ -261,13 +261,13 @@ async function replay(
 ): Promise<void> {
   // Other messages of the run may fail meanwhile.
   await drain(local, 0, signal);
-  const deps = { mailboxes: local.mailboxes, now: () => new Date(), waitSeconds: 0 };
-  const { deadLetters } = await inspect(deps, { run: runId }, maxDeadLetters);
+  const deps = { queuePairs: local.queuePairs, now: () => new Date(), waitSeconds: 0 };
+  const { deadLetters } = await inspectDeadLetters(deps, { run: runId }, maxDeadLetters);
   say(`\nDead letters: ${deadLetters.length}. ${deadLetter.errorText ?? ""}`);
   for (const { queue, window, page, error } of deadLetters) {
     say(`  ${queue}, window ${window ?? "?"}, page ${page ?? "?"}: ${error ?? "no reason given"}`);
   }
-  const { moved } = await send(deps, { filter: { run: runId }, max: maxDeadLetters });
+  const { moved } = await replayDeadLetters(deps, { filter: { run: runId }, max: maxDeadLetters });
   say(`Replayed ${moved.length}, as this does: npm run replay -- send --run ${runId}\n`);
 }
 

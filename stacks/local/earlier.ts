@@ -1,6 +1,6 @@
 // The run that an earlier `npm start` did not finish: continued by the next one, or removed where that wants another run.
 import * as z from "zod/mini";
-import { send } from "../../services/replay/mailboxes.ts";
+import { replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
@@ -166,8 +166,8 @@ async function continuation(
     return { start: earlier, says: [...says, `${what}: no page was fetched.`] };
   }
   const now = () => new Date();
-  const { moved } = await send(
-    { mailboxes: local.mailboxes, now, waitSeconds: 0 },
+  const { moved } = await replayDeadLetters(
+    { queuePairs: local.queuePairs, now, waitSeconds: 0 },
     { filter: { run: runId }, max: maxDeadLetters },
   );
   const continued = await accountOf(runId, {

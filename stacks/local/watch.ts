@@ -1,7 +1,7 @@
 // Watches one run on this machine until it ends: by what is stored, woken by events and dead letters.
 import * as z from "zod/mini";
-import type { DeadLetter } from "../../services/replay/dead-letter.ts";
-import { inspect } from "../../services/replay/mailboxes.ts";
+import { inspectDeadLetters } from "../../services/replay/dead-letter-queues.ts";
+import type { DeadLetter } from "../../services/replay/dead-letter-summary.ts";
 import { heldText } from "../../services/reporter/message.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { PipelineError } from "../../shared/errors.ts";
@@ -157,15 +157,15 @@ export class RunWatch {
     return { state: "published and queried", result, query };
   }
 
-  async #deadLetter({ mailboxes, work }: Local): Promise<RunEnd | undefined> {
+  async #deadLetter({ queuePairs, work }: Local): Promise<RunEnd | undefined> {
     if (this.#deadLetterQueues.size === 0) return undefined;
     const deps = {
-      mailboxes: mailboxes.filter(({ name }) => this.#deadLetterQueues.has(name)),
+      queuePairs: queuePairs.filter(({ name }) => this.#deadLetterQueues.has(name)),
       now: () => new Date(),
       waitSeconds: 0,
     };
     this.#deadLetterQueues.clear();
-    const { deadLetters } = await inspect(deps, {}, maxDeadLetters);
+    const { deadLetters } = await inspectDeadLetters(deps, {}, maxDeadLetters);
     // S3's notification names no run; one that failed since this run began is taken for its own.
     const deadLetter = deadLetters.find(
       ({ run, queue, sentAt }) =>

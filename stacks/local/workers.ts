@@ -6,7 +6,7 @@ import { athenaService } from "../../services/athena/service.ts";
 import { ec2Service } from "../../services/ec2/service.ts";
 import { fetcherService } from "../../services/fetcher/service.ts";
 import { kickoffService } from "../../services/kickoff/service.ts";
-import { deadLetterOf } from "../../services/replay/dead-letter.ts";
+import { deadLetterOf } from "../../services/replay/dead-letter-summary.ts";
 import { replayService } from "../../services/replay/service.ts";
 import { reporterService } from "../../services/reporter/service.ts";
 import { tableauService } from "../../services/tableau/service.ts";

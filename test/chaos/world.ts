@@ -210,7 +210,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       assemblerQueue: queue("assembler"),
       athenaQueue: queue("athena"),
       ec2Queue: queue("ec2"),
-      mailboxes: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
+      queuePairs: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
       waitSeconds: 0,
       ...{ stage: "chaos", team: "tagged" as const, checkSeconds: 60 },
       ...{ tableau: tableau.settings, hasTableau: true, tokenSecret: () => "chaos-token" },

@@ -80,8 +80,8 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
   const nowMs = () => Date.now() + passedMs;
   const now = () => new Date(nowMs());
   const local = await startLocal(nowMs);
-  const mailboxes = new Map(queueNames.map((name) => [name, local.mailbox(name)]));
-  const mailbox = (name: QueueName) => only([mailboxes.get(name)].filter((found) => found !== undefined));
+  const queuePairs = new Map(queueNames.map((name) => [name, local.mailbox(name)]));
+  const mailbox = (name: QueueName) => only([queuePairs.get(name)].filter((found) => found !== undefined));
   const results = local.store({ keepsVersions: true });
   const work = local.store();
   const data = local.store({
@@ -147,7 +147,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       assemblerQueue: queue("assembler"),
       athenaQueue: queue("athena"),
       ec2Queue: queue("ec2"),
-      mailboxes: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
+      queuePairs: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
       libInsight: { fetchPage: async (request: PageRequest) => pageOf(request, source) },
       engine,
       tables: engine,

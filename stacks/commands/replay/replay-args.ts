@@ -1,12 +1,12 @@
 // The command line of `npm run replay`.
 import { Option } from "@commander-js/extra-typings";
-import type { Filter } from "../../../services/replay/mailboxes.ts";
+import type { DeadLetterFilter } from "../../../services/replay/dead-letter-queues.ts";
 import { queueNames } from "../../../shared/topology.ts";
 import { commandLine, onTarget, requireTerminal, seconds, subcommand, text, wholeNumber } from "../../cli.ts";
 
 export type Command = {
   verb: (typeof verbs)[number][0];
-  filter: Filter;
+  filter: DeadLetterFilter;
   max: number;
   dryRun: boolean;
   yes: boolean;

@@ -1,6 +1,6 @@
 // A run as the work bucket tells of it: how far it came, what is missing, and what to do next. Only reads.
 import pMap from "p-map";
-import type { DeadLetter } from "../../../services/replay/dead-letter.ts";
+import type { DeadLetter } from "../../../services/replay/dead-letter-summary.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { Totals, Window } from "../../../shared/messages.ts";

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { assemblerService } from "../../../services/assembler/service.ts";
-import type { DeadLetter } from "../../../services/replay/dead-letter.ts";
+import type { DeadLetter } from "../../../services/replay/dead-letter-summary.ts";
 import { outputColumns } from "../../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";

@@ -137,7 +137,7 @@ async function opened(folder: string): Promise<Local & AsyncDisposable> {
  */
 async function expectAllPublished(folder: string, runs: number[]): Promise<void> {
   await using local = await opened(folder);
-  const { work, data, results: queried, mailboxes } = local;
+  const { work, data, results: queried, queuePairs } = local;
   const found = await accounts({ work, now: () => new Date(), stalledAfterSeconds: 900, deadLetters: [] });
   expect(runs).toContain(found.length);
   expect(new Set(found.map(({ state }) => state))).toEqual(new Set(["published"]));
@@ -148,7 +148,7 @@ async function expectAllPublished(folder: string, runs: number[]): Promise<void>
   }
   expect(digest(await data.getText(jsonl))).toBe(pinned["LibInsightQueryData.jsonl"]);
   expect(digest(await queried.getText(results))).toBe(pinned["LibInsightQueryResults.csv"]);
-  const queues = mailboxes.flatMap(({ source, deadLetters }) => [source, deadLetters]);
+  const queues = queuePairs.flatMap(({ source, deadLetters }) => [source, deadLetters]);
   expect(await Promise.all(queues.map((queue) => queue.count()))).toEqual(queues.map(() => 0));
 }
 

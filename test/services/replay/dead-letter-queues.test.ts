@@ -1,15 +1,15 @@
-// Dead letters are listed, shown, sent back and archived. However sending is interrupted, none is lost.
+// Dead letters are listed, shown, replayed and archived, and an interrupted replay loses none.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
-  archive,
+  archiveDeadLetters,
   type DeadLetterDeps,
-  type Filter,
-  inspect,
-  list,
-  type Mailbox,
-  send,
-} from "../../../services/replay/mailboxes.ts";
+  type DeadLetterFilter,
+  inspectDeadLetters,
+  listDeadLetters,
+  type QueuePair,
+  replayDeadLetters,
+} from "../../../services/replay/dead-letter-queues.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
 import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
 import { recordOf } from "../../factories/libinsight-records.ts";
@@ -35,16 +35,16 @@ const failure = {
 };
 const everything = { filter: {}, max: 1_000 };
 
-function depsOf(...mailboxes: Mailbox[]): DeadLetterDeps {
-  return { mailboxes, now: () => new Date(clock), waitSeconds: 0 };
+function depsOf(...queuePairs: QueuePair[]): DeadLetterDeps {
+  return { queuePairs, now: () => new Date(clock), waitSeconds: 0 };
 }
 
-/** Lets the visibility timeout of a minute end. */
+/** Passes the visibility timeout of one minute. */
 function passTimeout(): void {
   clock += 61_000;
 }
 
-test("the list has counts, runs and reasons for each queue, and changes nothing", async () => {
+test("the list has counts, runs and errors for each queue, and changes nothing", async () => {
   const fetcher = local.mailbox("fetcher");
   const deps = depsOf(fetcher, local.mailbox("transformer"));
   for (let n = 1; n <= 12; n++) {
@@ -62,18 +62,18 @@ test("the list has counts, runs and reasons for each queue, and changes nothing"
     errors: { LibInsightUnreachable: 12, "no reason given": 1 },
   };
   const none = { queue: "transformer", messages: 0, seen: 0, matching: 0, runs: [], errors: {} };
-  expect(await list(deps)).toEqual([summary, none]);
-  expect(await list(deps)).toEqual([summary, none]);
+  expect(await listDeadLetters(deps)).toEqual([summary, none]);
+  expect(await listDeadLetters(deps)).toEqual([summary, none]);
   expect(await take(fetcher.deadLetters)).toHaveLength(13);
 });
 
-test("a dead letter is shown by its ids, without its content", async () => {
+test("a dead letter is shown with its IDs and without its content", async () => {
   const transformer = local.mailbox("transformer");
   await transformer.deadLetters.send(messageBody(page), { attributes: failure });
   await transformer.deadLetters.send(`not JSON, ${words}`);
   await transformer.deadLetters.send(messageBody({ runId: words, attempt: 1 }));
   await transformer.deadLetters.send("{}", { attributes: { Note: words } });
-  const { deadLetters } = await inspect(depsOf(transformer), {}, 10);
+  const { deadLetters } = await inspectDeadLetters(depsOf(transformer), {}, 10);
   expect(deadLetters).toHaveLength(4);
   expect(deadLetters.find((each) => each.run)).toEqual({
     queue: "transformer",
@@ -89,7 +89,7 @@ test("a dead letter is shown by its ids, without its content", async () => {
     attributes: ["Error", "ErrorText"],
     receives: 1,
   });
-  expect(JSON.stringify([deadLetters, await list(depsOf(transformer))])).not.toContain("MARKED");
+  expect(JSON.stringify([deadLetters, await listDeadLetters(depsOf(transformer))])).not.toContain("MARKED");
 });
 
 test.each([
@@ -114,17 +114,21 @@ test.each([
   ],
   ["ec2", { task: "check", instanceId: "i-1", goal: "g", checks: 2 }, { instance: "i-1" }],
   ["ec2", { "detail-type": "instance.start.requested", detail: { instanceId: "i-2" } }, { instance: "i-2" }],
-] as const)("a dead letter of %s shows its ids (case %#)", async (name, body, ids) => {
-  const box = local.mailbox(name);
-  const options = box.source.isFifo ? { group: "one", deduplicationId: "one" } : {};
-  await box.deadLetters.send(messageBody(body), options);
-  expect(await inspect(depsOf(box), {}, 10)).toMatchObject({ deadLetters: [ids], unseen: 0 });
+] as const)("a dead letter of %s is shown with its IDs (case %#)", async (name, body, ids) => {
+  const queues = local.mailbox(name);
+  const options = queues.source.isFifo ? { group: "one", deduplicationId: "one" } : {};
+  await queues.deadLetters.send(messageBody(body), options);
+  expect(await inspectDeadLetters(depsOf(queues), {}, 10)).toMatchObject({ deadLetters: [ids], unseen: 0 });
 });
 
-test("the filter selects by queue, run, error and age, and the maximum limits how many are sent", async () => {
+test("the filter selects by queue, run, error and age, and `max` limits the number", async () => {
   const [fetcher, transformer] = [local.mailbox("fetcher"), local.mailbox("transformer")];
-  const selected = async (filter: Filter, max = 100) => {
-    const { moved, left } = await send(depsOf(fetcher, transformer), { filter, max, dryRun: true });
+  const selected = async (filter: DeadLetterFilter, max = 100) => {
+    const { moved, left } = await replayDeadLetters(depsOf(fetcher, transformer), {
+      filter,
+      max,
+      dryRun: true,
+    });
     return [moved.length, left];
   };
   await fetcher.deadLetters.send(messageBody(taskOf(run)), { attributes: failure });
@@ -143,41 +147,43 @@ test("the filter selects by queue, run, error and age, and the maximum limits ho
   expect([await fetcher.source.count(), await transformer.source.count()]).toEqual([0, 0]);
 });
 
-test("a message goes back with its body and attributes, without the reason of its failure", async () => {
+test("a message is replayed with its body and attributes, without its error", async () => {
   const fetcher = local.mailbox("fetcher");
   const own = { Origin: "weekly", Trace: Buffer.from([0, 255]) };
   await fetcher.deadLetters.send(messageBody(taskOf(run)), { attributes: { ...own, ...failure } });
-  await send(depsOf(fetcher), everything);
+  await replayDeadLetters(depsOf(fetcher), everything);
   const messages = await take(fetcher.source);
   expect(messages.map(({ body }) => body)).toEqual([messageBody(taskOf(run))]);
   expect(messages[0]?.attributes).toEqual({ ...own, ReplayId: expect.any(String) });
   expect(await fetcher.deadLetters.count()).toBe(0);
 });
 
-test("a message that fails again at once is sent once, and waits for the next replay", async () => {
-  const box = local.mailbox("fetcher");
+test("a message that fails again during a replay is sent once and waits for the next replay", async () => {
+  const queues = local.mailbox("fetcher");
   let sent = 0;
-  box.source.send = async (body, { attributes = {} } = {}) => {
+  queues.source.send = async (body, { attributes = {} } = {}) => {
     sent += 1;
-    await box.deadLetters.send(body, { attributes: { ...attributes, ...failure } });
+    await queues.deadLetters.send(body, { attributes: { ...attributes, ...failure } });
   };
-  await box.deadLetters.sendAll(["one", "two"]);
-  expect(await send(depsOf(box), everything)).toMatchObject({ moved: [{}, {}], left: 0 });
+  await queues.deadLetters.sendAll(["one", "two"]);
+  expect(await replayDeadLetters(depsOf(queues), everything)).toMatchObject({ moved: [{}, {}], left: 0 });
   expect(sent).toBe(2);
-  await send(depsOf(box), everything);
+  await replayDeadLetters(depsOf(queues), everything);
   expect(sent).toBe(4);
-  expect(await box.deadLetters.count()).toBe(2);
+  expect(await queues.deadLetters.count()).toBe(2);
 });
 
-test("an archived dead letter is one object in the work bucket, and no longer in the queue", async () => {
+test("an archived dead letter is one object in the work bucket and no longer in its queue", async () => {
   const transformer = local.mailbox("transformer");
   const work = local.store();
   const attributes = { ...failure, Trace: Buffer.from([0, 255]) };
   await transformer.deadLetters.send(messageBody(page), { attributes });
-  const { moved, left } = await archive(depsOf(transformer), everything, work);
+  const { moved, left } = await archiveDeadLetters(depsOf(transformer), everything, work);
   expect([moved, left]).toMatchObject([[{ run: run.runId }], 0]);
-  const kept = JSON.parse((await work.getText(`deadletters/transformer/${moved[0]?.messageId}.json`)) ?? "");
-  expect(kept).toMatchObject({
+  const archived = JSON.parse(
+    (await work.getText(`deadletters/transformer/${moved[0]?.messageId}.json`)) ?? "",
+  );
+  expect(archived).toMatchObject({
     queue: "transformer",
     run: run.runId,
     messageAttributes: { ...failure, Trace: { base64: "AP8=" } },
@@ -186,14 +192,14 @@ test("an archived dead letter is one object in the work bucket, and no longer in
   expect([await transformer.deadLetters.count(), await transformer.source.count()]).toEqual([0, 0]);
 });
 
-test("dead letters that another receiver holds are counted as unseen", async () => {
+test("dead letters that another command has received are counted as unseen", async () => {
   const fetcher = local.mailbox("fetcher");
   await fetcher.deadLetters.sendAll(["one", "two"]);
   await receive(fetcher.deadLetters);
   await fetcher.deadLetters.send("three");
-  expect(await inspect(depsOf(fetcher), {}, 10)).toMatchObject({ deadLetters: [{}], unseen: 2 });
-  expect(await list(depsOf(fetcher))).toMatchObject([{ messages: 3, seen: 1 }]);
-  expect(await send(depsOf(fetcher), everything)).toMatchObject({ moved: [{}], unseen: 2 });
+  expect(await inspectDeadLetters(depsOf(fetcher), {}, 10)).toMatchObject({ deadLetters: [{}], unseen: 2 });
+  expect(await listDeadLetters(depsOf(fetcher))).toMatchObject([{ messages: 3, seen: 1 }]);
+  expect(await replayDeadLetters(depsOf(fetcher), everything)).toMatchObject({ moved: [{}], unseen: 2 });
 });
 
 test("a dead letter that cannot be archived stays in its queue", async () => {
@@ -201,11 +207,11 @@ test("a dead letter that cannot be archived stays in its queue", async () => {
   const work = local.store();
   work.put = () => Promise.reject(new Error("no room"));
   await transformer.deadLetters.send(messageBody(page));
-  await expect(archive(depsOf(transformer), everything, work)).rejects.toThrow("no room");
+  await expect(archiveDeadLetters(depsOf(transformer), everything, work)).rejects.toThrow("no room");
   expect(await take(transformer.deadLetters)).toHaveLength(1);
 });
 
-test("wherever sending is interrupted, no dead letter is lost, and repeating it finishes it", async () => {
+test("a replay interrupted at any call loses no dead letter, and a repeated replay completes it", async () => {
   const interruption = fc.record({
     call: fc.constantFrom<Interruption["call"]>("receive", "send", "delete", "release"),
     nth: fc.integer({ min: 1, max: 6 }),
@@ -215,26 +221,30 @@ test("wherever sending is interrupted, no dead letter is lost, and repeating it 
   const max = fc.integer({ min: 1, max: 12 });
   await fc.assert(
     fc.asyncProperty(count, max, fc.boolean(), interruption, async (count, max, isFifo, at) => {
-      const box = local.mailbox(isFifo ? "assembler" : "fetcher");
+      const queues = local.mailbox(isFifo ? "assembler" : "fetcher");
       const bodies = Array.from({ length: count }, (_, n) => `message ${n}`);
       for (const body of bodies) {
-        await box.deadLetters.send(body, isFifo ? { group: "one", deduplicationId: body } : {});
+        await queues.deadLetters.send(body, isFifo ? { group: "one", deduplicationId: body } : {});
       }
       const through = interrupted(at);
-      const dying = { ...box, source: through(box.source), deadLetters: through(box.deadLetters) };
-      await send(depsOf(dying), { filter: {}, max }).catch(() => undefined);
+      const interruptedPair = {
+        ...queues,
+        source: through(queues.source),
+        deadLetters: through(queues.deadLetters),
+      };
+      await replayDeadLetters(depsOf(interruptedPair), { filter: {}, max }).catch(() => undefined);
       passTimeout();
-      const remaining = await box.deadLetters.count();
-      const sent = (await take(box.source)).map(({ body }) => body);
+      const remaining = await queues.deadLetters.count();
+      const sent = (await take(queues.source)).map(({ body }) => body);
       expect(remaining + new Set(sent).size).toBeGreaterThanOrEqual(count);
-      await send(depsOf(box), everything);
-      const takenAgain = await take(box.source);
+      await replayDeadLetters(depsOf(queues), everything);
+      const takenAgain = await take(queues.source);
       const arrived = [...sent, ...takenAgain.map(({ body }) => body)];
       expect(new Set(arrived)).toEqual(new Set(bodies));
-      // A FIFO queue keeps the group and the order, and takes each message once.
+      // A FIFO queue keeps the group and the order, and accepts each message once.
       if (isFifo) expect(arrived).toEqual(bodies);
       if (isFifo) expect(takenAgain.every(({ group }) => group === "one")).toBe(true);
-      expect(await box.deadLetters.count()).toBe(0);
+      expect(await queues.deadLetters.count()).toBe(0);
     }),
     { numRuns: 100 },
   );
@@ -246,18 +256,18 @@ type Interruption = {
   when: "before" | "after";
 };
 
-/** Wraps queues so that the nth call fails, before it is made or after it took effect, and every call after it. */
+/** Wraps queues so that the nth call fails, before or after it takes effect, and so does every later call. */
 function interrupted(at: Interruption): (queue: MessageQueue) => MessageQueue {
   let calls = 0;
-  let isDead = false;
+  let hasFailed = false;
   return (queue) =>
     intercepted(queue, async (method, _args, act) => {
-      if (isDead) throw new Error("interrupted");
+      if (hasFailed) throw new Error("interrupted");
       if (method === at.call) calls += 1;
-      isDead = method === at.call && calls === at.nth;
-      if (isDead && at.when === "before") throw new Error("interrupted");
+      hasFailed = method === at.call && calls === at.nth;
+      if (hasFailed && at.when === "before") throw new Error("interrupted");
       const result = await act();
-      if (isDead) throw new Error("interrupted");
+      if (hasFailed) throw new Error("interrupted");
       return result;
     });
 }

@@ -1,5 +1,5 @@
-// What may be shown of a dead letter. Its body may hold a patron's words, so only ids and counts are read from it, and
-// only where they look like ours.
+// Summarizes a dead letter for operators. The body may contain a patron's words, so only IDs and numbers of the expected
+// format are read from it.
 import * as z from "zod/mini";
 import type { Message } from "../../shared/ports.ts";
 import { runIdOf } from "../../shared/run.ts";
@@ -9,35 +9,35 @@ import type { QueueName } from "../../shared/topology.ts";
 export type DeadLetter = {
   queue: QueueName;
   messageId: string;
-  /** When it became a dead letter; where SQS moved it, when it was first sent. ISO 8601 in UTC. */
+  /** When it became a dead letter, or when it was first sent if SQS moved it. ISO 8601 in UTC. */
   sentAt: string;
-  /** How often it was received among the dead letters; looking counts. */
+  /** Receives from the dead-letter queue, including those by list commands. */
   receives: number;
   bytes: number;
-  /** Of a FIFO queue. */
+  /** Only in FIFO queues. */
   groupId?: string;
-  /** Names of its message attributes. */
+  /** Names of the message attributes. */
   attributes: string[];
-  /** Why it failed. SQS itself moves a message without a reason, after too many receives. */
+  /** The error's name. Missing if SQS moved the message after too many receives. */
   error?: string;
   errorText?: string;
   run?: string;
   window?: number;
   attempt?: number;
   page?: number;
-  /** Of a query that ended. */
+  /** ID of an Athena query. */
   query?: string;
-  /** Of EC2. */
+  /** ID of an EC2 instance. */
   instance?: string;
 };
 
-/** Attributes that shared/message-loop.ts sets on a dead letter and no other message has. */
+/** Attributes that shared/message-loop.ts sets on dead letters only. */
 export const errorAttributes = ["Error", "ErrorText"] as const;
 
 const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
 const query = z.string().check(z.regex(/^[\w-]{1,64}$/));
 const instanceId = z.string().check(z.regex(/^[\w-]{1,64}$/));
-const ofWindow = {
+const pageIds = {
   window: z.pipe(
     z.object({ number: positiveInt }),
     z.transform((window) => window.number),
@@ -45,15 +45,15 @@ const ofWindow = {
   attempt: positiveInt,
   page: positiveInt,
 };
-const fetching = z.object({ runId, ...ofWindow });
-/** The ids in a body, most specific first. Unknown fields are ignored. */
+const pageTask = z.object({ runId, ...pageIds });
+/** Reads the IDs from a body, with the most specific schema first. Unknown fields are ignored. */
 const bodyIds = z.union([
   z.pipe(
-    z.object({ task: fetching }),
-    z.transform(({ task }) => named(task)),
+    z.object({ task: pageTask }),
+    z.transform(({ task }) => withRun(task)),
   ),
-  z.pipe(fetching, z.transform(named)),
-  z.pipe(z.object({ runId, attempt: positiveInt }), z.transform(named)),
+  z.pipe(pageTask, z.transform(withRun)),
+  z.pipe(z.object({ runId, attempt: positiveInt }), z.transform(withRun)),
   z.pipe(
     z.object({
       id: z.string(),
@@ -62,7 +62,7 @@ const bodyIds = z.union([
     }),
     z.transform(({ id, detail }) => ({ run: runIdOf(detail.dataset, detail.requestId ?? id) })),
   ),
-  // What happened to a run, or to one of its queries.
+  // An event about a run or one of its queries.
   z.pipe(
     z.object({
       "detail-type": z.string(),
@@ -79,7 +79,7 @@ const bodyIds = z.union([
   ),
   z.pipe(
     z.object({ task: z.literal("check"), instanceId }),
-    z.transform((checking) => ({ instance: checking.instanceId })),
+    z.transform((check) => ({ instance: check.instanceId })),
   ),
   z.pipe(
     z.object({ detail: z.object({ instanceId }) }),
@@ -88,10 +88,11 @@ const bodyIds = z.union([
 ]);
 type Ids = Pick<DeadLetter, "run" | "window" | "attempt" | "page" | "query" | "instance">;
 
-function named<T extends { runId: string }>({ runId: run, ...place }: T) {
-  return { run, ...place };
+function withRun<T extends { runId: string }>({ runId: run, ...ids }: T) {
+  return { run, ...ids };
 }
 
+/** Returns the summary of a received dead letter. */
 export function deadLetterOf(queue: QueueName, message: Message): DeadLetter {
   const { id, body, receives, sentAt, group, attributes } = message;
   const [error, errorText] = errorAttributes.map((name) => attributes[name]);
