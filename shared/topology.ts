@@ -15,6 +15,8 @@ export type Access = { read: readonly string[]; write?: readonly string[]; multi
 export type PublishedAccess = (publish: Dataset["publish"]) => Access;
 
 export type ServiceDefinition<Name extends string = string> = {
+  /** What stops if the service fails. Alarms name it first. */
+  purpose: string;
   queue: {
     /** FIFO queues name how a repeated message is recognized: by an id of its sender or by its content. */
     fifo?: "by-id" | "by-content";
@@ -50,6 +52,7 @@ export type ServiceDefinition<Name extends string = string> = {
 
 const definitions = {
   kickoff: {
+    purpose: "starting requested runs",
     queue: {},
     timeoutSeconds: 60,
     memoryMb: 256,
@@ -62,6 +65,7 @@ const definitions = {
     },
   },
   fetcher: {
+    purpose: "fetching records from LibInsight",
     queue: {},
     // LibInsight may take 25 seconds to respond, twice where a token is renewed, and that may begin within a minute.
     timeoutSeconds: 120,
@@ -82,6 +86,7 @@ const definitions = {
     },
   },
   transformer: {
+    purpose: "transforming fetched records",
     queue: {},
     timeoutSeconds: 60,
     // Up to ten pages at once.
@@ -106,6 +111,7 @@ const definitions = {
     },
   },
   assembler: {
+    purpose: "publishing files",
     // One run of a dataset at a time.
     queue: { fifo: "by-id" },
     // Lambda's maximum: it reads and writes all of a dataset.
@@ -141,6 +147,7 @@ const definitions = {
     },
   },
   athena: {
+    purpose: "updating Athena's tables and results",
     queue: {},
     // Waits for some DDL statements, a second or two each.
     timeoutSeconds: 120,
@@ -165,6 +172,7 @@ const definitions = {
     copyFiles: { from: "services/athena/queries", to: "queries" },
   },
   tableau: {
+    purpose: "refreshing Tableau",
     queue: { fifo: "by-content" },
     // Lambda's maximum again: it follows Tableau's jobs for ten minutes.
     timeoutSeconds: 900,
@@ -175,6 +183,7 @@ const definitions = {
     uses: { bus: true, tableau: "credentials" },
   },
   reporter: {
+    purpose: "emails about runs and the daily checks",
     queue: {},
     // Some calls of S3 and one of SNS.
     timeoutSeconds: 60,
@@ -198,6 +207,7 @@ const definitions = {
     },
   },
   ec2: {
+    purpose: "starting and stopping EC2 instances",
     queue: {},
     // Asks EC2 about one instance after the other, some calls each.
     timeoutSeconds: 120,
@@ -213,6 +223,7 @@ const definitions = {
     },
   },
   replay: {
+    purpose: "requested replays of dead letters",
     queue: {},
     // A thousand dead letters, some calls each.
     timeoutSeconds: 300,

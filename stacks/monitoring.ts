@@ -1,9 +1,9 @@
-// The alarms, and a dashboard of the last 12 weeks. Alarms watch what AWS itself counts, so that they fire even when a
-// function can no longer report anything; a metric is ours only where no AWS service has it. Each alarm's text says what
-// is affected and which command to run.
+// The alarms, and a dashboard of the last 12 weeks. Alarms use AWS's own metrics, so that they fire even if a function
+// reports nothing; the pipeline emits only metrics that AWS lacks. Each alarm's text says what is affected, why, and which
+// command to run.
 import { datasets } from "../shared/datasets.ts";
 import type { MetricName } from "../shared/metrics.ts";
-import type { QueueName } from "../shared/topology.ts";
+import { type QueueName, services } from "../shared/topology.ts";
 import { alerts } from "./alerts.ts";
 import { bus, queueOf, titleOf, undelivered, unscheduled } from "./messaging.ts";
 import { ruleNames } from "./routes.ts";
@@ -20,14 +20,14 @@ const minutes = 60;
 const hours = 60 * minutes;
 const days = 24 * hours;
 
-type Watched = { namespace: string; metric: string; dimensions: Record<string, Text> };
-type Alarm = Watched & {
-  /** What is affected and what to do, in at most 1,024 characters. */
+type Metric = { namespace: string; metric: string; dimensions: Record<string, Text> };
+type Alarm = Metric & {
+  /** What is affected, why, and what to do, in at most 1,024 characters. */
   text: string;
   statistic: "Maximum" | "Sum";
   /** The alarm fires above this. */
   threshold: number;
-  /** Over how long the statistic is computed; default five minutes. */
+  /** The statistic's period; default five minutes. */
   periodSeconds?: number;
   /** How many consecutive periods must be above the threshold; default one. */
   periods?: number;
@@ -40,59 +40,59 @@ const alarms: aws.cloudwatch.MetricAlarm[] = [];
 for (const { name, handler } of functions) {
   const { queue, deadLetters } = queueOf(name);
   const title = titleOf(name);
+  const { purpose } = services[name];
   alarm(`${title}DeadLetters`, {
-    ...ofQueue(deadLetters, "ApproximateNumberOfMessagesVisible"),
-    text: `The ${name} service could not process some messages. The affected runs, reports or instances are blocked; the messages are kept for 14 days. Find the cause: ${command} replay -- list. Fix it, then replay the messages: ${command} replay -- send`,
+    ...queueMetric(deadLetters, "ApproximateNumberOfMessagesVisible"),
+    text: `Some work is blocked: ${purpose}. The ${name} service could not process some messages, which are kept for 14 days. Find the cause: ${command} replay -- list --queue ${name}. Fix it, then replay the messages: ${command} replay -- send --queue ${name}`,
     statistic: "Maximum",
     threshold: 0,
   });
   alarm(`${title}Waits`, {
-    ...ofQueue(queue, "ApproximateAgeOfOldestMessage"),
-    text: `A message has waited in ${title}Queue for an hour; runs normally take minutes. List the blocked runs: ${command} runs -- list. Read the service's log: ${logOf(name)}`,
+    ...queueMetric(queue, "ApproximateAgeOfOldestMessage"),
+    text: `Delayed: ${purpose}. A message has waited in ${title}Queue for an hour; runs normally take minutes. Find the cause in the service's log: ${logOf(name)}. List the affected runs: ${command} runs -- list`,
     statistic: "Maximum",
     threshold: 1 * hours,
   });
-  // The handler reports messages that fail, so they do not count as errors here. What counts are crashes, timeouts and
-  // exhausted memory.
+  // The handler reports failed messages itself, so only crashes, timeouts and exhausted memory count as errors here.
   alarm(`${title}Errors`, {
-    ...ofFunction(handler, "Errors"),
-    text: `The ${name} function crashed, timed out or ran out of memory. Its messages are retried automatically. Find the error in its log: ${logOf(name)}. Fix the code, or raise the function's limits in shared/topology.ts and deploy.`,
+    ...functionMetric(handler, "Errors"),
+    text: `Possibly delayed: ${purpose}. The ${name} function crashed, timed out or ran out of memory; its messages are retried automatically. Find the error in its log: ${logOf(name)}. Fix the code or raise the function's limits in shared/topology.ts, then deploy: npx sst deploy --stage ${$app.stage}`,
     statistic: "Sum",
     threshold: 0,
   });
   alarm(`${title}Throttles`, {
-    ...ofFunction(handler, "Throttles"),
-    text: `Lambda has rejected calls of the ${name} function for 15 minutes, because the account's concurrency is used up. Messages wait until it is free. Check the limit: aws lambda get-account-settings. Find the functions that use it in Lambda's dashboard; if all need it, request a higher quota from AWS.`,
+    ...functionMetric(handler, "Throttles"),
+    text: `Delayed: ${purpose}. Lambda has rejected calls of the ${name} function for 15 minutes, because the account's concurrency is used up; messages wait until it is free. Check the limit: aws lambda get-account-settings. Find the functions that use it in Lambda's dashboard. If all of them need it, request a higher quota: aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value NUMBER`,
     statistic: "Sum",
     threshold: 0,
-    // Lambda retries automatically, so a single period needs no action.
+    // Lambda retries automatically, so one throttled period needs no action.
     periods: 3,
   });
 }
 
 alarm("Undelivered", {
-  ...ofQueue(undelivered, "ApproximateNumberOfMessagesVisible"),
-  text: `EventBridge could not deliver an event to its queue within a day. A run, report or instance may be blocked. Show the event and the error: aws sqs receive-message --message-attribute-names All --queue-url QUEUE (the URL with Undelivered in "aws sqs list-queues"). List the blocked runs: ${command} runs -- list`,
+  ...queueMetric(undelivered, "ApproximateNumberOfMessagesVisible"),
+  text: `A run, an email or an EC2 instance may be blocked: EventBridge could not deliver an event to its queue within a day. Show the event and the error: aws sqs receive-message --message-attribute-names All --queue-url QUEUE (the URL with Undelivered in "aws sqs list-queues"). List the blocked runs: ${command} runs -- list`,
   statistic: "Maximum",
   threshold: 0,
 });
 alarm("Unscheduled", {
-  ...ofQueue(unscheduled, "ApproximateNumberOfMessagesVisible"),
-  text: `A schedule could not deliver its request to the bus within a day. Check whether a run is missing: ${command} runs -- list. If so, request it: ${command} runs -- request`,
+  ...queueMetric(unscheduled, "ApproximateNumberOfMessagesVisible"),
+  text: `A scheduled run, daily check or instance start may be missing: a schedule could not deliver its request to the bus within a day. Check whether a run is missing: ${command} runs -- list. If so, request it: ${command} runs -- request`,
   statistic: "Maximum",
   threshold: 0,
 });
 
-/** By the name of the route whose events are counted. */
+/** Alarm texts by the name of the route whose events they count. */
 const failures = {
-  RunHeld: `A run is held: nothing is published, and the earlier file stays. Show the guard violations: ${command} runs -- list, then runs -- show RUN. If the new file is right, publish it: ${command} runs -- publish RUN --force --reason TEXT`,
-  RunFailed: `A run failed without publishing; the earlier file stays. Show the reason and what to do: ${command} runs -- list, then runs -- show RUN`,
-  QueryFailed: `A file is published, but Athena's results are not updated: the query failed, the file lacks a required column, or its folder holds another object. The earlier results stay. The email sent in the same minute gives the reason. Read the log: ${logOf("athena")}. To restore an earlier file: ${command} runs -- rollback RUN`,
-  RefreshFailed: `Tableau still shows the earlier results, because its refresh failed. Find the cause: ${command} replay -- list. Fix it, then refresh: ${command} replay -- send --queue tableau`,
-  InstanceFailed: `An EC2 instance did not start or stop and may still incur cost. The email sent in the same minute gives the reason. Show the instances: ${command} instances -- status`,
+  RunHeld: `New data is not published; the earlier file stays. A run is held because of guard violations. Show them: ${command} runs -- list, then runs -- show RUN. If the new file is right, publish it: ${command} runs -- publish RUN --force --reason TEXT`,
+  RunFailed: `New data is not published; the earlier file stays. A run failed. Show the reason and what to do: ${command} runs -- list, then runs -- show RUN`,
+  QueryFailed: `Athena's results are not updated; the earlier results stay. The query of a published file failed, the file lacks a required column, or its folder holds another object. The email sent in the same minute gives the reason and what to do. Read the log: ${logOf("athena")}. To restore an earlier file: ${command} runs -- rollback RUN`,
+  RefreshFailed: `Tableau shows earlier results. Its refresh failed. Find the cause: ${command} replay -- show --queue tableau. Fix it, then refresh: ${command} replay -- send --queue tableau`,
+  InstanceFailed: `An EC2 instance did not start or stop and may still incur cost. The email sent in the same minute gives the reason. Show the instances: ${command} instances -- status. Fix the cause, then repeat the request: ${command} instances -- start, or instances -- stop`,
 };
 
-const failed = (rule: keyof typeof failures): Watched => {
+const matchedEvents = (rule: keyof typeof failures): Metric => {
   const RuleName = ruleNames.get(rule);
   if (RuleName === undefined) throw new Error(`shared/topology.ts has no route ${rule}, which has an alarm.`);
   return {
@@ -103,34 +103,34 @@ const failed = (rule: keyof typeof failures): Watched => {
     dimensions: { EventBusName: bus.name, RuleName },
   };
 };
-// EventBridge counts where the rule matches, whether or not the reporter then receives the event and can email it.
+// EventBridge counts matched events even if the reporter does not receive them or cannot send the email.
 for (const rule of keysOf(failures)) {
-  alarm(rule, { ...failed(rule), text: failures[rule], statistic: "Sum", threshold: 0 });
+  alarm(rule, { ...matchedEvents(rule), text: failures[rule], statistic: "Sum", threshold: 0 });
 }
 
 if (scheduled) {
   for (const { name, staleAfterDays } of datasets) {
-    // One value a day. When no more values arrive, CloudWatch evaluates some earlier days before the alarm fires.
+    // One value per day. If values stop, the alarm fires some days later, because CloudWatch evaluates earlier days first.
     // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
     alarm(`Stale-${name}`, {
-      ...ours("PublishedFileAgeHours", "reporter", name),
-      text: `${name} is out of date: its file was last published more than ${staleAfterDays} days ago, or the daily check has stopped. Show its run outcomes: ${command} runs -- list. Request a run: ${command} runs -- request --dataset ${name}. If no run was scheduled: aws scheduler list-schedules. If the daily check stopped: ${logOf("reporter")}`,
+      ...pipelineMetric("PublishedFileAgeHours", "reporter", name),
+      text: `${name} is out of date: its file was last published more than ${staleAfterDays} days ago, or the daily check has stopped. Show its run outcomes: ${command} runs -- list. Request a run: ${command} runs -- request --dataset ${name}. If no run was scheduled, check the schedules: aws scheduler list-schedules. If the daily check stopped, read its log: ${logOf("reporter")}`,
       statistic: "Maximum",
       threshold: (staleAfterDays * days) / hours,
       periodSeconds: 1 * days,
       missing: "breaching",
     });
     alarm(`Behind-${name}`, {
-      ...ours("ResultsBehindHours", "reporter", name),
-      text: `Athena's results and Tableau show an earlier run of ${name} than its published file. Check for dead letters: ${command} replay -- list. Read the service's log: ${logOf("athena")}. If no file arrived there, request a run: ${command} runs -- request --dataset ${name}`,
+      ...pipelineMetric("ResultsBehindHours", "reporter", name),
+      text: `Athena's results and Tableau show older data of ${name} than its published file. The query has not finished, or the athena service received no message about the file. Check for dead letters: ${command} replay -- list. Read the service's log: ${logOf("athena")}. If it does not mention the file, request a run: ${command} runs -- request --dataset ${name}`,
       statistic: "Maximum",
-      // The daily check is three hours after the schedule; the query's own checks end after two.
+      // The daily check runs three hours after the schedule, and the query's own checks end after two.
       threshold: 2,
       periodSeconds: 1 * days,
     });
     alarm(`Stray-${name}`, {
-      ...ours("StrayObjects", "reporter", name),
-      text: `Athena reads other objects as rows of ${name}, because they are in the folder of its published file. The log of the daily check names them: ${logOf("reporter")}. Move or delete them (aws s3 rm), then request a run: ${command} runs -- request --dataset ${name}`,
+      ...pipelineMetric("StrayObjects", "reporter", name),
+      text: `Queries of ${name} return wrong rows: the folder of its published file contains other objects, which Athena reads as rows. The log of the daily check names them: ${logOf("reporter")}. Move or delete them (aws s3 rm), then request a run: ${command} runs -- request --dataset ${name}`,
       statistic: "Maximum",
       threshold: 0,
       periodSeconds: 1 * days,
@@ -138,12 +138,12 @@ if (scheduled) {
   }
   if (instances !== "none") {
     alarm("InstancesLeftRunning", {
-      ...ours("InstancesRunningHours", "reporter"),
+      ...pipelineMetric("InstancesRunningHours", "reporter"),
       text: `An EC2 instance has been running for more than a day and incurs cost while it runs. Show which: ${command} instances -- status. If it is not needed: ${command} instances -- stop`,
       statistic: "Maximum",
-      // The schedule and the end of each run stop instances within hours.
+      // The schedules and the end of each run stop instances within hours.
       threshold: 24,
-      // One value a day.
+      // One value per day.
       periodSeconds: 1 * days,
     });
   }
@@ -179,15 +179,18 @@ if (scheduled) {
         ]),
         graph(
           "Held and failed",
-          keysOf(failures).map((rule) => line(failed(rule), { label: rule, stat: "Sum" })),
+          keysOf(failures).map((rule) => line(matchedEvents(rule), { label: rule, stat: "Sum" })),
         ),
         graph("Hours an EC2 instance has been running", [
-          line(ours("InstancesRunningHours", "reporter"), { label: "longest", period: 1 * days }),
+          line(pipelineMetric("InstancesRunningHours", "reporter"), { label: "longest", period: 1 * days }),
         ]),
         graph(
           "Age of the published file in hours",
           datasets.map(({ name }) =>
-            line(ours("PublishedFileAgeHours", "reporter", name), { label: name, period: 1 * days }),
+            line(pipelineMetric("PublishedFileAgeHours", "reporter", name), {
+              label: name,
+              period: 1 * days,
+            }),
           ),
           {
             annotations: {
@@ -203,7 +206,7 @@ if (scheduled) {
   });
 }
 
-/** Creates an alarm, unless the stage has no alert address: an alarm costs ten cents a month even if no one gets it. */
+/** Creates an alarm if the stage has an alert address. Without one it would cost ten cents a month and reach no one. */
 function alarm(name: string, options: Alarm): void {
   if (!alertAddress) return;
   const { text, namespace, metric, dimensions, statistic, threshold } = options;
@@ -226,24 +229,24 @@ function alarm(name: string, options: Alarm): void {
   );
 }
 
-function ofQueue(
+function queueMetric(
   queue: sst.aws.Queue,
   metric: "ApproximateNumberOfMessagesVisible" | "ApproximateAgeOfOldestMessage",
-): Watched {
+): Metric {
   return { namespace: "AWS/SQS", metric, dimensions: { QueueName: queue.nodes.queue.name } };
 }
 
-function ofFunction(handler: sst.aws.Function, metric: "Errors" | "Throttles"): Watched {
+function functionMetric(handler: sst.aws.Function, metric: "Errors" | "Throttles"): Metric {
   return { namespace: "AWS/Lambda", metric, dimensions: { FunctionName: handler.name } };
 }
 
-/** Returns a metric with the dimensions that shared/metrics.ts gives it. */
-function ours(metric: MetricName, service: string, dataset?: string): Watched {
+/** Returns a metric of shared/metrics.ts with its dimensions. */
+function pipelineMetric(metric: MetricName, service: string, dataset?: string): Metric {
   const dimensions = { service, stage: $app.stage, ...(dataset !== undefined && { dataset }) };
   return { namespace: metricNamespace, metric, dimensions };
 }
 
-/** Returns a graph with a point a week, unless a line says otherwise. */
+/** Returns a graph with one point per week, unless a line sets another period. */
 function graph(title: string, metrics: unknown[], options: object = {}): object {
   return {
     type: "metric",
@@ -262,11 +265,13 @@ function graph(title: string, metrics: unknown[], options: object = {}): object 
 }
 
 function runLines(metric: MetricName): unknown[] {
-  return datasets.map(({ name }) => line(ours(metric, "reporter", name), { label: `${name}: ${metric}` }));
+  return datasets.map(({ name }) =>
+    line(pipelineMetric(metric, "reporter", name), { label: `${name}: ${metric}` }),
+  );
 }
 
 /** Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html */
-function line({ namespace, metric, dimensions }: Watched, options: object): unknown[] {
+function line({ namespace, metric, dimensions }: Metric, options: object): unknown[] {
   return [namespace, metric, ...Object.entries(dimensions).flat(), options];
 }
 

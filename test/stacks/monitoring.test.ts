@@ -1,4 +1,4 @@
-// The alarms and the dashboard of an evaluated stage: what they watch, and what their texts advise.
+// The alarms and the dashboard of an evaluated stage: their metrics, thresholds and texts.
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
@@ -47,16 +47,16 @@ type Alarm = z.infer<typeof alarm>;
 const alarmsOf = (graph: Graph): Alarm[] =>
   all(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", alarm).map(({ is }) => is);
 
-/** Returns an alarm as one line: what it watches, and when it fires. */
+/** Returns an alarm's metric and threshold as one line. */
 function lineOf(is: Alarm, graph: Graph): string {
   const known = nameIn(graph);
-  const watched = Object.values(is.dimensions).map(known).join(" ");
+  const dimensions = Object.values(is.dimensions).map(known).join(" ");
   const time = is.evaluationPeriods === 1 ? `${is.period} s` : `${is.evaluationPeriods} x ${is.period} s`;
   const missing = is.treatMissingData === "breaching" ? ", or nothing" : "";
-  return `${watched}: ${is.statistic} of ${is.metricName} > ${is.threshold} in ${time}${missing}`;
+  return `${dimensions}: ${is.statistic} of ${is.metricName} > ${is.threshold} in ${time}${missing}`;
 }
 
-test("production's alarms", () => {
+test("production has alarms for queues, functions, undelivered events, failures and daily checks", () => {
   const lines = alarmsOf(graphs.production).map((is) => lineOf(is, graphs.production));
   const perService = [
     "DeadLetters: Maximum of ApproximateNumberOfMessagesVisible > 0 in 300 s",
@@ -109,7 +109,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(subscription?.inputs).toMatchObject({ protocol: "email", endpoint: alertAddress });
   });
 
-  test("every alarm's text names existing commands for its stage, within CloudWatch's limit", () => {
+  test("every alarm's text names existing commands for its stage within CloudWatch's limit", () => {
     const usages: Record<string, string> = {
       runs: runs.usage(),
       instances: instances.usage(),
@@ -143,7 +143,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     ]);
   });
 
-  test("log groups that an alarm names exist", () => {
+  test("every log group that an alarm names exists", () => {
     const logs = created(graphs[stage], "aws:cloudwatch/logGroup:LogGroup").map(({ inputs }) => inputs.name);
     const named = alarmsOf(graphs[stage]).flatMap(({ alarmDescription }) =>
       [...alarmDescription.matchAll(/aws logs tail (\S+)/g)].map(([, group]) => group),
@@ -169,9 +169,9 @@ test("the metrics of the daily checks have the names that their alarms watch", (
   }
   measure({ InstancesRunningHours: 1 }, {});
 
-  const ours = alarmsOf(graphs.production).filter(({ namespace }) => namespace === "LibInsight");
+  const custom = alarmsOf(graphs.production).filter(({ namespace }) => namespace === "LibInsight");
   expect(
-    ours.map(({ namespace, metricName, dimensions }) => ({ namespace, metricName, dimensions })),
+    custom.map(({ namespace, metricName, dimensions }) => ({ namespace, metricName, dimensions })),
   ).toEqual(
     lines.map(({ _aws, ...fields }) => {
       const [{ Namespace: namespace, Metrics }] = emf.parse(_aws).CloudWatchMetrics;
@@ -255,7 +255,7 @@ test("production's dashboard shows 12 weeks of runs and the state of every alarm
 
 const expression = z.looseObject({ expression: z.string().optional() });
 
-/** Returns the same lines for any number of datasets. */
+/** Replaces dataset names, so that the lines are the same for any number of datasets. */
 function ofAnyDatasets(lines: string[]): string[] {
   return [...new Set(lines.map(ofAnyDataset))];
 }
