@@ -65,11 +65,7 @@ export async function listDeadLetters(
   filter: DeadLetterFilter = {},
 ): Promise<QueueSummary[]> {
   return inEachQueue(deps, filter, async (queuePair) => {
-    const found: DeadLetter[] = [];
-    const { seen, unseen } = await scan(queuePair, deps, async (deadLetter) => {
-      if (isSelected(deadLetter, filter, deps.now())) found.push(deadLetter);
-      return "kept";
-    });
+    const { found, seen, unseen } = await findIn(queuePair, deps, filter);
     const oldest = Math.min(...found.map((deadLetter) => Date.parse(deadLetter.sentAt)));
     return {
       queue: queuePair.name,
@@ -93,15 +89,22 @@ export async function inspectDeadLetters(
   filter: DeadLetterFilter,
   max: number,
 ): Promise<Inspected> {
+  const scans = await inEachQueue(deps, filter, (queuePair) => findIn(queuePair, deps, filter));
+  const found = scans.flatMap((each) => each.found).sort((a, b) => (a.sentAt < b.sentAt ? -1 : 1));
+  return { deadLetters: found.slice(0, max), unseen: unseenIn(scans) };
+}
+
+async function findIn(
+  queuePair: QueuePair,
+  deps: DeadLetterDeps,
+  filter: DeadLetterFilter,
+): Promise<Scan & { found: DeadLetter[] }> {
   const found: DeadLetter[] = [];
-  const scans = await inEachQueue(deps, filter, (queuePair) =>
-    scan(queuePair, deps, async (deadLetter) => {
-      if (isSelected(deadLetter, filter, deps.now())) found.push(deadLetter);
-      return "kept";
-    }),
-  );
-  const deadLetters = found.sort((a, b) => (a.sentAt < b.sentAt ? -1 : 1)).slice(0, max);
-  return { deadLetters, unseen: unseenIn(scans) };
+  const counts = await scan(queuePair, deps, async (deadLetter) => {
+    if (isSelected(deadLetter, filter, deps.now())) found.push(deadLetter);
+    return "kept";
+  });
+  return { ...counts, found };
 }
 
 export type Moved = {
