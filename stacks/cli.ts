@@ -1,11 +1,9 @@
-// The command lines of `npm start` and of every other command: commander, with this project's conventions.
-// Exit codes: 0 success or --help, 1 failure, 2 bad usage, with one sentence and the usage on stderr.
+// The parts that all command lines share: commander with this project's conventions, value parsers, exit codes and errors.
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
   Command,
   CommanderError,
-  Help,
   InvalidArgumentError,
   Option,
   type OptionValues,
@@ -17,9 +15,9 @@ import { datasets, findDataset } from "../shared/datasets.ts";
 import { PipelineError } from "../shared/errors.ts";
 import { isoDate } from "../shared/schemas.ts";
 import { dayIn } from "../shared/time-zone.ts";
-import { plain } from "./commands/text-table.ts";
+import { fitted, plain } from "./commands/text-table.ts";
 
-/** Bad usage, in one sentence. */
+/** The message is one sentence that says which flag or setting to correct. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
@@ -27,12 +25,14 @@ export class UsageError extends Error {
 export type CommandLine<T> = {
   /**
    * Returns the command, or "help" for --help, without side effects.
-   * @param env in which npm leaves the flags that it took for its own
+   * @param env the environment, in which npm leaves the flags that it took for its own
    * @throws UsageError
    */
   parse(args: readonly string[], env?: NodeJS.ProcessEnv): T | "help";
   /** Returns the help of the program, or of the subcommand that `args` name. */
   usage(args?: readonly string[]): string;
+  /** Returns the command that prints this help. */
+  helpCommand(args?: readonly string[]): string;
 };
 
 /**
@@ -43,11 +43,16 @@ export function commandLine<T>(
   name: string,
   define: (program: Command, accept: (command: T) => void) => void,
 ): CommandLine<T> {
+  const defined = (accept: (command: T) => void, writeOut?: (text: string) => void): Command => {
+    const program = createProgram(name, writeOut);
+    define(program, accept);
+    return program.addHelpText("afterAll", exitCodes);
+  };
+  const ignore = () => {};
   return {
     parse(args, env = {}) {
       const accepted: T[] = [];
-      const program = createProgram(name);
-      define(program, (command) => accepted.push(command));
+      const program = defined((command) => accepted.push(command));
       refuseFlagsBeforeDashes(program, args, env);
       try {
         program.parse(args, { from: "user" });
@@ -65,15 +70,23 @@ export function commandLine<T>(
     },
     usage(args = []) {
       let text = "";
-      const program = createProgram(name, (part) => {
+      const program = defined(ignore, (part) => {
         text += part;
       });
-      define(program, () => {});
-      (program.commands.find((command) => args.includes(command.name())) ?? program).outputHelp();
+      (subcommandIn(program, args) ?? program).outputHelp();
       return text;
+    },
+    helpCommand(args = []) {
+      const program = defined(ignore);
+      return [name, subcommandIn(program, args)?.name() ?? [], "--help"].flat().join(" ");
     },
   };
 }
+
+const exitCodes = "\nExit codes: 0 success, 1 failure, 2 usage error, 130 interrupted";
+
+/** The help is no wider than this, and in a pipe as wide as the narrowest terminal. */
+const helpWidth = { most: 120, inPipe: 80 };
 
 function createProgram(name: string, writeOut: (text: string) => void = () => {}): Command {
   return new Command(name)
@@ -82,22 +95,21 @@ function createProgram(name: string, writeOut: (text: string) => void = () => {}
     .helpCommand(false)
     .helpOption("-h, --help", "Print this help")
     .configureHelp({
-      helpWidth: 120,
+      helpWidth: Math.min(process.stdout.columns || helpWidth.inPipe, helpWidth.most),
       showGlobalOptions: true,
-      optionDescription,
-      // The overview lists the flags of each subcommand below it.
-      subcommandTerm: (command) => new Help().subcommandTerm(command).replace(" [options]", ""),
-      subcommandDescription: (command) =>
-        [
-          command.description(),
-          ...command.options.map((option) => `  ${option.flags.padEnd(20)}  ${optionDescription(option)}`),
-        ].join("\n"),
+      optionDescription: ({ description, defaultValue, defaultValueDescription }: Option) =>
+        defaultValue === undefined || defaultValue === false
+          ? description
+          : `${description} (default: ${defaultValueDescription ?? defaultValue})`,
+      subcommandTerm: (command) =>
+        [command.name(), ...command.registeredArguments.map((argument) => `<${argument.name()}>`)].join(" "),
     });
 }
 
-function optionDescription({ description, defaultValue, defaultValueDescription }: Option): string {
-  if (defaultValue === undefined || defaultValue === false) return description;
-  return `${description} (default: ${defaultValueDescription ?? defaultValue})`;
+function subcommandIn({ commands }: Command, args: readonly string[]) {
+  return commands.find((command) =>
+    [command.name(), ...command.aliases()].some((word) => args.includes(word)),
+  );
 }
 
 /** Turns "error: unknown option '--form'\n(Did you mean --from?)" and a schema's messages into sentences. */
@@ -107,23 +119,24 @@ function sentence(message: string): string {
 }
 
 /**
- * Settings of npm that share the name of a flag and that a .npmrc or a CI job sets often: they are no sign of a flag.
- * Neither are npm's `loglevel` and `maxsockets`, which `--quiet` and `--max` become. Without these flags a command asks,
- * or prints more.
+ * npm settings that share the name of a flag and that many .npmrc files and CI jobs set, so they do not prove that a flag
+ * was given. The same is true of npm's `loglevel` and `maxsockets`, which `--quiet` and `--max` become. A command that
+ * misses one of these flags asks a question or prints more.
  */
 const oftenSet = ["yes", "force"];
-/** The same, but rarely set. Without the flag a program would get no JSON, or `--dry-run` would change something. */
+/** Such settings that are rarely set. Without the flag a program gets no JSON, or `--dry-run` changes something. */
 const rarelySet = ["json", "dry-run"];
-/** npm completes `--to`. */
+/** npm completes `--to` to its own `--tokendescription`. */
 const completedByNpm: Record<string, string> = { tokendescription: "to" };
 
 /**
- * npm takes flags before `--` for its own: it passes them on as `npm_config_*` and the program does not see them.
- * @throws UsageError with the right command line
+ * Refuses flags before `--`: npm takes them for its own and passes them on as `npm_config_*`, where the program would not
+ * see them.
+ * @throws UsageError with the correct command line
  */
 function refuseFlagsBeforeDashes(program: Command, args: readonly string[], env: NodeJS.ProcessEnv): void {
   if (env.npm_lifecycle_event === undefined) return;
-  const subcommand = program.commands.find((command) => args.includes(command.name()));
+  const subcommand = subcommandIn(program, args);
   const options = [...program.options, ...(subcommand?.options ?? [])];
   const refused = options.flatMap((option) => {
     const name = option.long?.slice(2) ?? "";
@@ -134,7 +147,7 @@ function refuseFlagsBeforeDashes(program: Command, args: readonly string[], env:
   });
   if (refused.length === 0) return;
   const names = refused.map(({ option }) => option.long).join(" and ");
-  // A value after a space stands among the arguments, where it looks like any other.
+  // npm leaves a value after a space among the arguments, where it looks like any other.
   const isLost = refused.some(({ option, values }) => option.required && values.includes("true"));
   const flags = refused.flatMap(({ option, values }) =>
     isLost || !option.required ? [option.flags] : values.map((value) => shellWord(`${option.long}=${value}`)),
@@ -159,26 +172,43 @@ function shellWord(text: string): string {
   return /^[\w.,:/=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+type Ended = { exitCode: 0 | 1 | 2; stdout: string; stderr: string };
+
 /**
- * Runs a program and sets its exit code.
+ * Parses the arguments and runs the program. Throws nothing.
  * @param act returns what goes to stdout
+ * @param failureText describes an error that is not a usage error
  */
-export async function runCommandLine<T>(
+export async function execute<T>(
   line: CommandLine<T>,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
   act: (command: T) => Promise<string>,
-): Promise<void> {
-  const args = process.argv.slice(2);
+  failureText = failureSentence,
+): Promise<Ended> {
   try {
-    const command = line.parse(args, process.env);
-    process.stdout.write(command === "help" ? line.usage(args) : await act(command));
+    const command = line.parse(args, env);
+    return { exitCode: 0, stdout: command === "help" ? line.usage(args) : await act(command), stderr: "" };
   } catch (error) {
-    const isUsage = error instanceof UsageError;
-    process.stderr.write(isUsage ? `${error.message}\n\n${line.usage(args)}` : `${failureText(error)}\n`);
-    process.exitCode = isUsage ? 2 : 1;
+    return error instanceof UsageError
+      ? { exitCode: 2, stdout: "", stderr: `${error.message}\nRun "${line.helpCommand(args)}".\n` }
+      : { exitCode: 1, stdout: "", stderr: `${failureText(error)}\n` };
   }
 }
 
-/** npm prints the script's name on stdout, where a program that reads JSON does not expect it. */
+/** Runs the program of this process and sets the exit code, unless `act` sets one. Parameters as of `execute`. */
+export async function runCommandLine<T>(
+  line: CommandLine<T>,
+  act: (command: T) => Promise<string>,
+  failureText?: (error: unknown) => string,
+): Promise<void> {
+  const ended = await execute(line, process.argv.slice(2), process.env, act, failureText);
+  process.stdout.write(fitted(ended.stdout, process.stdout.columns));
+  process.stderr.write(fitted(ended.stderr, process.stderr.columns));
+  process.exitCode ??= ended.exitCode;
+}
+
+/** Warns that npm prints the script's name to stdout, where a program that reads JSON does not expect it. */
 export function warnOfNpmBanner(): void {
   const { npm_lifecycle_event: script, npm_config_loglevel: level } = process.env;
   if (script === undefined || level === "silent") return;
@@ -188,13 +218,13 @@ export function warnOfNpmBanner(): void {
 }
 
 /** Leaves out the message of an unexpected error, because it may quote data. */
-function failureText(error: unknown): string {
+function failureSentence(error: unknown): string {
   if (error instanceof PipelineError) return error.sentence;
   const name = error instanceof Error ? error.name : typeof error;
-  return `The command failed (${name}). It is safe to repeat. If it fails again, check the IAM permissions of the selected stage and https://health.aws.amazon.com.`;
+  return `The command failed (${name}). It is safe to repeat it. If it fails again, check the IAM permissions of the selected stage and https://health.aws.amazon.com.`;
 }
 
-/** Writes the file of `--out` and creates its folders. @throws PipelineError `FileNotWritten` */
+/** Writes the file of `--out`, and creates its folders. @throws PipelineError `FileNotWritten` */
 export async function writeOut(file: string, text: string): Promise<void> {
   try {
     await mkdir(dirname(file), { recursive: true });
@@ -203,7 +233,7 @@ export async function writeOut(file: string, text: string): Promise<void> {
     const code = cause instanceof Error && "code" in cause ? ` (${cause.code})` : "";
     throw new PipelineError("FileNotWritten", {
       message: `The file "${file}" cannot be written${code}.`,
-      advice: "Name another file with --out.",
+      advice: "Choose another file with --out.",
       cause,
     });
   }
@@ -248,7 +278,7 @@ export const date = checked(isoDate);
 // commander would use the next flag as a missing value: `--out --json`.
 export const text = matching(/^[^-]/, "Use text that does not start with a dash");
 
-/** Within the limit of the events. */
+/** The events accept no longer reason. */
 export const reason = matching(
   /^(?!-)(?=.*\S).{1,500}$/s,
   "Use 1 to 500 characters that do not start with a dash",
@@ -280,11 +310,12 @@ export function datasetOption() {
 /** Adds the flags and the help that the commands on the data of a target share. */
 export function onTarget(program: Command, example: string) {
   return program
-    .option("--finish", "On this machine: run the services until every queue is empty", false)
+    .option("--wait", "Without a stage: run the services here until every queue is empty", false)
     .option("--json", "Print JSON", false)
-    .addHelpText("after", `\nExample:\n  ${program.name()} ${example}`)
-    .addHelpText("after", "\nWorks on the data of npm start in .local. To work on a deployed stage:")
-    .addHelpText("after", `  npx sst shell --stage STAGE -- ${program.name()} ${example}`);
+    .addHelpText("after", `\nOptions of a command: ${program.name()} COMMAND --help`)
+    .addHelpText("after", `\nExamples:\n  ${program.name()} ${example}`)
+    .addHelpText("after", `  npx sst shell --stage STAGE -- ${program.name()} ${example}`)
+    .addHelpText("after", "\nWithout a stage, the command works on the data of npm start in .local.");
 }
 
 export function subcommand<Options extends OptionValues>(
@@ -319,9 +350,10 @@ export function requirePast(
 }
 
 /**
+ * Throws if a command would have to ask for confirmation and has no terminal.
  * @param isAnswered whether a flag answers the question
- * @param advice which flag does
- * @throws UsageError if the command has to ask and has no terminal
+ * @param advice which flags do
+ * @throws UsageError
  */
 export function requireTerminal(
   command: string,

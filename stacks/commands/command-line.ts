@@ -2,16 +2,18 @@
 import { createInterface } from "node:readline/promises";
 import { type CommandLine, runCommandLine, warnOfNpmBanner } from "../cli.ts";
 import { openTarget, type Target } from "./target.ts";
+import { fitted } from "./text-table.ts";
 
-type Streams = { input: NodeJS.ReadableStream; output: NodeJS.WritableStream };
-// On stderr, because stdout belongs to the JSON of --json.
+type Streams = { input: NodeJS.ReadableStream; output: NodeJS.WritableStream & { columns?: number } };
+/** Questions go to stderr, because stdout may be JSON. */
 const standard: Streams = { input: process.stdin, output: process.stderr };
 
-/** Asks a person. @param text lines, the last of which is the question @returns empty for Ctrl-C and Ctrl-D */
+/** Asks a person. @param text lines, the last of which is the question @returns "" for Ctrl-C and Ctrl-D */
 export async function ask(text: string, streams = standard): Promise<string> {
-  const question = text.slice(text.lastIndexOf("\n") + 1);
-  // The terminal repeats its prompt, which is therefore one line.
-  streams.output.write(text.slice(0, text.length - question.length));
+  const shown = fitted(text, streams.output.columns);
+  const question = shown.slice(shown.lastIndexOf("\n") + 1);
+  // readline repeats its prompt when a key is pressed, so the prompt is one line.
+  streams.output.write(shown.slice(0, shown.length - question.length));
   const terminal = createInterface(streams);
   try {
     return (await terminal.question(question)).trim();
@@ -32,18 +34,28 @@ export function isYes(answer: string): boolean {
   return /^y(es)?$/i.test(answer);
 }
 
+/** With --wait these commands print what there is after the services have worked. */
+const reading: readonly string[] = ["list", "show", "status"];
+
 /** Runs an operator command on its target and sets the exit code. */
-export async function runCommand<Command extends { finish: boolean; json: boolean }>(
+export async function runCommand<Command extends { verb: string; wait: boolean; json: boolean }>(
   line: CommandLine<Command>,
   run: (command: Command, target: Target) => Promise<string>,
 ): Promise<void> {
   await runCommandLine(line, async (command) => {
     if (command.json) warnOfNpmBanner();
-    const target = await openTarget(command.finish);
+    const target = await openTarget(command.wait);
+    const print = (text: string) =>
+      process.stdout.write(command.json ? text : fitted(text, process.stdout.columns));
+    const wait = async () => {
+      const waited = await target.wait();
+      if (!command.json) print(waited);
+    };
     try {
-      process.stdout.write(await run(command, target));
-      const finished = await target.finish();
-      return command.json ? "" : finished;
+      if (reading.includes(command.verb)) await wait();
+      print(await run(command, target));
+      if (!reading.includes(command.verb)) await wait();
+      return "";
     } finally {
       await target.close();
     }

@@ -29,7 +29,7 @@ async function run(command: Command, target: Target): Promise<string> {
     requestedAt,
   });
   if (command.json) return json({ requested: ids, refused });
-  const next = target.isStage || command.finish ? "" : " The next npm start works on it.";
+  const next = target.isStage || command.wait ? "" : " The next npm start works on it.";
   const requested = `Requested ${ids.join(", ")} to ${verb}; see npm run instances -- status.${next}`;
   return [requested, ...refused.map(refusedText)].map((line) => `${line}\n`).join("");
 }

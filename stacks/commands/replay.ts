@@ -1,5 +1,4 @@
-// `npm run replay`: lists dead letters, sends them back, or archives them.
-
+// `npm run replay`: shows, replays and archives dead letters.
 import {
   archiveDeadLetters,
   type DeadLetterDeps,
@@ -12,20 +11,21 @@ import {
   replayDeadLetters,
 } from "../../services/replay/dead-letter-queues.ts";
 import type { DeadLetter } from "../../services/replay/dead-letter-summary.ts";
+import { count, quantity } from "../../services/reporter/message.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
-import { type Command, line } from "./replay/replay-args.ts";
+import { type Command, line, type MoveCommand } from "./replay/replay-args.ts";
 import type { Target } from "./target.ts";
-import { age, counted, json, plain, table } from "./text-table.ts";
+import { age, json, plain, table } from "./text-table.ts";
 
 async function run(command: Command, target: Target): Promise<string> {
-  const { verb, filter, max } = command;
-  // SQS asks all of its servers only where a receive waits.
+  const { filter, max } = command;
+  // SQS asks all of its servers only if a receive waits.
   const waitSeconds = target.isStage ? 1 : 0;
   const deps: DeadLetterDeps = { queuePairs: target.queuePairs(), now: () => new Date(), waitSeconds };
-  switch (verb) {
+  switch (command.verb) {
     case "list": {
       const queues = await listDeadLetters(deps, filter);
-      return command.json ? json({ queues }) : listText(queues);
+      return command.json ? json({ queues }) : listText(queues, process.stdout.columns);
     }
     case "show": {
       const found = await inspectDeadLetters(deps, filter, max);
@@ -38,7 +38,7 @@ async function run(command: Command, target: Target): Promise<string> {
   }
 }
 
-function listText(queues: QueueSummary[]): string {
+function listText(queues: QueueSummary[], width: number | undefined): string {
   const found = queues.filter(({ messages, matching }) => messages > 0 || matching > 0);
   if (found.length === 0) return "No dead letters.\n";
   const rows = found.map(({ queue, messages, seen, matching, oldestSeconds, runs, errors }) => [
@@ -47,10 +47,10 @@ function listText(queues: QueueSummary[]): string {
     oldestSeconds === undefined ? "" : age(oldestSeconds),
     runs.length > 2 ? `${runs.length} runs` : runs.join(", "),
     Object.entries(errors)
-      .map(([name, count]) => `${name}: ${count}`)
+      .map(([name, messages]) => `${name}: ${messages}`)
       .join(", "),
   ]);
-  return table(["queue", "dead letters", "oldest", "runs", "errors"], rows);
+  return table(["queue", "dead letters", "oldest", "runs", "errors"], rows, { width, optional: ["runs"] });
 }
 
 function showText({ deadLetters, unseen }: Inspected): string {
@@ -60,7 +60,7 @@ function showText({ deadLetters, unseen }: Inspected): string {
 
 function unseenText(unseen: number): string {
   if (unseen === 0) return "";
-  return `About ${unseen} are hidden: another command read them in the last minute, or earlier ones of their FIFO group come first. Try again in a minute.\n`;
+  return `About ${count(unseen)} more are hidden: another command read them in the last minute, or they are behind others of their FIFO group. Try again in a minute.\n`;
 }
 
 function deadLetterText(deadLetter: DeadLetter): string {
@@ -80,31 +80,34 @@ function deadLetterText(deadLetter: DeadLetter): string {
     deadLetter.error
       ? `${deadLetter.error}: ${deadLetter.errorText ?? ""}`
       : "no reason given: SQS moved it after too many receives",
-    `${old} old, received ${counted(deadLetter.receives, "time")}, ${counted(deadLetter.bytes, "byte")}, attributes: ${deadLetter.attributes.join(", ") || "none"}`,
+    `${old} old, received ${quantity(deadLetter.receives, "time")}, ${quantity(deadLetter.bytes, "byte")}, attributes: ${deadLetter.attributes.join(", ") || "none"}`,
   ];
   return `${lines.map(plain).join("\n  ")}\n`;
 }
 
 async function moveText(
-  { verb, filter, max, dryRun, yes, finish, json: asJson }: Command,
+  { verb, filter, max, dryRun, yes, wait, json: asJson }: MoveCommand,
   { isStage }: Target,
   move: (options: MoveOptions) => Promise<Moved>,
 ): Promise<string> {
   const where = verb === "send" ? "back to their queues" : "to the work bucket";
+  const none = ({ unseen }: Moved) => `No dead letters to move.\n${unseenText(unseen)}`;
   if (dryRun || !yes) {
     const selected = await move({ filter, max, dryRun: true });
     if (dryRun && asJson) return json({ dryRun: true, ...selected });
-    const what = `${counted(selected.moved.length, "dead letter")} (${byQueue(selected.moved)}) ${where}`;
-    if (selected.moved.length === 0) return `No dead letters to move.\n${unseenText(selected.unseen)}`;
+    const what = `${quantity(selected.moved.length, "dead letter")} (${byQueue(selected.moved)}) ${where}`;
+    if (selected.moved.length === 0) return asJson ? json(selected) : none(selected);
     if (dryRun) return `Would move ${what}.\n`;
-    if (!(await isConfirmed(`Move ${what}? [y/N] `))) return "Nothing was moved.\n";
+    if (!(await isConfirmed(`Move ${what}? [y/N] `))) {
+      return asJson ? json({ ...selected, moved: [] }) : "Nothing was moved.\n";
+    }
   }
   const done = await move({ filter, max });
   if (asJson) return json(done);
-  if (done.moved.length === 0) return `No dead letters to move.\n${unseenText(done.unseen)}`;
-  const left = done.left > 0 ? ` ${done.left} more are left because of --max.` : "";
-  const next = verb === "send" && !isStage && !finish ? " The next npm start works on them." : "";
-  return `Moved ${counted(done.moved.length, "dead letter")} (${byQueue(done.moved)}) ${where}.${left}${next}\n${unseenText(done.unseen)}`;
+  if (done.moved.length === 0) return none(done);
+  const left = done.left > 0 ? ` ${count(done.left)} more are left because of --max.` : "";
+  const next = verb === "send" && !isStage && !wait ? " The next npm start works on them." : "";
+  return `Moved ${quantity(done.moved.length, "dead letter")} (${byQueue(done.moved)}) ${where}.${left}${next}\n${unseenText(done.unseen)}`;
 }
 
 function byQueue(deadLetters: DeadLetter[]): string {

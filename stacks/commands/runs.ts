@@ -1,6 +1,7 @@
-// `npm run runs`: run outcomes, and what an operator can do about them.
+// `npm run runs`: shows, requests, resumes, publishes and rolls back runs.
 import { randomUUID } from "node:crypto";
 import { inspectDeadLetters } from "../../services/replay/dead-letter-queues.ts";
+import { quantity } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { runIdOf } from "../../shared/run.ts";
@@ -27,14 +28,14 @@ import {
 } from "./runs/runs-args.ts";
 import { listText, reviewText, rollbackText, showText } from "./runs/runs-text.ts";
 import type { Target } from "./target.ts";
-import { counted, json } from "./text-table.ts";
+import { json } from "./text-table.ts";
 
-/** Of all runs together. */
+/** For all runs together. */
 const maxDeadLetters = 10_000;
 
 async function run(command: Command, target: Target): Promise<string> {
   const now = new Date();
-  const afterwards = target.isStage || command.finish ? "" : " The next npm start works on it.";
+  const afterwards = target.isStage || command.wait ? "" : " The next npm start works on it.";
   if (command.verb === "request") {
     const requestId = randomUUID();
     const runId = runIdOf(command.request.dataset, requestId);
@@ -45,7 +46,7 @@ async function run(command: Command, target: Target): Promise<string> {
   const deps = await accountDeps(target, command, now);
   if (command.verb === "list") {
     const found = (await accounts(deps)).slice(0, command.max);
-    return command.json ? json({ runs: found }) : listText(found, now);
+    return command.json ? json({ runs: found }) : listText(found, now, process.stdout.columns);
   }
   const account = await accountOf(command.runId, deps);
   switch (command.verb) {
@@ -54,7 +55,7 @@ async function run(command: Command, target: Target): Promise<string> {
     case "resume": {
       const queues = { fetcher: target.queue("fetcher"), assembler: target.queue("assembler") };
       const resumed = await resume(account, queues, now);
-      const what = resumed.assemble ? "the task to assemble it" : counted(resumed.pages, "page task");
+      const what = resumed.assemble ? "the task to assemble it" : quantity(resumed.pages, "page task");
       return command.json ? json(resumed) : `Sent ${what}.${afterwards}\n`;
     }
     case "publish":
@@ -62,15 +63,19 @@ async function run(command: Command, target: Target): Promise<string> {
   }
 }
 
-/** Shows the run's counts, asks, and enqueues the publication. Where the services work here, says how it ended. */
+/** Shows the run's counts, asks, and enqueues the publication. With --wait, fails unless the run is published. */
 async function publish(
   command: Common & PublishCommand,
   account: RunAccount,
   target: Target,
 ): Promise<string> {
-  const { runId, reason } = command;
+  const { runId, reason, dryRun } = command;
   const held = heldResult(account);
   const review = reviewText(held, await fileInPlace(findDataset(held.dataset), buckets(target)));
+  if (dryRun) {
+    if (command.json) return json({ dryRun, runId, rows: held.rows });
+    return `${review}Would publish ${quantity(held.rows, "row")}.\n`;
+  }
   let unseen = review;
   const terminal = {
     isInteractive: process.stdin.isTTY,
@@ -79,10 +84,12 @@ async function publish(
       return ask(text);
     },
   };
-  if (!(await isPublicationConfirmed(held, command, review, terminal))) return "Nothing was published.\n";
+  if (!(await isPublicationConfirmed(held, command, review, terminal))) {
+    return command.json ? json({ sent: false }) : "Nothing was published.\n";
+  }
   await publishHeld(account, reason, target.queue("assembler"));
-  if (command.finish) {
-    await target.finish();
+  if (command.wait) {
+    await target.wait();
     const { state, result, next, deadLetters } = await accountOf(
       runId,
       await accountDeps(target, command, new Date()),
@@ -94,52 +101,56 @@ async function publish(
         ids: { run: runId },
       });
     }
-    return command.json ? json({ sent: true }) : `${unseen}Published ${counted(held.rows, "row")}.\n`;
+    return command.json ? json({ sent: true }) : `${unseen}Published ${quantity(held.rows, "row")}.\n`;
   }
   if (command.json) return json({ sent: true });
   const how = target.isStage
-    ? `The assembler publishes it, which is reported like every publication. See npm run runs -- show ${runId}.`
-    : "The next npm start publishes it.";
-  return `${unseen}Requested the publication of ${counted(held.rows, "row")}. ${how}\n`;
+    ? `To see whether the assembler has published them: npm run runs -- show ${runId}`
+    : "The next npm start publishes them.";
+  return `${unseen}Requested the publication of ${quantity(held.rows, "row")}. ${how}\n`;
 }
 
 async function rollback(command: Common & RollbackCommand, target: Target): Promise<string> {
   const { reason, dryRun, yes } = command;
   const both = buckets(target);
   const live = await liveBefore(command.runId, both);
-  const isProposal = live !== undefined && !live.wasPutBack;
-  if (isProposal && (yes || !live.before)) throw nothingNamed(command.runId, live.before);
+  const isProposal = live !== undefined && !live.wasRestored;
+  if (isProposal && (yes || !live.before)) throw runIsLive(command.runId, live.before);
   const runId = (isProposal && live.before?.runId) || command.runId;
   const planned = await planRollback(runId, both);
   const isInPlace = remaining(planned).length === 0;
   if (!target.isStage && !isInPlace) await requirePublishable(planned, both.work);
   const what = rollbackText(planned);
-  const proposal = isProposal ? `The files of ${command.runId} are live. Before them came ${runId}.\n` : "";
+  const proposal = isProposal
+    ? `The files of ${command.runId} are live. The run before it is ${runId}.\n`
+    : "";
   if (!isInPlace && !dryRun) {
-    if (!yes && !(await isConfirmed(`${proposal}Put back ${what}? [y/N] `))) return "Nothing was put back.\n";
+    if (!yes && !(await isConfirmed(`${proposal}Restore ${what}? [y/N] `))) {
+      return command.json ? json({ restored: false, ...planned }) : "Nothing was restored.\n";
+    }
     await rollBack(planned, { data: both.data, tables: target.tables(), now: target.now(), reason });
   }
   if (command.json) return json({ ...(dryRun && { dryRun }), ...planned });
   if (isInPlace) {
     const further = live?.before?.runId;
     const back = further === undefined ? "" : ` To go back further: npm run runs -- rollback ${further}`;
-    return `In place already: ${publicationText(planned.csv.back)}. No action needed.${back}\n`;
+    return `Already live: ${publicationText(planned.csv.back)}. No action needed.${back}\n`;
   }
-  if (dryRun) return `${proposal}Would put back ${what}.\n`;
+  if (dryRun) return `${proposal}Would restore ${what}.\n`;
   const follows =
-    target.isStage || command.finish
+    target.isStage || command.wait
       ? ""
-      : ` To let Athena follow here: npm run runs -- rollback ${runId} --yes --finish\n${await target.refresh()}`;
-  return `Put back ${what}.${follows.trimEnd()}\n`;
+      : ` To update Athena's tables here: npm run runs -- rollback ${runId} --yes --wait\n${await target.refresh()}`;
+  return `Restored ${what}.${follows.trimEnd()}\n`;
 }
 
-/** A run whose files are live is not put back. Which one is instead takes a person's answer, not --yes. */
-function nothingNamed(runId: string, before: Publication | undefined): PipelineError {
+/** A live run has nothing to restore, and --yes does not choose another run. */
+function runIsLive(runId: string, before: Publication | undefined): PipelineError {
   return new PipelineError("RunIsLive", {
     message: "The files of this run are live.",
     advice: before
-      ? `To put back those before them, ${publicationText(before)}: npm run runs -- rollback ${before.runId}`
-      : "No earlier run's file is kept; check that the data bucket keeps versions (stacks/README.md).",
+      ? `To restore the files before them, of ${publicationText(before)}: npm run runs -- rollback ${before.runId}`
+      : "No earlier run's file is kept: check that the data bucket keeps versions (stacks/README.md).",
     ids: { run: runId },
   });
 }

@@ -1,4 +1,4 @@
-// `npm run tableau`: writes what an analyst needs to open Tableau on a dataset's analysis view.
+// `npm run tableau`: writes the files with which an analyst opens a dataset's analysis view in Tableau.
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { settings } from "../../shared/aws/config.ts";
@@ -15,27 +15,27 @@ async function run({ dataset, out, given }: Command): Promise<string> {
   const place = isOnStage() ? { ...stagePlace(), ...given } : productionPlace(given);
   const properties = join(dirname(out), "athena.properties");
   await writeOut(out, datasourceOf(dataset, place, await stageNames(dataset)));
-  const isDriverTold = await writeUnlessOther(properties, driverProperties(place));
+  const isDriverSet = await writeUnlessOther(properties, driverProperties(place));
   const assumed = isOnStage() ? [] : Object.keys(place).filter((flag) => !(flag in given));
   return [
     `Wrote ${out}: ${viewNames(dataset.publish.table).analysis}, ${fieldsOf(dataset).length} columns.`,
-    isDriverTold
+    isDriverSet
       ? `Wrote ${properties}: the workgroup, for Tableau's driver.`
-      : `Left ${properties} as it is; it has to have the line: ${driverProperties(place).trim()}`,
+      : `Kept ${properties}, which has other settings. Add this line to it: ${driverProperties(place).trim()}`,
     "",
     ...Object.entries(place).map(([name, value]) => `  ${name.padEnd(10)}${value}`),
     "",
     ...(assumed.length > 0
-      ? [`No stage is selected: production's values are used for ${assumed.join(", ")}. See --help.`]
+      ? [`No stage is selected, so these values are production's: ${assumed.join(", ")}. See --help.`]
       : []),
-    "Give both files to the analysts, with services/tableau/README.md. There is no key in them.",
+    "Give both files and services/tableau/README.md to the analysts. The files hold no credentials.",
     "",
   ]
     .map(plain)
     .join("\n");
 }
 
-/** Keeps a file with other settings. @returns whether the file has this content now */
+/** Writes a file that does not exist yet. @returns whether the file has this content now */
 async function writeUnlessOther(file: string, content: string): Promise<boolean> {
   try {
     await writeFile(file, content, { flag: "wx" });
@@ -54,14 +54,14 @@ function stagePlace(): AthenaPlace {
   };
 }
 
-/** @throws UsageError where production's results bucket has no name until it is deployed */
+/** @throws UsageError if production's results bucket gets its name at the first deploy and --staging is missing */
 function productionPlace(given: Partial<AthenaPlace>): AthenaPlace {
   const { athenaDatabase, existingBuckets } = stageSettings("production", {});
   const staging =
     given.staging ?? (existingBuckets.results && `s3://${existingBuckets.results}/${keys.analystsResults}`);
   if (!staging)
     throw new UsageError(
-      "The results bucket of production is unknown before its first deploy. Add --staging, or name a stage.",
+      "The name of production's results bucket is not in stacks/stage.ts. Add --staging, or select a stage with sst shell.",
     );
   return {
     region: appRegion,

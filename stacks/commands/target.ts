@@ -1,5 +1,5 @@
-// What a command works on: the stage that `sst shell` names, or what `npm start` keeps in .local/. AWS's code and the
-// local adapters are loaded only for the one that is used.
+// The target of a command: the stage that `sst shell` selects, or the data of `npm start` in .local. Only the adapters of
+// the selected one are loaded.
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ColumnNames, knownNames } from "../../services/athena/names.ts";
@@ -11,14 +11,15 @@ import { PipelineError } from "../../shared/errors.ts";
 import type { TeamInstances } from "../../shared/instance-settings.ts";
 import type { Emit, Instances, MessageQueue, ObjectStore, TableCatalog } from "../../shared/ports.ts";
 import type { QueueName } from "../../shared/topology.ts";
+import { UsageError } from "../cli.ts";
 import { localFolder } from "../local/local-folder.ts";
 
 const pollMs = 50;
-const longestMs = 30 * 60_000;
+const maxWaitMs = 30 * 60_000;
 
-/** Made when they are used: a command needs some, and a stage grants no more. */
+/** The ports are functions: each command opens only those that it uses and that the stage grants to it. */
 export type Target = {
-  /** Whether services work there by themselves. On this machine they do while `npm start` runs. */
+  /** On a stage the services are always running; on this machine they run during `npm start` and `--wait`. */
   isStage: boolean;
   work(): ObjectStore;
   data(): ObjectStore;
@@ -28,23 +29,23 @@ export type Target = {
   emit(): Emit;
   instances(): Instances;
   team(): TeamInstances;
-  /** The time by the object store's clock. On a stage this machine's own clock may be wrong. */
+  /** The time by the object store's clock: on a stage this machine's clock may be wrong. */
   now(): Date;
-  /** On this machine: copies the files that readers have now to the folder of the last npm start. @returns a line that says so */
+  /** On this machine, copies the published files to the folder of the last npm start. @returns a line that says so, or "" */
   refresh(): Promise<string>;
-  /** Where `finish` was requested: waits until the services have emptied every queue. @returns a line that says so */
-  finish(): Promise<string>;
+  /** With --wait, waits until the services have emptied every queue. @returns lines that say so, or "" */
+  wait(): Promise<string>;
   close(): Promise<void>;
 };
 
-/** Whether this process has a stage's settings: as a function has, or by `sst shell`. */
+/** Returns whether this process has a stage's settings, which `sst shell` and Lambda set. */
 export function isOnStage(): boolean {
   return Object.keys(process.env).some(
     (name) => name === "KICKOFF_QUEUE_URL" || name.startsWith("SST_RESOURCE"),
   );
 }
 
-/** Returns the names of a dataset's columns on the stage that is named; undefined where none is. */
+/** Returns the names of a dataset's columns on the selected stage, or undefined without one. */
 export async function stageNames(dataset: Dataset): Promise<ColumnNames | undefined> {
   if (!isOnStage()) return undefined;
   const { resultsStore } = await import("../../shared/aws/deps.ts");
@@ -52,18 +53,23 @@ export async function stageNames(dataset: Dataset): Promise<ColumnNames | undefi
 }
 
 /**
- * @param finish on this machine: let the services work, on the LibInsight that `npm start` would collect from
- * @throws PipelineError `NoTarget` where there is neither a stage nor anything in .local/
+ * @param wait runs the services on this machine, with the LibInsight that `npm start` would collect from
+ * @throws UsageError if `wait` is set on a stage
+ * @throws PipelineError `NoTarget` without a stage and without .local
  */
-export async function openTarget(finish: boolean): Promise<Target> {
-  if (isOnStage()) return stageTarget();
+export async function openTarget(wait: boolean): Promise<Target> {
+  if (isOnStage()) {
+    if (wait)
+      throw new UsageError("--wait runs the services on this machine. A stage's services always run.");
+    return stageTarget();
+  }
   if (!existsSync(localFolder)) {
     throw new PipelineError("NoTarget", {
-      message: "There is no stage and no .local folder here: npm start was not run in this folder.",
-      advice: `For a stage: npx sst shell --stage STAGE -- npm run ${process.env.npm_lifecycle_event ?? "replay"} -- ...`,
+      message: "No stage is selected, and npm start was never run in this folder: it has no .local.",
+      advice: `To select a stage: npx sst shell --stage STAGE -- npm run ${process.env.npm_lifecycle_event ?? "replay"} -- ...`,
     });
   }
-  return localTarget(finish);
+  return localTarget(wait);
 }
 
 async function stageTarget(): Promise<Target> {
@@ -81,18 +87,18 @@ async function stageTarget(): Promise<Target> {
     team: aws.settings.instances,
     now: timeOfS3,
     refresh: async () => "",
-    finish: async () => "",
+    wait: async () => "",
     close: async () => {},
   };
 }
 
-async function localTarget(finish: boolean): Promise<Target> {
+async function localTarget(wait: boolean): Promise<Target> {
   const { openLocal } = await import("../../shared/local/open-local.ts");
   const { refreshOut } = await import("../local/out.ts");
   const { localSettings } = await import("../local/local-settings.ts");
   const { readEnvFile, settingsLine } = await import("../local/env-file.ts");
   const settingsFrom = readEnvFile(process.env);
-  if (finish && settingsFrom.length > 0) process.stderr.write(`${settingsLine(settingsFrom)}\n`);
+  if (wait && settingsFrom.length > 0) process.stderr.write(`${settingsLine(settingsFrom)}\n`);
   const settings = localSettings(process.env);
   const local = await openLocal(localFolder);
   const closing = [local.close];
@@ -111,10 +117,10 @@ async function localTarget(finish: boolean): Promise<Target> {
     team: () => settings.team,
     now: () => new Date(),
     refresh: () => refreshOut(localFolder, local),
-    finish: async () => "",
+    wait: async () => "",
     close,
   };
-  if (!finish) return target;
+  if (!wait) return target;
   try {
     const { parseCommand } = await import("../local/start-args.ts");
     const { sourceToFinish } = await import("../local/collected-source.ts");
@@ -123,7 +129,7 @@ async function localTarget(finish: boolean): Promise<Target> {
     const { queriesUnderWay } = await import("../local/watch.ts");
     const { startWorkers } = await import("../local/workers.ts");
     const { libInsightClient } = await import("../../shared/libinsight/client.ts");
-    // `npm start` without flags.
+    // The settings of `npm start` without flags.
     const command = parseCommand([], new Date());
     if (command === "help") throw new Error("No flag requests help.");
     const runs = await Promise.all(datasets.map((dataset) => unfinished(dataset, local)));
@@ -142,25 +148,27 @@ async function localTarget(finish: boolean): Promise<Target> {
       if (broken) throw broken;
       return (await queriesUnderWay(local.work)) + (await instancesUnderWay(local.work));
     };
-    const finish = async () => `${await untilEmpty(target, underWay)}${await target.refresh()}`;
-    return { ...target, finish };
+    return {
+      ...target,
+      wait: async () => `${await untilEmpty(target, underWay)}${await target.refresh()}`,
+    };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** @param underWay counts what the queues do not: the messages that check it are delayed */
+/** @param underWay counts queries and instances in progress: the messages that check them are delayed and not counted */
 async function untilEmpty(target: Target, underWay: () => Promise<number>): Promise<string> {
   const queuePairs = target.queuePairs();
-  const ends = Date.now() + longestMs;
+  const ends = Date.now() + maxWaitMs;
   for (;;) {
     const waiting = (await total(queuePairs.map(({ source }) => source))) + (await underWay());
     if (waiting === 0) break;
     if (Date.now() > ends) {
       throw new PipelineError("NotFinished", {
-        message: "The services still had work after half an hour.",
-        advice: "See npm run runs -- list, and continue with npm start.",
+        message: "The services still had work after 30 minutes.",
+        advice: "To see what is left: npm run runs -- list. To continue: npm start.",
       });
     }
     await delay(pollMs);

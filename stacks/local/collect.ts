@@ -247,7 +247,7 @@ function failure(end: Exclude<RunEnd, { state: "published and queried" }>, runId
   const filter = run === undefined ? `--queue ${queue}` : `--run ${runId}`;
   return new PipelineError(error ?? "RunStopped", {
     message: `${errorText ?? `The ${queue} service failed repeatedly without a reason; set POWERTOOLS_LOG_LEVEL=INFO to see its log.`} Run ${runId} stopped${place && ` at ${place}`}; ${kept}.`,
-    advice: `Fix the cause, then continue: npm run replay -- send ${filter} --finish`,
+    advice: `Fix the cause, then continue: npm run replay -- send ${filter} --wait`,
   });
 }
 

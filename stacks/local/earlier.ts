@@ -1,6 +1,7 @@
 // The run that an earlier `npm start` did not finish: continued by the next one, or removed where that wants another run.
 import * as z from "zod/mini";
 import { replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
+import { quantity } from "../../services/reporter/message.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
@@ -8,7 +9,6 @@ import type { Local } from "../../shared/local/open-local.ts";
 import { runResult } from "../../shared/run.ts";
 import { UsageError } from "../cli.ts";
 import { accountOf, type RunAccount } from "../commands/runs/run-account.ts";
-import { counted } from "../commands/text-table.ts";
 import { localFolder } from "./local-folder.ts";
 import { isSameOrigin, isSimulated, lastOrigin, origin, originOf, originText } from "./origin.ts";
 import { maxDeadLetters } from "./watch.ts";
@@ -178,7 +178,7 @@ async function continuation(
   });
   const kept = continued.windows.reduce((sum, { pages }) => sum + pages, 0);
   const all = continued.windows.reduce((sum, { pages, missing }) => sum + pages + missing.length, 0);
-  const resent = moved.length === 0 ? "" : ` Sent back: ${counted(moved.length, "dead letter")}.`;
+  const resent = moved.length === 0 ? "" : ` Sent back: ${quantity(moved.length, "dead letter")}.`;
   return {
     start: earlier,
     continued,

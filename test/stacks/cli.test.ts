@@ -1,8 +1,9 @@
-// Every command line, parsed without a process: good values, what is refused and why, and the help.
+// Every command line in this process: accepted values, usage errors with their exit code and output, and the help.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
-import { type CommandLine, UsageError } from "../../stacks/cli.ts";
+import { PipelineError } from "../../shared/errors.ts";
+import { type CommandLine, execute, UsageError } from "../../stacks/cli.ts";
 import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
 import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
 import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
@@ -12,7 +13,11 @@ import { line as libinsight } from "../../stacks/local/libinsight/simulator-args
 import { parseCommand, usage } from "../../stacks/local/start-args.ts";
 
 const now = new Date("2026-01-05T12:00:00Z");
-const start: CommandLine<unknown> = { parse: (args) => parseCommand(args, now), usage };
+const start: CommandLine<unknown> = {
+  parse: (args) => parseCommand(args, now),
+  usage,
+  helpCommand: () => "npm start -- --help",
+};
 const lines: Record<string, CommandLine<unknown>> = {
   start,
   libinsight,
@@ -30,8 +35,8 @@ const verbs: Record<string, string[]> = {
 };
 
 const run = "reference-transactions-1a2b3c4d5e6f";
-const onRuns = { stalledAfterSeconds: 900, finish: false, json: false };
-const onDeadLetters = { max: 1_000, dryRun: false, yes: false, finish: false, json: false };
+const onRuns = { stalledAfterSeconds: 900, wait: false, json: false };
+const onDeadLetters = { max: 1_000, wait: false, json: false };
 const oneQueue = { queue: undefined, run: undefined, error: undefined, olderThanSeconds: undefined };
 
 const day = fc
@@ -55,12 +60,12 @@ describe("npm start", () => {
     });
   });
 
-  test("yesterday is the dataset's, not UTC's", () => {
+  test("ends yesterday in the dataset's time zone, not in UTC", () => {
     expect(parseCommand([], new Date("2026-01-05T03:00:00Z"))).toMatchObject({ to: "2026-01-03" });
   });
 
-  test("a date after today in the dataset's time zone is refused, and today is accepted", () => {
-    // In New York it is still 4 January.
+  test("refuses a date after today in the dataset's time zone", () => {
+    // It is still January 4 in New York.
     const at = new Date("2026-01-05T04:59:00Z");
     const parse = (...args: string[]) => parseCommand(args, at);
     const refused = (flag: string, date: string) =>
@@ -76,7 +81,7 @@ describe("npm start", () => {
     expect(() => parse("--from", "2020-01-01", "--to", "9999-12-31")).toThrow(refused("--to", "9999-12-31"));
   });
 
-  test("every flag has its effect, and those of the simulation are listed", () => {
+  test("sets every flag and lists those of the simulation", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...datasets.flatMap(({ name, libinsightId }) => [name, String(libinsightId)])),
@@ -129,10 +134,15 @@ describe("npm start", () => {
   });
 });
 
-/** Parses a command as it is typed after `npm run`, with single quotes. */
-function parse(typed: string): unknown {
+/** Splits a command as it is typed after `npm run`, with single quotes. */
+function typedCommand(typed: string) {
   const [name = "", ...args] = [...typed.matchAll(/'([^']*)'|\S+/g)].map(([word, quoted]) => quoted ?? word);
-  return lines[name]?.parse(args);
+  return { name, args, line: lines[name] ?? start };
+}
+
+function parse(typed: string): unknown {
+  const { line, args } = typedCommand(typed);
+  return line.parse(args);
 }
 
 test.each<[string, unknown]>([
@@ -140,14 +150,18 @@ test.each<[string, unknown]>([
   ["runs list --max 5 --json", { verb: "list", max: 5, ...onRuns, json: true }],
   ["runs --json list", { verb: "list", max: 20, ...onRuns, json: true }],
   [`runs show ${run} --stalled-after 2h`, { verb: "show", runId: run, ...onRuns, stalledAfterSeconds: 7200 }],
-  [`runs resume ${run} --finish`, { verb: "resume", runId: run, ...onRuns, finish: true }],
+  [`runs resume ${run} --wait`, { verb: "resume", runId: run, ...onRuns, wait: true }],
   [
     `runs publish ${run} --force --reason ok --yes`,
-    { verb: "publish", runId: run, reason: "ok", rows: undefined, yes: true, ...onRuns },
+    { verb: "publish", runId: run, reason: "ok", rows: undefined, dryRun: false, yes: true, ...onRuns },
   ],
   [
     `runs publish ${run} --force --reason ok --rows 0`,
-    { verb: "publish", runId: run, reason: "ok", rows: 0, yes: false, ...onRuns },
+    { verb: "publish", runId: run, reason: "ok", rows: 0, dryRun: false, yes: false, ...onRuns },
+  ],
+  [
+    `runs publish ${run} --force --reason ok --dry-run`,
+    { verb: "publish", runId: run, reason: "ok", rows: undefined, dryRun: true, yes: false, ...onRuns },
   ],
   [
     `runs rollback ${run} --yes`,
@@ -162,7 +176,7 @@ test.each<[string, unknown]>([
     { verb: "request", request: { dataset: defaultDataset.name, reason: "requested by hand" }, ...onRuns },
   ],
   [
-    "runs request --from 2024-01-01 --to 2024-01-01 --reason 'a gap' --skip-comparison known",
+    "runs request --from 2024-01-01 --to 2024-01-01 --reason 'a gap' --skip-comparison",
     {
       verb: "request",
       request: {
@@ -170,7 +184,7 @@ test.each<[string, unknown]>([
         from: "2024-01-01",
         to: "2024-01-01",
         reason: "a gap",
-        skipComparison: "known",
+        skipComparison: "a gap",
       },
       ...onRuns,
     },
@@ -186,25 +200,26 @@ test.each<[string, unknown]>([
       json: true,
     },
   ],
-  ["replay send --dry-run", { verb: "send", filter: oneQueue, ...onDeadLetters, dryRun: true }],
+  ["replay send --dry-run", { verb: "send", filter: oneQueue, ...onDeadLetters, dryRun: true, yes: false }],
+  ["replay redrive --yes", { verb: "send", filter: oneQueue, ...onDeadLetters, dryRun: false, yes: true }],
   [
-    "replay archive --yes --finish",
-    { verb: "archive", filter: oneQueue, ...onDeadLetters, yes: true, finish: true },
+    "replay archive --yes --wait",
+    { verb: "archive", filter: oneQueue, ...onDeadLetters, dryRun: false, yes: true, wait: true },
   ],
-  ["instances status", { verb: "status", instanceId: undefined, finish: false, json: false }],
+  ["instances status", { verb: "status", instanceId: undefined, wait: false, json: false }],
   [
     "instances start --instance i-0123456789abcdef0 --json",
     {
       verb: "start",
       instanceId: "i-0123456789abcdef0",
       reason: "requested by hand",
-      finish: false,
+      wait: false,
       json: true,
     },
   ],
   [
-    "instances stop --reason 'too long' --finish",
-    { verb: "stop", instanceId: undefined, reason: "too long", finish: true, json: false },
+    "instances stop --reason 'too long' --wait",
+    { verb: "stop", instanceId: undefined, reason: "too long", wait: true, json: false },
   ],
   [
     "tableau datasource",
@@ -301,7 +316,7 @@ test.each<[string, string | RegExp]>([
   [`runs publish ${run} --force`, "Required option '--reason <text>' not specified."],
   [
     `runs publish ${run} --force --reason ok`,
-    "publish needs a terminal to ask for confirmation. Add --rows with the run's rows (see `show`).",
+    "publish needs a terminal to ask for confirmation. Add --rows with the run's rows (see `show`), or --dry-run to preview.",
   ],
   [
     `runs publish ${run} --force --reason ok --rows some`,
@@ -315,14 +330,17 @@ test.each<[string, string | RegExp]>([
     /^--to 2999-01-01 is in the future: today is \d{4}-\d\d-\d\d in America\/New_York\.$/,
   ],
   ["runs request --from 2999-01-01", /^--from 2999-01-01 is in the future: /],
-  ["runs request --skip-comparison ' '", /^Option '--skip-comparison <reason>' .* Use 1 to 500 characters/],
+  ["runs request --reason ' '", /^Option '--reason <text>' .* Use 1 to 500 characters/],
+  ["runs request --skip-comparison", "--skip-comparison requires --reason."],
   ["replay", "Add a command: list, show, send, archive."],
   ["replay list more", "Too many arguments for 'list'. Expected 0 arguments but got 1: more."],
   ["replay list --queue nowhere", /^Option '--queue <name>' .* Allowed choices are kickoff, fetcher, /],
   ["replay list --older-than 3w", /^Option '--older-than <time>' argument '3w' is invalid\./],
   ["replay send --max 10001 --yes", /^Option '--max <n>' .* from 1 to 10000\.$/],
   ["replay send", /^send needs a terminal /],
+  ["replay redrive", /^send needs a terminal /],
   ["replay archive", /^archive needs a terminal /],
+  ["replay list --yes", "Unknown option '--yes'."],
   ["instances status --reason why", /^Unknown option '--reason'\./],
   ["instances start stop", "Too many arguments for 'start'. Expected 0 arguments but got 1: stop."],
   ["instances stop --instance ../team", /^Option '--instance <id>' .* Use an ID such as i-/],
@@ -335,9 +353,31 @@ test.each<[string, string | RegExp]>([
     /^Option '--staging <folder>' .* s3:\/\/bucket\/tableau\/\.$/,
   ],
   ["dictionary --json", /^Unknown option '--json'\./],
-])("%s is refused", (typed, message) => {
-  const says = message instanceof RegExp ? expect.stringMatching(message) : message;
-  expect(() => parse(typed)).toThrow(expect.objectContaining({ name: "UsageError", message: says }));
+])("%s is a usage error", async (typed, message) => {
+  const { line, args, name } = typedCommand(typed);
+  const act = async () => expect.unreachable();
+  const { exitCode, stdout, stderr } = await execute(line, args, {}, act);
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+  const [sentence, hint, ...more] = stderr.split("\n");
+  expect(sentence).toEqual(message instanceof RegExp ? expect.stringMatching(message) : message);
+  expect(more).toEqual([""]);
+  const verb =
+    (verbs[name] ?? []).find((word) => args[0] === word) ?? (args[0] === "redrive" ? "send" : undefined);
+  const program = name === "start" ? "npm start --" : `npm run ${name} --`;
+  expect(hint).toBe(`Run "${[program, verb ?? [], "--help"].flat().join(" ")}".`);
+});
+
+test("a failure is its sentence, and an unexpected error only its name, because its text may quote data", async () => {
+  const end = (error: unknown) =>
+    execute(dictionary, [], {}, async () => {
+      throw error;
+    });
+  const known = new PipelineError("Known", { message: "It failed.", advice: "Fix it.", ids: { run: "a" } });
+  expect(await end(known)).toEqual({ exitCode: 1, stdout: "", stderr: "It failed. Fix it. (run a)\n" });
+  const unknown = await end(new RangeError("MARKED"));
+  expect(unknown).toMatchObject({ exitCode: 1, stdout: "" });
+  expect(unknown.stderr).toMatch(/^The command failed \(RangeError\)\. [^\n]*\n$/);
+  expect(unknown.stderr).not.toContain("MARKED");
 });
 
 test("a duration is a number of seconds, minutes, hours or days", () => {
@@ -351,7 +391,7 @@ test("a duration is a number of seconds, minutes, hours or days", () => {
   );
 });
 
-test("a count outside its limits is refused, and one inside is taken", () => {
+test("a count outside its limits is a usage error", () => {
   fc.assert(
     fc.property(fc.integer({ min: -2_000, max: 3_000 }), (count) => {
       const parse = () => runs.parse(["list", "--max", String(count)]);
@@ -361,7 +401,7 @@ test("a count outside its limits is refused, and one inside is taken", () => {
   );
 });
 
-test("a reason has 1 to 500 characters, not all of them blank, and is kept as it is", () => {
+test("a reason has 1 to 500 characters, not all of them blank, and is passed on unchanged", () => {
   const text = fc.oneof(
     fc.string({ maxLength: 20 }),
     fc.integer({ min: 495, max: 505 }).map((length) => "x".repeat(length)),
@@ -381,7 +421,7 @@ describe.each(Object.keys(lines))("%s", (name) => {
   const line = lines[name] ?? start;
   const subcommands = verbs[name] ?? [];
 
-  test("any words give a command, the help, or one sentence", () => {
+  test("any arguments give a command, the help, or one sentence", () => {
     const flags = [...line.usage().matchAll(/--[a-z-]+/g)].map(([flag]) => flag);
     const values = ["5", "2h", "2024-01-01", "mode=x", "i-1", run, "ec2", "hang", "-5", ""];
     const word = fc.oneof(
@@ -402,23 +442,27 @@ describe.each(Object.keys(lines))("%s", (name) => {
     );
   });
 
-  test.each(["-h", "--help"])("%s asks for the help, of the program and of each subcommand", (flag) => {
+  test.each(["-h", "--help"])("%s selects the help of the program and of each subcommand", (flag) => {
     expect(line.parse([flag])).toBe("help");
     for (const verb of subcommands) expect(line.parse([verb, flag])).toBe("help");
   });
 
-  test("the overview has every subcommand and every flag on a line, with a description, and an example", () => {
+  test("every help has an example and the exit codes, each flag has a description, and 80 columns are enough", () => {
     const overview = line.usage();
     expect(overview).toMatch(name === "start" ? /^Usage: npm start -- / : `Usage: npm run ${name} -- `);
-    expect(overview).toMatch(/^ {2}(npm (run|start)|npx sst shell) .*$/m);
     for (const verb of subcommands) {
-      const help = line.usage([verb]);
-      expect(help).toContain(`Usage: npm run ${name} -- ${verb} [options]`);
-      expect(help).toContain(`\nExample:\n  npm run ${name} -- ${verb} `);
+      expect(line.usage([verb])).toMatch(`Usage: npm run ${name} -- ${verb}`);
+      expect(line.usage([verb])).toContain(`\nExample:\n  npm run ${name} -- ${verb} `);
       expect(overview).toMatch(new RegExp(`^  ${verb} .*[A-Z]`, "m"));
+    }
+    for (const help of [overview, ...subcommands.map((verb) => line.usage([verb]))]) {
+      expect(help).toMatch(/^ {2}(npm (run|start)|npx sst shell) .*$/m);
+      expect(help).toMatch(/\nExit codes: 0 success, 1 failure, 2 usage error, 130 interrupted\n/);
       for (const [, flag] of help.matchAll(/^ {2}(--[a-z-]+)/gm)) {
-        expect(overview).toMatch(new RegExp(`^  (  )?${flag} .*[A-Z]`, "m"));
+        expect(help).toMatch(new RegExp(`^  ${flag} .*[A-Z]`, "m"));
       }
+      const wide = help.split("\n").filter((text) => text.length > 80 && !text.startsWith("  n"));
+      expect(wide).toEqual([]);
     }
   });
 });

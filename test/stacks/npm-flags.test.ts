@@ -12,7 +12,11 @@ import { parseCommand, usage } from "../../stacks/local/start-args.ts";
 import { temporaryFolder } from "../support/npm-start.ts";
 
 const now = new Date("2026-01-05T12:00:00Z");
-const start: CommandLine<unknown> = { parse: (args, env) => parseCommand(args, now, env), usage };
+const start: CommandLine<unknown> = {
+  parse: (args, env) => parseCommand(args, now, env),
+  usage,
+  helpCommand: () => "npm start -- --help",
+};
 const byNpm = { npm_lifecycle_event: "start", npm_config_yes: "", npm_config_cache: "/home/x/.npm" };
 
 const root = join(import.meta.dirname, "../..");

@@ -1,4 +1,4 @@
-// A dataset's data dictionary: what its table and views hold, as an analyst needs to know it. Pure functions.
+// A dataset's data dictionary: the columns of its table and views, for analysts. Pure functions.
 import {
   analysisColumns,
   type TableColumn,
@@ -22,26 +22,26 @@ export type Dictionary = {
   table: string;
   typed: string;
   analysis: string;
-  /** Of the table and the typed view, in their order. */
+  /** The columns of the table and the typed view, in their order. */
   columns: DictionaryColumn[];
-  /** What the analysis view has beside them. */
+  /** The further columns of the analysis view. */
   dateColumns: { name: string; type: ColumnType; meaning: string }[];
-  /** Labels of fields that are known and left out. */
+  /** Labels of declared fields that are not published. */
   dropped: string[];
 };
 
 export type DictionaryColumn = Pick<TableColumn, "name" | "type" | "meaning" | "personal" | "declared"> & {
-  /** What a number may be followed by in LibInsight, and is published without. */
+  /** The unit that may follow a number in LibInsight; the published number is without it. */
   unit: string | undefined;
-  /** Of the fields that it is made of, in LibInsight. */
+  /** Labels in LibInsight of the fields that the column is made of. */
   labels: string[];
   /** Whether the analysis view has it. */
   inAnalysis: boolean;
 };
 
 /**
- * @param headers of the published file; without any, the columns that are declared
- * @param known names that headers have got where the file is published
+ * @param headers of the published file; by default those of the declared columns
+ * @param known the column names that the headers already have on the stage
  */
 export function dictionaryOf(
   dataset: Dataset,

@@ -7,7 +7,7 @@ export type Command = { chosen: readonly Dataset[]; out: string };
 
 export const line = commandLine<Command>("npm run dictionary --", (program, accept) =>
   program
-    .description("Write the data dictionary of every dataset, or of one.")
+    .description("Write the data dictionary of every dataset, or of one, as Markdown.")
     .addOption(datasetOption())
     .option(
       "--out <file>",

@@ -1,11 +1,11 @@
-// The data dictionary as Markdown, for an analyst. Labels come from a form, so nothing in them may
-// be taken for Markdown or HTML. Pure functions.
+// Formats the data dictionary as Markdown for analysts. Labels come from LibInsight forms, so they are escaped: they are
+// text, not Markdown or HTML. Pure functions.
 import type { Dictionary, DictionaryColumn } from "./columns-of-dataset.ts";
 
 export function markdownOf(dictionaries: readonly Dictionary[]): string {
   return `# Data dictionary
 
-What each column holds, as \`shared/datasets.ts\` has it: change it there, then run \`npm run dictionary\`.
+What each column means. To change a meaning, edit \`shared/datasets.ts\` and run \`npm run dictionary\`.
 ${dictionaries.map((dictionary) => `\n${sectionOf(dictionary)}`).join("")}`;
 }
 
@@ -14,17 +14,17 @@ function sectionOf(dictionary: Dictionary): string {
   const parts = [
     `## ${escaped(dataset)}
 
-Dataset ${libinsightId} of LibInsight. In Athena:
+LibInsight dataset ${libinsightId}. In Athena:
 
 ${tableOf(
-  ["Name", "What it is"],
+  ["Name", "Contents"],
   [
     [
       code(analysis),
-      "the view for analysts and for Tableau: without what is personal, with the parts of the date",
+      "The view for analysts and Tableau: no personal columns; year, month and other parts of the date are added",
     ],
-    [code(typed), "the view with every column in its type; a value that is not of its type is null there"],
-    [code(table), "the table below both: the published file as it is, all of it text"],
+    [code(typed), "A view in which every column has its type. A value of another type is null"],
+    [code(table), "The table behind both views: the published file, with every column as text"],
   ],
 )}
 ### Columns
@@ -48,7 +48,7 @@ ${tableOf(
     dropped.length > 0 &&
       `### Not published
 
-These fields are known and left out: ${dropped.map(escaped).join(", ")}.
+These declared fields are left out: ${dropped.map(escaped).join(", ")}.
 `,
   ];
   return parts.filter(Boolean).join("\n");
@@ -70,14 +70,14 @@ function tableOf(header: readonly string[], rows: readonly (readonly string[])[]
   return [line(header), line(header.map(() => "---")), ...rows.map(line)].join("");
 }
 
-/** Names in Athena are letters, digits and _. */
+/** Needs no escape, because names in Athena are letters, digits and _. */
 function code(name: string): string {
   return `\`${name}\``;
 }
 
 /**
- * Text that shows as it is, inside a line: https://spec.commonmark.org/0.31.2/#backslash-escapes. References stand for
- * what HTML would take, and for the pipe, which ends a cell whatever is around it.
+ * Escapes text for use inside a line: https://spec.commonmark.org/0.31.2/#backslash-escapes. Characters of HTML become
+ * character references, and so does the pipe, which would end a cell even after a backslash.
  * https://github.github.com/gfm/#tables-extension-
  */
 function escaped(text: string): string {

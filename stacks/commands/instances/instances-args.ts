@@ -1,7 +1,7 @@
 // The command line of `npm run instances`.
 import { commandLine, matching, onTarget, reason, subcommand } from "../../cli.ts";
 
-type Common = { instanceId: string | undefined; finish: boolean; json: boolean };
+type Common = { instanceId: string | undefined; wait: boolean; json: boolean };
 export type Command = Common & ({ verb: "status" } | { verb: "start" | "stop"; reason: string });
 
 export const line = commandLine<Command>("npm run instances --", (base, accept) => {
@@ -11,8 +11,8 @@ export const line = commandLine<Command>("npm run instances --", (base, accept) 
     .description("Show, start and stop the EC2 instances of a stage.")
     .option("--instance <id>", "Select one instance (default: all of the stage)", instanceId);
   const common = (): Common => {
-    const { instance: instanceId, finish, json } = program.opts();
-    return { instanceId, finish, json };
+    const { instance: instanceId, wait, json } = program.opts();
+    return { instanceId, wait, json };
   };
   const status = "Show each instance: its state, since when, who needs it, and its requested state";
   subcommand(program, "status", status, "--json").action(() => accept({ verb: "status", ...common() }));

@@ -4,19 +4,16 @@ import type { DeadLetterFilter } from "../../../services/replay/dead-letter-queu
 import { queueNames } from "../../../shared/topology.ts";
 import { commandLine, onTarget, requireTerminal, seconds, subcommand, text, wholeNumber } from "../../cli.ts";
 
-export type Command = {
-  verb: (typeof verbs)[number][0];
-  filter: DeadLetterFilter;
-  max: number;
-  dryRun: boolean;
-  yes: boolean;
-  finish: boolean;
-  json: boolean;
-};
-const verbs = [
+type Common = { filter: DeadLetterFilter; max: number; wait: boolean; json: boolean };
+export type MoveCommand = Common & { verb: "send" | "archive"; dryRun: boolean; yes: boolean };
+export type Command = (Common & { verb: "list" | "show" }) | MoveCommand;
+
+const readings = [
   ["list", "Show the dead letters of each queue: how many, how old, of which runs, and why"],
   ["show", "Show each dead letter with its IDs"],
-  ["send", "Replay dead letters: move them back to the queues they came from"],
+] as const;
+const moves = [
+  ["send", "Replay dead letters: move them back to the queues they came from. Also: redrive"],
   ["archive", "Move dead letters to the work bucket, below deadletters/, for 30 days"],
 ] as const;
 
@@ -27,14 +24,23 @@ export const line = commandLine<Command>("npm run replay --", (base, accept) => 
     .option("--run <run>", "Select dead letters of this run", text)
     .option("--error <text>", "Select dead letters whose error contains this text", text)
     .option("--older-than <time>", "Select dead letters older than this: 90s, 30m, 2h, 3d", seconds)
-    .option("--max <n>", "Select at most n", wholeNumber(1, 10_000), 1_000)
-    .option("--dry-run", "For send and archive: print what would move, and move nothing", false)
-    .option("--yes", "For send and archive: skip the confirmation", false);
-  for (const [verb, description] of verbs) {
-    subcommand(program, verb, description, "--queue fetcher --older-than 1h").action(() => {
-      const { queue, run, error, olderThan: olderThanSeconds, ...rest } = program.opts();
-      if (verb === "send" || verb === "archive") requireTerminal(verb, rest.yes || rest.dryRun);
-      accept({ verb, filter: { queue, run, error, olderThanSeconds }, ...rest });
-    });
+    .option("--max <n>", "Select at most n", wholeNumber(1, 10_000), 1_000);
+  const common = (): Common => {
+    const { queue, run, error, olderThan: olderThanSeconds, max, wait, json } = program.opts();
+    return { filter: { queue, run, error, olderThanSeconds }, max, wait, json };
+  };
+  const example = "--queue fetcher --older-than 1h";
+  for (const [verb, description] of readings) {
+    subcommand(program, verb, description, example).action(() => accept({ verb, ...common() }));
+  }
+  for (const [verb, description] of moves) {
+    const command = subcommand(program, verb, description, `${example} --dry-run`)
+      .option("--dry-run", "Print what would move, and move nothing", false)
+      .option("--yes", "Skip the confirmation", false)
+      .action(({ dryRun, yes }) => {
+        requireTerminal(verb, yes || dryRun);
+        accept({ verb, dryRun, yes, ...common() });
+      });
+    if (verb === "send") command.alias("redrive");
   }
 });

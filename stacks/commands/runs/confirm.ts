@@ -1,4 +1,4 @@
-// The confirmation that publishing a held run takes.
+// The confirmation that `npm run runs -- publish` requires.
 import { PipelineError } from "../../../shared/errors.ts";
 import type { RunResult } from "../../../shared/run.ts";
 import { isYes } from "../command-line.ts";
@@ -6,18 +6,18 @@ import type { PublishCommand } from "./runs-args.ts";
 
 export type Terminal = {
   isInteractive: boolean;
-  /** Shows lines, the last of which is the question. @returns what the person typed; empty for none */
+  /** Prints lines, the last of which is the question. @returns what the person typed; "" for nothing */
   ask(text: string): Promise<string>;
 };
 
-/** Whether a yes is not enough, because the file would lack rows that LibInsight has, or have none. */
+/** Returns whether a yes is not enough, because the file would lack rows that LibInsight has, or have none. */
 export function needsRows({ rows, violations }: RunResult): boolean {
   return rows === 0 || violations.some(({ kind }) => kind === "disagreement" || kind === "empty");
 }
 
 /**
  * Returns whether the person confirmed.
- * @param review what the person has to know
+ * @param review the counts that the person decides on
  * @throws PipelineError `RowsDiffer`, `RowsNotConfirmed`
  */
 export async function isPublicationConfirmed(
@@ -42,7 +42,7 @@ export async function isPublicationConfirmed(
       advice: `Review the run (npm run runs -- show ${result.runId}), then add --rows with the number of its rows.`,
     });
   }
-  return yes || isYes(await ask(`${review}Emit this run? [y/N] `));
+  return yes || isYes(await ask(`${review}Publish this run? [y/N] `));
 }
 
 /** Accepts "10,412" too. */

@@ -1,4 +1,4 @@
-// Which run's file readers have now, and what became of a published run. Only reads.
+// Finds the run whose file is published now, and whether a published run is still live. Only reads.
 import pMap from "p-map";
 import { z } from "zod";
 import { countCsvRows } from "../../../shared/csv.ts";
@@ -9,18 +9,18 @@ import type { ObjectInfo, ObjectStore } from "../../../shared/ports.ts";
 import { type Run, runResult, run as runSchema } from "../../../shared/run.ts";
 
 const atOnce = 8;
-/** The rows of a larger file are not counted: that would take minutes. */
+/** The rows of a larger file are not counted, because that would take minutes. */
 const maxCountedBytes = 1024 ** 3;
 
 export type Buckets = { work: ObjectStore; data: ObjectStore };
 
-/** The metadata of a published file. Another writer's metadata may be anything. */
+/** The metadata of a published file. A file that another program wrote may have any metadata. */
 export const runMetadata = z.object({
   "run-id": z.string().regex(/^[a-z][a-z0-9-]{1,63}$/),
   "requested-at": z.iso.datetime(),
 });
 
-/** `requestedAt`: the run's own, which a rollback does not change; missing where the work bucket no longer has the run. */
+/** `requestedAt` is the run's own, which a rollback does not change; missing if the work bucket no longer has the run. */
 export type Live = { dataset: string; runId: string; requestedAt?: string };
 
 /**
@@ -30,7 +30,7 @@ export type Live = { dataset: string; runId: string; requestedAt?: string };
  */
 export type FileState = "live" | "rolled back" | "replaced";
 
-/** Returns the run whose file is in place, for each dataset where a run wrote it. */
+/** Returns the run whose file is in place for each dataset, except for files that no run wrote. */
 export async function liveRuns({ work, data }: Buckets): Promise<Live[]> {
   const found = await pMap(
     datasets,
@@ -50,8 +50,8 @@ export function runIdIn(file: Pick<ObjectInfo, "metadata"> | undefined): string 
 }
 
 /**
- * Says what became of a run that was published. Undefined where no run wrote the file in place.
- * The work bucket forgets the oldest runs first, so a live run that it no longer has is older than all that it has.
+ * Returns the state of a published run's file; undefined if no run wrote the file in place. The work bucket expires the
+ * oldest runs first, so a live run that it no longer has is older than all that it has.
  */
 export function fileStateOf(run: Run, live: readonly Live[]): FileState | undefined {
   const inPlace = live.find(({ dataset }) => dataset === run.dataset);
@@ -62,7 +62,7 @@ export function fileStateOf(run: Run, live: readonly Live[]): FileState | undefi
   return isLater ? "rolled back" : "replaced";
 }
 
-/** `runId` is missing where no run wrote it, `rows` where they are too many to be counted here. */
+/** `runId` is missing if no run wrote the file, `rows` if there are too many to count here. */
 export type FileInPlace = { at: Date; runId?: string; rows?: number };
 
 export async function fileInPlace(

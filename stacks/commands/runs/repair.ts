@@ -1,5 +1,5 @@
-// What an operator can do to a run: send what is missing once more, or publish it although the guard holds it. All of
-// it may be repeated: every service may get each of its messages again.
+// Repairs a run: sends its missing tasks again, or publishes it although the guard holds it. Both may be repeated, because
+// every service tolerates duplicate messages.
 import { createHash } from "node:crypto";
 import { PipelineError } from "../../../shared/errors.ts";
 import { type FetchTask, sendAssembleTask } from "../../../shared/messages.ts";
@@ -10,7 +10,7 @@ import type { RunAccount } from "./run-account.ts";
 export type Resumed = { pages: number; assemble: boolean };
 
 /**
- * Asks for the pages that are missing; where none is, for the file.
+ * Enqueues a task for each missing page; if no page is missing, the task to assemble the run.
  * @throws PipelineError `RunEnded`
  */
 export async function resume(
@@ -28,7 +28,7 @@ export async function resume(
     });
   }
   const tasks = windows.flatMap(({ number, from, to, attempt: windowAttempt, totals, missing }) =>
-    // Page 1 asks for the rest of its window by itself.
+    // The fetcher of page 1 enqueues the rest of its window.
     (missing[0] === 1 ? [1] : missing).map(
       (page): FetchTask => ({
         ...fetchTaskOf(run, { number, from, to }, windowAttempt, page),
@@ -40,6 +40,7 @@ export async function resume(
     await queues.fetcher.sendAll(tasks.map(messageBody));
     return { pages: tasks.length, assemble: false };
   }
+  // The transformer's own id may have been used in the last five minutes; the queue would drop this task as a duplicate.
   const minute = now.toISOString().slice(0, "2026-01-01T00:00".length);
   await sendAssembleTask({ runId, dataset, attempt }, queues.assembler, `resumed-${minute}`);
   return { pages: 0, assemble: true };
@@ -49,14 +50,14 @@ export async function resume(
 export function heldResult({ run, result, state, next }: RunAccount): RunResult {
   if (result?.state === "held") return result;
   throw new PipelineError("RunNotHeld", {
-    message: `Only a held run is published by force, and this one is ${state}.`,
+    message: `Only a held run can be published with --force, and this one is ${state}.`,
     advice: next,
     ids: { run: run.runId },
   });
 }
 
 /**
- * Asks the assembler to publish a held run.
+ * Enqueues the publication of a held run.
  * @param reason recorded in result.json
  * @throws PipelineError `RunNotHeld`
  */

@@ -1,5 +1,5 @@
-// Puts the files that a run published back in place, from the versions that S3 keeps of them. Athena, and whatever comes
-// after it, follows as it follows every published file.
+// Restores the files that a run published, from the versions that S3 keeps of them. Athena and everything after it follow,
+// as they follow every published file.
 import { pMapIterable } from "p-map";
 import { quantity } from "../../../services/reporter/message.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
@@ -11,35 +11,35 @@ import { publishNewest } from "../../../shared/publish.ts";
 import { runResult, run as runSchema } from "../../../shared/run.ts";
 import { type Buckets, type FileInPlace, runIdIn, runMetadata } from "./live.ts";
 
-/** In the 90 days that S3 keeps them a run every two hours makes about as many. */
+/** A run every two hours makes about as many in the 90 days that S3 keeps versions. */
 const maxVersions = 1_000;
-/** Requests for versions on their way at a time. */
+/** Concurrent requests for versions. */
 const atOnce = 8;
-/** Runs that are offered in place of one that is gone. */
-const maxOffered = 10;
+/** How many runs an error lists that can be restored instead. */
+const maxAlternatives = 10;
 
-/** A published file, in place or replaced since. `runId` and `requestedAt` are missing where no run wrote it. */
+/** A published file, in place or replaced since. `runId` and `requestedAt` are missing if no run wrote it. */
 export type Publication = Version & ObjectInfo & FileInPlace & { requestedAt?: string };
 
-/** Which version of a file comes back, and what it replaces; `back.isLatest` where it is in place already. */
+/** The version of a file to restore, and the one that it replaces. `back.isLatest` if it is in place already. */
 export type RollbackFile = { key: string; back: Publication; inPlace: Publication | undefined };
 export type Rollback = { runId: string; dataset: string; csv: RollbackFile; jsonl: RollbackFile };
 
 /**
- * Finds what is to be done. The work bucket may have forgotten the run; then every dataset's files are looked through.
+ * Finds the versions to restore. If the run has expired from the work bucket, the files of every dataset are searched.
  * @throws PipelineError `RunVersionGone`, `RunUnknown`, `UnknownDataset`
  */
 export async function planRollback(runId: string, { work, data }: Buckets): Promise<Rollback> {
   const run = await work.getJson(keys.run(runId), runSchema);
   const others: Publication[] = [];
   for (const { name, publish } of run ? [findDataset(run.dataset)] : datasets) {
-    const csv = await lookFor(runId, publish.csv, { work, data });
+    const csv = await findVersion(runId, publish.csv, { work, data });
     if (csv.back === undefined) {
       if (run) throw versionGone(runId, publish.csv, csv.others);
       others.push(...csv.others);
       continue;
     }
-    const jsonl = await lookFor(runId, publish.jsonl, { work, data });
+    const jsonl = await findVersion(runId, publish.jsonl, { work, data });
     if (jsonl.back === undefined) throw versionGone(runId, publish.jsonl, jsonl.others);
     return {
       runId,
@@ -49,21 +49,20 @@ export async function planRollback(runId: string, { work, data }: Buckets): Prom
     };
   }
   throw new PipelineError("RunUnknown", {
-    message:
-      "Nothing is left of this run: neither in the work bucket nor among the published files' versions.",
-    advice: offer(others),
+    message: "This run is neither in the work bucket nor among the versions of the published files.",
+    advice: alternatives(others),
     ids: { run: runId },
   });
 }
 
 /**
- * Finds the publication before a run whose own file is in place: the one that the run's file replaced at first.
- * @returns undefined where the named run's file is not in place; `before` is missing where no other run's file is kept
+ * Finds the publication before a live run: the one that the run's file replaced when it was first published.
+ * @returns undefined if the run is not live; `before` is missing if no other run's file is kept
  */
 export async function liveBefore(
   runId: string,
   { work, data }: Buckets,
-): Promise<{ wasPutBack: boolean; before?: Publication } | undefined> {
+): Promise<{ wasRestored: boolean; before?: Publication } | undefined> {
   for (const { publish } of datasets) {
     const file = await data.head(publish.csv);
     if (!file || runIdIn(file) !== runId) continue;
@@ -72,15 +71,15 @@ export async function liveBefore(
       if (publication?.runId === runId) before = undefined;
       else if (publication?.runId !== undefined) before ??= publication;
     }
-    return { wasPutBack: "rolled-back-at" in file.metadata, ...(before && { before }) };
+    return { wasRestored: "rolled-back-at" in file.metadata, ...(before && { before }) };
   }
   return undefined;
 }
 
 type Found = { inPlace: Publication | undefined; back?: Publication; others: Publication[] };
 
-/** The newest version of the file that is the run's; a run that was put back before has several, with the same bytes. */
-async function lookFor(runId: string, key: string, buckets: Buckets): Promise<Found> {
+/** Finds the run's newest version of the file. A run that was restored before has several, with the same bytes. */
+async function findVersion(runId: string, key: string, buckets: Buckets): Promise<Found> {
   const others: Publication[] = [];
   let inPlace: Publication | undefined;
   for await (const publication of await publicationsOf(key, buckets)) {
@@ -92,7 +91,7 @@ async function lookFor(runId: string, key: string, buckets: Buckets): Promise<Fo
   return { inPlace, others };
 }
 
-/** The newest first. */
+/** Returns the versions of a file, newest first. */
 async function publicationsOf(
   key: string,
   buckets: Buckets,
@@ -101,7 +100,7 @@ async function publicationsOf(
   return pMapIterable(versions, (version) => publicationOf(version, key, buckets), { concurrency: atOnce });
 }
 
-/** Undefined where the version has expired since it was listed. */
+/** Returns undefined if the version has expired since it was listed. */
 async function publicationOf(
   version: Version,
   key: string,
@@ -118,14 +117,14 @@ async function publicationOf(
 
 function versionGone(runId: string, key: string, others: Publication[]): PipelineError {
   return new PipelineError("RunVersionGone", {
-    message: `None of the newest ${maxVersions} versions of ${key} is this run's: it did not publish, or too long ago.`,
-    advice: offer(others),
+    message: `None of the newest ${maxVersions} versions of ${key} is this run's: it did not publish, or its version expired.`,
+    advice: alternatives(others),
     ids: { run: runId },
   });
 }
 
-/** @param others of one file or of several, the newest first */
-function offer(others: readonly Publication[]): string {
+/** Returns a sentence with the runs that can be restored. @param others of one or more files, newest first */
+function alternatives(others: readonly Publication[]): string {
   const inPlace = new Set(others.filter(({ isLatest }) => isLatest).map(({ runId }) => runId));
   const newestOfRun = new Map<string, Publication>();
   for (const other of others) {
@@ -133,27 +132,27 @@ function offer(others: readonly Publication[]): string {
     if (runId !== undefined && !inPlace.has(runId) && !newestOfRun.has(runId)) newestOfRun.set(runId, other);
   }
   if (newestOfRun.size === 0) {
-    return "No other run's file is kept either; see that the data bucket keeps versions (stacks/README.md).";
+    return "No other run's file is kept either: check that the data bucket keeps versions (stacks/README.md).";
   }
-  const offered = [...newestOfRun.values()].slice(0, maxOffered);
-  return `Runs that can be put back: ${offered.map(publicationText).join(", ")}.`;
+  const listed = [...newestOfRun.values()].slice(0, maxAlternatives);
+  return `Runs that can be restored: ${listed.map(publicationText).join(", ")}.`;
 }
 
-/** As a person reads it: `RUN (10,287 rows, 2026-11-22 11:05 UTC)` */
+/** Returns `RUN (10,287 rows, 2026-11-22 11:05 UTC)`. */
 export function publicationText({ runId, rows, at }: FileInPlace): string {
   const when = `${at.toISOString().slice(0, "2026-01-01T00:00".length).replace("T", " ")} UTC`;
   const what = rows === undefined ? when : `${quantity(rows, "row")}, ${when}`;
   return `${runId ?? "a file that no run wrote"} (${what})`;
 }
 
-/** What is not in place yet, the CSV first: its arrival is what Athena follows. */
+/** Returns the files that are not in place yet, the CSV first, because Athena follows its arrival. */
 export function remaining({ csv, jsonl }: Rollback): RollbackFile[] {
   return [csv, jsonl].filter(({ back }) => !back.isLatest);
 }
 
 /**
- * Does what is planned. A rollback that was interrupted is finished by planning and doing it again.
- * @param now by the bucket's clock: were it a year ahead, no run would publish for a year
+ * Restores the planned versions. To finish an interrupted rollback, plan and do it again.
+ * @param now by the bucket's clock; with a clock that is a year ahead no run would publish for a year
  * @throws PipelineError `NewerRunPublished`, `PublishContended`, `TableChanged`
  */
 export async function rollBack(
@@ -162,7 +161,7 @@ export async function rollBack(
 ): Promise<void> {
   const { runId } = rollback;
   const dataset = findDataset(rollback.dataset);
-  const requestedAt = momentOf(rollback, now);
+  const requestedAt = requestedAtOf(rollback, now);
   for (const { key, back } of remaining(rollback)) {
     const { "rollback-reason": _earlier, ...metadata } = back.metadata;
     const body = async () => {
@@ -185,10 +184,11 @@ export async function rollBack(
 }
 
 /**
- * The file counts as requested now, so that no run that was requested before takes its place. Where the CSV was put back
- * already, the JSON lines get its moment. A clock that is slow does not make it older than what it replaces.
+ * Returns the time at which the restored files count as requested: now, so that no run that was requested earlier replaces
+ * them. If the CSV is restored already, the JSON lines get its time. With a slow clock the time is still not before that of
+ * the replaced files.
  */
-function momentOf(rollback: Rollback, now: Date): string {
+function requestedAtOf(rollback: Rollback, now: Date): string {
   const { back } = rollback.csv;
   const begun = back.isLatest ? back.requestedAt : undefined;
   const replaced = remaining(rollback).flatMap(({ inPlace }) => inPlace?.requestedAt ?? []);
@@ -196,15 +196,15 @@ function momentOf(rollback: Rollback, now: Date): string {
   return new Date(Math.max(...times)).toISOString();
 }
 
-/** Metadata travel as HTTP headers. */
+/** Metadata are sent as HTTP headers, which are ASCII. */
 function asciiOnly(text: string): string {
   return text.trim().replace(/[^ -~]/gu, "?");
 }
 
 function newerRunPublished(runId: string, by: string, key: string): PipelineError {
   return new PipelineError("NewerRunPublished", {
-    message: `The run ${by}, which was requested after this rollback, has published ${key}; its file stays.`,
-    advice: "If that one is wrong too, roll back again.",
+    message: `The run ${by}, which was requested after this rollback, has published ${key}. Its file stays.`,
+    advice: "If its file is wrong too, roll back again.",
     ids: { run: runId },
   });
 }

@@ -1,4 +1,4 @@
-// A run as the work bucket tells of it: how far it came, what is missing, and what to do next. Only reads.
+// The state of a run, from the work bucket: its progress, what is missing, and what to do next. Only reads.
 import pMap from "p-map";
 import type { DeadLetter } from "../../../services/replay/dead-letter-summary.ts";
 import { PipelineError } from "../../../shared/errors.ts";
@@ -19,52 +19,50 @@ import { type FileState, fileStateOf, type Live } from "./live.ts";
 
 /** A run of ten million records has some four hundred thousand objects. */
 const maxObjects = 500_000;
-/** A run a day of each of thirty datasets, for the 30 days that the work bucket remembers. */
+/** A run a day for each of thirty datasets, for the 30 days that the work bucket keeps. */
 const maxRuns = 1_000;
 const atOnce = 8;
-/** A run does not end while one of these has a dead letter of it. */
+/** A run cannot end while one of these queues has a dead letter of it. */
 const queuesOfRuns: readonly QueueName[] = ["kickoff", "fetcher", "transformer", "assembler"];
 
 /**
- * - `requested`: planned, and no window has answered yet
- * - `fetching`: some windows have not announced how many pages they have
- * - `transforming`: all have; pages are on their way, to be fetched or to be transformed
- * - `assembling`: every page is there
- * - `blocked`: one of these, but a message of it is a dead letter
- * - `stalled`: one of these, but nothing has moved for a while
+ * - `requested`: planned, and the page count of no window is known
+ * - `fetching`: the page count of some windows is not known
+ * - `transforming`: all page counts are known, and some pages are not fetched and transformed
+ * - `assembling`: every page is transformed
+ * - `blocked`: at one of these stages, with a dead letter
+ * - `stalled`: at one of these stages, without progress for `stalledAfterSeconds`
  */
-export type Stage = "requested" | "fetching" | "transforming" | "assembling";
-export type RunState = Stage | "blocked" | "stalled" | RunResult["state"];
+type Stage = "requested" | "fetching" | "transforming" | "assembling";
+type RunState = Stage | "blocked" | "stalled" | RunResult["state"];
 
 export type WindowProgress = Window & {
   attempt: number;
-  /** As announced on page 1; unknown until then. */
+  /** As announced on page 1; missing until page 1 is fetched. */
   totals?: Totals;
-  /** Pages that are transformed. */
+  /** Number of transformed pages. */
   pages: number;
-  /** Numbers of the pages that are not; of a window that is unknown, page 1. */
+  /** Numbers of the pages that are not transformed; only page 1 while `totals` is missing. */
   missing: number[];
 };
 
 export type RunAccount = {
   run: Run;
   state: RunState;
-  /** How far it came. */
   stage: Stage | "ended";
   attempt: number;
-  /** When something of it was last written, ISO 8601 in UTC. */
+  /** When one of its objects was last written, ISO 8601 in UTC. */
   movedAt: string;
   windows: WindowProgress[];
-  /** How it ended. */
   result?: RunResult;
-  /** Where its files are now, if it was published. */
+  /** Only of a published run. */
   file?: FileState;
   deadLetters: DeadLetter[];
-  /** What to do next, a sentence. */
+  /** What a person should do next. */
   next: string;
 };
 
-/** A request that is a dead letter: nothing of its run is in the work bucket. */
+/** A request that is a dead letter. The work bucket has nothing of its run. */
 export type BlockedRequest = Pick<RunAccount, "movedAt" | "deadLetters" | "next"> & {
   run: Pick<Run, "runId">;
   state: "blocked";
@@ -72,16 +70,15 @@ export type BlockedRequest = Pick<RunAccount, "movedAt" | "deadLetters" | "next"
 
 export type AccountDeps = {
   work: ObjectStore;
-  /** The runs whose files are in place, where that is asked. */
+  /** Without it, no account has a `file`. */
   live?: readonly Live[];
   now: () => Date;
-  /** A run in which nothing was written for longer has stalled. */
   stalledAfterSeconds: number;
-  /** All there are; each run has its own among them. */
+  /** Dead letters of all runs. */
   deadLetters: readonly DeadLetter[];
 };
 
-/** Every run that the work bucket remembers and every request that is a dead letter, the newest first. */
+/** Returns every run in the work bucket and every request that is a dead letter, newest first. */
 export async function accounts(deps: AccountDeps): Promise<(RunAccount | BlockedRequest)[]> {
   const folders = await deps.work.listFolders(keys.runs, maxRuns);
   const runIds = folders.map((folder) => folder.slice(keys.runs.length, -1));
@@ -101,7 +98,7 @@ function blockedRequests(deadLetters: readonly DeadLetter[], known: ReadonlySet<
   return [...byRun].flatMap(([runId, own]) => {
     if (runId === undefined || known.has(runId)) return [];
     const movedAt = own.map(({ sentAt }) => sentAt).sort()[0] ?? "";
-    return [{ run: { runId }, state: "blocked", movedAt, deadLetters: own, next: sendBack(runId) }];
+    return [{ run: { runId }, state: "blocked", movedAt, deadLetters: own, next: replayText(runId) }];
   });
 }
 
@@ -119,14 +116,14 @@ export async function accountOf(runId: string, deps: AccountDeps): Promise<RunAc
   );
   if (blocked) {
     throw new PipelineError("RequestBlocked", {
-      message: "The run has not begun, because its request is a dead letter.",
+      message: "The run has not started, because its request is a dead letter.",
       advice: blocked.next,
       ids: { run: runId },
     });
   }
   throw new PipelineError("RunUnknown", {
-    message: "There is no such run in the work bucket, which keeps runs for 30 days.",
-    advice: "See npm run runs -- list.",
+    message: "This run is not in the work bucket, which keeps runs for 30 days.",
+    advice: "To list the runs: npm run runs -- list",
     ids: { run: runId.slice(0, 64) },
   });
 }
@@ -140,17 +137,17 @@ async function accountIfThere(runId: string, deps: AccountDeps): Promise<RunAcco
   const movedAt = new Date(Math.max(...[...changes.values()].map((date) => date.getTime())));
   const result = await work.getJson(keys.result(runId), runResult);
   const attempt = lastAttempt(runId, changes);
-  // The parts of a run that was published may have been removed.
+  // The parts of a published run may have been removed.
   const isPublished = result?.state === "published";
   const windows = await windowsOf(run, attempt, isPublished ? "all" : changes, work);
   const stage = result ? "ended" : stageOf(windows);
-  const stands = now().getTime() - movedAt.getTime() > stalledAfterSeconds * 1000;
-  const deadLetters = deps.deadLetters.filter((letter) => letter.run === runId);
+  const isStalled = now().getTime() - movedAt.getTime() > stalledAfterSeconds * 1000;
+  const deadLetters = deps.deadLetters.filter(({ run: of }) => of === runId);
   const isBlocked = deadLetters.some(isOfRun);
   const file = isPublished ? fileStateOf(run, deps.live ?? []) : undefined;
   const account = {
     run,
-    state: result?.state ?? (isBlocked ? "blocked" : stands ? "stalled" : stageOf(windows)),
+    state: result?.state ?? (isBlocked ? "blocked" : isStalled ? "stalled" : stageOf(windows)),
     stage,
     attempt,
     movedAt: movedAt.toISOString(),
@@ -162,10 +159,9 @@ async function accountIfThere(runId: string, deps: AccountDeps): Promise<RunAcco
   return { ...account, next: nextStep(account) };
 }
 
-/** Attempts are written down one after the other, from the second on. */
+/** Finds the last attempt. Each one after the first has an object. */
 function lastAttempt(runId: string, changes: ReadonlyMap<string, Date>): number {
   let attempt = 1;
-  // Each round finds another object, so this ends.
   while (changes.has(keys.attempt(runId, attempt + 1))) attempt += 1;
   return attempt;
 }
@@ -202,24 +198,25 @@ function stageOf(windows: readonly WindowProgress[]): Stage {
   return windows.some(({ missing }) => missing.length > 0) ? "transforming" : "assembling";
 }
 
-function sendBack(runId: string): string {
-  return `Fix the cause of its dead letters (npm run replay -- show --run ${runId}), then send them back: npm run replay -- send --run ${runId}`;
+function replayText(runId: string): string {
+  return `Fix the cause of its dead letters: npm run replay -- show --run ${runId}. Then replay them: npm run replay -- send --run ${runId}`;
 }
 
 function nextStep({ run, state, result, file, deadLetters }: Omit<RunAccount, "next">): string {
   const { runId } = run;
-  if (deadLetters.length > 0) return sendBack(runId);
+  if (deadLetters.length > 0) return replayText(runId);
   switch (state) {
     case "stalled":
-      return `It makes no progress and has no dead letter. Send what is missing again: npm run runs -- resume ${runId}`;
+      return `It makes no progress and has no dead letter. To send the missing tasks again: npm run runs -- resume ${runId}`;
     case "held":
-      return `Compare ${keys.held(runId)} in the work bucket with the published file. If the new one is right: npm run runs -- publish ${runId} --force --reason TEXT. Otherwise no action is needed; the earlier file stays.`;
+      return `Compare ${keys.held(runId)} in the work bucket with the published file. If the published file is right, no action is needed. If the new one is right: npm run runs -- publish ${runId} --force --reason TEXT`;
     case "failed":
-      return `Fix the cause, then request it again: npm run runs -- request --dataset ${run.dataset} --from ${result?.from ?? run.from} --to ${result?.to ?? run.to}`;
+      return `Fix the cause, then request the range again: npm run runs -- request --dataset ${run.dataset} --from ${result?.from ?? run.from} --to ${result?.to ?? run.to}`;
     case "published":
       if (file === "live")
-        return `No action needed. If its files are wrong, put back those before them: npm run runs -- rollback ${runId}`;
-      if (file === "rolled back") return `To put its files back: npm run runs -- rollback ${runId}`;
+        return `No action needed. If its files are wrong, restore the files before them: npm run runs -- rollback ${runId}`;
+      if (file === "rolled back")
+        return `No action needed. To restore its files: npm run runs -- rollback ${runId}`;
       return "No action needed.";
     case "superseded":
       return "No action needed.";

@@ -13,10 +13,11 @@ import {
   requireTerminal,
   seconds,
   subcommand,
+  UsageError,
   wholeNumber,
 } from "../../cli.ts";
 
-export type Common = { stalledAfterSeconds: number; finish: boolean; json: boolean };
+export type Common = { stalledAfterSeconds: number; wait: boolean; json: boolean };
 export type RollbackCommand = {
   verb: "rollback";
   runId: string;
@@ -28,8 +29,9 @@ export type PublishCommand = {
   verb: "publish";
   runId: string;
   reason: string;
-  /** The typed confirmation. */
+  /** Confirms like a typed answer. */
   rows: number | undefined;
+  dryRun: boolean;
   yes: boolean;
 };
 export type Command = Common &
@@ -44,7 +46,7 @@ export type Command = Common &
       }
   );
 
-/** Of the largest run: 1,000 windows of `maxPages` pages. */
+/** The rows of the largest run: 1,000 windows of `maxPages` pages. */
 const maxRows = 10_000_000_000;
 
 const run = [
@@ -52,7 +54,6 @@ const run = [
   "Run ID (see `list`)",
   matching(/^[a-z][a-z0-9-]{1,63}$/, "Use a run ID (see `list`)"),
 ] as const;
-const runId = "reference-transactions-1a2b3c4d5e6f";
 
 export const line = commandLine<Command>("npm run runs --", (base, accept) => {
   const stalledAfter = new Option(
@@ -60,11 +61,11 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
     "Report a run as stalled after this time without progress",
   );
   const program = onTarget(base, "list")
-    .description("Show runs. Resume, publish, roll back or request one.")
+    .description("Show runs; request, resume, publish or roll back one.")
     .addOption(stalledAfter.argParser(seconds).default(15 * 60, "15m"));
   const common = (): Common => {
-    const { stalledAfter: stalledAfterSeconds, finish, json } = program.opts();
-    return { stalledAfterSeconds, finish, json };
+    const { stalledAfter: stalledAfterSeconds, wait, json } = program.opts();
+    return { stalledAfterSeconds, wait, json };
   };
   subcommand(
     program,
@@ -74,32 +75,37 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
   )
     .option("--max <n>", "List only the newest n", wholeNumber(1, 1_000), 20)
     .action(({ max }) => accept({ verb: "list", max, ...common() }));
-  subcommand(program, "show", "Show every count of a run, what is missing, and what to do next", runId)
+  subcommand(program, "show", "Show every count of a run, what is missing, and what to do next", "RUN")
     .argument(...run)
     .action((runId) => accept({ verb: "show", runId, ...common() }));
-  subcommand(program, "resume", "Enqueue again what a run is missing", runId)
+  subcommand(program, "resume", "Send the tasks again that a run is missing", "RUN")
     .argument(...run)
     .action((runId) => accept({ verb: "resume", runId, ...common() }));
   subcommand(
     program,
     "publish",
     "Publish a run that the guard holds, after you review its counts",
-    `${runId} --force --reason "two branches closed"`,
+    'RUN --force --reason "two branches closed"',
   )
     .argument(...run)
     .requiredOption("--force", "Confirm that the run is right and the guard is not")
     .requiredOption("--reason <text>", "Record this reason in the run's result", reason)
     .option("--rows <n>", "Confirm that the run has n rows, instead of the question", wholeNumber(0, maxRows))
-    .option("--yes", "Skip the question, if it takes a yes; some runs need --rows", false)
-    .action((runId, { reason, rows, yes }) => {
-      requireTerminal("publish", yes || rows !== undefined, "Add --rows with the run's rows (see `show`).");
-      accept({ verb: "publish", runId, reason, rows, yes, ...common() });
+    .option("--dry-run", "Print the run's counts, and publish nothing", false)
+    .option("--yes", "Skip the confirmation, unless the run needs --rows", false)
+    .action((runId, { reason, rows, dryRun, yes }) => {
+      requireTerminal(
+        "publish",
+        yes || dryRun || rows !== undefined,
+        "Add --rows with the run's rows (see `show`), or --dry-run to preview.",
+      );
+      accept({ verb: "publish", runId, reason, rows, dryRun, yes, ...common() });
     });
   subcommand(
     program,
     "rollback",
-    "Restore the files that a run published, or those before the live run's; Athena follows automatically",
-    `${runId} --dry-run`,
+    "Restore the files that a run published or, if that run is live, the files before them",
+    "RUN --dry-run",
   )
     .argument(...run)
     .option("--reason <text>", "Record this reason with the files", reason)
@@ -109,19 +115,28 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
       requireTerminal("rollback", yes || dryRun);
       accept({ verb: "rollback", runId, reason, dryRun, yes, ...common() });
     });
-  subcommand(program, "request", "Request a run and print its ID", "--from 2024-01-01 --to 2024-01-31")
+  subcommand(
+    program,
+    "request",
+    "Request a run and print its ID",
+    '--from 2024-01-01 --to 2024-01-31 --reason "late answers"',
+  )
     .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
     .option("--from <date>", "Start at this day, YYYY-MM-DD (default: the dataset's first date)", date)
     .option("--to <date>", "End at this day, YYYY-MM-DD (default: yesterday)", date)
-    .option("--reason <text>", "Record this reason", reason, "requested by hand")
-    .option(
-      "--skip-comparison <reason>",
-      "Publish even if the file differs much from the published one, for this reason",
-      reason,
-    )
-    .action(({ dataset, ...options }) => {
-      requireRange(options);
-      requirePast(options, dataset, new Date());
-      accept({ verb: "request", request: { ...options, dataset: dataset.name }, ...common() });
+    .option("--reason <text>", "Record this reason (default: requested by hand)", reason)
+    .option("--skip-comparison", "Publish even if the file differs much from the published one", false)
+    .action(({ dataset, reason: given, skipComparison, ...range }) => {
+      requireRange(range);
+      requirePast(range, dataset, new Date());
+      if (skipComparison && given === undefined) throw new UsageError("--skip-comparison requires --reason.");
+      const reason = given ?? "requested by hand";
+      const request = {
+        dataset: dataset.name,
+        ...range,
+        reason,
+        ...(skipComparison && { skipComparison: reason }),
+      };
+      accept({ verb: "request", request, ...common() });
     });
 });

@@ -1,13 +1,18 @@
-// Runs as a person reads them.
-import { announcedOf, columnRows, countList } from "../../../services/reporter/message.ts";
+// Formats runs for a person.
+import { announcedOf, columnRows, count, countList, quantity } from "../../../services/reporter/message.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { type RunResult, rejectedCount } from "../../../shared/run.ts";
-import { age, counted, plain, ranges, table } from "../text-table.ts";
+import { age, plain, ranges, table } from "../text-table.ts";
 import type { FileInPlace } from "./live.ts";
 import { publicationText, type Rollback, remaining } from "./rollback.ts";
 import type { BlockedRequest, RunAccount, WindowProgress } from "./run-account.ts";
 
-export function listText(accounts: readonly (RunAccount | BlockedRequest)[], now: Date): string {
+/** @param width columns of the terminal; undefined for no limit */
+export function listText(
+  accounts: readonly (RunAccount | BlockedRequest)[],
+  now: Date,
+  width?: number,
+): string {
   if (accounts.length === 0) return "No runs in the last 30 days.\n";
   const rows = accounts.map((account) => {
     const { run, deadLetters, movedAt } = account;
@@ -17,7 +22,11 @@ export function listText(accounts: readonly (RunAccount | BlockedRequest)[], now
         : ["", "", ""];
     return [run.runId, stateText(account), ...known, deadLetters.length, ageOf(movedAt, now)];
   });
-  return table(["run", "state", "range", "pages", "rows", "dead letters", "moved"], rows);
+  const isBlocked = accounts.some(({ deadLetters }) => deadLetters.length > 0);
+  return table(["run", "state", "range", "pages", "rows", "dead letters", "updated"], rows, {
+    width,
+    optional: [...(isBlocked ? [] : ["dead letters"]), "range", "pages", "rows"],
+  });
 }
 
 export function showText(account: RunAccount, now: Date): string {
@@ -26,14 +35,14 @@ export function showText(account: RunAccount, now: Date): string {
   const rows: [string, string][] = [
     ["run", run.runId],
     ["state", state === "stalled" || state === "blocked" ? `${state} while ${stage}` : stateText(account)],
-    ["requested", `${run.requestedAt}, because: ${run.reason}`],
-    ["moved", `${ageOf(account.movedAt, now)} ago`],
+    ["requested", `${run.requestedAt}, reason: ${run.reason}`],
+    ["updated", `${ageOf(account.movedAt, now)} ago`],
     ["range", `${run.from} to ${run.to}`],
     ["windows", `${known.length} of ${windows.length} known${attempt > 1 ? `, attempt ${attempt}` : ""}`],
     ["pages", `${pagesText(windows)} transformed`],
     [
       "announced",
-      counted(
+      quantity(
         known.reduce((sum, { totals }) => sum + (totals?.totalRecords ?? 0), 0),
         "record",
       ),
@@ -46,18 +55,18 @@ export function showText(account: RunAccount, now: Date): string {
     if (result.force !== undefined) rows.push(["forced", result.force]);
   }
   const errors = Map.groupBy(deadLetters, ({ queue, error }) => `${queue} ${error ?? "no reason given"}`);
-  rows.push(["dead letters", deadLetters.length === 0 ? "none" : `${deadLetters.length}`]);
-  for (const [what, letters] of errors) rows.push(["", `${what}: ${letters.length}`]);
+  rows.push(["dead letters", deadLetters.length === 0 ? "none" : count(deadLetters.length)]);
+  for (const [what, own] of errors) rows.push(["", `${what}: ${count(own.length)}`]);
   rows.push(["next", account.next]);
   return lines(rows);
 }
 
-/** What a person reads before a held run is published. */
+/** Returns the counts that a person reviews before a held run is published. */
 export function reviewText(result: RunResult, inPlace: FileInPlace | undefined): string {
   return lines([
     ["held run", result.runId],
     ["range", `${result.from} to ${result.to}`],
-    ["announced", counted(announcedOf(result), "record")],
+    ["announced", quantity(announcedOf(result), "record")],
     ...countRows(result),
     ["in place", inPlace ? publicationText(inPlace) : "no file"],
     ...result.violations.map(({ text }): [string, string] => ["violation", text]),
@@ -68,10 +77,10 @@ function countRows(result: RunResult): [string, string][] {
   const rejected = rejectedCount(result);
   const columns = datasets.find(({ name }) => name === result.dataset)?.columns ?? [];
   return [
-    ["records in", `${result.records}`],
-    [result.state === "published" ? "published" : "rows", `${result.rows}`],
-    ["duplicates", `${result.duplicates}`],
-    ["rejected", rejected === 0 ? "0" : `${rejected} (${countList(result.rejects)})`],
+    ["records in", count(result.records)],
+    [result.state === "published" ? "published" : "rows", count(result.rows)],
+    ["duplicates", count(result.duplicates)],
+    ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${countList(result.rejects)})`],
     ...columnRows(result, columns),
   ];
 }
@@ -80,7 +89,7 @@ function lines(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([label, value]) => `${label.padEnd(13)} ${plain(value)}\n`).join("");
 }
 
-/** What a rollback does, to follow "put back". */
+/** Returns what a rollback does, to follow "restore". */
 export function rollbackText(rollback: Rollback): string {
   const files = remaining(rollback);
   const [first] = files;
@@ -91,13 +100,13 @@ export function rollbackText(rollback: Rollback): string {
 
 function missingText({ number, from, to, totals, missing }: WindowProgress): [string, string][] {
   if (missing.length === 0) return [];
-  const what = totals ? `pages ${ranges(missing)}` : "its first page, which tells how many there are";
+  const what = totals ? `pages ${ranges(missing)}` : "its first page, which has the number of pages";
   return [["missing", `window ${number} (${from} to ${to}): ${what}`]];
 }
 
 const alarming: readonly RunAccount["state"][] = ["blocked", "stalled", "held", "failed"];
 
-/** In capitals where a person has to act. */
+/** Returns the state, in capitals if a person must act. */
 function stateText(account: RunAccount | BlockedRequest): string {
   const { state } = account;
   if ("file" in account && account.file === "live") return `${state}, live`;
@@ -108,7 +117,7 @@ function stateText(account: RunAccount | BlockedRequest): string {
 function pagesText(windows: readonly WindowProgress[]): string {
   const done = windows.reduce((sum, { pages }) => sum + pages, 0);
   const all = windows.reduce((sum, { pages, missing }) => sum + pages + missing.length, 0);
-  return `${done}/${all}${windows.every(({ totals }) => totals) ? "" : "+"}`;
+  return `${count(done)}/${count(all)}${windows.every(({ totals }) => totals) ? "" : "+"}`;
 }
 
 function ageOf(date: string, now: Date): string {

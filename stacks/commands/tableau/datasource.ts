@@ -1,29 +1,29 @@
-// A data source file for Tableau (.tds): it opens Tableau on a dataset's analysis view, with every column named, typed and
-// explained. It holds no credentials; Tableau asks for them.
+// Makes a Tableau data source file (.tds), which opens a dataset's analysis view in Tableau with every column's label, type
+// and meaning. It holds no credentials; Tableau asks for them.
 //
-// Tableau documents no such file, and its schemas leave connections' attributes open
-// (https://github.com/tableau/tableau-document-schemas). So it is made after files that Tableau wrote:
+// Tableau does not document the format, and its schemas allow any attributes of a connection
+// (https://github.com/tableau/tableau-document-schemas). So the file follows examples that Tableau wrote:
 // - datasource, named-connection, relation, column: tdvt/samples/tds/cast_calcs.postgres_jdbc.tds in
 //   https://github.com/tableau/connector-plugin-sdk
 // - desc: test/assets/datasource_test.tds in https://github.com/tableau/document-api-python
 // - class, server, dbname (the catalog) and schema (the database) of Athena: https://github.com/PrigasG/twbparser, and
 //   https://github.com/bryanthowell-tableau/tableau_tools/issues/46
-// No public file shows what Tableau calls staging folder and workgroup. Should it not know the names below, it leaves them
-// alone and asks for the folder; driverProperties names the workgroup too.
+// No public file shows Tableau's attributes for the staging folder and the workgroup. Tableau ignores attributes that it does
+// not know and asks for the folder; athena.properties has the workgroup too.
 //
-// metadata-records are left out: Tableau reads types from the driver, and a wrong code in them is worse than none.
+// metadata-records are left out: Tableau reads the types from the driver, and a wrong code in them would override those.
 import { analysisColumns, declaredColumns } from "../../../services/athena/columns.ts";
 import type { ColumnNames } from "../../../services/athena/names.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
 import { document, element, text } from "./xml.ts";
 
-/** Where Tableau finds a view in Athena, and what it needs to ask there. */
+/** The settings of Tableau's connection to Athena. */
 export type AthenaPlace = {
   region: string;
   database: string;
   workgroup: string;
-  /** `s3://bucket/folder/` for the queries' results. */
+  /** Folder of the queries' results, `s3://bucket/folder/`. */
   staging: string;
 };
 
@@ -38,8 +38,8 @@ export type Field = {
 };
 
 /**
- * The text of the file.
- * @param known names that headers have got where the file is published
+ * Returns the content of the data source file.
+ * @param known the column names that the headers already have on the stage
  */
 export function datasourceOf(dataset: Dataset, place: AthenaPlace, known?: ColumnNames): string {
   const view = viewNames(dataset.publish.table).analysis;
@@ -79,8 +79,8 @@ export function datasourceOf(dataset: Dataset, place: AthenaPlace, known?: Colum
 }
 
 /**
- * The file `athena.properties`, by which Tableau's driver asks in the workgroup. It stands in "My Tableau
- * Repository/Datasources" and holds for all of that Tableau's connections to Athena.
+ * Returns the content of `athena.properties`, which sets the workgroup of Tableau's driver. In "My Tableau
+ * Repository/Datasources" it applies to all connections of that Tableau to Athena.
  * https://help.salesforce.com/s/articleView?id=001456683
  */
 export function driverProperties({ workgroup }: AthenaPlace): string {
@@ -93,12 +93,12 @@ const kinds: Record<ColumnType, Pick<Field, "datatype" | "role" | "type">> = {
   number: { datatype: "real", role: "measure", type: "quantitative" },
   timestamp: { datatype: "datetime", role: "dimension", type: "ordinal" },
   date: { datatype: "date", role: "dimension", type: "ordinal" },
-  // The views have a time as text.
+  // The views have times as text.
   time: { datatype: "string", role: "dimension", type: "nominal" },
   boolean: { datatype: "boolean", role: "dimension", type: "nominal" },
 };
 
-/** The columns of the analysis view, in its order. */
+/** Returns the columns of the analysis view, in its order. */
 export function fieldsOf(dataset: Dataset, known?: ColumnNames): Field[] {
   const declared = declaredColumns(dataset, known);
   const labels = new Map(
@@ -106,19 +106,19 @@ export function fieldsOf(dataset: Dataset, known?: ColumnNames): Field[] {
   );
   return analysisColumns(declared, dataset).map(({ name, type, comment }) => {
     const label = labels.get(name);
-    // Sums of ids, years and hours mean nothing.
-    const counts = label !== undefined && label !== "_id";
+    // Tableau would sum measures, and a sum of ids, years or hours means nothing.
+    const isMeasure = label !== undefined && label !== "_id";
     return {
       name,
       caption: label ?? captionOf(name),
       description: comment,
       ...kinds[type],
-      ...(type === "integer" && !counts ? ({ role: "dimension", type: "ordinal" } as const) : {}),
+      ...(type === "integer" && !isMeasure ? ({ role: "dimension", type: "ordinal" } as const) : {}),
     };
   });
 }
 
-/** Of a part of the date, which has no label: `fiscal_year` as `Fiscal year`. */
+/** Returns the caption of a part of the date, which has no label: `Fiscal year` for `fiscal_year`. */
 function captionOf(name: string): string {
   const words = name.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);

@@ -1,4 +1,4 @@
-// The command line of `npm run libinsight`.
+// Parses the command line of `npm run libinsight`.
 import { checked, commandLine, number, repeated } from "../../cli.ts";
 import { renamesOf } from "../start-args.ts";
 import { fault } from "./faults.ts";
@@ -36,16 +36,18 @@ export const line = commandLine<LibInsightSettings>("npm run libinsight --", (pr
 
 const faultHelp = `
 Faults are used up in the order of their flags.
-  kinds: status, rate-limited, html, broken-json, error-at-200, hang, reset, cut-body, unauthorized,
-         too-few, too-many, repeated, other-total
-  names: endpoint (token, data-grid, fields), from, page, times, status, retry-after
+  kinds: status, rate-limited, html, broken-json, error-at-200, hang, reset,
+         cut-body, unauthorized, too-few, too-many, repeated, other-total
+  names: endpoint (token, data-grid, fields), from, page, times, status,
+         retry-after
 
-Example:
-  npm run libinsight -- --fault rate-limited,retry-after=2,endpoint=data-grid,page=3`;
+Examples:
+  npm run libinsight -- --port 8080 --latency 200
+  npm run libinsight -- --fault rate-limited,retry-after=2,page=3`;
 
 const whereNames = ["endpoint", "from", "page"];
 
-/** Reads `kind,name=value,...` as a fault. The schema refuses unknown names. */
+/** Parses `kind,name=value,...`. The schema refuses unknown names. */
 function faultOf(text: string): Record<string, unknown> {
   const [kind, ...pairs] = text.split(",");
   const entries = pairs.map((pair): [string, unknown] => {

@@ -1,4 +1,4 @@
-// Asking an operator before something is done.
+// Questions to an operator.
 import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
 import { ask, isConfirmed } from "../../../stacks/commands/command-line.ts";
@@ -12,18 +12,18 @@ test.each([
   { what: "Ctrl-C", keys: "\u0003", confirmed: false },
   { what: "y and Ctrl-C", keys: "y\u0003", confirmed: false },
   { what: "Ctrl-D", keys: "\u0004", confirmed: false },
-])("$what answers the question: $confirmed", async ({ keys, confirmed }) => {
-  // As a terminal: only there keys have a meaning.
+])("$what confirms: $confirmed", async ({ keys, confirmed }) => {
+  // Only a terminal interprets keys.
   const input = new PassThrough();
   const output = Object.assign(new PassThrough(), { isTTY: true });
 
-  const answer = isConfirmed("Put it back? [y/N] ", { input, output });
+  const answer = isConfirmed("Restore it? [y/N] ", { input, output });
   input.write(keys);
 
   expect(await answer).toBe(confirmed);
 });
 
-test("what stands above the question is shown once, and the answer is returned without blanks around it", async () => {
+test("prints the lines above the question once, and returns the answer without surrounding blanks", async () => {
   const input = new PassThrough();
   const output = Object.assign(new PassThrough(), { isTTY: true });
 

@@ -1,5 +1,4 @@
-// The operator commands as their users run them, on what npm start left in .local: what they print, and their exit codes.
-
+// The operator commands as processes on the data of npm start in .local: what they print, and their exit codes.
 import { basename, join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -33,7 +32,7 @@ import { putRun } from "../../support/work-bucket.ts";
 const words = "MARKED asked where the library is";
 const { csv, jsonl, results } = defaultDataset.publish;
 
-/** Opens what a folder's .local holds, while no process uses it. */
+/** Opens a folder's .local, which no other process may use meanwhile. */
 async function inLocal<T>(folder: string, act: (local: Local) => Promise<T>): Promise<T> {
   const local = await openLocal(join(folder, ".local"));
   try {
@@ -43,7 +42,7 @@ async function inLocal<T>(folder: string, act: (local: Local) => Promise<T>): Pr
   }
 }
 
-test("after a dead letter npm start names the command that continues, and that finishes the run with the same bytes", async () => {
+test("after a dead letter npm start names the command that finishes the run with the same bytes", async () => {
   await using folder = await temporaryFolder();
   await using server = await startLibInsight({
     records: pinnedRecords,
@@ -56,7 +55,7 @@ test("after a dead letter npm start names the command that continues, and that f
   const stopped = await start(folder.path, ["--quiet", ...range], env).ended;
   expect([stopped.code, stopped.stdout]).toEqual([1, ""]);
   const [, runId = "", window, args = ""] =
-    /^LibInsight .* Run (\S+) stopped at window (\d), page 2; \d+ pages? (?:is|are) kept\. .* continue: npm run replay -- (send --run \1 --finish)\n$/.exec(
+    /^LibInsight .* Run (\S+) stopped at window (\d), page 2; \d+ pages? (?:is|are) kept\. .* continue: npm run replay -- (send --run \1 --wait)\n$/.exec(
       stopped.stderr,
     ) ?? [];
 
@@ -73,7 +72,6 @@ test("after a dead letter npm start names the command that continues, and that f
     "Would move 1 dead letter (fetcher: 1) back to their queues.\n",
   );
 
-  // In a terminal it asks.
   expect(await run("replay", ...args.split(" "), "--yes")).toEqual({
     code: 0,
     stdout:
@@ -83,7 +81,7 @@ test("after a dead letter npm start names the command that continues, and that f
   });
   expect(await publishedIn(folder.path)).toEqual(pinned);
   expect((await run("runs", "list")).stdout).toMatch(
-    new RegExp(`^${runId} +published, live +2021-12-02 to 2024-12-01 +31/31 +2999 +0 `, "m"),
+    new RegExp(`^${runId} +published, live +2021-12-02 to 2024-12-01 +31/31 +2,999 +0 `, "m"),
   );
   const published = await inLocal(folder.path, async ({ data, results: queried }) => ({
     "LibInsightQueryData.csv": digest(await data.getText(csv)),
@@ -93,12 +91,12 @@ test("after a dead letter npm start names the command that continues, and that f
   expect(published).toEqual(pinned);
 });
 
-test("a held run is published after a review and rolled back, and the files in --out are the live ones each time", async () => {
+test("a held run is published after a review and rolled back, and --out has the live files each time", async () => {
   await using folder = await temporaryFolder();
   const collect = (records: string) =>
     start(folder.path, ["--quiet", "--records", records, "--out", "copies"]).ended;
   const run = (...args: string[]): Promise<Ended> => command("runs", folder.path, args).ended;
-  /** Of the copies and of what is live, the CSV, the JSON lines and the query's result. */
+  /** Returns the digests of the live CSV, JSON lines and query result, and expects the copies to be equal. */
   const files = async () => {
     const copies = await filesIn(join(folder.path, "copies"));
     const live = await inLocal(folder.path, async ({ data, results: queried }) => [
@@ -122,13 +120,16 @@ test("a held run is published after a review and rolled back, and the files in -
   expect(await files()).toEqual(before);
 
   const publish = (...flags: string[]) => run("publish", bad, "--force", "--reason", "fewer", ...flags);
-  expect(await publish()).toMatchObject({ code: 2, stdout: "" });
   expect(await publish("--rows", "1")).toMatchObject({
     code: 1,
     stdout: "",
     stderr: expect.stringMatching(/^The run has \d+ rows and --rows says 1\. Nothing was published\./),
   });
-  const published = await publish("--yes", "--finish");
+  expect((await publish("--dry-run")).stdout).toMatch(
+    /^violation +rows fell from .*\n(no values .*\n)?Would publish \d+ rows\.\n$/m,
+  );
+  expect(await files()).toEqual(before);
+  const published = await publish("--yes", "--wait");
   expect(published).toMatchObject({ code: 0, stderr: "" });
   expect(published.stdout).toMatch(
     new RegExp(
@@ -152,35 +153,35 @@ test("a held run is published after a review and rolled back, and the files in -
     ),
   });
   expect((await run("rollback", bad, "--dry-run")).stdout).toMatch(
-    new RegExp(`^The files of ${bad} are live\\. .*\nWould put back ${good} .* in place of ${bad} `),
+    new RegExp(`^The files of ${bad} are live\\. .*\nWould restore ${good} .* in place of ${bad} `),
   );
   expect(await files()).toEqual(after);
-  const putBack = await run("rollback", good, "--yes", "--finish");
-  expect(putBack.stdout).toMatch(/^Put back .*\nEvery queue is empty; .*\nCopied the live files to copies: /);
+  const restored = await run("rollback", good, "--yes", "--wait");
+  expect(restored.stdout).toMatch(
+    /^Restored .*\nEvery queue is empty; .*\nCopied the live files to copies: /,
+  );
   expect(await files()).toEqual(before);
   expect((await run("list")).stdout).toMatch(
     new RegExp(`^${bad} +rolled back  .*\n${good} +published, live  `, "m"),
   );
 });
 
-test("where npm start has never run, a command fails and says how to select a stage", async () => {
+test("without .local and without a stage, a command fails and says how to select a stage", async () => {
   await using folder = await temporaryFolder();
   const { code, stdout, stderr } = await command("replay", folder.path, ["list"]).ended;
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/no \.local folder here: npm start was not run.* sst shell --stage/);
+  expect(stderr).toMatch(
+    /^No stage is selected, and npm start was never run in this folder.* sst shell --stage/,
+  );
 });
 
-test.each([
-  ["replay", ["archive"], /^archive needs a terminal .*\n\nUsage: npm run replay -- archive /],
-  ["runs", [], /^Add a command: list, show, .*\n\nUsage: npm run runs -- \[options\] \[command\]\n/],
-] as const)(
-  "npm run %s -- %j is refused with one sentence and the usage, exit 2",
-  async (name, args, says) => {
-    const { code, stdout, stderr } = await command(name, "/", [...args]).ended;
-    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toMatch(says);
-  },
-);
+test("a process ends a usage error with one sentence, the command that prints the help, and exit code 2", async () => {
+  expect(await command("runs", "/", ["lists"]).ended).toEqual({
+    code: 2,
+    stdout: "",
+    stderr: `Unknown command 'lists'. Did you mean list?\nRun "npm run runs -- --help".\n`,
+  });
+});
 
 describe("on a .local folder", () => {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -193,7 +194,7 @@ describe("on a .local folder", () => {
   const local = <T>(act: (local: Local) => Promise<T>) => inLocal(folder.path, act);
   const run = (name: "replay" | "runs", ...args: string[]) => command(name, folder.path, args).ended;
 
-  test("dead letters are archived, and no command prints what a patron said", async () => {
+  test("archives dead letters, and no command prints a patron's words", async () => {
     expect((await run("replay", "list")).stdout).toBe("No dead letters.\n");
     const task = taskOf(runOf("archived"));
     const records = { inline: [recordOf(1, { "Comments/Notes": words })] };
@@ -222,7 +223,7 @@ describe("on a .local folder", () => {
     });
   });
 
-  test("a request that is a dead letter is listed as blocked, and shown with what to do", async () => {
+  test("lists a request that is a dead letter as blocked, and shows what to do", async () => {
     const { runId } = runOf("not begun");
     const request = eventMessage("run.requested", {
       dataset: defaultDataset.name,
@@ -236,14 +237,14 @@ describe("on a .local folder", () => {
       code: 1,
       stdout: "",
       stderr: expect.stringMatching(
-        `^The run has not begun, because its request is a dead letter\\. .*: npm run replay -- send --run ${runId} `,
+        `^The run has not started, because its request is a dead letter\\. .*: npm run replay -- send --run ${runId} `,
       ),
     });
     await local(({ deadLetters }) => take(deadLetters.kickoff));
   });
 
-  test("a run is requested, and its ID printed", async () => {
-    const range = ["--from", "2024-01-01", "--reason", "a gap", "--skip-comparison", "known"];
+  test("requests a run and prints its ID", async () => {
+    const range = ["--from", "2024-01-01", "--reason", "a gap", "--skip-comparison"];
     const { stdout } = await run("runs", "request", ...range, "--json");
 
     const { runId } = z.object({ runId: z.string() }).parse(JSON.parse(stdout));
@@ -254,14 +255,14 @@ describe("on a .local folder", () => {
         dataset: "reference-transactions",
         from: "2024-01-01",
         reason: "a gap",
-        skipComparison: "known",
+        skipComparison: "a gap",
       },
     });
     const { requestId } = z.object({ detail: z.object({ requestId: z.string() }) }).parse(event).detail;
     expect(runOf(requestId).runId).toBe(runId);
   });
 
-  test("where the assembler refuses to publish a held run, the command fails and says why", async () => {
+  test("fails with the reason if the assembler does not publish the held run", async () => {
     const held = runOf("held");
     const { runId } = held;
     await local(async ({ work }) => {
@@ -271,7 +272,7 @@ describe("on a .local folder", () => {
         firstResultOf({ runId, state: "held", entry: "an earlier one" }),
       );
     });
-    const flags = ["--force", "--reason", "right", "--rows", "10412", "--finish"];
+    const flags = ["--force", "--reason", "right", "--rows", "10412", "--wait"];
 
     expect(await run("runs", "publish", runId, ...flags)).toMatchObject({
       code: 1,
@@ -283,7 +284,7 @@ describe("on a .local folder", () => {
     await local(({ deadLetters }) => take(deadLetters.assembler));
   });
 
-  test("a stalled run is listed as such, and resumed", async () => {
+  test("lists a stalled run and resumes it", async () => {
     const stalled = runOf("stalled");
     await local(({ work }) => putRun(stalled, work));
 
@@ -297,7 +298,7 @@ describe("on a .local folder", () => {
     expect(await local(({ queues }) => takeJson(queues.fetcher))).toEqual([taskOf(stalled)]);
   });
 
-  test("a rollback says what it would do, does it, and then has nothing to do", async () => {
+  test("a rollback prints its plan with --dry-run, restores the files, and then has nothing to do", async () => {
     const published = ["2024-03-04T11:00:00Z", "2024-03-11T11:00:00Z"].map((requestedAt) =>
       runOf(requestedAt, { requestedAt }),
     );
@@ -317,11 +318,11 @@ describe("on a .local folder", () => {
     const when = "1,234 rows, 20\\d\\d-\\d\\d-\\d\\d \\d\\d:\\d\\d UTC";
     const what = `${old} \\(${when}\\) in place of ${newer} \\(${when}\\): ${csv} and ${jsonl}\\.`;
 
-    expect((await rollback("--dry-run")).stdout).toMatch(new RegExp(`^Would put back ${what}\n$`));
+    expect((await rollback("--dry-run")).stdout).toMatch(new RegExp(`^Would restore ${what}\n$`));
     expect(await local(({ data }) => data.getText(csv))).toBe(newer);
     expect((await rollback("--yes", "--reason", "half is missing")).stdout).toMatch(
       new RegExp(
-        `^Put back ${what} To let Athena follow here: npm run runs -- rollback ${old} --yes --finish\n$`,
+        `^Restored ${what} To update Athena's tables here: npm run runs -- rollback ${old} --yes --wait\n$`,
       ),
     );
     await local(async ({ data, queues }) => {
@@ -330,7 +331,7 @@ describe("on a .local folder", () => {
       expect(await receive(queues.athena)).toHaveLength(1);
     });
     expect((await rollback("--yes")).stdout).toMatch(
-      new RegExp(`^In place already: ${old} \\(${when}\\)\\. No action needed\\.\n$`),
+      new RegExp(`^Already live: ${old} \\(${when}\\)\\. No action needed\\.\n$`),
     );
   });
 });

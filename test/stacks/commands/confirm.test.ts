@@ -1,4 +1,4 @@
-// What publishing a held run takes, and what a person reads before it.
+// The confirmation that publishing a held run requires, and the review before it.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { defaultDataset } from "../../../shared/datasets.ts";
@@ -20,7 +20,7 @@ const disagreement: Violation = {
 const shrunk: Violation = { kind: "comparison", text: "rows fell from 10412 to 9000" };
 const empty: Violation = { kind: "empty", text: "the run has 0 rows from 3 records" };
 const held = (given: Partial<RunResult>) => resultOf({ state: "held", violations: [shrunk], ...given });
-const doubtful: [string, RunResult][] = [
+const needingRows: [string, RunResult][] = [
   ["has no rows", held({ rows: 0 })],
   ["is empty by its violations", held({ violations: [empty] })],
   ["disagrees with LibInsight", held({ violations: [shrunk, disagreement] })],
@@ -44,14 +44,14 @@ test.each([
   { answer: "y", confirmed: true },
   { answer: "", confirmed: false },
   { answer: "9000", confirmed: false },
-])("a run whose counts agree is published after a yes: $answer", async ({ answer, confirmed }) => {
+])("a run whose counts agree is published only after a yes: $answer", async ({ answer, confirmed }) => {
   expect(await confirm(held({ rows: 9_000 }), {}, answer)).toEqual({
     confirmed,
     asked: ["REVIEW\nPublish this run? [y/N] "],
   });
 });
 
-test.each(doubtful)(
+test.each(needingRows)(
   "a run that %s is published only after the number of its rows is typed",
   async (_, result) => {
     const asked = ["REVIEW\nTo publish this run, type the number of its rows: "];
@@ -64,7 +64,7 @@ test.each(doubtful)(
   },
 );
 
-test.each(doubtful)(
+test.each(needingRows)(
   "without a terminal --yes does not publish a run that %s, and --rows does",
   async (_, result) => {
     await expect(confirm(result, { yes: true })).rejects.toMatchObject({
@@ -79,7 +79,7 @@ test("without a terminal --yes publishes a run whose counts agree", async () => 
   expect(await confirm(held({}), { yes: true })).toEqual({ confirmed: true, asked: [] });
 });
 
-test("--rows confirms exactly the run's own number of rows", async () => {
+test("--rows confirms only the run's own number of rows", async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(20_000), fc.nat(20_000), fc.boolean(), async (rows, given, yes) => {
       expect(await confirm(held({ rows }), { rows, yes })).toEqual({ confirmed: true, asked: [] });
@@ -117,7 +117,7 @@ test("the review has every count, every violation and the file in place", async 
   expect(lines.filter((line) => !line.startsWith("no values"))).toEqual([
     "held run      reference-transactions-1a2b3c4d5e6f",
     "range         2021-12-02 to 2026-11-22",
-    "announced     10417 records",
+    "announced     10,417 records",
     "records in    105",
     "rows          100",
     "duplicates    2",

@@ -52,7 +52,7 @@ describe("on a .local folder", () => {
       done(`Requested ${id} to start; see npm run instances -- status. The next npm start works on it.\n`),
     );
     // The delayed message that checks comes later than any other is waited for.
-    expect(await run(["stop", "--finish"], { INSTANCE_CHECK_SECONDS: "6" })).toEqual(
+    expect(await run(["stop", "--wait"], { INSTANCE_CHECK_SECONDS: "6" })).toEqual(
       done(
         `Requested ${id} to stop; see npm run instances -- status.\nEvery queue is empty; no dead letters are left.\n`,
       ),

@@ -1,5 +1,4 @@
-// A rollback over buckets that keep versions, with runs that the real assembler publishes.
-
+// Rollbacks over buckets that keep versions, of runs that the real assembler published.
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -42,7 +41,7 @@ beforeEach(() => {
   tables = new ScriptedQueryEngine();
 });
 
-/** A run of two rows, which begin with the id `first`; transformed and not assembled. */
+/** Makes a run of two rows, with ids from `first`; transformed and not assembled. */
 async function collect(first: number, requestedAt: string): Promise<Run> {
   const run = runOf(`rows from ${first}`, { requestedAt });
   await putRun(run, work);
@@ -72,12 +71,12 @@ async function publish(first: number, requestedAt: string): Promise<Run> {
   return run;
 }
 
-/** Publishes two runs. @returns the one that is replaced, and the one that is in place */
+/** Publishes two runs. @returns the replaced run and the live one */
 const publishTwo = async () => [await publish(1, monday), await publish(101, nextMonday)] as const;
 
 const plan = (runId: string) => planRollback(runId, { work, data });
 
-async function putBack({ runId }: Run, at = now, reason?: string): Promise<void> {
+async function restore({ runId }: Run, at = now, reason?: string): Promise<void> {
   await rollBack(await plan(runId), { data, tables, now: at, reason });
 }
 
@@ -85,7 +84,7 @@ const texts = () => Promise.all(files.map((key) => data.getText(key)));
 const heads = () => Promise.all(files.map((key) => data.head(key)));
 const versionsOf = async (key: string) => (await data.listVersions(key, 100)).length;
 
-/** The first row of both files, and what their metadata say. */
+/** Returns the first row of both files, and their metadata. */
 async function inPlace() {
   const metadata = (await heads()).map((head) => head?.metadata);
   return {
@@ -100,7 +99,7 @@ const twice = (first: number, { runId }: Run) => ({
   runs: [runId, runId],
 });
 
-test("both files of an earlier run are put back as they were, with metadata that say so", async () => {
+test("restores both files of an earlier run unchanged, with metadata that say so", async () => {
   const old = await publish(1, monday);
   const before = { texts: await texts(), types: (await heads()).map((head) => head?.contentType) };
   const newer = await publish(101, nextMonday);
@@ -128,61 +127,61 @@ test("both files of an earlier run are put back as they were, with metadata that
   }
 });
 
-test("where the earlier file has other columns, the table reads a copy of the file in place until Athena follows", async () => {
+test("if the earlier file has other columns, the table reads a copy of the replaced file until Athena follows", async () => {
   const [old, newer] = await publishTwo();
   const { csv, table } = defaultDataset.publish;
   await overwrite(data, csv, '"_id","new"\n1,"x"\n', { "run-id": newer.runId, "requested-at": nextMonday });
   const columns = ["_id", "new"].map((name) => ({ name, comment: "" }));
   await tables.defineTable(table, { columns, folder: folder(csv) }, undefined);
-  await putBack(old);
+  await restore(old);
   expect(tables.tables.get(table)).toMatchObject({ columns, folder: folder(previousKey(csv)) });
   expect((await data.getText(previousKey(csv)))?.split("\n")[1]).toBe('1,"x"');
   expect((await inPlace()).runs).toEqual([old.runId, old.runId]);
 });
 
-test("a run that is in place stays untouched; the replaced one can be put back in turn", async () => {
+test("a rollback to the live run changes nothing; the replaced run can be restored in turn", async () => {
   const [old, newer] = await publishTwo();
-  await putBack(old, now, "the first reason");
+  await restore(old, now, "the first reason");
   const versions = await versionsOf(csvKey);
 
   expect(remaining(await plan(old.runId))).toEqual([]);
-  await putBack(old);
+  await restore(old);
   expect([await versionsOf(csvKey), await versionsOf(jsonlKey)]).toEqual([versions, versions]);
 
-  await putBack(newer);
+  await restore(newer);
   expect(await inPlace()).toMatchObject(twice(101, newer));
-  await putBack(old);
+  await restore(old);
   expect(await inPlace()).toMatchObject(twice(1, old));
   expect((await data.head(csvKey))?.metadata).not.toHaveProperty("rollback-reason");
 });
 
-test("the publication before a live run is the one that it replaced at first, whatever was put back since", async () => {
+test("the publication before a live run is the one that it replaced when it was first published", async () => {
   const before = async ({ runId }: Run) => {
     const live = await liveBefore(runId, { work, data });
-    return live && { before: live.before?.runId, wasPutBack: live.wasPutBack };
+    return live && { before: live.before?.runId, wasRestored: live.wasRestored };
   };
   const first = await publish(1, monday);
-  expect(await before(first)).toEqual({ before: undefined, wasPutBack: false });
+  expect(await before(first)).toEqual({ before: undefined, wasRestored: false });
 
   const second = await publish(101, nextMonday);
-  expect(await before(second)).toEqual({ before: first.runId, wasPutBack: false });
+  expect(await before(second)).toEqual({ before: first.runId, wasRestored: false });
   expect(await before(first)).toBeUndefined();
 
-  await putBack(first);
-  expect(await before(first)).toEqual({ before: undefined, wasPutBack: true });
+  await restore(first);
+  expect(await before(first)).toEqual({ before: undefined, wasRestored: true });
   expect(await before(second)).toBeUndefined();
 
   const third = await publish(201, "2024-03-18T11:00:00Z");
-  expect(await before(third)).toEqual({ before: first.runId, wasPutBack: false });
+  expect(await before(third)).toEqual({ before: first.runId, wasRestored: false });
 
-  await putBack(second, new Date("2024-03-19T11:00:00Z"));
-  expect(await before(second)).toEqual({ before: first.runId, wasPutBack: true });
+  await restore(second, new Date("2024-03-19T11:00:00Z"));
+  expect(await before(second)).toEqual({ before: first.runId, wasRestored: true });
 });
 
-test("whatever was published and put back, the publication before the live run is the one that its first file replaced", async () => {
+test("after any publications and rollbacks, the publication before the live run is the one that its first file replaced", async () => {
   const runId = (run: number) => `reference-transactions-${run}`;
   await fc.assert(
-    // Each number puts a run's file in place: the first time it is published, later it is put back. 0 is no run's.
+    // Each number puts a run's file in place: published the first time, restored later. 0 is a file that no run wrote.
     fc.asyncProperty(fc.array(fc.nat(4), { minLength: 1, maxLength: 8 }), async (placed) => {
       data = local.store({ keepsVersions: true });
       const replaced = new Map<number, number | undefined>();
@@ -204,7 +203,7 @@ test("whatever was published and put back, the publication before the live run i
         else {
           const before = replaced.get(run);
           expect(live?.before?.runId).toBe(before && runId(before));
-          expect(live?.wasPutBack).toBe(placed.indexOf(run) < placed.length - 1);
+          expect(live?.wasRestored).toBe(placed.indexOf(run) < placed.length - 1);
         }
       }
     }),
@@ -212,7 +211,7 @@ test("whatever was published and put back, the publication before the live run i
   );
 });
 
-test("a rollback that is interrupted between the files is finished by repeating it, as of the same moment", async () => {
+test("repeating a rollback that was interrupted between the files finishes it, with the same time", async () => {
   const [old, newer] = await publishTwo();
   const interrupted = intercepted(data, (method, [key], act) => {
     if (method === "upload" && key === jsonlKey) throw new Error("Interrupted.");
@@ -233,11 +232,11 @@ test("a rollback that is interrupted between the files is finished by repeating 
   expect(await versionsOf(csvKey)).toBe(versions);
 });
 
-test("a run that was requested before the rollback does not replace it, one requested after it does", async () => {
+test("a run that was requested before the rollback does not replace its files, one requested after it does", async () => {
   const [old] = await publishTwo();
   const before = await collect(201, "2024-03-12T09:29:00Z");
   const after = await collect(301, "2024-03-12T09:31:00Z");
-  await putBack(old);
+  await restore(old);
 
   expect(await end(before)).toBe("superseded");
   expect(await inPlace()).toMatchObject(twice(1, old));
@@ -245,7 +244,7 @@ test("a run that was requested before the rollback does not replace it, one requ
   expect(await inPlace()).toMatchObject(twice(301, after));
 });
 
-test("what is published between the question and the answer stays only if it was requested later", async () => {
+test("a run that is published between the question and the answer stays only if it was requested later", async () => {
   const [old] = await publishTwo();
   const planned = await plan(old.runId);
   await publish(201, "2024-03-12T09:29:00Z");
@@ -261,45 +260,45 @@ test("what is published between the question and the answer stays only if it was
   expect(await inPlace()).toMatchObject(twice(301, after));
 });
 
-test("with a slow clock the files still count as no older than those that they replace", async () => {
+test("with a slow clock the restored files are not older than the files that they replace", async () => {
   const [old] = await publishTwo();
 
-  await putBack(old, new Date("2024-03-11T10:58:00Z"));
+  await restore(old, new Date("2024-03-11T10:58:00Z"));
 
   const moment = "2024-03-11T11:00:00.000Z";
   expect(await inPlace()).toEqual({ ...twice(1, old), requestedAt: [moment, moment] });
 });
 
-test("a run that has expired from the work bucket is found by its versions", async () => {
+test("finds a run that has expired from the work bucket by its versions", async () => {
   const [old] = await publishTwo();
   await work.prune([{ prefix: keys.runs, before: new Date(Date.now() + 1_000) }]);
   expect(await work.getText(keys.run(old.runId))).toBeUndefined();
 
   // The number of its rows has expired with its result.
   expect(rollbackText(await plan(old.runId))).toMatch(new RegExp(`^${old.runId} \\(20..-..-.. ..:.. UTC\\)`));
-  await putBack(old);
+  await restore(old);
 
   expect(await inPlace()).toMatchObject(twice(1, old));
 });
 
-test("a file that no run wrote is replaced, and named as such", async () => {
+test("replaces a file that no run wrote, and says so", async () => {
   const old = await publish(1, monday);
   await data.put(csvKey, "by hand", "text/csv");
 
   expect(rollbackText(await plan(old.runId))).toMatch(/ in place of a file that no run wrote \(20/);
-  await putBack(old);
+  await restore(old);
 
   expect(await inPlace()).toMatchObject(twice(1, old));
 });
 
-test("where no version is the run's, the runs that can be put back are named, each once, the newest first", async () => {
+test("without a version of the run, lists the runs that can be restored, each once, newest first", async () => {
   const nothing = await collect(901, monday);
   const [first, second] = await publishTwo();
-  await putBack(first);
+  await restore(first);
   const third = await publish(201, "2024-03-13T11:00:00Z");
 
   const sentence = expect.stringMatching(
-    `Runs that can be put back: ${first.runId} \\(2 rows, [^)]*\\), ${second.runId} \\(2 rows, [^)]*\\)\\. \\(run `,
+    `Runs that can be restored: ${first.runId} \\(2 rows, [^)]*\\), ${second.runId} \\(2 rows, [^)]*\\)\\. \\(run `,
   );
   await expect(plan(nothing.runId)).rejects.toMatchObject({ name: "RunVersionGone", sentence });
   const unknown = "reference-transactions-000000000000";
@@ -307,7 +306,7 @@ test("where no version is the run's, the runs that can be put back are named, ea
   expect(await inPlace()).toMatchObject(twice(201, third));
 });
 
-test("a run of which one file is gone is not put back by half", async () => {
+test("does not restore one file if the other has expired", async () => {
   const old = { runId: "reference-transactions-aaaaaaaaaaaa", requestedAt: monday };
   const body = async () => Readable.from([Buffer.from("1")]);
   await publishNewest(data, csvKey, old, body, { contentType: "text/csv" });
@@ -320,17 +319,17 @@ test("a run of which one file is gone is not put back by half", async () => {
   expect(await inPlace()).toMatchObject(twice(101, newer));
 });
 
-test("where the bucket keeps no versions, the error says so", async () => {
+test("fails with advice if the bucket keeps no versions", async () => {
   data = local.store();
   const [old] = await publishTwo();
 
   await expect(plan(old.runId)).rejects.toMatchObject({
     name: "RunVersionGone",
-    sentence: expect.stringContaining("see that the data bucket keeps versions"),
+    sentence: expect.stringContaining("check that the data bucket keeps versions"),
   });
 });
 
-test("a run of a dataset that is no longer collected is not put back", async () => {
+test("does not restore a run of a dataset that is no longer collected", async () => {
   const run = { ...runOf("gone"), dataset: "gate-counts" };
   await putRun(run, work);
 

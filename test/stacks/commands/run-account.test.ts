@@ -1,5 +1,4 @@
-// A run's account and its repair, with the real assembler taking up what the repair sends.
-
+// The account of a run, and its repair with the real assembler.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { assemblerService } from "../../../services/assembler/service.ts";
@@ -52,7 +51,7 @@ function deps(given: Partial<AccountDeps> = {}): AccountDeps {
   return { work, now: inMinutes(0), stalledAfterSeconds: 900, deadLetters: [], ...given };
 }
 
-/** A run of two years of which the first is complete. */
+/** Puts a run of two years, of which the first is complete. */
 async function halfway(requestId: string): Promise<Run> {
   const run = runOf(requestId, { windows: years });
   await putRun(run, work);
@@ -67,7 +66,7 @@ async function resumed(run: Run): Promise<unknown[]> {
   return [...(await takeJson(queues.fetcher)), ...(await takeJson(queues.assembler))];
 }
 
-test("an account says which pages are missing, and resuming the run enqueues those", async () => {
+test("an account has the missing pages, and resuming the run enqueues them", async () => {
   const run = runOf("step by step", { windows: years });
   const step = async () => {
     const { state, windows } = await account(run);
@@ -102,7 +101,7 @@ test("an account says which pages are missing, and resuming the run enqueues tho
   });
 });
 
-test("of a window that is fetched again, the pages of the new attempt are missing", async () => {
+test("in a window that is fetched again, the pages of the new attempt are missing", async () => {
   const run = await halfway("again");
   await putWindow(run, content, work);
   await putAttempt(run, [1, 2], work);
@@ -116,7 +115,7 @@ test("of a window that is fetched again, the pages of the new attempt are missin
   );
 });
 
-test("a run without progress is stalled, and its account says what it waits for and what to do", async () => {
+test("a run without progress is stalled, and its account says what is missing and what to do", async () => {
   const run = await halfway("stalled");
   const soon = await account(run, { now: inMinutes(14) });
   const later = await account(run, { now: inMinutes(16) });
@@ -143,7 +142,7 @@ test.each([
   { queue: "fetcher", state: "blocked" },
   { queue: "transformer", state: "blocked" },
   { queue: "assembler", state: "blocked" },
-  // They are not on the way to the files.
+  // These queues work after the files or beside them.
   { queue: "reporter", state: "fetching" },
   { queue: "ec2", state: "fetching" },
 ] as const)("a run with a dead letter of the $queue queue is $state", async ({ queue, state }) => {
@@ -165,7 +164,7 @@ test("a request that is a dead letter is listed as blocked, with what to do", as
   const at = new Date();
   const deadLetters = [
     { ...deadLetter, queue: "kickoff" as const, run: runId, sentAt: at.toISOString() },
-    // These block no run.
+    // These do not block a run.
     { ...deadLetter, queue: "tableau" as const, run: "reference-transactions-ffffffffffff" },
     { ...deadLetter, queue: "athena" as const },
   ];
@@ -215,15 +214,15 @@ test("the list marks the live run and those that were rolled back", async () => 
   expect(await marks()).toEqual(["published, live", "rolled back", "rolled back"]);
   await put(second, { "rolled-back-at": "2024-02-01T00:00:00Z" });
   expect(await marks()).toEqual(["published", "published, live", "rolled back"]);
-  // The work bucket has forgotten this one, which is therefore older than all of them.
+  // The work bucket does not have this run, so it is older than all of them.
   await put("reference-transactions-000000000000", { "rolled-back-at": "2024-02-01T00:00:00Z" });
   expect(await marks()).toEqual(["rolled back", "rolled back", "rolled back"]);
-  // No run wrote this one.
+  // No run wrote this file.
   await put(undefined);
   expect(await marks()).toEqual(["published", "published", "published"]);
 });
 
-test("of a dataset's published runs those before the live one are replaced, and those after it rolled back", () => {
+test("published runs before the live one are replaced, and those after it rolled back", () => {
   const minutes = fc.uniqueArray(fc.nat(10_000), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(minutes, fc.nat(), fc.boolean(), (times, index, isForgotten) => {
@@ -245,7 +244,7 @@ test("of a dataset's published runs those before the live one are replaced, and 
   );
 });
 
-test("a run's account has the reject reasons, values of another type, and columns without values", async () => {
+test("an account has the reject reasons, values of another type, and columns without values", async () => {
   const run = runOf("with notes");
   await putRun(run, work);
   const filled = Object.fromEntries(outputColumns(defaultDataset.columns).map((name) => [name, 714]));
@@ -260,7 +259,7 @@ test("a run's account has the reject reasons, values of another type, and column
   expect(text).toMatch(/^no values +"mode"; check the labels in shared\/datasets\.ts$/m);
 });
 
-test("the account of a run with dead letters advises to send them back", async () => {
+test("the account of a run with dead letters has the command that replays them", async () => {
   const run = await halfway("with dead letters");
   const deadLetters = [run.runId, "another-run"].map((run) => ({ ...deadLetter, run }));
   const found = await account(run, { deadLetters, now: inMinutes(60) });
@@ -271,7 +270,7 @@ test("the account of a run with dead letters advises to send them back", async (
   expect(text).toContain(`npm run replay -- send --run ${run.runId}`);
 });
 
-test("the list has every run, the newest request first", async () => {
+test("the list has every run, newest request first", async () => {
   const own = local.store();
   const requested = ["2024-01-02T00:00:00Z", "2024-01-03T00:00:00Z", "2024-01-01T00:00:00Z"];
   for (const [n, requestedAt] of requested.entries())
@@ -294,9 +293,9 @@ test("an unknown run is an error that names the command that lists runs", async 
   });
 });
 
-test("a complete run whose task was lost is resumed; held, it is published for a reason that its result keeps", async () => {
+test("resumes a complete run whose task was lost; once held, publishes it with a reason that its result keeps", async () => {
   const run = await halfway("held");
-  // The source still disagrees at the last attempt, so the run is held.
+  // The counts still disagree at the last attempt, so the run is held.
   await putAttempt(run, [2, 2], work);
   await putAttempt(run, [3, 3], work);
   await putWindow(run, { window: 1, attempt: 3, pages: [[]] }, work);
@@ -330,7 +329,7 @@ test("a complete run whose task was lost is resumed; held, it is published for a
   await expect(resume(held, queues, new Date())).rejects.toMatchObject({ name: "RunEnded" });
 
   await publishHeld(held, "counted by hand", mailbox.source);
-  // Repeated at once it is the same request.
+  // The queue drops this one as a duplicate.
   await publishHeld(held, "counted by hand", mailbox.source);
   await assembleAll();
   expect(await work.getJson(keys.result(run.runId), runResult)).toMatchObject({
@@ -344,6 +343,6 @@ test("a complete run whose task was lost is resumed; held, it is published for a
     sentence: expect.stringContaining("this one is published"),
   });
   expect(await take(mailbox.source)).toEqual([]);
-  // A patron's words.
+  // No words of a patron.
   expect(showText(published, new Date())).not.toContain("asked the way");
 });

@@ -1,4 +1,4 @@
-// Where a command works: on the stage that sst shell selects, or on .local. Each loads the code of its own adapters only.
+// The target of a command: the stage that sst shell selects, or .local. A command loads only the adapters of its target.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -10,7 +10,7 @@ import { runOf } from "../../factories/requests.ts";
 import { type HttpServer, sendJson, startHttpServer } from "../../support/http-server.ts";
 import { command, type Ended, type Program, temporaryFolder } from "../../support/npm-start.ts";
 
-/** An AWS whose queues and buckets are empty, and whose clock is `now`. */
+/** Starts an AWS with empty queues and buckets and with the clock `now`. */
 function startAws(now = () => new Date()): Promise<HttpServer> {
   const attributes = { ApproximateNumberOfMessages: "0", ApproximateNumberOfMessagesNotVisible: "0" };
   return startHttpServer(({ path, headers }, response) => {
@@ -24,7 +24,7 @@ function startAws(now = () => new Date()): Promise<HttpServer> {
   });
 }
 
-/** The environment that sst shell makes: the variables of the stage's functions are in its link. */
+/** Returns the environment that sst shell sets, whose link has the variables of the stage's functions. */
 function stageEnv({ url }: HttpServer): Record<string, string> {
   const urls = queueNames.flatMap((name) => [
     [`${name.toUpperCase()}_QUEUE_URL`, `${url}/000000000000/${name}`],
@@ -57,7 +57,7 @@ const recordLoads = `data:text/javascript,${encodeURIComponent(`
 const aws = /node_modules\/@(aws-sdk|smithy)\//;
 const local = /node:sqlite|@duckdb/;
 
-/** Runs a command. @returns its end, and the URLs of the modules that it loaded */
+/** Runs a command. @returns how it ended, and the URLs of the modules that it loaded */
 async function loadedBy(program: Program, args: string[], folder: string, env: Record<string, string> = {}) {
   const loaded = join(folder, `${program}-loaded`);
   const hooks = { NODE_OPTIONS: `--import=${recordLoads}`, LOADED_FILE: loaded };
@@ -71,11 +71,11 @@ const verbs: [Program, string[]][] = [
   ["instances", ["status"]],
 ];
 
-test("a command on .local does not load AWS's SDK, even if it runs the services", async () => {
+test("a command on .local does not load the AWS SDK, even with --wait", async () => {
   await using folder = await temporaryFolder();
   await (await openLocal(join(folder.path, ".local"))).close();
   for (const [program, args] of verbs.slice(1)) {
-    const { ended, urls } = await loadedBy(program, [...args, "--finish"], folder.path);
+    const { ended, urls } = await loadedBy(program, [...args, "--wait"], folder.path);
     expect(ended).toMatchObject({ code: 0, stderr: "" });
     expect(urls).toMatch(local);
     expect(urls).not.toMatch(aws);
@@ -112,7 +112,7 @@ test("on a stage a run is requested on the bus", async () => {
   expect(runOf(detail.parse(JSON.parse(sent[0].Entries[0].Detail)).requestId).runId).toBe(runId);
 });
 
-test("on a stage the time is S3's, although this machine's clock is a year ahead", async () => {
+test("on a stage the time is S3's, even if this machine's clock is a year ahead", async () => {
   const realNow = new Date();
   const stage = await startAws(() => realNow);
   for (const [name, value] of Object.entries(stageEnv(stage))) vi.stubEnv(name, value);

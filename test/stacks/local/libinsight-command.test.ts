@@ -44,10 +44,10 @@ test.each(["SIGINT", "SIGTERM"] as const)(
   },
 );
 
-test("bad usage is one sentence and the usage, exit 2", () => {
+test("a usage error prints one sentence and the help command, and exits 2", () => {
   const ended = spawnSync(process.execPath, [program, "--fault", "hang,mood=bad"], { encoding: "utf8" });
   expect(ended).toMatchObject({ status: 2, stdout: "" });
   expect(ended.stderr).toMatch(
-    /^Option '--fault <fault>' .*"mood"\.\n\nUsage: npm run libinsight -- \[options\]\n/,
+    /^Option '--fault <fault>' .*"mood"\.\nRun "npm run libinsight -- --help"\.\n$/,
   );
 });

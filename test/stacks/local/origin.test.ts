@@ -32,7 +32,7 @@ const text = (env: Record<string, string>) =>
     .map(([name, value]) => `${name}=${value}\n`)
     .join("");
 
-test("npm start and --finish read .env; the first lines name the variables and no value", async () => {
+test("npm start and --wait read .env; the first lines name the variables and no value", async () => {
   await using folder = await temporaryFolder();
   await using server = await startLibInsight({ records: 300 });
   await writeFile(join(folder.path, ".env"), `# SST's\n${text(libInsightEnv(server))}`);
@@ -49,7 +49,7 @@ test("npm start and --finish read .env; the first lines name the variables and n
   expect(server.requests.length).toBeGreaterThan(1);
 
   const before = server.requests.length;
-  const request = ["request", "--from", "2023-09-01", "--to", "2023-09-30", "--finish"];
+  const request = ["request", "--from", "2023-09-01", "--to", "2023-09-30", "--wait"];
   const finished = await command("runs", folder.path, request).ended;
   expect(finished).toMatchObject({ code: 0, stderr: `Settings from .env: ${names}\n` });
   expect(server.requests.length).toBeGreaterThan(before);
@@ -131,14 +131,14 @@ test("an interrupted simulated run is finished by the same simulation and by no 
   first.process.kill("SIGKILL");
   await first.ended;
 
-  const refused = await command("runs", folder.path, ["list", "--finish"], env).ended;
+  const refused = await command("runs", folder.path, ["list", "--wait"], env).ended;
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toMatch(
     /^The unfinished run \S+ collects from a simulated LibInsight with 400 records, not from 127\.0\.0\.1:\d+\. Unset LIBINSIGHT_BASE_URL and repeat the command\.\n/,
   );
   expect(server.requests).toEqual([]);
 
-  const finished = await command("runs", folder.path, ["list", "--finish"]).ended;
+  const finished = await command("runs", folder.path, ["list", "--wait"]).ended;
   expect(finished).toMatchObject({ code: 0, stderr: "" });
   const list = await command("runs", folder.path, ["list", "--json"]).ended;
   expect(JSON.parse(list.stdout).runs).toMatchObject([{ state: "published", result: { records: 400 } }]);

@@ -156,7 +156,7 @@ test.each(["--quiet", "--json"])("with %s it says neither, also where the run fa
   const server = await failingLibInsight(100);
   const { code, stdout, stderr } = await start(ownFolder.path, [flag, ...may], envOf(server)).ended;
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/^LibInsight responded with status 503\. .* --finish\n$/);
+  expect(stderr).toMatch(/^LibInsight responded with status 503\. .* --wait\n$/);
   expect(stderr).not.toContain("MARKED");
   expect(await everythingBelow(join(ownFolder.path, ".local"))).not.toContain("MARKED");
 });

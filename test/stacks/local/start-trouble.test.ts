@@ -72,7 +72,7 @@ test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, str
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toMatch(says);
     expect(stderr).toMatch(
-      /^.* Run (reference-transactions-\w+) stopped at window 1, page 1; 0 pages are kept\. Fix the cause, then continue: npm run replay -- send --run \1 --finish\n$/,
+      /^.* Run (reference-transactions-\w+) stopped at window 1, page 1; 0 pages are kept\. Fix the cause, then continue: npm run replay -- send --run \1 --wait\n$/,
     );
     expect(await digestsIn(folder.path)).toEqual(await digestsIn(published));
   },
@@ -96,11 +96,11 @@ test("a run that shrinks the data is held, says by how much, and leaves the earl
 
   // The query's result follows the file that is put back.
   const { runId } = report.parse(JSON.parse(run));
-  const rollback = ["rollback", runId, "--reason", "September alone", "--yes", "--finish"];
+  const rollback = ["rollback", runId, "--reason", "September alone", "--yes", "--wait"];
   const back = await command("runs", folder.path, rollback).ended;
   expect(back).toMatchObject({ code: 0, stderr: "" });
   expect(back.stdout).toMatch(
-    /^Put back \S+ \(500 rows, .*\) in place of \S+ \(\d+ rows, .*\.csv and .*\.jsonl\.\nEvery queue is empty; no dead letters are left\.\nCopied the live files to \.local\/out: /,
+    /^Restored \S+ \(500 rows, .*\) in place of \S+ \(\d+ rows, .*\.csv and .*\.jsonl\.\nEvery queue is empty; no dead letters are left\.\nCopied the live files to \.local\/out: /,
   );
   await using local = await opened(folder.path);
   expect(before).toMatchObject({
@@ -165,7 +165,7 @@ const moments = [
 ].map((moment, n) => ({
   ...moment,
   delayMs: Math.floor(15 * random()),
-  by: n % 2 === 0 ? "npm start" : "npm run runs -- list --finish",
+  by: n % 2 === 0 ? "npm start" : "npm run runs -- list --wait",
 }));
 
 test.for(moments)(
@@ -196,10 +196,10 @@ test.for(moments)(
       // Where the first process had published everything, the second one collects anew.
       await expectAllPublished(folder.path, file.startsWith("results") ? [1, 2] : [1]);
     } else {
-      const listed = await command("runs", folder.path, ["list", "--finish"], env).ended;
+      const listed = await command("runs", folder.path, ["list", "--wait"], env).ended;
       expect(listed).toMatchObject({ code: 0, stderr: "" });
       expect(listed.stdout).toMatch(
-        /^reference-transactions-.*\nEvery queue is empty; no dead letters are left\.\nCopied the live files to /m,
+        /^Every queue is empty; no dead letters are left\.\nCopied the live files to .*\nrun +.*\nreference-transactions-\S+ +published, live /m,
       );
       expect(await publishedIn(folder.path)).toEqual(pinned);
       await expectAllPublished(folder.path, [1]);
