@@ -1,5 +1,5 @@
-// The app: `npx sst deploy --stage production`. What it creates stands in stacks/, one file a concern.
-// SST allows no imports up here; stacks/README.md tells how to deploy, debug and remove.
+// The SST app. Its resources are declared in stacks/, one file per concern; stacks/README.md explains how to deploy,
+// debug and remove it. SST allows no top-level imports in this file.
 export default $config({
   async app(input) {
     const { appName, appRegion, stageSettings } = await import("./stacks/stage.ts");
@@ -14,7 +14,7 @@ export default $config({
     };
   },
 
-  /** Each import creates what its file declares. */
+  /** Creates the resources that each imported file declares. */
   async run() {
     const { data, results } = await import("./stacks/storage.ts");
     const { bus } = await import("./stacks/messaging.ts");
@@ -29,7 +29,7 @@ export default $config({
       bus: bus.name,
       data: data.name,
       results: results.name,
-      // What an analyst has to be told.
+      // Connection settings for analysts.
       analysts,
       analystsWorkgroup: analystsWorkgroup.name,
       analystsResults,

@@ -1,5 +1,5 @@
-// The permissions of analysts: the policy of the IAM user with which Tableau signs in to Athena. Analysts may run queries,
-// read what the pipeline published and store their own results. They may write or delete nothing else.
+// The permissions of analysts: the policy of the IAM user that Tableau uses to sign in to Athena. Analysts may run queries,
+// read published files and store their own results. They may write or delete nothing else.
 import { folder } from "../shared/dataset-schema.ts";
 import { datasets } from "../shared/datasets.ts";
 import { keys, previousKey } from "../shared/keys.ts";
@@ -11,12 +11,12 @@ const { production, existingAnalysts } = currentStage();
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 
-/** The user with which analysts sign in. It gets no access key here, because SST's state would hold it (stacks/README.md). */
-export const analysts = existingAnalysts ?? ownUser().name;
+/** The IAM user of the analysts. Its access key is created by hand, because SST's state would contain it (stacks/README.md). */
+export const analysts = existingAnalysts ?? createUser().name;
 
 const publishedFolders = datasets.flatMap(({ publish: { csv, jsonl } }) => [
   folder(csv),
-  // Which the table reads while the file's header changes.
+  // The table reads this copy while the file's header changes.
   folder(previousKey(csv)),
   folder(jsonl),
 ]);
@@ -24,12 +24,12 @@ const pipelineKeys = [...datasets.map(({ publish }) => publish.results), keys.co
 
 const policy = new aws.iam.Policy("AnalystsPolicy", {
   name: analystsName($app.stage),
-  description: "LibInsight: queries in the analysts' workgroup, on what the pipeline published",
+  description: "LibInsight: queries in the analysts' workgroup, on published files",
   policy: aws.iam.getPolicyDocumentOutput({
     statements: [
       {
-        // AWS's example for running queries in one workgroup, without saved queries and history. The JDBC driver reads
-        // with GetQueryResultsStream.
+        // Follows AWS's example for one workgroup, without saved queries and history. The JDBC driver reads results with
+        // GetQueryResultsStream.
         // https://docs.aws.amazon.com/athena/latest/ug/example-policies-workgroup.html
         // https://docs.aws.amazon.com/athena/latest/ug/jdbc-v3-driver.html
         sid: "Query",
@@ -44,8 +44,8 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [analystsWorkgroup.arn],
       },
       {
-        // The driver lists tables and columns with these. Glue's permissions decide which it sees.
-        sid: "LookAround",
+        // The driver lists tables and columns with these calls. Glue's permissions decide which ones it sees.
+        sid: "ReadMetadata",
         actions: [
           "athena:GetDataCatalog",
           "athena:ListDatabases",
@@ -56,14 +56,14 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [$interpolate`arn:aws:athena:${region}:${accountId}:datacatalog/AwsDataCatalog`],
       },
       {
-        // AWS offers no resource for these two. They return names only.
+        // These two actions support no resource-level permissions. They return names only.
         // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonathena.html
         sid: "ListNames",
         actions: ["athena:ListWorkGroups", "athena:ListDataCatalogs"],
         resources: ["*"],
       },
       {
-        // Athena checks the default database too, whichever database a query names.
+        // Athena also checks the default database for every query.
         // https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
         sid: "DefaultDatabase",
         actions: ["glue:GetDatabase"],
@@ -73,7 +73,7 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         sid: "ReadTables",
         actions: [
           "glue:GetDatabase",
-          // Of this database only: listing all of them would need database/*.
+          // Lists this database only: listing all databases needs database/*.
           "glue:GetDatabases",
           "glue:GetTable",
           "glue:GetTables",
@@ -84,7 +84,7 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [glue("catalog"), glue(`database/${database}`), glue(`table/${database}/*`)],
       },
       {
-        // Athena reads a view's table with the caller's permissions. The bucket may hold other teams' files.
+        // Athena reads a view's table with the caller's permissions. The bucket may contain other teams' files.
         sid: "ReadPublished",
         actions: ["s3:GetObject"],
         resources: publishedFolders.map((path) => $interpolate`${data.arn}/${path}*`),
@@ -98,8 +98,8 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         ],
       },
       {
-        // Athena needs these where it writes results. They cover the whole bucket, because connections made before this
-        // workgroup have other folders in it.
+        // Athena needs these actions to write results. They cover the whole bucket, because Tableau connections that are
+        // older than this workgroup use other folders.
         // https://docs.aws.amazon.com/athena/latest/ug/security-iam-awsmanpol.html (BaseQueryResultsPermissions)
         sid: "FindBuckets",
         actions: ["s3:GetBucketLocation"],
@@ -116,8 +116,8 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [$interpolate`${results.arn}/*`],
       },
       {
-        // Only the pipeline replaces the newest good result (an object written by hand would lack its run and its order)
-        // and the columns' names. A Deny also overrides the user's other policies.
+        // Only the pipeline replaces the newest results file and the column names: an object written by hand lacks the run
+        // metadata that prevents an older run from replacing it. A Deny also overrides the user's other policies.
         sid: "KeepNewestResults",
         effect: "Deny",
         actions: ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],
@@ -129,10 +129,10 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
 
 new aws.iam.UserPolicyAttachment("AnalystsAttachment", { user: analysts, policyArn: policy.arn });
 
-function ownUser(): aws.iam.User {
+function createUser(): aws.iam.User {
   return new aws.iam.User("Analysts", {
     name: analystsName($app.stage),
-    // Also deletes its access keys, which SST does not know.
+    // Also deletes the user's access keys, which SST does not manage.
     forceDestroy: !production,
   });
 }

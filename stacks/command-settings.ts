@@ -1,5 +1,5 @@
-// The settings that commands get of a stage: `sst shell --stage S -- npm run replay -- list`. They are the functions'
-// variables, without secrets; shared/aws/config.ts reads them.
+// The settings of a stage that `sst shell` passes to commands (`sst shell --stage S -- npm run replay -- list`). They are
+// the environment variables of the functions, without secrets; shared/aws/config.ts reads them.
 import { instancesText } from "../shared/instance-settings.ts";
 import { queueNames } from "../shared/topology.ts";
 import { bus, deadLetterUrls, queueUrls } from "./messaging.ts";

@@ -1,5 +1,5 @@
-// The bus and the queues. One helper makes every queue, because SST's defaults (no dead letters, 30 seconds of
-// visibility) lose or repeat work.
+// The bus and the queues. One helper creates every queue, because SST's defaults (no dead-letter queue, a visibility
+// timeout of 30 seconds) lose or repeat work.
 import {
   type QueueName,
   queueNames,
@@ -10,8 +10,8 @@ import {
 import { data } from "./storage.ts";
 
 /**
- * SQS's maximum, in bytes. Pulumi's provider would create queues with a quarter of it, and the fetcher sends pages in
- * messages of up to `maxMessageBytes` (shared/ports.ts).
+ * SQS's maximum, in bytes. The default of Pulumi's provider is a quarter of it, and the fetcher sends messages of up to
+ * `maxMessageBytes` (shared/ports.ts).
  * https://www.pulumi.com/registry/packages/aws/api-docs/sqs/queue/#maxmessagesize_nodejs
  */
 const maxMessageSize = 1024 * 1024;
@@ -19,8 +19,8 @@ const maxMessageSize = 1024 * 1024;
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 
-// SST lets S3, SNS and EventBridge of every account send to a queue. Here only this account's rules and our bucket may.
-// All senders share one policy, because a queue has only one.
+// SST's default policy lets S3, SNS and EventBridge of every account send to a queue. This one allows only the rules of
+// this account and the data bucket. All senders share it, because a queue has only one policy.
 $transform(aws.sqs.QueuePolicy, (args) => {
   const name = $output(args.queueUrl).apply((url) => url.slice(url.lastIndexOf("/") + 1));
   args.policy = aws.iam.getPolicyDocumentOutput({
@@ -47,9 +47,9 @@ export type WorkQueue = { queue: sst.aws.Queue; deadLetters: sst.aws.Queue };
 
 const workQueues = new Map(queueNames.map((name) => [name, workQueue(name, services[name])] as const));
 
-/** Events that a rule could not deliver to its queue. */
+/** Keeps events that a rule could not deliver to its queue. */
 export const undelivered = deadLetterQueue("Undelivered", false);
-/** Requests that a schedule could not deliver to the bus. */
+/** Keeps requests that a schedule could not deliver to the bus. */
 export const unscheduled = deadLetterQueue("Unscheduled", false);
 
 /** Returns the queue of a service, with its dead-letter queue. */
@@ -59,21 +59,21 @@ export function queueOf(name: QueueName): WorkQueue {
   return found;
 }
 
-/** Returns the variables by which shared/aws/config.ts finds queues. */
+/** Returns the variables that shared/aws/config.ts reads the queues' URLs from. */
 export function queueUrls(names: readonly QueueName[]): Record<string, $util.Output<string>> {
   return Object.fromEntries(
     names.map((name) => [`${name.toUpperCase()}_QUEUE_URL`, queueOf(name).queue.url]),
   );
 }
 
-/** Returns the variables by which shared/aws/config.ts finds dead-letter queues. */
+/** Returns the variables that shared/aws/config.ts reads the dead-letter queues' URLs from. */
 export function deadLetterUrls(names: readonly QueueName[]): Record<string, $util.Output<string>> {
   return Object.fromEntries(
     names.map((name) => [`${name.toUpperCase()}_DEAD_LETTERS_URL`, queueOf(name).deadLetters.url]),
   );
 }
 
-/** Returns a service's name as the start of its resources' names: `Fetcher` of FetcherQueue. */
+/** Returns the prefix of a service's resource names: `Fetcher` for FetcherQueue. */
 export function titleOf(name: QueueName): string {
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
@@ -85,7 +85,7 @@ function workQueue(
   const isFifo = fifo !== undefined;
   const deadLetters = deadLetterQueue(`${titleOf(name)}DeadLetters`, isFifo);
   const queue = new sst.aws.Queue(`${titleOf(name)}Queue`, {
-    // EventBridge sends no deduplication id, so the queues it fills go by content.
+    // EventBridge sends no deduplication id, so the queues that it fills deduplicate by content.
     fifo: fifo === "by-content" ? { contentBasedDeduplication: true } : isFifo,
     // AWS recommends six times the function's timeout, so that a batch is not received again while Lambda still retries.
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -96,7 +96,7 @@ function workQueue(
   return { queue, deadLetters };
 }
 
-/** Returns a queue that keeps messages for 14 days, which is SQS's maximum. */
+/** Creates a queue that keeps messages for 14 days, which is SQS's maximum. */
 function deadLetterQueue(name: string, fifo: boolean): sst.aws.Queue {
   return new sst.aws.Queue(name, {
     fifo,

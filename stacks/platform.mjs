@@ -1,19 +1,19 @@
-// Prepares SST's platform in .sst/ for the type check and the stack tests: no AWS account, no Pulumi, no Bun.
-// Plain JavaScript without dependencies, like stacks/local/install.mjs.
+// Prepares SST's platform in .sst/ for the type check and the stack tests, without an AWS account, Pulumi or Bun.
+// It is plain JavaScript without dependencies, because it may run before they are installed.
 //
-// `sst install` unpacks the platform (SST's components, as TypeScript) and installs the providers beside it. It first
-// downloads Pulumi and Bun; SST_SKIP_DEPENDENCY_CHECK leaves both out and SST_NO_BUN lets npm install the providers.
+// `sst install` unpacks the platform (SST's components, in TypeScript) and installs the providers. By default it first
+// downloads Pulumi and Bun: SST_SKIP_DEPENDENCY_CHECK skips both downloads, and SST_NO_BUN installs the providers with npm.
 // https://github.com/anomalyco/sst/blob/dev/pkg/flag/flag.go
 //
-// The platform's sources do not compile under our compiler options. So they are compiled to declarations, once, and
-// stacks/tsconfig.json includes those: our files are checked strictly against SST's real types.
+// The platform's sources do not compile under this project's compiler options. They are compiled to declarations once, and
+// stacks/tsconfig.json includes these, so the project's files are checked strictly against SST's real types.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const platform = join(".sst", "platform");
 const types = join(platform, "types");
-/** Written last. Holds what the platform was made for. */
+/** Records the versions that the declarations were made from. It is written last, so it marks a complete result. */
 const stamp = join(types, "made-for.json");
 
 const sstVersion = JSON.parse(readFileSync("node_modules/sst/package.json", "utf8")).version;
@@ -28,14 +28,14 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
 }
 
 function install() {
-  // npm tells the scripts that it runs about itself; the npm that SST runs in .sst/platform is another one.
+  // npm passes its own settings to its scripts in npm_* variables. The npm that SST runs in .sst/platform must not get them.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
   run("node_modules/.bin/sst", ["install", "--stage", "types"], {
     ...env,
     SST_SKIP_DEPENDENCY_CHECK: "1",
     SST_NO_BUN: "1",
     SST_TELEMETRY_DISABLED: "1",
-    // SST's own folder, never the user's.
+    // Keeps SST out of the user's own configuration folder.
     XDG_CONFIG_HOME: join(process.cwd(), ".cache", "config"),
   });
 }
@@ -45,7 +45,7 @@ function declareTypes() {
   mkdirSync(types);
   const config = join(types, "tsconfig.json");
   const compilerOptions = {
-    // Of SST's own options those that matter here. Its sources are taken as they are: `noCheck`.
+    // The options of SST's own tsconfig.json that affect declarations. `noCheck` accepts its sources as they are.
     module: "esnext",
     moduleResolution: "bundler",
     target: "es2022",
@@ -62,7 +62,7 @@ function declareTypes() {
   // The declarations import each other without extensions, which resolves in CommonJS only.
   writeFileSync(join(types, "package.json"), JSON.stringify({ type: "commonjs" }));
   copyFileSync(join(platform, "config.d.ts"), join(types, "config.d.ts"));
-  // Node's types come from our own dependency, in one version.
+  // This project's own dependency provides Node's types, so that there is only one version of them.
   const globals = readFileSync(join(platform, "src", "global.d.ts"), "utf8");
   writeFileSync(join(types, "src", "global.d.ts"), globals.replace('import "@types/node";\n', ""));
 }

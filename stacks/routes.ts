@@ -1,4 +1,4 @@
-// What arrives in which queue: the events of the bus, of Athena, of EC2 and of S3 (shared/topology.ts).
+// Routes events of the pipeline's bus, Athena, EC2 and S3 to the queues, as shared/topology.ts defines.
 import { datasets } from "../shared/datasets.ts";
 import { eventSource } from "../shared/events.ts";
 import { type AwsRoute, awsRoutes, filePublished, routes } from "../shared/topology.ts";
@@ -9,17 +9,17 @@ import { workgroup } from "./workgroups.ts";
 
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
-/** AWS's own services publish their events here. */
+/** AWS services put their events on this bus. */
 const defaultBus = $interpolate`arn:aws:events:${region}:${accountId}:event-bus/default`;
 
-/** EventBridge retries for a day, which is its maximum, and then moves the event to the queue Undelivered. */
+/** EventBridge retries for 24 hours, its maximum, and then moves the event to the queue Undelivered. */
 const delivery = {
   retryPolicy: { maximumEventAgeInSeconds: 24 * 3600, maximumRetryAttempts: 185 },
   deadLetterConfig: { arn: undelivered.arn },
 };
 sst.aws.Queue.createPolicy("UndeliveredPolicy", undelivered.arn);
 
-/** The name of each route's rule. */
+/** The name of the rule of each route. */
 export const ruleNames = new Map(
   routes.map(({ name, events, to, group }) => {
     const { nodes } = bus.subscribeQueue(name, queueOf(to).queue.arn, {
@@ -45,9 +45,9 @@ function toQueue({ name, source, detailType, to }: AwsRoute, detail: object): vo
 
 const fileQueue = queueOf(filePublished.to).queue;
 if (currentStage().existingBuckets.data) {
-  // S3 keeps all notifications of a bucket in one setting, and setting it here would remove everyone else's. So the
-  // bucket's owner turns on EventBridge for it (stacks/README.md), and a rule takes over from there. The rule gives the
-  // message the schema of S3's own notifications, which the service reads.
+  // S3 keeps all notifications of a bucket in one setting, so setting it here would remove those of other teams. The
+  // bucket's owner turns on EventBridge for it instead (stacks/README.md). This rule then gives the message the schema of
+  // S3's own notifications, which the service reads.
   sst.aws.Bus.subscribeQueue(filePublished.name, defaultBus, fileQueue.arn, {
     pattern: {
       source: ["aws.s3"],

@@ -1,25 +1,25 @@
-// Each dataset's schedules. They publish events on the bus, as an operator does: `run.requested`; where the stage has EC2
-// instances, the requests to start them before the run and to stop them some hours after it at the latest; and once a
-// day the checks of the published file's age and of the instances' running time.
+// The schedules of each dataset. They emit the same events on the bus as an operator does: `run.requested`; on a stage
+// with EC2 instances, requests to start them before the run and to stop them some hours later; and daily checks of the
+// published file's age and of the instances' running time.
 import { datasets, defaultDataset } from "../shared/datasets.ts";
 import { type EventDetail, type EventType, eventSource } from "../shared/events.ts";
-import { moved } from "./eventbridge-cron.ts";
+import { shiftSchedule } from "./eventbridge-cron.ts";
 import { bus, unscheduled } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
 
 const { scheduled, instances, instanceMinutes } = currentStage();
 
 /**
- * The scheduler fills in the time for which it fires. By it a service recognizes a request that comes twice or late.
+ * The scheduler replaces this with the scheduled time, so that services recognize a duplicate or late request.
  * https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
  */
 const scheduledTime = "<aws.scheduler.scheduled-time>";
 
-/** Hours after the end of a run that starts at six. */
+/** 9:00 is hours after the end of a run that starts at 6:00. */
 const dailyCheck = "cron(0 9 * * ? *)";
 
 for (const { name, schedule, timeZone } of datasets) {
-  publishOn(`Collect-${name}`, {
+  emitOnSchedule(`Collect-${name}`, {
     schedule,
     timeZone,
     type: "run.requested",
@@ -27,12 +27,20 @@ for (const { name, schedule, timeZone } of datasets) {
   });
   if (instances !== "none") {
     const detail = { dataset: name, reason: "schedule", requestedAt: scheduledTime };
-    const starts = moved(schedule, -instanceMinutes.beforeRun);
-    publishOn(`Start-for-${name}`, { schedule: starts, timeZone, type: "instance.start.requested", detail });
-    const stops = moved(schedule, instanceMinutes.afterRun);
-    publishOn(`Stop-after-${name}`, { schedule: stops, timeZone, type: "instance.stop.requested", detail });
+    emitOnSchedule(`Start-for-${name}`, {
+      schedule: shiftSchedule(schedule, -instanceMinutes.beforeRun),
+      timeZone,
+      type: "instance.start.requested",
+      detail,
+    });
+    emitOnSchedule(`Stop-after-${name}`, {
+      schedule: shiftSchedule(schedule, instanceMinutes.afterRun),
+      timeZone,
+      type: "instance.stop.requested",
+      detail,
+    });
   }
-  publishOn(`Freshness-${name}`, {
+  emitOnSchedule(`Freshness-${name}`, {
     schedule: dailyCheck,
     timeZone,
     type: "freshness.check.requested",
@@ -41,7 +49,7 @@ for (const { name, schedule, timeZone } of datasets) {
 }
 
 if (instances !== "none") {
-  publishOn("InstancesRunning", {
+  emitOnSchedule("InstancesRunning", {
     schedule: dailyCheck,
     timeZone: defaultDataset.timeZone,
     type: "instances.check.requested",
@@ -49,7 +57,7 @@ if (instances !== "none") {
   });
 }
 
-function publishOn<T extends EventType>(
+function emitOnSchedule<T extends EventType>(
   name: string,
   {
     schedule,
@@ -64,14 +72,14 @@ function publishOn<T extends EventType>(
     enabled: scheduled,
     event: detail,
     dlq: unscheduled.arn,
-    // CronV2 calls it a function and accepts any ARN. The transforms below set what a bus needs and a function does not.
+    // CronV2 names this property `function` but accepts any ARN. The transforms below set what a bus needs in addition.
     function: bus.arn,
     transform: {
       schedule: (args) => {
         args.target = $output(args.target).apply((target) => ({
           ...target,
           eventbridgeParameters: { source: eventSource, detailType: type },
-          // The scheduler's maximum: it retries for a day, and then moves the request to the queue Unscheduled.
+          // The scheduler retries for 24 hours, its maximum, and then moves the request to the queue Unscheduled.
           retryPolicy: { maximumEventAgeInSeconds: 24 * 3600, maximumRetryAttempts: 185 },
         }));
       },

@@ -1,5 +1,5 @@
-// LibInsight's client id and secret, and Tableau's token, set once for each stage: `npx sst secret set LibInsightClientId
-// --stage <stage>`. Only shared/aws/config.ts reads them.
+// LibInsight's client id and secret, and Tableau's token. Set each once per stage:
+// `npx sst secret set LibInsightClientId --stage <stage>`. Only shared/aws/config.ts reads them.
 import { currentStage } from "./stage.ts";
 
 export const libInsightClientId = new sst.Secret("LibInsightClientId");

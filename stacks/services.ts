@@ -1,6 +1,5 @@
-// The functions: a service of shared/topology.ts becomes a function with the environment and the permissions that its
-// ports need, and no others. SST's links would allow whole services (`sqs:*`, `s3:*`), so buckets, queues and bus are
-// named and not linked.
+// Creates a function for each service of shared/topology.ts, with the environment and the permissions that its ports need
+// and no others. Buckets, queues and the bus are not linked, because SST's links allow whole services (`sqs:*`, `s3:*`).
 import { viewNames } from "../shared/dataset-schema.ts";
 import { datasets } from "../shared/datasets.ts";
 import { instancesText, instanceTag } from "../shared/instance-settings.ts";
@@ -26,25 +25,24 @@ type Permission = {
   resources: Text[];
   conditions?: { test: string; variable: string; values: string[] }[];
 };
-/** What a function gets for a port that it uses. */
+/** The settings and permissions that a function needs for one port. */
 type Grant = { environment?: Record<string, Text>; link?: sst.Secret[]; permissions?: Permission[] };
 
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 const logRetentionDays = 90;
 
-const receiving = [
+const consumeActions = [
   "sqs:ReceiveMessage",
   "sqs:DeleteMessage",
   "sqs:GetQueueAttributes",
-  // A failed message comes back after a growing delay, and a listed dead letter at once.
+  // Delays the retry of a failed message, and releases a listed dead letter at once.
   "sqs:ChangeMessageVisibility",
 ];
 
-/** CloudWatch's name for the metrics of shared/metrics.ts. */
+/** The CloudWatch namespace of the metrics in shared/metrics.ts. */
 export const metricNamespace = "LibInsight";
 
-/** Every service's function. */
 export const functions = queueNames.map((name) => ({ name, handler: createFunction(name) }));
 
 function createFunction(name: QueueName): sst.aws.Function {
@@ -72,7 +70,7 @@ function createFunction(name: QueueName): sst.aws.Function {
     link: grants.flatMap(({ link = [] }) => link),
     copyFiles: copyFiles ? [copyFiles] : [],
     permissions: [
-      { actions: receiving, resources: [queue.arn] },
+      { actions: consumeActions, resources: [queue.arn] },
       {
         actions: ["sqs:SendMessage"],
         resources: [deadLetters.arn, ...sendsTo.map((target) => queueOf(target).queue.arn)],
@@ -85,9 +83,9 @@ function createFunction(name: QueueName): sst.aws.Function {
     ],
     transform: {
       role: (args) => {
-        // SST would attach AWSLambdaBasicExecutionRole, which allows every log group.
+        // Removes SST's AWSLambdaBasicExecutionRole, which allows every log group.
         args.managedPolicyArns = [];
-        // SST lets every principal of the account assume the role, which only `sst dev` needs.
+        // By default SST lets every principal of the account assume the role, which only `sst dev` needs.
         if (!$dev)
           args.assumeRolePolicy = aws.iam.assumeRolePolicyForPrincipal({ Service: "lambda.amazonaws.com" });
       },
@@ -100,17 +98,17 @@ function createFunction(name: QueueName): sst.aws.Function {
   return handler;
 }
 
-/** Returns what the service's ports need, one grant a port. */
+/** Returns what the service's ports need, one grant per port. */
 function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
   const grants = [
-    uses.work && { environment: { WORK_BUCKET: work.name }, permissions: objects(work, uses.work) },
+    uses.work && { environment: { WORK_BUCKET: work.name }, permissions: objectPermissions(work, uses.work) },
     uses.data && {
       environment: { DATA_BUCKET: data.name },
-      permissions: objects(data, ofDatasets(uses.data)),
+      permissions: objectPermissions(data, datasetAccess(uses.data)),
     },
     uses.results && {
       environment: { RESULTS_BUCKET: results.name },
-      permissions: objects(results, ofDatasets(uses.results)),
+      permissions: objectPermissions(results, datasetAccess(uses.results)),
     },
     uses.queryEngine && { environment: { ATHENA_DATABASE: database }, permissions: tablePermissions() },
     uses.queryEngine === "queries" && {
@@ -143,19 +141,19 @@ function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
     uses.deadLetters && {
       environment: deadLetterUrls(queueNames),
       permissions: [
-        { actions: receiving, resources: queueNames.map((name) => queueOf(name).deadLetters.arn) },
+        { actions: consumeActions, resources: queueNames.map((name) => queueOf(name).deadLetters.arn) },
       ],
     },
   ];
   return grants.filter((grant) => typeof grant === "object");
 }
 
-/** Returns the permissions on objects by their keys. No function may delete objects: lifecycle rules do. */
-function objects(bucket: sst.aws.Bucket, { read, write = [], multipart }: Access): Permission[] {
+/** Returns the permissions on objects by their keys. No function may delete objects; lifecycle rules expire them. */
+function objectPermissions(bucket: sst.aws.Bucket, { read, write = [], multipart }: Access): Permission[] {
   const arns = (keys: readonly string[]): Text[] => keys.map((key) => $interpolate`${bucket.arn}/${key}`);
   return [
     { actions: ["s3:GetObject"], resources: arns(read) },
-    // Without it S3 responds with 403 where an object is missing, and not with 404.
+    // Without this permission S3 responds with 403 instead of 404 to a request for a missing object.
     { actions: ["s3:ListBucket"], resources: [bucket.arn] },
     ...(write.length > 0
       ? [
@@ -169,7 +167,7 @@ function objects(bucket: sst.aws.Bucket, { read, write = [], multipart }: Access
 }
 
 /** Returns the access to the files of every dataset. */
-function ofDatasets(accessOf: PublishedAccess): Access {
+function datasetAccess(accessOf: PublishedAccess): Access {
   const each = datasets.map(({ publish }) => accessOf(publish));
   return {
     read: each.flatMap(({ read }) => read),
@@ -178,7 +176,7 @@ function ofDatasets(accessOf: PublishedAccess): Access {
   };
 }
 
-/** For the tables themselves, without their views. */
+/** Returns the permissions on the tables, without their views. */
 function tablePermissions(): Permission[] {
   const tables = datasets.map(({ publish }) => publish.table);
   return [
@@ -190,7 +188,7 @@ function tablePermissions(): Permission[] {
   ];
 }
 
-/** Athena calls S3 and Glue with the permissions of the function that started the query. */
+/** Returns the permissions for queries: Athena calls S3 and Glue with those of the function that started the query. */
 function queryPermissions(): Permission[] {
   const tables = datasets.flatMap(({ publish: { table } }) => [table, ...Object.values(viewNames(table))]);
   return [
@@ -202,7 +200,7 @@ function queryPermissions(): Permission[] {
       resources: datasets.map(({ publish }) => $interpolate`${results.arn}/${publish.queryResults}/*`),
     },
     { actions: ["athena:StartQueryExecution", "athena:GetQueryExecution"], resources: [workgroup.arn] },
-    // Athena checks the default database too, whichever database a query names.
+    // Athena also checks the default database for every query.
     // https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
     {
       actions: ["glue:GetDatabase"],
@@ -213,7 +211,7 @@ function queryPermissions(): Permission[] {
         "glue:GetTable",
         "glue:GetTables",
         "glue:GetPartitions",
-        // Of views.
+        // These two create and update views.
         "glue:CreateTable",
         "glue:UpdateTable",
       ],
@@ -222,7 +220,7 @@ function queryPermissions(): Permission[] {
   ];
 }
 
-/** Glue checks a table's database and catalog too. */
+/** Returns the tables with their database and catalog, which Glue checks too. */
 function tableResources(tables: readonly string[]): Text[] {
   return [
     glue("catalog"),
@@ -235,7 +233,7 @@ function glue(resource: string): Text {
   return $interpolate`arn:aws:glue:${region}:${accountId}:${resource}`;
 }
 
-/** Returns no permissions where the stage has no instances. */
+/** Returns the permissions on instances; none if the stage has no instances. */
 function instancePermissions(use: "read" | "write"): Permission[] {
   if (currentStage().instances === "none") return [];
   const startAndStop: Permission = {
@@ -251,7 +249,7 @@ function instancePermissions(use: "read" | "write"): Permission[] {
   };
   return [
     ...(use === "write" ? [startAndStop] : []),
-    // EC2 has no resource for it.
+    // This action supports no resource-level permissions.
     // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
     { actions: ["ec2:DescribeInstances"], resources: ["*"] },
   ];

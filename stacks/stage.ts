@@ -1,41 +1,39 @@
-// What differs between stages: the settings of production and of personal stages.
+// The settings that differ between production and personal stages.
 import { PipelineError } from "../shared/errors.ts";
 import { instanceMinutes, instancesSetting, type TeamInstances } from "../shared/instance-settings.ts";
 import { type TableauSettings, tableauSettings } from "../shared/tableau-settings.ts";
 
-/** SST's global. Declared here because commands load this file too, and they run without SST. */
+/** SST's global. It is declared here because commands also load this file, and they run without SST. */
 declare const $app: { readonly stage: string };
 
-/** Part of the names of all resources. */
+/** Prefix of all resource names. */
 export const appName = "libinsight";
-/** The region of all resources. */
 export const appRegion = "us-east-1";
 
 export type StageSettings = {
-  /** `sst remove` refuses to remove it, and its buckets always stay. */
+  /** Protects the stage from `sst remove`, and keeps its buckets in any case. */
   production: boolean;
   /** Whether the datasets' schedules are enabled. */
   scheduled: boolean;
-  /** The email address for messages and alarms. */
+  /** Email address for notifications and alarms. */
   alertAddress: string | undefined;
-  /** The address of LibInsight's API. */
   libInsightBaseUrl: string;
-  /** The address of Tableau; undefined where the stage refreshes nothing in Tableau. */
+  /** Undefined if the stage does not refresh Tableau. */
   tableau: TableauSettings | undefined;
-  /** The EC2 instances that the stage may start and stop: those with the tag, those of these ids that have it, or none. */
+  /** The EC2 instances that the stage may start and stop: all tagged ones, the tagged ones among these ids, or none. */
   instances: TeamInstances;
-  /** The schedule starts instances this long before each dataset's run, and stops them this long after it at the latest. */
+  /** Minutes from the scheduled start of the instances to the run, and from the run to their scheduled stop. */
   instanceMinutes: { beforeRun: number; afterRun: number };
-  /** The name of the database in Athena: letters, digits and _ only. */
+  /** Letters, digits and _ only. */
   athenaDatabase: string;
   /**
-   * Names of existing buckets to publish to. Their policy, notifications, versioning and lifecycle are neither created
-   * nor changed here. Without a name, the stage has a bucket of its own.
+   * Names of existing buckets to publish to. The stage never changes their policy, notifications, versioning or lifecycle.
+   * Without a name, the stage creates a bucket.
    */
   existingBuckets: { data?: string; results?: string };
   /**
-   * The existing IAM user with which analysts sign in to Athena. It gets one more policy and is not changed otherwise.
-   * Without a name, the stage has a user of its own.
+   * The existing IAM user that analysts sign in to Athena with. The stage attaches one policy to it and changes nothing
+   * else. Without a name, the stage creates a user.
    */
   existingAnalysts?: string;
 };
@@ -44,8 +42,8 @@ const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
 
 /**
  * Returns the settings of a stage.
- * @param env of the shell and of .env and .env.<stage>, which SST reads
- * @throws Error where a variable is invalid, or only some of Tableau's variables are set
+ * @param env the variables of the shell, .env and .env.<stage>, as SST reads them
+ * @throws Error if a variable is invalid, or only some of Tableau's variables are set
  */
 export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSettings {
   const alertAddress = env.ALERT_ADDRESS || undefined;
@@ -69,7 +67,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
   }
   return {
     production: false,
-    // Personal stages would each collect the same library every week.
+    // Otherwise every personal stage would collect the same library every week.
     scheduled: false,
     alertAddress,
     libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || libInsightBaseUrl,
@@ -81,17 +79,17 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
   };
 }
 
-/** Returns the name of the analysts' resources of a stage: user, policy and workgroup. */
+/** Returns the name of the analysts' user, policy and workgroup on a stage. */
 export function analystsName(stage: string): string {
   return `${appName}-${stage}-analysts`;
 }
 
-/** Returns the settings of the stage that SST evaluates. @throws Error where production has no alert address */
+/** Returns the settings of the stage that SST evaluates. @throws Error if production has no alert address */
 export function currentStage(): StageSettings {
   const settings = stageSettings($app.stage, process.env);
   if (settings.production && !settings.alertAddress) {
     throw new Error(
-      "Production has no alert address. Write ALERT_ADDRESS=<email address> to .env.production and deploy again.",
+      "Production has no alert address. Add ALERT_ADDRESS=<email address> to .env.production and deploy again.",
     );
   }
   return settings;
@@ -103,7 +101,7 @@ function instancesOf({ INSTANCES }: NodeJS.ProcessEnv): TeamInstances {
   throw new Error("INSTANCES is invalid. Set it to `tagged`, `none`, or instance IDs separated by commas.");
 }
 
-/** SST prints only an error's message. */
+/** Moves the whole sentence of an error into its message, because SST prints nothing else. */
 function tableauOf(env: NodeJS.ProcessEnv): TableauSettings | undefined {
   try {
     return tableauSettings(env);

@@ -1,17 +1,17 @@
-// The three buckets. SST's buckets refuse plain HTTP and public access by default.
+// The three buckets. SST's buckets deny plain HTTP and public access by default.
 import { keys } from "../shared/keys.ts";
 import { currentStage } from "./stage.ts";
 
 const { production, existingBuckets } = currentStage();
-/** On every other stage `sst remove` empties the buckets. */
+/** Whether `sst remove` may delete a bucket that has objects. */
 const forceDestroy = !production;
-/** Parts of an interrupted upload incur cost and no listing shows them. */
+/** The parts of an interrupted upload incur cost, and no listing shows them. */
 const abortIncompleteMultipartUpload = { daysAfterInitiation: 7 };
 
 /** The intermediate objects of runs. Dead letters are kept for 14 days, so 30 days cover every replay. */
 export const work = new sst.aws.Bucket("Work", {
   cors: false,
-  lifecycle: [{ id: "forget-runs", expiresIn: "30 days" }],
+  lifecycle: [{ id: "expire-runs", expiresIn: "30 days" }],
   transform: {
     bucket: { forceDestroy },
     lifecycle: (args) => {
@@ -24,10 +24,10 @@ export const work = new sst.aws.Bucket("Work", {
 
 /** The published files. */
 export const data = publishingBucket("Data", existingBuckets.data);
-/** The results of Athena's queries, and the newest good result of each dataset. */
+/** The results of Athena queries, and the newest results file of each dataset. */
 export const results = publishingBucket("Results", existingBuckets.results, [
   {
-    // Tableau queries often and reads each result once.
+    // Tableau queries often, and reads each result once.
     id: "expire-analysts-results",
     status: "Enabled",
     filter: { prefix: keys.analystsResults },
@@ -36,7 +36,7 @@ export const results = publishingBucket("Results", existingBuckets.results, [
   },
 ]);
 
-/** Versioned, so that a bad file can be rolled back for 90 days. An existing bucket is used as it is. */
+/** Creates a versioned bucket, so that a bad file can be rolled back for 90 days; or uses an existing bucket unchanged. */
 function publishingBucket(
   name: string,
   existing: string | undefined,

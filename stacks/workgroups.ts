@@ -1,4 +1,4 @@
-// The workgroups in which queries run: the pipeline's and the analysts'. Their settings override those of a query.
+// The Athena workgroups of the pipeline and of the analysts. Their settings override those of a query.
 import { defaultDataset } from "../shared/datasets.ts";
 import { keys } from "../shared/keys.ts";
 import { analystsName, currentStage } from "./stage.ts";
@@ -6,7 +6,7 @@ import { results } from "./storage.ts";
 
 const { production, athenaDatabase } = currentStage();
 
-/** The athena service creates it and syncs its tables with the published files. */
+/** The athena service creates the database and syncs its tables with the published files. */
 export const database = athenaDatabase;
 
 export const workgroup = workgroupOf("Workgroup", {
@@ -16,7 +16,7 @@ export const workgroup = workgroupOf("Workgroup", {
 });
 
 export const analystsResults = $interpolate`s3://${results.name}/${keys.analystsResults}`;
-/** Separate, so that the ends of analysts' queries do not call the pipeline, and their results go to another folder. */
+/** A separate workgroup, so that analysts' queries do not invoke the pipeline and their results go to another folder. */
 export const analystsWorkgroup = workgroupOf("AnalystsWorkgroup", {
   name: analystsName($app.stage),
   description: "Analysts' queries over the LibInsight data, from Tableau",
@@ -34,7 +34,7 @@ function workgroupOf(
     forceDestroy: !production,
     configuration: {
       enforceWorkgroupConfiguration: true,
-      // A published file has some megabytes, and Athena bills by what it scans: 10 GiB cost 5 cents.
+      // Limits the cost of one query to 5 cents: Athena bills by bytes scanned, and a published file has some megabytes.
       bytesScannedCutoffPerQuery: 10 * 1024 ** 3,
       publishCloudwatchMetricsEnabled: true,
       resultConfiguration: {

@@ -1,5 +1,5 @@
-// How fast the assembler turns parts into the published files on MiniStack's S3, beside a plain copy of the same objects with
-// the same client: listed, 32 read at once, and their bytes written as two objects.
+// Measures how fast the assembler turns parts into the published files on MiniStack's S3. The baseline is a copy of the same
+// objects with the same client: it lists them, reads 32 at once, and writes their bytes as two objects.
 import { PassThrough } from "node:stream";
 import { CreateBucketCommand, DeleteObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
@@ -15,17 +15,17 @@ import { startEmulator } from "../emulator/emulator.ts";
 import { clientsFor } from "../emulator/emulator-clients.ts";
 import { installMiniStack } from "../emulator/install.ts";
 import { ScriptedQueryEngine } from "../support/scripted-query-engine.ts";
-import { timed } from "./statistics.ts";
+import { secondsOf } from "./statistics.ts";
 import { recordedPages } from "./transformer.ts";
 
-/** As many as the assembler reads ahead. */
+/** The number of parts that the assembler reads ahead. */
 const readsAtOnce = 32;
 const dataset = defaultDataset.name;
 
-/** Seconds of each round, for all bytes of the parts. */
+/** Seconds of each round. `megabytes` is the size of all parts. */
 export type Assembled = { megabytes: number; rounds: { ours: number; copy: number }[] };
 
-/** @throws Error where MiniStack cannot be installed */
+/** @throws Error if MiniStack cannot be installed */
 export async function measureAssembler(pages: number, rounds: number): Promise<Assembled> {
   installMiniStack();
   const emulator = await startEmulator();
@@ -45,20 +45,20 @@ async function measureOn(s3: S3Client, pages: number, rounds: number): Promise<A
   const run = await recordRun(pages, work);
   const parts = await Array.fromAsync(work.objects(keys.allParts(run.runId), maxPages));
   const measured: Assembled["rounds"] = [];
-  // The first round fills caches.
+  // The first round only fills caches.
   for (let round = 0; round <= rounds; round++) {
     await remove(s3, work, keys.result(run.runId));
     await remove(s3, data, defaultDataset.publish.csv);
     await remove(s3, data, defaultDataset.publish.jsonl);
-    // In turn, so that a machine that slows down slows both.
-    const ours = await timed(() => assembleOnce(run, pages, work, data));
-    const copy = await timed(() => copyParts(s3, run, work, data.bucket));
+    // Both alternate, so that a machine that slows down affects both.
+    const ours = await secondsOf(() => assembleOnce(run, pages, work, data));
+    const copy = await secondsOf(() => copyParts(s3, run, work, data.bucket));
     if (round > 0) measured.push({ ours, copy });
   }
   return { megabytes: parts.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6, rounds: measured };
 }
 
-/** Leaves a run of one window as the transformer leaves it. */
+/** Creates a run of one window whose pages are transformed. */
 async function recordRun(pages: number, work: S3Store): Promise<Run> {
   const messages = recordedPages(pages, `${dataset}-0123456789ab`);
   const [first] = messages;
@@ -93,7 +93,8 @@ async function assembleOnce({ runId }: Run, pages: number, work: S3Store, data: 
   throw new Error(`The run was not published: ${JSON.stringify(fields)}`);
 }
 
-const unexpected = () => Promise.reject(new Error("The assembler fetches nothing again here."));
+const unexpected = () =>
+  Promise.reject(new Error("The benchmark does not expect a window to be fetched again."));
 const noQueue: MessageQueue = {
   isFifo: false,
   send: unexpected,

@@ -1,5 +1,5 @@
-// Each function's bundle, as Lambda loads it: how large, and how long Node takes to import it; beside an empty handler that
-// imports the same of AWS's SDK.
+// Measures the size and the import time of each function's bundle. The baseline is an empty handler that imports the same
+// parts of the AWS SDK.
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,17 +7,17 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
 import { z } from "zod";
-import { bundleModule } from "../stacks/evaluate/build-bundles.ts";
+import { bundleModules } from "../stacks/evaluate/build-bundles.ts";
 import type { Graph } from "../stacks/evaluate/graph.ts";
 
 const run = promisify(execFile);
 const importTimeoutMs = 30_000;
 
-export type Size = { bytes: number; floorBytes: number };
-export type ImportTime = { ms: number; floorMs: number };
+type Size = { bytes: number; baselineBytes: number };
+type ImportTime = { ms: number; baselineMs: number };
 export type Bundled = { service: string; size: Size; imports: ImportTime[] };
 
-/** @param rounds how often each is imported, in turn with its floor, in processes of their own */
+/** @param rounds the number of imports of each bundle, alternating with its baseline, each in its own process */
 export async function measureBundles(graph: Graph, rounds: number): Promise<Bundled[]> {
   const folder = await mkdtemp(join(tmpdir(), "bench-bundles-"));
   try {
@@ -25,16 +25,16 @@ export async function measureBundles(graph: Graph, rounds: number): Promise<Bund
     for (const { source, directory } of Object.values(graph.bundles)) {
       const [, service = ""] = /^services\/([^/]+)\//.exec(source) ?? [];
       const ours = join(directory, "bundle.mjs");
-      const floor = join(folder, `${service}.mjs`);
+      const baseline = join(folder, `${service}.mjs`);
       const contents = await sdkImports(source);
       const stdin = { contents, resolveDir: process.cwd(), loader: "js" } as const;
-      await bundleModule({ stdin }, floor);
+      await bundleModules({ stdin, outfile: baseline });
       const imports: ImportTime[] = [];
       for (let round = 0; round < rounds; round++) {
-        imports.push({ ms: await importMs(ours), floorMs: await importMs(floor) });
+        imports.push({ ms: await importMs(ours), baselineMs: await importMs(baseline) });
       }
-      const [{ size: bytes }, { size: floorBytes }] = [await stat(ours), await stat(floor)];
-      measured.push({ service, size: { bytes, floorBytes }, imports });
+      const [{ size: bytes }, { size: baselineBytes }] = [await stat(ours), await stat(baseline)];
+      measured.push({ service, size: { bytes, baselineBytes }, imports });
     }
     return measured;
   } finally {
@@ -43,8 +43,8 @@ export async function measureBundles(graph: Graph, rounds: number): Promise<Bund
 }
 
 /**
- * What of the SDK is left in a handler's bundle: the imports of a bundle that leaves the SDK out.
- * @param source as the stack names it: `services/fetcher/handler.handler`
+ * Returns a module with the handler's imports from the SDK, as found in a bundle that leaves the SDK out.
+ * @param source the handler's name in the stack: `services/fetcher/handler.handler`
  */
 async function sdkImports(source: string): Promise<string> {
   const { outputFiles } = await build({
@@ -62,18 +62,18 @@ async function sdkImports(source: string): Promise<string> {
   const code = text.replaceAll(statement, "");
   const exported = [...text.matchAll(statement)].flatMap(([, list = "", from]) => {
     const names = list.split(",").map((name) => name.trim());
-    // An import stays where nothing uses it any more, because it might do something.
+    // esbuild keeps unused imports, because they may have side effects.
     const used = names.filter((name) => new RegExp(`\\b${name}\\b`).test(code));
-    // Exported, so that it is not left out as unused.
+    // The exports keep esbuild from removing the imports as unused.
     return used.length === 0 ? [] : [`export { ${used.join(", ")} } from "${from}";`];
   });
-  if (exported.length === 0) throw new Error(`${source} uses nothing of the SDK.`);
+  if (exported.length === 0) throw new Error(`${source} does not use the SDK.`);
   return [...exported, "export const handler = async () => {};"].join("\n");
 }
 
 const printed = z.object({ ms: z.number() });
 
-/** In a process of its own, as a cold start does. */
+/** Imports a file in its own process, as a cold start does. */
 async function importMs(file: string): Promise<number> {
   const code = `const start = performance.now();
 await import(${JSON.stringify(file)});

@@ -1,22 +1,22 @@
-// The cases: what each measures, how often, beside what, and its target.
+// The cases of the benchmark: what each measures, its rounds, its baseline and its target.
 import { z } from "zod";
 import type { Graph } from "../stacks/evaluate/graph.ts";
 import { measureAssembler } from "./assembler.ts";
 import { measureBundles } from "./bundle-sizes.ts";
 import { compareTools, requestsAtOnce } from "./compare-tools.ts";
-import { besidePeers, type Compared, type Target } from "./comparison.ts";
+import { type Compared, peerTable, type Target } from "./comparison.ts";
 import { costOf, totalOf } from "./cost.ts";
 import { pricesOf } from "./prices.ts";
 import { median } from "./statistics.ts";
-import { besideFloors, type Row, type Table } from "./table.ts";
+import { baselineTable, type Row, type Table } from "./table.ts";
 import { measureTransform } from "./transformer.ts";
 import { countRun, requestsOfPage, scaled } from "./usage.ts";
 
-export type Measured = { table: Table; figures: unknown };
+export type CaseResult = { table: Table; figures: unknown };
 
-/** Virginia Tech's reference transactions of three years. */
+/** The number of Virginia Tech's reference transactions in three years. */
 const vtRecords = 10_300;
-const recordsOfPage = 100;
+const recordsPerPage = 100;
 
 type LocalCase = {
   records: number;
@@ -53,25 +53,25 @@ const largeCase: LocalCase = {
   target: () => ({ seconds: 35, peakMb: 260 }),
 };
 
-/** @param graph evaluates what a stage would create: some seconds, and none the second time */
-export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Measured>> = {
+/** @param graph evaluates a stage, which takes some seconds the first time */
+export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<CaseResult>> = {
   local: () => measureLocal(localCases),
-  /** Takes as long as all the others together. */
+  /** This case takes as long as all others together. */
   "local-large": () => measureLocal([largeCase]),
 
   transform: async () => {
     const { records, rounds } = await measureTransform(21);
     const speed = median(rounds.map((round) => records / round.ours));
-    const floor = median(rounds.map((round) => records / round.floor));
-    const ratio = median(rounds.map((round) => round.floor / round.ours));
+    const baseline = median(rounds.map((round) => records / round.baseline));
+    const ratio = median(rounds.map((round) => round.baseline / round.ours));
     const row = {
       case: "transform of recorded pages",
       measured: `${Math.round(speed)} records/s`,
-      floor: `${Math.round(floor)} records/s: JSON.parse and csv-stringify`,
+      baseline: `${Math.round(baseline)} records/s: JSON.parse and csv-stringify`,
       ratio,
       target: { text: ">= 0.6 x", reached: ratio >= 0.6 },
     };
-    return { figures: { records, rounds }, table: besideFloors([row]) };
+    return { figures: { records, rounds }, table: baselineTable([row]) };
   },
 
   assembler: async () => {
@@ -81,7 +81,7 @@ export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Meas
       [10_000, 5],
       [100_000, 3],
     ] as const) {
-      const measured = await measureAssembler(records / recordsOfPage, rounds);
+      const measured = await measureAssembler(records / recordsPerPage, rounds);
       const { megabytes } = measured;
       const ratio = median(measured.rounds.map(({ ours, copy }) => copy / ours));
       const speedOf = (seconds: number[]) => `${(megabytes / median(seconds)).toFixed(1)} MB/s`;
@@ -89,43 +89,43 @@ export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Meas
       rows.push({
         case: `assembler, ${records} records`,
         measured: speedOf(measured.rounds.map(({ ours }) => ours)),
-        floor: `${speedOf(measured.rounds.map(({ copy }) => copy))}: the same objects copied on MiniStack`,
+        baseline: `${speedOf(measured.rounds.map(({ copy }) => copy))}: the same objects copied on MiniStack`,
         ratio,
         target: { text: ">= 0.8 x", reached: ratio >= 0.8 },
       });
     }
-    return { figures, table: besideFloors(rows) };
+    return { figures, table: baselineTable(rows) };
   },
 
   bundles: async (graph) => {
     const figures = await measureBundles(await graph(), 9);
     const rows = figures.flatMap(({ service, size, imports }): Row[] => {
-      const bySize = size.bytes / size.floorBytes;
-      const byTime = median(imports.map((one) => one.ms / one.floorMs));
+      const bySize = size.bytes / size.baselineBytes;
+      const byTime = median(imports.map((one) => one.ms / one.baselineMs));
       return [
         {
           case: `bundle of ${service}`,
           measured: `${Math.round(size.bytes / 1024)} KB`,
-          floor: `${Math.round(size.floorBytes / 1024)} KB: the SDK alone`,
+          baseline: `${Math.round(size.baselineBytes / 1024)} KB: the SDK alone`,
           ratio: bySize,
           target: { text: "<= 1.3 x", reached: bySize <= 1.3 },
         },
         {
           case: "- its import",
           measured: `${Math.round(median(imports.map((one) => one.ms)))} ms`,
-          floor: `${Math.round(median(imports.map((one) => one.floorMs)))} ms`,
+          baseline: `${Math.round(median(imports.map((one) => one.baselineMs)))} ms`,
           ratio: byTime,
           target: { text: "<= 1.3 x", reached: byTime <= 1.3 },
         },
       ];
     });
-    return { figures, table: besideFloors(rows) };
+    return { figures, table: baselineTable(rows) };
   },
 
   cost: async (graph) => measureCost(memoryOf(await graph())),
 };
 
-async function measureLocal(chosen: readonly LocalCase[]): Promise<Measured> {
+async function measureLocal(chosen: readonly LocalCase[]): Promise<CaseResult> {
   const figures = [];
   const compared: Compared[] = [];
   for (const { records, latencyMs, rounds, target } of chosen) {
@@ -138,19 +138,19 @@ async function measureLocal(chosen: readonly LocalCase[]): Promise<Measured> {
       target: target(comparison.pages),
     });
   }
-  return { figures, table: besidePeers(compared) };
+  return { figures, table: peerTable(compared) };
 }
 
-/** Counts one run at the ports and scales it for the larger one. */
-async function measureCost(memoryGb: Record<string, number>): Promise<Measured> {
+/** Counts the port calls of one run, and scales them for the larger run. */
+async function measureCost(memoryGb: Record<string, number>): Promise<CaseResult> {
   const run = await countRun(vtRecords);
   const { put, get, head, list } = requestsOfPage(run);
   const most = 1.3;
   const rows: Row[] = [
     {
-      case: `requests a page, run of ${vtRecords} records`,
+      case: `requests per page, run of ${vtRecords} records`,
       measured: `PUT ${put.toFixed(2)}, GET ${get.toFixed(2)}, HEAD ${head.toFixed(2)}, LIST ${list.toFixed(2)}`,
-      floor: "1 PUT and 1 GET: each part is written and read once",
+      baseline: "1 PUT and 1 GET: each part is written and read once",
       target: { text: `PUT, GET with HEAD <= ${most}`, reached: put <= most && get + head <= most },
     },
   ];
@@ -161,17 +161,17 @@ async function measureCost(memoryGb: Record<string, number>): Promise<Measured> 
     costs.push({ records, cost, dollars, pricesOf });
     rows.push({
       case: `cost of a run of ${records} records`,
-      measured: `$${dollars.toFixed(4)}, a month of weekly runs $${((dollars * 52) / 12).toFixed(3)}`,
-      floor: `prices of ${pricesOf}`,
+      measured: `$${dollars.toFixed(4)}, $${((dollars * 52) / 12).toFixed(3)} per month of weekly runs`,
+      baseline: `prices of ${pricesOf}`,
       ...(records === vtRecords && { target: { text: "<= $0.01", reached: dollars <= 0.01 } }),
     });
   }
-  return { figures: { run, costs }, table: besideFloors(rows) };
+  return { figures: { run, costs }, table: baselineTable(rows) };
 }
 
 const lambdaInputs = z.object({ memorySize: z.number() });
 
-/** Gigabytes of each service's function, as the stage would create it. */
+/** Returns the gigabytes of memory of each service's function. */
 function memoryOf(graph: Graph): Record<string, number> {
   const functions = graph.resources.filter(({ type }) => type === "aws:lambda/function:Function");
   return Object.fromEntries(

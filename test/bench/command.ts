@@ -1,4 +1,4 @@
-// Runs a command and measures it from outside: wall time, and the peak memory of the largest process in its tree.
+// Runs a command, and measures its wall time and the peak memory of the largest process in its tree.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { open, readFile } from "node:fs/promises";
@@ -8,31 +8,31 @@ export type Command = {
   file: string;
   args: readonly string[];
   cwd: string;
-  /** The whole environment: no credentials and no settings of this shell. */
+  /** The complete environment, without credentials and settings of this shell. */
   env: Record<string, string>;
-  /** A folder that gets what the command prints: `stdout` and `stderr`. */
+  /** A folder for the files `stdout` and `stderr`. */
   logs: string;
 };
 
-/** `peakMb` is NaN where GNU time is missing (Debian: apt install time). */
-export type Measured = { seconds: number; peakMb: number };
-/** `failure` is for a table's cell: "exit 1", "> 300 s". */
+/** `peakMb` is NaN if GNU time is not installed (Debian: apt install time). */
+type Measured = { seconds: number; peakMb: number };
+/** `failure` is the text for a table's cell: "exit 1", "> 300 s". */
 export type Outcome = Measured | { failure: string };
 
 const gnuTime = "/usr/bin/time";
 
-/** Process groups that run. They end with this process, however it ends but by SIGKILL. */
+/** Running process groups. They end with this process unless it gets SIGKILL. */
 const running = new Set<number>();
 process.on("exit", () => {
   for (const group of running) endGroup(group);
 });
 
-/** @param timeoutMs ends the command, with its children, when it takes longer */
+/** @param timeoutMs after this time the command and its children are ended */
 export async function measure(command: Command, timeoutMs: number): Promise<Outcome> {
   await using stdout = await open(join(command.logs, "stdout"), "w");
   await using stderr = await open(join(command.logs, "stderr"), "w");
   const report = join(command.logs, "peak");
-  // The largest of all children that ended below it, in kilobytes.
+  // GNU time reports the largest of all ended child processes, in kilobytes.
   const launcher = hasGnuTime() ? [gnuTime, "--format=%M", `--output=${report}`] : [];
   const [file = command.file, ...args] = [...launcher, command.file, ...command.args];
   const start = performance.now();
@@ -40,7 +40,7 @@ export async function measure(command: Command, timeoutMs: number): Promise<Outc
     cwd: command.cwd,
     env: command.env,
     stdio: ["ignore", stdout.fd, stderr.fd],
-    // A process group of its own, so that a timeout ends all of it.
+    // Starts a process group, so that a timeout ends all processes in it.
     detached: true,
   });
   const exit = once(child, "exit");
@@ -65,7 +65,7 @@ function endGroup(group: number): void {
   try {
     process.kill(-group, "SIGKILL");
   } catch {
-    // It ended by itself meanwhile.
+    // The group has already ended.
   }
 }
 

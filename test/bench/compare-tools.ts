@@ -1,4 +1,4 @@
-// `npm start` beside dlt and the Airbyte CDK, each as a command of its own against the same simulated LibInsight.
+// Compares `npm start` with dlt and the Airbyte CDK: each runs as a command against the same simulated LibInsight.
 import { createReadStream, rmSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -10,10 +10,10 @@ import type { Tool } from "./comparison.ts";
 import { installPeers, type Peer } from "./peers.ts";
 import { type Source, type SourceSettings, startSource } from "./source-process.ts";
 
-/** As many requests at once as the fetcher has on a stage. */
+/** The number of concurrent requests, the same as the fetcher's on a stage. */
 export const requestsAtOnce = 8;
 
-/** Each run gets this long. The peers take 2 to 4 minutes for a million records. */
+/** The limit of each run. The peers take 2 to 4 minutes for a million records. */
 const timeoutMs = 5 * 60_000;
 
 const warmUp: SourceSettings = { records: 1_000, latencyMs: 0 };
@@ -21,19 +21,19 @@ const warmUp: SourceSettings = { records: 1_000, latencyMs: 0 };
 const tools = ["ours", "dlt", "airbyte"] as const satisfies Tool[];
 
 export type Comparison = {
-  /** Of LibInsight. Where our command failed, as many as there are at least. */
+  /** LibInsight's pages; if `npm start` failed, the minimum for these records. */
   pages: number;
-  /** Empty where the peers can't be installed. */
+  /** Empty for peers that can't be installed. */
   outcomes: Record<Tool, Outcome[]>;
 };
 
-/** What a run collected, by the tool's own account. */
+/** The counts of a run as the tool reports them. */
 type Counted = { records: number; pages?: number };
 type Run = (source: Source) => Promise<{ outcome: Outcome; counted?: Counted }>;
 
 /**
- * Measures each tool so many times, in turn, so that a machine that slows down slows all.
- * @throws Error where a command that succeeded collected fewer or more records than there are
+ * Measures each tool `rounds` times, alternating, so that a machine that slows down affects all tools.
+ * @throws Error if a command succeeded with fewer or more records than LibInsight has
  */
 export async function compareTools(settings: SourceSettings, rounds: number): Promise<Comparison> {
   const folder = await makeFolder();
@@ -42,7 +42,7 @@ export async function compareTools(settings: SourceSettings, rounds: number): Pr
   try {
     const runs = await runsIn(folder, settings);
     {
-      // Fills the caches of files and compiled code.
+      // Warms up the caches of files and compiled code.
       await using small = await startSource(warmUp);
       for (const name of tools) await runs[name]?.(small);
     }
@@ -67,7 +67,7 @@ export async function compareTools(settings: SourceSettings, rounds: number): Pr
   }
 }
 
-/** On the project's own disk: in a temporary file system a commit would cost nothing. */
+/** Creates a folder on the project's disk: in a temporary file system SQLite's commits would cost nothing. */
 async function makeFolder(): Promise<string> {
   const cache = join(process.cwd(), ".cache", "bench");
   await mkdir(cache, { recursive: true });
@@ -78,7 +78,7 @@ async function runsIn(folder: string, { latencyMs }: SourceSettings): Promise<Pa
   const project = await projectIn(folder);
   const peers = installPeers();
   if (!peers) return { ours: (source) => runOurs(project, source) };
-  // Each peer as it is fastest: without latency the CDK's threads cost more than they save, dlt's do not.
+  // Each peer gets its fastest setting: without latency the CDK's threads cost more than they save; dlt's do not.
   const airbyteWorkers = latencyMs > 0 ? requestsAtOnce : 1;
   return {
     ours: (source) => runOurs(project, source),
@@ -89,8 +89,8 @@ async function runsIn(folder: string, { latencyMs }: SourceSettings): Promise<Pa
 }
 
 /**
- * The project as after a clone, but for links to its packages. Its `.local` is not the user's; package-lock.json is a link
- * because stacks/local/install.mjs compares its time with the packages'.
+ * Copies the project, so that its `.local` is not the user's. Packages are links, and so is package-lock.json, because
+ * stacks/local/install.mjs compares its time with that of the packages.
  */
 async function projectIn(folder: string): Promise<string> {
   const project = join(folder, "project");
@@ -109,7 +109,7 @@ async function runOurs(project: string, source: Source) {
   await rm(join(project, ".local"), { recursive: true, force: true });
   const args = ["start", "--", "--quiet", "--from", firstDay, "--to", lastDay, "--out", out];
   const command = { file: "npm", args, cwd: project, env: { ...shell(), ...source.env }, logs: project };
-  const outcome = await measureLoudly(command);
+  const outcome = await measureAndReport(command);
   if ("failure" in outcome) return { outcome };
   const { records, windows } = runJson.parse(JSON.parse(await readFile(join(out, "run.json"), "utf8")));
   return { outcome, counted: { records, pages: windows.reduce((sum, { pages }) => sum + pages, 0) } };
@@ -126,18 +126,18 @@ async function runPeer(
   await mkdir(folder);
   const command = {
     file: python,
-    // Without bytecode of the program beside it; that of the packages was made when they were installed.
+    // -B writes no bytecode into the project. The bytecode of the packages was compiled at their installation.
     args: ["-B", program, firstDay, lastDay, folder, String(workers)],
     cwd: folder,
     env: { ...shell(), ...source.env, DLT_DATA_DIR: folder },
     logs: folder,
   };
-  const outcome = await measureLoudly(command);
+  const outcome = await measureAndReport(command);
   if ("failure" in outcome) return { outcome };
   return { outcome, counted: { records: await recordsOf(join(folder, "stdout")) } };
 }
 
-async function measureLoudly(command: Command): Promise<Outcome> {
+async function measureAndReport(command: Command): Promise<Outcome> {
   const outcome = await measure(command, timeoutMs);
   if ("failure" in outcome) {
     const stderr = await readFile(join(command.logs, "stderr"), "utf8");
@@ -146,7 +146,7 @@ async function measureLoudly(command: Command): Promise<Outcome> {
   return outcome;
 }
 
-/** Nothing that npm set for this benchmark: no packages' programs before the user's, no settings of npm or Python. */
+/** Returns the user's PATH and HOME, without the settings that npm adds for this benchmark. */
 function shell(): Record<string, string> {
   const { PATH = "", HOME = "" } = process.env;
   const folders = PATH.split(delimiter).filter((name) => !name.endsWith(join("node_modules", ".bin")));
@@ -159,7 +159,7 @@ async function recordsOfDlt(stdout: string): Promise<number> {
   return dltOutput.parse(JSON.parse(await readFile(stdout, "utf8"))).records;
 }
 
-/** A line for each message; not all are records. */
+/** Counts the records in the CDK's output, which has one line per message. */
 async function recordsOfAirbyte(stdout: string): Promise<number> {
   let records = 0;
   for await (const line of createInterface({ input: createReadStream(stdout) })) {

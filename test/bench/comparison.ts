@@ -1,4 +1,4 @@
-// The runs of local.ts as table rows: medians, and whether the target is reached. Pure.
+// Formats the runs of compare-tools.ts as table rows: medians, and whether the target is reached.
 import type { Outcome } from "./command.ts";
 import { median } from "./statistics.ts";
 import { type Table, yesOrNo } from "./table.ts";
@@ -9,13 +9,13 @@ export type Target = { seconds: number; peakMb?: number };
 
 export type Compared = {
   case: string;
-  /** Empty where a peer was skipped. */
+  /** Empty for a skipped peer. */
   outcomes: Record<Tool, readonly Outcome[]>;
   target: Target;
 };
 
 /** Returns a row for each comparison: wall time and peak memory of the largest process. */
-export function besidePeers(compared: readonly Compared[]): Table {
+export function peerTable(compared: readonly Compared[]): Table {
   return {
     headers: ["Case", "`npm start`", "dlt", "Airbyte CDK", "Target", "Reached"],
     rows: compared.map(({ case: name, outcomes, target }) => [

@@ -1,27 +1,26 @@
-// What a run costs, by what its services did. Pure.
-import { athenaLeastBytes, prices, sqsChunkBytes } from "./prices.ts";
+// Computes the cost of a run from the usage of its services.
+import { athenaMinBytes, prices, sqsChunkBytes } from "./prices.ts";
 
-/** What a service did in a run. */
+/** The usage of one service in a run. */
 export type Usage = {
-  /** Requests to AWS, by the API's action: `PutObject`. */
+  /** AWS requests by API action, such as `PutObject`. */
   requests: Record<string, number>;
-  /** What Lambda would bill, at whatever memory. */
+  /** Lambda's billed calls and seconds. */
   lambda: { calls: number; seconds: number };
 };
 
 export type Counted = {
   pages: number;
-  /** By service. */
   services: Record<string, Usage>;
-  /** Gigabytes of each service's function. */
+  /** Memory of each service's function, in gigabytes. */
   memoryGb: Record<string, number>;
-  /** Of a page's message, on average. */
+  /** Average size of a page's message. */
   pageBytes: number;
-  /** Of the published CSV, which Athena reads. */
+  /** Size of the published CSV, which Athena scans. */
   csvBytes: number;
 };
 
-/** Dollars, by what they are for. */
+/** Dollars by AWS service. */
 export type Cost = { lambda: number; sqs: number; s3: number; events: number; athena: number };
 
 const s3Reads = ["GetObject", "HeadObject"];
@@ -29,7 +28,7 @@ export const s3Puts = ["PutObject", "CreateMultipartUpload", "UploadPart", "Comp
 const s3Writes = [...s3Puts, "ListObjectsV2"];
 const sqsActions = ["SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessageBatch"];
 
-/** @throws Error where something was counted that has no price here */
+/** @throws Error if a counted request has no price */
 export function costOf({ pages, services, memoryGb, pageBytes, csvBytes }: Counted): Cost {
   let [gbSeconds, calls, sqs, writes, reads, events] = [0, 0, 0, 0, 0, 0];
   for (const [service, { lambda, requests }] of Object.entries(services)) {
@@ -42,17 +41,17 @@ export function costOf({ pages, services, memoryGb, pageBytes, csvBytes }: Count
       else if (s3Writes.includes(action)) writes += count;
       else if (sqsActions.includes(action)) sqs += count;
       else if (action === "PutEvents") events += count;
-      else throw new Error(`${action} has no price here.`);
+      else throw new Error(`${action} has no price. Add it to test/bench/cost.ts.`);
     }
   }
-  // Sent once and received once, and counted once each above.
+  // The first chunk of each page's send and receive is counted above.
   sqs += 2 * pages * (Math.ceil(pageBytes / sqsChunkBytes) - 1);
   return {
     lambda: gbSeconds * prices.lambdaGbSecond + calls * prices.lambdaRequest,
     sqs: sqs * prices.sqsRequest,
     s3: writes * prices.s3Write + reads * prices.s3Read,
     events: events * prices.event,
-    athena: Math.max(csvBytes, athenaLeastBytes) * prices.athenaByte,
+    athena: Math.max(csvBytes, athenaMinBytes) * prices.athenaByte,
   };
 }
 

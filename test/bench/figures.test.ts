@@ -1,11 +1,11 @@
-// What the benchmarks make of what they measured: medians, costs, and tables.
+// Tests the medians, costs and tables that the benchmarks compute from their measurements.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Outcome } from "./command.ts";
-import { besidePeers, type Compared, isReached } from "./comparison.ts";
+import { type Compared, isReached, peerTable } from "./comparison.ts";
 import { type Counted, costOf, totalOf } from "./cost.ts";
 import { median } from "./statistics.ts";
-import { besideFloors, joined, markdown } from "./table.ts";
+import { baselineTable, markdown, mergeTables } from "./table.ts";
 
 describe("a median", () => {
   test("has as many values above it as below", () => {
@@ -19,9 +19,9 @@ describe("a median", () => {
     );
   });
 
-  test("of an even number is halfway, and of none there is none", () => {
+  test("of an even number of values is the mean of the middle two, and an empty list has none", () => {
     expect(median([4, 1, 3, 2])).toBe(2.5);
-    expect(() => median([])).toThrow("nothing");
+    expect(() => median([])).toThrow("no median");
   });
 });
 
@@ -39,22 +39,22 @@ describe("a run's cost", () => {
     services: { fetcher: { ...idle, ...account } },
   });
 
-  test("of nothing is the ten megabytes that Athena charges for at least", () => {
+  test("without usage is Athena's minimum of 10 MB", () => {
     expect(totalOf(costOf(counted))).toBeCloseTo(0.00005, 10);
   });
 
-  test("a million seconds of half a gigabyte, and a million calls", () => {
+  test("includes a million Lambda calls and a million seconds at half a gigabyte", () => {
     expect(costOf(having({ lambda: { calls: 1e6, seconds: 1e6 } })).lambda).toBeCloseTo(6.6667 + 0.2, 4);
   });
 
-  test("a thousand writes, reads and lists of S3 by their prices", () => {
+  test("includes S3's writes, reads and lists", () => {
     const { s3 } = costOf(
       having({ requests: { PutObject: 1_000, ListObjectsV2: 1_000, GetObject: 1_000, HeadObject: 1_000 } }),
     );
     expect(s3).toBeCloseTo(0.005 + 0.005 + 0.0004 + 0.0004, 10);
   });
 
-  test("a page of more than 64 KB is two requests of SQS to send and two to receive", () => {
+  test("counts a page of more than 64 KB as two SQS requests to send and two to receive", () => {
     const requests = { SendMessage: 1e6, ReceiveMessage: 1e6, DeleteMessageBatch: 1e6 };
     const small = costOf({ ...having({ requests }), pages: 1e6, pageBytes: 65_536 });
     const large = costOf({ ...having({ requests }), pages: 1e6, pageBytes: 65_537 });
@@ -62,12 +62,12 @@ describe("a run's cost", () => {
     expect(large.sqs).toBeCloseTo(5 * 0.4, 6);
   });
 
-  test("a request without a price is an error", () => {
+  test("fails for a request without a price", () => {
     expect(() => costOf(having({ requests: { CopyObject: 1 } }))).toThrow("CopyObject has no price");
   });
 });
 
-describe("beside its peers", () => {
+describe("compared with its peers", () => {
   const took = (seconds: number, peakMb: number): Outcome => ({ seconds, peakMb });
   const failed: Outcome = { failure: "exit 1" };
   const compared: Compared = {
@@ -81,12 +81,12 @@ describe("beside its peers", () => {
   };
   const having = (outcomes: Partial<Compared["outcomes"]>) => ({ ...compared.outcomes, ...outcomes });
 
-  test("a row has medians, and what was skipped or failed instead", () => {
+  test("a row has medians, or that a tool was skipped or failed", () => {
     const without = {
       ...compared,
       outcomes: having({ ours: [took(1, 100), failed], dlt: [], airbyte: [failed] }),
     };
-    expect(markdown(besidePeers([compared, without]))).toMatchInlineSnapshot(`
+    expect(markdown(peerTable([compared, without]))).toMatchInlineSnapshot(`
       "| Case       | \`npm start\`     | dlt             | Airbyte CDK    | Target                     | Reached |
       |------------|-----------------|-----------------|----------------|----------------------------|---------|
       | 10 records | 1.10 s / 100 MB | 12.0 s / 200 MB | 2.00 s / 80 MB | <= 1.2 s / 110 MB, fastest | yes     |
@@ -96,33 +96,33 @@ describe("beside its peers", () => {
   });
 
   test.each([
-    ["within the target and faster than both", {}, true],
-    ["peers that were skipped or failed are not faster", { dlt: [], airbyte: [failed] }, true],
+    ["within the target and faster than both peers", {}, true],
+    ["within the target, with peers that were skipped or failed", { dlt: [], airbyte: [failed] }, true],
     ["too slow", { ours: [took(1.21, 100)] }, false],
-    ["too large", { ours: [took(1, 111)] }, false],
-    ["of unknown size", { ours: [took(1, Number.NaN)] }, false],
-    ["failed once", { ours: [took(1, 100), took(1, 100), failed] }, false],
-    ["never measured", { ours: [] }, false],
+    ["using too much memory", { ours: [took(1, 111)] }, false],
+    ["using an unknown amount of memory", { ours: [took(1, Number.NaN)] }, false],
+    ["failing once", { ours: [took(1, 100), took(1, 100), failed] }, false],
+    ["not measured", { ours: [] }, false],
     ["slower than dlt", { dlt: [took(1.05, 100)] }, false],
     ["slower than the Airbyte CDK", { airbyte: [took(1.05, 100)] }, false],
-  ])("the target is reached or not: %s", (_, outcomes, reached) => {
+  ])("a run %s reaches the target: %j", (_, outcomes, reached) => {
     expect(isReached(having(outcomes), compared.target)).toBe(reached);
   });
 });
 
-test("cases with the same columns share a table, whose columns line up", () => {
-  const row = { measured: "1 s", floor: "1 s" };
+test("cases with the same columns share a table with aligned columns", () => {
+  const row = { measured: "1 s", baseline: "1 s" };
   const tables = [
-    besideFloors([{ ...row, case: "fast", ratio: 1, target: { text: "<= 1.4 x", reached: true } }]),
+    baselineTable([{ ...row, case: "fast", ratio: 1, target: { text: "<= 1.4 x", reached: true } }]),
     { headers: ["b"], rows: [["2"]] },
-    besideFloors([{ ...row, case: "a long name", target: { text: "<= 8 MB", reached: false } }]),
+    baselineTable([{ ...row, case: "a long name", target: { text: "<= 8 MB", reached: false } }]),
   ];
-  expect(joined(tables).map(markdown)).toMatchInlineSnapshot(`
+  expect(mergeTables(tables).map(markdown)).toMatchInlineSnapshot(`
     [
-      "| Case        | Measured | Beside | Ratio  | Target   | Reached |
-    |-------------|----------|--------|--------|----------|---------|
-    | fast        | 1 s      | 1 s    | 1.00 x | <= 1.4 x | yes     |
-    | a long name | 1 s      | 1 s    |        | <= 8 MB  | no      |
+      "| Case        | Measured | Baseline | Ratio  | Target   | Reached |
+    |-------------|----------|----------|--------|----------|---------|
+    | fast        | 1 s      | 1 s      | 1.00 x | <= 1.4 x | yes     |
+    | a long name | 1 s      | 1 s      |        | <= 8 MB  | no      |
     ",
       "| b   |
     |-----|

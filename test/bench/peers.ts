@@ -1,4 +1,4 @@
-// The peers' programs in peers/, each in a virtual environment of its own.
+// Installs the programs in peers/ (dlt and the Airbyte CDK), each in its own virtual environment.
 import { join } from "node:path";
 import { findPython, installVenv, pythonIn, venvFolder } from "../emulator/venv.ts";
 
@@ -8,7 +8,7 @@ export type Peer = { python: string; program: string };
 type Peers = Record<"dlt" | "airbyte", Peer>;
 let found: { peers: Peers | undefined } | undefined;
 
-/** Installs them at the first call. @returns undefined, after one line on stderr, where that is not possible */
+/** Installs the peers at the first call. @returns undefined if that fails, after printing the reason to stderr */
 export function installPeers(): Peers | undefined {
   found ??= { peers: tryToInstall() };
   return found.peers;
@@ -16,11 +16,11 @@ export function installPeers(): Peers | undefined {
 
 function tryToInstall(): Peers | undefined {
   try {
-    // numpy's and pyarrow's pinned versions need 3.11.
+    // The pinned versions of numpy and pyarrow require 3.11.
     const python = findPython(11);
     if (!python)
       throw new Error(
-        "they need Python 3.11 or later with its venv module (Debian: apt install python3-venv).",
+        "they require Python 3.11 or later with its venv module (Debian: apt install python3-venv).",
       );
     return {
       dlt: install(python, "requirements-dlt.txt", "dlt_pipeline.py"),
@@ -33,7 +33,7 @@ function tryToInstall(): Peers | undefined {
   }
 }
 
-/** @throws Error with one line */
+/** @throws Error with a message of one line */
 function install(python: string, requirements: string, program: string): Peer {
   const file = join(programs, requirements);
   const folder = venvFolder(join("bench-venv", program.replace(/_\w+\.py$/, "")), file);

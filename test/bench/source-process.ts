@@ -1,8 +1,8 @@
-// The simulated LibInsight in a process of its own, which ends with this one.
+// Starts the simulated LibInsight in its own process, which ends with this one.
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { startLibInsight } from "../../stacks/local/libinsight.ts";
-import { answer, inputOf, startChild } from "./child.ts";
+import { inputOf, sendResult, startChild } from "./child.ts";
 
 const module = fileURLToPath(import.meta.url);
 
@@ -16,19 +16,19 @@ const variables = z.strictObject({
 });
 
 export type Source = {
-  /** Points `npm start` and the peers to it. */
+  /** The variables that point `npm start` and the peers to it. */
   env: z.infer<typeof variables>;
   [Symbol.asyncDispose](): Promise<void>;
 };
 
 export async function startSource(given: SourceSettings): Promise<Source> {
   const child = await startChild(module, given, variables);
-  return { env: child.answer, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
+  return { env: child.result, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
 }
 
 if (import.meta.main) {
   const { baseUrl, clientId, clientSecret } = await startLibInsight(inputOf(settings));
-  answer({
+  sendResult({
     LIBINSIGHT_BASE_URL: baseUrl,
     LIBINSIGHT_CLIENT_ID: clientId,
     LIBINSIGHT_CLIENT_SECRET: clientSecret,

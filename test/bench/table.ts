@@ -1,27 +1,26 @@
-// The benchmarks' results as tables for a terminal or a README. Pure.
+// Formats the results of benchmarks as Markdown tables.
 
 export type Table = { headers: readonly string[]; rows: readonly (readonly string[])[] };
 
 export type Row = {
   case: string;
-  /** What was measured, with its unit. */
+  /** The figure with its unit. */
   measured: string;
-  /** Beside what, measured in the same run; empty where there is nothing. */
-  floor: string;
-  /** Measured against the floor; missing where the figure itself is what counts. */
+  /** The baseline, measured in the same run; empty if there is none. */
+  baseline: string;
+  /** The ratio to the baseline; missing if only the figure itself matters. */
   ratio?: number;
-  /** Missing where there is none. */
   target?: { text: string; reached: boolean };
 };
 
-/** Returns figures beside what they can't go below. */
-export function besideFloors(rows: readonly Row[]): Table {
+/** Returns figures with their baselines. */
+export function baselineTable(rows: readonly Row[]): Table {
   return {
-    headers: ["Case", "Measured", "Beside", "Ratio", "Target", "Reached"],
+    headers: ["Case", "Measured", "Baseline", "Ratio", "Target", "Reached"],
     rows: rows.map((row) => [
       row.case,
       row.measured,
-      row.floor,
+      row.baseline,
       row.ratio === undefined ? "" : `${row.ratio.toFixed(2)} x`,
       row.target?.text ?? "",
       row.target === undefined ? "" : yesOrNo(row.target.reached),
@@ -33,8 +32,8 @@ export function yesOrNo(is: boolean): string {
   return is ? "yes" : "no";
 }
 
-/** Returns tables with the same headers as one. */
-export function joined(tables: readonly Table[]): Table[] {
+/** Merges tables with the same headers. */
+export function mergeTables(tables: readonly Table[]): Table[] {
   const byHeaders = Map.groupBy(tables, ({ headers }) => headers.join());
   return [...byHeaders.values()].flatMap((same) => {
     const [first] = same;
@@ -42,7 +41,7 @@ export function joined(tables: readonly Table[]): Table[] {
   });
 }
 
-/** Returns Markdown with columns that line up. */
+/** Returns a Markdown table with aligned columns. */
 export function markdown({ headers, rows }: Table): string {
   const widths = headers.map((header, column) =>
     Math.max(header.length, 3, ...rows.map((row) => row[column]?.length ?? 0)),

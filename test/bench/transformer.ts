@@ -1,5 +1,5 @@
-// How fast recorded pages are transformed, without any AWS; beside what can't be left out: parsing the same JSON, and
-// csv-stringify over the same rows and columns.
+// Measures the transform of recorded pages without AWS. The baseline is the work that can't be avoided: parsing the same
+// JSON, and csv-stringify on the same rows and columns.
 import { fileURLToPath } from "node:url";
 import { parse } from "csv-parse/sync";
 import { z } from "zod";
@@ -10,8 +10,8 @@ import { defaultDataset } from "../../shared/datasets.ts";
 import { type PageMessage, pageMessage } from "../../shared/messages.ts";
 import { messageBody } from "../../shared/ports.ts";
 import { generateRecords } from "../../stacks/local/libinsight/generate-records.ts";
-import { answer, inputOf, startChild } from "./child.ts";
-import { timed } from "./statistics.ts";
+import { inputOf, sendResult, startChild } from "./child.ts";
+import { secondsOf } from "./statistics.ts";
 
 const module = fileURLToPath(import.meta.url);
 
@@ -21,14 +21,14 @@ const warmUps = 3;
 
 const transformedPages = z.strictObject({
   records: z.number(),
-  rounds: z.array(z.strictObject({ ours: z.number(), floor: z.number() })),
+  rounds: z.array(z.strictObject({ ours: z.number(), baseline: z.number() })),
 });
-/** Seconds of each round. */
+/** The rounds are in seconds. */
 export type Transformed = z.infer<typeof transformedPages>;
 
 export async function measureTransform(rounds: number): Promise<Transformed> {
   await using child = await startChild(module, { rounds }, transformedPages, { measured: true });
-  return child.answer;
+  return child.result;
 }
 
 if (import.meta.main) {
@@ -38,7 +38,7 @@ if (import.meta.main) {
   const ours = (): void => {
     for (const body of bodies) transformed(body);
   };
-  const floor = (): void => {
+  const baseline = (): void => {
     for (const [index, body] of bodies.entries()) {
       JSON.parse(body);
       csvRows(rowsOfPages[index] ?? []);
@@ -46,22 +46,22 @@ if (import.meta.main) {
   };
   for (let round = 0; round < warmUps; round++) {
     ours();
-    floor();
+    baseline();
   }
-  // In turn, so that a machine that slows down slows both.
+  // Both alternate, so that a machine that slows down affects both.
   const measured = [];
   for (let round = 0; round < rounds; round++)
-    measured.push({ ours: await timed(ours), floor: await timed(floor) });
-  answer({ records: pages * pageSize, rounds: measured } satisfies Transformed);
+    measured.push({ ours: await secondsOf(ours), baseline: await secondsOf(baseline) });
+  sendResult({ records: pages * pageSize, rounds: measured } satisfies Transformed);
 }
 
-/** As the transformer takes it from its queue. */
+/** Transforms a message as the transformer does. */
 function transformed(body: string) {
   const { records } = pageMessage.parse(JSON.parse(body));
   return transformPage("inline" in records ? records.inline : [], defaultDataset);
 }
 
-/** Returns pages of the simulated LibInsight, as the fetcher sends them. */
+/** Returns pages of the simulated LibInsight as the fetcher's messages. */
 export function recordedPages(pages: number, runId: string): PageMessage[] {
   const totals = { totalPages: pages, totalRecords: pages * pageSize };
   const { record } = generateRecords({ count: totals.totalRecords, seed: 1 });
@@ -79,7 +79,7 @@ export function recordedPages(pages: number, runId: string): PageMessage[] {
   }));
 }
 
-/** The cells that a part was made of: what is quoted is text. */
+/** Returns the cells that a part was made from. Quoted cells are text. */
 function rowsOf(csv: string): Cell[][] {
   const rows = parse(csv, {
     cast: (value, { quoting }) => (quoting ? value : value === "" ? null : Number(value)),

@@ -1,5 +1,5 @@
-// What a run takes: the services run as `npm start` runs them, against the simulated LibInsight at 250 ms a response, and
-// each call of a port counts as the AWS requests that shared/aws makes of it. Ends with the run's publication.
+// Counts the AWS requests of a run until its publication. The services run as `npm start` runs them, against the simulated
+// LibInsight with 250 ms per response, and each port call counts as the requests that shared/aws makes for it.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,14 +16,14 @@ import { type Counted, s3Puts, type Usage } from "./cost.ts";
 import { type Source, startSource } from "./source-process.ts";
 
 const latencyMs = 250;
-/** As if each request to AWS waited for the one before. */
+/** The assumed duration of a request to AWS, as if requests were sequential. */
 const awsSeconds = 0.03;
 /** A run of 10,300 records takes some 5 seconds. */
 const timeoutMs = 2 * 60_000;
-/** Messages that SQS takes in one request. */
-const sentAtOnce = 10;
+/** The messages of one SendMessageBatch request. */
+const batchSize = 10;
 
-/** What a call of a port's method sends to AWS. */
+/** The AWS request for each method of a port. */
 const actionOf: Readonly<Record<string, string>> = {
   put: "PutObject",
   create: "PutObject",
@@ -43,7 +43,7 @@ const actionOf: Readonly<Record<string, string>> = {
 
 export type CountedRun = Omit<Counted, "memoryGb">;
 
-/** @throws Error where the run is not published in two minutes */
+/** @throws Error if the run is not published within two minutes */
 export async function countRun(records: number): Promise<CountedRun> {
   await using source = await startSource({ records, latencyMs });
   const folder = await mkdtemp(join(tmpdir(), "bench-usage-"));
@@ -65,7 +65,7 @@ async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
   const { kickoff, fetcher, transformer, assembler } = local.queues;
   const onCall: OnCall = (method, [first]) => {
     const action = actionOf[method];
-    if (action) add(action, Array.isArray(first) ? Math.ceil(first.length / sentAtOnce) : 1);
+    if (action) add(action, Array.isArray(first) ? Math.ceil(first.length / batchSize) : 1);
   };
   const onPage: OnCall = (method, args) => {
     onCall(method, args);
@@ -117,7 +117,7 @@ async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
     await workers.stop();
   }
   const { user, system } = process.cpuUsage(startedAt);
-  // As if each message was a batch of its own.
+  // Counts each message as a batch.
   add("ReceiveMessage", messages);
   add("DeleteMessageBatch", messages);
   const [csvBytes, jsonlBytes] = await Promise.all([
@@ -130,7 +130,7 @@ async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
     pages,
     services: {
       fetcher: { requests: {}, lambda: { calls: 0, seconds: (pages * latencyMs) / 1000 } },
-      // The largest function, for all that is not known of each.
+      // Usage that can't be attributed to a service counts at the largest function's price.
       assembler: { requests, lambda: { calls: messages, seconds: (user + system) / 1e6 + waits } },
     },
     pageBytes: bytesOfPages / pages,
@@ -144,7 +144,7 @@ async function bytesOf({ data }: Local, key: string): Promise<number> {
   throw new Error(`The run did not publish ${key}.`);
 }
 
-/** As lib-storage uploads a file. */
+/** Adds the requests that lib-storage makes to upload a file. */
 function addUpload(bytes: number, add: (action: string, times?: number) => void): void {
   const parts = Math.ceil(bytes / uploadPartBytes);
   if (parts <= 1) {
@@ -156,7 +156,7 @@ function addUpload(bytes: number, add: (action: string, times?: number) => void)
   add("CompleteMultipartUpload");
 }
 
-/** Returns a run of so many times the pages. */
+/** Returns the usage of a run with `factor` times the pages. */
 export function scaled(run: CountedRun, factor: number): CountedRun {
   const services = Object.entries(run.services).map(([name, { requests, lambda }]): [string, Usage] => [
     name,
@@ -174,7 +174,7 @@ export function scaled(run: CountedRun, factor: number): CountedRun {
 
 export type RequestsOfPage = Record<"put" | "get" | "head" | "list", number>;
 
-/** Returns how often S3 is asked for each page of a run. */
+/** Returns the S3 requests per page of a run. */
 export function requestsOfPage({ pages, services }: CountedRun): RequestsOfPage {
   const requests = Object.values(services).flatMap((usage) => Object.entries(usage.requests));
   const ofPage = (actions: readonly string[]) =>

@@ -1,20 +1,20 @@
-// The pipeline under faults: random plans, and the plans that once found a defect.
+// Tests the pipeline under faults: random plans, and plans that once found a defect.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { checkPlans } from "./check.ts";
+import { checkInThreads } from "./check.ts";
 import { anyPlan, planOf, undisturbed } from "./fault-plan.ts";
-import { startWorld, type World } from "./world.ts";
+import { type Harness, startHarness } from "./harness.ts";
 
 const plans = 200;
 
-let world: World;
+let harness: Harness;
 beforeAll(async () => {
-  world = await startWorld();
+  harness = await startHarness();
 });
-afterAll(() => world?.close());
+afterAll(() => harness?.close());
 
-test("an undisturbed plan publishes what the verdict expects", async () => {
-  expect(await world.run(undisturbed)).toEqual({
+test("a plan without faults publishes the expected file", async () => {
+  expect(await harness.run(undisturbed)).toEqual({
     wrong: [],
     injected: new Map(),
     replays: 0,
@@ -22,53 +22,53 @@ test("an undisturbed plan publishes what the verdict expects", async () => {
   });
 });
 
-test("a plan takes the same course each time", async () => {
+test("a plan makes the same port calls each time", async () => {
   const courses: [string[], string[]] = [[], []];
   for (const plan of fc.sample(anyPlan, { numRuns: 5, seed: 1 }))
-    for (const course of courses) await world.run(plan, (call) => course.push(call));
+    for (const course of courses) await harness.run(plan, (call) => course.push(call));
   expect(courses[0].length).toBeGreaterThan(200);
   expect(courses[1]).toEqual(courses[0]);
 });
 
-/** As their reports have them. */
-const found = [
+/** Plans as the reports of their failures printed them. */
+const regressions = [
   [
-    "records removed after page 1 announced a page that no longer exists",
+    "publishes nothing wrong if records are removed after page 1 announced a page that no longer exists",
     '{"seed":0,"records":22,"pageSize":6,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"source","kind":"remove","nth":2,"pick":0}]}',
   ],
   [
-    "pages that hold a record twice in all three readings of their window",
+    "publishes nothing wrong if pages repeat a record in all three attempts",
     '{"seed":1,"records":40,"pageSize":7,"concurrency":3,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"libinsight","kind":"repeated","nth":1,"times":8},{"at":"libinsight","kind":"repeated","nth":9,"times":8},{"at":"libinsight","kind":"repeated","nth":17,"times":8}]}',
   ],
   [
-    "a page fetched again with other records between the publication and its result",
+    "publishes nothing wrong if a page is fetched again with other records between the publication and its result",
     '{"seed":0,"records":2,"pageSize":4,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false},{"id":"a","day":0,"skips":false},{"id":"b","day":0,"skips":false}],"faults":[{"at":"port","kind":"before","call":"head","nth":5,"times":3},{"at":"delivery","kind":"delay","queue":"transformer","nth":4,"steps":43},{"at":"delivery","kind":"visibility","queue":"fetcher","nth":4,"steps":6},{"at":"port","kind":"throttled","call":"stream","nth":3,"times":2},{"at":"source","kind":"remove","nth":4,"pick":611},{"at":"source","kind":"add","nth":3,"pick":974},{"at":"source","kind":"edit","nth":4,"pick":717}]}',
   ],
 ] as const;
 
-test.each(found)("%s", async (_, report) => {
-  const outcome = await world.run(planOf(report));
+test.each(regressions)("%s", async (_, report) => {
+  const outcome = await harness.run(planOf(report));
   expect(outcome.wrong).toEqual([]);
-  // A plan whose faults never come due shows nothing.
+  // A plan whose faults are never injected proves nothing.
   expect(outcome.injected.size).toBeGreaterThan(0);
 });
 
-test("a record that is lost or doubled on the way is found", async () => {
-  for (const lie of ["too-few", "repeated", "other-total"] as const) {
-    const outcome = await world.run({
+test("a run with lost or repeated records is held", async () => {
+  for (const kind of ["too-few", "repeated", "other-total"] as const) {
+    const outcome = await harness.run({
       ...undisturbed,
-      faults: [{ at: "libinsight", kind: lie, nth: 2, times: 200 }],
+      faults: [{ at: "libinsight", kind, nth: 2, times: 200 }],
     });
     expect(outcome).toMatchObject({ wrong: [], states: ["held"] });
   }
 });
 
-test(`${plans} random plans end with the undisturbed file, or with none and a reason`, {
+test(`${plans} random plans end with the same file as without faults, or with no file and a reason`, {
   timeout: 600_000,
 }, async () => {
-  const { totals, failed } = await checkPlans(world, { plans, seed: 1 });
+  const { totals, failed } = await checkInThreads({ plans, seed: 1 });
   expect(failed).toBeUndefined();
   expect(totals.plans).toBe(plans);
-  // Nearly every kind of fault there is.
+  // This is nearly every kind of fault.
   expect(totals.injected.size).toBeGreaterThan(30);
 });

@@ -1,34 +1,39 @@
-// Random plans until one fails, which is then shrunk to a small one.
+// Runs random plans until one fails, and shrinks that one to a small plan.
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { anyPlan, type Plan } from "./fault-plan.ts";
-import type { Outcome, World } from "./world.ts";
+import type { Harness, Outcome } from "./harness.ts";
 
-/** A shrink tries some hundred plans at most. */
+/** Limits the time in which smaller plans are tried. */
 const maxShrinkMs = 30_000;
+const maxThreads = 8;
+/** Room for each thread; with the limits that the launcher sets for `npm start` a thread takes a quarter more time. */
+const threadMemory = { maxOldGenerationSizeMb: 1_024, maxYoungGenerationSizeMb: 96 };
 
-export type Totals = {
+type Totals = {
   plans: number;
-  /** Faults that really happened, by kind. */
+  /** Injected faults by kind. */
   injected: Map<string, number>;
   replays: number;
-  /** Runs, by state. */
+  /** Runs by state. */
   states: Map<string, number>;
 };
 
-/** `path` is where in the seed's plans the failing one is. */
-export type Failed = { plan: Plan; wrong: string[]; seed: number; path: string; shrinks: number };
+/** `path` identifies the failing plan among those of the seed. */
+type Failed = { plan: Plan; wrong: string[]; seed: number; path: string; shrinks: number };
 export type Checked = { totals: Totals; failed: Failed | undefined };
 
 export type CheckOptions = {
   plans: number;
   seed: number;
-  /** Runs only the plan of an earlier failure, and shrinks it further where it can. */
+  /** Runs only the plan with this path, and shrinks it further if possible. */
   path?: string | undefined;
-  /** Runs every n-th plan; other threads run the others. */
+  /** Runs every `of`-th plan, starting at `index`; other threads run the other plans. */
   share?: { index: number; of: number };
 };
 
-export async function checkPlans(world: World, options: CheckOptions): Promise<Checked> {
+export async function checkPlans(harness: Harness, options: CheckOptions): Promise<Checked> {
   const { plans, seed, path, share = { index: 0, of: 1 } } = options;
   const totals = emptyTotals();
   let made = 0;
@@ -36,9 +41,9 @@ export async function checkPlans(world: World, options: CheckOptions): Promise<C
   let wrong: string[] = [];
   const property = fc.asyncProperty(anyPlan, async (plan) => {
     const isShared = made++ % share.of === share.index;
-    // Plans that shrinking tries are not counted; after a while it keeps what it has.
+    // Shrinking stops at its time limit, and the plans that it tries are not counted.
     if (failedAt === undefined ? !isShared : Date.now() - failedAt > maxShrinkMs) return;
-    const outcome = await world.run(plan);
+    const outcome = await harness.run(plan);
     if (failedAt === undefined) addTotals(totalsOf(outcome), totals);
     if (outcome.wrong.length === 0) return;
     failedAt ??= Date.now();
@@ -53,16 +58,39 @@ export async function checkPlans(world: World, options: CheckOptions): Promise<C
   return { totals, failed: { plan, wrong, seed, path: counterexamplePath ?? "", shrinks } };
 }
 
+/** Runs random plans in one thread per core. The plans are the same for any number of threads. */
+export async function checkInThreads({
+  plans,
+  seed,
+}: Pick<CheckOptions, "plans" | "seed">): Promise<Checked> {
+  const of = Math.min(availableParallelism(), maxThreads, plans);
+  const shares = Array.from({ length: of }, (_, index) =>
+    checkInThread({ plans, seed, share: { index, of } }),
+  );
+  return mergeResults(await Promise.all(shares));
+}
+
+function checkInThread(workerData: CheckOptions): Promise<Checked> {
+  const worker = new Worker(new URL("./plan-worker.ts", import.meta.url), {
+    workerData,
+    resourceLimits: threadMemory,
+  });
+  return new Promise((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+}
+
 /** Runs one plan, without shrinking it. */
-export async function checkPlan(world: World, plan: Plan): Promise<Checked> {
-  const outcome = await world.run(plan);
+export async function checkPlan(harness: Harness, plan: Plan): Promise<Checked> {
+  const outcome = await harness.run(plan);
   const { wrong } = outcome;
   const failed = wrong.length === 0 ? undefined : { plan, wrong, seed: 0, path: "", shrinks: 0 };
   return { totals: totalsOf(outcome), failed };
 }
 
-/** Puts together what threads have checked. */
-export function merged(shares: readonly Checked[]): Checked {
+/** Returns the sum of the results of all threads. */
+function mergeResults(shares: readonly Checked[]): Checked {
   const totals = emptyTotals();
   for (const share of shares) addTotals(share.totals, totals);
   return { totals, failed: shares.find(({ failed }) => failed)?.failed };

@@ -1,5 +1,5 @@
-// Delivers messages to the services, as event source mappings do, in an order that the plan's seed decides: which
-// batch starts next, and whose port call goes next, one at a time. Nothing here waits for a clock.
+// Delivers messages to the services, as event source mappings do. The plan's seed decides the order: which batch starts
+// next, and which handler makes the next port call, one at a time. Nothing here waits for a clock.
 import { setImmediate as turn } from "node:timers/promises";
 import type { BatchResult } from "../../shared/message-loop.ts";
 import type { Message } from "../../shared/ports.ts";
@@ -9,43 +9,43 @@ import type { ChaosQueue, FaultAt, Plan, PortCall } from "./fault-plan.ts";
 import { type Caller, type Clock, PortError, type Ports } from "./faulty-ports.ts";
 import type { Faults } from "./injected-faults.ts";
 
-/** A plan takes some hundreds. */
+/** A typical plan takes some hundred steps. */
 const maxSteps = 30_000;
-/** A handler that neither ends nor calls a port for this long hangs. */
+/** A handler that neither ends nor calls a port for this long is considered stuck. */
 const stuckMs = 5_000;
-/** Longer than any plan's steps take on its clock. */
+/** Longer than the steps of any plan on its clock. */
 const visibilitySeconds = 43_200;
-/** Of one queue at a time; a plan has some dozens. */
+/** Messages received from a queue at once. A plan has some dozens. */
 const maxMessages = 1_000;
 
-/** Runs a service on a batch; its port calls go through the caller. */
+/** Runs a service on a batch. Its port calls go through the caller. */
 export type Handlers = Record<ChaosQueue, (batch: Message[], caller: Caller) => Promise<BatchResult>>;
 
 export type DeliveryOptions = {
   plan: Plan;
   faults: Faults;
-  /** Without faults. */
+  /** The ports without faults. */
   ports: Ports;
   handlers: Handlers;
-  /** Whose messages are handled. */
+  /** The queues whose messages are delivered. */
   queues: readonly ChaosQueue[];
-  /** Of the plan: each step takes a second. */
+  /** The plan's clock. Each step takes a second. */
   clock: Clock;
-  /** Returns what goes on beside the services and can go on now, such as a query's end. */
-  aside: () => (() => Promise<void>) | undefined;
+  /** Returns the next step that no handler makes, such as the end of a query; undefined if there is none now. */
+  background: () => (() => Promise<void>) | undefined;
   /** Called before each call of a port. */
   onTurn: () => void;
   /** Called after each step. */
   afterStep: () => Promise<void>;
-  /** Moves the clock to where the next delayed message is due. @returns whether there is one */
+  /** Advances the clock to the time when the next delayed message is due. @returns whether there is one */
   advance: () => boolean;
-  /** What errors of the ports quote. */
+  /** The text that errors of the ports quote. */
   mark: string;
-  /** Called with each call of a port as its turn comes. */
+  /** Called before each port call, with its description. */
   onCall?: ((call: string) => void) | undefined;
 };
 
-/** A received message; `from` is the step at which it may be handled. */
+/** A received message. It may be handled from step `from`. */
 type Waiting = { queue: ChaosQueue; message: Message; from: number };
 type Invocation = { queue: ChaosQueue; parked: (() => unknown)[]; dead: boolean };
 
@@ -54,11 +54,11 @@ export class Delivery {
   readonly #random: Random;
   readonly #waiting: Waiting[] = [];
   readonly #running = new Set<Invocation>();
-  /** Queues that may have got messages since they were last received from. */
-  readonly #fed = new Set<ChaosQueue>();
+  /** Queues that may have new messages. */
+  readonly #toPoll = new Set<ChaosQueue>();
   #step = 0;
-  /** Why the harness itself failed. */
-  #broken: unknown;
+  /** The error of the test code itself, if any. */
+  #failure: unknown;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -67,17 +67,17 @@ export class Delivery {
 
   /**
    * Delivers until every queue is empty.
-   * @throws Error when that takes more than `maxSteps`, or when a handler hangs
+   * @throws Error if that takes more than `maxSteps`, or a handler is stuck
    */
   async drain(): Promise<void> {
     const { queues, afterStep, advance } = this.#options;
-    for (const queue of queues) this.#fed.add(queue);
+    for (const queue of queues) this.#toPoll.add(queue);
     while (this.#step < maxSteps) {
       this.#step += 1;
       this.#options.clock.now += 1_000;
-      await this.#quiet();
-      // Each receive takes a turn of the event loop, so not at every step.
-      if (between(this.#random, 1, 4) === 1) await this.#receiveFed();
+      await this.#untilAllParked();
+      // A receive takes a turn of the event loop, so only every fourth step receives on average.
+      if (between(this.#random, 1, 4) === 1) await this.#poll();
       const choices = this.#choices();
       const choice = choices[between(this.#random, 0, choices.length - 1)];
       if (choice) {
@@ -85,47 +85,47 @@ export class Delivery {
         await afterStep();
         continue;
       }
-      if (this.#fed.size === 0) {
+      if (this.#toPoll.size === 0) {
         if (!advance()) return;
-        for (const queue of queues) this.#fed.add(queue);
+        for (const queue of queues) this.#toPoll.add(queue);
       }
-      await this.#receiveFed();
+      await this.#poll();
     }
     throw new Error(`The plan did not end in ${maxSteps} steps.`);
   }
 
-  /** Resolves when every handler that runs waits for its turn. */
-  async #quiet(): Promise<void> {
+  /** Resolves when every running handler waits for its turn. */
+  async #untilAllParked(): Promise<void> {
     const stuckAt = Date.now() + stuckMs;
     do {
-      // Calls that begin together are parked in one turn: handlers wait for nothing else but LibInsight, one at a time.
+      // Calls that start together are parked in one turn: apart from them, handlers only wait for LibInsight, one at a time.
       await turn();
-      if (this.#broken) throw this.#broken;
+      if (this.#failure) throw this.#failure;
       if (Date.now() > stuckAt) throw new Error("A handler neither ends nor calls a port.");
     } while ([...this.#running].some(({ parked }) => parked.length === 0));
   }
 
   #choices(): (() => unknown)[] {
-    const { queues, aside } = this.#options;
+    const { queues, background } = this.#options;
     const parkedCalls = [...this.#running].flatMap(({ parked }) =>
       parked.map((go, index) => () => {
         parked.splice(index, 1);
         return go();
       }),
     );
-    const beside = aside();
-    const calls = beside
+    const backgroundStep = background();
+    const calls = backgroundStep
       ? [
           ...parkedCalls,
           async () => {
-            await beside();
-            for (const queue of queues) this.#fed.add(queue);
+            await backgroundStep();
+            for (const queue of queues) this.#toPoll.add(queue);
           },
         ]
       : parkedCalls;
     if (this.#running.size >= this.#options.plan.concurrency) return calls;
     const ready = this.#waiting.filter(({ from }) => from <= this.#step);
-    // Where all that is left waits for later steps, later is now.
+    // If all remaining messages wait for later steps, they may start now.
     const startable = ready.length > 0 || calls.length > 0 ? ready : this.#waiting;
     const startableQueues = queues.filter((queue) => startable.some((waiting) => waiting.queue === queue));
     return [...calls, ...startableQueues.map((queue) => () => this.#start(queue))];
@@ -144,17 +144,17 @@ export class Delivery {
       batch.push(chosen.message);
     }
     const { faults } = this.#options;
-    const befalling = faults.nextBatch(queue);
-    const late = befalling.find(({ kind }) => kind === "delay");
+    const batchFaults = faults.nextBatch(queue);
+    const late = batchFaults.find(({ kind }) => kind === "delay");
     if (late) {
-      faults.happened("delivery delay");
+      faults.countInjected("delivery delay");
       this.#wait(queue, batch, late.steps);
       return;
     }
     const invocation: Invocation = { queue, parked: [], dead: false };
     this.#running.add(invocation);
-    this.#run(invocation, batch, befalling).catch((error: unknown) => {
-      this.#broken = error;
+    this.#run(invocation, batch, batchFaults).catch((error: unknown) => {
+      this.#failure = error;
     });
   }
 
@@ -162,17 +162,17 @@ export class Delivery {
     const { queue } = invocation;
     const source = this.#options.ports.queue(queue);
     const release = (messages: Message[]) => source.release(messages.map(({ receipt }) => receipt));
-    // Its first turn: batches that are started do not all begin at once.
+    // Waits for its first turn, so that batches do not all start at once.
     await new Promise<void>((go) => invocation.parked.push(go));
     if (faults.some(({ kind }) => kind === "visibility")) {
-      this.#options.faults.happened("delivery visibility");
+      this.#options.faults.countInjected("delivery visibility");
       await release(batch);
       await this.#receive(queue);
     }
     const died = Promise.withResolvers<"died">();
     const caller = this.#callerFor(invocation, () => died.resolve("died"));
     const result = await Promise.race([this.#options.handlers[queue](batch, caller), died.promise]);
-    // Makes messages visible again, as their visibility timeout would.
+    // Makes the messages visible again, as the end of their visibility timeout does.
     if (result === "died") await release(batch);
     else {
       const retried = new Set(result.retried);
@@ -181,12 +181,12 @@ export class Delivery {
       if (retried.size > 0) await release(batch.filter(({ id }) => retried.has(id)));
       const again = faults.find(({ kind }) => kind === "duplicate");
       if (again && done.length > 0) {
-        this.#options.faults.happened("delivery duplicate");
+        this.#options.faults.countInjected("delivery duplicate");
         this.#wait(queue, done, again.steps);
       }
     }
-    // Events and notifications go to any of them.
-    for (const each of this.#options.queues) this.#fed.add(each);
+    // The handler may have sent messages to any queue.
+    for (const each of this.#options.queues) this.#toPoll.add(each);
     this.#running.delete(invocation);
   }
 
@@ -207,8 +207,8 @@ export class Delivery {
           const fault = faults.nextCall(call);
           onCall?.(`${invocation.queue} ${call} ${fault?.kind ?? ""}`);
           if (fault && (fault.kind !== "conflict" || onConflict)) {
-            faults.happened(`port ${fault.kind}`);
-            faults.struck.add(invocation.queue);
+            faults.countInjected(`port ${fault.kind}`);
+            faults.affected.add(invocation.queue);
           }
           try {
             if (fault?.kind === "conflict" && onConflict) return resolve(onConflict());
@@ -220,7 +220,7 @@ export class Delivery {
             if (error) throw new PortError(error, mark);
             resolve(value);
           } catch (error) {
-            const again = error instanceof PortError && error.mayPass && tries < plan.tries;
+            const again = error instanceof PortError && error.isTransient && tries < plan.tries;
             if (again) invocation.parked.push(go);
             else reject(error);
           }
@@ -228,14 +228,14 @@ export class Delivery {
         if (!invocation.dead) invocation.parked.push(go);
         return promise;
       },
-      taken: (call, messages) => {
+      accepted: (call, messages) => {
         if (!faults.nextBatchCall(call)) return messages;
-        faults.happened("port in-part");
+        faults.countInjected("port in-part");
         return Math.floor(messages / 2);
       },
       nextUpload: () => faults.nextUpload(),
       endUpload: ({ kind }) => {
-        faults.happened(`upload ${kind}`);
+        faults.countInjected(`upload ${kind}`);
         if (kind === "breaks") throw new PortError("TimeoutError", mark);
         die();
         return new Promise(() => {});
@@ -243,10 +243,10 @@ export class Delivery {
     };
   }
 
-  async #receiveFed(): Promise<void> {
-    const fed = [...this.#fed];
-    this.#fed.clear();
-    for (const queue of fed) await this.#receive(queue);
+  async #poll(): Promise<void> {
+    const toPoll = [...this.#toPoll];
+    this.#toPoll.clear();
+    for (const queue of toPoll) await this.#receive(queue);
   }
 
   async #receive(queue: ChaosQueue): Promise<void> {
@@ -259,7 +259,7 @@ export class Delivery {
   }
 }
 
-/** By the kind of a fault, the error that an adapter throws. */
+/** The error that an adapter throws for each kind of fault. */
 const errorNames: Partial<Record<FaultAt<"port">["kind"], string>> = {
   before: "TimeoutError",
   after: "TimeoutError",

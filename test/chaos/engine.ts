@@ -1,5 +1,5 @@
-// A query engine without an engine: the local one's catalog, and SELECT * FROM a table read with csv-parse. A query takes
-// no time and ends when its turn has come, well or, where the plan says so, badly or without an announcement.
+// A query engine without DuckDB: the local engine's catalog, and SELECT * FROM a table that csv-parse reads. A query takes
+// no time and ends at its turn. It succeeds unless the plan lets it fail, or end without a notification.
 import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { parse } from "csv-parse/sync";
@@ -10,18 +10,17 @@ import type { Query, Rows } from "../../shared/ports.ts";
 import type { FaultAt } from "./fault-plan.ts";
 
 const maxFiles = 100;
-/** In an unquoted CSV field these would end it. */
 const quoted = (value: string | null) => (value === null ? "" : `"${value.replaceAll('"', '""')}"`);
 const table = z.object({ columns: z.array(z.object({ name: z.string() })), folder: z.string() });
 const lines = z.array(z.array(z.string()));
 
 export type PlainEngineOptions = {
   database: string;
-  /** Keeps definitions. */
+  /** Stores table definitions. */
   catalog: LocalStore;
   data: LocalStore;
   results: LocalStore;
-  /** Returns what befalls the next query that ends. */
+  /** Returns the fault of the next query that ends. */
   nextQuery: () => FaultAt<"query"> | undefined;
   announce: (id: string, state: string) => Promise<void>;
 };
@@ -53,7 +52,7 @@ export class PlainEngine extends DuckDbQueryEngine {
     return this.#rowsOf(name);
   }
 
-  /** Returns what ends the query that has run longest; undefined where none runs. */
+  /** Returns a function that ends the oldest running query; undefined if none runs. */
   next(): (() => Promise<void>) | undefined {
     const [id, query] = [...this.#queries].find(([, { state }]) => state === "RUNNING") ?? [];
     if (id === undefined || !query) return undefined;
@@ -70,7 +69,7 @@ export class PlainEngine extends DuckDbQueryEngine {
     };
   }
 
-  /** As in Athena, a column is the field at its position, whatever the header says. */
+  /** Returns the rows of a table. As in Athena, a column is the field at its position, whatever the file's header is. */
   async #rowsOf(name: string): Promise<Rows> {
     const { catalog, data } = this.#options;
     const found = await catalog.getJson(`catalog/${name}.json`, table);
@@ -85,11 +84,11 @@ export class PlainEngine extends DuckDbQueryEngine {
   }
 }
 
-/** DuckDB, whose queries end before `start` returns: a plan's clock does not wait for them. */
+/** DuckDB whose queries end before `start` returns, because a plan's clock does not wait for them. */
 export class DuckDbInStep extends DuckDbQueryEngine {
   override async start(sql: string, folder: string, token: string): Promise<string> {
     const id = await super.start(sql, folder, token);
-    // Ends with the query, which DuckDB limits in time.
+    // The loop is bounded because DuckDB limits a query's time.
     while ((await this.get(id)).state === "RUNNING") await turn();
     return id;
   }

@@ -1,4 +1,4 @@
-// The entries of the dataset that a plan deploys: the default one, and what becomes of it by some changes.
+// The dataset entries that a plan deploys: the default dataset, with or without some changes.
 import { type Column, type Dataset, type DatasetInput, dataset } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import type { FaultAt } from "./fault-plan.ts";
@@ -8,7 +8,7 @@ import { dataSource } from "./tableau-server.ts";
 export type DeployKind = FaultAt<"deploy">["kind"];
 
 const changes: Record<DeployKind, (column: Column) => DatasetInput["columns"]> = {
-  // Before another column, so that those behind it move.
+  // The new column is inserted, so that the columns after it move.
   "declares a field": (column) =>
     column.name === "Location" ? [{ name: addedField, type: "text" }, column] : [column],
   "drops a column": (column) => (column.name === "studio" ? [{ name: column.name, drop: true }] : [column]),
@@ -18,7 +18,7 @@ const changes: Record<DeployKind, (column: Column) => DatasetInput["columns"]> =
 
 const entries = new Map<string, Dataset>();
 
-/** The same object for the same changes. */
+/** Returns the default entry with these changes: the same object for the same changes. */
 export function entryWith(kinds: ReadonlySet<DeployKind>): Dataset {
   const name = [...kinds].sort().join();
   const known = entries.get(name);

@@ -1,4 +1,4 @@
-// The local adapters as one running handler has them: each call waits for its turn, and the plan decides what befalls it.
+// The local adapters of one running handler: each call waits for its turn, and the plan decides its fault.
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { PipelineError } from "../../shared/errors.ts";
@@ -32,16 +32,16 @@ import { DuckDbInStep, PlainEngine } from "./engine.ts";
 import type { FaultAt, PortCall } from "./fault-plan.ts";
 import type { Faults } from "./injected-faults.ts";
 
-/** A running handler, as its port calls find it. */
+/** Schedules the port calls of one running handler. */
 export type Caller = {
   /**
-   * Does a call when its turn has come, or what the plan has for it.
-   * @param onConflict returns what the adapter returns where another conditional write wins at this moment
+   * Performs a call at its turn, with the fault that the plan has for it.
+   * @param onConflict returns the adapter's return value for a conflict with another conditional write
    */
   perform<T>(call: PortCall, act: () => Promise<T>, onConflict?: () => T): Promise<T>;
-  /** Returns how many messages of a batch the port takes. */
-  taken(call: PortCall, messages: number): number;
-  /** Returns what ends the next upload in mid-stream. */
+  /** Returns how many messages of a batch the port accepts. */
+  accepted(call: PortCall, messages: number): number;
+  /** Returns the fault that ends the next upload in mid-stream. */
   nextUpload(): FaultAt<"upload"> | undefined;
   endUpload(fault: FaultAt<"upload">): Promise<never>;
 };
@@ -58,35 +58,34 @@ export type Ports = {
   notify: Notify;
 };
 
-/** In milliseconds; the bus's own clock may be off. */
-export type Clock = { now: number; busOff: number };
+/** Milliseconds. The clock of the bus may have an offset. */
+export type Clock = { now: number; busOffset: number };
 
 export type MachineOptions = {
   database: LocalDatabase;
-  /** Of the stores' files. */
+  /** The folder of the stores' files. */
   folder: string;
   clock: Clock;
   faults: Faults;
   /** Whether queries run in DuckDB. */
   duckDb: boolean;
-  /** Key of the published CSV, of which S3 notifies the athena queue. */
+  /** The key of the published CSV. S3 notifies the athena queue of it. */
   publishedCsv: string;
   onEvent: (event: unknown) => void;
-  /** Returns what a service's object is written as; undefined where it is not written. */
-  forge: Forge;
+  tamper: Tamper;
 };
 
-export type Forge = (key: string, text: string) => string | undefined;
+/** Returns the text that is written instead of a service's object; undefined to write nothing. */
+export type Tamper = (key: string, text: string) => string | undefined;
 
-/** What one plan's ports share. */
+/** The state that the ports of one plan share. */
 export type Machine = MachineOptions & {
-  /** To the queues of its routes. */
+  /** Sends an event to the queues of its routes. */
   bus: Emit;
   engine: DuckDbQueryEngine;
   instances: LocalInstances;
-  /** What people were sent. */
   notifications: Notification[];
-  /** S3's message about an object, unless the plan loses it. */
+  /** Sends S3's message about an object, unless the plan loses it. */
   notifyOf(bucket: string, key: string): void;
 };
 
@@ -95,7 +94,7 @@ export const instanceId = "i-0123456789abcdef0";
 export function createMachine(options: MachineOptions): Machine {
   const { database, folder, clock, faults, duckDb, publishedCsv, onEvent } = options;
   const queues = byQueue((name) => new SqliteQueue(database, queueOptions(name, clock)));
-  const now = () => new Date(clock.now + clock.busOff);
+  const now = () => new Date(clock.now + clock.busOffset);
   const store = (bucket: string, keepsVersions: boolean) =>
     new LocalStore(database, { bucket, folder: join(folder, bucket), keepsVersions, now });
   const [catalog, data, results] = [store("work", false), store("data", true), store("results", true)];
@@ -136,7 +135,7 @@ export function createMachine(options: MachineOptions): Machine {
 }
 
 /**
- * Returns the ports without faults or, of a running handler, with those that the plan has for it.
+ * Returns the ports without faults or, with a caller, the ports of a running handler with the plan's faults.
  * @param onWritten called in the transaction that makes an object visible
  */
 export function portsOf(
@@ -157,13 +156,13 @@ export function portsOf(
       },
     };
     return caller
-      ? new FaultyStore(database, options, caller, machine.forge)
+      ? new FaultyStore(database, options, caller, machine.tamper)
       : new LocalStore(database, options);
   };
   const notify: Notify = async (notification) => {
     notifications.push(notification);
   };
-  /** Every method of a port as one kind of call. */
+  /** Treats every method of a port as one kind of call. */
   const faulty = <T extends object>(port: T, call: PortCall): T =>
     caller ? intercepted(port, (_method, _args, act) => caller.perform(call, async () => act())) : port;
   return {
@@ -175,7 +174,7 @@ export function portsOf(
       const { redrive: _, ...options } = queueOptions(name, clock);
       return queue({ ...options, name: deadLettersOf(name) });
     },
-    emit: caller ? faultyPublish(bus, caller) : bus,
+    emit: caller ? faultyEmit(bus, caller) : bus,
     engine: faulty(engine, "engine"),
     instances: faulty(instances, "ec2"),
     notify: caller ? (each) => caller.perform("notify", () => notify(each)) : notify,
@@ -193,12 +192,12 @@ function deadLettersOf(name: QueueName): string {
 
 class FaultyStore extends LocalStore {
   readonly #caller: Caller;
-  readonly #forge: Forge;
+  readonly #tamper: Tamper;
 
-  constructor(database: LocalDatabase, options: LocalStoreOptions, caller: Caller, forge: Forge) {
+  constructor(database: LocalDatabase, options: LocalStoreOptions, caller: Caller, tamper: Tamper) {
     super(database, options);
     this.#caller = caller;
-    this.#forge = forge;
+    this.#tamper = tamper;
   }
 
   protected override write(
@@ -207,12 +206,12 @@ class FaultyStore extends LocalStore {
     contentType: string,
     condition?: Condition,
   ): Promise<string | undefined> {
-    const forged = this.#forge(key, typeof body === "string" ? body : Buffer.from(body).toString());
+    const tampered = this.#tamper(key, typeof body === "string" ? body : Buffer.from(body).toString());
     const act = async () =>
-      forged === undefined ? "not written" : super.write(key, forged, contentType, condition);
+      tampered === undefined ? "not written" : super.write(key, tampered, contentType, condition);
     if (condition === undefined) return this.#caller.perform("put", act);
     return this.#caller.perform("create", act, () => {
-      // A 409 on a key that has to be absent says nothing yet (shared/aws/s3.ts).
+      // A 409 leaves open whether the key exists, so the adapter throws it (shared/aws/s3.ts).
       if (condition === "absent") throw new PortError(conflict, key);
       return undefined;
     });
@@ -238,7 +237,7 @@ class FaultyStore extends LocalStore {
     yield* await this.#caller.perform("objects", () => Array.fromAsync(super.objects(prefix, limit)));
   }
 
-  /** Nothing is visible before the whole body has arrived, so completing the upload is one call. */
+  /** Counts as one call when it completes, because no part of the object is visible before. */
   override async upload(key: string, body: AsyncIterable<Uint8Array>, options: UploadOptions) {
     const fault = this.#caller.nextUpload();
     const chunks: Uint8Array[] = [];
@@ -248,13 +247,13 @@ class FaultyStore extends LocalStore {
       bytes += chunk.length;
       if (fault && bytes >= fault.bytes) await this.#caller.endUpload(fault);
     }
-    const forged = this.#forge(key, Buffer.concat(chunks).toString()) ?? "";
-    const complete = () => super.upload(key, Readable.from([Buffer.from(forged)]), options);
+    const tampered = this.#tamper(key, Buffer.concat(chunks).toString()) ?? "";
+    const complete = () => super.upload(key, Readable.from([Buffer.from(tampered)]), options);
     return this.#caller.perform("upload", complete, () => undefined);
   }
 }
 
-/** As the adapter of SQS has them (shared/aws/sqs.ts). */
+/** The limits of the SQS adapter (shared/aws/sqs.ts). */
 const batchMessages = 10;
 const batchAttempts = 4;
 
@@ -280,11 +279,11 @@ class FaultyQueue extends SqliteQueue {
   async #sendBatch(all: readonly string[]): Promise<void> {
     let left = all;
     for (let attempt = 1; attempt <= batchAttempts && left.length > 0; attempt++) {
-      const taken = left.slice(0, this.#caller.taken("sendAll", left.length));
-      if (taken.length > 0) await this.#caller.perform("sendAll", () => super.sendAll(taken));
-      left = left.slice(taken.length);
+      const accepted = left.slice(0, this.#caller.accepted("sendAll", left.length));
+      if (accepted.length > 0) await this.#caller.perform("sendAll", () => super.sendAll(accepted));
+      left = left.slice(accepted.length);
     }
-    if (left.length > 0) throw refused("MessagesNotSent");
+    if (left.length > 0) throw notAccepted("MessagesNotSent");
   }
 
   override retryAfter(receipt: string, seconds: number) {
@@ -292,34 +291,34 @@ class FaultyQueue extends SqliteQueue {
   }
 }
 
-/** As the adapter of EventBridge has it (shared/aws/eventbridge.ts). */
-const publishAttempts = 3;
+/** The limit of the EventBridge adapter (shared/aws/eventbridge.ts). */
+const emitAttempts = 3;
 
-function faultyPublish(bus: Emit, caller: Caller): Emit {
+function faultyEmit(bus: Emit, caller: Caller): Emit {
   return async (type, detail) => {
-    for (let attempt = 1; attempt <= publishAttempts; attempt++) {
-      if (caller.taken("publish", 1) === 1) return caller.perform("publish", () => bus(type, detail));
+    for (let attempt = 1; attempt <= emitAttempts; attempt++) {
+      if (caller.accepted("emit", 1) === 1) return caller.perform("emit", () => bus(type, detail));
     }
-    throw refused("EventNotPublished");
+    throw notAccepted("EventNotPublished");
   };
 }
 
-function refused(name: string): PipelineError {
+function notAccepted(name: string): PipelineError {
   return new PipelineError(name, { message: "Simulated.", advice: "None.", kind: "transient" });
 }
 
 const conflict = "ConditionalRequestConflict";
 
-/** What an adapter throws, by the name that AWS gives it. */
+/** An error with the name that AWS gives it. */
 export class PortError extends Error {
   override readonly name: string;
-  /** Whether the AWS SDK tries the call again. */
-  readonly mayPass: boolean;
+  /** Whether the AWS SDK retries the call. */
+  readonly isTransient: boolean;
 
-  /** @param quoted as messages of foreign errors quote anything */
+  /** @param quoted a text in the message, because messages of foreign errors may quote anything */
   constructor(name: string, quoted: string) {
     super(`Simulated ${name}: ${quoted}`);
     this.name = name;
-    this.mayPass = name !== conflict;
+    this.isTransient = name !== conflict;
   }
 }

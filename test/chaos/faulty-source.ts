@@ -1,5 +1,5 @@
-// The simulated LibInsight under a plan: it spoils answers and changes records between two pages. The witness learns what
-// each answer has to be, from the records and not from the answer itself.
+// The simulated LibInsight with a plan's faults: it fails requests, and changes records between two pages. The history
+// gets the expected content of each response from the records, not from the response itself.
 import { mock } from "node:test";
 import { addToDate } from "../../shared/dates.ts";
 import { pageCount } from "../../shared/run.ts";
@@ -13,55 +13,55 @@ import {
   startLibInsight,
 } from "../../stacks/local/libinsight.ts";
 import type { FaultAt, Plan } from "./fault-plan.ts";
+import type { History, PageResponse } from "./history.ts";
 import type { Faults } from "./injected-faults.ts";
-import type { Answer, Witness } from "./witness.ts";
 
 /** The label of a field that only later records have. */
 export const addedField = "Added Field";
 
-/** More than a message carries. */
+/** A text that is larger than a message. */
 const oversizedComment = "long ".repeat(200_001);
 
-/** Of the client; it passes only where a request hangs. */
+/** The client's timeout. It ends only requests that hang by the plan, because its timer is mocked. */
 export const requestTimeoutMs = 1_000;
 
-/** Fewer, and one reject is more than the publish guard allows. */
-const recordsForReject = 25;
+/** With fewer records, one reject exceeds the limit of the publish guard. */
+const minRecordsForReject = 25;
 
 export type Source = {
   baseUrl: string;
-  /** Starts over with a plan's records. */
-  begin(plan: Plan, faults: Faults, witness: Witness): void;
+  /** Restarts with a plan's records. */
+  begin(plan: Plan, faults: Faults, history: History): void;
   close(): Promise<void>;
 };
 
 export type SourceOptions = {
   credentials: { clientId: string; clientSecret: string };
-  /** Put into every record's texts and into every error. */
+  /** A text that is added to every text of the records and to every error. */
   mark: string;
 };
 
 export async function startSource({ credentials, mark }: SourceOptions): Promise<Source> {
   const libInsight = await startLibInsight({ credentials });
-  // A request times out where the plan lets it hang, and never because the machine is busy.
+  // With mocked timers a request times out if the plan lets it hang, and never because the machine is busy.
   mock.timers.enable({ apis: ["setTimeout"] });
   return {
     baseUrl: libInsight.baseUrl,
-    begin(plan, faults, witness) {
+    begin(plan, faults, history) {
       const onRequest = ({ path, query }: LoggedRequest): void => {
         if (!path.endsWith("/data-grid")) return;
         const { changes, fault } = faults.nextPage();
         for (const change of changes) {
           if (!applied(change, libInsight, plan.seed)) continue;
-          faults.happened(`source ${change.kind}`);
-          witness.states.push([...libInsight.records()]);
+          faults.countInjected(`source ${change.kind}`);
+          history.states.push([...libInsight.records()]);
         }
-        const answer = answerTo(query, witness.states.at(-1) ?? [], plan.pageSize, fault?.kind);
-        witness.answered = answer && { ...answer, state: witness.states.length - 1 };
+        const response = responseTo(query, history.states.at(-1) ?? [], plan.pageSize, fault?.kind);
+        history.lastResponse = response && { ...response, state: history.states.length - 1 };
         if (!fault) return;
         libInsight.fail(...settingsOf(fault, mark));
         if (fault.kind === "hang") mock.timers.tick(requestTimeoutMs);
-        faults.happened(`libinsight ${fault.kind}`);
+        faults.countInjected(`libinsight ${fault.kind}`);
       };
       libInsight.restart({
         credentials,
@@ -74,7 +74,7 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
         }),
       });
       prepare(plan, libInsight, mark);
-      witness.states.push([...libInsight.records()]);
+      history.states.push([...libInsight.records()]);
     },
     async close() {
       mock.timers.reset();
@@ -83,20 +83,20 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
   };
 }
 
-/** What a page has to hold, lies included; undefined where there is no such page. */
-function answerTo(
+/** Returns the content of a page, including injected inconsistencies; undefined if there is no such page. */
+function responseTo(
   { from = "", to = "", page: asked = "1" }: Record<string, string>,
   all: readonly LibInsightRecord[],
   pageSize: number,
-  lie: FaultAt<"libinsight">["kind"] | undefined,
-): Omit<Answer, "state"> | undefined {
+  fault: FaultAt<"libinsight">["kind"] | undefined,
+): Omit<PageResponse, "state"> | undefined {
   const page = Number(asked);
   const dayOf = (record: LibInsightRecord) => String(record._start_date).slice(0, 10);
   const selected = all.filter((record) => dayOf(record) >= from && dayOf(record) <= to);
   const totals = { totalPages: Math.ceil(selected.length / pageSize), totalRecords: selected.length };
   if (page > pageCount(totals)) return undefined;
   const records = selected.slice((page - 1) * pageSize, page * pageSize);
-  switch (lie) {
+  switch (fault) {
     case "too-few":
       return { page, totals, records: records.slice(1) };
     case "too-many":
@@ -110,7 +110,7 @@ function answerTo(
   }
 }
 
-/** The plan's first state of the records. Each gets a date, by which the witness knows its window. */
+/** Prepares the plan's initial records. Each gets a date, so that its window is known. */
 function prepare(plan: Plan, libInsight: LibInsight, mark: string): void {
   let date = `${firstDay} 00:00:00`;
   for (const record of [...libInsight.records()]) {
@@ -128,7 +128,7 @@ function prepare(plan: Plan, libInsight: LibInsight, mark: string): void {
   if (plan.oversized && first !== undefined) {
     libInsight.edit(first, (record) => ({ ...record, "Comments/Notes": oversizedComment }));
   }
-  if (plan.rejected && ids.length >= recordsForReject && last !== undefined)
+  if (plan.rejected && ids.length >= minRecordsForReject && last !== undefined)
     libInsight.edit(last, (record) => ({ ...record, _id: null }));
 }
 
@@ -137,7 +137,7 @@ function marked(record: LibInsightRecord, mark: string): LibInsightRecord {
   return { ...record, ...Object.fromEntries(texts.map(([field]) => [field, `${mark} ${field}`])) };
 }
 
-/** @returns whether there was a record to change */
+/** Applies a change. @returns whether there was a record to change */
 function applied(change: FaultAt<"source">, libInsight: LibInsight, seed: number): boolean {
   const records = [...libInsight.records()];
   const chosen = records[Math.floor((change.pick / 1000) * records.length)];
@@ -149,7 +149,7 @@ function applied(change: FaultAt<"source">, libInsight: LibInsight, seed: number
   } else if (change.kind === "edit") {
     libInsight.edit(chosen._id, (record) => ({ ...record, "Comments/Notes": `edited ${change.nth}` }));
   } else {
-    // Ids of the simulation are above 31 millions.
+    // The simulation's own ids are above 31 million.
     const id = between(seeded(seed ^ change.nth ^ change.pick), 1, 30_000_000);
     libInsight.add({ ...chosen, _id: id, "Comments/Notes": `added ${change.nth}` });
   }
@@ -169,7 +169,7 @@ function settingsOf({ kind }: FaultAt<"libinsight">, mark: string): FaultSetting
       return [{ kind: "html", status: 502, where }];
     case "401":
       return [{ kind: "unauthorized", where }];
-    // A token is asked for when one was refused.
+    // The client requests a token only after one was refused.
     case "token-500":
       return [
         { kind: "unauthorized", where },

@@ -1,12 +1,12 @@
-// The plan's faults as they come due, and the count of those that really happened.
+// Selects the plan's faults when they are due, and counts the injected ones.
 import type { ChaosQueue, Fault, FaultAt, Plan, PortCall } from "./fault-plan.ts";
 
 export type Injected = Map<string, number>;
 
 export class Faults {
   readonly injected: Injected = new Map();
-  /** Services whose calls of ports were spoiled. */
-  readonly struck = new Set<ChaosQueue>();
+  /** Services that had a fault in a port call. */
+  readonly affected = new Set<ChaosQueue>();
   readonly #plan: readonly Fault[];
   readonly #counts = new Map<string, number>();
 
@@ -14,7 +14,7 @@ export class Faults {
     this.#plan = plan.faults;
   }
 
-  /** Returns what befalls the next request for a page: changes of the records, and one fault. */
+  /** Returns the changes of records before the next request for a page, and the fault of the request. */
   nextPage(): { changes: FaultAt<"source">[]; fault: FaultAt<"libinsight"> | undefined } {
     const n = this.#count("page");
     return {
@@ -23,17 +23,17 @@ export class Faults {
     };
   }
 
-  /** Returns which entries are deployed and how the clock jumps before the next call of any port. */
+  /** Returns the deployments and clock jumps before the next port call. */
   nextTurn(): (FaultAt<"deploy"> | FaultAt<"clock">)[] {
     const n = this.#count("turn");
     return [...this.#of("deploy"), ...this.#of("clock")].filter(({ nth }) => nth === n);
   }
 
-  /** Returns what befalls the next query that ends. */
+  /** Returns the fault of the next query that ends. */
   nextQuery(): FaultAt<"query"> | undefined {
     const n = this.#count("query");
     const fault = this.#of("query").find(({ nth }) => nth === n);
-    if (fault) this.happened(`query ${fault.kind}`);
+    if (fault) this.countInjected(`query ${fault.kind}`);
     return fault;
   }
 
@@ -41,35 +41,35 @@ export class Faults {
   losesNotification(): boolean {
     const n = this.#count("notification");
     const isLost = this.#of("notification").some(({ nth }) => nth === n);
-    if (isLost) this.happened("notification lost");
+    if (isLost) this.countInjected("notification lost");
     return isLost;
   }
 
-  /** Returns what befalls the next call of a port. */
+  /** Returns the fault of the next call of a port. */
   nextCall(call: PortCall): FaultAt<"port"> | undefined {
     const n = this.#count(call);
     return this.#of("port").find((fault) => fault.kind !== "in-part" && isDue(fault, call, n));
   }
 
-  /** Returns whether a port takes only some messages of the next batch. */
+  /** Returns whether a port accepts only some messages of the next batch. */
   nextBatchCall(call: PortCall): boolean {
     const n = this.#count(`${call} in part`);
     return this.#of("port").some((fault) => fault.kind === "in-part" && isDue(fault, call, n));
   }
 
-  /** Returns what ends the next upload in mid-stream. */
+  /** Returns the fault that ends the next upload in mid-stream. */
   nextUpload(): FaultAt<"upload"> | undefined {
     const n = this.#count("upload in mid-stream");
     return this.#of("upload").find(({ nth }) => nth === n);
   }
 
-  /** Returns what befalls a queue's next batch. */
+  /** Returns the faults of a queue's next batch. */
   nextBatch(queue: ChaosQueue): FaultAt<"delivery">[] {
     const n = this.#count(queue);
     return this.#of("delivery").filter((fault) => fault.queue === queue && fault.nth === n);
   }
 
-  happened(kind: string): void {
+  countInjected(kind: string): void {
     this.injected.set(kind, (this.injected.get(kind) ?? 0) + 1);
   }
 

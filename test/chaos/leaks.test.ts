@@ -1,5 +1,5 @@
-// No leaks: secrets and patrons' words are planted in everything that the pipeline reads, plans of faults run, and none
-// of it is in logs, metrics, events, errors, dead letters' attributes or objects' metadata.
+// Tests for leaks: secrets and patrons' words are planted in everything that the pipeline reads. While plans with faults
+// run, none of them reaches logs, metrics, events, errors, the attributes of dead letters or the metadata of objects.
 import { subscribe } from "node:diagnostics_channel";
 import { ClientRequest } from "node:http";
 import { inspect } from "node:util";
@@ -7,14 +7,14 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as z from "zod/mini";
 import { anyPlan, type FaultAt, type Plan, undisturbed } from "./fault-plan.ts";
-import { startWorld } from "./world.ts";
+import { startHarness } from "./harness.ts";
 
 const plans = 40;
 const mark = "PlantedPatronWords";
 const credentials = { clientId: "planted-client", clientSecret: "planted-client-secret" };
 
-/** A message that fails five times is a dead letter; one that is refused is one at once. */
-const spoiled = (["error-at-200", "502-html", "broken-json", "token-refused"] as const).map(
+/** Faults that outlast the receive limit, so that messages become dead letters. */
+const failingResponses = (["error-at-200", "502-html", "broken-json", "token-refused"] as const).map(
   (kind): FaultAt<"libinsight"> => ({
     at: "libinsight",
     kind,
@@ -22,13 +22,13 @@ const spoiled = (["error-at-200", "502-html", "broken-json", "token-refused"] as
     times: kind === "token-refused" ? 3 : 40,
   }),
 );
-/** Pages that cannot be written become dead letters with records in their bodies. */
-const unwritten: FaultAt<"port"> = { at: "port", kind: "internal", call: "create", nth: 5, times: 60 };
+/** A write that always fails: its pages become dead letters with records in their bodies. */
+const failingWrites: FaultAt<"port"> = { at: "port", kind: "internal", call: "create", nth: 5, times: 60 };
 
 /** https://nodejs.org/docs/latest-v24.x/api/diagnostics_channel.html#http */
 const started = z.object({ request: z.instanceof(ClientRequest) });
 
-test("neither a secret nor a patron's word is in anything that the pipeline writes about its work", {
+test("logs, metrics, events, metadata and dead-letter attributes contain neither a secret nor a patron's word", {
   timeout: 120_000,
 }, async () => {
   const tokens = new Set<string>();
@@ -42,10 +42,10 @@ test("neither a secret nor a patron's word is in anything that the pipeline writ
   const log =
     (level: string) =>
     (...line: unknown[]) => {
-      // Deeper than a logger looks, and with the messages and stacks of errors.
+      // This is deeper than a logger serializes, and includes the messages and stacks of errors.
       written.logs += `${level} ${inspect(line, { depth: null, maxStringLength: null })}\n`;
     };
-  const world = await startWorld({
+  const harness = await startHarness({
     credentials,
     mark,
     logOf: () => ({ info: log("INFO"), warn: log("WARN"), error: log("ERROR") }),
@@ -59,12 +59,13 @@ test("neither a secret nor a patron's word is in anything that the pipeline writ
       bodies += deadLetters.map(({ body }) => body).join("\n");
     },
   });
-  const fixed: Plan[] = [...spoiled, unwritten].map((fault) => ({ ...undisturbed, faults: [fault] }));
+  const faults = [...failingResponses, failingWrites];
+  const fixed: Plan[] = faults.map((fault) => ({ ...undisturbed, faults: [fault] }));
   for (const plan of [...fixed, ...fc.sample(anyPlan, { numRuns: plans, seed: 1 })])
-    expect((await world.run(plan)).wrong).toEqual([]);
-  await world.close();
+    expect((await harness.run(plan)).wrong).toEqual([]);
+  await harness.close();
 
-  // There was something to leak, and something that could hold it.
+  // The texts were read, and every kind of output was written.
   expect(bodies).toContain(mark);
   for (const text of Object.values(written)) expect(text.length).toBeGreaterThan(100);
   for (const level of ["INFO", "WARN", "ERROR"]) expect(written.logs).toContain(level);
@@ -73,6 +74,6 @@ test("neither a secret nor a patron's word is in anything that the pipeline writ
   const basic = Buffer.from(`${clientId}:${clientSecret}`).toString("base64");
   for (const [what, text] of Object.entries(written)) {
     for (const secret of [clientSecret, basic, mark, ...tokens])
-      expect(text.includes(secret), `${what} hold a planted text`).toBe(false);
+      expect(text.includes(secret), `${what} contain a planted text`).toBe(false);
   }
 });

@@ -1,10 +1,10 @@
-// The verdict's own rules: examples by hand, and any record as the transformer has it.
+// Tests the oracle's rules: with examples, and against the transformer on random records.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { transformPage } from "../../services/transformer/page.ts";
 import type { Dataset, DatasetInput } from "../../shared/dataset-schema.ts";
 import { datasetOf } from "../factories/dataset-entries.ts";
-import { difference, fileOf, judge, readCsv, readJsonLines, readRows } from "./oracle.ts";
+import { difference, expectedPage, fileOf, readCsv, readJsonLines, readRows } from "./oracle.ts";
 
 const columns: DatasetInput["columns"] = [
   { name: "Kind", labels: ["Type"], type: "text", answers: "first" },
@@ -16,8 +16,8 @@ const columns: DatasetInput["columns"] = [
 const entry = datasetOf(columns);
 const at = "2024-02-29 10:00:00";
 
-test("the oracle makes rows, rejects and counts by the rules of the entry", () => {
-  const first = judge(
+test("the oracle applies the entry's rules to rows, rejects and counts", () => {
+  const first = expectedPage(
     [
       {
         _id: 1,
@@ -33,7 +33,10 @@ test("the oracle makes rows, rejects and counts by the rules of the entry", () =
     ],
     entry,
   );
-  const second = judge([{ _id: "3", At: at, Kind: { a: 1 }, Minutes: null, New: 5 }, { At: at }, 7], entry);
+  const second = expectedPage(
+    [{ _id: "3", At: at, Kind: { a: 1 }, Minutes: null, New: 5 }, { At: at }, 7],
+    entry,
+  );
   expect(fileOf([first, second], entry)).toEqual({
     header: ["_id", "Kind", "Minutes", "At", "Both", "Both (2)", "New"],
     rows: [
@@ -57,7 +60,7 @@ test("the oracle makes rows, rejects and counts by the rules of the entry", () =
   });
 });
 
-test("the oracle sees what is wrong with a file", () => {
+test("the oracle detects a wrong or malformed file", () => {
   const right = { header: ["a", "b"], rows: [["x", 1]] };
   expect(difference(readCsv('"a","b"\n"x",1\n'), right)).toBeUndefined();
   expect(difference(readJsonLines('{"a":"x","b":1}\n'), right)).toBeUndefined();
@@ -109,16 +112,16 @@ test("the oracle and the transformer agree on any record", () => {
     fc.property(records, undeclared, (made, mode) => {
       const dataset = datasetOf(columns, mode);
       const parsed: unknown[] = JSON.parse(JSON.stringify(made));
-      const judged = judge(parsed, dataset);
+      const page = expectedPage(parsed, dataset);
       const { csv, jsonl, rejects, summary } = transformPage(parsed, dataset);
-      const own = { ...judged, rows: judged.rows.map((row, n) => ({ ...row, id: n })) };
+      const own = { ...page, rows: page.rows.map((row, n) => ({ ...row, id: n })) };
       const file = fileOf([own], dataset);
       expect(readRows(csv)).toEqual(file.rows);
       expect(difference(readJsonLines(jsonl), file)).toBeUndefined();
-      expect(summary.ids).toEqual(judged.rows.map(({ id }) => id));
-      expect(rejects).toBe(judged.rejects.map((reject) => `${JSON.stringify(reject)}\n`).join(""));
+      expect(summary.ids).toEqual(page.rows.map(({ id }) => id));
+      expect(rejects).toBe(page.rejects.map((reject) => `${JSON.stringify(reject)}\n`).join(""));
       for (const counts of ["furtherAnswers", "mistyped", "undeclared"] as const)
-        expect(summary[counts]).toEqual(Object.fromEntries(judged[counts]));
+        expect(summary[counts]).toEqual(Object.fromEntries(page[counts]));
     }),
     { numRuns: 500 },
   );

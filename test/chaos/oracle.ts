@@ -1,17 +1,17 @@
-// The rules of a dataset's entry, written down a second time and as plainly as they read (shared/dataset-schema.ts). The verdict
-// takes what it expects from here, so nothing of the services is imported.
+// Implements the rules of a dataset entry (shared/dataset-schema.ts) a second time, as plainly as possible. The verdict
+// takes its expectations from here, so this file imports nothing from the services.
 import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
 import type { Column, Dataset, KeptColumn } from "../../shared/dataset-schema.ts";
 
 const cell = z.union([z.string(), z.number(), z.null()]);
 export type Cell = z.infer<typeof cell>;
-/** A file: its header and its rows. */
+/** The header and the rows of a file. */
 export type Table = { header: string[]; rows: Cell[][] };
 export type Counts = Map<string, number>;
 
-/** What becomes of a page's records, or of a whole run's. */
-export type Judged = {
+/** The expected rows, rejects and counts of a page. */
+export type ExpectedPage = {
   /** `undeclared` by header. */
   rows: { id: number; declared: Cell[]; undeclared: Map<string, Cell> }[];
   rejects: { reason: string; record: unknown }[];
@@ -20,19 +20,19 @@ export type Judged = {
   undeclared: Counts;
 };
 
-/** The same records are judged for their part, for each attempt and for each file. */
-const judgments = new WeakMap<readonly unknown[], Map<Dataset, Judged>>();
+/** Expected pages by their records, which are needed for their part, for each attempt and for each file. */
+const cache = new WeakMap<readonly unknown[], Map<Dataset, ExpectedPage>>();
 
-export function judge(records: readonly unknown[], entry: Dataset): Judged {
-  const known = judgments.get(records) ?? new Map<Dataset, Judged>();
-  judgments.set(records, known);
-  const judged = known.get(entry) ?? judgeAll(records, entry);
-  known.set(entry, judged);
-  return judged;
+export function expectedPage(records: readonly unknown[], entry: Dataset): ExpectedPage {
+  const known = cache.get(records) ?? new Map<Dataset, ExpectedPage>();
+  cache.set(records, known);
+  const page = known.get(entry) ?? applyEntry(records, entry);
+  known.set(entry, page);
+  return page;
 }
 
-function judgeAll(records: readonly unknown[], entry: Dataset): Judged {
-  const judged: Judged = {
+function applyEntry(records: readonly unknown[], entry: Dataset): ExpectedPage {
+  const page: ExpectedPage = {
     rows: [],
     rejects: [],
     furtherAnswers: new Map(),
@@ -40,19 +40,19 @@ function judgeAll(records: readonly unknown[], entry: Dataset): Judged {
     undeclared: new Map(),
   };
   for (const record of records) {
-    const reason = rejection(record, entry, judged);
-    if (reason !== undefined) judged.rejects.push({ reason, record });
+    const reason = rejection(record, entry, page);
+    if (reason !== undefined) page.rejects.push({ reason, record });
   }
-  return judged;
+  return page;
 }
 
-/** Headers of the published file, without undeclared fields. */
+/** Returns the headers of the published file, without undeclared fields. */
 export function declaredHeaders({ columns }: Dataset): string[] {
   return columns.filter((column) => !("drop" in column)).map(({ name }) => name);
 }
 
-/** Returns the file of all pages in their order: each `_id` once, undeclared columns last and sorted. */
-export function fileOf(pages: readonly Judged[], entry: Dataset): Table & { duplicates: number } {
+/** Returns the file of all pages in their order, with each `_id` once and the undeclared columns sorted at the end. */
+export function fileOf(pages: readonly ExpectedPage[], entry: Dataset): Table & { duplicates: number } {
   const all = pages.flatMap(({ rows }) => rows);
   const appended = [...new Set(all.flatMap(({ undeclared }) => [...undeclared.keys()]))].sort();
   const seen = new Set<number>();
@@ -65,8 +65,8 @@ export function fileOf(pages: readonly Judged[], entry: Dataset): Table & { dupl
   return { header, rows, duplicates: all.length - rows.length };
 }
 
-/** Adds a record's row. @returns why there is none, where that is so */
-function rejection(record: unknown, entry: Dataset, into: Judged): string | undefined {
+/** Adds the row of a record. @returns the reason for its rejection; undefined if it has a row */
+function rejection(record: unknown, entry: Dataset, into: ExpectedPage): string | undefined {
   if (typeof record !== "object" || record === null || Array.isArray(record)) return "not a record";
   const fields = new Map<string, unknown>(Object.entries(record));
   const taken = new Set<string>();
@@ -108,7 +108,7 @@ function rejection(record: unknown, entry: Dataset, into: Judged): string | unde
     for (let n = 2; headers.has(header); n++) header = `${base} (${n})`;
     headers.add(header);
     notes.push([into.undeclared, header, 1]);
-    if (entry.undeclared === "append") undeclared.set(header, ownCell(value));
+    if (entry.undeclared === "append") undeclared.set(header, untypedCell(value));
   }
   for (const [counts, name, n] of notes) counts.set(name, (counts.get(name) ?? 0) + n);
   into.rows.push({ id, declared, undeclared });
@@ -120,14 +120,14 @@ function labelsOf(column: Column): string[] {
   return "drop" in column ? [column.name] : [column.name, ...column.labels];
 }
 
-/** The answers of a field that are not blank. */
+/** Returns the answers of a field that are not blank. */
 function answersIn(value: unknown): unknown[] {
   return (Array.isArray(value) ? value : [value]).filter((answer) => !isBlank(answer));
 }
 
 function cellOf(value: unknown, column: KeptColumn): { cell: Cell; isMistyped: boolean } {
   const answers = answersIn(value);
-  // A blank text that is no list's stays as it is.
+  // A blank text outside a list is kept.
   const whole = !Array.isArray(value)
     ? value
     : column.answers === "all" && answers.length > 1
@@ -138,10 +138,10 @@ function cellOf(value: unknown, column: KeptColumn): { cell: Cell; isMistyped: b
   const own = text(whole)?.trim() ?? "";
   if (own === "") return right(null);
   const typed = column.type === "timestamp" ? timestamp(own) : number(own, column);
-  return typed === undefined ? { cell: ownCell(whole), isMistyped: true } : right(typed);
+  return typed === undefined ? { cell: untypedCell(whole), isMistyped: true } : right(typed);
 }
 
-/** Of the numbers whose digits a double holds; plans have no others. */
+/** Parses numbers whose digits fit into a double; plans have no others. */
 function number(own: string, { name, type }: KeptColumn): number | undefined {
   if (type !== "integer" && type !== "number")
     throw new Error(`The oracle has no rule for ${name}, a ${type}.`);
@@ -154,14 +154,14 @@ function timestamp(own: string): string | undefined {
   const parts = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?$/.exec(own);
   if (!parts) return undefined;
   const [, day, minutes, seconds = ":00"] = parts;
-  // A day that is not in the calendar becomes another one, or none.
+  // Date turns a day that is not in the calendar into another one, or into an invalid date.
   const at = new Date(`${day}T${minutes}${seconds}Z`);
   const exists = !Number.isNaN(at.getTime()) && at.toISOString().startsWith(`${day}T${minutes}${seconds}`);
   return exists ? `${day} ${minutes}${seconds}` : undefined;
 }
 
-/** Numbers stay numbers. */
-function ownCell(value: unknown): Cell {
+/** Returns the cell of an untyped value. Numbers stay numbers. */
+function untypedCell(value: unknown): Cell {
   return typeof value === "number" ? value : text(value);
 }
 
@@ -183,7 +183,7 @@ function isBlank(value: unknown): boolean {
   return value === null || value === undefined || (typeof value === "string" && value.trim() === "");
 }
 
-/** Line breaks in a row become one space, a tab one; other control characters and half characters go. */
+/** Replaces consecutive line breaks by one space and a tab by one; removes other control characters and lone surrogates. */
 function clean(dirty: string): string {
   let cleaned = "";
   let before = "";
@@ -202,13 +202,13 @@ function isLineBreak(character: string): boolean {
   return ["\n", "\v", "\f", "\r", "\u0085", "\u2028", "\u2029"].includes(character);
 }
 
-/** Reads a published CSV. @throws Error where it is not a CSV */
+/** Reads a published CSV. @throws Error if it is malformed */
 export function readCsv(csv: string): Table {
   const [header = [], ...rows] = readRows(csv);
   return { header: z.array(z.string()).parse(header), rows };
 }
 
-/** Reads rows of a CSV. A text is quoted; what is bare is a number or nothing. @throws Error where they are no CSV */
+/** Reads the rows of a CSV. Quoted cells are text; others are numbers or empty. @throws Error if it is malformed */
 export function readRows(csv: string): Cell[][] {
   if (csv === "") return [];
   if (csv.includes("\r") || !csv.endsWith("\n")) throw new Error("a line has no end, or another one");
@@ -220,7 +220,7 @@ export function readRows(csv: string): Cell[][] {
   return z.array(z.array(cell)).parse(rows);
 }
 
-/** Reads published JSON lines. Without a row there is no header. @throws Error where they are not alike */
+/** Reads published JSON lines. Without a row there is no header. @throws Error if their names differ */
 export function readJsonLines(text: string): Table {
   if (text !== "" && !text.endsWith("\n")) throw new Error("the last line has no end");
   const lines = text.split("\n").slice(0, -1);
@@ -232,26 +232,26 @@ export function readJsonLines(text: string): Table {
   return { header, rows: objects.map((members) => members.map(([, value]) => value)) };
 }
 
-/** @returns the first difference as a sentence; undefined where there is none */
+/** Returns the first difference as a sentence; undefined if there is none. */
 export function difference(found: Table, expected: Table): string | undefined {
   if (found.rows.length !== expected.rows.length)
-    return `${found.rows.length} rows where ${expected.rows.length} are right`;
+    return `has ${found.rows.length} rows, expected ${expected.rows.length}`;
   if (
     found.header.join("\n") !== expected.header.join("\n") &&
     (found.header.length > 0 || found.rows.length > 0)
   )
-    return `the header is ${found.header.join()} where ${expected.header.join()} is right`;
+    return `has the header ${found.header.join()}, expected ${expected.header.join()}`;
   for (const [n, row] of found.rows.entries()) {
     const right = expected.rows[n] ?? [];
     const column = right.findIndex((value, index) => row[index] !== value);
     if (column >= 0 || row.length !== right.length) {
       const name = expected.header[column] ?? "its length";
-      return `row ${n + 1} (_id ${right[0]}): ${name} is ${shown(row[column])} where ${shown(right[column])} is right`;
+      return `row ${n + 1} (_id ${right[0]}) has ${name} ${format(row[column])}, expected ${format(right[column])}`;
     }
   }
   return undefined;
 }
 
-function shown(value: Cell | undefined): string {
+function format(value: Cell | undefined): string {
   return String(JSON.stringify(value)).slice(0, 80);
 }

@@ -1,22 +1,22 @@
-// A reader who looks after each step that touches the file or its table: what SELECT returns is always the rows of one
-// published file, each value under its column's name, or an error.
+// Simulates an analyst who queries after each step that changes the file or its table: SELECT always returns the rows of
+// one published file, with each value under its column's name, or an error.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { LocalStore } from "../../shared/local/local-store.ts";
 import type { Ports } from "./faulty-ports.ts";
 import { type Cell, readCsv } from "./oracle.ts";
 
-/** A file as Athena has it: every value a text, none for nothing. */
+/** A file as Athena returns it: every value is a text, and an empty one stands for no value. */
 export type AthenaRows = { names: string[]; rows: string[][] };
 
-/** `Question Type` is `question_type` in Athena. */
-export function athenaName(header: string): string {
+/** Returns Athena's name of a column: `question_type` for `Question Type`. */
+function athenaName(header: string): string {
   return header
     .toLowerCase()
     .replace(/[^a-z0-9_]+/g, "_")
     .replace(/_+$/, "");
 }
 
-export function asAthenaHasIt({ header, rows }: { header: string[]; rows: Cell[][] }): AthenaRows {
+export function athenaRowsOf({ header, rows }: { header: string[]; rows: Cell[][] }): AthenaRows {
   return { names: header.map(athenaName), rows: rows.map((row) => row.map((cell) => String(cell ?? ""))) };
 }
 
@@ -24,17 +24,17 @@ export class Reader {
   readonly wrong: string[] = [];
   readonly #ports: Pick<Ports, "data" | "work" | "engine">;
   readonly #entry: Dataset;
-  /** Each version of the published file, newest last. */
+  /** Every version of the published file, newest last. */
   readonly #files: AthenaRows[] = [];
   #seen = "";
 
-  /** @param entry that says where file and table are */
+  /** @param entry the dataset entry with the locations of file and table */
   constructor(ports: Pick<Ports, "data" | "work" | "engine">, entry: Dataset) {
     this.#ports = ports;
     this.#entry = entry;
   }
 
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     const { data, work, engine } = this.#ports;
     const { csv, table } = this.#entry.publish;
     const seen = `${etagOf(await data.head(csv))} ${etagOf(await work.head(`catalog/${table}.json`))}`;
@@ -52,12 +52,12 @@ export class Reader {
     } catch {
       return;
     }
-    const shown = JSON.stringify(found);
-    if (this.#files.some((file) => JSON.stringify(file) === shown)) return;
+    const foundJson = JSON.stringify(found);
+    if (this.#files.some((file) => JSON.stringify(file) === foundJson)) return;
     const [row = []] = found.rows;
     const first = found.names.map((name, n) => `${name}=${row[n]}`).join(", ");
     this.wrong.push(
-      `SELECT returns what no published file has: ${found.rows.length} rows, the first ${first}`,
+      `SELECT returns ${found.rows.length} rows that no published file contains, the first: ${first}`,
     );
   }
 
@@ -65,10 +65,10 @@ export class Reader {
     const text = await data.getText(csv);
     if (text === undefined) return;
     try {
-      const file = asAthenaHasIt(readCsv(text));
+      const file = athenaRowsOf(readCsv(text));
       if (JSON.stringify(file) !== JSON.stringify(this.#files.at(-1))) this.#files.push(file);
     } catch {
-      // The verdict reads every version of the file, and says so.
+      // The verdict reads every version of the file, and reports a malformed one.
     }
   }
 }

@@ -1,18 +1,18 @@
-// The verdict finds what services must never do: each test lets them write something else than they mean to.
+// Tests that the verdict detects wrong outputs: each test tampers with an object that a service writes.
 import { expect, test } from "vitest";
 import { folder } from "../../shared/dataset-schema.ts";
 import { useLocal } from "../support/local-adapters.ts";
 import { PlainEngine } from "./engine.ts";
 import { entryWith } from "./entries.ts";
 import { type Plan, undisturbed } from "./fault-plan.ts";
-import type { Forge } from "./faulty-ports.ts";
+import type { Tamper } from "./faulty-ports.ts";
+import { startHarness } from "./harness.ts";
 import { Reader } from "./reader.ts";
-import { startWorld } from "./world.ts";
 
 const local = useLocal();
 
-/** Changes the first text that matches, in objects whose keys match. */
-function replacing(key: RegExp, text: string | RegExp, by: string): Forge {
+/** Replaces the first text that matches in objects whose keys match. */
+function replaceIn(key: RegExp, text: string | RegExp, by: string): Tamper {
   return (written, body) => (key.test(written) ? body.replace(text, by) : body);
 }
 
@@ -23,105 +23,110 @@ const withReject: Plan = { ...undisturbed, rejected: true };
 const withLie: Plan = { ...undisturbed, faults: [{ at: "libinsight", kind: "too-few", nth: 2, times: 1 }] };
 const always: Plan = { ...undisturbed, faults: [{ at: "libinsight", kind: "repeated", nth: 1, times: 200 }] };
 
-const forgeries: [what: string, found: RegExp, plan: Plan, forge: Forge][] = [
+const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = [
   [
-    "a published cell of another column",
+    "a wrong value in the published CSV",
     /version 1 of .*csv/,
     undisturbed,
-    replacing(csv, /"Main Library[^"]*"/, '"x"'),
+    replaceIn(csv, /"Main Library[^"]*"/, '"x"'),
   ],
-  ["a published row that is missing", /rows where 40 are right/, undisturbed, replacing(csv, /^\d.*\n/m, "")],
-  ["a file of which the end is missing", /cannot be read/, undisturbed, replacing(csv, /"\n$/, '"')],
   [
-    "JSON lines with another value",
+    "a missing row in the published CSV",
+    /has 39 rows, expected 40/,
+    undisturbed,
+    replaceIn(csv, /^\d.*\n/m, ""),
+  ],
+  ["a truncated file", /cannot be read/, undisturbed, replaceIn(csv, /"\n$/, '"')],
+  [
+    "a wrong value in the JSON lines",
     /JSON lines|jsonl/,
     undisturbed,
-    replacing(jsonl, /"who":"[^"]*"/, '"who":null'),
+    replaceIn(jsonl, /"who":"[^"]*"/, '"who":null'),
   ],
   [
-    "a part with another value",
+    "a wrong value in a part",
     /page 1: /,
     undisturbed,
-    replacing(/parts\/003\/1\/000001$/, /"In person"/, '"By phone!"'),
+    replaceIn(/parts\/003\/1\/000001$/, /"In person"/, '"By phone!"'),
   ],
   [
-    "rejects that are not written",
-    /rejects are not written/,
+    "missing rejects",
+    /its rejects are none, expected/,
     withReject,
     (key, text) => (/rejects/.test(key) ? undefined : text),
   ],
   [
-    "rejects for another reason",
+    "rejects with a wrong reason",
     /its rejects are/,
     withReject,
-    replacing(/rejects/, "missing _id", "invalid _id"),
+    replaceIn(/rejects/, "missing _id", "invalid _id"),
   ],
   [
-    "a run superseded by none",
+    "a superseded run without a newer run",
     /no newer run supersedes it/,
     undisturbed,
-    replacing(result, '"published"', '"superseded", "reason": "x"'),
+    replaceIn(result, '"published"', '"superseded", "reason": "x"'),
   ],
   [
-    "a run held without a cause",
-    /nothing that it saw explains/,
+    "a held run without a cause",
+    /no cause explains/,
     undisturbed,
-    replacing(
+    replaceIn(
       result,
       /"state": "published",\s*"violations": \[\]/,
       '"state": "held", "reason": "x", "violations": [{ "kind": "comparison", "text": "rows fell from 50 to 40" }]',
     ),
   ],
   [
-    "a run held although a lie was elsewhere",
-    /nothing that it saw explains/,
+    "a run held for a disagreement in the wrong window",
+    /no cause explains/,
     withLie,
-    replacing(
+    replaceIn(
       result,
       /"violations": \[\]/,
       '"violations": [{ "kind": "disagreement", "text": "2021-12-02 to 2022-12-01: too few" }]',
     ),
   ],
   [
-    "a run published in spite of a disagreement",
+    "a run published despite a disagreement",
     /it is published without a file/,
     always,
-    replacing(result, '"held"', '"published"'),
+    replaceIn(result, '"held"', '"published"'),
   ],
   [
     "a count that is off by one",
-    /its rows are 41 where 40 are right/,
+    /its rows are 41, expected 40/,
     undisturbed,
-    replacing(result, '"rows": 40', '"rows": 41'),
+    replaceIn(result, '"rows": 40', '"rows": 41'),
   ],
   [
-    "a window that is not fetched again",
-    /although windows \d do not agree/,
+    "a disagreeing window that is not fetched again",
+    /although windows \d disagree/,
     withLie,
-    replacing(result, '"attempt": 2', '"attempt": 1'),
+    replaceIn(result, '"attempt": 2', '"attempt": 1'),
   ],
   [
-    "a result of Athena with another value",
-    /is not what the run published/,
+    "a wrong value in Athena's results",
+    /differs from the file of its run/,
     undisturbed,
-    replacing(/Results\.csv$/, '"In person"', '"By phone"'),
+    replaceIn(/Results\.csv$/, '"In person"', '"By phone"'),
   ],
   [
-    "a claim of a report that is lost",
-    /2 messages say/,
+    "a lost claim of a report",
+    /with 2 notifications/,
     { ...undisturbed, faults: [{ at: "delivery", kind: "duplicate", queue: "reporter", nth: 1, steps: 5 }] },
     (key, text) => (/reports\/run\.published/.test(key) ? undefined : text),
   ],
 ];
 
-test.each(forgeries)("%s is found", async (_, found, plan, forge) => {
-  const world = await startWorld({ forge });
-  const { wrong } = await world.run(plan);
-  await world.close();
+test.each(tamperings)("detects %s", async (_, found, plan, tamper) => {
+  const harness = await startHarness({ tamper });
+  const { wrong } = await harness.run(plan);
+  await harness.close();
   expect(wrong.join("\n")).toMatch(found);
 });
 
-test("a value that a reader sees under another column's name is found", async () => {
+test("detects a value that a reader sees under another column's name", async () => {
   const [data, work, results] = [local.store({ keepsVersions: true }), local.store(), local.store()];
   const unused = async () => {};
   const nextQuery = () => undefined;
@@ -139,9 +144,9 @@ test("a value that a reader sees under another column's name is found", async ()
   await data.put(csv, '"_id","Location","mode"\n1,"Desk","Phone"\n', "text/csv");
   const columns = ["_id", "location", "mode"].map((name) => ({ name, comment: name }));
   await engine.defineTable(table, { columns, folder: folder(csv) }, undefined);
-  await reader.look();
+  await reader.check();
   expect(reader.wrong).toEqual([]);
   await data.put(csv, '"_id","mode","Location"\n1,"Phone","Desk"\n', "text/csv");
-  await reader.look();
+  await reader.check();
   expect(reader.wrong).toEqual([expect.stringContaining("location=Phone")]);
 });

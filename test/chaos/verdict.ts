@@ -1,6 +1,6 @@
-// Whether a plan ended as it has to. Every object that a reader could see, at any moment, is the whole file of one run,
-// made of what LibInsight answered to that run; every record is accounted for; and each run is published, held or
-// superseded for the reason that it gives.
+// Checks the end of a plan: every published object was at any moment the complete file of one run, made from LibInsight's
+// responses to that run; every record is accounted for; and each run is published, held or superseded for the reason that
+// it gives.
 import { text } from "node:stream/consumers";
 import * as z from "zod/mini";
 import type { Dataset } from "../../shared/dataset-schema.ts";
@@ -18,36 +18,35 @@ import {
   run as runSchema,
   windowTotals,
 } from "../../shared/run.ts";
+import { downstreamProblems } from "./downstream.ts";
 import {
-  type Account,
   type AttemptRead,
-  accountOf,
   type Baseline,
+  type ExpectedRun,
+  expectedRun,
   guardViolations,
   type PageRead,
   type Violation,
   type WindowRead,
-} from "./account.ts";
+} from "./expected-run.ts";
 import type { Plan } from "./fault-plan.ts";
 import type { Ports } from "./faulty-ports.ts";
-import { followerProblems } from "./followers.ts";
+import type { Call, History, Recount, Write } from "./history.ts";
 import type { Faults } from "./injected-faults.ts";
 import {
   type Counts,
   declaredHeaders,
   difference,
-  judge,
+  expectedPage,
   readCsv,
   readJsonLines,
   readRows,
   type Table,
 } from "./oracle.ts";
-import type { Call, Recount, Witness, Write } from "./witness.ts";
 
-/** A run's third attempt is its last. */
 const maxAttempts = 3;
 const maxObjects = 10_000;
-/** Why a person publishes a held run. */
+/** The reason with which an operator publishes a held run. */
 export const approval = "chaos";
 
 export const busEvent = z.object({
@@ -61,83 +60,83 @@ export const busEvent = z.object({
   }),
 });
 
-/** What was published before the plan began, by an earlier run of ours or by the predecessor. */
+/** The file that was published before the plan began, by an earlier run or by the predecessor. */
 export type Earlier = { csv: string; rows: number; isOurs: boolean };
 
-export type Assessed = {
+export type Evidence = {
   plan: Plan;
   runIds: string[];
-  witness: Witness;
+  history: History;
   faults: Faults;
   ports: Ports;
   earlier: Earlier | undefined;
-  /** That the bus took. */
+  /** The events that the bus accepted. */
   events: z.infer<typeof busEvent>[];
   /** Queues that still have messages. */
-  left: string[];
-  /** When dead letters were last sent back: what was refused then came from the future. */
+  nonEmptyQueues: string[];
+  /** The time of the last replay. A request that was refused then came from the future. */
   refusedAt: number;
-  /** That people got. */
   notifications: readonly Notification[];
 };
 
 /**
- * A run that ended, as it read its windows in each of its attempts.
- * @property by the last write of its result; a run that a person published has one more
+ * A run that ended, with the windows that each of its attempts read. `resultWrite` is the last write of its result; a run
+ * that an operator published has two.
  */
-export type Ended = {
+export type EndedRun = {
   run: Run;
   result: RunResult;
   attempts: AttemptRead[];
-  by: Write;
-  judgedBy: Write[];
+  resultWrite: Write;
+  resultWrites: Write[];
   wrong: string[];
 };
 
-/** @returns what is wrong, one sentence each; none where the plan ended well */
-export async function assess(assessed: Assessed): Promise<string[]> {
-  const { plan, runIds, witness } = assessed;
-  const { work } = assessed.ports;
+/** Returns the problems, one sentence each; none if the plan ended correctly. */
+export async function assess(evidence: Evidence): Promise<string[]> {
+  const { plan, runIds, history } = evidence;
+  const { work } = evidence.ports;
   const wrong: string[] = [];
-  const ended = new Map<string, Ended>();
-  await settleEntries(assessed);
+  const ended = new Map<string, EndedRun>();
+  await correctEntries(evidence);
   for (const runId of runIds) {
     const run = await work.getJson(keys.run(runId), runSchema);
     const result = await work.getJson(keys.result(runId), runResult);
-    const judgedBy = witness.writesOf(work.bucket, keys.result(runId));
-    const by = judgedBy.at(-1);
-    if (!run && isFromTheFuture(runId, assessed)) continue;
-    if (!run || !result || !by) wrong.push(`run ${runId} did not end (${run ? "no result" : "never begun"})`);
-    else ended.set(runId, await readRun({ run, result, by, judgedBy }, assessed));
+    const resultWrites = history.writesOf(work.bucket, keys.result(runId));
+    const resultWrite = resultWrites.at(-1);
+    if (!run && isFromTheFuture(runId, evidence)) continue;
+    if (!run || !result || !resultWrite)
+      wrong.push(`run ${runId} did not end (${run ? "no result" : "never started"})`);
+    else ended.set(runId, await readRun({ run, result, resultWrite, resultWrites }, evidence));
   }
-  const published = await publications(assessed, ended);
+  const published = await publications(evidence, ended);
   for (const each of ended.values()) {
     const problems = [
       ...each.wrong,
       ...rangeProblems(each),
-      ...accountProblems(each),
-      ...(await heldProblems(each, assessed)),
-      ...lossProblems(each, assessed),
-      ...attemptProblems(each, assessed),
-      ...outcomeProblems(each, published, assessed),
-      ...eventProblems(each, assessed),
+      ...countProblems(each),
+      ...(await heldProblems(each, evidence)),
+      ...lossProblems(each, evidence),
+      ...attemptProblems(each, evidence),
+      ...outcomeProblems(each, published, evidence),
+      ...eventProblems(each, evidence),
     ];
     wrong.push(...problems.map((problem) => `run ${each.run.runId}: ${problem}`));
   }
   wrong.push(...published.wrong);
-  if (assessed.left.length > 0) wrong.push(`messages are left in ${assessed.left.join()}`);
-  if (plan.follows) wrong.push(...(await followerProblems(assessed, published)));
+  if (evidence.nonEmptyQueues.length > 0) wrong.push(`messages remain in ${evidence.nonEmptyQueues.join()}`);
+  if (plan.follows) wrong.push(...(await downstreamProblems(evidence, published)));
   return wrong;
 }
 
 /**
- * A publication that an assembler began is completed by the entry that began it, whatever is deployed when another one
- * finds the run's own CSV in place.
+ * Corrects the entries of recorded writes: once an assembler has published the run's CSV, every later write of the run uses
+ * the entry of that publication, whatever is deployed by then.
  */
-async function settleEntries({ witness, runIds, ports: { data, work } }: Assessed): Promise<void> {
-  const { csv, jsonl } = witness.entry.publish;
+async function correctEntries({ history, runIds, ports: { data, work } }: Evidence): Promise<void> {
+  const { csv, jsonl } = history.entry.publish;
   const ownersOf = async (key: string) => {
-    const writes = witness.writesOf(data.bucket, key);
+    const writes = history.writesOf(data.bucket, key);
     const versions = (await data.listVersions(key, maxObjects)).reverse();
     return Promise.all(
       writes.map(async (write, n) => {
@@ -148,55 +147,58 @@ async function settleEntries({ witness, runIds, ports: { data, work } }: Assesse
   };
   const files = await ownersOf(csv);
   const results = runIds.flatMap((owner) =>
-    witness.writesOf(work.bucket, keys.result(owner)).map((write) => ({ write, owner })),
+    history.writesOf(work.bucket, keys.result(owner)).map((write) => ({ write, owner })),
   );
   const all = [...files, ...(await ownersOf(jsonl)), ...results];
   for (const { write, owner } of all.sort((a, b) => a.write.moment - b.write.moment)) {
-    const inPlace = files.findLast((file) => file.write.moment < write.by.begun);
-    if (inPlace?.owner === owner && inPlace) write.by.entry = inPlace.write.by.entry;
+    const inPlace = files.findLast((file) => file.write.moment < write.call.begun);
+    if (inPlace?.owner === owner && inPlace) write.call.entry = inPlace.write.call.entry;
   }
 }
 
-/** Clocks may differ by so much. */
+/** The tolerated difference between two clocks. */
 const toleratedMs = 15 * 60_000;
 
-/** Whether every request for a run is later than the clock. */
-function isFromTheFuture(runId: string, { events, refusedAt }: Assessed): boolean {
+/** Returns whether every request for a run is later than the clock. */
+function isFromTheFuture(runId: string, { events, refusedAt }: Evidence): boolean {
   return events
     .filter(({ detail: { dataset = "", requestId } }) => requestId && runIdOf(dataset, requestId) === runId)
     .every(({ time }) => Date.parse(time) > refusedAt + toleratedMs);
 }
 
-/** Reads what each attempt at a run was made of, and compares every part and every list of rejects with the answers. */
+/** Reads the inputs of each attempt of a run, and compares every part and every list of rejects with the responses. */
 async function readRun(
-  { run, result, by, judgedBy }: Omit<Ended, "attempts" | "wrong">,
-  { ports: { work }, witness }: Assessed,
-): Promise<Ended> {
+  { run, result, resultWrite, resultWrites }: Omit<EndedRun, "attempts" | "wrong">,
+  { ports: { work }, history }: Evidence,
+): Promise<EndedRun> {
   const wrong: string[] = [];
   const { runId } = run;
   const read = new Map<string, WindowRead>();
   const readWindow = async (window: Run["windows"][number], attempt: number): Promise<WindowRead> => {
     const address = { runId, window: window.number, attempt };
     const totals = await work.getJson(keys.window(address), windowTotals);
-    const announced = witness.answers({ ...address, page: 1 }).map((answer) => answer.totals);
+    const announced = history.responses({ ...address, page: 1 }).map((response) => response.totals);
     if (!totals || !announced.some((each) => isSame(each, totals))) {
-      wrong.push(`window ${window.number}, attempt ${attempt}: its totals are not what LibInsight announced`);
+      wrong.push(`window ${window.number}, attempt ${attempt}: its totals differ from LibInsight's`);
       return { window, totals: { totalPages: 0, totalRecords: 0 }, pages: [] };
     }
     const pages: PageRead[] = [];
     for (let page = 1; page <= pageCount(totals); page++) {
-      const found = await readPage({ ...address, page }, { work, witness, assembledBy: by.by.entry });
+      const found = await readPage(
+        { ...address, page },
+        { work, history, assembledBy: resultWrite.call.entry },
+      );
       if ("problem" in found)
         wrong.push(`window ${window.number}, attempt ${attempt}, page ${page}: ${found.problem}`);
-      if (found.answer) pages.push(found.answer);
+      if (found.response) pages.push(found.response);
     }
     return { window, totals, pages };
   };
   const readRecount = async (window: number, attempt: number): Promise<Recount | undefined> => {
     const address = { runId, window, attempt };
     const totals = await work.getJson(keys.recount(address), windowTotals);
-    const found = witness.recounts(address).find((each) => isSame(each.totals, totals));
-    if (!found) wrong.push(`window ${window}, attempt ${attempt}: it was not counted again, or wrongly`);
+    const found = history.recounts(address).find((each) => isSame(each.totals, totals));
+    if (!found) wrong.push(`window ${window}, attempt ${attempt}: its recount is missing or wrong`);
     return found;
   };
   const attempts: AttemptRead[] = [];
@@ -214,24 +216,24 @@ async function readRun(
     }
     attempts.push({ windows, recounts });
   }
-  return { run, result, attempts, by, judgedBy, wrong };
+  return { run, result, attempts, resultWrite, resultWrites, wrong };
 }
 
-/** Finds the answer that a part was made of, by its rows. */
+/** Finds the response that a part was made from, by its rows. */
 async function readPage(
   address: PageAddress,
-  { work, witness, assembledBy }: Pick<Assessed, "witness"> & { work: LocalStore; assembledBy: Dataset },
-): Promise<{ answer?: PageRead; problem?: string }> {
+  { work, history, assembledBy }: Pick<Evidence, "history"> & { work: LocalStore; assembledBy: Dataset },
+): Promise<{ response?: PageRead; problem?: string }> {
   const key = keys.part(address);
   const bytes = await work.getBytes(key);
   if (!bytes) return { problem: "there is no part" };
   const { summary, csv, jsonl } = decodePart(key, bytes);
   const rejects = (await work.getText(keys.rejects(address))) ?? "";
-  const entry = witness.writesOf(work.bucket, key).at(-1)?.by.entry ?? witness.entry;
-  const nothing = "LibInsight answered nothing to it";
-  const found: { answer?: PageRead; problem: string } = { problem: nothing };
-  for (const answer of witness.answers(address)) {
-    const { rows, ...judged } = judge(answer.records, entry);
+  const entry = history.writesOf(work.bucket, key).at(-1)?.call.entry ?? history.entry;
+  const noResponse = "LibInsight sent no response to it";
+  const found: { response?: PageRead; problem: string } = { problem: noResponse };
+  for (const response of history.responses(address)) {
+    const { rows, ...page } = expectedPage(response.records, entry);
     const own = [...new Set(rows.flatMap(({ undeclared }) => [...undeclared.keys()]))].sort();
     const expected: Table = {
       header: [...declaredHeaders(entry), ...own],
@@ -242,17 +244,17 @@ async function readPage(
     };
     const part = { header: expected.header, rows: readRows(Buffer.from(csv).toString()) };
     const wrong =
-      (!isSame(summary.totals, answer.totals) && "its totals are other ones") ||
-      (summary.records !== answer.records.length && "its number of records is another one") ||
+      (!isSame(summary.totals, response.totals) && "its totals differ from the response's") ||
+      (summary.records !== response.records.length && "its number of records differs from the response's") ||
       difference(part, expected) ||
       inLines(difference(readJsonLines(Buffer.from(jsonl).toString()), expected));
-    if (wrong && found.problem === nothing)
-      Object.assign(found, { answer: { ...answer, entry }, problem: wrong });
+    if (wrong && found.problem === noResponse)
+      Object.assign(found, { response: { ...response, entry }, problem: wrong });
     if (wrong) continue;
-    // A page that another entry made is fetched again, rejects and all.
-    const problem = entry === assembledBy ? rejectsProblem(rejects, judged.rejects) : undefined;
-    if (problem === undefined) return { answer: { ...answer, entry } };
-    Object.assign(found, { answer: { ...answer, entry }, problem });
+    // A page of another entry is fetched again with its rejects, so its rejects are not checked.
+    const problem = entry === assembledBy ? rejectsProblem(rejects, page.rejects) : undefined;
+    if (problem === undefined) return { response: { ...response, entry } };
+    Object.assign(found, { response: { ...response, entry }, problem });
   }
   return found;
 }
@@ -264,32 +266,32 @@ function rejectsProblem(lines: string, expected: { reason: string; record: unkno
     found.length === right.length && found.every((line, n) => isSame(JSON.parse(line), expected[n]));
   return isRight
     ? undefined
-    : `its rejects are ${found.join() || "not written"} where ${right.join() || "none"} are right`;
+    : `its rejects are ${found.join() || "none"}, expected ${right.join() || "none"}`;
 }
 
 const noAttempt: AttemptRead = { windows: [], recounts: [] };
 
-function lastOf({ attempts, by }: Pick<Ended, "attempts" | "by">): Account {
-  return accountOf(attempts.at(-1) ?? noAttempt, by.by.entry);
+function expectedOf({ attempts, resultWrite }: Pick<EndedRun, "attempts" | "resultWrite">): ExpectedRun {
+  return expectedRun(attempts.at(-1) ?? noAttempt, resultWrite.call.entry);
 }
 
-/** Every count of a run's result. */
-function accountProblems(ended: Ended): string[] {
+/** Checks every count of a run's result. */
+function countProblems(ended: EndedRun): string[] {
   const { result } = ended;
-  const account = lastOf(ended);
+  const expected = expectedOf(ended);
   const found: [string, unknown, unknown][] = [
-    ["records", result.records, account.records],
-    ["rows", result.rows, account.file.rows.length],
-    ["duplicates", result.duplicates, account.duplicates],
-    ["columns", result.columns, account.file.header],
+    ["records", result.records, expected.records],
+    ["rows", result.rows, expected.file.rows.length],
+    ["duplicates", result.duplicates, expected.duplicates],
+    ["columns", result.columns, expected.file.header],
   ];
   for (const name of ["rejects", "furtherAnswers", "mistyped", "undeclared", "filled"] as const)
-    found.push([name, sorted(new Map(Object.entries(result[name]))), sorted(account[name])]);
+    found.push([name, sorted(new Map(Object.entries(result[name]))), sorted(expected[name])]);
   const announced = result.windows.reduce((sum, { totalRecords }) => sum + totalRecords, 0);
-  if (result.state === "published" && account.disagreements.size === 0)
-    found.push(["announced records", announced, account.records]);
+  if (result.state === "published" && expected.disagreements.size === 0)
+    found.push(["announced records", announced, expected.records]);
   return found.flatMap(([what, is, right]) =>
-    isSame(is, right) ? [] : `its ${what} are ${JSON.stringify(is)} where ${JSON.stringify(right)} are right`,
+    isSame(is, right) ? [] : `its ${what} are ${JSON.stringify(is)}, expected ${JSON.stringify(right)}`,
   );
 }
 
@@ -297,70 +299,71 @@ function sorted(counts: Counts): [string, number][] {
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** The windows are all days from the dataset's first to the day before the request, each once. */
-function rangeProblems({ run, by }: Ended): string[] {
+/** Requires the windows to cover each day once, from the dataset's first date to the day before the request. */
+function rangeProblems({ run, resultWrite }: EndedRun): string[] {
   const dayOf = (time: Date) =>
-    new Intl.DateTimeFormat("en-CA", { timeZone: by.by.entry.timeZone }).format(time);
+    new Intl.DateTimeFormat("en-CA", { timeZone: resultWrite.call.entry.timeZone }).format(time);
   const next = (day: string, days = 1) =>
     new Date(Date.parse(day) + days * 24 * 3600_000).toISOString().slice(0, 10);
   const to = next(dayOf(new Date(run.requestedAt)), -1);
   const ranges = run.windows.map((window) => `${window.from} ${window.to}`).join();
   const isWhole =
-    run.windows[0]?.from === by.by.entry.firstDate &&
+    run.windows[0]?.from === resultWrite.call.entry.firstDate &&
     run.windows.at(-1)?.to === to &&
     run.windows.every((window, n) => n === 0 || window.from === next(run.windows[n - 1]?.to ?? ""));
-  return isWhole ? [] : [`its windows are ${ranges}, up to ${to}`];
+  return isWhole ? [] : [`its windows ${ranges} do not cover all days up to ${to}`];
 }
 
-/** What a held run would publish is kept as the person will see it. */
-async function heldProblems(ended: Ended, { ports: { work } }: Assessed): Promise<string[]> {
+/** Requires a held run to keep the files that it would publish. */
+async function heldProblems(ended: EndedRun, { ports: { work } }: Evidence): Promise<string[]> {
   const { run, result } = ended;
   if (result.state !== "held") return [];
-  const { file } = lastOf(ended);
+  const { file } = expectedOf(ended);
   const csv = (await work.getText(keys.held(run.runId))) ?? "";
   const lines = (await work.getText(keys.heldLines(run.runId))) ?? "";
   return [difference(readCsv(csv), file), inLines(difference(readJsonLines(lines), file))].flatMap(
-    (problem) => (problem === undefined ? [] : [`what it holds: ${problem}`]),
+    (problem) => (problem === undefined ? [] : [`its held file: ${problem}`]),
   );
 }
 
 /**
- * A published run has every record that LibInsight had all the time while it was read. Two changes at once may hide each
- * other from every count (one removed before a page, one added behind it), so only one is judged.
+ * Requires a published run to contain every record that LibInsight had during the whole run. Two changes may compensate
+ * each other in every count (one record removed before a page, one added after it), so only runs with at most one change
+ * are checked.
  */
-function lossProblems(ended: Ended, { witness }: Assessed): string[] {
-  const { run, result, attempts, by } = ended;
+function lossProblems(ended: EndedRun, { history }: Evidence): string[] {
+  const { run, result, attempts, resultWrite } = ended;
   const { windows, recounts } = attempts.at(-1) ?? noAttempt;
   const read = [...windows.flatMap(({ pages }) => pages), ...recounts.flatMap((each) => each ?? [])];
   const first = Math.min(...read.map(({ state }) => state));
   const last = Math.max(...read.map(({ state }) => state));
   if (result.state !== "published" || result.force === approval || last - first > 1) return [];
-  const seen = witness.states.slice(first, last + 1).map((records) => {
+  const seen = history.states.slice(first, last + 1).map((records) => {
     const inRange = records.filter(({ _start_date: at }) => String(at).slice(0, 10) <= run.to);
-    return new Set(judge(inRange, by.by.entry).rows.map(({ id }) => id));
+    return new Set(expectedPage(inRange, resultWrite.call.entry).rows.map(({ id }) => id));
   });
-  const published = new Set(lastOf(ended).file.rows.map(([id]) => id));
+  const published = new Set(expectedOf(ended).file.rows.map(([id]) => id));
   const always = [...(seen[0] ?? [])].filter((id) => seen.every((ids) => ids.has(id)));
   const lost = always.filter((id) => !published.has(id));
   return lost.length === 0 ? [] : [`it lost the records ${lost.join()}`];
 }
 
-/** A window whose numbers do not agree is fetched again, and no other, until the last attempt. */
+/** Requires each attempt before the last to fetch exactly the disagreeing windows again. */
 function attemptProblems(
-  { run, result, attempts, by }: Ended,
-  { witness, ports: { work } }: Assessed,
+  { run, result, attempts, resultWrite }: EndedRun,
+  { history, ports: { work } }: Evidence,
 ): string[] {
   const wrong: string[] = [];
   for (const [n, attempt] of attempts.entries()) {
-    const decided = witness.writesOf(work.bucket, keys.attempt(run.runId, n + 2)).at(0) ?? by;
-    const disagreeing = [...accountOf(attempt, decided.by.entry).disagreements.keys()];
+    const decided = history.writesOf(work.bucket, keys.attempt(run.runId, n + 2)).at(0) ?? resultWrite;
+    const disagreeing = [...expectedRun(attempt, decided.call.entry).disagreements.keys()];
     const next = attempts[n + 1]?.windows;
     const again = next && attempt.windows.flatMap((read, w) => (next[w] === read ? [] : read.window.number));
     const isLast = n + 1 === maxAttempts || result.state === "superseded";
     if (again && !isSame(again, disagreeing))
-      wrong.push(`attempt ${n + 1} fetched windows ${again} again where ${disagreeing} do not agree`);
+      wrong.push(`attempt ${n + 1} fetched windows ${again} again, but windows ${disagreeing} disagree`);
     if (!again && disagreeing.length > 0 && !isLast)
-      wrong.push(`it ended at attempt ${n + 1} although windows ${disagreeing} do not agree`);
+      wrong.push(`it ended at attempt ${n + 1} although windows ${disagreeing} disagree`);
   }
   return wrong;
 }
@@ -369,22 +372,22 @@ type Publication = { write: Write; owner: string; requestedAt: number; etag: str
 export type Publications = {
   csv: Publication[];
   all: Publication[];
-  ended: Map<string, Ended>;
+  ended: Map<string, EndedRun>;
   baselines: Baselines;
   wrong: string[];
 };
 type Baselines = (since: number, until: number) => (Baseline | undefined)[];
 
-/** Reads every version of both files: each has to be whole and its run's, and none older than the one before it. */
+/** Reads every version of both files. Each must be the complete file of its run, and none older than the one before. */
 async function publications(
-  { witness, ports: { data }, earlier }: Assessed,
-  ended: Map<string, Ended>,
+  { history, ports: { data }, earlier }: Evidence,
+  ended: Map<string, EndedRun>,
 ): Promise<Publications> {
-  const { csv, jsonl } = witness.entry.publish;
+  const { csv, jsonl } = history.entry.publish;
   const wrong: string[] = [];
   const read = async (key: string, parse: (text: string) => Table): Promise<Publication[]> => {
     const versions = (await data.listVersions(key, maxObjects)).reverse();
-    const writes = witness.writesOf(data.bucket, key);
+    const writes = history.writesOf(data.bucket, key);
     const found: Publication[] = [];
     for (const [n, write] of writes.entries()) {
       const { versionId } = versions[versions.length - writes.length + n] ?? {};
@@ -396,8 +399,8 @@ async function publications(
       const before = found.at(-1);
       const publication = { write, owner, requestedAt: Date.parse(at), etag };
       const isOlder = before !== undefined && before.requestedAt > publication.requestedAt;
-      // A condition on an ETag holds for the same bytes too. Two assemblers of one run, with a newer run of the same bytes
-      // between them, leave those bytes under the older run's name.
+      // A condition on an ETag also matches other objects with the same bytes. If a newer run publishes the same bytes
+      // between two assemblers of one run, the second one replaces them under the older run's name.
       if (isOlder && before.etag === etag && found.some((each) => each.owner === owner && each.etag === etag))
         continue;
       if (isOlder) wrong.push(`version ${n + 1} of ${key}: an older run has replaced a newer one`);
@@ -408,16 +411,16 @@ async function publications(
   const files = { csv: await read(csv, readCsv), jsonl: await read(jsonl, readJsonLines) };
   const [last, lines] = [files.csv.at(-1), files.jsonl.at(-1)];
   if (last?.owner !== lines?.owner)
-    wrong.push(`the CSV is of run ${last?.owner}, the JSON lines are of ${lines?.owner}`);
+    wrong.push(`the CSV belongs to run ${last?.owner}, the JSON lines to ${lines?.owner}`);
   const newest = [...ended.values()]
     .filter(({ result }) => result.state === "published")
     .reduce((most, { run }) => Math.max(most, Date.parse(run.requestedAt)), 0);
   if (last && last.requestedAt !== newest)
-    wrong.push("the published file is not of the newest run that was published");
+    wrong.push("the published file does not belong to the newest published run");
   if (earlier && !last && (await data.getText(csv)) !== earlier.csv)
-    wrong.push("the earlier file is another one");
+    wrong.push("the earlier file has changed");
 
-  /** What may have been published for a call that began and ended then. */
+  /** Returns the possible published files for a call that began at `since` and ended at `until`. */
   const baselines: Baselines = (since, until) => {
     const first = files.csv.findLastIndex(({ write }) => write.moment <= since);
     const versions = files.csv.slice(Math.max(first, 0)).filter(({ write }) => write.moment <= until);
@@ -427,8 +430,8 @@ async function publications(
       if (!its) return [];
       const rows = its.result.rows;
       // Until its result is written, only its rows are known.
-      const unknown = its.by.moment > since ? [{ rows }] : [];
-      return its.by.moment <= until ? [...unknown, { rows, filled: its.result.filled }] : unknown;
+      const unknown = its.resultWrite.moment > since ? [{ rows }] : [];
+      return its.resultWrite.moment <= until ? [...unknown, { rows, filled: its.result.filled }] : unknown;
     });
     return [...before, ...known];
   };
@@ -438,38 +441,40 @@ async function publications(
 function fileProblem(
   file: string,
   parse: (text: string) => Table,
-  { by }: Write,
-  ended: Ended | undefined,
+  { call }: Write,
+  ended: EndedRun | undefined,
 ): string | undefined {
-  if (!ended) return "there is no such run, or it did not end";
+  if (!ended) return "its run does not exist or did not end";
   try {
     const found = parse(file);
-    const problems = filesOf(ended, by).map((right) => difference(found, right));
+    const problems = filesOf(ended, call).map((right) => difference(found, right));
     return problems.includes(undefined) ? undefined : problems.at(-1);
   } catch (error) {
     return `it cannot be read (${error instanceof Error ? error.message : String(error)})`;
   }
 }
 
-/** The files that a call may have published: where a deploy followed, those of an earlier attempt too. */
-export function filesOf({ attempts }: Ended, { entry }: Call): Table[] {
-  const accounts = attempts.map((attempt) => accountOf(attempt, entry));
-  const isAgreed = (account: Account) => account.disagreements.size === 0;
-  return accounts.filter((each) => each === accounts.at(-1) || isAgreed(each)).map(({ file }) => file);
+/** Returns the files that a call may have published. After a deployment, those of an earlier attempt are possible too. */
+export function filesOf({ attempts }: EndedRun, { entry }: Call): Table[] {
+  const expectedRuns = attempts.map((attempt) => expectedRun(attempt, entry));
+  const isAgreed = (expected: ExpectedRun) => expected.disagreements.size === 0;
+  return expectedRuns
+    .filter((each) => each === expectedRuns.at(-1) || isAgreed(each))
+    .map(({ file }) => file);
 }
 
-/** Why a run ended as it did: each state has its conditions, and each sentence its cause. */
+/** Checks the state of a run and its reason: each state has its conditions, and each sentence its cause. */
 function outcomeProblems(
-  ended: Ended,
+  ended: EndedRun,
   { csv, all, baselines }: Publications,
-  { plan, witness }: Assessed,
+  { plan, history }: Evidence,
 ): string[] {
-  const { run, result, attempts, by, judgedBy } = ended;
+  const { run, result, attempts, resultWrite, resultWrites } = ended;
   const { state, reason = "", violations } = result;
   const isApproved = state === "published" && plan.approves && result.force === approval;
-  if (state === "held" && plan.approves && witness.entries.length === 1)
-    return ["it is held although a person published it"];
-  const entry = by.by.entry;
+  if (state === "held" && plan.approves && history.entries.length === 1)
+    return ["it is held although an operator published it"];
+  const entry = resultWrite.call.entry;
   if (state !== "published" && !reason) return ["it gives no reason"];
   if (state === "failed") {
     const isMixed = attempts.at(-1)?.windows.some(({ pages }) => pages.some((page) => page.entry !== entry));
@@ -477,18 +482,19 @@ function outcomeProblems(
   }
   if (state === "superseded") {
     const newer = all.filter(
-      ({ write, requestedAt }) => write.moment < by.moment && requestedAt > Date.parse(run.requestedAt),
+      ({ write, requestedAt }) =>
+        write.moment < resultWrite.moment && requestedAt > Date.parse(run.requestedAt),
     );
     return newer.some(({ owner }) => reason.includes(owner)) ? [] : [`no newer run supersedes it: ${reason}`];
   }
-  const own = csv.filter(({ owner, write }) => owner === run.runId && write.moment < by.moment);
+  const own = csv.filter(({ owner, write }) => owner === run.runId && write.moment < resultWrite.moment);
   if (state === "published" && own.length === 0) return ["it is published without a file"];
-  const account = lastOf(ended);
-  const disagreements = [...account.disagreements.values()];
-  const possible = judgedBy
-    .flatMap((each) => baselines(each.by.begun, each.moment))
+  const expected = expectedOf(ended);
+  const disagreements = [...expected.disagreements.values()];
+  const possible = resultWrites
+    .flatMap((each) => baselines(each.call.begun, each.moment))
     .map((baseline) => {
-      const guard = guardViolations(account, entry, baseline);
+      const guard = guardViolations(expected, entry, baseline);
       return violationProblems(violations, [...guard.map((each) => [each]), ...disagreements]);
     });
   const isHeld = violations.some(({ kind }) => kind !== "comparison" || run.skipComparison === undefined);
@@ -498,7 +504,7 @@ function outcomeProblems(
     : [...problems, `it is ${state} with the violations ${JSON.stringify(violations)}`];
 }
 
-/** Each violation needs a cause, and of each group of causes at least one has to be named. */
+/** Requires a cause for each violation, and at least one violation for each group of causes. */
 function violationProblems(named: RunResult["violations"], causes: readonly Violation[][]): string[] {
   const explains = (violation: Violation, { kind, text }: RunResult["violations"][number]) =>
     kind === violation.kind && violation.quotes.every((quote) => text.includes(quote));
@@ -507,24 +513,24 @@ function violationProblems(named: RunResult["violations"], causes: readonly Viol
     (group) => !group.some((cause) => named.some((each) => explains(cause, each))),
   );
   return [
-    ...without.map(({ kind, text }) => `nothing that it saw explains its ${kind} "${text}"`),
+    ...without.map(({ kind, text }) => `no cause explains its ${kind} violation "${text}"`),
     ...unnamed.map(
-      (group) => `it does not say: ${group.map(({ quotes }) => quotes.join(", ")).join(", or: ")}`,
+      (group) => `it does not report: ${group.map(({ quotes }) => quotes.join(", ")).join(", or: ")}`,
     ),
   ];
 }
 
-function eventProblems({ run, result }: Ended, { plan, events }: Assessed): string[] {
+function eventProblems({ run, result }: EndedRun, { plan, events }: Evidence): string[] {
   const ends = ["run.published", "run.held", "run.failed", "run.superseded"];
   const own = events.filter(
     ({ detail, "detail-type": type }) => detail.runId === run.runId && ends.includes(type),
   );
   const types = new Set(own.map((event) => event["detail-type"]));
-  // After it was held, a person decided.
+  // An operator published the run after it was held.
   if (plan.approves && result.state !== "held" && result.violations.length > 0) types.delete("run.held");
   const right = `run.${result.state}`;
   const isRight = types.size === 1 && types.has(right);
-  return isRight ? [] : [`its events are ${[...types].join()} where ${right} is right`];
+  return isRight ? [] : [`its events are ${[...types].join()}, expected ${right}`];
 }
 
 function inLines(problem: string | undefined): string | undefined {

@@ -1,5 +1,5 @@
-// As much of Athena and Glue as the pipeline calls, because MiniStack's Athena does not speak Athena's dialect: their JSON
-// protocol in front of the DuckDB engine, with the tables' files and the results in MiniStack's S3.
+// Simulates the calls of Athena and Glue that the pipeline makes, because MiniStack's Athena does not support Athena's SQL.
+// It serves their JSON protocol with the DuckDB engine, and keeps the tables' files and the results in MiniStack's S3.
 // https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -35,7 +35,7 @@ const tableInput = z.looseObject({
 });
 type Table = { version: number; input: z.infer<typeof tableInput> };
 type Database = { engine: DuckDbQueryEngine; tables: Map<string, Table> };
-/** `ddl` is how a statement other than SELECT ended, which it does at once. */
+/** `ddl` is the outcome of a statement other than SELECT, which ends at once. */
 type Execution = { database: Database; workGroup: string; location: string; ddl?: { reason?: string } };
 
 const location = z.object({ OutputLocation: z.string().startsWith("s3://").optional() }).optional();
@@ -52,18 +52,18 @@ const resultsInput = byId.extend({ MaxResults: z.int().min(1).max(1_000) });
 const createDatabaseInput = z.strictObject({ DatabaseInput: z.strictObject({ Name: z.string() }) });
 const createInput = z.strictObject({ DatabaseName: z.string(), TableInput: tableInput });
 const updateInput = createInput.extend({ VersionId: z.string(), SkipArchive: z.boolean() });
-/** As shared/aws/hive.ts writes it; it is the only statement beside SELECT. */
+/** The only statement other than SELECT, as shared/aws/hive.ts writes it. */
 const createView = /^CREATE OR REPLACE VIEW "(\w+)"\."(\w+)" AS\n(.+)$/s;
 
-/** A response that the SDK throws as an error of this name. */
-class Refusal extends Error {
+/** An error response, which the SDK throws as an error with this name. */
+class ServiceError extends Error {
   constructor(name: string, message: string) {
     super(message);
     this.name = name;
   }
 }
 
-/** Starts the endpoint, which serves both APIs. It announces no query's end: the service checks by itself. */
+/** Starts the endpoint of both APIs. It sends no event when a query ends; the service polls instead. */
 export async function startAthena({
   dataDir,
   s3,
@@ -71,7 +71,7 @@ export async function startAthena({
 }: {
   dataDir: string;
   s3: S3Client;
-  /** By workgroup: the folder that it enforces for results. Another workgroup enforces none. */
+  /** The results folder that each workgroup enforces. Other workgroups enforce none. */
   resultsOf: ReadonlyMap<string, string>;
 }): Promise<{ endpoint: string; close(): Promise<void> }> {
   await mkdir(dataDir, { recursive: true });
@@ -83,7 +83,7 @@ export async function startAthena({
     const engine = new DuckDbQueryEngine({
       database: name,
       catalog: new LocalStore(store, { bucket: name, folder: dataDir, keepsVersions: false }),
-      // The engine's folders and keys are s3:// URIs here.
+      // Here the engine's folders and keys are s3:// URIs.
       filesIn: download,
       adopt: upload,
       temporaryFolder: join(dataDir, "results"),
@@ -93,7 +93,7 @@ export async function startAthena({
   }
 
   async function download(uri: string): Promise<string[]> {
-    const { Bucket, Key: Prefix } = placeOf(uri);
+    const { Bucket, Key: Prefix } = locationOf(uri);
     const paths: string[] = [];
     for await (const { Contents = [] } of paginateListObjectsV2({ client: s3 }, { Bucket, Prefix })) {
       for (const { Key } of Contents) {
@@ -108,7 +108,7 @@ export async function startAthena({
 
   async function upload(uri: string, path: string): Promise<void> {
     await s3.send(
-      new PutObjectCommand({ ...placeOf(uri), Body: await readFile(path), ContentType: "text/csv" }),
+      new PutObjectCommand({ ...locationOf(uri), Body: await readFile(path), ContentType: "text/csv" }),
     );
     await rm(path);
   }
@@ -141,7 +141,7 @@ export async function startAthena({
       const dialect = [SerdeInfo.SerializationLibrary, separatorChar, quoteChar, escapeChar];
       const skipped = input.Parameters["skip.header.line.count"];
       if (dialect.join() !== 'org.apache.hadoop.hive.serde2.OpenCSVSerde,,,",\u0001' || skipped !== "1") {
-        throw new Refusal("InvalidInputException", "This stand-in reads the published CSV and nothing else.");
+        throw new ServiceError("InvalidInputException", "This endpoint only reads the published CSV.");
       }
       const columns = Columns.map(({ Name, Comment = "" }) => ({ name: Name, comment: Comment }));
       const stored = await engine.table(input.Name);
@@ -153,26 +153,26 @@ export async function startAthena({
   function findDatabase(name: string): Database {
     const database = databases.get(name);
     if (database) return database;
-    throw new Refusal("EntityNotFoundException", `Database ${name} not found.`);
+    throw new ServiceError("EntityNotFoundException", `Database ${name} not found.`);
   }
 
   function findTable({ DatabaseName, Name }: z.infer<typeof byName>): Table {
     const table = databases.get(DatabaseName)?.tables.get(Name);
     if (table) return table;
-    throw new Refusal("EntityNotFoundException", `Table ${DatabaseName}.${Name} not found.`);
+    throw new ServiceError("EntityNotFoundException", `Table ${DatabaseName}.${Name} not found.`);
   }
 
   function findExecution(id: string): Execution {
     const execution = executions.get(id);
     if (execution) return execution;
-    throw new Refusal("InvalidRequestException", `QueryExecution ${id} was not found`);
+    throw new ServiceError("InvalidRequestException", `QueryExecution ${id} was not found`);
   }
 
   const operations: Record<string, (input: unknown) => Promise<object> | object> = {
     async "AmazonAthena.StartQueryExecution"(input) {
       const { QueryString: sql, ClientRequestToken: token, ...request } = startInput.parse(input);
       const found = resultsOf.get(request.WorkGroup) ?? request.ResultConfiguration?.OutputLocation;
-      if (!found) throw new Refusal("InvalidRequestException", "There is no place for the result.");
+      if (!found) throw new ServiceError("InvalidRequestException", "No output location is provided.");
       const name = request.QueryExecutionContext.Database;
       const execution = {
         database: findDatabase(name),
@@ -219,7 +219,7 @@ export async function startAthena({
     async "AmazonAthena.GetQueryResults"(input) {
       const { QueryExecutionId, MaxResults } = resultsInput.parse(input);
       const { output = "" } = await findExecution(QueryExecutionId).database.engine.get(QueryExecutionId);
-      const { Body } = await s3.send(new GetObjectCommand(placeOf(output)));
+      const { Body } = await s3.send(new GetObjectCommand(locationOf(output)));
       const cast = (value: string, { quoting }: { quoting: boolean }) => (quoting ? value : undefined);
       const rows = z
         .array(z.array(z.string().optional()))
@@ -241,7 +241,7 @@ export async function startAthena({
     "AWSGlue.CreateDatabase"(input) {
       const { DatabaseInput } = createDatabaseInput.parse(input);
       if (databases.has(DatabaseInput.Name))
-        throw new Refusal("AlreadyExistsException", "Database already exists.");
+        throw new ServiceError("AlreadyExistsException", "Database already exists.");
       openDatabase(DatabaseInput.Name);
       return {};
     },
@@ -250,7 +250,7 @@ export async function startAthena({
       const { DatabaseName, TableInput } = createInput.parse(input);
       const database = findDatabase(DatabaseName);
       if (database.tables.has(TableInput.Name))
-        throw new Refusal("AlreadyExistsException", "Table already exists.");
+        throw new ServiceError("AlreadyExistsException", "Table already exists.");
       await putTable(database, TableInput, 0);
       return {};
     },
@@ -259,7 +259,7 @@ export async function startAthena({
       const { DatabaseName, TableInput, VersionId } = updateInput.parse(input);
       const { version } = findTable({ DatabaseName, Name: TableInput.Name });
       if (VersionId !== String(version))
-        throw new Refusal("ConcurrentModificationException", "Another call changed the table.");
+        throw new ServiceError("ConcurrentModificationException", "Another call changed the table.");
       await putTable(findDatabase(DatabaseName), TableInput, version + 1);
       return {};
     },
@@ -271,15 +271,16 @@ export async function startAthena({
     const respond = async (): Promise<object> => {
       const target = String(request.headers["x-amz-target"]);
       const operation = operations[target];
-      if (!operation) throw new Refusal("UnknownOperationException", `This stand-in has no ${target}.`);
+      if (!operation)
+        throw new ServiceError("UnknownOperationException", `This endpoint does not support ${target}.`);
       return operation(JSON.parse(await text(request)));
     };
     respond().then(
       (body) => send(200, body),
-      // Anything unknown, such as an input that does not fit, is an error of the caller too: the SDK does not retry it.
+      // Other errors, such as an invalid input, are errors of the caller too, so that the SDK does not retry them.
       (error: unknown) => {
         const { name, message } = error instanceof Error ? error : new Error(String(error));
-        send(400, { __type: error instanceof Refusal ? name : "ValidationException", message });
+        send(400, { __type: error instanceof ServiceError ? name : "ValidationException", message });
       },
     );
   });
@@ -295,12 +296,12 @@ export async function startAthena({
   };
 }
 
-function placeOf(uri: string): { Bucket: string; Key: string } {
+function locationOf(uri: string): { Bucket: string; Key: string } {
   const [, Bucket = "", Key = ""] = /^s3:\/\/([^/]+)\/(.*)$/.exec(uri) ?? [];
   return { Bucket, Key };
 }
 
-/** As Athena writes a view into Glue, except for the columns' types and the view's text. */
+/** Returns a view as Athena defines it in Glue, except for the columns' types and the view's text. */
 function viewOf(name: string, columns: readonly string[]): Table["input"] {
   return {
     Name: name,

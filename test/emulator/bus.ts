@@ -1,4 +1,4 @@
-// The pipeline's bus as a test uses it: it publishes there, and receives every event.
+// The stage's bus for tests, which emit events and receive all events.
 import { PutRuleCommand, PutTargetsCommand } from "@aws-sdk/client-eventbridge";
 import { z } from "zod";
 import { eventBridgeEmitter } from "../../shared/aws/eventbridge.ts";
@@ -8,7 +8,7 @@ import type { Emulator } from "./emulator.ts";
 import type { Clients } from "./emulator-clients.ts";
 import { createQueue } from "./handles.ts";
 
-/** Long polling: as long as it makes sense to wait in one call. */
+/** The wait of one long polling call. */
 const waitSeconds = 2;
 const defaultMs = 60_000;
 
@@ -16,17 +16,21 @@ const busEvent = z.object({
   "detail-type": z.string(),
   detail: z.record(z.string(), z.unknown()),
 });
-export type Heard = { type: string; detail: Record<string, unknown> };
+type ReceivedEvent = { type: string; detail: Record<string, unknown> };
 
 export type Bus = {
   emit: Emit;
-  /** Waits until `enough` of what was published. @throws Error with what was heard instead */
-  until(what: string, enough: (heard: readonly Heard[]) => boolean, ms?: number): Promise<void>;
-  /** Waits for the first event of a type with these in its detail. @returns its detail */
+  /** Waits until the received events satisfy `enough`. @throws Error with the received events after `ms` */
+  until(
+    description: string,
+    enough: (received: readonly ReceivedEvent[]) => boolean,
+    ms?: number,
+  ): Promise<void>;
+  /** Waits for the first event of a type whose detail contains these properties. @returns its detail */
   next(type: EventType, about: Record<string, unknown>, ms?: number): Promise<Record<string, unknown>>;
 };
 
-/** Adds a rule and a queue to the stage's own. */
+/** Adds a rule and a queue that receives every event of the pipeline. */
 export async function observe(busName: string, emulator: Emulator, { events, sqs }: Clients): Promise<Bus> {
   const { queue, arn } = await createQueue(sqs, { QueueName: "observer" });
   const rule = { Rule: "observer", EventBusName: busName };
@@ -38,29 +42,31 @@ export async function observe(busName: string, emulator: Emulator, { events, sqs
     }),
   );
   await events.send(new PutTargetsCommand({ ...rule, Targets: [{ Id: "queue", Arn: arn }] }));
-  const heard: Heard[] = [];
+  const received: ReceivedEvent[] = [];
 
-  async function hear(): Promise<void> {
+  async function receive(): Promise<void> {
     const messages = await queue.receive({ max: 10, visibilitySeconds: 60, waitSeconds });
     for (const { body, receipt } of messages) {
       const { "detail-type": type, detail } = busEvent.parse(JSON.parse(body));
-      heard.push({ type, detail });
+      received.push({ type, detail });
       await queue.delete(receipt);
     }
   }
 
   async function until(
-    what: string,
-    enough: (heard: readonly Heard[]) => boolean,
+    description: string,
+    enough: (received: readonly ReceivedEvent[]) => boolean,
     ms = defaultMs,
   ): Promise<void> {
     const ends = Date.now() + ms;
-    while (!enough(heard)) {
+    while (!enough(received)) {
       if (Date.now() > ends) {
-        const said = heard.map(({ type, detail }) => `${type} ${JSON.stringify(detail)}`).join("\n");
-        throw new Error(`Not within ${ms} ms: ${what}. Heard:\n${said}\n${await emulator.log()}`);
+        const list = received.map(({ type, detail }) => `${type} ${JSON.stringify(detail)}`).join("\n");
+        throw new Error(
+          `Not within ${ms} ms: ${description}. ReceivedEvent:\n${list}\n${await emulator.log()}`,
+        );
       }
-      await hear();
+      await receive();
     }
   }
 
@@ -68,10 +74,10 @@ export async function observe(busName: string, emulator: Emulator, { events, sqs
     emit: eventBridgeEmitter(events, busName),
     until,
     async next(type, about, ms) {
-      const isIt = (event: Heard): boolean =>
+      const matches = (event: ReceivedEvent): boolean =>
         event.type === type && Object.entries(about).every(([name, value]) => event.detail[name] === value);
-      await until(`${type} ${JSON.stringify(about)}`, (all) => all.some(isIt), ms);
-      return eventDetails[type].parse(heard.find(isIt)?.detail);
+      await until(`${type} ${JSON.stringify(about)}`, (all) => all.some(matches), ms);
+      return eventDetails[type].parse(received.find(matches)?.detail);
     },
   };
 }

@@ -1,5 +1,5 @@
-// Every port's contract against the adapters on AWS, which call MiniStack, and of which some calls are throttled. The event
-// bus's is in routes.test.ts, on the stage's own rules. test/contracts/local.test.ts has the adapters on this machine.
+// Runs every port's contract against the AWS adapters on MiniStack, with some calls throttled. routes.test.ts has the contract
+// of the event bus, and test/contracts/local.test.ts those of the local adapters.
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { AthenaClient } from "@aws-sdk/client-athena";
@@ -106,14 +106,14 @@ async function createBucket(keepsVersions: boolean): Promise<S3Store> {
 
 objectStoreContract("S3", ({ keepsVersions }) => createBucket(keepsVersions));
 
-test("no upload of the object stores above left parts behind", async () => {
+test("the object store contract leaves no incomplete multipart uploads", async () => {
   for (const Bucket of buckets) {
     const { Uploads } = await clients.s3.send(new ListMultipartUploadsCommand({ Bucket }));
     expect(Uploads ?? []).toEqual([]);
   }
 });
 
-test("a bucket that does not exist is an error", async () => {
+test("a missing bucket is an error", async () => {
   const store = new S3Store(clients.s3, "no-such-bucket");
   await expect(store.put("a", "", "text/plain")).rejects.toMatchObject({ name: "NoSuchBucket" });
   await expect(store.listVersions("a", 1)).rejects.toMatchObject({ name: "NoSuchBucket" });
@@ -175,7 +175,7 @@ notifierContract("SNS", () => {
 });
 
 describe("with faults between the SDK and MiniStack", () => {
-  /** Clients of the test's own, whose calls a test intercepts. */
+  /** Returns clients whose calls a test may intercept. */
   function faulty(): Clients {
     const own = clientsFor(emulator);
     onTestFinished(own.close);
@@ -183,7 +183,7 @@ describe("with faults between the SDK and MiniStack", () => {
   }
   const bodiesIn = async (queue: MessageQueue) => (await takeAll(queue)).map(({ body }) => body);
   const run = { runId: "gate-counts-0123456789ab", requestedAt: "2026-03-02T06:00:00Z" };
-  /** One of S3's parts, or three. */
+  /** One part of an upload, or three. */
   const sizes = [5_000, 11 * 1024 * 1024];
   const publish = (store: ObjectStore, bytes: number) => {
     async function* body() {
@@ -192,18 +192,18 @@ describe("with faults between the SDK and MiniStack", () => {
     return publishNewest(store, "gates.csv", run, async () => body(), { contentType: "text/csv" });
   };
 
-  test("SQS refuses what messageBody escapes", async () => {
+  test("SQS rejects the characters that messageBody escapes", async () => {
     const { queue } = await openQueue();
-    for (const refused of ["\uFFFE", "\uFFFF"]) {
-      await expect(queue.send(JSON.stringify(refused))).rejects.toMatchObject({
+    for (const character of ["\uFFFE", "\uFFFF"]) {
+      await expect(queue.send(JSON.stringify(character))).rejects.toMatchObject({
         name: "InvalidMessageContents",
       });
-      await queue.send(messageBody(refused));
+      await queue.send(messageBody(character));
     }
     expect((await bodiesIn(queue)).map((body) => JSON.parse(body))).toEqual(["\uFFFE", "\uFFFF"]);
   });
 
-  test("a message to a FIFO queue arrives once where the response is lost, another one at least once", async () => {
+  test("if the response is lost, a message to a FIFO queue arrives once, and to a standard queue at least once", async () => {
     const { sqs } = faulty();
     loseResponse(sqs, "SendMessage");
     const fifo = await openQueue("by-id");
@@ -215,18 +215,18 @@ describe("with faults between the SDK and MiniStack", () => {
     expect([...new Set(await bodiesIn(standard.queue))].toSorted()).toEqual(["a", "b"]);
   });
 
-  test("an object that is written once is there where the response is lost, and no other call replaces it", async () => {
+  test("if the response is lost, putOnce has written the object, and no other call replaces it", async () => {
     const { s3 } = faulty();
     loseResponse(s3, "PutObject");
     const { bucket } = await createBucket(false);
     const store = new S3Store(s3, bucket);
-    // The SDK sends it again, and finds the key taken.
+    // The SDK retries the request, and the key already exists.
     expect(await store.putOnce("run.json", { n: 1 })).toBe(false);
     expect(await store.putOnce("run.json", { n: 2 })).toBe(false);
     expect(await store.getJson("run.json", z.unknown())).toEqual({ n: 1 });
   });
 
-  test.each(sizes)("a file of %d bytes is published where the response is lost", async (bytes) => {
+  test.each(sizes)("a file of %d bytes is published if the response is lost", async (bytes) => {
     const { s3 } = faulty();
     const { bucket } = await createBucket(true);
     loseResponse(s3, bytes === sizes[0] ? "PutObject" : "CompleteMultipartUpload");

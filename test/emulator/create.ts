@@ -1,4 +1,4 @@
-// Creates what an evaluated stage consists of, as Pulumi would have AWS create it: resource by resource, by their types.
+// Creates the resources of an evaluated stage on the emulator, type by type, with the same inputs that Pulumi sends to AWS.
 import { CreateBucketCommand } from "@aws-sdk/client-s3";
 import type { Graph, Resource } from "../stacks/evaluate/graph.ts";
 import type { Context, Creator } from "./create/context.ts";
@@ -6,7 +6,7 @@ import * as compute from "./create/create-compute.ts";
 import * as messaging from "./create/create-messaging.ts";
 import * as storage from "./create/create-storage.ts";
 
-/** In an order in which everything that a resource names is there already. */
+/** In dependency order: a resource only refers to resources of earlier types. */
 const creators: readonly (readonly [type: string, create: Creator])[] = [
   ["aws:s3/bucket:Bucket", storage.bucket],
   ["aws:sqs/queue:Queue", messaging.queue],
@@ -31,21 +31,22 @@ const creators: readonly (readonly [type: string, create: Creator])[] = [
 ];
 
 /**
- * Pulumi and SST keep the first three in their state only. athena-endpoint.ts has the workgroups. MiniStack takes the others
- * without ever acting on them; test/stacks/monitoring.test.ts and protection.test.ts test them.
+ * The first three exist only in Pulumi's and SST's state. athena-endpoint.ts simulates the workgroups. MiniStack accepts the
+ * others but does not act on them; test/stacks/monitoring.test.ts and protection.test.ts test them.
  */
-const passedOver =
+const skippedTypes =
   /^(sst:|pulumi:pulumi:Stack$|random:|aws:athena\/workgroup:|aws:cloudwatch\/metricAlarm:|aws:s3\/bucketPublicAccessBlock:|aws:s3\/bucketLifecycleConfiguration:)/;
 
-/** Requests at the same time; an emulator is one process. */
-const atOnce = 6;
+/** Limits concurrent requests, because an emulator is one process. */
+const maxConcurrent = 6;
 
 /**
- * @returns how many there are of each type
- * @throws Error where the graph has a type that is not known here, or something that should exist already
+ * Creates all resources.
+ * @returns the number of resources of each type
+ * @throws Error if the graph has an unknown type, or refers to existing resources
  */
 export async function createStage(graph: Graph, context: Context): Promise<Record<string, number>> {
-  const resources = graph.resources.filter(({ type }) => !passedOver.test(type));
+  const resources = graph.resources.filter(({ type }) => !skippedTypes.test(type));
   const known = new Map(creators);
   const unknown = new Set(resources.filter(({ type }) => !known.has(type)).map(({ type }) => type));
   if (unknown.size > 0) {
@@ -53,7 +54,9 @@ export async function createStage(graph: Graph, context: Context): Promise<Recor
   }
   const existing = resources.filter((resource) => resource.existing);
   if (existing.length > 0) {
-    throw new Error(`${existing.map(({ name }) => name).join(", ")} would have to exist before the stage.`);
+    throw new Error(
+      `The emulator cannot look up existing resources: ${existing.map(({ name }) => name).join(", ")}.`,
+    );
   }
   for (const Bucket of assetBucketsOf(resources)) {
     await context.clients.s3.send(new CreateBucketCommand({ Bucket }));
@@ -62,23 +65,18 @@ export async function createStage(graph: Graph, context: Context): Promise<Recor
   for (const [type, create] of creators) {
     const ofType = resources.filter((resource) => resource.type === type);
     if (ofType.length === 0) continue;
-    // A queue names its dead-letter queue, which therefore comes first.
-    const naming = ofType.filter(({ inputs }) => "redrivePolicy" in inputs);
-    await createAll(
-      ofType.filter((resource) => !naming.includes(resource)),
-      create,
-      context,
-    );
-    await createAll(naming, create, context);
+    // Dead-letter queues are created before the queues that refer to them.
+    const groups = Map.groupBy(ofType, ({ inputs }) => "redrivePolicy" in inputs);
+    for (const hasRedrive of [false, true]) await createAll(groups.get(hasRedrive) ?? [], create, context);
     counts[type] = ofType.length;
   }
   return counts;
 }
 
 async function createAll(resources: Resource[], create: Creator, context: Context): Promise<void> {
-  for (let from = 0; from < resources.length; from += atOnce) {
+  for (let from = 0; from < resources.length; from += maxConcurrent) {
     await Promise.all(
-      resources.slice(from, from + atOnce).map(async ({ type, name, inputs, parent = "" }) => {
+      resources.slice(from, from + maxConcurrent).map(async ({ type, name, inputs, parent = "" }) => {
         try {
           await create(inputs, context, parent);
         } catch (cause) {
@@ -89,7 +87,7 @@ async function createAll(resources: Resource[], create: Creator, context: Contex
   }
 }
 
-/** In which functions' code lies. SST makes it in an account before it deploys anything there. */
+/** Returns the bucket of the functions' code. SST creates it in an account before its first deploy. */
 function assetBucketsOf(resources: Resource[]): Set<string> {
   const code = resources.filter(({ type }) => type === "aws:s3/bucketObjectv2:BucketObjectv2");
   return new Set(code.map(({ inputs }) => String(inputs.bucket)));

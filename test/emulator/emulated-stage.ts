@@ -1,5 +1,5 @@
-// A stage as `sst deploy` would leave it, on an emulator: created from the evaluated graph, with the real bundles as its
-// functions. Beside it run the simulated LibInsight, and an endpoint for Athena and Glue.
+// Deploys an evaluated stage to an emulator, with the real bundles as its functions. The simulated LibInsight and an endpoint
+// for Athena and Glue run next to it.
 import { join } from "node:path";
 import { z } from "zod";
 import { defaultCredentials, type LibInsight, startLibInsight } from "../../stacks/local/libinsight.ts";
@@ -13,18 +13,15 @@ import { createStage } from "./create.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
 import { awsEnvironment, type Clients, clientsFor } from "./emulator-clients.ts";
 
-/** Small, and with more than one page in most of its windows. */
+/** A small number, with more than one page in most windows. */
 export const records = 1_500;
 export const dates = { from: "2021-12-02", to: "2024-12-01" };
 
-/** A constant, so that the evaluation can be kept. Functions get the real address. */
-const unknownLibInsight = "http://libinsight.invalid/v1.0";
+/** A constant placeholder, so that the evaluation can be cached. Functions get the real URL. */
+const libInsightPlaceholder = "http://libinsight.invalid/v1.0";
 
-/**
- * A person's own stage, which has all that production has but for what existed before it (production's buckets and its
- * analysts' user), with EC2 instances.
- */
-export function evaluated(): Promise<Graph> {
+/** Evaluates a personal stage with EC2 instances. Unlike production it has no existing buckets and users. */
+function evaluateEmulatedStage(): Promise<Graph> {
   return evaluateStage("ada", {
     secrets: {
       LibInsightClientId: defaultCredentials.clientId,
@@ -33,7 +30,7 @@ export function evaluated(): Promise<Graph> {
     environment: {
       ALERT_ADDRESS: "alerts@example.edu",
       INSTANCES: "tagged",
-      LIBINSIGHT_BASE_URL: unknownLibInsight,
+      LIBINSIGHT_BASE_URL: libInsightPlaceholder,
     },
   });
 }
@@ -43,9 +40,9 @@ export type Stage = {
   clients: Clients;
   emulator: Emulator;
   libInsight: LibInsight;
-  /** How many resources were created, by type. */
+  /** The number of created resources by type. */
   counts: Record<string, number>;
-  /** What commands know of the stage: `WORK_BUCKET`, `FETCHER_QUEUE_URL` and others. */
+  /** The settings of commands on the stage: `WORK_BUCKET`, `FETCHER_QUEUE_URL` and others. */
   settings: Record<string, string>;
   bus: Bus;
   close(): Promise<void>;
@@ -57,7 +54,7 @@ export async function deploy(): Promise<Stage> {
     for (const end of closing.splice(0).reverse()) await end();
   };
   try {
-    const graph = await evaluated();
+    const graph = await evaluateEmulatedStage();
     const libInsight = await startLibInsight({ records });
     closing.push(libInsight.close);
     const emulator = await startEmulator();
@@ -75,11 +72,11 @@ export async function deploy(): Promise<Stage> {
     const context: Context = {
       clients,
       codeOf: (name) => join(graph.bundles[name]?.directory ?? "", "..", name, "code.zip"),
-      addresses: new Map([[unknownLibInsight, libInsight.baseUrl]]),
+      addresses: new Map([[libInsightPlaceholder, libInsight.baseUrl]]),
       functionEnvironment: {
         AWS_ENDPOINT_URL_ATHENA: engine.endpoint,
         AWS_ENDPOINT_URL_GLUE: engine.endpoint,
-        // A stage waits for half a minute and more.
+        // The defaults are half a minute and more.
         RETRY_BASE_SECONDS: "1",
         QUERY_CHECK_SECONDS: "5",
         INSTANCE_CHECK_SECONDS: "1",
@@ -104,7 +101,7 @@ const linkedSettings = z.object({
   properties: z.object({ variables: z.record(z.string(), z.string()) }),
 });
 
-/** As `sst shell` passes them to a command (stacks/command-settings.ts). */
+/** Returns the settings that `sst shell` passes to a command (stacks/command-settings.ts). */
 function settingsOf(graph: Graph, addresses: Map<string, string>): Record<string, string> {
   const link = graph.resources.find(
     ({ type, name }) => type === "sst:sst:LinkRef" && name === "SettingsLinkRef",
@@ -115,7 +112,7 @@ function settingsOf(graph: Graph, addresses: Map<string, string>): Record<string
   );
 }
 
-/** Returns what `sst shell --stage ada -- COMMAND` sets for a command. */
+/** Returns the environment variables that `sst shell --stage ada -- COMMAND` sets. */
 export function shellEnvironment({ emulator, settings, graph }: Stage): Record<string, string> {
   return {
     ...awsEnvironment(emulator),

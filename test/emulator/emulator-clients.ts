@@ -1,4 +1,4 @@
-// The AWS clients of the tests themselves: for one endpoint on this machine, with credentials that no other place accepts.
+// The AWS clients of the tests, for one endpoint on this machine, with credentials that only an emulator accepts.
 import { readFileSync } from "node:fs";
 import { Agent } from "node:https";
 import { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
@@ -12,18 +12,18 @@ import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { account, region } from "../stacks/evaluate/graph.ts";
 
-/** Where an emulator listens. */
-export type Place = {
+export type Endpoint = {
+  /** The emulator's URL. */
   endpoint: string;
-  /** The file of its certificate, where it has one. */
+  /** The path of its certificate, if it has one. */
   certificate?: string | undefined;
 };
 
-/** Emulators take an access key of 12 digits for the account: the one for which the stage was evaluated. */
+/** An emulator uses an access key of 12 digits as the account id, here that of the evaluated stage. */
 export const credentials = { accessKeyId: account, secretAccessKey: "emulated" };
 
-/** The same for a process. */
-export function awsEnvironment({ endpoint, certificate }: Place): Record<string, string> {
+/** Returns the environment variables that point the SDK and the AWS CLI to an endpoint. */
+export function awsEnvironment({ endpoint, certificate }: Endpoint): Record<string, string> {
   return {
     AWS_ENDPOINT_URL: endpoint,
     AWS_REGION: region,
@@ -33,8 +33,8 @@ export function awsEnvironment({ endpoint, certificate }: Place): Record<string,
   };
 }
 
-/** For any of the SDK's clients. */
-export function clientSettings({ endpoint, certificate }: Place) {
+/** Returns the settings of an SDK client. */
+export function clientSettings({ endpoint, certificate }: Endpoint) {
   const httpsAgent = new Agent({
     keepAlive: true,
     maxSockets: 50,
@@ -56,7 +56,7 @@ export function clientSettings({ endpoint, certificate }: Place) {
 
 export type Clients = ReturnType<typeof clientsFor>;
 
-export function clientsFor(place: Place) {
+export function clientsFor(place: Endpoint) {
   const common = clientSettings(place);
   const made = {
     ec2: new EC2Client(common),

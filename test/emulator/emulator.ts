@@ -1,4 +1,4 @@
-// Starts MiniStack for one test file. It ends when it is closed, and also when the process that started it ends.
+// Starts MiniStack for one test file. It ends when it is closed or when its parent process ends.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
@@ -9,26 +9,26 @@ import { delimiter, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ListQueuesCommand } from "@aws-sdk/client-sqs";
 import { account, region } from "../stacks/evaluate/graph.ts";
-import { clientsFor, credentials, type Place } from "./emulator-clients.ts";
+import { clientsFor, credentials, type Endpoint } from "./emulator-clients.ts";
 import { venvPython } from "./install.ts";
 
-/** It takes two or three seconds. */
+/** Starting takes two or three seconds. */
 const startMs = 60_000;
-const askMs = 200;
+const pollMs = 200;
 const stopMs = 10_000;
 const openSslMs = 20_000;
-/** Of its log, in an error. */
+/** The number of log lines in an error. */
 const loggedLines = 40;
 
-export type Emulator = Place & {
-  /** For files beside it. Removed with it. */
+export type Emulator = Endpoint & {
+  /** A folder for the emulator's files. `close` removes it. */
   folder: string;
   /** Returns the end of its log. */
   log(): Promise<string>;
   close(): Promise<void>;
 };
 
-/** Ends when its standard input does, which is when its parent ends, and removes its folder. */
+/** Ends and removes its folder when its standard input ends, which happens when the parent process ends. */
 const launcher = `
 import atexit, os, shutil, signal, sys, threading
 def end_with_parent():
@@ -41,9 +41,9 @@ from ministack.app import main
 main()
 `;
 
-type Settings = Required<Pick<Place, "endpoint">> & { port: number; folder: string; certificate: string };
+type Settings = Required<Pick<Endpoint, "endpoint">> & { port: number; folder: string; certificate: string };
 
-/** @throws Error with the end of its log where it does not start */
+/** Starts MiniStack. @throws Error with the end of its log if it does not start */
 export async function startEmulator(): Promise<Emulator> {
   const folder = await mkdtemp(join(tmpdir(), "emulator-"));
   const port = await freePort();
@@ -58,7 +58,7 @@ export async function startEmulator(): Promise<Emulator> {
   const log = async () =>
     (await readFile(logFile(folder), "utf8")).split("\n").slice(-loggedLines).join("\n");
   const close = async (): Promise<void> => {
-    // Ends the launcher.
+    // The end of its standard input ends the launcher.
     child.stdin?.end();
     const killing = setTimeout(() => child.kill("SIGKILL"), stopMs);
     if (child.exitCode === null && child.signalCode === null) await ended;
@@ -66,7 +66,7 @@ export async function startEmulator(): Promise<Emulator> {
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   };
   try {
-    await untilItAnswers(settings, () => child.exitCode === null && child.signalCode === null);
+    await untilReady(settings, () => child.exitCode === null && child.signalCode === null);
     return { ...settings, log, close };
   } catch (cause) {
     const text = await log();
@@ -75,7 +75,7 @@ export async function startEmulator(): Promise<Emulator> {
   }
 }
 
-/** None of this shell's variables: functions inherit MiniStack's. */
+/** Returns MiniStack's environment, without this shell's variables, because functions inherit it. */
 function environmentOf({ port, folder, certificate }: Settings): Record<string, string> {
   return {
     GATEWAY_PORT: String(port),
@@ -83,11 +83,11 @@ function environmentOf({ port, folder, certificate }: Settings): Record<string, 
     MINISTACK_HOST: "127.0.0.1",
     MINISTACK_ACCOUNT_ID: account,
     MINISTACK_REGION: region,
-    // These are the account's root; functions have their roles.
+    // These are the credentials of the account's root user. Functions have those of their roles.
     AWS_ACCESS_KEY_ID: credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
     AUTH: "true",
-    // SST's bucket policies refuse requests without TLS.
+    // SST's bucket policies deny requests without TLS.
     USE_SSL: "1",
     MINISTACK_SSL_CERT: certificate,
     MINISTACK_SSL_KEY: keyFile(folder),
@@ -107,7 +107,7 @@ function start(settings: Settings): ChildProcess {
       cwd: folder,
       env: {
         ...environmentOf(settings),
-        // Functions run on the first `node` that is found: the project's own, which is Lambda's version.
+        // Functions run on the first `node` in PATH, which is the project's own and has Lambda's version.
         PATH: [dirname(process.execPath), process.env.PATH ?? ""].join(delimiter),
       },
       stdio: ["pipe", log, log],
@@ -125,7 +125,7 @@ function keyFile(folder: string): string {
   return join(folder, "key.pem");
 }
 
-/** For 127.0.0.1, and for two days. @returns its file */
+/** Creates a certificate for 127.0.0.1 that is valid for two days. @returns its path */
 function makeCertificate(folder: string): string {
   const certificate = join(folder, "certificate.pem");
   const { status, stderr } = spawnSync(
@@ -137,7 +137,7 @@ function makeCertificate(folder: string): string {
     ],
     { encoding: "utf8", timeout: openSslMs },
   );
-  if (status !== 0) throw new Error(`openssl made no certificate: ${stderr}`);
+  if (status !== 0) throw new Error(`openssl could not create a certificate: ${stderr}`);
   return certificate;
 }
 
@@ -151,8 +151,8 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function untilItAnswers(place: Place, isAlive: () => boolean): Promise<void> {
-  const clients = clientsFor(place);
+async function untilReady(endpoint: Endpoint, isAlive: () => boolean): Promise<void> {
+  const clients = clientsFor(endpoint);
   const ends = Date.now() + startMs;
   try {
     for (;;) {
@@ -161,10 +161,10 @@ async function untilItAnswers(place: Place, isAlive: () => boolean): Promise<voi
         return;
       } catch (cause) {
         if (!isAlive() || Date.now() > ends) {
-          throw new Error(`Nothing answers at ${place.endpoint}.`, { cause });
+          throw new Error(`MiniStack does not respond at ${endpoint.endpoint}.`, { cause });
         }
       }
-      await delay(askMs);
+      await delay(pollMs);
     }
   } finally {
     clients.close();

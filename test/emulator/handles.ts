@@ -1,4 +1,4 @@
-// How tests reach into a stage: its queues, their mappings to the functions, and the functions' logs.
+// Test access to an emulated stage: its stores, queues, event source mappings and logs.
 import { setTimeout as delay } from "node:timers/promises";
 import { FilterLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
@@ -21,16 +21,17 @@ import type { Stage } from "./emulated-stage.ts";
 const pollMs = 200;
 const defaultMs = 60_000;
 
-/** Polls until `isSo` returns true. @throws Error that names what was waited for, with the emulator's log */
+/** Polls until the condition is true. @throws Error with the description and the emulator's log after `ms` */
 export async function until(
   stage: Stage,
-  what: string,
-  isSo: () => Promise<boolean>,
+  description: string,
+  isTrue: () => Promise<boolean>,
   ms = defaultMs,
 ): Promise<void> {
   const ends = Date.now() + ms;
-  while (!(await isSo())) {
-    if (Date.now() > ends) throw new Error(`Not within ${ms} ms: ${what}.\n${await stage.emulator.log()}`);
+  while (!(await isTrue())) {
+    if (Date.now() > ends)
+      throw new Error(`Not within ${ms} ms: ${description}.\n${await stage.emulator.log()}`);
     await delay(pollMs);
   }
 }
@@ -73,7 +74,7 @@ const anyServiceMaySend = JSON.stringify({
   ],
 });
 
-/** Creates a queue of a test's own, to which SNS and EventBridge may send. */
+/** Creates a queue that SNS and EventBridge may send to. */
 export async function createQueue(sqs: SQSClient, { Attributes, ...input }: CreateQueueCommandInput) {
   const { QueueUrl: url = "" } = await sqs.send(
     new CreateQueueCommand({ ...input, Attributes: { Policy: anyServiceMaySend, ...Attributes } }),
@@ -84,7 +85,7 @@ export async function createQueue(sqs: SQSClient, { Attributes, ...input }: Crea
   return { url, arn, queue: new SqsQueue(sqs, url) };
 }
 
-/** Messages wait in the queue from now on: its function gets none. */
+/** Disables the event source mappings of queues, so that their messages wait. */
 export function pause(stage: Stage, ...names: QueueName[]): Promise<void> {
   return setEnabled(stage, names, false);
 }
@@ -104,37 +105,37 @@ async function setEnabled(stage: Stage, names: QueueName[], Enabled: boolean): P
       new ListEventSourceMappingsCommand({ EventSourceArn: Attributes?.QueueArn }),
     );
     const [mapping] = EventSourceMappings;
-    if (!mapping?.UUID) throw new Error(`${name} feeds no function.`);
+    if (!mapping?.UUID) throw new Error(`The queue ${name} has no event source mapping.`);
     const { UUID } = mapping;
     await lambda.send(new UpdateEventSourceMappingCommand({ UUID, Enabled }));
-    const wanted = Enabled ? "Enabled" : "Disabled";
-    await until(stage, `the mapping of ${name} is ${wanted}`, async () => {
+    const expected = Enabled ? "Enabled" : "Disabled";
+    await until(stage, `the mapping of ${name} is ${expected}`, async () => {
       const { State } = await lambda.send(new GetEventSourceMappingCommand({ UUID }));
-      return State === wanted;
+      return State === expected;
     });
   }
-  // A poll that had begun may still take a batch.
+  // A poll in progress may still receive a batch.
   if (!Enabled) await delay(500);
 }
 
-/** Returns the lines that a service's function wrote into its log group. */
-export async function logOf({ clients: { logs }, graph }: Stage, folder: string): Promise<string[]> {
+/** Returns the log lines of a service's function. */
+export async function logOf({ clients: { logs }, graph }: Stage, service: QueueName): Promise<string[]> {
   const lines: string[] = [];
   let nextToken: string | undefined;
   do {
-    const answer = await logs.send(
+    const response = await logs.send(
       new FilterLogEventsCommand({
-        logGroupName: `/${graph.app.name}/ada/${folder}`,
+        logGroupName: `/${graph.app.name}/ada/${service}`,
         ...(nextToken && { nextToken }),
       }),
     );
-    lines.push(...(answer.events ?? []).map(({ message = "" }) => message));
-    nextToken = answer.nextToken;
+    lines.push(...(response.events ?? []).map(({ message = "" }) => message));
+    nextToken = response.nextToken;
   } while (nextToken && lines.length < 100_000);
   return lines;
 }
 
-/** Waits until every queue is empty. @throws Error where a message was dead-lettered */
+/** Waits until every queue is empty. @throws Error if a message was dead-lettered */
 export async function untilQuiet(stage: Stage): Promise<void> {
   await resume(stage, ...queueNames);
   await until(stage, "every queue is empty", async () => {

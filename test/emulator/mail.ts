@@ -1,4 +1,4 @@
-// A subscriber of the stage's topic, as a queue: a mail address would have to confirm first.
+// Subscribes a queue to the stage's topic. An email address would have to confirm the subscription first.
 import { ListTopicsCommand, SubscribeCommand } from "@aws-sdk/client-sns";
 import { z } from "zod";
 import { takeAll } from "../contracts/message-queue-contract.ts";
@@ -8,7 +8,7 @@ import { createQueue, until } from "./handles.ts";
 const notification = z.object({ Subject: z.string(), Message: z.string() });
 
 export type Mailbox = {
-  /** Waits for the first mail with this text in it. @returns its subject */
+  /** Waits for the first email that contains a text. @returns its subject */
   next(text: string): Promise<string>;
 };
 
@@ -21,7 +21,7 @@ export async function subscribe(stage: Stage): Promise<Mailbox> {
   return {
     async next(text) {
       const found = () => mails.find(({ Message }) => Message.includes(text));
-      await until(stage, `a mail says "${text}"`, async () => {
+      await until(stage, `an email contains "${text}"`, async () => {
         mails.push(...(await takeAll(queue)).map(({ body }) => notification.parse(JSON.parse(body))));
         return found() !== undefined;
       });

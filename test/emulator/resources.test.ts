@@ -1,4 +1,4 @@
-// Everything of the graph on which the emulator acts is created, type by type; and what analysts may do there.
+// Tests that the emulator creates every resource type that it supports, and the analysts' permissions on it.
 import { CreateAccessKeyCommand } from "@aws-sdk/client-iam";
 import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.close());
 
-test("so many of each type are created", () => {
+test("creates every resource of each supported type", () => {
   expect(stage.counts).toEqual({
     "aws:cloudwatch/eventBus:EventBus": 1,
     "aws:cloudwatch/eventRule:EventRule": 14,
@@ -40,7 +40,7 @@ test("so many of each type are created", () => {
   });
 });
 
-test("an unknown type fails, and so does an unknown property", async () => {
+test("fails for an unknown type or property", async () => {
   const [bucket] = created(stage.graph, "aws:s3/bucket:Bucket");
   if (!bucket) throw new Error("The graph has no bucket.");
   const context = {
@@ -56,7 +56,7 @@ test("an unknown type fails, and so does an unknown property", async () => {
   await expect(create({ ...bucket, inputs: { ...bucket.inputs, acl: "private" } })).rejects.toThrow("acl");
 });
 
-test("analysts read what is published, write their own results, and do nothing else", async () => {
+test("analysts may read published files and write their own results, and nothing else", async () => {
   const [user] = created(stage.graph, "aws:iam/user:User");
   const { AccessKey } = await stage.clients.iam.send(
     new CreateAccessKeyCommand({ UserName: String(user?.inputs.name) }),

@@ -1,5 +1,5 @@
-// What arrives in which queue on the emulator: every event of the pipeline, what AWS's own services send, and S3's
-// notifications; and what goes nowhere.
+// Tests the routes on the emulator: the queues that receive each event of the pipeline, of AWS services and of S3, and the
+// events that no queue receives.
 import { PutEventsCommand, TestEventPatternCommand } from "@aws-sdk/client-eventbridge";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -25,11 +25,11 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.close());
 beforeEach(async () => {
-  await arrived();
+  await takeAllMessages();
 });
 
-/** Receives and deletes what is in the queues. Queues without messages are missing. */
-async function arrived() {
+/** Receives and deletes all messages, by queue. Queues without messages are omitted. */
+async function takeAllMessages() {
   const all = await Promise.all(
     queueNames.map(async (name) => [name, await takeAll(queueOf(stage, name))] as const),
   );
@@ -38,7 +38,7 @@ async function arrived() {
 
 eventBusContract("the stage's rules", () => ({
   emit: eventBridgeEmitter(stage.clients.events, stage.settings.BUS_NAME ?? ""),
-  takeArrived: arrived,
+  takeArrived: takeAllMessages,
 }));
 
 test.each([
@@ -52,7 +52,7 @@ test.each([
     }),
   );
   expect(FailedEntryCount).toBe(0);
-  expect(await arrived()).toEqual({});
+  expect(await takeAllMessages()).toEqual({});
 });
 
 const athenaType = "Athena Query State Change";
@@ -67,8 +67,8 @@ const queryEnd = (currentState: string, workgroup = workgroupName) => ({
 const change = (state: string) => ({ detail: { "instance-id": instanceId, state } });
 type AwsEvent = { source: string; type: string; detail: Record<string, string>; queue?: QueueName };
 
-/** Events of the stage and of others in its account. */
-const ofAws: AwsEvent[] = [
+/** Events of the stage and of other resources in its account. */
+const awsEvents: AwsEvent[] = [
   ...["SUCCEEDED", "FAILED", "CANCELLED"].map(
     (state): AwsEvent => ({ ...query, ...queryEnd(state), queue: "athena" }),
   ),
@@ -81,13 +81,13 @@ const ofAws: AwsEvent[] = [
   { ...instance, type: "EC2 Spot Instance Interruption Warning", detail: { "instance-id": instanceId } },
 ];
 
-test.each(ofAws)("$source, $type, $detail: to $queue", async ({ source, type, detail, queue }) => {
+test.each(awsEvents)("$source, $type, $detail goes to $queue", async ({ source, type, detail, queue }) => {
   expect(await matchedBy(source, type, detail)).toEqual(queue ? [queue] : []);
 });
 
 /**
- * Returns the queues of the rules on the default bus whose pattern matches, as EventBridge decides. Only AWS may send such
- * events.
+ * Returns the queues of the rules on the default bus whose pattern matches. EventBridge decides it with TestEventPattern,
+ * because only AWS may send such events.
  */
 async function matchedBy(source: string, type: string, detail: object): Promise<string[]> {
   const Event = JSON.stringify({
@@ -111,27 +111,29 @@ async function matchedBy(source: string, type: string, detail: object): Promise<
     const { Result } = await stage.clients.events.send(new TestEventPatternCommand({ EventPattern, Event }));
     if (!Result) continue;
     const [target] = targets.filter(({ rule }) => rule === name);
-    found.push(...queueNames.filter((queue) => queueUrl(stage, queue).endsWith(`/${nameIn(target?.arn)}`)));
+    found.push(
+      ...queueNames.filter((queue) => queueUrl(stage, queue).endsWith(`/${nameOfArn(target?.arn)}`)),
+    );
   }
   return found;
 }
 
-function nameIn(arn = ""): string {
+function nameOfArn(arn = ""): string {
   return arn.slice(arn.lastIndexOf(":") + 1);
 }
 
-test("S3 announces the published CSV, no other object and no deletion", async () => {
+test("S3 sends a notification of the published CSV, but not of other objects or deletions", async () => {
   const data = dataOf(stage);
   const { csv, jsonl } = defaultDataset.publish;
   for (const key of [jsonl, "elsewhere.csv", `other/${csv}`, csv.slice(0, -1)]) {
     await data.put(key, "text", "text/plain");
   }
-  expect(await arrived()).toEqual({});
+  expect(await takeAllMessages()).toEqual({});
   await data.put(csv, "text", "text/csv");
-  const { athena: [message] = [], ...others } = await arrived();
+  const { athena: [message] = [], ...others } = await takeAllMessages();
   expect(others).toEqual({});
   const { Records } = objectCreated.parse(JSON.parse(message?.body ?? ""));
   expect(Records.map(({ s3 }) => [s3.bucket.name, s3.object.key])).toEqual([[data.bucket, csv]]);
   await stage.clients.s3.send(new DeleteObjectCommand({ Bucket: data.bucket, Key: csv }));
-  expect(await arrived()).toEqual({});
+  expect(await takeAllMessages()).toEqual({});
 });

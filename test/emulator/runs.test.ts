@@ -1,5 +1,5 @@
-// Runs on the emulator: from `run.requested` on the bus to the published files, through its Lambda, SQS, EventBridge and S3;
-// with messages that arrive twice, fail, or meet another run's.
+// Tests runs on the emulator, from `run.requested` on the bus to the published files, through its Lambda, SQS, EventBridge and
+// S3, also with duplicate messages, failures and concurrent runs.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ const { name: dataset, publish } = defaultDataset;
 
 let stage: Stage;
 let mailbox: Mailbox;
-/** As `npm start` publishes them, of the same records. */
+/** The files that `npm start` publishes for the same records. */
 let expected: { csv: string; jsonl: string };
 
 beforeAll(async () => {
@@ -48,7 +48,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.close());
 
-/** No message of one test reaches the next. */
+// No message of one test may reach the next.
 afterEach(() => untilQuiet(stage));
 
 async function filesOfNpmStart(): Promise<typeof expected> {
@@ -60,7 +60,7 @@ async function filesOfNpmStart(): Promise<typeof expected> {
   return { csv: files["LibInsightQueryData.csv"] ?? "", jsonl: files["LibInsightQueryData.jsonl"] ?? "" };
 }
 
-/** Requests a run as an operator does. @returns its id */
+/** Requests a run, as an operator does. @returns its id */
 async function request(requestId: string): Promise<string> {
   await stage.bus.emit("run.requested", {
     dataset,
@@ -83,7 +83,7 @@ async function resultOf(runId: string) {
   return workOf(stage).getJson(keys.result(runId), runResult);
 }
 
-/** A command as on a stage: `npx sst shell --stage ada -- npm run NAME -- ARGS`. */
+/** Runs a command as `npx sst shell --stage ada -- npm run NAME -- ARGS` does. */
 async function npmRun(...args: string[]): Promise<string> {
   const child = spawn("npm", ["run", "--silent", ...args], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...shellEnvironment(stage) },
@@ -100,7 +100,7 @@ async function npmRun(...args: string[]): Promise<string> {
   return stdout;
 }
 
-test("a request on the bus becomes the files that npm start publishes, byte for byte, and the result", async () => {
+test("a request on the bus publishes the same bytes as npm start, and query results", async () => {
   const runId = await request("first");
   expect(await stage.bus.next("run.published", { runId })).toMatchObject({ rows: records });
   const published = await stage.bus.next("results.published", { runId });
@@ -111,20 +111,20 @@ test("a request on the bus becomes the files that npm start publishes, byte for 
   const { Body } = await stage.clients.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
   expect(await Body?.transformToString()).toContain("_start_date");
   expect(await mailbox.next(`Published ${records.toLocaleString("en-US")} rows`)).toContain("ada");
-  // In the log group that SST made for the function, as lines of JSON.
+  // The function logs JSON lines to the log group that SST created.
   const done = (await logOf(stage, "assembler")).filter((line) => line.includes(runId));
   expect(done.map((line): unknown => JSON.parse(line))).toMatchObject(
     ["recounting", "published"].map((outcome) => ({ level: "INFO", message: "done", outcome })),
   );
 });
 
-test("requests, tasks, pages and notifications that arrive twice change nothing", async () => {
+test("duplicate requests, tasks, pages and notifications change nothing", async () => {
   const runId = await request("twice");
   await request("twice");
   await stage.bus.next("run.started", { runId });
   const run = await workOf(stage).getJson(keys.run(runId), runSchema);
   const tasks = run?.windows.map((window): FetchTask => ({ runId, dataset, window, attempt: 1, page: 1 }));
-  // Each enqueues the rest of its window again, so every page arrives twice too.
+  // Each task enqueues the other pages of its window again, so every page arrives twice too.
   await queueOf(stage, "fetcher").sendAll((tasks ?? []).map(messageBody));
   await stage.bus.next("run.published", { runId });
   await queueOf(stage, "athena").send(messageBody(notificationOf(publish.csv)));
@@ -133,25 +133,25 @@ test("requests, tasks, pages and notifications that arrive twice change nothing"
   expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows: records, duplicates: 0 });
 });
 
-/** As S3 sends it. */
+/** Returns a notification as S3 sends it. */
 function notificationOf(key: string) {
   const bucket = { name: dataOf(stage).bucket };
   return { Records: [{ eventName: "ObjectCreated:Put", s3: { bucket, object: { key } } }] };
 }
 
-/** LibInsight fails for this page of the first window at every receive. */
+/** Lets LibInsight fail for this page of the first window at every receive. */
 function failUntilDeadLettered(page: number): void {
   const where = { endpoint: "data-grid", from: dates.from, page } as const;
   stage.libInsight.fail({ kind: "status", status: 500, where, times: receiveLimit });
 }
 
-test("a page that always fails becomes a dead letter after the receive limit; npm run replay sends it back, and the run ends", async () => {
+test("a page that always fails becomes a dead letter after the receive limit, and its replay finishes the run", async () => {
   failUntilDeadLettered(2);
-  const asked = stage.libInsight.requests.length;
+  const requestsBefore = stage.libInsight.requests.length;
   const runId = await request("fails");
   const deadLetters = deadLettersOf(stage, "fetcher");
   await until(stage, "the page is a dead letter", async () => (await deadLetters.count()) === 1);
-  const failed = stage.libInsight.requests.slice(asked).filter(({ status }) => status === 500);
+  const failed = stage.libInsight.requests.slice(requestsBefore).filter(({ status }) => status === 500);
   expect(failed).toHaveLength(receiveLimit);
   expect(await npmRun("replay", "--", "list")).toContain(runId);
   expect(await resultOf(runId)).toBeUndefined();
@@ -163,10 +163,10 @@ test("a page that always fails becomes a dead letter after the receive limit; np
   expect(await deadLetters.count()).toBe(0);
 });
 
-test("messages of a crashing function become dead letters by the redrive policy, and can be replayed", async () => {
+test("the redrive policy dead-letters messages of a crashing function, and they can be replayed", async () => {
   const { name } = functionNamed("Transformer");
   const queue = queueOf(stage, "transformer");
-  // A stage gives a batch six times the function's timeout.
+  // The stage's visibility timeout is six times the function's timeout.
   await stage.clients.sqs.send(
     new SetQueueAttributesCommand({
       QueueUrl: queueUrl(stage, "transformer"),
@@ -213,11 +213,11 @@ async function configure(FunctionName: string, change: { Handler: string }): Pro
   });
 }
 
-test("of a batch in which one message fails the others are done, and that one comes back", async () => {
+test("if one message of a batch fails, only this message is retried", async () => {
   await pause(stage, "transformer");
   const runId = await request("partly");
   const pages = queueOf(stage, "transformer");
-  // A task is deleted after its page and the tasks that follow were sent.
+  // A task is deleted after its page and the tasks of other pages are sent.
   const fetching = queueOf(stage, "fetcher");
   await until(stage, "every page waits", async () => {
     const isFetching = (await fetching.count()) > 0;
@@ -227,15 +227,15 @@ test("of a batch in which one message fails the others are done, and that one co
   const [bad, ...good] = messages;
   if (!bad || !("inline" in bad.records)) throw new Error("The first page is not in its message.");
   const address = { runId, window: bad.task.window.number, attempt: bad.task.attempt, page: bad.task.page };
-  // Cut off, until it is fixed below.
+  // The page is truncated until it is fixed below.
   const key = keys.page(address);
   await workOf(stage).put(key, "[", "application/json");
   await pages.sendAll([messageBody({ ...bad, records: { key } }), ...good.slice(0, 9).map(messageBody)]);
   await resume(stage, "transformer");
 
   const parts = () => workOf(stage).list(keys.allParts(runId), 1_000);
-  await until(stage, "the others of the batch are done", async () => (await parts()).length === 9);
-  await until(stage, "the bad one came back", async () =>
+  await until(stage, "the other messages of the batch are done", async () => (await parts()).length === 9);
+  await until(stage, "the failed message is retried", async () =>
     (await logOf(stage, "transformer")).some(
       (line) => line.includes('"retry"') && line.includes('"receives":2'),
     ),
@@ -248,14 +248,16 @@ test("of a batch in which one message fails the others are done, and that one co
   expect(await deadLettersOf(stage, "transformer").count()).toBe(0);
 });
 
-test("two runs at once both end, and the later request's file stays", async () => {
+test("two concurrent runs both end, and the file of the later request stays published", async () => {
   const earlier = await request("earlier");
-  // EventBridge's times are in seconds.
+  // EventBridge's times have a resolution of seconds.
   await delay(1_100);
   const later = await request("later");
   await stage.bus.next("run.published", { runId: later });
-  await stage.bus.until("the earlier run has ended", (heard) =>
-    heard.some(({ type, detail }) => detail.runId === earlier && /^run\.(published|superseded)$/.test(type)),
+  await stage.bus.until("the earlier run has ended", (received) =>
+    received.some(
+      ({ type, detail }) => detail.runId === earlier && /^run\.(published|superseded)$/.test(type),
+    ),
   );
   await stage.bus.next("results.published", { runId: later });
   await expectPublishedBy(later);
@@ -267,13 +269,13 @@ test("an earlier run that ends after a later one publishes nothing", async () =>
   await until(stage, "it is blocked", async () => (await deadLettersOf(stage, "fetcher").count()) === 1);
   const later = await request("overtakes");
   await stage.bus.next("results.published", { runId: later });
-  // On the bus, in place of the command.
+  // The event has the same effect as the command.
   await stage.bus.emit("deadletter.replay.requested", { run: earlier, reason: "a test" });
   await stage.bus.next("run.superseded", { runId: earlier });
   await expectPublishedBy(later);
 });
 
-test("a window whose numbers do not agree is fetched again", async () => {
+test("a window whose counts disagree is fetched again", async () => {
   const where = { endpoint: "data-grid", from: dates.from, page: 2 } as const;
   stage.libInsight.fail({ kind: "too-few", where });
   const runId = await request("disagrees");
@@ -282,13 +284,13 @@ test("a window whose numbers do not agree is fetched again", async () => {
   expect(await resultOf(runId)).toMatchObject({ state: "published", attempt: 2, rows: records });
 });
 
-// From here on the records are no longer those of `npm start`.
+// From here on the records differ from those of `npm start`.
 
-test("a page too large for a message goes through the work bucket, and a record that can't be used to the rejects", async () => {
-  const [large, useless] = [...stage.libInsight.records()].map(({ _id: id }) => Number(id));
-  if (large === undefined || useless === undefined) throw new Error("LibInsight has no records.");
+test("a page too large for a message is passed in the work bucket, and an invalid record is rejected", async () => {
+  const [large, invalid] = [...stage.libInsight.records()].map(({ _id: id }) => Number(id));
+  if (large === undefined || invalid === undefined) throw new Error("LibInsight has no records.");
   stage.libInsight.edit(large, (record) => ({ ...record, "Comments/Notes": "x".repeat(1_020_000) }));
-  stage.libInsight.edit(useless, (record) => ({ ...record, _id: "none" }));
+  stage.libInsight.edit(invalid, (record) => ({ ...record, _id: "none" }));
   const runId = await request("large");
   await stage.bus.next("results.published", { runId });
   expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows: records - 1 });
@@ -296,7 +298,7 @@ test("a page too large for a message goes through the work bucket, and a record 
   expect([(await below("pages")).length, (await below("rejects")).length]).toEqual([1, 1]);
 });
 
-test("a run that shrinks the data is held and reported, and an operator publishes it", async () => {
+test("a run that shrinks the data is held and reported, and an operator can publish it", async () => {
   const month = { from: "2023-09-01", to: "2023-09-30" };
   await stage.bus.emit("run.requested", { dataset, ...month, reason: "a test", requestId: "small" });
   const runId = runIdOf(dataset, "small");

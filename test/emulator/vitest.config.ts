@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     root: ".",
     include: ["test/emulator/**/*.test.ts"],
-    // Each file has an emulator of its own, with up to thirty functions' processes.
+    // Each file starts its own emulator, with up to thirty function processes.
     fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -12,11 +12,11 @@ test.each([
   ["shared/topology.ts", false],
   ["test/shared/csv.test.ts", false],
   ["stacks/local/start.mjs", false],
-])("%s is mutated: %s", (file, mutated) => {
+])("isDomain(%s) is %s", (file, mutated) => {
   expect(isDomain(file)).toBe(mutated);
 });
 
-test("the changed lines of a diff are Stryker's ranges; deleted lines have none", () => {
+test("converts the changed lines of a diff into Stryker's ranges, without deleted lines", () => {
   const diff = `diff --git a/shared/a.ts b/shared/a.ts
 index 1..2 100644
 --- a/shared/a.ts

@@ -1,12 +1,12 @@
-// Which lines of the domain code changed since a commit, as Stryker's patterns.
+// Finds the changed lines of the domain code since a commit, as patterns for Stryker.
 import { spawnSync } from "node:child_process";
 import { matchesGlob } from "node:path";
 import { domain } from "./stryker.config.ts";
 
-/** Commits that are looked back on where no base is named and the branch is main. */
+/** The number of commits on main that are compared without a named base. */
 const maxCommits = 20;
 
-/** Whether a file is mutated, by the patterns of Stryker's settings. @param file relative to the project */
+/** Returns whether Stryker's settings include a file. @param file its path relative to the project */
 export function isDomain(file: string): boolean {
   const [excluded, included] = [domain.filter(isNegative), domain.filter((pattern) => !isNegative(pattern))];
   return (
@@ -18,8 +18,8 @@ export function isDomain(file: string): boolean {
 const isNegative = (pattern: string) => pattern.startsWith("!");
 
 /**
- * Returns the commit that changes are compared with: the merge base with main on another branch; on main, and in a
- * clone without it, the commit 20 before, or the oldest that there is.
+ * Returns the commit to compare with: on a branch, its merge base with main; on main or in a clone without main, the commit
+ * 20 before HEAD, or the oldest one.
  */
 export function defaultBase(): string {
   const head = git("rev-parse", "HEAD");
@@ -34,7 +34,7 @@ export function defaultBase(): string {
 
 export type Changed = { file: string; ranges: string[]; lines: number };
 
-/** Returns the changed domain files with their lines, the most recently changed first; uncommitted changes count. */
+/** Returns the changed domain files with their lines, including uncommitted changes, the most recent first. */
 export function changedSince(base: string): Changed[] {
   const diff = git(
     "diff",
@@ -49,7 +49,7 @@ export function changedSince(base: string): Changed[] {
   );
   const changed = changesOf(diff).filter(({ file }) => isDomain(file));
   const recent = git("log", "--format=", "--name-only", `${base}..HEAD`).split("\n");
-  // Uncommitted files are not in the log, and come first.
+  // Files that are not in the log are uncommitted, and come first.
   return changed.toSorted((one, other) => recent.indexOf(one.file) - recent.indexOf(other.file));
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { type Path, shouldIgnore } from "./prose.ts";
 
-/** Returns the path of a node, by the types around it, outermost first; a property by its name. */
+/** Returns the path of a node. @param around the types of its ancestors, outermost first; `.name` for a property */
 function pathOf(...around: string[]): Path | null {
   return around.reduce<Path | null>((parentPath, type) => {
     const node = type.startsWith(".") ? { type: "ObjectProperty", key: { name: type.slice(1) } } : { type };
@@ -18,7 +18,7 @@ test.each([
   [["ObjectExpression", ".name", "StringLiteral"], false],
   [["ObjectExpression", ".state", "StringLiteral"], false],
   [["StringLiteral"], false],
-])("%j is a sentence for people: %s", (around, isSentence) => {
+])("%j is ignored: %s", (around, isSentence) => {
   const path = pathOf(...around);
   if (!path) throw new Error("A path has a node.");
   expect(shouldIgnore(path) !== undefined).toBe(isSentence);

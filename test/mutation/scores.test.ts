@@ -13,7 +13,7 @@ const mutant = (given: Partial<Mutant> = {}): Mutant => ({
   ...given,
 });
 
-test("a mutant of the report has the text that it replaces, over several lines too", () => {
+test("a mutant of the report includes the text that it replaces, also over several lines", () => {
   const source = "const a = true;\nif (a) {\n  b();\n}\n";
   const at = (start: [number, number], end: [number, number]) => ({
     start: { line: start[0], column: start[1] },
@@ -37,7 +37,7 @@ test("a mutant of the report has the text that it replaces, over several lines t
   ]);
 });
 
-test("a score counts what was detected; a mutant that no test reaches survives, an ignored one does not count", () => {
+test("a score counts mutants without coverage as survivors, and excludes ignored ones", () => {
   const statuses = ["Killed", "Killed", "Timeout", "Survived", "NoCoverage", "Ignored", "RuntimeError"];
   const mutants = [
     ...statuses.map((status) => mutant({ status })),
@@ -56,7 +56,7 @@ test("a score counts what was detected; a mutant that no test reaches survives, 
   );
 });
 
-test("survivors that are not listed and listed ones that no longer survive are named; other files' entries stay", () => {
+test("reports unlisted survivors and obsolete entries, but no entries of other files", () => {
   const listed = (given: Partial<Mutant>) => {
     const { file, mutator, original, replacement } = mutant(given);
     return { file, mutator, original, replacement, reason: "equivalent, because" };
@@ -64,18 +64,18 @@ test("survivors that are not listed and listed ones that no longer survive are n
   const known = mutant({ status: "Survived", original: "known" });
   const unknown = mutant({ status: "NoCoverage", original: "unknown" });
   const killed = mutant({ original: "killed" });
-  const gone = listed({ original: "killed" });
+  const obsolete = listed({ original: "killed" });
   const elsewhere = listed({ file: "services/b/two.ts" });
-  expect(compare([known, unknown, killed], [listed(known), gone, elsewhere])).toEqual({
+  expect(compare([known, unknown, killed], [listed(known), obsolete, elsewhere])).toEqual({
     unlisted: [unknown],
-    gone: [gone],
+    obsolete: [obsolete],
   });
 });
 
 describe("the list of survivors", async () => {
   const list = survivors.parse(JSON.parse(await readFile("test/mutation/survivors.json", "utf8")));
 
-  test("has no entry twice, and each is of domain code that is still there", async () => {
+  test("has no duplicate entries, and each quotes existing domain code", async () => {
     const keys = list.map(({ reason: _, ...survivor }) => JSON.stringify(survivor));
     expect(new Set(keys).size).toBe(keys.length);
     for (const { file, original } of list) {

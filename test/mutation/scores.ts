@@ -1,7 +1,7 @@
-// What Stryker's report says: a score for each folder, and the survivors compared with those that are listed.
+// Reads Stryker's report: computes a score per folder, and compares the survivors with the listed ones.
 import * as z from "zod/mini";
 
-/** What at least has to be detected of the mutants in each of these folders, in percent. */
+/** The minimum percentage of detected mutants in each guarded folder. */
 export const threshold = 85;
 export const guarded = ["services/assembler", "services/transformer", "services/athena", "shared/libinsight"];
 
@@ -23,7 +23,7 @@ const report = z.object({
   ),
 });
 
-/** A survivor that is known, and why no test kills it. It stands for every such change in its file. */
+/** Known survivors, with the reason why no test kills them. An entry covers every such change in its file. */
 export const survivors = z.array(
   z.object({
     file: z.string(),
@@ -54,7 +54,7 @@ export function mutantsOf(json: string): Mutant[] {
 const undetected = new Set(["Survived", "NoCoverage"]);
 const detected = new Set(["Killed", "Timeout"]);
 
-/** Mutants that could not run, or are ignored, do not count. */
+/** Returns whether a mutant counts. Mutants that could not run or are ignored do not. */
 export function isScored(status: string): boolean {
   return undetected.has(status) || detected.has(status);
 }
@@ -65,11 +65,11 @@ export type Score = {
   killed: number;
   timeout: number;
   survived: number;
-  /** Detected mutants, in percent; 100 where there are none. */
+  /** Percentage of detected mutants; 100 if there are no mutants. */
   score: number;
 };
 
-/** Returns a folder's score, in the order of their names. Mutants that could not run or are ignored do not count. */
+/** Returns the score of each folder, sorted by name. */
 export function scoresOf(mutants: readonly Mutant[]): Score[] {
   const folders = Map.groupBy(mutants, ({ file }) => file.slice(0, file.lastIndexOf("/")));
   return [...folders]
@@ -90,7 +90,7 @@ export function scoresOf(mutants: readonly Mutant[]): Score[] {
     .sort((one, other) => (one.folder < other.folder ? -1 : 1));
 }
 
-/** Compares the survivors with the list. `gone` are those listed whose mutant now dies or is no longer made. */
+/** Compares the survivors with the list. `obsolete` has the entries whose mutant is now killed or no longer exists. */
 export function compare(mutants: readonly Mutant[], listed: readonly Survivor[]) {
   const keyOf = ({ file, mutator, original, replacement }: Omit<Survivor, "reason">) =>
     JSON.stringify([file, mutator, original, replacement]);
@@ -100,7 +100,7 @@ export function compare(mutants: readonly Mutant[], listed: readonly Survivor[])
   const files = new Set(mutants.map(({ file }) => file));
   return {
     unlisted: surviving.filter((mutant) => !known.has(keyOf(mutant))),
-    gone: listed.filter((survivor) => files.has(survivor.file) && !still.has(keyOf(survivor))),
+    obsolete: listed.filter((survivor) => files.has(survivor.file) && !still.has(keyOf(survivor))),
   };
 }
 

@@ -1,5 +1,5 @@
-// Makes the property tests the same for every mutant, and ends them at the first counterexample: a mutant needs no
-// smaller one. A property that is slow on a busy machine ends before the tests' own limit, which would count as a kill.
+// Runs property tests with the same seed for every mutant, without shrinking. The time limit ends a slow property before the
+// timeout of its test, which would count as a kill.
 import fc from "fast-check";
 
 fc.configureGlobal({ seed: 1, endOnFailure: true, interruptAfterTimeLimit: 5_000 });

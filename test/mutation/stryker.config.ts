@@ -1,19 +1,19 @@
-// Stryker's settings: `npm run mutation` changes the domain code in one place at a time, and a test has to fail.
+// Stryker's settings for `npm run mutation`.
 
-/** The code that is mutated. */
+/** The patterns of the mutated code. */
 export const domain = [
   "services/**/*.ts",
   "shared/*.ts",
   "shared/libinsight/**/*.ts",
-  // Handlers and adapters decide nothing. Their proof is the contract tests and the emulator, which take minutes.
+  // Handlers and adapters make no decisions. The contract tests and the emulator test them, but these take minutes.
   "!services/*/handler.ts",
   "!shared/powertools-logger.ts",
-  // Data, which the stack tests compare with what is deployed.
+  // These files are data, which the stack tests compare with the evaluated stage.
   "!shared/topology.ts",
   "!shared/datasets.ts",
 ];
 
-/** What a run leaves behind, in a folder that git ignores. */
+/** The folder of a run's files. Git ignores it. */
 export const folder = ".cache/mutation";
 export const reportFile = `${folder}/report.json`;
 
@@ -22,14 +22,14 @@ export default {
   plugins: ["@stryker-mutator/vitest-runner", "./test/mutation/prose.ts"],
   vitest: { configFile: "test/mutation/vitest.config.ts" },
   coverageAnalysis: "perTest",
-  // What runs while a module is loaded needs every related test for each mutant, some ten times as long.
+  // A mutant that runs while its module loads needs every related test, which takes some ten times as long.
   ignoreStatic: true,
   mutate: domain,
   ignorers: ["prose"],
-  // What the tests do not read. A sandbox is a copy of the project.
+  // A sandbox is a copy of the project, without the folders that the tests do not read.
   ignorePatterns: ["/.*", "/docs", "/test/bench", "/test/chaos", "/test/emulator", "/test/stacks"],
   tempDirName: `${folder}/sandbox`,
-  // Stryker edits the paths in this file by a function that TypeScript 7 no longer has. Without a file it edits nothing.
+  // Stryker rewrites this file with a function that TypeScript 7 lacks. It skips a file that does not exist.
   tsconfigFile: "none.json",
   // The tests run without a type check.
   disableTypeChecks: false,
@@ -37,10 +37,10 @@ export default {
   reporters: ["json", "html", "progress-append-only"],
   jsonReporter: { fileName: reportFile },
   htmlReporter: { fileName: `${folder}/report.html` },
-  // The tests' own limit ends a mutant that waits; this one is for loops without an end, on a machine that is busy.
+  // The tests' timeout ends a waiting mutant. This limit ends endless loops, and is long enough for a busy machine.
   timeoutMS: 15_000,
   dryRunTimeoutMinutes: 15,
-  // A changed file may hold types only, which no test reaches.
+  // A changed file may contain only types, which have no mutants.
   allowEmpty: true,
   logLevel: "warn",
 };

@@ -3,7 +3,10 @@ import { expect, test } from "vitest";
 import { decodePart, encodePart } from "../../shared/part.ts";
 import { summaryOf } from "../factories/summaries.ts";
 
-const { bytes: _bytes, ...summary } = summaryOf(3, [7, 9], { appended: ["a\nb"], rejects: { "missing _id": 1 } });
+const { bytes: _bytes, ...summary } = summaryOf(3, [7, 9], {
+  appended: ["a\nb"],
+  rejects: { "missing _id": 1 },
+});
 const csv = '7,"💥"\n9,"b"\n';
 const jsonl = '{"_id":7,"a":"💥"}\n{"_id":9,"a":"b"}\n';
 const encoded = encodePart(summary, csv, jsonl);

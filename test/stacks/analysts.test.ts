@@ -1,5 +1,4 @@
-// The permissions of analysts on an evaluated stage: an IAM simulator decides call by call. The policy is attached to the
-// right user and changes no existing resource. analysts.md shows the policy.
+// Tests the permissions of analysts on an evaluated stage: an IAM simulator decides each call. analysts.md lists the policy.
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { folder, viewNames } from "../../shared/dataset-schema.ts";
@@ -7,7 +6,7 @@ import { datasets } from "../../shared/datasets.ts";
 import { keys, previousKey } from "../../shared/keys.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { isAllowed } from "./iam.ts";
-import { bucketArn, cell, ofAnyDataset, readable } from "./readable.ts";
+import { bucketArn, cell, readableArn, withDatasetPlaceholders } from "./readable.ts";
 import { all, created, evaluateBoth, json, policyDocument, type Stage, stages } from "./stages.ts";
 import { only, rule } from "./wiring.ts";
 
@@ -17,12 +16,12 @@ const policies = z.object({ name: z.string(), policy: json(policyDocument) });
 const attachment = z.object({ user: z.string(), policyArn: z.string() });
 const users = { production: "data-analytics-team", ada: "libinsight-ada-analysts" };
 const databases = { production: "libinsightdatabase", ada: "libinsight_ada" };
-const here = `${region}:${account}`;
-const catalog = `arn:aws:glue:${here}:catalog`;
-const dataCatalog = `arn:aws:athena:${here}:datacatalog/AwsDataCatalog`;
-const workgroupArn = (name: string): string => `arn:aws:athena:${here}:workgroup/${name}`;
+const scope = `${region}:${account}`;
+const catalog = `arn:aws:glue:${scope}:catalog`;
+const dataCatalog = `arn:aws:athena:${scope}:datacatalog/AwsDataCatalog`;
+const workgroupArn = (name: string): string => `arn:aws:athena:${scope}:workgroup/${name}`;
 
-/** A call, and all resources that AWS checks for it. */
+/** A call, with every resource that AWS checks for it. */
 type Call = { action: string; on: string[]; prefix?: string };
 
 function policyOf(graph: Graph): z.infer<typeof policyDocument> {
@@ -33,18 +32,18 @@ async function mayCall(stage: Stage, { action, on, prefix }: Call): Promise<bool
   const principal = `user/${users[stage]}`;
   const context = prefix === undefined ? {} : { "s3:prefix": prefix };
   const { Statement } = policyOf(graphs[stage]);
-  const answers = await Promise.all(
+  const allowed = await Promise.all(
     on.map((resource) => isAllowed({ principal, action, resource, context }, Statement)),
   );
-  return answers.every(Boolean);
+  return allowed.every(Boolean);
 }
 
-async function refused(stage: Stage, calls: Call[]): Promise<Call[]> {
-  const answers = await Promise.all(calls.map((call) => mayCall(stage, call)));
-  return calls.filter((_, index) => !answers[index]);
+async function deniedOf(stage: Stage, calls: Call[]): Promise<Call[]> {
+  const allowed = await Promise.all(calls.map((call) => mayCall(stage, call)));
+  return calls.filter((_, index) => !allowed[index]);
 }
 
-/** @param actions of one service, separated by spaces: `s3 GetObject PutObject` */
+/** @param actions a service and its actions, separated by spaces: `s3 GetObject PutObject` */
 function each(actions: string, on: string[]): Call[] {
   const [service, ...names] = actions.split(" ");
   return names.map((name) => ({ action: `${service}:${name}`, on }));
@@ -55,8 +54,8 @@ describe.each(stages)("on the stage %s", (stage) => {
   const own = workgroupArn(`libinsight-${stage}-analysts`);
   const tableArn = (name: string, of = database) => [
     catalog,
-    `arn:aws:glue:${here}:database/${of}`,
-    `arn:aws:glue:${here}:table/${of}/${name}`,
+    `arn:aws:glue:${scope}:database/${of}`,
+    `arn:aws:glue:${scope}:table/${of}/${name}`,
   ];
   const data = (key: string): string => `${bucketArn(graphs[stage], "Data")}/${key}`;
   const results = (key: string): string => `${bucketArn(graphs[stage], "Results")}/${key}`;
@@ -65,7 +64,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     await expect(table(graphs[stage])).toMatchFileSnapshot("analysts.md");
   });
 
-  test("the policy is attached to one user, and no user has another", () => {
+  test("the policy is attached to one user, and no user has another policy", () => {
     const { name, is } = only(
       all(graphs[stage], "aws:iam/userPolicyAttachment:UserPolicyAttachment", attachment),
     );
@@ -84,21 +83,21 @@ describe.each(stages)("on the stage %s", (stage) => {
       "athena GetWorkGroup StartQueryExecution StopQueryExecution GetQueryExecution GetQueryResults GetQueryResultsStream",
       [own],
     );
-    expect(await refused(stage, calls)).toEqual([]);
+    expect(await deniedOf(stage, calls)).toEqual([]);
   });
 
-  test("the driver may list catalog, database, views and tables", async () => {
+  test("the driver may list the catalog, the database, its views and its tables", async () => {
     const names = datasets.flatMap(({ publish: { table } }) => [table, ...Object.values(viewNames(table))]);
     const calls = [
       ...each("athena ListWorkGroups ListDataCatalogs", ["*"]),
       ...each("athena GetDataCatalog ListDatabases GetDatabase ListTableMetadata GetTableMetadata", [
         dataCatalog,
       ]),
-      ...each("glue GetDatabase", [catalog, `arn:aws:glue:${here}:database/default`]),
-      ...each("glue GetDatabase", [catalog, `arn:aws:glue:${here}:database/${database}`]),
+      ...each("glue GetDatabase", [catalog, `arn:aws:glue:${scope}:database/default`]),
+      ...each("glue GetDatabase", [catalog, `arn:aws:glue:${scope}:database/${database}`]),
       ...names.flatMap((name) => each("glue GetTable GetTables GetPartitions", tableArn(name))),
     ];
-    expect(await refused(stage, calls)).toEqual([]);
+    expect(await deniedOf(stage, calls)).toEqual([]);
   });
 
   test("analysts may list and read published files", async () => {
@@ -110,10 +109,10 @@ describe.each(stages)("on the stage %s", (stage) => {
       { action: "s3:ListBucket", on: [bucket], prefix: folder(previousKey(csv)) },
       { action: "s3:ListBucket", on: [bucket], prefix: folder(jsonl) },
     ]);
-    expect(await refused(stage, calls)).toEqual([]);
+    expect(await deniedOf(stage, calls)).toEqual([]);
   });
 
-  test("analysts may write and read results in their folder, and in the folders of older connections", async () => {
+  test("analysts may write and read results in their folder and in the folders of older connections", async () => {
     const folders = [keys.analystsResults, ...datasets.map(({ publish }) => `${publish.queryResults}/`)];
     const calls = [
       ...each("s3 GetBucketLocation ListBucket ListBucketMultipartUploads", [
@@ -125,7 +124,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       ),
       ...datasets.flatMap(({ publish }) => each("s3 GetObject", [results(publish.results)])),
     ];
-    expect(await refused(stage, calls)).toEqual([]);
+    expect(await deniedOf(stage, calls)).toEqual([]);
   });
 
   const published = datasets.flatMap(({ publish: { csv, jsonl } }) => [
@@ -141,13 +140,13 @@ describe.each(stages)("on the stage %s", (stage) => {
       published.flatMap((key) =>
         [writing, deleting, "s3 AbortMultipartUpload"].flatMap((actions) => each(actions, [data(key)])),
       ),
-    "to delete results, the pipeline's or their own": () =>
+    "to delete results, neither the pipeline's nor their own": () =>
       [...datasets.map(({ publish }) => publish.results), `${keys.analystsResults}7f0c3a1e.csv`].flatMap(
         (key) => each(deleting, [results(key)]),
       ),
-    "to replace the newest good result": () =>
+    "to replace the newest results file": () =>
       datasets.flatMap(({ publish }) => each(writing, [results(publish.results)])),
-    "to change the columns' names": () =>
+    "to change the column names": () =>
       each(
         writing,
         datasets.map(({ name }) => results(keys.columnNames(name))),
@@ -162,7 +161,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ...(prefix !== undefined && { prefix }),
       })),
     ],
-    "anything in other buckets": () =>
+    "to list, read or write other buckets": () =>
       [bucketArn(graphs[stage], "Work"), "arn:aws:s3:::another-bucket"].flatMap((bucket) => [
         ...each("s3 ListBucket GetBucketLocation", [bucket]),
         ...each("s3 GetObject PutObject", [`${bucket}/runs/some-run/run.json`]),
@@ -186,11 +185,11 @@ describe.each(stages)("on the stage %s", (stage) => {
       ...each("glue GetTable GetTables GetPartitions", tableArn("budget", "finance")),
       ...each("glue GetTable GetTables", tableArn("anything", "default")),
       ...each("glue GetTable", tableArn("anything", `${database}_2`)),
-      ...each("glue GetDatabase GetDatabases", [catalog, `arn:aws:glue:${here}:database/finance`]),
+      ...each("glue GetDatabase GetDatabases", [catalog, `arn:aws:glue:${scope}:database/finance`]),
     ],
     "to create, change or delete databases, tables and views": () => [
       ...each("glue CreateTable UpdateTable DeleteTable", tableArn("libinsightdata_analysis")),
-      ...each("glue CreateDatabase UpdateDatabase", [catalog, `arn:aws:glue:${here}:database/${database}`]),
+      ...each("glue CreateDatabase UpdateDatabase", [catalog, `arn:aws:glue:${scope}:database/${database}`]),
     ],
     "to create keys or permissions for themselves": () =>
       each("iam CreateAccessKey PutUserPolicy AttachUserPolicy", [
@@ -198,10 +197,10 @@ describe.each(stages)("on the stage %s", (stage) => {
       ]),
   };
   test.each(Object.entries(forbidden))("analysts are not allowed %s", async (_, calls) => {
-    expect(await refused(stage, calls())).toEqual(calls());
+    expect(await deniedOf(stage, calls())).toEqual(calls());
   });
 
-  test("a Deny protects the newest good result and the columns' names, whatever other policies allow", () => {
+  test("a Deny protects the newest results file and the column names, whatever other policies allow", () => {
     const denied = policyOf(graphs[stage]).Statement.filter(({ Effect }) => Effect === "Deny");
     expect(denied).toEqual([
       {
@@ -216,7 +215,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     ]);
   });
 
-  test("the end of an analyst's query does not call the pipeline", () => {
+  test("the end of an analyst's query does not invoke the pipeline", () => {
     const pattern = z.object({ detail: z.object({ workgroupName: z.array(z.string()) }) });
     const queryEnds = all(graphs[stage], "aws:cloudwatch/eventRule:EventRule", rule).flatMap(
       ({ is }) => pattern.safeParse(is.eventPattern).data?.detail.workgroupName ?? [],
@@ -248,18 +247,20 @@ test("a stage's own user has no key in SST's state and is removed with the stage
 
 function table(graph: Graph): string {
   const rows = policyOf(graph).Statement.map(({ Effect, Action, Resource, Condition }) => {
-    const resources = Resource.map((arn) => (arn === "*" ? arn : ofAnyDataset(readable(arn, graph))));
-    const conditions = Object.values(Condition).flatMap((of) =>
-      Object.entries(of).map(([variable, values]) => `${variable} ${values.map(ofAnyDataset).join(" or ")}`),
+    const resources = Resource.map((arn) => withDatasetPlaceholders(readableArn(arn, graph)));
+    const conditions = Object.values(Condition).flatMap((variables) =>
+      Object.entries(variables).map(
+        ([variable, values]) => `${variable} ${values.map(withDatasetPlaceholders).join(" or ")}`,
+      ),
     );
     return `| ${Effect} | ${cell(Action)} | ${cell(resources)} | ${cell(conditions)} |`;
   });
   return `# What analysts may do
 
-Written by \`analysts.test.ts\`; a change here is a change of what Tableau may do in Athena. Accept it with
+Generated by \`analysts.test.ts\`. A change here changes what Tableau may do in Athena. After review, accept it with
 \`npx vitest run --config test/vitest.config.ts test/stacks/analysts.test.ts -u\`.
 
-| Effect | Actions | Resources | Only with |
+| Effect | Actions | Resources | Condition |
 |---|---|---|---|
 ${rows.join("\n")}
 `;

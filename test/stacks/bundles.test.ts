@@ -1,40 +1,51 @@
-// Each function's bundle: what it holds, and that it loads as Lambda loads it, in a process with the function's variables.
+// Tests the bundle of each function: what it contains, and that it loads in a process with the function's variables.
 import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { all, evaluateBoth, secrets, tableauSecret } from "./stages.ts";
 import { lambda } from "./wiring.ts";
 
 const run = promisify(execFile);
+const loadedBundle = z.object({
+  handler: z.string(),
+  node: z.string(),
+  secrets: z.record(z.string(), z.string()),
+});
 
 const graph = (await evaluateBoth()).production;
 
-/** Runs code as a module in a function's bundle, as in /var/task on Lambda. @returns what it printed, as JSON */
-async function runIn(name: string, variables: Record<string, string>, code: string): Promise<unknown> {
-  const cwd = graph.bundles[name.replace(/Function$/, "")]?.directory;
-  const options = { cwd, env: { ...variables, AWS_REGION: "us-east-1" }, timeout: 20_000 };
-  const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", code], options);
-  return JSON.parse(stdout);
-}
-
-test("every bundle loads under Node 24 and exports its handler", async () => {
-  const functions = all(graph, "aws:lambda/function:Function", lambda);
-  expect(functions).toHaveLength(9);
-  for (const { name, is } of functions) {
-    expect(is.handler).toBe(graph.bundles[name.replace(/Function$/, "")]?.handler);
-    const code = `
-const { handler } = await import(process.cwd() + "/bundle.mjs");
-console.log(JSON.stringify([typeof handler, process.versions.node]));`;
-    expect(await runIn(name, is.environment.variables, code)).toEqual([
-      "function",
-      expect.stringMatching(/^24\./),
-    ]);
-  }
+const functions = all(graph, "aws:lambda/function:Function", lambda).map(({ name, is }) => {
+  const service = name.replace(/Function$/, "");
+  return { ...is, service, bundle: graph.bundles[service] };
 });
 
-/** Returns the files in a function's bundle. SST does not minify, so esbuild's comment with its path precedes each. */
+/** Loads the bundle and the secrets of a function in the bundle's folder, which is /var/task on Lambda. */
+const loadCode = `
+import { Resource } from ${JSON.stringify(import.meta.resolve("sst/resource"))};
+const { handler } = await import(process.cwd() + "/bundle.mjs");
+const secrets = Object.fromEntries(Object.keys(Resource).map((name) => [name, Resource[name].value]));
+console.log(JSON.stringify({ handler: typeof handler, node: process.versions.node, secrets }));
+`;
+const loaded = await Promise.all(
+  functions.map(async ({ service, bundle, environment }) => {
+    const env = { ...environment.variables, AWS_REGION: "us-east-1" };
+    const options = { cwd: bundle?.directory, env, timeout: 20_000 };
+    const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", loadCode], options);
+    return { service, ...loadedBundle.parse(JSON.parse(stdout)) };
+  }),
+);
+
+test("every bundle loads under Node 24 and exports its handler", () => {
+  expect(functions).toHaveLength(9);
+  for (const { handler, bundle } of functions) expect(handler).toBe(bundle?.handler);
+  for (const { handler, node } of loaded)
+    expect([handler, node]).toEqual(["function", expect.stringMatching(/^24\./)]);
+});
+
+/** Returns the files in a function's bundle. SST does not minify, so a comment with its path precedes each file. */
 async function filesIn(directory: string): Promise<string[]> {
   const bundle = await readFile(join(directory, "bundle.mjs"), "utf8");
   return [...bundle.matchAll(/^\/\/ (\S+\.\w+)$/gm)].flatMap(([, path = ""]) => path);
@@ -46,7 +57,7 @@ async function filesOf(packageName: string, directory: string): Promise<string[]
   return paths.filter((path) => path.startsWith(`${packageName}/`));
 }
 
-test("a bundle holds the AWS clients that its function calls and no others", async () => {
+test("a bundle contains the AWS clients that its function calls and no others", async () => {
   const clients: Record<string, string[]> = {};
   for (const [name, { directory }] of Object.entries(graph.bundles)) {
     const found = (await filesIn(directory)).flatMap(
@@ -68,7 +79,7 @@ test("a bundle holds the AWS clients that its function calls and no others", asy
   });
 });
 
-test("no bundle holds the adapters of one machine", async () => {
+test("no bundle contains local adapters", async () => {
   for (const { source, directory } of Object.values(graph.bundles)) {
     const files = await filesIn(directory);
     expect(files).toContain(source.replace(/\.handler$/, ".ts"));
@@ -81,7 +92,7 @@ test("no bundle holds the adapters of one machine", async () => {
   }
 });
 
-test("of zod a bundle holds only zod/mini, in English", async () => {
+test("bundles contain only zod/mini of zod, in English", async () => {
   for (const { source, directory } of Object.values(graph.bundles)) {
     const files = await filesOf("zod", directory);
     const parts = new Set(files.map((file) => file.split("/")[2]));
@@ -95,34 +106,26 @@ test("of zod a bundle holds only zod/mini, in English", async () => {
   }
 });
 
-test("only kickoff, which computes with dates, holds Temporal", async () => {
-  const holding: string[] = [];
+test("only the bundle of kickoff, which computes with dates, contains Temporal", async () => {
+  const found: string[] = [];
   for (const { source, directory } of Object.values(graph.bundles)) {
-    if ((await filesOf("temporal-polyfill", directory)).length > 0) holding.push(source);
+    if ((await filesOf("temporal-polyfill", directory)).length > 0) found.push(source);
   }
-  expect(holding).toEqual(["services/kickoff/handler.handler"]);
+  expect(found).toEqual(["services/kickoff/handler.handler"]);
 });
 
-test("only the athena function has the datasets' queries beside its bundle", async () => {
-  for (const { name } of all(graph, "aws:lambda/function:Function", lambda)) {
-    const service = name.replace(/Function$/, "");
-    const { directory = "" } = graph.bundles[service] ?? {};
-    // SST's archive: a zip holds its file names in clear text.
-    const zip = await readFile(join(directory, "..", service, "code.zip"), "latin1");
+test("only the archive of the athena function contains the datasets' queries", async () => {
+  for (const { service, bundle } of functions) {
+    // A zip file stores the names of its files in clear text.
+    const zip = await readFile(join(bundle?.directory ?? "", "..", service, "code.zip"), "latin1");
     for (const file of await readdir("services/athena/queries")) {
       expect([service, file, zip.includes(`queries/${file}`)]).toEqual([service, file, service === "Athena"]);
     }
   }
 });
 
-test("the fetcher gets LibInsight's id and secret, the tableau function its token, and the others no secret", async () => {
-  const read = `
-import { Resource } from ${JSON.stringify(import.meta.resolve("sst/resource"))};
-console.log(JSON.stringify(Object.fromEntries(Object.keys(Resource).map((name) => [name, Resource[name].value]))));
-`;
-  for (const { name, is } of all(graph, "aws:lambda/function:Function", lambda)) {
-    const own = { FetcherFunction: secrets, TableauFunction: tableauSecret };
-    const [, expected = {}] = Object.entries(own).find(([owner]) => owner === name) ?? [];
-    expect([name, await runIn(name, is.environment.variables, read)]).toEqual([name, expected]);
-  }
+test("the fetcher gets LibInsight's id and secret, the tableau function its token, and the others no secret", () => {
+  const found = Object.fromEntries(loaded.map(({ service, secrets }) => [service, secrets]));
+  const none = Object.fromEntries(functions.map(({ service }) => [service, {}]));
+  expect(found).toEqual({ ...none, Fetcher: secrets, Tableau: tableauSecret });
 });

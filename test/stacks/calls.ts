@@ -1,18 +1,7 @@
-// Records what each service asks of its ports in two runs and what surrounds them, and names each call as IAM sees it on AWS.
-// The names of the actions are those of AWS's reference:
+// Records the port calls of each service in two runs, and translates each into the actions that IAM checks on AWS:
 // https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 // test/emulator/ runs the AWS adapters themselves under these roles.
 import { createHash, randomUUID } from "node:crypto";
-import type * as zm from "zod/mini";
-import { assemblerService } from "../../services/assembler/service.ts";
-import { athenaService } from "../../services/athena/service.ts";
-import { ec2Service } from "../../services/ec2/service.ts";
-import { fetcherService } from "../../services/fetcher/service.ts";
-import { kickoffService } from "../../services/kickoff/service.ts";
-import { replayService } from "../../services/replay/service.ts";
-import { reporterService } from "../../services/reporter/service.ts";
-import { tableauService } from "../../services/tableau/service.ts";
-import { transformerService } from "../../services/transformer/service.ts";
 import { folder, viewNames } from "../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type EventType, eventSource } from "../../shared/events.ts";
@@ -22,12 +11,13 @@ import { previousKey } from "../../shared/keys.ts";
 import type { PageRequest } from "../../shared/libinsight/client.ts";
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";
-import { processBatch, type Service } from "../../shared/message-loop.ts";
+import { processBatch } from "../../shared/message-loop.ts";
 import type { Emit, Message, QueryEngine } from "../../shared/ports.ts";
 import { tableauSettings } from "../../shared/tableau-settings.ts";
 import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
 import { type OnCall, watched } from "../contracts/watched.ts";
 import { recordOf, recordsOf } from "../factories/libinsight-records.ts";
+import { forEveryService, queueDeps } from "../support/every-service.ts";
 import { silent, startLocal } from "../support/local-adapters.ts";
 import { ScriptedQueryEngine } from "../support/scripted-query-engine.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
@@ -42,13 +32,12 @@ const { publish: files, name: dataset } = defaultDataset;
 const teamInstance = "i-0123456789abcdef0";
 const foreignInstance = "i-0fedcba9876543210";
 const instanceTags = { [instanceTag.key]: instanceTag.value };
-/** Two windows. */
+/** A range of two windows. */
 const range = { from: "2021-12-02", to: "2023-06-30" };
-/** A hundred of them do not fit into a message. */
+/** A page of 100 such comments does not fit into a message. */
 const longComment = "x".repeat(60_000);
-/** More batches than any scenario needs. */
 const maxBatches = 500;
-/** Longer than any delay of a message. */
+/** Longer than the delay of any message. */
 const betweenBatchesMs = 15 * 60_000;
 
 const storeActions: Readonly<Record<string, readonly string[]>> = {
@@ -74,10 +63,10 @@ const queueActions: Readonly<Record<string, string>> = {
   count: "sqs:GetQueueAttributes",
 };
 
-/** Returns every distinct call: of runs, retries, dead letters, replays, instances and daily checks. */
+/** Returns every distinct call of runs, retries, dead letters, replays, instances and daily checks. */
 export async function recordCalls(graph: Graph): Promise<Call[]> {
-  let passedMs = 0;
-  const nowMs = () => Date.now() + passedMs;
+  let elapsedMs = 0;
+  const nowMs = () => Date.now() + elapsedMs;
   const now = () => new Date(nowMs());
   const local = await startLocal(nowMs);
   const queuePairs = new Map(queueNames.map((name) => [name, local.mailbox(name)]));
@@ -107,13 +96,13 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       mailbox(to).source.insert(body, group === undefined ? {} : { group });
   };
 
-  /** Returns the ports of a service, whose calls are recorded as its own. */
+  /** Returns ports that record their calls as calls of a service. */
   const portsOf = (service: QueueName) => {
     const add = (action: string, resource: string, tags?: Record<string, string>) =>
       record({ service, action, resource, ...(tags && { tags }) });
     const store = <T extends object>(port: T, bucket: string): T =>
       watched(port, (method, [key]) => {
-        // Without it S3 responds with 403 where an object is missing, and not with 404.
+        // Without this permission S3 responds with 403 instead of 404 to a request for a missing object.
         add("s3:ListBucket", bucket);
         for (const action of storeActions[method] ?? []) add(action, `${bucket}/${key}`);
       });
@@ -130,11 +119,11 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       add("events:PutEvents", names.bus);
       send(type, detail);
     };
-    const engine = watched(engineOn(), (method, [name]) => {
-      const made = isOfTable(method)
+    const engine = watched(createEngine(), (method, [name]) => {
+      const actions = isTableMethod(method)
         ? tableCalls(String(name), names)
         : athenaCalls(method, String(name), names);
-      for (const [action, resource] of made) add(action, resource);
+      for (const [action, resource] of actions) add(action, resource);
     });
     return {
       emit,
@@ -142,23 +131,18 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       work: store(work, names.work),
       data: store(data, names.data),
       results: store(results, names.results),
-      fetcherQueue: queue("fetcher"),
-      transformerQueue: queue("transformer"),
-      assemblerQueue: queue("assembler"),
-      athenaQueue: queue("athena"),
-      ec2Queue: queue("ec2"),
-      queuePairs: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
+      ...queueDeps(queue, deadLetters),
       libInsight: { fetchPage: async (request: PageRequest) => pageOf(request, source) },
       engine,
       tables: engine,
       instances: watched(instances, (method, [id]) => {
         const verb = { start: "Start", stop: "Stop" }[method];
-        if (verb) add(`ec2:${verb}Instances`, `arn:aws:ec2:${here}:instance/${id}`, instanceTags);
+        if (verb) add(`ec2:${verb}Instances`, `arn:aws:ec2:${scope}:instance/${id}`, instanceTags);
         else add("ec2:DescribeInstances", "*");
       }),
       notify: async () => add("sns:Publish", names.topic),
-      // Of Lambda itself, and of processBatch for a failed message.
-      ofLambda() {
+      /** Records the calls of Lambda itself, and of processBatch for a failed message. */
+      recordLambdaCalls() {
         for (const call of [
           "ReceiveMessage",
           "DeleteMessage",
@@ -166,7 +150,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
           "ChangeMessageVisibility",
         ])
           add(`sqs:${call}`, names.queue(service));
-        const stream = `arn:aws:logs:${here}:log-group:/libinsight/production/${service}:log-stream:a`;
+        const stream = `arn:aws:logs:${scope}:log-group:/libinsight/production/${service}:log-stream:a`;
         for (const call of ["CreateLogStream", "PutLogEvents"]) add(`logs:${call}`, stream);
       },
       tableau: tableauSettings(tableauEnvironment),
@@ -186,12 +170,12 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
   };
 
   const catalog = new ScriptedQueryEngine();
-  function engineOn(): QueryEngine {
+  function createEngine(): QueryEngine {
     return {
       database: names.database,
       table: (name) => catalog.table(name),
       defineTable: (name, table, ifVersion) => catalog.defineTable(name, table, ifVersion),
-      moveTable: (name, place, ifVersion) => catalog.moveTable(name, place, ifVersion),
+      moveTable: (name, target, ifVersion) => catalog.moveTable(name, target, ifVersion),
       defineView: async () => {},
       async start(_, path, token) {
         const id = createHash("sha256").update(token).digest("hex").slice(0, 32);
@@ -207,29 +191,24 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
   }
 
   const failed: string[] = [];
-  const handler =
-    <T extends zm.ZodMiniType, Deps>(service: Service<T, Deps>, ports: ReturnType<typeof portsOf> & Deps) =>
-    async (messages: Message[]): Promise<void> => {
-      ports.ofLambda();
-      const { source: from } = mailbox(service.name);
-      const batch = { source: from, deadLetters: ports.deadLetters, log: silent, retryBaseSeconds: 1 };
-      const { retried, deadLetters } = await processBatch(service, messages, ports, batch);
-      if (retried.length + deadLetters.length > 0) failed.push(service.name);
+  const handlers = forEveryService((service) => {
+    const { name } = service;
+    const ports = portsOf(name);
+    const batch = {
+      source: mailbox(name).source,
+      deadLetters: ports.deadLetters,
+      log: silent,
+      retryBaseSeconds: 1,
     };
-  const handlers: Record<QueueName, (messages: Message[]) => Promise<void>> = {
-    kickoff: handler(kickoffService, portsOf("kickoff")),
-    fetcher: handler(fetcherService, portsOf("fetcher")),
-    transformer: handler(transformerService, portsOf("transformer")),
-    assembler: handler(assemblerService, portsOf("assembler")),
-    athena: handler(athenaService, portsOf("athena")),
-    tableau: handler(tableauService, portsOf("tableau")),
-    reporter: handler(reporterService, portsOf("reporter")),
-    ec2: handler(ec2Service, portsOf("ec2")),
-    replay: handler(replayService, portsOf("replay")),
-  };
+    return async (messages: Message[]): Promise<void> => {
+      ports.recordLambdaCalls();
+      const { retried, deadLetters } = await processBatch(service, messages, ports, batch);
+      if (retried.length + deadLetters.length > 0) failed.push(name);
+    };
+  });
 
   const handled = new Set<string>();
-  /** Handles messages until every queue is empty. Each is handled twice, as queues deliver at least once. */
+  /** Handles messages until every queue is empty. Each is handled twice, because queues deliver at least once. */
   const deliver = async (): Promise<void> => {
     for (let batches = 0, idle = 0; idle < 2; batches++) {
       if (batches > maxBatches) throw new Error(`The queues are not empty after ${maxBatches} batches.`);
@@ -241,14 +220,14 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
         if (messages.length === 0) continue;
         idle = 0;
         for (const { receipt } of messages) await from.delete(receipt);
-        // FIFO queues drop what is sent twice, and the assembler's tasks before and after a recount look the same.
+        // FIFO queues drop duplicates by id. The assembler's tasks before and after a recount have the same body.
         const keyOf = ({ id, body }: Message) => `${name} ${services[name].queue.fifo ? id : body}`;
         const fresh = messages.filter((message) => !handled.has(keyOf(message)));
         for (const message of fresh) handled.add(keyOf(message));
         if (fresh.length > 0) await handlers[name](fresh);
         for (const message of fresh) await handlers[name]([message]);
       }
-      passedMs += betweenBatchesMs;
+      elapsedMs += betweenBatchesMs;
     }
   };
 
@@ -278,7 +257,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       send("deadletter.replay.requested", { ...filter, reason: "an operator" });
       await deliver();
     }
-    // What the assembler does before a file with another header.
+    // The assembler calls this before it publishes a file with another header.
     const { tables, data: published } = portsOf("assembler");
     await holdTable(defaultDataset, ["another header"], { tables, data: published });
     return [...calls.values()];
@@ -287,7 +266,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
   }
 }
 
-const here = `${region}:${account}`;
+const scope = `${region}:${account}`;
 
 type Names = ReturnType<typeof namesIn>;
 
@@ -303,32 +282,32 @@ function namesIn(graph: Graph) {
     if (value === undefined) throw new Error(`No function has ${name}.`);
     return value;
   };
-  const queueArn = (url: string) => `arn:aws:sqs:${here}:${url.slice(url.lastIndexOf("/") + 1)}`;
+  const queueArn = (url: string) => `arn:aws:sqs:${scope}:${url.slice(url.lastIndexOf("/") + 1)}`;
   return {
     work: bucketArn(graph, "Work"),
     data: bucketArn(graph, "Data"),
     results: bucketArn(graph, "Results"),
-    bus: `arn:aws:events:${here}:event-bus/${variable("BUS_NAME")}`,
+    bus: `arn:aws:events:${scope}:event-bus/${variable("BUS_NAME")}`,
     topic: variable("ALERTS_TOPIC_ARN"),
-    workgroup: `arn:aws:athena:${here}:workgroup/${variable("ATHENA_WORKGROUP")}`,
+    workgroup: `arn:aws:athena:${scope}:workgroup/${variable("ATHENA_WORKGROUP")}`,
     database: variable("ATHENA_DATABASE"),
     queue: (name: QueueName) => queueArn(variable(`${name.toUpperCase()}_QUEUE_URL`)),
     deadLetters: (name: QueueName) => queueArn(variable(`${name.toUpperCase()}_DEAD_LETTERS_URL`)),
   };
 }
 
-const isOfTable = (method: string) => ["table", "defineTable", "moveTable"].includes(method);
+const isTableMethod = (method: string) => ["table", "defineTable", "moveTable"].includes(method);
 
-const eachOf = (actions: readonly string[], resources: readonly string[]) =>
+const pairsOf = (actions: readonly string[], resources: readonly string[]) =>
   actions.flatMap((action) => resources.map((resource): [string, string] => [action, resource]));
-const glueArns = (...resources: string[]) => resources.map((resource) => `arn:aws:glue:${here}:${resource}`);
+const glueArns = (...resources: string[]) => resources.map((resource) => `arn:aws:glue:${scope}:${resource}`);
 
-/** Returns what shared/aws/glue.ts calls for a table. */
+/** Returns the AWS calls of shared/aws/glue.ts for a table. */
 function tableCalls(name: string, { database }: Names): [string, string][] {
   const ofDatabase = glueArns("catalog", `database/${database}`);
   return [
-    ...eachOf(["glue:CreateDatabase"], ofDatabase),
-    ...eachOf(
+    ...pairsOf(["glue:CreateDatabase"], ofDatabase),
+    ...pairsOf(
       ["glue:GetTable", "glue:CreateTable", "glue:UpdateTable"],
       [...ofDatabase, ...glueArns(`table/${database}/${name}`)],
     ),
@@ -336,10 +315,10 @@ function tableCalls(name: string, { database }: Names): [string, string][] {
 }
 
 /**
- * Returns what shared/aws/athena.ts calls for a method, and what Athena then calls with the permissions of the caller.
+ * Returns the AWS calls of a method of shared/aws/athena.ts, and those that Athena makes with the caller's permissions.
  * https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html
  * https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
- * @param name of the view that is defined
+ * @param name the view that the method defines
  */
 function athenaCalls(
   method: string,
@@ -351,26 +330,26 @@ function athenaCalls(
   const tableArns = (table: string) => [...ofDatabase, ...glueArns(`table/${database}/${table}`)];
   const output = `${results}/${files.queryResults}/any.csv`;
   return [
-    ...eachOf(["athena:StartQueryExecution", "athena:GetQueryExecution"], [workgroup]),
-    ...eachOf(["s3:GetBucketLocation", "s3:ListBucket"], [data, results]),
-    ...eachOf(["s3:ListBucketMultipartUploads"], [results]),
-    ...eachOf(
+    ...pairsOf(["athena:StartQueryExecution", "athena:GetQueryExecution"], [workgroup]),
+    ...pairsOf(["s3:GetBucketLocation", "s3:ListBucket"], [data, results]),
+    ...pairsOf(["s3:ListBucketMultipartUploads"], [results]),
+    ...pairsOf(
       ["s3:GetObject"],
       [`${data}/${folder(files.csv)}any.csv`, `${data}/${previousKey(files.csv)}`, output],
     ),
-    ...eachOf(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),
-    ...eachOf(["glue:GetDatabase"], [...ofDatabase, ...glueArns("database/default")]),
+    ...pairsOf(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),
+    ...pairsOf(["glue:GetDatabase"], [...ofDatabase, ...glueArns("database/default")]),
     ...tables.flatMap((table) =>
-      eachOf(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArns(table)),
+      pairsOf(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArns(table)),
     ),
-    ...(method === "defineView" ? eachOf(["glue:CreateTable", "glue:UpdateTable"], tableArns(name)) : []),
+    ...(method === "defineView" ? pairsOf(["glue:CreateTable", "glue:UpdateTable"], tableArns(name)) : []),
   ];
 }
 
-/** A page of long comments in the first window, and two pages in the second, which shift while they are first read. */
+/** Returns a page of long comments in the first window, or one of two pages in the second, which shift on the first read. */
 async function pageOf({ from, page }: PageRequest, source: { shrunk: boolean; secondPages: number }) {
   const recordsIn = () => {
-    // A record without its id is rejected.
+    // The record without an id is rejected.
     if (from === range.from)
       return recordsOf(1, 100).map((record, index) => ({
         ...(index === 0 ? recordOf(1, { _id: undefined }) : record),
@@ -384,7 +363,7 @@ async function pageOf({ from, page }: PageRequest, source: { shrunk: boolean; se
   const records = recordsIn().map((record) => ({
     ...record,
     _start_date: `${from} 10:00:00`,
-    // A new column without any value would hold the run.
+    // The run would be held if these columns had no value.
     classroom: "A",
     studio: "B",
   }));

@@ -1,4 +1,4 @@
-// A stage under `sst dev`: stubs in place of the functions, which pass each call on to this machine.
+// Tests a stage under `sst dev`: each function is a bridge that forwards its calls to this machine.
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { queueNames } from "../../shared/topology.ts";
@@ -27,14 +27,14 @@ test("every function is SST's bridge to its handler on this machine", () => {
   );
 });
 
-test("the bridges share one archive of code", () => {
+test("the bridges share one code archive", () => {
   const code = created(graph, "aws:s3/bucketObjectv2:BucketObjectv2");
   expect(code.map(({ inputs }) => inputs.key)).toEqual([
     expect.stringMatching(/^assets\/dev-bridge-code-\w+\.zip$/),
   ]);
 });
 
-test("this account may assume the functions' roles, so that a handler on this machine has their permissions", () => {
+test("this account may assume the functions' roles, so that handlers on this machine have their permissions", () => {
   const role = z.object({ assumeRolePolicy: z.union([json(policyDocument), policyDocument]) });
   const principals = all(graph, "aws:iam/role:Role", role).flatMap(({ name, is }) =>
     /^(Collect|Freshness)-/.test(name) ? [] : is.assumeRolePolicy.Statement.map(({ Principal }) => Principal),

@@ -1,6 +1,6 @@
-// Everything that `sst deploy` or `sst dev` would create on a stage, without an AWS account: sst.config.ts is bundled as
-// SST does, runs against SST's real components and Pulumi's mocks, and what it registers is the result. An evaluation
-// takes some ten seconds; .cache/stacks/ keeps it until a source changes.
+// Evaluates a stage without an AWS account: bundles sst.config.ts as SST does, runs it against SST's real components and
+// Pulumi's mocks, and returns every resource that it registers for `sst deploy` or `sst dev`. An evaluation takes some ten
+// seconds, so .cache/stacks/ keeps it until a source changes.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -12,13 +12,13 @@ import { app, type Graph, graph, region, registered } from "./evaluate/graph.ts"
 import { startSstServer } from "./evaluate/sst-server.ts";
 
 const run = promisify(execFile);
-/** An evaluation takes some ten seconds, and minutes on a machine that is busy. */
+/** An evaluation may take minutes on a busy machine. */
 const timeout = 150_000;
 
-/** Some ten megabytes each. This is enough for every stage of the tests and for switching between two revisions. */
+/** Enough for every stage of the tests in two revisions of the code. Each takes some ten megabytes. */
 const keptEvaluations = 12;
 
-/** Everything that an evaluation depends on. */
+/** The files that an evaluation depends on. */
 const sources = [
   "sst.config.ts",
   "package.json",
@@ -28,11 +28,11 @@ const sources = [
 ];
 
 export type Settings = {
-  /** By name, as `sst secret set` stores them. */
+  /** Secrets by name, as `sst secret set` stores them. */
   secrets: Record<string, string>;
-  /** The shell's variables that the stage reads. */
+  /** The environment variables that the stage reads. */
   environment: Record<string, string>;
-  /** Evaluates `sst dev` in place of `sst deploy`. */
+  /** Evaluates `sst dev` instead of `sst deploy`. */
   dev?: boolean;
 };
 
@@ -40,13 +40,13 @@ export type Settings = {
 export async function evaluateStage(stage: string, settings: Settings): Promise<Graph> {
   const folder = join(process.cwd(), ".cache", "stacks", await contentHash(stage, settings));
   if (!existsSync(folder)) {
-    // Renamed when complete. If two test files evaluate at once, the later result is not needed.
+    // The draft is renamed when it is complete. If two test files evaluate at once, the later result is dropped.
     const draft = `${folder}.${process.pid}`;
     try {
       await mkdir(draft, { recursive: true });
       await writeFile(
         join(draft, "graph.json"),
-        JSON.stringify(await evaluateAfresh(stage, settings, draft)),
+        JSON.stringify(await evaluateUncached(stage, settings, draft)),
       );
       await rename(draft, folder).catch((error: unknown) => {
         if (!existsSync(folder)) throw error;
@@ -54,7 +54,7 @@ export async function evaluateStage(stage: string, settings: Settings): Promise<
     } finally {
       await rm(draft, { recursive: true, force: true });
     }
-    await forgetOldest(dirname(folder));
+    await removeOldest(dirname(folder));
   }
   const { bundles, ...found } = graph.parse(JSON.parse(await readFile(join(folder, "graph.json"), "utf8")));
   const placed = Object.entries(bundles).map(([name, bundle]) => [
@@ -64,7 +64,7 @@ export async function evaluateStage(stage: string, settings: Settings): Promise<
   return { ...found, bundles: Object.fromEntries(placed) };
 }
 
-async function evaluateAfresh(
+async function evaluateUncached(
   stage: string,
   { secrets, environment, dev = false }: Settings,
   folder: string,
@@ -72,24 +72,24 @@ async function evaluateAfresh(
   const appBundle = join(folder, "app.mjs");
   await bundleApp(appBundle, stage);
   const { stdout } = await run(process.execPath, [appBundle], { env: environment, timeout });
-  const answered = app.parse(JSON.parse(stdout));
+  const appSettings = app.parse(JSON.parse(stdout));
 
   const output = join(folder, "resources.json");
   const paths = { root: process.cwd(), work: folder, platform: join(process.cwd(), ".sst", "platform") };
-  // SST puts it there too, and external packages are resolved from there.
+  // SST puts its program there too, because external packages are resolved from there.
   const program = join(paths.platform, `sst.config.${basename(folder)}.mjs`);
   const cli = { command: dev ? "dev" : "deploy", dev, paths, state: { version: {} } };
-  await bundleProgram(program, output, { $app: { ...answered, stage }, $cli: cli, $dev: dev });
+  await bundleProgram(program, output, { $app: { ...appSettings, stage }, $cli: cli, $dev: dev });
 
   const server = await startSstServer(folder);
   try {
     const secretVariables = Object.entries(secrets).map(([name, value]) => [`SST_SECRET_${name}`, value]);
     await run(process.execPath, [program], {
-      // No other variable of this shell: no credentials, no profile.
+      // The program gets no other variable of this shell, so no credentials and no profile.
       env: {
         ...environment,
         ...Object.fromEntries(secretVariables),
-        SST_SERVER: server.url,
+        SST_SERVER: server.endpoint,
         SST_AWS_REGION: region,
         PULUMI_CONFIG: JSON.stringify({ "aws:region": region }),
       },
@@ -100,10 +100,10 @@ async function evaluateAfresh(
     await rm(program, { force: true });
   }
   const resources = registered.parse(JSON.parse(await readFile(output, "utf8")));
-  return { app: answered, resources, bundles: server.bundles };
+  return { app: appSettings, resources, bundles: server.bundles };
 }
 
-async function forgetOldest(cache: string): Promise<void> {
+async function removeOldest(cache: string): Promise<void> {
   const found = await Promise.all(
     (await readdir(cache)).map(async (name) => ({ name, made: (await stat(join(cache, name))).mtimeMs })),
   );

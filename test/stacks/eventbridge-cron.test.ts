@@ -1,7 +1,7 @@
-// Schedules moved by some minutes, in the scheduler's syntax.
+// Tests shifted schedules, in the syntax of EventBridge Scheduler.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { moved } from "../../stacks/eventbridge-cron.ts";
+import { shiftSchedule } from "../../stacks/eventbridge-cron.ts";
 
 test.each([
   ["cron(0 6 ? * MON *)", -15, "cron(45 5 ? * MON *)"],
@@ -14,32 +14,32 @@ test.each([
   ["cron(0 0 ? * * *)", -15, "cron(45 23 ? * * *)"],
   ["cron(0 6 1 * ? *)", -15, "cron(45 5 1 * ? *)"],
   ["cron(0 6 ? * MON-FRI 2027)", -15, "cron(45 5 ? * MON-FRI 2027)"],
-] as const)("%s by %i minutes is %s", (schedule, minutes, expected) => {
-  expect(moved(schedule, minutes)).toBe(expected);
+] as const)("%s shifted by %i minutes is %s", (schedule, minutes, expected) => {
+  expect(shiftSchedule(schedule, minutes)).toBe(expected);
 });
 
 test.each([
-  ["cron(0 6,18 ? * MON *)", "it has several times a day"],
-  ["cron(0/5 6 ? * MON *)", "it has several times a day"],
+  ["cron(0 6,18 ? * MON *)", "it runs several times a day"],
+  ["cron(0/5 6 ? * MON *)", "it runs several times a day"],
   ["cron(0 0 1 * ? *)", "the result falls on other days"],
   ["cron(0 0 ? * MON-FRI *)", "the result falls on other days"],
   ["cron(0 0 ? * MON#1 *)", "the result falls on other days"],
   ["cron(0 0 ? * 8 *)", "the result falls on other days"],
   ["cron(0 0 ? JAN MON *)", "the result falls on other days"],
   ["cron(0 0 ? * MON 2027)", "the result falls on other days"],
-] as const)("%s cannot be moved to before midnight, and the error gives the reason", (schedule, why) => {
-  expect(() => moved(schedule, -15)).toThrow(why);
+] as const)("%s shifted to before midnight fails: %s", (schedule, reason) => {
+  expect(() => shiftSchedule(schedule, -15)).toThrow(reason);
 });
 
-test("moving a schedule back restores it", () => {
+test("shifting a schedule back restores it", () => {
   const time = fc.tuple(fc.integer({ min: 0, max: 59 }), fc.integer({ min: 0, max: 23 }));
   const days = fc.uniqueArray(fc.constantFrom("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), {
     minLength: 1,
   });
   fc.assert(
-    fc.property(time, days, fc.integer({ min: -1439, max: 1439 }), (at, on, minutes) => {
-      const schedule = `cron(${at.join(" ")} ? * ${on.join()} *)` as const;
-      expect(moved(moved(schedule, minutes), -minutes)).toBe(schedule);
+    fc.property(time, days, fc.integer({ min: -1439, max: 1439 }), (minuteAndHour, weekdays, minutes) => {
+      const schedule = `cron(${minuteAndHour.join(" ")} ? * ${weekdays.join()} *)` as const;
+      expect(shiftSchedule(shiftSchedule(schedule, minutes), -minutes)).toBe(schedule);
     }),
   );
 });

@@ -1,21 +1,21 @@
-// Decides calls as IAM does, with a simulator of it.
+// Decides whether IAM allows a call, with a simulator.
 import { runSimulation } from "@cloud-copilot/iam-simulate";
 import { account } from "./evaluate/graph.ts";
 import type { Statement } from "./stages.ts";
 
 export type IamCall = {
-  /** Of the account: `role/Fetcher`. */
+  /** The end of the principal's ARN: `role/Fetcher`. */
   principal: string;
   action: string;
   resource: string;
-  /** Of the request, by IAM's condition keys. */
+  /** The values of IAM's condition keys in the request. */
   context?: Record<string, string>;
 };
 
-/** @throws Error where AWS has no such action, or none on such a resource */
+/** @throws Error if AWS has no such action, or the action does not apply to such a resource */
 export async function isAllowed(call: IamCall, statements: readonly Statement[]): Promise<boolean> {
   const { action, resource, context = {} } = call;
-  const answer = await runSimulation(
+  const result = await runSimulation(
     {
       request: {
         principal: `arn:aws:iam::${account}:${call.principal}`,
@@ -29,6 +29,6 @@ export async function isAllowed(call: IamCall, statements: readonly Statement[])
     },
     {},
   );
-  if (answer.resultType !== "single") throw new Error(`${action} on ${resource} cannot be simulated.`);
-  return answer.overallResult === "Allowed";
+  if (result.resultType !== "single") throw new Error(`${action} on ${resource} cannot be simulated.`);
+  return result.overallResult === "Allowed";
 }

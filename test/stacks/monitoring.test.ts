@@ -10,7 +10,7 @@ import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
 import { metricLines } from "../support/metric-lines.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
-import { ofAnyDataset } from "./readable.ts";
+import { withDatasetPlaceholders } from "./readable.ts";
 import {
   alertAddress,
   all,
@@ -257,5 +257,5 @@ const expression = z.looseObject({ expression: z.string().optional() });
 
 /** Replaces dataset names, so that the lines are the same for any number of datasets. */
 function ofAnyDatasets(lines: string[]): string[] {
-  return [...new Set(lines.map(ofAnyDataset))];
+  return [...new Set(lines.map(withDatasetPlaceholders))];
 }

@@ -1,4 +1,4 @@
-// The protection of data, secrets and costs on an evaluated stage: buckets, encryption, tags, logs.
+// Tests the protection of data, secrets and costs on an evaluated stage: buckets, encryption, tags and logs.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -19,7 +19,7 @@ import { lambda, only, queue } from "./wiring.ts";
 
 const graphs = await evaluateBoth();
 
-const ofBucket = z.object({ bucket: z.string() });
+const bucketInputs = z.object({ bucket: z.string() });
 const buckets = { production: ["Work"], ada: ["Work", "Data", "Results"] };
 const versioned = { production: [], ada: ["Data", "Results"] };
 
@@ -42,7 +42,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     const policies = all(
       graphs[stage],
       "aws:s3/bucketPolicy:BucketPolicy",
-      ofBucket.extend({ policy: json(policyDocument) }),
+      bucketInputs.extend({ policy: json(policyDocument) }),
     );
     expect(bucketsOf(policies.map(({ is }) => is))).toEqual(buckets[stage]);
     for (const { is } of policies) {
@@ -58,7 +58,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("old versions of published files expire after 90 days, runs after 30, unfinished uploads and analysts' results after 7", () => {
+  test("old versions of published files expire after 90 days, runs after 30, incomplete uploads and analysts' results after 7", () => {
     const versioning = created(graphs[stage], "aws:s3/bucketVersioning:BucketVersioning");
     expect(bucketsOf(versioning.map(({ inputs }) => inputs))).toEqual(versioned[stage]);
     const lifecycles = created(
@@ -68,13 +68,15 @@ describe.each(stages)("on the stage %s", (stage) => {
     const known = nameIn(graphs[stage]);
     for (const { inputs } of lifecycles) {
       const expiry =
-        known(ofBucket.parse(inputs).bucket) === "Work"
+        known(bucketInputs.parse(inputs).bucket) === "Work"
           ? { expiration: { days: 30 } }
           : { noncurrentVersionExpiration: { noncurrentDays: 90 } };
       const analysts = { filter: { prefix: "tableau/" }, expiration: { days: 7 } };
       expect(inputs.rules).toMatchObject([
         { status: "Enabled", ...expiry, abortIncompleteMultipartUpload: { daysAfterInitiation: 7 } },
-        ...(known(ofBucket.parse(inputs).bucket) === "Results" ? [{ status: "Enabled", ...analysts }] : []),
+        ...(known(bucketInputs.parse(inputs).bucket) === "Results"
+          ? [{ status: "Enabled", ...analysts }]
+          : []),
       ]);
     }
     expect(bucketsOf(lifecycles.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
@@ -85,7 +87,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(found).toHaveLength(20);
     for (const { name, is } of found) {
       expect([name, is.sqsManagedSseEnabled]).toEqual([name, true]);
-      // A dead letter has its reason in attributes, which count too.
+      // The limit includes the attributes, in which a dead letter stores its error.
       expect([name, is.maxMessageSize]).toEqual([name, 1_048_576]);
     }
     expect(maxMessageBytes).toBeLessThan(1_048_576);
@@ -99,14 +101,14 @@ describe.each(stages)("on the stage %s", (stage) => {
       User: "elliek",
       Application: "DataPipeline",
     });
-    // The default provider sets them on every resource that takes tags. No other provider exists.
+    // The default provider sets them on every resource that supports tags, and there is no other provider.
     expect(created(graphs[stage], "pulumi:providers:aws")).toEqual([]);
     for (const { type, inputs } of graphs[stage].resources) {
       expect([type, Object.keys(inputs).filter((name) => /^tags/i.test(name))]).toEqual([type, []]);
     }
   });
 
-  test("every function runs on Node 24 and arm64, and its log is JSON and kept for 90 days", () => {
+  test("every function runs on Node 24 and arm64, and keeps JSON logs for 90 days", () => {
     const logs = all(
       graphs[stage],
       "aws:cloudwatch/logGroup:LogGroup",
@@ -123,14 +125,14 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(logs).toHaveLength(functions.length);
   });
 
-  test("no resource or bundle holds a secret in clear text", async () => {
+  test("no resource or bundle contains a secret in clear text", async () => {
     const planted = Object.values({ ...secrets, ...tableauSecret });
     const encrypted: string[] = [];
     for (const resource of graphs[stage].resources) {
       for (const [name, value] of Object.entries(resource.inputs)) {
         const text = JSON.stringify(value) ?? "";
         if (!planted.some((secret) => text.includes(secret))) continue;
-        // Only Pulumi's record of a link may hold one; its state encrypts it.
+        // Only Pulumi's record of a link may contain a secret, because its state encrypts the property.
         expect([resource.type, resource.encrypted]).toEqual([
           "sst:sst:LinkRef",
           expect.arrayContaining([name]),
@@ -153,18 +155,18 @@ describe.each(stages)("on the stage %s", (stage) => {
 
   function bucketsOf(inputs: object[]): string[] {
     const known = nameIn(graphs[stage]);
-    return inputs.map((each) => known(ofBucket.parse(each).bucket));
+    return inputs.map((each) => known(bucketInputs.parse(each).bucket));
   }
 });
 
-test("production is protected from removal and its buckets stay", () => {
+test("production is protected from removal, and its buckets are retained", () => {
   const { production } = graphs;
   expect(production.app).toMatchObject({ protect: true, removal: "retain" });
   const work = only(created(production, "aws:s3/bucket:Bucket"));
   expect(work).toMatchObject({ name: "WorkBucket", retainOnDelete: true, inputs: { forceDestroy: false } });
 });
 
-test("a personal stage is removed with everything in it", () => {
+test("a personal stage is removed with its buckets and their objects", () => {
   const { ada } = graphs;
   expect(ada.app).toMatchObject({ protect: false, removal: "remove" });
   for (const { retainOnDelete, inputs } of created(ada, "aws:s3/bucket:Bucket")) {
@@ -172,7 +174,7 @@ test("a personal stage is removed with everything in it", () => {
   }
 });
 
-test("nothing of production's existing buckets is created, changed or replaced", () => {
+test("no resource creates, changes or replaces production's existing buckets", () => {
   const existing = [
     "analytics-datapipeline",
     "lib-insight-serialized-data-created-in-east1-connect-to-athena",

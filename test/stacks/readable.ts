@@ -1,4 +1,4 @@
-// ARNs in the permission tables (permissions.md, analysts.md), in a form that people can read.
+// Formats ARNs for the permission tables (permissions.md and analysts.md).
 import { folder } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { previousKey } from "../../shared/keys.ts";
@@ -6,7 +6,7 @@ import type { Graph } from "./evaluate/graph.ts";
 import { nameIn } from "./stages.ts";
 
 /** Returns `arn:aws:s3:::physical-name/key` as `s3 Data/key`, which is the same on both stages. */
-export function readable(arn: string, graph: Graph): string {
+export function readableArn(arn: string, graph: Graph): string {
   if (arn === "*") return arn;
   const known = nameIn(graph);
   const [, , service = "", , , ...rest] = arn.split(":");
@@ -19,8 +19,8 @@ export function readable(arn: string, graph: Graph): string {
   return `${service} ${[known(first), ...database].join("/")}`;
 }
 
-/** Replaces a dataset's names by placeholders, so that the table does not change when a dataset is added. */
-export function ofAnyDataset(resource: string): string {
+/** Replaces a dataset's names with placeholders, so that the tables do not change when a dataset is added. */
+export function withDatasetPlaceholders(resource: string): string {
   let text = resource;
   for (const { name, publish } of datasets) {
     const names = [
@@ -29,7 +29,7 @@ export function ofAnyDataset(resource: string): string {
       [previousKey(publish.csv), "<copy of csv>"],
       [folder(publish.csv), "<folder of csv>/"],
       [folder(publish.jsonl), "<folder of jsonl>/"],
-      [folder(previousKey(publish.csv)), "<folder of its copy>/"],
+      [folder(previousKey(publish.csv)), "<folder of the copy>/"],
       [publish.results, "<results>"],
       [`/${publish.queryResults}/`, "/<queryResults>/"],
       [`/${publish.table}_typed`, "/<table>_typed"],
@@ -41,7 +41,7 @@ export function ofAnyDataset(resource: string): string {
   return text;
 }
 
-/** Returns the ARN of a bucket by its name in the stacks: `Data`. */
+/** Returns the ARN of the bucket with a name in the stacks, such as `Data`. */
 export function bucketArn(graph: Graph, bucket: string): string {
   const found = graph.resources.find(
     ({ type, name }) => type === "aws:s3/bucket:Bucket" && name === `${bucket}Bucket`,
@@ -49,7 +49,7 @@ export function bucketArn(graph: Graph, bucket: string): string {
   return `arn:aws:s3:::${found?.existing ?? String(found?.inputs.bucket)}`;
 }
 
-/** Returns a cell of a Markdown table. */
+/** Returns the items as a cell of a Markdown table. */
 export function cell(items: string[]): string {
   return [...new Set(items)].map((item) => `\`${item}\``).join("<br>");
 }

@@ -1,4 +1,4 @@
-// The two stages that the stack tests evaluate, and how the tests find resources.
+// The two stages that the stack tests evaluate, and helpers to find their resources.
 import { z } from "zod";
 import type { Graph, Resource } from "./evaluate/graph.ts";
 import { evaluateStage } from "./evaluate.ts";
@@ -6,7 +6,7 @@ import { evaluateStage } from "./evaluate.ts";
 export const stages = ["production", "ada"] as const;
 export type Stage = (typeof stages)[number];
 
-/** Recognizable values, which the tests search for where they must not occur. */
+/** Recognizable values, so that tests can search for leaks. */
 export const secrets = {
   LibInsightClientId: "planted-client-id-3f9a",
   LibInsightClientSecret: "planted-client-secret-77c2",
@@ -21,7 +21,7 @@ export const tableauEnvironment = {
 };
 export const alertAddress = "alerts@example.edu";
 
-/** Returns a service's name as SST's components have it: `Fetcher`. */
+/** Returns the prefix of a service's resource names: `Fetcher`. */
 export function titleOf(service: string): string {
   return service.charAt(0).toUpperCase() + service.slice(1);
 }
@@ -41,12 +41,12 @@ export async function evaluateBoth(): Promise<Record<Stage, Graph>> {
   return { production, ada };
 }
 
-/** Returns the resources that the stage creates, without existing ones that it only looks up. */
+/** Returns the resources of a type that the stage creates, without existing ones that it only looks up. */
 export function created(graph: Graph, type: string): Resource[] {
   return graph.resources.filter((resource) => resource.type === type && !resource.existing);
 }
 
-/** Returns the inputs of every resource of a type, parsed, with the resource's logical name. */
+/** Returns the parsed inputs of every created resource of a type, with its logical name. */
 export function all<T extends z.ZodType>(
   graph: Graph,
   type: string,
@@ -55,7 +55,7 @@ export function all<T extends z.ZodType>(
   return created(graph, type).map(({ name, inputs }) => ({ name, is: schema.parse(inputs) }));
 }
 
-/** Returns a schema for JSON text whose value has a schema. */
+/** Returns a schema that parses JSON text and applies `schema` to its value. */
 export function json<T extends z.ZodType>(schema: T) {
   return z
     .string()
@@ -74,7 +74,7 @@ const statement = z.object({
 export const policyDocument = z.object({ Statement: z.array(statement) });
 export type Statement = z.infer<typeof statement>;
 
-/** Returns a function from a physical name, URL or ARN to the logical name of the component: `FetcherQueue`. */
+/** Returns a function that maps a physical name, URL or ARN to its component's logical name: `FetcherQueue`. */
 export function nameIn(graph: Graph): (physical: string) => string {
   const known = new Map<string, string>();
   for (const { type, name, parent, inputs, existing } of graph.resources) {

@@ -1,4 +1,4 @@
-// The wiring of an evaluated stage: queues, functions, rules, schedules and variables.
+// Tests how an evaluated stage connects queues, functions, rules and schedules, and the variables of its functions.
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { objectCreated } from "../../shared/aws-events.ts";
@@ -6,7 +6,7 @@ import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts"
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
-import { moved } from "../../stacks/eventbridge-cron.ts";
+import { shiftSchedule } from "../../stacks/eventbridge-cron.ts";
 import { evaluateStage } from "./evaluate.ts";
 import { bucketArn } from "./readable.ts";
 import {
@@ -54,7 +54,7 @@ const deadLetterVariables = (names: readonly QueueName[]) =>
   );
 
 describe.each(stages)("on the stage %s", (stage) => {
-  test("each queue feeds the function of its name, within the limits of the topology", () => {
+  test("each queue invokes the function of its name, within the limits of the topology", () => {
     const expected = queueNames.map((name): [string, QueueWiring] => {
       const { queue, batchSize, timeoutSeconds, memoryMb, concurrency } = services[name];
       const wiring = {
@@ -63,7 +63,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         timeoutSeconds,
         memoryMb,
         concurrency,
-        // AWS's advice: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        // AWS recommends this: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         visibilitySeconds: 6 * timeoutSeconds,
         fifo: queue.fifo !== undefined,
         contentBasedDeduplication: queue.fifo === "by-content",
@@ -76,7 +76,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
   });
 
-  test("every queue is a dead-letter queue that keeps messages for 14 days, or has one of its own type", () => {
+  test("every queue has a dead-letter queue of its type, which keeps messages for 14 days", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
     const work = found.filter(({ is }) => is.redrivePolicy);
     const deadLetters = work.map(({ is }) =>
@@ -131,7 +131,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     );
   });
 
-  test("every rule has a pattern, retries for a day and then keeps the event", () => {
+  test("every rule has a pattern, retries for a day and then moves the event to a dead-letter queue", () => {
     const known = nameIn(graphs[stage]);
     for (const { is } of all(graphs[stage], "aws:cloudwatch/eventRule:EventRule", rule)) {
       expect(is.state).toBe("ENABLED");
@@ -143,7 +143,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("runs, the starts and stops of instances, and daily checks are scheduled", () => {
+  test("the schedules request runs, the start and stop of instances, and daily checks", () => {
     const isProduction = stage === "production";
     const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule).map(({ is }) => ({
       type: is.target.eventbridgeParameters.detailType,
@@ -152,22 +152,22 @@ describe.each(stages)("on the stage %s", (stage) => {
       state: is.state,
       detail: is.target.input,
     }));
-    // Which the scheduler replaces.
+    // The scheduler replaces this placeholder.
     const time = "<aws.scheduler.scheduled-time>";
     const daily = "cron(0 9 * * ? *)";
     const state = isProduction ? "ENABLED" : "DISABLED";
     const expected: { type: string; at: string; zone: string; state: string; detail: object }[] = [];
     for (const { name: dataset, schedule: at, timeZone: zone } of datasets) {
       const detail = { dataset, reason: "schedule" };
-      const ofInstances = { ...detail, requestedAt: time };
+      const instanceDetail = { ...detail, requestedAt: time };
       expected.push(
         { type: "run.requested", at, zone, state, detail: { ...detail, requestId: `schedule ${time}` } },
         { type: "freshness.check.requested", at: daily, zone, state, detail: { dataset } },
       );
       if (!isProduction) continue;
       expected.push(
-        { type: "instance.start.requested", at: moved(at, -15), zone, state, detail: ofInstances },
-        { type: "instance.stop.requested", at: moved(at, 240), zone, state, detail: ofInstances },
+        { type: "instance.start.requested", at: shiftSchedule(at, -15), zone, state, detail: instanceDetail },
+        { type: "instance.stop.requested", at: shiftSchedule(at, 240), zone, state, detail: instanceDetail },
       );
     }
     // A stage without instances does not check them.
@@ -183,7 +183,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("every schedule fires at its minute, retries for a day to reach the bus, and then keeps its request", () => {
+  test("every schedule fires at its minute, retries for a day and then moves its request to a dead-letter queue", () => {
     const known = nameIn(graphs[stage]);
     const found = all(graphs[stage], "aws:scheduler/schedule:Schedule", schedule);
     for (const { flexibleTimeWindow, target } of found.map(({ is }) => is)) {
@@ -201,7 +201,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       name.replace(/Function$/, ""),
       Object.fromEntries(
         Object.entries(is.environment.variables)
-          // SST's own.
+          // SST sets variables of its own.
           .filter(([variable]) => !variable.startsWith("SST_"))
           .map(([variable, value]) => [variable, known(value)]),
       ),
@@ -212,7 +212,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     const isProduction = stage === "production";
     const database = isProduction ? "libinsightdatabase" : "libinsight_ada";
     const instances = { INSTANCES: isProduction ? "tagged" : "none" };
-    // Only production has a Tableau here.
+    // Only production has Tableau settings here.
     const tableau = isProduction ? tableauEnvironment : {};
     const others: Record<QueueName, Record<string, string>> = {
       kickoff: onBus,
@@ -272,12 +272,12 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 });
 
-test("Virginia Tech's reference transactions are collected on Mondays at six o'clock", () => {
+test("Virginia Tech's reference transactions are collected on Mondays at 6:00", () => {
   const { schedule, timeZone } = findDataset("reference-transactions");
   expect([schedule, timeZone]).toEqual(["cron(0 6 ? * MON *)", "America/New_York"]);
 });
 
-test("S3 notifies the athena queue of each dataset's CSV in a bucket of the stage's own", () => {
+test("S3 notifies the athena queue of each dataset's CSV in a bucket that the stage creates", () => {
   const [notification, ...others] = created(graphs.ada, "aws:s3/bucketNotification:BucketNotification");
   expect(others).toEqual([]);
   const queueArn = expect.stringMatching(/:libinsight-ada-athenaqueue/i);
@@ -286,7 +286,7 @@ test("S3 notifies the athena queue of each dataset's CSV in a bucket of the stag
   );
 });
 
-test("a published file in an existing bucket is announced with the schema of S3's own notifications", () => {
+test("a rule announces a published file in an existing bucket with the schema of S3's own notifications", () => {
   const { production } = graphs;
   expect(created(production, "aws:s3/bucketNotification:BucketNotification")).toEqual([]);
   expect(wiringOf(production).rules).toContainEqual({

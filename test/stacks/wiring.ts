@@ -1,4 +1,4 @@
-// How the queues, functions, rules and notifications of an evaluated stage are connected.
+// Extracts how the queues, functions and rules of an evaluated stage are connected.
 import { z } from "zod";
 import type { Graph } from "./evaluate/graph.ts";
 import { all, json, nameIn } from "./stages.ts";
@@ -14,10 +14,10 @@ export type QueueWiring = {
   contentBasedDeduplication: boolean;
   receiveLimit: number;
 };
-/** `messageGroup`: of a FIFO queue. */
-export type RuleWiring = { bus: string; pattern: unknown; queue: string; messageGroup?: string };
+/** Only the target of a FIFO queue has a `messageGroup`. */
+type RuleWiring = { bus: string; pattern: unknown; queue: string; messageGroup?: string };
 
-/** Queues by the name in their function's variable: `fetcher` for FETCHER_QUEUE_URL. */
+/** The keys of `queues` derive from the variables of the functions: `fetcher` for FETCHER_QUEUE_URL. */
 export type Wiring = { queues: Record<string, QueueWiring>; rules: RuleWiring[] };
 
 export const queue = z.object({
@@ -112,7 +112,7 @@ export function wiringOf(graph: Graph): Wiring {
   };
 }
 
-/** Returns the only element. @throws Error where there is not exactly one */
+/** Returns the only element. @throws Error if there is not exactly one */
 export function only<T>(found: T[]): T {
   const [one, ...others] = found;
   if (one === undefined || others.length > 0) throw new Error(`Expected one, found ${found.length}.`);

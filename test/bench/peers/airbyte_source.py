@@ -1,8 +1,8 @@
-"""Collects the simulated LibInsight with a declarative source of the Airbyte CDK; its messages go to stdout.
+"""Collects the simulated LibInsight with a declarative source of the Airbyte CDK, which prints its messages to stdout.
 
 Usage: airbyte_source.py FIRST_DAY LAST_DAY FOLDER WORKERS
 
-FOLDER gets the config and the catalog that the CDK's `read` command takes as files. No destination is part of it.
+The config and catalog files of the CDK's `read` command are written to FOLDER. There is no destination.
 """
 
 import json
@@ -15,7 +15,7 @@ from airbyte_cdk.sources.declarative.concurrent_declarative_source import Concur
 from libinsight import BASE_URL, CLIENT_ID, CLIENT_SECRET, PARAMS, PATH, windows
 
 first_day, last_day, folder, workers = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-# The CDK reads windows concurrently, and the pages of a window one by one: short windows occupy all workers.
+# The CDK reads windows concurrently but the pages of a window sequentially, so short windows keep all workers busy.
 months = 1 if workers > 1 else 12
 
 manifest = {
@@ -101,7 +101,7 @@ catalog = {
 config = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
 
 
-def written(name: str, value) -> str:
+def write_json(name: str, value) -> str:
     path = os.path.join(folder, name)
     with open(path, "w") as file:
         json.dump(value, file)
@@ -111,5 +111,5 @@ def written(name: str, value) -> str:
 source = ConcurrentDeclarativeSource(
     catalog=ConfiguredAirbyteCatalogSerializer.load(catalog), config=config, state=[], source_config=manifest
 )
-args = ["read", "--config", written("config.json", config), "--catalog", written("catalog.json", catalog)]
+args = ["read", "--config", write_json("config.json", config), "--catalog", write_json("catalog.json", catalog)]
 launch(source, args)

@@ -2,8 +2,8 @@
 
 Usage: dlt_pipeline.py FIRST_DAY LAST_DAY FOLDER WORKERS
 
-The first page of each window tells how many pages there are, and dlt's thread pool gets the others. Prints the number of
-records as JSON.
+The first page of each window contains the number of pages; dlt's thread pool fetches the others. Prints the number of records
+as JSON.
 """
 
 import json

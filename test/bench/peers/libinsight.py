@@ -1,4 +1,4 @@
-"""What both peers collect: the same days and pages as `npm start`, from the LibInsight that the environment names."""
+"""The LibInsight dataset that both peers collect: the same days and pages as `npm start`, from the URL in the environment."""
 
 import os
 from datetime import date, timedelta
@@ -11,7 +11,7 @@ PARAMS = {"sort": "asc", "entered_by": "all", "request_id": "16"}
 
 
 def windows(first: str, last: str, months: int = 12) -> list[tuple[str, str]]:
-    """Returns the date range as windows of so many months, both ends inclusive. `first` is before the 29th."""
+    """Splits a date range into windows of some months, both ends inclusive. `first` must be before the 29th."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     found = []
     while start <= end:

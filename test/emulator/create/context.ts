@@ -1,21 +1,21 @@
-// What every creator of a resource gets.
+// The context of the resource creators.
 import { z } from "zod";
 import type { Clients } from "../emulator-clients.ts";
 
 export type Context = {
   clients: Clients;
-  /** The zip that is uploaded as a function's code, by the logical name of the function. */
+  /** Returns the path of the zip file with a function's code. */
   codeOf: (functionName: string) => string;
-  /** What is only known when all of it runs, by what the evaluation put in its place: URLs of queues, and LibInsight's. */
+  /** Real URLs by the placeholders of the evaluation: those of queues, and LibInsight's. */
   addresses: Map<string, string>;
-  /** Further variables of every function. */
+  /** Additional variables of every function. */
   functionEnvironment: Record<string, string>;
 };
 
-/** A creator parses its inputs itself. */
+/** Creates a resource from its inputs, which it parses itself. */
 export type Creator = (inputs: Record<string, unknown>, context: Context, parent: string) => Promise<void>;
 
-/** Returns a creator that fails where the inputs have a property that its schema lacks. */
+/** Returns a creator that parses its inputs with a strict schema, so that unknown properties fail. */
 export function creator<T extends z.ZodType>(
   schema: T,
   create: (inputs: z.infer<T>, context: Context, parent: string) => Promise<unknown>,
@@ -25,7 +25,7 @@ export function creator<T extends z.ZodType>(
   };
 }
 
-/** An IAM document is JSON text or an object in the graph. */
+/** An IAM policy document, which is JSON text or an object in the graph. */
 export const document = z.union([
   z.string(),
   z.record(z.string(), z.unknown()).transform((value) => JSON.stringify(value)),

@@ -1,4 +1,4 @@
-// Lambda, IAM and log groups.
+// Creates functions, event source mappings, IAM resources and log groups.
 import { CreateLogGroupCommand, PutRetentionPolicyCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
   AttachRolePolicyCommand,
@@ -16,7 +16,7 @@ import {
 import { z } from "zod";
 import { creator, document } from "./context.ts";
 
-/** Emulators take a second. */
+/** An emulator takes about a second. */
 const activeSeconds = 30;
 
 export const functionInputs = z.strictObject({
@@ -69,7 +69,7 @@ export const lambdaFunction = creator(
   },
 );
 
-export const mappingInputs = z.strictObject({
+const mappingInputs = z.strictObject({
   eventSourceArn: z.string(),
   functionName: z.string(),
   batchSize: z.int(),
@@ -97,12 +97,12 @@ const statements = z.looseObject({
 });
 
 /**
- * A role's policy as MiniStack understands it, where it understands another thing than IAM (README.md):
- * - SQS's batch calls go by the permissions of the single ones; it asks for the batch calls' own names.
+ * Adapts a role's policy to the differences between MiniStack and IAM (README.md):
+ * - IAM authorizes SQS's batch calls with the single actions; MiniStack requires the names of the batch calls.
  *   https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
- * - It does not know the tags of EC2's instances, so that a condition on them never holds.
+ * - MiniStack does not know the tags of EC2 instances, so a condition on them is never true.
  */
-function asUnderstood(text: string): string {
+function forMiniStack(text: string): string {
   const { Statement, ...rest } = statements.parse(JSON.parse(text));
   return JSON.stringify({
     ...rest,
@@ -135,8 +135,8 @@ export const role = creator(
       }),
     );
     for (const { name: PolicyName, policy: PolicyDocument } of inputs.inlinePolicies) {
-      const understood = asUnderstood(PolicyDocument);
-      await iam.send(new PutRolePolicyCommand({ RoleName, PolicyName, PolicyDocument: understood }));
+      const adapted = forMiniStack(PolicyDocument);
+      await iam.send(new PutRolePolicyCommand({ RoleName, PolicyName, PolicyDocument: adapted }));
     }
     for (const PolicyArn of inputs.managedPolicyArns) {
       await iam.send(new AttachRolePolicyCommand({ RoleName, PolicyArn }));
@@ -144,7 +144,7 @@ export const role = creator(
   },
 );
 
-/** `forceDestroy` is what Pulumi does when it removes a user. */
+/** `forceDestroy` affects only Pulumi's removal of a user. */
 export const user = creator(
   z.strictObject({ name: z.string(), forceDestroy: z.boolean() }),
   ({ name: UserName }, { clients: { iam } }) => iam.send(new CreateUserCommand({ UserName })),

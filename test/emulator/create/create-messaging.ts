@@ -1,4 +1,4 @@
-// SQS, SNS, EventBridge and its scheduler.
+// Creates resources of SQS, SNS, EventBridge and EventBridge Scheduler.
 import { CreateEventBusCommand, PutRuleCommand, PutTargetsCommand } from "@aws-sdk/client-eventbridge";
 import { CreateScheduleCommand } from "@aws-sdk/client-scheduler";
 import { CreateTopicCommand, SubscribeCommand } from "@aws-sdk/client-sns";
@@ -7,7 +7,7 @@ import { z } from "zod";
 import { account, region } from "../../stacks/evaluate/graph.ts";
 import { creator, document } from "./context.ts";
 
-export const queueInputs = z.strictObject({
+const queueInputs = z.strictObject({
   name: z.string(),
   fifoQueue: z.boolean(),
   contentBasedDeduplication: z.boolean(),
@@ -19,10 +19,8 @@ export const queueInputs = z.strictObject({
   redrivePolicy: z.string().optional(),
 });
 
-/** As CreateQueue takes them: false is what is left out. */
-export function queueAttributes(
-  inputs: z.infer<typeof queueInputs>,
-): Partial<Record<QueueAttributeName, string>> {
+/** Returns the attributes for CreateQueue. False is expressed by a missing attribute. */
+function queueAttributes(inputs: z.infer<typeof queueInputs>): Partial<Record<QueueAttributeName, string>> {
   return {
     DelaySeconds: String(inputs.delaySeconds),
     VisibilityTimeout: String(inputs.visibilityTimeoutSeconds),
@@ -44,11 +42,11 @@ export const queue = creator(queueInputs, async (inputs, { clients: { sqs }, add
     new CreateQueueCommand({ QueueName: inputs.name, Attributes: queueAttributes(inputs) }),
   );
   if (!QueueUrl) throw new Error(`SQS returned no URL of ${inputs.name}.`);
-  addresses.set(evaluatedUrl(inputs.name), QueueUrl);
+  addresses.set(placeholderUrl(inputs.name), QueueUrl);
 });
 
-/** The URL that the evaluation gives a queue (test/stacks/evaluate/record-resources.ts). */
-export function evaluatedUrl(name: string): string {
+/** Returns the URL of a queue in the evaluation (test/stacks/evaluate/record-resources.ts). */
+function placeholderUrl(name: string): string {
   return `https://sqs.${region}.amazonaws.com/${account}/${name}`;
 }
 
@@ -123,7 +121,7 @@ export const eventTarget = creator(targetInputs, async (inputs, { clients: { eve
     }),
   );
   if (FailedEntryCount)
-    throw new Error(`EventBridge refused the target of ${rule}: ${FailedEntries?.[0]?.ErrorMessage}`);
+    throw new Error(`EventBridge rejected the target of ${rule}: ${FailedEntries?.[0]?.ErrorMessage}`);
 });
 
 export const schedule = creator(

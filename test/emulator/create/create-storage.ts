@@ -1,4 +1,4 @@
-// S3.
+// Creates S3 buckets and objects.
 import { readFile } from "node:fs/promises";
 import {
   CreateBucketCommand,
@@ -10,7 +10,7 @@ import {
 import { z } from "zod";
 import { creator, document } from "./context.ts";
 
-/** `forceDestroy` is what Pulumi does when it removes a bucket; nothing of it goes to AWS. */
+/** `forceDestroy` affects only Pulumi's removal of a bucket. */
 export const bucket = creator(
   z.strictObject({ bucket: z.string(), forceDestroy: z.boolean() }),
   ({ bucket: Bucket }, { clients: { s3 } }) => s3.send(new CreateBucketCommand({ Bucket })),
@@ -62,7 +62,7 @@ export const bucketNotification = creator(
     ),
 );
 
-/** A function's code. The evaluation keeps SST's archive as a file, named after the function. */
+/** Uploads the code of a function: the archive that SST created in the evaluation, named after the function. */
 export const bucketObject = creator(
   z.strictObject({
     bucket: z.string(),

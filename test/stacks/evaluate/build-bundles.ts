@@ -1,13 +1,13 @@
-// The two kinds of bundles that SST builds with esbuild, built with the same options: of sst.config.ts, and of a handler.
+// Bundles sst.config.ts and the handlers with esbuild, with the same options as SST.
 import { createCipheriv } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { glob, link, mkdir, readFile, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { z } from "zod";
 
 const platform = join(process.cwd(), ".sst", "platform");
 
-/** Bundled CommonJS modules call `require`, which ES modules lack. */
+/** Defines `require` and other CommonJS globals, which bundled CommonJS modules use and ES modules lack. */
 const requireInModules = `
 import { createRequire as topLevelCreateRequire } from 'module';
 const require = topLevelCreateRequire(import.meta.url);
@@ -36,7 +36,7 @@ async function bundleConfig(options: {
     ),
     nodePaths: [join(platform, "node_modules")],
     mainFields: ["module", "main"],
-    // Taken from .sst/platform/node_modules, as in SST's own bundle (seen in 4.17.1).
+    // Resolved from .sst/platform/node_modules, as in the bundle of SST 4.17.1.
     external: ["@pulumi/*", "@pulumiverse/*", "@aws-sdk/*", "archiver", "esbuild", "glob", "vite"],
     format: "esm",
     platform: "node",
@@ -47,7 +47,7 @@ async function bundleConfig(options: {
 }
 
 /**
- * Bundles sst.config.ts as SST does to read the app's settings. The bundle prints the result of `app()` as JSON.
+ * Bundles sst.config.ts as SST does to read the app's settings. The bundle prints the return value of `app()` as JSON.
  * https://github.com/anomalyco/sst/blob/dev/pkg/project/project.go
  */
 export function bundleApp(outfile: string, stage: string): Promise<void> {
@@ -62,7 +62,7 @@ console.log(JSON.stringify(await mod.app({ stage: ${JSON.stringify(stage)} })));
 export type ProgramDefines = { $app: object; $cli: object; $dev: boolean };
 
 /**
- * Bundles sst.config.ts as SST does to deploy, with our recorder around it. The bundle writes the resources to `output`.
+ * Bundles sst.config.ts as SST does to deploy, with a recorder around it. The bundle writes the resources to `output`.
  * https://github.com/anomalyco/sst/blob/dev/pkg/project/run.go
  */
 export function bundleProgram(outfile: string, output: string, define: ProgramDefines): Promise<void> {
@@ -78,7 +78,7 @@ await record(run, mod.run, ${JSON.stringify(output)});`,
   });
 }
 
-/** The globals `aws` and `sst`, which SST imports into each of the app's files. */
+/** Imports `aws` and `sst` into each of the app's files, as SST does. */
 const appGlobals: Plugin = {
   name: "app-globals",
   setup({ onLoad }) {
@@ -92,42 +92,54 @@ import * as sst from ${JSON.stringify(join(platform, "src", "components"))};
   },
 };
 
-/** The parameters of `Runtime.Build` and `Runtime.AddTarget`, as far as they are used here. */
+/** The parameters of `Runtime.Build` and `Runtime.AddTarget` that are used here. */
 export const handlerBuild = z.object({
   functionID: z.string().regex(/^\w+$/),
   handler: z.string(),
   runtime: z.literal("nodejs24.x"),
   encryptionKey: z.string(),
   links: z.record(z.string(), z.unknown()),
-  properties: z.object({ minify: z.boolean().optional() }).optional(),
+  properties: z.object({ minify: z.literal(false).optional() }).optional(),
 });
 
 /**
- * Bundles a handler as SST does, with its links encrypted beside it.
+ * Bundles every handler into `folder`, as SST bundles each of them. One build of all handlers parses the AWS SDK once: it
+ * takes a quarter of the time of nine builds and writes the same bytes.
+ */
+export async function bundleHandlers(folder: string): Promise<void> {
+  const files = await Array.fromAsync(glob("services/*/handler.ts"));
+  await bundleModules({
+    entryPoints: Object.fromEntries(files.map((file) => [file.replace(/\.ts$/, ""), file])),
+    outdir: folder,
+    outExtension: { ".js": ".mjs" },
+  });
+}
+
+/**
+ * Creates the artifact of a function as SST does: its bundle, and its links encrypted beside it.
  * https://github.com/anomalyco/sst/blob/dev/pkg/runtime/node/build.go
+ * @param handlers the folder of `bundleHandlers`
  * @returns the handler's name inside the bundle
  */
-export async function bundleHandler(input: z.infer<typeof handlerBuild>, directory: string): Promise<string> {
+export async function createArtifact(
+  { handler, links, encryptionKey }: z.infer<typeof handlerBuild>,
+  handlers: string,
+  directory: string,
+): Promise<string> {
   await mkdir(directory, { recursive: true });
-  const extension = extname(input.handler);
-  await bundleModule(
-    { entryPoints: [join(process.cwd(), `${input.handler.slice(0, -extension.length)}.ts`)] },
-    join(directory, "bundle.mjs"),
-    input.properties?.minify,
-  );
-  await writeFile(join(directory, "resource.enc"), encrypted(input.links, input.encryptionKey));
+  const extension = extname(handler);
+  const bundle = join(handlers, `${handler.slice(0, -extension.length)}.mjs`);
+  await link(bundle, join(directory, "bundle.mjs"));
+  await writeFile(join(directory, "resource.enc"), encrypt(links, encryptionKey));
   return `bundle${extension}`;
 }
 
-/** Bundles a module with everything that it imports, as SST bundles a function. */
-export async function bundleModule(
-  entry: Pick<BuildOptions, "entryPoints" | "stdin">,
-  outfile: string,
-  minify = false,
+/** Bundles modules with everything that they import, as SST bundles a function. */
+export async function bundleModules(
+  entries: Pick<BuildOptions, "entryPoints" | "stdin" | "outfile" | "outdir" | "outExtension">,
 ): Promise<void> {
   await build({
-    ...entry,
-    outfile,
+    ...entries,
     banner: { js: requireInModules },
     mainFields: ["module", "main"],
     external: ["sharp", "pg-native"],
@@ -135,15 +147,14 @@ export async function bundleModule(
     platform: "node",
     target: "es2024",
     keepNames: true,
-    minify,
     sourcemap: false,
     bundle: true,
     logLevel: "error",
   });
 }
 
-/** Encrypts with AES-256-GCM, as `Resource` in the package `sst` decrypts. SST makes a new key for each deploy. */
-function encrypted(links: object, key: string): Buffer {
+/** Encrypts with AES-256-GCM, which `Resource` in the package `sst` decrypts. SST creates a new key for each deploy. */
+function encrypt(links: object, key: string): Buffer {
   const cipher = createCipheriv("aes-256-gcm", Buffer.from(key, "base64"), Buffer.alloc(12));
   return Buffer.concat([cipher.update(JSON.stringify(links)), cipher.final(), cipher.getAuthTag()]);
 }

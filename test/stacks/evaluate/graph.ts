@@ -1,4 +1,4 @@
-// The result of an evaluation: every resource that SST registers for a stage, with its properties.
+// Schemas of an evaluated stage: every resource that SST registers, with its properties.
 import { z } from "zod";
 
 const resource = z.object({
@@ -8,13 +8,13 @@ const resource = z.object({
   name: z.string(),
   /** The properties that go to AWS. */
   inputs: z.record(z.string(), z.unknown()),
-  /** Names of the inputs that Pulumi encrypts in its state. */
+  /** The names of the inputs that Pulumi encrypts in its state. */
   encrypted: z.array(z.string()),
   protect: z.boolean(),
   retainOnDelete: z.boolean(),
-  /** The id of an existing resource that is only looked up. */
+  /** The id of an existing resource that the stage only looks up. */
   existing: z.string().optional(),
-  /** Logical name of the parent component. */
+  /** The logical name of the parent component. */
   parent: z.string().optional(),
 });
 export type Resource = z.infer<typeof resource>;
@@ -25,7 +25,7 @@ export const registered = z.array(resource);
 const bundle = z.object({ source: z.string(), handler: z.string(), directory: z.string() });
 export type Bundle = z.infer<typeof bundle>;
 
-/** The result of `app()` in sst.config.ts. */
+/** The return value of `app()` in sst.config.ts. */
 export const app = z.looseObject({
   name: z.string(),
   protect: z.boolean().default(false),
@@ -34,12 +34,11 @@ export const app = z.looseObject({
     aws: z.looseObject({ defaultTags: z.object({ tags: z.record(z.string(), z.string()) }) }),
   }),
 });
-export type App = z.infer<typeof app>;
 
 export const graph = z.object({
   app,
   resources: registered,
-  /** By logical name of the function. */
+  /** Bundles by the logical name of their function. */
   bundles: z.record(z.string(), bundle),
 });
 export type Graph = z.infer<typeof graph>;

@@ -1,5 +1,5 @@
-// Runs inside the bundle of sst.config.ts, in a process of its own: evaluates the program against Pulumi's mocks and
-// records every resource that it registers. `$util` is SST's name for @pulumi/pulumi.
+// Runs in the bundle of sst.config.ts, in its own process: evaluates the program against Pulumi's mocks and records every
+// resource that it registers. `$util` is SST's name for @pulumi/pulumi.
 import crypto from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { account, type Resource, region } from "./graph.ts";
@@ -8,24 +8,25 @@ type Properties = Record<string, unknown>;
 type MockCall = { token: string; inputs: Properties };
 type Mock = { type: string; name: string; inputs: Properties; id?: string };
 
-/** How Pulumi marks a secret on its way to a provider. https://github.com/pulumi/pulumi sdk/nodejs/runtime/rpc.ts */
+/** Pulumi's marks of a secret in a provider's inputs. https://github.com/pulumi/pulumi sdk/nodejs/runtime/rpc.ts */
 const signature = "4dabf18193072939515e22adb298388d";
 const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
 
 /**
- * @param run SST's own, which prepares the stack and then runs the app's
+ * Runs the program and writes its resources to a file.
+ * @param run SST's function that prepares the stack and then runs the program
  * @param program the app's `run`
- * @param output the file for the resources, as JSON
+ * @param output the JSON file for the resources
  */
 export async function record(
   run: (program: () => Promise<Properties>) => Promise<Properties>,
   program: () => Promise<Properties>,
   output: string,
 ): Promise<void> {
-  // SST ends physical names with random letters. Constant bytes make them the same every time.
+  // SST appends random letters to physical names. Constant bytes make the names reproducible.
   crypto.randomBytes = Object.assign((size: number) => Buffer.alloc(size), crypto.randomBytes);
   const found = new Map<string, Resource>();
-  const of = (type: string, name: string): Resource => {
+  const resourceOf = (type: string, name: string): Resource => {
     const key = `${type} ${name}`;
     const resource = found.get(key) ?? {
       type,
@@ -42,18 +43,18 @@ export async function record(
   await $util.runtime.setMocks(
     {
       newResource: ({ type, name, inputs, id }: Mock) => {
-        const resource = of(type, name);
-        Object.assign(resource, plainly(inputs));
+        const resource = resourceOf(type, name);
+        Object.assign(resource, unwrapSecrets(inputs));
         if (id) resource.existing = id;
         return { id: id || `${name}-id`, state: { ...inputs, ...outputsOf(type, id || name, inputs) } };
       },
-      call: ({ token, inputs }: MockCall) => answerOf(token, inputs),
+      call: ({ token, inputs }: MockCall) => callResult(token, inputs),
     },
     $app.name,
     $app.stage,
   );
-  const note = ({ type, name, opts }: $util.ResourceTransformationArgs): undefined => {
-    const resource = of(type, name);
+  const recordOptions = ({ type, name, opts }: $util.ResourceTransformationArgs): undefined => {
+    const resource = resourceOf(type, name);
     resource.protect = opts.protect ?? false;
     resource.retainOnDelete = ("retainOnDelete" in opts && opts.retainOnDelete) || false;
     const { parent } = opts;
@@ -61,12 +62,12 @@ export async function record(
   };
   await $util.runtime.runInPulumiStack(() =>
     run(() => {
-      // After SST's transformations, so that it sees what those have set.
-      $util.runtime.registerStackTransformation(note);
+      // Registered after SST's transformations, so that it sees the options that they set.
+      $util.runtime.registerStackTransformation(recordOptions);
       return program();
     }),
   );
-  // Resources are registered until the event loop is empty.
+  // Pulumi registers resources until the event loop is empty.
   process.once("exit", (code) => {
     if (code === 0) writeFileSync(output, JSON.stringify([...found.values()]));
   });
@@ -76,8 +77,8 @@ function isProperties(value: unknown): value is Properties {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Pulumi encrypts a whole property when a part of it is secret. Returns the values, and the names of such properties. */
-function plainly(marked: Properties): Pick<Resource, "inputs" | "encrypted"> {
+/** Returns the plain values, and the names of the encrypted ones: Pulumi encrypts a property if any part of it is secret. */
+function unwrapSecrets(marked: Properties): Pick<Resource, "inputs" | "encrypted"> {
   const isSecret = (value: unknown) => isProperties(value) && value[signature] === secretSignature;
   return {
     inputs: Object.fromEntries(
@@ -90,27 +91,27 @@ function plainly(marked: Properties): Pick<Resource, "inputs" | "encrypted"> {
   };
 }
 
-/** Returns what AWS would add to a resource. */
-function outputsOf(type: string, otherwise: string, inputs: Properties): Properties {
-  const name = String(inputs.name ?? inputs.bucket ?? otherwise);
-  const here = `${region}:${account}`;
+/** Returns the properties that AWS adds to a resource. */
+function outputsOf(type: string, fallbackName: string, inputs: Properties): Properties {
+  const name = String(inputs.name ?? inputs.bucket ?? fallbackName);
+  const scope = `${region}:${account}`;
   switch (type) {
     case "aws:sqs/queue:Queue":
       return {
         name,
-        arn: `arn:aws:sqs:${here}:${name}`,
+        arn: `arn:aws:sqs:${scope}:${name}`,
         url: `https://sqs.${region}.amazonaws.com/${account}/${name}`,
       };
     case "aws:s3/bucket:Bucket":
       return { bucket: name, arn: `arn:aws:s3:::${name}` };
     case "aws:cloudwatch/eventBus:EventBus":
-      return { name, arn: `arn:aws:events:${here}:event-bus/${name}` };
+      return { name, arn: `arn:aws:events:${scope}:event-bus/${name}` };
     case "aws:cloudwatch/eventRule:EventRule":
-      return { name, arn: `arn:aws:events:${here}:rule/${inputs.eventBusName}/${name}` };
+      return { name, arn: `arn:aws:events:${scope}:rule/${inputs.eventBusName}/${name}` };
     case "aws:cloudwatch/logGroup:LogGroup":
-      return { name, arn: `arn:aws:logs:${here}:log-group:${name}` };
+      return { name, arn: `arn:aws:logs:${scope}:log-group:${name}` };
     case "aws:cloudwatch/metricAlarm:MetricAlarm":
-      return { name, arn: `arn:aws:cloudwatch:${here}:alarm:${name}` };
+      return { name, arn: `arn:aws:cloudwatch:${scope}:alarm:${name}` };
     case "aws:iam/role:Role":
       return { name, arn: `arn:aws:iam::${account}:role/${name}` };
     case "aws:iam/user:User":
@@ -118,11 +119,11 @@ function outputsOf(type: string, otherwise: string, inputs: Properties): Propert
     case "aws:iam/policy:Policy":
       return { name, arn: `arn:aws:iam::${account}:policy/${name}` };
     case "aws:lambda/function:Function":
-      return { name, arn: `arn:aws:lambda:${here}:function:${name}`, publish: false };
+      return { name, arn: `arn:aws:lambda:${scope}:function:${name}`, publish: false };
     case "aws:sns/topic:Topic":
-      return { name, arn: `arn:aws:sns:${here}:${name}` };
+      return { name, arn: `arn:aws:sns:${scope}:${name}` };
     case "aws:athena/workgroup:Workgroup":
-      return { name, arn: `arn:aws:athena:${here}:workgroup/${name}` };
+      return { name, arn: `arn:aws:athena:${scope}:workgroup/${name}` };
     case "random:index/randomBytes:RandomBytes":
       return { base64: Buffer.alloc(32, 7).toString("base64") };
     default:
@@ -130,7 +131,7 @@ function outputsOf(type: string, otherwise: string, inputs: Properties): Propert
   }
 }
 
-function answerOf(token: string, inputs: Properties): Properties {
+function callResult(token: string, inputs: Properties): Properties {
   switch (token) {
     case "aws:index/getPartition:getPartition":
       return { partition: "aws", id: "aws", dnsSuffix: "amazonaws.com" };

@@ -1,31 +1,31 @@
-// What has to follow the runs: Athena's result, Tableau's refresh, messages to people, and the instance's end.
+// Checks the downstream effects of runs: Athena's results, Tableau's refresh, notifications, and the instance's stop.
 import { text } from "node:stream/consumers";
 import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
 import { instanceId } from "./faulty-ports.ts";
-import { asAthenaHasIt } from "./reader.ts";
-import { type Assessed, filesOf, type Publications } from "./verdict.ts";
+import { athenaRowsOf } from "./reader.ts";
+import { type Evidence, filesOf, type Publications } from "./verdict.ts";
 
 const lines = z.array(z.array(z.string()));
 const maxVersions = 1_000;
 const failures = ["query.failed", "file.refused", "tableau.failed", "instance.failed"];
 
-export async function followerProblems(assessed: Assessed, published: Publications): Promise<string[]> {
+export async function downstreamProblems(evidence: Evidence, published: Publications): Promise<string[]> {
   return [
-    ...(await resultProblems(assessed, published)),
-    ...messageProblems(assessed, published),
-    ...(await instanceProblems(assessed, published)),
+    ...(await resultProblems(evidence, published)),
+    ...messageProblems(evidence, published),
+    ...(await instanceProblems(evidence, published)),
   ];
 }
 
-/** Every result is the whole file of its run, the last one that of the published file, and Tableau has heard of it. */
+/** Requires each result to be the complete file of its run, the last one the published file, and a refresh after it. */
 async function resultProblems(
-  { ports: { results }, witness, events }: Assessed,
+  { ports: { results }, history, events }: Evidence,
   { csv, ended }: Publications,
 ): Promise<string[]> {
-  const key = witness.entry.publish.results;
+  const key = history.entry.publish.results;
   const wrong: string[] = [];
-  const writes = witness.writesOf(results.bucket, key);
+  const writes = history.writesOf(results.bucket, key);
   const versions = (await results.listVersions(key, maxVersions)).reverse();
   const owners: string[] = [];
   for (const [n, { versionId }] of versions.entries()) {
@@ -34,11 +34,11 @@ async function resultProblems(
     const [names = [], ...rows] = lines.parse(parse(await text(await results.stream(key, versionId))));
     const found = JSON.stringify({ names, rows });
     const files = csv.flatMap(({ write, owner: of }) => {
-      const its = of === owner ? ended.get(of) : undefined;
-      return its ? filesOf(its, write.by).map(asAthenaHasIt) : [];
+      const run = of === owner ? ended.get(of) : undefined;
+      return run ? filesOf(run, write.call).map(athenaRowsOf) : [];
     });
     if (!files.some((file) => JSON.stringify(file) === found))
-      wrong.push(`result ${n + 1}, of run ${owner}, is not what the run published (${rows.length} rows)`);
+      wrong.push(`result ${n + 1} differs from the file of its run ${owner} (${rows.length} rows)`);
   }
   const last = csv.at(-1)?.owner;
   const failed = events.filter((event) => failures.includes(event["detail-type"]));
@@ -46,17 +46,20 @@ async function resultProblems(
     failed.some((event) => event["detail-type"] === type && event.detail.runId === last);
   const mayStayBehind = last === undefined || hasFailed("query.failed") || hasFailed("file.refused");
   if (!mayStayBehind && owners.at(-1) !== last)
-    wrong.push(`the result is of run ${owners.at(-1)}, the published file of ${last}`);
+    wrong.push(`the result belongs to run ${owners.at(-1)}, the published file to ${last}`);
   const lastWrite = writes.at(-1)?.moment ?? 0;
-  if (witness.lastRefresh < lastWrite && !failed.some((event) => event["detail-type"] === "tableau.failed"))
-    wrong.push("Tableau was not asked to refresh after the last result");
+  if (history.lastRefresh < lastWrite && !failed.some((event) => event["detail-type"] === "tableau.failed"))
+    wrong.push("no refresh of Tableau was requested after the last result");
   return wrong;
 }
 
-/** One message for each run's end, unless its sender died or the clock ran away with its claim; and one for a failure. */
-function messageProblems({ notifications, events, faults }: Assessed, { ended }: Publications): string[] {
+/**
+ * Requires one notification per failure and one per ended run. A run may have more if the reporter died, or if the clock
+ * jumped beyond its claim.
+ */
+function messageProblems({ notifications, events, faults }: Evidence, { ended }: Publications): string[] {
   const mayRepeat =
-    faults.struck.has("reporter") || [...faults.injected.keys()].some((kind) => kind.startsWith("clock"));
+    faults.affected.has("reporter") || [...faults.injected.keys()].some((kind) => kind.startsWith("clock"));
   const wrong: string[] = [];
   for (const { run, result } of ended.values()) {
     const what = result.state === "published" ? `published ${result.rows} row` : `run ${result.state}`;
@@ -64,25 +67,26 @@ function messageProblems({ notifications, events, faults }: Assessed, { ended }:
       ({ subject, body }) => subject.includes(what) && body.includes(run.runId),
     );
     const isRight = own.length === 1 || (own.length > 1 && mayRepeat);
-    if (!isRight) wrong.push(`run ${run.runId} is ${result.state}, and ${own.length} messages say "${what}"`);
+    if (!isRight)
+      wrong.push(`run ${run.runId} is ${result.state} with ${own.length} notifications "${what}"`);
     const right =
       result.state === "published" ? `Published ${result.rows} row` : (result.reason ?? "").slice(0, 60);
     if (own.some(({ body }) => !body.includes(right)))
-      wrong.push(`the message about run ${run.runId} does not say "${right}"`);
+      wrong.push(`the notification about run ${run.runId} does not contain "${right}"`);
   }
   for (const { "detail-type": type, detail } of events.filter((event) =>
     failures.includes(event["detail-type"]),
   )) {
     const reason = (detail.reason ?? "").slice(0, 40);
     if (!notifications.some(({ body }) => body.includes(reason)))
-      wrong.push(`no message reports a ${type}: ${reason}`);
+      wrong.push(`no notification reports a ${type}: ${reason}`);
   }
   return wrong;
 }
 
-/** The instance stops with the end of the run that was requested after it was started. */
+/** Requires the instance to stop at the end of a run that was requested after the instance was started. */
 async function instanceProblems(
-  { plan, ports: { instances }, events }: Assessed,
+  { plan, ports: { instances }, events }: Evidence,
   { ended }: Publications,
 ): Promise<string[]> {
   const found = await instances.find(instanceId);

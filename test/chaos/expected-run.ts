@@ -1,22 +1,29 @@
-// What a run has to say of itself, from what LibInsight answered to it: the sums of its pages, which windows do not agree,
-// and what the guard has to find. A second, plain writing of the assembler's rules.
+// Computes the expected result of a run from LibInsight's responses: its counts, the windows that disagree, and the guard
+// violations. It implements the assembler's rules a second time, without its code.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Totals, Window } from "../../shared/messages.ts";
 import type { RunResult } from "../../shared/run.ts";
-import { type Counts, declaredHeaders, fileOf, type Judged, judge, type Table } from "./oracle.ts";
-import type { Answer, Recount } from "./witness.ts";
+import type { PageResponse, Recount } from "./history.ts";
+import {
+  type Counts,
+  declaredHeaders,
+  type ExpectedPage,
+  expectedPage,
+  fileOf,
+  type Table,
+} from "./oracle.ts";
 
-/** A page, and the entry of the dataset by which its part was made. */
-export type PageRead = Answer & { entry: Dataset };
-/** A window as one attempt at a run read it. */
+/** A page, and the dataset entry that its part was made with. */
+export type PageRead = PageResponse & { entry: Dataset };
+/** A window as one attempt of a run read it. */
 export type WindowRead = { window: Window; totals: Totals; pages: readonly PageRead[] };
-/** All windows, and what LibInsight announced for each when all of them were read; nothing where it was not asked. */
+/** All windows of an attempt, and the recount of each after all of them were read; undefined if it was not recounted. */
 export type AttemptRead = { windows: readonly WindowRead[]; recounts: readonly (Recount | undefined)[] };
 
-/** What is wrong with a run, and what a sentence about it has to quote. */
+/** A guard violation, and the texts that its sentence must quote. */
 export type Violation = { kind: RunResult["violations"][number]["kind"]; quotes: readonly string[] };
 
-export type Account = {
+export type ExpectedRun = {
   file: Table;
   records: number;
   duplicates: number;
@@ -24,17 +31,17 @@ export type Account = {
   furtherAnswers: Counts;
   mistyped: Counts;
   undeclared: Counts;
-  /** By header: rows that have a value, duplicates included. */
+  /** Rows with a value by header, duplicates included. */
   filled: Counts;
-  /** By window number: each thing that does not agree. */
+  /** The disagreements of each window, by its number. */
   disagreements: Map<number, Violation[]>;
 };
 
-/** @param entry by which the run was assembled */
-export function accountOf({ windows, recounts }: AttemptRead, entry: Dataset): Account {
+/** @param entry the dataset entry that the run was assembled with */
+export function expectedRun({ windows, recounts }: AttemptRead, entry: Dataset): ExpectedRun {
   const read = windows.flatMap(({ pages }) => pages);
-  const pages = read.map(({ records, entry }) => judge(records, entry));
-  const sum = (of: (page: Judged) => Counts) => {
+  const pages = read.map(({ records, entry }) => expectedPage(records, entry));
+  const sum = (of: (page: ExpectedPage) => Counts) => {
     const counts: Counts = new Map();
     for (const page of pages) for (const [name, n] of of(page)) counts.set(name, (counts.get(name) ?? 0) + n);
     return counts;
@@ -56,18 +63,18 @@ export function accountOf({ windows, recounts }: AttemptRead, entry: Dataset): A
   };
 }
 
-export function countsOf(names: readonly string[]): Counts {
+function countsOf(names: readonly string[]): Counts {
   return new Map([...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]));
 }
 
-function recordsIn(pages: readonly Answer[]): number {
+function recordsIn(pages: readonly PageResponse[]): number {
   return pages.reduce((all, { records }) => all + records.length, 0);
 }
 
-/** The header of every cell that has a value. */
+/** Returns the header of every cell that has a value. */
 function filledHeaders({ records, entry }: PageRead): string[] {
   const headers = declaredHeaders(entry);
-  return judge(records, entry).rows.flatMap(({ declared, undeclared }) => {
+  return expectedPage(records, entry).rows.flatMap(({ declared, undeclared }) => {
     const cells = [...declared.map((cell, n) => [headers[n] ?? "", cell] as const), ...undeclared];
     return cells.filter(([, cell]) => cell !== null && cell !== "").map(([header]) => header);
   });
@@ -84,13 +91,13 @@ function disagreementsIn(
   const add = (...quotes: string[]) => {
     found.push({ kind: "disagreement", quotes: [`${from} to ${to}`, ...quotes] });
   };
-  for (const { page, totals: own, records, entry: its } of pages) {
-    if (own.totalRecords !== totalRecords || own.totalPages !== totalPages)
+  for (const { page, totals: pageTotals, records, entry: pageEntry } of pages) {
+    if (pageTotals.totalRecords !== totalRecords || pageTotals.totalPages !== totalPages)
       add(
         `${totalRecords} records in ${totalPages} pages on page 1`,
-        `${own.totalRecords} records in ${own.totalPages} pages on page ${page}`,
+        `${pageTotals.totalRecords} records in ${pageTotals.totalPages} pages on page ${page}`,
       );
-    if (its !== entry) add(`page ${page} was transformed with another version`);
+    if (pageEntry !== entry) add(`page ${page} was transformed with another version`);
     const days = records.map(({ _start_date: date }) => String(date).slice(0, 10));
     const outside = days.filter((day) => day < from || day > to).length;
     if (outside > 0) add(`page ${page} has`, "outside", `${outside} of ${records.length} records`);
@@ -99,29 +106,29 @@ function disagreementsIn(
   if (records !== totalRecords) add(`${totalRecords} records and sent ${records}`);
   if (recounted && recounted.totalRecords !== totalRecords)
     add(`${totalRecords} records at first and ${recounted.totalRecords} in the recount`);
-  const ids = pages.flatMap((page) => judge(page.records, page.entry).rows.map(({ id }) => id));
+  const ids = pages.flatMap((page) => expectedPage(page.records, page.entry).rows.map(({ id }) => id));
   if (new Set(ids).size < ids.length)
     found.push({ kind: "disagreement", quotes: [`window ${number}`, "twice"] });
   return found;
 }
 
-/** What was published when a run was assembled, as far as it can be known; `filled` is unknown without a result. */
+/** The file that was published when a run was assembled. `filled` is unknown if its run has no result yet. */
 export type Baseline = { rows: number; filled?: Record<string, number> | undefined };
 
-/** What the guard has to find, beside disagreements. */
+/** Returns the expected guard violations other than disagreements. */
 export function guardViolations(
-  account: Account,
+  expected: ExpectedRun,
   { guard, columns }: Dataset,
   baseline?: Baseline,
 ): Violation[] {
-  const { file, records, filled, mistyped } = account;
+  const { file, records, filled, mistyped } = expected;
   const rows = file.rows.length;
   const found: Violation[] = [];
   const add = (kind: Violation["kind"], ...quotes: string[]) => {
     found.push({ kind, quotes });
   };
   if (rows === 0 && baseline?.rows !== 0) add("empty", `0 rows from ${records} records`);
-  const rejected = [...account.rejects.values()].reduce((sum, n) => sum + n, 0);
+  const rejected = [...expected.rejects.values()].reduce((sum, n) => sum + n, 0);
   if (records > 0 && (100 * rejected) / records > guard.maxRejectPercent)
     add("quality", `${rejected} of ${records} records were rejected`);
   for (const { name } of columns) {

@@ -1,0 +1,61 @@
+// All services with their ports, for tests that run the whole pipeline in one process.
+import type * as z from "zod/mini";
+import { assemblerService } from "../../services/assembler/service.ts";
+import { athenaService } from "../../services/athena/service.ts";
+import { ec2Service } from "../../services/ec2/service.ts";
+import { fetcherService } from "../../services/fetcher/service.ts";
+import { kickoffService } from "../../services/kickoff/service.ts";
+import { replayService } from "../../services/replay/service.ts";
+import { reporterService } from "../../services/reporter/service.ts";
+import { tableauService } from "../../services/tableau/service.ts";
+import { transformerService } from "../../services/transformer/service.ts";
+import type { Service } from "../../shared/message-loop.ts";
+import { type QueueName, queueNames } from "../../shared/topology.ts";
+
+const everyService = {
+  kickoff: kickoffService,
+  fetcher: fetcherService,
+  transformer: transformerService,
+  assembler: assemblerService,
+  athena: athenaService,
+  tableau: tableauService,
+  reporter: reporterService,
+  ec2: ec2Service,
+  replay: replayService,
+};
+
+type DepsOf<S> = S extends Service<z.ZodMiniType, infer Deps> ? Deps : never;
+type Intersection<T> = (T extends unknown ? (each: T) => void : never) extends (all: infer All) => void
+  ? All
+  : never;
+/** The dependencies of all services together. */
+type EveryDeps = Intersection<DepsOf<(typeof everyService)[QueueName]>>;
+
+/** Returns what `create` returns for each service. */
+export function forEveryService<R>(
+  create: <T extends z.ZodMiniType>(service: Service<T, EveryDeps>) => R,
+): Record<QueueName, R> {
+  return {
+    kickoff: create(everyService.kickoff),
+    fetcher: create(everyService.fetcher),
+    transformer: create(everyService.transformer),
+    assembler: create(everyService.assembler),
+    athena: create(everyService.athena),
+    tableau: create(everyService.tableau),
+    reporter: create(everyService.reporter),
+    ec2: create(everyService.ec2),
+    replay: create(everyService.replay),
+  };
+}
+
+/** Returns the dependencies of all services that are queues. */
+export function queueDeps<Q, D>(queue: (name: QueueName) => Q, deadLetters: (name: QueueName) => D) {
+  return {
+    fetcherQueue: queue("fetcher"),
+    transformerQueue: queue("transformer"),
+    assemblerQueue: queue("assembler"),
+    athenaQueue: queue("athena"),
+    ec2Queue: queue("ec2"),
+    queuePairs: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
+  };
+}
