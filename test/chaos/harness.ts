@@ -224,8 +224,8 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       return (batch: Message[], caller: Caller) => {
         const call = history.startCall(name);
         const ports = portsOf(machine, caller, (bucket, key) => history.recordWrite({ bucket }, key, call));
-        const mailbox = { source: ports.queue(name), deadLetters: ports.deadLetters(name) };
-        return processBatch(service, batch, depsOf(ports, batch, call), { ...common, ...mailbox });
+        const queuePair = { source: ports.queue(name), deadLetters: ports.deadLetters(name) };
+        return processBatch(service, batch, depsOf(ports, batch, call), { ...common, ...queuePair });
       };
     });
   }

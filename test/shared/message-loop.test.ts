@@ -36,7 +36,7 @@ type Options = {
 
 /** A service with queues of its own, whose log and retry delays are recorded. */
 function start({ isFifo = false, retryBaseSeconds = 30, ...hooks }: Options) {
-  const { source, deadLetters } = local.mailbox(isFifo ? "assembler" : "fetcher");
+  const { source, deadLetters } = local.queuePair(isFifo ? "assembler" : "fetcher");
   const service = defineService({ name: "fetcher", schema, ...hooks });
   const { log, lines: logged } = recordedLog();
   const delays: number[] = [];

@@ -69,14 +69,14 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
   const nowMs = () => Date.now() + elapsedMs;
   const now = () => new Date(nowMs());
   const local = await startLocal(nowMs);
-  const queuePairs = new Map(queueNames.map((name) => [name, local.mailbox(name)]));
-  const mailbox = (name: QueueName) => only([queuePairs.get(name)].filter((found) => found !== undefined));
+  const queuePairs = new Map(queueNames.map((name) => [name, local.queuePair(name)]));
+  const queuePair = (name: QueueName) => only([queuePairs.get(name)].filter((found) => found !== undefined));
   const results = local.store({ keepsVersions: true });
   const work = local.store();
   const data = local.store({
     keepsVersions: true,
     onWritten: (key) => {
-      if (key === files.csv) mailbox("athena").source.insert(objectCreatedMessage("data", key));
+      if (key === files.csv) queuePair("athena").source.insert(objectCreatedMessage("data", key));
     },
   });
   const instances = new LocalInstances(local.database, { now });
@@ -93,7 +93,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     const time = now().toISOString();
     const body = JSON.stringify({ id: randomUUID(), source: eventSource, time, "detail-type": type, detail });
     for (const { to, group } of routes.filter(({ events }) => events.includes(type)))
-      mailbox(to).source.insert(body, group === undefined ? {} : { group });
+      queuePair(to).source.insert(body, group === undefined ? {} : { group });
   };
 
   /** Returns ports that record their calls as calls of a service. */
@@ -112,9 +112,9 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
         const action = queueActions[method];
         if (action) add(action, arn);
       };
-    const queue = (name: QueueName) => watched(mailbox(name).source, onQueue(names.queue(name)));
+    const queue = (name: QueueName) => watched(queuePair(name).source, onQueue(names.queue(name)));
     const deadLetters = (name: QueueName) =>
-      watched(mailbox(name).deadLetters, onQueue(names.deadLetters(name)));
+      watched(queuePair(name).deadLetters, onQueue(names.deadLetters(name)));
     const emit: Emit = async (type, detail) => {
       add("events:PutEvents", names.bus);
       send(type, detail);
@@ -195,7 +195,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     const { name } = service;
     const ports = portsOf(name);
     const batch = {
-      source: mailbox(name).source,
+      source: queuePair(name).source,
       deadLetters: ports.deadLetters,
       log: silent,
       retryBaseSeconds: 1,
@@ -214,7 +214,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       if (batches > maxBatches) throw new Error(`The queues are not empty after ${maxBatches} batches.`);
       idle += 1;
       for (const name of queueNames) {
-        const { source: from } = mailbox(name);
+        const { source: from } = queuePair(name);
         const max = services[name].batchSize;
         const messages = await from.receive({ max, visibilitySeconds: 60, waitSeconds: 0 });
         if (messages.length === 0) continue;
@@ -250,7 +250,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     send("results.published", { ...unknown, bucket: "unknown", key: "unknown", rows: 1 });
     for (const name of queueNames) {
       const fifo = services[name].queue.fifo && { group: "unknown", deduplicationId: "unknown" };
-      mailbox(name).source.insert("a message that no service can read", fifo ?? {});
+      queuePair(name).source.insert("a message that no service can read", fifo ?? {});
     }
     await deliver();
     for (const filter of [{ run: unknown.runId }, {}, { queue: "replay" }]) {

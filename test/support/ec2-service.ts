@@ -106,7 +106,7 @@ export class InstanceStage {
 
   constructor(local: TestLocal) {
     this.work = local.store();
-    ({ source: this.queue, deadLetters: this.deadLetters } = local.mailbox("ec2"));
+    ({ source: this.queue, deadLetters: this.deadLetters } = local.queuePair("ec2"));
     this.events = this.#bus.events;
   }
 
@@ -189,7 +189,7 @@ export class InstanceStage {
       checkSeconds: this.checkSeconds,
       now: () => this.now,
     };
-    const mailbox = { source: this.queue, deadLetters: this.deadLetters };
-    return outcomeOf(await runService(ec2Service, deps, mailbox, [{ ...message, receives }]));
+    const queuePair = { source: this.queue, deadLetters: this.deadLetters };
+    return outcomeOf(await runService(ec2Service, deps, queuePair, [{ ...message, receives }]));
   }
 }

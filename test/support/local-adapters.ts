@@ -23,7 +23,7 @@ export type TestLocal = {
   /** Returns a bucket of the test's own. */
   store(options?: { keepsVersions?: boolean; onWritten?: (key: string) => void }): LocalStore;
   /** Returns a queue of the test's own, with its dead letters; FIFO and redrive as the service's. */
-  mailbox(name: QueueName): { name: QueueName; source: SqliteQueue; deadLetters: SqliteQueue };
+  queuePair(name: QueueName): { name: QueueName; source: SqliteQueue; deadLetters: SqliteQueue };
   queue(name: QueueName): SqliteQueue;
   close(): Promise<void>;
 };
@@ -40,7 +40,7 @@ export function startLocal(now?: () => number): TestLocal {
   const folder = mkdtempSync(join(tmpdir(), "libinsight-test-"));
   const database = new LocalDatabase(":memory:");
   let made = 0;
-  const mailbox: TestLocal["mailbox"] = (name) => {
+  const queuePair: TestLocal["queuePair"] = (name) => {
     made += 1;
     const { fifo } = services[name].queue;
     const own = `${name}-${made}`;
@@ -73,8 +73,8 @@ export function startLocal(now?: () => number): TestLocal {
         ...(now && { now: () => new Date(now()) }),
       });
     },
-    mailbox,
-    queue: (name) => mailbox(name).source,
+    queuePair,
+    queue: (name) => queuePair(name).source,
     async close() {
       database.close();
       await rm(folder, { recursive: true, force: true });

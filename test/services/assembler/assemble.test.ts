@@ -1110,12 +1110,12 @@ describe("the service", () => {
   /** @returns the dead letters */
   async function deliver(run: Run, deps: Deps) {
     const { runId, dataset } = run;
-    const mailbox = local.mailbox("assembler");
+    const queuePair = local.queuePair("assembler");
     await putRecounts(run, 1, deps.work);
     const body = messageBody({ runId, dataset, attempt: 1 });
-    await mailbox.source.send(body, { group: dataset, deduplicationId: runId });
-    await runService(assemblerService, deps, mailbox, await receive(mailbox.source));
-    return receive(mailbox.deadLetters);
+    await queuePair.source.send(body, { group: dataset, deduplicationId: runId });
+    await runService(assemblerService, deps, queuePair, await receive(queuePair.source));
+    return receive(queuePair.deadLetters);
   }
 
   test("dead-letters the task of a run with a damaged part, and publishes nothing", async () => {

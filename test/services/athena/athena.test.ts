@@ -610,10 +610,10 @@ test("a query that does not end is checked ten times, after growing delays, and 
 
 test("the service handles S3's, Athena's and its own messages, and ignores S3's test event and other files", async () => {
   const deps = start();
-  const mailbox = local.mailbox("athena");
+  const queuePair = local.queuePair("athena");
   const deliver = async (body: string) => {
-    await mailbox.source.send(body);
-    const result = await runService(athenaService, deps, mailbox, await receive(mailbox.source));
+    await queuePair.source.send(body);
+    const result = await runService(athenaService, deps, queuePair, await receive(queuePair.source));
     expect(result).toMatchObject({ done: [expect.anything()] });
   };
   await deliver(JSON.stringify({ Service: "Amazon S3", Event: "s3:TestEvent", Bucket: "data" }));
@@ -639,15 +639,15 @@ test.each([
   { lost: "neither message", messages: ["S3", "run.published", "S3", "run.published"] },
 ])("a file is followed and queried once if $lost is lost", async ({ messages }) => {
   const deps = start();
-  const mailbox = local.mailbox("athena");
+  const queuePair = local.queuePair("athena");
   await putFile(deps.data);
   const { bucket } = deps.data;
   const { name: dataset } = defaultDataset;
   const published = { runId: run.runId, dataset, bucket, key: csvKey, rows: 1 };
   for (const message of messages) {
     const event = awsEvent(eventSource, "run.published", published);
-    await mailbox.source.send(message === "S3" ? objectCreatedMessage("data", csvKey) : event);
-    const result = await runService(athenaService, deps, mailbox, await receive(mailbox.source));
+    await queuePair.source.send(message === "S3" ? objectCreatedMessage("data", csvKey) : event);
+    const result = await runService(athenaService, deps, queuePair, await receive(queuePair.source));
     expect(result).toMatchObject({ done: [expect.anything()] });
   }
   const { id } = lastOf(deps);

@@ -329,18 +329,18 @@ describe("the limits of a record", () => {
 test("fetches every page within the receive limit if eight fetchers invalidate each other's tokens", async () => {
   const latencyMs = 5;
   const deps = await start([], { records: 5_000, pageSize: 50, newestTokenOnly: true, latencyMs });
-  const mailbox = local.mailbox("fetcher");
+  const queuePair = local.queuePair("fetcher");
   const windows = runOf("tokens", { windows: [["2021-12-02", "2022-12-01"]] });
-  await mailbox.source.send(messageBody(taskOf(windows)));
+  await queuePair.source.send(messageBody(taskOf(windows)));
   // The waits are scaled to this server's latency, which is 5 ms instead of about half a second.
   const sleep = (ms: number) => realSleep(ms / 25);
   const process = async () => {
     const libInsight = libInsightClient({ ...deps.site, sleep });
     for (;;) {
-      const messages = await mailbox.source.receive({ max: 1, visibilitySeconds: 60, waitSeconds: 0 });
+      const messages = await queuePair.source.receive({ max: 1, visibilitySeconds: 60, waitSeconds: 0 });
       if (messages.length === 0 && fetched.size === pages) return;
-      const services = { ...deps, libInsight, fetcherQueue: mailbox.source, measure: () => {} };
-      const { deadLetters } = await runService(fetcherService, services, mailbox, messages);
+      const services = { ...deps, libInsight, fetcherQueue: queuePair.source, measure: () => {} };
+      const { deadLetters } = await runService(fetcherService, services, queuePair, messages);
       dead.push(...deadLetters);
       for (const body of await takeJson(deps.transformerQueue)) {
         const page = pageMessage.parse(body);
@@ -367,15 +367,15 @@ test("dead-letters a task at the receive limit if every token is refused, with t
     faults: [{ kind: "unauthorized", where: { endpoint: "data-grid" }, times: 1_000 }],
   });
   const libInsight = libInsightClient({ ...deps.site, sleep: async () => {} });
-  const mailbox = local.mailbox("fetcher");
-  await mailbox.source.send(messageBody(taskOf(run)));
+  const queuePair = local.queuePair("fetcher");
+  await queuePair.source.send(messageBody(taskOf(run)));
   const outcomes: unknown[] = [];
   for (let receives = 1; receives <= receiveLimit; receives++) {
     const services = { ...deps, libInsight, measure: () => {} };
-    outcomes.push(await runService(fetcherService, services, mailbox, await receive(mailbox.source)));
+    outcomes.push(await runService(fetcherService, services, queuePair, await receive(queuePair.source)));
   }
   expect(outcomes.slice(0, -1)).toMatchObject(Array(receiveLimit - 1).fill({ retried: [expect.anything()] }));
-  const [dead] = await receive(mailbox.deadLetters);
+  const [dead] = await receive(queuePair.deadLetters);
   expect(dead?.attributes).toMatchObject({
     Error: "LibInsightTokenRefused",
     ErrorText: expect.stringContaining("API application may read this dataset"),
@@ -391,15 +391,15 @@ async function transformed(deps: Deps, records: readonly string[]) {
     response.setHeader("content-type", "application/json").end(path.endsWith("token") ? token : page);
   });
   const libInsight = libInsightClient({ baseUrl: site.url, clientId: "id", clientSecret: "secret" });
-  const mailbox = local.mailbox("transformer");
-  await fetchPage(taskOf(run), { ...deps, libInsight, transformerQueue: mailbox.source });
-  const [message] = await receive(mailbox.source);
+  const queuePair = local.queuePair("transformer");
+  await fetchPage(taskOf(run), { ...deps, libInsight, transformerQueue: queuePair.source });
+  const [message] = await receive(queuePair.source);
   if (!message) throw new Error("No page was enqueued.");
   const page = pageMessage.parse(parseJson(message.body));
   const address = { runId: run.runId, window: 1, attempt: 1, page: 1 };
   await deps.work.putOnce(keys.run(run.runId), run);
   const services = { ...deps, emit: async () => {} };
-  expect(await runService(transformerService, services, mailbox, [message])).toMatchObject({
+  expect(await runService(transformerService, services, queuePair, [message])).toMatchObject({
     done: [message.id],
   });
   const key = keys.part(address);
@@ -420,15 +420,15 @@ test("counts failed requests by error name and writes nothing for them", async (
   });
   const counted: unknown[] = [];
   const measure = (...numbers: unknown[]) => counted.push(numbers);
-  const mailbox = local.mailbox("fetcher");
+  const queuePair = local.queuePair("fetcher");
   const deliver = async () =>
-    runService(fetcherService, { ...deps, measure }, mailbox, await receive(mailbox.source));
-  await mailbox.source.send(messageBody(taskOf(run)));
+    runService(fetcherService, { ...deps, measure }, queuePair, await receive(queuePair.source));
+  await queuePair.source.send(messageBody(taskOf(run)));
   expect(await deliver()).toMatchObject({ retried: [expect.anything()] });
   expect(await deliver()).toMatchObject({ retried: [expect.anything()] });
   expect(await deliver()).toMatchObject({ deadLetters: [expect.anything()] });
   await expectNothingWritten(deps);
-  await mailbox.source.send(messageBody(taskOf(run)));
+  await queuePair.source.send(messageBody(taskOf(run)));
   expect(await deliver()).toMatchObject({ done: [expect.anything()] });
   expect(inlineIds(await pageIn(deps))).toEqual([1]);
   expect(await tasksIn(deps)).toEqual([]);
@@ -449,9 +449,14 @@ describe("the recount of a window", () => {
   const taskFor = (window: number) => ({ ...taskOf(twoWindows, { window, attempt: 2 }), recount: 2 });
 
   async function deliver(deps: Deps, ...windows: number[]) {
-    const mailbox = local.mailbox("fetcher");
-    for (const window of windows) await mailbox.source.send(messageBody(taskFor(window)));
-    await runService(fetcherService, { ...deps, measure: () => {} }, mailbox, await receive(mailbox.source));
+    const queuePair = local.queuePair("fetcher");
+    for (const window of windows) await queuePair.source.send(messageBody(taskFor(window)));
+    await runService(
+      fetcherService,
+      { ...deps, measure: () => {} },
+      queuePair,
+      await receive(queuePair.source),
+    );
     return takeJson(deps.assemblerQueue);
   }
 

@@ -90,10 +90,10 @@ test.each([
   { what: "an empty date range", detail: { from: "2024-02-02", to: "2024-02-01" }, name: "RangeImpossible" },
 ])("dead-letters a request with $what and writes nothing", async ({ detail, name }) => {
   const deps = start();
-  const mailbox = local.mailbox("kickoff");
-  await mailbox.source.send(messageBody(requestOf({ detail })));
-  await runService(kickoffService, deps, mailbox, await receive(mailbox.source));
-  expect(await receive(mailbox.deadLetters)).toMatchObject([{ attributes: { Error: name } }]);
+  const queuePair = local.queuePair("kickoff");
+  await queuePair.source.send(messageBody(requestOf({ detail })));
+  await runService(kickoffService, deps, queuePair, await receive(queuePair.source));
+  expect(await receive(queuePair.deadLetters)).toMatchObject([{ attributes: { Error: name } }]);
   expect(await deps.work.list("", 10)).toEqual([]);
   expect(await tasksIn(deps)).toEqual([]);
   expect(deps.events).toEqual([]);
@@ -101,11 +101,11 @@ test.each([
 
 test("starts the run of an event in the envelope that EventBridge delivers", async () => {
   const deps = start();
-  const mailbox = local.mailbox("kickoff");
+  const queuePair = local.queuePair("kickoff");
   const request = requestOf({ detail: { from: "2022-01-01", to: "2022-01-31" } });
   const delivered = { version: "0", account: "000000000000", region: "us-east-1", resources: [], ...request };
-  await mailbox.source.send(messageBody(delivered));
-  const result = await runService(kickoffService, deps, mailbox, await receive(mailbox.source));
+  await queuePair.source.send(messageBody(delivered));
+  const result = await runService(kickoffService, deps, queuePair, await receive(queuePair.source));
   expect(result).toMatchObject({ done: [expect.anything()] });
   expect(await tasksIn(deps)).toEqual([taskOf(planRun(request, dataset))]);
 });

@@ -45,8 +45,8 @@ function passTimeout(): void {
 }
 
 test("the list has counts, runs and errors for each queue, and changes nothing", async () => {
-  const fetcher = local.mailbox("fetcher");
-  const deps = depsOf(fetcher, local.mailbox("transformer"));
+  const fetcher = local.queuePair("fetcher");
+  const deps = depsOf(fetcher, local.queuePair("transformer"));
   for (let n = 1; n <= 12; n++) {
     await fetcher.deadLetters.send(messageBody(taskOf(run, { page: n })), { attributes: failure });
   }
@@ -68,7 +68,7 @@ test("the list has counts, runs and errors for each queue, and changes nothing",
 });
 
 test("a dead letter is shown with its IDs and without its content", async () => {
-  const transformer = local.mailbox("transformer");
+  const transformer = local.queuePair("transformer");
   await transformer.deadLetters.send(messageBody(page), { attributes: failure });
   await transformer.deadLetters.send(`not JSON, ${words}`);
   await transformer.deadLetters.send(messageBody({ runId: words, attempt: 1 }));
@@ -115,14 +115,14 @@ test.each([
   ["ec2", { task: "check", instanceId: "i-1", goal: "g", checks: 2 }, { instance: "i-1" }],
   ["ec2", { "detail-type": "instance.start.requested", detail: { instanceId: "i-2" } }, { instance: "i-2" }],
 ] as const)("a dead letter of %s is shown with its IDs (case %#)", async (name, body, ids) => {
-  const queues = local.mailbox(name);
+  const queues = local.queuePair(name);
   const options = queues.source.isFifo ? { group: "one", deduplicationId: "one" } : {};
   await queues.deadLetters.send(messageBody(body), options);
   expect(await inspectDeadLetters(depsOf(queues), {}, 10)).toMatchObject({ deadLetters: [ids], unseen: 0 });
 });
 
 test("the filter selects by queue, run, error and age, and `max` limits the number", async () => {
-  const [fetcher, transformer] = [local.mailbox("fetcher"), local.mailbox("transformer")];
+  const [fetcher, transformer] = [local.queuePair("fetcher"), local.queuePair("transformer")];
   const selected = async (filter: DeadLetterFilter, max = 100) => {
     const { moved, left } = await replayDeadLetters(depsOf(fetcher, transformer), {
       filter,
@@ -148,7 +148,7 @@ test("the filter selects by queue, run, error and age, and `max` limits the numb
 });
 
 test("a message is replayed with its body and attributes, without its error", async () => {
-  const fetcher = local.mailbox("fetcher");
+  const fetcher = local.queuePair("fetcher");
   const own = { Origin: "weekly", Trace: Buffer.from([0, 255]) };
   await fetcher.deadLetters.send(messageBody(taskOf(run)), { attributes: { ...own, ...failure } });
   await replayDeadLetters(depsOf(fetcher), everything);
@@ -159,7 +159,7 @@ test("a message is replayed with its body and attributes, without its error", as
 });
 
 test("a message that fails again during a replay is sent once and waits for the next replay", async () => {
-  const queues = local.mailbox("fetcher");
+  const queues = local.queuePair("fetcher");
   let sent = 0;
   queues.source.send = async (body, { attributes = {} } = {}) => {
     sent += 1;
@@ -174,7 +174,7 @@ test("a message that fails again during a replay is sent once and waits for the 
 });
 
 test("an archived dead letter is one object in the work bucket and no longer in its queue", async () => {
-  const transformer = local.mailbox("transformer");
+  const transformer = local.queuePair("transformer");
   const work = local.store();
   const attributes = { ...failure, Trace: Buffer.from([0, 255]) };
   await transformer.deadLetters.send(messageBody(page), { attributes });
@@ -193,7 +193,7 @@ test("an archived dead letter is one object in the work bucket and no longer in 
 });
 
 test("dead letters that another command has received are counted as unseen", async () => {
-  const fetcher = local.mailbox("fetcher");
+  const fetcher = local.queuePair("fetcher");
   await fetcher.deadLetters.sendAll(["one", "two"]);
   await receive(fetcher.deadLetters);
   await fetcher.deadLetters.send("three");
@@ -203,7 +203,7 @@ test("dead letters that another command has received are counted as unseen", asy
 });
 
 test("a dead letter that cannot be archived stays in its queue", async () => {
-  const transformer = local.mailbox("transformer");
+  const transformer = local.queuePair("transformer");
   const work = local.store();
   work.put = () => Promise.reject(new Error("no room"));
   await transformer.deadLetters.send(messageBody(page));
@@ -221,7 +221,7 @@ test("a replay interrupted at any call loses no dead letter, and a repeated repl
   const max = fc.integer({ min: 1, max: 12 });
   await fc.assert(
     fc.asyncProperty(count, max, fc.boolean(), interruption, async (count, max, isFifo, at) => {
-      const queues = local.mailbox(isFifo ? "assembler" : "fetcher");
+      const queues = local.queuePair(isFifo ? "assembler" : "fetcher");
       const bodies = Array.from({ length: count }, (_, n) => `message ${n}`);
       for (const body of bodies) {
         await queues.deadLetters.send(body, isFifo ? { group: "one", deduplicationId: body } : {});

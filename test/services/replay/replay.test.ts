@@ -11,8 +11,12 @@ import { receive, runService, take, useLocal } from "../../support/local-adapter
 const local = useLocal();
 let queues: Record<"fetcher" | "transformer" | "replay", QueuePair>;
 beforeEach(() => {
-  const { mailbox } = local;
-  queues = { fetcher: mailbox("fetcher"), transformer: mailbox("transformer"), replay: mailbox("replay") };
+  const { queuePair } = local;
+  queues = {
+    fetcher: queuePair("fetcher"),
+    transformer: queuePair("transformer"),
+    replay: queuePair("replay"),
+  };
 });
 
 /** Sends a replay request and handles it. */

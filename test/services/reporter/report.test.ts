@@ -31,7 +31,7 @@ const noon = Date.parse("2026-11-23T12:00:00Z");
 let clock = noon;
 const local = useLocal(() => clock);
 
-let mailbox: ReturnType<TestLocal["mailbox"]>;
+let queuePair: ReturnType<TestLocal["queuePair"]>;
 let deps: ReporterDeps;
 let sent: Notification[];
 let measured: (Numbers & Dimensions)[];
@@ -39,7 +39,7 @@ beforeEach(() => {
   clock = noon;
   sent = [];
   measured = [];
-  mailbox = local.mailbox("reporter");
+  queuePair = local.queuePair("reporter");
   const instances = new ScriptedInstances();
   instances.put("i-0123456789abcdef0", "stopped", tagged);
   deps = {
@@ -63,13 +63,13 @@ beforeEach(() => {
 
 /** Puts an event into the queue. @returns its message */
 async function arriving<T extends EventType>(type: T, detail: EventDetail<T>): Promise<Message> {
-  await mailbox.source.send(eventMessage(type, detail, new Date(clock).toISOString()));
-  const [message] = await take(mailbox.source);
+  await queuePair.source.send(eventMessage(type, detail, new Date(clock).toISOString()));
+  const [message] = await take(queuePair.source);
   if (!message) throw new Error("The queue is empty.");
   return message;
 }
 async function handle(message: Message): Promise<Outcome> {
-  return outcomeOf(await runService(reporterService, deps, mailbox, [message]));
+  return outcomeOf(await runService(reporterService, deps, queuePair, [message]));
 }
 async function report<T extends EventType>(type: T, detail: EventDetail<T>): Promise<Outcome> {
   return handle(await arriving(type, detail));
@@ -233,9 +233,9 @@ test("no email or metric contains a record's text", async () => {
     });
     for (const { type, detail } of bus.events) {
       const event = { id: "x", source: "libinsight.pipeline", time: now().toISOString() };
-      await mailbox.source.send(JSON.stringify({ ...event, "detail-type": type, detail }));
+      await queuePair.source.send(JSON.stringify({ ...event, "detail-type": type, detail }));
     }
-    for (const message of await take(mailbox.source)) expect(await handle(message)).toBe("done");
+    for (const message of await take(queuePair.source)) expect(await handle(message)).toBe("done");
   }
   expect(firstLines()).toEqual([
     expect.stringContaining("1 of 3 records were rejected"),
@@ -305,7 +305,7 @@ test("an email that SNS did not accept is retried and sent once", async () => {
 test("a run with an expired result is a dead letter that names it", async () => {
   expect(await report("run.published", published)).toBe("dead letter");
   const ErrorText = expect.stringContaining(runId);
-  expect(await take(mailbox.deadLetters)).toMatchObject([{ attributes: { ErrorText } }]);
+  expect(await take(queuePair.deadLetters)).toMatchObject([{ attributes: { ErrorText } }]);
   expect(sent).toEqual([]);
 });
 

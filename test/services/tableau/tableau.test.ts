@@ -25,13 +25,13 @@ const published = { ...ofRun, queryExecutionId: "q", bucket: "results", key: "re
 
 const local = useLocal();
 
-let mailbox: ReturnType<TestLocal["mailbox"]>;
+let queuePair: ReturnType<TestLocal["queuePair"]>;
 let events: PublishedEvent[];
 let deps: TableauDeps;
 let log: Log;
 let logged: Record<string, unknown>[];
 beforeEach(() => {
-  mailbox = local.mailbox("tableau");
+  queuePair = local.queuePair("tableau");
   const bus = capturedEvents();
   events = bus.events;
   ({ log, lines: logged } = recordedLog());
@@ -74,23 +74,27 @@ async function start(targets: Targets, given: Partial<TableauDeps> = {}) {
 /** Enqueues the event in the group that its route sets. */
 async function enqueue(detail = published): Promise<void> {
   const [group] = routes.filter(({ to }) => to === "tableau").flatMap((route) => route.group ?? []);
-  await mailbox.source.send(eventMessage("results.published", detail), { group: group ?? "" });
+  await queuePair.source.send(eventMessage("results.published", detail), { group: group ?? "" });
 }
 
-const receiveOne = () => mailbox.source.receive({ max: 1, visibilitySeconds: 60, waitSeconds: 0 });
+const receiveOne = () => queuePair.source.receive({ max: 1, visibilitySeconds: 60, waitSeconds: 0 });
 
 /** Receives a message and handles it. */
 async function handleNext(): Promise<Outcome> {
   const messages = await receiveOne();
-  const result = await processBatch(tableauService, messages, deps, { ...mailbox, log, retryBaseSeconds: 0 });
+  const result = await processBatch(tableauService, messages, deps, {
+    ...queuePair,
+    log,
+    retryBaseSeconds: 0,
+  });
   const outcome = outcomeOf(result);
-  if (outcome !== "retried") for (const { receipt } of messages) await mailbox.source.delete(receipt);
+  if (outcome !== "retried") for (const { receipt } of messages) await queuePair.source.delete(receipt);
   return outcome;
 }
 
 /** Expects one dead letter and one event with the same reason. */
 async function expectDeadLetter(reason: RegExp, error: string): Promise<void> {
-  const deadLetters = await take(mailbox.deadLetters);
+  const deadLetters = await take(queuePair.deadLetters);
   expect(deadLetters).toMatchObject([
     { group: "tableau", attributes: { Error: error, ErrorText: expect.stringMatching(reason) } },
   ]);
@@ -273,7 +277,7 @@ test("no log, event or dead letter contains the token or a session, whatever Tab
       }
     }
   }
-  const text = JSON.stringify([events, await take(mailbox.deadLetters), logged]);
+  const text = JSON.stringify([events, await take(queuePair.deadLetters), logged]);
   for (const part of ["tableau.failed", "TableauAccessDenied", '"level":"WARN"', '"level":"ERROR"']) {
     expect(text).toContain(part);
   }

@@ -30,11 +30,11 @@ type Deps = ReturnType<typeof start>;
 
 /** Runs the transformer on one batch. @returns the assembler tasks, dead letters and retried messages */
 async function transformBatch(deps: Deps, ...pages: PageMessage[]) {
-  const mailbox = local.mailbox("transformer");
-  for (const page of pages) await mailbox.source.send(messageBody(page));
-  const { retried } = await runService(transformerService, deps, mailbox, await receive(mailbox.source));
+  const queuePair = local.queuePair("transformer");
+  for (const page of pages) await queuePair.source.send(messageBody(page));
+  const { retried } = await runService(transformerService, deps, queuePair, await receive(queuePair.source));
   const tasks = await takeJson(deps.assemblerQueue);
-  return { tasks, deadLetters: await receive(mailbox.deadLetters), retried };
+  return { tasks, deadLetters: await receive(queuePair.deadLetters), retried };
 }
 
 const runOfWindows = (count: number, requestId = "run") =>

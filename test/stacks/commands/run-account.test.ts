@@ -301,8 +301,8 @@ test("resumes a complete run whose task was lost; once held, publishes it with a
   await putWindow(run, { window: 1, attempt: 3, pages: [[]] }, work);
   await putWindow(run, { ...content, attempt: 3, totals: { totalRecords: 9 } }, work);
   await putRecounts(run, 3, work);
-  const mailbox = local.mailbox("assembler");
-  const queues = { fetcher: local.queue("fetcher"), assembler: mailbox.source };
+  const queuePair = local.queuePair("assembler");
+  const queues = { fetcher: local.queue("fetcher"), assembler: queuePair.source };
   const assemblerDeps = {
     work,
     data: local.store(),
@@ -313,8 +313,8 @@ test("resumes a complete run whose task was lost; once held, publishes it with a
     now: () => new Date(),
   };
   const assembleAll = async () => {
-    const messages = await receive(mailbox.source);
-    const { done } = await runService(assemblerService, assemblerDeps, mailbox, messages);
+    const messages = await receive(queuePair.source);
+    const { done } = await runService(assemblerService, assemblerDeps, queuePair, messages);
     expect([messages.length, done.length]).toEqual([1, 1]);
   };
 
@@ -328,9 +328,9 @@ test("resumes a complete run whose task was lost; once held, publishes it with a
   expect(needsRows(heldResult(held))).toBe(true);
   await expect(resume(held, queues, new Date())).rejects.toMatchObject({ name: "RunEnded" });
 
-  await publishHeld(held, "counted by hand", mailbox.source);
+  await publishHeld(held, "counted by hand", queuePair.source);
   // The queue drops this one as a duplicate.
-  await publishHeld(held, "counted by hand", mailbox.source);
+  await publishHeld(held, "counted by hand", queuePair.source);
   await assembleAll();
   expect(await work.getJson(keys.result(run.runId), runResult)).toMatchObject({
     state: "published",
@@ -338,11 +338,11 @@ test("resumes a complete run whose task was lost; once held, publishes it with a
     rows: 7,
   });
   const published = await account(run);
-  await expect(publishHeld(published, "again", mailbox.source)).rejects.toMatchObject({
+  await expect(publishHeld(published, "again", queuePair.source)).rejects.toMatchObject({
     name: "RunNotHeld",
     sentence: expect.stringContaining("this one is published"),
   });
-  expect(await take(mailbox.source)).toEqual([]);
+  expect(await take(queuePair.source)).toEqual([]);
   // No words of a patron.
   expect(showText(published, new Date())).not.toContain("asked the way");
 });
