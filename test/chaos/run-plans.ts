@@ -1,69 +1,22 @@
-// `npm run chaos`: runs random plans in one thread per core, or repeats one plan.
-import { parseArgs } from "node:util";
+// `npm run chaos`: runs random plans in one thread per core, or repeats one plan. Exits 1 if a plan fails.
+import { inspect } from "node:util";
+import { runCommandLine } from "../../stacks/cli.ts";
+import { type Command, line } from "./chaos-args.ts";
 import { type Checked, checkInThreads, checkPlan, checkPlans } from "./check.ts";
-import { planOf } from "./fault-plan.ts";
 import { withHarness } from "./harness.ts";
 
-const usage = `Usage: npm run chaos -- [--plans N] [--seed S] [--path PATH] [--plan JSON]
+await runCommandLine(line, run, inspect);
 
-Run the services under random plans of faults and check that each plan ends correctly.
-
-  --plans N    Run N random plans (default: 100)
-  --seed S     Choose the plans; the same seed gives the same plans (default: 1)
-  --path PATH  Run only one plan of the seed, by the path in the report of its failure
-  --plan JSON  Run only this plan
-  --help       Print this help
-
-Exit codes: 0 every plan passed, 1 a plan failed, 2 an option is invalid
-
-Example: npm run chaos -- --plans 300 --seed 7
-`;
-
-process.exitCode = await main();
-
-function parseOptions(args: readonly string[]) {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      plans: { type: "string", default: "100" },
-      seed: { type: "string", default: "1" },
-      path: { type: "string" },
-      plan: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  const plans = Number(values.plans);
-  const seed = Number(values.seed);
-  if (!Number.isInteger(plans) || plans < 1) throw new Error("--plans must be a whole number above 0.");
-  if (!Number.isInteger(seed)) throw new Error("--seed must be a whole number.");
-  const plan = values.plan === undefined ? undefined : planOf(values.plan);
-  return { plans, seed, path: values.path, plan, help: values.help };
-}
-
-/** @returns the exit code (see `usage`) */
-async function main(): Promise<number> {
-  let options: ReturnType<typeof parseOptions>;
-  try {
-    options = parseOptions(process.argv.slice(2));
-  } catch (error) {
-    process.stderr.write(
-      `${error instanceof Error ? error.message : String(error)}\nSee npm run chaos -- --help\n`,
-    );
-    return 2;
-  }
-  if (options.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
+async function run(command: Command): Promise<string> {
   const startedAt = Date.now();
-  const checked = await check(options);
+  const checked = await check(command);
+  if (checked.failed) process.exitCode = 1;
   const { user, system } = process.cpuUsage();
   const cpu = `${Math.round((user + system) / 1e6)} s of CPU`;
-  process.stdout.write(`${report(checked, `${Math.round((Date.now() - startedAt) / 1000)} s, ${cpu}`)}\n`);
-  return checked.failed ? 1 : 0;
+  return `${report(checked, `${Math.round((Date.now() - startedAt) / 1000)} s, ${cpu}`)}\n`;
 }
 
-function check({ plan, ...options }: ReturnType<typeof parseOptions>): Promise<Checked> {
+function check({ plan, ...options }: Command): Promise<Checked> {
   if (plan !== undefined) return withHarness((harness) => checkPlan(harness, plan));
   if (options.path !== undefined) return withHarness((harness) => checkPlans(harness, options));
   return checkInThreads(options);

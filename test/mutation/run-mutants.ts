@@ -5,8 +5,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
-import { parseArgs } from "node:util";
-import { type Changed, changedSince, defaultBase, isDomain } from "./changes.ts";
+import { runCommandLine } from "../../stacks/cli.ts";
+import { type Changed, changedSince, defaultBase } from "./changes.ts";
+import { type Command, line } from "./mutation-args.ts";
 import {
   compare,
   guarded,
@@ -22,23 +23,6 @@ import {
 } from "./scores.ts";
 import { folder, reportFile } from "./stryker.config.ts";
 
-const usage = `Usage: npm run mutation -- [FILE ...] [--changed] [--base COMMIT] [--minutes N] [--concurrency N]
-
-Change the domain code in one place at a time and check that a test fails.
-
-  FILE             Mutate only these files (default: all domain code)
-  --changed        Mutate only the lines that changed since the base
-  --base COMMIT    Set the base (default: where the branch left main; on main, 20 commits before)
-  --minutes N      Stop after N minutes and print the skipped files
-  --concurrency N  Run N test runners at once (default: Stryker's)
-  --help           Print this help
-
-Exit codes: 0 passed, 1 too many or unlisted survivors, 2 an option is invalid or the run failed
-
-Examples: npm run mutation -- services/transformer/clean-text.ts
-          npm run mutation -- --changed --minutes 10
-`;
-
 const listFile = "test/mutation/survivors.json";
 const stryker = [
   "node_modules/@stryker-mutator/core/bin/stryker.js",
@@ -49,42 +33,19 @@ const stryker = [
 /** Changed lines per Stryker process. A process takes some ten seconds to start, and loses its results at the time limit. */
 const maxLines = 150;
 
-process.exitCode = await main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  return 2;
-});
+await runCommandLine(line, run, (error) => (error instanceof Error ? error.message : String(error)));
 
-/** @returns the exit code (see `usage`) */
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    options: {
-      changed: { type: "boolean", default: false },
-      base: { type: "string" },
-      minutes: { type: "string" },
-      concurrency: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-    allowPositionals: true,
-  });
-  if (values.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : Number(values.minutes);
-  const notDomain = positionals.filter((file) => !isDomain(file));
-  if (!(minutes > 0)) throw usageError("--minutes must be a number above 0.");
-  if (notDomain.length > 0)
-    throw usageError(`${notDomain.join(", ")}: not in the mutated code (test/mutation/stryker.config.ts).`);
-  if (values.changed && positionals.length > 0) throw usageError("--changed accepts no files.");
-  const deadline = Date.now() + minutes * 60_000;
-  const flags = values.concurrency === undefined ? [] : ["--concurrency", values.concurrency];
+/** Prints while it runs, and sets the exit code: 0 passed, 1 too many or unlisted survivors. */
+async function run({ files, changed, base: given, minutes, concurrency }: Command): Promise<string> {
+  const deadline = minutes === undefined ? Number.POSITIVE_INFINITY : Date.now() + minutes * 60_000;
+  const flags = concurrency === undefined ? [] : ["--concurrency", concurrency];
   const mutants: Mutant[] = [];
-  if (values.changed) {
-    const base = values.base ?? defaultBase();
-    const changed = changedSince(base);
-    process.stdout.write(`${changed.length} domain files have changed lines since ${base}.\n`);
+  if (changed) {
+    const base = given ?? defaultBase();
+    const changes = changedSince(base);
+    process.stdout.write(`${changes.length} domain files have changed lines since ${base}.\n`);
     const skipped = [];
-    for (const batch of batches(changed)) {
+    for (const batch of batches(changes)) {
       const ranges = batch.flatMap((change) => change.ranges);
       const found =
         Date.now() < deadline ? await mutate([...flags, "--mutate", ranges.join(",")], deadline) : "timeout";
@@ -93,18 +54,15 @@ async function main(): Promise<number> {
     }
     if (skipped.length > 0) process.stdout.write(`Skipped after ${minutes} minutes: ${skipped.join(", ")}\n`);
   } else {
-    const only = positionals.length > 0 ? ["--mutate", positionals.join(",")] : [];
+    const only = files.length > 0 ? ["--mutate", files.join(",")] : [];
     const found = await mutate([...flags, "--incremental", ...only], deadline);
     if (found === "timeout") throw new Error(`The run did not end within ${minutes} minutes.`);
-    mutants.push(...found.filter(({ file }) => positionals.length === 0 || positionals.includes(file)));
+    mutants.push(...found.filter(({ file }) => files.length === 0 || files.includes(file)));
   }
   const listed = survivors.parse(JSON.parse(await readFile(listFile, "utf8")));
   // Changed lines do not affect the entries of other lines, and single files do not affect their folder's score.
-  return report(mutants, values.changed ? "lines" : positionals.length > 0 ? "files" : "all", listed);
-}
-
-function usageError(sentence: string): Error {
-  return new Error(`${sentence}\nSee npm run mutation -- --help`);
+  process.exitCode = report(mutants, changed ? "lines" : files.length > 0 ? "files" : "all", listed);
+  return "";
 }
 
 /** Groups the changes, in order, into batches of up to `maxLines`. A file is never split. */
@@ -142,7 +100,7 @@ function report(
   mutants: readonly Mutant[],
   scope: "lines" | "files" | "all",
   listed: readonly Survivor[],
-): number {
+): 0 | 1 {
   if (mutants.length === 0) {
     process.stdout.write("No mutants.\n");
     return 0;

@@ -11,6 +11,10 @@ import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
 import { line as tableau } from "../../stacks/commands/tableau/tableau-args.ts";
 import { line as libinsight } from "../../stacks/local/libinsight/simulator-args.ts";
 import { parseCommand, usage } from "../../stacks/local/start-args.ts";
+import { benchLine } from "../bench/bench-args.ts";
+import { line as chaos } from "../chaos/chaos-args.ts";
+import { undisturbed } from "../chaos/fault-plan.ts";
+import { line as mutation } from "../mutation/mutation-args.ts";
 
 const now = new Date("2026-01-05T12:00:00Z");
 const start: CommandLine<unknown> = {
@@ -26,6 +30,9 @@ const lines: Record<string, CommandLine<unknown>> = {
   instances,
   tableau,
   dictionary,
+  chaos,
+  mutation,
+  bench: benchLine(["local", "transform"]),
 };
 const verbs: Record<string, string[]> = {
   runs: ["list", "show", "resume", "publish", "rollback", "request"],
@@ -265,6 +272,21 @@ test.each<[string, unknown]>([
       ],
     }),
   ],
+  ["chaos --plans 9 --seed -3", { plans: 9, seed: -3, path: undefined, plan: undefined }],
+  [
+    `chaos --plan '${JSON.stringify(undisturbed)}'`,
+    { plans: 100, seed: 1, path: undefined, plan: undisturbed },
+  ],
+  [
+    "mutation --changed --minutes 0.5",
+    { files: [], changed: true, base: undefined, minutes: 0.5, concurrency: undefined },
+  ],
+  [
+    "mutation shared/csv.ts shared/keys.ts",
+    expect.objectContaining({ files: ["shared/csv.ts", "shared/keys.ts"] }),
+  ],
+  ["bench", { only: ["local", "transform"], json: undefined }],
+  ["bench --only transform --json a.json", { only: ["transform"], json: "a.json" }],
 ])("%s", (typed, command) => {
   expect(parse(typed)).toEqual(command);
 });
@@ -353,6 +375,14 @@ test.each<[string, string | RegExp]>([
     /^Option '--staging <folder>' .* s3:\/\/bucket\/tableau\/\.$/,
   ],
   ["dictionary --json", /^Unknown option '--json'\./],
+  ["chaos --plans 0", `${option("--plans <n>", "0")}Use a whole number from 1 to 1000000.`],
+  ["chaos --seed x", /^Option '--seed <n>' argument 'x' is invalid\./],
+  ["chaos --plan '{}'", `${option("--plan <json>", "{}")}Copy a plan from the report of a failure.`],
+  ["chaos --plan '{'", `${option("--plan <json>", "{")}Copy a plan from the report of a failure.`],
+  ["mutation README.md", "These files are not domain code: README.md."],
+  ["mutation --changed shared/csv.ts", "Give files or --changed, not both."],
+  ["mutation --minutes 0", /^Option '--minutes <n>' argument '0' is invalid\./],
+  ["bench --only speed", `${option("--only <case,...>", "speed")}There is no case "speed".`],
 ])("%s is a usage error", async (typed, message) => {
   const { line, args, name } = typedCommand(typed);
   const act = async () => expect.unreachable();
