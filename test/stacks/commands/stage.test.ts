@@ -100,6 +100,17 @@ test("a command on a stage loads neither SQLite nor DuckDB", async () => {
   ]);
 });
 
+test("--wait on a stage is a usage error, because its services always run", async () => {
+  vi.stubEnv("SST_RESOURCE_App", "{}");
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+  await expect(openTarget(true)).rejects.toMatchObject({
+    name: "UsageError",
+    message: "--wait runs the services on this machine. A stage's services always run.",
+  });
+});
+
 test("on a stage a run is requested on the bus", async () => {
   const stage = await startAws();
   const ended = await command("runs", "/", ["request", "--from", "2024-01-01", "--json"], stageEnv(stage))
