@@ -1,4 +1,4 @@
-// Messages of AWS's own services, as they arrive in a queue.
+// The schemas of messages that AWS services send to the queues.
 import * as z from "zod/mini";
 import { envelope, nonEmpty } from "./schemas.ts";
 
@@ -19,7 +19,10 @@ export const queryStateChange = envelope(
   }),
 );
 
-/** The fields that are used of https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html */
+/**
+ * Only the fields that the pipeline reads.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+ */
 export const objectCreated = z.object({
   Records: z
     .array(
@@ -40,5 +43,5 @@ export const objectCreated = z.object({
     .check(z.minLength(1)),
 });
 
-/** S3 sends this once, when a notification is configured. */
+/** S3 sends this message once, when a notification is configured. */
 export const s3TestEvent = z.object({ Event: z.literal("s3:TestEvent") });

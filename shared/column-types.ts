@@ -1,13 +1,13 @@
-// What a column of each type holds, for the transformer and for the typed view. The transformer writes a value of the type
-// in one form and keeps any other text as it is; the view has a value where a cell has that form, and null elsewhere. A
-// new type is a name and an entry here.
+// The column types, for the transformer and for the typed view. The transformer writes each value of a type in one format
+// and keeps any other text unchanged. The view returns null for a cell that does not have the format. To add a type, add
+// its name and its rules here.
 import * as z from "zod/mini";
 import type { Cell } from "./csv.ts";
 
 /**
- * - `text`: any text; several answers are joined
- * - `integer`: a whole number, at most 9007199254740991 (2^53 - 1) from zero
- * - `number`: the same with decimals, at most 17 digits; further digits than a double has stay in the file
+ * - `text`: any text; multiple answers are joined
+ * - `integer`: a whole number from -9007199254740991 to 9007199254740991 (2^53 - 1)
+ * - `number`: the same range with decimals, at most 17 digits; digits beyond a double's precision stay in the file
  * - `timestamp`: `YYYY-MM-DD HH:MM[:SS]`, also with a T, local time without a zone; written with seconds
  * - `date`: `YYYY-MM-DD`
  * - `time`: `HH:MM[:SS]`, or `H:MM[:SS]` with AM or PM; written `HH:MM:SS`
@@ -18,24 +18,25 @@ export type ColumnType = z.infer<typeof columnType>;
 
 type Rules = {
   /**
-   * Returns the cell for a text of the type, and undefined for any other text.
-   * @param text one line without blanks around it, not empty
+   * Returns the cell for a text of the type, or undefined for any other text.
+   * @param text one trimmed line, not empty
    */
   cellOf: (text: string) => Cell | undefined;
-  /** Returns the SQL of a cell's value, in Trino's dialect: null where the cell is not what `cellOf` returns. */
+  /** Returns Trino SQL for a cell's value: null if `cellOf` does not return such a cell. */
   sqlOf: (cell: string) => string;
 };
 
 const largest = Number.MAX_SAFE_INTEGER;
 
-/** DuckDB and Trino spell the year 0 differently, and nothing happened then. */
+/** Excludes the year 0, which DuckDB and Trino write differently. */
 const day = "([1-9][0-9]{3}|0[1-9][0-9]{2})-[0-9]{2}-[0-9]{2}";
 const clock = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]";
 
-const forms = {
+/** Regular expressions for SQL and JavaScript. Not every SQL engine supports lookahead. */
+const sources = {
   integer: "^-?[0-9]{1,16}$",
-  // 17 digits at most, which are enough for any double: with a point among them, behind zeros, or with an exponent that
-  // does not lead to 0. Spelled out, because not every engine has a lookahead.
+  // At most 17 digits, enough for any double: with a decimal point, after leading zeros, or with an exponent down to -299,
+  // which is never 0.
   number: "^-?([0-9][0-9.]{0,16}[0-9]|[0-9]|0[.]0{0,5}[0-9]{1,17}|[1-9]([.][0-9]{1,16})?e-[12]?[0-9]{1,2})$",
   timestamp: `^${day} ${clock}$`,
   date: `^${day}$`,
@@ -43,35 +44,35 @@ const forms = {
 };
 
 const patterns = {
-  integer: new RegExp(forms.integer),
-  number: new RegExp(forms.number),
-  timestamp: new RegExp(forms.timestamp),
-  date: new RegExp(forms.date),
-  time: new RegExp(forms.time),
+  integer: new RegExp(sources.integer),
+  number: new RegExp(sources.number),
+  timestamp: new RegExp(sources.timestamp),
+  date: new RegExp(sources.date),
+  time: new RegExp(sources.time),
 };
 
 export const columnTypes: Record<ColumnType, Rules> = {
   text: { cellOf: (text) => text, sqlOf: (cell) => cell },
   integer: {
     cellOf: (text) => numberOf(text, patterns.integer),
-    sqlOf: (cell) => numberSql(cell, forms.integer, "bigint"),
+    sqlOf: (cell) => numberSql(cell, sources.integer, "bigint"),
   },
   number: {
     cellOf: (text) => numberOf(text, patterns.number),
-    sqlOf: (cell) => numberSql(cell, forms.number, "double"),
+    sqlOf: (cell) => numberSql(cell, sources.number, "double"),
   },
   timestamp: {
     cellOf: timestampOf,
-    sqlOf: (cell) => castWhere(`regexp_like(${cell}, '${forms.timestamp}')`, cell, "timestamp"),
+    sqlOf: (cell) => castWhere(`regexp_like(${cell}, '${sources.timestamp}')`, cell, "timestamp"),
   },
   date: {
     cellOf: (text) => (patterns.date.test(text) && isDay(text) ? text : undefined),
-    sqlOf: (cell) => castWhere(`regexp_like(${cell}, '${forms.date}')`, cell, "date"),
+    sqlOf: (cell) => castWhere(`regexp_like(${cell}, '${sources.date}')`, cell, "date"),
   },
   time: {
     cellOf: timeOf,
     // As text, because Athena's views have no types that Hive lacks. https://github.com/aws/aws-sdk-pandas/issues/86
-    sqlOf: (cell) => `CASE WHEN regexp_like(${cell}, '${forms.time}') THEN ${cell} END`,
+    sqlOf: (cell) => `CASE WHEN regexp_like(${cell}, '${sources.time}') THEN ${cell} END`,
   },
   boolean: {
     cellOf: (text) => booleans.get(text.toLowerCase()),
@@ -79,29 +80,29 @@ export const columnTypes: Record<ColumnType, Rules> = {
   },
 };
 
-/** Returns the text without its unit (`45 min`, `45min`), in whatever case it is written. */
+/** Returns the text without its unit (`45 min`, `45MIN`). The unit's case does not matter. */
 export function withoutUnit(text: string, unit: string): string {
   const end = text.length - unit.length;
   return text.slice(end).toLowerCase() === unit.toLowerCase() ? text.slice(0, end).trimEnd() : text;
 }
 
-/** A longer text has no form of a number, and nothing below takes long on a short one. */
+/** Longer texts are not numbers. The limit bounds the time of the functions below. */
 const maxNumberText = 100;
 const numeric = /^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$/;
 
 /**
- * A number is written as JavaScript writes it. Where that would change a digit, the text stays as it is, if it has the
- * form: then the view has the nearest double.
+ * Returns a number, which is written as JavaScript writes it. If that would change a digit, returns the text itself, and
+ * the view shows the nearest double.
  */
-function numberOf(text: string, form: RegExp): Cell | undefined {
+function numberOf(text: string, pattern: RegExp): Cell | undefined {
   if (text.length > maxNumberText || !numeric.test(text)) return undefined;
   const number = Number(text);
   if (Math.abs(number) > largest) return undefined;
-  if (digitsOf(text) !== digitsOf(String(number))) return form.test(text) ? text : undefined;
-  return form.test(String(number)) ? number : undefined;
+  if (digitsOf(text) !== digitsOf(String(number))) return pattern.test(text) ? text : undefined;
+  return pattern.test(String(number)) ? number : undefined;
 }
 
-/** Returns a number's digits from the first to the last that is not zero. */
+/** Returns a number's digits without leading and trailing zeros. */
 function digitsOf(text: string): string {
   return text
     .replace(/[eE].*/, "")
@@ -109,9 +110,9 @@ function digitsOf(text: string): string {
     .replace(/^0+|0+$/g, "");
 }
 
-function numberSql(cell: string, form: string, type: string): string {
+function numberSql(cell: string, source: string, type: string): string {
   const cast = `TRY_CAST(${cell} AS ${type})`;
-  return castWhere(`regexp_like(${cell}, '${form}') AND abs(${cast}) <= ${largest}`, cell, type);
+  return castWhere(`regexp_like(${cell}, '${source}') AND abs(${cast}) <= ${largest}`, cell, type);
 }
 
 function castWhere(condition: string, cell: string, type: string): string {
@@ -125,20 +126,20 @@ function timestampOf(text: string): string | undefined {
   return patterns.timestamp.test(whole) && isDay(whole) ? whole : undefined;
 }
 
-/** @param text that begins with a date, which may be in no calendar */
+/** Returns whether a date exists in the calendar. @param text begins with `YYYY-MM-DD` */
 function isDay(text: string): boolean {
   const day = Number(text.slice(8, 10));
   return day >= 1 && day <= daysIn(Number(text.slice(0, 4)), Number(text.slice(5, 7)));
 }
 
-/** No days where there is no such month. By hand: a Date for each record takes longer than all else of it. */
+/** Returns 0 for an invalid month. Without Date, which would take longer than the rest of a record's work. */
 function daysIn(year: number, month: number): number {
   if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
   if (month === 4 || month === 6 || month === 9 || month === 11) return 30;
   return month >= 1 && month <= 12 ? 31 : 0;
 }
 
-/** Without AM or PM an hour has two digits: 2:30 may be meant as either. */
+/** Requires two digits for an hour without AM or PM, because 2:30 is ambiguous. */
 function timeOf(text: string): string | undefined {
   const found = /^([0-9]{1,2})(:[0-9]{2})(:[0-9]{2})? ?([AaPp][Mm])?$/.exec(text);
   if (!found) return undefined;

@@ -1,4 +1,4 @@
-// Cron expressions as EventBridge Scheduler takes them, and the times for which they fire. Pure functions.
+// Parses the cron expressions of EventBridge Scheduler and finds when they fire. Pure functions.
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
 
 export const weekdays: readonly string[] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
@@ -7,9 +7,9 @@ const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
 
 export type Cron = {
-  /** Minutes of the day, from 0. */
+  /** Minutes since midnight. */
   times: readonly number[];
-  /** @param midnight the day's, as if its zone were UTC */
+  /** @param midnight start of the day, as if local time were UTC */
   firesOn: (midnight: Date) => boolean;
 };
 
@@ -17,7 +17,7 @@ class InvalidCron extends Error {}
 
 type Range = { min: number; max: number; names?: readonly string[] };
 
-/** Returns the schedule, or why the scheduler refuses it: the field and what is wrong with it. */
+/** Returns the schedule, or a `problem` that names the field that EventBridge Scheduler would reject. */
 export function parseCron(schedule: string): Cron | { problem: string } {
   try {
     return cronOf(schedule);
@@ -31,13 +31,13 @@ function cronOf(schedule: string): Cron {
   const fields = /^cron\((.*)\)$/.exec(schedule)?.[1]?.split(/\s+/) ?? [];
   const [minute = "", hour = "", dayOfMonth = "", month = "", dayOfWeek = "", year = ""] = fields;
   if (fields.length !== 6 || fields.includes(""))
-    throw new InvalidCron("six fields are expected: minutes hours day-of-month month day-of-week year");
+    throw new InvalidCron("write six fields: minutes hours day-of-month month day-of-week year");
   const minutes = numbersOf("minutes", minute, { min: 0, max: 59 });
   const hours = numbersOf("hours", hour, { min: 0, max: 23 });
   const inMonth = numbersOf("month", month, { min: 1, max: 12, names: months });
   const inYear = numbersOf("year", year, { min: 1970, max: 2199 });
   if ((dayOfMonth === "?") === (dayOfWeek === "?"))
-    throw new InvalidCron("day-of-month and day-of-week: exactly one of them is ?");
+    throw new InvalidCron("write ? for exactly one of day-of-month and day-of-week");
   const onDay = dayOfWeek === "?" ? daysOfMonth(dayOfMonth) : daysOfWeek(dayOfWeek);
   return {
     times: [...hours].flatMap((at) => [...minutes].map((past) => at * 60 + past)),
@@ -46,19 +46,19 @@ function cronOf(schedule: string): Cron {
   };
 }
 
-/** Returns whether it fires on one of so many days. @param from a day's midnight, as if its zone were UTC */
+/** Returns whether the schedule fires on any of the `days`. @param from first midnight, as if local time were UTC */
 export function firesWithin({ firesOn }: Cron, from: Date, days: number): boolean {
   for (let day = 0; day < days; day++) if (firesOn(new Date(from.getTime() + day * dayMs))) return true;
   return false;
 }
 
-/** Returns whether it fires at a time. @param time a minute, as if its zone were UTC */
+/** Returns whether the schedule fires at a time. @param time a whole minute, as if local time were UTC */
 export function firesAt({ times, firesOn }: Cron, time: Date): boolean {
   const sinceMidnight = time.getTime() % dayMs;
   return times.includes(sinceMidnight / minuteMs) && firesOn(new Date(time.getTime() - sinceMidnight));
 }
 
-/** A field's numbers: a list of `*`, `n`, `n-m`, each with or without a step (`/n`). */
+/** Returns a field's numbers. It lists `*`, `n` or `n-m`, each with an optional step (`/n`). */
 function numbersOf(field: string, text: string, range: Range, mayStep = true): Set<number> {
   const { min, max } = range;
   const found = new Set<number>();
@@ -87,7 +87,7 @@ type OnDay = (midnight: Date) => boolean;
 const lastDay = (of: Date): number =>
   new Date(Date.UTC(of.getUTCFullYear(), of.getUTCMonth() + 1, 0)).getUTCDate();
 
-/** `L` is the month's last day, `15W` the weekday that is nearest to the 15th in the same month. */
+/** `L` is the last day of the month. `15W` is the weekday nearest to the 15th, in the same month. */
 function daysOfMonth(text: string): OnDay {
   if (text === "L") return (day) => day.getUTCDate() === lastDay(day);
   const range = { min: 1, max: 31 };
@@ -104,7 +104,7 @@ function nearestWeekday(month: Date, date: number): number {
   return date;
 }
 
-/** `L` is Saturday, `6L` the month's last Friday, `6#3` its third Friday. 1 is Sunday. */
+/** 1 is Sunday, `L` is Saturday, `6L` is the last Friday of the month, and `6#3` is its third Friday. */
 function daysOfWeek(text: string): OnDay {
   const range = { min: 1, max: 7, names: weekdays };
   const [, of, nth] = /^(\w{1,3}?)(?:L|#([1-5]))$/.exec(text) ?? [];

@@ -1,17 +1,17 @@
-// The published CSV dialect: UTF-8 without BOM, "\n", strings quoted, numbers bare, `"` doubled, null an empty
-// field. No field holds a line break, so a row is a line.
+// Writes and reads the published CSV: UTF-8 without a byte order mark, lines end with "\n", strings are quoted, `"` is
+// doubled, numbers are unquoted, null is an empty field. No field holds a line break, so each row is one line.
 import { stringify } from "csv-stringify/sync";
 
 export type Cell = string | number | null;
 
-/** Rows as CSV text, each ended by "\n"; no rows give the empty text. */
+/** Returns rows as CSV, each with "\n" at its end. */
 export function csvRows(rows: readonly Cell[][]): string {
   return stringify([...rows], { quoted_string: true, record_delimiter: "\n" });
 }
 
 /**
- * A row's fields as they are written, quotes and all. Only for rows that `csvRows` made.
- * @param line without its "\n"
+ * Returns a row's fields with their quotes. Only for rows that `csvRows` wrote.
+ * @param line without "\n"
  */
 export function splitCsvRow(line: string): string[] {
   const fields: string[] = [];
@@ -23,10 +23,10 @@ export function splitCsvRow(line: string): string[] {
   return fields;
 }
 
-/** By hand: a regular expression overflows the stack on a field of some million quotes. */
+/** Without a regular expression, which overflows the stack on a field of several million quotes. */
 function endOfField(line: string, start: number): number {
   let at = start;
-  // A doubled quote ends the quotes and begins them again.
+  // A doubled quote closes the quotes and opens them again.
   while (line[at] === '"') {
     const closing = line.indexOf('"', at + 1);
     if (closing === -1) return line.length;
@@ -36,7 +36,7 @@ function endOfField(line: string, start: number): number {
   return comma === -1 ? line.length : comma;
 }
 
-/** A field as it is written, as its value: an unquoted empty field is null. Only for fields of `csvRows`. */
+/** Returns a field's text without quotes. Only for fields of `splitCsvRow`. */
 export function csvFieldText(field: string): string {
   return field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field;
 }
@@ -45,8 +45,8 @@ const newline = 0x0a;
 const quote = 0x22;
 
 /**
- * Passes on a CSV with a header, and reports its number of rows at the end. Lines end with `\n`; a line break inside
- * quotes is text. Memory: one chunk.
+ * Yields the chunks of a CSV unchanged, then reports its number of rows without the header. Lines end with `\n`; a line
+ * break inside quotes is text. Memory: one chunk.
  */
 export async function* countedRows(
   chunks: AsyncIterable<Uint8Array>,
@@ -57,7 +57,7 @@ export async function* countedRows(
   let inLine = false;
   for await (const chunk of chunks) {
     for (const byte of chunk) {
-      // A doubled quote ends the quotes and begins them again.
+      // A doubled quote closes the quotes and opens them again.
       if (byte === quote) quoted = !quoted;
       const ends = byte === newline && !quoted;
       if (ends) lines += 1;
@@ -69,7 +69,7 @@ export async function* countedRows(
   onEnd(Math.max(lines - 1, 0));
 }
 
-/** Returns the rows of a CSV with a header, as `countedRows`. */
+/** Returns the number of rows of a CSV without its header. */
 export async function countCsvRows(chunks: AsyncIterable<Uint8Array>): Promise<number> {
   let rows = 0;
   for await (const _ of countedRows(chunks, (count) => {

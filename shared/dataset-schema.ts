@@ -1,88 +1,79 @@
-// The shape of an entry in `datasets.ts`: one LibInsight dataset, what becomes of its columns, and where it
-// is published. Invalid entries fail at startup with an error that names the field.
+// The schema of an entry in `datasets.ts`: one LibInsight dataset, its columns, and where it is published. Invalid entries
+// fail at startup with a sentence for each problem.
 import * as z from "zod/mini";
-import en from "zod/v4/locales/en.js";
 import { columnType } from "./column-types.ts";
 import { firesAt, firesWithin, parseCron } from "./cron.ts";
 import { instanceMinutes } from "./instance-settings.ts";
-import { keys, previousKey } from "./keys.ts";
+import { folderOf, keys, previousKey } from "./keys.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
 
-/** Text that reaches a file, a table or Tableau. A row is one line, and UTF-8 cannot carry a lone surrogate. */
+/** Text for a file, a table or Tableau. A row is one line, and UTF-8 has no lone surrogates. */
 const oneLine = z
   .string()
   .check(
-    z.regex(
-      /^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u,
-      "it has no line breaks, no control characters and no lone surrogates",
-    ),
+    z.regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u, "remove line breaks, control characters and lone surrogates"),
   );
 const name = oneLine.check(z.minLength(1));
 
-/** Of a column that is published. */
-const described = {
-  /** What the column holds, for the data dictionary and for readers in Athena or Tableau. */
+/** Settings of every column that is published. */
+const publishedColumn = {
+  /** Describes the column in the data dictionary, Athena and Tableau. */
   meaning: z.optional(name.check(z.maxLength(150))),
-  /** It names a person or holds free text: the analysis view leaves it out. */
+  /** Whether it names a person or holds free text. The analysis view leaves it out. */
   personal: z._default(z.boolean(), false),
 };
 
 const unit = oneLine.check(
   z.maxLength(30),
-  z.regex(
-    /^[^\s\d+.-](.*\S)?$/,
-    "a unit begins with a letter or a sign such as %, and has no blanks around it",
-  ),
-  z.regex(/^\D*$/, "a unit has no digits"),
+  z.regex(/^[^\s\d+.-](.*\S)?$/, "begin with a letter or a sign such as %, without spaces around the unit"),
+  z.regex(/^\D*$/, "use a unit without digits"),
 );
 
 const keptColumn = z
   .strictObject({
-    /** The field's label in LibInsight, which is also the column's header. */
+    /** The field's label in LibInsight, and the column's header. */
     name,
     /**
-     * Further labels of the field. Who renames it in LibInsight adds its new label here, and `name`, by which readers know
-     * the column, stays. Of several that a record has, `name` goes first and then the first of these; the others count
-     * as undeclared. A joined or dropped field needs none of this: its label stands in no header, so change it there.
+     * Other labels of the field. After a rename in LibInsight, add the new label here, so that the column keeps its name. If
+     * a record has several of the labels, the first one is used (`name` before these) and the others count as
+     * undeclared. For a joined or dropped field change the label itself: it is in no header.
      */
     labels: z._default(z.array(name), []),
     type: columnType,
-    /** What may stand behind a number, in any case: with `unit: "min"`, `45`, `45 min` and `45MIN` are 45. */
+    /** A unit that may follow a number, in any case: with `unit: "min"`, `45`, `45 min` and `45MIN` are 45. */
     unit: z.optional(unit),
-    ...described,
-    /** A record without it can't be used and goes to the rejects. */
+    ...publishedColumn,
+    /** Whether a record without a value is rejected. */
     required: z._default(z.boolean(), false),
-    /** Of a field with several answers: `all`, joined by "; ", or the `first` (the others are counted). */
+    /** Keeps `all` answers of a multiple-choice field, joined by "; ", or the `first` (the others are counted). */
     answers: z._default(z.enum(["all", "first"]), "all"),
   })
   .check(
     z.refine(({ type, unit }) => unit === undefined || type === "integer" || type === "number", {
-      error: "only an integer and a number have a unit",
+      error: "remove the unit, or use the type integer or number",
       path: ["unit"],
     }),
   );
 
 const joinedColumn = z.strictObject({
   name,
-  /** The fields that are joined, in this order. They do not appear on their own. */
+  /** The labels of the fields to join, in this order. These fields get no columns of their own. */
   join: z.array(name).check(z.minLength(1)),
-  /** What stands between them. */
+  /** The separator. */
   with: z._default(oneLine, ""),
-  ...described,
+  ...publishedColumn,
 });
 
 const droppedColumn = z.strictObject({
   name,
-  /** The field is known and left out on purpose. */
+  /** Leaves out a known field. */
   drop: z.literal(true),
 });
 
-export const column = z.union(
-  [keptColumn, joinedColumn, droppedColumn],
-  "a column has a name and one of: a type (with labels, unit, required, answers), join (with with), drop: true; " +
-    "a column that is published may have a meaning and be personal",
-);
+/** By the setting that decides a column's kind. */
+const columnKinds = { type: keptColumn, join: joinedColumn, drop: droppedColumn };
+export const column = z.union([columnKinds.type, columnKinds.join, columnKinds.drop]);
 export type KeptColumn = z.infer<typeof keptColumn>;
 export type JoinedColumn = z.infer<typeof joinedColumn>;
 export type Column = z.infer<typeof column>;
@@ -91,88 +82,101 @@ const objectKey = z
   .string()
   .check(
     z.maxLength(900),
-    z.regex(/^[\w.-]+(\/[\w.-]+)+$/, "a key has a folder of its own: letters, digits, _ . - and /"),
+    z.regex(/^[\w.-]+(\/[\w.-]+)+$/, "use a key in a folder, of letters, digits, _ . - and /"),
   );
 
 const percent = z.number().check(z.minimum(0), z.maximum(100));
 
-const schedule = z.templateLiteral(["cron(", nonEmpty, ")"]).check(
+const cronFields = "cron(minutes hours day-of-month month day-of-week year)";
+const schedule = z.templateLiteral(["cron(", nonEmpty, ")"], `use ${cronFields}`).check(
   z.superRefine((text, context) => {
     const cron = parseCron(text);
     if ("problem" in cron) context.addIssue({ code: "custom", message: cron.problem });
   }),
 );
 
-/** What analysts see in Tableau, by the name that they see. */
+/** A data source or workbook, by the name that Tableau shows. */
 const tableauContent = z.strictObject({
   name,
-  /** The project in which it lies; needed where several have that name. */
+  /** The project that contains it. Required if several have the same name. */
   project: z.optional(name),
 });
 
 export const dataset = z
   .strictObject({
-    /** What people call it: in run ids, on the command line, in messages. */
+    /** Identifies the dataset in run ids, commands and messages. */
     name: z
       .string()
-      .check(z.regex(/^[a-z][a-z0-9-]{1,47}$/, "lower-case letters, digits and -, 2 to 48 of them")),
-    /** The dataset's number in LibInsight. */
+      .check(
+        z.regex(
+          /^[a-z][a-z0-9-]{1,47}$/,
+          "use 2 to 48 lower-case letters, digits and -, beginning with a letter",
+        ),
+      ),
+    /** The dataset's id in LibInsight. */
     libinsightId: positiveInt,
-    /** `request_id` of the data-grid call, where the site wants one. */
+    /** `request_id` of the data-grid call, if the site requires one. */
     requestId: z.optional(positiveInt),
-    /** The first day that is collected. */
+    /** The first day to collect. */
     firstDate: isoDate,
-    /** The zone in which the library's day ends. */
-    timeZone: z.string().check(z.refine(isTimeZone, "not an IANA time zone, such as America/New_York")),
+    /** The library's time zone, which decides when a day ends. */
+    timeZone: z.string().check(z.refine(isTimeZone, "use an IANA time zone, such as America/New_York")),
     /**
-     * When it is collected by itself, in `timeZone`; every Monday at six where nothing is said.
+     * When the dataset is collected, in `timeZone`. Default: every Monday at 06:00.
      * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
      */
     schedule: z._default(schedule, "cron(0 6 ? * MON *)"),
-    /** Days without a publication until an alarm fires: a week, and a day to run or repair. */
+    /** Days without a publication before an alarm fires. The default is a week and one day for the run or a repair. */
     staleAfterDays: z._default(z.number().check(z.positive()), 8),
-    /** In the order of the published file. */
+    /** The columns, in the order of the published file. */
     columns: z.array(column).check(z.minLength(1)),
-    /** A field that is not among `columns`: `append` it at the end, `ignore` it, or `reject` its record. */
+    /** What to do with a field that `columns` does not name: `append` a column, `ignore` it, or `reject` the record. */
     undeclared: z.enum(["append", "ignore", "reject"]),
-    /** The month in which the library's fiscal year begins. The year is named after the one in which it ends. */
+    /** The first month of the fiscal year, which is named after the year in which it ends. */
     fiscalYearStart: z._default(z.int().check(z.minimum(1), z.maximum(12)), 7),
-    /** Beyond these limits a run is held and not published, see services/assembler/guard.ts. */
+    /** Limits beyond which a run is held instead of published (services/assembler/guard.ts). */
     guard: z.prefault(
       z.strictObject({
-        /** By how many percent the rows may fall against the published file. */
+        /** Percent of the published rows that a new file may lack. */
         maxShrinkPercent: z._default(percent, 10),
-        /** How many percent of a run's records may be rejected. */
+        /** Percent of a run's records that may be rejected. */
         maxRejectPercent: z._default(percent, 5),
-        /** How many percent of a column's values may be of another type than the column's. */
+        /** Percent of a column's values that may not match its type. */
         maxMistypedPercent: z._default(percent, 50),
       }),
       {},
     ),
     publish: z.strictObject({
-      /** Key of the CSV in the data bucket. Its folder is the Athena table's and holds nothing else. */
+      /** Key of the CSV in the data bucket. Athena reads its folder as the table, so nothing else may be in it. */
       csv: objectKey,
-      /** Key of the same rows as JSON lines, in another folder. */
+      /** Key of the same rows as JSON Lines, in another folder. */
       jsonl: objectKey,
-      /** Key of the query's newest good result in the results bucket. */
+      /** Key of the newest valid query result in the results bucket. */
       results: objectKey,
-      /** Folder in the results bucket where Athena writes each result. */
+      /** Folder in the results bucket to which Athena writes every result. */
       queryResults: z.string().check(
-        z.regex(/^[\w.-]+$/),
+        z.regex(/^[\w.-]+$/, "use one folder name of letters, digits, _ . and -"),
         z.refine(
-          (path) => path !== folder(keys.columnNames("")).slice(0, -1),
-          "this folder is the pipeline's own",
+          (path) => path !== folderOf(keys.columnNames("")).slice(0, -1),
+          "use another folder: the pipeline stores its own files in this one",
         ),
       ),
-      /** Athena table; `<table>_typed` is the view with the columns' types, `<table>_analysis` the one for analysts. */
-      table: z.string().check(z.regex(/^[a-z][a-z0-9_]{0,110}$/)),
+      /** Athena table. `<table>_typed` is the view with types and `<table>_analysis` the view for analysts. */
+      table: z
+        .string()
+        .check(
+          z.regex(
+            /^[a-z][a-z0-9_]{0,110}$/,
+            "use 1 to 111 lower-case letters, digits and _, beginning with a letter",
+          ),
+        ),
       /**
-       * The query gives one row for each published row, so a result with another number of rows is refused. Its SQL
-       * stands in services/athena/queries/, in a file named after the dataset.
+       * Whether the query returns one row for each published row. If so, a result with another number of rows is rejected.
+       * The query is in services/athena/queries/, in a file named after the dataset.
        */
       rowPreserving: z._default(z.boolean(), true),
     }),
-    /** What Tableau refreshes when new results are published. */
+    /** What Tableau refreshes after new results are published. */
     tableau: z.optional(
       z
         .strictObject({
@@ -182,76 +186,70 @@ export const dataset = z
         .check(
           z.refine(
             ({ dataSources, workbooks }) => dataSources.length + workbooks.length > 0,
-            "tableau names at least one data source or workbook",
+            "name at least one data source or workbook",
           ),
         ),
     ),
   })
   .check(
     z.superRefine((entry, context) => {
-      const seen = new Set<string>();
-      for (const source of entry.columns.flatMap(sourceNames)) {
-        if (seen.has(source)) {
-          context.addIssue({
-            code: "custom",
-            message: `the field "${source}" is declared twice`,
-            path: ["columns"],
-          });
+      const refuse = (message: string, ...path: (string | number)[]) =>
+        context.addIssue({ code: "custom", message, path });
+      const declared = new Set<string>();
+      const headers = new Set<string>();
+      for (const [index, column] of entry.columns.entries()) {
+        for (const source of sourceNames(column)) {
+          if (declared.has(source)) refuse(`declare the field "${source}" only once`, "columns", index);
+          declared.add(source);
         }
-        seen.add(source);
+        if ("drop" in column) continue;
+        if (headers.has(column.name)) refuse("give each column a name of its own", "columns", index);
+        headers.add(column.name);
       }
-      // `_id` tells duplicates apart and is each row's first cell, see services/assembler.
+      // The assembler finds duplicates by `_id`, the first cell of each row.
       const [first] = entry.columns;
-      if (!(first && "type" in first && first.name === "_id" && first.type === "integer" && first.required)) {
-        context.addIssue({
-          code: "custom",
-          message: 'the first column is "_id", an integer and required',
-          path: ["columns"],
-        });
-      }
-      const headers = outputColumns(entry.columns);
-      if (new Set(headers).size < headers.length) {
-        context.addIssue({ code: "custom", message: "two columns have one header", path: ["columns"] });
-      }
-      if (entry.publish.jsonl.startsWith(folder(entry.publish.csv))) {
-        context.addIssue({
-          code: "custom",
-          // Athena reads a table's folder with all that lies below it.
-          message: "csv and jsonl need folders of their own, jsonl's not below csv's",
-          path: ["publish"],
-        });
-      }
+      if (!(first && "type" in first && first.name === "_id" && first.type === "integer" && first.required))
+        refuse('make "_id" the first column, with type: "integer" and required: true', "columns");
+      // Athena reads a table's folder with its subfolders.
+      if (entry.publish.jsonl.startsWith(folderOf(entry.publish.csv)))
+        refuse("use a folder that is not the folder of csv or below it", "publish", "jsonl");
     }),
   );
 
 export type DatasetInput = z.input<typeof dataset>;
 export type Dataset = z.infer<typeof dataset>;
 
-/** The labels of the record fields that a column reads. */
+/** Returns the labels of the fields that a column reads. */
 export function sourceNames(column: Column): string[] {
   if ("join" in column) return column.join;
   return "type" in column ? [column.name, ...column.labels] : [column.name];
 }
 
-/** The headers of the published file, without undeclared columns. */
+/** Returns the headers of the published file, without undeclared columns. */
 export function outputColumns(columns: readonly Column[]): string[] {
   return columns.filter((column) => !("drop" in column)).map((column) => column.name);
 }
 
-/** A table's views: with the columns' types, and the one that Tableau is pointed at. */
+/** Returns the names of a table's views: the one with types, and the one for Tableau and analysts. */
 export function viewNames(table: string): { typed: string; analysis: string } {
   return { typed: `${table}_typed`, analysis: `${table}_analysis` };
 }
 
-/** A key's folder, with its slash. */
-export function folder(key: string): string {
-  return key.slice(0, key.lastIndexOf("/") + 1);
+/** Has a sentence for each problem. A stack trace would only point to this file. */
+class InvalidDatasets extends Error {
+  override readonly name = "InvalidDatasets";
+
+  constructor(problems: readonly string[]) {
+    super(problems.map((problem) => `${file}${problem}.`).join("\n"));
+    this.stack = this.message;
+  }
 }
+const file = "shared/datasets.ts";
 
 /**
- * Parses the entries.
- * @param now by which a first date lies in the future, and a schedule fires at all
- * @throws Error naming the entry and what is wrong with it
+ * Parses and checks the entries.
+ * @param now the time at which first dates and schedules are checked
+ * @throws InvalidDatasets with a sentence for each problem
  */
 export function defineDatasets(
   entries: readonly [DatasetInput, ...DatasetInput[]],
@@ -266,76 +264,147 @@ export function defineDatasets(
     const values = parsed.map((entry) => (unique === "name" ? entry.name : entry.publish[unique]));
     const twice = values.find((value, index) => values.indexOf(value) < index);
     if (twice !== undefined)
-      throw new Error(`shared/datasets.ts: two entries have the ${unique} "${twice}".`);
+      throw new InvalidDatasets([`: two entries have the ${unique} "${twice}"; change one of them`]);
   }
   for (const { name, publish } of parsed) {
     const previous = previousKey(publish.csv);
-    if (publish.jsonl.startsWith(folder(previous)))
-      throw new Error(
-        `shared/datasets.ts: "${name}" publishes its JSON lines into ${folder(previous)}, where copies of its CSV go.`,
-      );
+    if (publish.jsonl.startsWith(folderOf(previous)))
+      throw new InvalidDatasets([
+        `, entry "${name}", publish.jsonl: use another folder than ${folderOf(previous)}, which is for copies of the CSV`,
+      ]);
     for (const other of parsed.filter((entry) => entry.name !== name)) {
       const keys = [other.publish.csv, other.publish.jsonl, previousKey(other.publish.csv)];
-      if (keys.some((key) => [publish.csv, previous].some((own) => key.startsWith(folder(own)))))
-        throw new Error(
-          `shared/datasets.ts: "${other.name}" publishes into the folder of "${name}"'s table.`,
-        );
+      if (keys.some((key) => [publish.csv, previous].some((own) => key.startsWith(folderOf(own)))))
+        throw new InvalidDatasets([
+          `, entry "${other.name}": publish to another folder than that of the table of "${name}"`,
+        ]);
       if (Object.values(viewNames(publish.table)).includes(other.publish.table))
-        throw new Error(`shared/datasets.ts: the table of "${other.name}" has the name of "${name}"'s view.`);
+        throw new InvalidDatasets([
+          `, entry "${other.name}", table: use another name than that of a view of "${name}"`,
+        ]);
     }
   }
   return parsed;
 }
 
 function parseEntry(entry: DatasetInput, now: Date): Dataset {
-  // zod/mini brings no language of its own; without one each of its messages is "Invalid input".
-  const result = dataset.safeParse(entry, { error: en().localeError });
-  const issues = result.success ? issuesAt(now, result.data) : result.error.issues;
+  const result = dataset.safeParse(entry, { reportInput: true });
+  const issues = result.success ? issuesAt(now, result.data) : result.error.issues.flatMap(columnIssues);
   if (result.success && issues.length === 0) return result.data;
-  throw new Error(
-    `shared/datasets.ts: the entry "${entry.name}" can't be used.\n${z.prettifyError({ issues })}`,
-  );
+  throw new InvalidDatasets(issues.map((issue) => problemText(entry, issue)));
 }
 
-type Issue = { message: string; path: (keyof Dataset)[] };
+type Issue = z.core.$ZodIssue;
 
-/** A schedule that fires less often than 29 February may as well never fire. */
+/** Returns the issues of a column's kind. The only union in the schema is that of the columns. */
+function columnIssues(issue: Issue): Issue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  const { input, path, errors } = issue;
+  const kinds = kindsOf(input);
+  const [kind] = kinds;
+  if (kind === undefined || kinds.length > 1)
+    return [{ code: "custom", path, message: "set exactly one of type, join and drop" }];
+  const found = errors[Object.keys(columnKinds).indexOf(kind)] ?? [];
+  return found.map((inner) => ({ ...inner, path: [...path, ...inner.path] }));
+}
+
+function kindsOf(column: unknown): (keyof typeof columnKinds)[] {
+  if (typeof column !== "object" || column === null) return [];
+  return (["type", "join", "drop"] as const).filter((kind) => kind in column);
+}
+
+/** Returns where an issue is and what to do, such as `, entry "gates", column "Desk", type "txt": use text or integer`. */
+function problemText(entry: DatasetInput, issue: Issue): string {
+  const { input } = issue;
+  const isShown = ["string", "number", "boolean"].includes(typeof input);
+  const value = isShown ? ` ${JSON.stringify(input).slice(0, 80)}` : "";
+  const places = [`entry ${JSON.stringify(entry.name) ?? "without a name"}`, ...placesOf(entry, issue.path)];
+  return `, ${places.join(", ")}${value}: ${adviceOf(entry, issue)}`;
+}
+
+function placesOf({ columns }: DatasetInput, path: readonly PropertyKey[]): string[] {
+  const [first, index, ...rest] = path;
+  if (first !== "columns" || typeof index !== "number")
+    return path.length > 0 ? [z.core.toDotPath(path)] : [];
+  const column = columns[index]?.name
+    ? `column ${JSON.stringify(columns[index].name)}`
+    : `column ${index + 1}`;
+  return rest.length > 0 ? [column, z.core.toDotPath(rest)] : [column];
+}
+
+function adviceOf({ columns }: DatasetInput, issue: Issue): string {
+  switch (issue.code) {
+    case "invalid_value":
+      return `use ${alternatives(issue.values.map(String))}`;
+    case "invalid_type":
+      return issue.expected === "int" ? "use a whole number" : `use a value of type ${issue.expected}`;
+    case "too_small":
+      return sizeAdvice(issue.inclusive ? "at least" : "more than", issue.minimum, issue.origin);
+    case "too_big":
+      return sizeAdvice("at most", issue.maximum, issue.origin);
+    case "unrecognized_keys": {
+      const [list, index] = issue.path;
+      const [kind] = list === "columns" && typeof index === "number" ? kindsOf(columns[index]) : [];
+      const unknown = `remove the unknown setting ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+      return kind ? `${unknown}, or use ${alternatives(Object.keys(columnKinds[kind].shape))}` : unknown;
+    }
+    default:
+      return issue.message;
+  }
+}
+
+function alternatives(values: readonly string[]): string {
+  const [last = "", ...others] = values.toReversed();
+  return others.length > 0 ? `${others.toReversed().join(", ")} or ${last}` : last;
+}
+
+/** @param origin zod's type of the value that is too small or too large */
+function sizeAdvice(bound: string, limit: number | bigint, origin: string): string {
+  if (origin === "array") return `list ${bound} ${limit}`;
+  const unit = limit === 1 ? " character" : " characters";
+  return `use ${bound} ${limit}${origin === "string" ? unit : ""}`;
+}
+
+/** A schedule must fire at least as often as 29 February. */
 const yearsAhead = 10;
 
-/** What is wrong with a valid entry at some time. */
+/** Returns the issues of a valid entry that depend on the time. */
 function issuesAt(now: Date, { firstDate, timeZone, schedule }: Dataset): Issue[] {
   const issues: Issue[] = [];
+  const refuse = (path: keyof Dataset, input: string, message: string) =>
+    issues.push({ code: "custom", path: [path], input, message });
   const dayMs = 24 * 60 * 60_000;
-  // Without the zone's day, which takes long to make, where that cannot matter.
+  // Finding the day in a time zone is slow, so an earlier date is not compared with it.
   const isPast = firstDate < new Date(now.getTime() - dayMs).toISOString();
   if (!isPast && firstDate > dayIn(timeZone, now))
-    issues.push({ message: `this date is in the future in ${timeZone}`, path: ["firstDate"] });
+    refuse("firstDate", firstDate, `use a date that is not in the future in ${timeZone}`);
   const cron = parseCron(schedule);
   if ("problem" in cron) return issues;
   const midnight = new Date(now.toISOString().slice(0, 10));
   if (!firesWithin(cron, midnight, yearsAhead * 366))
-    issues.push({ message: `it does not fire in the next ${yearsAhead} years`, path: ["schedule"] });
+    refuse("schedule", schedule, `use a schedule that fires in the next ${yearsAhead} years`);
   const events = [
     { what: "the run", shift: 0 },
-    { what: "the start of the EC2 instances before it", shift: -instanceMinutes.beforeRun },
-    { what: "the stop of the EC2 instances after it", shift: instanceMinutes.afterRun },
+    { what: "the start of the EC2 instances before the run", shift: -instanceMinutes.beforeRun },
+    { what: "the stop of the EC2 instances after the run", shift: instanceMinutes.afterRun },
   ];
-  // No zone's clocks change in the day, and finding out when they do takes long.
+  // Clocks change at night only, and finding out when is slow.
   if (!cron.times.some((time) => events.some(({ shift }) => isAtNight(time + shift)))) return issues;
   const skipped = skippedMinutes(timeZone, now, yearsAhead);
   for (const { what, shift } of events) {
     const minute = skipped.find((time) => firesAt(cron, new Date(time.getTime() - shift * 60_000)));
     if (!minute) continue;
     const time = minute.toISOString().slice(0, 16).replace("T", " ");
-    issues.push({
-      message: `${what} is skipped on ${time}, which the clocks of the time zone ${timeZone} skip. Choose another time`,
-      path: ["schedule"],
-    });
+    refuse(
+      "schedule",
+      schedule,
+      `use another time, because ${what} would be skipped on ${time}, when clocks in ${timeZone} go forward`,
+    );
   }
   return issues;
 }
 
-/** @param minute of a day, the one before or the one after */
+/** @param minute since midnight, possibly of the day before or after */
 function isAtNight(minute: number): boolean {
   const hour = (Math.floor(minute / 60) + 24) % 24;
   return hour < 5 || hour >= 22;

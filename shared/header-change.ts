@@ -9,9 +9,9 @@
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { csvFieldText, splitCsvRow } from "./csv.ts";
-import { type Dataset, folder } from "./dataset-schema.ts";
+import type { Dataset } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
-import { previousKey } from "./keys.ts";
+import { folderOf, previousKey } from "./keys.ts";
 import {
   type FoundTable,
   type ObjectInfo,
@@ -63,7 +63,7 @@ async function hold(
   if (!file && !found) return;
   if (file && isDeepStrictEqual(await headersOf(csv, data), headers)) return;
   const id = randomUUID();
-  const place: TablePlace = { folder: folder(key), mark: `${id} ${fileIdentity(file)}` };
+  const place: TablePlace = { folder: folderOf(key), mark: `${id} ${fileIdentity(file)}` };
   // Without columns it cannot be queried. It exists so that the athena service does not create one for the file in place.
   if (!found) return tables.defineTable(table, { columns: [], ...place }, undefined);
   const marked = { ...place, folder: found.folder };

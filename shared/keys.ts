@@ -72,3 +72,8 @@ export function previousKey(csv: string): string {
   const slash = csv.lastIndexOf("/");
   return `${csv.slice(0, slash)}-previous${csv.slice(slash)}`;
 }
+
+/** Returns a key's folder, with its "/". */
+export function folderOf(key: string): string {
+  return key.slice(0, key.lastIndexOf("/") + 1);
+}

@@ -2,9 +2,9 @@
 import * as z from "zod/mini";
 import type { PageAddress } from "./keys.ts";
 import { type MessageQueue, messageBody } from "./ports.ts";
-import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText } from "./schemas.ts";
+import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText, runId } from "./schemas.ts";
 
-const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
+
 /** A window as its run numbers it: from 1, both dates inclusive. */
 export const window = z.strictObject({ number: positiveInt, from: isoDate, to: isoDate });
 export type Window = z.infer<typeof window>;

@@ -1,5 +1,7 @@
 // Objects in a table's folder beside the published file: Athena reads every file there as rows of the table.
-import { type Dataset, folder } from "./dataset-schema.ts";
+
+import type { Dataset } from "./dataset-schema.ts";
+import { folderOf } from "./keys.ts";
 import type { ObjectStore } from "./ports.ts";
 
 /** That are named; one is too many already. */
@@ -19,7 +21,7 @@ export async function strayObjects(
   data: ObjectStore,
 ): Promise<string[]> {
   const stray: string[] = [];
-  for await (const { key, bytes } of data.objects(folder(csv), maxListed)) {
+  for await (const { key, bytes } of data.objects(folderOf(csv), maxListed)) {
     const isIgnored = bytes === 0 || /^[_.]/.test(key.slice(key.lastIndexOf("/") + 1));
     if (key !== csv && !isIgnored) stray.push(key);
     if (stray.length === maxNamed) break;

@@ -4,7 +4,7 @@
 import type { Dataset } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
 import type { EventType } from "./events.ts";
-import { keys, previousKey } from "./keys.ts";
+import { folderOf, keys, previousKey } from "./keys.ts";
 
 /** After this many receives a message is a dead letter. */
 export const receiveLimit = 5;
@@ -163,7 +163,7 @@ const definitions = {
       queryEngine: "queries",
       work: { read: ["queries/*", "runs/*/result.json"], write: ["queries/*"] },
       // Athena reads the table's files and writes results with the permissions of the caller.
-      data: ({ csv }) => ({ read: [`${csv.slice(0, csv.lastIndexOf("/"))}/*`, previousKey(csv)] }),
+      data: ({ csv }) => ({ read: [`${folderOf(csv)}*`, previousKey(csv)] }),
       results: ({ results, queryResults }) => {
         const objects = [results, `${queryResults}/*`, keys.columnNames("*")];
         return { read: objects, write: objects, multipart: true };

@@ -1,8 +1,7 @@
 // The permissions of analysts: the policy of the IAM user that Tableau uses to sign in to Athena. Analysts may run queries,
 // read published files and store their own results. They may write or delete nothing else.
-import { folder } from "../shared/dataset-schema.ts";
 import { datasets } from "../shared/datasets.ts";
-import { keys, previousKey } from "../shared/keys.ts";
+import { keys, previousKey, folderOf } from "../shared/keys.ts";
 import { analystsName, currentStage } from "./stage.ts";
 import { data, results } from "./storage.ts";
 import { analystsWorkgroup, database } from "./workgroups.ts";
@@ -15,10 +14,10 @@ const region = aws.getRegionOutput().region;
 export const analysts = existingAnalysts ?? createUser().name;
 
 const publishedFolders = datasets.flatMap(({ publish: { csv, jsonl } }) => [
-  folder(csv),
+  folderOf(csv),
   // The table reads this copy while the file's header changes.
-  folder(previousKey(csv)),
-  folder(jsonl),
+  folderOf(previousKey(csv)),
+  folderOf(jsonl),
 ]);
 const pipelineKeys = [...datasets.map(({ publish }) => publish.results), keys.columnNames("*")];
 

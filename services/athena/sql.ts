@@ -1,5 +1,6 @@
 // Generates a dataset's table and views, and labels its query, in Trino's SQL. Pure functions.
-import { type Dataset, folder, viewNames } from "../../shared/dataset-schema.ts";
+import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
+import { folderOf } from "../../shared/keys.ts";
 import type { TableDefinition, ViewDefinition } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { analysisColumns, type TableColumn, typedColumns, type ViewColumn } from "./columns.ts";
@@ -8,7 +9,7 @@ import { analysisColumns, type TableColumn, typedColumns, type ViewColumn } from
 export function tableOf({ publish }: Dataset, columns: readonly TableColumn[]): TableDefinition {
   return {
     columns: typedColumns(columns).map(({ name, comment }) => ({ name, comment })),
-    folder: folder(publish.csv),
+    folder: folderOf(publish.csv),
   };
 }
 

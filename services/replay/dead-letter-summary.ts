@@ -3,7 +3,7 @@
 import * as z from "zod/mini";
 import type { Message } from "../../shared/ports.ts";
 import { runIdOf } from "../../shared/run.ts";
-import { positiveInt } from "../../shared/schemas.ts";
+import { positiveInt, runId } from "../../shared/schemas.ts";
 import type { QueueName } from "../../shared/topology.ts";
 
 export type DeadLetter = {
@@ -34,7 +34,6 @@ export type DeadLetter = {
 /** Attributes that shared/message-loop.ts sets on dead letters only. */
 export const errorAttributes = ["Error", "ErrorText"] as const;
 
-const runId = z.string().check(z.regex(/^[a-z][a-z0-9-]{1,63}$/));
 const query = z.string().check(z.regex(/^[\w-]{1,64}$/));
 const instanceId = z.string().check(z.regex(/^[\w-]{1,64}$/));
 const pageIds = {

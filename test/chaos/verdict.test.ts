@@ -1,6 +1,6 @@
 // Tests that the verdict detects wrong outputs: each test tampers with an object that a service writes.
 import { expect, test } from "vitest";
-import { folder } from "../../shared/dataset-schema.ts";
+import { folderOf } from "../../shared/keys.ts";
 import { useLocal } from "../support/local-adapters.ts";
 import { PlainEngine } from "./engine.ts";
 import { entryWith } from "./entries.ts";
@@ -143,7 +143,7 @@ test("detects a value that a reader sees under another column's name", async () 
   const reader = new Reader({ data, work, engine }, entry);
   await data.put(csv, '"_id","Location","mode"\n1,"Desk","Phone"\n', "text/csv");
   const columns = ["_id", "location", "mode"].map((name) => ({ name, comment: name }));
-  await engine.defineTable(table, { columns, folder: folder(csv) }, undefined);
+  await engine.defineTable(table, { columns, folder: folderOf(csv) }, undefined);
   await reader.check();
   expect(reader.wrong).toEqual([]);
   await data.put(csv, '"_id","mode","Location"\n1,"Phone","Desk"\n', "text/csv");

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import * as z from "zod/mini";
 import {
   type DatasetInput,
   defineDatasets,
@@ -32,7 +33,7 @@ const published = (change: Partial<DatasetInput["publish"]>) =>
   entry({ publish: { ...good.publish, ...change } });
 const columns = (...more: DatasetInput["columns"]) => entry({ columns: [...good.columns, ...more] });
 
-/** The error as a person reads it. */
+/** Returns the error's text. */
 function errorOf(...entries: [DatasetInput, ...DatasetInput[]]): string {
   try {
     defineDatasets(entries);
@@ -42,7 +43,7 @@ function errorOf(...entries: [DatasetInput, ...DatasetInput[]]): string {
   return "no error";
 }
 
-test("an entry has defaults for what it leaves out", () => {
+test("fills in defaults", () => {
   expect(defineDatasets([good])).toMatchObject([
     {
       name: "gate-counts",
@@ -53,7 +54,7 @@ test("an entry has defaults for what it leaves out", () => {
   expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "", personal: false });
 });
 
-test("an entry may name what Tableau refreshes, as people see it there", () => {
+test("takes data sources and workbooks by any name that Tableau shows", () => {
   const tableau = {
     dataSources: [{ name: "Désk, R&D: 💥*", project: "Library" }],
     workbooks: [{ name: "Weekly" }],
@@ -66,11 +67,11 @@ test("an entry may name what Tableau refreshes, as people see it there", () => {
   expect(defineDatasets([good])[0].tableau).toBeUndefined();
 });
 
-const idColumn = 'the first column is "_id", an integer and required';
-const key = "a key has a folder of its own";
-const columnForm = "a column has a name and one of";
-const twice = (field: string) => [`"${field}" is declared twice`];
-/** A column of these labels. */
+const idColumn = ['columns: make "_id" the first column, with type: "integer" and required: true'];
+const key = "use a key in a folder";
+const oneKind = ["set exactly one of type, join and drop"];
+const once = (field: string, column = "x") => [`column "${column}": declare the field "${field}" only once`];
+/** A column with other labels. */
 const x = (...labels: string[]) => ({ name: "x", type: "text" as const, labels });
 const workbook = (name: string) => entry({ tableau: { workbooks: [{ name }] } });
 const source = (project: string) => entry({ tableau: { dataSources: [{ name: "a", project }] } });
@@ -80,83 +81,174 @@ const meaning = (text: string) => columns({ name: "x", type: "text", meaning: te
 const withUnit = (unit: string, type: "number" | "text" = "number") => columns({ name: "x", type, unit });
 const withColumn = (column: object) => untyped({ columns: [...good.columns, column] });
 
-test.each<[mistake: string, DatasetInput, parts: string[]]>([
-  ["a name with capitals", entry({ name: "Gate-Counts" }), ["lower-case letters", "at name"]],
-  ["a name of 49 letters", entry({ name: "a".repeat(49) }), ["2 to 48", "at name"]],
-  ["no LibInsight number", entry({ libinsightId: 0 }), ["at libinsightId"]],
-  ["a request id of zero", entry({ requestId: 0 }), ["at requestId"]],
-  ["an unknown day", entry({ firstDate: "2023-02-29" }), ["not in the calendar", "firstDate"]],
-  ["an unknown time zone", entry({ timeZone: "America/Blacksburg" }), ["IANA time zone", "timeZone"]],
-  ["no columns", entry({ columns: [] }), ["at columns"]],
-  ["no _id", entry({ columns: [{ name: "Library", type: "text" }] }), [idColumn]],
-  ["_id not first", entry({ columns: good.columns.toReversed() }), [idColumn]],
-  ["_id not required", entry({ columns: [{ name: "_id", type: "integer" }] }), [idColumn]],
-  ["a column without a name", columns({ name: "", type: "text" }), ["at columns[2].name"]],
-  ["a line break", columns({ name: "a\nb", type: "text" }), ["no line breaks", "columns[2].name"]],
-  ["a control character", columns({ name: "a\u0000", drop: true }), ["no control characters"]],
-  ["a line break in a label", columns(x("a\nb")), ["no line breaks", "columns[2].labels[0]"]],
+const inColumn = (place: string) => `column "x", ${place}`;
+test.each<[problem: string, DatasetInput, parts: string[]]>([
   [
-    "half a character in a name",
-    columns({ name: "\ud83d", type: "text" }),
-    ["lone surrogates", "columns[2].name"],
+    "a name with capitals",
+    entry({ name: "Gate-Counts" }),
+    ['name "Gate-Counts": use 2 to 48 lower-case letters'],
   ],
-  ["half a character in a label", columns(x("a\udca5")), ["lone surrogates", "columns[2].labels[0]"]],
-  ["a line break in a joined field", columns({ name: "x", join: ["a\n"] }), ["columns[2].join[0]"]],
-  ["a line break in a separator", joinedWith("\n"), ["no line breaks", "columns[2].with"]],
-  ["a line separator in a separator", joinedWith(" \u2028 "), ["no line breaks", "columns[2].with"]],
-  ["a tab in a separator", joinedWith("\t"), ["no control characters", "columns[2].with"]],
-  ["half a character in a separator", joinedWith("\ud83d"), ["lone surrogates", "columns[2].with"]],
-  ["two lines in a meaning", meaning("a\u2029b"), ["no line breaks", "columns[2].meaning"]],
-  ["half a character in a meaning", meaning("\ud83d"), ["lone surrogates", "columns[2].meaning"]],
-  ["a meaning of 151 characters", meaning("a".repeat(151)), ["columns[2].meaning"]],
-  ["an empty unit", withUnit(""), ["columns[2].unit"]],
-  ["a line break in a unit", withUnit("a\nb"), ["no line breaks", "columns[2].unit"]],
-  ["a unit with digits", withUnit("m2"), ["no digits", "columns[2].unit"]],
-  ["a unit that may be a sign", withUnit("-"), ["begins with a letter", "columns[2].unit"]],
-  ["a unit with a blank behind it", withUnit("min "), ["no blanks around it", "columns[2].unit"]],
-  ["a unit of a text", withUnit("min", "text"), ["only an integer and a number", "columns[2].unit"]],
-  ["nothing to join", columns({ name: "Both", join: [] }), ["at columns[2].join"]],
-  ["a field declared twice", columns({ name: "Library", drop: true }), twice("Library")],
-  ["a field kept and joined", columns({ name: "x", join: ["a", "Library"] }), twice("Library")],
-  ["a field joined twice", columns({ name: "x", join: ["a", "a"] }), twice("a")],
-  ["a label that is another column's name", columns(x("Library")), twice("Library")],
-  ["a label that is the column's own name", columns(x("x")), twice("x")],
-  ["a label of two columns", columns(x("a"), { ...x("b", "a"), name: "y" }), twice("a")],
-  ["a label that is joined", columns(x("a"), { name: "y", join: ["a"] }), twice("a")],
-  ["a label that is dropped", columns(x("a"), { name: "a", drop: true }), twice("a")],
-  ["two columns of one header", columns({ name: "Library", join: ["a"] }), ["two columns have one header"]],
-  ["a csv without a folder", published({ csv: "gates.csv" }), [key, "at publish.csv"]],
-  ["a space in a key", published({ results: "published/gate counts.csv" }), [key, "at publish.results"]],
-  ["a folder in queryResults", published({ queryResults: "a/b" }), ["at publish.queryResults"]],
-  ["a capital in the table's name", published({ table: "Gates" }), ["at publish.table"]],
-  ["csv and jsonl in one folder", published({ jsonl: "gates/csv/gates.jsonl" }), ["folders of their own"]],
-  ["jsonl below csv's folder", published({ jsonl: "gates/csv/json/x.jsonl" }), ["folders of their own"]],
-  ["tableau without a name in it", entry({ tableau: {} }), ["at least one", "at tableau"]],
-  ["a workbook of two lines", workbook("a\nb"), ["no line breaks", "at tableau.workbooks[0].name"]],
-  ["a line separator", workbook("a\u2028b"), ["no line breaks", "at tableau.workbooks[0].name"]],
-  ["half a character", source("\ud83d"), ["lone surrogates", "at tableau.dataSources[0].project"]],
-  // What the types refuse, but an editor without TypeScript would not.
-  ["an unknown type", withColumn({ name: "x", type: "datetime" }), [columnForm]],
-  ["a column with no role", withColumn({ name: "x" }), [columnForm]],
-  ["a joined column with labels", withColumn({ name: "x", join: ["a"], labels: ["b"] }), ['"labels"']],
-  ["a column with two roles", withColumn({ name: "x", type: "text", drop: true }), [columnForm]],
-  ["an unknown policy", untyped({ undeclared: "keep" }), ["at undeclared"]],
-  ["an unknown setting", untyped({ timezone: "UTC" }), ['"timezone"']],
-  ["an unknown thing of Tableau", untyped({ tableau: { dashboards: [{ name: "a" }] } }), ['"dashboards"']],
-  ["an unknown file", untyped({ publish: { ...good.publish, xml: "a/b.xml" } }), ['"xml"']],
-])("%s is an error with the entry's name", (_, entry, parts) => {
+  ["a name of 49 letters", entry({ name: "a".repeat(49) }), ["use 2 to 48"]],
+  ["a LibInsight id of zero", entry({ libinsightId: 0 }), ["libinsightId 0: use more than 0"]],
+  ["a request id that is not whole", entry({ requestId: 1.5 }), ["requestId 1.5: use a whole number"]],
+  [
+    "a day that does not exist",
+    entry({ firstDate: "2023-02-29" }),
+    ['firstDate "2023-02-29": use a date that is in'],
+  ],
+  [
+    "an unknown time zone",
+    entry({ timeZone: "America/Blacksburg" }),
+    ['timeZone "America/Blacksburg": use an IANA'],
+  ],
+  [
+    "a limit above 100 percent",
+    entry({ guard: { maxShrinkPercent: 101 } }),
+    ["maxShrinkPercent 101: use at most 100"],
+  ],
+  ["no columns", entry({ columns: [] }), ["columns: list at least 1"]],
+  ["no _id", entry({ columns: [{ name: "Library", type: "text" }] }), idColumn],
+  ["_id not first", entry({ columns: good.columns.toReversed() }), idColumn],
+  ["_id not required", entry({ columns: [{ name: "_id", type: "integer" }] }), idColumn],
+  [
+    "a column without a name",
+    columns({ name: "", type: "text" }),
+    ['column 3, name "": use at least 1 character'],
+  ],
+  ["a line break", columns({ name: "a\nb", type: "text" }), ['column "a\\nb", name', "remove line breaks"]],
+  [
+    "a control character",
+    columns({ name: "a\u0000", drop: true }),
+    ["remove line breaks, control characters"],
+  ],
+  ["a line break in a label", columns(x("a\nb")), [inColumn('labels[0] "a\\nb": remove line breaks')]],
+  ["half a character in a name", columns({ name: "\ud83d", type: "text" }), ["lone surrogates"]],
+  ["half a character in a label", columns(x("a\udca5")), [inColumn("labels[0]"), "lone surrogates"]],
+  ["a line break in a joined field", columns({ name: "x", join: ["a\n"] }), [inColumn("join[0]")]],
+  ["a line break in a separator", joinedWith("\n"), [inColumn("with"), "remove line breaks"]],
+  ["a line separator in a separator", joinedWith(" \u2028 "), [inColumn("with"), "remove line breaks"]],
+  ["a tab in a separator", joinedWith("\t"), [inColumn("with"), "control characters"]],
+  ["half a character in a separator", joinedWith("\ud83d"), [inColumn("with"), "lone surrogates"]],
+  ["two lines in a meaning", meaning("a\u2029b"), [inColumn("meaning"), "remove line breaks"]],
+  ["half a character in a meaning", meaning("\ud83d"), [inColumn("meaning"), "lone surrogates"]],
+  [
+    "a meaning of 151 characters",
+    meaning("a".repeat(151)),
+    [inColumn("meaning"), "use at most 150 characters"],
+  ],
+  ["an empty unit", withUnit(""), [inColumn('unit "": ')]],
+  ["a line break in a unit", withUnit("a\nb"), [inColumn("unit"), "remove line breaks"]],
+  ["a unit with digits", withUnit("m2"), [inColumn('unit "m2": use a unit without digits')]],
+  ["a unit that may be a sign", withUnit("-"), [inColumn('unit "-": begin with a letter')]],
+  ["a unit with a space after it", withUnit("min "), [inColumn('unit "min "'), "without spaces around"]],
+  [
+    "a unit of a text",
+    withUnit("min", "text"),
+    [inColumn("unit: remove the unit, or use the type integer or")],
+  ],
+  ["nothing to join", columns({ name: "x", join: [] }), [inColumn("join: list at least 1")]],
+  ["a field declared twice", columns({ name: "Library", drop: true }), once("Library", "Library")],
+  ["a field kept and joined", columns({ name: "x", join: ["a", "Library"] }), once("Library")],
+  ["a field joined twice", columns({ name: "x", join: ["a", "a"] }), once("a")],
+  ["a label that is another column's name", columns(x("Library")), once("Library")],
+  ["a label that is the column's own name", columns(x("x")), once("x")],
+  ["a label of two columns", columns(x("a"), { ...x("b", "a"), name: "y" }), once("a", "y")],
+  ["a label that is joined", columns(x("a"), { name: "y", join: ["a"] }), once("a", "y")],
+  ["a label that is dropped", columns(x("a"), { name: "a", drop: true }), once("a", "a")],
+  [
+    "two columns with one header",
+    columns({ name: "Library", join: ["a"] }),
+    ['column "Library": give each column a name of its own'],
+  ],
+  ["a csv without a folder", published({ csv: "gates.csv" }), [`publish.csv "gates.csv": ${key}`]],
+  ["a space in a key", published({ results: "published/gate counts.csv" }), [key, "publish.results"]],
+  [
+    "a folder in queryResults",
+    published({ queryResults: "a/b" }),
+    ['queryResults "a/b": use one folder name'],
+  ],
+  [
+    "a capital in the table's name",
+    published({ table: "Gates" }),
+    ['table "Gates": use 1 to 111 lower-case'],
+  ],
+  [
+    "csv and jsonl in one folder",
+    published({ jsonl: "gates/csv/gates.jsonl" }),
+    ["publish.jsonl: use a folder"],
+  ],
+  [
+    "jsonl below csv's folder",
+    published({ jsonl: "gates/csv/json/x.jsonl" }),
+    ["publish.jsonl: use a folder"],
+  ],
+  ["tableau without content", entry({ tableau: {} }), ["tableau: name at least one data source or workbook"]],
+  ["a workbook of two lines", workbook("a\nb"), ["tableau.workbooks[0].name", "remove line breaks"]],
+  ["a line separator", workbook("a\u2028b"), ["tableau.workbooks[0].name", "remove line breaks"]],
+  ["half a character", source("\ud83d"), ["tableau.dataSources[0].project", "lone surrogates"]],
+  // The type checker refuses the following, but not every editor does.
+  [
+    "an unknown type",
+    withColumn({ name: "x", type: "datetime" }),
+    [inColumn('type "datetime": use text, integer, number, timestamp, date, time or boolean.')],
+  ],
+  [
+    "a text that is expected to be true",
+    withColumn({ name: "x", drop: "yes" }),
+    [inColumn('drop "yes": use true')],
+  ],
+  [
+    "a text instead of a number",
+    untyped({ libinsightId: "7" }),
+    ['libinsightId "7": use a value of type number'],
+  ],
+  ["a column of no kind", withColumn({ name: "x" }), oneKind],
+  ["a column of two kinds", withColumn({ name: "x", type: "text", drop: true }), oneKind],
+  ["a column that is a text", untyped({ columns: [...good.columns, "x"] }), ["column 3: set exactly one"]],
+  [
+    "a joined column with labels",
+    withColumn({ name: "x", join: ["a"], labels: ["b"] }),
+    ['column "x": remove the unknown setting "labels", or use name, join, with, meaning or personal'],
+  ],
+  ["an unknown policy", untyped({ undeclared: "keep" }), ['undeclared "keep": use append, ignore or reject']],
+  ["an unknown setting", untyped({ timezone: "UTC" }), ['remove the unknown setting "timezone"']],
+  [
+    "an unknown kind of content",
+    untyped({ tableau: { dashboards: [] } }),
+    ["tableau: remove the unknown setting"],
+  ],
+  ["an unknown file", untyped({ publish: { ...good.publish, xml: "a/b.xml" } }), ['unknown setting "xml"']],
+])("names the entry, the place and the fix for %s", (_, entry, parts) => {
   const message = errorOf(entry);
-  expect(message).toContain(`shared/datasets.ts: the entry "${entry.name}"`);
+  expect(message).toMatch(new RegExp(`^shared/datasets\\.ts, entry "${entry.name}"[,:] `));
   for (const part of parts) expect(message).toContain(part);
 });
 
-test("the copy of the earlier file and the columns' names have folders that nothing else uses", () => {
-  const intoCopy = published({ csv: "gates/csv/a.csv", jsonl: "gates/csv-previous/a.jsonl" });
-  expect(errorOf(intoCopy)).toContain("into gates/csv-previous/, where copies of its CSV go");
-  expect(errorOf(published({ queryResults: "names" }))).toContain("this folder is the pipeline's own");
+test("describes each problem in a line of its own, without a stack trace", () => {
+  const entry = columns({ name: "x", join: [] }, { name: "Library", drop: true });
+  try {
+    defineDatasets([{ ...entry, libinsightId: 0 }]);
+  } catch (error) {
+    const { message, stack } = z.object({ message: z.string(), stack: z.string() }).parse(error);
+    expect(stack).toBe(message);
+    expect(message.split("\n")).toEqual([
+      'shared/datasets.ts, entry "gate-counts", libinsightId 0: use more than 0.',
+      'shared/datasets.ts, entry "gate-counts", column "x", join: list at least 1.',
+      'shared/datasets.ts, entry "gate-counts", column "Library": declare the field "Library" only once.',
+    ]);
+  }
+  expect.assertions(2);
 });
 
-describe("at some time", () => {
+test("reserves the folders of the earlier file's copy and of the columns' names", () => {
+  const intoCopy = published({ csv: "gates/csv/a.csv", jsonl: "gates/csv-previous/a.jsonl" });
+  expect(errorOf(intoCopy)).toContain("publish.jsonl: use another folder than gates/csv-previous/");
+  expect(errorOf(published({ queryResults: "names" }))).toContain(
+    'publish.queryResults "names": use another folder',
+  );
+});
+
+describe("at a given time", () => {
   const now = new Date("2026-11-28T03:00:00Z");
   const newYork = (change: Partial<DatasetInput>) => entry({ timeZone: "America/New_York", ...change });
   const errorAt = (given: DatasetInput): string | undefined => {
@@ -168,65 +260,88 @@ describe("at some time", () => {
     }
   };
   const skips = (what: string, time: string, zone = "America/New_York") => [
-    `${what} is skipped on ${time}, which the clocks of the time zone ${zone} skip`,
-    "at schedule",
+    `: use another time, because ${what} would be skipped on ${time}, when clocks in ${zone} go forward`,
+    "schedule",
   ];
   const berlin = "Europe/Berlin";
 
-  test.each<[mistake: string, DatasetInput, parts: string[]]>([
-    ["a first date of tomorrow", newYork({ firstDate: "2026-11-28" }), ["in the future", "at firstDate"]],
-    ["a first date in a far year", newYork({ firstDate: "2062-01-01" }), ["in the future", "at firstDate"]],
-    ["minutes and hours of 99", newYork({ schedule: "cron(99 99 ? * MON *)" }), ["minutes", "at schedule"]],
-    ["both days", newYork({ schedule: "cron(0 6 * * MON *)" }), ["day-of-month", "at schedule"]],
-    ["a rate", untyped({ schedule: "rate(1 day)" }), ["at schedule"]],
-    ["30 February", newYork({ schedule: "cron(0 6 30 2 ? *)" }), ["does not fire", "at schedule"]],
-    ["years that are over", newYork({ schedule: "cron(0 6 ? * MON 2020-2025)" }), ["does not fire"]],
-    ["an offset", entry({ timeZone: "+05:30" }), ["IANA time zone", "at timeZone"]],
-    ["a zone in another case", entry({ timeZone: "america/new_york" }), ["at timeZone"]],
+  test.each<[problem: string, DatasetInput, parts: string[]]>([
+    ["a first date of tomorrow", newYork({ firstDate: "2026-11-28" }), ["in the future in America/New_York"]],
+    [
+      "a first date in a far year",
+      newYork({ firstDate: "2062-01-01" }),
+      ['firstDate "2062-01-01": use a date'],
+    ],
+    [
+      "minutes and hours of 99",
+      newYork({ schedule: "cron(99 99 ? * MON *)" }),
+      ['minutes: "99" is not in 0 to 59'],
+    ],
+    [
+      "both days",
+      newYork({ schedule: "cron(0 6 * * MON *)" }),
+      ["schedule", "exactly one of day-of-month and day-of-week"],
+    ],
+    ["a rate", untyped({ schedule: "rate(1 day)" }), ['schedule "rate(1 day)": use cron(minutes']],
+    [
+      "30 February",
+      newYork({ schedule: "cron(0 6 30 2 ? *)" }),
+      ["use a schedule that fires in the next 10 years"],
+    ],
+    ["past years", newYork({ schedule: "cron(0 6 ? * MON 2020-2025)" }), ["use a schedule that fires"]],
+    ["an offset", entry({ timeZone: "+05:30" }), ["use an IANA time zone"]],
+    ["a zone in another case", entry({ timeZone: "america/new_york" }), ["use an IANA time zone"]],
     [
       "a run in the hour that New York skips",
       newYork({ schedule: "cron(30 2 ? * SUN *)" }),
       skips("the run", "2027-03-14 02:30"),
     ],
-    ["a daily run in it", newYork({ schedule: "cron(0 2 * * ? *)" }), skips("the run", "2027-03-14 02:00")],
     [
-      "a start in it",
+      "a daily run in that hour",
+      newYork({ schedule: "cron(0 2 * * ? *)" }),
+      skips("the run", "2027-03-14 02:00"),
+    ],
+    [
+      "a start in that hour",
       newYork({ schedule: "cron(0 3 ? * SUN *)" }),
-      skips("the start of the EC2 instances before it", "2027-03-14 02:45"),
+      skips("the start of the EC2 instances before the run", "2027-03-14 02:45"),
     ],
     [
-      "a stop in it",
+      "a stop in that hour",
       newYork({ schedule: "cron(30 22 ? * SAT *)" }),
-      skips("the stop of the EC2 instances after it", "2027-03-14 02:30"),
+      skips("the stop of the EC2 instances after the run", "2027-03-14 02:30"),
     ],
     [
-      "a run in Berlin's",
+      "a run in the hour that Berlin skips",
       entry({ timeZone: berlin, schedule: "cron(59 2 L 3 ? *)" }),
       skips("the run", "2030-03-31 02:59", berlin),
     ],
-  ])("%s is an error", (_, given, parts) => {
+  ])("refuses %s", (_, given, parts) => {
     const message = errorAt(given) ?? "no error";
-    expect(message).toContain('shared/datasets.ts: the entry "gate-counts"');
+    expect(message).toContain('shared/datasets.ts, entry "gate-counts", ');
     for (const part of parts) expect(message).toContain(part);
   });
 
   test.each<[what: string, DatasetInput]>([
     ["a first date of today", newYork({ firstDate: "2026-11-27" })],
-    ["today, where it is a day later", entry({ timeZone: "Pacific/Kiritimati", firstDate: "2026-11-28" })],
+    [
+      "today in a zone where it is a day later",
+      entry({ timeZone: "Pacific/Kiritimati", firstDate: "2026-11-28" }),
+    ],
     ["a night on which no clock changes", newYork({ schedule: "cron(30 2 ? * MON *)" })],
     [
       "the hour that a zone does not skip",
       entry({ timeZone: "America/Phoenix", schedule: "cron(30 2 ? * SUN *)" }),
     ],
-    ["a start just before it", newYork({ schedule: "cron(14 2 ? * MON *)" })],
-    ["a run just after it", newYork({ schedule: "cron(15 3 ? * SUN *)" })],
+    ["a start just before the skipped hour", newYork({ schedule: "cron(14 2 ? * MON *)" })],
+    ["a run just after the skipped hour", newYork({ schedule: "cron(15 3 ? * SUN *)" })],
     ["29 February", newYork({ schedule: "cron(0 6 29 2 ? *)" })],
-  ])("%s is fine", (_, given) => {
+  ])("accepts %s", (_, given) => {
     expect(errorAt(given)).toBeUndefined();
   });
 });
 
-/** Another entry that shares nothing with `good`. */
+/** An entry that shares nothing with `good`. */
 const other = entry({
   name: "instruction",
   publish: {
@@ -249,30 +364,34 @@ test.each<[what: string, DatasetInput, shared: string]>([
   ["jsonl", moved({ jsonl: good.publish.jsonl }), 'the jsonl "gates/jsonl/gates.jsonl"'],
   ["results", moved({ results: good.publish.results }), 'the results "published/gates.csv"'],
   ["table", moved({ table: "gates" }), 'the table "gates"'],
-])("two entries with one %s are an error", (_what, second, shared) => {
-  expect(errorOf(good, second)).toBe(`shared/datasets.ts: two entries have ${shared}.`);
+])("refuses two entries with one %s", (_what, second, shared) => {
+  expect(errorOf(good, second)).toBe(`shared/datasets.ts: two entries have ${shared}; change one of them.`);
 });
 
 test.each<[what: string, DatasetInput]>([
   ["its csv", moved({ csv: "gates/csv/other.csv" })],
-  ["its csv further down", moved({ csv: "gates/csv/2024/other.csv" })],
+  ["its csv in a subfolder", moved({ csv: "gates/csv/2024/other.csv" })],
   ["its jsonl", moved({ jsonl: "gates/csv/other.jsonl" })],
   ["its csv beside the copy", moved({ csv: "gates/csv-previous/other.csv" })],
-])("an entry that puts %s into another's table is an error, in any order", (_what, second) => {
-  // Of two CSVs in one folder either may be named.
-  const message = /^shared\/datasets\.ts: "[a-z-]+" publishes into the folder of "[a-z-]+"'s table\.$/;
-  expect(errorOf(good, second)).toMatch(message);
-  expect(errorOf(second, good)).toMatch(message);
-});
+])(
+  "refuses an entry that puts %s into the folder of another entry's table, in any order",
+  (_what, second) => {
+    // If two CSVs share a folder, the error may name either entry.
+    const message =
+      /^shared\/datasets\.ts, entry "[a-z-]+": publish to another folder than that of the table of "[a-z-]+"\.$/;
+    expect(errorOf(good, second)).toMatch(message);
+    expect(errorOf(second, good)).toMatch(message);
+  },
+);
 
-test("a table with the name of another entry's view is an error", () => {
+test("refuses a table with the name of another entry's view", () => {
   expect(errorOf(moved({ table: "gates_typed" }), good)).toBe(
-    `shared/datasets.ts: the table of "instruction" has the name of "gate-counts"'s view.`,
+    'shared/datasets.ts, entry "instruction", table: use another name than that of a view of "gate-counts".',
   );
 });
 
-// The predecessor's rules 2, 4 and 7, on which Tableau's readers rely.
-test("Virginia Tech's columns are the record's own less the dropped ones, Research_Topic last", () => {
+// Rules 2, 4 and 7 of the previous system, on which readers in Tableau rely.
+test("keeps Virginia Tech's columns in the record's order, without the dropped ones and with Research_Topic last", () => {
   const record = [
     "_id",
     "_start_date",
@@ -307,7 +426,7 @@ test("Virginia Tech's columns are the record's own less the dropped ones, Resear
   expect(column("_start_date")).toMatchObject({ type: "timestamp", required: true });
 });
 
-test("Virginia Tech's dataset is collected and published where it always was", () => {
+test("collects and publishes Virginia Tech's dataset where the previous system did", () => {
   expect(defaultDataset).toMatchObject({
     name: "reference-transactions",
     libinsightId: 28364,
@@ -322,7 +441,7 @@ test("Virginia Tech's dataset is collected and published where it always was", (
   });
 });
 
-test("a dataset is found by its name, and an unknown name is an error that lists the names", () => {
+test("finds a dataset by its name, and refuses an unknown name with a list of the names", () => {
   expect(findDataset("reference-transactions")).toBe(defaultDataset);
   expect(() => findDataset("reference")).toThrow(
     expect.objectContaining({

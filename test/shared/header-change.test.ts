@@ -1,9 +1,8 @@
 // test/services/athena/header-change.test.ts has what a reader sees, in any order of steps.
 import { expect, test } from "vitest";
 import { csvRows } from "../../shared/csv.ts";
-import { folder } from "../../shared/dataset-schema.ts";
 import { headersOf, holdTable, isBeingReplaced } from "../../shared/header-change.ts";
-import { previousKey } from "../../shared/keys.ts";
+import { folderOf, previousKey } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { datasetOf } from "../factories/dataset-entries.ts";
 import { before } from "../support/intercepted-ports.ts";
@@ -19,7 +18,7 @@ const old = ["_id", "a"];
 const next = ["_id", "b", "a"];
 
 /** A published file, and a table over its folder. */
-async function start({ headers = old, place = folder(csv) }: { headers?: string[]; place?: string } = {}) {
+async function start({ headers = old, place = folderOf(csv) }: { headers?: string[]; place?: string } = {}) {
   const data = local.store({ keepsVersions: true });
   const tables = new ScriptedQueryEngine();
   await overwrite(data, csv, csvRows([headers, headers.map((_, n) => n)]), { "requested-at": "1" });
@@ -48,13 +47,13 @@ test("before another header the table reads a copy of the file in place, with it
   expect(header).toMatch(/^"[0-9a-f-]{36} _id","a"$/);
   expect(rows).toEqual(["0,1", ""]);
   expect(isBeingReplaced(held, await fileOf(world.data))).toBe(true);
-  expect(await world.data.list(folder(csv), 9)).toEqual([csv]);
+  expect(await world.data.list(folderOf(csv), 9)).toEqual([csv]);
 });
 
 test("before the same header nothing changes", async () => {
   const world = await start();
   await hold(world, old);
-  expect(await world.tables.table(table)).toMatchObject({ folder: folder(csv), mark: undefined });
+  expect(await world.tables.table(table)).toMatchObject({ folder: folderOf(csv), mark: undefined });
   expect(await world.data.head(copyKey)).toBeUndefined();
 });
 
@@ -117,7 +116,7 @@ test("a table that is changed meanwhile is held at the next attempt; after five 
       left -= 1;
       await world.tables.defineTable(
         table,
-        { columns: columnsOf([...old, `${left}`]), folder: folder(csv) },
+        { columns: columnsOf([...old, `${left}`]), folder: folderOf(csv) },
         found.version,
       );
     });

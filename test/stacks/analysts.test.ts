@@ -1,9 +1,9 @@
 // Tests the permissions of analysts on an evaluated stage: an IAM simulator decides each call. analysts.md lists the policy.
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { folder, viewNames } from "../../shared/dataset-schema.ts";
+import { viewNames } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
-import { keys, previousKey } from "../../shared/keys.ts";
+import { folderOf, keys, previousKey } from "../../shared/keys.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { isAllowed } from "./iam.ts";
 import { bucketArn, cell, readableArn, withDatasetPlaceholders } from "./readable.ts";
@@ -105,9 +105,9 @@ describe.each(stages)("on the stage %s", (stage) => {
     const calls = datasets.flatMap(({ publish: { csv, jsonl } }): Call[] => [
       ...each("s3 GetBucketLocation", [bucket]),
       ...each("s3 GetObject", [data(csv), data(previousKey(csv)), data(jsonl)]),
-      { action: "s3:ListBucket", on: [bucket], prefix: folder(csv) },
-      { action: "s3:ListBucket", on: [bucket], prefix: folder(previousKey(csv)) },
-      { action: "s3:ListBucket", on: [bucket], prefix: folder(jsonl) },
+      { action: "s3:ListBucket", on: [bucket], prefix: folderOf(csv) },
+      { action: "s3:ListBucket", on: [bucket], prefix: folderOf(previousKey(csv)) },
+      { action: "s3:ListBucket", on: [bucket], prefix: folderOf(jsonl) },
     ]);
     expect(await deniedOf(stage, calls)).toEqual([]);
   });
@@ -130,7 +130,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   const published = datasets.flatMap(({ publish: { csv, jsonl } }) => [
     csv,
     jsonl,
-    `${folder(csv)}other.csv`,
+    `${folderOf(csv)}other.csv`,
   ]);
   const writing = "s3 PutObject PutObjectAcl PutObjectTagging";
   const deleting = "s3 DeleteObject DeleteObjectVersion";

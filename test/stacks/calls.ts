@@ -2,12 +2,12 @@
 // https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 // test/emulator/ runs the AWS adapters themselves under these roles.
 import { createHash, randomUUID } from "node:crypto";
-import { folder, viewNames } from "../../shared/dataset-schema.ts";
+import { viewNames } from "../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type EventType, eventSource } from "../../shared/events.ts";
 import { holdTable } from "../../shared/header-change.ts";
 import { instanceTag } from "../../shared/instance-settings.ts";
-import { previousKey } from "../../shared/keys.ts";
+import { previousKey, folderOf } from "../../shared/keys.ts";
 import type { PageRequest } from "../../shared/libinsight/client.ts";
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";
@@ -335,7 +335,7 @@ function athenaCalls(
     ...pairsOf(["s3:ListBucketMultipartUploads"], [results]),
     ...pairsOf(
       ["s3:GetObject"],
-      [`${data}/${folder(files.csv)}any.csv`, `${data}/${previousKey(files.csv)}`, output],
+      [`${data}/${folderOf(files.csv)}any.csv`, `${data}/${previousKey(files.csv)}`, output],
     ),
     ...pairsOf(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),
     ...pairsOf(["glue:GetDatabase"], [...ofDatabase, ...glueArns("database/default")]),

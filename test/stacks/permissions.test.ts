@@ -2,9 +2,8 @@
 // and against guarantees that hold whatever the table contains.
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { folder } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { keys } from "../../shared/keys.ts";
+import { keys, folderOf } from "../../shared/keys.ts";
 import { queueNames } from "../../shared/topology.ts";
 import { type Call, recordCalls } from "./calls.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
@@ -155,8 +154,8 @@ describe.each(stages)("on the stage %s", (stage) => {
   test.each([
     ["Data", csv, ["s3:PutObject"], ["Assembler"]],
     ["Data", jsonl, ["s3:PutObject"], ["Assembler"]],
-    ["Data", `${folder(csv)}other-file`, ["s3:PutObject"], []],
-    ["Data", `${folder(jsonl)}other-file`, ["s3:PutObject"], []],
+    ["Data", `${folderOf(csv)}other-file`, ["s3:PutObject"], []],
+    ["Data", `${folderOf(jsonl)}other-file`, ["s3:PutObject"], []],
     ["Results", results, ["s3:PutObject"], ["Athena"]],
     // The reporter's claims: for an event of a run, and for an event without a run.
     ["Work", keys.report(run, "run.published"), ["s3:GetObject", "s3:PutObject"], ["Reporter"]],

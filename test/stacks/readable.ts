@@ -1,7 +1,6 @@
 // Formats ARNs for the permission tables (permissions.md and analysts.md).
-import { folder } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
-import { previousKey } from "../../shared/keys.ts";
+import { previousKey, folderOf } from "../../shared/keys.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { nameIn } from "./stages.ts";
 
@@ -27,9 +26,9 @@ export function withDatasetPlaceholders(resource: string): string {
       [publish.csv, "<csv>"],
       [publish.jsonl, "<jsonl>"],
       [previousKey(publish.csv), "<copy of csv>"],
-      [folder(publish.csv), "<folder of csv>/"],
-      [folder(publish.jsonl), "<folder of jsonl>/"],
-      [folder(previousKey(publish.csv)), "<folder of the copy>/"],
+      [folderOf(publish.csv), "<folder of csv>/"],
+      [folderOf(publish.jsonl), "<folder of jsonl>/"],
+      [folderOf(previousKey(publish.csv)), "<folder of the copy>/"],
       [publish.results, "<results>"],
       [`/${publish.queryResults}/`, "/<queryResults>/"],
       [`/${publish.table}_typed`, "/<table>_typed"],

@@ -7,6 +7,7 @@ import { datasets } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { ObjectInfo, ObjectStore } from "../../../shared/ports.ts";
 import { type Run, runResult, run as runSchema } from "../../../shared/run.ts";
+import { runIdPattern } from "../../../shared/schemas.ts";
 
 const atOnce = 8;
 /** The rows of a larger file are not counted, because that would take minutes. */
@@ -16,7 +17,7 @@ export type Buckets = { work: ObjectStore; data: ObjectStore };
 
 /** The metadata of a published file. A file that another program wrote may have any metadata. */
 export const runMetadata = z.object({
-  "run-id": z.string().regex(/^[a-z][a-z0-9-]{1,63}$/),
+  "run-id": z.string().regex(runIdPattern),
   "requested-at": z.iso.datetime(),
 });
 

@@ -1,6 +1,7 @@
 // The command line of `npm run runs`.
 import { Option } from "@commander-js/extra-typings";
 import { defaultDataset } from "../../../shared/datasets.ts";
+import { runIdPattern } from "../../../shared/schemas.ts";
 import {
   commandLine,
   datasetOption,
@@ -52,7 +53,7 @@ const maxRows = 10_000_000_000;
 const run = [
   "<run>",
   "Run ID (see `list`)",
-  matching(/^[a-z][a-z0-9-]{1,63}$/, "Use a run ID (see `list`)"),
+  matching(runIdPattern, "Use a run ID (see `list`)"),
 ] as const;
 
 export const line = commandLine<Command>("npm run runs --", (base, accept) => {

@@ -6,11 +6,11 @@ import { followFile } from "../../../services/athena/follow-file.ts";
 import { athenaService } from "../../../services/athena/service.ts";
 import { retryQuery } from "../../../services/athena/start-query.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
-import { folder, viewNames } from "../../../shared/dataset-schema.ts";
+import { viewNames } from "../../../shared/dataset-schema.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { eventSource } from "../../../shared/events.ts";
 import { holdTable } from "../../../shared/header-change.ts";
-import { keys, previousKey } from "../../../shared/keys.ts";
+import { folderOf, keys, previousKey } from "../../../shared/keys.ts";
 import { awsEvent, objectCreatedMessage } from "../../../shared/local/local-bus.ts";
 import { type QueryTask, queryTask } from "../../../shared/messages.ts";
 import type { ObjectStore, Query, SendOptions } from "../../../shared/ports.ts";
@@ -287,7 +287,7 @@ describe("a published file", () => {
     });
     expect(await tables.table(table)).toEqual(held);
     await followed(deps, { rows: [[...headers].reverse()] });
-    expect(await tables.table(table)).toMatchObject({ folder: folder(csvKey), mark: undefined });
+    expect(await tables.table(table)).toMatchObject({ folder: folderOf(csvKey), mark: undefined });
   });
 
   test("whose header changes while it is followed does not map its columns to the new file", async () => {
@@ -296,7 +296,7 @@ describe("a published file", () => {
     await putFile(deps.data, { run: earlier });
     await tables.defineTable(
       table,
-      { columns: [{ name: "own", comment: "" }], folder: folder(csvKey) },
+      { columns: [{ name: "own", comment: "" }], folder: folderOf(csvKey) },
       undefined,
     );
     const reordered = [...headers].reverse();
@@ -310,7 +310,7 @@ describe("a published file", () => {
     });
     expect(tables.tables.get(table)).toMatchObject({
       columns: [{ name: "own" }],
-      folder: folder(previousKey(csvKey)),
+      folder: folderOf(previousKey(csvKey)),
     });
   });
 

@@ -9,9 +9,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeFiles } from "../../../services/assembler/write.ts";
 import { followFile } from "../../../services/athena/follow-file.ts";
 import { csvRows } from "../../../shared/csv.ts";
-import { type Dataset, folder, viewNames } from "../../../shared/dataset-schema.ts";
+import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { holdTable } from "../../../shared/header-change.ts";
+import { folderOf } from "../../../shared/keys.ts";
 import { DuckDbQueryEngine } from "../../../shared/local/duckdb.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import type { QueryEngine, Rows } from "../../../shared/ports.ts";
@@ -317,7 +318,7 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
       name: header === "_id" ? "_id" : `old_${header.toLowerCase()}`,
       comment: "",
     }));
-    await engine.defineTable(publish.table, { columns, folder: folder(publish.csv) }, undefined);
+    await engine.defineTable(publish.table, { columns, folder: folderOf(publish.csv) }, undefined);
   }
   const problems = await reader.check(await stateOf(world));
   const remaining = [...tasks];
@@ -378,7 +379,7 @@ async function publishLast(world: World, reader: Reader, now: Date): Promise<str
   await overwrite(data, publish.csv, csvOf(own, 999), { "run-id": "last", "requested-at": requestedAt });
   await follow(world, work);
   const found = await engine.table(publish.table);
-  expect(found).toMatchObject({ folder: folder(publish.csv), mark: undefined });
+  expect(found).toMatchObject({ folder: folderOf(publish.csv), mark: undefined });
   const { rows } = await engine.firstRows(`SELECT location, year FROM "library"."${views.analysis}"`, "", 9);
   expect(rows).toEqual([
     ["Location|999", "2024"],
