@@ -36,11 +36,11 @@ export type BatchDeps = {
   /** Called after a message is handled, with what was logged of it. */
   onHandled?: (fields: LogFields) => void;
   /** Called when a message has failed, before that is stored. */
-  onFailed?: (failure: Failure) => void;
+  onFailed?: (failure: FailedMessage) => void;
 };
 
 /** `delaySeconds`: until the message is tried again; undefined where it becomes a dead letter. */
-export type Failure = { error: PipelineError; message: Message; delaySeconds: number | undefined };
+export type FailedMessage = { error: PipelineError; message: Message; delaySeconds: number | undefined };
 
 /** How each message of a batch ended, by its id. Only those that come back are not to be deleted. */
 export type BatchResult = { done: string[]; retried: string[]; deadLetters: string[] };

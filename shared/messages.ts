@@ -4,7 +4,6 @@ import type { PageAddress } from "./keys.ts";
 import { type MessageQueue, messageBody } from "./ports.ts";
 import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText, runId } from "./schemas.ts";
 
-
 /** A window as its run numbers it: from 1, both dates inclusive. */
 export const window = z.strictObject({ number: positiveInt, from: isoDate, to: isoDate });
 export type Window = z.infer<typeof window>;

@@ -20,9 +20,9 @@ import {
   anotherPage,
   credentialsRefused,
   errorAt200,
-  type Hints,
   notJson,
-  statusFailure,
+  pageFailure,
+  type ResponseDetails,
   tokenFailure,
   tooLarge,
   unreachableAdvice,
@@ -121,7 +121,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
       timeoutMs,
     );
     if (!isSuccess(response.status))
-      throw failed(tokenFailure(response.status, hintsOf(response, tokenPath)), response, now());
+      throw failed(tokenFailure(response.status, detailsOf(response, tokenPath)), response, now());
     const body = read(response, now());
     if (errorResponse.safeParse(body).success) throw failed(credentialsRefused, response, now());
     const parsed = tokenResponse.safeParse(body);
@@ -134,7 +134,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
   }
 
   /** What a response says beside its status. */
-  function hintsOf(response: HttpResponse, path: string): Hints {
+  function detailsOf(response: HttpResponse, path: string): ResponseDetails {
     return {
       retryAfterSeconds: retryAfterSeconds(response.headers["retry-after"], now()),
       redirect: redirectOf(response, `${baseUrl}${path}`),
@@ -175,7 +175,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
       });
       const response = await get({ url: path, params, keep: filter.keep });
       const fail = (failure: Failure) => failed(failure, response, now(), datasetId);
-      if (!isSuccess(response.status)) throw fail(statusFailure(response.status, hintsOf(response, path)));
+      if (!isSuccess(response.status)) throw fail(pageFailure(response.status, detailsOf(response, path)));
       const body = read(response, now());
       if (errorResponse.safeParse(body).success) throw fail(errorAt200);
       const parsed = pageResponse.safeParse(body);

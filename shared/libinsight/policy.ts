@@ -1,6 +1,6 @@
 // What a response of LibInsight means for the message that caused the request. The table is the policy; a status that it
 // does not name is terminal at 4xx and transient at 5xx.
-import { type Failure, statusFailure as otherStatusFailure, type Redirect } from "../http.ts";
+import { type Failure, type Redirect, statusFailure } from "../http.ts";
 
 const waits = "Check whether LibInsight is up, and run it again when it is.";
 
@@ -37,18 +37,18 @@ const byStatus: Record<number, Failure> = {
 const refused = "Check the dataset's entry in shared/datasets.ts and LIBINSIGHT_BASE_URL.";
 
 /** What a response's headers say beside its status. */
-export type Hints = {
+export type ResponseDetails = {
   /** The wait that `Retry-After` names. */
   retryAfterSeconds?: number | undefined;
   redirect?: Redirect | undefined;
 };
 
 /** @param status an HTTP status other than 2xx */
-export function statusFailure(status: number, { retryAfterSeconds, redirect }: Hints = {}): Failure {
+export function pageFailure(status: number, { retryAfterSeconds, redirect }: ResponseDetails = {}): Failure {
   if (redirect) return redirected(redirect);
   // A firewall in front of LibInsight, which counts requests.
-  if (status === 403 && retryAfterSeconds !== undefined) return statusFailure(429);
-  return byStatus[status] ?? otherStatusFailure("LibInsight", status, { waits, refused });
+  if (status === 403 && retryAfterSeconds !== undefined) return pageFailure(429);
+  return byStatus[status] ?? statusFailure("LibInsight", status, { waits, refused });
 }
 
 /** Not followed, because that could carry the credentials to another host. */
@@ -63,8 +63,8 @@ function redirected({ isSameHost, to }: Redirect): Failure {
 }
 
 /** By HTTP status of the token call, other than 2xx. */
-export function tokenFailure(status: number, hints: Hints = {}): Failure {
-  if (status === 403 && hints.retryAfterSeconds !== undefined) return statusFailure(status, hints);
+export function tokenFailure(status: number, details: ResponseDetails = {}): Failure {
+  if (status === 403 && details.retryAfterSeconds !== undefined) return pageFailure(status, details);
   if ([400, 401, 403].includes(status)) return credentialsRefused;
   if (status === 404) {
     return {
@@ -74,7 +74,7 @@ export function tokenFailure(status: number, hints: Hints = {}): Failure {
       advice: "Check LIBINSIGHT_BASE_URL; it looks like https://vt.libinsight.com/v1.0",
     };
   }
-  return statusFailure(status, hints);
+  return pageFailure(status, details);
 }
 
 export const credentialsRefused: Failure = {

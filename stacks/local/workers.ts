@@ -17,7 +17,7 @@ import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import { isFolderError } from "../../shared/local/disk.ts";
 import type { Local } from "../../shared/local/open-local.ts";
 import type { Log, LogFields } from "../../shared/logger.ts";
-import { type Failure, processBatch, type Service } from "../../shared/message-loop.ts";
+import { type FailedMessage, processBatch, type Service } from "../../shared/message-loop.ts";
 import type { Message } from "../../shared/ports.ts";
 import { type QueueName, services } from "../../shared/topology.ts";
 import type { LocalSettings } from "./local-settings.ts";
@@ -159,7 +159,7 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
   const { batchSize, timeoutSeconds } = services[name];
   // One process has one thread: only waiting for LibInsight gains from being done side by side.
   const concurrency = name === "fetcher" ? services.fetcher.concurrency : 1;
-  const onFailed = ({ error, message, delaySeconds }: Failure): void => {
+  const onFailed = ({ error, message, delaySeconds }: FailedMessage): void => {
     if (isFolderError(error)) events.onBroken?.(error);
     else if (delaySeconds !== undefined) {
       const { receives } = message;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { notJson, statusFailure, tokenFailure } from "../../../shared/libinsight/policy.ts";
+import { notJson, pageFailure, tokenFailure } from "../../../shared/libinsight/policy.ts";
 
 test.each([
   [401, "LibInsightTokenRefused", "transient"],
@@ -9,7 +9,7 @@ test.each([
   [425, "LibInsightBusy", "transient"],
   [429, "LibInsightRateLimited", "rate-limited"],
 ])("status %i is %s, %s", (status, name, kind) => {
-  expect(statusFailure(status)).toMatchObject({ name, kind });
+  expect(pageFailure(status)).toMatchObject({ name, kind });
 });
 
 test("a status that the table does not name is terminal below 500 and transient from there", () => {
@@ -17,9 +17,9 @@ test("a status that the table does not name is terminal below 500 and transient 
   for (let status = 300; status < 600; status++) {
     if (named.has(status)) continue;
     const kind = status < 500 ? "terminal" : "transient";
-    expect(statusFailure(status), String(status)).toMatchObject({ kind });
-    expect(statusFailure(status).message).toContain(String(status));
-    expect(statusFailure(status).advice).toMatch(/^Check /);
+    expect(pageFailure(status), String(status)).toMatchObject({ kind });
+    expect(pageFailure(status).message).toContain(String(status));
+    expect(pageFailure(status).advice).toMatch(/^Check /);
   }
 });
 
@@ -30,14 +30,14 @@ test("the token call says by 400, 401 and 403 that the credentials are wrong, by
     expect(tokenFailure(status, { retryAfterSeconds: 5 })).toMatchObject({ name: busy });
   }
   expect(tokenFailure(404)).toMatchObject({ name: "LibInsightNotThere", kind: "terminal" });
-  for (const status of [302, 418, 429, 500, 503]) expect(tokenFailure(status)).toEqual(statusFailure(status));
+  for (const status of [302, 418, 429, 500, 503]) expect(tokenFailure(status)).toEqual(pageFailure(status));
 });
 
 test.each([
   [403, "LibInsightRateLimited", "rate-limited"],
   [503, "LibInsightServerError", "transient"],
 ])("status %i with Retry-After is %s, %s, on both calls", (status, name, kind) => {
-  for (const failureOf of [statusFailure, tokenFailure]) {
+  for (const failureOf of [pageFailure, tokenFailure]) {
     expect(failureOf(status, { retryAfterSeconds: 0 })).toMatchObject({ name, kind });
   }
 });
@@ -53,7 +53,7 @@ test.each([
   [false, "terminal"],
 ])("a redirect (to the same host: %s) is %s and names its place, on both calls", (isSameHost, kind) => {
   const to = "https://vt.libinsight.com/maintenance";
-  for (const failureOf of [statusFailure, tokenFailure]) {
+  for (const failureOf of [pageFailure, tokenFailure]) {
     const failure = failureOf(302, { redirect: { isSameHost, to } });
     expect(failure).toMatchObject({ name: "LibInsightRedirected", kind });
     expect(failure.message).toContain(to);
