@@ -1,5 +1,5 @@
-// This machine's clock, and the wait before a retry. The wait doubles each time, with jitter, so that many callers do not
-// retry at once.
+// This machine's clock, and the wait before a retry. The wait doubles each time, with jitter, so that many callers do
+// not retry at once.
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "./ports.ts";
 

@@ -1,6 +1,6 @@
-// The column types, for the transformer and for the typed view. The transformer writes each value of a type in one format
-// and keeps any other text unchanged. The view returns null for a cell that does not have the format. To add a type, add
-// its name and its rules here.
+// The column types, for the transformer and for the typed view. The transformer writes each value of a type in one
+// format and keeps any other text unchanged. The view returns null for a cell that does not have the format. To add a
+// type, add its name and its rules here.
 import * as z from "zod/mini";
 import type { Cell } from "./csv.ts";
 
@@ -35,8 +35,8 @@ const clock = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]";
 /** Regular expressions for SQL and JavaScript. Not every SQL engine supports lookahead. */
 const sources = {
   integer: "^-?[0-9]{1,16}$",
-  // At most 17 digits, enough for any double: with a decimal point, after leading zeros, or with an exponent down to -299,
-  // which is never 0.
+  // At most 17 digits, enough for any double: with a decimal point, after leading zeros, or with an exponent down to
+  // -299, which is never 0.
   number: "^-?([0-9][0-9.]{0,16}[0-9]|[0-9]|0[.]0{0,5}[0-9]{1,17}|[1-9]([.][0-9]{1,16})?e-[12]?[0-9]{1,2})$",
   timestamp: `^${day} ${clock}$`,
   date: `^${day}$`,
@@ -91,8 +91,8 @@ const maxNumberText = 100;
 const numeric = /^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$/;
 
 /**
- * Returns a number, which is written as JavaScript writes it. If that would change a digit, returns the text itself, and
- * the view shows the nearest double.
+ * Returns a number, which is written as JavaScript writes it. If that would change a digit, returns the text itself,
+ * and the view shows the nearest double.
  */
 function numberOf(text: string, pattern: RegExp): Cell | undefined {
   if (text.length > maxNumberText || !numeric.test(text)) return undefined;

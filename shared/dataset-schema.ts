@@ -1,5 +1,5 @@
-// The schema of an entry in `datasets.ts`: one LibInsight dataset, its columns, and where it is published. Invalid entries
-// fail at startup with a sentence for each problem.
+// The schema of an entry in `datasets.ts`: one LibInsight dataset, its columns, and where it is published. Invalid
+// entries fail at startup with a sentence for each problem.
 import * as z from "zod/mini";
 import { columnType } from "./column-types.ts";
 import { firesAt, firesWithin, parseCron } from "./cron.ts";
@@ -35,8 +35,8 @@ const keptColumn = z
     /** The field's label in LibInsight, and the column's header. */
     name,
     /**
-     * Other labels of the field. After a rename in LibInsight, add the new label here, so that the column keeps its name. If
-     * a record has several of the labels, the first one is used (`name` before these) and the others count as
+     * Other labels of the field. After a rename in LibInsight, add the new label here, so that the column keeps its
+     * name. If a record has several of the labels, the first one is used (`name` before these) and the others count as
      * undeclared. For a joined or dropped field change the label itself: it is in no header.
      */
     labels: z._default(z.array(name), []),
@@ -171,8 +171,8 @@ export const dataset = z
           ),
         ),
       /**
-       * Whether the query returns one row for each published row. If so, a result with another number of rows is rejected.
-       * The query is in services/athena/queries/, in a file named after the dataset.
+       * Whether the query returns one row for each published row. If so, a result with another number of rows is
+       * rejected. The query is in services/athena/queries/, in a file named after the dataset.
        */
       rowPreserving: z._default(z.boolean(), true),
     }),
@@ -313,7 +313,7 @@ function kindsOf(column: unknown): (keyof typeof columnKinds)[] {
   return (["type", "join", "drop"] as const).filter((kind) => kind in column);
 }
 
-/** Returns where an issue is and what to do, such as `, entry "gates", column "Desk", type "txt": use text or integer`. */
+/** Returns where an issue is and what to do: `, entry "gates", column "Desk", type "txt": use text or integer`. */
 function problemText(entry: DatasetInput, issue: Issue): string {
   const { input } = issue;
   const isShown = ["string", "number", "boolean"].includes(typeof input);

@@ -1,11 +1,10 @@
-// The datasets that are collected. Adding a library's dataset is an entry here and nothing else.
+// The datasets to collect. To add a dataset, add an entry here (dataset-schema.ts describes the settings).
 import { type Dataset, defineDatasets } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
 
 export const datasets = defineDatasets([
   {
-    // Virginia Tech's reference transactions. The rules are those of the system that this one replaces, on
-    // which its readers rely.
+    // Virginia Tech's reference transactions. Readers rely on the column rules, which the previous system had.
     name: "reference-transactions",
     libinsightId: 28364,
     requestId: 16,
@@ -56,12 +55,13 @@ export const datasets = defineDatasets([
   },
 ]);
 
-/** The dataset that is collected by default. */
+/** The dataset that commands use if no dataset is named. */
 export const defaultDataset: Dataset = datasets[0];
 
 /**
+ * Returns a dataset by its name.
  * @param among the deployed datasets; services get them as a dependency
- * @throws PipelineError `UnknownDataset`, naming the ones there are
+ * @throws PipelineError `UnknownDataset` with the names of `among`
  */
 export function findDataset(name: string, among: readonly Dataset[] = datasets): Dataset {
   const found = among.find((dataset) => dataset.name === name);

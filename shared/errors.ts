@@ -1,23 +1,23 @@
-// Every error that the pipeline raises on purpose. Its sentences are read by the person who has to act on
-// them: on the terminal of `npm start`, and on the dead letter of a deployed stage.
+// The error that the pipeline throws on purpose. Its sentences appear on the terminal of `npm start` and in the dead
+// letter of a deployed stage.
 
 /**
- * What a retry can do about it:
- * - `terminal`: the same message fails the same way; it goes to the dead letters at once
- * - `transient`: it may pass later; retried with growing delays until the receive limit
- * - `rate-limited`: as transient, after the time that the other side named
+ * Whether a retry can succeed:
+ * - `terminal`: it cannot, so the message becomes a dead letter at once
+ * - `transient`: it can; retried with growing delays until the receive limit
+ * - `rate-limited`: it can, after the time that the service named
  */
 export type ErrorKind = "terminal" | "transient" | "rate-limited";
 
 export type PipelineErrorOptions = {
-  /** What happened, one sentence, without secrets and without any text of a record. */
+  /** What happened, in one sentence without secrets and without text of a record. */
   message: string;
-  /** What a person does about it, one sentence. */
+  /** What a person can do, in one sentence. */
   advice: string;
   kind?: ErrorKind;
-  /** The ids that matter: run, window, page, dataset, query. */
+  /** The run, window, page, dataset or query, for example. */
   ids?: Readonly<Record<string, string | number>>;
-  /** Seconds that the other side asked to wait. */
+  /** How long the service asked to wait. */
   retryAfterSeconds?: number | undefined;
   cause?: unknown;
 };
@@ -28,7 +28,7 @@ export class PipelineError extends Error {
   readonly ids: Readonly<Record<string, string | number>>;
   readonly retryAfterSeconds: number | undefined;
 
-  /** @param name what it is called in logs, alarms and dead letters, for example `LibInsightUnreachable` */
+  /** @param name identifies the error in logs, alarms and dead letters, for example `LibInsightUnreachable` */
   constructor(name: string, options: PipelineErrorOptions) {
     super(options.message, { cause: options.cause });
     this.name = name;
@@ -38,7 +38,7 @@ export class PipelineError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds;
   }
 
-  /** What happened, what to do, and the ids that matter, as one text for a person. */
+  /** The message, the advice and the ids, as one text for a person. */
   get sentence(): string {
     const ids = Object.entries(this.ids).map(([name, value]) => `${name} ${value}`);
     return [this.message, this.advice, ids.length > 0 ? `(${ids.join(", ")})` : ""].filter(Boolean).join(" ");
@@ -46,9 +46,8 @@ export class PipelineError extends Error {
 }
 
 /**
- * Any thrown value as a PipelineError. An unexpected error counts as transient: a retry is bounded and
- * harmless, a lost message is not. The foreign error's own message stays in `cause`, because it may quote
- * what it choked on.
+ * Returns a thrown value as a PipelineError. An unexpected error is transient: a retry is bounded and harmless, a lost
+ * message is not. Its own message stays in `cause`, because it may quote data.
  */
 export function toPipelineError(error: unknown): PipelineError {
   if (error instanceof PipelineError) return error;

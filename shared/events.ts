@@ -1,80 +1,80 @@
-// The events on the pipeline's bus, defined once. They are in the past tense where something happened, carry ids
-// and keys rather than payloads, and are parsed when they arrive as well as when they leave.
+// The schemas of the events on the pipeline's bus. Events carry ids and keys instead of payloads, and are parsed when
+// they are emitted and when they are received.
 import * as z from "zod/mini";
 import { envelope, isoDate, nonNegativeInt, positiveInt, reasonText } from "./schemas.ts";
 
-/** `source` of everything that the pipeline says. */
+/** The `source` of every event of the pipeline. */
 export const eventSource = "libinsight.pipeline";
 
-const ofRun = { runId: z.string(), dataset: z.string() };
+const runFields = { runId: z.string(), dataset: z.string() };
 
-/** A request that the instances of the stage start, or stop. */
+/** A request to start or stop instances of the stage. */
 const instanceRequest = z
   .strictObject({
-    /** One of them; else all. */
+    /** The only instance to start or stop. Default: all instances of the stage. */
     instanceId: z.optional(z.string().check(z.regex(/^[\w-]{1,64}$/))),
-    /** Whose run needs them, or needs them no longer; else a person asks. */
+    /** The dataset whose run starts or has ended. Missing if a person sent the request. */
     dataset: z.optional(z.string()),
     reason: reasonText,
-    /** When, if earlier than the event: a schedule's time. */
+    /** The scheduled time, if it is earlier than the event. */
     requestedAt: z.optional(z.iso.datetime()),
   })
   .check(
     z.refine(
       ({ instanceId, dataset }) => !(instanceId && dataset),
-      "a dataset needs all instances of the stage: name it or an instance",
+      "name a dataset, which needs all instances, or one instance, but not both",
     ),
   );
-const ofInstance = {
+const instanceFields = {
   instanceId: z.string(),
-  /** For whose run; else a person asked. */
+  /** The dataset whose run needed it. Missing if a person sent the request. */
   dataset: z.optional(z.string()),
 };
 
-/** The detail of each event, by detail-type. */
+/** The schema of each event's detail, by detail-type. */
 export const eventDetails = {
-  /** A request to collect a dataset. `requestId` makes two requests one; default: the event's id. */
+  /** A request to collect a dataset. Two requests with the same `requestId` (default: the event's id) are one run. */
   "run.requested": z.strictObject({
     dataset: z.string(),
     from: z.optional(isoDate),
     to: z.optional(isoDate),
     reason: reasonText,
     requestId: z.optional(z.string().check(z.minLength(1), z.maxLength(200))),
-    /** Why the comparison with the published file does not count, as where dates are named. */
+    /** Why the run may differ from the published file, for example because it has other dates. */
     skipComparison: z.optional(reasonText),
   }),
-  "run.started": z.strictObject({ ...ofRun, from: isoDate, to: isoDate, windows: positiveInt }),
-  "run.transformed": z.strictObject({ ...ofRun, attempt: positiveInt }),
+  "run.started": z.strictObject({ ...runFields, from: isoDate, to: isoDate, windows: positiveInt }),
+  "run.transformed": z.strictObject({ ...runFields, attempt: positiveInt }),
   "run.published": z.strictObject({
-    ...ofRun,
+    ...runFields,
     bucket: z.string(),
     key: z.string(),
     rows: nonNegativeInt,
   }),
-  /** It is complete but doubtful: nothing is published until a person says so. */
-  "run.held": z.strictObject({ ...ofRun, reason: z.string() }),
-  "run.failed": z.strictObject({ ...ofRun, reason: z.string() }),
-  /** A later run has already published; no action is needed. */
-  "run.superseded": z.strictObject({ ...ofRun, reason: z.string() }),
-  /** An operator's request: dead letters go back to the queue they came from. */
+  /** The run is complete but violates its guard. Nothing is published until a person decides. */
+  "run.held": z.strictObject({ ...runFields, reason: z.string() }),
+  "run.failed": z.strictObject({ ...runFields, reason: z.string() }),
+  /** A later run has already published. No action needed. */
+  "run.superseded": z.strictObject({ ...runFields, reason: z.string() }),
+  /** A person's request to send dead letters back to the queue that they came from. */
   "deadletter.replay.requested": z.strictObject({
     queue: z.optional(z.string()),
     run: z.optional(z.string()),
     reason: reasonText,
   }),
   "results.published": z.strictObject({
-    ...ofRun,
+    ...runFields,
     queryExecutionId: z.string(),
     bucket: z.string(),
     key: z.string(),
     rows: nonNegativeInt,
   }),
-  /** The published file can't be what its readers expect: the tables and the earlier result stay. */
-  "file.refused": z.strictObject({ ...ofRun, bucket: z.string(), key: z.string(), reason: z.string() }),
-  "query.failed": z.strictObject({ ...ofRun, queryExecutionId: z.string(), reason: z.string() }),
-  /** Without a job where Tableau had one waiting already. */
+  /** The published file is not usable. The tables and the earlier result stay. */
+  "file.refused": z.strictObject({ ...runFields, bucket: z.string(), key: z.string(), reason: z.string() }),
+  "query.failed": z.strictObject({ ...runFields, queryExecutionId: z.string(), reason: z.string() }),
+  /** A refresh has no job id if Tableau already had one pending. */
   "tableau.refreshed": z.strictObject({
-    ...ofRun,
+    ...runFields,
     refreshed: z
       .array(
         z.strictObject({
@@ -85,21 +85,21 @@ export const eventDetails = {
       )
       .check(z.minLength(1)),
   }),
-  "tableau.failed": z.strictObject({ ...ofRun, reason: z.string() }),
-  /** The daily look at how old a dataset's published file is. */
+  "tableau.failed": z.strictObject({ ...runFields, reason: z.string() }),
+  /** The daily check of the age of a dataset's published file. */
   "freshness.check.requested": z.strictObject({ dataset: z.string() }),
-  /** The daily look at how long the stage's instances have been running. */
+  /** The daily check of how long the stage's instances have been running. */
   "instances.check.requested": z.strictObject({}),
   "instance.start.requested": instanceRequest,
   "instance.stop.requested": instanceRequest,
-  /** It runs, or did already. `reason`: why that was asked for. */
-  "instance.started": z.strictObject({ ...ofInstance, reason: z.string() }),
-  /** It is stopped, or was already. */
-  "instance.stopped": z.strictObject({ ...ofInstance, reason: z.string() }),
-  /** What was asked for was refused, or did not come about: why, and what to do. */
+  /** The instance is running. `reason` is that of the request. */
+  "instance.started": z.strictObject({ ...instanceFields, reason: z.string() }),
+  /** The instance is stopped. */
+  "instance.stopped": z.strictObject({ ...instanceFields, reason: z.string() }),
+  /** The request was refused or had no effect. `reason` says why and what to do. */
   "instance.failed": z.strictObject({
-    ...ofInstance,
-    /** Missing where none could be found. */
+    ...instanceFields,
+    /** Missing if no instance was found. */
     instanceId: z.optional(z.string()),
     reason: z.string(),
   }),
@@ -109,8 +109,8 @@ export type EventType = keyof typeof eventDetails;
 export type EventDetail<T extends EventType> = z.infer<(typeof eventDetails)[T]>;
 
 /**
- * One of them as EventBridge delivers it to a queue. Marked as free of deps, as are the unions below, so that a
- * function's bundle makes those that the function hears of and no others.
+ * Returns the schema of an event as EventBridge delivers it to a queue. It and the unions below are marked as free of
+ * side effects, so that a function's bundle includes only the events that the function receives.
  */
 /* @__NO_SIDE_EFFECTS__ */
 function delivered<T extends EventType>(type: T) {
@@ -131,7 +131,7 @@ export const resultsPublished = delivered("results.published");
 /** `run.published` as it arrives in the athena queue. */
 export const runPublished = delivered("run.published");
 
-/** What arrives in the reporter queue. */
+/** The events that arrive in the reporter queue. */
 export const reportable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
   delivered("run.published"),
   delivered("run.held"),
@@ -154,7 +154,7 @@ export const instanceRequested = /* @__PURE__ */ z.union([
 ]);
 export type InstanceRequested = z.infer<typeof instanceRequested>;
 
-/** The ends of a run as they arrive in the ec2 queue. */
+/** The events that end a run, as they arrive in the ec2 queue. */
 export const runEnded = /* @__PURE__ */ z.union([
   delivered("run.published"),
   delivered("run.held"),

@@ -1,13 +1,13 @@
-// Tells whether two versions of a dataset's entry make the same rows of the same records.
+// Identifies versions of a dataset's entry that turn the same records into the same rows.
 import { createHash } from "node:crypto";
 import { type Dataset, sourceNames } from "./dataset-schema.ts";
 
-/** Raise it when the transformer's rules change, so that no file mixes rows of two rules. */
+/** Raise this when the transformer's rules change, so that no file mixes rows of both versions. */
 const rulesVersion = 1;
 
 /**
- * Returns 16 hexadecimal digits that change with every setting by which the rows of a file differ: what is fetched, and
- * what becomes of each field. Descriptions, limits and places of publication do not change it.
+ * Returns 16 hexadecimal digits that change with every setting that affects the rows: what is fetched, and what is done
+ * with each field. Descriptions, limits and publication keys do not change it.
  */
 export function fingerprintOf({ libinsightId, requestId, columns, undeclared }: Dataset): string {
   const rules = columns.map((column) => {

@@ -1,11 +1,12 @@
-// What keeps a reader from a value under another column's name while a dataset's header changes. A table maps columns by
-// position, so it must not read the published file while a file with another header takes its place:
-// 1. The publisher holds the table (`holdTable`): the table then reads a copy of the file in place.
+// Ensures that no reader sees a value under another column's name while a dataset's header changes. A table maps
+// columns by position, so it must not read the published file while a file with another header replaces it:
+// 1. The publisher holds the table (`holdTable`): the table then reads a copy of the published file.
 // 2. The publisher replaces the file.
-// 3. The athena service gives the table the new columns and the published folder, in one step, and only if the table has
-//    not changed since it read the table and then the file.
-// The mark of the table names the file that a publisher is about to replace. While that file is in place the athena
-// service leaves the table as it is: between its read and its change the file may be another one.
+// 3. The athena service sets the table's new columns and its location to the published folder, in one step, and only if
+//    the table has not changed since the service read the table and then the file.
+//
+// The table's mark names the file that a publisher is about to replace. While that file is still published, the athena
+// service does not change the table, because the file might be replaced between its read and its change.
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { csvFieldText, splitCsvRow } from "./csv.ts";
@@ -17,20 +18,20 @@ import {
   type ObjectInfo,
   type ObjectStore,
   type TableCatalog,
-  type TablePlace,
+  type TableLocation,
   tableChanged,
 } from "./ports.ts";
 
-/** A header of hundreds of columns stays far below this. */
+/** A header of hundreds of columns is far smaller. */
 const headerBytes = 256 * 1024;
-/** Two publishers of one dataset at once are rare; the athena service changes a table once for each file. */
+/** Concurrent publishers of one dataset are rare, and the athena service changes a table once for each file. */
 const attempts = 5;
 
 export type HoldDeps = { tables: TableCatalog; data: ObjectStore };
 
 /**
- * Call it right before a file takes the place of the published one, after reading the ETag that the write has to find.
- * Where the new file has the same header as the one in place nothing is needed. Memory: some chunks of the copied file.
+ * Makes the table read a copy of the published file, unless the new file has the same header. Call it right before
+ * replacing the file, after reading the ETag for the condition of the write. Memory: some chunks of the file.
  * @param headers of the new file
  * @throws PipelineError `TableChanged`
  */
@@ -56,20 +57,20 @@ async function hold(
   { tables, data }: HoldDeps,
 ): Promise<void> {
   const key = previousKey(csv);
-  // Before the table, so that a copy that another publisher makes for the table is never overwritten.
+  // Read before the table, so that a copy that another publisher makes for the table is never overwritten.
   const earlierCopy = await data.head(key);
   const found = await tables.table(table);
   const file = await data.head(csv);
   if (!file && !found) return;
   if (file && isDeepStrictEqual(await headersOf(csv, data), headers)) return;
   const id = randomUUID();
-  const place: TablePlace = { folder: folderOf(key), mark: `${id} ${fileIdentity(file)}` };
-  // Without columns it cannot be queried. It exists so that the athena service does not create one for the file in place.
-  if (!found) return tables.defineTable(table, { columns: [], ...place }, undefined);
-  const marked = { ...place, folder: found.folder };
+  const location: TableLocation = { folder: folderOf(key), mark: `${id} ${fileIdentity(file)}` };
+  // This table cannot be queried. It keeps the athena service from creating one for the file to be replaced.
+  if (!found) return tables.defineTable(table, { columns: [], ...location }, undefined);
+  const marked = { ...location, folder: found.folder };
   await tables.moveTable(table, marked, found.version);
   if (!isRead(csv, found)) return;
-  // From here on another publisher's change to the table fails this one's, and the reverse.
+  // From here on, a change by another publisher makes this one fail, and vice versa.
   const own = await tables.table(table);
   if (!own || own.mark !== marked.mark) throw tableChanged(table);
   const copy = file ? withHeaderMark(await data.stream(csv), id) : asChunks(id);
@@ -79,22 +80,22 @@ async function hold(
     condition: earlierCopy ? { ifMatch: earlierCopy.etag } : "absent",
   });
   if (copied === undefined) throw tableChanged(table);
-  await tables.moveTable(table, place, own.version);
+  await tables.moveTable(table, location, own.version);
 }
 
-/** Whether a emitter is about to replace this file. */
+/** Returns whether a publisher is about to replace this file. */
 export function isBeingReplaced(table: FoundTable | undefined, file: ObjectInfo): boolean {
   return table?.mark?.slice(table.mark.indexOf(" ") + 1) === fileIdentity(file);
 }
 
-/** A rollback brings back a file with its ETag, as a publication of its own. */
+/** Returns what identifies a publication. The ETag alone does not: a rollback publishes an earlier file again. */
 export function fileIdentity(file: Pick<ObjectInfo, "etag" | "metadata"> | undefined): string {
   return file ? `${file.etag} ${file.metadata["requested-at"] ?? ""}` : "none";
 }
 
 /**
- * Returns the header of a published CSV file, or undefined where it has no header line.
- * @param versionId of an earlier version
+ * Returns the headers of a published CSV file, or undefined if it has no complete line.
+ * @param versionId reads an earlier version
  */
 export async function headersOf(
   key: string,
@@ -120,14 +121,14 @@ async function startOf(chunks: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(read).toString("utf8");
 }
 
-/** Whether a query of the table reads this object: the folder of a table that others made may be one above it. */
-function isRead(key: string, { folder: place }: TablePlace): boolean {
-  return key.startsWith(place === "" || place.endsWith("/") ? place : `${place}/`);
+/** Returns whether the table reads this object. The folder of another tool's table may be a parent of its folder. */
+function isRead(key: string, { folder: location }: TableLocation): boolean {
+  return key.startsWith(location === "" || location.endsWith("/") ? location : `${location}/`);
 }
 
 /**
- * Puts an id into the header line, which no query reads. So no two copies have one ETag, and a condition on a copy's ETag
- * cannot be met by another copy of the same file.
+ * Adds an id to the header line, which no query reads. Each copy of a file then has an ETag of its own, which a
+ * conditional write can tell from that of another copy.
  */
 async function* withHeaderMark(chunks: AsyncIterable<Uint8Array>, id: string): AsyncGenerator<Uint8Array> {
   let isFirst = true;
@@ -138,7 +139,7 @@ async function* withHeaderMark(chunks: AsyncIterable<Uint8Array>, id: string): A
     }
     if (chunk.length === 0) continue;
     isFirst = false;
-    // Inside the first header's quotes, where it has some.
+    // Inside the quotes of the first header, if it has any.
     const at = chunk[0] === quote ? 1 : 0;
     yield Buffer.concat([chunk.subarray(0, at), Buffer.from(`${id} `), chunk.subarray(at)]);
   }

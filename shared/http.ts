@@ -1,5 +1,5 @@
-// The common part of the HTTP clients: requests with a timeout, responses of a bounded size, a policy for statuses that a
-// client does not name itself, and errors that repeat neither a header nor a body.
+// What the HTTP clients share: timeouts, bounded responses, the policy for statuses that a client does not handle
+// itself, and errors without headers and bodies, which may hold secrets.
 import type { Readable } from "node:stream";
 import { TextDecoder } from "node:util";
 import axios from "axios";
@@ -9,12 +9,12 @@ import { parseJson } from "./json.ts";
 import { maxDelaySeconds } from "./ports.ts";
 import { proxyAgents } from "./proxy.ts";
 
-/** What a response, or the lack of one, means for the message that caused the request. */
+/** The error of a message whose request failed. */
 export type Failure = { name: string; kind: ErrorKind; message: string; advice: string };
 
 export type HttpRequest = {
   method: "GET" | "POST";
-  /** Below the base URL. */
+  /** Relative to the base URL. */
   url: string;
   auth?: { username: string; password: string };
   /** `URLSearchParams` are sent as a form, any other object as JSON. */
@@ -22,8 +22,8 @@ export type HttpRequest = {
   params?: Record<string, string | number | undefined>;
   headers?: Record<string, string>;
   /**
-   * Takes the text of a successful response piece by piece, and returns what is kept of it. Such a response may have
-   * 256 MiB instead of 64.
+   * Called with each piece of a successful response's text; returns what to keep of it. Raises the response limit from
+   * 64 to 256 MiB.
    */
   keep?: (text: string) => string;
 };
@@ -31,26 +31,27 @@ export type HttpRequest = {
 export type HttpResponse = {
   status: number;
   text: string;
-  /** By their names in lower case. */
+  /** By lower-case name. */
   headers: Readonly<Record<string, unknown>>;
 };
 
 /**
- * @param timeoutMs for the whole request, connection and body included
+ * Sends a request and returns its response, whatever its status.
+ * @param timeoutMs limits the whole request, including connection and body
  * @throws PipelineError if there is no complete response
  */
 export type Send = (request: HttpRequest, timeoutMs: number) => Promise<HttpResponse>;
 
 const mebibyte = 1024 * 1024;
 const maxResponseBytes = 64 * mebibyte;
-const maxPassingBytes = 256 * mebibyte;
-/** Of a response with another status than 2xx; error codes are at its beginning. */
+const maxFilteredBytes = 256 * mebibyte;
+/** Limits a response with another status than 2xx. Its error code is near the beginning. */
 const maxErrorLength = 64 * 1024;
 
 /**
- * Returns axios on Node's HTTP client, with bounds and through the network's proxy.
- * @param service its name in errors
- * @param advice for a person, if the service cannot be reached
+ * Returns a client with axios and Node's HTTP client, with limits and the network's proxy.
+ * @param service name for errors
+ * @param advice what a person can do if the service is unreachable
  * @throws PipelineError `ProxyUnusable`
  */
 export function httpClient(options: { service: string; baseUrl: string; advice: string }): Send {
@@ -67,14 +68,14 @@ export function httpClient(options: { service: string; baseUrl: string; advice: 
     ...proxyAgents(),
   });
   return async ({ keep, ...request }, timeoutMs) => {
-    // axios' own timeout starts again with each chunk of the body.
+    // axios restarts its own timeout with each chunk of the body.
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), timeoutMs);
     try {
       const { status, data, headers } = await client.request<Readable>({
         ...request,
         // axios counts decompressed bytes.
-        maxContentLength: keep ? maxPassingBytes : maxResponseBytes,
+        maxContentLength: keep ? maxFilteredBytes : maxResponseBytes,
         signal: timeout.signal,
       });
       const text = isSuccess(status)
@@ -84,7 +85,7 @@ export function httpClient(options: { service: string; baseUrl: string; advice: 
     } catch (error) {
       if (error instanceof PipelineError) throw error;
       const { name, ...failure } = failureOf(error, service, advice);
-      // The cause is left out: it holds the request's headers, and so a secret.
+      // Without the cause, which has the request's headers and so a secret.
       throw new PipelineError(name, failure);
     } finally {
       clearTimeout(timer);
@@ -102,7 +103,7 @@ async function decoded(
   return text + keep(decoder.decode());
 }
 
-/** Nothing of an error's text is published, so it may be damaged. */
+/** Does not refuse damaged text, because nothing of an error response is published. */
 async function startOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
@@ -113,7 +114,7 @@ async function startOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   return text;
 }
 
-/** Returns a decoder that refuses bytes which are no text, and skips a byte order mark. @throws PipelineError `CharsetUnknown` */
+/** Returns a decoder that refuses invalid bytes and skips a byte order mark. @throws PipelineError `CharsetUnknown` */
 function decoderOf(contentType: unknown, service: string): TextDecoder {
   const [, charset = "utf-8"] = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(String(contentType)) ?? [];
   try {
@@ -121,7 +122,7 @@ function decoderOf(contentType: unknown, service: string): TextDecoder {
   } catch {
     const name = /^[\w.:-]{1,40}$/.test(charset) ? charset : "of an unreadable name";
     throw new PipelineError(`${service}CharsetUnknown`, {
-      // As other responses that cannot be read: a proxy may have written it.
+      // Transient, because a proxy may have written the response.
       kind: "transient",
       message: `${service}'s response has the unknown charset ${name}.`,
       advice: `Check that the address is ${service}'s own and that no proxy changes its responses.`,
@@ -129,26 +130,26 @@ function decoderOf(contentType: unknown, service: string): TextDecoder {
   }
 }
 
-const networkError = z.object({
+const axiosError = z.object({
   code: z.optional(z.string()),
   message: z.string(),
   cause: z.optional(z.object({ statusCode: z.optional(z.number()) })),
 });
 
 function failureOf(error: unknown, service: string, advice: string): Failure {
-  const { code, message = "", cause } = networkError.safeParse(error).data ?? {};
+  const { code, message = "", cause } = axiosError.safeParse(error).data ?? {};
   if (code === "ERR_PROXY_TUNNEL") return proxyFailure(service, cause?.statusCode);
   if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") return damagedText(service);
-  // axios has one code for a response that is too large and for one that is cut off.
+  // axios uses one code for a response that is too large and one that is cut off.
   return networkFailure(service, message.startsWith("maxContentLength") ? tooLarge : code, advice);
 }
 
-/** Transient, because bytes may be lost on the way. Bytes that are wrong in the source end at the receive limit. */
+/** Transient, because the network may have lost bytes. If the source is damaged, retries end at the receive limit. */
 function damagedText(service: string): Failure {
   return {
     name: `${service}TextDamaged`,
     kind: "transient",
-    message: `${service}'s response holds bytes that are no text in its charset.`,
+    message: `${service}'s response has bytes that are invalid in its charset.`,
     advice: `Find the damaged text in ${service} and enter it again, or check that no proxy changes its responses.`,
   };
 }
@@ -157,7 +158,7 @@ export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** Returns a response's JSON, or what the body is instead. */
+/** Returns a response's JSON, or `not` with the kind of its body. */
 export function jsonOf({ headers, text }: HttpResponse): { json: unknown } | { not: "HTML" | "broken JSON" } {
   try {
     return { json: parseJson(text) };
@@ -168,9 +169,9 @@ export function jsonOf({ headers, text }: HttpResponse): { json: unknown } | { n
 }
 
 /**
- * Returns the policy for a status other than 2xx that the service's own table does not name: transient if it may pass,
- * terminal for the rest of 4xx.
- * @param advice `waits` if it may pass without a fix, `refused` if the request is wrong
+ * Returns the failure for a status other than 2xx that the service's own policy does not handle: transient if a retry
+ * can succeed, terminal for the rest of 4xx.
+ * @param advice `waits` if a retry can succeed, `refused` if the request is invalid
  */
 export function statusFailure(
   service: string,
@@ -197,10 +198,7 @@ export function statusFailure(
   };
 }
 
-/**
- * Only a proxy responds with 407, to an HTTP request or to a CONNECT.
- * @param status of the proxy, if it responded
- */
+/** Only a proxy sends status 407. @param status undefined if the proxy did not respond */
 function proxyFailure(service: string, status: number | undefined): Failure {
   const reason = status === undefined ? "no response" : `status ${status}`;
   return {
@@ -212,17 +210,17 @@ function proxyFailure(service: string, status: number | undefined): Failure {
   };
 }
 
-type Trouble = readonly [name: string, message: (service: string) => string];
-const lost: Trouble = ["ConnectionLost", (service) => `The connection to ${service} broke.`];
-const timeout: Trouble = ["Timeout", (service) => `${service} took too long to respond.`];
+type NetworkError = readonly [name: string, message: (service: string) => string];
+const lost: NetworkError = ["ConnectionLost", (service) => `The connection to ${service} broke.`];
+const timeout: NetworkError = ["Timeout", (service) => `${service} took too long to respond.`];
 const tooLarge = "RESPONSE_TOO_LARGE";
 
 /**
- * By the error code of Node or axios.
+ * Keys are error codes of Node and axios.
  * https://nodejs.org/docs/latest-v24.x/api/errors.html#common-system-errors
  * https://github.com/axios/axios#error-types
  */
-const networkTroubles: Record<string, Trouble> = {
+const networkErrors: Record<string, NetworkError> = {
   ENOTFOUND: ["Unreachable", (service) => `The host name of ${service} or of the proxy was not found.`],
   EAI_AGAIN: [
     "Unreachable",
@@ -231,31 +229,34 @@ const networkTroubles: Record<string, Trouble> = {
   ECONNREFUSED: ["Unreachable", (service) => `${service}'s host or the proxy refused the connection.`],
   ECONNRESET: lost,
   EPIPE: lost,
-  // A body that is cut off, plain or compressed.
+  // A body that is cut off, uncompressed or compressed.
   ERR_BAD_RESPONSE: lost,
   ERR_STREAM_PREMATURE_CLOSE: lost,
   Z_BUF_ERROR: lost,
   ETIMEDOUT: timeout,
   ECONNABORTED: timeout,
-  // The signal of the whole request.
+  // The timeout of the whole request.
   ERR_CANCELED: timeout,
   [tooLarge]: ["ResponseTooLarge", (service) => `${service}'s response was too large to read.`],
 };
 
-/** Returns the failure of a request without a response. @param code of Node or axios */
+/** Returns the failure of a request without a response. @param code error code of Node or axios */
 export function networkFailure(service: string, code: string | undefined, advice: string): Failure {
-  const otherwise: Trouble = ["Unreachable", () => `${service} could not be reached (${code ?? "no code"}).`];
-  const [name, message] = networkTroubles[code ?? ""] ?? otherwise;
+  const otherwise: NetworkError = [
+    "Unreachable",
+    () => `${service} could not be reached (${code ?? "no code"}).`,
+  ];
+  const [name, message] = networkErrors[code ?? ""] ?? otherwise;
   return { name: `${service}${name}`, kind: "transient", message: message(service), advice };
 }
 
-/** Where a response redirects its request to. */
 export type Redirect = {
-  isSameHost: boolean /** Without query string and fragment, which may hold a secret. */;
+  isSameHost: boolean;
+  /** The URL without query string and fragment, which may hold a secret. */
   to: string;
 };
 
-/** @param url that was requested @returns undefined where the response is no redirect that names a place */
+/** Returns where a response redirects to, or undefined if it does not. @param url of the request */
 export function redirectOf({ status, headers }: HttpResponse, url: string): Redirect | undefined {
   const { location } = headers;
   if (![301, 302, 303, 307, 308].includes(status) || typeof location !== "string") return undefined;
@@ -274,8 +275,8 @@ const httpDate = new RegExp(
 );
 
 /**
- * Returns `Retry-After` as seconds from `now`, if it is a number of seconds or an HTTP date (RFC 9110, 10.2.3);
- * at most 15 minutes, so that a message waits in its queue and not for a day.
+ * Returns the seconds from `now` that `Retry-After` names, as a number or an HTTP date (RFC 9110, 10.2.3). At most 15
+ * minutes, the longest delay of a message.
  */
 export function retryAfterSeconds(header: unknown, now: number): number | undefined {
   if (typeof header !== "string") return undefined;
@@ -287,6 +288,6 @@ export function retryAfterSeconds(header: unknown, now: number): number | undefi
 /** Returns milliseconds since 1970, or NaN. */
 function httpTime(text: string): number {
   if (!httpDate.test(text)) return Number.NaN;
-  // Of the three formats one names no zone. All are in GMT.
+  // One of the three formats has no time zone. All are in GMT.
   return Date.parse(text.endsWith("GMT") ? text : `${text} GMT`);
 }

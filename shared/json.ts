@@ -1,8 +1,8 @@
-// JSON from outside, without the two losses of JSON.parse: it rounds numbers that a JavaScript number cannot hold, and of
-// the same label twice in one object it keeps the last. Nothing here recurses, so no nesting overflows the stack.
+// Parses JSON without the two losses of JSON.parse, which rounds numbers that a JavaScript number cannot represent and
+// keeps only the last of several members with one name. No function here recurses, so no nesting overflows the stack.
 
 declare global {
-  // In Node since version 21; TypeScript 7.0 does not declare them.
+  // Node has these since version 21. TypeScript 7.0 does not declare them.
   // https://github.com/tc39/proposal-json-parse-with-source
   interface JSON {
     rawJSON(text: string): RawNumber;
@@ -12,26 +12,26 @@ declare global {
 type RawNumber = { readonly rawJSON: string };
 
 /**
- * Parses JSON as JSON.parse does, with two exceptions: a number whose value a JavaScript number cannot hold keeps its
- * text (see `rawNumberText`), and a repeated label becomes `Label (2)`, `Label (3)` and so on.
+ * Parses JSON like JSON.parse, with two exceptions: a number that a JavaScript number cannot represent keeps its text
+ * (see `rawNumberText`), and repeated names in an object become `Name (2)`, `Name (3)` and so on.
  * @throws SyntaxError
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  const { members, hasLongNumber } = surveyOf(text);
+  const { members, hasLongNumber } = scan(text);
   return hasLongNumber || members !== countMembers(value) ? parseInFull(text) : value;
 }
 
-/** Returns the text of a number that a JavaScript number cannot hold, which JSON.stringify writes again; undefined of any other value. */
+/** Returns the text of a number that `parseJson` kept, which JSON.stringify writes unchanged; else undefined. */
 export function rawNumberText(value: unknown): string | undefined {
   return JSON.isRawJSON(value) ? value.rawJSON : undefined;
 }
 
-/** A JavaScript number holds any 15 significant digits, and not always 16. */
+/** A JavaScript number represents any 15 significant digits, but not any 16. */
 const safeDigits = 15;
 const backslash = 0x5c;
 
-/** Returns the place of the quote that ends a string. @param from after the quote that begins it @returns -1 where none does */
+/** Returns the index of a string's closing quote, or -1. @param from index after the opening quote */
 export function endOfString(text: string, from: number): number {
   for (let at = text.indexOf('"', from); at >= 0; at = text.indexOf('"', at + 1)) {
     let escapes = 0;
@@ -41,8 +41,8 @@ export function endOfString(text: string, from: number): number {
   return -1;
 }
 
-/** Counts the members of all objects in a valid text, and looks for a number with 16 or more digits or an exponent. */
-function surveyOf(text: string): { members: number; hasLongNumber: boolean } {
+/** Counts the members of all objects in valid JSON, and looks for a number with 16 or more digits or an exponent. */
+function scan(text: string): { members: number; hasLongNumber: boolean } {
   let members = 0;
   let hasLongNumber = false;
   let digits = 0;
@@ -55,7 +55,7 @@ function surveyOf(text: string): { members: number; hasLongNumber: boolean } {
       if (digits > safeDigits) hasLongNumber = true;
       continue;
     } else if (code === 0x2e) continue;
-    // The e of an exponent, and not of true or false.
+    // The e of an exponent, not of true or false.
     else if (digits > 0 && (code === 0x65 || code === 0x45)) hasLongNumber = true;
     digits = 0;
   }
@@ -75,7 +75,7 @@ function countMembers(value: unknown): number {
   return members;
 }
 
-/** An array or an object whose end was not reached. */
+/** An array or object that is not closed yet. */
 type Open = { values: unknown[]; labels?: string[] };
 
 /** @param text that JSON.parse accepted */
@@ -124,19 +124,19 @@ function parseInFull(text: string): unknown {
   return all.values[0];
 }
 
-/** Labels that occur once keep their names, whatever a repeated one is renamed to. */
+/** Renames repeated labels to names that no other label has. */
 function objectOf(labels: readonly string[], values: readonly unknown[]): object {
   const taken = new Set(labels);
   const uses = new Map<string, number>();
   const object = {};
   for (const [index, label] of labels.entries()) {
     let use = (uses.get(label) ?? 0) + 1;
-    // As many names are taken as there are labels, so some number is free.
+    // Ends, because fewer names are taken than there are numbers.
     while (use > 1 && taken.has(numbered(label, use))) use += 1;
     uses.set(label, use);
     const name = numbered(label, use);
     taken.add(name);
-    // An assignment to `__proto__` would set the prototype.
+    // Assigning to `__proto__` would set the prototype.
     Object.defineProperty(object, name, {
       value: values[index],
       enumerable: true,
@@ -158,12 +158,12 @@ function scalarOf(word: string): unknown {
   return JSON.rawJSON(word);
 }
 
-/** Returns a number's digits and power of ten, which two texts have in common if and only if they mean the same decimal value. */
+/** Returns a number's digits and power of ten, which are equal exactly for texts of the same decimal value. */
 function decimalOf(text: string): string {
   const [mantissa = "", power = "0"] = text.toLowerCase().split("e");
   const [whole = "", fraction = ""] = mantissa.replace("-", "").split(".");
   const digits = whole + fraction;
-  // By hand: /0+$/ takes quadratic time on a number with many zeros.
+  // Without /0+$/, which takes quadratic time on a number with many zeros.
   let start = 0;
   while (digits[start] === "0") start += 1;
   let end = digits.length;

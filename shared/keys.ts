@@ -1,72 +1,72 @@
-// The keys of the work bucket. The keys in the data and results buckets belong to the dataset (`publish` in datasets.ts),
-// except the analysts' folder and the columns' names.
+// The keys of the work bucket. The keys in the data and results buckets are settings of the dataset (`publish` in
+// datasets.ts), except the analysts' folder and the columns' names.
 
-/** One page of one attempt at one window of one run. All but `runId` count from 1. */
+/** Identifies a page of an attempt at a window of a run. The numbers start at 1. */
 export type PageAddress = { runId: string; window: number; attempt: number; page: number };
 export type AttemptAddress = Omit<PageAddress, "page">;
 
-// Zero-padded, so that S3's listing order is the output order.
+// Padded with zeros, so that S3 lists keys in the order of the output.
 const padded = (n: number, digits: number) => String(n).padStart(digits, "0");
 const attemptPath = ({ window, attempt }: AttemptAddress) => `${padded(window, 3)}/${attempt}`;
 const pagePath = (address: PageAddress) => `${attemptPath(address)}/${padded(address.page, 6)}`;
 
 export const keys = {
-  /** Above all runs. */
+  /** The folder of all runs. */
   runs: "runs/",
-  /** All of a run. */
+  /** The folder of a run. */
   folder: (runId: string) => `runs/${runId}/`,
-  /** The request and its windows. Written once. */
+  /** The run's request and windows. Written once. */
   run: (runId: string) => `runs/${runId}/run.json`,
-  /** What a held run would have published. */
+  /** The files that a held run would have published. */
   held: (runId: string) => `runs/${runId}/held/data.csv`,
   heldLines: (runId: string) => `runs/${runId}/held/data.jsonl`,
-  /** The run's outcome, with every count. */
+  /** The run's outcome with all counts. */
   result: (runId: string) => `runs/${runId}/result.json`,
-  /** Which attempt of each window makes up the run's attempt n; attempt 1 has none. Written once. */
+  /** The attempt of each window in an attempt of the run from 2. Written once. */
   attempt: (runId: string, attempt: number) => `runs/${runId}/attempts/${attempt}.json`,
-  /** total_pages and total_records as announced on page 1. Written once. */
+  /** total_pages and total_records of page 1. Written once. */
   window: (address: AttemptAddress) => `runs/${address.runId}/windows/${attemptPath(address)}.json`,
-  /** Totals of the windows as announced after all pages of the run's attempt n were transformed. */
+  /** Folder of the windows' totals after all pages of an attempt of the run were transformed. */
   recounts: (runId: string, attempt: number) => `runs/${runId}/recounts/${attempt}/`,
-  /** Of one window; `attempt` is the run's. Written once. */
+  /** One window's totals. `attempt` is that of the run. Written once. */
   recount: ({ runId, window, attempt }: AttemptAddress) =>
     `runs/${runId}/recounts/${attempt}/${padded(window, 3)}.json`,
-  /** The pages of a run that were too large for one message. */
+  /** Folder of the run's pages that are too large for a message. */
   pages: (runId: string) => `runs/${runId}/pages/`,
-  /** A page too large for one message. */
+  /** A page that is too large for a message. */
   page: (address: PageAddress) => `runs/${address.runId}/pages/${pagePath(address)}.json`,
-  /** What was made of a page: its counts and its rows (shared/part.ts). A page is transformed when this exists. */
+  /** A page's counts and rows (shared/part.ts). The page is transformed once this exists. */
   part: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}`,
-  /** The parts of one attempt at one window. */
+  /** Folder of the parts of an attempt at a window. */
   parts: (address: AttemptAddress) => `runs/${address.runId}/parts/${attemptPath(address)}/`,
-  /** Those of all attempts at all windows. */
+  /** Folder of the parts of all attempts at all windows. */
   allParts: (runId: string) => `runs/${runId}/parts/`,
-  /** Rows left out, each with its reason, as JSON lines. */
+  /** Rejected records, each with its reason, as JSON Lines. */
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
-  /** The claim on reporting something about the run. */
+  /** The claim (shared/once.ts) of a report about the run. */
   report: (runId: string, what: string) => `runs/${runId}/reports/${what}.json`,
-  /** The same for an event that concerns no run. */
+  /** The claim of a report about an event without a run. */
   reportOfEvent: (eventId: string) => `reports/${eventId}.json`,
-  /** What a query was started for. */
+  /** The dataset and run of a query. */
   queryOrigin: (queryExecutionId: string) => `queries/${queryExecutionId}/origin.json`,
-  /** The claim on concluding a query. */
+  /** The claim of handling a query's end. */
   queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}/end.json`,
-  /** In the results bucket: results of analysts' own queries. They expire (stacks/storage.ts). */
+  /** Folder in the results bucket for results of analysts' own queries. They expire (stacks/storage.ts). */
   analystsResults: "tableau/",
-  /** In the results bucket, where nothing expires: which name in Athena each header of a dataset has got. */
+  /** In the results bucket, where this never expires: the name in Athena of each header of a dataset. */
   columnNames: (dataset: string) => `names/${dataset}.json`,
-  /** Who needs which EC2 instance to run, and what is being done about it. */
+  /** Which EC2 instances are needed, and the desired state of each. */
   needs: "instances/needs.json",
-  /** The claim on reporting that an instance reached its desired state, or did not. */
+  /** The claim of reporting whether an instance reached its desired state. */
   goalEnd: (goal: string) => `instances/goals/${goal}.json`,
-  /** A dead letter that was taken out of its queue. */
+  /** A dead letter that was archived. */
   deadLetter: (queue: string, messageId: string) => `deadletters/${queue}/${messageId}.json`,
 };
 
 /**
- * Returns where in the data bucket a copy of the published file is while a file with another header takes its place
- * (shared/header-change.ts). The folder is no table's own, and holds nothing else.
- * @param csv the published file's key
+ * Returns the key in the data bucket for a copy of the published file while a file with another header replaces it
+ * (shared/header-change.ts). Its folder holds nothing else.
+ * @param csv key of the published file
  */
 export function previousKey(csv: string): string {
   const slash = csv.lastIndexOf("/");

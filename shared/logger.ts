@@ -1,20 +1,19 @@
-// One structured log line for each thing worth knowing: ids and counts, never a record's text and never a secret.
+// Structured logs: ids and counts, never text of a record and never a secret.
 import * as z from "zod/mini";
 import type { PipelineError } from "./errors.ts";
 
-/** Writes one line with its fields. */
 type Write = (message: string, fields: Record<string, unknown>) => void;
 export type Log = { info: Write; warn: Write; error: Write };
 
-/** What to log of a piece of work: ids and counts. */
+/** Ids and counts of a finished message. */
 export type LogFields = Record<string, string | number | boolean>;
 
-/** What AWS's support asks for. */
+/** AWS Support asks for the request id. */
 const awsError = z.object({ $metadata: z.object({ requestId: z.string() }) });
 
 /**
- * An error as it may be logged. Of its cause only the name, the place and AWS's request id: the messages of
- * foreign errors quote what they choked on (an HTTP client's even its headers).
+ * Returns the log fields of an error. Of its cause they include only the name, the stack frames and AWS's request id,
+ * because other messages may quote data, and those of an HTTP client even headers.
  */
 export function loggable(error: PipelineError): Record<string, unknown> {
   const { cause } = error;
@@ -30,7 +29,7 @@ export function loggable(error: PipelineError): Record<string, unknown> {
   };
 }
 
-/** Frames only: V8 puts the message, which may span lines that look like frames, before the first frame. */
+/** Returns at most eight frames. V8 puts the message before them, and its lines may look like frames. */
 function stackWithoutMessage({ stack = "", message }: Error): string[] {
   const lines = stack.replace(message, "").split("\n");
   const frames = lines.filter((line) => /^ {4}at .*:\d+:\d+\)?$/.test(line));

@@ -1,6 +1,6 @@
-// What every service has in common: take a batch of messages, parse each, do the work, and decide message by message
-// what happens to those that fail. A message that cannot succeed becomes a dead letter at once, with the reason in its
-// attributes; one that may succeed later comes back after a growing delay.
+// The message loop of every service: parses each message of a batch, handles it, and decides what to do if it fails. A
+// message that cannot succeed becomes a dead letter at once, with the error in its attributes. Any other failed message
+// is retried after a growing delay.
 import type * as z from "zod/mini";
 import { $ZodError } from "zod/v4/core";
 import { PipelineError, toPipelineError } from "./errors.ts";
@@ -10,19 +10,18 @@ import { growingDelay, type Message, type MessageQueue } from "./ports.ts";
 import { type QueueName, receiveLimit } from "./topology.ts";
 
 export type Service<T extends z.ZodMiniType, Deps> = {
-  /** Of the service and of the queue that feeds it. */
+  /** Name of the service and of its queue. */
   name: QueueName;
-  /** What its messages look like. */
   schema: T;
-  /** Does the work of one message, and returns what to log of it. May run again for the same message. */
+  /** Handles one message and returns what to log. May run again for the same message. */
   handle(message: z.infer<T>, deps: Deps): Promise<LogFields>;
-  /** Runs once with the messages of a batch that succeeded. When it throws, they have failed too. */
+  /** Runs once with the messages of a batch that succeeded. If it throws, they fail too. */
   afterBatch?(messages: z.infer<T>[], deps: Deps): Promise<void>;
-  /** Called after a message is dead-lettered. When it throws, that is logged and changes nothing. */
+  /** Called after a message is dead-lettered. An error that it throws is only logged. */
   onDeadLetter?(message: z.infer<T>, error: PipelineError, deps: Deps): Promise<void>;
 };
 
-/** Names a service's types once. */
+/** Infers a service's types. */
 export function defineService<T extends z.ZodMiniType, Deps>(service: Service<T, Deps>): Service<T, Deps> {
   return service;
 }
@@ -31,21 +30,21 @@ export type BatchDeps = {
   source: Pick<MessageQueue, "retryAfter">;
   deadLetters: Pick<MessageQueue, "send">;
   log: Log;
-  /** The first delay before a failed message is tried again; it doubles each time. */
+  /** The delay before the first retry. It doubles with each retry. */
   retryBaseSeconds: number;
-  /** Called after a message is handled, with what was logged of it. */
+  /** Called after a message is handled, with its log fields. */
   onHandled?: (fields: LogFields) => void;
-  /** Called when a message has failed, before that is stored. */
-  onFailed?: (failure: FailedMessage) => void;
+  /** Called when a message has failed, before it is retried or dead-lettered. */
+  onFailed?: (failed: FailedMessage) => void;
 };
 
-/** `delaySeconds`: until the message is tried again; undefined where it becomes a dead letter. */
+/** `delaySeconds`: until the retry; undefined if the message becomes a dead letter. */
 export type FailedMessage = { error: PipelineError; message: Message; delaySeconds: number | undefined };
 
-/** How each message of a batch ended, by its id. Only those that come back are not to be deleted. */
+/** The ids of a batch's messages, by outcome. The caller deletes all but `retried` from the queue. */
 export type BatchResult = { done: string[]; retried: string[]; deadLetters: string[] };
 
-/** Runs a service on a batch. Never throws: a message whose outcome is unknown comes back. */
+/** Runs a service on a batch. Throws nothing: a message whose outcome is unknown is retried. */
 export async function processBatch<T extends z.ZodMiniType, Deps>(
   service: Service<T, Deps>,
   messages: readonly Message[],
@@ -55,7 +54,7 @@ export async function processBatch<T extends z.ZodMiniType, Deps>(
   const { schema, handle, afterBatch, onDeadLetter } = service;
   const { log } = batch;
   const result: BatchResult = { done: [], retried: [], deadLetters: [] };
-  /** @param parsed missing where the message could not be read */
+  /** @param parsed undefined if the message could not be parsed */
   const fail = async (thrown: unknown, message: Message, parsed?: z.infer<T>): Promise<void> => {
     const error = toPipelineError(thrown);
     if (!(await isDeadLettered(error, message, batch))) {
@@ -105,7 +104,7 @@ function parseBody<T extends z.ZodMiniType>({ id, body }: Message, schema: T): z
   try {
     return schema.parse(parseJson(body));
   } catch (error) {
-    // zod names the fields that are wrong; their values may be a patron's words.
+    // Only the names of the invalid fields, because their values may be a patron's words.
     const fields =
       error instanceof $ZodError
         ? error.issues.map((issue) => issue.path.join(".") || "the whole")
@@ -113,13 +112,13 @@ function parseBody<T extends z.ZodMiniType>({ id, body }: Message, schema: T): z
     throw new PipelineError("MessageUnreadable", {
       message: "A message in the queue does not have the schema that this service reads.",
       advice:
-        "Find out which version sent it; if a newer version did, deploy that version here too and replay the dead letter.",
+        "Find out which version sent it. If it was a newer version, deploy that version here too and replay the dead letter.",
       ids: { messageId: id, fields: fields.slice(0, 5).join(", ") },
     });
   }
 }
 
-/** @returns false where the message comes back, also where it could not be moved to the dead-letter queue */
+/** Returns false if the message is retried, also because it could not be moved to the dead-letter queue. */
 async function isDeadLettered(
   error: PipelineError,
   message: Message,
@@ -148,9 +147,9 @@ async function isDeadLettered(
 }
 
 /**
- * Returns the seconds until a failed message is tried again, or undefined where it is a dead letter.
- * @param receives how often it was received, this time included
- * @param base the first delay; it doubles each time
+ * Returns the seconds until a failed message is retried, or undefined if it becomes a dead letter.
+ * @param receives how often it was received, including this time
+ * @param base the first delay, which doubles with each retry
  */
 export function retryDelay(
   error: Pick<PipelineError, "kind" | "retryAfterSeconds">,

@@ -1,10 +1,10 @@
-// The messages in the queues. Each is parsed where it arrives.
+// The schemas of the messages in the queues. Each message is parsed when it is received.
 import * as z from "zod/mini";
 import type { PageAddress } from "./keys.ts";
 import { type MessageQueue, messageBody } from "./ports.ts";
 import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText, runId } from "./schemas.ts";
 
-/** A window as its run numbers it: from 1, both dates inclusive. */
+/** A window of a run. Numbers start at 1, and both dates are inclusive. */
 export const window = z.strictObject({ number: positiveInt, from: isoDate, to: isoDate });
 export type Window = z.infer<typeof window>;
 
@@ -15,9 +15,9 @@ export const fetchTask = z.strictObject({
   window,
   attempt: positiveInt,
   page: positiveInt,
-  /** How many pages the window has, at least 1; unknown until page 1 is fetched. */
+  /** The number of the window's pages, at least 1. Missing until page 1 is fetched. */
   pages: z.optional(positiveInt),
-  /** Only count the window again, as one of so many windows of the run's attempt `attempt`. */
+  /** Only count the window's records again. The value is the number of windows in the run's attempt `attempt`. */
   recount: z.optional(positiveInt),
 });
 export type FetchTask = z.infer<typeof fetchTask>;
@@ -26,39 +26,39 @@ export function pageAddress({ runId, window, attempt, page }: FetchTask): PageAd
   return { runId, window: window.number, attempt, page };
 }
 
-/** What LibInsight announced for the whole range, on this page. */
+/** The totals of the whole date range that LibInsight sent with this page. */
 export const totals = z.strictObject({
   totalPages: nonNegativeInt,
   totalRecords: nonNegativeInt,
 });
 export type Totals = z.infer<typeof totals>;
 
-/** Each record is checked once, where it is transformed; z.array would copy them all here. */
-const records = z.custom<unknown[]>(Array.isArray, "a list of records is expected");
+/** Without z.array, which would copy all records. The transformer checks each record. */
+const records = z.custom<unknown[]>(Array.isArray, "must be a list of records");
 
-/** Transformer queue: one fetched page, its records in the message or, where they do not fit, in the work bucket. */
+/** Transformer queue: a fetched page. Its records are in the message or, if they do not fit, in the work bucket. */
 export const pageMessage = z.strictObject({
   task: fetchTask,
   totals,
-  /** How many pages the window has by the totals that hold for it (`windowTotals`), at least 1. */
+  /** The number of the window's pages by its stored totals (`windowTotals`), at least 1. */
   pages: positiveInt,
   records: z.union([z.strictObject({ inline: records }), z.strictObject({ key: nonEmpty })]),
-  /** The page's records that are beyond the limits of shared/libinsight/limits.ts; each is a reject. */
+  /** The page's records that exceed a limit (shared/libinsight/limits.ts). Each is a reject. */
   leftOut: z.optional(
     z.array(z.strictObject({ index: nonNegativeInt, reason: nonEmpty, id: z.optional(nonNegativeInt) })),
   ),
 });
 export type PageMessage = z.infer<typeof pageMessage>;
 
-/** A page's records as stored in the work bucket. */
+/** The records of a page in the work bucket. */
 export const storedPage = records;
 
-/** Assembler queue: every page of this attempt at the run is transformed. */
+/** Assembler queue: every page of this attempt of the run is transformed. */
 export const assembleTask = z.strictObject({
   runId,
   dataset: z.string(),
   attempt: positiveInt,
-  /** Publish the files of the held run in spite of its violations: a person's reason. */
+  /** A person's reason to publish the files of a held run in spite of its violations. */
   force: z.optional(reasonText),
 });
 export type AssembleTask = z.infer<typeof assembleTask>;
@@ -76,13 +76,13 @@ export async function sendAssembleTask(
   await queue.send(messageBody(task), { group: dataset, deduplicationId: `${runId}-${attempt}-${sender}` });
 }
 
-/** Athena queue: check whether a query has ended, because Athena's own event is best effort; or start it again. */
+/** Athena queue: check whether a query has ended, because Athena sends its event only at best effort; or retry it. */
 export const queryTask = z.strictObject({
   task: z.enum(["check", "retry"]),
   runId,
   dataset: z.string(),
   queryExecutionId: z.string().check(z.minLength(1), z.maxLength(100)),
-  /** How often it was checked before. */
+  /** The number of earlier checks. */
   checks: nonNegativeInt,
 });
 export type QueryTask = z.infer<typeof queryTask>;
@@ -93,7 +93,7 @@ export const instanceTask = z.strictObject({
   instanceId: z.string().check(z.minLength(1), z.maxLength(64)),
   /** Which desired state; the check is obsolete where the instance has another one by now. */
   goal: z.string().check(z.minLength(1), z.maxLength(64)),
-  /** How often it was checked before. */
+  /** The number of earlier checks. */
   checks: nonNegativeInt,
 });
 export type InstanceTask = z.infer<typeof instanceTask>;

@@ -1,41 +1,41 @@
-// Numbers for CloudWatch, as lines of its embedded metric format on stdout: they cost no call and no waiting. Where
+// CloudWatch metrics, written to stdout in the embedded metric format, which takes no call to AWS. If
 // POWERTOOLS_METRICS_DISABLED is set, as on one machine, nothing is written.
 import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 
-/** Every metric that there is, with its unit. CloudWatch bills each one for the hours in which it is reported. */
+/** The metrics with their units. CloudWatch bills each metric for the hours in which it is written. */
 const units = {
   RowsPublished: MetricUnit.Count,
-  /** Against what was published before. */
+  /** Difference from the published file. */
   RowsChange: MetricUnit.Count,
   Rejects: MetricUnit.Count,
   Duplicates: MetricUnit.Count,
-  /** Whose numbers did not agree at first. */
+  /** Windows that were fetched again because their totals did not match. */
   RefetchedWindows: MetricUnit.Count,
-  /** From the request until the last page is transformed: pages are transformed while others are fetched. */
+  /** From the request until the last page is transformed. Pages are fetched and transformed at the same time. */
   CollectSeconds: MetricUnit.Seconds,
-  /** From then until the files are in place. */
+  /** From the last transformed page until the files are published. */
   AssembleSeconds: MetricUnit.Seconds,
-  /** From then until Athena's result is. */
+  /** From the published file until the published query result. */
   QuerySeconds: MetricUnit.Seconds,
-  /** By the error's name. */
+  /** With the error's name as a dimension. */
   LibInsightErrors: MetricUnit.Count,
-  /** CloudWatch knows no hours. */
+  /** CloudWatch has no unit for hours. */
   PublishedFileAgeHours: MetricUnit.NoUnit,
-  /** Since the published file was put in its place, where Athena's results are not of its run; else 0. */
+  /** Hours since the file was published, if Athena's results are of another run; else 0. */
   ResultsBehindHours: MetricUnit.NoUnit,
-  /** In the folder of the published file, where Athena reads them as rows. */
+  /** Objects in the folder of the published file that Athena would read as rows. */
   StrayObjects: MetricUnit.Count,
-  /** Of the stage's EC2 instance that has run longest; 0 where none runs. */
+  /** The longest uptime of the stage's EC2 instances; 0 if none is running. */
   InstancesRunningHours: MetricUnit.NoUnit,
 } as const;
 
 export type MetricName = keyof typeof units;
 export type Numbers = Partial<Record<MetricName, number>>;
-/** Names of ours only, and few of each: every combination is a metric of its own. Never a record's text. */
+/** Names of datasets and errors, never text of a record. Every combination is a separate metric. */
 export type Dimensions = { dataset?: string; error?: string };
 export type Measure = (numbers: Numbers, dimensions: Dimensions) => void;
 
-/** @param stage distinguishes several stages in one account */
+/** @param stage a dimension of every metric, which separates the stages of an account */
 export function createMeasure(service: string, stage: string): Measure {
   const metrics = new Metrics({ serviceName: service, defaultDimensions: { stage } });
   return (numbers, dimensions) => {

@@ -1,23 +1,22 @@
-// Work that may be requested several times is done once, however many calls begin at once: the call that does it writes
-// a claim into the work bucket first.
+// Does work once even if it is requested several times or at the same time. The call that does it first writes a claim
+// to the work bucket.
 import * as z from "zod/mini";
 import type { ObjectStore } from "./ports.ts";
 
-/** Longer than the handlers that use it may take (shared/topology.ts): a call that claimed earlier and is not done died. */
+/** Longer than the timeout of every handler that claims (shared/topology.ts): an older claim is of a call that died. */
 const claimSeconds = 180;
 
 const claim = z.strictObject({
   state: z.enum(["claimed", "released", "done"]),
-  /** When. */
   at: z.iso.datetime(),
 });
 type Claim = z.infer<typeof claim>;
 
 /**
- * Does `act`, unless it is done already or another call is doing it now.
+ * Calls `act`, unless it has been done or another call is doing it.
  * @param key of the claim, in the work bucket
- * @returns what `act` returned; `done` where it had been done before; `claimed` where the caller has to check again later
- * @throws what `act` throws; the next call tries it again
+ * @returns the result of `act`, `done` if it had been done before, or `claimed` if the caller must check again later
+ * @throws what `act` throws; the next call retries it
  */
 export async function once<T>(
   key: string,
@@ -33,7 +32,7 @@ export async function once<T>(
     await work.put(key, mine("done"), "application/json");
     return result;
   } catch (error) {
-    // Where this fails too, the claim ends after 180 seconds.
+    // If this fails too, the claim expires after 180 seconds.
     await work.put(key, mine("released"), "application/json").catch(() => {});
     throw error;
   }
@@ -42,7 +41,7 @@ export async function once<T>(
 async function take(key: string, work: ObjectStore, now: Date): Promise<"taken" | "done" | "claimed"> {
   const mine: Claim = { state: "claimed", at: now.toISOString() };
   if (await work.putOnce(key, mine)) return "taken";
-  // In this order, so that the ETag is not newer than what was read.
+  // In this order, so that the ETag is never newer than the claim that is read.
   const there = await work.head(key);
   const found = await work.getJson(key, claim);
   if (!there || !found) return "claimed";

@@ -1,5 +1,5 @@
-// A part: what the transformer makes of one page, as one object that is written in one step. Its first line is the page's
-// summary as JSON; the page's rows follow twice, as CSV and as JSON lines, each row ended by "\n".
+// The format of a part: the transformer's result for one page, as one object that is written atomically. Its first line
+// is the page's summary as JSON. The page's rows follow twice, as CSV and as JSON Lines; each row ends with "\n".
 import { PipelineError } from "./errors.ts";
 import { type PageSummary, pageSummary } from "./run.ts";
 
@@ -13,14 +13,14 @@ export function encodePart(summary: Omit<PageSummary, "bytes">, csv: string, jso
   return Buffer.from(`${JSON.stringify({ ...summary, bytes } satisfies PageSummary)}\n${csv}${jsonl}`);
 }
 
-/** @throws PipelineError `PartUnreadable` */
+/** Returns the summary and the rows of a part. @throws PipelineError `PartUnreadable` */
 export function decodePart(key: string, part: Uint8Array): Part {
   const start = part.indexOf(newline) + 1;
   const summary = summaryOf(part.subarray(0, start));
   const middle = start + (summary?.bytes.csv ?? 0);
   if (!summary || part.length !== middle + summary.bytes.jsonl) {
     throw new PipelineError("PartUnreadable", {
-      message: "A part in the work bucket is damaged, or another version of the pipeline wrote it.",
+      message: "A part in the work bucket is damaged, or was written by another version of the pipeline.",
       advice: "Request the run again.",
       ids: { key },
     });

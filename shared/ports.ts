@@ -1,20 +1,20 @@
-// What services need from their surroundings, in the domain's words. shared/aws/ implements each port with AWS,
-// shared/local/ on this machine; test/contracts/ holds one suite a port that both must pass.
+// The ports: interfaces between the services and their environment. shared/aws/ implements each port with AWS,
+// shared/local/ on this machine. Both pass the port's contract suite in test/contracts/.
 import type * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
 import type { EventDetail, EventType } from "./events.ts";
 import { parseJson } from "./json.ts";
 
-/** A received message. It stays in its queue, invisible for a while, until it is deleted. */
+/** A received message. It stays in its queue, invisible for a time, until it is deleted. */
 export type Message = {
   id: string;
-  /** Names this delivery; a later one has another. */
+  /** Identifies this delivery. Each delivery of a message has another receipt. */
   receipt: string;
   body: string;
-  /** How often it was received, this time included. */
+  /** How often it was received, including this time. */
   receives: number;
   sentAt: Date;
-  /** Of a FIFO queue. */
+  /** Only in a FIFO queue. */
   group?: string;
   attributes: Attributes;
 };
@@ -31,7 +31,7 @@ export type SendOptions = {
   attributes?: Attributes;
 };
 
-/** Bytes of a body. SQS takes 1 MiB a message and a batch; the rest is room for attributes. */
+/** Size of a body. SQS accepts 1 MiB per message and per batch; the rest is for attributes. */
 export const maxMessageBytes = 1_000_000;
 /** SQS's longest delay: 15 minutes. */
 export const maxDelaySeconds = 900;
@@ -46,35 +46,36 @@ export interface MessageQueue {
   readonly isFifo: boolean;
   send(body: string, options?: SendOptions): Promise<void>;
   /**
-   * Sends small messages to a queue that is not FIFO. Messages that the queue refuses are sent again, three times at most.
-   * @throws PipelineError `MessagesNotSent` when some still fail
+   * Sends small messages to a queue that is not FIFO. Messages that fail are sent again, at most three times.
+   * @throws PipelineError `MessagesNotSent` if some still fail
    */
   sendAll(bodies: readonly string[]): Promise<void>;
   /**
    * Receives messages and hides them from other receivers.
    * @param max 1 to 10
-   * @param waitSeconds 0 to 20, until the first message arrives
+   * @param waitSeconds how long to wait for a message, 0 to 20
    */
   receive(options: { max: number; visibilitySeconds: number; waitSeconds: number }): Promise<Message[]>;
   delete(receipt: string): Promise<void>;
   /** Makes a received message visible again after `seconds`. */
   retryAfter(receipt: string, seconds: number): Promise<void>;
-  /** Makes received messages visible at once. One that cannot be released reappears when its visibility timeout ends. */
+  /**
+   * Makes received messages visible at once. A message that cannot be released reappears after its visibility timeout.
+   */
   release(receipts: readonly string[]): Promise<void>;
-  /** About how many messages it holds, delayed ones excluded and received ones included. */
+  /** Returns the approximate number of messages, including received ones and without delayed ones. */
   count(): Promise<number>;
 }
 
 /**
- * Returns a value as a message body. SQS refuses U+FFFE and U+FFFF, which JSON leaves as they are (it escapes the other
- * characters that SQS refuses).
+ * Returns a value as a message body. Escapes U+FFFE and U+FFFF, which SQS rejects and JSON.stringify does not escape.
  * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
  */
 export function messageBody(value: unknown): string {
   return JSON.stringify(value).replace(/[\uFFFE\uFFFF]/g, (c) => (c === "\uFFFE" ? "\\ufffe" : "\\uffff"));
 }
 
-/** `at`: when the object was written, to the second. */
+/** `at`: when the object was written, in whole seconds. */
 export type ObjectInfo = {
   etag: string;
   bytes: number;
@@ -84,17 +85,17 @@ export type ObjectInfo = {
 };
 export type ListedObject = { key: string; etag: string; bytes: number; at: Date };
 export type Version = { versionId: string; at: Date; isLatest: boolean };
-/** A write that must find the object with this ETag, or no object. */
+/** The write succeeds only if the object has this ETag, or does not exist. */
 export type Condition = { ifMatch: string } | "absent";
 export type UploadOptions = { contentType: string; metadata: Record<string, string>; condition: Condition };
 
-/** A bucket: whole objects under keys. A read sees every write that ended before it began. */
+/** A bucket. A read sees every write that ended before the read began. */
 export abstract class ObjectStore {
   abstract readonly bucket: string;
 
   /**
-   * Writes an object in one atomic step.
-   * @returns its ETag; undefined where the condition does not hold
+   * Writes an object atomically.
+   * @returns its ETag, or undefined if the condition is not met
    */
   protected abstract write(
     key: string,
@@ -102,27 +103,27 @@ export abstract class ObjectStore {
     contentType: string,
     condition?: Condition,
   ): Promise<string | undefined>;
-  /** Returns the object, or undefined where there is none. */
+  /** Returns the object, or undefined if it does not exist. */
   abstract getBytes(key: string): Promise<Uint8Array | undefined>;
-  /** Returns the object's first bytes as text. @throws Error where there is no object */
+  /** Returns the object's first bytes as text. @throws Error if the object does not exist */
   abstract getStart(key: string, bytes: number): Promise<string>;
-  /** Returns the object's bytes as they arrive; those of an earlier version where one is named. */
+  /** Streams the object, or one of its versions. */
   abstract stream(key: string, versionId?: string): Promise<AsyncIterable<Uint8Array>>;
-  /** Returns what is known of the object, or of an earlier version; undefined where it does not exist. */
+  /** Describes the object, or one of its versions. Returns undefined if it does not exist. */
   abstract head(key: string, versionId?: string): Promise<ObjectInfo | undefined>;
-  /** Returns at most `max` versions of a key, the newest first. Where the object was deleted none is the latest. */
+  /** Returns at most `max` versions of a key, newest first. If the object was deleted, none is the latest. */
   abstract listVersions(key: string, max: number): Promise<Version[]>;
   /**
-   * Yields the objects below a prefix in the order of their keys, and reads ahead no more than a thousand.
+   * Yields the objects below a prefix in the order of their keys. Reads ahead at most a thousand.
    * @throws PipelineError `TooManyObjects` beyond `limit`
    */
   abstract objects(prefix: string, limit: number): AsyncIterable<ListedObject>;
-  /** Returns the folders right below a prefix, each with its "/". @throws PipelineError `TooManyObjects` */
+  /** Returns the folders directly below a prefix, each with its "/". @throws PipelineError `TooManyObjects` */
   abstract listFolders(prefix: string, limit: number): Promise<string[]>;
   /**
-   * Writes a stream as one object, in one atomic step when the stream has ended. Memory: some parts of 5 MiB. Where the
-   * stream fails nothing is written, and its error is thrown.
-   * @returns the new object's ETag; undefined where the condition does not hold
+   * Writes a stream as one object, atomically after the stream has ended. If the stream fails, writes nothing and
+   * throws its error. Memory: a few parts of 5 MiB.
+   * @returns the object's ETag, or undefined if the condition is not met
    */
   abstract upload(
     key: string,
@@ -130,24 +131,25 @@ export abstract class ObjectStore {
     options: UploadOptions,
   ): Promise<string | undefined>;
 
-  /** @returns the object's ETag */
+  /** Writes an object. @returns its ETag */
   async put(key: string, body: string | Uint8Array, contentType: string): Promise<string> {
     const etag = await this.write(key, body, contentType);
-    if (etag === undefined) throw new Error(`A write of ${key} without a condition was refused.`);
+    if (etag === undefined)
+      throw new Error(`The object store refused to write ${key}, although the write has no condition.`);
     return etag;
   }
 
-  /** Writes an object unless the key is taken. @returns whether this call wrote it */
+  /** Writes an object if it does not exist. @returns whether this call wrote it */
   async create(key: string, body: string | Uint8Array, contentType: string): Promise<boolean> {
     return (await this.write(key, body, contentType, "absent")) !== undefined;
   }
 
-  /** Writes JSON unless the key is taken. @returns whether this call wrote it */
+  /** Writes JSON if the object does not exist. @returns whether this call wrote it */
   putOnce(key: string, value: unknown): Promise<boolean> {
     return this.create(key, JSON.stringify(value), "application/json");
   }
 
-  /** Writes JSON over an object that still has this ETag. @returns whether it had */
+  /** Replaces an object with JSON if it has this ETag. @returns whether this call replaced it */
   async replaceJson(key: string, value: unknown, etag: string): Promise<boolean> {
     const body = JSON.stringify(value);
     return (await this.write(key, body, "application/json", { ifMatch: etag })) !== undefined;
@@ -158,114 +160,115 @@ export abstract class ObjectStore {
     return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   }
 
-  /** Returns the object as parsed JSON, long numbers with their digits, or undefined where there is none. */
+  /** Returns the object's JSON, in which long numbers keep their digits, or undefined if it does not exist. */
   async getJson<T extends z.ZodMiniType>(key: string, schema: T): Promise<z.infer<T> | undefined> {
     const text = await this.getText(key);
     return text === undefined ? undefined : schema.parse(parseJson(text));
   }
 
-  /** Returns all keys below a prefix, in order. @throws PipelineError `TooManyObjects` beyond `limit` */
+  /** Returns the keys below a prefix, in order. @throws PipelineError `TooManyObjects` beyond `limit` */
   async list(prefix: string, limit: number): Promise<string[]> {
     return Array.fromAsync(this.objects(prefix, limit), ({ key }) => key);
   }
 }
 
-/** Hitting a listing's limit is an error and never a shorter list. */
+/** Returns the error for a listing beyond its limit, which is never cut. */
 export function tooManyObjects(prefix: string, limit: number): PipelineError {
   return new PipelineError("TooManyObjects", {
     message: `There are more than ${limit} objects below ${prefix}.`,
-    advice: "Narrow the dataset's range, or raise the limit where it is written down.",
+    advice: "Request a shorter date range, or raise the limit in the code.",
     ids: { prefix },
   });
 }
 
 /**
- * Publishes one event on the pipeline's bus. Consumers may see it more than once.
- * @throws PipelineError `EventNotPublished` when the bus does not take it
+ * Emits an event on the pipeline's bus. Consumers may receive it more than once.
+ * @throws PipelineError `EventNotPublished` if the bus rejects it
  */
 export type Emit = <T extends EventType>(type: T, detail: EventDetail<T>) => Promise<void>;
 
-/** Where a table's files are, and a text that is kept with the table until its next change. */
-export type TablePlace = {
-  /** In the data bucket, with its "/"; of a table that others made it may be anything. */
+export type TableLocation = {
+  /** Folder in the data bucket, with its "/". If another tool created the table, it may be any URL. */
   folder: string;
+  /** A text that the table keeps until its next change. */
   mark?: string | undefined;
 };
 /** A table over the CSV files in a folder. Each file has one header line. */
-export type TableDefinition = TablePlace & {
-  /** All are text. A comment is one line, at most 255 bytes. A table without columns cannot be queried. */
+export type TableDefinition = TableLocation & {
+  /** All columns are text. A comment is one line of at most 255 bytes. A table without columns cannot be queried. */
   columns: { name: string; comment: string }[];
 };
-/** Each change gives a table another version. */
-export type FoundTable = TablePlace & { version: string };
-/** A view: its SELECT in Trino's SQL, over names with their database. */
+/** Each change of a table changes its version. */
+export type FoundTable = TableLocation & { version: string };
+/** A view. Its SELECT is Trino SQL, with the database in each name. */
 export type ViewDefinition = { select: string; comments: ReadonlyMap<string, string> };
 
 export type Query = {
   id: string;
   state: "QUEUED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED" | "UNKNOWN";
-  /** Why it failed, as the engine's code; the engine's own sentence may quote a value of a record. */
+  /** The engine's code for the failure. The engine's own message may quote a record. */
   reason: string;
-  /** Whether the engine expects that it may succeed when it is started again. */
+  /** Whether the engine says that a retry can succeed. */
   retryable: boolean;
-  /** Key of the result in the results bucket; undefined where the engine wrote it elsewhere. */
+  /** Key of the result in the results bucket, or undefined if the engine wrote it elsewhere. */
   output: string | undefined;
 };
-/** Each value as Athena spells it. */
+/** Values in the format of Athena's results. */
 export type Rows = { columns: string[]; rows: (string | null)[][] };
 
-/**
- * The tables over the published files. Each change is one step, without dropping the table: a reader sees the old table or
- * the new one.
- */
+/** The tables over the published files. Each change is atomic: a reader sees the old table or the new one. */
 export interface TableCatalog {
-  /** Returns a table, this pipeline's or a foreign one; undefined where there is none. */
+  /** Returns a table, even if another tool created it, or undefined if it does not exist. */
   table(name: string): Promise<FoundTable | undefined>;
   /**
-   * Creates a table, or changes its columns and its place.
-   * @param ifVersion which version the table still has; undefined: it does not exist
-   * @throws PipelineError `TableChanged` where that is not so
+   * Creates a table, or changes its columns and location.
+   * @param ifVersion the version that the table must have, or undefined if it must not exist
+   * @throws PipelineError `TableChanged` if the condition is not met
    */
   defineTable(name: string, table: TableDefinition, ifVersion: string | undefined): Promise<void>;
-  /** Changes the place of a table and nothing else. @throws PipelineError `TableChanged` */
-  moveTable(name: string, place: TablePlace, ifVersion: string): Promise<void>;
+  /** Changes only the location of a table. @throws PipelineError `TableChanged` */
+  moveTable(name: string, location: TableLocation, ifVersion: string): Promise<void>;
 }
 
-/** @param table its name */
+/** Returns the error for a condition that a table does not meet. @param table its name */
 export function tableChanged(table: string): PipelineError {
   return new PipelineError("TableChanged", {
     message: "The table was changed by another call at the same time.",
-    advice: "Retried automatically. If this persists, check who else changes this table in the catalog.",
+    advice:
+      "Retried automatically. If this persists, check for other tools that change this table in the catalog.",
     kind: "transient",
     ids: { table },
   });
 }
 
-/** Tables, views and SELECTs over the published files, in Trino's SQL. Results go to the results bucket as CSV. */
+/** Tables, views and SELECTs over the published files, in Trino SQL. Results are CSV files in the results bucket. */
 export interface QueryEngine extends TableCatalog {
-  /** The database of all names here. */
+  /** The database of all tables and views. */
   readonly database: string;
   /** Creates or replaces a view. @throws PipelineError `StatementFailed`, `StatementTooSlow` */
   defineView(name: string, view: ViewDefinition): Promise<void>;
   /**
-   * Starts a query and does not wait for it. Its end is announced by a message to the athena queue, at best effort.
+   * Starts a query and does not wait for it. When it ends, the athena queue gets a message, at best effort.
    * @param folder of the result, in the results bucket, without "/"
-   * @param token 32 to 128 characters; the same token and query start one query, however often
+   * @param token 32 to 128 characters; repeated calls with the same token and query start one query
    * @returns the query's id
    */
   start(sql: string, folder: string, token: string): Promise<string>;
   get(id: string): Promise<Query>;
-  /** Runs a small query to its end and returns its first rows, 999 at most. @throws PipelineError as `defineView` */
+  /**
+   * Runs a small query and returns at most its first 999 rows.
+   * @throws PipelineError `StatementFailed`, `StatementTooSlow`
+   */
   firstRows(sql: string, folder: string, max: number): Promise<Rows>;
 }
 
-/** A message to people. */
+/** An email or another message to people. */
 export type Notification = {
   /** One line of ASCII, below 100 characters. https://docs.aws.amazon.com/sns/latest/api/API_Publish.html */
   subject: string;
   body: string;
 };
-/** Sends a message to everyone who subscribed; some may receive it twice. */
+/** Sends a message to all subscribers. Some may receive it twice. */
 export type Notify = (notification: Notification) => Promise<void>;
 
 export type Instance = {
@@ -286,7 +289,10 @@ export interface Instances {
   find(id: string): Promise<Instance | Refused>;
   /** Returns those that have the tag and are not terminated. @throws PipelineError `TooManyInstances` */
   findTagged(tag: { key: string; value: string }): Promise<Instance[] | Refused>;
-  /** Asks for a start. One that runs is a success too. @returns undefined where EC2 accepted, which is not yet that it runs */
+  /**
+   * Asks for a start. One that runs is a success too.
+   * @returns undefined where EC2 accepted, which is not yet that it runs
+   */
   start(id: string): Promise<Refused | undefined>;
   /** Asks for a stop, as `start`. */
   stop(id: string): Promise<Refused | undefined>;

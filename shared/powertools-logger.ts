@@ -1,8 +1,8 @@
-// The structured log lines of Lambda functions. Of its own file, because loading Powertools takes longer than a short run.
+// The logger of Lambda functions. A separate file, because loading Powertools takes longer than a short local run.
 import { Logger } from "@aws-lambda-powertools/logger";
 import type { Log } from "./logger.ts";
 
-/** The level comes from POWERTOOLS_LOG_LEVEL. */
+/** Returns a logger with the level of POWERTOOLS_LOG_LEVEL. */
 export function createLogger(serviceName: string): Log {
   const logger = new Logger({ serviceName });
   return {

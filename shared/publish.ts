@@ -3,7 +3,7 @@ import { PipelineError } from "./errors.ts";
 import type { ObjectInfo, ObjectStore } from "./ports.ts";
 import type { Run } from "./run.ts";
 
-/** Another writer wins at most a few times in a row: runs of one dataset are weekly and assembled one at a time. */
+/** Other writers are rare: runs of one dataset are weekly and assembled one at a time. */
 export const publishAttempts = 5;
 
 export function publishContended(key: string, { runId }: Pick<Run, "runId">): PipelineError {
@@ -18,8 +18,9 @@ export function publishContended(key: string, { runId }: Pick<Run, "runId">): Pi
 export type Published = { superseded: false; object: ObjectInfo } | { superseded: true; by: string };
 
 /**
- * @param body makes the content again for each attempt
- * @returns what was published, or the newer run whose object stays
+ * Publishes an object, unless the published object is of a newer run.
+ * @param body returns the content again for each attempt
+ * @returns the published object, or the newer run
  * @throws PipelineError `PublishContended`
  */
 export async function publishNewest(
@@ -41,13 +42,13 @@ export async function publishNewest(
       condition: current ? { ifMatch: current.etag } : "absent",
     });
     const object = written === undefined ? undefined : await store.head(key);
-    // Where another writer's object is in place already, the next round sees whether it is newer.
+    // If another writer has already replaced the object, the next attempt checks whether that one is newer.
     if (object && object.etag === written) return { superseded: false, object };
   }
   throw publishContended(key, run);
 }
 
-/** Clocks differ by seconds. */
+/** Allows for clocks that differ. */
 const toleratedMs = 15 * 60_000;
 
 /** Returns whether a time is in the future, even if the clocks differ by 15 minutes. */
@@ -56,9 +57,9 @@ export function isFuture(time: string, now: Date): boolean {
 }
 
 /**
- * Returns whether an object is of a later request than the run. EventBridge's times are in seconds; of two requests in
- * one second neither is newer. An object without a run (the predecessor's) is older, and so is one from the future: a
- * clock that once was wrong must not keep every later run from publishing.
+ * Returns whether an object is of a later request than the run. EventBridge's times have whole seconds, so two requests
+ * in one second are equally new. An object without a run (from the previous system) is older. So is an object from the
+ * future, because a clock that was once wrong must not block every later run.
  */
 export function isNewer(
   metadata: Record<string, string>,

@@ -1,4 +1,4 @@
-// What the work bucket remembers of a run, as JSON. Parsed where it is read.
+// The schemas of the JSON objects of a run in the work bucket.
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
@@ -8,23 +8,23 @@ import type { ObjectStore } from "./ports.ts";
 import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 
 /**
- * A run's id: the dataset's name and twelve hexadecimal digits of the request's id.
- * The digits are a hash, because request ids come from outside and end up in keys.
+ * Returns a run's id: the dataset's name and twelve hexadecimal digits. The digits are a hash of the request's id,
+ * which may hold characters that keys must not have.
  */
 export function runIdOf(dataset: string, requestId: string): string {
   return `${dataset}-${createHash("sha256").update(`${dataset}\n${requestId}`).digest("hex").slice(0, 12)}`;
 }
 
-/** `run.json`: the request and its windows. Written once, never changed. */
+/** `run.json`: the request and its windows. Written once. */
 export const run = z.strictObject({
   runId: z.string(),
   dataset: z.string(),
-  /** The request's own id; with the dataset it decides the run's id. */
+  /** Together with the dataset it determines the run's id. */
   requestId: z.string(),
-  /** When it was requested, ISO 8601 in UTC. Of two runs of one dataset the later request wins. */
+  /** In UTC. The run with the later request is the newer one. */
   requestedAt: z.iso.datetime(),
   reason: z.string(),
-  /** Why the comparison with the published file does not count. Reconciliation always counts. */
+  /** Why the run may differ from the published file. Reconciliation is never skipped. */
   skipComparison: z.optional(z.string()),
   from: isoDate,
   to: isoDate,
@@ -32,7 +32,7 @@ export const run = z.strictObject({
 });
 export type Run = z.infer<typeof run>;
 
-/** Ten million records a window. More is taken for a broken answer, not for work. */
+/** Ten million records in a window. A response with more pages is treated as an error. */
 export const maxPages = 100_000;
 
 /** `windows/{w}/{attempt}.json` */
@@ -53,41 +53,41 @@ export function fetchTaskOf(
   return { runId, dataset, window, attempt, page };
 }
 
-/** By name. Not z.record, which drops `__proto__`; a field of a form may be called so. */
+/** Counts by name. Not z.record, which drops `__proto__`, a possible name of a LibInsight field. */
 const counts = z.custom<Record<string, number>>(
   (value) =>
     typeof value === "object" &&
     value !== null &&
     !Array.isArray(value) &&
     Object.values(value).every((count) => Number.isSafeInteger(count) && count > 0),
-  "names with counts are expected",
+  "must be names with counts",
 );
 
-/** The first line of a part: records = rows + the sum of rejects. */
+/** The first line of a part. records = rows + sum of rejects. */
 export const pageSummary = z.strictObject({
   page: positiveInt,
-  /** Of the dataset's entry by which it was transformed (shared/fingerprint.ts). */
+  /** Fingerprint (shared/fingerprint.ts) of the dataset entry that transformed the page. */
   entry: z.string(),
-  /** What LibInsight announced on this page; a difference shows that the source changed meanwhile. */
+  /** The totals that LibInsight sent with this page. If they differ between pages, the source has changed. */
   totals,
   records: nonNegativeInt,
-  /** Records whose date is not in the window that was requested. */
+  /** Records whose date is outside the window. */
   outside: nonNegativeInt,
-  /** The `_id` of each row, in the part's order. */
+  /** The `_id` of each row, in order. */
   ids: z.array(nonNegativeInt),
-  /** Headers of undeclared fields that the part's rows end with, in their order. */
+  /** Headers of the undeclared fields at the end of the part's rows, in order. */
   appended: z.array(z.string()),
   /** By reason. */
   rejects: counts,
-  /** By column: answers beyond the first, which the column does not keep. */
+  /** By column: answers that were not kept because only the first is. */
   furtherAnswers: counts,
-  /** By column: values that are not of its type and were kept as text. */
+  /** By column: values that do not match its type and were kept as text. */
   mistyped: counts,
-  /** By field: records that held a field that is not declared. */
+  /** By undeclared field: records that have it. */
   undeclared: counts,
-  /** By column: rows that have a value in it. */
+  /** By column: rows with a value. */
   filled: counts,
-  /** Bytes of the part's two bodies. */
+  /** Size of the rows as CSV and as JSON Lines. */
   bytes: z.strictObject({ csv: nonNegativeInt, jsonl: nonNegativeInt }),
 });
 export type PageSummary = z.infer<typeof pageSummary>;
@@ -97,7 +97,7 @@ export function rejectedCount({ rejects }: Pick<PageSummary, "rejects">): number
   return Object.values(rejects).reduce((sum, count) => sum + count, 0);
 }
 
-/** `attempts/{n}.json`: which attempt of each window (in the run's order) counts, and why it came to that. */
+/** `attempts/{n}.json`: the attempt of each window, in the run's order, and why windows were fetched again. */
 export const runAttempt = z.strictObject({
   attempt: z.int().check(z.minimum(2)),
   windows: z.array(positiveInt),
@@ -140,42 +140,42 @@ export function expired(name: string, { what, ids }: { what: string; ids: Pipeli
   });
 }
 
-/** `queries/{id}/origin.json`: what a query of a dataset was started for. */
+/** `queries/{id}/origin.json`: the dataset and run of a query. */
 export const queryOrigin = z.strictObject({
   runId: z.string(),
   dataset: z.string(),
   requestedAt: z.iso.datetime(),
-  /** From 1; a further query is started where the engine failed for a reason of its own. */
+  /** From 1. A query is retried if the engine says that it can succeed. */
   attempt: positiveInt,
 });
 export type QueryOrigin = z.infer<typeof queryOrigin>;
 
 /**
  * Why a run is not published without a person's decision:
- * - `disagreement`: the records are not those that LibInsight announced or was asked for
+ * - `disagreement`: the records do not match LibInsight's totals or the requested dates
  * - `empty`: the file would have no rows
- * - `quality`: too many records were rejected, or too many values are not of their column's type
+ * - `quality`: too many records were rejected, or too many values do not match their column's type
  * - `comparison`: the file differs too much from the published one
  */
 const violation = z.strictObject({
   kind: z.enum(["disagreement", "empty", "quality", "comparison"]),
-  /** A sentence without its full stop. */
+  /** A sentence without the period. */
   text: z.string(),
 });
 export type Violation = z.infer<typeof violation>;
 
 const file = z.strictObject({ key: z.string(), etag: z.string(), bytes: nonNegativeInt });
 
-/** `result.json`: records = rows + duplicates + the sum of rejects. */
+/** `result.json`: the outcome. records = rows + duplicates + sum of rejects. */
 export const runResult = z.strictObject({
   runId: z.string(),
   dataset: z.string(),
   state: z.enum(["published", "held", "failed", "superseded"]),
-  /** Why, where it is not published: a sentence for a person. */
+  /** Why the run is not published, in a sentence. */
   reason: z.optional(z.string()),
-  /** A run that has some is held, or was published for the reason `force`. */
+  /** With violations, the run is held or was published for the reason `force`. */
   violations: z.array(violation),
-  /** Why it was published in spite of them: a person's reason, or why its request skipped the comparison. */
+  /** Why it was published in spite of violations: a person's reason, or `skipComparison` of its request. */
   force: z.optional(z.string()),
   from: isoDate,
   to: isoDate,
@@ -193,7 +193,7 @@ export const runResult = z.strictObject({
   ),
   records: nonNegativeInt,
   rows: nonNegativeInt,
-  /** What was published before, where its file says. */
+  /** The file that was published before, if its metadata has these values. */
   previous: z.optional(z.strictObject({ rows: nonNegativeInt, requestedAt: z.iso.datetime() })),
   duplicates: nonNegativeInt,
   rejects: counts,
@@ -202,9 +202,9 @@ export const runResult = z.strictObject({
   undeclared: counts,
   filled: counts,
   columns: z.array(z.string()),
-  /** Of the dataset's entry that made the rows (shared/fingerprint.ts). */
+  /** Fingerprint (shared/fingerprint.ts) of the dataset entry that made the rows. */
   entry: z.string(),
-  /** In the work bucket: what a held run would have published. */
+  /** The files in the work bucket that a held run would have published. */
   held: z.optional(z.strictObject({ csv: file, jsonl: file })),
   published: z.optional(
     z.strictObject({

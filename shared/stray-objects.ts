@@ -1,19 +1,18 @@
-// Objects in a table's folder beside the published file: Athena reads every file there as rows of the table.
+// Finds objects beside the published file in its folder, which Athena would read as rows of the table.
 
 import type { Dataset } from "./dataset-schema.ts";
 import { folderOf } from "./keys.ts";
 import type { ObjectStore } from "./ports.ts";
 
-/** That are named; one is too many already. */
+/** A message names at most these. */
 const maxNamed = 5;
-/** Objects that Athena ignores may be there too. More of them than this is an error. */
+/** Includes objects that Athena ignores. */
 const maxListed = 10_000;
 
 /**
- * Returns the keys of the first objects that Athena would read beside the published CSV. It ignores empty objects, such as
- * those that stand for folders, and objects whose name begins with _ or a dot.
+ * Returns the keys of up to five objects that Athena would read beside the published CSV. Athena ignores empty objects,
+ * which may represent folders, and objects with names that begin with _ or a dot.
  * https://docs.aws.amazon.com/athena/latest/ug/other-notable-limitations.html
- * @returns five at most
  * @throws PipelineError `TooManyObjects`
  */
 export async function strayObjects(
@@ -29,8 +28,8 @@ export async function strayObjects(
   return stray;
 }
 
-/** What is wrong and what to do, for a person. */
+/** Returns a sentence without the period that names the objects and says what to do. */
 export function strayText(stray: readonly string[], bucket: string): string {
-  const places = stray.map((key) => `s3://${bucket}/${key}`).join(", ");
-  return `Athena would read ${places} as rows of the published file. Move or delete it (aws s3 rm): the folder is for the published file only`;
+  const urls = stray.map((key) => `s3://${bucket}/${key}`).join(", ");
+  return `Athena would read ${urls} as rows of the published file. Move or delete it (aws s3 rm): the folder is for the published file only`;
 }

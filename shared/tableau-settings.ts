@@ -1,5 +1,6 @@
-// Where Tableau answers and as whom the pipeline signs in: the same variables for a deploy (.env), for its function, and
-// for this machine. Where none is set there is no Tableau. The token's secret is none of them, see shared/config.ts.
+// The settings of Tableau: its address and the name of the access token, in the same variables for a deploy (.env), for
+// the function and for this machine. Without these variables Tableau is not used. shared/aws/config.ts reads the
+// token's secret.
 import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
 
@@ -9,27 +10,27 @@ const settings = z.object({
     z
       .string()
       .check(
-        z.refine(isAddress, "it is the server's address alone, with https:// (http:// on this machine only)"),
+        z.refine(
+          isAddress,
+          "use only the server's address, with https:// (http:// is only for this machine)",
+        ),
       ),
     z.transform((url) => new URL(url).origin),
   ),
-  /** The site's name as it stands in its addresses (`/#/site/NAME/`); the default site's is empty. */
-  site: z
-    .string()
-    .check(z.regex(/^[\w-]*$/, "it is the name that stands in the site's addresses, after /site/")),
+  /** The site's name in its URLs (`/#/site/NAME/`). Empty for the default site. */
+  site: z.string().check(z.regex(/^[\w-]*$/, "use the name after /site/ in the site's URLs")),
   /**
-   * 3.21 came with Tableau Server 2023.3 (October 2023), so servers of the last three years have it. Newer ones and
-   * Tableau Cloud take older versions too; Tableau's own Python client begins with 2.4.
+   * The default, 3.21, is the version of Tableau Server 2023.3 (October 2023). Newer servers and Tableau Cloud accept older
+   * versions too; Tableau's own Python client begins with 2.4.
    * https://tableau.github.io/migration-sdk/articles/content-type-api-ver.html
    * https://github.com/tableau/server-client-python/blob/master/tableauserverclient/server/server.py
    */
-  apiVersion: z.string().check(z.regex(/^\d{1,2}\.\d{1,3}$/, "it is a REST API version, such as 3.21")),
-  /** Of the personal access token. */
-  tokenName: z.string().check(z.regex(/^\P{Cc}+$/u, "it is the token's name, on one line")),
+  apiVersion: z.string().check(z.regex(/^\d{1,2}\.\d{1,3}$/, "use a REST API version, such as 3.21")),
+  /** Name of the personal access token. */
+  tokenName: z.string().check(z.regex(/^\P{Cc}+$/u, "use the token's name, on one line")),
 });
 export type TableauSettings = z.infer<typeof settings>;
 
-/** By what they mean. */
 const variables = {
   url: "TABLEAU_URL",
   site: "TABLEAU_SITE",
@@ -38,14 +39,14 @@ const variables = {
 } as const;
 
 /**
- * @param env where an empty variable is none
- * @returns undefined where no variable is set
- * @throws PipelineError `TableauHalfConfigured`, naming variables and never a value
+ * Returns the settings, or undefined if no variable is set.
+ * @param env an empty variable counts as not set
+ * @throws PipelineError `TableauHalfConfigured` with the names of variables and never a value
  */
 export function tableauSettings(env: NodeJS.ProcessEnv): TableauSettings | undefined {
   if (Object.values(variables).every((name) => !env[name])) return undefined;
   const missing = [variables.url, variables.tokenName].filter((name) => !env[name]);
-  if (missing.length > 0) throw unusable(`${missing.join(" and ")} must be set too.`);
+  if (missing.length > 0) throw invalid(`Set ${missing.join(" and ")} too.`);
   const parsed = settings.safeParse({
     url: env.TABLEAU_URL,
     site: env.TABLEAU_SITE ?? "",
@@ -53,14 +54,14 @@ export function tableauSettings(env: NodeJS.ProcessEnv): TableauSettings | undef
     tokenName: env.TABLEAU_TOKEN_NAME,
   });
   if (parsed.success) return parsed.data;
-  const wrong = parsed.error.issues.map(({ path, message }) => {
+  const problems = parsed.error.issues.map(({ path, message }) => {
     const [, variable] = Object.entries(variables).find(([key]) => key === path[0]) ?? [];
-    return `${variable} can't be used: ${message}.`;
+    return `${variable} is invalid: ${message}.`;
   });
-  throw unusable(wrong.join(" "));
+  throw invalid(problems.join(" "));
 }
 
-/** The variables that say the same, none of them empty; none at all where there is no Tableau. */
+/** Returns the variables of the settings, without empty ones. */
 export function tableauEnvironment(tableau: TableauSettings | undefined): Record<string, string> {
   if (!tableau) return {};
   const { url, site, apiVersion, tokenName } = tableau;
@@ -72,7 +73,7 @@ export function tableauEnvironment(tableau: TableauSettings | undefined): Record
   };
 }
 
-/** The token travels there, so it has to be hidden on its way. */
+/** Requires https, because requests carry the token. */
 function isAddress(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname, origin, href } = new URL(text);
@@ -80,9 +81,9 @@ function isAddress(text: string): boolean {
   return (protocol === "https:" || (protocol === "http:" && isHere)) && href === `${origin}/`;
 }
 
-function unusable(what: string): PipelineError {
+function invalid(problem: string): PipelineError {
   return new PipelineError("TableauHalfConfigured", {
-    message: `The settings of Tableau can't be used: ${what}`,
-    advice: `Fix that, or set none of ${Object.values(variables).join(", ")} to leave Tableau alone.`,
+    message: `The settings of Tableau are incomplete or invalid. ${problem}`,
+    advice: `To run without Tableau, unset ${Object.values(variables).join(", ")}.`,
   });
 }

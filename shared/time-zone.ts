@@ -1,17 +1,17 @@
-// Time zones as EventBridge Scheduler takes them, and the local times that they skip. By Intl, because every function loads
-// this file and a library for it would be in every bundle.
+// Time zones that EventBridge Scheduler accepts, and the local times that they skip. Uses Intl, because a library would
+// be in the bundle of every function.
 
 const minuteMs = 60_000;
 
 /**
- * Whether the scheduler knows a zone: IANA's names, by Region/City, as they are spelled. Intl accepts more, which it
- * refuses: offsets, any case, and abbreviations such as PST.
+ * Returns whether EventBridge Scheduler accepts a time zone: an IANA name (Region/City) in its exact case. Intl also
+ * accepts offsets, other cases and abbreviations such as PST.
  * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#time-zones
  */
 export function isTimeZone(zone: string): boolean {
-  // Looked up first, because making a formatter takes 20 ms, in each cold start of each function.
+  // The list is checked first, because creating a formatter takes 20 ms in each cold start of each function.
   if (zone === "UTC" || Intl.supportedValuesOf("timeZone").includes(zone)) return true;
-  // The list lacks further names of zones, such as US/Eastern.
+  // The list lacks some names, such as US/Eastern.
   if (!/^(?!SystemV)[A-Z][A-Za-z]+(\/[A-Z][\w+-]*)+$/.test(zone)) return false;
   try {
     new Intl.DateTimeFormat("en", { timeZone: zone });
@@ -21,18 +21,18 @@ export function isTimeZone(zone: string): boolean {
   }
 }
 
-/** Returns the day in a zone, as `YYYY-MM-DD`. */
+/** Returns the current day in a time zone, as `YYYY-MM-DD`. */
 export function dayIn(timeZone: string, now: Date): string {
-  // Sweden's dates are ISO's.
+  // Swedish dates have the ISO format.
   return now.toLocaleDateString("sv-SE", { timeZone });
 }
 
-/** No transition that lasts for a shorter time is noticed; Morocco's of Ramadan last for a month. */
+/** Misses an offset that is in effect for a shorter time. The shortest, Morocco's during Ramadan, takes a month. */
 const step = 7 * 24 * 60 * minuteMs;
 
 /**
- * Returns every minute of local time that does not exist, because the clocks go forward, as if its zone were UTC.
- * @param years after `from`
+ * Returns every minute of local time that does not exist because clocks go forward, as if local time were UTC.
+ * @param years to search after `from`
  */
 export function skippedMinutes(timeZone: string, from: Date, years: number): Date[] {
   const offset = offsets(timeZone);
@@ -41,7 +41,7 @@ export function skippedMinutes(timeZone: string, from: Date, years: number): Dat
   for (let at = Math.floor(from.getTime() / minuteMs) * minuteMs; at < end; at += step) {
     let [before, after] = [at, at + step];
     if (offset(before) === offset(after)) continue;
-    // 14 rounds from a week to a minute.
+    // 14 rounds, from a week to a minute.
     while (after - before > minuteMs) {
       const middle = Math.floor((before + after) / 2 / minuteMs) * minuteMs;
       if (offset(middle) === offset(before)) before = middle;
@@ -53,11 +53,11 @@ export function skippedMinutes(timeZone: string, from: Date, years: number): Dat
   return skipped;
 }
 
-/** Returns a function from a time to the zone's offset, in milliseconds. */
+/** Returns a function that returns the zone's offset at a time, in milliseconds. */
 function offsets(timeZone: string): (time: number) => number {
   const format = new Intl.DateTimeFormat("en", { timeZone, timeZoneName: "longOffset" });
   return (time) => {
-    // `GMT`, `GMT-04:00`
+    // `GMT` or `GMT-04:00`.
     const text = format.formatToParts(time).find(({ type }) => type === "timeZoneName")?.value ?? "";
     const [, sign, hours, minutes] = /([+-])(\d{2}):(\d{2})/.exec(text) ?? [];
     const size = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * minuteMs;

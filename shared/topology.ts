@@ -1,52 +1,51 @@
-// What the system is made of, as data: each service with the queue of the same name that feeds it, and which event goes
-// to which queue. stacks/ makes SST components of it, stacks/local/ makes workers. Adding a service or an event touches
-// its own folder and this file.
+// The services, their queues and the routes of events, as data. Each service has a queue of the same name. stacks/
+// creates SST components from this file, and stacks/local/ creates workers.
 import type { Dataset } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
 import type { EventType } from "./events.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
 
-/** After this many receives a message is a dead letter. */
+/** A message becomes a dead letter after this many receives. */
 export const receiveLimit = 5;
 
-/** Keys of a bucket that a function may read and write; `*` stands for anything. */
+/** The keys of a bucket that a function may read and write. `*` matches any text. */
 export type Access = { read: readonly string[]; write?: readonly string[]; multipart?: true };
-/** Access to a dataset's files. */
+/** Returns the access to a dataset's files. */
 export type PublishedAccess = (publish: Dataset["publish"]) => Access;
 
 export type ServiceDefinition<Name extends string = string> = {
   /** What stops if the service fails. Alarms name it first. */
   purpose: string;
   queue: {
-    /** FIFO queues name how a repeated message is recognized: by an id of its sender or by its content. */
+    /** How a FIFO queue recognizes a repeated message: by an id from the sender, or by its content. */
     fifo?: "by-id" | "by-content";
   };
-  /** How long one call of the handler may take. */
+  /** Limits one invocation. */
   timeoutSeconds: number;
   memoryMb: number;
-  /** Messages that one call gets at most. */
+  /** The most messages in one invocation. */
   batchSize: number;
-  /** Calls at the same time, at most. Lambda's minimum is 2. */
+  /** The most invocations at the same time. Lambda's minimum is 2. */
   concurrency: number;
-  /** Queues to which it sends. */
+  /** The queues to which the service sends. */
   sendsTo: readonly Name[];
-  /** Which of the ports it uses. */
+  /** The ports that the service uses. */
   uses: {
     work?: Access;
     data?: PublishedAccess;
     results?: PublishedAccess;
     bus?: true;
     libInsight?: true;
-    /** `tables`: it changes tables and runs no queries. */
+    /** `tables`: only changes tables and runs no queries. */
     queryEngine?: "queries" | "tables";
     tableau?: "credentials" | "settings";
     notifier?: true;
     metrics?: true;
     instances?: "read" | "write";
-    /** Receives and deletes the dead letters of every queue. */
+    /** Whether it receives and deletes the dead letters of every queue. */
     deadLetters?: true;
   };
-  /** Files beside the function's bundle. */
+  /** Files to copy next to the function's bundle. */
   copyFiles?: { from: string; to: string };
 };
 
@@ -67,13 +66,13 @@ const definitions = {
   fetcher: {
     purpose: "fetching records from LibInsight",
     queue: {},
-    // LibInsight may take 25 seconds to respond, twice where a token is renewed, and that may begin within a minute.
+    // LibInsight may take 25 seconds to respond, twice if a token is renewed, after up to a minute of waits.
     timeoutSeconds: 120,
-    // A page is some hundred kilobytes, and at most 8 MiB (shared/libinsight/limits.ts), parsed and written again.
+    // A page is several hundred kilobytes and at most 8 MiB (shared/libinsight/limits.ts), parsed and written again.
     memoryMb: 512,
-    // One LibInsight request a message.
+    // Each message takes one request to LibInsight.
     batchSize: 1,
-    // Eight requests at once are polite to a hosted service.
+    // Limits the load on a hosted service.
     concurrency: 8,
     sendsTo: ["fetcher", "transformer", "assembler"],
     uses: {
@@ -91,9 +90,9 @@ const definitions = {
     timeoutSeconds: 60,
     // Up to ten pages at once.
     memoryMb: 1024,
-    // A batch checks once whether its run is complete.
+    // The check whether a run is complete runs once per batch.
     batchSize: 10,
-    // Keeps up with eight fetchers: a page is transformed in less time than LibInsight takes to send it.
+    // Enough for eight fetchers: a page is transformed faster than LibInsight sends it.
     concurrency: 4,
     sendsTo: ["assembler"],
     uses: {
@@ -114,12 +113,12 @@ const definitions = {
     purpose: "publishing files",
     // One run of a dataset at a time.
     queue: { fifo: "by-id" },
-    // Lambda's maximum: it reads and writes all of a dataset.
+    // Lambda's maximum, because an invocation reads and writes a whole dataset.
     timeoutSeconds: 900,
-    // A whole CPU comes with 1,769 MB; memory itself does not grow with the data.
+    // 1,769 MB comes with one whole CPU. The use of memory does not grow with the data.
     memoryMb: 1769,
     batchSize: 1,
-    // The queue's groups already allow one at a time for each dataset; this is for two datasets at once.
+    // For two datasets at the same time. The queue's groups already allow only one run of each dataset.
     concurrency: 2,
     sendsTo: ["fetcher"],
     uses: {
@@ -138,7 +137,7 @@ const definitions = {
         // A held run is as large as a published one.
         multipart: true,
       },
-      // While the header changes the table reads a copy of the earlier file.
+      // While the header changes, the table reads a copy of the earlier file.
       queryEngine: "tables",
       data: ({ csv, jsonl }) => {
         const files = [csv, jsonl, previousKey(csv)];
@@ -149,20 +148,20 @@ const definitions = {
   athena: {
     purpose: "updating Athena's tables and results",
     queue: {},
-    // Waits for some DDL statements, a second or two each.
+    // An invocation waits for several DDL statements, a second or two each.
     timeoutSeconds: 120,
-    // It mostly waits; what it copies is streamed.
+    // An invocation mostly waits, and streams what it copies.
     memoryMb: 512,
     batchSize: 1,
-    // Files come weekly. Two calls may follow one table at once; the service allows for that.
+    // Files are weekly. The service allows two invocations for one table at the same time.
     concurrency: 2,
-    // To itself: to check a query later.
+    // To its own queue, to check a query later.
     sendsTo: ["athena"],
     uses: {
       bus: true,
       queryEngine: "queries",
       work: { read: ["queries/*", "runs/*/result.json"], write: ["queries/*"] },
-      // Athena reads the table's files and writes results with the permissions of the caller.
+      // Athena reads the table's files and writes results with the caller's permissions.
       data: ({ csv }) => ({ read: [`${folderOf(csv)}*`, previousKey(csv)] }),
       results: ({ results, queryResults }) => {
         const objects = [results, `${queryResults}/*`, keys.columnNames("*")];
@@ -174,7 +173,7 @@ const definitions = {
   tableau: {
     purpose: "refreshing Tableau",
     queue: { fifo: "by-content" },
-    // Lambda's maximum again: it follows Tableau's jobs for ten minutes.
+    // Lambda's maximum, because an invocation follows Tableau's jobs for ten minutes.
     timeoutSeconds: 900,
     memoryMb: 256,
     batchSize: 1,
@@ -185,9 +184,9 @@ const definitions = {
   reporter: {
     purpose: "emails about runs and the daily checks",
     queue: {},
-    // Some calls of S3 and one of SNS.
+    // Several calls to S3 and one to SNS.
     timeoutSeconds: 60,
-    // A result of some kilobytes, and a list of the run's pages.
+    // A result of several kilobytes, and a list of the run's pages.
     memoryMb: 256,
     batchSize: 1,
     concurrency: 2,
@@ -197,7 +196,7 @@ const definitions = {
       metrics: true,
       instances: "read",
       tableau: "settings",
-      // What it reported of a run, and of an event that concerns no run.
+      // The claims of reports about a run, and about an event without a run.
       work: {
         read: ["runs/*/result.json", "runs/*/reports/*", "reports/*"],
         write: ["runs/*/reports/*", "reports/*"],
@@ -209,12 +208,12 @@ const definitions = {
   ec2: {
     purpose: "starting and stopping EC2 instances",
     queue: {},
-    // Asks EC2 about one instance after the other, some calls each.
+    // Several calls to EC2 for each instance, one instance after the other.
     timeoutSeconds: 120,
     memoryMb: 256,
     batchSize: 1,
     concurrency: 2,
-    // To itself: to check an instance later.
+    // To its own queue, to check an instance later.
     sendsTo: ["ec2"],
     uses: {
       bus: true,
@@ -225,9 +224,9 @@ const definitions = {
   replay: {
     purpose: "requested replays of dead letters",
     queue: {},
-    // A thousand dead letters, some calls each.
+    // A thousand dead letters, several calls each.
     timeoutSeconds: 300,
-    // Ten messages at a time of each queue, each a megabyte at most.
+    // Ten messages at a time from each queue, at most a megabyte each.
     memoryMb: 512,
     batchSize: 1,
     concurrency: 2,
@@ -246,21 +245,21 @@ const definitions = {
   },
 } as const satisfies Record<string, ServiceDefinition>;
 
-/** A service, and the queue that feeds it. */
+/** The name of a service and of its queue. */
 export type QueueName = keyof typeof definitions;
 export const services: Readonly<Record<QueueName, ServiceDefinition<QueueName>>> = definitions;
 export const queueNames = Object.keys(definitions).filter((name): name is QueueName => name in definitions);
 
-/** Which of the pipeline's events go to which queue. */
+/** Routes the pipeline's events to queues. */
 export type Route = { name: string; events: readonly EventType[]; to: QueueName; group?: string };
 export const routes: readonly Route[] = [
   { name: "RunRequested", events: ["run.requested"], to: "kickoff" },
-  // Beside S3's own message, which is lost when someone replaces the bucket's one notification setting.
+  // In addition to S3's message, because another tool may overwrite the bucket's only notification configuration.
   { name: "RunPublished", events: ["run.published"], to: "athena" },
   { name: "ReplayRequested", events: ["deadletter.replay.requested"], to: "replay" },
-  // One group for all datasets: a second sign-in with the token would end the first.
+  // One group for all datasets, because a second sign-in with the token would end the first session.
   { name: "ResultsPublished", events: ["results.published"], to: "tableau", group: "tableau" },
-  // Each failure has a route of its own, because its alarm is EventBridge's count of what the rule matched.
+  // Each failure has a route of its own, because its alarm uses EventBridge's count of matched events.
   { name: "RunHeld", events: ["run.held"], to: "reporter" },
   { name: "RunFailed", events: ["run.failed"], to: "reporter" },
   { name: "QueryFailed", events: ["query.failed", "file.refused"], to: "reporter" },
@@ -277,7 +276,7 @@ export const routes: readonly Route[] = [
     events: [
       "instance.start.requested",
       "instance.stop.requested",
-      // The work is done for which an instance may have been started.
+      // The end of a run for which an instance may have been started.
       "run.published",
       "run.held",
       "run.failed",
@@ -287,7 +286,7 @@ export const routes: readonly Route[] = [
   },
 ];
 
-/** Which events of AWS's own services go to which queue, all fields as they arrive. */
+/** Routes events of AWS services to queues, unchanged. */
 export type AwsRoute = {
   name: string;
   source: string;
@@ -296,7 +295,7 @@ export type AwsRoute = {
   to: QueueName;
 };
 export const awsRoutes = {
-  /** Of the pipeline's workgroup only. */
+  /** Only of the pipeline's workgroup. */
   queryEnded: {
     name: "QueryEnded",
     source: "aws.athena",
@@ -314,7 +313,7 @@ export const awsRoutes = {
   },
 } as const satisfies Record<string, AwsRoute>;
 
-/** The queue that hears of each published CSV. */
+/** The route of S3's message about a published CSV. */
 export const filePublished = { name: "FilePublished", to: "athena" } as const satisfies Pick<
   AwsRoute,
   "name" | "to"

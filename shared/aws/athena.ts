@@ -14,13 +14,13 @@ import type {
   QueryEngine,
   Rows,
   TableDefinition,
-  TablePlace,
+  TableLocation,
   ViewDefinition,
 } from "../ports.ts";
 import { GlueCatalog } from "./glue.ts";
 import { createView } from "./hive.ts";
 
-/** The DDL of a view takes Athena a second or two; this is where waiting for it ends. */
+/** The longest wait for DDL. A view takes Athena a second or two. */
 const ddlWaitMs = 60_000;
 const ddlPollMs = 250;
 
@@ -29,11 +29,10 @@ const states = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] as cons
 export type AthenaOptions = {
   workgroup: string;
   database: string;
-  /** In which the tables' files are. */
+  /** Bucket of the tables' files. */
   dataBucket: string;
-  /** To which results go. */
   resultsBucket: string;
-  /** Of the results of DDL statements, in the results bucket. */
+  /** Folder in the results bucket for the results of DDL statements. */
   statementsFolder: string;
   sleep?: Sleep;
 };
@@ -61,11 +60,11 @@ export class AthenaQueryEngine implements QueryEngine {
     return this.#catalog.defineTable(name, table, ifVersion);
   }
 
-  moveTable(name: string, place: TablePlace, ifVersion: string): Promise<void> {
-    return this.#catalog.moveTable(name, place, ifVersion);
+  moveTable(name: string, location: TableLocation, ifVersion: string): Promise<void> {
+    return this.#catalog.moveTable(name, location, ifVersion);
   }
 
-  /** The comments are set in Glue, because Athena's CREATE VIEW takes none. */
+  /** Sets the comments in Glue, because Athena's CREATE VIEW does not accept comments. */
   async defineView(name: string, { select, comments }: ViewDefinition): Promise<void> {
     await this.#run(createView(this.database, name, select));
     await this.#catalog.comment(name, comments);
@@ -103,7 +102,7 @@ export class AthenaQueryEngine implements QueryEngine {
 
   async firstRows(sql: string, folder: string, max: number): Promise<Rows> {
     const id = await this.#run(sql, folder);
-    // Athena counts the header among its 1,000 rows.
+    // Athena returns at most 1,000 rows including the header.
     const { ResultSet } = await this.#athena.send(
       new GetQueryResultsCommand({ QueryExecutionId: id, MaxResults: max + 1 }),
     );
@@ -113,7 +112,7 @@ export class AthenaQueryEngine implements QueryEngine {
     return { columns: header.map((name) => name ?? ""), rows };
   }
 
-  /** @returns the query's id when it has succeeded */
+  /** Waits until a query has succeeded and returns its id. */
   async #run(sql: string, folder = this.#options.statementsFolder): Promise<string> {
     const id = await this.start(sql, folder);
     for (let waited = 0; waited < ddlWaitMs; waited += ddlPollMs) {

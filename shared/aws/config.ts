@@ -1,5 +1,5 @@
-// The settings of a function, read from its environment the first time that they are asked for, so that a
-// module can be loaded anywhere and a function needs only what it uses.
+// The settings of a function. Each is read from the environment when it is used, so that a module can be loaded
+// anywhere and a function needs only the settings that it uses.
 import { Resource } from "sst/resource";
 import * as z from "zod/mini";
 import { PipelineError } from "../errors.ts";
@@ -9,65 +9,64 @@ import { nonEmpty } from "../schemas.ts";
 import { tableauSettings } from "../tableau-settings.ts";
 import type { QueueName } from "../topology.ts";
 
-/** @param otherwise where the variable is missing */
-const wholeNumber = (least: number, most: number, otherwise: number) =>
-  z._default(z.coerce.number().check(z.int(), z.minimum(least), z.maximum(most)), otherwise);
+const wholeNumber = (min: number, max: number, defaultValue: number) =>
+  z._default(z.coerce.number().check(z.int(), z.minimum(min), z.maximum(max)), defaultValue);
 
 export const settings = {
   busName: () => read("BUS_NAME", nonEmpty),
   workBucket: () => read("WORK_BUCKET", nonEmpty),
   dataBucket: () => read("DATA_BUCKET", nonEmpty),
   resultsBucket: () => read("RESULTS_BUCKET", nonEmpty),
-  /** Receives messages about runs and alarms. */
+  /** ARN of the topic for messages about runs and alarms. */
   alertsTopic: () => read("ALERTS_TOPIC_ARN", z.string().check(z.startsWith("arn:"))),
-  /** The stage's name, which distinguishes its metrics and messages from other stages'. */
+  /** The stage's name in its metrics and messages. */
   stage: () => read("STAGE", nonEmpty),
   athenaWorkgroup: () => read("ATHENA_WORKGROUP", nonEmpty),
   athenaDatabase: () => read("ATHENA_DATABASE", z.string().check(z.regex(/^[a-z][a-z0-9_]{0,127}$/))),
   athenaRegion: () => read("ATHENA_REGION", nonEmpty),
-  /** In which analysts' queries run, with their user's permissions. */
+  /** Workgroup of analysts' queries. */
   analystsWorkgroup: () => read("ANALYSTS_WORKGROUP", nonEmpty),
-  /** Where their results go, for example s3://bucket/tableau/ */
+  /** URL of analysts' results, for example s3://bucket/tableau/ */
   analystsResults: () => read("ANALYSTS_RESULTS", z.url({ protocol: /^s3$/ })),
-  /** Where LibInsight answers, for example https://vt.libinsight.com/v1.0 */
+  /** URL of the API with its version, for example https://vt.libinsight.com/v1.0 */
   libinsightBaseUrl: () => read("LIBINSIGHT_BASE_URL", z.url({ protocol: /^https?$/ })),
   libinsightClientId: () => readSecret("LibInsightClientId"),
   libinsightClientSecret: () => readSecret("LibInsightClientSecret"),
-  /** The first delay before a failed message is tried again, in seconds; each further one doubles. */
+  /** Delay in seconds before the first retry of a failed message. It doubles with each retry. */
   retryBaseSeconds: () => read("RETRY_BASE_SECONDS", wholeNumber(0, maxDelaySeconds, 30)),
-  /** After how many seconds a query is looked at for the first time; each further wait doubles. */
+  /** Seconds before the first check of a query. They double with each check. */
   queryCheckSeconds: () => read("QUERY_CHECK_SECONDS", wholeNumber(1, maxDelaySeconds, 60)),
-  /** Which instances the stage may start and stop. */
+  /** The instances that the stage may start and stop. */
   instances: () => read("INSTANCES", z._default(instancesSetting, "none")),
-  /** After how many seconds an instance is looked at for the first time; each further wait doubles. */
+  /** Seconds before the first check of an instance. They double with each check. */
   instanceCheckSeconds: () => read("INSTANCE_CHECK_SECONDS", wholeNumber(1, maxDelaySeconds, 15)),
-  /** How long one request to LibInsight may take, connection and body included. */
+  /** Limits one request to LibInsight, including connection and body. */
   libinsightTimeoutMs: () => read("LIBINSIGHT_TIMEOUT_MS", wholeNumber(1, 25_000, 25_000)),
-  /** Undefined where there is no Tableau to refresh. */
+  /** Undefined if Tableau is not used. */
   tableau: () => tableauSettings(process.env),
   tableauTokenSecret: () => readSecret("TableauTokenSecret"),
-  /** How long one request to Tableau may take, connection and body included. */
+  /** Limits one request to Tableau, including connection and body. */
   tableauRequestTimeoutMs: () => read("TABLEAU_TIMEOUT_MS", wholeNumber(1, 60_000, 25_000)),
-  /** How long a refresh may take in all; the function has 15 minutes. */
+  /** Limits a refresh. The function has 15 minutes. */
   tableauRefreshTimeoutMs: () => read("TABLEAU_REFRESH_TIMEOUT_MS", wholeNumber(1, 780_000, 600_000)),
-  /** The first pause before Tableau is asked again; each further one doubles, up to half a minute. */
+  /** Pause before the first check of a Tableau job. It doubles with each check, up to half a minute. */
   tableauPauseMs: () => read("TABLEAU_PAUSE_MS", wholeNumber(1, 30_000, 2_000)),
   queueUrl: (name: QueueName) => read(`${name.toUpperCase()}_QUEUE_URL`, z.url()),
   deadLetterUrl: (name: QueueName) => read(`${name.toUpperCase()}_DEAD_LETTERS_URL`, z.url()),
 };
 
-/** @throws PipelineError `ConfigurationMissing`, naming the variable and never its value */
+/** Returns a setting. @throws PipelineError `ConfigurationMissing` with the variable and never its value */
 function read<T extends z.ZodMiniType>(variable: string, schema: T): z.infer<T> {
   const parsed = schema.safeParse(settingOf(variable));
   if (parsed.success) return parsed.data;
   throw new PipelineError("ConfigurationMissing", {
-    message: `The setting ${variable} is missing or can't be used.`,
-    advice: `Set ${variable} in the function's environment; a command finds it on a stage that is deployed.`,
+    message: `The setting ${variable} is missing or invalid.`,
+    advice: `Set ${variable} in the function's environment, or deploy the stage before you run a command on it.`,
     ids: { variable },
   });
 }
 
-/** What `sst shell` tells a command of its stage: the variables of the functions (stacks/command-settings.ts). */
+/** The variables of a stage's functions, which `sst shell` passes to a command (stacks/command-settings.ts). */
 const linkedSettings = z.object({ variables: z.record(z.string(), z.string()) });
 
 function settingOf(variable: string): string | undefined {

@@ -1,6 +1,5 @@
-// What services get from AWS, each made when a handler asks for it, from the settings of this function. A bundle holds
-// what its handler names and no more.
-
+// Creates the AWS adapters of the ports from the settings of the function. A function's bundle includes only the
+// adapters that its handler uses.
 import { defaultDataset } from "../datasets.ts";
 import { type LibInsightClient, libInsightClient } from "../libinsight/client.ts";
 import { createMeasure, type Measure } from "../metrics.ts";
@@ -34,7 +33,7 @@ export const queue = (name: QueueName): MessageQueue => new SqsQueue(sqs(), sett
 export const deadLetters = (name: QueueName): MessageQueue =>
   new SqsQueue(sqs(), settings.deadLetterUrl(name));
 
-/** Every queue with its dead letters. */
+/** Returns every queue with its dead-letter queue. */
 export const queuePairs = () =>
   queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) }));
 
@@ -55,7 +54,7 @@ export const queryEngine = (): QueryEngine =>
     statementsFolder: defaultDataset.publish.queryResults,
   });
 
-/** Kept between invocations for its token. */
+/** Reused by later invocations, because it holds the access token. */
 let client: LibInsightClient | undefined;
 export function libInsight(): LibInsightClient {
   client ??= libInsightClient({

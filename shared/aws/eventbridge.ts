@@ -1,4 +1,4 @@
-// The event bus on EventBridge.
+// Emits events on EventBridge.
 import { type EventBridgeClient, PutEventsCommand } from "@aws-sdk/client-eventbridge";
 import { backoffMs, realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
@@ -20,12 +20,12 @@ export function eventBridgeEmitter(
       Detail: JSON.stringify(eventDetails[type].parse(detail)),
     };
     for (let attempt = 1; ; attempt++) {
-      // PutEvents responds with 200 even when it refuses an entry.
+      // PutEvents responds with status 200 even if it rejects an entry.
       const { FailedEntryCount = 0, Entries } = await client.send(new PutEventsCommand({ Entries: [entry] }));
       if (FailedEntryCount === 0) return;
       if (attempt === attempts) {
         throw new PipelineError("EventNotPublished", {
-          message: `The bus did not take the event ${type}.`,
+          message: `The event bus rejected the event ${type}.`,
           advice: "Retried automatically. If it persists, check the bus and its quotas.",
           kind: "transient",
           ids: { event: type, code: Entries?.[0]?.ErrorCode ?? "unknown" },

@@ -1,6 +1,6 @@
-// The Glue Data Catalog, in which Athena keeps tables and views. Tables are written here and not by Athena's DDL: only Glue
-// changes columns and location in one step, and only if the table is still the one that was read. Athena's own ALTER
-// TABLE REPLACE COLUMNS is documented for LazySimpleSerDe only, and its CREATE VIEW takes no comments.
+// The table catalog on Glue, where Athena stores tables and views. Tables are not defined with Athena's DDL, because
+// only Glue changes columns and location in one step and checks that the table has not changed. Athena's ALTER TABLE
+// REPLACE COLUMNS is documented only for LazySimpleSerDe, and its CREATE VIEW does not accept comments.
 // https://docs.aws.amazon.com/athena/latest/ug/alter-table-replace-columns.html
 import { isDeepStrictEqual } from "node:util";
 import {
@@ -19,20 +19,20 @@ import {
   type FoundTable,
   type TableCatalog,
   type TableDefinition,
-  type TablePlace,
+  type TableLocation,
   tableChanged,
 } from "../ports.ts";
 import { hiveTable } from "./hive.ts";
 
-/** Two calls that follow one file create the same view at once. */
+/** Two invocations for one file may create the same view at the same time. */
 const commentAttempts = 3;
-/** The property that holds a table's mark. */
+/** The table property for the mark. */
 const markProperty = "libinsight.mark";
 
 export class GlueCatalog implements TableCatalog {
   readonly #glue: GlueClient;
   readonly #database: string;
-  /** `s3://` and the data bucket, in which the tables' folders are. */
+  /** URL of the data bucket. */
   readonly #bucket: string;
 
   constructor(glue: GlueClient, { database, dataBucket }: { database: string; dataBucket: string }) {
@@ -68,7 +68,7 @@ export class GlueCatalog implements TableCatalog {
     const { columns, serde, serdeProperties, properties } = hiveTable(table);
     const define = (input: TableInput): TableInput => ({
       ...input,
-      // Others may have added properties of their own, such as a table's statistics.
+      // Other tools may have added properties, such as a table's statistics.
       Parameters: { ...input.Parameters, ...properties },
       StorageDescriptor: {
         ...input.StorageDescriptor,
@@ -81,17 +81,17 @@ export class GlueCatalog implements TableCatalog {
       },
     });
     if (ifVersion === undefined)
-      return this.#create(this.#placed(define({ Name: name, ...textFile }), table));
-    return this.#change(name, ifVersion, (input) => this.#placed(define(input), table));
+      return this.#create(this.#locate(define({ Name: name, ...textFile }), table));
+    return this.#change(name, ifVersion, (input) => this.#locate(define(input), table));
   }
 
-  moveTable(name: string, place: TablePlace, ifVersion: string): Promise<void> {
-    return this.#change(name, ifVersion, (input) => this.#placed(input, place));
+  moveTable(name: string, location: TableLocation, ifVersion: string): Promise<void> {
+    return this.#change(name, ifVersion, (input) => this.#locate(input, location));
   }
 
-  #placed(input: TableInput, { folder, mark }: TablePlace): TableInput {
+  #locate(input: TableInput, { folder, mark }: TableLocation): TableInput {
     const { [markProperty]: _, ...properties } = input.Parameters ?? {};
-    // A table of others may be anywhere.
+    // Another tool's table may have any URL.
     const location = folder.includes("://") ? folder : `${this.#bucket}${folder}`;
     return {
       ...input,
@@ -136,9 +136,9 @@ export class GlueCatalog implements TableCatalog {
   }
 
   /**
-   * Sets the comments of a view's columns. Where another call changed the view meanwhile, the changed view gets them.
+   * Sets the comments of a view's columns. If another call changes the view meanwhile, retries with the changed view.
    * @param comments by column
-   * @throws Glue's ConcurrentModificationException where that happens three times
+   * @throws Glue's ConcurrentModificationException after three attempts
    */
   async comment(name: string, comments: ReadonlyMap<string, string>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
@@ -168,16 +168,16 @@ export class GlueCatalog implements TableCatalog {
       new UpdateTableCommand({
         DatabaseName: this.#database,
         TableInput: changed,
-        // Glue refuses the change if the table has another version by now, as Iceberg's tables in Glue rely on it.
+        // Glue refuses the change if the table now has another version. Iceberg tables in Glue rely on this too.
         VersionId: versionOf(table),
-        // Tables and views are written every week; their versions are not needed.
+        // Tables and views are written every week, and their earlier versions are not needed.
         SkipArchive: true,
       }),
     );
   }
 }
 
-/** What Athena's own CREATE EXTERNAL TABLE ... STORED AS TEXTFILE writes into Glue. */
+/** The values that Athena's CREATE EXTERNAL TABLE ... STORED AS TEXTFILE writes to Glue. */
 const textFile: Omit<TableInput, "Name"> = {
   TableType: "EXTERNAL_TABLE",
   PartitionKeys: [],
@@ -189,13 +189,13 @@ const textFile: Omit<TableInput, "Name"> = {
   },
 };
 
-/** Without a version nothing would keep two calls from overwriting each other's change. */
+/** The version prevents two calls from overwriting each other's changes. */
 function versionOf({ VersionId }: Table): string {
   if (VersionId === undefined) throw new Error("Glue returned a table without a version.");
   return VersionId;
 }
 
-/** Returns what UpdateTable accepts of a GetTable response. */
+/** Returns the part of a GetTable response that UpdateTable accepts. */
 function inputOf(name: string, table: Table): TableInput {
   const { Description, Owner, Retention, StorageDescriptor, PartitionKeys, TableType, Parameters } = table;
   const { ViewOriginalText, ViewExpandedText, LastAccessTime, LastAnalyzedTime } = table;

@@ -1,20 +1,19 @@
-// Tables as Glue keeps them for Athena, and the DDL of views in Trino's SQL. Pure functions.
+// The definitions of tables in Glue, and the DDL of views in Trino SQL. Pure functions.
 import type { TableDefinition } from "../ports.ts";
 
 export type HiveTable = {
   columns: { Name: string; Type: string; Comment: string }[];
-  /** The Java class that reads its files. */
+  /** Java class that reads the files. */
   serde: string;
   serdeProperties: Record<string, string>;
-  /** TBLPROPERTIES. */
+  /** Table properties (TBLPROPERTIES). */
   properties: Record<string, string>;
 };
 
 /**
- * The table over a folder's CSV files. Its columns are strings, because the serde reads nothing else well.
- *
- * OpenCSVSerde's own escape character is the backslash, which would eat the backslashes of people's comments. U+0001
- * is a control character and so occurs in no field; a `"` inside a field is doubled, which the serde reads as one.
+ * Returns the definition of a table over CSV files. All columns are strings, because OpenCSVSerde does not read other
+ * types well. Its default escape character, the backslash, would remove backslashes from text. U+0001 is a control
+ * character, so no field contains it. The serde reads the doubled `"` in a field as one.
  * https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html
  */
 export function hiveTable({ columns }: Pick<TableDefinition, "columns">): HiveTable {

@@ -1,4 +1,4 @@
-// A service as a Lambda function behind an SQS queue: SQS's records in, the failed ones out.
+// Runs a service as a Lambda function with an SQS queue. Its response names the messages to retry.
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import type * as z from "zod/mini";
 import { processBatch, type Service } from "../message-loop.ts";
@@ -8,13 +8,13 @@ import { deadLetters, queue, settings } from "./deps.ts";
 
 export type LambdaHandler = (event: SQSEvent, context?: Context) => Promise<SQSBatchResponse>;
 
-/** @param depsOf builds the service's dependencies */
+/** Returns the handler of a service. @param depsOf returns the service's dependencies */
 export function lambdaHandler<T extends z.ZodMiniType, Deps>(
   { name, schema, handle, afterBatch, onDeadLetter }: Service<T, Deps>,
   depsOf: () => Deps,
 ): LambdaHandler {
   const log = createLogger(name);
-  // They are built where they are used, so that a missing setting is the reason of each message's failure.
+  // Dependencies are created for each message, so that a missing setting is the error of that message.
   const service: Service<T, undefined> = {
     name,
     schema,

@@ -24,11 +24,11 @@ import {
 } from "../ports.ts";
 
 const megabyte = 1024 * 1024;
-/** 10,000 parts at most: 52 GB an object, with two parts in memory at a time. */
+/** S3 allows 10,000 parts, so an object may have 52 GB. Two parts are in memory at a time. */
 export const uploadPartBytes = 5 * megabyte;
 export const uploadsAtOnce = 2;
 
-/** Versions that S3 lists in one response. */
+/** The most versions in one response of S3. */
 const listedAtOnce = 1_000;
 
 export class S3Store extends ObjectStore {
@@ -53,7 +53,7 @@ export class S3Store extends ObjectStore {
           Bucket: this.bucket,
           Key: key,
           Body: body,
-          // The SDK takes an empty text for a stream of unknown length.
+          // The SDK treats an empty text as a stream of unknown length.
           ContentLength: Buffer.byteLength(body),
           ContentType: contentType,
           ...(condition && conditionOf(condition)),
@@ -62,7 +62,7 @@ export class S3Store extends ObjectStore {
       return present(ETag, "ETag", key);
     } catch (error) {
       if (condition === undefined || !isConditionFailure(error)) throw error;
-      // A 409 on a key that has to be absent (another write of it is in progress) says nothing yet: it is retried later.
+      // After a 409, another write of the key is in progress and may still fail. The caller retries later.
       if (condition === "absent" && error.name !== "PreconditionFailed") throw error;
       return undefined;
     }
@@ -85,7 +85,7 @@ export class S3Store extends ObjectStore {
       );
       return await present(Body, "Body", key).transformToString("utf-8");
     } catch (error) {
-      // An empty object has no range.
+      // S3 has no range of an empty object.
       if (error instanceof S3ServiceException && error.name === "InvalidRange") return "";
       throw error;
     }
@@ -95,7 +95,7 @@ export class S3Store extends ObjectStore {
     const { Body } = await this.#s3.send(
       new GetObjectCommand({ Bucket: this.bucket, Key: key, ...(versionId && { VersionId: versionId }) }),
     );
-    // In Node the SDK's body is a Readable; its type also covers browsers.
+    // In Node the body is a Readable. The SDK's type includes browsers.
     const body = present(Body, "Body", key);
     if ("pipe" in body) return body;
     throw new Error(`The body of ${key} is not a Node stream.`);
@@ -109,7 +109,7 @@ export class S3Store extends ObjectStore {
       return {
         etag: present(response.ETag, "ETag", key),
         bytes: response.ContentLength ?? 0,
-        // S3's own default.
+        // The default of S3.
         contentType: response.ContentType ?? "binary/octet-stream",
         metadata: response.Metadata ?? {},
         at: present(response.LastModified, "LastModified", key),
@@ -120,17 +120,17 @@ export class S3Store extends ObjectStore {
     }
   }
 
-  /** Deletions count against `max`. In a bucket that never kept versions there is one at most. */
+  /** Delete markers count toward `max`. A bucket that never kept versions returns at most one. */
   async listVersions(key: string, max: number): Promise<Version[]> {
     const found: Version[] = [];
     let seen = 0;
     let after: { KeyMarker?: string | undefined; VersionIdMarker?: string | undefined } | undefined = {};
-    // Ends: each round sees more of the key's versions, or is the last.
+    // Ends, because each round but the last finds more versions of the key.
     while (after && seen < max) {
       const response: ListObjectVersionsCommandOutput = await this.#s3.send(
         new ListObjectVersionsCommand({
           Bucket: this.bucket,
-          // The key itself is the first of those that begin with it.
+          // The key itself is the first of the keys with this prefix.
           Prefix: key,
           MaxKeys: Math.min(max - seen, listedAtOnce),
           ...after,
@@ -165,7 +165,7 @@ export class S3Store extends ObjectStore {
   }
 
   async *#listing(
-    asked: { Prefix: string; Delimiter?: string },
+    input: { Prefix: string; Delimiter?: string },
     limit: number,
   ): AsyncGenerator<ListObjectsV2CommandOutput> {
     let found = 0;
@@ -174,18 +174,18 @@ export class S3Store extends ObjectStore {
       const response: ListObjectsV2CommandOutput = await this.#s3.send(
         new ListObjectsV2Command({
           Bucket: this.bucket,
-          ...asked,
+          ...input,
           ...(token && { ContinuationToken: token }),
         }),
       );
       found += (response.Contents?.length ?? 0) + (response.CommonPrefixes?.length ?? 0);
       token = response.NextContinuationToken;
-      if (found > limit) throw tooManyObjects(asked.Prefix, limit);
+      if (found > limit) throw tooManyObjects(input.Prefix, limit);
       yield response;
     } while (token);
   }
 
-  /** Aborts the upload where the stream fails. */
+  /** Aborts the upload if the stream fails. */
   async upload(
     key: string,
     body: AsyncIterable<Uint8Array>,
@@ -225,7 +225,7 @@ function isMissing(error: unknown): boolean {
   return error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404;
 }
 
-/** 412: the object is not as expected; 404: it is gone; 409: another conditional write won at this moment. */
+/** 412: the object is not as expected. 404: it was deleted. 409: another conditional write won. */
 function isConditionFailure(error: unknown): error is S3ServiceException {
   if (!(error instanceof S3ServiceException)) return false;
   return ["PreconditionFailed", "NoSuchKey", "ConditionalRequestConflict"].includes(error.name);

@@ -1,4 +1,4 @@
-// The notifier on an SNS topic.
+// Sends messages to people with an SNS topic.
 import { PublishCommand, type SNSClient } from "@aws-sdk/client-sns";
 import type { Notify } from "../ports.ts";
 

@@ -1,4 +1,4 @@
-// The message queue on SQS. A batch call can fail for some entries and still respond with 200, so every entry is checked.
+// The message queue on SQS. A batch call may respond with status 200 although entries failed, so each is checked.
 import {
   ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
@@ -18,7 +18,7 @@ import { PipelineError } from "../errors.ts";
 import type { Attributes, Message, MessageQueue, SendOptions } from "../ports.ts";
 
 const batchEntries = 10;
-/** A window may have a hundred thousand pages, and its function two minutes. */
+/** A window may have a hundred thousand pages, which must be sent within the function's two minutes. */
 const batchesAtOnce = 8;
 const batchAttempts = 4;
 
@@ -70,7 +70,7 @@ export class SqsQueue implements MessageQueue {
       if (entries.length === 0) return;
       if (attempt === batchAttempts) {
         throw new PipelineError("MessagesNotSent", {
-          message: `SQS did not take ${entries.length} of ${all.length} messages.`,
+          message: `SQS rejected ${entries.length} of ${all.length} messages.`,
           advice: "Retried automatically. If it persists, check the queue's health.",
           kind: "transient",
           ids: { codes: [...new Set(response.Failed?.map((entry) => entry.Code))].join(",") },
@@ -80,7 +80,7 @@ export class SqsQueue implements MessageQueue {
     }
   }
 
-  /** A wait of 1 to 20 seconds asks all of SQS's servers; 0 asks some, and may miss a message. */
+  /** With a wait of 1 to 20 seconds, SQS checks all of its servers. With 0 it checks some and may miss a message. */
   async receive(options: {
     max: number;
     visibilitySeconds: number;

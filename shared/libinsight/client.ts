@@ -1,5 +1,5 @@
-// LibInsight's REST API: a token that is kept while it lasts, and one page of a dataset's records.
-// Sources on the API: Springshare's FAQ 2100 and independent clients. What they leave open is handled either way.
+// Fetches pages of a dataset's records from LibInsight's REST API, and keeps the access token until it expires. Sources
+// on the API: Springshare's FAQ 2100 and independent clients. If they leave something open, the client allows both.
 import { realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
 import {
@@ -32,14 +32,14 @@ import { errorResponse, pageOf, pageResponse, tokenResponse } from "./responses.
 export type LibInsightPage = {
   totals: Totals;
   records: unknown[];
-  /** The page's records that are beyond the limits (shared/libinsight/limits.ts), where there are some. */
+  /** The page's records that exceed a limit (shared/libinsight/limits.ts), if any. */
   leftOut?: LeftOut[];
 };
 
 export type PageRequest = {
   datasetId: number;
   requestId?: number | undefined;
-  /** Both inclusive, at most one year. */
+  /** `from` and `to` are inclusive and at most one year apart. */
   from: string;
   to: string;
   /** From 1. */
@@ -53,29 +53,30 @@ export type LibInsightOptions = {
   baseUrl: string;
   clientId: string;
   clientSecret: string;
-  /** For a whole request, connection and body included. A page takes several where its token is refused. */
+  /** Limits one request, including connection and body. A page takes several if its token is refused. */
   timeoutMs?: number;
   now?: () => number;
   sleep?: Sleep;
-  /** 0 to 1, for the waits between renewals. */
+  /** Returns 0 to 1, for the waits before a renewal. */
   random?: () => number;
-  /** Called with the text of an error response, for the person at the terminal: it may quote anything. */
+  /** Called with the text of an error response, which may quote anything: for the terminal and not for a log. */
   onErrorText?: (text: string) => void;
 };
 
-/** A token is renewed this long before it expires, so that it does not expire during a request. */
+/** A token is renewed this long before it expires, so that it stays valid during a request. */
 const renewalMarginMs = 60_000;
 const tokenPath = "/oauth/token";
 
 /**
- * Some servers keep only an application's newest token, so that clients in other processes end each other's. The first
- * refusal is renewed at once, because the token may have expired. From the second on a client waits a random time of up
- * to 2, 4, 8 and 16 seconds, in which another one gets its pages. In a simulation of eight clients, with 0.2 to 0.6
- * seconds a request, 104 pages took two minutes, and none of 3,120 was received more than three times.
+ * Some servers keep only an application's newest token, so clients in other processes invalidate each other's. After
+ * the first refusal a client renews its token at once, because the token may have expired. After further refusals it
+ * first waits a random time of up to 2, 4, 8 and 16 seconds, in which another client can fetch its pages. In a
+ * simulation of eight clients with 0.2 to 0.6 seconds per request, 104 pages took two minutes, and none of 3,120
+ * messages was received more than three times.
  */
 const maxTries = 6;
 const firstWaitMs = 2_000;
-/** No wait ends later: a token and the page, 25 seconds each, still fit into the fetcher's 120 seconds. */
+/** All waits end by then, so that a token and the page, 25 seconds each, fit into the fetcher's 120 seconds. */
 const maxWaitingMs = 60_000;
 
 export function libInsightClient(options: LibInsightOptions): LibInsightClient {
@@ -84,7 +85,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
   const http = httpClient({ service: "LibInsight", baseUrl, advice: unreachableAdvice });
   const send: Send = async (request, limitMs) => {
     const response = await http(request, limitMs);
-    // A token that has expired is renewed.
+    // An expired token is renewed, so its refusal is not shown.
     const isExpiry = response.status === 401 && request.method === "GET";
     const text = options.onErrorText && !isExpiry && errorTextOf(response);
     if (text) options.onErrorText?.(text);
@@ -102,7 +103,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
           held.renewAt = renewAt;
         },
         () => {
-          // A failed attempt is not kept; every caller that awaits it gets its error.
+          // Discards a failed request. Every caller that awaits it gets its error.
           if (token === held) token = undefined;
         },
       );
@@ -133,7 +134,6 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
     };
   }
 
-  /** What a response says beside its status. */
   function detailsOf(response: HttpResponse, path: string): ResponseDetails {
     return {
       retryAfterSeconds: retryAfterSeconds(response.headers["retry-after"], now()),
@@ -141,7 +141,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
     };
   }
 
-  /** Returns a response to the request, with another token where one is refused. */
+  /** Returns the response to a request. Renews a token that is refused. */
   async function get(request: Omit<HttpRequest, "method">): Promise<HttpResponse> {
     const endsAt = now() + maxWaitingMs;
     for (let refusals = 1; ; refusals++) {
@@ -164,7 +164,7 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
         from,
         to,
         page,
-        // The default, newest first, shifts every page when a record is added meanwhile.
+        // With the default, newest first, a record that is added meanwhile would shift every page.
         sort: "asc",
         entered_by: "all",
         request_id: requestId,
@@ -179,10 +179,10 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
       const body = read(response, now());
       if (errorResponse.safeParse(body).success) throw fail(errorAt200);
       const parsed = pageResponse.safeParse(body);
-      const answered = parsed.success ? pageOf(parsed.data, page) : undefined;
-      if (!answered) throw failed(notJson("an unknown shape"), response, now());
-      const { records, totalPages, totalRecords, displayedPage = page } = answered;
-      // In an empty range any page number is accepted.
+      const found = parsed.success ? pageOf(parsed.data, page) : undefined;
+      if (!found) throw failed(notJson("an unknown shape"), response, now());
+      const { records, totalPages, totalRecords, displayedPage = page } = found;
+      // An empty range may show any page number.
       if (displayedPage !== page && records.length > 0) throw fail(anotherPage);
       const { leftOut, ...kept } = filter.split(records);
       return { ...kept, ...(leftOut.length > 0 && { leftOut }), totals: { totalPages, totalRecords } };

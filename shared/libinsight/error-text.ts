@@ -1,11 +1,11 @@
-// What LibInsight itself says about an error, for the person at the terminal and for no log: it may quote anything.
+// The text of LibInsight's error responses, which may quote anything. It is shown on the terminal and never logged.
 import * as z from "zod/mini";
 import { type HttpResponse, isSuccess, jsonOf } from "../http.ts";
 import { errorResponse } from "./responses.ts";
 
-/** Of the text, one line on a terminal. */
+/** Limits the text to a line or two on a terminal. */
 const maxCharacters = 200;
-/** A success of this size is no error at status 200. */
+/** A larger response at status 200 is not an error. */
 const maxErrorCharacters = 64 * 1024;
 
 const message = z.object({ message: z.string() });
@@ -16,7 +16,7 @@ const text = z.union([
     z.transform((given) => given.message),
   ),
 ]);
-/** The shape of an error's body is not documented; these are the common ones, OAuth's included. */
+/** The schema of an error response is not documented. These are common, including OAuth's. */
 const body = z.union([
   z.pipe(
     z.object({ payload: text }),
@@ -33,7 +33,7 @@ const body = z.union([
   ),
 ]);
 
-/** Returns the message in an error response, as one line of at most 200 characters; undefined where there is none. */
+/** Returns the text of an error response as one line of at most 200 characters, or undefined if it has none. */
 export function errorTextOf(response: HttpResponse): string | undefined {
   const { status, text, headers } = response;
   if (isSuccess(status) && text.length > maxErrorCharacters) return undefined;
@@ -46,7 +46,7 @@ export function errorTextOf(response: HttpResponse): string | undefined {
   return oneLine(body.safeParse(read.json).data ?? "");
 }
 
-/** Nothing in it can move the cursor, color the terminal or turn a line around. */
+/** Removes characters that move the cursor, color the terminal or reverse the direction of text. */
 function oneLine(text: string): string | undefined {
   const line = text
     .slice(0, maxErrorCharacters)

@@ -1,54 +1,54 @@
-// Keeps a page within bounds while its JSON arrives, before anything is parsed: a record that is too large, too wide or
-// too deep is left out, with its reason. What is kept needs no more memory than a page may have, whatever arrives.
+// Limits a page while its JSON arrives, before it is parsed. Records that are too large, have too many fields or are
+// nested too deeply are left out, each with a reason. So a response never needs more memory than the largest page.
 import { randomUUID } from "node:crypto";
 import { endOfString } from "../json.ts";
 
 export const limits = {
-  /** Of a record's JSON. LibInsight's texts are some kilobytes. */
+  /** Size of a record's JSON. LibInsight's texts are several kilobytes. */
   recordBytes: 1024 * 1024,
-  /** Of a record; each could become a column. */
+  /** Fields of a record. Each may become a column. */
   fields: 1_000,
-  /** The record is the first. JSON.stringify overflows the stack at some thousand. */
+  /** Nesting of a record, which is level 1. JSON.stringify overflows the stack at several thousand levels. */
   levels: 100,
   /**
-   * Of all records of a page. A transformer takes ten pages at once, in 1,024 MB, and holds each as text, values, CSV and
-   * JSON lines.
+   * Size of a page's records. A transformer with 1,024 MB handles ten pages at once and holds each as text, values, CSV
+   * and JSON Lines.
    */
   pageBytes: 8 * 1024 * 1024,
-  /** Of a page, which has 100 by the API. */
+  /** Records of a page. The API returns 100. */
   records: 10_000,
-  /** Of what is around the records. */
+  /** Size of everything around the records. */
   otherBytes: 8 * 1024 * 1024,
 };
 
-/** A record that is left out of its page. */
+/** A record that exceeds a limit. */
 export type LeftOut = {
-  /** Its place in the page, from 0. */
+  /** Position in the page, from 0. */
   index: number;
   reason: string;
-  /** Where it is the record's first field. */
+  /** The `_id`, if it is the record's first field. */
   id?: number;
 };
 
 export type RecordFilter = {
   /**
-   * Takes the next piece of a response and returns what is kept of the response up to there.
-   * @throws Error `onTooLarge` where the response is no page of records
+   * Takes the next piece of a response and returns the text to keep.
+   * @throws Error of `onTooLarge` if the response has too many records, or is too large without them
    */
   keep(text: string): string;
-  /** Returns the records that were kept, and those of which only a mark is there. @param records of the parsed response */
+  /** Separates the records from the marks of those that were left out. @param records of the parsed response */
   split(records: readonly unknown[]): { records: unknown[]; leftOut: LeftOut[] };
 };
 
-/** A response is `{"payload":{"records":[...]}}`: records are the members of a list on the third level. */
+/** The nesting level of records: `{"payload":{"records":[...]}}`. */
 const level = 3;
 const leadingId = /^\s*\{\s*"_id"\s*:\s*"?(\d{1,15})"?\s*[,}]/;
-/** Of a record that is left out: enough for its `_id`. */
+/** Characters in which a leading `_id` is found. */
 const headLength = 100;
 
-/** @param onTooLarge makes the error of a response that is too large without its records, or has too many */
+/** @param onTooLarge returns the error for a response that has too many records, or is too large without them */
 export function recordFilter(onTooLarge: () => Error): RecordFilter {
-  /** What is left out, by the text that stands for it and that no record can hold. */
+  /** The records that are left out, by the mark that replaces them. No record can contain a mark. */
   const marked = new Map<unknown, Omit<LeftOut, "index">>();
   const prefix = `left out ${randomUUID()}`;
   let depth = 0;
@@ -75,12 +75,12 @@ export function recordFilter(onTooLarge: () => Error): RecordFilter {
     member = { text: "", length: 0, fields: 0, levels: 1 };
   }
 
-  /** @param isKey where it turned out to be the name of a member */
+  /** @param isKey whether the text is the name of a member */
   function end(isKey = false): void {
     const ended = member;
     member = undefined;
     if (!ended) return;
-    // Also between the brackets of an empty list.
+    // The text is empty between the brackets of an empty list.
     if (isKey || ended.text.trim() === "") {
       add(ended.text);
       return;
@@ -110,7 +110,7 @@ export function recordFilter(onTooLarge: () => Error): RecordFilter {
 
   function keep(text: string): string {
     out = "";
-    /** Where what was not added yet begins. */
+    /** Start of the text that is not added yet. */
     let from = 0;
     const addUpTo = (to: number) => {
       add(text.slice(from, to));
@@ -181,7 +181,7 @@ export function recordFilter(onTooLarge: () => Error): RecordFilter {
   return { keep, split };
 }
 
-/** @returns whether a string that goes on in the next piece has an escape that ends there */
+/** Returns whether an escape sequence of a string continues in the next piece. */
 function endsInEscape(text: string, start: number): boolean {
   let escapes = 0;
   while (text.length - escapes > start && text[text.length - escapes - 1] === "\\") escapes += 1;

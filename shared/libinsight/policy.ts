@@ -1,14 +1,14 @@
-// What a response of LibInsight means for the message that caused the request. The table is the policy; a status that it
-// does not name is terminal at 4xx and transient at 5xx.
+// The failures of requests to LibInsight, by status and content of the response. A status that is not listed is
+// terminal at 4xx and transient at 5xx.
 import { type Failure, type Redirect, statusFailure } from "../http.ts";
 
-const waits = "Check whether LibInsight is up, and run it again when it is.";
+const waits = "Check whether LibInsight is available, then run it again.";
 
-/** By HTTP status of the data call. */
+/** By HTTP status of a page request. */
 const byStatus: Record<number, Failure> = {
   401: {
     name: "LibInsightTokenRefused",
-    // Another client that signs in with the same credentials may have ended it.
+    // Another client with the same credentials may have invalidated the token.
     kind: "transient",
     message: "LibInsight refused tokens that it had just issued.",
     advice:
@@ -23,7 +23,7 @@ const byStatus: Record<number, Failure> = {
   404: {
     name: "LibInsightDatasetNotFound",
     kind: "terminal",
-    message: "LibInsight does not know this dataset.",
+    message: "LibInsight has no dataset with this id.",
     advice: "Check `libinsightId` in shared/datasets.ts and that LIBINSIGHT_BASE_URL names the right site.",
   },
   429: {
@@ -36,33 +36,33 @@ const byStatus: Record<number, Failure> = {
 
 const refused = "Check the dataset's entry in shared/datasets.ts and LIBINSIGHT_BASE_URL.";
 
-/** What a response's headers say beside its status. */
+/** What else affects the failure for a status. */
 export type ResponseDetails = {
-  /** The wait that `Retry-After` names. */
+  /** From `Retry-After`. */
   retryAfterSeconds?: number | undefined;
   redirect?: Redirect | undefined;
 };
 
-/** @param status an HTTP status other than 2xx */
+/** Returns the failure of a page request. @param status not 2xx */
 export function pageFailure(status: number, { retryAfterSeconds, redirect }: ResponseDetails = {}): Failure {
   if (redirect) return redirected(redirect);
-  // A firewall in front of LibInsight, which counts requests.
+  // A firewall in front of LibInsight may respond like this when it limits the request rate.
   if (status === 403 && retryAfterSeconds !== undefined) return pageFailure(429);
   return byStatus[status] ?? statusFailure("LibInsight", status, { waits, refused });
 }
 
-/** Not followed, because that could carry the credentials to another host. */
+/** Redirects are not followed, because that could send the credentials to another host. */
 function redirected({ isSameHost, to }: Redirect): Failure {
   return {
     name: "LibInsightRedirected",
-    // On its own host a page may stand in for LibInsight for a while.
+    // LibInsight may redirect to a maintenance page on its own host.
     kind: isSameHost ? "transient" : "terminal",
     message: `LibInsight redirected the request to ${to}.`,
     advice: isSameHost ? waits : "Check LIBINSIGHT_BASE_URL; it looks like https://vt.libinsight.com/v1.0",
   };
 }
 
-/** By HTTP status of the token call, other than 2xx. */
+/** Returns the failure of a token request. @param status not 2xx */
 export function tokenFailure(status: number, details: ResponseDetails = {}): Failure {
   if (status === 403 && details.retryAfterSeconds !== undefined) return pageFailure(status, details);
   if ([400, 401, 403].includes(status)) return credentialsRefused;
@@ -70,7 +70,7 @@ export function tokenFailure(status: number, details: ResponseDetails = {}): Fai
     return {
       name: "LibInsightNotThere",
       kind: "terminal",
-      message: "There is no LibInsight API at this address (the token call returned 404).",
+      message: "There is no LibInsight API at this address (the token request returned status 404).",
       advice: "Check LIBINSIGHT_BASE_URL; it looks like https://vt.libinsight.com/v1.0",
     };
   }
@@ -85,7 +85,7 @@ export const credentialsRefused: Failure = {
     "Copy both again from LibInsight (Admin, Widgets & APIs): into LIBINSIGHT_CLIENT_ID and LIBINSIGHT_CLIENT_SECRET here, with `npx sst secret set` for a deployed stage.",
 };
 
-/** HTTP 200 and `"type":"error"`. Its payload's shape is unknown and may quote anything, so it is not repeated. */
+/** Status 200 with `"type":"error"`. The payload may quote anything, so no message includes it. */
 export const errorAt200: Failure = {
   name: "LibInsightErrorResponse",
   kind: "transient",
@@ -110,12 +110,12 @@ export const tooLarge: Failure = {
   advice: "Its API may have changed: compare shared/libinsight/limits.ts with a real response.",
 };
 
-/** What LibInsight returns beyond the last page is unknown; it could return another page. */
+/** It is unknown what LibInsight returns beyond the last page. It might return another page. */
 export const anotherPage: Failure = {
   name: "LibInsightAnotherPage",
   kind: "transient",
   message: "LibInsight returned another page than the requested one.",
-  advice: "Records were probably removed meanwhile; request the run again when LibInsight is quiet.",
+  advice: "Records were probably removed meanwhile. Request the run again later.",
 };
 
 export const unreachableAdvice =

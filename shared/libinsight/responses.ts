@@ -1,4 +1,4 @@
-// The schemas of LibInsight's responses, as far as they are known: no public samples exist.
+// The schemas of LibInsight's responses. They allow variations, because no public samples exist.
 import * as z from "zod/mini";
 import { nonEmpty, nonNegativeInt } from "../schemas.ts";
 
@@ -10,7 +10,7 @@ export const tokenResponse = z.object({
 
 const digits = z.pipe(z.string().check(z.regex(/^\d+$/)), z.transform(Number));
 const count = z.pipe(z.union([z.number(), digits]), nonNegativeInt);
-/** PHP writes null for what was never set. */
+/** PHP writes null for a value that was never set. */
 const nothing = z.union([z.undefined(), z.null()]);
 const optionalCount = z.union([
   count,
@@ -20,7 +20,7 @@ const optionalCount = z.union([
   ),
 ]);
 
-/** PHP writes an empty list as `{}` or null, and one that has lost a member with the members' numbers. */
+/** PHP may write an empty list as `{}` or null, and a list from which it removed a member as an object with numbers. */
 const recordList = z.union([
   z.array(z.unknown()),
   z.pipe(
@@ -37,7 +37,7 @@ const recordList = z.union([
   ),
 ]);
 
-/** A page of data-grid, as far as its parts are there. The transformer checks each record. */
+/** A page of records. Every part may be missing. The transformer checks each record. */
 const pageParts = z.object({
   records: z.optional(recordList),
   total_pages: z.optional(optionalCount),
@@ -58,9 +58,9 @@ export type Page = {
 };
 
 /**
- * Returns a page with what its response leaves out, where that can only be nothing: an empty range has no records and no
- * pages. A response that leaves out all says so only of page 1, because it could stand for a page beyond the last.
- * @returns undefined where something is missing
+ * Returns a page, with 0 and no records for parts that the response of an empty range leaves out.
+ * @param page requested page; an empty payload is valid only for page 1, because it may mean a page beyond the last
+ * @returns undefined if a part of any other response is missing
  */
 export function pageOf({ payload }: z.infer<typeof pageResponse>, page: number): Page | undefined {
   const isEmpty = Array.isArray(payload);

@@ -1,5 +1,5 @@
-// The query engine on this machine: DuckDB, inside this process, over the published files. Each query has a database of
-// its own, in memory, which is closed afterwards so that its memory is returned.
+// The query engine on this machine: DuckDB in this process, over the published files. Each query has its own database
+// in memory, which is closed afterwards to free its memory.
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,32 +14,32 @@ import {
   type QueryEngine,
   type Rows,
   type TableDefinition,
-  type TablePlace,
+  type TableLocation,
   tableChanged,
   type ViewDefinition,
 } from "../ports.ts";
-import { spelled, trinoMacros, withTrinoCasts } from "./trino.ts";
+import { athenaText, trinoMacros, withTrinoCasts } from "./trino.ts";
 
-/** With these, a million rows (226 MB) take 3 s and 35 MB. What does not fit in memory goes to disk. */
+/** With these, a million rows (226 MB) take 3 s and 35 MB. Data that does not fit in memory goes to disk. */
 const settings = {
   memory_limit: "64MB",
   max_temp_directory_size: "10GB",
   threads: "1",
   autoinstall_known_extensions: "false",
   autoload_known_extensions: "false",
-  // In Trino 1/2 is 0.
+  // In Trino, 1/2 is 0.
   integer_division: "true",
 };
-/** A longer line fails the query. DuckDB allocates some buffers of this size where a file is as large as that. */
+/** A longer line fails the query. For a file of at least this size, DuckDB allocates several buffers of this size. */
 const maxLineBytes = 2 * 1024 * 1024;
-/** A header of hundreds of columns stays far below this. */
+/** A header of hundreds of columns is far smaller. */
 const headerBytes = 256 * 1024;
 const maxQueryMs = 15 * 60_000;
 /** An interrupt between two statements has no effect, so it is repeated. */
 const interruptMs = 100;
-/** As Athena's GetQueryResults without its header. */
+/** The limit of Athena's GetQueryResults, without the header. */
 const maxRows = 999;
-/** Objects below queries/. They expire after a month. */
+/** Limits the objects below queries/, which expire after a month. */
 const maxQueryObjects = 100_000;
 
 const tableSchema = z.object({
@@ -65,27 +65,27 @@ const resultKey = (folder: string, id: string) => `${folder}/${id}.csv`;
 
 export type DuckDbOptions = {
   database: string;
-  /** Keeps definitions and queries. */
+  /** Stores definitions and queries. */
   catalog: ObjectStore;
-  /** Returns the paths of the current files in a folder of the data store. */
+  /** Returns the paths of the latest files in a folder of the data store. */
   filesIn: (folder: string) => Promise<string[]>;
-  /** Moves a finished result file into the results store, as an object. */
+  /** Moves a result file into the results store. */
   adopt: (key: string, path: string) => Promise<void>;
-  /** Of results while they are written, and of what DuckDB does not keep in memory. */
+  /** For results that are being written, and for data that does not fit in memory. */
   temporaryFolder: string;
-  /** Called when a query has ended, at best effort. */
+  /** Called after a query has ended, at best effort. */
   onEnd: (query: { id: string; state: "SUCCEEDED" | "FAILED" }) => Promise<void>;
 };
 
-/** A SELECT that DuckDB accepted: SQL of its columns' values, as Athena spells them, and of what they are selected from. */
+/** A SELECT that DuckDB accepted. `values` is SQL for its columns in Athena's format, `from` is SQL for its rows. */
 type Selection = { connection: DuckDBConnection; names: string[]; values: string[]; from: string };
 
 export class DuckDbQueryEngine implements QueryEngine {
   readonly database: string;
   readonly #options: DuckDbOptions;
-  /** Queries of this process that have not ended. */
+  /** Ids of this process's queries that have not ended. */
   readonly #unfinished = new Set<string>();
-  /** Ends with the last query. */
+  /** Settles when the last query has ended. */
   #last: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
@@ -96,7 +96,7 @@ export class DuckDbQueryEngine implements QueryEngine {
 
   async table(name: string): Promise<FoundTable | undefined> {
     const { catalog } = this.#options;
-    // In this order, so that the version is not newer than what was read.
+    // In this order, so that the version is never newer than the table that is read.
     const stored = await catalog.head(definitionKey(name));
     const table = stored && (await catalog.getJson(definitionKey(name), tableSchema));
     return table && { folder: table.folder, mark: table.mark, version: stored.etag };
@@ -105,7 +105,7 @@ export class DuckDbQueryEngine implements QueryEngine {
   async defineTable(name: string, table: TableDefinition, ifVersion: string | undefined): Promise<void> {
     const { catalog } = this.#options;
     const key = definitionKey(name);
-    // What is as defined keeps its version.
+    // A table that is already as defined keeps its version.
     const isSame = (await catalog.getText(key)) === JSON.stringify(table);
     if (isSame && (await catalog.head(key))?.etag === ifVersion) return;
     const isDone =
@@ -115,7 +115,7 @@ export class DuckDbQueryEngine implements QueryEngine {
     if (!isDone) throw tableChanged(name);
   }
 
-  async moveTable(name: string, { folder, mark }: TablePlace, ifVersion: string): Promise<void> {
+  async moveTable(name: string, { folder, mark }: TableLocation, ifVersion: string): Promise<void> {
     const table = await this.#options.catalog.getJson(definitionKey(name), tableSchema);
     if (!table) throw tableChanged(name);
     await this.defineTable(name, { columns: table.columns, folder, mark }, ifVersion);
@@ -150,7 +150,7 @@ export class DuckDbQueryEngine implements QueryEngine {
     try {
       return await this.#oneAtATime(() =>
         this.#select(sql, randomUUID(), [], async ({ connection, names, values, from }) => {
-          // As JSON, because DuckDB's strings arrive without a byte order mark at their beginning.
+          // As JSON, because DuckDB removes a byte order mark at the beginning of a string.
           const limited = `SELECT to_json([${values.join(", ")}]) FROM ${from} LIMIT ${Math.min(max, maxRows)}`;
           const rows = await (await connection.run(limited)).getRows();
           return { columns: names, rows: rows.map(([row]) => rowSchema.parse(JSON.parse(String(row)))) };
@@ -172,7 +172,7 @@ export class DuckDbQueryEngine implements QueryEngine {
     (await DuckDBInstance.create(":memory:", settings)).closeSync();
   }
 
-  /** Starts the queries that an earlier process did not finish. Call it once, at startup. */
+  /** Runs the queries again that an earlier process did not finish. Call it once, at startup. */
   async resume(): Promise<void> {
     for (const key of await this.#options.catalog.list("queries/", maxQueryObjects)) {
       const id = /^queries\/(.+)\/execution\.json$/.exec(key)?.[1];
@@ -180,21 +180,21 @@ export class DuckDbQueryEngine implements QueryEngine {
     }
   }
 
-  /** Interrupts the query that runs. It and those that wait run again when the engine is opened the next time. */
+  /** Interrupts the running query. It and the waiting ones run again after the next startup. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#last;
   }
 
-  /** Returns an execution. Where it is unfinished and not of this process, its process died: it runs again. */
+  /** Returns an execution. Runs it again if it is unfinished and of another process, which must have died. */
   async #find(id: string): Promise<Execution | undefined> {
-    // Checked before the read too, because it may end in between.
+    // Checked before the read too, because the query may end during the read.
     const isOwn = this.#unfinished.has(id);
     const execution = await this.#options.catalog.getJson(executionKey(id), executionSchema);
     if (execution?.state !== "RUNNING" || isOwn || this.#unfinished.has(id) || this.#isClosed)
       return execution;
     this.#unfinished.add(id);
-    // Where the outcome could not be stored, the query's next check finds it unfinished and runs it again.
+    // If the outcome cannot be stored, the query's next check runs it again.
     void this.#oneAtATime(() => this.#run(id, execution))
       .catch(() => {})
       .finally(() => this.#unfinished.delete(id));
@@ -233,7 +233,7 @@ export class DuckDbQueryEngine implements QueryEngine {
     await onEnd({ id, state });
   }
 
-  /** Opens a database for one SELECT, which can read the files of the tables that it names and write `outputs`. */
+  /** Opens a database for one SELECT, which can only read the files of its tables and only write `outputs`. */
   async #select<T>(
     statement: string,
     name: string,
@@ -253,7 +253,7 @@ export class DuckDbQueryEngine implements QueryEngine {
       const sql = withTrinoCasts(statement).replace(/;\s*$/, "");
       const statements = await connection.extractStatements(sql);
       if (statements.count !== 1) throw new NotOneSelect();
-      // In Trino a name of three parts begins with the catalog's.
+      // In Trino, a name of three parts begins with the catalog.
       const schema = `awsdatacatalog.${quoted(this.database)}`;
       await connection.run(`ATTACH ':memory:' AS awsdatacatalog; CREATE SCHEMA ${schema}; USE ${schema}`);
       await connection.run(trinoMacros);
@@ -267,8 +267,8 @@ export class DuckDbQueryEngine implements QueryEngine {
       return await use({
         connection,
         names: indexes.map((index) => prepared.columnName(index)),
-        values: indexes.map((index) => spelled(`c${index}`, String(prepared.columnType(index)))),
-        // A comment at the SELECT's end ends with its line.
+        values: indexes.map((index) => athenaText(`c${index}`, String(prepared.columnType(index)))),
+        // The line break ends a comment at the end of the SELECT.
         from: `(${sql}\n) AS result (${indexes.map((index) => `c${index}`).join(", ")})`,
       });
     } finally {
@@ -279,15 +279,15 @@ export class DuckDbQueryEngine implements QueryEngine {
     }
   }
 
-  /** Creates the tables and views that a query names and those that they name. Returns the paths of their files. */
+  /** Creates the tables and views that a query uses, directly and through views. Returns the paths of their files. */
   async #createRelations(connection: DuckDBConnection, query: string): Promise<string[]> {
     const { catalog, filesIn } = this.#options;
     const seen = new Set<string>();
     const paths: string[] = [];
-    // Ends, because the catalog is finite and no relation is created twice.
+    // Ends, because no relation is created twice.
     async function create(sql: string): Promise<void> {
       for (const name of connection.getTableNames(sql, false).map((name) => name.toLowerCase())) {
-        // The catalog has no names with other characters, which might be a path.
+        // Names in the catalog have no other characters. This one could be a path.
         if (seen.has(name) || !/^\w+$/.test(name)) continue;
         seen.add(name);
         const relation = await catalog.getJson(definitionKey(name), relationSchema);
@@ -308,18 +308,18 @@ export class DuckDbQueryEngine implements QueryEngine {
   }
 }
 
-/** Returns the SELECT of a table's rows. As in Athena, a column is the field at its position, whatever the header says. */
+/** Returns the SELECT of a table's rows. As in Athena, a column is the field at its position; headers are ignored. */
 async function selectFrom(files: readonly string[], { columns }: TableDefinition): Promise<string> {
   const missing = "CAST(NULL AS VARCHAR)";
   const noRows = columns.map(({ name }) => `${missing} AS ${quoted(name)}`);
   const selects = [`SELECT ${noRows.join(", ")} WHERE false`];
   for (const path of files) {
     const fields = await fieldsIn(path);
-    // An empty file.
+    // The file is empty.
     if (fields === 0) continue;
     const types = Array.from({ length: fields }, (_, index) => `f${index}: 'VARCHAR'`);
     const values = columns.map((_, index) => (index < fields ? `f${index}` : missing));
-    // U+0001 is in no field, so no field is null: an empty one is the empty text.
+    // No field contains U+0001, so no field is null. An empty field is the empty text.
     selects.push(`SELECT ${values.join(", ")} FROM read_csv(${literal(exact(path))}, columns = {${types.join(", ")}},
       auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', new_line = '\\n',
       nullstr = chr(1), allow_quoted_nulls = false, max_line_size = ${maxLineBytes}, buffer_size = ${maxLineBytes})`);
@@ -327,12 +327,12 @@ async function selectFrom(files: readonly string[], { columns }: TableDefinition
   return selects.join("\nUNION ALL ");
 }
 
-/** Returns the pattern that is only this path: in brackets `*`, `?` and `[` stand for themselves. */
+/** Returns a pattern that matches only this path. In brackets, `*`, `?` and `[` have no special meaning. */
 function exact(path: string): string {
   return path.replace(/[*?[]/g, "[$&]");
 }
 
-/** Returns how many fields a file's header has. */
+/** Returns the number of fields in a file's header. */
 async function fieldsIn(path: string): Promise<number> {
   const file = await open(path);
   try {
@@ -360,14 +360,14 @@ class NotOneSelect extends Error {
 
 type Failure = Pick<Execution, "reason" | "retryable">;
 
-/** Returns the kind of an error, such as `CONVERSION_ERROR`. Its message may quote a value of a record. */
+/** Returns the kind of an error, such as `CONVERSION_ERROR`, because its message may quote a record. */
 function failureOf(error: unknown): Failure {
   if (!(error instanceof Error)) return { reason: typeof error, retryable: true };
   const found = /^(?:Failed to [a-z ]+: )?([A-Z][A-Za-z ]{1,30} Error): /.exec(error.message)?.[1];
   const kind = found?.toUpperCase().replaceAll(" ", "_");
   if (kind === "INTERRUPT_ERROR") return { reason: "QUERY_TIMED_OUT", retryable: false };
   if (kind !== undefined) return { reason: kind, retryable: kind === "IO_ERROR" };
-  // Of the file system, as `ENOSPC`, or of a store.
+  // An error of the file system, such as `ENOSPC`, or of a store.
   const reason = "code" in error ? String(error.code) : error.name;
   return { reason, retryable: !(error instanceof NotOneSelect) };
 }

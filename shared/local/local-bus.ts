@@ -1,5 +1,4 @@
-// The event bus on this machine: an event goes to the queues of its routes in one transaction, and to listeners in this
-// process.
+// The event bus on this machine: sends an event to the queues of its routes in one transaction, then calls listeners.
 import { randomUUID } from "node:crypto";
 import { eventDetails, eventSource } from "../events.ts";
 import type { Emit } from "../ports.ts";
@@ -33,7 +32,7 @@ export function localEmitter({ database, queues, onEvent, now }: LocalBusOptions
   };
 }
 
-/** Returns the event of an AWS service as EventBridge delivers it. */
+/** Returns an event of an AWS service as EventBridge delivers it. */
 export function awsEvent(source: string, detailType: string, detail: object): string {
   return JSON.stringify({
     id: randomUUID(),

@@ -1,6 +1,6 @@
-// The object store on this machine. What is written in one piece is a row of the database, which is fastest; what is
-// streamed, and everything in a bucket that keeps versions, is a file that a person can open. A file is complete and
-// synced before the row that names it is committed.
+// The object store on this machine. An object that is written in one piece is a row of the database, which is fastest.
+// A streamed object, and every object of a bucket that keeps versions, is a file that a person can open. A file is
+// complete and synced before its row is committed.
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
@@ -20,20 +20,20 @@ import { folderError } from "./disk.ts";
 import type { LocalDatabase } from "./sqlite.ts";
 
 const listedAtOnce = 1_000;
-/** Read and written in one call. */
+/** Size of a read or write. */
 const chunkBytes = 256 * 1024;
 
 export type LocalStoreOptions = {
   bucket: string;
-  /** Of its files. */
+  /** Folder of the files. */
   folder: string;
   keepsVersions: boolean;
-  /** Runs in the transaction that makes an object visible. */
+  /** Called in the transaction that makes an object visible. */
   onWritten?: (key: string) => void;
   now?: () => Date;
 };
 
-/** Objects below a prefix that were written, or versions that were replaced, before a moment. */
+/** Selects the objects below a prefix that were written, or the versions that were replaced, before a time. */
 export type Expiration = { prefix: string; before: Date; earlierVersionsOnly?: boolean };
 
 const rowSchema = z.object({
@@ -83,7 +83,7 @@ export class LocalStore extends ObjectStore {
     }
     return this.#commit(
       key,
-      // Every write has an ETag of its own: nothing compares the ETags of two writes here.
+      // Every write has a new ETag, because the ETags of two writes are never compared here.
       { etag: `"${randomUUID()}"`, bytes: bytes.length, type: contentType, metadata: {}, body: bytes },
       condition,
     );
@@ -93,7 +93,7 @@ export class LocalStore extends ObjectStore {
     return this.#uploadFile(key, body, options, options.condition);
   }
 
-  /** The ETag is a hash of the content, so an identical rewrite keeps it. */
+  /** Uses a hash of the content as the ETag, so that a rewrite with the same content keeps it. */
   async #uploadFile(
     key: string,
     body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -111,7 +111,7 @@ export class LocalStore extends ObjectStore {
     }
   }
 
-  /** Takes over a finished file as an object. */
+  /** Moves a complete file into the store. */
   async adopt(key: string, path: string, contentType: string): Promise<void> {
     const own = this.#newPath(key);
     await mkdir(dirname(own), { recursive: true, mode: 0o700 });
@@ -138,21 +138,21 @@ export class LocalStore extends ObjectStore {
     return etag;
   }
 
-  /** @returns undefined where the condition does not hold */
+  /** @returns undefined if the condition is not met */
   async #commit(
     key: string,
     content: Content,
     condition: Condition | undefined,
   ): Promise<string | undefined> {
     const inserted = await this.#database.write(() => this.#insert(key, content, condition));
-    // After the commit, because until then the old object may stay. A file that is left over is pruned.
+    // After the commit, because it may fail and keep the old object. `prune` removes a file that is left.
     if (inserted?.replaced) await rm(this.#pathOf(inserted.replaced), { force: true }).catch(() => {});
     return inserted?.etag;
   }
 
   /**
-   * Runs in a transaction.
-   * @returns the new ETag, and the file that no object names now; undefined where the condition does not hold
+   * Inserts an object in the caller's transaction.
+   * @returns the new ETag and the file that is no longer used, or undefined if the condition is not met
    */
   #insert(
     key: string,
@@ -232,7 +232,7 @@ export class LocalStore extends ObjectStore {
 
   #existing(key: string, versionId?: string): Row {
     const found = this.#find(key, versionId);
-    if (!found) throw new Error(`There is no object ${key}.`);
+    if (!found) throw new Error(`The bucket has no object ${key}.`);
     return found;
   }
 
@@ -278,7 +278,7 @@ export class LocalStore extends ObjectStore {
       .map((each) => rowSchema.parse(each));
   }
 
-  /** One look-up a folder, however many objects it holds. */
+  /** Needs one query per folder, however many objects the folder holds. */
   async listFolders(prefix: string, limit: number): Promise<string[]> {
     const folders: string[] = [];
     for (let after = prefix; ; ) {
@@ -294,19 +294,19 @@ export class LocalStore extends ObjectStore {
     }
   }
 
-  /** Returns the paths of the current files whose keys begin with a prefix. */
+  /** Returns the paths of the latest files below a prefix. */
   filesIn(prefix: string): string[] {
     return this.#list(prefix, "", listedAtOnce).flatMap(({ file }) =>
       file === null ? [] : this.#pathOf(file),
     );
   }
 
-  /** Deletes what has expired, and files that no object names. */
+  /** Deletes expired objects, and files without an object. */
   async prune(expirations: readonly Expiration[]): Promise<void> {
     const { bucket, folder } = this.#options;
     await this.#database.write(() => {
       for (const { prefix, before, earlierVersionsOnly = false } of expirations) {
-        // As S3 counts: the days of an earlier version begin when it is replaced.
+        // As in S3, the age of an earlier version is the time since it was replaced.
         const expired = earlierVersionsOnly
           ? "EXISTS (SELECT 1 FROM object AS newer WHERE newer.bucket = object.bucket AND newer.key = object.key AND newer.id > object.id AND newer.at < ?)"
           : "at < ?";
@@ -326,7 +326,7 @@ export class LocalStore extends ObjectStore {
     }
   }
 
-  /** Returns the path of an object that is a file; undefined where there is none. */
+  /** Returns the path of an object, or undefined if it is not a file. */
   pathOf(key: string): string | undefined {
     const found = this.#find(key);
     return found?.file ? this.#pathOf(found.file) : undefined;
@@ -336,7 +336,7 @@ export class LocalStore extends ObjectStore {
     return join(this.#options.folder, file);
   }
 
-  /** A version has a file of its own beside the others: `LibInsightQueryData.20261128T025501123-1f3a9c0e.csv`. */
+  /** Returns the path of a new version, such as `LibInsightQueryData.20261128T025501123-1f3a9c0e.csv`. */
   #newPath(key: string): string {
     const extension = extname(key);
     const stamp = this.#now()
@@ -360,9 +360,9 @@ async function writeSynced(
       yield chunk;
     }
   }
-  // Opened first: a stream that fails at once would create its file after the caller removed it.
+  // Opened first, because a stream that fails at once would create the file after the caller removed it.
   const file = await open(path, "wx", 0o600);
-  // `flush` syncs the file before it is closed.
+  // `flush` syncs the file before closing it.
   await pipeline(hashed, file.createWriteStream({ flush: true, highWaterMark: chunkBytes }));
   return { etag: `"${hash.digest("hex").slice(0, 40)}"`, bytes };
 }

@@ -1,10 +1,10 @@
-// The notifier on this machine: messages to people are appended to a file.
+// Sends messages to people on this machine: appends them to a file.
 import { appendFile, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Notify } from "../ports.ts";
 import { folderError } from "./disk.ts";
 
-/** A larger file becomes `<file>.1`, in place of the one before. */
+/** A larger file is renamed to `<file>.1`, which replaces an earlier one. */
 const maxBytes = 1024 * 1024;
 
 export function fileNotifier(file: string, now: () => Date = () => new Date()): Notify {
@@ -16,7 +16,7 @@ export function fileNotifier(file: string, now: () => Date = () => new Date()): 
     if (size > maxBytes) await rename(file, `${file}.1`);
     await appendFile(file, `${now().toISOString()} ${subject}\n${body}\n`, { mode: 0o600 });
   };
-  // One after the other: of two that rename at once the second would find no file, or the new one.
+  // One after the other, because two renames at the same time would lose the larger file.
   let last = Promise.resolve();
   return (notification) => {
     const appended = last

@@ -1,4 +1,4 @@
-// Everything that services get on this machine, below one folder.
+// Opens the adapters of all ports on this machine, with their data in one folder.
 import { join } from "node:path";
 import { datasets } from "../datasets.ts";
 import { instanceTag } from "../instance-settings.ts";
@@ -22,13 +22,13 @@ import { LocalDatabase, openLocalDatabase } from "./sqlite.ts";
 import { SqliteQueue } from "./sqlite-queue.ts";
 
 export const localDatabaseName = "libinsightdatabase";
-/** Of the workgroup, as the pipeline's own. */
+/** The pipeline's workgroup in events about queries. */
 const workgroup = "local";
-/** The one instance there is. */
+/** The only instance. */
 const instanceId = "i-0123456789abcdef0";
 
 const day = 24 * 3600 * 1000;
-/** As the lifecycle rules of stacks/storage.ts. */
+/** The periods of the lifecycle rules in stacks/storage.ts. */
 const workMs = 30 * day;
 const versionMs = 90 * day;
 
@@ -38,7 +38,7 @@ export type Local = {
   database: LocalDatabase;
   queues: Queues;
   deadLetters: Queues;
-  /** Every queue with its dead letters. */
+  /** Every queue with its dead-letter queue. */
   queuePairs: { name: QueueName; source: SqliteQueue; deadLetters: SqliteQueue }[];
   work: LocalStore;
   data: LocalStore;
@@ -58,7 +58,7 @@ export type LocalOptions = {
 };
 
 /**
- * Opens the folder, or creates it, and removes what has expired.
+ * Opens or creates the folder, and removes expired data.
  * @throws PipelineError `LocalFolderInUse`, `LocalFolderUnusable`
  */
 export async function openLocal(folder: string, options: LocalOptions = {}): Promise<Local> {
@@ -116,7 +116,7 @@ async function openAdapters(database: LocalDatabase, folder: string, options: Lo
         awsEvent(instanceChanged.source, instanceChanged.detailType, { "instance-id": id, state }),
       ),
   });
-  // No other process works here, so a message that is in flight belongs to one that died.
+  // No other process uses the folder, so a message in flight was received by a process that died.
   await database.write(() => database.prepare("UPDATE message SET due = 0 WHERE receipt IS NOT NULL").run());
   await instances.putOnce(instanceId, "stopped", { [instanceTag.key]: instanceTag.value });
   await prune({ work, data, results });
@@ -143,7 +143,9 @@ function deadLetterName(name: QueueName): string {
   return `${name}-dead-letters`;
 }
 
-/** What lifecycle rules do on AWS. Definitions of tables, and who needs which instance, are kept. */
+/**
+ * Removes the data that lifecycle rules would expire on AWS. Keeps definitions of tables and the state of instances.
+ */
 async function prune({ work, data, results }: Pick<Local, "work" | "data" | "results">): Promise<void> {
   const before = new Date(Date.now() - workMs);
   const versions = { prefix: "", before: new Date(Date.now() - versionMs), earlierVersionsOnly: true };

@@ -1,5 +1,5 @@
-// The message queue in SQLite: visibility timeout, delay, receive count, redrive to the dead-letter queue at the receive
-// limit, FIFO groups and deduplication for five minutes.
+// The message queue in SQLite, with the features of SQS that the pipeline uses: visibility timeout, delay, receive
+// count, redrive to the dead-letter queue at the receive limit, FIFO groups, and deduplication for five minutes.
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { deserialize, serialize } from "node:v8";
@@ -8,15 +8,15 @@ import { type Message, type MessageQueue, maxMessageBytes, type SendOptions } fr
 import type { LocalDatabase } from "./sqlite.ts";
 
 const deduplicationMs = 5 * 60_000;
-/** As SQS's. */
+/** The limit of SQS. */
 const maxWaitMs = 20_000;
-/** Room for attributes, as SQS has it. */
+/** 1 MiB, the limit of SQS with attributes. */
 const maxBytes = maxMessageBytes + 48_576;
 
 export type QueueOptions = {
   name: string;
   fifo?: "by-id" | "by-content" | undefined;
-  /** Receives after which a message moves to the dead-letter queue. */
+  /** The dead-letter queue, and the receives after which a message moves there. */
   redrive?: { to: string; receiveLimit: number };
   now?: () => number;
 };
@@ -41,7 +41,7 @@ export class SqliteQueue implements MessageQueue {
     this.#database = database;
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    // Each handler that waits listens.
+    // Every waiting receiver is a listener.
     this.#arrivals.setMaxListeners(0);
   }
 
@@ -59,7 +59,7 @@ export class SqliteQueue implements MessageQueue {
     });
   }
 
-  /** Sends a message as part of the caller's transaction. */
+  /** Sends a message in the caller's transaction. */
   insert(body: string, options: SendOptions = {}): void {
     const { name, fifo } = this.#options;
     if (Buffer.byteLength(body) > maxBytes) throw new Error(`A message of ${name} is larger than 1 MiB.`);
@@ -81,7 +81,7 @@ export class SqliteQueue implements MessageQueue {
         now,
       );
     this.#database.prepare("INSERT INTO body (id, text) VALUES (?, ?)").run(lastInsertRowid, body);
-    // When the transaction is over.
+    // After the transaction.
     setImmediate(() => this.#arrivals.emit("message"));
   }
 
@@ -94,7 +94,7 @@ export class SqliteQueue implements MessageQueue {
     return changes === 0;
   }
 
-  /** @param signal ends the wait */
+  /** Receives messages. @param signal ends the wait */
   async receive(options: {
     max: number;
     visibilitySeconds: number;
@@ -103,14 +103,14 @@ export class SqliteQueue implements MessageQueue {
   }): Promise<Message[]> {
     const ends = this.#now() + options.waitSeconds * 1_000;
     for (;;) {
-      // Peeking first: an idle queue writes nothing.
+      // Checks for messages first, so that an idle queue writes nothing.
       if (this.#nextDue() <= this.#now()) {
         const messages = await this.#database.write(() => this.#take(options.max, options.visibilitySeconds));
         if (messages.length > 0) return messages;
       }
       const now = this.#now();
       if (now >= ends || options.signal?.aborted) return [];
-      // A FIFO group that is blocked has messages that are due; their turn comes with a deletion.
+      // Messages of a blocked FIFO group are due, but available only after a deletion.
       const due = this.#nextDue();
       await this.#arrival(Math.min(ends, due <= now ? now + 50 : due) - now, options.signal);
     }
@@ -123,7 +123,7 @@ export class SqliteQueue implements MessageQueue {
     return typeof found?.due === "number" ? found.due : Number.POSITIVE_INFINITY;
   }
 
-  /** Resolves after `ms`, with a new message, or when aborted. */
+  /** Resolves after `ms`, when a message arrives, or when the signal aborts. */
   #arrival(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {

@@ -1,5 +1,4 @@
-// The database below .local/ in which queues, events and small objects are kept. It survives kill -9 at any moment and
-// belongs to one process at a time.
+// The database in .local/ for queues and objects. It survives kill -9 at any moment, and only one process can open it.
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -13,7 +12,7 @@ CREATE TABLE IF NOT EXISTS message (
   receipt TEXT, grp TEXT, attributes BLOB, sent INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS message_due ON message (queue, due);
 CREATE INDEX IF NOT EXISTS message_group ON message (queue, grp, id) WHERE grp IS NOT NULL;
--- A table of its own, so that a receive does not rewrite a body of 48 KB.
+-- A separate table, so that a receive does not rewrite a body of 48 KB.
 CREATE TABLE IF NOT EXISTS body (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS deduplication (
   queue TEXT NOT NULL, id TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (queue, id)) STRICT, WITHOUT ROWID;
@@ -39,14 +38,15 @@ export class LocalDatabase {
   constructor(path: string) {
     this.#folder = dirname(path);
     this.#database = new DatabaseSync(path, { timeout: 0 });
-    // The lock is held from the first access until the process ends, however it ends. WAL and FULL: a commit is on disk.
+    // The lock is held from the first access until the process ends, even by kill -9. With WAL and FULL, a commit is on
+    // disk.
     this.#database.exec(`
       PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;`);
     this.#database.exec(schema);
   }
 
-  /** Returns a statement, prepared once. */
+  /** Returns a statement, which is prepared only once. */
   prepare(sql: string): StatementSync {
     const known = this.#statements.get(sql);
     if (known) return known;
@@ -56,10 +56,10 @@ export class LocalDatabase {
   }
 
   /**
-   * Runs `work` in a transaction. Those of one turn of the event loop share a commit, which costs more than they do.
-   * @param work may run again where another one of the same turn throws
-   * @returns what it returned, when it is committed
-   * @throws PipelineError `LocalFolderUnusable` where the disk refuses it
+   * Runs `work` in a transaction. Calls in one turn of the event loop share a commit, because a commit is slow.
+   * @param work may run again if the work of another call throws
+   * @returns the result of `work`, after the commit
+   * @throws PipelineError `LocalFolderUnusable`
    */
   write<T>(work: () => T): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -100,7 +100,7 @@ export class LocalDatabase {
       for (const { run } of batch) run();
       this.#database.exec("COMMIT");
     } catch (error) {
-      // SQLite has rolled back already where the disk is full.
+      // If the disk is full, SQLite has already rolled back.
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw folderError(error, this.#folder);
     }
@@ -116,8 +116,8 @@ export class LocalDatabase {
 const holder = z.object({ pid: z.number(), command: z.string(), since: z.string() });
 
 /**
- * Opens the database of a folder, which it creates for this user alone.
- * @throws PipelineError `LocalFolderInUse` where another process has it, `LocalFolderUnusable`
+ * Opens the database of a folder, or creates it with access only for this user.
+ * @throws PipelineError `LocalFolderInUse`, `LocalFolderUnusable`
  */
 export function openLocalDatabase(folder: string): LocalDatabase {
   const holderFile = join(folder, "holder.json");
@@ -138,14 +138,12 @@ export function openLocalDatabase(folder: string): LocalDatabase {
     database?.close();
     if (!isBusy(error)) throw folderError(error, folder);
     const found = holderOf(holderFile);
-    const who = found
-      ? `${found.command}, process ${found.pid}, since ${found.since}`
-      : "which one is unknown";
+    const who = found ? `: ${found.command}, process ${found.pid}, since ${found.since}` : "";
     throw new PipelineError("LocalFolderInUse", {
-      message: `Another process uses ${folder}: ${who}.`,
+      message: `Another process uses ${folder}${who}.`,
       advice: found
         ? "Wait until it ends, or stop it."
-        : `Find it with "lsof ${join(folder, "state.db")}"; wait until it ends, or stop it.`,
+        : `Find it with "lsof ${join(folder, "state.db")}", then wait until it ends or stop it.`,
     });
   }
 }
@@ -155,7 +153,7 @@ function isBusy(error: unknown): boolean {
   return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === 5;
 }
 
-/** Returns who wrote the file, unless that process has ended: then another one holds the lock. */
+/** Returns the process that wrote the file, or undefined if it has ended: then another process holds the lock. */
 function holderOf(file: string): z.infer<typeof holder> | undefined {
   try {
     const found = holder.parse(JSON.parse(readFileSync(file, "utf8")));
@@ -169,7 +167,7 @@ function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    // Another user's process.
+    // The process belongs to another user.
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }

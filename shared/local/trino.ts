@@ -1,11 +1,11 @@
-// Trino's dialect on DuckDB: macros for functions and casts that differ, and Athena's spelling of values in results.
-// TRY_CAST is not a function, so a macro cannot replace it; `withTrinoCasts` rewrites the query's text.
+// Runs Trino SQL on DuckDB: macros for functions and casts that differ, and the format of values in Athena's results.
+// TRY_CAST is not a function, so no macro can replace it; `withTrinoCasts` rewrites the text of the query.
 
-/** Matches what Java's Character.isWhitespace accepts, which is what Trino trims. */
+/** Matches the characters of Java's Character.isWhitespace, which Trino trims. */
 const blanks =
   "[\\t-\\r\\x1c-\\x20\\x{1680}\\x{2000}-\\x{2006}\\x{2008}-\\x{200a}\\x{2028}\\x{2029}\\x{205f}\\x{3000}]*";
 
-/** Matches zones as Java's ZoneId does, except names (America/New_York), which give null here and a time in Trino. */
+/** Matches the zones of Java's ZoneId, except names (America/New_York): these give null here and a time in Trino. */
 const offset =
   "[+-](?:[0-9]|(?:0[0-9]|1[0-7])(?::[0-5][0-9](?::[0-5][0-9])?|[0-5][0-9](?:[0-5][0-9])?)?|18(?::?00(?::?00)?)?)";
 const zone = `Z|(?:UTC|GMT|UT)(?:${offset})?|${offset}`;
@@ -14,23 +14,23 @@ const date = "([+-]?[0-9]{4,})-([0-9]{1,2})-([0-9]{1,2})";
 const time = "([01]?[0-9]|2[0-3]):([0-9]{1,2})(?::([0-9]{1,2})(?:\\.([0-9]{1,18}))?)?";
 const timestamp = `^${blanks}${date}(?: (?:${time})?(?:[\\t-\\r ]*(?:${zone}))?)?${blanks}$`;
 
-// parseDouble trims less than Trino does. Its hexadecimal numbers are left out and give null.
+// parseDouble trims less than Trino. Its hexadecimal numbers are not supported and give null.
 const double =
   "^[\\x00-\\x20]*([+-]?(?:NaN|Infinity)|[+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fFdD]?)[\\x00-\\x20]*$";
 
 const castTypes = ["bigint", "double", "timestamp"];
 
 /**
- * A text that does not match is extracted as the empty text, which DuckDB casts to null.
- * - bigint: Java's Long.parseLong, which trims nothing (digits of other scripts, which it accepts, give null here)
+ * The macros extract the empty text from a text that does not match, and DuckDB casts it to null.
+ * - bigint: Java's Long.parseLong, which trims nothing. It accepts digits of other scripts, which give null here.
  * - double: Java's Double.parseDouble
  * https://github.com/trinodb/trino/blob/master/core/trino-main/src/main/java/io/trino/type/VarcharOperators.java
- * - timestamp: trimmed, then by this pattern; a zone is checked and dropped, and milliseconds are rounded
+ * - timestamp: trimmed, then matched; a zone is checked and dropped, and milliseconds are rounded
  * https://github.com/trinodb/trino/blob/master/core/trino-main/src/main/java/io/trino/type/DateTimes.java
  * https://github.com/trinodb/trino/blob/master/core/trino-main/src/main/java/io/trino/operator/scalar/timestamp/VarcharToTimestampCast.java
  * - regexp_like: both find the pattern anywhere in the text. https://trino.io/docs/current/functions/regexp.html
  * - day_of_week: 1 is Monday. https://trino.io/docs/current/functions/datetime.html
- * - spell_number: 1.0, 0.25, 1.5E10, 1.0E-5.
+ * - double_to_text: 1.0, 0.25, 1.5E10, 1.0E-5.
  * https://docs.oracle.com/javase/8/docs/api/java/lang/Double.html#toString-double-
  */
 export const trinoMacros: string = [
@@ -51,12 +51,12 @@ export const trinoMacros: string = [
     (type) => `CREATE TEMP MACRO try_cast_${type}(x) AS
      CASE WHEN typeof(x) = 'VARCHAR' THEN text_to_${type}(CAST(x AS VARCHAR)) ELSE TRY_CAST(x AS ${type}) END`,
   ),
-  // DuckDB's own texts are 0.25, 12345678.0, 1e+16 and 1.25e-05: the same digits, with the point elsewhere.
+  // DuckDB writes 0.25, 12345678.0, 1e+16 and 1.25e-05: the same digits, but another position of the decimal point.
   `CREATE TEMP MACRO digits_to_exponent(p, digits) AS
      p.minus || left(digits, 1) || '.' || coalesce(nullif(rtrim(substr(digits, 2), '0'), ''), '0') || 'E' ||
        (coalesce(TRY_CAST(p.e AS INTEGER), 0) + length(digits) - length(p.fraction) - 1)`,
   `CREATE TEMP MACRO parts_to_exponent(p) AS digits_to_exponent(p, ltrim(p.whole || p.fraction, '0'))`,
-  `CREATE TEMP MACRO spell_number(x) AS CASE
+  `CREATE TEMP MACRO double_to_text(x) AS CASE
      WHEN isnan(x) THEN 'NaN'
      WHEN isinf(x) THEN if(x > 0, 'Infinity', '-Infinity')
      WHEN x = 0 OR abs(x) >= 1e-3 AND abs(x) < 1e7 THEN CAST(x AS VARCHAR)
@@ -67,11 +67,11 @@ export const trinoMacros: string = [
      )) END`,
 ].join(";\n");
 
-/** Returns the SQL of a value as Athena spells it in a result. @param type DuckDB's name of its type */
-export function spelled(value: string, type: string): string {
+/** Returns SQL for a value in the format of Athena's results. @param type DuckDB's name of its type */
+export function athenaText(value: string, type: string): string {
   if (type === "VARCHAR") return value;
-  if (type === "DOUBLE" || type === "FLOAT") return `spell_number(${value})`;
-  // timestamp(3) always has three digits.
+  if (type === "DOUBLE" || type === "FLOAT") return `double_to_text(${value})`;
+  // Trino's timestamp(3) always has three digits.
   if (type === "TIMESTAMP") return `strftime(${value}, '%Y-%m-%d %H:%M:%S.%g')`;
   return `CAST(${value} AS VARCHAR)`;
 }
@@ -80,12 +80,12 @@ export function spelled(value: string, type: string): string {
 const tokens =
   /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*.*?\*\/|(?<word>[\p{L}_][\p{L}\p{N}_]*)|\s+|(?<mark>.)/gsu;
 
-/** An open parenthesis; of a TRY_CAST, with the position where that begins. */
+/** An open parenthesis. `from` is the position of its TRY_CAST. */
 type Open = { from?: number; body: number; as?: { from: number; type: string } };
 
 /**
- * Returns the query with `TRY_CAST(x AS bigint)` as `try_cast_bigint(x)`; the same for double and timestamp. Quoted
- * texts and comments stay as they are. A TRY_CAST without an end is left to DuckDB's parser.
+ * Replaces `TRY_CAST(x AS bigint)` with `try_cast_bigint(x)`, also for double and timestamp. Does not change quoted
+ * texts and comments, nor a TRY_CAST without an end, which DuckDB's parser refuses.
  */
 export function withTrinoCasts(sql: string): string {
   const cuts: { from: number; to: number; by: string }[] = [];
@@ -93,7 +93,7 @@ export function withTrinoCasts(sql: string): string {
   let previous: { text: string; at: number } | undefined;
   for (const { 0: text, index: at, groups } of sql.matchAll(tokens)) {
     const token = groups?.word?.toLowerCase() ?? groups?.mark;
-    // Blanks and comments.
+    // Skips white space and comments.
     if (token === undefined && !/^['"]/.test(text)) continue;
     const inner = opened.at(-1);
     if (token === "(") {

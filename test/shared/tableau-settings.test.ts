@@ -4,13 +4,13 @@ import { tableauEnvironment, tableauSettings } from "../../shared/tableau-settin
 
 const whole = { TABLEAU_URL: "https://10ay.online.tableau.com", TABLEAU_TOKEN_NAME: "refresh from pipeline" };
 
-test("without a variable there is no Tableau", () => {
+test("returns no settings if no variable is set", () => {
   expect(tableauSettings({})).toBeUndefined();
   const empty = { TABLEAU_URL: "", TABLEAU_SITE: "", TABLEAU_API_VERSION: "", TABLEAU_TOKEN_NAME: "" };
   expect(tableauSettings(empty)).toBeUndefined();
 });
 
-test("the address and the token's name are enough: site and API version have defaults", () => {
+test("requires only the address and the token's name, and has defaults for the site and the API version", () => {
   expect(tableauSettings(whole)).toEqual({
     url: "https://10ay.online.tableau.com",
     site: "",
@@ -22,7 +22,7 @@ test("the address and the token's name are enough: site and API version have def
   ).toMatchObject({ site: "vt-library_1", apiVersion: "3.8" });
 });
 
-test("settings become variables again, none of them empty", () => {
+test("returns the variables of settings, without empty ones", () => {
   for (const env of [{}, whole, { ...whole, TABLEAU_SITE: "library", TABLEAU_API_VERSION: "3.8" }]) {
     const again = tableauEnvironment(tableauSettings(env));
     expect(tableauSettings(again)).toEqual(tableauSettings(env));
@@ -37,7 +37,7 @@ test.each([
   ["http://127.0.0.1:8080", "http://127.0.0.1:8080"],
   ["http://localhost", "http://localhost"],
   ["http://[::1]:80", "http://[::1]"],
-])("the address %s is valid", (url, origin) => {
+])("accepts the address %s", (url, origin) => {
   expect(tableauSettings({ ...whole, TABLEAU_URL: url })).toMatchObject({ url: origin });
 });
 
@@ -55,21 +55,21 @@ test.each([
   ["TABLEAU_API_VERSION", "vMARKED"],
   ["TABLEAU_API_VERSION", "3.21/../MARKED"],
   ["TABLEAU_TOKEN_NAME", "MARKED\nname"],
-])("%s = %s is an error with the setting's name and without its value", (variable, value) => {
-  expect(refusal({ ...whole, [variable]: value })).toContain(`${variable} can't be used: it is`);
+])("refuses %s = %s with the name of the setting and without its value", (variable, value) => {
+  expect(refusal({ ...whole, [variable]: value })).toContain(`${variable} is invalid: use `);
   expect(refusal({ ...whole, [variable]: value })).not.toContain("MARKED");
 });
 
 test.each([
-  [{ TABLEAU_URL: whole.TABLEAU_URL }, "TABLEAU_TOKEN_NAME must be set too."],
-  [{ TABLEAU_TOKEN_NAME: "name" }, "TABLEAU_URL must be set too."],
-  [{ TABLEAU_SITE: "site" }, "TABLEAU_URL and TABLEAU_TOKEN_NAME must be set too."],
-])("%j is an error that names what is missing", (env, missing) => {
+  [{ TABLEAU_URL: whole.TABLEAU_URL }, "Set TABLEAU_TOKEN_NAME too."],
+  [{ TABLEAU_TOKEN_NAME: "name" }, "Set TABLEAU_URL too."],
+  [{ TABLEAU_SITE: "site" }, "Set TABLEAU_URL and TABLEAU_TOKEN_NAME too."],
+])("refuses %j and names the missing settings", (env, missing) => {
   expect(refusal(env)).toContain(missing);
-  expect(refusal(env)).toContain("to leave Tableau alone");
+  expect(refusal(env)).toContain("To run without Tableau, unset TABLEAU_URL");
 });
 
-/** The error as a person reads it. */
+/** Returns the error's text. */
 function refusal(env: NodeJS.ProcessEnv): string {
   try {
     tableauSettings(env);

@@ -5,7 +5,7 @@ import {
   type QueryEngine,
   type Rows,
   type TableDefinition,
-  type TablePlace,
+  type TableLocation,
   tableChanged,
   type ViewDefinition,
 } from "../../shared/ports.ts";
@@ -31,7 +31,7 @@ export class ScriptedQueryEngine implements QueryEngine {
     this.tables.set(name, table);
   }
 
-  async moveTable(name: string, { folder, mark }: TablePlace, ifVersion: string): Promise<void> {
+  async moveTable(name: string, { folder, mark }: TableLocation, ifVersion: string): Promise<void> {
     await this.defineTable(name, { columns: this.tables.get(name)?.columns ?? [], folder, mark }, ifVersion);
   }
 

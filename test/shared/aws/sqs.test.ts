@@ -55,7 +55,7 @@ test("entries that fail four times are an error with their number and SQS's code
     await expect(queue.sendAll(messages(10))).rejects.toMatchObject({
       name: "MessagesNotSent",
       kind: "transient",
-      message: "SQS did not take 2 of 10 messages.",
+      message: "SQS rejected 2 of 10 messages.",
       ids: { codes: "InternalError" },
     });
     expect(calls).toEqual([messages(10), ["m3", "m4"], ["m3", "m4"], ["m3", "m4"]]);

@@ -138,7 +138,7 @@ test("where the one who wrote its pid has ended, the error does not name it but 
   expect(() => openLocalDatabase(folder)).toThrow(
     expect.objectContaining({
       name: "LocalFolderInUse",
-      message: `Another process uses ${folder}: which one is unknown.`,
+      message: `Another process uses ${folder}.`,
       advice: expect.stringContaining(`lsof ${folder}/state.db`),
     }),
   );

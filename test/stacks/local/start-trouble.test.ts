@@ -49,7 +49,7 @@ test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, str
   {
     what: "a dataset that LibInsight does not have",
     settings: { datasetId: 7 },
-    says: /does not know this dataset/,
+    says: /has no dataset with this id/,
   },
   {
     what: "a host that refuses connections",
