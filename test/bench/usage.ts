@@ -11,7 +11,7 @@ import { type Local, openLocal } from "../../shared/local/open-local.ts";
 import { firstDay, lastDay } from "../../stacks/local/libinsight.ts";
 import { localSettings } from "../../stacks/local/local-settings.ts";
 import { startWorkers } from "../../stacks/local/workers.ts";
-import { type OnCall, watched } from "../contracts/watched.ts";
+import { type OnCall, watched } from "../support/intercepted-ports.ts";
 import { type Counted, s3Puts, type Usage } from "./cost.ts";
 import { type Source, startSource } from "./source-process.ts";
 

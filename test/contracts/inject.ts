@@ -1,15 +1,15 @@
-// Faults in the SDK's middleware: a test stands between a client and its server, or responds in its place.
+// Injects faults into the middleware of the AWS SDK: a test can respond instead of the server, or drop a response.
 import type { __Client, __MetadataBearer as MetadataBearer } from "@aws-sdk/client-s3";
 
-/** Any of the SDK's clients. */
+/** Any client of the SDK. */
 type Client<I extends object, O extends MetadataBearer> = Pick<
   __Client<never, I, O, never>,
   "middlewareStack"
 >;
 
 /**
- * Calls `around` for each attempt of each call. The SDK retries what it throws as it retries the errors of a server.
- * @param around sends the request with `send`, or does not
+ * Calls `around` for each attempt of each call. The SDK retries errors that it throws like errors of a server.
+ * @param around may send the request with `send`
  */
 export function intercept<I extends object, O extends MetadataBearer>(
   client: Client<I, O>,
@@ -31,7 +31,7 @@ export function intercept<I extends object, O extends MetadataBearer>(
   );
 }
 
-/** The request never took effect. */
+/** Returns the error of a request that had no effect. */
 export function throttling(): Error {
   return Object.assign(new Error("Rate exceeded"), {
     name: "ThrottlingException",
@@ -40,7 +40,7 @@ export function throttling(): Error {
   });
 }
 
-/** What the SDK throws where the connection broke before the response arrived. */
+/** Returns the SDK's error for a connection that is lost before the response. */
 export function connectionLost(): Error {
   return Object.assign(new Error("socket hang up"), { name: "TimeoutError", code: "ECONNRESET" });
 }
@@ -58,7 +58,7 @@ export function throttleSome<I extends object, O extends MetadataBearer>(client:
   });
 }
 
-/** Loses the response to the first call of a command: it took effect, and the SDK sends it again. */
+/** Drops the response to the first call of a command, which has taken effect. The SDK sends the request again. */
 export function loseResponse<I extends object, O extends MetadataBearer>(
   client: Client<I, O>,
   lost: string,
@@ -72,7 +72,7 @@ export function loseResponse<I extends object, O extends MetadataBearer>(
   });
 }
 
-/** Of a client whose calls all end in `intercept`. One that is not fails at once. */
+/** Options of a client whose calls are all intercepted. Any other call fails at once. */
 export const offline = {
   endpoint: "http://127.0.0.1:9",
   region: "us-east-1",

@@ -1,4 +1,4 @@
-// Every port's contract against the adapters on this machine. test/emulator/contracts.test.ts has those on AWS.
+// Runs every port's contract on the adapters on this machine. test/emulator/contracts.test.ts tests the AWS adapters.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// What every message queue does, on AWS and on this machine.
+// The contract of the message queue, for the adapters on AWS and on this machine.
 import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -10,21 +10,19 @@ import {
   type SendOptions,
 } from "../../shared/ports.ts";
 import { receiveLimit } from "../../shared/topology.ts";
+import { receive, take } from "../support/local-adapters.ts";
 
 export type QueueKind = "standard" | "by-id" | "by-content";
 
 export type QueueAdapter = {
   /** Creates a queue that moves messages to the dead-letter queue at the receive limit. */
   open(kind: QueueKind): Promise<{ queue: MessageQueue; deadLetters: MessageQueue }>;
-  /** Lets time pass for the queue. */
+  /** Moves the queue's clock forward, or waits. */
   pass(seconds: number): Promise<void>;
-  /** Whether minutes pass at once. On a server the five minutes of deduplication are too long for a test. */
+  /** Whether `pass` returns at once. On a server, the five minutes of deduplication are too long for a test. */
   passesMinutes: boolean;
   now(): number;
 };
-
-/** More messages than any test sends. */
-const maxReceives = 100;
 
 export function messageQueueContract(
   adapter: string,
@@ -43,13 +41,13 @@ export function messageQueueContract(
       expect(Math.abs((message?.sentAt.getTime() ?? 0) - now())).toBeLessThan(10_000);
     });
 
-    test("delivers all messages of several batches, each once", async () => {
+    test("delivers each message of several batches once", async () => {
       const { queue } = await open("standard");
       await queue.sendAll([]);
       const sent = Array.from({ length: 34 }, (_, n) => `message ${n}`);
       await queue.sendAll(sent);
       expect(await queue.count()).toBe(34);
-      expect(bodiesOf(await takeAll(queue)).toSorted()).toEqual(sent.toSorted());
+      expect(bodiesOf(await take(queue)).toSorted()).toEqual(sent.toSorted());
       expect(await queue.count()).toBe(0);
     });
 
@@ -59,22 +57,22 @@ export function messageQueueContract(
         fc.asyncProperty(fc.array(jsonValue, { maxLength: 12 }), async (values) => {
           const sent = values.map((value, n) => messageBody([n, value]));
           await queue.sendAll(sent);
-          expect(bodiesOf(await takeAll(queue)).toSorted()).toEqual(sent.toSorted());
+          expect(bodiesOf(await take(queue)).toSorted()).toEqual(sent.toSorted());
           expect(sent.map((body) => JSON.parse(body)[1])).toEqual(values);
         }),
         { numRuns: 30 },
       );
     });
 
-    test("takes a body of maxMessageBytes, and refuses one of more than 1 MiB", async () => {
+    test("accepts a body of maxMessageBytes, and refuses one of more than 1 MiB", async () => {
       const { queue } = await open("standard");
       const largest = "\u{1F4DA}".repeat(maxMessageBytes / 4);
       await queue.send(largest);
       await expect(queue.send("x".repeat(1024 * 1024 + 1))).rejects.toThrow();
-      expect(bodiesOf(await takeAll(queue))).toEqual([largest]);
+      expect(bodiesOf(await take(queue))).toEqual([largest]);
     });
 
-    test("hides a received message until its visibility timeout ends; then only its new receipt counts", async () => {
+    test("hides a message until its visibility timeout ends, and then accepts only its new receipt", async () => {
       const { queue } = await open("standard");
       await queue.send("again");
       const [first] = await receive(queue, { visibilitySeconds: 2 });
@@ -93,7 +91,7 @@ export function messageQueueContract(
       expect(await queue.count()).toBe(0);
     });
 
-    test("hides a delayed message, which is not counted, until its delay ends", async () => {
+    test("hides a delayed message and does not count it until its delay ends", async () => {
       const { queue } = await open("standard");
       await queue.send("later", { delaySeconds: 2 });
       expect(await receive(queue)).toEqual([]);
@@ -102,7 +100,7 @@ export function messageQueueContract(
       expect(bodiesOf(await receive(queue))).toEqual(["later"]);
     });
 
-    test("returns a received message after the time of retryAfter, not after its visibility timeout", async () => {
+    test("delivers a message again after the delay of retryAfter, not after its visibility timeout", async () => {
       const { queue } = await open("standard");
       await queue.send("again");
       const [message] = await receive(queue, { visibilitySeconds: 2 });
@@ -113,7 +111,7 @@ export function messageQueueContract(
       expect(await receive(queue)).toMatchObject([{ body: "again", receives: 2 }]);
     });
 
-    test("releases received messages, more than a batch, beside a receipt that it does not know", async () => {
+    test("releases more messages than a batch, and ignores an unknown receipt", async () => {
       const { queue } = await open("standard");
       await queue.sendAll(Array.from({ length: 12 }, (_, n) => String(n)));
       const received = [...(await receive(queue)), ...(await receive(queue))];
@@ -124,7 +122,7 @@ export function messageQueueContract(
       expect(again.every(({ receives }) => receives === 2)).toBe(true);
     });
 
-    test("wakes up when a message arrives, and returns nothing when none does", async () => {
+    test("returns when a message arrives, or without messages after the wait", async () => {
       const { queue } = await open("standard");
       const started = performance.now();
       expect(await receive(queue, { waitSeconds: 1 })).toEqual([]);
@@ -137,7 +135,7 @@ export function messageQueueContract(
     });
 
     test.each(["standard", "by-id"] as const)(
-      "moves a message to the dead letters at the receive limit, with all that belongs to it (%s)",
+      "moves a message with its group and attributes to the dead letters at the receive limit (%s)",
       async (kind) => {
         const { queue, deadLetters } = await open(kind);
         const fifo: SendOptions = kind === "by-id" ? { group: "gate-counts", deduplicationId: "1" } : {};
@@ -158,7 +156,7 @@ export function messageQueueContract(
   });
 
   describe(`the FIFO queue on ${adapter}`, () => {
-    test("is one, and needs a group and a deduplication id", async () => {
+    test("is FIFO, and requires a group and a deduplication id", async () => {
       const { queue } = await open("by-id");
       expect([queue.isFifo, (await open("standard")).queue.isFifo]).toEqual([true, false]);
       await expect(queue.send("a", { deduplicationId: "1" })).rejects.toThrow();
@@ -170,14 +168,14 @@ export function messageQueueContract(
       const { queue } = await open("by-id");
       const sent = ["a1", "b1", "a2", "a3", "b2", "b3", "b4", "a4"];
       for (const body of sent) await queue.send(body, { group: body.charAt(0), deduplicationId: body });
-      const taken = await takeAll(queue);
+      const taken = await take(queue);
       expect(taken.every(({ body, group }) => body.charAt(0) === group)).toBe(true);
       // A stable sort keeps the order within a group.
       const byGroup = (a: string, b: string) => a.charCodeAt(0) - b.charCodeAt(0);
       expect(bodiesOf(taken).toSorted(byGroup)).toEqual(sent.toSorted(byGroup));
     });
 
-    test("lets one receiver at a time have a group, and the others do not wait for it", async () => {
+    test("delivers a group to one receiver at a time, without blocking other groups", async () => {
       const { queue } = await open("by-id");
       for (const body of ["a1", "a2", "b1"]) {
         await queue.send(body, { group: body.charAt(0), deduplicationId: body });
@@ -189,7 +187,7 @@ export function messageQueueContract(
       expect(b1?.body).toBe("b1");
       expect(await one()).toEqual([]);
       await queue.delete(receiptOf(b1));
-      // a1 was not deleted: it stays ahead of a2.
+      // a1 was not deleted, so it is delivered before a2.
       await pass(2.2);
       const [again] = await one();
       expect(again).toMatchObject({ body: "a1", receives: 2 });
@@ -198,36 +196,36 @@ export function messageQueueContract(
       expect(bodiesOf(await one())).toEqual(["a2"]);
     });
 
-    test("a message that is retried later blocks its group", async () => {
+    test("blocks a group while a message waits for its retry", async () => {
       const { queue } = await open("by-id");
       for (const body of ["1", "2"]) await queue.send(body, { group: "g", deduplicationId: body });
       const [first] = await receive(queue, { max: 1 });
       await queue.retryAfter(receiptOf(first), 2);
       expect(await receive(queue)).toEqual([]);
       await pass(2.2);
-      expect(bodiesOf(await takeAll(queue))).toEqual(["1", "2"]);
+      expect(bodiesOf(await take(queue))).toEqual(["1", "2"]);
     });
 
-    test("drops a second message with the same id, also after the first was deleted", async () => {
+    test("drops a second message with the same id, even after the first was deleted", async () => {
       const { queue } = await open("by-id");
       await queue.send("first", { group: "a", deduplicationId: "1" });
       await queue.send("second", { group: "b", deduplicationId: "1" });
-      expect(bodiesOf(await takeAll(queue))).toEqual(["first"]);
+      expect(bodiesOf(await take(queue))).toEqual(["first"]);
       await queue.send("third", { group: "a", deduplicationId: "1" });
       expect(await queue.count()).toBe(0);
     });
 
-    test("drops a second message with the same content, unless an id says otherwise", async () => {
+    test("drops a second message with the same content, unless it has another id", async () => {
       const { queue } = await open("by-content");
       await queue.send("same", { group: "g" });
       await queue.send("same", { group: "g" });
       await queue.send("other", { group: "g" });
       await queue.send("same", { group: "g", deduplicationId: "1" });
-      expect(bodiesOf(await takeAll(queue))).toEqual(["same", "other", "same"]);
+      expect(bodiesOf(await take(queue))).toEqual(["same", "other", "same"]);
     });
 
     if (passesMinutes) {
-      test("takes a message with the same id after five minutes", async () => {
+      test("accepts a message with the same id after five minutes", async () => {
         const { queue } = await open("by-id");
         const send = () => queue.send("again", { group: "g", deduplicationId: "1" });
         await send();
@@ -242,25 +240,6 @@ export function messageQueueContract(
   });
 }
 
-function receive(
-  queue: MessageQueue,
-  options: Partial<Parameters<MessageQueue["receive"]>[0]> = {},
-): Promise<Message[]> {
-  return queue.receive({ max: 10, visibilitySeconds: 60, waitSeconds: 0, ...options });
-}
-
-/** Receives and deletes every message that is visible. */
-export async function takeAll(queue: MessageQueue): Promise<Message[]> {
-  const taken: Message[] = [];
-  for (let receives = 0; receives < maxReceives; receives++) {
-    const messages = await receive(queue);
-    if (messages.length === 0) return taken;
-    for (const { receipt } of messages) await queue.delete(receipt);
-    taken.push(...messages);
-  }
-  throw new Error(`The queue still had messages after ${maxReceives} receives.`);
-}
-
 function bodiesOf(messages: readonly Message[]): string[] {
   return messages.map(({ body }) => body);
 }
@@ -270,13 +249,13 @@ function receiptOf(message: Message | undefined): string {
   return message.receipt;
 }
 
-// Characters that SQS refuses as they are, half a character, and their neighbors.
+// Characters that SQS rejects, lone surrogates, and their neighbors.
 const character = fc.oneof(
   fc.constantFrom("\uFFFE", "\uFFFF", "\uFFFD", "\uD800", "\uDFFF", "\u0000", "\u0008", "\u001F", "\u007F"),
   fc.constantFrom("\u0085", "\u2028", "\uFEFF", "\u{1F4DA}", "\u{1FFFE}", "\u{10FFFF}", '"', "\\", "\\ufffe"),
   fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
 );
-/** As JSON carries it, which has no -0. */
+/** Any JSON value. JSON has no -0. */
 const jsonValue = fc
   .jsonValue({ stringUnit: character })
   .map((made): unknown => JSON.parse(JSON.stringify(made)));

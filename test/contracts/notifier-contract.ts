@@ -1,10 +1,10 @@
-// What every notifier does, on AWS and on this machine.
+// The contract of the notifier, for the adapters on AWS and on this machine.
 import { expect, test, vi } from "vitest";
 import type { Notify } from "../../shared/ports.ts";
 
 export type Notifier = {
   notify: Notify;
-  /** Returns everything that people have received, as text. */
+  /** Returns the text of all messages that were received. */
   received(): Promise<string>;
 };
 

@@ -1,4 +1,4 @@
-// What every object store does, on AWS and on this machine.
+// The contract of the object store, for the adapters on AWS and on this machine.
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
@@ -7,7 +7,7 @@ import type { Condition, ObjectStore } from "../../shared/ports.ts";
 export type OpenStore = (options: { keepsVersions: boolean }) => Promise<ObjectStore>;
 
 const small = 5_000;
-/** Three of S3's parts. */
+/** Takes three parts in S3. */
 const large = 11 * 1024 * 1024;
 
 export function objectStoreContract(adapter: string, open: OpenStore): void {
@@ -17,7 +17,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
   ])(`the object store%s on ${adapter}`, (_with, keepsVersions) => {
     const openStore = () => open({ keepsVersions });
 
-    test.each(["", "\uFEFFid\n", "\u{1F4DA} Où?\r\n\u0000"])("returns %j as it was written", async (text) => {
+    test.each(["", "\uFEFFid\n", "\u{1F4DA} Où?\r\n\u0000"])("returns the written text %j", async (text) => {
       const store = await openStore();
       const before = Math.floor(Date.now() / 1_000) * 1_000;
       const etag = await store.put("folder/a key+é", text, "text/csv; charset=utf-8");
@@ -32,7 +32,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       expect(at?.getTime()).toBeLessThanOrEqual(Date.now());
     });
 
-    test("knows nothing of an object that does not exist", async () => {
+    test("returns nothing for an object that does not exist", async () => {
       const store = await openStore();
       expect(await store.getBytes("none")).toBeUndefined();
       expect(await store.getJson("none", z.unknown())).toBeUndefined();
@@ -65,7 +65,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
     });
 
     test.each([0, small, large])(
-      "writes a stream of %d bytes as they are, with its metadata",
+      "writes a stream of %d bytes unchanged, with its metadata",
       async (bytes) => {
         const store = await openStore();
         const etag = await upload(store, "a", chunks(bytes), "absent");
@@ -75,7 +75,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       },
     );
 
-    test.each([small, large])("writes a stream of %d bytes only where the condition holds", async (bytes) => {
+    test.each([small, large])("writes a stream of %d bytes only if the condition is met", async (bytes) => {
       const store = await openStore();
       const seen = await store.put("a", "seen", "text/csv");
       const changed = await store.put("a", "changed", "text/csv");
@@ -88,7 +88,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       expect(await store.head("a")).toMatchObject({ etag, bytes });
     });
 
-    test("lets exactly one of ten streams create an object, whole", async () => {
+    test("lets exactly one of ten streams create a complete object", async () => {
       const store = await openStore();
       const bodies = twenty.slice(0, 10).map((writer) => String(writer).repeat(100_000));
       const etags = await Promise.all(
@@ -98,7 +98,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       expect(await store.getText("a")).toBe(bodies[etags.findIndex(Boolean)]);
     });
 
-    test.each([0, small, large])("a stream that fails after %d bytes writes nothing", async (bytes) => {
+    test.each([0, small, large])("writes nothing if the stream fails after %d bytes", async (bytes) => {
       const store = await openStore();
       async function* failing() {
         yield* chunks(bytes);
@@ -111,7 +111,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       expect(await store.getText("a")).toBe("old");
     });
 
-    test("gives each reader one whole object while it is overwritten", async () => {
+    test("returns one complete object to each reader while it is overwritten", async () => {
       const store = await openStore();
       const text = (writer: number) => String(writer % 10).repeat(200_000);
       let etag = await upload(store, "a", [Buffer.from(text(0))], "absent");
@@ -123,7 +123,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       }
     });
 
-    test("lists the folders below a prefix, once each", async () => {
+    test("lists each folder below a prefix once", async () => {
       const store = await openStore();
       const keys = ["runs/a/1", "runs/a/2/3", "runs/b/1", "runs/é/1", "runs/file", "runs-other/c/1"];
       for (const key of keys) await store.put(key, "", "text/plain");
@@ -135,7 +135,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
   });
 
   describe(`the object store on ${adapter}`, () => {
-    test("lists every key below a prefix in the order of its UTF-8 bytes, more than a thousand", async () => {
+    test("lists more than a thousand keys below a prefix, in the order of their UTF-8 bytes", async () => {
       const store = await open({ keepsVersions: false });
       // U+FF5E sorts after U+1F4DA in UTF-16, and before it in UTF-8.
       const special = ["parts/é/1", "parts/é/\uFF5E", "parts/é/\u{1F4DA}"];
@@ -158,7 +158,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       }
     });
 
-    test("keeps one version where it keeps no earlier ones", async () => {
+    test("returns one version if it keeps no earlier ones", async () => {
       const store = await open({ keepsVersions: false });
       for (const text of ["one", "two"]) await store.put("a", text, "text/plain");
       const versions = await store.listVersions("a", 10);
@@ -166,7 +166,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
       expect(await streamedText(store, "a", versions[0]?.versionId)).toBe("two");
     });
 
-    test("keeps the versions of a key, the newest first, each with its content and metadata", async () => {
+    test("keeps the versions of a key, newest first, each with its content and metadata", async () => {
       const store = await open({ keepsVersions: true });
       for (const other of ["a.csv.bak", "a.cs"]) await store.put(other, "another", "text/plain");
       const runs = ["one", "two", "three", "four"];
@@ -192,7 +192,7 @@ export function objectStoreContract(adapter: string, open: OpenStore): void {
   });
 }
 
-/** S3's headers have no fractions. */
+/** S3 returns whole seconds. */
 function seconds(at: Date | undefined): number {
   return Math.floor((at?.getTime() ?? Number.NaN) / 1_000);
 }
@@ -212,7 +212,7 @@ async function upload(
   return store.upload(key, chunksOf(), { contentType: "text/csv", metadata: { "run-id": run }, condition });
 }
 
-/** Bytes that differ from place to place, in chunks that do not fit S3's parts. */
+/** Yields different bytes, in chunks that do not match the parts of S3. */
 function* chunks(bytes: number): Generator<Uint8Array> {
   for (let at = 0; at < bytes; at += 700_001) yield Buffer.alloc(Math.min(700_001, bytes - at), String(at));
 }

@@ -1,4 +1,4 @@
-// What every query engine does, on AWS and on this machine.
+// The contract of the query engine, for the adapters on AWS and on this machine.
 import { setTimeout as delay } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Cell, csvRows } from "../../shared/csv.ts";
@@ -6,7 +6,7 @@ import type { ObjectStore, Query, QueryEngine } from "../../shared/ports.ts";
 
 export type QueryHome = {
   engine: QueryEngine;
-  /** In which the tables' folders are. */
+  /** Store of the tables' folders. */
   data: ObjectStore;
   results: ObjectStore;
 };
@@ -53,7 +53,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
         columns: ["id", "started", "minutes", "note"],
         rows: [
           ["1", "2024-01-31 09:30:00", "5", commentary],
-          // The serde knows no null.
+          // The serde has no null.
           ["2", "2024-02-01 23:59:59", "", ""],
           ["3", "someday", "-7", ""],
           ["4", "", "", "b"],
@@ -62,7 +62,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       expect((await rowsOf(`SELECT id FROM ${named("visits")}`, 2)).rows).toHaveLength(2);
     });
 
-    test("reads a table by its new columns once it is defined again, and null where a row is shorter", async () => {
+    test("reads a table by its new columns after it is defined again, and null in a shorter row", async () => {
       await define("note", "minutes", "id", "started", "later");
       await write("a.csv", [
         ["note", "minutes", "id", "started"],
@@ -74,7 +74,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       });
     });
 
-    test("knows a table's place and version, and that there is none", async () => {
+    test("returns the location and version of a table, or undefined", async () => {
       expect(await home.engine.table("other")).toBeUndefined();
       const first = await home.engine.table("visits");
       expect(first).toEqual({ folder, mark: undefined, version: expect.any(String) });
@@ -85,7 +85,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       expect(await home.engine.table("visits")).toEqual(second);
     });
 
-    test("reads another folder by the same columns once a table is moved, and keeps its mark until the next change", async () => {
+    test("reads another folder by the same columns after a table is moved, and keeps its mark until the next change", async () => {
       await home.data.put("visits/earlier/a.csv", csvRows([["id"], [9]]), "text/csv");
       const { version = "" } = (await home.engine.table("visits")) ?? {};
       await home.engine.moveTable("visits", { folder: "visits/earlier/", mark: "held" }, version);
@@ -104,19 +104,19 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       expect((await rowsOf(`SELECT id FROM ${named("visits")}`)).rows).toHaveLength(3);
     });
 
-    test("changes a table only if it still has its version, and creates one only where there is none", async () => {
+    test("changes a table only at the given version, and creates one only if it does not exist", async () => {
       const { version = "" } = (await home.engine.table("visits")) ?? {};
       const columns = columnsOf("note");
       const isChanged = { name: "TableChanged", kind: "transient" };
       await expect(home.engine.defineTable("visits", { folder, columns }, undefined)).rejects.toMatchObject(
         isChanged,
       );
-      const place = { folder, mark: "held" };
-      await expect(home.engine.moveTable("other", place, version)).rejects.toMatchObject(isChanged);
+      const location = { folder, mark: "held" };
+      await expect(home.engine.moveTable("other", location, version)).rejects.toMatchObject(isChanged);
       await expect(home.engine.defineTable("other", { folder, columns }, version)).rejects.toMatchObject(
         isChanged,
       );
-      await home.engine.moveTable("visits", place, version);
+      await home.engine.moveTable("visits", location, version);
       const moved = await home.engine.table("visits");
       await expect(home.engine.defineTable("visits", { folder, columns }, version)).rejects.toMatchObject(
         isChanged,
@@ -132,7 +132,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       });
     });
 
-    test("reads a view over a view by its newest definition", async () => {
+    test("reads a view over a view by its latest definition", async () => {
       const view = (name: string, select: string) =>
         home.engine.defineView(name, { select, comments: new Map([["minutes", `How long; "minutes"`]]) });
       await view("visits_typed", `SELECT id, "minutes" FROM ${named("visits")}`);
@@ -153,7 +153,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       expect(rows).toEqual([["2024-01-31 09:30:00.000"], ["2024-02-01 23:59:59.000"], [null]]);
     });
 
-    test("writes a result as Athena does: every value in quotes, a null as nothing", async () => {
+    test("writes a result with every value in quotes and null as an empty field", async () => {
       const query = await run(
         `-- a comment\nSELECT id, note, TRY_CAST(minutes AS bigint) AS m FROM ${named("visits")} ORDER BY id`,
       );
@@ -165,7 +165,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       expect(await csvOf(none)).toBe('"id"\n');
     });
 
-    test("starts one query for one token and text, however often", async () => {
+    test("starts one query for repeated calls with one token and text", async () => {
       const sql = `SELECT id FROM ${named("visits")}`;
       const token = crypto.randomUUID();
       const start = (each: string) => home.engine.start(sql, resultFolder, each);
@@ -180,7 +180,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       ["a value that cannot be cast", `SELECT CAST(note AS bigint) FROM TABLE`],
       ["an unknown column", `SELECT exactly FROM TABLE`],
       ["no SELECT", "SELECT FROM"],
-    ])("fails a query with %s, with a code or none and without any value", async (_what, text) => {
+    ])("fails a query with %s, without a value of a record", async (_what, text) => {
       const sql = text.replace("TABLE", named("visits"));
       const query = await run(sql);
       expect(query).toMatchObject({ state: "FAILED", retryable: false });
@@ -191,7 +191,7 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       expect(JSON.stringify([query, String(error)])).not.toContain("exactly");
     });
 
-    test("fails where a view cannot be read", async () => {
+    test("fails to define or read an invalid view", async () => {
       const useView = async () => {
         const select = `SELECT x FROM ${named("visits")}`;
         await home.engine.defineView("broken", { select, comments: new Map() });

@@ -23,11 +23,12 @@ import { publishNewest } from "../../shared/publish.ts";
 import { receiveLimit } from "../../shared/topology.ts";
 import { loseResponse, throttleSome } from "../contracts/inject.ts";
 import { instancesContract } from "../contracts/instances-contract.ts";
-import { messageQueueContract, takeAll } from "../contracts/message-queue-contract.ts";
+import { messageQueueContract } from "../contracts/message-queue-contract.ts";
 import { notifierContract } from "../contracts/notifier-contract.ts";
 import { objectStoreContract } from "../contracts/object-store-contract.ts";
 import { queryEngineContract } from "../contracts/query-engine-contract.ts";
 import { region } from "../stacks/evaluate/graph.ts";
+import { take } from "../support/local-adapters.ts";
 import { startAthena } from "./athena-endpoint.ts";
 import { type Emulator, startEmulator } from "./emulator.ts";
 import { type Clients, clientsFor, credentials } from "./emulator-clients.ts";
@@ -165,7 +166,7 @@ notifierContract("SNS", () => {
   return {
     notify: snsNotifier(clients.sns, topic.arn),
     async received() {
-      for (const { body } of await takeAll(topic.subscriber)) {
+      for (const { body } of await take(topic.subscriber)) {
         const { Subject, Message } = JSON.parse(body);
         received.push(`${Subject}\n${Message}`);
       }
@@ -181,7 +182,7 @@ describe("with faults between the SDK and MiniStack", () => {
     onTestFinished(own.close);
     return own;
   }
-  const bodiesIn = async (queue: MessageQueue) => (await takeAll(queue)).map(({ body }) => body);
+  const bodiesIn = async (queue: MessageQueue) => (await take(queue)).map(({ body }) => body);
   const run = { runId: "gate-counts-0123456789ab", requestedAt: "2026-03-02T06:00:00Z" };
   /** One part of an upload, or three. */
   const sizes = [5_000, 11 * 1024 * 1024];

@@ -15,7 +15,7 @@ import {
 import { S3Store } from "../../shared/aws/s3.ts";
 import { SqsQueue } from "../../shared/aws/sqs.ts";
 import { type QueueName, queueNames } from "../../shared/topology.ts";
-import { takeAll } from "../contracts/message-queue-contract.ts";
+import { take } from "../support/local-adapters.ts";
 import type { Stage } from "./emulated-stage.ts";
 
 const pollMs = 200;
@@ -143,7 +143,7 @@ export async function untilQuiet(stage: Stage): Promise<void> {
     return counts.every((count) => count === 0);
   });
   for (const name of queueNames) {
-    const [deadLetter] = await takeAll(deadLettersOf(stage, name));
+    const [deadLetter] = await take(deadLettersOf(stage, name));
     if (!deadLetter) continue;
     throw new Error(`${name} dead-lettered ${deadLetter.body}: ${deadLetter.attributes.ErrorText}`);
   }

@@ -1,7 +1,7 @@
 // Subscribes a queue to the stage's topic. An email address would have to confirm the subscription first.
 import { ListTopicsCommand, SubscribeCommand } from "@aws-sdk/client-sns";
 import { z } from "zod";
-import { takeAll } from "../contracts/message-queue-contract.ts";
+import { take } from "../support/local-adapters.ts";
 import type { Stage } from "./emulated-stage.ts";
 import { createQueue, until } from "./handles.ts";
 
@@ -22,7 +22,7 @@ export async function subscribe(stage: Stage): Promise<Mailbox> {
     async next(text) {
       const found = () => mails.find(({ Message }) => Message.includes(text));
       await until(stage, `an email contains "${text}"`, async () => {
-        mails.push(...(await takeAll(queue)).map(({ body }) => notification.parse(JSON.parse(body))));
+        mails.push(...(await take(queue)).map(({ body }) => notification.parse(JSON.parse(body))));
         return found() !== undefined;
       });
       return found()?.Subject ?? "";

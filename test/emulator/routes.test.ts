@@ -9,9 +9,9 @@ import { defaultDataset } from "../../shared/datasets.ts";
 import { eventSource } from "../../shared/events.ts";
 import { type QueueName, queueNames } from "../../shared/topology.ts";
 import { eventBusContract, eventExamples } from "../contracts/event-bus-contract.ts";
-import { takeAll } from "../contracts/message-queue-contract.ts";
 import { account, region } from "../stacks/evaluate/graph.ts";
 import { created } from "../stacks/stages.ts";
+import { take } from "../support/local-adapters.ts";
 import { ruleInputs, targetInputs } from "./create/create-messaging.ts";
 import { deploy, type Stage } from "./emulated-stage.ts";
 import { dataOf, pause, queueOf, queueUrl } from "./handles.ts";
@@ -31,7 +31,7 @@ beforeEach(async () => {
 /** Receives and deletes all messages, by queue. Queues without messages are omitted. */
 async function takeAllMessages() {
   const all = await Promise.all(
-    queueNames.map(async (name) => [name, await takeAll(queueOf(stage, name))] as const),
+    queueNames.map(async (name) => [name, await take(queueOf(stage, name))] as const),
   );
   return Object.fromEntries(all.filter(([, messages]) => messages.length > 0));
 }

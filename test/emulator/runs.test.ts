@@ -16,8 +16,8 @@ import { type FetchTask, pageMessage } from "../../shared/messages.ts";
 import { messageBody } from "../../shared/ports.ts";
 import { runIdOf, runResult, run as runSchema } from "../../shared/run.ts";
 import { receiveLimit } from "../../shared/topology.ts";
-import { takeAll } from "../contracts/message-queue-contract.ts";
 import { created } from "../stacks/stages.ts";
+import { take } from "../support/local-adapters.ts";
 import { command, filesIn, temporaryFolder } from "../support/npm-start.ts";
 import { functionInputs } from "./create/create-compute.ts";
 import { dates, deploy, records, type Stage, shellEnvironment } from "./emulated-stage.ts";
@@ -223,7 +223,7 @@ test("if one message of a batch fails, only this message is retried", async () =
     const isFetching = (await fetching.count()) > 0;
     return !isFetching && (await pages.count()) > 10;
   });
-  const messages = (await takeAll(pages)).map(({ body }) => pageMessage.parse(JSON.parse(body)));
+  const messages = (await take(pages)).map(({ body }) => pageMessage.parse(JSON.parse(body)));
   const [bad, ...good] = messages;
   if (!bad || !("inline" in bad.records)) throw new Error("The first page is not in its message.");
   const address = { runId, window: bad.task.window.number, attempt: bad.task.attempt, page: bad.task.page };

@@ -1,7 +1,7 @@
-// Datasets with few columns, for rules that the default dataset does not use.
+// Small datasets, for rules that the default dataset does not use.
 import { type Dataset, type DatasetInput, dataset } from "../../shared/dataset-schema.ts";
 
-/** `_id` and the given columns. */
+/** Returns a dataset with `_id` and the given columns. */
 export function datasetOf(
   columns: DatasetInput["columns"],
   undeclared: Dataset["undeclared"] = "append",

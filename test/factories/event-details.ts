@@ -1,8 +1,8 @@
-// Events as the bus delivers them to a queue.
+// Messages with events of the bus.
 import { randomUUID } from "node:crypto";
 import { type EventDetail, type EventType, eventDetails, eventSource } from "../../shared/events.ts";
 
-/** Returns the message of an event, each with an id of its own. */
+/** Returns the message of an event with a new id. */
 export function eventMessage<T extends EventType>(
   type: T,
   detail: EventDetail<T>,

@@ -1,8 +1,8 @@
-// Records of the default dataset as LibInsight sends them, with every declared field.
+// Records of LibInsight for the default dataset, with every declared field.
 
 export type FactoryRecord = Record<string, unknown>;
 
-/** Returns a record that becomes a row as it is. `undefined` leaves a field out. */
+/** Returns a valid record. `undefined` leaves out a field. */
 export function recordOf(id: number, given: FactoryRecord = {}): FactoryRecord {
   const record: FactoryRecord = {
     _id: id,

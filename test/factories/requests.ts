@@ -1,11 +1,11 @@
-// Requests, runs and tasks of the default dataset, valid and small; a test sets what it is about.
+// Small valid requests, runs and tasks of the default dataset. A test sets only what it checks.
 import type { RunRequested } from "../../shared/events.ts";
 import type { FetchTask } from "../../shared/messages.ts";
 import { type Run, runIdOf } from "../../shared/run.ts";
 
 const dataset = "reference-transactions";
 
-/** `run.requested` as EventBridge delivers it. */
+/** Returns `run.requested` as EventBridge delivers it. */
 export function requestOf(
   given: { id?: string; time?: string; detail?: Partial<RunRequested["detail"]> } = {},
 ): RunRequested {
@@ -18,7 +18,7 @@ export function requestOf(
   };
 }
 
-/** A run whose windows are the given ranges; each `requestId` makes another run. */
+/** Returns a run with the given windows. Each `requestId` gives another run. */
 export function runOf(
   requestId: string,
   given: { windows?: [string, string][]; requestedAt?: string } = {},
@@ -36,7 +36,7 @@ export function runOf(
   };
 }
 
-/** The task for a page of one of the run's windows. @param at `pages` where page 1 was fetched before */
+/** Returns the task for a page of the run. @param at `pages` if page 1 was fetched before */
 export function taskOf(
   run: Run,
   at: { window?: number; attempt?: number; page?: number; pages?: number } = {},

@@ -1,4 +1,4 @@
-// A run's outcome as the assembler writes it: published, with few changes against the week before.
+// Outcomes of runs: published, with few changes since the previous week.
 import type { RunResult } from "../../shared/run.ts";
 
 export function resultOf(given: Partial<RunResult> = {}): RunResult {
@@ -36,7 +36,7 @@ export function resultOf(given: Partial<RunResult> = {}): RunResult {
   };
 }
 
-/** The same without what was published before. */
+/** Returns the outcome of a first run, without a previous file. */
 export function firstResultOf(given: Partial<RunResult> = {}): RunResult {
   const { previous: _unknown, ...result } = resultOf(given);
   return result;

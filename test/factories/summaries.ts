@@ -1,7 +1,7 @@
-// Page summaries as the transformer leaves them.
+// Page summaries of the transformer.
 import type { PageSummary } from "../../shared/run.ts";
 
-/** A page whose records all became rows. */
+/** Returns the summary of a page without rejects. */
 export function summaryOf(page: number, ids: number[], given: Partial<PageSummary> = {}): PageSummary {
   return {
     page,

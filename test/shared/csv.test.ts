@@ -31,14 +31,14 @@ const tables: fc.Arbitrary<Cell[][]> = fc
   .integer({ min: 1, max: 6 })
   .chain((width) => fc.array(fc.array(cell, { minLength: width, maxLength: width }), { maxLength: 8 }));
 
-/** A cell as it is read: a zero has no sign in CSV. */
+/** Returns a cell as it is read. In CSV, zero has no sign. */
 function expected(value: Cell): Cell {
   return value === 0 ? 0 : value;
 }
 
 const cells = z.array(z.array(z.union([z.string(), z.number(), z.null()])));
 
-/** Reads a CSV as csv-parse, which knows whether a field was quoted. */
+/** Reads a CSV with csv-parse, which reports whether a field was quoted. */
 function readByCsvParse(csv: string): Cell[][] {
   const read: unknown = parse(csv, {
     record_delimiter: "\n",
@@ -47,7 +47,7 @@ function readByCsvParse(csv: string): Cell[][] {
   return cells.parse(read);
 }
 
-test("csv-parse reads any table back, null and the empty text apart", () => {
+test("writes any table so that csv-parse reads it back, with null distinct from the empty text", () => {
   fc.assert(
     fc.property(tables, (rows) => {
       expect(readByCsvParse(csvRows(rows))).toEqual(rows.map((row) => row.map(expected)));
@@ -56,7 +56,7 @@ test("csv-parse reads any table back, null and the empty text apart", () => {
   );
 });
 
-test("a row's fields are the ones that csv-parse finds, quotes and all", () => {
+test("splits a row into the same fields as csv-parse", () => {
   fc.assert(
     fc.property(tables, (rows) => {
       const lines = csvRows(rows).split("\n").slice(0, -1);
@@ -74,26 +74,26 @@ test("a row's fields are the ones that csv-parse finds, quotes and all", () => {
 });
 
 test.each([
-  ["as long as a whole response of LibInsight", "x".repeat(100).concat('""').repeat(600_000)],
+  ["as long as a response of LibInsight", "x".repeat(100).concat('""').repeat(600_000)],
   ["of 8 million quotes", '"'.repeat(16_000_000)],
-])("a field %s is one field", (_, text) => {
+])("splits a row with a field %s", (_, text) => {
   const field = `"${text}"`;
   const fields = splitCsvRow(`1,${field},2`);
   expect(fields.map((one) => one.length)).toEqual([1, field.length, 1]);
 });
 
-test("a field that another program left open ends with its line", () => {
+test("ends an unclosed field at the end of its line", () => {
   expect(splitCsvRow('1,"a,""b')).toEqual(["1", '"a,""b']);
 });
 
-test("a text of 8 million quotes is written as one field", () => {
+test("writes a text of 8 million quotes as one field", () => {
   const text = '"'.repeat(8_000_000);
   const [line = ""] = csvRows([[1, text, 2]]).split("\n");
   const [, field = ""] = splitCsvRow(line);
   expect(csvFieldText(field) === text).toBe(true);
 });
 
-test("numbers are bare, texts are quoted, null is empty, and each row ends its line", () => {
+test("writes numbers unquoted, texts quoted, null empty, and a line per row", () => {
   expect(csvRows([[1, -0.5, 1e21, "1", "", null, 'say "hi"', "C:\\x"]])).toBe(
     '1,-0.5,1e+21,"1","",,"say ""hi""","C:\\x"\n',
   );
@@ -112,7 +112,7 @@ const hostileRows = fc
     fc.array(fc.array(hostile, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 20 }),
   );
 
-test("rows are counted while they pass unchanged, whatever is in them and wherever the chunks are cut", async () => {
+test("counts rows of any content in chunks of any size, and passes them unchanged", async () => {
   const chunkBytes = fc.integer({ min: 1, max: 7 });
   await fc.assert(
     fc.asyncProperty(hostileRows, chunkBytes, fc.boolean(), async (rows, length, endsWithNewline) => {
@@ -138,6 +138,6 @@ test.each([
   ['"a"\n', 0],
   ['"a"\n"1"', 1],
   ['"a"\n\n', 1],
-])("%j has %i rows", async (text, rows) => {
+])("counts the rows of %j as %i", async (text, rows) => {
   expect(await countCsvRows(chunked(Buffer.from(text), 2))).toBe(rows);
 });

@@ -1,20 +1,20 @@
-// test/services/kickoff/windows.test.ts has how dates are moved by years and days.
+// test/services/kickoff/windows.test.ts tests how dates are moved by years and days.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { addToDate, yesterday } from "../../shared/dates.ts";
 
 const zones = [
   ...["America/New_York", "Europe/London", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Auckland", "UTC"],
-  // A day without a midnight, both sides of the date line, and less than a whole hour from UTC.
+  // A day without midnight, both sides of the date line, and an offset with minutes.
   ...["America/Sao_Paulo", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu"],
 ];
-/** Midnights of these zones, the nights in which clocks change, and the days after leap days. */
+/** Midnights in these zones, nights with clock changes, and days after leap days. */
 const edges = [
   ..."2024-03-10T05:00Z 2024-03-11T04:00Z 2024-11-03T04:00Z 2024-11-04T05:00Z 2018-11-04T03:00Z".split(" "),
   ..."2024-01-01T10:00Z 2024-01-01T11:00Z 2024-06-30T18:15Z 2024-03-01T12:00Z 2100-03-01T12:00Z".split(" "),
 ].map((text) => Date.parse(text));
 
-test("the day after yesterday is the day on the library's calendar", () => {
+test("returns the day before the current day of the library's time zone", () => {
   const instant = fc.oneof(
     fc.date({ min: new Date("1990-01-01"), max: new Date("2090-01-01"), noInvalidDate: true }),
     fc

@@ -3,7 +3,7 @@ import { PipelineError, toPipelineError } from "../../shared/errors.ts";
 
 const gone = { message: "The run is gone.", advice: "Request it again." };
 
-test("an error is terminal by default", () => {
+test("makes an error terminal by default", () => {
   expect(new PipelineError("RunGone", gone)).toMatchObject({ name: "RunGone", kind: "terminal", ids: {} });
 });
 
@@ -12,7 +12,7 @@ test.each([
   ["MARKED", "string"],
   [{ MARKED: 1 }, "object"],
   [undefined, "undefined"],
-])("anything else that is thrown is transient, and its words are not repeated", (thrown, name) => {
+])("wraps any other thrown value in a transient error without its text", (thrown, name) => {
   const error = toPipelineError(thrown);
   expect(error).toMatchObject({ name: "Unexpected", kind: "transient" });
   expect(error.cause).toBe(thrown);

@@ -1,4 +1,4 @@
-// test/services/athena/header-change.test.ts has what a reader sees, in any order of steps.
+// test/services/athena/header-change.test.ts tests what readers see, in any order of steps.
 import { expect, test } from "vitest";
 import { csvRows } from "../../shared/csv.ts";
 import { headersOf, holdTable, isBeingReplaced } from "../../shared/header-change.ts";
@@ -17,7 +17,7 @@ const copyKey = previousKey(csv);
 const old = ["_id", "a"];
 const next = ["_id", "b", "a"];
 
-/** A published file, and a table over its folder. */
+/** Creates a published file and a table over its folder. */
 async function start({ headers = old, place = folderOf(csv) }: { headers?: string[]; place?: string } = {}) {
   const data = local.store({ keepsVersions: true });
   const tables = new ScriptedQueryEngine();
@@ -36,28 +36,28 @@ async function fileOf(data: ObjectStore) {
   return file;
 }
 
-test("before another header the table reads a copy of the file in place, with its own columns", async () => {
+test("makes the table read a copy of the published file, with its own columns, before a file with another header", async () => {
   const world = await start();
   await hold(world);
   const held = await world.tables.table(table);
   expect(held?.folder).toBe("csv-previous/");
   expect(world.tables.tables.get(table)?.columns).toEqual(columnsOf(old));
   const [header = "", ...rows] = (await world.data.getText(copyKey))?.split("\n") ?? [];
-  // No query reads the header line, and the id makes each copy another object.
+  // No query reads the header line. The id gives each copy another ETag.
   expect(header).toMatch(/^"[0-9a-f-]{36} _id","a"$/);
   expect(rows).toEqual(["0,1", ""]);
   expect(isBeingReplaced(held, await fileOf(world.data))).toBe(true);
   expect(await world.data.list(folderOf(csv), 9)).toEqual([csv]);
 });
 
-test("before the same header nothing changes", async () => {
+test("changes nothing before a file with the same header", async () => {
   const world = await start();
   await hold(world, old);
   expect(await world.tables.table(table)).toMatchObject({ folder: folderOf(csv), mark: undefined });
   expect(await world.data.head(copyKey)).toBeUndefined();
 });
 
-test("a table that reads the copy already keeps it, and gets another version", async () => {
+test("keeps the copy that a table already reads, and changes the table's version", async () => {
   const world = await start();
   await hold(world);
   const first = await world.tables.table(table);
@@ -71,14 +71,14 @@ test("a table that reads the copy already keeps it, and gets another version", a
   expect(isBeingReplaced(second, await fileOf(world.data))).toBe(true);
 });
 
-test.each(["csv", "csv/", ""])("a table that others made over %j reads a copy too", async (place) => {
+test.each(["csv", "csv/", ""])("makes another tool's table over %j read a copy too", async (place) => {
   const world = await start({ place });
   await hold(world);
   expect((await world.tables.table(table))?.folder).toBe("csv-previous/");
 });
 
 test.each(["cs", "csv-old/", "s3://another/csv/"])(
-  "a table over %j stays there and is marked",
+  "marks a table over %j without moving it",
   async (place) => {
     const world = await start({ place });
     await hold(world);
@@ -89,7 +89,7 @@ test.each(["cs", "csv-old/", "s3://another/csv/"])(
   },
 );
 
-test("where there is no table yet one is made that nothing can be read from", async () => {
+test("creates a table that cannot be queried if there is none", async () => {
   const world = await start();
   world.tables.tables.clear();
   await hold(world);
@@ -99,14 +99,14 @@ test("where there is no table yet one is made that nothing can be read from", as
   expect(empty.tables.tables.size).toBe(0);
 });
 
-test("a table whose file is gone reads no rows", async () => {
+test("makes a table without a published file read no rows", async () => {
   const world = { ...(await start()), data: local.store({ keepsVersions: true }) };
   await hold(world);
   expect((await world.tables.table(table))?.folder).toBe("csv-previous/");
   expect(await headersOf(copyKey, world.data)).toBeUndefined();
 });
 
-test("a table that is changed meanwhile is held at the next attempt; after five the caller tries again later", async () => {
+test("retries when the table changes meanwhile, and throws after five attempts", async () => {
   const world = await start();
   const change = async (times: number) => {
     let left = times;
@@ -129,10 +129,10 @@ test("a table that is changed meanwhile is held at the next attempt; after five 
   });
 });
 
-test("two publishers at once never let the table read the other's copy", async () => {
+test("never lets the table read the copy of a concurrent publisher", async () => {
   const world = await start();
   let isFirst = true;
-  // While one has read everything and copies, the other holds the table and puts its file in place.
+  // While one publisher copies, the other holds the table and replaces the file.
   const data = before(world.data, "upload", async () => {
     if (!isFirst) return;
     isFirst = false;
@@ -144,7 +144,7 @@ test("two publishers at once never let the table read the other's copy", async (
   expect((await world.data.getText(copyKey))?.split("\n")[1]).toBe("0,1");
 });
 
-test("the header of a file is its first line, of an earlier version too", async () => {
+test("reads the header of a file and of an earlier version", async () => {
   const { data } = await start();
   const [version] = await data.listVersions(csv, 1);
   await overwrite(data, csv, csvRows([next]));

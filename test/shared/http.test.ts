@@ -15,7 +15,7 @@ test.each([
   ["ERR_CANCELED", "ServiceTimeout"],
   ["CERT_HAS_EXPIRED", "ServiceUnreachable"],
   [undefined, "ServiceUnreachable"],
-])("a request that ends in %s is %s and may pass later", (code, name) => {
+])("maps the network error %s to %s, which is transient", (code, name) => {
   expect(networkFailure("Service", code, "Wait.")).toMatchObject({
     name,
     kind: "transient",
@@ -59,11 +59,11 @@ test.each([
   ["  ", undefined],
   [undefined, undefined],
   [["30"], undefined],
-])("Retry-After %j means %s seconds", (header, seconds) => {
+])("reads Retry-After %j as %s seconds", (header, seconds) => {
   expect(retryAfterSeconds(header, now)).toBe(seconds);
 });
 
-test("whatever Retry-After says, a message waits a whole number of seconds up to 15 minutes", () => {
+test("reads any Retry-After as whole seconds up to 15 minutes", () => {
   const header = fc.oneof(
     fc.string({ unit: "binary" }),
     fc.bigInt().map(String),

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import * as z from "zod/mini";
 import { parseJson, rawNumberText } from "../../shared/json.ts";
 
-/** A value as text again, in which a long number is written as it was read. */
+/** Parses JSON and writes it again. */
 const written = (text: string) => JSON.stringify(parseJson(text));
 
 test.each([
@@ -16,7 +16,7 @@ test.each([
   "-1E+400",
   "1e-400",
   "123456789.123456789e-3",
-])("the number %s keeps its text", (text) => {
+])("keeps the text of the number %s", (text) => {
   expect(rawNumberText(parseJson(text))).toBe(text);
   expect(written(`{"a":[${text},1]}`)).toBe(`{"a":[${text},1]}`);
 });
@@ -35,7 +35,7 @@ test.each([
   ["5e-324", Number.MIN_VALUE],
   ["0e999", 0],
   ["0.0000000000000000000000", 0],
-])("the number %s, which a JavaScript number holds, is a number", (text, number) => {
+])("parses %s, which a JavaScript number represents, to a number", (text, number) => {
   expect(parseJson(text)).toBe(number);
   expect(rawNumberText(number)).toBeUndefined();
 });
@@ -49,11 +49,11 @@ test.each([
   ['{"__proto__":1,"__proto__":{"b":2}}', '{"__proto__":1,"__proto__ (2)":{"b":2}}'],
   ['[{"a":{"b":1,"b":2}},{"a":1}]', '[{"a":{"b":1,"b (2)":2}},{"a":1}]'],
   [' { "a" : [ ] , "a" : { } } \n', '{"a":[],"a (2)":{}}'],
-])("%s has a label twice and keeps both values", (text, expected) => {
+])("keeps all values of the repeated names in %s", (text, expected) => {
   expect(written(text)).toBe(expected);
 });
 
-test("a label __proto__ is a member like any other, with long numbers beside it too", () => {
+test("treats __proto__ as any other name, also next to a long number", () => {
   for (const text of ['{"__proto__":{"a":1}}', '{"__proto__":{"a":1},"n":9007199254740993}']) {
     const value = parseJson(text);
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
@@ -75,11 +75,11 @@ test.each([
   "NaN",
   "'a'",
   '{"a":1,"a"}',
-])("%j is refused, as JSON.parse refuses it", (text) => {
+])("refuses %j like JSON.parse", (text) => {
   expect(() => parseJson(text)).toThrow(SyntaxError);
 });
 
-test("neither deep nesting nor a million quotes, zeros or equal labels overflow the stack or stall", () => {
+test("parses deep nesting and a million quotes, zeros or equal names without a stack overflow or a delay", () => {
   const depth = 100_000;
   let value = parseJson(`${'{"a":'.repeat(depth)}1e400${"}".repeat(depth)}`);
   for (let level = 0; level < depth; level++) [value] = Object.values(Object(value));
@@ -97,13 +97,13 @@ const text = fc.oneof(
   fc.constantFrom('"', "\\", '\\"', "{:,[1e99", "__proto__", "1"),
 );
 
-test("any JSON without long numbers and repeated labels is what JSON.parse makes of it", () => {
+test("parses JSON without long numbers and repeated names like JSON.parse", () => {
   const anyJson = fc.jsonValue({ stringUnit: "binary" });
   fc.assert(
     fc.property(anyJson, fc.constantFrom(undefined, 1, "\t"), (value, indent) => {
       const json = JSON.stringify(value, null, indent);
       expect(parseJson(json)).toStrictEqual(JSON.parse(json));
-      // A long number beside it leads the other way through the text.
+      // A long number next to it selects the slower parser.
       const [beside] = z.tuple([z.unknown(), z.unknown()]).parse(parseJson(`[${json},1e400]`));
       expect(beside).toStrictEqual(JSON.parse(json));
     }),
@@ -111,14 +111,14 @@ test("any JSON without long numbers and repeated labels is what JSON.parse makes
   );
 });
 
-/** A number in units of ten to the power of -1,000. */
+/** Returns a number in units of 10^-1000. */
 function scaled(number: string): bigint {
   const parts = /^(-?\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(number) ?? [];
   const [, whole = "", fraction = "", power = "0"] = parts;
   return BigInt(whole + fraction) * 10n ** BigInt(1_000 + Number(power) - fraction.length);
 }
 
-test("no member of an object is lost, whatever its label, and each number keeps its value", () => {
+test("keeps every member of an object and the value of every number", () => {
   const label = fc.oneof(text, fc.constantFrom("a", "a (2)", "a (3)"));
   const whole = fc.oneof(fc.bigInt(), fc.bigInt({ min: -99n, max: 99n }));
   const number = fc

@@ -6,7 +6,7 @@ import { maxPages } from "../../shared/run.ts";
 const runId = "gate-counts-0123456789ab";
 const address: PageAddress = { runId, window: 2, attempt: 3, page: 45 };
 
-test("everything of a run is below its folder", () => {
+test("puts every object of a run into its folder", () => {
   expect(keys.run(runId)).toBe(`runs/${runId}/run.json`);
   expect(keys.result(runId)).toBe(`runs/${runId}/result.json`);
   expect(keys.window(address)).toBe(`runs/${runId}/windows/002/3.json`);
@@ -21,13 +21,13 @@ test("everything of a run is below its folder", () => {
   }
 });
 
-test("the listing order of parts of one attempt is the output order: by window, then page", () => {
-  const place = fc.record({
+test("lists the parts of an attempt in the order of the output: by window, then page", () => {
+  const position = fc.record({
     window: fc.integer({ min: 1, max: 999 }),
     page: fc.integer({ min: 1, max: maxPages }),
   });
   fc.assert(
-    fc.property(place, place, (a, b) => {
+    fc.property(position, position, (a, b) => {
       const [first, second] = [a, b].map((at) => keys.part({ runId, attempt: 1, ...at }));
       const order = Math.sign(a.window - b.window || a.page - b.page);
       expect(Math.sign(Buffer.compare(Buffer.from(first ?? ""), Buffer.from(second ?? "")))).toBe(order);

@@ -15,7 +15,7 @@ function because(cause: unknown): PipelineError {
   });
 }
 
-test("an error is logged with its name, kind, sentences and ids", () => {
+test("logs an error's name, kind, sentences and ids", () => {
   expect(loggable(because(undefined))).toEqual({
     error: "LibInsightTimeout",
     kind: "transient",
@@ -31,7 +31,7 @@ test.each([
   "one line\nMARKED",
   "a frame\n    at MARKED (desk.ts:1:1)\n    at MARKED:2:2",
   "\n    at the desk of MARKED",
-])("the message of a cause is not logged (%j)", (words) => {
+])("does not log the message %j of a cause", (words) => {
   class ReaderError extends Error {
     readonly headers = { authorization: "Basic MARKED" };
   }
@@ -42,12 +42,12 @@ test.each([
   expect(line.at).toHaveLength(8);
 });
 
-test("a cause that is no error is not logged", () => {
+test("does not log a cause that is not an error", () => {
   expect(JSON.stringify(loggable(because("MARKED")))).not.toContain("MARKED");
   expect(JSON.stringify(loggable(because({ MARKED: 1 })))).not.toContain("MARKED");
 });
 
-test("an error of AWS is logged with its request id", () => {
+test("logs the request id of an AWS error", () => {
   const cause = new SQSServiceException({
     name: "QueueDoesNotExist",
     message: "MARKED",
@@ -59,7 +59,7 @@ test("an error of AWS is logged with its request id", () => {
   expect(JSON.stringify(line)).not.toContain("MARKED");
 });
 
-test("a line is JSON with the service, the level and the given fields", () => {
+test("writes JSON lines with the service, the level and the fields", () => {
   const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
   try {
     createLogger("fetcher").info("page fetched", { run: "gate-counts-1", records: 100 });

@@ -1,4 +1,4 @@
-// How each message of a batch ends, with queues in memory.
+// The outcomes of the messages of a batch, with queues in memory.
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import * as z from "zod/mini";
@@ -11,7 +11,7 @@ import { receive, recordedLog, take, useLocal } from "../support/local-adapters.
 
 const local = useLocal();
 
-/** A patron's words; they must reach no log and no attribute. */
+/** A patron's words, which must not reach a log or an attribute. */
 const words = "MARKED where is the library";
 const schema = z.strictObject({ n: z.int(), comment: z.optional(z.string()) });
 type Parsed = z.infer<typeof schema>;
@@ -34,7 +34,7 @@ type Options = {
   retryBaseSeconds?: number;
 };
 
-/** A service with queues of its own, whose log and retry delays are recorded. */
+/** Returns a service with queues of its own, whose log and retry delays are recorded. */
 function start({ isFifo = false, retryBaseSeconds = 30, ...hooks }: Options) {
   const { source, deadLetters } = local.queuePair(isFifo ? "assembler" : "fetcher");
   const service = defineService({ name: "fetcher", schema, ...hooks });
@@ -46,7 +46,7 @@ function start({ isFifo = false, retryBaseSeconds = 30, ...hooks }: Options) {
   };
   const batch = { source: { retryAfter }, deadLetters, log, retryBaseSeconds };
 
-  /** Receives one batch and handles it. @returns the bodies by their outcome */
+  /** Receives and handles one batch. @returns the bodies by outcome */
   async function runBatch() {
     const messages = await receive(source);
     const result = await processBatch(service, messages, undefined, batch);
@@ -65,7 +65,7 @@ const bodyOf = (n: number, comment?: string) => JSON.stringify({ n, ...(comment 
 const none = { done: [], retried: [], deadLetters: [] };
 const isUnavailable = () => Promise.reject(new Error("unavailable"));
 
-test("messages that succeed are deleted, and the log has the fields that the work returns", async () => {
+test("deletes messages that succeed, and logs the fields that the handler returns", async () => {
   const handled: Parsed[] = [];
   const { source, deadLetters, logged, runBatch } = start({
     handle: async (message) => {
@@ -86,10 +86,10 @@ test("messages that succeed are deleted, and the log has the fields that the wor
 
 test.each([
   ["not JSON", `{"comment": "${words}`, "not JSON"],
-  ["of another shape", JSON.stringify({ n: words }), "n"],
+  ["of another schema", JSON.stringify({ n: words }), "n"],
   ["not an object", JSON.stringify(words), "the whole"],
   ["with an unknown field", JSON.stringify({ n: 1, [words]: words }), "the whole"],
-])("a message that is %s is a dead letter that names fields and no values", async (_, body, fields) => {
+])("dead-letters a message that is %s, and names fields and no values", async (_, body, fields) => {
   const handle = vi.fn<Options["handle"]>();
   const { source, deadLetters, logged, runBatch } = start({ handle });
   await source.send(body);
@@ -109,12 +109,12 @@ test.each([
   expect(JSON.stringify([dead?.attributes, logged])).not.toContain("MARKED");
 });
 
-test("a terminal error makes a dead letter at once, with the message's attributes and the newest reason", async () => {
+test("dead-letters a terminal error at once, with the message's attributes and the newest error", async () => {
   const { source, deadLetters, delays, logged, runBatch } = start({
     handle: () => Promise.reject(failure("terminal")),
   });
   const own = { ReplayedBy: "an operator", Trace: Buffer.from([0, 255]) };
-  await source.send(bodyOf(1, words), { attributes: { ...own, Error: "AnOlderReason" } });
+  await source.send(bodyOf(1, words), { attributes: { ...own, Error: "EarlierError" } });
   expect(await runBatch()).toEqual({ ...none, deadLetters: [bodyOf(1, words)] });
   expect(await source.count()).toBe(0);
   const [dead, ...others] = await take(deadLetters);
@@ -130,7 +130,7 @@ test("a terminal error makes a dead letter at once, with the message's attribute
 test.each([
   ["transient", failure("transient"), 30],
   ["rate-limited", failure("rate-limited", 77), 77],
-])("a %s error leaves each message in its queue until its delay is over", async (_kind, error, delay) => {
+])("retries a %s error of each message after its delay", async (_kind, error, delay) => {
   const { source, deadLetters, delays, logged, runBatch } = start({ handle: () => Promise.reject(error) });
   await source.sendAll([bodyOf(1), bodyOf(2)]);
   expect(await runBatch()).toEqual({ ...none, retried: [bodyOf(1), bodyOf(2)] });
@@ -147,7 +147,7 @@ test.each([
   });
 });
 
-test("an unexpected error is retried up to the receive limit, and its own words are not repeated", async () => {
+test("retries an unexpected error up to the receive limit, without repeating its message", async () => {
   const { source, deadLetters, logged, runBatch } = start({
     handle: ({ comment }) =>
       Promise.reject(new TypeError(`can't read ${comment}\n    at the desk of ${comment}`)),
@@ -172,12 +172,12 @@ test("an unexpected error is retried up to the receive limit, and its own words 
     "WARN 4",
     "ERROR 5",
   ]);
-  const at = expect.arrayContaining([expect.stringContaining("service.test")]);
+  const at = expect.arrayContaining([expect.stringContaining("message-loop.test")]);
   expect(logged[0]).toMatchObject({ error: "Unexpected", cause: "TypeError", at });
   expect(JSON.stringify([dead?.attributes, logged])).not.toContain("MARKED");
 });
 
-test("a dead letter of a FIFO queue keeps its group, and is one however often its message comes", async () => {
+test("keeps the group of a FIFO queue's dead letter, and sends it once if its message is delivered again", async () => {
   const { source, deadLetters, runBatch } = start({
     handle: () => Promise.reject(failure("terminal")),
     isFifo: true,
@@ -195,7 +195,7 @@ test("a dead letter of a FIFO queue keeps its group, and is one however often it
 test.each([
   ["terminal", "dead letter"],
   ["transient", "retry"],
-] as const)("a message of a %s error comes back where it cannot be moved", async (kind, message) => {
+] as const)("retries a message with a %s error that cannot be moved", async (kind, message) => {
   const onDeadLetter = vi.fn<NonNullable<Options["onDeadLetter"]>>();
   const { source, deadLetters, logged, runBatch } = start({
     handle: () => Promise.reject(failure(kind)),
@@ -210,7 +210,7 @@ test.each([
   expect(logged.map((line) => line.message)).toEqual([message, "a failed message could not be moved"]);
 });
 
-test("afterBatch runs once, with the messages that succeeded, and not where none did", async () => {
+test("calls afterBatch once with the messages that succeeded, and not if none did", async () => {
   const afterBatch = vi.fn<NonNullable<Options["afterBatch"]>>();
   const { source, runBatch } = start({
     handle: async ({ n }) => {
@@ -226,7 +226,7 @@ test("afterBatch runs once, with the messages that succeeded, and not where none
   expect(afterBatch.mock.calls.map(([messages]) => messages)).toEqual([[{ n: 1 }, { n: 3 }]]);
 });
 
-test("when afterBatch fails, the messages that had succeeded come back, and the others keep their outcome", async () => {
+test("retries the messages that succeeded if afterBatch fails, and keeps the outcome of the others", async () => {
   const { source, deadLetters, delays, runBatch } = start({
     handle: async ({ n }) => {
       if (n === 2) throw failure("terminal");
@@ -241,7 +241,7 @@ test("when afterBatch fails, the messages that had succeeded come back, and the 
   expect(await take(deadLetters)).toMatchObject([{ body: bodyOf(2) }]);
 });
 
-test("when afterBatch cannot succeed, the messages that had succeeded are dead letters with its reason", async () => {
+test("dead-letters the messages that succeeded if afterBatch has a terminal error", async () => {
   const onDeadLetter = vi.fn<NonNullable<Options["onDeadLetter"]>>(async () => {});
   const { source, deadLetters, runBatch } = start({
     handle: async () => ({}),
@@ -259,7 +259,7 @@ test("when afterBatch cannot succeed, the messages that had succeeded are dead l
   expect(onDeadLetter.mock.calls.map(([message]) => message)).toEqual([{ n: 1 }, { n: 2 }]);
 });
 
-test("onDeadLetter is called with the message and the error, after the message is dead-lettered", async () => {
+test("calls onDeadLetter with the message and the error after dead-lettering", async () => {
   const calls: unknown[] = [];
   const { source, deadLetters, runBatch } = start({
     handle: ({ n }) => Promise.reject(failure(n === 1 ? "terminal" : "transient")),
@@ -280,7 +280,7 @@ test("onDeadLetter is called with the message and the error, after the message i
   ]);
 });
 
-test("an onDeadLetter that fails is logged without its words, and the dead letter stays one", async () => {
+test("logs a failure of onDeadLetter without its message, and keeps the dead letter", async () => {
   const { source, deadLetters, logged, runBatch } = start({
     handle: () => Promise.reject(failure("terminal")),
     onDeadLetter: () => {
@@ -315,11 +315,14 @@ test.each<Retry>([
   ["rate-limited", 3, 30, 77, 120],
   ["rate-limited", 5, 30, 77, undefined],
   ["terminal", 1, 30, 77, undefined],
-])("%s, receive %i, base %i s, Retry-After %s: delay %s", (kind, receives, base, retryAfter, delay) => {
-  expect(retryDelay({ kind, retryAfterSeconds: retryAfter }, receives, base)).toBe(delay);
-});
+])(
+  "delays a %s error at receive %i with base %i s and Retry-After %s by %s s",
+  (kind, receives, base, retryAfter, delay) => {
+    expect(retryDelay({ kind, retryAfterSeconds: retryAfter }, receives, base)).toBe(delay);
+  },
+);
 
-test("a delay is whole seconds, grows, is never above 900 and never below Retry-After up to that", () => {
+test("returns growing delays in whole seconds, at most 900 and otherwise at least Retry-After", () => {
   const error = fc.record({
     kind: fc.constantFrom<ErrorKind>("transient", "rate-limited"),
     retryAfterSeconds: fc.option(fc.nat(100_000), { nil: undefined }),

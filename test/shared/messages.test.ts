@@ -1,4 +1,4 @@
-// The messages that queues refuse, and keys as S3 encodes them. Each service's test sends the messages that it takes.
+// Invalid messages, and keys as S3 encodes them. The tests of the services send the valid messages.
 import { expect, test } from "vitest";
 import { objectCreated } from "../../shared/aws-events.ts";
 import { eventDetails, runRequested } from "../../shared/events.ts";
@@ -40,12 +40,12 @@ test.each<[keyof typeof schemas, problem: string, message: object]>([
   ["fetch task", "page 0", { ...task, page: 0 }],
   ["fetch task", "attempt 1.5", { ...task, attempt: 1.5 }],
   ["fetch task", "a date that does not exist", { ...task, window: { ...task.window, to: "2023-02-29" } }],
-  ["fetch task", "a run id that leads elsewhere", { ...task, runId: "../gate-counts" }],
+  ["fetch task", "a run id that is a path", { ...task, runId: "../gate-counts" }],
   ["fetch task", "an undeclared field", { ...task, extra: 1 }],
   ["fetch task", "no pages in its window", { ...task, pages: 0 }],
   ["page", "its records in two places", { ...page, records: { inline: [], key: "runs/r/pages/1.json" } }],
   ["page", "an empty key", { ...page, records: { key: "" } }],
-  ["page", "its records nowhere", { ...page, records: {} }],
+  ["page", "no records", { ...page, records: {} }],
   ["assemble task", "attempt 0", { ...assembly, attempt: 0 }],
   ["request", "the type of another event", { ...request, "detail-type": "run.started" }],
   ["request", "no id", { ...request, id: "" }],
@@ -56,20 +56,20 @@ test.each<[keyof typeof schemas, problem: string, message: object]>([
   ["publication event", "a negative count", { ...published, rows: -1 }],
   ["failure event", "no reason", { runId: run.runId, dataset: run.dataset }],
   ["notification", "no records", created()],
-  ["notification", "S3's test event in it", { Service: "Amazon S3", Event: "s3:TestEvent", Bucket: "data" }],
-])("a %s with %s is refused", (type, _problem, message) => {
+  ["notification", "S3's test event", { Service: "Amazon S3", Event: "s3:TestEvent", Bucket: "data" }],
+])("refuses a %s with %s", (type, _problem, message) => {
   const [schema, example] = schemas[type];
   expect(schema.safeParse(example).error).toBeUndefined();
   expect(schema.safeParse(message).success).toBe(false);
 });
 
-test("the run id of the longest dataset name, whatever the request's id, is valid in a task", () => {
+test("makes a valid run id from the longest dataset name and any request id", () => {
   const runId = runIdOf("d".repeat(48), "Où? / ../ \u{1F4DA}".repeat(50));
   expect(fetchTask.parse({ ...task, runId }).runId).toBe(runId);
   expect(runIdOf("gate-count", "s\nrequest-1")).not.toBe(runIdOf("gate-counts", "request-1"));
 });
 
-test("keys of created objects are decoded as S3 encodes them", () => {
+test("decodes keys as S3 encodes them", () => {
   const encoded = ["gates/gate+counts.csv", "a%2Bb/100%25.csv", "O%C3%B9/%F0%9F%93%9A.csv"];
   const { Records } = objectCreated.parse(created(...encoded));
   const keys = ["gates/gate counts.csv", "a+b/100%.csv", "Où/\u{1F4DA}.csv"];

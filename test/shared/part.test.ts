@@ -11,7 +11,7 @@ const csv = '7,"💥"\n9,"b"\n';
 const jsonl = '{"_id":7,"a":"💥"}\n{"_id":9,"a":"b"}\n';
 const encoded = encodePart(summary, csv, jsonl);
 
-test("a part holds its summary, its CSV and its JSON lines", () => {
+test("decodes the summary, the CSV and the JSON Lines of a part", () => {
   const text = fc
     .array(fc.string({ unit: "grapheme" }))
     .map((lines) => lines.map((line) => `${line}\n`).join(""));
@@ -28,24 +28,24 @@ test("a part holds its summary, its CSV and its JSON lines", () => {
 
 const unreadable = expect.objectContaining({ name: "PartUnreadable", kind: "terminal", ids: { key: "key" } });
 
-test("a part that was cut anywhere is unreadable", () => {
+test("refuses a part that was cut anywhere", () => {
   for (let length = 0; length < encoded.length; length++) {
     expect(() => decodePart("key", encoded.subarray(0, length))).toThrow(unreadable);
   }
 });
 
 test.each([
-  { what: "bytes behind its end", part: Buffer.concat([encoded, Buffer.from("\n")]) },
-  { what: "rows alone, as an earlier version wrote them", part: Buffer.from(csv) },
+  { what: "bytes after its end", part: Buffer.concat([encoded, Buffer.from("\n")]) },
+  { what: "rows only, as an earlier version wrote them", part: Buffer.from(csv) },
   { what: "a summary that is not an object", part: Buffer.from("null\n") },
   {
     what: "a summary without a count",
     part: Buffer.from(encoded.toString("utf8").replace('"records":2,', "")),
   },
   {
-    what: "a field that is not known",
+    what: "an unknown field",
     part: Buffer.from(encoded.toString("utf8").replace("{", '{"more":1,')),
   },
-])("a part with $what is unreadable", ({ part }) => {
+])("refuses a part with $what", ({ part }) => {
   expect(() => decodePart("key", part)).toThrow(unreadable);
 });

@@ -1,5 +1,5 @@
-// LibInsight, Tableau and the AWS clients on a network with a forward proxy. The proxy's log proves which requests went
-// through it. The servers are reached as "localhost", because no request to 127.0.0.1 goes through a proxy.
+// LibInsight, Tableau and the AWS clients on a network with a forward proxy, whose log shows the requests that it
+// received. URLs use "localhost", because requests to 127.0.0.1 never go through a proxy.
 import type { Socket } from "node:net";
 import { inspect } from "node:util";
 import { GetQueueUrlCommand } from "@aws-sdk/client-sqs";
@@ -20,12 +20,12 @@ beforeEach(() => {
     vi.stubEnv(name, undefined);
     vi.stubEnv(name.toLowerCase(), undefined);
   }
-  // A process makes its agents once.
+  // A process creates its agents once.
   vi.resetModules();
   onTestFinished(() => void vi.unstubAllEnvs());
 });
 
-/** Returns the URL of a server on 127.0.0.1 by the name localhost, with TLS for https. */
+/** Returns a URL with localhost for a server on 127.0.0.1, with TLS for https. */
 async function urlOf(endpoint: string, scheme: Scheme): Promise<string> {
   const { port, pathname } = new URL(endpoint);
   const origin = scheme === "https" ? await startTlsFor(Number(port)) : `http://localhost:${port}`;
@@ -60,7 +60,7 @@ async function failureOf(call: Promise<unknown>) {
 }
 
 test.each<[Scheme, variable: string]>([...through, ["http", "http_proxy"], ["https", "https_proxy"]])(
-  "LibInsight over %s goes through the proxy of %s",
+  "sends requests to LibInsight over %s through the proxy of %s",
   async (scheme, variable) => {
     const proxy = await startForwardProxy();
     vi.stubEnv(variable, proxy.url);
@@ -75,7 +75,7 @@ test.each<[Scheme, variable: string]>([...through, ["http", "http_proxy"], ["htt
   },
 );
 
-test.each(through)("Tableau over %s goes through the proxy of %s", async (scheme, variable) => {
+test.each(through)("sends requests to Tableau over %s through the proxy of %s", async (scheme, variable) => {
   const proxy = await startForwardProxy();
   vi.stubEnv(variable, proxy.url);
   const tableau = await startTableau();
@@ -93,28 +93,31 @@ test.each(through)("Tableau over %s goes through the proxy of %s", async (scheme
   expect(tableau.steps).toEqual(["signin", "find datasources", "signout"]);
 });
 
-test.each(through)("the AWS clients over %s go through the proxy of %s", async (scheme, variable) => {
-  const proxy = await startForwardProxy();
-  vi.stubEnv(variable, proxy.url);
-  const QueueUrl = "https://sqs.us-east-1.amazonaws.com/000000000000/fetcher";
-  const server = await startHttpServer((_, response) => sendJson(response, 200, { QueueUrl }));
-  const endpoint = await urlOf(server.url, scheme);
-  vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
-  vi.stubEnv("AWS_REGION", "us-east-1");
-  vi.stubEnv("AWS_ACCESS_KEY_ID", "local");
-  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "local");
-  const { sqs } = await import("../../shared/aws/clients.ts");
-  expect(await sqs().send(new GetQueueUrlCommand({ QueueName: "fetcher" }))).toMatchObject({ QueueUrl });
-  expect(proxy.log).toEqual([`${scheme === "http" ? "POST" : "CONNECT"} ${new URL(endpoint).host}`]);
-  expect(server.requests).toHaveLength(1);
-});
+test.each(through)(
+  "sends requests of the AWS clients over %s through the proxy of %s",
+  async (scheme, variable) => {
+    const proxy = await startForwardProxy();
+    vi.stubEnv(variable, proxy.url);
+    const QueueUrl = "https://sqs.us-east-1.amazonaws.com/000000000000/fetcher";
+    const server = await startHttpServer((_, response) => sendJson(response, 200, { QueueUrl }));
+    const endpoint = await urlOf(server.url, scheme);
+    vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
+    vi.stubEnv("AWS_REGION", "us-east-1");
+    vi.stubEnv("AWS_ACCESS_KEY_ID", "local");
+    vi.stubEnv("AWS_SECRET_ACCESS_KEY", "local");
+    const { sqs } = await import("../../shared/aws/clients.ts");
+    expect(await sqs().send(new GetQueueUrlCommand({ QueueName: "fetcher" }))).toMatchObject({ QueueUrl });
+    expect(proxy.log).toEqual([`${scheme === "http" ? "POST" : "CONNECT"} ${new URL(endpoint).host}`]);
+    expect(server.requests).toHaveLength(1);
+  },
+);
 
 test.each<[Scheme, host: string, noProxy: string]>([
   ["http", "localhost", "localhost"],
   ["https", "localhost", "localhost"],
   ["https", "localhost", "*.example.edu, LOCALHOST"],
   ["http", "127.0.0.1", "example.edu"],
-])("LibInsight over %s at %s bypasses the proxy if NO_PROXY is %s", async (scheme, host, noProxy) => {
+])("sends requests to LibInsight over %s at %s directly if NO_PROXY is %s", async (scheme, host, noProxy) => {
   const proxy = await startForwardProxy();
   for (const [, variable] of through) vi.stubEnv(variable, proxy.url);
   vi.stubEnv("NO_PROXY", noProxy);
@@ -127,17 +130,20 @@ test.each<[Scheme, host: string, noProxy: string]>([
 const refused = ["LibInsightProxyRefused", "terminal"] as const;
 const lost = ["LibInsightProxyRefused", "transient"] as const;
 
-test.each(through)("a proxy that refuses over %s is terminal and names %s", async (scheme, variable) => {
-  const proxy = await startForwardProxy();
-  vi.stubEnv(variable, proxy.url.replace(proxyPassword, `not-${proxyPassword}`));
-  const server = await startedLibInsight();
-  const [name, kind] = refused;
-  expect(await failureOf(fetchPage(server, await urlOf(server.baseUrl, scheme)))).toMatchObject({
-    ...{ name, kind, message: "The proxy did not connect to LibInsight (status 407)." },
-    advice: expect.stringContaining(variable),
-  });
-  expect(server.requests).toEqual([]);
-});
+test.each(through)(
+  "reports a proxy that refuses over %s as terminal and names %s",
+  async (scheme, variable) => {
+    const proxy = await startForwardProxy();
+    vi.stubEnv(variable, proxy.url.replace(proxyPassword, `not-${proxyPassword}`));
+    const server = await startedLibInsight();
+    const [name, kind] = refused;
+    expect(await failureOf(fetchPage(server, await urlOf(server.baseUrl, scheme)))).toMatchObject({
+      ...{ name, kind, message: "The proxy did not connect to LibInsight (status 407)." },
+      advice: expect.stringContaining(variable),
+    });
+    expect(server.requests).toEqual([]);
+  },
+);
 
 const unreachable = ["LibInsightUnreachable", "transient"] as const;
 test.each<
@@ -159,7 +165,7 @@ test.each<
   ["does not respond", "https", ["LibInsightTimeout", "transient"], () => startTcpServer(() => {})],
   ["does not run", "http", unreachable, async () => 1],
   ["does not run", "https", unreachable, async () => 1],
-])("a proxy that %s, over %s, is an error: %s", async (what, scheme, [name, kind], port) => {
+])("reports a proxy that %s over %s as %s", async (what, scheme, [name, kind], port) => {
   for (const [, variable] of through) {
     vi.stubEnv(variable, `http://library:${proxyPassword}@127.0.0.1:${await port()}`);
   }
@@ -179,7 +185,7 @@ test.each([
   `socks5://library:${proxyPassword}@proxy.example.edu`,
   `http://library:${proxyPassword}@`,
   `http://library:${proxyPassword}%@proxy.example.edu`,
-])("HTTPS_PROXY=%s fails with an error that names the variable and not its value", async (value) => {
+])("refuses HTTPS_PROXY=%s and names the variable and not its value", async (value) => {
   vi.stubEnv("HTTPS_PROXY", value);
   const server = await startedLibInsight();
   expect(await failureOf(fetchPage(server, "https://localhost:1"))).toMatchObject({

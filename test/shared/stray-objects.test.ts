@@ -13,7 +13,7 @@ async function storeWith(keys: string[]) {
   return data;
 }
 
-test("an object that Athena would read beside the published file is stray, at any depth", async () => {
+test("finds objects that Athena would read beside the published file, at any depth", async () => {
   const stray = ["csv/TEST.csv", "csv/a/b", "csv/test.csv.bak"];
   const others = ["csv-previous/test.csv", "csvs/x", "csv/_x", "csv/.x", "csv/a/_x"];
   const data = await storeWith([...stray, ...others]);
@@ -22,7 +22,7 @@ test("an object that Athena would read beside the published file is stray, at an
   expect(strayText(stray.slice(0, 1), "bucket")).toContain("s3://bucket/csv/TEST.csv");
 });
 
-test("five of any number are named", async () => {
+test("returns at most five objects", async () => {
   const data = await storeWith(Array.from({ length: 20 }, (_, n) => `csv/a${n}`));
   expect(await strayObjects(dataset, data)).toHaveLength(5);
 });

@@ -8,7 +8,7 @@ test.each([
   "America/Argentina/Buenos_Aires",
   "UTC",
   "Etc/UTC",
-])("%s is a time zone", (zone) => {
+])("accepts the time zone %s", (zone) => {
   expect(isTimeZone(zone)).toBe(true);
 });
 
@@ -16,11 +16,11 @@ test.each([
   ...["+05:30", "-03", "+0530", "GMT+5", "UTC+1"],
   ...["PST", "EST", "JST", "Z", "utc", "america/new_york", "US/eastern", "SystemV/EST5"],
   ...["", " America/New_York", "America/Blacksburg", "Etc/Unknown"],
-])("%j, which the scheduler refuses, is none", (zone) => {
+])("refuses %j, which EventBridge Scheduler does not accept", (zone) => {
   expect(isTimeZone(zone)).toBe(false);
 });
 
-test("a day is the one in the zone", () => {
+test("returns the day in a time zone", () => {
   const now = new Date("2026-11-28T03:00:00Z");
   expect(dayIn("America/New_York", now)).toBe("2026-11-27");
   expect(dayIn("UTC", now)).toBe("2026-11-28");
@@ -67,11 +67,11 @@ test.each<[string, [string, string][]]>([
   ],
   ["America/Phoenix", []],
   ["UTC", []],
-])("%s skips %j", (zone, expected) => {
+])("finds the minutes that %s skips: %j", (zone, expected) => {
   expect(skippedIn(zone, 2)).toEqual(expected);
 });
 
-test("every zone's clocks change between 22:00 and 05:00, so that shared/dataset-schema.ts need not look at other hours", () => {
+test("finds clock changes only between 22:00 and 05:00, the only hours that shared/dataset-schema.ts checks", () => {
   const now = new Date();
   const hours = Intl.supportedValuesOf("timeZone").flatMap((zone) =>
     skippedMinutes(zone, now, 1).map((minute) => minute.getUTCHours()),

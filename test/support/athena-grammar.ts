@@ -1,11 +1,11 @@
-// Whether Athena's parser accepts a statement: queries and views are Trino's language, all other DDL is Hive's.
+// Checks whether Athena would parse a statement. Queries and views are Trino SQL; other DDL is Hive.
 // https://docs.aws.amazon.com/athena/latest/ug/ddl-sql-reference.html
 import { HiveSQL, TrinoSQL } from "dt-sql-parser";
 
 const trino = new TrinoSQL();
 const hive = new HiveSQL();
 
-/** Returns the statement's errors, one a line; none where it is one statement that is valid in its grammar. */
+/** Returns the errors of a text that is not exactly one statement that is valid in its grammar. */
 export function grammarErrors(sql: string): string[] {
   const isTrino = /^\s*(?:--[^\n]*\n\s*)*(?:create\s+(?:or\s+replace\s+)?view\b|select\b|with\b|\()/i.test(
     sql,
@@ -16,7 +16,7 @@ export function grammarErrors(sql: string): string[] {
     .map(({ message, startLine, startColumn }) => `${startLine}:${startColumn} ${message}`);
   if (errors.length > 0) return errors;
   const statements = grammar.splitSQLByStatement(sql)?.length ?? 0;
-  if (statements !== 1) return [`${statements} statements, where Athena accepts one`];
+  if (statements !== 1) return [`Athena accepts one statement, not ${statements}`];
   return isTrino ? refusedNames(sql) : [];
 }
 

@@ -1,4 +1,4 @@
-// A forward proxy with a password, and TLS for the tests' HTTP servers.
+// A forward proxy with a password, and TLS for HTTP servers of tests.
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { connect, createServer, type Server as NetServer, type Socket } from "node:net";
@@ -10,13 +10,15 @@ import { onTestFinished } from "vitest";
 export type ForwardProxy = {
   /** With the user name and password. */
   url: string;
-  /** `METHOD host:port` of each request that the proxy received, oldest first. */
+  /** The requests that the proxy received, oldest first, as `METHOD host:port`. */
   log: string[];
 };
 
 export const proxyPassword = "PlantedProxyPassword";
 
-/** Starts a forward proxy on 127.0.0.1 until the test has finished. Without the password it responds with 407. */
+/**
+ * Starts a forward proxy on 127.0.0.1 until the test has finished. Without the password it responds with status 407.
+ */
 export async function startForwardProxy(): Promise<ForwardProxy> {
   const log: string[] = [];
   const proxy = new Server({
@@ -32,13 +34,13 @@ export async function startForwardProxy(): Promise<ForwardProxy> {
   return { url: `http://library:${proxyPassword}@127.0.0.1:${proxy.port}`, log };
 }
 
-/** Starts a server that treats each connection with `act` until the test has finished. @returns its port */
+/** Starts a server that calls `act` with each connection, until the test has finished. @returns its port */
 export async function startTcpServer(act: (socket: Socket) => void): Promise<number> {
   return listen(createServer(act));
 }
 
 /**
- * Starts a TLS server in front of an HTTP server and adds its certificate to those that this process trusts.
+ * Starts a TLS server in front of an HTTP server, and makes this process trust its certificate.
  * @param port of the HTTP server @returns `https://localhost:port`
  */
 export async function startTlsFor(port: number): Promise<string> {

@@ -1,4 +1,4 @@
-// An HTTP server whose responses the test writes, for responses that no simulation sends.
+// An HTTP server whose responses the test writes, for responses that no simulator sends.
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
@@ -8,12 +8,12 @@ export type Received = { method: string; path: string; headers: IncomingHttpHead
 
 export type HttpServer = {
   url: string;
-  /** Oldest first. */
+  /** The received requests, oldest first. */
   requests: readonly Received[];
   close(): Promise<void>;
 };
 
-/** Listens until the test has finished, or until `close`. */
+/** Starts a server until the test has finished or calls `close`. */
 export async function startHttpServer(
   respond: (request: Received, response: ServerResponse) => void,
 ): Promise<HttpServer> {

@@ -1,8 +1,8 @@
-// Ports whose calls a test records, or lets fail.
+// Wraps ports, to record their calls or to make them fail.
 
 type Intercept = (method: string, args: readonly unknown[], act: () => unknown) => unknown;
 
-/** Returns a port whose calls go through `intercept`, which calls `act` to let one take effect. */
+/** Returns a port whose calls go through `intercept`, which calls `act` to run the method. */
 export function intercepted<T extends object>(port: T, intercept: Intercept): T {
   return new Proxy(port, {
     get(target, name) {
@@ -10,6 +10,17 @@ export function intercepted<T extends object>(port: T, intercept: Intercept): T 
       if (typeof member !== "function") return member;
       return (...args: unknown[]) => intercept(String(name), args, () => Reflect.apply(member, target, args));
     },
+  });
+}
+
+/** A method's name and its arguments. */
+export type OnCall = (method: string, args: readonly unknown[]) => void;
+
+/** Returns a port that reports its calls, but not the calls that it makes to itself. */
+export function watched<T extends object>(port: T, onCall: OnCall): T {
+  return intercepted(port, (method, args, act) => {
+    onCall(method, args);
+    return act();
   });
 }
 
@@ -29,16 +40,14 @@ export function before<T extends object>(
 /** Returns a port with the list of its calls, each as the method and its first argument: `put runs/r/run.json`. */
 export function recorded<T extends object>(port: T): { port: T; calls: string[] } {
   const calls: string[] = [];
-  const record: Intercept = (method, [first], act) => {
+  const record: OnCall = (method, [first]) =>
     calls.push(typeof first === "string" ? `${method} ${first}` : method);
-    return act();
-  };
-  return { port: intercepted(port, record), calls };
+  return { port: watched(port, record), calls };
 }
 
 /**
- * Returns a port that fails once, as where its caller dies.
- * @param call which call of the method fails, from 1
+ * Returns a port with a method that fails once.
+ * @param call the call that fails, from 1
  * @param effect whether that call takes effect before it fails
  */
 export function failing<T extends object>(

@@ -1,4 +1,4 @@
-// The local adapters for the tests of services: a database in memory, files in a folder of the test file's own.
+// Local adapters for tests: a database in memory, and files in a temporary folder of the test file.
 import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,22 +20,22 @@ const maxReceives = 200;
 
 export type TestLocal = {
   database: LocalDatabase;
-  /** Returns a bucket of the test's own. */
+  /** Returns a new bucket. */
   store(options?: { keepsVersions?: boolean; onWritten?: (key: string) => void }): LocalStore;
-  /** Returns a queue of the test's own, with its dead letters; FIFO and redrive as the service's. */
+  /** Returns a new queue with its dead-letter queue, with the service's settings of FIFO and redrive. */
   queuePair(name: QueueName): { name: QueueName; source: SqliteQueue; deadLetters: SqliteQueue };
   queue(name: QueueName): SqliteQueue;
   close(): Promise<void>;
 };
 
-/** Opens the adapters of a test file, which are closed after its tests. @param now for queues and stores */
+/** Opens adapters and closes them after the tests of the file. @param now for queues and stores */
 export function useLocal(now?: () => number): TestLocal {
   const local = startLocal(now);
   afterAll(() => local.close());
   return local;
 }
 
-/** Opens adapters until they are closed. @param now for queues and stores */
+/** Opens adapters. @param now for queues and stores */
 export function startLocal(now?: () => number): TestLocal {
   const folder = mkdtempSync(join(tmpdir(), "libinsight-test-"));
   const database = new LocalDatabase(":memory:");
@@ -82,11 +82,11 @@ export function startLocal(now?: () => number): TestLocal {
   };
 }
 
-/** Receives and deletes every message that is in the queue now. */
+/** Receives and deletes every visible message. */
 export async function take(queue: MessageQueue): Promise<Message[]> {
   const taken: Message[] = [];
   for (let receives = 0; receives < maxReceives; receives++) {
-    const messages = await queue.receive({ max: 10, visibilitySeconds: 60, waitSeconds: 0 });
+    const messages = await receive(queue);
     if (messages.length === 0) return taken;
     for (const message of messages) await queue.delete(message.receipt);
     taken.push(...messages);
@@ -94,22 +94,25 @@ export async function take(queue: MessageQueue): Promise<Message[]> {
   throw new Error(`The queue still had messages after ${maxReceives} receives.`);
 }
 
-/** Returns the bodies of `take`, parsed. */
+/** Takes the messages and returns their parsed bodies. */
 export async function takeJson(queue: MessageQueue): Promise<unknown[]> {
   return (await take(queue)).map(({ body }) => JSON.parse(body));
 }
 
-/** Takes the fetcher's tasks. */
+/** Takes the fetch tasks. */
 export async function takeTasks(queue: MessageQueue): Promise<FetchTask[]> {
   return (await takeJson(queue)).map((task) => fetchTask.parse(task));
 }
 
-/** Receives up to ten messages and leaves them in the queue. */
-export function receive(queue: MessageQueue): Promise<Message[]> {
-  return queue.receive({ max: 10, visibilitySeconds: 60, waitSeconds: 0 });
+/** Receives up to ten messages without waiting, unless the options differ. */
+export function receive(
+  queue: MessageQueue,
+  options: Partial<Parameters<MessageQueue["receive"]>[0]> = {},
+): Promise<Message[]> {
+  return queue.receive({ max: 10, visibilitySeconds: 60, waitSeconds: 0, ...options });
 }
 
-/** Returns a log and the lines that are written to it. */
+/** Returns a log and its lines. */
 export function recordedLog(): { log: Log; lines: Record<string, unknown>[] } {
   const lines: Record<string, unknown>[] = [];
   const at = (level: string) => (message: string, fields?: object) => {
@@ -120,7 +123,7 @@ export function recordedLog(): { log: Log; lines: Record<string, unknown>[] } {
 
 export const silent: Log = { info: () => {}, warn: () => {}, error: () => {} };
 
-/** Runs a service on messages as a worker does. Failed messages come back at once. */
+/** Runs a service on messages like a worker. Failed messages can be retried at once. */
 export async function runService<T extends z.ZodMiniType, Deps>(
   service: Service<T, Deps>,
   deps: Deps,
@@ -135,7 +138,7 @@ export async function runService<T extends z.ZodMiniType, Deps>(
 
 export type PublishedEvent = { type: EventType; detail: unknown };
 
-/** Returns a `publish` that keeps its events. */
+/** Returns an `emit` that records its events. */
 export function capturedEvents(): { events: PublishedEvent[]; emit: Emit } {
   const events: PublishedEvent[] = [];
   return {

@@ -1,8 +1,7 @@
-// How a local HTTP server listens: on 127.0.0.1 only, on a free port, and with limits.
+// Starts HTTP servers on 127.0.0.1 with a free port and limits.
 import { once } from "node:events";
 import type { Server } from "node:http";
 
-/** A running local server. */
 export type LocalEndpoint = {
   /** `http://127.0.0.1:port`. */
   endpoint: string;
@@ -13,18 +12,18 @@ export type LocalEndpoint = {
 export const loopbackAddress = "127.0.0.1";
 const closingMs = 2_000;
 
-/** Starts `server`. @throws the socket's error if the machine has no free port */
+/** Starts a server. @throws the socket's error if the machine has no free port */
 export async function listenOnLoopback(server: Server): Promise<LocalEndpoint> {
   server.maxConnections = 1_024;
-  // Clients reuse connections. A server that closes them after Node's default of five seconds sometimes does so while a
-  // request is on its way.
+  // Clients reuse connections. With Node's default of five seconds, the server may close one while a request is on its
+  // way.
   server.keepAliveTimeout = 75_000;
   server.listen({ port: 0, host: loopbackAddress });
   await once(server, "listening");
   return { endpoint: endpointOf(server), close: () => closeServer(server) };
 }
 
-/** Returns the URL of a listening server. @throws Error if it listens on any other address than 127.0.0.1 */
+/** Returns the URL of a listening server. @throws Error if its address is not 127.0.0.1 */
 export function endpointOf(server: Server): string {
   const bound = server.address();
   if (bound === null || typeof bound === "string" || bound.address !== loopbackAddress) {

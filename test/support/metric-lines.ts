@@ -1,20 +1,20 @@
-// The metrics that a function writes, as CloudWatch reads them from its log.
+// Captures the metrics that a function writes for CloudWatch.
 import { onTestFinished, vi } from "vitest";
 import { z } from "zod";
 
 type Line = Record<string, unknown>;
 
-/** Lets metrics be written, as on a stage. */
+/** Enables metrics, as on a stage. */
 export function enableMetrics(): void {
   vi.stubEnv("POWERTOOLS_METRICS_DISABLED", "false");
   vi.stubEnv("POWERTOOLS_METRICS_NAMESPACE", "LibInsight");
 }
 
-/** Returns the lines from which CloudWatch takes metrics, until the test has finished. */
+/** Captures stdout until the test has finished. @returns the lines that contain metrics */
 export function metricLines(): Line[] {
   const lines: Line[] = [];
   const spy = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    // The others are the log's.
+    // Other lines are logs.
     const line = z.record(z.string(), z.unknown()).parse(JSON.parse(String(text)));
     if ("_aws" in line) lines.push(line);
     return true;

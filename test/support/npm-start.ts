@@ -1,4 +1,4 @@
-// `npm start` and the operator commands as child processes, each in a folder of its own, which gets its own .local.
+// Runs `npm start` and the operator commands as child processes. The .local folder is in the given working directory.
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -19,10 +19,10 @@ const programs = {
   tableau: "stacks/commands/tableau.ts",
 };
 export type Program = keyof typeof programs;
-/** A run takes seconds; one that hangs fails its test by its exit code. */
+/** A run takes seconds. A run that hangs is killed and fails its test. */
 const longestMs = 60_000;
 
-// As launch.mjs does, so that no test runs an outdated bundle.
+// Updates the bundle like launch.mjs, so that no test runs an outdated one.
 const bundling = 'import { bundleStart } from "./stacks/local/bundle.mjs"; await bundleStart();';
 await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", bundling], { cwd: root });
 
@@ -49,7 +49,7 @@ export function command(
   );
   const child = spawn(process.execPath, [join(root, programs[program]), ...args], {
     cwd,
-    // Failed messages come back at once: the tests are about that they do, not for how long they wait.
+    // Failed messages are retried at once. No test depends on the delay.
     env: { ...inherited, RETRY_BASE_SECONDS: "0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: longestMs,
@@ -66,7 +66,7 @@ export function command(
   return { process: child, ended };
 }
 
-/** The environment that names a LibInsight. */
+/** Returns the environment variables for a LibInsight server. */
 export function libInsightEnv(server: { baseUrl: string; clientId: string; clientSecret: string }) {
   return {
     LIBINSIGHT_BASE_URL: server.baseUrl,
@@ -75,11 +75,11 @@ export function libInsightEnv(server: { baseUrl: string; clientId: string; clien
   };
 }
 
-/** The days for which the simulation has records, and a month of them. */
+/** The date range of the simulator's records, and a month of it. */
 export const range = ["--from", "2021-12-02", "--to", "2024-12-01"];
 export const small = ["--from", "2023-09-01", "--to", "2023-09-30"];
 
-/** The files of an undisturbed run over `range` on a simulation of 3,000 records: whatever happens, it publishes these. */
+/** Digests of the files that every run over `range` publishes for 3,000 simulated records, even after failures. */
 export const pinnedRecords = 3_000;
 export const pinned = {
   "LibInsightQueryData.csv": "ebc56c4d64b3605269a3cbae1f83235b215583e6dfe295b10e30f9c9107da86b",
@@ -87,7 +87,7 @@ export const pinned = {
   "LibInsightQueryResults.csv": "aac80a82db717253cd16c87033478bf399d9474adbc3472e8511221d8b718ea4",
 };
 
-/** Returns the digests of the published files in a folder's .local/out, as in `pinned`. */
+/** Returns the digests of the published files in a folder's .local/out, with the keys of `pinned`. */
 export async function publishedIn(folder: string): Promise<Record<string, string>> {
   const digests = await digestsIn(folder);
   return Object.fromEntries(Object.keys(pinned).map((name) => [name, digests[name] ?? ""]));
@@ -99,8 +99,8 @@ export async function digestsIn(folder: string): Promise<Record<string, string>>
   return Object.fromEntries(Object.entries(files).map(([name, text]) => [name, digest(text)]));
 }
 
-/** What the tests look at in run.json. */
-export const report = z.looseObject({
+/** The fields of run.json that tests read. */
+export const runReport = z.looseObject({
   runId: z.string(),
   state: z.string(),
   records: z.number(),
@@ -117,7 +117,7 @@ export const report = z.looseObject({
   files: z.record(z.string(), z.string()),
 });
 
-/** Returns the texts of a folder's files, by name. */
+/** Returns the contents of a folder's files, by name. */
 export async function filesIn(folder: string): Promise<Record<string, string>> {
   const names = (await readdir(folder)).sort();
   return Object.fromEntries(

@@ -1,8 +1,8 @@
-// Objects of buckets as another writer puts them there.
+// Writes objects like another writer.
 import { Readable } from "node:stream";
 import type { ObjectStore } from "../../shared/ports.ts";
 
-/** Overwrites an object with a stream, or creates it. */
+/** Creates or overwrites an object with a stream. */
 export async function overwrite(
   store: ObjectStore,
   key: string,

@@ -1,4 +1,4 @@
-// A query engine that runs nothing: it keeps what it is asked, and the test says how each query ends.
+// A query engine that runs no queries. It records its calls, and the test sets the outcome of each query.
 import {
   type FoundTable,
   type Query,
@@ -16,7 +16,7 @@ export class ScriptedQueryEngine implements QueryEngine {
   readonly database = "library";
   readonly tables = new Map<string, TableDefinition>();
   readonly views = new Map<string, ViewDefinition>();
-  /** Oldest first. */
+  /** The started queries, oldest first. */
   readonly started: StartedQuery[] = [];
   readonly #ids = new Map<string, string>();
   readonly #states = new Map<string, Partial<Query>>();
@@ -48,7 +48,7 @@ export class ScriptedQueryEngine implements QueryEngine {
     return id;
   }
 
-  /** Sets the state of a query; until then it runs. */
+  /** Sets the state of a query, which is running by default. */
   set(id: string, state: Partial<Query>): void {
     this.#states.set(id, state);
   }
@@ -65,6 +65,6 @@ export class ScriptedQueryEngine implements QueryEngine {
   }
 
   async firstRows(): Promise<Rows> {
-    throw new Error("This engine has no rows.");
+    throw new Error("ScriptedQueryEngine has no rows.");
   }
 }

@@ -1,13 +1,13 @@
-// A clock that only sleeping moves, so that waits of minutes end at once.
+// A clock that moves only when code sleeps, so that waits of minutes end at once.
 
 export type StoppedClock = {
   now(): number;
   sleep(ms: number): Promise<void>;
-  /** Every sleep, in milliseconds. */
+  /** The sleeps, in milliseconds. */
   slept: number[];
 };
 
-/** Starts at 1,000,000. */
+/** Returns a clock that starts at 1,000,000. */
 export function stoppedClock(): StoppedClock {
   const slept: number[] = [];
   return {

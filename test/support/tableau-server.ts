@@ -1,6 +1,6 @@
-// A Tableau server over HTTP, as far as a refresh needs one, with the quirks of the real one: a sign-in ends the token's
-// earlier session, filters cannot hold their own separators, JSON has texts for numbers. Every error repeats the request,
-// secrets included.
+// A fake Tableau server with the API that a refresh uses, including the known quirks of the real one: a sign-in ends
+// the token's earlier session, filters cannot contain their own separators, and JSON has texts for numbers. Every error
+// repeats the request, including secrets.
 import { randomUUID } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { z } from "zod";
@@ -8,7 +8,7 @@ import { type Received, startHttpServer } from "./http-server.ts";
 
 export type Step = "signin" | "find" | "refresh" | "job" | "signout";
 
-/** Spoils the next request of its step. */
+/** Replaces the response to the next request of its step. */
 export type Fault = {
   at: Step;
   kind:
@@ -22,7 +22,7 @@ export type Fault = {
 };
 
 const completedAt = "2026-11-23T11:00:05Z";
-/** A job as Tableau reports it. */
+/** Jobs as Tableau reports them. */
 export const job = {
   pending: { progress: "0" },
   inProgress: { progress: "0", startedAt: "2026-11-23T11:00:00Z" },
@@ -41,16 +41,16 @@ export type FakeTableau = {
   /** The requests, oldest first, such as `find datasources`. */
   steps: string[];
   requests: readonly Received[];
-  /** Names of what was refreshed, in order. */
+  /** Names of the refreshed content, in order. */
   refreshed: readonly string[];
-  /** Tokens of the sessions that are open. */
+  /** Tokens of the open sessions. */
   sessions: Set<string>;
-  /** Ids of what has a job waiting already. */
+  /** Ids of content that already has a pending job. */
   queued: Set<string>;
-  /** What must not be repeated: the token's secret, and the token of each session. */
+  /** Returns texts that must not be repeated: the token's secret and the token of each session. */
   secrets(): string[];
   add(kind: Kind, name: string, project?: string): string;
-  /** The states of the next jobs, a list for each, of which the last one stays; jobs after them succeed at once. */
+  /** Sets the states of the next jobs, a list per job, whose last state stays. Later jobs succeed at once. */
   jobs(...scripts: object[][]): void;
   fail(...faults: Fault[]): void;
   /** Runs before the response to the next request of this step. */
@@ -68,10 +68,10 @@ const signInBody = z.object({
   }),
 });
 
-/** The secret of every token here: a process reads its own once. */
+/** The secret of every token, because a process reads its secret once. */
 export const tokenSecret = `PlantedTableauSecret/${randomUUID()}==:${randomUUID()}`;
 
-/** Listens until the test has finished. @param apiVersion the newest that it knows */
+/** Starts a server until the test has finished. @param apiVersion the newest supported version */
 export async function startTableau({ apiVersion = "3.28", site = "library" } = {}): Promise<FakeTableau> {
   const tokenName = "refresh from pipeline";
   const siteId = randomUUID();
@@ -93,7 +93,7 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
       takeFirst(hooks, ({ step }) => step === route.step)?.run();
     }
     const fault = takeFirst(faults, ({ at }) => at === route?.step);
-    if (fault) spoil(fault, request, response);
+    if (fault) inject(fault, request, response);
     else write(response, route ? replyTo(route, request) : refusal(request, 404));
   });
 
@@ -144,13 +144,13 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     const page = Number(query.get("pageNumber") ?? 1);
     if (size > 1000) return refusal(request, 403, "403014");
     const filter = query.get("filter");
-    // An encoded comma separates as well as a bare one.
+    // An encoded comma is a separator too.
     const [, name] = /^name:eq:([^:,&]*)$/.exec(filter ?? "name:eq:*") ?? [];
     if (name === undefined) return refusal(request, 400, "400065");
     const pattern = new RegExp(`^${name.replace(/[\\^$.|?+()[\]{}]/g, "\\$&").replaceAll("*", ".*")}$`, "su");
     const found = items.filter((item) => item.kind === kind && pattern.test(item.name));
     if (page > 1 && (page - 1) * size >= found.length) return refusal(request, 400, "400006");
-    const shown = found
+    const pageItems = found
       .slice((page - 1) * size, page * size)
       .map(({ id, name, project }) => ({ id, name, project: { id: randomUUID(), name: project } }));
     const pagination = {
@@ -158,7 +158,7 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
       pageSize: String(size),
       totalAvailable: String(found.length),
     };
-    const list = shown.length === 0 ? {} : { [kind.slice(0, -1)]: shown };
+    const list = pageItems.length === 0 ? {} : { [kind.slice(0, -1)]: pageItems };
     return { status: 200, json: { pagination, [kind]: list } };
   }
 
@@ -190,7 +190,7 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     return { status: 200, json: { job: described } };
   }
 
-  function spoil({ kind }: Fault, request: Received, response: ServerResponse): void {
+  function inject({ kind }: Fault, request: Received, response: ServerResponse): void {
     if (kind === "hang") return;
     if (kind === "reset") response.destroy();
     else if (kind === "html") {
@@ -209,7 +209,7 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
     }
   }
 
-  /** With everything that the request held, which must not be repeated. */
+  /** Returns an error with the whole request, which must not be repeated. */
   function refusal(request: Received, status: number, code = `${status}000`): Reply {
     const echo = everythingIn(request);
     const headers = { "x-echo": encodeURIComponent(echo) };
@@ -243,8 +243,8 @@ export async function startTableau({ apiVersion = "3.28", site = "library" } = {
   };
 }
 
-function takeFirst<T>(from: T[], isMeant: (one: T) => boolean): T | undefined {
-  const index = from.findIndex(isMeant);
+function takeFirst<T>(from: T[], matches: (one: T) => boolean): T | undefined {
+  const index = from.findIndex(matches);
   return index < 0 ? undefined : from.splice(index, 1)[0];
 }
 

@@ -1,4 +1,4 @@
-// A transformed page as a reader sees it: the CSV's rows by header, with null where a field is empty and bare.
+// Transforms single records, and reads CSV with an unquoted empty field as null.
 import { parse } from "csv-parse/sync";
 import { expect } from "vitest";
 import { z } from "zod";
@@ -10,14 +10,14 @@ export const defaultDataset = findDataset("reference-transactions");
 
 const csvRows = z.array(z.array(z.union([z.string(), z.null()])));
 
-/** Returns the rows of a CSV; a bare empty field is null. */
+/** Returns the rows of a CSV. An unquoted empty field is null. */
 export function parseCsv(csv: string): (string | null)[][] {
   return csvRows.parse(
     parse(csv, { cast: (value, { quoting }) => (value === "" && !quoting ? null : value) }),
   );
 }
 
-/** Returns the row of a record, and checks that its CSV and its JSON agree. */
+/** Returns the row of a record. Checks that its CSV and JSON agree. */
 export function rowOf(record: unknown, dataset: Dataset = defaultDataset) {
   const page = transformPage([record], dataset);
   const headers = [...outputColumns(dataset.columns), ...page.summary.appended];
@@ -29,7 +29,7 @@ export function rowOf(record: unknown, dataset: Dataset = defaultDataset) {
   return { values: Object.fromEntries(values), csv: page.csv, summary: page.summary, headers };
 }
 
-/** Returns why a record is rejected, or undefined where it is not. */
+/** Returns the reason why a record is rejected, or undefined. */
 export function rejectOf(record: unknown, dataset: Dataset = defaultDataset): string | undefined {
   const { summary, csv, rejects } = transformPage([record], dataset);
   const [reason] = Object.keys(summary.rejects);

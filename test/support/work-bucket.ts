@@ -1,5 +1,4 @@
-// Puts a run into the work bucket as kickoff, fetcher and transformer leave it there.
-
+// Writes the objects of a run to the work bucket like kickoff, fetcher and transformer.
 import { transform } from "../../services/transformer/transform.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
@@ -14,7 +13,7 @@ export type WindowContent = {
   attempt?: number;
   /** The records of each page. An empty range has one page without records. */
   pages: readonly (readonly unknown[])[];
-  /** What LibInsight announced, where it differs from what it sent. */
+  /** The totals of LibInsight, if they differ from its pages. */
   totals?: Partial<Totals>;
 };
 
@@ -22,13 +21,13 @@ export async function putRun(run: Run, work: ObjectStore): Promise<void> {
   await work.putOnce(keys.run(run.runId), run);
 }
 
-/** The totals of page 1. */
+/** Writes the totals of page 1. */
 export async function putTotals(run: Run, content: WindowContent, work: ObjectStore): Promise<void> {
   const { window, attempt = 1 } = content;
   await work.putOnce(keys.window({ runId: run.runId, window, attempt }), totalsOf(content));
 }
 
-/** Returns the message for one page of the window, as the fetcher sends it. */
+/** Returns the fetcher's message for a page of the window. */
 export function pageOf(run: Run, content: WindowContent, page: number): PageMessage {
   const { window, attempt = 1 } = content;
   const totals = totalsOf(content);
@@ -40,7 +39,7 @@ export function pageOf(run: Run, content: WindowContent, page: number): PageMess
   };
 }
 
-/** Transforms one page of the window. */
+/** Transforms a page of the window. */
 export async function putPage(
   run: Run,
   content: WindowContent,
@@ -51,7 +50,7 @@ export async function putPage(
   await transform(pageOf(run, content, page), { work, datasets: deployed });
 }
 
-/** The totals and every page. */
+/** Writes the totals and transforms every page. */
 export async function putWindow(
   run: Run,
   content: WindowContent,
@@ -62,7 +61,7 @@ export async function putWindow(
   for (const page of content.pages.keys()) await putPage(run, content, page + 1, work, deployed);
 }
 
-/** The totals of every window as counted again for the run's attempt; as before, where nothing else is given. */
+/** Writes the recount of every window for an attempt of the run: its stored totals with the given changes. */
 export async function putRecounts(
   run: Run,
   attempt: number,
@@ -76,7 +75,7 @@ export async function putRecounts(
   }
 }
 
-/** Which attempt of each window counts in the run's attempt. */
+/** Writes the attempt of each window in an attempt of the run. */
 export async function putAttempt(
   run: Run,
   windows: number[],

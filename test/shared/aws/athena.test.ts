@@ -1,4 +1,4 @@
-// The query engine on Athena. The tests give its responses in the SDK's middleware: states, reasons and their limits.
+// The query engine on Athena: states, reasons and limits. The tests respond in the SDK's middleware.
 import { AthenaClient, type QueryExecution } from "@aws-sdk/client-athena";
 import { GlueClient } from "@aws-sdk/client-glue";
 import { expect, test } from "vitest";
@@ -8,7 +8,7 @@ import { stoppedClock } from "../../support/stopped-clock.ts";
 
 const location = "s3://results/queries/query-1.csv";
 
-/** An engine whose query goes through these executions, and repeats the last. */
+/** Returns an engine whose query has these executions in turn, and then keeps the last. */
 function start(...executions: QueryExecution[]) {
   const client = new AthenaClient(offline);
   const calls: { command: string; input: object }[] = [];
@@ -47,11 +47,11 @@ const inState = (
   StateChangeReason?: string,
 ) => ({ Status: { State, StateChangeReason }, ResultConfiguration: { OutputLocation: location } });
 
-test("a statement is waited for while it is queued or runs, and its rows come without the header", async () => {
+test("waits for a statement while it is queued or running, and returns its rows without the header", async () => {
   const { engine, slept, calls } = start(inState("QUEUED"), inState("RUNNING"), inState("SUCCEEDED"));
   const { columns, rows } = await engine.firstRows("SELECT 1", "queries", 999);
   expect(slept).toEqual([250, 250]);
-  // Null is not the empty text.
+  // Null differs from the empty text.
   expect([columns, ...rows]).toEqual([
     ["n", "s"],
     ["1", ""],
@@ -72,7 +72,7 @@ test.each([
   ["FAILED", undefined, "no code given"],
   ["CANCELLED", undefined, "no code given"],
 ] as const)(
-  "a query that ended as %s because of %j has Athena's code and not its sentence",
+  "returns Athena's code and not its message for a query that ended as %s with %j",
   async (state, text, reason) => {
     const { engine, view } = start(inState(state, text));
     expect(await engine.get("query-1")).toEqual({
@@ -92,7 +92,7 @@ test.each([
   },
 );
 
-test("a query says whether Athena would retry it, and has no output in another bucket", async () => {
+test("returns whether Athena would retry a query, and no output in another bucket", async () => {
   const { engine } = start({
     Status: { State: "FAILED", AthenaError: { Retryable: true } },
     ResultConfiguration: { OutputLocation: "s3://elsewhere/query-1.csv" },
@@ -100,7 +100,7 @@ test("a query says whether Athena would retry it, and has no output in another b
   expect(await engine.get("query-1")).toMatchObject({ retryable: true, output: undefined });
 });
 
-test("a statement that does not end is waited for a minute and no longer", async () => {
+test("waits at most a minute for a statement", async () => {
   const { view, slept } = start({});
   await expect(view()).rejects.toMatchObject({
     name: "StatementTooSlow",

@@ -23,7 +23,7 @@ test.each([
   ["INSTANCES", "MARKED", settings.instances],
   ["FETCHER_QUEUE_URL", "MARKED", () => settings.queueUrl("fetcher")],
   ["FETCHER_DEAD_LETTERS_URL", "MARKED", () => settings.deadLetterUrl("fetcher")],
-])("%s = %j is an error with the setting's name and without its value", (variable, value, read) => {
+])("refuses %s = %j with the name of the setting and without its value", (variable, value, read) => {
   vi.stubEnv(variable, value);
   expect(read).toThrow(
     expect.objectContaining({
@@ -35,7 +35,7 @@ test.each([
   );
 });
 
-test("a setting is read when it is used", () => {
+test("reads a setting when it is used", () => {
   vi.stubEnv("TRANSFORMER_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/000000000000/transformer");
   vi.stubEnv("LIBINSIGHT_BASE_URL", "https://vt.libinsight.com/v1.0");
   vi.stubEnv("RETRY_BASE_SECONDS", "5");
@@ -48,7 +48,7 @@ test("a setting is read when it is used", () => {
   expect(settings.instances()).toEqual(["i-0123456789abcdef0", "i-0123456789abcdef1"]);
 });
 
-test("without settings the waits have defaults, and there are no instances", () => {
+test("has defaults for the delays, and no instances", () => {
   const names = ["RETRY_BASE_SECONDS", "QUERY_CHECK_SECONDS", "INSTANCE_CHECK_SECONDS", "INSTANCES"];
   for (const name of names) vi.stubEnv(name, undefined);
   expect(settings.retryBaseSeconds()).toBe(30);

@@ -1,4 +1,4 @@
-// The event bus on EventBridge. The tests give its responses in the SDK's middleware.
+// The event bus on EventBridge. The tests respond in the SDK's middleware.
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
 import { expect, test } from "vitest";
 import { eventBridgeEmitter } from "../../../shared/aws/eventbridge.ts";
@@ -9,7 +9,7 @@ import { stoppedClock } from "../../support/stopped-clock.ts";
 
 const detail = eventExamples["run.published"];
 
-/** An EventBridge that responds to each call with status 200 and refuses the event in the first `failures` of them. */
+/** Starts an EventBridge that always responds with status 200, but rejects the event in the first `failures` calls. */
 function start(failures: number) {
   const client = new EventBridgeClient(offline);
   const calls: unknown[] = [];
@@ -23,7 +23,7 @@ function start(failures: number) {
   return { calls, slept, emit: eventBridgeEmitter(client, "pipeline", sleep) };
 }
 
-test("an event that the bus refuses with status 200 is sent again after a growing wait", async () => {
+test("sends an event that the bus rejects with status 200 again, after growing delays", async () => {
   const { calls, slept, emit } = start(2);
   await emit("run.published", detail);
   const Entries = [
@@ -42,7 +42,7 @@ test("an event that the bus refuses with status 200 is sent again after a growin
   }
 });
 
-test("an event that the bus refuses three times is an error with its name and the bus's code", async () => {
+test("throws an error with the event and the bus's code after three attempts", async () => {
   const { calls, emit } = start(3);
   await expect(emit("run.published", detail)).rejects.toMatchObject({
     name: "EventNotPublished",

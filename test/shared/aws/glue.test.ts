@@ -1,4 +1,4 @@
-// The catalog on Glue. The tests give its responses in the SDK's middleware: another call changes a table meanwhile.
+// The table catalog on Glue, also while another call changes a table. The tests respond in the SDK's middleware.
 import {
   AlreadyExistsException,
   ConcurrentModificationException,
@@ -16,13 +16,13 @@ const definition = { columns: [{ name: "id", comment: "The id" }], folder: "gate
 
 type Glue = {
   table?: Table;
-  /** How often another call changes the table between a read and the update. */
+  /** The number of updates that fail because another call changed the table. */
   changes?: number;
-  /** Without it a table cannot be created. */
+  /** Whether the database exists. */
   hasDatabase?: boolean;
 };
 
-/** A Glue with one table or none. Its description differs with each read and is none of a definition's. */
+/** Starts a Glue with at most one table, whose description changes with each read. */
 function start({ table, changes = 0, hasDatabase = true }: Glue) {
   const client = new GlueClient({ ...offline, maxAttempts: 1 });
   const updates: UpdateTableCommandInput[] = [];
@@ -71,7 +71,7 @@ const existing: Table = {
 
 const isChanged = { name: "TableChanged", kind: "transient", ids: { table: "gates" } };
 
-test("a table is changed in one step, and keeps what others have set", async () => {
+test("changes a table in one step, and keeps settings of other tools", async () => {
   const { catalog, updates } = start({ table: existing });
   await catalog.defineTable("gates", definition, "1");
   const { StorageDescriptor, ...input } = updates[0]?.TableInput ?? {};
@@ -98,7 +98,7 @@ test("a table is changed in one step, and keeps what others have set", async () 
   });
 });
 
-test("a table is created as Athena creates one, and its database with the first", async () => {
+test("creates a table like Athena, with the database if it does not exist", async () => {
   const { catalog, created } = start({ hasDatabase: false });
   await catalog.defineTable("gates", { ...definition, mark: "held" }, undefined);
   expect(created).toEqual([
@@ -129,7 +129,7 @@ test("a table is created as Athena creates one, and its database with the first"
   ]);
 });
 
-test("a table that others made is moved with its columns, its serde and its types", async () => {
+test("moves another tool's table with its columns, serde and types", async () => {
   const table = {
     ...existing,
     StorageDescriptor: { ...existing.StorageDescriptor, Location: "s3://data/gates" },
@@ -147,7 +147,7 @@ test("a table that others made is moved with its columns, its serde and its type
   expect(elsewhere.updates[0]?.TableInput?.StorageDescriptor?.Location).toBe("s3://other/gates/");
 });
 
-test("a table that is as defined is not written", async () => {
+test("does not write a table that already has the definition", async () => {
   const first = start({ table: existing });
   await first.catalog.defineTable("gates", definition, "1");
   const { TableInput: input } = first.updates[0] ?? {};
@@ -160,7 +160,7 @@ test("a table that is as defined is not written", async () => {
   expect(missing.updates).toEqual([]);
 });
 
-test("a table that another call changed, removed or created meanwhile is not written over", async () => {
+test("does not overwrite a table that another call changed, deleted or created meanwhile", async () => {
   const changed = start({ table: existing, changes: 1 });
   await expect(changed.catalog.defineTable("gates", definition, "1")).rejects.toMatchObject(isChanged);
   await expect(changed.catalog.moveTable("gates", { folder: "x/" }, "1")).rejects.toMatchObject(isChanged);
@@ -170,7 +170,7 @@ test("a table that another call changed, removed or created meanwhile is not wri
   expect([...changed.updates, ...created.updates, ...created.created]).toEqual([]);
 });
 
-test("a view that another call changed meanwhile is read again and then gets its comments", async () => {
+test("reads a view that another call changed meanwhile again before it sets the comments", async () => {
   const { catalog, updates } = start({ table: existing, changes: 2 });
   await catalog.comment("gates", new Map([["old", "Its comment"]]));
   const StorageDescriptor = { Columns: [{ Name: "old", Type: "string", Comment: "Its comment" }] };

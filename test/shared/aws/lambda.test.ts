@@ -1,4 +1,4 @@
-// SQS's events in, the messages that come back out, and the calls of SQS in between.
+// The Lambda handler: events of SQS, calls to SQS, and the messages to retry in its response.
 import type { SQSRecord } from "aws-lambda";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as z from "zod/mini";
@@ -26,7 +26,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** Fails as its message says. */
+/** Fails if its message says so. */
 const service = defineService({
   name: "assembler",
   schema: z.object({ fails: z.optional(z.enum(["terminal", "transient"])) }),
@@ -61,7 +61,7 @@ function recordOf(id: string, body: object, given: Partial<SQSRecord> = {}): SQS
   };
 }
 
-test("the response names the messages that come back, whose delay is set by how often they were received", async () => {
+test("responds with the messages to retry, and delays them by their number of receives", async () => {
   const Records = [recordOf("one", {}), recordOf("two", { fails: "transient" })];
   expect(await handler({ Records })).toEqual({ batchItemFailures: [{ itemIdentifier: "two" }] });
   const input = {
@@ -70,11 +70,11 @@ test("the response names the messages that come back, whose delay is set by how 
     VisibilityTimeout: 120,
   };
   expect(calls).toEqual([["ChangeMessageVisibilityCommand", input]]);
-  // The next call does not repeat it.
+  // The next response does not repeat it.
   expect(await handler({ Records: [recordOf("one", {})] })).toEqual({ batchItemFailures: [] });
 });
 
-test("a dead letter has its message's group and attributes, text and bytes, and the reason", async () => {
+test("sends a dead letter with its message's group and attributes, text and bytes, and the error", async () => {
   const messageAttributes = {
     Origin: { dataType: "String", stringValue: "weekly" },
     Trace: { dataType: "Binary", binaryValue: "AP8=" },
@@ -97,7 +97,7 @@ test("a dead letter has its message's group and attributes, text and bytes, and 
   expect(calls).toEqual([["SendMessageCommand", input]]);
 });
 
-test("a missing setting makes a dead letter that names it", async () => {
+test("dead-letters a message for a missing setting, and names the setting", async () => {
   const unset = lambdaHandler(service, () => ({ bus: settings.busName() }));
   expect(await unset({ Records: [recordOf("one", {})] })).toEqual({ batchItemFailures: [] });
   const ErrorText = { DataType: "String", StringValue: expect.stringContaining("BUS_NAME") };

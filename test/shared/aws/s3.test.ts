@@ -1,4 +1,4 @@
-// The object store on S3. The tests give its responses in the SDK's middleware, those that MiniStack does not give.
+// The object store on S3 with responses that MiniStack never sends. The tests respond in the SDK's middleware.
 import { Readable } from "node:stream";
 import { S3Client, S3ServiceException, type ServiceOutputTypes } from "@aws-sdk/client-s3";
 import { expect, test } from "vitest";
@@ -6,7 +6,7 @@ import { S3Store } from "../../../shared/aws/s3.ts";
 import type { Condition, ObjectStore } from "../../../shared/ports.ts";
 import { intercept, offline } from "../../contracts/inject.ts";
 
-/** A store whose calls get one response after the other. An error's name is thrown as S3's error. */
+/** Returns a store with these responses in turn. A text is the name of an error that S3 throws. */
 function responding(...responses: (string | object)[]) {
   const client = new S3Client(offline);
   const calls: { command: string; input: object }[] = [];
@@ -37,7 +37,7 @@ const uploadOn = (condition: Condition) => (store: ObjectStore) =>
 test.each([
   ["putOnce", "PreconditionFailed", (store: ObjectStore) => store.putOnce("key", {}), false],
   ["replaceJson", "PreconditionFailed", (store: ObjectStore) => store.replaceJson("key", {}, etag), false],
-  // Another conditional write ended first.
+  // Another conditional write was faster.
   [
     "replaceJson",
     "ConditionalRequestConflict",
@@ -50,7 +50,7 @@ test.each([
   ["upload", "PreconditionFailed", uploadOn({ ifMatch: etag }), undefined],
   ["upload", "ConditionalRequestConflict", uploadOn({ ifMatch: etag }), undefined],
   ["upload", "NoSuchKey", uploadOn({ ifMatch: etag }), undefined],
-])("%s that S3 refuses with %s has lost, and is not sent again", async (_method, name, write, lost) => {
+])("does not repeat %s that S3 refuses with %s", async (_method, name, write, lost) => {
   const { store, calls } = responding(name);
   expect(await write(store)).toBe(lost);
   expect(calls.map(({ command }) => command)).toEqual(["PutObject"]);
@@ -73,7 +73,7 @@ test.each([
   await expect(call(responding(name).store)).rejects.toMatchObject({ name });
 });
 
-test("deletions are no versions, and none is the latest where the newest is one", async () => {
+test("does not list delete markers as versions, and lists no latest version after a deletion", async () => {
   const entry = (VersionId: string, Key = "a") => ({
     Key,
     VersionId,
@@ -103,12 +103,12 @@ test("deletions are no versions, and none is the latest where the newest is one"
   ]);
 });
 
-test("a stream that S3 does not take is closed, after no more than the parts that memory may hold", async () => {
+test("closes a stream that S3 rejects, after reading no more than the parts in memory", async () => {
   const megabyte = 1024 * 1024;
   let read = 0;
   const body = Readable.from(
     (function* () {
-      // Without an end.
+      // Endless.
       for (const chunk = Buffer.alloc(megabyte); ; read += chunk.length) yield chunk;
     })(),
   );

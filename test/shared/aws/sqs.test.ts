@@ -1,4 +1,4 @@
-// The queue on SQS. The tests give its responses in the SDK's middleware: batches that fail in part.
+// The queue on SQS with batches that fail in part. The tests respond in the SDK's middleware.
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { expect, test } from "vitest";
 import * as z from "zod";
@@ -8,9 +8,9 @@ import { intercept, offline } from "../../contracts/inject.ts";
 import { stoppedClock } from "../../support/stopped-clock.ts";
 
 const batch = z.object({ Entries: z.array(z.object({ Id: z.string(), MessageBody: z.string() })) });
-type Verdict = "taken" | "failed" | "forgotten";
+type Verdict = "accepted" | "failed" | "missing";
 
-/** An SQS that responds to each batch with status 200 and takes the entries that the test names. */
+/** Starts an SQS that responds to each batch with status 200, and with a verdict on each entry. */
 function startSqs(verdict: (body: string) => Verdict) {
   const client = new SQSClient({ ...offline, md5: false });
   const calls: string[][] = [];
@@ -18,11 +18,11 @@ function startSqs(verdict: (body: string) => Verdict) {
     const { Entries } = batch.parse(input);
     calls.push(Entries.map(({ MessageBody }) => MessageBody));
     const judged = Entries.map(({ Id, MessageBody }) => ({ Id, verdict: verdict(MessageBody) }));
-    const of = (wanted: Verdict) => judged.filter((entry) => entry.verdict === wanted);
+    const having = (wanted: Verdict) => judged.filter((entry) => entry.verdict === wanted);
     return {
       $metadata: {},
-      Successful: of("taken").map(({ Id }) => ({ Id, MessageId: Id, MD5OfMessageBody: "" })),
-      Failed: of("failed").map(({ Id }) => ({ Id, Code: "InternalError", SenderFault: false })),
+      Successful: having("accepted").map(({ Id }) => ({ Id, MessageId: Id, MD5OfMessageBody: "" })),
+      Failed: having("failed").map(({ Id }) => ({ Id, Code: "InternalError", SenderFault: false })),
     };
   });
   const { slept, sleep } = stoppedClock();
@@ -31,7 +31,7 @@ function startSqs(verdict: (body: string) => Verdict) {
 
 const messages = (count: number) => Array.from({ length: count }, (_, n) => `m${n}`);
 
-test.each(["failed", "forgotten"] as const)("only the %s entries of a batch are sent again", async (how) => {
+test.each(["failed", "missing"] as const)("sends only the %s entries of a batch again", async (how) => {
   const failures = new Map([
     ["m2", 1],
     ["m7", 2],
@@ -39,19 +39,19 @@ test.each(["failed", "forgotten"] as const)("only the %s entries of a batch are 
   const { calls, queue } = startSqs((body) => {
     const left = failures.get(body) ?? 0;
     failures.set(body, left - 1);
-    return left > 0 ? how : "taken";
+    return left > 0 ? how : "accepted";
   });
   await queue.sendAll(messages(12));
-  // Batches are sent at once, so the second may come anywhere among them.
+  // Batches are sent at the same time, so the second may be anywhere in the list.
   const sent = [messages(10), ["m2", "m7"], ["m7"], ["m10", "m11"]];
   expect(calls).toHaveLength(sent.length);
   expect(calls).toEqual(expect.arrayContaining(sent));
 });
 
-test("entries that fail four times are an error with their number and SQS's code, after waits that grow", async () => {
+test("throws an error with the number of entries and SQS's code after four attempts with growing delays", async () => {
   const waits: number[][] = [];
   for (let run = 0; run < 5; run++) {
-    const { calls, queue, slept } = startSqs((body) => (["m3", "m4"].includes(body) ? "failed" : "taken"));
+    const { calls, queue, slept } = startSqs((body) => (["m3", "m4"].includes(body) ? "failed" : "accepted"));
     await expect(queue.sendAll(messages(10))).rejects.toMatchObject({
       name: "MessagesNotSent",
       kind: "transient",

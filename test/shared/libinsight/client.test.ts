@@ -26,7 +26,7 @@ const request: PageRequest = {
   page: 1,
 };
 
-/** A simulated LibInsight and a client for it. */
+/** Starts a LibInsight simulator and a client for it. */
 async function start(settings: LibInsightSettings = {}, options: Partial<LibInsightOptions> = {}) {
   const server = await startLibInsight({ records: 1_000, ...settings });
   onTestFinished(server.close);
@@ -34,12 +34,12 @@ async function start(settings: LibInsightSettings = {}, options: Partial<LibInsi
   return { server, client: libInsightClient({ baseUrl, clientId, clientSecret, ...options }) };
 }
 
-/** What was asked, oldest first: `token`, or `data` for a page. */
-function asked({ requests }: LibInsight): string[] {
+/** Returns the requests, oldest first: `token`, or `data` for a page. */
+function requestsOf({ requests }: LibInsight): string[] {
   return requests.map(({ path }) => (path.endsWith("/oauth/token") ? "token" : "data"));
 }
 
-/** The error that a call ends in. */
+/** Returns the error of a call. */
 async function failureOf(call: Promise<unknown>): Promise<PipelineError> {
   const error = await call.then(
     () => undefined,
@@ -49,7 +49,7 @@ async function failureOf(call: Promise<unknown>): Promise<PipelineError> {
   throw new Error(`Not a PipelineError: ${inspect(error)}`);
 }
 
-test("one token serves all pages of a window, which hold each of its records once", async () => {
+test("uses one token for all pages of a window, which contain each record once", async () => {
   const { server, client } = await start();
   const { totals, records } = await client.fetchPage(request);
   for (let page = 2; page <= totals.totalPages; page++) {
@@ -57,10 +57,10 @@ test("one token serves all pages of a window, which hold each of its records onc
   }
   expect(totals.totalPages).toBeGreaterThan(2);
   expect(new Set(records.map((record) => JSON.stringify(record))).size).toBe(totals.totalRecords);
-  expect(asked(server)).toEqual(["token", ...Array(totals.totalPages).fill("data")]);
+  expect(requestsOf(server)).toEqual(["token", ...Array(totals.totalPages).fill("data")]);
 });
 
-test("a page is requested oldest first and of everyone, with a request id where the dataset has one", async () => {
+test("requests a page sorted oldest first, of all users, with the dataset's request id if it has one", async () => {
   const { from, to } = request;
   const query = { from, to, page: "1", sort: "asc", entered_by: "all" };
   const { server, client } = await start();
@@ -71,7 +71,7 @@ test("a page is requested oldest first and of everyone, with a request id where 
   expect(other.server.requests.at(-1)?.query).toEqual(query);
 });
 
-test("a token request that fails fails each call that waits for it, and is made anew for the next", async () => {
+test("fails each call that waits for a failed token request, and requests a token for the next call", async () => {
   const { server, client } = await start({
     latencyMs: 20,
     faults: [{ kind: "status", status: 503, where: { endpoint: "token" } }],
@@ -80,14 +80,14 @@ test("a token request that fails fails each call that waits for it, and is made 
   for (const result of results) {
     expect(result).toMatchObject({ status: "rejected", reason: { name: "LibInsightServerError" } });
   }
-  expect(asked(server)).toEqual(["token"]);
+  expect(requestsOf(server)).toEqual(["token"]);
   await client.fetchPage(request);
-  expect(asked(server)).toEqual(["token", "token", "data"]);
+  expect(requestsOf(server)).toEqual(["token", "token", "data"]);
 });
 
-test("pages that meet the same refused token share its renewal", async () => {
+test("renews a refused token once for several pages", async () => {
   let now = 0;
-  // To LibInsight the token ends while the client still trusts it.
+  // The token expires on the server while it is valid for the client.
   const { server, client } = await start(
     { tokenSeconds: 60, latencyMs: 20, now: () => now },
     { now: () => 0 },
@@ -95,7 +95,7 @@ test("pages that meet the same refused token share its renewal", async () => {
   await client.fetchPage(request);
   now = 60_000;
   await Promise.all(Array.from({ length: 5 }, () => client.fetchPage(request)));
-  expect(asked(server).filter((what) => what === "token")).toHaveLength(2);
+  expect(requestsOf(server).filter((what) => what === "token")).toHaveLength(2);
 });
 
 const refusals = (times: number): LibInsightSettings => ({
@@ -107,14 +107,14 @@ test.each([
   [2, [1_000]],
   [5, [1_000, 2_000, 4_000, 8_000]],
 ])(
-  "a token that is refused %i times is renewed, after waits of %j ms, and the page requested again",
+  "renews a token that is refused %i times, after waits of %j ms, and requests the page again",
   async (times, waits) => {
     const slept: number[] = [];
     const sleep = async (ms: number) => void slept.push(ms);
     const { server, client } = await start(refusals(times), { sleep, random: () => 0.5 });
     expect((await client.fetchPage(request)).records).toHaveLength(100);
     expect(slept).toEqual(waits);
-    expect(asked(server)).toEqual(
+    expect(requestsOf(server)).toEqual(
       Array(times + 1)
         .fill(["token", "data"])
         .flat(),
@@ -122,7 +122,7 @@ test.each([
   },
 );
 
-test("a token that is refused six times in a row may pass later, and says what to check", async () => {
+test("throws a transient error with advice after six refused tokens", async () => {
   const { server, client } = await start(refusals(100), { sleep: async () => {} });
   expect(await failureOf(client.fetchPage(request))).toMatchObject({
     name: "LibInsightTokenRefused",
@@ -130,14 +130,14 @@ test("a token that is refused six times in a row may pass later, and says what t
     ids: { status: 401, "LibInsight dataset": datasetId },
     sentence: expect.stringContaining("may read this dataset"),
   });
-  expect(asked(server)).toHaveLength(12);
+  expect(requestsOf(server)).toHaveLength(12);
 });
 
 test.each([
   20_000,
-  // The next wait would begin within the minute.
+  // The next wait would begin within the minute and end after it.
   14_750,
-])("no wait for another token ends more than a minute after the request began (case %#)", async (ms) => {
+])("ends all waits for a token within a minute (case %#)", async (ms) => {
   let now = 0;
   const onRequest = () => {
     now += ms;
@@ -147,11 +147,11 @@ test.each([
     { now: () => now, sleep: async () => {}, random: () => 1 },
   );
   expect(await failureOf(client.fetchPage(request))).toMatchObject({ name: "LibInsightTokenRefused" });
-  expect(asked(server)).toEqual(["token", "data", "token", "data"]);
+  expect(requestsOf(server)).toEqual(["token", "data", "token", "data"]);
 });
 
 test.each([{ clientId: "another" }, { clientSecret: "another" }])(
-  "wrong credentials (%o) are terminal and say what to copy",
+  "reports wrong credentials (%o) as terminal, with advice",
   async (wrong) => {
     const { client } = await start({}, wrong);
     expect(await failureOf(client.fetchPage(request))).toMatchObject({
@@ -162,7 +162,7 @@ test.each([{ clientId: "another" }, { clientSecret: "another" }])(
   },
 );
 
-test("a dataset that LibInsight does not know is terminal and named", async () => {
+test("reports an unknown dataset as terminal, with its id", async () => {
   const { client } = await start();
   expect(await failureOf(client.fetchPage({ ...request, datasetId: 1 }))).toMatchObject({
     name: "LibInsightDatasetNotFound",
@@ -180,7 +180,7 @@ const html: Failure = ["LibInsightResponseUnreadable", "transient", "HTML"];
 const brokenJson: Failure = ["LibInsightResponseUnreadable", "transient", "broken JSON"];
 const errorResponse: Failure = ["LibInsightErrorResponse", "transient"];
 
-// policy.test.ts has every status.
+// policy.test.ts tests every status.
 test.each<[FaultSetting, data: Failure, token: Failure]>([
   [{ kind: "status", status: 403 }, ["LibInsightAccessDenied", "terminal"], credentialsRefused],
   [{ kind: "status", status: 503 }, server, server],
@@ -192,22 +192,25 @@ test.each<[FaultSetting, data: Failure, token: Failure]>([
   [{ kind: "error-at-200", payload: null }, errorResponse, credentialsRefused],
   [{ kind: "reset" }, lost, lost],
   [{ kind: "cut-body" }, lost, lost],
-])("%j has a name and a kind, on both calls, and passes", async (fault, data, token) => {
-  const { client } = await start({
-    faults: [
-      { ...fault, where: { endpoint: "token" } },
-      { ...fault, where: { endpoint: "data-grid" } },
-    ],
-  });
-  for (const [name, kind, message = ""] of [token, data]) {
-    const expected = { name, kind, message: expect.stringContaining(message) };
-    expect(await failureOf(client.fetchPage(request))).toMatchObject(expected);
-  }
-  expect((await client.fetchPage(request)).records).toHaveLength(100);
-});
+])(
+  "reports %j with its name and kind, for tokens and pages, and then recovers",
+  async (fault, data, token) => {
+    const { client } = await start({
+      faults: [
+        { ...fault, where: { endpoint: "token" } },
+        { ...fault, where: { endpoint: "data-grid" } },
+      ],
+    });
+    for (const [name, kind, message = ""] of [token, data]) {
+      const expected = { name, kind, message: expect.stringContaining(message) };
+      expect(await failureOf(client.fetchPage(request))).toMatchObject(expected);
+    }
+    expect((await client.fetchPage(request)).records).toHaveLength(100);
+  },
+);
 
-// test/shared/http.test.ts has what the header may say.
-test("Retry-After of a rate limit is the wait, from the client's own clock", async () => {
+// test/shared/http.test.ts tests the values of the header.
+test("returns the wait of Retry-After by the client's clock", async () => {
   const retryAfter = "Sun, 01 Mar 2026 12:01:00 GMT";
   const { client } = await start(
     { faults: [{ kind: "rate-limited", retryAfter, where: { endpoint: "data-grid" } }] },
@@ -216,17 +219,20 @@ test("Retry-After of a rate limit is the wait, from the client's own clock", asy
   expect(await failureOf(client.fetchPage(request))).toMatchObject({ retryAfterSeconds: 60 });
 });
 
-test.each(["token", "data-grid"] as const)("a %s call that hangs ends by the timeout", async (endpoint) => {
-  const { client } = await start({ faults: [{ kind: "hang", where: { endpoint } }] }, { timeoutMs: 150 });
-  expect(await failureOf(client.fetchPage(request))).toMatchObject({
-    name: "LibInsightTimeout",
-    kind: "transient",
-  });
-});
+test.each(["token", "data-grid"] as const)(
+  "ends a %s request that hangs at the timeout",
+  async (endpoint) => {
+    const { client } = await start({ faults: [{ kind: "hang", where: { endpoint } }] }, { timeoutMs: 150 });
+    expect(await failureOf(client.fetchPage(request))).toMatchObject({
+      name: "LibInsightTimeout",
+      kind: "transient",
+    });
+  },
+);
 
 const credentialsGiven = { clientId: "id", clientSecret: "secret" };
 
-/** Starts a LibInsight that issues tokens and responds to the data call by `data`. */
+/** Starts a server that issues tokens and lets `data` respond to page requests. */
 async function startStub(
   data: (response: ServerResponse, request: Received) => void,
   token: unknown = { access_token: "t", expires_in: 3600 },
@@ -240,7 +246,7 @@ async function startStub(
   return { stub, client };
 }
 
-test("a response that keeps coming, byte by byte, ends by the timeout of the whole request", async () => {
+test("ends a slow response at the timeout of the whole request", async () => {
   const { client } = await startStub((response) => {
     const drip = setInterval(() => response.write(" "), 20);
     response.on("close", () => clearInterval(drip));
@@ -252,23 +258,26 @@ test("a response that keeps coming, byte by byte, ends by the timeout of the who
 
 const redirects = [301, 302, 303, 307, 308];
 
-test.each(redirects)("a redirect (%i) to another host is not followed and is terminal", async (status) => {
-  const elsewhere = await startHttpServer((_, response) => sendJson(response, 200, { access_token: "t" }));
-  const redirect = (response: ServerResponse, path: string) =>
-    response.writeHead(status, { location: `${elsewhere.url}${path}?key=SECRET#SECRET` }).end();
-  const { client } = await startStub((response, { path }) => redirect(response, path));
-  const all = await startHttpServer(({ path }, response) => redirect(response, path));
-  const astray = libInsightClient({ baseUrl: all.url, ...credentialsGiven });
-  for (const one of [client(), astray]) {
-    const error = await failureOf(one.fetchPage(request));
-    expect(error).toMatchObject({ name: "LibInsightRedirected", kind: "terminal", ids: { status } });
-    expect(error.message).toContain(elsewhere.url);
-    expect(error.sentence).not.toContain("SECRET");
-  }
-  expect(elsewhere.requests).toEqual([]);
-});
+test.each(redirects)(
+  "does not follow a redirect (%i) to another host, and reports it as terminal",
+  async (status) => {
+    const elsewhere = await startHttpServer((_, response) => sendJson(response, 200, { access_token: "t" }));
+    const redirect = (response: ServerResponse, path: string) =>
+      response.writeHead(status, { location: `${elsewhere.url}${path}?key=SECRET#SECRET` }).end();
+    const { client } = await startStub((response, { path }) => redirect(response, path));
+    const all = await startHttpServer(({ path }, response) => redirect(response, path));
+    const astray = libInsightClient({ baseUrl: all.url, ...credentialsGiven });
+    for (const one of [client(), astray]) {
+      const error = await failureOf(one.fetchPage(request));
+      expect(error).toMatchObject({ name: "LibInsightRedirected", kind: "terminal", ids: { status } });
+      expect(error.message).toContain(elsewhere.url);
+      expect(error.sentence).not.toContain("SECRET");
+    }
+    expect(elsewhere.requests).toEqual([]);
+  },
+);
 
-test.each(redirects)("a redirect (%i) to a page on the same host may pass later", async (status) => {
+test.each(redirects)("reports a redirect (%i) on the same host as transient", async (status) => {
   const { stub, client } = await startStub((response) =>
     response.writeHead(status, { location: "/maintenance?from=SECRET" }).end(),
   );
@@ -278,29 +287,31 @@ test.each(redirects)("a redirect (%i) to a page on the same host may pass later"
   expect(stub.requests).toHaveLength(2);
 });
 
-test.each([{}, { location: "http://" }])("a redirect to nowhere (%j) is terminal", async (headers) => {
-  const { client } = await startStub((response) => response.writeHead(302, headers).end());
-  expect(await failureOf(client().fetchPage(request))).toMatchObject({
-    name: "LibInsightRequestRefused",
-    kind: "terminal",
-  });
-});
-
-test.each([403, 503])(
-  "a status %i with Retry-After may pass after that time, on both calls",
-  async (status) => {
-    const busy = (response: ServerResponse) => response.writeHead(status, { "retry-after": "30" }).end();
-    const { client } = await startStub(busy);
-    const all = await startHttpServer((_, response) => busy(response));
-    for (const one of [client(), libInsightClient({ baseUrl: all.url, ...credentialsGiven })]) {
-      const error = await failureOf(one.fetchPage(request));
-      expect(error.kind).not.toBe("terminal");
-      expect(error.retryAfterSeconds).toBe(30);
-    }
+test.each([{}, { location: "http://" }])(
+  "reports a redirect without a valid location (%j) as terminal",
+  async (headers) => {
+    const { client } = await startStub((response) => response.writeHead(302, headers).end());
+    expect(await failureOf(client().fetchPage(request))).toMatchObject({
+      name: "LibInsightRequestRefused",
+      kind: "terminal",
+    });
   },
 );
 
-test("a status 403 whose Retry-After is no time is terminal", async () => {
+test.each([
+  [403, "LibInsightRateLimited", "rate-limited"],
+  [503, "LibInsightServerError", "transient"],
+])("reports status %i with Retry-After as %s, %s, for tokens and pages", async (status, name, kind) => {
+  const busy = (response: ServerResponse) => response.writeHead(status, { "retry-after": "30" }).end();
+  const { client } = await startStub(busy);
+  const all = await startHttpServer((_, response) => busy(response));
+  for (const one of [client(), libInsightClient({ baseUrl: all.url, ...credentialsGiven })]) {
+    const error = await failureOf(one.fetchPage(request));
+    expect(error).toMatchObject({ name, kind, retryAfterSeconds: 30 });
+  }
+});
+
+test("reports status 403 with an invalid Retry-After as terminal", async () => {
   const { client } = await startStub((response) => response.writeHead(403, { "retry-after": "+49" }).end());
   expect(await failureOf(client().fetchPage(request))).toMatchObject({
     name: "LibInsightAccessDenied",
@@ -318,7 +329,7 @@ test.each([
   ['application/json;Charset="iso-8859-1"', "latin1", "Café"],
   ["application/json; charset=utf-16le", "utf16le", "Café 図書 😀"],
 ] as const)(
-  "a response of type %s is decoded by its charset, with or without a byte order mark",
+  "decodes a response of type %s by its charset, with or without a byte order mark",
   async (type, encoding, text) => {
     for (const mark of encoding === "latin1" ? [""] : ["", "\ufeff"]) {
       const { client } = await startStub((response) =>
@@ -329,7 +340,7 @@ test.each([
   },
 );
 
-test("bytes that are no text are refused, also at the end of a response, and never replaced", async () => {
+test("refuses invalid bytes anywhere in a response instead of replacing them", async () => {
   const [before, after] = grid("|").split("|");
   for (const bytes of ["Caf\xe9", "\xc3", "\xed\xa0\x80", "\xc0\xaf"]) {
     const { client } = await startStub((response) =>
@@ -348,7 +359,7 @@ test.each([
   ["klingon", "klingon"],
   ["", "of an unreadable name"],
   ["a{b}", "of an unreadable name"],
-])("an unknown charset (%j) is refused by name", async (charset, named) => {
+])("refuses the unknown charset %j and names it", async (charset, named) => {
   const { client } = await startStub((response) =>
     response.setHeader("content-type", `application/json; charset=${charset}`).end(grid("a")),
   );
@@ -357,22 +368,22 @@ test.each([
   expect(error.message).toContain(`charset ${named}.`);
 });
 
-test("of a failure's text only the beginning is read", async () => {
+test("reads only the beginning of an error response", async () => {
   const { client } = await startStub((response) => {
     response.writeHead(500, { "content-type": "text/html" }).write("x".repeat(100_000));
   });
-  // Or it would be a timeout.
+  // Otherwise the error would be a timeout.
   expect(await failureOf(client().fetchPage(request))).toMatchObject({ name: "LibInsightServerError" });
 });
 
-test("a failure's own bytes do not hide its status", async () => {
+test("reports the status of an error response with invalid bytes", async () => {
   const { client } = await startStub((response) =>
     response.writeHead(502, { "content-type": "text/html; charset=klingon" }).end(Buffer.from([0xff, 0xfe])),
   );
   expect(await failureOf(client().fetchPage(request))).toMatchObject({ name: "LibInsightServerError" });
 });
 
-test("a response of more than 64 MiB is not taken, however small it travels", async () => {
+test("refuses a response of more than 64 MiB after decompression", async () => {
   const large = gzipSync(Buffer.alloc(65 * 1024 * 1024, " "), { level: 1 });
   const { client } = await startStub((response) =>
     response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(large),
@@ -389,13 +400,13 @@ const shown = (displayed_page: unknown, records: unknown[] = [{}]) =>
   page({ records, total_pages: 1, total_records: records.length, displayed_page });
 
 test.each([
-  ["the page that was asked for", shown(1)],
-  ["that page's number as text", shown("1")],
-  ["no page's number", shown(undefined)],
-  ["another number for an empty range", shown(0, [])],
+  ["the requested page number", shown(1)],
+  ["the requested page number as text", shown("1")],
+  ["no page number", shown(undefined)],
+  ["another page number for an empty range", shown(0, [])],
   ["counts as text", page({ records: [], total_pages: "1", total_records: "0" })],
-  ["null for its page's number", shown(null)],
-])("a response with %s is taken", async (_what, body) => {
+  ["null as the page number", shown(null)],
+])("accepts a response with %s", async (_what, body) => {
   const { client } = await startStub((response) => sendJson(response, 200, body));
   const { records } = body.payload;
   const totals = { totalPages: 1, totalRecords: records.length };
@@ -417,9 +428,9 @@ test.each([
     { totalPages: 3, totalRecords: 3 },
     ["a", "b", "c"],
   ],
-  // The page does not agree with its totals, which the reconciliation finds.
+  // The page does not match its totals. Reconciliation finds that later.
   [{ records: {}, ...counts(1) }, { totalPages: 1, totalRecords: 1 }, []],
-])("PHP's payload %j is a page", async (payload, totals, records) => {
+])("accepts PHP's payload %j", async (payload, totals, records) => {
   const { client } = await startStub((response) => sendJson(response, 200, page(payload)));
   expect(await client().fetchPage(request)).toEqual({ totals, records });
 });
@@ -434,16 +445,13 @@ test.each([
   [1, [{}]],
   [1, {}],
   [2, []],
-])(
-  "page %i with PHP's payload %j, which is not provably empty, is of an unknown shape",
-  async (number, payload) => {
-    const { client } = await startStub((response) => sendJson(response, 200, page(payload)));
-    const error = await failureOf(client().fetchPage({ ...request, page: number }));
-    expect(error).toMatchObject({ name: "LibInsightResponseUnreadable", kind: "transient" });
-  },
-);
+])("refuses page %i with PHP's payload %j, which is not provably empty", async (number, payload) => {
+  const { client } = await startStub((response) => sendJson(response, 200, page(payload)));
+  const error = await failureOf(client().fetchPage({ ...request, page: number }));
+  expect(error).toMatchObject({ name: "LibInsightResponseUnreadable", kind: "transient" });
+});
 
-test("a record beyond the limits is left out with its reason, and the others are the page", async () => {
+test("leaves out a record that exceeds a limit, with the reason", async () => {
   const wide = Object.fromEntries(Array.from({ length: 1_001 }, (_, n) => [`f${n}`, n]));
   const body = page({ records: [{ a: 1 }, { _id: 7, ...wide }, { b: 2 }], ...counts(3) });
   const { client } = await startStub((response) => sendJson(response, 200, body));
@@ -454,7 +462,7 @@ test("a record beyond the limits is left out with its reason, and the others are
   });
 });
 
-test("a response with more records than a page may have is refused, and may pass later", async () => {
+test("reports a response with too many records as transient", async () => {
   const body = page({ records: Array(10_001).fill(1), ...counts(10_001) });
   const { client } = await startStub((response) => sendJson(response, 200, body));
   expect(await failureOf(client().fetchPage(request))).toMatchObject({
@@ -464,7 +472,7 @@ test("a response with more records than a page may have is refused, and may pass
   });
 });
 
-test("the text of an error response is passed on for the person at the terminal, on both calls", async () => {
+test("passes on the text of an error response, for tokens and pages", async () => {
   const error = (response: ServerResponse) => sendJson(response, 500, { message: "Down for maintenance" });
   const half = await startStub(error);
   const all = await startHttpServer((_, response) => error(response));
@@ -476,7 +484,7 @@ test("the text of an error response is passed on for the person at the terminal,
   }
 });
 
-test("no text is passed on of a success, of an error without one, nor of a token that is renewed", async () => {
+test("passes on no text of a success, an error without text, or an expired token", async () => {
   const texts: string[] = [];
   const onErrorText = (text: string) => void texts.push(text);
   let requests = 0;
@@ -486,14 +494,14 @@ test("no text is passed on of a success, of an error without one, nor of a token
     else if (requests === 2) sendJson(response, 200, shown(1));
     else response.writeHead(500).end();
   });
-  const asking = client({ onErrorText });
-  await asking.fetchPage(request);
-  await failureOf(asking.fetchPage(request));
+  const reporting = client({ onErrorText });
+  await reporting.fetchPage(request);
+  await failureOf(reporting.fetchPage(request));
   expect(requests).toBe(3);
   expect(texts).toEqual([]);
 });
 
-test("a response with the records of another page is refused and may pass later", async () => {
+test("reports a response with another page as transient", async () => {
   const { client } = await startStub((response) => sendJson(response, 200, shown(1)));
   expect(await failureOf(client().fetchPage({ ...request, page: 2 }))).toMatchObject({
     name: "LibInsightAnotherPage",
@@ -514,7 +522,7 @@ test.each([
   [page({ records: [], total_pages: 1.5, total_records: 1 })],
   [page({ records: [], total_pages: "", total_records: 1 })],
   [page({ records: [], total_pages: "1e3", total_records: 1 })],
-])("%j is a response of an unknown shape", async (body) => {
+])("refuses the response %j as of an unknown shape", async (body) => {
   const { client } = await startStub((response) => sendJson(response, 200, body));
   const error = await failureOf(client().fetchPage(request));
   expect(error).toMatchObject({ name: "LibInsightResponseUnreadable", kind: "transient" });
@@ -522,7 +530,7 @@ test.each([
 });
 
 test.each([[{}], [{ access_token: "" }], [{ access_token: 7 }], [[]]])(
-  "%j is a token response of an unknown shape",
+  "refuses the token response %j as of an unknown shape",
   async (token) => {
     const { client } = await startStub((response) => response.end(), token);
     expect(await failureOf(client().fetchPage(request))).toMatchObject({
@@ -533,31 +541,31 @@ test.each([[{}], [{ access_token: "" }], [{ access_token: 7 }], [[]]])(
 );
 
 test.each([
-  // A minute before it ends, or after half its life where that is later.
+  // A minute before it expires, or after half of its lifetime if that is later.
   [3_600, 3_540_000],
   ["3600", 3_540_000],
   [121, 61_000],
   [60, 30_000],
   [2, 1_000],
-  // Counts as a minute.
+  // Counts as one minute.
   [undefined, 30_000],
   [null, 30_000],
   [-1, 30_000],
   ["soon", 30_000],
-])("a token whose expires_in is %j is renewed after %i ms", async (expires_in, renewal) => {
+])("renews a token with expires_in %j after %i ms", async (expires_in, renewal) => {
   let now = 0;
   const { stub, client } = await startStub(
     (response) => sendJson(response, 200, page({ records: [], total_pages: 0, total_records: 0 })),
     { access_token: "t", expires_in },
   );
-  const asking = client({ now: () => now });
+  const timed = client({ now: () => now });
   const tokens = () => stub.requests.filter(({ path }) => path === "/oauth/token").length;
-  await asking.fetchPage(request);
+  await timed.fetchPage(request);
   now = renewal - 1;
-  await asking.fetchPage(request);
+  await timed.fetchPage(request);
   expect(tokens()).toBe(1);
   now = renewal;
-  await asking.fetchPage(request);
+  await timed.fetchPage(request);
   expect(tokens()).toBe(2);
 });
 
@@ -569,15 +577,15 @@ const marked = {
 };
 const basic = Buffer.from(`${marked.clientId}:${marked.clientSecret}`).toString("base64");
 
-/** A response that repeats the whole request and text that a record might hold. */
+/** Returns a response that repeats the whole request, and text that a record might contain. */
 function echo({ headers, body }: Received): string {
   return JSON.stringify({ headers, body, ...marked, comment: marked.record, basic });
 }
 
 const giveToken = { access_token: marked.token, expires_in: 3600 };
 
-type Spoil = (response: ServerResponse, request: Received) => void;
-const withStatus = (status: number): [string, Spoil] => [
+type Respond = (response: ServerResponse, request: Received) => void;
+const withStatus = (status: number): [string, Respond] => [
   `status ${status}`,
   (response, request) => {
     const headers = { "content-type": "application/json", "x-echo": echo(request).replace(/[^ -~]/g, "") };
@@ -588,12 +596,12 @@ const withBody = (
   what: string,
   bodyOf: (text: string) => string,
   type = "application/json",
-): [string, Spoil] => [
+): [string, Respond] => [
   what,
   (response, request) => response.setHeader("content-type", type).end(bodyOf(echo(request))),
 ];
 
-test.each<[string, Spoil]>([
+test.each<[string, Respond]>([
   ...[302, 400, 401, 403, 404, 429, 500].map(withStatus),
   withBody("broken JSON", (text) => `{"x": ${text.slice(0, -1)}`),
   withBody("HTML", (text) => `<p>${text}</p>`, "text/html"),
@@ -606,11 +614,11 @@ test.each<[string, Spoil]>([
       response.writeHead(200, { "content-length": 1e6 }).write(echo(request), () => response.destroy()),
   ],
   ["no response", () => {}],
-])("no error about %s holds a secret or a patron's words", async (_what, spoil) => {
-  const spoiled = await startHttpServer((request, response) => spoil(response, request));
-  const { stub: half } = await startStub(spoil, giveToken);
+])("keeps secrets and a patron's words out of the error about %s", async (_what, respond) => {
+  const failing = await startHttpServer((request, response) => respond(response, request));
+  const { stub: half } = await startStub(respond, giveToken);
   const { clientId, clientSecret } = marked;
-  const errors = [spoiled, half].map(({ url: baseUrl }) =>
+  const errors = [failing, half].map(({ url: baseUrl }) =>
     failureOf(
       libInsightClient({
         baseUrl,
@@ -622,12 +630,12 @@ test.each<[string, Spoil]>([
     ),
   );
   for (const error of await Promise.all(errors)) expectNoSecrets(error);
-  // Or nothing was at stake.
-  expect(sentTo(spoiled)).toContain(basic);
+  // Otherwise the test proves nothing.
+  expect(sentTo(failing)).toContain(basic);
   expect(sentTo(half)).toContain(marked.token);
 });
 
-test("no error about a token that can't be sent or a host that is not there holds a secret", async () => {
+test("keeps secrets out of the errors about an invalid token and an unreachable host", async () => {
   const { clientId, clientSecret } = marked;
   const { stub } = await startStub((response) => response.end(), {
     access_token: `${marked.token}\r\nX-Injected: 1`,

@@ -1,4 +1,4 @@
-// The text of an error response, as a person at the terminal reads it.
+// The text of an error response for the terminal.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { errorTextOf } from "../../../shared/libinsight/error-text.ts";
@@ -19,24 +19,24 @@ test.each<[what: string, status: number, body: unknown, type?: string]>([
   ["OAuth's description", 401, { error: "invalid_client", error_description: "Down" }],
   ["plain text", 503, "Down", "text/plain; charset=utf-8"],
   ["a JSON text", 503, '"Down"'],
-])("%s is found", (_, status, body, type) => {
+])("finds %s", (_, status, body, type) => {
   expect(errorTextOf(response(status, body, type))).toBe("Down");
 });
 
 test.each<[what: string, status: number, body: unknown, type?: string]>([
   ["a success", 200, { type: "success", payload: { message: "Words of a patron" } }],
   ["a success without a type", 200, { message: "Words of a patron" }],
-  ["a page for people", 502, "<html><body>Bad gateway</body></html>", "text/html"],
+  ["an HTML page", 502, "<html><body>Bad gateway</body></html>", "text/html"],
   ["broken JSON", 500, '{"message":"Wor'],
   ["an unknown shape", 500, { reasons: [1, 2, 3] }],
   ["an empty text", 500, { message: " \n " }],
   ["more than 64 KiB at status 200", 200, { type: "error", payload: "x".repeat(64 * 1024) }],
   ["a plain text at status 200", 200, "Words", "text/plain"],
-])("%s has none", (_, status, body, type) => {
+])("finds no text in %s", (_, status, body, type) => {
   expect(errorTextOf(response(status, body, type))).toBeUndefined();
 });
 
-test("whatever LibInsight sends, the text is one line of at most 200 characters that cannot control a terminal", () => {
+test("returns one line of at most 200 characters without control characters for any response", () => {
   const odd = fc.constantFrom(
     "\u001b[2J",
     "\u0007",

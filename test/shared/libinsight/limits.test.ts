@@ -7,7 +7,7 @@ const response = z.object({
   payload: z.object({ records: z.union([z.array(z.unknown()), z.record(z.string(), z.unknown())]) }),
 });
 
-/** Passes a response through a filter, in pieces of the given lengths, which repeat. */
+/** Passes a response through a filter in pieces. The lengths repeat. */
 function filtered(text: string, lengths: readonly number[] = [text.length]) {
   const filter = recordFilter(() => new Error("too large"));
   let kept = "";
@@ -23,7 +23,7 @@ function filtered(text: string, lengths: readonly number[] = [text.length]) {
 const pageOf = (records: string) => `{"type":"success","payload":{"records":${records},"total_pages":1}}`;
 const leftOutOf = (records: string): LeftOut[] => filtered(pageOf(records)).split().leftOut;
 
-test("any JSON within the limits passes as it is, in whatever pieces it arrives", () => {
+test("passes JSON within the limits unchanged, in pieces of any length", () => {
   const pieces = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 });
   fc.assert(
     fc.property(
@@ -39,7 +39,7 @@ test("any JSON within the limits passes as it is, in whatever pieces it arrives"
   );
 });
 
-test("what is left out does not depend on the pieces, and nothing else is", () => {
+test("leaves out exactly the records that exceed a limit, in pieces of any length", () => {
   const small = fc
     .jsonValue({ stringUnit: "binary", maxDepth: 3 })
     .map((value) => ({ text: JSON.stringify(value), reason: "" }));
@@ -68,10 +68,10 @@ test("what is left out does not depend on the pieces, and nothing else is", () =
 
 const text = (bytes: number) => JSON.stringify("x".repeat(bytes - 2));
 
-describe("a record is left out beyond a limit, and not at it", () => {
+describe("leaves out a record beyond a limit, but not at the limit", () => {
   test.each([
     ["larger than 1 MiB", text(limits.recordBytes), text(limits.recordBytes + 1)],
-    // Three bytes and one character.
+    // One character of three bytes.
     ["larger than 1 MiB", `"${"図".repeat(349_524)}"`, `"${"図".repeat(349_525)}"`],
     ["more than 1,000 fields", `{${'"a":1,'.repeat(999)}"a":1}`, `{${'"a":1,'.repeat(1_000)}"a":1}`],
     [
@@ -88,7 +88,7 @@ describe("a record is left out beyond a limit, and not at it", () => {
     const eight = Array.from({ length: 8 }, () => text(limits.recordBytes));
     expect(leftOutOf(`[${eight}]`)).toEqual([]);
     expect(leftOutOf(`[${eight},1]`)).toEqual([{ index: 8, reason }]);
-    // One that still has its place has it.
+    // A later record that fits is kept.
     expect(leftOutOf(`[${eight.slice(1)},${text(9)},${text(limits.recordBytes)},1]`)).toEqual([
       { index: 8, reason },
     ]);
@@ -103,12 +103,12 @@ test.each([
   ['{"_id":7.5,"a":', undefined],
   ['{"_id":-7,"a":', undefined],
   ['{"a":{"_id":7},"b":', undefined],
-])("of a record that begins with %s the _id is %s", (start, id) => {
+])("finds in a record that begins with %s the _id %s", (start, id) => {
   const [found] = leftOutOf(`[${start}${text(limits.recordBytes)}}]`);
   expect(found).toEqual({ index: 0, reason: "larger than 1 MiB", ...(id !== undefined && { id }) });
 });
 
-test("a page may have 10,000 records, as a list or by number, and empty lists beside them", () => {
+test("accepts 10,000 records as a list or by number, next to empty lists", () => {
   const list = `[${Array.from({ length: 10_000 }, () => 1)}]`;
   const numbered = `{${Array.from({ length: 10_000 }, (_, n) => `"${n}":1`)}}`;
   for (const records of [list, numbered]) {
@@ -118,16 +118,16 @@ test("a page may have 10,000 records, as a list or by number, and empty lists be
   expect(() => filtered(pageOf(numbered.replace("}", ',"x":1}')))).toThrow("too large");
 });
 
-test("what is around the records may have 8 MiB", () => {
+test("accepts 8 MiB around the records", () => {
   expect(filtered(" ".repeat(limits.otherBytes)).kept).toHaveLength(limits.otherBytes);
 });
 
-test("fields within a field do not count as the record's", () => {
+test("does not count the fields of nested objects", () => {
   const inner = Object.fromEntries(Array.from({ length: 2_000 }, (_, n) => [`f${n}`, n]));
   expect(leftOutOf(`[{"a":${JSON.stringify(inner)}}]`)).toEqual([]);
 });
 
-test("backslashes that are split between pieces do not hide the end of a text", () => {
+test("finds the end of a text with backslashes that are split between pieces", () => {
   for (let n = 1; n <= 6; n++) {
     const deep = `${"[".repeat(101)}${"]".repeat(101)}`;
     const text = pageOf(`[${JSON.stringify("\\".repeat(n))},${deep}]`);
@@ -144,6 +144,6 @@ test.each([
   ["10,001 records", pageOf(`[${Array.from({ length: 10_001 }, () => 1)}]`)],
   ["8 MiB around its records", `{"payload":"${"x".repeat(limits.otherBytes)}"}`],
   ["8 MiB of spaces", " ".repeat(limits.otherBytes + 1)],
-])("a response with %s is no page", (_what, body) => {
+])("refuses a response with %s", (_what, body) => {
   expect(() => filtered(body, [65_536])).toThrow("too large");
 });

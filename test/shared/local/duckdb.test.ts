@@ -1,4 +1,4 @@
-// The query engine on this machine, through its port. test/shared/local/trino.test.ts has the casts.
+// The query engine on this machine, beyond its contract. test/shared/local/trino.test.ts tests the casts.
 import { createHash, randomUUID } from "node:crypto";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,12 +10,12 @@ import { LocalStore } from "../../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
 import { useFolder } from "../../support/temporary-folder.ts";
 
-// With characters that a path's pattern, a text in SQL and a CSV give a meaning.
+// With characters that are special in path patterns, SQL texts and CSV.
 const folder = useFolder("libinsight-'[du]*ck,\"-");
 const database = new LocalDatabase(":memory:");
 afterAll(() => database.close());
 
-/** Stores and an engine of a test's own. `open` opens another engine on the same stores, as after a restart. */
+/** Returns new stores and an engine. `open` opens another engine on the same stores, as after a restart. */
 function setUp(options: Partial<DuckDbOptions> = {}) {
   const own = join(folder, randomUUID());
   const store = (name: string, keepsVersions: boolean) =>
@@ -47,7 +47,7 @@ function setUp(options: Partial<DuckDbOptions> = {}) {
     };
     await engine.defineTable(name, definition, (await engine.table(name))?.version);
   };
-  /** Runs a query that has to succeed, and returns its result file. */
+  /** Runs a query that must succeed, and returns its result file. */
   const result = async (sql: string): Promise<string> => {
     const query = await ended(engine, await engine.start(sql, "out", randomUUID()));
     expect(query).toMatchObject({ state: "SUCCEEDED", reason: "no code given" });
@@ -98,14 +98,14 @@ const hostile = [
   ...["x".repeat(1_000_000), '"'.repeat(1_001)],
 ];
 
-test("null is written as nothing, also where it is a whole row", async () => {
+test("writes null as an empty field, also if it is the only field of a row", async () => {
   const { table, result } = setUp();
   await table("rows", [csvRows([["Text"], ["a"], [""], [" "]])], ['a "text"']);
   expect(await result(`SELECT *, NULL AS none FROM rows`)).toBe('"a ""text""","none"\n"a",\n"",\n" ",\n');
   expect(await result(`SELECT NULLIF("a ""text""", '') AS a FROM rows -- no more`)).toBe('"a"\n"a"\n\n" "\n');
 });
 
-test("whatever rows are written, the same texts are read", async () => {
+test("reads the texts of any rows unchanged", async () => {
   const { table, result } = setUp();
   const text = fc
     .oneof(
@@ -126,14 +126,14 @@ test("whatever rows are written, the same texts are read", async () => {
   );
 });
 
-test("150,000 rows keep their order", async () => {
+test("keeps the order of 150,000 rows", async () => {
   const { table, result } = setUp();
   const rows = Array.from({ length: 150_000 }, (_, n) => [String(n), `t ${n}`]);
   await table("rows", [csvRows([["id", "text"], ...rows])], ["id", "text"]);
   expect((await result("SELECT * FROM rows")) === csvRows([["id", "text"], ...rows])).toBe(true);
 });
 
-test("a column is the field at its position: missing fields are null, further ones are ignored, no file is no row", async () => {
+test("maps columns by position: missing fields are null, extra fields are ignored, and without a file there are no rows", async () => {
   const { table, result } = setUp();
   const files = ['"x","y","z","more"\n1,"two",,4\n', '"z"\n"only"\n', "", '"x","y","z"\n', '"x","y","z"'];
   await table("rows", files, ["a", "b", "c"]);
@@ -142,14 +142,14 @@ test("a column is the field at its position: missing fields are null, further on
   expect(await result("SELECT * FROM empty")).toBe('"_id","question_type"\n');
 });
 
-test("a line of two mebibytes is too long, and no row is left out in silence", async () => {
+test("fails a query with a line of more than 2 MiB instead of skipping the row", async () => {
   const { table, engine } = setUp();
   await table("rows", [csvRows([["a"], ["x"], ["y".repeat(2_200_000)], ["z"]])], ["a"]);
   const id = await engine.start("SELECT * FROM rows", "out", randomUUID());
   expect(await ended(engine, id)).toMatchObject({ state: "FAILED", reason: "INVALID_INPUT_ERROR" });
 });
 
-test("names may be written as Athena's users write them, and values are spelled as Athena spells them", async () => {
+test("accepts names as in Athena, and returns values in Athena's format", async () => {
   const { table, engine, result } = setUp();
   await table("rows", [csvRows([["ID"], [1], ["1e3"]])], ["_id"]);
   const select = `SELECT TRY_CAST("_id" AS bigint) AS "_id" FROM "library"."rows" -- a comment`;
@@ -164,7 +164,7 @@ test("names may be written as Athena's users write them, and values are spelled 
   );
 });
 
-test("a definition outlives its engine, and is not written again where it is the same", async () => {
+test("keeps definitions after a restart, and does not write the same definition again", async () => {
   const { table, catalog, engine, open } = setUp();
   const view = { select: 'SELECT "a" AS x FROM rows', comments: new Map() };
   const etags: unknown[] = [];
@@ -177,7 +177,7 @@ test("a definition outlives its engine, and is not written again where it is the
   expect(await open().firstRows("SELECT x FROM one", "out", 10)).toEqual({ columns: ["x"], rows: [["2"]] });
 });
 
-test("the first rows come as Athena spells them", async () => {
+test("returns the first rows in Athena's format", async () => {
   const { table, engine } = setUp();
   await table("rows", [csvRows([["a"], ...hostile.map((text) => [text])])], ["a"]);
   const { columns, rows } = await engine.firstRows(
@@ -207,7 +207,7 @@ test.each([
   ["COPY (SELECT 1) TO 'out.csv'", "PERMISSION_ERROR"],
   ["SET threads = 2", "NOT_ONE_SELECT"],
   ["SELECT 1) TO 'out.csv' --", "PARSER_ERROR"],
-])("%s fails with %s, without a value of a record", async (sql, reason) => {
+])("fails %s with %s, without a value of a record", async (sql, reason) => {
   const { table, engine, results, temporaryFolder } = setUp();
   await table("rows", [csvRows([["note"], ["patron's 'own' Error: \"words\""]])], ["note"]);
   await engine.defineView("stale", { select: "SELECT gone FROM rows", comments: new Map() });
@@ -229,7 +229,7 @@ test.each([
   });
 });
 
-test("a query reads no other file of this machine and changes nothing", async () => {
+test("does not let a query read another file or change anything", async () => {
   const { own, table, engine } = setUp();
   await table("rows", [csvRows([["a"], [1]])], ["a"]);
   const file = `${own}/secret.csv`.replaceAll("'", "''");
@@ -252,7 +252,7 @@ test("a query reads no other file of this machine and changes nothing", async ()
   expect((await readdir(own)).filter((name) => name.startsWith("secret"))).toEqual(["secret.csv"]);
 });
 
-test("what does not fit in memory goes to disk, and nothing of it is left", async () => {
+test("writes data that does not fit in memory to disk, and removes it afterwards", async () => {
   const { engine, temporaryFolder } = setUp();
   const { rows } = await engine.firstRows(
     `SELECT t FROM (SELECT substr(t, 1, 32) AS t, row_number() OVER (ORDER BY t) AS n FROM
@@ -265,7 +265,7 @@ test("what does not fit in memory goes to disk, and nothing of it is left", asyn
   expect(await readdir(temporaryFolder)).toEqual([]);
 });
 
-test("a token and a query are one execution, which runs once, also after a restart", async () => {
+test("runs one execution per token and query, also after a restart", async () => {
   const { engine, ends, open } = setUp();
   const token = randomUUID();
   const id = await engine.start("SELECT 1", "out", token);
@@ -278,11 +278,11 @@ test("a token and a query are one execution, which runs once, also after a resta
   expect(ends.filter((end) => end.id === id)).toEqual([{ id, state: "SUCCEEDED" }]);
 });
 
-test("a query of which the engine knows nothing is unknown", async () => {
+test("returns the state UNKNOWN for an unknown query", async () => {
   expect(await setUp().engine.get("missing")).toMatchObject({ state: "UNKNOWN", output: undefined });
 });
 
-test("queries run one at a time, in their order", async () => {
+test("runs queries one at a time, in order", async () => {
   let active = 0;
   let most = 0;
   const { engine, ends } = setUp({
@@ -300,7 +300,7 @@ test("queries run one at a time, in their order", async () => {
 });
 
 test.each(["resume", "get", "start"] as const)(
-  "a query that the end of a process interrupted runs again by %s",
+  "runs a query again on %s after its process ended",
   async (how) => {
     const adopted: string[] = [];
     // The process ends while the first result is being adopted.
@@ -330,7 +330,7 @@ test.each(["resume", "get", "start"] as const)(
   },
 );
 
-test("closing interrupts the query that runs, which stays unfinished", async () => {
+test("interrupts the running query on close, and leaves it unfinished", async () => {
   const { engine, ends, catalog, temporaryFolder } = setUp();
   const id = await engine.start(endless, "out", randomUUID());
   await vi.waitFor(async () => expect(await readdir(temporaryFolder)).toContain(`${id}.csv`), 10_000);
@@ -341,7 +341,7 @@ test("closing interrupts the query that runs, which stays unfinished", async () 
   expect(await readdir(temporaryFolder)).toEqual([]);
 });
 
-test("a query ends after 15 minutes, and the next one runs", async () => {
+test("ends a query after 15 minutes, and then runs the next one", async () => {
   const { engine, ends, temporaryFolder } = setUp();
   const id = await engine.start(endless, "out", randomUUID());
   await vi.waitFor(async () => expect(await readdir(temporaryFolder)).toContain(`${id}.csv`), 10_000);
@@ -357,7 +357,7 @@ test("a query ends after 15 minutes, and the next one runs", async () => {
   expect((await engine.firstRows("SELECT 1", "out", 1)).rows).toEqual([["1"]]);
 });
 
-test("a failure of the stores is retryable and named by its code", async () => {
+test("reports a failure of the stores as retryable, with its code", async () => {
   const failing = Object.assign(new Error("no space left on device, write MARKED"), { code: "ENOSPC" });
   const { engine, temporaryFolder } = setUp({ adopt: () => Promise.reject(failing) });
   const id = await engine.start("SELECT 1", "out", randomUUID());

@@ -1,4 +1,4 @@
-// What the object store on this machine does beyond the contract: plain files, and removing what has expired.
+// The object store on this machine, beyond its contract: plain files and expiration.
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -25,7 +25,7 @@ function open(options: Partial<LocalStoreOptions> = {}) {
   return { folder, store };
 }
 
-test("each version is a file that a person can open, named after its key and time", async () => {
+test("stores each version as a file with the key and the time in its name", async () => {
   const now = () => new Date("2026-11-28T02:55:01.123Z");
   const { folder, store } = open({ keepsVersions: true, now });
   await overwrite(store, "gates/csv/gates.csv", "id\n1\n");
@@ -38,11 +38,11 @@ test("each version is a file that a person can open, named after its key and tim
   const [current = ""] = store.filesIn("gates/csv/");
   expect(await readFile(current, "utf8")).toBe("id\n2\n");
   expect(((await stat(current)).mode & 0o777).toString(8)).toBe("600");
-  // The ETag is the content's.
+  // The ETag depends on the content.
   expect(await store.put("gates/csv/gates.csv", "id\n2\n", "text/csv")).toBe(etag);
 });
 
-test("a replaced file is removed, and a refused or failed upload leaves none", async () => {
+test("removes a replaced file, and leaves no file of a refused or failed upload", async () => {
   const { folder, store } = open();
   await overwrite(store, "a", "one");
   await overwrite(store, "a", "two");
@@ -62,7 +62,7 @@ test("a replaced file is removed, and a refused or failed upload leaves none", a
   expect(await store.getText("a")).toBe("five");
 });
 
-test("an object stays where the transaction that replaces it fails", async () => {
+test("keeps an object if the transaction that replaces it fails", async () => {
   let refuses = false;
   const { store } = open({
     onWritten() {
@@ -73,12 +73,12 @@ test("an object stays where the transaction that replaces it fails", async () =>
   refuses = true;
   await expect(store.put("a", "new", "text/plain")).rejects.toThrow("A queue is full.");
   await expect(overwrite(store, "a", "new")).rejects.toThrow("A queue is full.");
-  // The old file would be removed by now.
+  // Enough time to remove the old file.
   await delay(50);
   expect(await store.getText("a")).toBe("old");
 });
 
-test("pruning removes expired objects with their files, and files of no object", async () => {
+test("removes expired objects with their files, and files without an object", async () => {
   let day = 1;
   const { folder, store } = open({ now: () => new Date(2026, 0, day) });
   await overwrite(store, "runs/old", "x");
@@ -92,7 +92,7 @@ test("pruning removes expired objects with their files, and files of no object",
   expect(await readdir(join(folder, "runs"))).toHaveLength(1);
 });
 
-test("an earlier version expires some days after it was replaced, and the latest never", async () => {
+test("expires an earlier version some days after it was replaced, and never the latest", async () => {
   let day = 1;
   const { folder, store } = open({ keepsVersions: true, now: () => new Date(2026, 0, day) });
   for (const [written, text] of [
@@ -105,7 +105,7 @@ test("an earlier version expires some days after it was replaced, and the latest
   }
   const prune = (before: number) =>
     store.prune([{ prefix: "", before: new Date(2026, 0, before), earlierVersionsOnly: true }]);
-  // "two" is old, and was replaced only on day 100.
+  // "two" was written on day 2, but replaced only on day 100.
   await prune(50);
   expect(await store.listVersions("a", 10)).toHaveLength(2);
   await prune(1_000);

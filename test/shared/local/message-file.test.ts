@@ -1,4 +1,4 @@
-// Messages to people on this machine.
+// The notifier on this machine, beyond its contract.
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -7,7 +7,7 @@ import { useFolder } from "../../support/temporary-folder.ts";
 
 const folder = useFolder();
 
-test("messages are appended with their time, to a file of this user alone", async () => {
+test("appends messages with their time to a file that only this user can access", async () => {
   const file = join(folder, "appended.txt");
   const notify = fileNotifier(file, () => new Date("2026-01-05T12:00:00Z"));
   await notify({ subject: "First", body: "one\ntwo" });
@@ -18,7 +18,7 @@ test("messages are appended with their time, to a file of this user alone", asyn
   expect(((await stat(file)).mode & 0o777).toString(8)).toBe("600");
 });
 
-test("a file of more than 1 MiB is put aside once, also where two messages come at the same time", async () => {
+test("renames a file of more than 1 MiB once, also for two messages at the same time", async () => {
   const file = join(folder, "full.txt");
   const large = "x".repeat(1024 * 1024 + 1);
   await writeFile(file, large);

@@ -1,4 +1,4 @@
-// What the queue in SQLite does beyond the contract.
+// The queue in SQLite, beyond its contract.
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
 import { LocalDatabase } from "../../../shared/local/sqlite.ts";
@@ -9,7 +9,7 @@ afterAll(() => database.close());
 
 const waiting = { max: 10, visibilitySeconds: 60, waitSeconds: 20 };
 
-test("a wait ends when its signal aborts", async () => {
+test("ends a wait when its signal aborts", async () => {
   const queue = new SqliteQueue(database, { name: "aborted" });
   const ending = new AbortController();
   const received = queue.receive({ ...waiting, signal: ending.signal });
@@ -18,7 +18,7 @@ test("a wait ends when its signal aborts", async () => {
   expect(await received).toEqual([]);
 });
 
-test("a waiting receiver gets a message as soon as its delay or visibility timeout ends, or it is released", async () => {
+test("wakes a receiver when a delay or visibility timeout ends, or a message is released", async () => {
   const queue = new SqliteQueue(database, { name: "timed" });
   const started = performance.now();
   await queue.send("a", { delaySeconds: 1 });
@@ -31,7 +31,7 @@ test("a waiting receiver gets a message as soon as its delay or visibility timeo
   expect(performance.now() - started).toBeLessThan(10_000);
 });
 
-test("of many waiting receivers each message wakes one, also those of one turn", async () => {
+test("delivers each message to one of many waiting receivers", async () => {
   const queue = new SqliteQueue(database, { name: "many" });
   const receivers = Array.from({ length: 8 }, () => queue.receive({ ...waiting, max: 1 }));
   await delay(50);
@@ -40,7 +40,7 @@ test("of many waiting receivers each message wakes one, also those of one turn",
   expect(received.toSorted()).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
 });
 
-test("a waiting receiver gets the next message of a group when the one before is deleted", async () => {
+test("wakes a receiver for the next message of a group when the previous one is deleted", async () => {
   const queue = new SqliteQueue(database, { name: "group", fifo: "by-content" });
   for (const body of ["1", "2"]) await queue.send(body, { group: "g" });
   const [first] = await queue.receive(waiting);

@@ -1,4 +1,4 @@
-// The local database: one process at a time, nothing lost when it is killed, and one commit for what belongs together.
+// The local database: used by one process at a time, loses nothing after kill -9, and commits transactions as a whole.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
@@ -22,7 +22,7 @@ function newFolder(): string {
 
 type Writer = { process: ChildProcess; lines: string[]; opened: Promise<unknown>; kill(): Promise<void> };
 
-/** Starts a process that writes to the folder. */
+/** Starts a process that writes to the folder until it is killed. */
 function startWriter(folder: string, first = 0): Writer {
   const program = join(import.meta.dirname, "writer.ts");
   const child = spawn(process.execPath, [program, folder, String(first)], {
@@ -51,7 +51,7 @@ function numbersOf(lines: readonly string[], verb: string): number[] {
   return lines.filter((line) => line.startsWith(`${verb} `)).map((line) => Number(line.slice(verb.length)));
 }
 
-test("what was acknowledged is there after kill -9 at any moment, and nothing half-written is", async () => {
+test("keeps every acknowledged write after kill -9 at any moment, and no incomplete one", async () => {
   const folder = newFolder();
   const acknowledged: string[] = [];
   const later = () => Date.now() + 3_600_000;
@@ -83,13 +83,13 @@ test("what was acknowledged is there after kill -9 at any moment, and nothing ha
       const body = Buffer.concat(await Array.fromAsync(await data.stream("file.csv", versionId)));
       expect(body.equals(wholeFile(info?.metadata.n))).toBe(true);
     }
-    // The file that was being written is removed.
+    // `prune` removes the file that was being written.
     await data.prune([]);
     expect(await readdir(join(folder, "data"))).toHaveLength(versions.length);
     database.close();
   }
   const database = openLocalDatabase(folder);
-  // In an hour the message that the last process had received is visible again.
+  // After an hour, the message that the last process received is visible again.
   const left = (await take(new SqliteQueue(database, { name: "fetcher", now: later }))).map(({ body }) =>
     Number(body),
   );
@@ -99,7 +99,7 @@ test("what was acknowledged is there after kill -9 at any moment, and nothing ha
   expect(sent.length).toBeGreaterThan(5);
   expect(new Set(left).size).toBe(left.length);
   expect(left.filter((n) => deleted.has(n))).toEqual([]);
-  // A deletion may have taken effect without its acknowledgment, one a round.
+  // In each round, one deletion may have taken effect without an acknowledgment.
   expect(sent.filter((n) => !left.includes(n)).length).toBeLessThanOrEqual(5);
 });
 
@@ -108,7 +108,7 @@ function wholeFile(n: string | undefined): Buffer {
   return Buffer.concat(Array.from({ length: 8 }, () => chunk));
 }
 
-test("a second process is refused with the pid and command of the first, until that is killed", async () => {
+test("refuses a second process, with the pid and command of the first, until the first ends", async () => {
   const folder = newFolder();
   const writer = startWriter(folder);
   await writer.opened;
@@ -126,7 +126,7 @@ test("a second process is refused with the pid and command of the first, until t
   openLocalDatabase(folder).close();
 });
 
-test("where the one who wrote its pid has ended, the error does not name it but says how to find the process", async () => {
+test("says how to find the process if the recorded one has ended", async () => {
   const folder = newFolder();
   const ended = startWriter(folder);
   await ended.opened;
@@ -145,7 +145,7 @@ test("where the one who wrote its pid has ended, the error does not name it but 
   await writer.kill();
 });
 
-test("the folder is this user's alone", async () => {
+test("creates a folder that only this user can access", async () => {
   const folder = newFolder();
   openLocalDatabase(folder).close();
   expect(((await stat(folder)).mode & 0o777).toString(8)).toBe("700");
@@ -164,7 +164,7 @@ function openMemory() {
   return { database, insert, ids };
 }
 
-test("a write that fails takes back its own changes, and none of another write of the same turn", async () => {
+test("rolls back only the changes of a failed write, not those of other writes in the same turn", async () => {
   const { database, insert, ids } = openMemory();
   const writes = ["a", "b", "c"].map((id) =>
     database.write(() => {
@@ -181,7 +181,7 @@ test("a write that fails takes back its own changes, and none of another write o
   expect(ids()).toEqual(["a", "c"]);
 });
 
-test("a write is acknowledged once it can be read, and closing writes what is pending", async () => {
+test("acknowledges a write after it can be read, and writes pending changes on close", async () => {
   const { database, insert, ids } = openMemory();
   const first = database.write(() => insert("a"));
   expect(ids()).toEqual([]);

@@ -1,4 +1,4 @@
-// Casts and spellings on DuckDB against a plain statement of Trino's rules.
+// Compares casts and formats on DuckDB with a plain implementation of Trino's rules.
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
@@ -30,21 +30,21 @@ async function query(sql: string): Promise<Field[][]> {
   return (await engine.firstRows(sql, "out", 999)).rows;
 }
 
-/** Returns each text as the three types. */
+/** Returns each text cast to the three types. */
 async function cast(texts: string[]): Promise<Field[][]> {
   const values = texts.map((text, index) => `(${index}, '${text.replaceAll("'", "''")}')`);
   return await query(`SELECT TRY_CAST(x AS bigint), TRY_CAST(x AS double), TRY_CAST(x AS timestamp)
     FROM (VALUES ${values.join(", ")}) AS t (n, x) ORDER BY n`);
 }
 
-/** As Java's Long.parseLong: a sign, digits, nothing else. */
+/** Parses like Java's Long.parseLong: an optional sign, then digits. */
 function bigint(text: string): string | null {
   if (!/^[+-]?\d+$/.test(text)) return null;
   const value = BigInt(text.replace("+", ""));
   return BigInt.asIntN(64, value) === value ? String(value) : null;
 }
 
-/** As Java's Double.parseDouble, which trims what is not above a blank and accepts a type's letter after digits. */
+/** Parses like Java's Double.parseDouble, which trims characters up to U+0020 and accepts a type suffix (f or d). */
 function double(text: string): number | null {
   const trimmed = text.replace(/^[\0- ]+|[\0- ]+$/g, "");
   if (/^[+-]?NaN$/.test(trimmed)) return Number.NaN;
@@ -53,10 +53,10 @@ function double(text: string): number | null {
   return digits === undefined ? null : Number(digits);
 }
 
-/** Matches Java's blanks, which exclude the no-break ones. */
+/** Matches Java's white space, which excludes no-break spaces. */
 const outerBlanks = /^[^\S\u00a0\u2007\u202f\ufeff]+|[^\S\u00a0\u2007\u202f\ufeff]+$/g;
 
-/** As Trino: trimmed, one blank before the time, numbers of one or two digits, an existing day and time. */
+/** Parses like Trino: trimmed, one space before the time, numbers of one or two digits, a valid day and time. */
 function timestamp(text: string): string | null {
   const [year = "", month, date, rest = ""] =
     /^(\d{4})-(\d{1,2})-(\d{1,2})(?: (.*))?$/s.exec(text.replace(outerBlanks, ""))?.slice(1) ?? [];
@@ -78,7 +78,7 @@ function timestamp(text: string): string | null {
   return new Date(whole.getTime() + milliseconds).toISOString().replace("T", " ").replace("Z", "");
 }
 
-/** Compares all and shows those that differ. */
+/** Compares all texts and shows those that differ. */
 async function expectTrino(texts: string[]): Promise<void> {
   const rows = await cast(texts);
   const pairs = texts.map((text, n) => {
@@ -123,14 +123,14 @@ const examples: [string, string | null, string | null, string | null][] = [
   ["+02024-01-02", null, null, "2024-01-02 00:00:00.000"],
 ];
 
-test("texts are cast as Trino casts them", async () => {
+test("casts texts like Trino", async () => {
   const texts = examples.map(([text]) => text);
   const rows = await cast(texts);
   expect(rows.map((row, n) => [texts[n], ...row])).toEqual(examples);
 });
 
 const digits = (min: number, max: number) => fc.stringMatching(new RegExp(`^[0-9]{${min},${max}}$`));
-/** Generates a part of a text, now and then an invalid one. */
+/** Generates a part of a text, sometimes an invalid one. */
 const part = (good: fc.Arbitrary<string>, ...bad: string[]) =>
   fc.oneof({ weight: 12, arbitrary: good }, { weight: 1, arbitrary: fc.constantFrom("", ...bad) });
 const oneOf = (...texts: [string, ...string[]]) => fc.constantFrom(...texts);
@@ -163,7 +163,7 @@ const anything = fc
   .string({ unit: "binary", maxLength: 12 })
   .map((text) => text.replace(/[\0\p{Cs}\p{Nd}]/gu, ""));
 
-test("whatever the text, bigint, double and timestamp are Trino's", async () => {
+test("casts any text to bigint, double and timestamp like Trino", async () => {
   const text = fc.oneof(
     { weight: 3, arbitrary: number },
     { weight: 4, arbitrary: time },
@@ -177,14 +177,14 @@ test("whatever the text, bigint, double and timestamp are Trino's", async () => 
   });
 });
 
-test("other types than text are cast as before", async () => {
+test("casts types other than text like DuckDB", async () => {
   expect(
     await query(`SELECT TRY_CAST(1.25 AS double), TRY_CAST(true AS bigint), TRY_CAST(NULL AS timestamp),
       TRY_CAST(date '2024-01-02' AS timestamp), TRY_CAST('2024-01-02' AS date), TRY_CAST('x' AS integer)`),
   ).toEqual([["1.25", "1", null, "2024-01-02 00:00:00.000", "2024-01-02", null]]);
 });
 
-test("a time's parts are Trino's", async () => {
+test("extracts the parts of a time like Trino", async () => {
   const days = Array.from({ length: 7 }, (_, n) => `(timestamp '2024-07-0${n + 1} 23:05:00')`);
   expect(
     await query(`SELECT year(t), month(t), hour(t), day_of_week(t), CASE WHEN month(t) >= 7 THEN year(t) + 1 ELSE year(t) END
@@ -193,8 +193,8 @@ test("a time's parts are Trino's", async () => {
   expect(await query("SELECT day_of_week(TRY_CAST('soon' AS timestamp))")).toEqual([[null]]);
 });
 
-/** As Java's Double.toString: 1.0, 0.25, 1.5E10, 1.0E-5. */
-function spelling(value: number): string {
+/** Formats like Java's Double.toString: 1.0, 0.25, 1.5E10, 1.0E-5. */
+function javaText(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   if (Object.is(value, -0)) return "-0.0";
   const size = Math.abs(value);
@@ -204,7 +204,7 @@ function spelling(value: number): string {
   return `${digits.includes(".") ? digits : `${digits}.0`}E${Number(exponent)}`;
 }
 
-test("whatever the number, it is spelled as Java spells it", async () => {
+test("formats any number like Java", async () => {
   const edges = [0, -0, 1, 999, 1e7, 9_999_999.999, 1e-3, 9.99e-4, 1e16, 1e21, 5e-324, Number.MAX_VALUE];
   const number = fc.oneof(
     fc.double(),
@@ -219,13 +219,13 @@ test("whatever the number, it is spelled as Java spells it", async () => {
       const rows = await query(
         `SELECT CAST(x AS double) FROM (VALUES ${values.join(", ")}) AS t (n, x) ORDER BY n`,
       );
-      expect(rows.flat()).toEqual(numbers.map(spelling));
+      expect(rows.flat()).toEqual(numbers.map(javaText));
     }),
     { numRuns: 20 },
   );
 });
 
-test("casts are found wherever they are nested or broken, and not in texts, names and comments", async () => {
+test("finds casts at any nesting and with line breaks, but not in texts, names and comments", async () => {
   expect(
     await query(`SELECT TRY_CAST(TRY_CAST('7d' AS double) AS bigint), try_cast ( '1d' as DOUBLE ),
       TRY_CAST((SELECT max(x) AS y FROM (VALUES ('1d')) AS t (x)) AS double), TRY_CAST('1d' AS -- as bigint)

@@ -1,4 +1,4 @@
-// A process that writes to a local folder until it is killed, and prints a line after each acknowledged write.
+// A program that writes to a local folder until it is killed, and prints a line after each acknowledged write.
 import { join } from "node:path";
 import { LocalStore } from "../../../shared/local/local-store.ts";
 import { openLocalDatabase } from "../../../shared/local/sqlite.ts";
@@ -10,7 +10,7 @@ const queue = new SqliteQueue(database, { name: "fetcher" });
 const work = new LocalStore(database, { bucket: "work", folder: join(folder, "work"), keepsVersions: false });
 const data = new LocalStore(database, { bucket: "data", folder: join(folder, "data"), keepsVersions: true });
 
-/** Of no other write. Printing to a pipe is synchronous. */
+/** Printing to a pipe is synchronous, so no acknowledged write is missing. */
 const print = (line: string) => process.stdout.write(`${line}\n`);
 print("opened");
 
@@ -46,7 +46,7 @@ async function deleteOne(): Promise<void> {
   print(`deleted ${message.body}`);
 }
 
-// Ends with SIGKILL, or after a minute where its parent is gone.
+// Ends after a minute if the parent process has ended.
 setTimeout(() => process.exit(1), 60_000);
 for (let n = Number(first); ; n++) {
   const writes = [send(n), put(n), upload(n)];

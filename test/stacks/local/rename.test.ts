@@ -7,7 +7,7 @@ import { openLocal } from "../../../shared/local/open-local.ts";
 import { sourceOf } from "../../../stacks/local/collected-source.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { parseCommand } from "../../../stacks/local/start-args.ts";
-import { filesIn, report, start, temporaryFolder } from "../../support/npm-start.ts";
+import { filesIn, runReport, start, temporaryFolder } from "../../support/npm-start.ts";
 import { fieldsPath, signIn } from "./libinsight-client.ts";
 
 const fieldsResponse = z.object({
@@ -75,7 +75,7 @@ test("after a field is renamed, every value is under its own column's name in th
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const files = await filesIn(join(folder.path, ".local/out"));
     return {
-      run: report.parse(JSON.parse(stdout)),
+      run: runReport.parse(JSON.parse(stdout)),
       csv: rowsIn(files["LibInsightQueryData.csv"]),
       results: rowsIn(files["LibInsightQueryResults.csv"]),
       dictionary: files["dictionary.md"],

@@ -20,7 +20,7 @@ import {
   publishedIn,
   type Running,
   range,
-  report,
+  runReport,
   small,
   start,
   temporaryFolder,
@@ -95,7 +95,7 @@ test("a run that shrinks the data is held, says by how much, and leaves the earl
   expect(part).toEqual({ code: 0, stdout: "", stderr: "" });
 
   // The query's result follows the file that is put back.
-  const { runId } = report.parse(JSON.parse(run));
+  const { runId } = runReport.parse(JSON.parse(run));
   const rollback = ["rollback", runId, "--reason", "September alone", "--yes", "--wait"];
   const back = await command("runs", folder.path, rollback).ended;
   expect(back).toMatchObject({ code: 0, stderr: "" });

@@ -17,7 +17,7 @@ import {
   publishedIn,
   type Running,
   range,
-  report,
+  runReport,
   start,
   temporaryFolder,
 } from "../../support/npm-start.ts";
@@ -134,7 +134,7 @@ describe("a calm run on the simulation, and one on a LibInsight that fails often
   });
 
   test("every usable record is published by the predecessor's rules, and reported", async () => {
-    const run = report.parse(JSON.parse(stormy.stdout));
+    const run = runReport.parse(JSON.parse(stormy.stdout));
     const files = await filesIn(join(folders.stormy.path, ".local/out"));
     expect(Object.keys(files)).toEqual([...Object.keys(pinned), "dictionary.md", "run.json"]);
     expect(JSON.parse(files["run.json"] ?? "")).toEqual(JSON.parse(stormy.stdout));
@@ -201,7 +201,7 @@ test("a record that is added during the run is published once, after its window 
     },
   });
   const { code, stdout } = await start(folder.path, ["--json", ...range], libInsightEnv(server)).ended;
-  const run = report.parse(JSON.parse(stdout));
+  const run = runReport.parse(JSON.parse(stdout));
   expect([code, run.records]).toEqual([0, 901]);
   expect(run.windows.map(({ attempt }) => attempt)).toEqual([1, 2, 1]);
   expect(run.columns.at(-1)).toBe("New Field");
