@@ -1,7 +1,6 @@
 // The schemas of the messages in the queues. Each message is parsed when it is received.
 import * as z from "zod/mini";
 import type { PageAddress } from "./keys.ts";
-import { type MessageQueue, messageBody } from "./ports.ts";
 import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText, runId } from "./schemas.ts";
 
 /** A window of a run. Numbers start at 1, and both dates are inclusive. */
@@ -22,6 +21,7 @@ export const fetchTask = z.strictObject({
 });
 export type FetchTask = z.infer<typeof fetchTask>;
 
+/** Returns the address of the task's page. */
 export function pageAddress({ runId, window, attempt, page }: FetchTask): PageAddress {
   return { runId, window: window.number, attempt, page };
 }
@@ -62,19 +62,6 @@ export const assembleTask = z.strictObject({
   force: z.optional(reasonText),
 });
 export type AssembleTask = z.infer<typeof assembleTask>;
-
-/**
- * Sends a task to the assembler queue.
- * @param sender the queue drops a second task from the same sender for the same attempt within five minutes
- */
-export async function sendAssembleTask(
-  task: AssembleTask,
-  queue: MessageQueue,
-  sender: string,
-): Promise<void> {
-  const { runId, dataset, attempt } = task;
-  await queue.send(messageBody(task), { group: dataset, deduplicationId: `${runId}-${attempt}-${sender}` });
-}
 
 /** Athena queue: check whether a query has ended, because Athena sends its event only at best effort; or retry it. */
 export const queryTask = z.strictObject({

@@ -2,9 +2,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
-import { type AttemptAddress, keys } from "./keys.ts";
 import { type FetchTask, type Totals, totals, type Window, window } from "./messages.ts";
-import type { ObjectStore } from "./ports.ts";
 import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 
 /**
@@ -104,29 +102,6 @@ export const runAttempt = z.strictObject({
   because: z.array(z.string()),
 });
 export type RunAttempt = z.infer<typeof runAttempt>;
-
-/**
- * Returns the run's windows in order, each with the address of the attempt that counts in the run's attempt n.
- * @throws PipelineError `AttemptMissing` when attempt n was never begun
- */
-export async function windowAttempts(
-  { runId, windows }: Run,
-  attempt: number,
-  work: ObjectStore,
-): Promise<{ window: Window; address: AttemptAddress }[]> {
-  const decided = attempt === 1 ? undefined : await work.getJson(keys.attempt(runId, attempt), runAttempt);
-  if (attempt > 1 && !decided) {
-    throw new PipelineError("AttemptMissing", {
-      message: "The message refers to an unknown attempt.",
-      advice: "Archive the dead letter and request the run again.",
-      ids: { run: runId, attempt },
-    });
-  }
-  return windows.map((window, index) => ({
-    window,
-    address: { runId, window: window.number, attempt: decided?.windows[index] ?? 1 },
-  }));
-}
 
 /**
  * Returns the error for an object of a run that has expired in the work bucket.

@@ -15,9 +15,9 @@ import {
   runAttempt,
   runResult,
   run as runSchema,
-  windowAttempts,
   windowTotals,
 } from "../../shared/run.ts";
+import { windowAttempts } from "../../shared/window-attempts.ts";
 import { type ConcludeDeps, type Conclusion, conclude } from "./conclude.ts";
 import { publishHeld } from "./held.ts";
 import type { CountedWindow } from "./ledger.ts";

@@ -1,10 +1,12 @@
 // Requests a window's totals again after all pages of its run were transformed. If the date of a record changes during
 // the run, the record may move from a window that is not fetched yet to one that is. Then no page has it, but the recount
 // of its new window does.
+
+import { sendAssembleTask } from "../../shared/assembler-queue.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import { type FetchTask, pageAddress, sendAssembleTask } from "../../shared/messages.ts";
+import { type FetchTask, pageAddress } from "../../shared/messages.ts";
 import type { MessageQueue } from "../../shared/ports.ts";
 import { type FetcherDeps, pageRequest } from "./fetch.ts";
 

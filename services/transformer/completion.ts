@@ -1,17 +1,13 @@
 // Finds out whether a run is complete after pages were transformed. A listing includes every write that ended before it, so
 // the transformer that writes the last part finds all parts. If two transformers find them at once, both send the same
 // task, and the FIFO queue drops the second one.
+
+import { sendAssembleTask } from "../../shared/assembler-queue.ts";
 import { type AttemptAddress, keys } from "../../shared/keys.ts";
-import { type FetchTask, type PageMessage, sendAssembleTask } from "../../shared/messages.ts";
+import type { FetchTask, PageMessage } from "../../shared/messages.ts";
 import type { Emit, MessageQueue, ObjectStore } from "../../shared/ports.ts";
-import {
-  expired,
-  maxPages,
-  pageCount,
-  run as runSchema,
-  windowAttempts,
-  windowTotals,
-} from "../../shared/run.ts";
+import { expired, maxPages, pageCount, run as runSchema, windowTotals } from "../../shared/run.ts";
+import { windowAttempts } from "../../shared/window-attempts.ts";
 
 export type CompletionDeps = { work: ObjectStore; assemblerQueue: MessageQueue; emit: Emit };
 

@@ -5,7 +5,8 @@ import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { PageMessage, Totals } from "../../shared/messages.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
-import { pageCount, type Run, type RunAttempt, windowAttempts, windowTotals } from "../../shared/run.ts";
+import { pageCount, type Run, type RunAttempt, windowTotals } from "../../shared/run.ts";
+import { windowAttempts } from "../../shared/window-attempts.ts";
 import { taskOf } from "../factories/requests.ts";
 
 export type WindowContent = {

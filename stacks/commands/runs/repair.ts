@@ -1,8 +1,9 @@
 // Repairs a run: sends its missing tasks again, or publishes it although the guard holds it. Both may be repeated, because
 // every service tolerates duplicate messages.
 import { createHash } from "node:crypto";
+import { sendAssembleTask } from "../../../shared/assembler-queue.ts";
 import { PipelineError } from "../../../shared/errors.ts";
-import { type FetchTask, sendAssembleTask } from "../../../shared/messages.ts";
+import type { FetchTask } from "../../../shared/messages.ts";
 import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
 import { fetchTaskOf, pageCount, type RunResult } from "../../../shared/run.ts";
 import type { RunAccount } from "./run-account.ts";

@@ -11,10 +11,10 @@ import {
   type RunResult,
   runResult,
   run as runSchema,
-  windowAttempts,
   windowTotals,
 } from "../../../shared/run.ts";
 import type { QueueName } from "../../../shared/topology.ts";
+import { windowAttempts } from "../../../shared/window-attempts.ts";
 import { type FileState, fileStateOf, type Live } from "./live.ts";
 
 /** A run of ten million records has some four hundred thousand objects. */
