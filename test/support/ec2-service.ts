@@ -10,7 +10,7 @@ import type { SqliteQueue } from "../../shared/local/sqlite-queue.ts";
 import type { Instance, Instances, Message, Refused } from "../../shared/ports.ts";
 import { awsRoutes, routes } from "../../shared/topology.ts";
 import { eventMessage } from "../factories/event-details.ts";
-import { capturedEvents, type PublishedEvent, runService, type TestLocal, take } from "./local-adapters.ts";
+import { capturedEvents, type EmittedEvent, runService, type TestLocal, take } from "./local-adapters.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 
 /** More than the service checks. */
@@ -94,7 +94,7 @@ export class InstanceStage {
   readonly queue: SqliteQueue;
   readonly deadLetters: SqliteQueue;
   /** What the service published. `events.splice(0)` takes it. */
-  readonly events: PublishedEvent[];
+  readonly events: EmittedEvent[];
   /** The seconds of each delayed message. */
   readonly delays: number[] = [];
   team: TeamInstances = "tagged";

@@ -136,11 +136,11 @@ export async function runService<T extends z.ZodMiniType, Deps>(
   return result;
 }
 
-export type PublishedEvent = { type: EventType; detail: unknown };
+export type EmittedEvent = { type: EventType; detail: unknown };
 
 /** Returns an `emit` that records its events. */
-export function capturedEvents(): { events: PublishedEvent[]; emit: Emit } {
-  const events: PublishedEvent[] = [];
+export function capturedEvents(): { events: EmittedEvent[]; emit: Emit } {
+  const events: EmittedEvent[] = [];
   return {
     events,
     emit: async (type, detail) => {

@@ -4,9 +4,7 @@ import { expect } from "vitest";
 import { z } from "zod";
 import { transformPage } from "../../services/transformer/page.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
-import { findDataset } from "../../shared/datasets.ts";
-
-export const defaultDataset = findDataset("reference-transactions");
+import { defaultDataset } from "../../shared/datasets.ts";
 
 const csvRows = z.array(z.array(z.union([z.string(), z.null()])));
 

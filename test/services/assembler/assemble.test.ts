@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
 import { assemblerService } from "../../../services/assembler/service.ts";
 import { type Dataset, outputColumns } from "../../../shared/dataset-schema.ts";
-import { datasets } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
@@ -16,7 +16,7 @@ import { firstResultOf } from "../../factories/results.ts";
 import { before, failing, intercepted, recorded } from "../../support/intercepted-ports.ts";
 import {
   capturedEvents,
-  type PublishedEvent,
+  type EmittedEvent,
   receive,
   runService,
   takeTasks,
@@ -24,7 +24,7 @@ import {
 } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
-import { defaultDataset, parseCsv } from "../../support/transformed.ts";
+import { parseCsv } from "../../support/transformed.ts";
 import {
   putAttempt,
   putPage,
@@ -42,7 +42,7 @@ const header =
   '"_id","_start_date","Question Type","Duration (in minutes)","Comments/Notes","Location","who","mode",' +
   '"answeredBy","classroom","employee","studio","affiliation","Research_Topic"';
 
-type Deps = AssemblerDeps & { work: LocalStore; data: LocalStore; events: PublishedEvent[] };
+type Deps = AssemblerDeps & { work: LocalStore; data: LocalStore; events: EmittedEvent[] };
 
 function start(): Deps {
   return {

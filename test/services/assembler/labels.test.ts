@@ -4,7 +4,7 @@ import { assemble } from "../../../services/assembler/assemble.ts";
 import { Ledger } from "../../../services/assembler/ledger.ts";
 import { tableColumns } from "../../../services/athena/columns.ts";
 import { transformPage } from "../../../services/transformer/page.ts";
-import { datasets } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { decodePart, encodePart } from "../../../shared/part.ts";
 import { runResult } from "../../../shared/run.ts";
@@ -13,7 +13,7 @@ import { recordOf } from "../../factories/libinsight-records.ts";
 import { runOf } from "../../factories/requests.ts";
 import { capturedEvents, useLocal } from "../../support/local-adapters.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
-import { defaultDataset, parseCsv } from "../../support/transformed.ts";
+import { parseCsv } from "../../support/transformed.ts";
 import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
 const local = useLocal();

@@ -7,7 +7,7 @@ import { athenaService } from "../../../services/athena/service.ts";
 import { retryQuery } from "../../../services/athena/start-query.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
 import { viewNames } from "../../../shared/dataset-schema.ts";
-import { datasets } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { eventSource } from "../../../shared/events.ts";
 import { holdTable } from "../../../shared/header-change.ts";
 import { folderOf, keys, previousKey } from "../../../shared/keys.ts";
@@ -21,7 +21,6 @@ import { before, failing } from "../../support/intercepted-ports.ts";
 import { capturedEvents, receive, runService, useLocal } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
-import { defaultDataset } from "../../support/transformed.ts";
 
 const local = useLocal();
 

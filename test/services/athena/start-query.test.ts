@@ -1,10 +1,9 @@
 // How often a query is started. athena.test.ts covers a query from its start to its end.
 import { expect, test } from "vitest";
 import { retryQuery, startQuery } from "../../../services/athena/start-query.ts";
-import { datasets } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { useLocal } from "../../support/local-adapters.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
-import { defaultDataset } from "../../support/transformed.ts";
 
 const local = useLocal();
 

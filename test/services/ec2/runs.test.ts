@@ -1,13 +1,12 @@
 // Which instances run for a dataset: the schedule starts them, and the run's end stops them unless something else needs
 // them. Events may be old, late, or in another order.
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { datasets } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { runOf } from "../../factories/requests.ts";
 import { InstanceStage } from "../../support/ec2-service.ts";
 import { take, useLocal } from "../../support/local-adapters.ts";
-import { defaultDataset } from "../../support/transformed.ts";
 
 const local = useLocal();
 let stage: InstanceStage;

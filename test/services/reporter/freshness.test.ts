@@ -1,10 +1,10 @@
 // The daily check of a published file's age.
 import { expect, test } from "vitest";
 import { ageHours, checkFreshness } from "../../../services/reporter/freshness.ts";
+import { defaultDataset } from "../../../shared/datasets.ts";
 import type { Numbers } from "../../../shared/metrics.ts";
 import { useLocal } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
-import { defaultDataset } from "../../support/transformed.ts";
 
 const published = new Date("2026-11-23T11:05:00Z");
 const local = useLocal(() => published.getTime());

@@ -4,7 +4,7 @@ import { assemble } from "../../../services/assembler/assemble.ts";
 import type { ReporterDeps } from "../../../services/reporter/report.ts";
 import { reporterService } from "../../../services/reporter/service.ts";
 import { outputColumns } from "../../../shared/dataset-schema.ts";
-import { datasets } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import type { EventDetail, EventType } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
 import { createMeasure, type Dimensions, type Numbers } from "../../../shared/metrics.ts";
@@ -20,7 +20,6 @@ import { enableMetrics, metricLines } from "../../support/metric-lines.ts";
 import { overwrite } from "../../support/objects.ts";
 import { type Outcome, outcomeOf } from "../../support/outcome.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
-import { defaultDataset } from "../../support/transformed.ts";
 import { putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
 const { name: dataset, publish } = defaultDataset;

@@ -10,7 +10,7 @@ import { eventMessage } from "../../factories/event-details.ts";
 import { startHttpServer } from "../../support/http-server.ts";
 import {
   capturedEvents,
-  type PublishedEvent,
+  type EmittedEvent,
   recordedLog,
   type TestLocal,
   take,
@@ -26,7 +26,7 @@ const published = { ...ofRun, queryExecutionId: "q", bucket: "results", key: "re
 const local = useLocal();
 
 let queuePair: ReturnType<TestLocal["queuePair"]>;
-let events: PublishedEvent[];
+let events: EmittedEvent[];
 let deps: TableauDeps;
 let log: Log;
 let logged: Record<string, unknown>[];

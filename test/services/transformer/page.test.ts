@@ -4,10 +4,11 @@ import { z } from "zod";
 import { transformPage } from "../../../services/transformer/page.ts";
 import { columnType } from "../../../shared/column-types.ts";
 import { type Dataset, outputColumns, sourceNames } from "../../../shared/dataset-schema.ts";
+import { defaultDataset } from "../../../shared/datasets.ts";
 import { rejectedCount } from "../../../shared/run.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { recordOf } from "../../factories/libinsight-records.ts";
-import { defaultDataset, parseCsv } from "../../support/transformed.ts";
+import { parseCsv } from "../../support/transformed.ts";
 
 const linesOf = (text: string) => text.split("\n").slice(0, -1);
 

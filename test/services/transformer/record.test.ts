@@ -4,9 +4,10 @@ import { describe, expect, test } from "vitest";
 import { transformPage } from "../../../services/transformer/page.ts";
 import { columnType } from "../../../shared/column-types.ts";
 import type { DatasetInput } from "../../../shared/dataset-schema.ts";
+import { defaultDataset } from "../../../shared/datasets.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { recordOf } from "../../factories/libinsight-records.ts";
-import { defaultDataset, rejectOf, rowOf } from "../../support/transformed.ts";
+import { rejectOf, rowOf } from "../../support/transformed.ts";
 
 const note = { name: "note", type: "text" } as const;
 

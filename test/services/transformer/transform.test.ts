@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { transform } from "../../../services/transformer/transform.ts";
-import { datasets } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
@@ -10,7 +10,6 @@ import { recordOf, recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { failing, recorded } from "../../support/intercepted-ports.ts";
 import { useLocal } from "../../support/local-adapters.ts";
-import { defaultDataset } from "../../support/transformed.ts";
 
 const local = useLocal();
 
