@@ -73,7 +73,7 @@ const droppedColumn = z.strictObject({
 
 /** By the setting that decides a column's kind. */
 const columnKinds = { type: keptColumn, join: joinedColumn, drop: droppedColumn };
-export const column = z.union([columnKinds.type, columnKinds.join, columnKinds.drop]);
+const column = z.union([columnKinds.type, columnKinds.join, columnKinds.drop]);
 export type KeptColumn = z.infer<typeof keptColumn>;
 export type JoinedColumn = z.infer<typeof joinedColumn>;
 export type Column = z.infer<typeof column>;

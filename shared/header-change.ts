@@ -127,8 +127,8 @@ function isRead(key: string, { folder: location }: TableLocation): boolean {
 }
 
 /**
- * Adds an id to the header line, which no query reads. Each copy of a file then has an ETag of its own, which a
- * conditional write can tell from that of another copy.
+ * Adds an id to the header line, which no query reads. Each copy of a file then has another ETag, so that a
+ * conditional write never replaces another copy.
  */
 async function* withHeaderMark(chunks: AsyncIterable<Uint8Array>, id: string): AsyncGenerator<Uint8Array> {
   let isFirst = true;

@@ -74,11 +74,11 @@ export const queryTask = z.strictObject({
 });
 export type QueryTask = z.infer<typeof queryTask>;
 
-/** EC2 queue: check whether an instance reached its desired state, because EC2's own event is best effort. */
+/** EC2 queue: check whether an instance has reached its desired state. */
 export const instanceTask = z.strictObject({
   task: z.literal("check"),
   instanceId: z.string().check(z.minLength(1), z.maxLength(64)),
-  /** Which desired state; the check is obsolete where the instance has another one by now. */
+  /** Identifies the desired state. The check is obsolete if the instance now has another one. */
   goal: z.string().check(z.minLength(1), z.maxLength(64)),
   /** The number of earlier checks. */
   checks: nonNegativeInt,

@@ -275,30 +275,30 @@ export type Instance = {
   id: string;
   /** `pending`, `running`, `stopping`, `stopped`, `shutting-down` or `terminated`. */
   state: string;
-  /** Why it is in this state, as EC2's code; EC2 does not always say. */
+  /** EC2's code for the reason of this state, if it has one. */
   stateReason: string | undefined;
-  /** When it was last started. */
+  /** The time of the last start. */
   launchedAt: Date | undefined;
   tags: ReadonlyMap<string, string>;
 };
-/** EC2 refused, and would refuse again at once: its error's code, such as `UnauthorizedOperation`. */
+/** EC2's code for a request that it would refuse again, such as `UnauthorizedOperation`. */
 export type Refused = { refused: string };
 
-/** EC2 instances. Anything that may pass (the network, throttling) is thrown. */
+/** EC2 instances. Methods throw errors that a retry may resolve, such as throttling. */
 export interface Instances {
   find(id: string): Promise<Instance | Refused>;
-  /** Returns those that have the tag and are not terminated. @throws PipelineError `TooManyInstances` */
+  /** Returns the instances with the tag that are not terminated. @throws PipelineError `TooManyInstances` */
   findTagged(tag: { key: string; value: string }): Promise<Instance[] | Refused>;
   /**
-   * Asks for a start. One that runs is a success too.
-   * @returns undefined where EC2 accepted, which is not yet that it runs
+   * Requests a start. Succeeds if the instance is already running.
+   * @returns undefined if EC2 accepted the request, although the instance may not be running yet
    */
   start(id: string): Promise<Refused | undefined>;
-  /** Asks for a stop, as `start`. */
+  /** Requests a stop. Returns as `start`. */
   stop(id: string): Promise<Refused | undefined>;
 }
 
-/** The time in milliseconds since 1970, and waiting. */
+/** Returns the time in milliseconds since 1970, and waits. */
 export interface Clock {
   now(): number;
   sleep(ms: number): Promise<void>;

@@ -30,7 +30,7 @@ const byStatus: Record<number, Failure> = {
     name: "LibInsightRateLimited",
     kind: "rate-limited",
     message: "LibInsight asked for fewer requests.",
-    advice: "Lower the fetcher's concurrency, and run it again after a while.",
+    advice: "Lower the fetcher's concurrency, and run it again later.",
   },
 };
 

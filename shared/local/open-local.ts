@@ -32,7 +32,7 @@ const day = 24 * 3600 * 1000;
 const workMs = 30 * day;
 const versionMs = 90 * day;
 
-export type Queues = Readonly<Record<QueueName, SqliteQueue>>;
+type Queues = Readonly<Record<QueueName, SqliteQueue>>;
 
 export type Local = {
   database: LocalDatabase;

@@ -32,7 +32,7 @@ export function intercept<I extends object, O extends MetadataBearer>(
 }
 
 /** Returns the error of a request that had no effect. */
-export function throttling(): Error {
+function throttling(): Error {
   return Object.assign(new Error("Rate exceeded"), {
     name: "ThrottlingException",
     $fault: "client",
@@ -41,7 +41,7 @@ export function throttling(): Error {
 }
 
 /** Returns the SDK's error for a connection that is lost before the response. */
-export function connectionLost(): Error {
+function connectionLost(): Error {
   return Object.assign(new Error("socket hang up"), { name: "TimeoutError", code: "ECONNRESET" });
 }
 

@@ -12,7 +12,7 @@ import {
 import { receiveLimit } from "../../shared/topology.ts";
 import { receive, take } from "../support/local-adapters.ts";
 
-export type QueueKind = "standard" | "by-id" | "by-content";
+type QueueKind = "standard" | "by-id" | "by-content";
 
 export type QueueAdapter = {
   /** Creates a queue that moves messages to the dead-letter queue at the receive limit. */

@@ -9,7 +9,7 @@ export type LocalEndpoint = {
   close(): Promise<void>;
 };
 
-export const loopbackAddress = "127.0.0.1";
+const loopbackAddress = "127.0.0.1";
 const closingMs = 2_000;
 
 /** Starts a server. @throws the socket's error if the machine has no free port */
@@ -24,7 +24,7 @@ export async function listenOnLoopback(server: Server): Promise<LocalEndpoint> {
 }
 
 /** Returns the URL of a listening server. @throws Error if its address is not 127.0.0.1 */
-export function endpointOf(server: Server): string {
+function endpointOf(server: Server): string {
   const bound = server.address();
   if (bound === null || typeof bound === "string" || bound.address !== loopbackAddress) {
     throw new Error("A local server listens on an address other than 127.0.0.1.");
