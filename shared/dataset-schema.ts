@@ -1,6 +1,7 @@
 // The schema of an entry in `datasets.ts`: one LibInsight dataset, its columns, and where it is published. Invalid
 // entries fail at startup with a sentence for each problem.
 import * as z from "zod/mini";
+import { toDotPath } from "zod/v4/core";
 import { columnType } from "./column-types.ts";
 import { firesAt, firesWithin, parseCron } from "./cron.ts";
 import { instanceMinutes } from "./instance-settings.ts";
@@ -324,12 +325,11 @@ function problemText(entry: DatasetInput, issue: Issue): string {
 
 function placesOf({ columns }: DatasetInput, path: readonly PropertyKey[]): string[] {
   const [first, index, ...rest] = path;
-  if (first !== "columns" || typeof index !== "number")
-    return path.length > 0 ? [z.core.toDotPath(path)] : [];
+  if (first !== "columns" || typeof index !== "number") return path.length > 0 ? [toDotPath(path)] : [];
   const column = columns[index]?.name
     ? `column ${JSON.stringify(columns[index].name)}`
     : `column ${index + 1}`;
-  return rest.length > 0 ? [column, z.core.toDotPath(rest)] : [column];
+  return rest.length > 0 ? [column, toDotPath(rest)] : [column];
 }
 
 function adviceOf({ columns }: DatasetInput, issue: Issue): string {
