@@ -1,7 +1,7 @@
 // The permissions of analysts: the policy of the IAM user that Tableau uses to sign in to Athena. Analysts may run queries,
 // read published files and store their own results. They may write or delete nothing else.
 import { datasets } from "../shared/datasets.ts";
-import { keys, previousKey, folderOf } from "../shared/keys.ts";
+import { folderOf, keys, previousKey } from "../shared/keys.ts";
 import { analystsName, currentStage } from "./stage.ts";
 import { data, results } from "./storage.ts";
 import { analystsWorkgroup, database } from "./workgroups.ts";

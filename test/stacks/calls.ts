@@ -7,7 +7,7 @@ import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type EventType, eventSource } from "../../shared/events.ts";
 import { holdTable } from "../../shared/header-change.ts";
 import { instanceTag } from "../../shared/instance-settings.ts";
-import { previousKey, folderOf } from "../../shared/keys.ts";
+import { folderOf, previousKey } from "../../shared/keys.ts";
 import type { PageRequest } from "../../shared/libinsight/client.ts";
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { keys, folderOf } from "../../shared/keys.ts";
+import { folderOf, keys } from "../../shared/keys.ts";
 import { queueNames } from "../../shared/topology.ts";
 import { type Call, recordCalls } from "./calls.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";

@@ -1,6 +1,6 @@
 // Formats ARNs for the permission tables (permissions.md and analysts.md).
 import { datasets } from "../../shared/datasets.ts";
-import { previousKey, folderOf } from "../../shared/keys.ts";
+import { folderOf, previousKey } from "../../shared/keys.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { nameIn } from "./stages.ts";
 

@@ -50,11 +50,7 @@ export type Command = Common &
 /** The rows of the largest run: 1,000 windows of `maxPages` pages. */
 const maxRows = 10_000_000_000;
 
-const run = [
-  "<run>",
-  "Run ID (see `list`)",
-  matching(runIdPattern, "Use a run ID (see `list`)"),
-] as const;
+const run = ["<run>", "Run ID (see `list`)", matching(runIdPattern, "Use a run ID (see `list`)")] as const;
 
 export const line = commandLine<Command>("npm run runs --", (base, accept) => {
   const stalledAfter = new Option(

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
-import { keys, previousKey, folderOf } from "../../../shared/keys.ts";
+import { folderOf, keys, previousKey } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
