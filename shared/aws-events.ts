@@ -2,13 +2,6 @@
 import * as z from "zod/mini";
 import { envelope, nonEmpty } from "./schemas.ts";
 
-/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-instance-state-changes.html */
-export const instanceStateChange = envelope(
-  "EC2 Instance State-change Notification",
-  z.object({ "instance-id": nonEmpty, state: z.string() }),
-);
-export type InstanceStateChange = z.infer<typeof instanceStateChange>;
-
 /** https://docs.aws.amazon.com/athena/latest/ug/athena-events.html */
 export const queryStateChange = envelope(
   "Athena Query State Change",

@@ -1,15 +1,15 @@
-// The EC2 instances that a stage may start and stop: its setting, and the tag without which none is touched.
+// The setting that names the EC2 instances of a stage, and the tag that each of them must have.
 import * as z from "zod/mini";
 
-/** On every resource of the department's (stacks/tags.ts). */
+/** The tag of every resource of the department (stacks/tags.ts). */
 export const instanceTag = { key: "Application", value: "DataPipeline" } as const;
 
-/** A request names no more than these, and each is done in turn. A department has one or two. */
+/** The most instances that one request may affect. A department has one or two. */
 export const maxInstances = 20;
 
 /**
- * When a dataset's schedule starts and stops them. EC2 starts an instance in a minute or two, and a run takes minutes;
- * four hours leave time to repair a run.
+ * When a dataset's schedule starts and stops the instances, in minutes before and after the run starts. EC2 starts an
+ * instance in a minute or two, and a run takes minutes. Four hours leave time to repair a run.
  */
 export const instanceMinutes = { beforeRun: 15, afterRun: 240 } as const;
 
@@ -17,7 +17,7 @@ const ids = z
   .array(z.string().check(z.regex(/^i-[0-9a-f]{8,17}$/)))
   .check(z.minLength(1), z.maxLength(maxInstances));
 
-/** Those with the tag, those of these ids that have it, or none. As text: the ids with commas between them. */
+/** All instances with the tag, those of these ids that have it, or none. As text, the ids are separated by commas. */
 export type TeamInstances = "tagged" | "none" | string[];
 export const instancesSetting = z.union([
   z.enum(["tagged", "none"]),
@@ -30,7 +30,7 @@ export const instancesSetting = z.union([
   ),
 ]);
 
-/** The setting as a variable's text. */
+/** Returns the setting as the text of an environment variable. */
 export function instancesText(team: TeamInstances): string {
   return typeof team === "string" ? team : team.join(",");
 }

@@ -74,11 +74,11 @@ export const queryTask = z.strictObject({
 });
 export type QueryTask = z.infer<typeof queryTask>;
 
-/** EC2 queue: check whether an instance has reached its desired state. */
+/** EC2 queue: compare an instance with its desired state, and start or stop it. */
 export const instanceTask = z.strictObject({
   task: z.literal("check"),
   instanceId: z.string().check(z.minLength(1), z.maxLength(64)),
-  /** Identifies the desired state. The check is obsolete if the instance now has another one. */
+  /** Names the desired state. The task is obsolete once the instance has another one. */
   goal: z.string().check(z.minLength(1), z.maxLength(64)),
   /** The number of earlier checks. */
   checks: nonNegativeInt,

@@ -286,7 +286,6 @@ export type Refused = { refused: string };
 
 /** EC2 instances. Methods throw errors that a retry may resolve, such as throttling. */
 export interface Instances {
-  find(id: string): Promise<Instance | Refused>;
   /** Returns the instances with the tag that are not terminated. @throws PipelineError `TooManyInstances` */
   findTagged(tag: { key: string; value: string }): Promise<Instance[] | Refused>;
   /**

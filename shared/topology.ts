@@ -303,14 +303,6 @@ export const awsRoutes = {
     states: ["SUCCEEDED", "FAILED", "CANCELLED"],
     to: "athena",
   },
-  /** Of every instance in the account; the service knows which it asked. */
-  instanceChanged: {
-    name: "InstanceChanged",
-    source: "aws.ec2",
-    detailType: "EC2 Instance State-change Notification",
-    states: ["running", "stopped", "terminated"],
-    to: "ec2",
-  },
 } as const satisfies Record<string, AwsRoute>;
 
 /** The route of S3's message about a published CSV. */

@@ -1,4 +1,4 @@
-// Routes events of the pipeline's bus, Athena, EC2 and S3 to the queues, as shared/topology.ts defines.
+// Routes events of the pipeline's bus, Athena and S3 to the queues, as shared/topology.ts defines.
 import { datasets } from "../shared/datasets.ts";
 import { eventSource } from "../shared/events.ts";
 import { type AwsRoute, awsRoutes, filePublished, routes } from "../shared/topology.ts";
@@ -32,9 +32,8 @@ export const ruleNames = new Map(
   }),
 );
 
-const { queryEnded, instanceChanged } = awsRoutes;
+const { queryEnded } = awsRoutes;
 toQueue(queryEnded, { workgroupName: [workgroup.name], currentState: [...queryEnded.states] });
-toQueue(instanceChanged, { state: [...instanceChanged.states] });
 
 function toQueue({ name, source, detailType, to }: AwsRoute, detail: object): void {
   sst.aws.Bus.subscribeQueue(name, defaultBus, queueOf(to).queue.arn, {

@@ -1,88 +1,67 @@
-// From what arrives (a request to start or stop, the end of a run) to the desired state of each instance.
-import { createHash } from "node:crypto";
+// Records what a message requests, a start, a stop or the end of a run, and enqueues a task for each affected instance.
 import { findDataset } from "../../shared/datasets.ts";
-import type { EventDetail, InstanceRequested, RunEnded } from "../../shared/events.ts";
-import type { TeamInstances } from "../../shared/instance-settings.ts";
+import type { InstanceRequested, RunEnded } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
+import type { InstanceTask } from "../../shared/messages.ts";
 import { once } from "../../shared/once.ts";
+import { messageBody } from "../../shared/ports.ts";
 import { run as runSchema } from "../../shared/run.ts";
-import { changeNeeds } from "./memory.ts";
-import { type Asked, endOfAllNeeds, endOfNeed, need } from "./needs.ts";
-import { begin, type PursueDeps } from "./pursue.ts";
+import { addNeed, changeNeeds, endNeeds, goalIdOf, type Needs, type Request } from "./needs.ts";
+import { type Ec2Deps, failure } from "./reconcile.ts";
 import { targets } from "./targets.ts";
 
-export type RequestDeps = PursueDeps & { team: TeamInstances };
-
 /** @throws PipelineError `UnknownDataset` */
-export async function request(message: InstanceRequested, deps: RequestDeps): Promise<LogFields> {
-  const { instanceId, dataset, reason } = message.detail;
+export async function requestInstances(message: InstanceRequested, deps: Ec2Deps): Promise<LogFields> {
+  const { id, detail } = message;
+  const { instanceId, dataset, reason } = detail;
   if (dataset !== undefined) findDataset(dataset);
-  const at = timeOf(message);
+  const request: Request = { id, at: timeOf(message), reason, dataset };
   const isStart = message["detail-type"] === "instance.start.requested";
-  if (!isStart && dataset !== undefined) return endDataset({ dataset, at, reason, id: message.id }, deps);
+  if (!isStart && dataset !== undefined)
+    return record(request, deps, (needs) => endNeeds(needs, [dataset], request));
   const { found, refused } = await targets(instanceId, deps.team, deps.instances);
   for (const each of refused) {
-    const about = { ...(each.instanceId && { instanceId: each.instanceId }), ...(dataset && { dataset }) };
-    const what = isStart ? "started" : "stopped";
-    await tellRefused(message.id, { ...about, reason: `The instance was not ${what}. ${each.reason}` }, deps);
+    const failed = { ...each, dataset, reason: failure(isStart ? "running" : "stopped", each.reason) };
+    const key = keys.goalEnd(goalIdOf(id, each.instanceId ?? ""));
+    await once(key, deps.work, deps.now, () => deps.emit("instance.failed", failed));
   }
-  for (const { id, state } of found) {
-    const asked: Asked = { id: goalIdOf(message.id, id), reason, ...(dataset && { dataset }) };
-    const isRunning = ["pending", "running"].includes(state);
-    await changeNeeds(deps, (from) =>
-      isStart
-        ? need(from, { instanceId: id, at, asked, isRunning })
-        : endOfAllNeeds(from, { instanceId: id, at, asked }),
-    );
-    await begin(id, asked.id, deps);
-  }
-  return { instances: found.length, refused: refused.length };
+  const ids = found.map((instance) => instance.id);
+  return record(request, deps, (needs) => {
+    if (isStart) for (const instance of found) addNeed(needs, instance, request);
+    else endNeeds(needs, ids, request);
+  });
 }
 
-/** A run's end ends what its dataset needed when the run was requested. What was needed since is for another run. */
-export async function endRun({ id, detail }: RunEnded, deps: RequestDeps): Promise<LogFields> {
+/** Ends what the dataset needed when the run was requested. A later start request is for another run. */
+export async function endRun({ id, detail }: RunEnded, deps: Ec2Deps): Promise<LogFields> {
   const { runId, dataset } = detail;
   if (deps.team === "none") return { run: runId, instances: 0 };
   const run = await deps.work.getJson(keys.run(runId), runSchema);
-  // Forgotten after 30 days: whatever it needed is long since ended.
+  // The run expired after 30 days, and the schedule's stop has ended its needs long before.
   if (!run) return { run: runId, known: false };
-  const ended = { dataset, at: run.requestedAt, reason: `The run ${runId} has ended.`, id };
-  return { run: runId, ...(await endDataset(ended, deps)) };
+  const request: Request = { id, at: run.requestedAt, reason: `The run ${runId} has ended.`, dataset };
+  return record(request, deps, (needs) => endNeeds(needs, [dataset], request));
 }
 
-async function endDataset(
-  ended: { dataset: string; at: string; reason: string; id: string },
-  deps: PursueDeps,
-): Promise<LogFields> {
-  const { dataset, at, reason } = ended;
-  const askedFor = (instanceId: string) => ({ id: goalIdOf(ended.id, instanceId), reason, dataset });
-  const { instances } = await changeNeeds(deps, (from) => endOfNeed(from, { dataset, at, askedFor }));
-  // Those of an earlier delivery that died on the way are among them.
-  const stopping = Object.entries(instances).filter(([id, { goal }]) => goal?.id === askedFor(id).id);
-  for (const [id] of stopping) await begin(id, askedFor(id).id, deps);
-  return { dataset, instances: stopping.length };
+/** Each delivery enqueues the tasks of its request: an earlier delivery may have died after it recorded the request. */
+async function record({ id }: Request, deps: Ec2Deps, change: (needs: Needs) => void): Promise<LogFields> {
+  const { instances } = await changeNeeds(deps, change);
+  const affected = Object.keys(instances).filter(
+    (instanceId) => instances[instanceId]?.goal?.id === goalIdOf(id, instanceId),
+  );
+  for (const instanceId of affected) {
+    const task: InstanceTask = { task: "check", instanceId, goal: goalIdOf(id, instanceId), checks: 0 };
+    await deps.ec2Queue.send(messageBody(task));
+  }
+  return { instances: affected.length };
 }
 
-async function tellRefused(
-  messageId: string,
-  detail: EventDetail<"instance.failed">,
-  { work, now, emit }: PursueDeps,
-): Promise<void> {
-  const key = keys.goalEnd(goalIdOf(messageId, detail.instanceId ?? ""));
-  await once(key, work, now, () => emit("instance.failed", detail));
-}
+/** EventBridge rounds an event's time down to the second. */
+const roundedMs = 1_000;
 
-/** The same for each delivery of a message. A hash, because the message's id comes from outside and ends up in a key. */
-function goalIdOf(messageId: string, instanceId: string): string {
-  return createHash("sha256").update(`${messageId}\n${instanceId}`).digest("hex").slice(0, 16);
-}
-
-/** EventBridge tells times by the second. */
-const secondMs = 1_000;
-
-/** Nothing is needed from a time that has not come. */
+/** Returns when the request was made. A time in the future would outlast later stops, so the event's own time replaces it. */
 function timeOf({ time, detail: { requestedAt } }: InstanceRequested): string {
-  if (requestedAt === undefined) return time;
-  return Date.parse(requestedAt) < Date.parse(time) + secondMs ? requestedAt : time;
+  const isPast = requestedAt !== undefined && Date.parse(requestedAt) < Date.parse(time) + roundedMs;
+  return isPast ? requestedAt : time;
 }

@@ -7,10 +7,7 @@ import type { Measure } from "../../shared/metrics.ts";
 import type { Instance, Instances } from "../../shared/ports.ts";
 
 /** Returns the hours since the earliest start of a running instance, or 0 if none is running. */
-export function runningHours(
-  instances: readonly Pick<Instance, "state" | "launchedAt">[],
-  now: Date,
-): number {
+function runningHours(instances: readonly Pick<Instance, "state" | "launchedAt">[], now: Date): number {
   const running = instances.filter(({ state }) => state === "running");
   const hours = running.map(({ launchedAt = now }) => (now.getTime() - launchedAt.getTime()) / 3_600_000);
   return Math.max(...hours, 0);

@@ -1,4 +1,4 @@
-// Instances on EC2.
+// Instances on EC2: the AWS adapter of `Instances`.
 import {
   DescribeInstancesCommand,
   EC2Client,
@@ -15,7 +15,7 @@ import { common, lazy } from "./clients.ts";
 
 export const ec2 = /* @__PURE__ */ lazy(() => new EC2Client(common));
 
-/** EC2 filters what it has found, so a page may be short, or empty, with others behind it. */
+/** EC2 filters a page after it has read it, so that a page may be short or empty although others follow. */
 const pageSize = 1_000;
 const maxPages = 10;
 
@@ -24,13 +24,6 @@ export class Ec2Instances implements Instances {
 
   constructor(ec2: EC2Client) {
     this.#ec2 = ec2;
-  }
-
-  async find(id: string): Promise<Instance | Refused> {
-    return orRefused(async () => {
-      const { Reservations } = await this.#ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
-      return instancesIn(Reservations)[0] ?? { refused: "InvalidInstanceID.NotFound" };
-    });
   }
 
   async findTagged({ key, value }: { key: string; value: string }): Promise<Instance[] | Refused> {
@@ -51,7 +44,7 @@ export class Ec2Instances implements Instances {
       }
       throw new PipelineError("TooManyInstances", {
         message: `EC2 listed more than ${maxPages} pages of instances.`,
-        advice: "Name the instances by their ids in the stage's setting (stacks/stage.ts).",
+        advice: "Remove the tag from instances that are not this pipeline's.",
       });
     });
   }
@@ -88,13 +81,13 @@ function instanceOf({ InstanceId, State, StateReason, LaunchTime, Tags = [] }: E
   ];
 }
 
-/** Any other failure (the network, EC2 itself, throttling) is thrown and retried. */
+/** Returns what EC2 refuses for good. Throws everything else for a retry: network errors, throttling, errors of EC2. */
 async function orRefused<T>(call: () => Promise<T>): Promise<T | Refused> {
   try {
     return await call();
   } catch (error) {
     if (!(error instanceof EC2ServiceException) || isThrottling(error)) throw error;
-    // EC2 counts missing capacity among its own errors.
+    // EC2 returns missing capacity as a server error.
     if (error.$fault === "client" || error.name === "InsufficientInstanceCapacity")
       return { refused: error.name };
     throw error;
@@ -102,7 +95,7 @@ async function orRefused<T>(call: () => Promise<T>): Promise<T | Refused> {
 }
 
 /**
- * Not all of these come with status 503.
+ * Returns whether EC2 throttled the call. It does so with client errors too.
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
  */
 function isThrottling({ name }: EC2ServiceException): boolean {

@@ -1,4 +1,4 @@
-// EC2 instances on this machine: rows that change their state at once, and run nothing.
+// Instances on this machine: rows of SQLite whose state changes at once. They run nothing.
 import * as z from "zod/mini";
 import type { Instance, Instances, Refused } from "../ports.ts";
 import type { LocalDatabase } from "./sqlite.ts";
@@ -11,19 +11,13 @@ const row = z.object({
 });
 const tagsSchema = z.record(z.string(), z.string());
 
-export type LocalInstanceOptions = {
-  /** Runs in the transaction that changes a state. */
-  onChange?: (id: string, state: string) => void;
-  now?: () => Date;
-};
-
 export class LocalInstances implements Instances {
   readonly #database: LocalDatabase;
-  readonly #options: LocalInstanceOptions;
+  readonly #now: () => Date;
 
-  constructor(database: LocalDatabase, options: LocalInstanceOptions = {}) {
+  constructor(database: LocalDatabase, now: () => Date = () => new Date()) {
     this.#database = database;
-    this.#options = options;
+    this.#now = now;
   }
 
   /** Creates an instance, or replaces it. */
@@ -31,17 +25,13 @@ export class LocalInstances implements Instances {
     await this.#database.write(() => {
       this.#database
         .prepare("INSERT OR REPLACE INTO instance (id, state, launched, tags) VALUES (?, ?, ?, ?)")
-        .run(id, state, state === "running" ? this.#now() : null, JSON.stringify(tags));
+        .run(id, state, state === "running" ? this.#now().getTime() : null, JSON.stringify(tags));
     });
   }
 
   /** Creates an instance unless it exists. */
   async putOnce(id: string, state: string, tags: Record<string, string>): Promise<void> {
     if (this.#all().every((instance) => instance.id !== id)) await this.put(id, state, tags);
-  }
-
-  async find(id: string): Promise<Instance | Refused> {
-    return this.#all().find((instance) => instance.id === id) ?? { refused: "InvalidInstanceID.NotFound" };
   }
 
   async findTagged({ key, value }: { key: string; value: string }): Promise<Instance[]> {
@@ -57,22 +47,17 @@ export class LocalInstances implements Instances {
   }
 
   async #change(id: string, state: "running" | "stopped"): Promise<Refused | undefined> {
-    const found = await this.find(id);
-    if ("refused" in found) return found;
+    const found = this.#all().find((instance) => instance.id === id);
+    if (!found) return { refused: "InvalidInstanceID.NotFound" };
     if (found.state === "terminated") return { refused: "IncorrectInstanceState" };
     if (found.state === state) return undefined;
     await this.#database.write(() => {
       this.#database
         // A stopped instance keeps the time of its last start, as on EC2.
         .prepare("UPDATE instance SET state = ?, launched = coalesce(?, launched) WHERE id = ?")
-        .run(state, state === "running" ? this.#now() : null, id);
-      this.#options.onChange?.(id, state);
+        .run(state, state === "running" ? this.#now().getTime() : null, id);
     });
     return undefined;
-  }
-
-  #now(): number {
-    return (this.#options.now?.() ?? new Date()).getTime();
   }
 
   #all(): Instance[] {

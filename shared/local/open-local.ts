@@ -94,7 +94,7 @@ async function openAdapters(database: LocalDatabase, folder: string, options: Lo
       queues[filePublished.to].insert(objectCreatedMessage("data", key));
   });
   const results = store("results", true);
-  const { queryEnded, instanceChanged } = awsRoutes;
+  const { queryEnded } = awsRoutes;
   const engine = new DuckDbQueryEngine({
     database: localDatabaseName,
     catalog: work,
@@ -110,12 +110,7 @@ async function openAdapters(database: LocalDatabase, folder: string, options: Lo
         }),
       ),
   });
-  const instances = new LocalInstances(database, {
-    onChange: (id, state) =>
-      queues[instanceChanged.to].insert(
-        awsEvent(instanceChanged.source, instanceChanged.detailType, { "instance-id": id, state }),
-      ),
-  });
+  const instances = new LocalInstances(database);
   // No other process uses the folder, so a message in flight was received by a process that died.
   await database.write(() => database.prepare("UPDATE message SET due = 0 WHERE receipt IS NOT NULL").run());
   await instances.putOnce(instanceId, "stopped", { [instanceTag.key]: instanceTag.value });

@@ -1,6 +1,6 @@
 // `npm run instances`: the state of the stage's EC2 instances, and an operator's requests that they start or stop. A
 // request goes to the service by the bus; what the service would refuse is refused here first.
-import { readNeeds } from "../../services/ec2/memory.ts";
+import { readNeeds } from "../../services/ec2/needs.ts";
 import { targets } from "../../services/ec2/targets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { runCommand } from "./command-line.ts";

@@ -3,8 +3,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ColumnNames, knownNames } from "../../services/athena/names.ts";
-import { readNeeds } from "../../services/ec2/memory.ts";
-import { isUnderWay } from "../../services/ec2/needs.ts";
+import { isUnderWay, readNeeds } from "../../services/ec2/needs.ts";
 import type { QueuePair } from "../../services/replay/dead-letter-queues.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";

@@ -2,7 +2,7 @@
 import { text } from "node:stream/consumers";
 import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
-import { instanceId } from "./faulty-ports.ts";
+import { instanceTag } from "../../shared/instance-settings.ts";
 import { athenaRowsOf } from "./reader.ts";
 import { type Evidence, filesOf, type Publications } from "./verdict.ts";
 
@@ -89,9 +89,9 @@ async function instanceProblems(
   { plan, ports: { instances }, events }: Evidence,
   { ended }: Publications,
 ): Promise<string[]> {
-  const found = await instances.find(instanceId);
+  const found = await instances.findTagged(instanceTag);
   const since = events.find((event) => event["detail-type"] === "instance.start.requested")?.time ?? "";
   const isEnded = [...ended.values()].some(({ run }) => run.requestedAt >= since);
   const right = plan.instance && !isEnded ? "running" : "stopped";
-  return "state" in found && found.state === right ? [] : [`the instance is not ${right}`];
+  return !("refused" in found) && found[0]?.state === right ? [] : [`the instance is not ${right}`];
 }

@@ -86,7 +86,7 @@ const queryFault = fc.record({
   nth: count(5),
 });
 
-/** Loses the n-th notification of S3 or EC2. */
+/** Loses the n-th notification of S3. */
 const lostMessage = fc.record({
   at: fc.constant("notification"),
   kind: fc.constantFrom("lost"),

@@ -98,7 +98,7 @@ export function createMachine(options: MachineOptions): Machine {
   const store = (bucket: string, keepsVersions: boolean) =>
     new LocalStore(database, { bucket, folder: join(folder, bucket), keepsVersions, now });
   const [catalog, data, results] = [store("work", false), store("data", true), store("results", true)];
-  const { queryEnded, instanceChanged } = awsRoutes;
+  const { queryEnded } = awsRoutes;
   const announce = (id: string, state: string) => {
     const detail = { queryExecutionId: id, currentState: state, workgroupName: "chaos" };
     return queues[queryEnded.to].send(awsEvent(queryEnded.source, queryEnded.detailType, detail));
@@ -113,14 +113,7 @@ export function createMachine(options: MachineOptions): Machine {
         onEnd: ({ id, state }) => announce(id, state),
       })
     : new PlainEngine({ ...common, data, results, nextQuery: () => faults.nextQuery(), announce });
-  const instances = new LocalInstances(database, {
-    now,
-    onChange: (id, state) => {
-      if (faults.losesNotification()) return;
-      const detail = { "instance-id": id, state };
-      queues[instanceChanged.to].insert(awsEvent(instanceChanged.source, instanceChanged.detailType, detail));
-    },
-  });
+  const instances = new LocalInstances(database, now);
   return {
     ...options,
     bus: localEmitter({ database, queues, onEvent, now }),

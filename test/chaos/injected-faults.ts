@@ -37,7 +37,7 @@ export class Faults {
     return fault;
   }
 
-  /** Returns whether the next notification of S3 or EC2 is lost. */
+  /** Returns whether the next notification of S3 is lost. */
   losesNotification(): boolean {
     const n = this.#count("notification");
     const isLost = this.#of("notification").some(({ nth }) => nth === n);

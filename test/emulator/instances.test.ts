@@ -1,9 +1,7 @@
-// EC2 instances of the emulator, started and stopped by the stage. Its EC2 sends no events of state changes; the service
-// checks the states by its own delayed messages.
+// EC2 instances on the emulator, started and stopped by the stage.
 import { setTimeout as delay } from "node:timers/promises";
-import { RunInstancesCommand, StopInstancesCommand } from "@aws-sdk/client-ec2";
+import { DescribeInstancesCommand, RunInstancesCommand, StopInstancesCommand } from "@aws-sdk/client-ec2";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { Ec2Instances } from "../../shared/aws/ec2.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { instanceTag } from "../../shared/instance-settings.ts";
 import { runIdOf } from "../../shared/run.ts";
@@ -46,19 +44,19 @@ async function launch(tags: Record<string, string>): Promise<string> {
   return id;
 }
 
-async function stateOf(id: string): Promise<string> {
-  const found = await new Ec2Instances(stage.clients.ec2).find(id);
-  return "state" in found ? found.state : found.refused;
+async function stateOf(id: string): Promise<string | undefined> {
+  const { Reservations } = await stage.clients.ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
+  return Reservations?.[0]?.Instances?.[0]?.State?.Name;
 }
 
-async function states(): Promise<Map<string, string>> {
+async function states(): Promise<Map<string, string | undefined>> {
   return new Map([
     [team, await stateOf(team)],
     [stranger, await stateOf(stranger)],
   ]);
 }
 
-test("an operator starts and stops the team's instance, and no other", async () => {
+test("an operator starts and stops the stage's instance, and no other", async () => {
   await stage.bus.emit("instance.start.requested", { reason: "a look at the data" });
   expect(await stage.bus.next("instance.started", { instanceId: team })).toMatchObject({
     reason: "a look at the data",
@@ -69,18 +67,18 @@ test("an operator starts and stops the team's instance, and no other", async () 
   expect(Object.fromEntries(await states())).toEqual({ [team]: "stopped", [stranger]: "stopped" });
 });
 
-test("an instance without the tag is refused by its name too, and that is reported", async () => {
+test("a request that names an instance without the tag is refused and reported", async () => {
   await stage.bus.emit("instance.start.requested", { instanceId: stranger, reason: "by name" });
   await stage.bus.next("instance.failed", { instanceId: stranger });
   await mailbox.next(stranger);
   expect(await stateOf(stranger)).toBe("stopped");
 });
 
-test("a request for a dataset starts it, and the end of the run stops it", async () => {
+test("a request for a dataset starts the instance, and the end of the run stops it", async () => {
   const { name: dataset } = defaultDataset;
   await stage.bus.emit("instance.start.requested", { dataset, reason: "a test" });
   await stage.bus.next("instance.started", { instanceId: team, dataset });
-  // EventBridge's times are in seconds, and the run has to be requested after the start.
+  // EventBridge rounds times to seconds, and the run must be requested later than the start.
   await delay(1_100);
   const requestId = "with an instance";
   await stage.bus.emit("run.requested", { dataset, ...dates, reason: "a test", requestId });

@@ -16,8 +16,6 @@ import { ruleInputs, targetInputs } from "./create/create-messaging.ts";
 import { deploy, type Stage } from "./emulated-stage.ts";
 import { dataOf, pause, queueOf, queueUrl } from "./handles.ts";
 
-const instanceId = "i-0123456789abcdef0";
-
 let stage: Stage;
 beforeAll(async () => {
   stage = await deploy();
@@ -56,15 +54,12 @@ test.each([
 });
 
 const athenaType = "Athena Query State Change";
-const ec2Type = "EC2 Instance State-change Notification";
 const workgroupName = "libinsight-ada";
 
 const query = { source: "aws.athena", type: athenaType };
-const instance = { source: "aws.ec2", type: ec2Type };
 const queryEnd = (currentState: string, workgroup = workgroupName) => ({
   detail: { workgroupName: workgroup, currentState, queryExecutionId: "1" },
 });
-const change = (state: string) => ({ detail: { "instance-id": instanceId, state } });
 type AwsEvent = { source: string; type: string; detail: Record<string, string>; queue?: QueueName };
 
 /** Events of the stage and of other resources in its account. */
@@ -74,11 +69,6 @@ const awsEvents: AwsEvent[] = [
   ),
   ...["QUEUED", "RUNNING"].map((state) => ({ ...query, ...queryEnd(state) })),
   ...["primary", `${workgroupName}-analysts`].map((other) => ({ ...query, ...queryEnd("SUCCEEDED", other) })),
-  ...["running", "stopped", "terminated"].map(
-    (state): AwsEvent => ({ ...instance, ...change(state), queue: "ec2" }),
-  ),
-  ...["pending", "stopping", "shutting-down"].map((state) => ({ ...instance, ...change(state) })),
-  { ...instance, type: "EC2 Spot Instance Interruption Warning", detail: { "instance-id": instanceId } },
 ];
 
 test.each(awsEvents)("$source, $type, $detail goes to $queue", async ({ source, type, detail, queue }) => {

@@ -79,7 +79,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       if (key === files.csv) queuePair("athena").source.insert(objectCreatedMessage("data", key));
     },
   });
-  const instances = new LocalInstances(local.database, { now });
+  const instances = new LocalInstances(local.database, now);
   await instances.put(teamInstance, "stopped", instanceTags);
   await instances.put(foreignInstance, "stopped", {});
 

@@ -102,7 +102,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(found).toHaveLength(expected.length);
   });
 
-  test("events of Athena and EC2 go to the queues of their services", () => {
+  test("Athena's events go to the athena queue", () => {
     const { rules } = wiringOf(graphs[stage]);
     expect(rules.filter(({ bus }) => bus === "default")).toEqual(
       expect.arrayContaining([
@@ -117,15 +117,6 @@ describe.each(stages)("on the stage %s", (stage) => {
             },
           },
           queue: "athena",
-        },
-        {
-          bus: "default",
-          pattern: {
-            source: ["aws.ec2"],
-            "detail-type": ["EC2 Instance State-change Notification"],
-            detail: { state: ["running", "stopped", "terminated"] },
-          },
-          queue: "ec2",
         },
       ]),
     );

@@ -1,81 +1,103 @@
-// The ec2 service with its queue in memory, and an EC2 whose instances change their state when a test says so. Delayed
-// messages arrive at once, and their delays are recorded.
+// The ec2 service with its queue, a simulated EC2, and a clock that the test moves.
 import { expect } from "vitest";
 import { ec2Service } from "../../services/ec2/service.ts";
 import type { EventDetail, EventType } from "../../shared/events.ts";
 import type { TeamInstances } from "../../shared/instance-settings.ts";
-import { awsEvent } from "../../shared/local/local-bus.ts";
-import type { LocalStore } from "../../shared/local/local-store.ts";
-import type { SqliteQueue } from "../../shared/local/sqlite-queue.ts";
 import type { Instance, Instances, Message, Refused } from "../../shared/ports.ts";
-import { awsRoutes, routes } from "../../shared/topology.ts";
+import { routes } from "../../shared/topology.ts";
 import { eventMessage } from "../factories/event-details.ts";
-import { capturedEvents, type EmittedEvent, runService, type TestLocal, take } from "./local-adapters.ts";
+import { capturedEvents, runService, type TestLocal, take, useLocal } from "./local-adapters.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 
-/** More than the service checks. */
-const maxRounds = 20;
-export const tagged = { Application: "DataPipeline" };
-
+type Clock = { ms: number };
 type Operation = "describe" | "start" | "stop";
-type Fault = { operation: Operation; refused: string | undefined; times: number };
 
-/** EC2, where a start leads to `pending` and a stop to `stopping`; the test does the rest. */
-export class ScriptedInstances implements Instances {
-  readonly #instances = new Map<string, Instance>();
-  #faults: Fault[] = [];
+const tagged = { Application: "DataPipeline" };
+/** A day on which the schedule requests a run at six. */
+const sixOClock = Date.UTC(2026, 0, 5, 6);
+/** The service's shortest delay. */
+const stepSeconds = 15;
+/** More messages than the service sends for one. */
+const maxRounds = 50;
+
+/** Returns the time of so many minutes after six o'clock. */
+export function minute(minutes: number): string {
+  return new Date(sixOClock + minutes * 60_000).toISOString();
+}
+
+/** An EC2 whose starts and stops take 40 seconds, and which describes the states of 10 seconds ago. */
+class SimulatedInstances implements Instances {
+  readonly #clock: Clock;
+  readonly #instances = new Map<
+    string,
+    { tags: Record<string, string>; states: [from: number, state: string][] }
+  >();
+  readonly #faults: { operation: Operation; refused: string | undefined; times: number }[] = [];
+  /** Starts and stops do not complete, for a reason of EC2's. */
+  isStuck = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   put(id: string, state: string, tags: Record<string, string>): void {
-    const instance = { id, state, stateReason: undefined, launchedAt: undefined };
-    this.#instances.set(id, { ...instance, tags: new Map(Object.entries(tags)) });
+    this.#instances.set(id, { tags, states: [[0, state]] });
   }
 
-  /** Sets the state. @throws Error where there is no such instance */
-  set(id: string, state: string): void {
-    const found = this.#instances.get(id);
-    if (!found) throw new Error(`There is no instance ${id}.`);
-    this.#instances.set(id, { ...found, state });
+  /** Gives an instance these states, each for 40 seconds. */
+  set(id: string, ...states: string[]): void {
+    const { ms } = this.#clock;
+    const its = this.#instances.get(id);
+    if (its)
+      its.states = [
+        ...its.states.filter(([from]) => from <= ms),
+        ...states.map((state, n): [number, string] => [ms + n * 40_000, state]),
+      ];
   }
 
-  stateOf(id: string): string | undefined {
-    return this.#instances.get(id)?.state;
+  stateOf(id: string, at = this.#clock.ms): string {
+    return this.#instances.get(id)?.states.findLast(([from]) => from <= at)?.[1] ?? "terminated";
   }
 
-  /** Refuses the next calls of an operation, all of them until `recover` by default. */
-  refuse(operation: Operation, code: string, times = Number.POSITIVE_INFINITY): void {
-    this.#faults.push({ operation, refused: code, times });
-  }
-
-  /** Describes nothing until `recover`, as when EC2 cannot be reached. */
-  disconnect(): void {
-    this.#faults.push({ operation: "describe", refused: undefined, times: Number.POSITIVE_INFINITY });
+  /** Makes the next calls of an operation fail. @param refused EC2's code; undefined for an outage */
+  fail(operation: Operation, refused?: string, times = Number.POSITIVE_INFINITY): void {
+    this.#faults.push({ operation, refused, times });
   }
 
   recover(): void {
-    this.#faults = [];
-  }
-
-  async find(id: string): Promise<Instance | Refused> {
-    const unknown = { refused: `InvalidInstanceID.${/^i-[0-9a-f]+$/.test(id) ? "NotFound" : "Malformed"}` };
-    return this.#fault("describe") ?? this.#instances.get(id) ?? unknown;
+    this.#faults.length = 0;
   }
 
   async findTagged({ key, value }: { key: string; value: string }): Promise<Instance[] | Refused> {
-    const all = [...this.#instances.values()];
-    const found = all.filter(({ tags, state }) => tags.get(key) === value && state !== "terminated");
-    return this.#fault("describe") ?? found;
+    const found = [...this.#instances].filter(([, { tags }]) => tags[key] === value);
+    const described = found.map(([id, { tags }]) => {
+      const state = this.stateOf(id, this.#clock.ms - 10_000);
+      return {
+        id,
+        state,
+        stateReason: this.isStuck ? "Server.InternalError" : undefined,
+        launchedAt: undefined,
+        tags: new Map(Object.entries(tags)),
+      };
+    });
+    return (
+      this.#fault("describe") ??
+      described.filter(({ state }) => !["shutting-down", "terminated"].includes(state))
+    );
   }
 
   async start(id: string): Promise<Refused | undefined> {
-    return this.#fault("start") ?? this.#change(id, { from: "stopped", to: "pending" });
+    return this.#fault("start") ?? this.#move(id, ["stopped", "pending", "running"]);
   }
 
   async stop(id: string): Promise<Refused | undefined> {
-    return this.#fault("stop") ?? this.#change(id, { from: "running", to: "stopping" });
+    return this.#fault("stop") ?? this.#move(id, ["running", "stopping", "stopped"]);
   }
 
-  #change(id: string, { from, to }: { from: string; to: string }): undefined {
-    if (this.stateOf(id) === from) this.set(id, to);
+  #move(id: string, states: [from: string, via: string, to: string]): Refused | undefined {
+    const state = this.stateOf(id);
+    if (state === states[0]) this.set(id, ...states.slice(1, this.isStuck ? 2 : 3));
+    return states.includes(state) ? undefined : { refused: "IncorrectInstanceState" };
   }
 
   #fault(operation: Operation): Refused | undefined {
@@ -87,27 +109,42 @@ export class ScriptedInstances implements Instances {
   }
 }
 
-/** One a test. */
+/** Returns a function that makes the stage of one test. */
+export function useInstanceStages(): () => InstanceStage {
+  const clock: Clock = { ms: sixOClock };
+  const local = useLocal(() => clock.ms);
+  return () => {
+    clock.ms = sixOClock;
+    return new InstanceStage(local, clock);
+  };
+}
+
 export class InstanceStage {
-  readonly ec2 = new ScriptedInstances();
-  readonly work: LocalStore;
-  readonly queue: SqliteQueue;
-  readonly deadLetters: SqliteQueue;
-  /** What the service published. `events.splice(0)` takes it. */
-  readonly events: EmittedEvent[];
+  readonly #clock: Clock;
+  readonly #bus = capturedEvents();
+  readonly #queuePair;
+  readonly ec2: SimulatedInstances;
+  readonly work;
+  readonly queue;
+  /** What the service emitted. `events.splice(0)` takes it. */
+  readonly events = this.#bus.events;
   /** The seconds of each delayed message. */
   readonly delays: number[] = [];
   team: TeamInstances = "tagged";
-  checkSeconds = 15;
-  now = new Date("2026-01-06T00:00:00Z");
+  checkSeconds = stepSeconds;
   isBusDown = false;
-  readonly #bus = capturedEvents();
   #launched = 0;
 
-  constructor(local: TestLocal) {
+  constructor(local: TestLocal, clock: Clock) {
+    this.#clock = clock;
+    this.#queuePair = local.queuePair("ec2");
+    this.ec2 = new SimulatedInstances(clock);
     this.work = local.store();
-    ({ source: this.queue, deadLetters: this.deadLetters } = local.queuePair("ec2"));
-    this.events = this.#bus.events;
+    this.queue = this.#queuePair.source;
+  }
+
+  get now(): string {
+    return new Date(this.#clock.ms).toISOString();
   }
 
   /** @returns the id of a new instance */
@@ -118,57 +155,52 @@ export class InstanceStage {
     return id;
   }
 
-  /** Changes an instance's state, with EC2's event unless that is lost. */
-  async change(id: string, state: string, { isLost = false } = {}): Promise<void> {
-    this.ec2.set(id, state);
-    const { source, detailType, states } = awsRoutes.instanceChanged;
-    if (isLost || !states.some((each) => each === state)) return;
-    await this.queue.send(awsEvent(source, detailType, { "instance-id": id, state }));
-  }
-
   /** Puts an event on the bus, and so into the queue. */
-  async emit<T extends EventType>(
-    type: T,
-    detail: EventDetail<T>,
-    time = this.now.toISOString(),
-  ): Promise<void> {
+  async emit<T extends EventType>(type: T, detail: EventDetail<T>, time = this.now): Promise<void> {
     const isRouted = routes.some(({ to, events }) => to === "ec2" && events.includes(type));
     if (!isRouted) throw new Error(`The bus does not route ${type} to the ec2 queue.`);
     await this.queue.send(eventMessage(type, detail, time));
   }
 
-  /** Publishes an event and handles it. @returns the messages */
-  async send<T extends EventType>(type: T, detail: EventDetail<T>, time?: string): Promise<Message[]> {
+  /** Emits an event, and delivers until nothing is due. */
+  async send<T extends EventType>(type: T, detail: EventDetail<T>, time?: string): Promise<void> {
     await this.emit(type, detail, time);
-    return this.deliver();
+    await this.pass(0);
   }
 
-  /** Changes an instance's state, and delivers until the queue is empty. */
-  async settle(id: string, state: string): Promise<void> {
-    await this.change(id, state);
-    await this.deliverAll();
+  /** Moves the clock, and delivers each message when it is due. By default until no check is left. */
+  async pass(seconds = 20 * 60): Promise<void> {
+    for (let passed = 0; ; passed += stepSeconds) {
+      await this.#deliver();
+      if (passed >= seconds) return;
+      this.skip(stepSeconds);
+    }
   }
 
-  /** Handles what is in the queue now. @returns the messages */
-  async deliver(): Promise<Message[]> {
-    const messages = await take(this.queue);
-    for (const message of messages) expect(await this.handle(message)).toBe("done");
-    return messages;
+  /** Moves the clock alone. */
+  skip(seconds: number): void {
+    this.#clock.ms += seconds * 1_000;
   }
 
-  /** Delivers until the queue is empty. */
-  async deliverAll(): Promise<void> {
+  async #deliver(): Promise<void> {
     for (let round = 1; round <= maxRounds; round++) {
-      if ((await this.deliver()).length === 0) return;
+      const messages = await take(this.queue);
+      if (messages.length === 0) return;
+      for (const message of messages) expect(await this.handle(message)).toBe("done");
     }
     throw new Error(`There were still messages after ${maxRounds} rounds.`);
   }
 
-  /** Takes the only message in the queue. */
+  /** Takes the only message that is due. */
   async takeOne(): Promise<Message> {
     const [message, ...others] = await take(this.queue);
     if (!message || others.length > 0) throw new Error("There is not exactly one message in the queue.");
     return message;
+  }
+
+  /** Takes the errors of the dead letters. */
+  async deadLetters(): Promise<unknown[]> {
+    return (await take(this.#queuePair.deadLetters)).map(({ attributes }) => attributes.Error);
   }
 
   async handle(message: Message, receives = message.receives): Promise<Outcome> {
@@ -177,9 +209,9 @@ export class InstanceStage {
       team: this.team,
       work: this.work,
       ec2Queue: {
-        send: async (body: string, { delaySeconds = 0 } = {}) => {
-          this.delays.push(delaySeconds);
-          await this.queue.send(body);
+        send: async (body: string, options: { delaySeconds?: number } = {}) => {
+          if (options.delaySeconds !== undefined) this.delays.push(options.delaySeconds);
+          await this.queue.send(body, options);
         },
       },
       emit: async <T extends EventType>(type: T, detail: EventDetail<T>) => {
@@ -187,9 +219,8 @@ export class InstanceStage {
         return this.#bus.emit(type, detail);
       },
       checkSeconds: this.checkSeconds,
-      now: () => this.now,
+      now: () => new Date(this.#clock.ms),
     };
-    const queuePair = { source: this.queue, deadLetters: this.deadLetters };
-    return outcomeOf(await runService(ec2Service, deps, queuePair, [{ ...message, receives }]));
+    return outcomeOf(await runService(ec2Service, deps, this.#queuePair, [{ ...message, receives }]));
   }
 }

@@ -1,4 +1,4 @@
-// Instances as a person reads them.
+// The status of instances, as text and as JSON.
 import type { Goal, Needs } from "../../../services/ec2/needs.ts";
 import type { Targets } from "../../../services/ec2/targets.ts";
 import type { Instance } from "../../../shared/ports.ts";
@@ -7,11 +7,11 @@ import { age, plain, table } from "../text-table.ts";
 export type InstanceAccount = {
   instanceId: string;
   state: string;
-  /** When it was last started, ISO 8601 in UTC; missing where it is stopped. */
+  /** When it was last started, ISO 8601 in UTC; missing if it is stopped. */
   runsSince?: string;
-  /** Since when, by dataset or person; what was needed of an instance that was stopped elsewhere is over. */
+  /** Since when it is needed, by dataset or person. Empty if it was stopped elsewhere. */
   needs: Record<string, string>;
-  /** What it was asked to do, and why that failed if it did. */
+  /** Its desired state, until it has reached it, and why it failed if it did. */
   goal?: Goal;
 };
 
@@ -43,7 +43,7 @@ export function statusText(
   ]);
   const shown = rows.length > 0 ? table(["instance", "state", "for", "needed by", "asked to"], rows) : "";
   const failed = accounts.flatMap(({ instanceId, goal }) =>
-    goal?.failed === undefined ? [] : `${instanceId} did not get to be ${goal.state}. ${goal.failed}`,
+    goal?.failed === undefined ? [] : `${instanceId} is not ${goal.state}. ${goal.failed}`,
   );
   return `${shown}${[...failed, ...refused.map(refusedText)].map((line) => `${plain(line)}\n`).join("")}`;
 }

@@ -1,17 +1,15 @@
-// Which instances run for a dataset: the schedule starts them, and the run's end stops them unless something else needs
-// them. Events may be old, late, or in another order.
-import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { datasets, defaultDataset } from "../../../shared/datasets.ts";
+// Which instances run for a dataset: its schedule starts them, and the run's end stops them unless something else needs
+// them.
+import { beforeEach, describe, expect, test } from "vitest";
+import { defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
-import { datasetOf } from "../../factories/dataset-entries.ts";
 import { runOf } from "../../factories/requests.ts";
-import { InstanceStage } from "../../support/ec2-service.ts";
-import { take, useLocal } from "../../support/local-adapters.ts";
+import { type InstanceStage, minute, useInstanceStages } from "../../support/ec2-service.ts";
 
-const local = useLocal();
+const newStage = useInstanceStages();
 let stage: InstanceStage;
 beforeEach(() => {
-  stage = new InstanceStage(local);
+  stage = newStage();
 });
 
 const dataset = defaultDataset.name;
@@ -20,37 +18,31 @@ const stop = "instance.stop.requested";
 const scheduled = { dataset, reason: "schedule" };
 const byHand = { reason: "a look at the data" };
 const published = { bucket: "data", key: "file.csv", rows: 1 };
+const week = 7 * 24 * 60;
 
-/** Minutes from six o'clock, when the schedule requests a run. */
-const minute = (minutes: number) => new Date(Date.UTC(2026, 0, 5, 6, minutes)).toISOString();
-const weekEarlier = -7 * 24 * 60;
-const stateOf = (id: string) => stage.ec2.stateOf(id);
-
-/** Requests a start and lets it succeed. */
-async function begin(id: string, detail: { dataset?: string; reason: string }, at: string): Promise<void> {
-  await stage.send(start, detail, at);
-  if (stateOf(id) === "pending") await stage.settle(id, "running");
+/** Sends a start request, the schedule's at minute -15, and lets it succeed. */
+async function begin(id: string, detail: { dataset?: string; reason: string }, at = -15): Promise<void> {
+  await stage.send(start, detail, minute(at));
+  await expectState(id, "running");
   stage.events.length = 0;
 }
 
-/** @returns an instance that the schedule started */
-async function launchForRun(at = minute(-15)): Promise<string> {
-  const id = stage.launch("stopped");
-  await begin(id, scheduled, at);
-  return id;
+async function expectState(id: string, state: string): Promise<void> {
+  await stage.pass();
+  expect(stage.ec2.stateOf(id)).toBe(state);
 }
 
-/** A run that was requested then. */
-async function runFrom(requestedAt: string, of = dataset) {
-  const run = { ...runOf(`of ${requestedAt}`, { requestedAt }), dataset: of };
+/** Returns a run that was requested then. */
+async function runFrom(minutes: number) {
+  const run = runOf(`of ${minutes}`, { requestedAt: minute(minutes) });
   await stage.work.putOnce(keys.run(run.runId), run);
-  return { runId: run.runId, dataset: of };
+  return { runId: run.runId, dataset };
 }
 
-/** Publishes the end of a run that was requested then. */
-async function endRun(requestedAt: string): Promise<void> {
-  await stage.emit("run.published", { ...(await runFrom(requestedAt)), ...published });
-}
+const endRun = async (minutes = 0) =>
+  stage.emit("run.published", { ...(await runFrom(minutes)), ...published });
+/** The schedule's stop request, four hours after the run. */
+const lastStop = () => stage.emit(stop, scheduled, minute(240));
 
 describe("the instance that the schedule started for a run", () => {
   test.each([
@@ -58,220 +50,148 @@ describe("the instance that the schedule started for a run", () => {
     ["run.held", { reason: "fewer rows" }],
     ["run.failed", { reason: "too many fields" }],
     ["run.superseded", { reason: "a later run" }],
-  ] as const)("is stopped by %s", async (type, detail) => {
-    const id = await launchForRun();
-    const run = await runFrom(minute(0));
-    await stage.send(type, { ...run, ...detail });
-    expect(stateOf(id)).toBe("stopping");
-    await stage.settle(id, "stopped");
+  ] as const)("is stopped by %s; both are reported for the dataset", async (type, detail) => {
+    const id = stage.launch("stopped");
+    await stage.send(start, scheduled, minute(-15));
+    await expectState(id, "running");
+    const run = await runFrom(0);
+    await stage.emit(type, { ...run, ...detail });
+    await expectState(id, "stopped");
     const reason = `The run ${run.runId} has ended.`;
-    expect(stage.events).toEqual([{ type: "instance.stopped", detail: { instanceId: id, dataset, reason } }]);
+    expect(stage.events).toEqual([
+      { type: "instance.started", detail: { instanceId: id, ...scheduled } },
+      { type: "instance.stopped", detail: { instanceId: id, dataset, reason } },
+    ]);
   });
 
-  test("is reported as started for the dataset", async () => {
-    const id = stage.launch("running");
-    await stage.send(start, scheduled, minute(-15));
-    expect(stage.events).toEqual([{ type: "instance.started", detail: { instanceId: id, ...scheduled } }]);
-  });
-
-  test("is stopped at the latest hour where no run has ended by then", async () => {
-    const id = await launchForRun();
-    await stage.send(stop, scheduled, minute(240));
-    expect(stateOf(id)).toBe("stopping");
-  });
-
-  test("and is still pending when the run ends is stopped when it runs", async () => {
+  test("is stopped by the schedule's stop request if no run has ended by then", async () => {
     const id = stage.launch("stopped");
-    await stage.send(start, scheduled, minute(-15));
-    await endRun(minute(0));
-    await stage.deliver();
-    expect(stateOf(id)).toBe("pending");
-    await stage.change(id, "running");
-    await stage.deliver();
-    expect(stateOf(id)).toBe("stopping");
+    await begin(id, scheduled);
+    await lastStop();
+    await expectState(id, "stopped");
   });
 
-  test("keeps running when the end of last week's run is replayed", async () => {
-    const id = await launchForRun(minute(weekEarlier - 15));
-    const lastWeek = await runFrom(minute(weekEarlier));
-    const [replayed] = await stage.send("run.published", { ...lastWeek, ...published });
-    await stage.settle(id, "stopped");
-    await begin(id, scheduled, minute(-15));
-    await stage.queue.send(replayed?.body ?? "");
-    // Also as a new event, whose own time is today's.
-    await stage.emit("run.published", { ...lastWeek, ...published });
-    await stage.emit(stop, { ...scheduled, requestedAt: minute(weekEarlier + 240) });
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
-    expect(stage.events).toEqual([]);
-  });
-
-  test("keeps running when an unknown run ends", async () => {
-    const id = await launchForRun();
+  test("keeps running when last week's run or an unknown one ends, and is not stopped by last week's stop request", async () => {
+    const id = stage.launch("stopped");
+    await begin(id, scheduled);
+    await endRun(-week);
+    await stage.emit(stop, { ...scheduled, requestedAt: minute(240 - week) });
     await stage.emit("run.failed", { runId: "expired", dataset, reason: "x" });
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
-  });
-
-  test("is not started by a request that comes after the run's end", async () => {
-    const id = stage.launch("stopped");
-    await endRun(minute(0));
-    await stage.deliverAll();
-    await stage.emit(start, { ...scheduled, requestedAt: minute(-15) }, minute(300));
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("stopped");
+    await expectState(id, "running");
     expect(stage.events).toEqual([]);
   });
 
-  test("is stopped once, however often and by whichever events the run's end is published", async () => {
-    const id = await launchForRun();
-    await endRun(minute(0));
-    await endRun(minute(0));
-    const messages = await take(stage.queue);
-    await Promise.all([...messages, ...messages].map((message) => stage.handle(message)));
-    await stage.settle(id, "stopped");
-    await stage.emit(stop, scheduled, minute(240));
-    await stage.deliverAll();
-    expect(stage.events.map(({ type }) => type)).toEqual(["instance.stopped"]);
-  });
-
-  test("and whose stop failed is stopped at the latest hour", async () => {
-    const id = await launchForRun();
-    stage.ec2.refuse("stop", "UnauthorizedOperation");
-    await endRun(minute(0));
-    await stage.deliverAll();
-    const reason = expect.stringContaining("The instance was not stopped");
-    expect(stage.events).toMatchObject([{ type: "instance.failed", detail: { reason } }]);
-    stage.ec2.recover();
-    await stage.send(stop, scheduled, minute(240));
-    expect(stateOf(id)).toBe("stopping");
-  });
-
-  test("and whose stop failed last week is stopped by this week's run", async () => {
-    const id = await launchForRun(minute(weekEarlier - 15));
-    stage.ec2.refuse("stop", "UnauthorizedOperation", 1);
-    await endRun(minute(weekEarlier));
-    await stage.deliverAll();
-    await begin(id, scheduled, minute(-15));
-    expect(stateOf(id)).toBe("running");
-    await endRun(minute(0));
-    await stage.deliver();
-    expect(stateOf(id)).toBe("stopping");
-  });
-
-  test("is stopped where a handler died after it stored the run's end and before it asked EC2", async () => {
-    const id = await launchForRun();
-    await endRun(minute(0));
+  test.each([
+    ["the schedule's stop request", lastStop],
+    [
+      "next week's run",
+      async () => {
+        await stage.send(start, scheduled, minute(week - 15));
+        await stage.pass();
+        await endRun(week);
+      },
+    ],
+  ])("is stopped by %s if the first stop failed", async (_, stopAgain) => {
+    const id = stage.launch("stopped");
+    await begin(id, scheduled);
+    stage.ec2.fail("stop", "UnauthorizedOperation", 1);
+    await endRun();
     const end = await stage.takeOne();
-    stage.ec2.disconnect();
-    expect(await stage.handle(end)).toBe("retried");
-    stage.ec2.recover();
-    expect(stateOf(id)).toBe("running");
     await stage.handle(end);
-    expect(stateOf(id)).toBe("stopping");
+    await stage.pass();
+    // A repeated delivery does not stop it.
+    await stage.handle(end);
+    await expectState(id, "running");
+    const reason = expect.stringContaining("The instance was not stopped");
+    expect(stage.events).toMatchObject([{ type: "instance.failed", detail: { dataset, reason } }]);
+    await stopAgain();
+    await expectState(id, "stopped");
   });
 });
 
-describe("an instance that is needed otherwise too", () => {
+test("the schedule's stop request stops an instance if the task of an earlier stop is lost", async () => {
+  const id = stage.launch("stopped");
+  await begin(id, scheduled);
+  await endRun();
+  await stage.handle(await stage.takeOne());
+  await stage.takeOne();
+  await lastStop();
+  await expectState(id, "stopped");
+});
+
+describe("an instance that something else needs too", () => {
   test.each([
-    ["before the schedule", -20],
-    ["after the schedule", -10],
-  ])("by an operator who started it %s keeps running after the run and the latest hour", async (_, at) => {
+    ["before the schedule", [byHand, scheduled]],
+    ["after the schedule", [scheduled, byHand]],
+  ])("keeps running for an operator who started it %s, until an operator stops it", async (_, requests) => {
     const id = stage.launch("stopped");
-    const requests = [
-      { detail: byHand, at },
-      { detail: scheduled, at: -15 },
-    ];
-    for (const request of requests.toSorted((a, b) => a.at - b.at)) {
-      await begin(id, request.detail, minute(request.at));
-    }
-    await endRun(minute(0));
-    await stage.emit(stop, scheduled, minute(240));
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
+    for (const [index, request] of requests.entries()) await begin(id, request, index - 20);
+    await endRun();
+    await lastStop();
+    await expectState(id, "running");
     await stage.send(stop, byHand, minute(300));
-    expect(stateOf(id)).toBe("stopping");
+    await expectState(id, "stopped");
   });
 
-  test.each(["pending", "running"])("as it was %s, started in the console, keeps running", async (state) => {
-    const id = stage.launch(state);
-    await begin(id, scheduled, minute(-15));
-    await endRun(minute(0));
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
-  });
+  test.each([[["pending", "running"]], [["running"]]])(
+    "keeps running if it was started elsewhere (%j)",
+    async (states) => {
+      const id = stage.launch("stopped");
+      stage.ec2.set(id, ...states);
+      stage.skip(10);
+      await begin(id, scheduled);
+      await endRun();
+      await expectState(id, "running");
+    },
+  );
 
-  test("until it is stopped elsewhere: the next run starts it and stops it", async () => {
+  test("is stopped by the next run's end if it was stopped elsewhere meanwhile", async () => {
     const id = stage.launch("stopped");
-    await begin(id, byHand, minute(weekEarlier));
-    await stage.settle(id, "stopped");
-    await begin(id, scheduled, minute(-15));
-    expect(stateOf(id)).toBe("running");
-    await endRun(minute(0));
-    await stage.deliver();
-    expect(stateOf(id)).toBe("stopping");
+    await begin(id, byHand, -week);
+    stage.ec2.set(id, "stopped");
+    await stage.pass();
+    await begin(id, scheduled);
+    await endRun();
+    await expectState(id, "stopped");
   });
 
-  test("by an operator whose start failed is stopped by the run", async () => {
+  test("is stopped by the run's end if the operator's start failed", async () => {
     const id = stage.launch("stopped");
-    stage.ec2.refuse("start", "UnauthorizedOperation", 1);
-    await stage.emit(start, byHand, minute(-20));
-    await stage.deliverAll();
-    await begin(id, scheduled, minute(-15));
-    await endRun(minute(0));
-    await stage.deliver();
-    expect(stateOf(id)).toBe("stopping");
-  });
-
-  test("by another dataset's run is stopped with the last of the two", async () => {
-    const other = { ...datasetOf([]), name: "gate-counts" };
-    datasets.push(other);
-    onTestFinished(() => void datasets.pop());
-    const id = await launchForRun();
-    await begin(id, { dataset: other.name, reason: "schedule" }, minute(-10));
-    await endRun(minute(0));
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
-    await stage.send("run.failed", { ...(await runFrom(minute(5), other.name)), reason: "x" });
-    expect(stateOf(id)).toBe("stopping");
+    stage.ec2.fail("start", "UnauthorizedOperation", 1);
+    await stage.send(start, byHand, minute(-20));
+    await begin(id, scheduled);
+    await endRun();
+    await expectState(id, "stopped");
   });
 });
 
 describe("the end of a run", () => {
-  test("stops nothing that it did not start", async () => {
+  test("stops no instance that the schedule did not start, also if an operator stopped it before", async () => {
     const id = stage.launch("running");
-    await endRun(minute(0));
-    await stage.emit(stop, scheduled, minute(240));
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
+    await endRun();
+    await lastStop();
+    await expectState(id, "running");
     expect(stage.events).toEqual([]);
+    await stage.send(stop, byHand);
+    await expectState(id, "stopped");
+    stage.ec2.set(id, "running");
+    await endRun(250);
+    await expectState(id, "running");
   });
 
-  test("stops nothing that was stopped here before and then started elsewhere", async () => {
-    const id = stage.launch("stopped");
-    await stage.emit(stop, { reason: "done" }, minute(-60));
-    await stage.deliverAll();
-    await stage.change(id, "running");
-    await endRun(minute(0));
-    await stage.deliverAll();
-    expect(stateOf(id)).toBe("running");
-  });
-
-  test.each(["none", "tagged"] as const)("does not call EC2 where none was needed (%s)", async (team) => {
+  test.each(["none", "tagged"] as const)("does not call EC2 if no instance was needed (%s)", async (team) => {
     stage.team = team;
-    stage.ec2.disconnect();
-    await endRun(minute(0));
-    await stage.deliver();
+    stage.ec2.fail("describe");
+    await endRun();
+    await stage.pass(0);
     expect(stage.events).toEqual([]);
     if (team === "none") expect(await stage.work.head(keys.needs)).toBeUndefined();
   });
 
-  test("that becomes a dead letter publishes the failure", async () => {
-    await launchForRun();
-    await endRun(minute(0));
-    const end = await stage.takeOne();
-    stage.ec2.disconnect();
-    expect(await stage.handle(end, 5)).toBe("dead letter");
+  test("that becomes a dead letter is reported as a failure for the dataset", async () => {
+    await stage.work.putOnce(keys.needs, "not a record");
+    await endRun();
+    expect(await stage.handle(await stage.takeOne(), 5)).toBe("dead letter");
     expect(stage.events).toMatchObject([{ type: "instance.failed", detail: { dataset } }]);
   });
 });

@@ -7,6 +7,7 @@ import { outputColumns } from "../../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import type { EventDetail, EventType } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
+import { LocalInstances } from "../../../shared/local/local-instances.ts";
 import { createMeasure, type Dimensions, type Numbers } from "../../../shared/metrics.ts";
 import type { Message, Notification } from "../../../shared/ports.ts";
 import type { RunResult } from "../../../shared/run.ts";
@@ -14,7 +15,6 @@ import { eventMessage } from "../../factories/event-details.ts";
 import { recordOf } from "../../factories/libinsight-records.ts";
 import { runOf } from "../../factories/requests.ts";
 import { resultOf } from "../../factories/results.ts";
-import { ScriptedInstances, tagged } from "../../support/ec2-service.ts";
 import { capturedEvents, runService, type TestLocal, take, useLocal } from "../../support/local-adapters.ts";
 import { enableMetrics, metricLines } from "../../support/metric-lines.ts";
 import { overwrite } from "../../support/objects.ts";
@@ -39,8 +39,6 @@ beforeEach(() => {
   sent = [];
   measured = [];
   queuePair = local.queuePair("reporter");
-  const instances = new ScriptedInstances();
-  instances.put("i-0123456789abcdef0", "stopped", tagged);
   deps = {
     work: local.store(),
     data: local.store(),
@@ -52,7 +50,7 @@ beforeEach(() => {
       measured.push({ ...dimensions, ...numbers });
     },
     stage: "local",
-    instances,
+    instances: new LocalInstances(local.database),
     team: "tagged",
     hasTableau: false,
     datasets,

@@ -1,7 +1,7 @@
-// `npm run instances` as an operator runs it, and how it shows each instance.
+// `npm run instances` as an operator runs it, and its status of each instance.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { noNeeds, operator } from "../../../services/ec2/needs.ts";
+import { operator } from "../../../services/ec2/needs.ts";
 import { openLocal } from "../../../shared/local/open-local.ts";
 import type { Instance } from "../../../shared/ports.ts";
 import { accountsOf, statusText } from "../../../stacks/commands/instances/status-text.ts";
@@ -31,7 +31,7 @@ describe("on a .local folder", () => {
   const run = (args: string[], env: Record<string, string> = {}) =>
     command("instances", folder.path, args, env).ended;
 
-  test("a start is requested on the bus, with its reason and its time", async () => {
+  test("start emits a request with its reason and its time", async () => {
     const args = ["start", "--instance", id, "--reason", "a look"];
     const { code, stdout } = await run([...args, "--json"]);
     expect({ code, printed: JSON.parse(stdout) }).toEqual({
@@ -46,7 +46,7 @@ describe("on a .local folder", () => {
     ]);
   });
 
-  test("the instance starts, and stops again when an operator requests it", async () => {
+  test("the instance starts, and stops when an operator requests it", async () => {
     const done = (stdout: string) => ({ code: 0, stderr: "", stdout });
     expect(await run(["start", "--reason", "a look at the data"])).toEqual(
       done(`Requested ${id} to start; see npm run instances -- status. The next npm start works on it.\n`),
@@ -64,9 +64,13 @@ describe("on a .local folder", () => {
 
   test.each([
     ["none", [], "No instance is configured on this stage."],
-    ["tagged", ["--instance", other], `${other}: EC2 knows no instance of this id.`],
-    [other, ["--instance", id], `${id}: This instance is none of the stage's.`],
-  ])("with INSTANCES=%s, stop %j is refused before it is requested", async (instances, args, why) => {
+    [
+      "tagged",
+      ["--instance", other],
+      `${other}: EC2 has no such instance with the tag Application=DataPipeline`,
+    ],
+    [other, ["--instance", id], `${id}: The instance is not one of this stage's.`],
+  ])("with INSTANCES=%s, stop %j is refused and emits no request", async (instances, args, why) => {
     const { code, stdout, stderr } = await run(["stop", ...args], { INSTANCES: instances });
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr.startsWith(why)).toBe(true);
@@ -86,7 +90,7 @@ describe("the status", () => {
   });
   const goal = { id: "g", state: "stopped", reason: "test" } as const;
   const lines = (state: string, needs: Record<string, string>, its?: typeof goal & { failed?: string }) => {
-    const known = { ...noNeeds, instances: { [id]: { needs, ...(its && { goal: its }) } } };
+    const known = { ended: {}, instances: { [id]: { needs, ...(its && { goal: its }) } } };
     const [, ...rows] = statusText(accountsOf([instance(state)], known), [], now).split("\n");
     return rows.map((row) => row.split(/ {2,}/)).filter(([first]) => first);
   };
@@ -102,7 +106,7 @@ describe("the status", () => {
     ["running", {}, goal, ["running", "60 min", "be stopped"]],
     ["stopping", {}, goal, ["stopping", "be stopped"]],
     ["stopped", { [operator]: at }, undefined, ["stopped"]],
-  ])("of an instance that is %s, with the needs %j and the goal %j", (state, needs, asked, expected) => {
+  ])("of an instance that is %s with the needs %j and the goal %j", (state, needs, asked, expected) => {
     expect(lines(state, needs, asked)).toEqual([[id, ...expected]]);
   });
 
@@ -110,7 +114,7 @@ describe("the status", () => {
     const failed = { ...goal, failed: "EC2 refused it (X)." };
     expect(lines("running", {}, failed)).toEqual([
       [id, "running", "60 min"],
-      [`${id} did not get to be stopped. EC2 refused it (X).`],
+      [`${id} is not stopped. EC2 refused it (X).`],
     ]);
     const refused = [{ instanceId: "i-1", reason: "Not tagged." }, { reason: "None." }];
     expect(statusText([], refused, now)).toBe("i-1: Not tagged.\nNone.\n");
