@@ -51,7 +51,7 @@ describe("on a .local folder", () => {
     expect(await run(["start", "--reason", "a look at the data"])).toEqual(
       done(`Requested ${id} to start; see npm run instances -- status. The next npm start works on it.\n`),
     );
-    // The delayed message that checks comes later than any other is waited for.
+    // It also waits for the delayed check.
     expect(await run(["stop", "--wait"], { INSTANCE_CHECK_SECONDS: "6" })).toEqual(
       done(
         `Requested ${id} to stop; see npm run instances -- status.\nEvery queue is empty; no dead letters are left.\n`,
