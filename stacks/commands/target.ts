@@ -123,7 +123,7 @@ async function localTarget(wait: boolean): Promise<Target> {
   try {
     const { parseCommand } = await import("../local/start-args.ts");
     const { sourceToFinish } = await import("../local/collected-source.ts");
-    const { unfinished } = await import("../local/earlier.ts");
+    const { unfinished } = await import("../local/unfinished-run.ts");
     const { datasets } = await import("../../shared/datasets.ts");
     const { queriesUnderWay } = await import("../local/watch.ts");
     const { startWorkers } = await import("../local/workers.ts");

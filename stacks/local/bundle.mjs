@@ -1,4 +1,4 @@
-// Bundles `npm start` into .cache/, which halves the time and the memory in which it loads: 400 modules become one file.
+// Bundles the 400 modules of `npm start` into one file in .cache/, which halves the time and the memory that loading takes.
 // Without esbuild (`npm ci --omit=dev`) start.mjs runs the sources instead. Plain JavaScript without dependencies of its
 // own, like install.mjs.
 import { cpSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
@@ -8,13 +8,13 @@ const folder = join(".cache", "start");
 const bundle = join(folder, "main.js");
 const sources = ["services", "shared", "stacks"];
 
-/** Makes the bundle where there is none, or a source is newer. */
+/** Makes the bundle if there is none or a source is newer. */
 export async function bundleStart() {
   if (changedAt(bundle) >= newest()) return;
   const esbuild = await import("esbuild").catch(() => undefined);
-  // A bundle that cannot be replaced must not run.
+  // Without esbuild an outdated bundle cannot be replaced, and it must not run.
   if (!esbuild) return remove(folder);
-  // Two processes may bundle at the same time, and a third may run the bundle.
+  // Two processes may bundle at the same time while a third runs the bundle.
   const draft = `${folder}-${process.pid}`;
   await esbuild.build({
     entryPoints: ["stacks/local/main.ts"],
@@ -24,21 +24,21 @@ export async function bundleStart() {
     platform: "node",
     format: "esm",
     target: "node24",
-    // It has a native library.
+    // DuckDB has a native library.
     external: ["@duckdb/node-api"],
-    // CommonJS packages require Node's modules.
+    // CommonJS packages call require() for Node's modules.
     banner: {
       js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
     },
     logLevel: "warning",
   });
-  // Where services/athena/queries.ts looks for them, as beside a function's bundle.
+  // services/athena/queries.ts reads them beside its bundle, as in a Lambda function.
   cpSync(join("services", "athena", "queries"), join(draft, "queries"), { recursive: true });
   remove(folder);
   try {
     renameSync(draft, folder);
   } catch {
-    // The other process was faster, with the same sources.
+    // The other process was faster and bundled the same sources.
     remove(draft);
   }
 }

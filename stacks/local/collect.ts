@@ -1,62 +1,70 @@
-// One run on this machine, from the request to the files in the output folder.
+// Collects one run on this machine, from the request to the files in the output folder.
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { knownNames } from "../../services/athena/names.ts";
 import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
+import { quantity } from "../../services/reporter/message.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
-import { libInsightClient } from "../../shared/libinsight/client.ts";
+import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
 import { folderError } from "../../shared/local/disk.ts";
 import { type Local, localDatabaseName, openLocal } from "../../shared/local/open-local.ts";
 import type { Log } from "../../shared/logger.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/columns-of-dataset.ts";
 import { markdownOf } from "../commands/dictionary/markdown.ts";
+import { fitted } from "../commands/text-table.ts";
 import type { Source } from "./collected-source.ts";
-import { forget, planStart, type Start } from "./earlier.ts";
 import { settingsLine } from "./env-file.ts";
 import { localFolder } from "./local-folder.ts";
 import type { LocalSettings } from "./local-settings.ts";
 import { isSimulated } from "./origin.ts";
-import { copyLive, rememberOut, whole } from "./out.ts";
+import { copyPublished, saveOut, writeAtomically } from "./out.ts";
 import { preview } from "./preview.ts";
-import { bars, type Display, lines, Progress, silence } from "./progress.ts";
-import type { Command } from "./start-args.ts";
+import { barDisplay, type Display, lineDisplay, Progress, silentDisplay } from "./progress.ts";
+import type { StartCommand } from "./start-args.ts";
 import type { RunReport } from "./summary.ts";
+import { clearStarted, planStart, type StartedRun } from "./unfinished-run.ts";
 import { firstRows } from "./views.ts";
 import { drain, maxDeadLetters, type RunEnd, RunWatch } from "./watch.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 const drawMs = 100;
-/** How often the story of --faults replays dead letters before it ends as failed. */
+/** A response that takes longer is reported, long before its request fails. */
+const slowResponseMs = 3_000;
+/** How often --faults replays dead letters before the run fails. */
 const maxReplays = 3;
 
 export type Collection = {
-  command: Command;
+  command: StartCommand;
   source: Source;
   settings: LocalSettings;
   logOf: ((service: string) => Log) | undefined;
   requestId: string;
-  /** Names of the variables that .env set. */
+  /** Names of the variables that .env has set. */
   settingsFrom: readonly string[];
   signal: AbortSignal;
 };
 
-/** `preview`: for a person; empty where it is not shown. */
+/** `preview` is text for a person, and empty if nothing is shown. */
 export type Collected = { report: RunReport; preview: string };
 
-/** @throws PipelineError whose sentence says why nothing was published or queried, and what to do */
+/**
+ * Collects, publishes and queries a dataset.
+ * @throws PipelineError that says why nothing was published or queried, and what to do
+ */
 export async function collect(collection: Collection): Promise<Collected> {
   const { command, source, logOf, signal } = collection;
   const startedAt = Date.now();
   const { dataset, from, to } = command;
-  const isStory = command.simulation.faultSeed !== undefined;
-  // A story does not wait for its retries.
-  const settings = isStory ? { ...collection.settings, retryBaseSeconds: 0 } : collection.settings;
-  const say = (line: string): void => {
-    if (!command.json && !command.quiet) process.stdout.write(`${line}\n`);
+  const injectsFaults = command.simulation.faultSeed !== undefined;
+  // A demonstration does not wait for its retries.
+  const settings = injectsFaults ? { ...collection.settings, retryBaseSeconds: 0 } : collection.settings;
+  const isShown = !command.json && !command.quiet;
+  const print = (line: string): void => {
+    if (isShown) process.stdout.write(`${fitted(line, process.stdout.columns)}\n`);
   };
   let onEvent: (event: unknown) => void = () => {};
   const local = await openLocal(localFolder, { onEvent: (event) => onEvent(event) });
@@ -64,12 +72,12 @@ export async function collect(collection: Collection): Promise<Collected> {
   let libInsight: Awaited<ReturnType<Source["open"]>> | undefined;
   let stopDrawing = (): void => {};
   try {
-    const { start, continued, replacesSimulated, says } = await planStart(
+    const { run, continued, replacesSimulated, notes } = await planStart(
       dataset,
-      startOf(command, source, collection.requestId),
+      runOf(command, source, collection.requestId),
       local,
     );
-    const { runId, requestId } = start;
+    const { runId, requestId } = run;
     const progress = new Progress(runId);
     const watch = new RunWatch(runId, dataset);
     onEvent = (event) => watch.onEvent(event);
@@ -81,11 +89,12 @@ export async function collect(collection: Collection): Promise<Collected> {
       progress.resume(continued.windows);
       progress.assembled = continued.result !== undefined;
     }
-    say(`Collecting ${dataset.name} from ${source.title}, ${from} to ${to}`);
-    if (collection.settingsFrom.length > 0) say(settingsLine(collection.settingsFrom));
-    for (const line of [...says, ""]) say(line);
+    print(`Collecting ${dataset.name}, ${from} to ${to}`);
+    print(`Source: ${source.title}`);
+    if (collection.settingsFrom.length > 0) print(settingsLine(collection.settingsFrom));
+    for (const line of [...notes, ""]) print(line);
     libInsight = await source.open();
-    const display = await displayFor(command, progress, say);
+    const display = await displayFor(command, progress, print);
     let drawing: NodeJS.Timeout | undefined = setInterval(() => display.update(), drawMs);
     stopDrawing = () => {
       if (drawing) display.stop();
@@ -96,7 +105,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     const timeoutMs = settings.libInsightTimeoutMs;
     const onErrorText = (text: string): void => progress.note(`LibInsight says: ${text}`);
     const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs, onErrorText });
-    await rememberOut(localFolder, { dataset: dataset.name, out: command.out });
+    await saveOut(localFolder, { dataset: dataset.name, out: command.out });
     const { engine } = local;
     let isWarm = false;
     const warmUp = (): void => {
@@ -106,14 +115,14 @@ export async function collect(collection: Collection): Promise<Collected> {
     workers = startWorkers({
       local,
       settings,
-      libInsight: client,
+      libInsight: reportingSlowResponses(client, timeoutMs, (text) => progress.note(text)),
       origin: source.origin,
       logOf,
       events: {
         onHandled: (queue, fields) => {
-          watch.moved();
+          watch.onHandled();
           progress.onHandled(queue, fields);
-          // While LibInsight prepares the other pages.
+          // The query engine loads while LibInsight prepares the other pages.
           if (queue === "fetcher") warmUp();
         },
         onRetry: (_, retry) => {
@@ -131,17 +140,17 @@ export async function collect(collection: Collection): Promise<Collected> {
         to,
         reason: "npm start",
         requestId,
-        ...skippingComparison(command, replacesSimulated),
+        ...skippedComparison(command, replacesSimulated),
       });
     }
     let end = await watch.end(local, signal);
-    for (let round = 1; isStory && end.state === "dead letter" && round <= maxReplays; round++) {
-      await replay(end, runId, local, say, signal);
+    for (let round = 1; injectsFaults && end.state === "dead letter" && round <= maxReplays; round++) {
+      await replay(end, runId, local, print, signal);
       end = await watch.end(local, signal);
     }
     if (end.state !== "published and queried") {
-      // What waits among the run's own dead letters goes on with the next start.
-      if (end.state === "failed" || end.deadLetter.run !== runId) await forget(dataset.name, local);
+      // The next start continues a run that has dead letters of its own.
+      if (end.state === "failed" || end.deadLetter.run !== runId) await clearStarted(dataset.name, local);
       throw failure(end, runId);
     }
     progress.queried = true;
@@ -169,17 +178,16 @@ export async function collect(collection: Collection): Promise<Collected> {
     const names = await knownNames(dataset, local.results);
     const dictionary = dictionaryOf(dataset, report.columns, names);
     await writeFiles(report, dictionary, local, command);
-    await forget(dataset.name, local);
+    await clearStarted(dataset.name, local);
     stopDrawing();
-    const isShown = !command.json && !command.quiet;
     const shown = isShown
       ? await previewOf(dataset, local, report, dictionary, isSimulated(source.origin))
       : "";
-    if (settings.tableau) say(`\n${aboutTableau(dataset)}`);
+    if (settings.tableau) print(`\n${tableauNotice(dataset)}`);
     await drain(local, settings.tableauRefreshTimeoutMs, signal);
     if (watch.tableau?.state === "failed") process.stderr.write(`${watch.tableau.sentence}\n`);
-    else if (watch.tableau) say(watch.tableau.sentence);
-    // They are in the published files now; what was rejected stays.
+    else if (watch.tableau) print(watch.tableau.sentence);
+    // The published files contain these rows. The rejected records are kept.
     await local.work.prune(
       [keys.allParts(runId), keys.pages(runId)].map((prefix) => ({ prefix, before: new Date() })),
     );
@@ -192,7 +200,7 @@ export async function collect(collection: Collection): Promise<Collected> {
   }
 }
 
-function startOf(command: Command, { origin }: Source, requestId: string): Start {
+function runOf(command: StartCommand, { origin }: Source, requestId: string): StartedRun {
   const { dataset, from, to, simulation } = command;
   return {
     runId: runIdOf(dataset.name, requestId),
@@ -201,77 +209,97 @@ function startOf(command: Command, { origin }: Source, requestId: string): Start
     from,
     to,
     entry: fingerprintOf(dataset),
-    flags: JSON.stringify({ ...skippingComparison(command), faults: simulation.faultSeed }),
+    flags: JSON.stringify({ ...skippedComparison(command), faults: simulation.faultSeed }),
     origin,
   };
 }
 
 /**
- * Named dates are meant, however few rows they hold; a renamed field is meant to lose its values; how many rows a
- * simulation had says nothing.
+ * Returns why the run is not compared with the published file. A given date range may have few rows, a renamed field
+ * loses its values on purpose, and a simulation's number of rows is arbitrary.
  */
-function skippingComparison(
-  { datesGiven, simulation }: Command,
+function skippedComparison(
+  { datesGiven, simulation }: StartCommand,
   replacesSimulated = false,
 ): { skipComparison?: string } {
-  const meant = [
+  const reasons = [
     ...(datesGiven ? ["--from or --to"] : []),
     ...(simulation.renames.length > 0 ? ["--rename"] : []),
     ...(replacesSimulated ? ["a LibInsight instead of the simulation"] : []),
   ];
-  return meant.length === 0 ? {} : { skipComparison: `npm start with ${meant.join(" and ")}` };
+  return reasons.length === 0 ? {} : { skipComparison: `npm start with ${reasons.join(" and ")}` };
 }
 
 async function displayFor(
-  command: Command,
+  command: StartCommand,
   progress: Progress,
-  say: (line: string) => void,
+  print: (line: string) => void,
 ): Promise<Display> {
-  if (command.json || command.quiet) return silence;
-  // Bars leave no room for a story.
-  if (process.stdout.isTTY && command.simulation.faultSeed === undefined)
-    return bars(progress, process.stdout);
-  return lines(progress, say);
+  if (command.json || command.quiet) return silentDisplay;
+  const canMoveCursor = process.stdout.isTTY && process.env.TERM !== "dumb";
+  // --faults prints its dead letters, which bars would overwrite.
+  if (canMoveCursor && command.simulation.faultSeed === undefined)
+    return barDisplay(progress, process.stdout);
+  return lineDisplay(progress, print);
 }
 
-function aboutTableau({ tableau }: Dataset): string {
+function reportingSlowResponses(
+  client: LibInsightClient,
+  timeoutMs: number,
+  note: (text: string) => void,
+): LibInsightClient {
+  const [slow, limit] = [slowResponseMs, timeoutMs].map((ms) => `${ms / 1_000} s`);
+  return {
+    async fetchPage(request) {
+      const text = `LibInsight has not responded for ${slow}; a request fails after ${limit}`;
+      const timer = setTimeout(() => note(text), slowResponseMs);
+      try {
+        return await client.fetchPage(request);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}
+
+function tableauNotice({ tableau }: Dataset): string {
   if (tableau) return "Refreshing Tableau, which may take some minutes";
-  return "Tableau is not refreshed: the dataset's entry in shared/datasets.ts names nothing in it";
+  return "Tableau is not refreshed: the dataset's entry in shared/datasets.ts names no data source or workbook";
 }
 
 function failure(end: Exclude<RunEnd, { state: "published and queried" }>, runId: string): PipelineError {
   if (end.state === "failed") return new PipelineError("RunFailed", { message: end.reason, advice: "" });
   const { queue, error, errorText, window, page, run } = end.deadLetter;
   const place = [window && `window ${window}`, page && `page ${page}`].filter(Boolean).join(", ");
-  const kept = end.pagesKept === 1 ? "1 page is kept" : `${end.pagesKept} pages are kept`;
+  const kept = `${quantity(end.pagesKept, "page")} ${end.pagesKept === 1 ? "is" : "are"} kept`;
   const filter = run === undefined ? `--queue ${queue}` : `--run ${runId}`;
   return new PipelineError(error ?? "RunStopped", {
-    message: `${errorText ?? `The ${queue} service failed repeatedly without a reason; set POWERTOOLS_LOG_LEVEL=INFO to see its log.`} Run ${runId} stopped${place && ` at ${place}`}; ${kept}.`,
+    message: `${errorText ?? `The ${queue} service failed repeatedly and gave no reason; set POWERTOOLS_LOG_LEVEL=INFO to see its log.`} Run ${runId} stopped${place && ` at ${place}`}; ${kept}.`,
     advice: `Fix the cause, then continue: npm run replay -- send ${filter} --wait`,
   });
 }
 
-/** Does what an operator does: lists the dead letters, and sends them back. */
+/** Lists and replays the dead letters, as an operator does. */
 async function replay(
   { deadLetter }: Extract<RunEnd, { state: "dead letter" }>,
   runId: string,
   local: Local,
-  say: (line: string) => void,
+  print: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  // Other messages of the run may fail meanwhile.
+  // Other messages of the run may still fail.
   await drain(local, 0, signal);
   const deps = { queuePairs: local.queuePairs, now: () => new Date(), waitSeconds: 0 };
   const { deadLetters } = await inspectDeadLetters(deps, { run: runId }, maxDeadLetters);
-  say(`\nDead letters: ${deadLetters.length}. ${deadLetter.errorText ?? ""}`);
+  print(`\nDead letters: ${deadLetters.length}. ${deadLetter.errorText ?? ""}`.trimEnd());
   for (const { queue, window, page, error } of deadLetters) {
-    say(`  ${queue}, window ${window ?? "?"}, page ${page ?? "?"}: ${error ?? "no reason given"}`);
+    print(`  ${queue}, window ${window ?? "?"}, page ${page ?? "?"}: ${error ?? "no reason given"}`);
   }
   const { moved } = await replayDeadLetters(deps, { filter: { run: runId }, max: maxDeadLetters });
-  say(`Replayed ${moved.length}, as this does: npm run replay -- send --run ${runId}\n`);
+  print(`Replayed ${moved.length}. The command that does it: npm run replay -- send --run ${runId}\n`);
 }
 
-/** For a terminal that is wide enough; a file gets lines of a hundred. */
+/** Returns the preview, as wide as the terminal within limits, or 100 columns wide in a pipe. */
 async function previewOf(
   dataset: Dataset,
   { engine }: Local,
@@ -280,7 +308,7 @@ async function previewOf(
   simulated: boolean,
 ): Promise<string> {
   const views = await firstRows(dataset, engine);
-  const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 120);
+  const width = Math.min(Math.max(process.stdout.columns || 100, 80), 120);
   return preview(views, dictionary, { file: files.dictionary, width, simulated });
 }
 
@@ -289,12 +317,13 @@ async function writeFiles(
   report: RunReport,
   dictionary: Dictionary,
   local: Local,
-  { dataset, out }: Command,
+  { dataset, out }: StartCommand,
 ): Promise<void> {
+  const { files } = report;
   try {
-    await copyLive(dataset, out, local);
-    await whole(report.files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
-    await whole(report.files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
+    await copyPublished(dataset, out, local);
+    await writeAtomically(files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
+    await writeAtomically(files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
   } catch (error) {
     throw folderError(error, out);
   }

@@ -1,11 +1,11 @@
-// Where `npm start` collects from: the LibInsight that the environment names, or the simulation.
+// Selects the source that `npm start` collects from: the LibInsight in the environment, or the simulation.
 
 import { envFile } from "./env-file.ts";
 import { isSameOrigin, isSimulated, type Origin, originText } from "./origin.ts";
-import { type Command, UsageError } from "./start-args.ts";
+import { type StartCommand, UsageError } from "./start-args.ts";
 
 export type Source = {
-  /** For the first line on the terminal. */
+  /** Shown at the start of a run. */
   title: string;
   origin: Origin;
   open(): Promise<{ baseUrl: string; clientId: string; clientSecret: string; close(): Promise<void> }>;
@@ -14,11 +14,12 @@ export type Source = {
 const variables = ["LIBINSIGHT_BASE_URL", "LIBINSIGHT_CLIENT_ID", "LIBINSIGHT_CLIENT_SECRET"] as const;
 
 /**
- * @param fromFile names of the variables that .env set
- * @throws UsageError where only some of the variables are set, or one cannot be used
+ * Returns the LibInsight that the environment names, or the simulation if it names none.
+ * @param fromFile names of the variables that .env has set
+ * @throws UsageError if only some of the variables are set, or one is invalid
  */
 export function sourceOf(
-  command: Pick<Command, "dataset" | "from" | "simulation" | "simulationFlags">,
+  command: Pick<StartCommand, "dataset" | "from" | "simulation" | "simulationFlags">,
   env: NodeJS.ProcessEnv,
   fromFile: readonly string[] = [],
 ): Source {
@@ -27,16 +28,18 @@ export function sourceOf(
   if (missing.length > 0) {
     const inFile = variables.filter((name) => fromFile.includes(name)).join(" and ");
     throw new UsageError(
-      `To collect from your own LibInsight, also set ${missing.join(" and ")}. For the simulation set none of the three${inFile && `; ${inFile} is set in ${envFile}`}.`,
+      `To collect from your own LibInsight, also set ${missing.join(" and ")}. To use the simulation, unset all three${inFile && `; ${inFile} is set in ${envFile}`}.`,
     );
   }
   const [flag] = command.simulationFlags;
   if (flag)
-    throw new UsageError(`${flag} is for the simulated LibInsight; LIBINSIGHT_BASE_URL names a real one.`);
+    throw new UsageError(
+      `${flag} requires the simulated LibInsight, but LIBINSIGHT_BASE_URL is set. Remove the flag or unset the variable.`,
+    );
   const [baseUrl = "", clientId = "", clientSecret = ""] = variables.map((name) => env[name]);
   if (!URL.canParse(baseUrl) || !/^https?:$/.test(new URL(baseUrl).protocol)) {
     throw new UsageError(
-      "LIBINSIGHT_BASE_URL is not an address; it looks like https://vt.libinsight.com/v1.0",
+      "LIBINSIGHT_BASE_URL is not a URL. Use an address like https://vt.libinsight.com/v1.0.",
     );
   }
   return {
@@ -52,8 +55,8 @@ export function sourceOf(
 }
 
 /**
- * Returns where unfinished runs are collected from: each from where it began.
- * @throws UsageError where the environment names another LibInsight
+ * Returns the source for finishing runs: each must continue with the source that it started with.
+ * @throws UsageError if the environment names another LibInsight
  */
 export function sourceToFinish(
   unfinished: readonly { runId: string; origin: Origin }[],
@@ -68,19 +71,23 @@ export function sourceToFinish(
   }
   const other = unfinished.find(({ origin }) => !isSameOrigin(origin, source.origin));
   if (!other) return source;
-  const how = isSimulated(other.origin) ? `Unset ${variables[0]}` : `Set ${variables.join(", ")} for it`;
+  const fix = isSimulated(other.origin) ? `Unset ${variables[0]}` : `Set ${variables.join(", ")} for it`;
   throw new UsageError(
-    `The unfinished run ${other.runId} collects from ${originText(other.origin)}, not from ${source.title}. ${how} and repeat the command.`,
+    `The unfinished run ${other.runId} collects from ${originText(other.origin)}, not from ${source.title}. ${fix} and repeat the command.`,
   );
 }
 
-function simulation({ dataset, from, simulation }: Pick<Command, "dataset" | "from" | "simulation">): Source {
+function simulation({
+  dataset,
+  from,
+  simulation,
+}: Pick<StartCommand, "dataset" | "from" | "simulation">): Source {
   const { records, latencyMs, renames, faultSeed } = simulation;
   return {
     title: "the simulated LibInsight",
     origin: { records, renames },
     async open() {
-      // Loaded here, because a real LibInsight needs none of it.
+      // Loaded only here, because a run on a real LibInsight does not need it.
       const { startLibInsight } = await import("./libinsight.ts");
       const { faultsOfSeed } = await import("./faults-of-seed.ts");
       return startLibInsight({

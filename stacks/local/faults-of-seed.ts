@@ -1,10 +1,10 @@
-// The faults of `npm start -- --faults SEED`: a LibInsight as it is on a bad day, the same for the same seed.
+// Generates the faults of `npm start -- --faults SEED`. The same seed gives the same faults.
 import { receiveLimit } from "../../shared/topology.ts";
 import { between, type NonEmpty, pick, seeded } from "./libinsight/random.ts";
 import type { FaultSetting } from "./libinsight.ts";
 
-/** These pass by themselves: the message comes back and succeeds. */
-const passing: NonEmpty<FaultSetting> = [
+/** Retries overcome these faults. */
+const transientFaults: NonEmpty<FaultSetting> = [
   { kind: "status", status: 500 },
   { kind: "rate-limited", retryAfter: 1 },
   { kind: "rate-limited" },
@@ -15,19 +15,22 @@ const passing: NonEmpty<FaultSetting> = [
   { kind: "cut-body" },
   { kind: "unauthorized" },
 ];
-const passingFaults = 8;
+const transientCount = 8;
 
-/** @param firstDay of the run: the first page of its first window fails until its message is a dead letter */
+/** @param firstDay the run's first day: the first page of its window fails until its message is a dead letter */
 export function faultsOfSeed(seed: number, firstDay: string): FaultSetting[] {
   const random = seeded(seed);
-  const outlasting: FaultSetting = {
+  const permanentFault: FaultSetting = {
     kind: "status",
     status: 503,
     where: { endpoint: "data-grid", from: firstDay, page: 1 },
     times: receiveLimit,
   };
-  const others = Array.from({ length: passingFaults }, (): FaultSetting => {
-    return { ...pick(random, passing), where: { endpoint: "data-grid", page: between(random, 2, 12) } };
+  const others = Array.from({ length: transientCount }, (): FaultSetting => {
+    return {
+      ...pick(random, transientFaults),
+      where: { endpoint: "data-grid", page: between(random, 2, 12) },
+    };
   });
-  return [outlasting, ...others];
+  return [permanentFault, ...others];
 }

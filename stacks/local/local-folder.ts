@@ -1,2 +1,2 @@
-/** What `npm start` keeps, below the folder where it runs. The commands work on it. */
+/** The folder with everything that `npm start` keeps, relative to the current folder. The commands work on it. */
 export const localFolder = ".local";

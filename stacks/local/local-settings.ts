@@ -1,17 +1,18 @@
-// The settings of the services on this machine, from the environment. On a stage shared/aws/config.ts reads them.
+// Reads the settings of the services on this machine from the environment. On a stage shared/aws/config.ts reads them.
 import * as z from "zod/mini";
+import en from "zod/v4/locales/en.js";
 import { type PipelineError, toPipelineError } from "../../shared/errors.ts";
 import { instancesSetting, type TeamInstances } from "../../shared/instance-settings.ts";
 import { type TableauSettings, tableauSettings } from "../../shared/tableau-settings.ts";
 import { UsageError } from "../cli.ts";
 
 export type LocalSettings = {
-  /** Before a failed message is tried again, the first time. */
+  /** Delay before the first retry of a failed message. */
   retryBaseSeconds: number;
   queryCheckSeconds: number;
   instanceCheckSeconds: number;
   team: TeamInstances;
-  /** Undefined where there is no Tableau to refresh. */
+  /** Undefined if there is no Tableau to refresh. */
   tableau: TableauSettings | undefined;
   tableauTokenSecret: string | undefined;
   tableauRequestTimeoutMs: number;
@@ -20,14 +21,12 @@ export type LocalSettings = {
   libInsightTimeoutMs: number;
 };
 
-/** A person waits, so failed messages come back sooner than on a stage. */
-const defaults = { retryBaseSeconds: 1, queryCheckSeconds: 5, instanceCheckSeconds: 1 };
-
 const number = (otherwise: number) => z._default(z.coerce.number().check(z.nonnegative()), otherwise);
 const variables = z.object({
-  RETRY_BASE_SECONDS: number(defaults.retryBaseSeconds),
-  QUERY_CHECK_SECONDS: number(defaults.queryCheckSeconds),
-  INSTANCE_CHECK_SECONDS: number(defaults.instanceCheckSeconds),
+  // A person waits, so retries are sooner than on a stage.
+  RETRY_BASE_SECONDS: number(1),
+  QUERY_CHECK_SECONDS: number(5),
+  INSTANCE_CHECK_SECONDS: number(1),
   INSTANCES: z._default(instancesSetting, "tagged"),
   TABLEAU_TIMEOUT_MS: number(25_000),
   TABLEAU_REFRESH_TIMEOUT_MS: number(600_000),
@@ -35,12 +34,12 @@ const variables = z.object({
   LIBINSIGHT_TIMEOUT_MS: number(25_000),
 });
 
-/** @throws UsageError where a variable cannot be used, or only some of Tableau's are set */
+/** @throws UsageError if a variable is invalid, or only some of Tableau's variables are set */
 export function localSettings(env: NodeJS.ProcessEnv): LocalSettings {
-  const parsed = variables.safeParse(env);
+  const parsed = variables.safeParse(env, { error: en().localeError });
   if (!parsed.success) {
-    const names = parsed.error.issues.map(({ path }) => path.join("."));
-    throw new UsageError(`Invalid value of ${names.join(", ")}.`);
+    const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")} (${message})`);
+    throw new UsageError(`Invalid settings: ${problems.join(", ")}.`);
   }
   const { data } = parsed;
   const tableau = tableauOf(env);

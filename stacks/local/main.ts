@@ -1,10 +1,10 @@
-// From LibInsight (simulated, unless LIBINSIGHT_BASE_URL is set) to the published files in a folder. Exits 0 only when the
-// run was published and queried.
+// Collects from LibInsight (simulated, unless LIBINSIGHT_BASE_URL is set) and publishes the files in a folder.
 import { randomUUID } from "node:crypto";
 import { PipelineError } from "../../shared/errors.ts";
 import { folderError } from "../../shared/local/disk.ts";
 import type { Log } from "../../shared/logger.ts";
 import { UsageError, warnOfNpmBanner } from "../cli.ts";
+import { fitted } from "../commands/text-table.ts";
 import { collect } from "./collect.ts";
 import { sourceOf } from "./collected-source.ts";
 import { readEnvFile } from "./env-file.ts";
@@ -13,7 +13,7 @@ import { localSettings } from "./local-settings.ts";
 import { parseCommand, usage } from "./start-args.ts";
 import { summary } from "./summary.ts";
 
-/** Exit codes: 0 published and queried, 1 not, 2 wrong usage, 130 stopped by Ctrl-C. */
+/** Returns the exit code: 0 published and queried, 1 failed, 2 usage error, 130 stopped by Ctrl-C. */
 export async function main(): Promise<number> {
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
@@ -39,31 +39,32 @@ export async function main(): Promise<number> {
     });
     if (command.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else if (!command.quiet) {
-      process.stdout.write(`\n${summary(report)}\n\n${preview}\n`);
+      const text = `\n${summary(report)}\n\n${preview}\n`;
+      process.stdout.write(fitted(text, process.stdout.columns));
     }
     return 0;
   } catch (error) {
-    if (error instanceof UsageError) {
-      process.stderr.write(`${error.message}\n\n${usage()}`);
-      return 2;
-    }
-    if (stopping.signal.aborted) {
-      process.stderr.write("Stopped. The same npm start continues the run.\n");
-      return 130;
-    }
-    process.stderr.write(`${sentenceOf(folderError(error, localFolder))}\n`);
-    return 1;
+    const { exitCode, text } = failureOf(error, stopping.signal.aborted);
+    process.stderr.write(`${fitted(text, process.stderr.columns)}\n`);
+    return exitCode;
   }
 }
 
-/** The services' log lines, where a level is set; they stand among the lines for a person. */
+/** Returns the logger of the services if a level is set. Its lines are mixed with the output for a person. */
 async function loggers(level: string | undefined): Promise<((service: string) => Log) | undefined> {
   if (!level) return undefined;
   return (await import("../../shared/powertools-logger.ts")).createLogger;
 }
 
-function sentenceOf(error: unknown): string {
-  if (error instanceof PipelineError) return error.sentence;
-  const what = error instanceof Error ? error.message : String(error);
-  return `npm start failed: ${what} Fix the cause and start again. If it persists, delete .local and report the error.`;
+function failureOf(error: unknown, isStopped: boolean): { exitCode: number; text: string } {
+  if (error instanceof UsageError)
+    return { exitCode: 2, text: `${error.message}\nRun "npm start -- --help".` };
+  if (isStopped) return { exitCode: 130, text: "Stopped. The same npm start continues the run." };
+  const failure = folderError(error, localFolder);
+  if (failure instanceof PipelineError) return { exitCode: 1, text: failure.sentence };
+  const cause = (failure instanceof Error ? failure.message : String(failure)).replace(/\.?$/, ".");
+  return {
+    exitCode: 1,
+    text: `npm start failed: ${cause} Fix the cause and run it again. If it fails again, delete ${localFolder} and report the error.`,
+  };
 }

@@ -1,7 +1,8 @@
-// Where data came from: a LibInsight's host, or a simulation. Remembered for each run, so that none is finished from
-// another LibInsight, and for each dataset, so that simulated data never replace real ones.
+// Records the origin of data: the host of a LibInsight, or a simulation. It is stored per run, so that no run mixes data of
+// two origins, and per dataset, so that simulated data never replace real data.
 import { isDeepStrictEqual } from "node:util";
 import * as z from "zod/mini";
+import { quantity } from "../../services/reporter/message.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
@@ -9,7 +10,7 @@ import { localFolder } from "./local-folder.ts";
 
 export const origin = z.union([
   z.strictObject({ host: z.string() }),
-  /** What decides the records that it returns. */
+  /** The settings that determine the simulation's records. */
   z.strictObject({
     records: z.number(),
     renames: z.array(z.strictObject({ field: z.string(), label: z.string() })),
@@ -18,9 +19,9 @@ export const origin = z.union([
 export type Origin = z.infer<typeof origin>;
 
 const keyOfRun = (runId: string) => `${keys.folder(runId)}origin.json`;
-/** Never pruned. */
+/** These objects do not expire. */
 const keyOfDataset = (dataset: string) => `origins/${dataset}.json`;
-/** Runs that are remembered as checked. */
+/** How many runs and datasets are kept as checked. */
 const maxChecked = 1_000;
 
 export function isSimulated(from: Origin): boolean {
@@ -32,15 +33,15 @@ export function isSameOrigin(one: Origin, other: Origin): boolean {
 }
 
 export function originText(from: Origin): string {
-  return "host" in from ? from.host : `a simulated LibInsight with ${from.records} records`;
+  return "host" in from ? from.host : `a simulated LibInsight with ${quantity(from.records, "record")}`;
 }
 
-/** Returns where a run's data came from; undefined where none were fetched, or it is older than 30 days. */
+/** Returns the origin of a run's data; undefined if no page was fetched or the run is older than 30 days. */
 export function originOf(runId: string, work: ObjectStore): Promise<Origin | undefined> {
   return work.getJson(keyOfRun(runId), origin);
 }
 
-/** Returns where the dataset's last data came from; undefined where none were collected yet. */
+/** Returns the origin of the dataset's last data; undefined if no data were collected. */
 export function lastOrigin(dataset: string, work: ObjectStore): Promise<Origin | undefined> {
   return work.getJson(keyOfDataset(dataset), origin);
 }
@@ -53,7 +54,7 @@ export type OriginGuard = {
   beforeAssembly(task: RunOfDataset): Promise<void>;
 };
 
-/** @param current where this process collects from */
+/** Returns checks that keep data of different origins apart. @param current the origin of this process's data */
 export function originGuard(current: Origin, work: ObjectStore): OriginGuard {
   const checked = new Set<string>();
   return {
@@ -80,7 +81,7 @@ export function originGuard(current: Origin, work: ObjectStore): OriginGuard {
 
 type RunOfDataset = { runId: string; dataset: string };
 
-/** Lets no run publish simulated data over real ones. @throws PipelineError `SimulatedOverReal` */
+/** Prevents a run from publishing simulated data over real data. @throws PipelineError `SimulatedOverReal` */
 export async function requirePublishable(run: RunOfDataset, work: ObjectStore): Promise<void> {
   const own = await originOf(run.runId, work);
   if (own) await requireNotOverReal(own, run, work);
@@ -103,8 +104,8 @@ async function requireNotOverReal(
 
 function anotherOrigin(runId: string, own: Origin): PipelineError {
   return new PipelineError("RunOfAnotherOrigin", {
-    message: `The run collects from ${originText(own)}, and this process from another LibInsight.`,
-    advice: "Continue it with the settings with which it began, or archive its dead letters.",
+    message: `The run collects from ${originText(own)}, but this process collects from another LibInsight.`,
+    advice: "Continue it with the settings that it started with, or archive its dead letters.",
     ids: { run: runId },
   });
 }

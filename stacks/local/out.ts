@@ -1,4 +1,4 @@
-// The folder of `npm start --out`: copies of the files that readers have now.
+// Keeps the folder of `npm start --out`, which has copies of the published files.
 import { constants } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -8,19 +8,21 @@ import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { Local } from "../../shared/local/open-local.ts";
 
-/** Of the last npm start. */
-const remembered = z.object({ dataset: z.string(), out: z.string() });
-type Remembered = z.infer<typeof remembered>;
+/** The dataset and the folder of the last npm start. */
+const lastOut = z.object({ dataset: z.string(), out: z.string() });
+type LastOut = z.infer<typeof lastOut>;
 
 const fileName = "out.json";
 
-/** Remembers the folder, so that the commands can bring its files up to date. @param folder .local */
-export function rememberOut(folder: string, { dataset, out }: Remembered): Promise<void> {
-  return whole(join(folder, fileName), (draft) => writeFile(draft, JSON.stringify({ dataset, out })));
+/** Saves the folder, so that the commands can update its files. @param folder .local */
+export function saveOut(folder: string, { dataset, out }: LastOut): Promise<void> {
+  return writeAtomically(join(folder, fileName), (draft) =>
+    writeFile(draft, JSON.stringify({ dataset, out })),
+  );
 }
 
-/** Copies what readers have now into a folder, and creates that. @returns the names of the copies */
-export async function copyLive(
+/** Copies the published files into a folder, which it creates. @returns the names of the copies */
+export async function copyPublished(
   { publish }: Pick<Dataset, "publish">,
   out: string,
   { data, results }: Pick<Local, "data" | "results">,
@@ -35,21 +37,21 @@ export async function copyLive(
   for (const { key, path } of files) {
     if (path === undefined) continue;
     const name = basename(key);
-    // Shares blocks with the original where the file system can.
-    await whole(join(out, name), (draft) => copyFile(path, draft, constants.COPYFILE_FICLONE));
+    // The copy shares blocks with the original if the file system supports it.
+    await writeAtomically(join(out, name), (draft) => copyFile(path, draft, constants.COPYFILE_FICLONE));
     copied.push(name);
   }
   return copied;
 }
 
 /**
- * Brings the copies of the last npm start up to date.
+ * Updates the copies of the last npm start.
  * @param folder .local
- * @returns a line for a person; empty where npm start never ran or nothing is published
+ * @returns a line for a person; empty if npm start never ran or nothing is published
  * @throws PipelineError `FilesNotCopied`
  */
 export async function refreshOut(folder: string, local: Pick<Local, "data" | "results">): Promise<string> {
-  const last = await readJson(join(folder, fileName), remembered);
+  const last = await readJson(join(folder, fileName), lastOut);
   const dataset = datasets.find(({ name }) => name === last?.dataset);
   if (!last || !dataset) return "";
   const { csv, results } = dataset.publish;
@@ -58,9 +60,9 @@ export async function refreshOut(folder: string, local: Pick<Local, "data" | "re
   );
   const [live, queried] = runIds;
   if (live === undefined) return "";
-  const copied = await copyLive(dataset, last.out, local).catch((cause) => {
+  const copied = await copyPublished(dataset, last.out, local).catch((cause) => {
     throw new PipelineError("FilesNotCopied", {
-      message: `The published files were not copied to ${last.out}. What is published is not affected.`,
+      message: `The published files were not copied to ${last.out}. The published files are not affected.`,
       advice: "Free disk space or check the folder's permissions, then repeat the command.",
       cause,
     });
@@ -68,13 +70,13 @@ export async function refreshOut(folder: string, local: Pick<Local, "data" | "re
   const report = await readJson(join(last.out, "run.json"), z.object({ runId: z.string() }));
   const sentences = [
     `Copied the live files to ${last.out}: ${copied.join(", ")}.`,
-    ...(queried === live ? [] : ["The query result is of another run until Athena has followed."]),
-    ...(!report || report.runId === live ? [] : [`Its run.json is still of run ${report.runId}.`]),
+    ...(queried === live ? [] : ["The query result belongs to another run until the query has run."]),
+    ...(!report || report.runId === live ? [] : [`Its run.json describes run ${report.runId}.`]),
   ];
   return `${sentences.join(" ")}\n`;
 }
 
-/** Undefined where the file cannot be used. */
+/** Returns undefined if the file is missing or invalid. */
 async function readJson<T extends z.ZodMiniType>(path: string, schema: T): Promise<z.infer<T> | undefined> {
   try {
     return schema.safeParse(JSON.parse(await readFile(path, "utf8"))).data;
@@ -83,8 +85,8 @@ async function readJson<T extends z.ZodMiniType>(path: string, schema: T): Promi
   }
 }
 
-/** Each file appears whole: it is written beside its place and then moved there. */
-export async function whole(path: string, write: (draft: string) => Promise<void>): Promise<void> {
+/** Writes a draft beside the file and renames it, so that no reader sees a part of the file. */
+export async function writeAtomically(path: string, write: (draft: string) => Promise<void>): Promise<void> {
   const draft = `${path}.draft`;
   try {
     await write(draft);

@@ -1,32 +1,37 @@
-// What `npm start` shows of what it published: the views' first rows, and what the columns mean. Pure functions.
+// Formats what `npm start` shows of the published data: the first rows of the views, and the meaning of the columns.
 import type { Dictionary, DictionaryColumn } from "../commands/dictionary/columns-of-dataset.ts";
 import { cut, padded, widthOf } from "../commands/text-table.ts";
 import type { FirstRows } from "./views.ts";
 
-/** A view or a dictionary of more columns is shown so far; the files have all of it. */
+/** Further columns are in the files only. */
 const maxShown = 40;
 const maxNameWidth = 24;
+/** In a narrower terminal the labels would leave too little room for the meanings. */
+const minWidthWithLabels = 100;
 const gap = "  ";
 
-export type Shown = {
-  /** Where the whole dictionary is. */
+export type PreviewOptions = {
+  /** Path of the complete dictionary. */
   file: string;
-  /** Of the terminal, in columns. */
+  /** Width of the terminal, in columns. */
   width: number;
-  /** Whether the people in the records are invented: then undeclared columns are shown too. */
+  /** Whether the people in the records are invented. If so, undeclared columns are shown too. */
   simulated: boolean;
 };
 
-export function preview(views: readonly FirstRows[], dictionary: Dictionary, shown: Shown): string {
-  return [...views.map((view) => viewText(view, dictionary, shown)), dictionaryText(dictionary, shown)].join(
-    "\n\n",
-  );
+export function preview(
+  views: readonly FirstRows[],
+  dictionary: Dictionary,
+  options: PreviewOptions,
+): string {
+  const texts = views.map((view) => viewText(view, dictionary, options));
+  return [...texts, dictionaryText(dictionary, options)].join("\n\n");
 }
 
-/** A row of the view is a column here, because a view has many columns and a terminal few. */
-function viewText(view: FirstRows, dictionary: Dictionary, { width, simulated }: Shown): string {
+/** Shows each row of the view as a column, because a view has many columns and a terminal is narrow. */
+function viewText(view: FirstRows, dictionary: Dictionary, { width, simulated }: PreviewOptions): string {
   const title = `${view.view}, ${view.view === dictionary.typed ? "every column with its type" : "what Tableau reads"}`;
-  if ("failed" in view) return `${title}: its first rows can't be shown (${view.failed})`;
+  if ("failed" in view) return `${title}: its first rows cannot be shown (${view.failed})`;
   const { columns, rows } = view;
   if (rows.length === 0) return `${title}: no rows`;
   const names = columns.slice(0, maxShown);
@@ -48,10 +53,7 @@ function viewText(view: FirstRows, dictionary: Dictionary, { width, simulated }:
   ].join("\n");
 }
 
-/**
- * Returns what replaces a value: personal and undeclared columns are hidden, because a terminal is no place for what people
- * wrote.
- */
+/** Returns the text that replaces a value of a personal or undeclared column; undefined if the value may be shown. */
 function hidden(name: string, { columns, dateColumns }: Dictionary, simulated: boolean): string | undefined {
   if (dateColumns.some((column) => column.name === name)) return undefined;
   const column = columns.find((candidate) => candidate.name === name);
@@ -59,25 +61,23 @@ function hidden(name: string, { columns, dateColumns }: Dictionary, simulated: b
   return column?.declared || (column && simulated) ? undefined : "(not declared)";
 }
 
-function dictionaryText({ columns }: Dictionary, { file, width }: Shown): string {
+function dictionaryText({ columns }: Dictionary, { file, width }: PreviewOptions): string {
   const shown = columns.slice(0, maxShown);
+  const hasLabels = width >= minWidthWithLabels;
   const rows = [
     ["column", "label in LibInsight", "type"],
     ...shown.map(({ name, labels, type }) => [name, labels.join(", "), type]),
-  ];
-  const widths = [0, 1, 2].map((index) => widest(rows.map((row) => row[index] ?? "")));
+  ].map(([name = "", label = "", type = ""]) => (hasLabels ? [name, label, type] : [name, type]));
+  const widths = (rows[0] ?? []).map((_, index) => widest(rows.map((row) => row[index] ?? "")));
   const left = width - widths.reduce((sum, one) => sum + one + gap.length, gap.length);
   const meanings = ["meaning", ...shown.map(meaningOf)];
   const lines = rows.map((row, index) => [
     ...row.map((cell, column) => padded(cell, widths[column] ?? 0)),
     cut(meanings[index] ?? "", left),
   ]);
-  return [
-    `What the columns mean; all of it is in ${file}`,
-    "",
-    ...indented(lines),
-    ...more(columns.length),
-  ].join("\n");
+  return [`Columns, described in full in ${file}`, "", ...indented(lines), ...more(columns.length)].join(
+    "\n",
+  );
 }
 
 function meaningOf({ meaning, declared, personal }: DictionaryColumn): string {

@@ -1,19 +1,21 @@
-// What a run has done so far, and how that is shown: bars on a terminal, plain lines elsewhere.
+// Shows the progress of a run: bars on a terminal, plain lines elsewhere.
 import type { MultiBar, SingleBar } from "cli-progress";
+import { count, quantity } from "../../services/reporter/message.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { pageCount } from "../../shared/run.ts";
 import { type QueueName, receiveLimit } from "../../shared/topology.ts";
 import type { WindowProgress } from "../commands/runs/run-account.ts";
+import { fitted } from "../commands/text-table.ts";
 import type { Retry } from "./workers.ts";
 
-/** The same note is not repeated for this time. */
+/** A note is not repeated within this time. */
 const repeatMs = 30_000;
-/** Notes that are remembered, and that wait to be shown. */
+/** Limits the notes that are remembered, and those that wait to be shown. */
 const maxNotes = 100;
-/** A shorter delay is given in seconds, a longer one as a time of day. */
+/** A shorter delay is shown in seconds, a longer one as a time of day. */
 const longDelaySeconds = 60;
 
-/** Counted by page, because a message may be delivered twice. */
+/** Counts a run's pages. A page counts once, because its message may be delivered twice. */
 export class Progress {
   readonly #runId: string;
   readonly #fetched = new Set<string>();
@@ -38,13 +40,13 @@ export class Progress {
   get transformed(): number {
     return this.#transformed.size;
   }
-  /** Pages; grows until the first page of each window is fetched. */
+  /** The pages known so far, counting one for each window whose first page has not been fetched. */
   get pages(): number {
     const unknownWindows = Math.max(this.#expectedWindows - this.#announced.size, 0);
     return [...this.#announced.values()].reduce((sum, pages) => sum + pages, unknownWindows);
   }
 
-  /** Whether the first page of every window is fetched. */
+  /** Whether the first page of every window has been fetched. */
   get allAnnounced(): boolean {
     return this.#announced.size >= this.#expectedWindows;
   }
@@ -53,7 +55,7 @@ export class Progress {
     this.#expectedWindows = count;
   }
 
-  /** Counts what an earlier process did of the run. */
+  /** Counts the pages of the run that an earlier process completed. */
   resume(windows: readonly WindowProgress[]): void {
     this.expectWindows(windows.length);
     for (const { number, attempt, totals, pages, missing } of windows) {
@@ -68,15 +70,15 @@ export class Progress {
     for (const page of this.#transformed) this.#fetched.add(page);
   }
 
-  /** @param fields what a service logs of a message that it handled */
+  /** @param fields the log fields of a handled message */
   onHandled(queue: QueueName, fields: LogFields): void {
-    // A window that is counted again at the end is no page.
+    // The recount of a window at the end of a run fetches no page.
     if (fields.run !== this.#runId || fields.recount !== undefined) return;
     this.#waitsUntil = 0;
     const window = `${fields.window}/${fields.attempt}`;
     const page = `${window}/${fields.page}`;
     if (queue === "transformer") this.#transformed.add(page);
-    // An earlier process may have fetched what is transformed now.
+    // An earlier process may have fetched a page that is transformed now.
     if (queue === "fetcher" || queue === "transformer") this.#fetched.add(page);
     if (queue === "fetcher" && fields.page === 1)
       this.#announced.set(window, pageCount({ totalPages: Number(fields.totalPages) }));
@@ -92,12 +94,12 @@ export class Progress {
     this.note(`${what} ${when}`, what);
   }
 
-  /** Until when the run waits, where a retry has a long delay and nothing else moves; empty where it does not. */
+  /** When the run continues, if a retry has a long delay and nothing else has been handled since; otherwise empty. */
   get waiting(): string {
     return this.#waitsUntil > Date.now() ? `waiting until ${timeOf(this.#waitsUntil)}` : "";
   }
 
-  /** Shows a line to the person at the terminal. @param key of notes that count as the same */
+  /** Adds a line for the person at the terminal. @param key identifies notes that count as repetitions */
   note(line: string, key = line): void {
     const now = Date.now();
     if (now - (this.#notedAt.get(key) ?? 0) < repeatMs) return;
@@ -106,7 +108,7 @@ export class Progress {
     this.#notes = [...this.#notes, line].slice(-maxNotes);
   }
 
-  /** Returns the notes that were not shown yet. */
+  /** Returns the notes that have not been shown. */
   takeNotes(): string[] {
     const notes = this.#notes;
     this.#notes = [];
@@ -114,7 +116,7 @@ export class Progress {
   }
 }
 
-/** Of this machine's clock. */
+/** Returns the time of day on this machine's clock. */
 function timeOf(ms: number): string {
   return new Date(ms).toLocaleTimeString("en-GB");
 }
@@ -124,7 +126,7 @@ export type Display = { update(): void; stop(): void };
 const stages = ["fetched", "transformed", "assembled", "queried"] as const;
 type Stage = (typeof stages)[number];
 
-type Counts = { done: number; of: number; unit: string; complete: boolean };
+type Counts = { done: number; of: number; unit: "page" | "file"; complete: boolean };
 
 function countsOf(progress: Progress, stage: Stage): Counts {
   switch (stage) {
@@ -132,7 +134,7 @@ function countsOf(progress: Progress, stage: Stage): Counts {
     case "transformed": {
       const done = progress[stage];
       const of = progress.pages;
-      return { done, of, unit: "pages", complete: progress.allAnnounced && done >= of };
+      return { done, of, unit: "page", complete: progress.allAnnounced && done >= of };
     }
     case "assembled":
     case "queried":
@@ -140,49 +142,60 @@ function countsOf(progress: Progress, stage: Stage): Counts {
   }
 }
 
-/** Wraps a line that is too long, which the bars turn off, and removes what stood below. */
-const wrapped = (line: string) => `\u001b[?7h\u001b[J${line}\u001b[?7l\n`;
+/** The width of a bar's line without the bar, for 9,999 pages. */
+const besideBar = 60;
+const barWidth = { least: 10, most: 40 };
 
-/** One live bar a stage, below the notes. @param stream a terminal */
-export async function bars(progress: Progress, stream: NodeJS.WritableStream): Promise<Display> {
-  // Node finds not every name among the exports of a CommonJS package.
+/** Shows one live bar per stage, below the notes. @param stream a terminal */
+export async function barDisplay(
+  progress: Progress,
+  stream: NodeJS.WritableStream & { columns?: number },
+): Promise<Display> {
+  // Node does not find every name among the exports of a CommonJS package.
   const { default: progressBars } = await import("cli-progress");
   const { MultiBar, Presets } = progressBars;
+  const columns = stream.columns || 80;
   const multi: MultiBar = new MultiBar(
     {
       stream,
-      format: "  {stage} {bar} {value}/{total} {unit}  {left}",
+      format: "  {stage} {bar} {done}  {left}",
+      barsize: Math.min(Math.max(columns - besideBar, barWidth.least), barWidth.most),
       hideCursor: true,
       clearOnComplete: false,
+      // A note erases the bars below it, which would stay hidden until they change.
+      forceRedraw: true,
       // main.ts handles Ctrl-C.
       gracefulExit: false,
       emptyOnZero: true,
     },
     Presets.shades_classic,
   );
+  // The bars turn off the terminal's line wrapping. A command in a note may be longer than a line.
+  const log = (note: string) => multi.log(`\u001b[?7h\u001b[J${fitted(note, columns)}\u001b[?7l\n`);
   const startedAt = Date.now();
-  const payload = (stage: Stage) => ({ stage: stage.padEnd(11), unit: countsOf(progress, stage).unit });
-  const shown = new Map<Stage, SingleBar>(
-    stages.map((stage) => [stage, multi.create(1, 0, { ...payload(stage), left: "" })]),
-  );
+  const payload = (stage: Stage) => {
+    const counts = countsOf(progress, stage);
+    const left = progress.waiting || timeLeft(counts, Date.now() - startedAt);
+    return {
+      stage: stage.padEnd(11),
+      done: `${count(counts.done)}/${quantity(counts.of, counts.unit)}`.padEnd(13),
+      left: stage === "fetched" ? [left, retries(progress)].filter(Boolean).join(", ") : left,
+    };
+  };
+  const shown = new Map<Stage, SingleBar>(stages.map((stage) => [stage, multi.create(1, 0, payload(stage))]));
   const update = (): void => {
-    for (const note of progress.takeNotes()) multi.log(wrapped(note));
+    for (const note of progress.takeNotes()) log(note);
     for (const [stage, bar] of shown) {
-      const counts = countsOf(progress, stage);
-      const { done, of } = counts;
+      const { done, of } = countsOf(progress, stage);
       bar.setTotal(of);
-      const left = progress.waiting || timeLeft(counts, Date.now() - startedAt);
-      bar.update(done, {
-        ...payload(stage),
-        left: stage === "fetched" ? `${left}${retries(progress)}` : left,
-      });
+      bar.update(done, payload(stage));
     }
   };
   return {
     update,
     stop() {
       update();
-      // Writes the last notes, which `stop` would not.
+      // `stop` does not write the last notes; `update` does.
       multi.update();
       multi.stop();
     },
@@ -192,19 +205,20 @@ export async function bars(progress: Progress, stream: NodeJS.WritableStream): P
 function timeLeft({ done, of, complete }: Counts, elapsedMs: number): string {
   if (complete) return "done";
   if (done === 0) return "";
-  return `${Math.ceil(((elapsedMs / done) * (of - done)) / 1000)} s left`;
+  const seconds = Math.ceil(((elapsedMs / done) * (of - done)) / 1000);
+  return seconds < 120 ? `${seconds} s left` : `${count(Math.ceil(seconds / 60))} min left`;
 }
 
 function retries({ retried }: Progress): string {
-  return retried === 0 ? "" : ` (${retried} ${retried === 1 ? "message" : "messages"} retried)`;
+  return retried === 0 ? "" : `${count(retried)} ${retried === 1 ? "retry" : "retries"}`;
 }
 
 const linesEveryMs = 2_000;
-/** A line that says what the one before says. */
+/** How often the same line is repeated. */
 const sameLineEveryMs = 30_000;
 
-/** A line when a stage is done, one every two seconds while pages arrive, and the notes. */
-export function lines(progress: Progress, write: (line: string) => void): Display {
+/** Writes a line when a stage is done, one every two seconds while pages arrive, and the notes. */
+export function lineDisplay(progress: Progress, write: (line: string) => void): Display {
   const said = new Set<Stage>();
   let lastLine = Date.now();
   let lastText = "";
@@ -214,12 +228,13 @@ export function lines(progress: Progress, write: (line: string) => void): Displa
       const { done, unit, complete } = countsOf(progress, stage);
       if (!said.has(stage) && complete) {
         said.add(stage);
-        write(`${stage}${unit === "pages" ? ` ${done} pages` : ""}`);
+        write(unit === "page" ? `${stage} ${quantity(done, unit)}` : stage);
       }
     }
     if (said.has("transformed") || Date.now() - lastLine < linesEveryMs) return;
     const { fetched, transformed, pages, waiting } = progress;
-    const text = `fetched ${fetched} and transformed ${transformed} of ${pages} pages${retries(progress)}${waiting && `, ${waiting}`}`;
+    const counts = `fetched ${count(fetched)} and transformed ${count(transformed)} of ${quantity(pages, "page")}`;
+    const text = [counts, retries(progress), waiting].filter(Boolean).join(", ");
     if (text === lastText && Date.now() - lastLine < sameLineEveryMs) return;
     lastLine = Date.now();
     lastText = text;
@@ -228,4 +243,4 @@ export function lines(progress: Progress, write: (line: string) => void): Displa
   return { update, stop: update };
 }
 
-export const silence: Display = { update() {}, stop() {} };
+export const silentDisplay: Display = { update() {}, stop() {} };

@@ -1,4 +1,4 @@
-// The command line of `npm start`.
+// Parses the command line of `npm start`.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { yesterday } from "../../shared/dates.ts";
@@ -18,7 +18,7 @@ import { localFolder } from "./local-folder.ts";
 
 export { UsageError };
 
-export type Command = {
+export type StartCommand = {
   dataset: Dataset;
   from: string;
   to: string;
@@ -26,14 +26,14 @@ export type Command = {
   datesGiven: boolean;
   out: string;
   simulation: { records: number; latencyMs: number; renames: Rename[]; faultSeed: number | undefined };
-  /** The given flags that only the simulation supports. */
+  /** The given flags that need the simulated LibInsight. */
   simulationFlags: string[];
   json: boolean;
   quiet: boolean;
 };
 
 const line = (now: Date) =>
-  commandLine<Command>("npm start --", (base, accept) => {
+  commandLine<StartCommand>("npm start --", (base, accept) => {
     const program = base
       .description("Run the pipeline on this machine: collect a dataset, publish its files, query them.")
       .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
@@ -48,7 +48,7 @@ const line = (now: Date) =>
         "Inject faults, show the dead letters and replay them",
         wholeNumber(0, 999_999_999),
       )
-      .option("--json", "Print only run.json", false)
+      .option("--json", "Print the run's report (run.json) and nothing else", false)
       .option("--quiet", "Print only errors", false)
       .addHelpText("after", environmentHelp)
       .action(({ dataset, from = dataset.firstDate, to = yesterday(now, dataset.timeZone), ...options }) => {
@@ -77,25 +77,28 @@ const environmentHelp = `
 Examples:
   npm start -- --from 2024-01-01 --to 2024-01-31
   npm start -- --rename "mode=Mode of contact"
+  npm start --silent -- --json > run.json
 
 Environment:
   LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET
       Collect from this LibInsight instead of the simulation
   TABLEAU_URL, TABLEAU_SITE, TABLEAU_TOKEN_NAME, TABLEAU_TOKEN_SECRET
       Refresh this Tableau after publishing
-  They may also stand in .env. Variables that are set already win.`;
+  POWERTOOLS_LOG_LEVEL=INFO
+      Print the services' log
+  Variables can be set in .env. The environment takes precedence over .env.`;
 
-/** Returns what to do, or "help" for --help. @throws UsageError */
+/** Returns the command, or "help" for --help. @throws UsageError */
 export const parseCommand = (
   args: readonly string[],
   now: Date,
   env: NodeJS.ProcessEnv = {},
-): Command | "help" => line(now).parse(args, env);
+): StartCommand | "help" => line(now).parse(args, env);
 
-/** Returns the help. A function, because it takes 8 ms. */
+/** Returns the help. It is a function because generating the help takes 8 ms. */
 export const usage = (): string => line(new Date(0)).usage();
 
-/** Checks all renames together, because two fields may swap their labels. @throws UsageError */
+/** Validates all renames together, because two fields may swap their labels. @throws UsageError */
 export function renamesOf(given: readonly ReturnType<typeof renameOf>[]): Rename[] {
   const parsed = renames.safeParse(given);
   if (parsed.success) return parsed.data;

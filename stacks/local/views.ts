@@ -1,4 +1,4 @@
-// The first rows of a dataset's views, as an analyst gets them.
+// Queries the first rows of a dataset's views, as an analyst would.
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { QueryEngine, Rows } from "../../shared/ports.ts";
@@ -7,7 +7,7 @@ const shownRows = 3;
 
 export type FirstRows = { view: string } & (Rows | { failed: string });
 
-/** Never throws: the run is published, whatever the views do. */
+/** Returns the first rows of both views. Throws nothing, because the run is published even if a view fails. */
 export async function firstRows({ publish }: Dataset, engine: QueryEngine): Promise<FirstRows[]> {
   const { typed, analysis } = viewNames(publish.table);
   const found: FirstRows[] = [];
@@ -22,7 +22,7 @@ export async function firstRows({ publish }: Dataset, engine: QueryEngine): Prom
   return found;
 }
 
-/** Names and ids only: the message of an unexpected error may quote data. */
+/** Returns names and ids only, because the message of an unexpected error may quote data. */
 function reasonOf(error: unknown): string {
   const name = error instanceof Error ? error.name : typeof error;
   const ids = error instanceof PipelineError ? Object.entries(error.ids) : [];

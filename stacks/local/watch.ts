@@ -1,4 +1,4 @@
-// Watches one run on this machine until it ends: by what is stored, woken by events and dead letters.
+// Watches one run on this machine until it ends. It checks what is stored, each second and after each event or dead letter.
 import * as z from "zod/mini";
 import { inspectDeadLetters } from "../../services/replay/dead-letter-queues.ts";
 import type { DeadLetter } from "../../services/replay/dead-letter-summary.ts";
@@ -15,22 +15,21 @@ import type { Retry } from "./workers.ts";
 
 export type RunEnd =
   | { state: "published and queried"; result: RunResult; query: { queryExecutionId: string; key: string } }
-  /** A sentence for a person. */
+  /** `reason` is a sentence for a person. */
   | { state: "failed"; reason: string }
-  /** The run goes on when it is replayed. */
+  /** The run continues when the dead letter is replayed. */
   | { state: "dead letter"; deadLetter: DeadLetter; pagesKept: number };
 
-/** What happened at Tableau, a sentence. */
-export type TableauEnd = { state: "refreshed" | "failed"; sentence: string };
+/** The outcome of the refresh, with a sentence for a person. */
+export type TableauOutcome = { state: "refreshed" | "failed"; sentence: string };
 
-/** Dead letters of these queues do not stop a run. */
-const besideTheRun: readonly QueueName[] = ["tableau", "reporter", "ec2", "replay"];
+/** A run ends in spite of dead letters in these queues. */
+const nonBlockingQueues: readonly QueueName[] = ["tableau", "reporter", "ec2", "replay"];
 
-/** What is stored is checked at least this often. */
 const checkMs = 1_000;
-/** Without progress, and without a message that waits for its retry. */
+/** A run has stalled after this time without progress and without a message that waits for its retry. */
 const stalledMs = 10 * 60_000;
-/** Dead letters that are read at once. */
+/** The most dead letters that are read. */
 export const maxDeadLetters = 1_000;
 
 const watched = z.union([
@@ -56,10 +55,10 @@ export class RunWatch {
   readonly #deadLetterQueues = new Set<QueueName>();
   #wake: () => void = () => {};
   #failure: string | undefined;
-  /** When something last moved, in milliseconds since 1970. */
-  #movedAt = Date.now();
+  /** When the run last made progress, or will retry, in milliseconds since 1970. */
+  #progressAt = Date.now();
   #broken: PipelineError | undefined;
-  tableau: TableauEnd | undefined;
+  tableau: TableauOutcome | undefined;
   onStarted: (windows: number) => void = () => {};
   onPublished: () => void = () => {};
 
@@ -68,23 +67,23 @@ export class RunWatch {
     this.#dataset = dataset;
   }
 
-  moved(): void {
-    this.#movedAt = Math.max(this.#movedAt, Date.now());
+  onHandled(): void {
+    this.#progressAt = Math.max(this.#progressAt, Date.now());
   }
 
-  /** A message that waits for its retry is no stall, however long LibInsight asked to wait. */
+  /** A run that waits for a retry has not stalled, even if LibInsight asked for a long delay. */
   onRetry({ run, delaySeconds }: Pick<Retry, "run" | "delaySeconds">): void {
     const due = run === this.#runId ? Date.now() + delaySeconds * 1_000 : Date.now();
-    this.#movedAt = Math.max(this.#movedAt, due);
+    this.#progressAt = Math.max(this.#progressAt, due);
   }
 
-  /** Ends the run with this error. */
+  /** Makes `end` throw this error. */
   onBroken(error: PipelineError): void {
     this.#broken ??= error;
     this.#wake();
   }
 
-  /** @param event as it is on the bus */
+  /** @param event as the bus delivers it */
   onEvent(event: unknown): void {
     const { data } = watched.safeParse(event);
     if (data?.detail.runId !== this.#runId) return;
@@ -112,23 +111,23 @@ export class RunWatch {
   }
 
   onDeadLetter(queue: QueueName): void {
-    if (besideTheRun.includes(queue)) return;
+    if (nonBlockingQueues.includes(queue)) return;
     this.#deadLetterQueues.add(queue);
     this.#wake();
   }
 
   /**
-   * @returns when the run has ended, or a message of it is a dead letter
-   * @throws when the signal is aborted, or the error of `onBroken`
+   * Waits until the run has ended, or one of its messages is a dead letter.
+   * @throws if the signal is aborted, and the error of `onBroken`
    */
   async end(local: Local, signal: AbortSignal): Promise<RunEnd> {
     signal.addEventListener("abort", () => this.#wake(), { once: true });
     for (;;) {
       signal.throwIfAborted();
       if (this.#broken) throw this.#broken;
-      const end = (await this.#stored(local)) ?? (await this.#deadLetter(local));
+      const end = (await this.#storedEnd(local)) ?? (await this.#deadLetter(local));
       if (end) return end;
-      if (Date.now() - this.#movedAt > stalledMs)
+      if (Date.now() - this.#progressAt > stalledMs)
         return { state: "failed", reason: "The run has made no progress for ten minutes. Start it again." };
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, checkMs);
@@ -140,8 +139,8 @@ export class RunWatch {
     }
   }
 
-  /** What result.json and the published query result say. */
-  async #stored({ work, results }: Local): Promise<RunEnd | undefined> {
+  /** Returns the end according to result.json and the published query result. */
+  async #storedEnd({ work, results }: Local): Promise<RunEnd | undefined> {
     if (this.#failure !== undefined) return { state: "failed", reason: this.#failure };
     const result = await work.getJson(keys.result(this.#runId), runResult);
     if (!result) return undefined;
@@ -166,7 +165,7 @@ export class RunWatch {
     };
     this.#deadLetterQueues.clear();
     const { deadLetters } = await inspectDeadLetters(deps, {}, maxDeadLetters);
-    // S3's notification names no run; one that failed since this run began is taken for its own.
+    // An S3 notification names no run. One that failed since this run began is attributed to this run.
     const deadLetter = deadLetters.find(
       ({ run, queue, sentAt }) =>
         run === this.#runId || (run === undefined && queue === "athena" && sentAt >= this.#startedAt),
@@ -179,10 +178,10 @@ export class RunWatch {
 
 const drainMs = 60_000;
 const drainPollMs = 20;
-/** Those of a month. */
+/** Enough for the queries of a month. */
 const maxQueryObjects = 100_000;
 
-/** Returns how many queries have not ended. The message that checks a query is delayed, and so in no count. */
+/** Returns how many queries have not ended. Queues do not count the delayed messages that check queries. */
 export async function queriesUnderWay(work: ObjectStore): Promise<number> {
   const found = new Set(await work.list("queries/", maxQueryObjects));
   const origin = "/origin.json";
@@ -191,9 +190,8 @@ export async function queriesUnderWay(work: ObjectStore): Promise<number> {
 }
 
 /**
- * Waits until no queue holds a message and no query runs, for a minute at most: a run that was requested otherwise
- * continues beside this one, and ends before the workers stop. For Tableau it waits as much longer as the service follows
- * jobs there.
+ * Waits until no queue holds a message and no query is running, so that other runs end before the workers stop. Waits at
+ * most a minute, and for Tableau another `refreshTimeoutMs`, because a refresh takes long.
  */
 export async function drain(
   { queues, work }: Pick<Local, "queues" | "work">,

@@ -1,4 +1,4 @@
-// Runs the services on this machine: each receives from its queue, and deletes what was handled.
+// Runs the services on this machine. Each worker receives messages from its service's queue and deletes handled messages.
 import { setTimeout as delay } from "node:timers/promises";
 import type * as z from "zod/mini";
 import { assemblerService } from "../../services/assembler/service.ts";
@@ -23,24 +23,25 @@ import { type QueueName, services } from "../../shared/topology.ts";
 import type { LocalSettings } from "./local-settings.ts";
 import { type Origin, originGuard } from "./origin.ts";
 
-/** A queue without messages is asked once in this time; a message wakes its worker at once. */
+/** The longest wait of one receive call. A message wakes its worker immediately. */
 const waitSeconds = 20;
 const pauseAfterErrorMs = 500;
 
-/** What happened in a service, for the display of progress. */
+/** Callbacks for the display of progress. */
 export type WorkerEvents = {
   onHandled?: (queue: QueueName, fields: LogFields) => void;
-  /** A message has failed and comes back. */
+  /** Called when a message has failed and will be retried. */
   onRetry?: (queue: QueueName, retry: Retry) => void;
   onDeadLetter?: (queue: QueueName, message: Message) => void;
-  /** The disk refuses what a service or a queue writes. No retry helps. */
+  /** Called when the disk refuses a write of a service or a queue. A retry would fail too. */
   onBroken?: (error: PipelineError) => void;
 };
 
-/** `run`: of which the message is, where it names one. `receives`: how often it was tried. */
 export type Retry = {
+  /** The message's run, if the message names one. */
   run?: string | undefined;
   error: PipelineError;
+  /** How often the message was received. */
   receives: number;
   delaySeconds: number;
 };
@@ -49,15 +50,15 @@ export type WorkerOptions = {
   local: Local;
   settings: LocalSettings;
   libInsight: LibInsightClient;
-  /** Where `libInsight` is. Without it no run is checked for where it collects from. */
+  /** The origin of the data of `libInsight`. Without it, workers do not check the origin of runs. */
   origin?: Origin;
-  /** Undefined where nothing is logged. */
+  /** Without it, nothing is logged. */
   logOf?: ((service: string) => Log) | undefined;
   events?: WorkerEvents;
 };
 
 export type Workers = {
-  /** Receives nothing more, and waits for the handlers that run. */
+  /** Stops receiving, and waits for running handlers. */
   stop(): Promise<void>;
 };
 
@@ -67,11 +68,11 @@ export function startWorkers(options: WorkerOptions): Workers {
   const { queues, engine } = local;
   const { tableau, tableauTokenSecret } = settings;
   const stopping = new AbortController();
-  // Where that fails, the claims end after three minutes.
+  // If this fails, the claims expire after three minutes.
   releaseClaims(local).catch(() => {});
-  // Those that an earlier process did not finish. One that cannot be read is checked by its own message.
+  // Continues queries that an earlier process did not finish. If this fails, the message of each query checks it.
   engine.resume().catch(() => {});
-  // Each service takes what it names.
+  // Each service uses a part of these.
   const deps = {
     ...local,
     datasets,
@@ -94,14 +95,14 @@ export function startWorkers(options: WorkerOptions): Workers {
     measure: () => {},
     now: () => new Date(),
   };
-  const start = <T extends z.ZodMiniType, Deps>(service: Service<T, Deps>, its: Deps) =>
-    runWorker(service, its, options, stopping.signal);
+  const start = <T extends z.ZodMiniType, Deps>(service: Service<T, Deps>, serviceDeps: Deps) =>
+    runWorker(service, serviceDeps, options, stopping.signal);
   const guard = origin && originGuard(origin, local.work);
   const workers = [
     start(kickoffService, deps),
-    start(guarded(fetcherService, guard?.beforeFetch, guard?.afterFetch), deps),
+    start(withChecks(fetcherService, guard?.beforeFetch, guard?.afterFetch), deps),
     start(transformerService, deps),
-    start(guarded(assemblerService, guard?.beforeAssembly), deps),
+    start(withChecks(assemblerService, guard?.beforeAssembly), deps),
     start(athenaService, { ...deps, checkSeconds: settings.queryCheckSeconds }),
     start(tableauService, deps),
     start(reporterService, deps),
@@ -118,8 +119,8 @@ export function startWorkers(options: WorkerOptions): Workers {
 
 type Check<T extends z.ZodMiniType> = (message: z.infer<T>) => Promise<void>;
 
-/** Returns the service with something to check before and to record after each message. */
-function guarded<T extends z.ZodMiniType, Deps>(
+/** Returns the service with a call before and after each message. */
+function withChecks<T extends z.ZodMiniType, Deps>(
   service: Service<T, Deps>,
   before?: Check<T>,
   after?: Check<T>,
@@ -135,7 +136,7 @@ function guarded<T extends z.ZodMiniType, Deps>(
   };
 }
 
-/** Deletes the claims (shared/once.ts) that are not done. No other process works here, so theirs died. */
+/** Deletes unfinished claims (shared/once.ts). The lock on .local ensures that their processes have ended. */
 async function releaseClaims({ database, work }: Local): Promise<void> {
   await database.write(() =>
     database
@@ -157,7 +158,7 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
   const { name } = service;
   const source = local.queues[name];
   const { batchSize, timeoutSeconds } = services[name];
-  // One process has one thread: only waiting for LibInsight gains from being done side by side.
+  // The process has one thread, so only requests to LibInsight gain from concurrency.
   const concurrency = name === "fetcher" ? services.fetcher.concurrency : 1;
   const onFailed = ({ error, message, delaySeconds }: FailedMessage): void => {
     if (isFolderError(error)) events.onBroken?.(error);
@@ -184,7 +185,7 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
     const timer = setTimeout(() => timeout.resolve(undefined), timeoutSeconds * 1_000);
     const result = await Promise.race([processBatch(service, messages, deps, batch), timeout.promise]);
     clearTimeout(timer);
-    // A handler that takes longer has failed: its messages reappear when their visibility timeout ends.
+    // A handler that exceeds its timeout has failed. Its messages reappear when their visibility timeout ends.
     if (!result) return;
     const kept = new Set(result.retried);
     await Promise.all(

@@ -1,4 +1,4 @@
-// Flags before `--`, which npm takes for its own: `npm start --records=400` would start a run of the default size.
+// Tests flags before `--`, which npm consumes: without a check, `npm start --records=400` would use the default of 10,300.
 import { spawnSync } from "node:child_process";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ const root = join(import.meta.dirname, "../..");
 test.each([
   [["start", "--records=400"], "npm start -- --records=400"],
   [["run", "replay", "send", "--older-than=3d"], "npm run replay -- send --older-than=3d"],
-])("npm itself: %j is refused with the right command line, exit 2", async (args, right) => {
+])("npm %j exits 2 with the correct command line", async (args, right) => {
   await using folder = await temporaryFolder();
   const scripts = {
     start: `"${process.execPath}" "${root}/stacks/local/start.mjs"`,
@@ -65,7 +65,7 @@ test.each<[CommandLine<unknown>, args: string[], env: Record<string, string>, ri
   ],
   [runs, ["request"], { npm_config_reason: "a\u001bb" }, "npm run runs -- request '--reason=a b'"],
   [libinsight, [], { npm_config_page_size: "7" }, "npm run libinsight -- --page-size=7"],
-])("%#: the error has the command line to use", (line, args, env, right) => {
+])("%#: the error has the correct command line", (line, args, env, right) => {
   const parse = () => line.parse(args, { ...byNpm, ...env });
   expect(parse).toThrow(UsageError);
   expect(parse).toThrow(right);
@@ -77,15 +77,15 @@ test.each<[what: string, args: string[], env: Record<string, string>]>([
   ["npm's log level", [], { npm_config_loglevel: "warn" }],
   ["a setting without a value", [], { npm_config_json: "", npm_config_records: "" }],
   ["a flag of another command", [], { npm_config_reason: "x" }],
-])("%s is not refused", (_, args, env) => {
+])("%s is accepted", (_, args, env) => {
   expect(start.parse(args, { ...byNpm, ...env })).toEqual(start.parse(args));
 });
 
-test("where npm does not run the command, its variables are not read", () => {
+test("npm's variables are ignored if npm does not run the command", () => {
   expect(start.parse([], { npm_config_records: "400" })).toEqual(start.parse([]));
 });
 
-test("a shell reads the shown command line as it was meant, whatever a flag's value is", () => {
+test("a shell reads any value of a flag correctly from the command line in the error", () => {
   const shown = fc
     .string({ unit: "grapheme", minLength: 1 })
     .filter((value) => value !== "true" && !/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/u.test(value));

@@ -1,8 +1,8 @@
-// What staff write in "Comments/Notes", with everything that the API's notes warn of.
+// Generates comments for "Comments/Notes", including the awkward characters that real comments contain.
 import { between, pick, pickWeighted, type Random, type Weighted } from "./random.ts";
 import { awkwardComments, comments } from "./vocabulary.ts";
 
-/** An apostrophe as it comes out: plain, typographic, or damaged by UTF-8 read as Windows-1252, once or twice. */
+/** Apostrophes: plain, typographic, or damaged by reading UTF-8 as Windows-1252, once or twice. */
 const apostrophes: Weighted<string> = [
   ["'", 80],
   ["\u2019", 12],
@@ -31,12 +31,12 @@ const controlCharacters: Weighted<string> = [
   ["\u2028", 2],
 ];
 
-/** Empty for almost half of the records. */
+/** Returns a comment; empty for almost half of the records. */
 export function comment(random: Random, topic: string): string {
   if (random() < 0.45) return "";
   if (random() < 0.004) return pick(random, [" ", "\n", "\r\n"]);
   const length = random();
-  // Rarely a comment is a whole e-mail thread.
+  // A few comments are a whole e-mail thread.
   const sentences = length < 0.7 ? 1 : length < 0.995 ? between(random, 2, 4) : between(random, 25, 60);
   let text = "";
   for (let n = 0; n < sentences; n++) {
@@ -47,7 +47,7 @@ export function comment(random: Random, topic: string): string {
   if (random() < 0.006) {
     const at = between(random, 0, text.length);
     text = text.slice(0, at) + pickWeighted(random, controlCharacters) + text.slice(at);
-    // Between the halves of a surrogate pair it would make text that is not Unicode.
+    // A character between the halves of a surrogate pair would make invalid Unicode.
     text = text.toWellFormed();
   }
   if (random() < 0.006) text += "\\";

@@ -1,13 +1,19 @@
-// Faults on purpose: which request goes wrong, how, and how often. Declared in a list, used up in its order.
+// Injects faults: which requests fail, how, and how often. Faults are used up in the order of their list.
 import * as z from "zod/mini";
 import { isoDate, nonNegativeInt, positiveInt } from "../../../shared/schemas.ts";
-import { type Answer, credentialsRefused, failure, json, tokenRefused } from "./answers.ts";
+import {
+  credentialsRefused,
+  failure,
+  json,
+  type SimulatedResponse,
+  tokenRefused,
+} from "./simulated-responses.ts";
 
-export const endpoints = ["token", "data-grid", "fields"] as const;
+const endpoints = ["token", "data-grid", "fields"] as const;
 export type Endpoint = (typeof endpoints)[number];
 
 const common = {
-  /** What is left out matches every request. A request without a page asks for page 1. */
+  /** Selects requests; a missing field selects all. A request without a page number is for page 1. */
   where: z._default(
     z.strictObject({
       endpoint: z.optional(z.enum(endpoints)),
@@ -20,46 +26,46 @@ const common = {
 };
 
 export const fault = z.discriminatedUnion("kind", [
-  /** An HTTP status with an error in JSON. */
+  /** Responds with this HTTP status and an error in JSON. */
   z.strictObject({
     kind: z.literal("status"),
     status: z.int().check(z.minimum(400), z.maximum(599)),
     ...common,
   }),
-  /** 429. Retry-After in seconds or as an HTTP date; without it there is no such header. */
+  /** Responds with 429, and with Retry-After, in seconds or as an HTTP date, if it is given. */
   z.strictObject({
     kind: z.literal("rate-limited"),
     retryAfter: z.optional(z.union([nonNegativeInt, z.string().check(z.regex(/^[\x20-\x7e]+$/))])),
     ...common,
   }),
-  /** A page for people instead of JSON. */
+  /** Responds with an HTML page. */
   z.strictObject({
     kind: z.literal("html"),
     status: z._default(z.int().check(z.minimum(200), z.maximum(599)), 200),
     ...common,
   }),
-  /** A whole answer, whose JSON ends in the middle. */
+  /** Responds with half of the JSON, in a complete response. */
   z.strictObject({ kind: z.literal("broken-json"), ...common }),
-  /** `"type":"error"` with HTTP 200. The payload's shape is not known, so that any can be given. */
+  /** Responds with `"type":"error"` and HTTP 200. The real payload's shape is unknown, so any payload can be given. */
   z.strictObject({ kind: z.literal("error-at-200"), payload: z.optional(z.unknown()), ...common }),
-  /** No answer until the client gives up or the server is closed. */
+  /** Does not respond until the client disconnects or the server is closed. */
   z.strictObject({ kind: z.literal("hang"), ...common }),
-  /** The connection is reset instead of an answer. */
+  /** Resets the connection instead of responding. */
   z.strictObject({ kind: z.literal("reset"), ...common }),
-  /** The connection is closed in the middle of the body. */
+  /** Closes the connection in the middle of the body. */
   z.strictObject({ kind: z.literal("cut-body"), ...common }),
-  /** A page with a record too few, with one too many, with one twice, or with another sum than there is. */
+  /** Responds with one record too few, one too many, one repeated, or a wrong total. */
   z.strictObject({ kind: z.enum(["too-few", "too-many", "repeated", "other-total"]), ...common }),
-  /** 401, and the token that came with the request is forgotten. */
+  /** Responds with 401 and revokes the request's token. */
   z.strictObject({ kind: z.literal("unauthorized"), ...common }),
 ]);
-/** With `where` and `times` optional. */
+/** A fault, with `where` and `times` optional. */
 export type FaultSetting = z.input<typeof fault>;
 export type Fault = z.output<typeof fault>;
 
 export type FaultPlan = {
   add(faults: readonly Fault[]): void;
-  /** The first fault that is left for this request; it is used up by one. */
+  /** Returns the first remaining fault for this request, and counts it as used once. */
   take(request: {
     endpoint: Endpoint;
     from: string | undefined;
@@ -91,8 +97,8 @@ export function faultPlan(): FaultPlan {
 const loginPage =
   "<!DOCTYPE html>\n<html><head><title>LibApps Login</title></head><body><h1>Please log in</h1></body></html>\n";
 
-/** The answer as the fault leaves it. */
-export function spoiled(answer: Answer, fault: Fault, endpoint: Endpoint): Answer {
+/** Returns the response with the fault applied. */
+export function withFault(response: SimulatedResponse, fault: Fault, endpoint: Endpoint): SimulatedResponse {
   switch (fault.kind) {
     case "status":
       return failure(fault.status, `Simulated status ${fault.status}.`);
@@ -109,32 +115,32 @@ export function spoiled(answer: Answer, fault: Fault, endpoint: Endpoint): Answe
         ending: "whole",
       };
     case "broken-json":
-      return { ...answer, body: answer.body.slice(0, answer.body.length / 2) };
+      return { ...response, body: response.body.slice(0, response.body.length / 2) };
     case "error-at-200":
       return json(200, {
         type: "error",
         payload: fault.payload === undefined ? { message: "Simulated error." } : fault.payload,
       });
     case "hang":
-      return { ...answer, ending: "never" };
+      return { ...response, ending: "never" };
     case "reset":
-      return { ...answer, ending: "reset" };
+      return { ...response, ending: "reset" };
     case "cut-body":
-      return { ...answer, ending: "cut" };
+      return { ...response, ending: "cut" };
     case "too-few":
-      return changed(answer, ({ records, ...rest }) => ({ ...rest, records: records.slice(1) }));
+      return changed(response, ({ records, ...rest }) => ({ ...rest, records: records.slice(1) }));
     case "too-many":
-      return changed(answer, ({ records, ...rest }) => ({
+      return changed(response, ({ records, ...rest }) => ({
         ...rest,
         records: [...records, ...records.slice(0, 1)],
       }));
     case "repeated":
-      return changed(answer, ({ records, ...rest }) => ({
+      return changed(response, ({ records, ...rest }) => ({
         ...rest,
         records: [...records.slice(0, -1), ...records.slice(0, 1)],
       }));
     case "other-total":
-      return changed(answer, ({ total_records, ...rest }) => ({
+      return changed(response, ({ total_records, ...rest }) => ({
         ...rest,
         total_records: total_records + 1,
       }));
@@ -143,16 +149,16 @@ export function spoiled(answer: Answer, fault: Fault, endpoint: Endpoint): Answe
   }
 }
 
-const gridAnswer = z.object({
+const gridResponse = z.object({
   type: z.literal("success"),
   payload: z.looseObject({ records: z.array(z.unknown()), total_records: z.number() }),
 });
-type Grid = z.infer<typeof gridAnswer>["payload"];
+type Grid = z.infer<typeof gridResponse>["payload"];
 
-/** A page of records as `change` leaves it; any other answer stays. */
-function changed(answer: Answer, change: (grid: Grid) => Grid): Answer {
-  const grid = gridAnswer.safeParse(JSON.parse(answer.body));
+/** Returns a page of records changed by `change`, and any other response unchanged. */
+function changed(response: SimulatedResponse, change: (grid: Grid) => Grid): SimulatedResponse {
+  const grid = gridResponse.safeParse(JSON.parse(response.body));
   return grid.success
-    ? { ...answer, body: JSON.stringify({ type: "success", payload: change(grid.data.payload) }) }
-    : answer;
+    ? { ...response, body: JSON.stringify({ type: "success", payload: change(grid.data.payload) }) }
+    : response;
 }

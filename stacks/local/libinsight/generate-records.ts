@@ -1,40 +1,40 @@
-// The generated records of one dataset. Only the times and ids are kept (8 bytes a record); the rest of a record
-// is made from the seed and its place when it is asked for.
+// Generates the records of one dataset. Only times and ids are kept in memory, 8 bytes per record. The rest of a record is
+// generated from the seed and the record's index on request.
 import { comment } from "./comment.ts";
 import { localTime, startOfDay } from "./local-time.ts";
+import { questionTimes } from "./question-times.ts";
 import { between, type NonEmpty, pick, pickWeighted, type Random, seeded, seededAt } from "./random.ts";
 import { renamed } from "./renames.ts";
-import { questionTimes } from "./rhythm.ts";
 import * as words from "./vocabulary.ts";
 
-/** As JSON carries it: keys are the fields' labels. */
+/** A record as in the API's JSON; the keys are the labels of the fields. */
 export type LibInsightRecord = { [field: string]: unknown };
 
-/** A drop-down that the form gained on a day; records from then on have it. */
+/** A drop-down field that records have from `since` on. */
 export type AddedField = { name: string; options: NonEmpty<string>; since: string };
 
 export type GeneratedRecords = {
   count: number;
-  /** Local time in seconds by which the n-th record, from 0, is selected, even where it does not tell it. */
+  /** Local time, in seconds, by which queries select the n-th record, from 0. Its `_start_date` may be missing. */
   startOf(n: number): number;
   idOf(n: number): number;
   record(n: number): LibInsightRecord;
 };
 
-/** Times and places are sorted as one number, time * this + place, which has to stay below 2^53. */
+/** Times and indexes are sorted as one number, time * this + index, which must stay below 2^53. */
 export const maxRecords = 2_000_000;
 
-/** LibInsight counts its ids over all customers, so that one dataset's have gaps. */
+/** LibInsight numbers the records of all customers together, so a dataset's ids have gaps. */
 const firstId = 31_204_417;
 
 const affiliationSince = startOfDay("2022-08-22");
 
-/** The same seed and count give the same records, ordered by `_start_date`. */
+/** Generates records ordered by `_start_date`. The same seed and count give the same records. */
 export function generateRecords(options: {
   count: number;
   seed: number;
   addedField?: AddedField | undefined;
-  /** Of renamed fields, by field. */
+  /** New labels of renamed fields, by field. */
   labels?: ReadonlyMap<string, string>;
 }): GeneratedRecords {
   const { count, seed, addedField, labels = new Map() } = options;
@@ -50,7 +50,7 @@ export function generateRecords(options: {
   };
 }
 
-/** Ids grow with the time of entry. Most records are entered at once, some at the week's end, a few weeks late. */
+/** Returns ids that grow with the time of entry. Most records are entered at once, some days or weeks late. */
 function idsByEntry(starts: Uint32Array, seed: number): Uint32Array {
   const random = seeded(~seed);
   const entries = new Float64Array(starts.length);
@@ -67,7 +67,7 @@ function idsByEntry(starts: Uint32Array, seed: number): Uint32Array {
   return ids;
 }
 
-/** Seconds. */
+/** Returns seconds. */
 function entryDelay(random: Random): number {
   const kind = random();
   const hour = 3600;
@@ -87,7 +87,7 @@ function makeRecord(
   const questions = questionType(random);
   const isResearch = questions.includes("Research Consultation");
   const topic = pick(random, words.topics);
-  const tellsTopic = random() < (isResearch ? 0.75 : 0.08);
+  const hasTopic = random() < (isResearch ? 0.75 : 0.08);
   const isResearchForm = random() < 0.4;
 
   const record: LibInsightRecord = {
@@ -106,8 +106,8 @@ function makeRecord(
     ),
     answeredBy: answer(random, 0.05, pickWeighted(random, words.roles)),
     classroom: place.classroom ? answer(random, 0.1, pick(random, words.classrooms)) : "",
-    topic: tellsTopic && !isResearchForm ? several(random, topic, words.topics, 0.25) : [],
-    research: tellsTopic && (isResearchForm || random() < 0.1) ? [topic] : "",
+    topic: hasTopic && !isResearchForm ? several(random, topic, words.topics, 0.25) : [],
+    research: hasTopic && (isResearchForm || random() < 0.1) ? [topic] : "",
     walkins: number(random, place.classroom ? 0.2 : 0.96, between(random, 1, 30)),
     employee: answer(random, 0.15, pick(random, words.employees)),
     studio: place.studio ? several(random, pick(random, words.studios), words.studios, 0.2) : [],
@@ -115,12 +115,12 @@ function makeRecord(
     scans: number(random, 0.93, between(random, 1, 60)),
     reformat: number(random, 0.98, between(random, 1, 4)),
   };
-  // The form did not ask for it before.
+  // The form had no such field before.
   if (start < affiliationSince) delete record.affiliation;
   if (addedField && start >= startOfDay(addedField.since)) {
     record[addedField.name] = answer(random, 0.1, pick(random, addedField.options));
   }
-  return leaveOut(random, record);
+  return withGaps(random, record);
 }
 
 function questionType(random: Random): string[] | "" {
@@ -131,7 +131,7 @@ function questionType(random: Random): string[] | "" {
   return second === first ? [first] : [first, second];
 }
 
-/** A drop-down's answer: one element, or "" when it is empty. */
+/** Returns the answer of a drop-down field: one element, or "" if it is empty. */
 function answer(random: Random, empty: number, value: string): [string] | "" {
   return random() < empty ? "" : [value];
 }
@@ -142,7 +142,7 @@ function several(random: Random, first: string, values: NonEmpty<string>, furthe
   return [...chosen];
 }
 
-/** A number, sometimes as a string, and "" when it is blank. */
+/** Returns a number, sometimes as a string, or "" if it is blank. */
 function number(random: Random, blank: number, value: number): number | string {
   if (random() < blank) return "";
   return random() < 0.2 ? String(value) : value;
@@ -162,8 +162,8 @@ function minutes(random: Random): number {
   ]);
 }
 
-/** Any field may be missing from any record or null. `_id` is LibInsight's own key and stays. */
-function leaveOut(random: Random, record: LibInsightRecord): LibInsightRecord {
+/** Deletes some fields and sets others to null. `_id` is LibInsight's own key, which every record has. */
+function withGaps(random: Random, record: LibInsightRecord): LibInsightRecord {
   for (const field of Object.keys(record)) {
     const chance = random();
     // One record in 1,500 has no `_start_date`: missing, null or "" with equal chances.

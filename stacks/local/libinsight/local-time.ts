@@ -1,19 +1,19 @@
-// Local times without a zone, as LibInsight tells them, counted in seconds as if they were UTC: nothing here
-// depends on the machine's zone, and no hour is missing or twice.
+// Converts local times without a time zone, as LibInsight returns them, to seconds and back. It treats them as UTC, so
+// nothing depends on the machine's zone, and no hour is skipped or repeated.
 
 export const secondsPerDay = 86_400;
 
-/** @param date `YYYY-MM-DD`, in the calendar */
+/** @param date a calendar date, `YYYY-MM-DD` */
 export function startOfDay(date: string): number {
   return Date.parse(`${date}T00:00:00Z`) / 1000;
 }
 
-/** `YYYY-MM-DD HH:MM:SS` */
+/** Returns `YYYY-MM-DD HH:MM:SS`. */
 export function localTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
 }
 
-/** The reverse of `localTime`; undefined for everything that it does not write. */
+/** Parses the output of `localTime`; returns undefined for anything else. */
 export function localSeconds(value: unknown): number | undefined {
   if (typeof value !== "string" || !/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(value)) return undefined;
   const seconds = Date.parse(`${value.replace(" ", "T")}Z`) / 1000;

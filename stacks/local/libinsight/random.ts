@@ -1,9 +1,9 @@
-// Seeded random numbers: the same seed gives the same records on every machine.
+// Generates seeded random numbers, so that the same seed gives the same records on every machine.
 
-/** Numbers from 0 up to, not including, 1. */
+/** Returns a number from 0 to 1, excluding 1. */
 export type Random = () => number;
 
-/** Mulberry32, https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
+/** Implements Mulberry32, https://gist.github.com/tommyettinger/46a874533244883189143505d203312c */
 export function seeded(seed: number): Random {
   let state = seed | 0;
   return () => {
@@ -14,7 +14,7 @@ export function seeded(seed: number): Random {
   };
 }
 
-/** A stream of its own for the n-th record, so that it can be made without the ones before it. */
+/** Returns a separate stream for the n-th record, which can be generated without the records before it. */
 export function seededAt(seed: number, n: number): Random {
   return seeded(Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(n + 1, 0x85ebca6b));
 }
@@ -25,7 +25,7 @@ export function pick<T>(random: Random, values: NonEmpty<T>): T {
   return values[Math.floor(random() * values.length)] ?? values[0];
 }
 
-/** Values with how often each comes, relative to the others. */
+/** Values with their relative frequencies. */
 export type Weighted<T> = NonEmpty<readonly [T, number]>;
 
 export function pickWeighted<T>(random: Random, values: Weighted<T>): T {
@@ -37,7 +37,7 @@ export function pickWeighted<T>(random: Random, values: Weighted<T>): T {
   return values[0][0];
 }
 
-/** A whole number, both ends inclusive. */
+/** Returns a whole number between two inclusive limits. */
 export function between(random: Random, least: number, most: number): number {
   return least + Math.floor(random() * (most - least + 1));
 }

@@ -1,9 +1,9 @@
-// Renamed fields of the simulated form. As in LibInsight, every record has the new label, old records too.
+// Renames fields of the simulated form. As in LibInsight, old records have the new label too.
 import * as z from "zod/mini";
 import type { LibInsightRecord } from "./generate-records.ts";
 import { fields } from "./vocabulary.ts";
 
-/** What a record holds beside the form's fields. LibInsight spells these itself. */
+/** Labels that every record has and that LibInsight defines. */
 const builtIn = ["_id", "_start_date", "_entered_by"];
 
 const rename = z.strictObject({
@@ -14,7 +14,7 @@ const rename = z.strictObject({
 });
 export type Rename = z.infer<typeof rename>;
 
-/** All at once, so that two fields may swap their labels. */
+/** Validates all renames together, so that two fields may swap their labels. */
 export const renames = z.array(rename).check(z.superRefine(checkRenames));
 
 function checkRenames(given: readonly Rename[], context: z.core.$RefinementCtx): void {
@@ -26,23 +26,23 @@ function checkRenames(given: readonly Rename[], context: z.core.$RefinementCtx):
   }
   const twice = repeated(given.map(({ field }) => field));
   if (twice !== undefined) refuse(`the field ${JSON.stringify(twice)} is renamed twice`);
-  const labels = renaming(given);
+  const labels = newLabels(given);
   const shared = repeated([...builtIn, ...names.map((name) => labels.get(name) ?? name)]);
   if (shared !== undefined) refuse(`two fields would have the label ${JSON.stringify(shared)}`);
 }
 
-/** `FIELD=LABEL`; a label may have further `=`. The schema refuses what has none. */
+/** Reads `FIELD=LABEL`. The label may contain `=`. The schema refuses a missing label. */
 export function renameOf(text: string): { field: string; label: string | undefined } {
   const [field = "", ...label] = text.split("=");
   return { field, label: label.length === 0 ? undefined : label.join("=") };
 }
 
-/** The new labels, by field. */
-export function renaming(given: readonly Rename[]): ReadonlyMap<string, string> {
+/** Returns the new labels, by field. */
+export function newLabels(given: readonly Rename[]): ReadonlyMap<string, string> {
   return new Map(given.map(({ field, label }) => [field, label]));
 }
 
-/** The record under its fields' new labels, in the same order. */
+/** Returns the record with the new labels, in the same order. */
 export function renamed(record: LibInsightRecord, labels: ReadonlyMap<string, string>): LibInsightRecord {
   if (labels.size === 0) return record;
   return Object.fromEntries(

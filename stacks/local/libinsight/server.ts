@@ -1,35 +1,35 @@
-// The HTTP server of the simulated LibInsight: routes, latency, faults and the log of requests.
+// Runs the HTTP server of the simulated LibInsight: routes, latency, faults and a log of requests.
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PipelineError } from "../../../shared/errors.ts";
+import { type Endpoint, type FaultSetting, fault, faultPlan, withFault } from "./faults.ts";
+import { generateRecords } from "./generate-records.ts";
+import { type RecordStore, recordStore } from "./record-store.ts";
+import { newLabels } from "./renames.ts";
 import {
-  type Answer,
   dataGrid,
   datasetUnknown,
   failure,
   fieldList,
   knownParameters,
+  type SimulatedResponse,
   tokenRefused,
-} from "./answers.ts";
-import { type Endpoint, type FaultSetting, fault, faultPlan, spoiled } from "./faults.ts";
-import { generateRecords } from "./generate-records.ts";
-import { renaming } from "./renames.ts";
+} from "./simulated-responses.ts";
 import {
   type LibInsightSettings,
   type LoggedRequest,
   type ParsedSettings,
   parseSettings,
 } from "./simulator-settings.ts";
-import { type RecordStore, recordStore } from "./store.ts";
 import { tokens } from "./tokens.ts";
 
 const maxConnections = 256;
 const maxBodyBytes = 64 * 1024;
-/** The log keeps the newest. */
+/** The log keeps the newest requests. */
 const maxLogged = 10_000;
 const maxLoggedText = 200;
-/** A hanging request ends by itself after this. */
+/** A hanging request ends after this time. */
 const idleConnectionMs = 10 * 60_000;
 
 export type LibInsight = Pick<RecordStore, "records" | "add" | "edit" | "remove"> & {
@@ -38,20 +38,20 @@ export type LibInsight = Pick<RecordStore, "records" | "add" | "edit" | "remove"
   clientId: string;
   clientSecret: string;
   datasetId: number;
-  /** Oldest first; the newest 10,000. */
+  /** The newest 10,000 requests, oldest first. */
   requests: readonly LoggedRequest[];
-  /** Puts further faults behind those that are left. */
+  /** Appends faults to the remaining ones. */
   fail(...faults: FaultSetting[]): void;
-  /** Starts over with other settings, on the same port. */
+  /** Replaces the records, faults and tokens according to other settings, on the same port. */
   restart(given: LibInsightSettings): void;
-  /** Ends every connection, hanging ones too, and frees the port. May be called again. */
+  /** Ends every connection, including hanging ones, and frees the port. May be called repeatedly. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 };
 
 /**
- * Starts a server that answers like LibInsight's API for one generated dataset, on 127.0.0.1 only.
- * @throws PipelineError `BadSimulationSettings`, or `PortNotFree` when it can't listen
+ * Starts a server that responds like LibInsight's API for one generated dataset, on 127.0.0.1 only.
+ * @throws PipelineError `BadSimulationSettings`, or `PortNotFree` if it cannot listen
  */
 export async function startLibInsight(given: LibInsightSettings = {}): Promise<LibInsight> {
   const settings = parseSettings(given);
@@ -61,7 +61,7 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
 
   const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => {
     handle(request, response).catch((error: unknown) => {
-      // The client went away, or the server is closing: there is no one to respond to.
+      // No response can be sent if the client has disconnected or the server is closing.
       if (closing.signal.aborted || request.socket.destroyed || response.headersSent) response.destroy();
       else send(response, failure(500, `The simulation failed: ${String(error)}`));
     });
@@ -76,12 +76,12 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
     const { onRequest, latencyMs } = state.settings;
     onRequest?.(logged);
     if (latencyMs > 0) await sleep(latencyMs, undefined, { signal: closing.signal });
-    const answer = decide(request, url, body);
-    if (answer.ending === "whole" || answer.ending === "cut") logged.status = answer.status;
-    send(response, answer);
+    const simulated = responseTo(request, url, body);
+    if (simulated.ending === "whole" || simulated.ending === "cut") logged.status = simulated.status;
+    send(response, simulated);
   }
 
-  function decide(request: IncomingMessage, url: URL, body: string | undefined): Answer {
+  function responseTo(request: IncomingMessage, url: URL, body: string | undefined): SimulatedResponse {
     const route = routeOf(url.pathname);
     if (!route) return failure(404, "There is nothing at this path.");
     const { authorization } = request.headers;
@@ -92,15 +92,15 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
       from: url.searchParams.get("from") ?? undefined,
       page: url.searchParams.get("page") ?? undefined,
     });
-    if (planned?.kind === "unauthorized") access.forget(authorization);
-    const answer = honest();
-    return planned ? spoiled(answer, planned, route.endpoint) : answer;
+    if (planned?.kind === "unauthorized") access.revoke(authorization);
+    const regular = regularResponse();
+    return planned ? withFault(regular, planned, route.endpoint) : regular;
 
-    function honest(): Answer {
+    function regularResponse(): SimulatedResponse {
       const method = route?.endpoint === "token" ? "POST" : "GET";
       if (request.method !== method) return failure(405, `Use ${method} here.`, { allow: method });
       if (body === undefined) return failure(413, "The body is too large.");
-      if (route?.endpoint === "token") return access.answer(authorization, body);
+      if (route?.endpoint === "token") return access.issue(authorization, body);
       if (!access.accepts(authorization)) return tokenRefused;
       if (route?.dataset !== String(datasetId)) return datasetUnknown;
       if (route.endpoint === "fields") return fieldList(addedField, labels);
@@ -112,10 +112,10 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
   try {
     await once(server, "listening");
   } catch (cause) {
+    const isInUse = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     throw new PipelineError("PortNotFree", {
-      message: `The simulated LibInsight can't listen on its port.`,
+      message: `The simulated LibInsight cannot listen on port ${settings.port} of 127.0.0.1${isInUse ? ": the port is in use" : ""}.`,
       advice: "Choose another port, or 0 for a free one.",
-      ids: { port: settings.port },
       cause,
     });
   }
@@ -150,10 +150,10 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
   };
 }
 
-/** What the server's responses depend on. */
+/** Returns everything that the server's responses depend on. */
 function stateOf(settings: ParsedSettings) {
   const { records: count, seed, addedField } = settings;
-  const labels = renaming(settings.renames);
+  const labels = newLabels(settings.renames);
   const faults = faultPlan();
   faults.add(settings.faults);
   return {
@@ -190,7 +190,7 @@ function log(requests: LoggedRequest[], method: string, url: URL): LoggedRequest
   return logged;
 }
 
-/** Undefined where it is too large; the rest of it is read and dropped. */
+/** Reads the body to its end; returns undefined if it is too large. */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -202,7 +202,7 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
   return bytes <= maxBodyBytes ? Buffer.concat(chunks).toString("utf8") : undefined;
 }
 
-function send(response: ServerResponse, { status, headers, body, ending }: Answer): void {
+function send(response: ServerResponse, { status, headers, body, ending }: SimulatedResponse): void {
   const bytes = Buffer.from(body);
   switch (ending) {
     case "whole":

@@ -1,31 +1,35 @@
-// OAuth 2.0 client credentials, as LibInsight does it: HTTP Basic or a form body in, a bearer token out.
+// Issues bearer tokens for OAuth 2.0 client credentials, sent as HTTP Basic or as a form body, as LibInsight does.
 import { randomBytes } from "node:crypto";
-import { type Answer, credentialsRefused, json } from "./answers.ts";
+import { credentialsRefused, json, type SimulatedResponse } from "./simulated-responses.ts";
 
-/** More than this and the oldest are forgotten. */
+/** Beyond this limit, the oldest tokens are revoked. */
 const maxTokens = 1_000;
 
-export type Credentials = { clientId: string; clientSecret: string };
+type Credentials = { clientId: string; clientSecret: string };
 
 export type Tokens = {
-  /** @param authorization the header's value · @param form the request's body, application/x-www-form-urlencoded */
-  answer(authorization: string | undefined, form: string): Answer;
+  /**
+   * Returns the response to a token request.
+   * @param authorization the value of the header
+   * @param form the request's body, application/x-www-form-urlencoded
+   */
+  issue(authorization: string | undefined, form: string): SimulatedResponse;
   accepts(authorization: string | undefined): boolean;
-  forget(authorization: string | undefined): void;
+  revoke(authorization: string | undefined): void;
 };
 
 export type TokenSettings = {
   credentials: Credentials;
   tokenSeconds: number;
   newestTokenOnly: boolean;
-  /** Milliseconds. */
+  /** Returns the time in milliseconds. */
   now: () => number;
 };
 
 export function tokens({ credentials, tokenSeconds, newestTokenOnly, now }: TokenSettings): Tokens {
   const endOf = new Map<string, number>();
   return {
-    answer(authorization, form) {
+    issue(authorization, form) {
       const body = new URLSearchParams(form);
       const { clientId, clientSecret } = basic(authorization) ?? {
         clientId: body.get("client_id"),
@@ -49,7 +53,7 @@ export function tokens({ credentials, tokenSeconds, newestTokenOnly, now }: Toke
       );
     },
     accepts: (authorization) => now() < (endOf.get(bearer(authorization)) ?? Number.NEGATIVE_INFINITY),
-    forget: (authorization) => {
+    revoke: (authorization) => {
       endOf.delete(bearer(authorization));
     },
   };

@@ -1,5 +1,5 @@
-// The form of the simulated dataset: its fields, their answers and what staff write in comments. All invented;
-// the people do not exist.
+// Defines the form of the simulated dataset: its fields, their answers, and texts of comments. All of it is invented,
+// including the people.
 import type { NonEmpty, Weighted } from "./random.ts";
 
 export const questionTypes: Weighted<string> = [
@@ -66,7 +66,7 @@ export const employees: NonEmpty<string> = [
   "Jun Abernathy",
 ];
 
-/** Shared desk accounts beside personal ones. */
+/** Shared desk accounts and personal accounts. */
 export const accounts: NonEmpty<string> = [
   "Desk Student",
   "Studios Desk",
@@ -153,7 +153,7 @@ export const comments: NonEmpty<string> = [
   "Microfilm request -> sent to Special Collections.",
 ];
 
-/** What makes trouble in files, as people really write it. */
+/** Texts that break naive CSV and SQL code, as people write them. */
 export const awkwardComments: NonEmpty<string> = [
   "Thanks so much!! 😊",
   "Student loved the VR demo 🎉👩‍💻 will come back",
@@ -172,7 +172,7 @@ export type Field = { name: string; type: "text" | "number" | "select" | "multi-
 
 const answers = (values: Weighted<string>) => values.map(([value]) => value);
 
-/** The form, in the order of a record's keys, which the built-in `_id`, `_start_date`, `_entered_by` precede. */
+/** The form's fields in the order of a record's keys, after the built-in `_id`, `_start_date` and `_entered_by`. */
 export const fields: readonly Field[] = [
   { name: "Question Type", type: "multi-select", options: answers(questionTypes) },
   { name: "Duration (in minutes)", type: "number" },

@@ -1,4 +1,4 @@
-// A disk that refuses what is written below .local/: the run ends at once with what to do, and goes on when there is space.
+// Tests a disk that refuses writes below .local/: the run ends at once with instructions, and continues when there is space.
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, rm, writeFile } from "node:fs/promises";
@@ -20,7 +20,7 @@ import { putRun } from "../../support/work-bucket.ts";
 const folder = useFolder();
 const run = runOf("disk");
 
-test("a service whose database is full ends the run with an error that says so", async () => {
+test("a full database ends the run with an error that says what to do", async () => {
   const watch = new RunWatch(run.runId, defaultDataset);
   const local = await openLocal(folder, { inMemory: true });
   onTestFinished(local.close);
@@ -28,7 +28,7 @@ test("a service whose database is full ends the run with an error that says so",
   await local.queues.fetcher.send(messageBody(taskOf(run)));
   const { pages } = local.database.prepare("SELECT page_count AS pages FROM pragma_page_count").get() ?? {};
   const fetchPage = async () => {
-    // No further page of the database: SQLITE_FULL, as on a full disk.
+    // The database cannot grow, so writes fail with SQLITE_FULL, as on a full disk.
     local.database.prepare(`PRAGMA max_page_count = ${Number(pages)}`).get();
     return { totals: { totalPages: 1, totalRecords: 100 }, records: recordsOf(1, 100) };
   };
@@ -52,24 +52,27 @@ test.each([
   ["EROFS", /read-only file system/],
   ["EACCES", /^You do not have permission to write/],
   ["EIO", /reported an error/],
-])("a file that cannot be written because of %s is named, and nothing of it is left", async (code, says) => {
-  const local = await openLocal(folder, { inMemory: true });
-  onTestFinished(local.close);
-  async function* body() {
-    yield Buffer.from("half");
-    throw Object.assign(new Error(`${code}: write`), { code, syscall: "write" });
-  }
-  const options = { contentType: "text/csv", metadata: {}, condition: "absent" as const };
-  const upload = local.data.upload("folder/file.csv", body(), options);
-  await expect(upload).rejects.toMatchObject({
-    name: "LocalFolderUnusable",
-    message: expect.stringMatching(says),
-    ids: { code },
-  });
-  expect(await readdir(join(folder, "data/folder"))).toEqual([]);
-});
+])(
+  "an upload that fails with %s gives an error with the cause, and leaves no partial file",
+  async (code, message) => {
+    const local = await openLocal(folder, { inMemory: true });
+    onTestFinished(local.close);
+    async function* body() {
+      yield Buffer.from("half");
+      throw Object.assign(new Error(`${code}: write`), { code, syscall: "write" });
+    }
+    const options = { contentType: "text/csv", metadata: {}, condition: "absent" as const };
+    const upload = local.data.upload("folder/file.csv", body(), options);
+    await expect(upload).rejects.toMatchObject({
+      name: "LocalFolderUnusable",
+      message: expect.stringMatching(message),
+      ids: { code },
+    });
+    expect(await readdir(join(folder, "data/folder"))).toEqual([]);
+  },
+);
 
-test("an error that is not the disk's stays as it is", async () => {
+test("an upload keeps an error that is not about the disk", async () => {
   const local = await openLocal(folder, { inMemory: true });
   onTestFinished(local.close);
   const refused = Object.assign(new Error("connect"), { code: "EACCES", syscall: "connect" });
@@ -83,15 +86,18 @@ test("an error that is not the disk's stays as it is", async () => {
 });
 
 // Linux has a file whose disk is always full.
-test.skipIf(!existsSync("/dev/full"))("a message to people that finds no space says so", async () => {
-  const notify = fileNotifier("/dev/full");
-  await expect(notify({ subject: "s", body: "b" })).rejects.toMatchObject({
-    name: "LocalFolderUnusable",
-    ids: { code: "ENOSPC" },
-  });
-});
+test.skipIf(!existsSync("/dev/full"))(
+  "a notification that cannot be written gives an error with the cause",
+  async () => {
+    const notify = fileNotifier("/dev/full");
+    await expect(notify({ subject: "s", body: "b" })).rejects.toMatchObject({
+      name: "LocalFolderUnusable",
+      ids: { code: "ENOSPC" },
+    });
+  },
+);
 
-/** Mounts a small disk at a folder. @returns how to unmount it, or undefined where this user may not mount one */
+/** Mounts a small disk at a folder. @returns a handle that unmounts it; undefined if this user may not mount a disk */
 function mountedDisk(path: string, size: string): Disposable | undefined {
   try {
     execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path], { stdio: "ignore" });
@@ -101,7 +107,7 @@ function mountedDisk(path: string, size: string): Disposable | undefined {
   return { [Symbol.dispose]: () => void execFileSync("umount", ["-l", path]) };
 }
 
-test("npm start on a disk that is really full says so and exits 1; with space again it publishes", async (context) => {
+test("npm start on a full disk exits 1 with the cause, and publishes when there is space again", async (context) => {
   await using own = await temporaryFolder();
   using disk = mountedDisk(own.path, "6m");
   if (!disk) return context.skip("Only root on Linux can mount a disk.");

@@ -1,4 +1,4 @@
-// A plain HTTP client for the tests of the simulated LibInsight. It shares nothing with the pipeline's own client.
+// Provides a plain HTTP client for the tests of the simulated LibInsight, independent of the pipeline's own client.
 import { z } from "zod";
 import type { LibInsight } from "../../../stacks/local/libinsight.ts";
 
@@ -59,10 +59,10 @@ export async function pageIn(response: Response): Promise<Page> {
 }
 
 export type Client = {
-  /** data-grid with `sort=asc`, of the newest window where the parameters name none. */
+  /** Requests data-grid with `sort=asc`, for the newest window unless the parameters name another. */
   grid(parameters?: Parameters): Promise<Response>;
   page(parameters?: Parameters): Promise<Page>;
-  /** The records of every page of a window. */
+  /** Returns the records of all pages of a window. */
   all(parameters?: Parameters): Promise<Page["records"]>;
   get(path: string): Promise<Response>;
 };

@@ -1,14 +1,15 @@
-// `npm run libinsight` as a person runs it.
+// Tests `npm run libinsight` as a process.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { parseEnv } from "node:util";
 import { expect, test } from "vitest";
 import { bearerIn, pageIn, send } from "./libinsight-client.ts";
 
 const program = "stacks/local/libinsight.ts";
 
 test.each(["SIGINT", "SIGTERM"] as const)(
-  "it prints how to reach it, responds, and ends on %s with exit code 0",
+  "it prints its settings and an example request, responds, and exits 0 on %s",
   async (signal) => {
     const flags = ["--records", "30", "--page-size", "10", "--fault", "status,status=503,endpoint=token"];
     const child = spawn(process.execPath, [program, ...flags], {
@@ -18,24 +19,23 @@ test.each(["SIGINT", "SIGTERM"] as const)(
     });
     const exited = once(child, "exit");
     try {
-      const printed = new Map<string, string>();
-      let curl = "";
+      const printed: string[] = [];
       for await (const line of createInterface({ input: child.stdout })) {
-        const [name = "", value = ""] = line.split("=");
-        printed.set(name, value);
-        curl = line;
-        if (line.startsWith("curl")) break;
+        printed.push(line);
+        if (line.endsWith("/data-grid")) break;
       }
+      const settings = parseEnv(printed.join("\n"));
       const body = new URLSearchParams({
         grant_type: "client_credentials",
-        client_id: printed.get("LIBINSIGHT_CLIENT_ID") ?? "",
-        client_secret: printed.get("LIBINSIGHT_CLIENT_SECRET") ?? "",
+        client_id: settings.LIBINSIGHT_CLIENT_ID ?? "",
+        client_secret: settings.LIBINSIGHT_CLIENT_SECRET ?? "",
       });
-      const token = () => send(`${printed.get("LIBINSIGHT_BASE_URL")}/oauth/token`, { method: "POST", body });
+      const token = () => send(`${settings.LIBINSIGHT_BASE_URL}/oauth/token`, { method: "POST", body });
       expect((await token()).status).toBe(503);
       const authorization = await bearerIn(await token());
-      const [page = ""] = /http\S+data-grid[^"]+/.exec(curl) ?? [];
-      const response = await send(page, { headers: { authorization } });
+      const example = printed.slice(printed.findLastIndex((line) => line.startsWith("curl"))).join(" ");
+      const query = Array.from(example.matchAll(/ -d (\S+)/g), ([, parameter]) => parameter).join("&");
+      const response = await send(`${printed.at(-1)?.trim()}?${query}`, { headers: { authorization } });
       expect((await pageIn(response)).records).toHaveLength(10);
     } finally {
       child.kill(signal);

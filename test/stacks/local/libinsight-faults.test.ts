@@ -1,4 +1,4 @@
-// Each fault as a real HTTP client sees it.
+// Tests each injected fault with a real HTTP client.
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { type FaultSetting, startLibInsight } from "../../../stacks/local/libinsight.ts";
@@ -38,7 +38,7 @@ test.each<[FaultSetting, { status: number; headers?: Record<string, string | nul
     { kind: "error-at-200", payload },
     { status: 200, body: { type: "error", payload } },
   ]),
-])("%j, and the next response is whole", async (fault, { status, headers = {}, body }) => {
+])("%j affects one response, and the next one is regular", async (fault, { status, headers = {}, body }) => {
   await using given = await withFaults(fault);
   const response = await given.client.grid();
   expect(response.status).toBe(status);
@@ -48,7 +48,7 @@ test.each<[FaultSetting, { status: number; headers?: Record<string, string | nul
   expect((await given.client.page()).records).toHaveLength(100);
 });
 
-test("broken-json: a whole response that does not parse", async () => {
+test("broken-json sends a complete response with invalid JSON", async () => {
   await using given = await withFaults({ kind: "broken-json" });
   const response = await given.client.grid();
   expect(response.status).toBe(200);
@@ -57,7 +57,7 @@ test("broken-json: a whole response that does not parse", async () => {
   expect(() => JSON.parse(text)).toThrow(SyntaxError);
 });
 
-test("hang: no response until the server is closed, and other requests get theirs", async () => {
+test("hang delays one response until the server is closed, and other requests get theirs", async () => {
   await using given = await withFaults({ kind: "hang" });
   const hanging = given.client.grid().then(
     () => "a response",
@@ -65,12 +65,12 @@ test("hang: no response until the server is closed, and other requests get their
   );
   expect((await given.client.grid({ page: 2 })).status).toBe(200);
   await given.server.close();
-  // The server ended it, not the client's own timeout.
+  // The server ended the request, not the client's timeout.
   expect(await hanging).toBe("TypeError: fetch failed");
   expect(given.server.requests[1]).not.toHaveProperty("status");
 });
 
-test("reset ends the connection without a response, cut-body within the body", async () => {
+test("reset ends the connection before the response, cut-body within the body", async () => {
   await using given = await withFaults({ kind: "reset" }, { kind: "cut-body" });
   await expect(given.client.grid()).rejects.toThrow("fetch failed");
   const response = await given.client.grid();
@@ -87,17 +87,17 @@ test.each([
   { kind: "too-many", records: 101, distinct: 100, total: 0 },
   { kind: "repeated", records: 100, distinct: 99, total: 0 },
   { kind: "other-total", records: 100, distinct: 100, total: 1 },
-] as const)("$kind: a page that looks whole and is not", async ({ kind, records, distinct, total }) => {
+] as const)("$kind sends a page with wrong records or totals", async ({ kind, records, distinct, total }) => {
   await using given = await withFaults({ kind });
   const page = async () => gridPage.parse(await (await given.client.grid()).json()).payload;
-  const spoiled = await page();
-  const honest = await page();
-  expect(spoiled.records).toHaveLength(records);
-  expect(new Set(spoiled.records.map(({ _id }) => _id)).size).toBe(distinct);
-  expect(spoiled.total_records - honest.total_records).toBe(total);
+  const faulty = await page();
+  const regular = await page();
+  expect(faulty.records).toHaveLength(records);
+  expect(new Set(faulty.records.map(({ _id }) => _id)).size).toBe(distinct);
+  expect(faulty.total_records - regular.total_records).toBe(total);
 });
 
-test("unauthorized: the token is refused from then on, a new one is not", async () => {
+test("unauthorized revokes the token, and a new token is accepted", async () => {
   await using given = await withFaults({ kind: "unauthorized", where: { page: 2 } });
   expect((await given.client.grid({ page: 2 })).status).toBe(401);
   expect((await given.client.grid({ page: 1 })).status).toBe(401);
@@ -105,7 +105,7 @@ test("unauthorized: the token is refused from then on, a new one is not", async 
   expect((await renewed.grid({ page: 2 })).status).toBe(200);
 });
 
-test("faults are used up in their order, each as often as it says, by the requests that they are meant for", async () => {
+test("faults are used up in order, `times` times each, by the requests that they select", async () => {
   await using given = await withFaults(
     { kind: "status", status: 500, where: { endpoint: "token" } },
     { kind: "status", status: 501, where: { endpoint: "data-grid", page: 2 }, times: 2 },

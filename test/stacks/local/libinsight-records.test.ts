@@ -1,4 +1,4 @@
-// The generated records, over HTTP as every client reads them.
+// Tests the generated records over HTTP.
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type LibInsightRecord, startLibInsight } from "../../../stacks/local/libinsight.ts";
@@ -15,7 +15,7 @@ beforeAll(async () => {
   records = (await Promise.all(windows.map((range) => client.all(range)))).flat();
 });
 
-test("the same seed gives the same bytes, another seed others", async () => {
+test("the same seed gives the same bytes, and another seed different ones", async () => {
   const bytes = async (seed: number) => {
     await using server = await startLibInsight({ records: 1_000, seed });
     return (await (await signIn(server)).grid({ page: 2 })).text();
@@ -30,13 +30,13 @@ test("the records of seed 1 never change", () => {
   expect(digest).toBe("1e696e39be0a74f7fb4f0425d3eb3cca9071f5dc4a3af4e127806203514e92d4");
 });
 
-test("the 19 known fields occur, in their order, and no other", () => {
+test("records have the 19 known fields, in order, and no others", () => {
   expect(new Set(records.flatMap(Object.keys))).toEqual(new Set(fields));
   const whole = records.find((record) => Object.keys(record).length === fields.length);
   expect(Object.keys(whole ?? {})).toEqual(fields);
 });
 
-test("an added field is in the records from its day on", async () => {
+test("records have an added field from its first day on", async () => {
   const addedField = { name: "Wait Time", options: ["none"] satisfies [string], since: "2024-06-01" };
   await using server = await startLibInsight({ addedField });
   const client = await signIn(server);
@@ -45,7 +45,7 @@ test("an added field is in the records from its day on", async () => {
   expect((await client.all({ from: "2024-06-01" })).filter(has).length).toBeGreaterThan(100);
 });
 
-test("a million records are ready at once, the last page too", async () => {
+test("a simulation of a million records serves its last page", async () => {
   await using server = await startLibInsight({ records: 1_000_000 });
   const client = await signIn(server);
   const { total_pages, total_records } = await client.page();
@@ -54,7 +54,7 @@ test("a million records are ready at once, the last page too", async () => {
   expect(last.records).toHaveLength(total_records - 100 * (total_pages - 1));
 });
 
-describe("every quirk of the API's notes occurs:", () => {
+describe("the records have the known quirks of the real API:", () => {
   const dropDowns = "Location who mode answeredBy classroom research employee affiliation".split(" ");
   const numbers = ["Duration (in minutes)", "walkins", "scans", "reformat"];
   const some = (field: string, holds: (value: unknown) => boolean) => {
@@ -108,7 +108,7 @@ describe("every quirk of the API's notes occurs:", () => {
     some("Comments/Notes", (value) => typeof value === "string" && pattern.test(value));
   });
 
-  test("every field but _id is missing from some records and null in others", () => {
+  test("every field except _id is missing from some records and null in others", () => {
     for (const field of fields.filter((field) => field !== "_id")) {
       some(field, (value) => value === null);
       expect(
@@ -119,14 +119,14 @@ describe("every quirk of the API's notes occurs:", () => {
     expect(records.every(({ _id }) => Number.isInteger(_id))).toBe(true);
   });
 
-  test("a very few records have no start date, and are counted all the same", () => {
+  test("a few records have no start date and are counted", () => {
     const without = records.filter(({ _start_date: at }) => typeof at !== "string" || at === "");
     expect(without.length).toBeGreaterThanOrEqual(3);
     expect(without.length).toBeLessThan(30);
     expect(records).toHaveLength(10_300);
   });
 
-  test("some are entered late: ids do not follow the start dates", () => {
+  test("some records are entered late, so ids do not follow the start dates", () => {
     const ids = records.map(({ _id }) => Number(_id));
     const late = ids.filter((id, n) => id < (ids[n - 1] ?? 0));
     expect(late.length).toBeGreaterThan(100);
@@ -134,7 +134,7 @@ describe("every quirk of the API's notes occurs:", () => {
   });
 });
 
-describe("the rhythm is a library's:", () => {
+describe("questions have the times of a library's:", () => {
   const count = (matches: (at: Date) => boolean) => {
     return records.filter(
       ({ _start_date: at }) => typeof at === "string" && at && matches(new Date(`${at}Z`)),
@@ -150,7 +150,7 @@ describe("the rhythm is a library's:", () => {
     expect(days.toSorted().at(-1)).toBe("2024-12-01");
   });
 
-  test("weekdays are busier than weekends, afternoons than mornings, nights are closed", () => {
+  test("weekdays are busier than weekends, afternoons than mornings, and nights are empty", () => {
     expect(count((at) => at.getUTCDay() === 2)).toBeGreaterThan(3 * count((at) => at.getUTCDay() === 6));
     expect(count((at) => at.getUTCHours() === 14)).toBeGreaterThan(2 * count((at) => at.getUTCHours() === 9));
     expect(count((at) => at.getUTCHours() < 8)).toBe(0);

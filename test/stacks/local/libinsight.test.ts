@@ -1,4 +1,4 @@
-// The simulated LibInsight's API over HTTP.
+// Tests the API of the simulated LibInsight over HTTP.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import {
@@ -20,7 +20,7 @@ import {
   windows,
 } from "./libinsight-client.ts";
 
-/** A server of the test's own, with a client that has a token. */
+/** Starts a server for one test, with a client that has a token. */
 async function start(settings: LibInsightSettings) {
   const server = await startLibInsight(settings);
   return { server, client: await signIn(server), [Symbol.asyncDispose]: server.close };
@@ -38,13 +38,13 @@ describe("a token", () => {
   const withForm = (form: Record<string, string>, headers: Record<string, string> = {}) =>
     send(`${server.baseUrl}/oauth/token`, { method: "POST", headers, body: new URLSearchParams(form) });
 
-  test("is given for HTTP Basic, with its lifetime in seconds", async () => {
+  test("is issued for HTTP Basic, with its lifetime in seconds", async () => {
     const response = await requestToken(server);
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ token_type: "Bearer", expires_in: 1234 });
   });
 
-  test("is given for a form body, and opens the dataset", async () => {
+  test("is issued for a form body, and gives access to the dataset", async () => {
     const { clientId: client_id, clientSecret: client_secret } = server;
     const response = await withForm({ grant_type: "client_credentials", client_id, client_secret });
     const authorization = await bearerIn(response);
@@ -63,12 +63,12 @@ describe("a token", () => {
     expect(await response.json()).toMatchObject({ error: "invalid_client" });
   });
 
-  test("is refused for another grant", async () => {
+  test("is refused for another grant type", async () => {
     const authorization = basic(server.clientId, server.clientSecret);
     expect((await withForm({ grant_type: "password" }, { authorization })).status).toBe(400);
   });
 
-  test("is given for the credentials that were set, and for no others", async () => {
+  test("is issued for the configured credentials only", async () => {
     const credentials = { clientId: "42", clientSecret: "with:colon" };
     await using own = await startLibInsight({ records: 1, credentials });
     expect((await requestToken(own)).status).toBe(200);
@@ -78,14 +78,14 @@ describe("a token", () => {
   test.each([
     [true, 401],
     [false, 200],
-  ])("that is not the newest (newestTokenOnly: %s) gets %i", async (newestTokenOnly, status) => {
+  ])("that is not the newest, with newestTokenOnly %s, gets status %i", async (newestTokenOnly, status) => {
     await using own = await start({ records: 1, newestTokenOnly });
     const later = await signIn(own.server);
     expect((await own.client.grid()).status).toBe(status);
     expect((await later.grid()).status).toBe(200);
   });
 
-  test("opens nothing where it is missing, unknown or expired", async () => {
+  test("that is missing, unknown or expired is refused", async () => {
     let now = 0;
     await using own = await start({ records: 1, tokenSeconds: 60, now: () => now });
     for (const headers of [{}, { authorization: "Bearer unknown" }]) {
@@ -100,7 +100,7 @@ describe("a token", () => {
 });
 
 describe("data-grid", () => {
-  test("has every record once in three one-year windows", async () => {
+  test("returns every record once in three one-year windows", async () => {
     let total = 0;
     const ids: unknown[] = [];
     for (const range of windows) {
@@ -113,7 +113,7 @@ describe("data-grid", () => {
     expect([total, ids.length, new Set(ids).size]).toEqual([900, 900, 900]);
   });
 
-  test("has full pages but for the last, all with the same totals", async () => {
+  test("returns full pages except the last, all with the same totals", async () => {
     await using own = await start({ records: 1_000, pageSize: 40 });
     const first = await own.client.page();
     const { total_pages, total_records } = first;
@@ -124,7 +124,7 @@ describe("data-grid", () => {
     expect(last.records).toHaveLength(total_records - 40 * (total_pages - 1));
   });
 
-  test("is oldest first with sort=asc, newest first by default", async () => {
+  test("returns the oldest record first with sort=asc, and the newest first by default", async () => {
     const ascending = await client.all();
     const times = ascending.flatMap(({ _start_date: at }) => (typeof at === "string" && at ? [at] : []));
     expect(times.length).toBeGreaterThan(250);
@@ -149,7 +149,7 @@ describe("data-grid", () => {
     expect(records.map(({ _id }) => _id)).toEqual([1, 2]);
   });
 
-  test("has an empty first page for an empty range, and takes a whole leap year", async () => {
+  test("returns an empty first page for an empty range, and accepts a whole leap year", async () => {
     expect(await client.page({ from: "2019-01-01", to: "2019-12-31" })).toEqual({
       records: [],
       total_pages: 0,
@@ -169,26 +169,26 @@ describe("data-grid", () => {
     ["an unknown sort", { sort: "up" }],
     ["an unknown parameter", { size: 1000 }],
     ["another request_id", { request_id: 17 }],
-  ])("responds to %s with an error at status 200", async (_, parameters) => {
+  ])("returns an error at status 200 for %s", async (_, parameters) => {
     const response = await client.grid(parameters);
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ type: "error" });
   });
 
-  test("of a newer site needs no request_id", async () => {
+  test("needs no request_id on a newer site", async () => {
     await using own = await start({ records: 200, requestId: null });
     const response = await own.client.get(`/custom-dataset/28364/data-grid?${new URLSearchParams(window)}`);
     expect(await response.json()).toMatchObject({ type: "success" });
   });
 
-  test("of another dataset does not exist", async () => {
+  test("returns 404 for another dataset", async () => {
     const response = await client.get("/custom-dataset/1/data-grid?from=2024-01-01&to=2024-01-02");
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ type: "error" });
   });
 });
 
-test("fields lists the form's fields, an added one included", async () => {
+test("fields lists the form's fields, including an added field", async () => {
   await using own = await start({ records: 1, addedField: { name: "Wait Time", options: ["none", "long"] } });
   const response: unknown = await (await own.client.get(fieldsPath)).json();
   const { fields } = z
@@ -233,7 +233,7 @@ test("records can be added, edited and removed between two pages", async () => {
   expect([...own.server.records()]).toHaveLength(900);
 });
 
-test("a record moves with its start date, and one without is selected by the time it was added with", async () => {
+test("an edited record moves with its start date, and one without is selected by the time that it was added with", async () => {
   await using own = await start({ records: 0 });
   own.server.add({ _id: 1, _start_date: "2024-01-01 10:00:00" });
   own.server.add({ _id: 2 }, "2024-01-01 11:00:00");
@@ -244,7 +244,7 @@ test("a record moves with its start date, and one without is selected by the tim
   expect(() => own.server.remove(4)).toThrow("no such record");
 });
 
-test("the log has each request with its status, and no secret", async () => {
+test("the log has each request with its status, without secrets", async () => {
   await using own = await start({ records: 200 });
   await own.client.page();
   const { baseUrl, clientSecret } = own.server;
@@ -261,13 +261,16 @@ test("the log has each request with its status, and no secret", async () => {
   ]);
 });
 
-test("invalid settings and a port in use are named", async () => {
+test("errors name invalid settings and a port in use", async () => {
   await expect(startLibInsight({ records: -1, pageSize: 0 })).rejects.toThrow(/records.*pageSize/s);
   const port = Number(new URL(server.baseUrl).port);
-  await expect(startLibInsight({ port })).rejects.toMatchObject({ name: "PortNotFree", ids: { port } });
+  await expect(startLibInsight({ port })).rejects.toMatchObject({
+    name: "PortNotFree",
+    message: `The simulated LibInsight cannot listen on port ${port} of 127.0.0.1: the port is in use.`,
+  });
 });
 
-test("close() ends a waiting request, frees the port and may be called again", async () => {
+test("close ends a waiting request, frees the port, and may be called repeatedly", async () => {
   const closing: Promise<void>[] = [];
   const own = await startLibInsight({
     records: 1,

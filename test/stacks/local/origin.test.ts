@@ -1,14 +1,17 @@
-// Where data come from: `.env`, the environment, and the promise that simulated data never replace real ones.
+// Tests the source of data: `.env`, the environment, and the promise that simulated data never replace real data.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { z } from "zod";
 import { keys } from "../../../shared/keys.ts";
 import { openLocal } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
+import { UsageError } from "../../../stacks/cli.ts";
+import { sourceOf } from "../../../stacks/local/collected-source.ts";
+import { readEnvFile } from "../../../stacks/local/env-file.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { localSettings } from "../../../stacks/local/local-settings.ts";
 import type { Origin } from "../../../stacks/local/origin.ts";
+import { parseCommand } from "../../../stacks/local/start-args.ts";
 import { startWorkers } from "../../../stacks/local/workers.ts";
 import { recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
@@ -18,6 +21,7 @@ import {
   digestsIn,
   libInsightEnv,
   range,
+  runReport,
   small,
   start,
   temporaryFolder,
@@ -25,14 +29,14 @@ import {
 import { useFolder } from "../../support/temporary-folder.ts";
 import { putRun } from "../../support/work-bucket.ts";
 
-const runList = z.object({ runs: z.array(z.object({ run: z.object({ runId: z.string() }) })) });
+const root = useFolder();
 
 const text = (env: Record<string, string>) =>
   Object.entries(env)
     .map(([name, value]) => `${name}=${value}\n`)
     .join("");
 
-test("npm start and --wait read .env; the first lines name the variables and no value", async () => {
+test("npm start and --wait read .env, and print the names of the variables without their values", async () => {
   await using folder = await temporaryFolder();
   await using server = await startLibInsight({ records: 300 });
   await writeFile(join(folder.path, ".env"), `# SST's\n${text(libInsightEnv(server))}`);
@@ -40,8 +44,9 @@ test("npm start and --wait read .env; the first lines name the variables and no 
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   const host = new URL(server.baseUrl).host;
   const names = "LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET";
-  expect(stdout.split("\n").slice(0, 3)).toEqual([
-    `Collecting reference-transactions from ${host}, 2023-09-01 to 2023-09-30`,
+  expect(stdout.split("\n").slice(0, 4)).toEqual([
+    "Collecting reference-transactions, 2023-09-01 to 2023-09-30",
+    `Source: ${host}`,
     `Settings from .env: ${names}`,
     "",
   ]);
@@ -55,18 +60,30 @@ test("npm start and --wait read .env; the first lines name the variables and no 
   expect(server.requests.length).toBeGreaterThan(before);
 });
 
-test("a variable of the environment wins over .env, also where it is empty", async () => {
-  await using folder = await temporaryFolder();
-  await using server = await startLibInsight({ records: 300 });
-  const unreachable = { ...libInsightEnv(server), LIBINSIGHT_BASE_URL: "http://127.0.0.1:2/v1.0" };
-  await writeFile(join(folder.path, ".env"), text(unreachable));
-  const real = await start(folder.path, small, { LIBINSIGHT_BASE_URL: server.baseUrl }).ended;
-  expect(real).toMatchObject({ code: 0, stderr: "" });
-  expect(real.stdout).toContain("Settings from .env: LIBINSIGHT_CLIENT_ID, LIBINSIGHT_CLIENT_SECRET\n");
-  await using other = await temporaryFolder();
-  await writeFile(join(other.path, ".env"), text(unreachable));
+const ownLibInsight = {
+  LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0",
+  LIBINSIGHT_CLIENT_ID: "1",
+  LIBINSIGHT_CLIENT_SECRET: "MARKED",
+};
+
+/** Returns the source of a plain `npm start` with these variables in .env and in the environment. */
+async function sourceWith(inFile: Record<string, string>, env: Record<string, string> = {}) {
+  const file = join(root, "env");
+  await writeFile(file, text(inFile));
+  const command = parseCommand([], new Date());
+  if (command === "help") throw new Error("A plain npm start does not print the help.");
+  const merged: NodeJS.ProcessEnv = { ...env };
+  const fromFile = readEnvFile(merged, file);
+  return { fromFile, title: sourceOf(command, merged, fromFile).title };
+}
+
+test("a variable of the environment, even an empty one, takes precedence over .env", async () => {
+  expect(await sourceWith(ownLibInsight, { LIBINSIGHT_BASE_URL: "https://ub.libinsight.com/v1.0" })).toEqual({
+    fromFile: ["LIBINSIGHT_CLIENT_ID", "LIBINSIGHT_CLIENT_SECRET"],
+    title: "ub.libinsight.com",
+  });
   const none = { LIBINSIGHT_BASE_URL: "", LIBINSIGHT_CLIENT_ID: "", LIBINSIGHT_CLIENT_SECRET: "" };
-  expect((await start(other.path, small, none).ended).stdout).toMatch(/^Collecting .* from the simulated/);
+  expect(await sourceWith(ownLibInsight, none)).toEqual({ fromFile: [], title: "the simulated LibInsight" });
 });
 
 test.each([
@@ -80,30 +97,27 @@ test.each([
     { LIBINSIGHT_CLIENT_ID: "1", LIBINSIGHT_CLIENT_SECRET: "MARKED" },
     "LIBINSIGHT_BASE_URL",
   ],
-])("%s in .env stops with exit 2, before anything is collected", async (_, env, missing) => {
-  await using folder = await temporaryFolder();
-  await writeFile(join(folder.path, ".env"), text(env));
-  const { code, stdout, stderr } = await start(folder.path, small).ended;
-  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expect(stderr).toContain(`To collect from your own LibInsight, also set ${missing}. `);
-  expect(stderr).toContain(`${Object.keys(env).join(" and ")} is set in .env.`);
-  expect(stderr).not.toContain("MARKED");
+])("%s in .env is a usage error without values", async (_, inFile, missing) => {
+  await expect(sourceWith(inFile)).rejects.toThrow(
+    new UsageError(
+      `To collect from your own LibInsight, also set ${missing}. To use the simulation, unset all three; ${Object.keys(inFile).join(" and ")} is set in .env.`,
+    ),
+  );
 });
 
-test("a simulated start over real data stops with exit 2 and leaves the files; a real one over simulated data says so", async () => {
+test("a simulated start over real data exits 2 and keeps the files, and a real start over simulated data says so", async () => {
   await using folder = await temporaryFolder();
   await using server = await startLibInsight({ records: 300 });
   const env = libInsightEnv(server);
-  expect(await start(folder.path, small).ended).toMatchObject({ code: 0 });
+  const first = await start(folder.path, ["--json", ...small]).ended;
+  const simulatedRun = runReport.parse(JSON.parse(first.stdout));
   const real = await start(folder.path, small, env).ended;
   expect(real).toMatchObject({ code: 0, stderr: "" });
   expect(real.stdout).toContain(
     "\nThe published data of reference-transactions are simulated; this run replaces them.\n",
   );
   const files = await digestsIn(folder.path);
-  const list = await command("runs", folder.path, ["list", "--json"]).ended;
-  const [, first] = runList.parse(JSON.parse(list.stdout)).runs;
-  const rollback = ["rollback", String(first?.run.runId), "--yes"];
+  const rollback = ["rollback", simulatedRun.runId, "--yes"];
   expect(await command("runs", folder.path, rollback).ended).toMatchObject({
     code: 1,
     stdout: "",
@@ -115,12 +129,9 @@ test("a simulated start over real data stops with exit 2 and leaves the files; a
     /^The last data of reference-transactions in \.local came from 127\.0\.0\.1:\d+, and simulated data must not replace them\. .* To simulate, move \.local away\.\n/,
   );
   expect(await digestsIn(folder.path)).toEqual(files);
-  const again = await start(folder.path, small, env).ended;
-  expect(again).toMatchObject({ code: 0, stderr: "" });
-  expect(again.stdout).not.toContain("are simulated");
 });
 
-test("an interrupted simulated run is finished by the same simulation and by no real LibInsight", async () => {
+test("an interrupted simulated run is finished with the same simulation, and not with a real LibInsight", async () => {
   await using folder = await temporaryFolder();
   await using server = await startLibInsight({ records: 300 });
   const env = libInsightEnv(server);
@@ -146,15 +157,14 @@ test("an interrupted simulated run is finished by the same simulation and by no 
 
 const simulation: Origin = { records: 100, renames: [] };
 const real: Origin = { host: "vt.libinsight.com" };
-const root = useFolder();
 const run = runOf("origin");
 
-/** Starts the workers on a LibInsight with one page. @returns how often it was asked */
+/** Starts the workers on a LibInsight with one page. @returns how many requests it got */
 async function working(folder: string, origin: Origin) {
   const local = await openLocal(join(root, folder));
-  let asked = 0;
+  let requests = 0;
   const fetchPage = async () => {
-    asked += 1;
+    requests += 1;
     return { totals: { totalPages: 1, totalRecords: 5 }, records: recordsOf(1, 5) };
   };
   const settings = localSettings({ RETRY_BASE_SECONDS: "0" });
@@ -167,30 +177,30 @@ async function working(folder: string, origin: Origin) {
     await local.close();
   };
   onTestFinished(close);
-  return { local, asked: () => asked, close };
+  return { local, requests: () => requests, close };
 }
 
 const until = (condition: () => Promise<boolean>) =>
   vi.waitUntil(condition, { timeout: 10_000, interval: 10 });
 
-test("a task of a run that collects from elsewhere becomes a dead letter, and LibInsight is not asked", async () => {
+test("a task of a run with another source becomes a dead letter without a request to LibInsight", async () => {
   const first = await working("elsewhere", simulation);
   await putRun(run, first.local.work);
   await first.local.queues.fetcher.send(messageBody(taskOf(run)));
   await until(async () => (await first.local.work.head(keys.result(run.runId))) !== undefined);
-  expect(first.asked()).toBeGreaterThan(0);
+  expect(first.requests()).toBeGreaterThan(0);
   await first.close();
 
   const second = await working("elsewhere", real);
   await second.local.queues.fetcher.send(messageBody(taskOf(run)));
   await until(async () => (await second.local.deadLetters.fetcher.count()) === 1);
-  expect(second.asked()).toBe(0);
+  expect(second.requests()).toBe(0);
   expect(await take(second.local.deadLetters.fetcher)).toMatchObject([
     { attributes: { Error: "RunOfAnotherOrigin" } },
   ]);
 });
 
-test("after real data were collected, a simulated run is neither fetched nor assembled", async () => {
+test("a simulated run is neither fetched nor assembled after real data were collected", async () => {
   const simulated = runOf("simulated");
   const first = await working("real", simulation);
   await putRun(simulated, first.local.work);
@@ -216,5 +226,5 @@ test("after real data were collected, a simulated run is neither fetched nor ass
   await until(async () => (await fetcher.count()) + (await assembler.count()) === 2);
   for (const queue of [fetcher, assembler])
     expect(await take(queue)).toMatchObject([{ attributes: { Error: "SimulatedOverReal" } }]);
-  expect(third.asked()).toBe(0);
+  expect(third.requests()).toBe(0);
 });

@@ -1,4 +1,4 @@
-// What `npm start` shows of what it published, in a terminal of a given width.
+// Tests the preview of the published data in a terminal of a given width.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { dictionaryOf } from "../../../stacks/commands/dictionary/columns-of-dataset.ts";
@@ -25,7 +25,7 @@ const typed: FirstRows = {
 const real = { file: "d.md", width: 80, simulated: false };
 const analysis: FirstRows = { view: "test_dataset_analysis", columns: ["_id"], rows: [["1"]] };
 
-test("a row of the view is a column; personal and undeclared values are hidden, and a null is blank", () => {
+test("shows each row as a column, hides personal and undeclared values, and shows a null as blank", () => {
   const shown = preview([typed, analysis], dictionary, { ...real, file: "out/dictionary.md" });
   expect(shown).toMatchInlineSnapshot(`
     "test_dataset_typed, every column with its type: the first 2 rows
@@ -40,25 +40,25 @@ test("a row of the view is a column; personal and undeclared values are hidden, 
 
       _id  1
 
-    What the columns mean; all of it is in out/dictionary.md
+    Columns, described in full in out/dictionary.md
 
-      column     label in LibInsight  type       meaning
-      _id        _id                  integer    (no description yet)
-      opened_at  Opened At            timestamp  When the desk opened, local time, …
-      note       Note                 text       (personal) Free text
-      minutes    Minutes              number     (no description yet)
-      new_field  New *field*          text       (not declared in shared/datasets.t…"
+      column     type       meaning
+      _id        integer    (no description yet)
+      opened_at  timestamp  When the desk opened, local time, to the minute or so
+      note       text       (personal) Free text
+      minutes    number     (no description yet)
+      new_field  text       (not declared in shared/datasets.ts)"
   `);
 });
 
-test("of the simulation an undeclared column is shown, and still nothing personal", () => {
+test("shows undeclared columns of the simulation, but no personal ones", () => {
   const text = preview([typed], dictionary, { ...real, simulated: true });
   expect(text).toMatch(/^ {2}new_field {2}MARKED$/m);
   expect(text).toMatch(/^ {2}note {7}\(personal\) +\(personal\)$/m);
   expect(text.match(/MARKED/g)).toHaveLength(1);
 });
 
-test("a column that the dictionary lacks is hidden, and a part of the date is never mistaken for a personal column", () => {
+test("hides columns that the dictionary lacks, and shows a part of the date with the name of a personal column", () => {
   const personalYear = datasetOf([
     { name: "Opened", type: "timestamp" },
     { name: "year", type: "text", personal: true },
@@ -75,7 +75,7 @@ test("a column that the dictionary lacks is hidden, and a part of the date is ne
   expect(text).not.toContain("MARKED");
 });
 
-test("a view without rows, or that failed, is one line", () => {
+test("shows one line for a view without rows and for one that failed", () => {
   const views: FirstRows[] = [
     { view: "test_dataset_typed", columns, rows: [] },
     { view: "test_dataset_analysis", failed: "StatementFailed, query 7" },
@@ -83,11 +83,11 @@ test("a view without rows, or that failed, is one line", () => {
   expect(preview(views, dictionary, real).split("\n\n").slice(0, 3)).toEqual([
     "test_dataset_typed, every column with its type: no rows",
     expect.stringMatching(/^test_dataset_analysis, what Tableau reads: .* \(StatementFailed, query 7\)$/),
-    "What the columns mean; all of it is in d.md",
+    "Columns, described in full in d.md",
   ]);
 });
 
-test("of hundreds of columns the first forty are shown", () => {
+test("shows the first forty of hundreds of columns", () => {
   const headers = ["_id", ...Array.from({ length: 300 }, (_, n) => `Field ${n}`)];
   const wide = dictionaryOf(dataset, headers);
   const view = { ...typed, columns: wide.columns.map(({ name }) => name), rows: [headers] };
@@ -96,7 +96,7 @@ test("of hundreds of columns the first forty are shown", () => {
   expect(text.match(/^ {2}\.\.\. and 261 more columns$/gm)).toHaveLength(2);
 });
 
-describe("whatever a cell, a label or a meaning contains", () => {
+describe("with arbitrary text in a cell, a label or a meaning", () => {
   const text = fc.string({
     unit: fc.oneof(
       fc.constantFrom("\u001b[2J", ..."\r\n\t\u0007\u009b\u202e\u2066漢é", "🎉", "👩‍💻"),
@@ -105,7 +105,7 @@ describe("whatever a cell, a label or a meaning contains", () => {
     maxLength: 60,
   });
 
-  test("it moves no cursor, reverses no line, and no line is wider than the terminal", () => {
+  test("the preview moves no cursor, reverses no line, and is no wider than the terminal", () => {
     fc.assert(
       fc.property(
         fc.array(fc.array(text, { minLength: 4, maxLength: 4 }), { minLength: 1, maxLength: 3 }),

@@ -1,16 +1,18 @@
-// What `npm start` says while it retries: the reason, when the next try is, and what LibInsight itself said.
+// Tests the output of `npm start` while it retries: the reason, the time of the next retry, and LibInsight's own message.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { openLocal } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
+import type { LibInsightSettings } from "../../../stacks/local/libinsight.ts";
+import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { localSettings } from "../../../stacks/local/local-settings.ts";
-import { bars, lines, Progress } from "../../../stacks/local/progress.ts";
+import { barDisplay, lineDisplay, Progress } from "../../../stacks/local/progress.ts";
 import { RunWatch } from "../../../stacks/local/watch.ts";
 import { startWorkers } from "../../../stacks/local/workers.ts";
 import { recordsOf } from "../../factories/libinsight-records.ts";
@@ -36,17 +38,17 @@ describe("a retry that LibInsight delays by 15 minutes", () => {
     }
   }
 
-  test("does not end the run, which says until when it waits; ten minutes later without progress do", async () => {
+  test("does not end the run, which prints the time of the retry, but ten minutes without progress end it", async () => {
     const watch = new RunWatch(run.runId, defaultDataset);
     const progress = new Progress(run.runId);
     const local = await openLocal(folder, { inMemory: true });
     onTestFinished(local.close);
     await putRun(run, local.work);
-    let asked = 0;
+    let requests = 0;
     const fetchPage = async () => {
-      asked += 1;
-      // Then it never responds.
-      if (asked > 1) return new Promise<never>(() => {});
+      requests += 1;
+      // From the second request on, it never responds.
+      if (requests > 1) return new Promise<never>(() => {});
       throw new PipelineError("LibInsightRateLimited", {
         message: "LibInsight asked for fewer requests.",
         advice: "",
@@ -71,18 +73,18 @@ describe("a retry that LibInsight delays by 15 minutes", () => {
     const end = watch.end(local, stopping.signal).then((outcome) => ended.push(outcome));
     const shown: string[] = [];
     await pass(1);
-    const display = lines(progress, (line) => shown.push(line));
+    const display = lineDisplay(progress, (line) => shown.push(line));
     display.update();
     await pass(1);
     display.update();
     const time = "\\d\\d:\\d\\d:\\d\\d";
     expect(shown).toEqual([
       expect.stringMatching(new RegExp(`^LibInsight asked for fewer requests, retry 1 of 4 at ${time}$`)),
-      expect.stringMatching(new RegExp(`^fetched 0 .* \\(1 message retried\\), waiting until ${time}$`)),
+      expect.stringMatching(new RegExp(`^fetched 0 .* pages?, 1 retry, waiting until ${time}$`)),
     ]);
 
     await pass(14);
-    expect([asked, ended]).toEqual([2, []]);
+    expect([requests, ended]).toEqual([2, []]);
     await pass(8);
     expect(ended).toEqual([]);
     await pass(2);
@@ -93,7 +95,7 @@ describe("a retry that LibInsight delays by 15 minutes", () => {
     await end;
   });
 
-  test("of another run does not keep a run from being reported as stalled", async () => {
+  test("of another run does not prevent a run from stalling", async () => {
     const watch = new RunWatch(run.runId, defaultDataset);
     const local = await openLocal(folder, { inMemory: true });
     onTestFinished(local.close);
@@ -104,18 +106,18 @@ describe("a retry that LibInsight delays by 15 minutes", () => {
   });
 });
 
-/** The month of the records. */
+/** The range of the records. */
 const may = ["--from", "2023-05-01", "--to", "2023-05-31"];
 
 const marked = "\u001b[31mMARKED maintenance\u0007\nuntil \u202e06:00";
 
-/** A LibInsight whose first pages fail with a text of its own. */
+/** Starts a LibInsight whose first requests fail with a message. */
 function failingLibInsight(failures: number): Promise<HttpServer> {
-  let asked = 0;
+  let requests = 0;
   return startHttpServer(({ path }, response) => {
     if (path.endsWith("/token")) {
       sendJson(response, 200, { access_token: "t", token_type: "Bearer", expires_in: 3600 });
-    } else if (asked++ < failures) {
+    } else if (requests++ < failures) {
       sendJson(response, 503, { type: "error", payload: { message: marked } });
     } else {
       const payload = { records: recordsOf(1, 20), total_pages: 1, total_records: 20, displayed_page: 1 };
@@ -136,7 +138,7 @@ async function everythingBelow(path: string): Promise<string> {
   return (await Promise.all(texts)).join("\n");
 }
 
-test("npm start says why it retries, and what LibInsight said, which is in no log, file or error", async () => {
+test("npm start prints why it retries and LibInsight's message, which is in no log, file or error", async () => {
   await using ownFolder = await temporaryFolder();
   const server = await failingLibInsight(2);
   const env = { ...envOf(server), POWERTOOLS_LOG_LEVEL: "INFO" };
@@ -151,21 +153,60 @@ test("npm start says why it retries, and what LibInsight said, which is in no lo
   expect(await everythingBelow(join(ownFolder.path, ".local"))).not.toContain("MARKED");
 });
 
-test.each(["--quiet", "--json"])("with %s it says neither, also where the run fails", async (flag) => {
+test.each<[problem: string, settings: LibInsightSettings | undefined, note: RegExp]>([
+  [
+    "a refused connection",
+    undefined,
+    /^LibInsight's host or the proxy refused the connection, retry 1 of 4/m,
+  ],
+  [
+    "a wrong dataset number, reported at status 200",
+    { faults: [{ kind: "error-at-200", payload: { message: "No such dataset." }, times: 99 }] },
+    /^LibInsight says: No such dataset\.$/m,
+  ],
+  [
+    "a missing response",
+    { faults: [{ kind: "hang", times: 99 }] },
+    /^LibInsight has not responded for 3 s; a request fails after 25 s$/m,
+  ],
+])("npm start prints %s within 5 s, while its retries continue", async (_, settings, note) => {
   await using ownFolder = await temporaryFolder();
-  const server = await failingLibInsight(100);
-  const { code, stdout, stderr } = await start(ownFolder.path, [flag, ...may], envOf(server)).ended;
-  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/^LibInsight responded with status 503\. .* --wait\n$/);
-  expect(stderr).not.toContain("MARKED");
-  expect(await everythingBelow(join(ownFolder.path, ".local"))).not.toContain("MARKED");
+  await using server = await startLibInsight(settings);
+  const env = { ...libInsightEnv(server), RETRY_BASE_SECONDS: "30" };
+  if (!settings) env.LIBINSIGHT_BASE_URL = "http://127.0.0.1:2/v1.0";
+  const running = start(ownFolder.path, may, env);
+  let shown = "";
+  const startedAt = await new Promise<number>((resolve) => {
+    running.process.stdout?.once("data", () => resolve(Date.now()));
+    running.process.stdout?.on("data", (chunk) => {
+      shown += String(chunk);
+    });
+  });
+  await vi.waitUntil(() => note.test(shown), { timeout: 5_000, interval: 20 });
+  expect(Date.now() - startedAt).toBeLessThan(5_000);
+  expect(running.process.exitCode).toBeNull();
+  running.process.kill("SIGKILL");
+  await running.ended;
 });
 
-test("the bars show the notes above them, each once, and whole where it is longer than the terminal is wide", async () => {
+test.each(["--quiet", "--json"])(
+  "with %s a failed run prints its error alone, without LibInsight's message",
+  async (flag) => {
+    await using ownFolder = await temporaryFolder();
+    const server = await failingLibInsight(100);
+    const { code, stdout, stderr } = await start(ownFolder.path, [flag, ...may], envOf(server)).ended;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/^LibInsight responded with status 503\. .* --wait\n$/);
+    expect(stderr).not.toContain("MARKED");
+    expect(await everythingBelow(join(ownFolder.path, ".local"))).not.toContain("MARKED");
+  },
+);
+
+test("the bars show notes above them, once each, and break long ones between words", async () => {
   const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 40 });
   const output = text(terminal);
   const progress = new Progress(run.runId);
-  const display = await bars(progress, terminal);
+  const display = await barDisplay(progress, terminal);
   const error = new PipelineError("Down", { message: "LibInsight refused the connection.", advice: "" });
   for (let n = 0; n < 8; n++) progress.onRetry({ error, receives: 2, delaySeconds: 2 });
   progress.note(`LibInsight says: ${"long ".repeat(39)}end`);
@@ -173,7 +214,23 @@ test("the bars show the notes above them, each once, and whole where it is longe
   display.stop();
   terminal.end();
   const shown = await output;
-  expect(shown.match(/refused the connection, retry 2 of 4 in 2 s/g)).toHaveLength(1);
-  expect(shown).toMatch(/LibInsight says: (long ){39}end/);
-  expect(shown).toContain("(8 messages retried)");
+  expect(shown.match(/refused the connection, retry\s2 of 4 in 2 s/g)).toHaveLength(1);
+  expect(shown).toMatch(/LibInsight says: (long\s){39}end/);
+  expect(shown).toContain("8 retries");
+});
+
+test("a note, which erases the bars, is followed by all of them", async () => {
+  const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 80 });
+  const output = text(terminal);
+  const progress = new Progress(run.runId);
+  const display = await barDisplay(progress, terminal);
+  // The bars are drawn ten times a second.
+  await delay(200);
+  progress.note("A note.");
+  display.update();
+  display.stop();
+  terminal.end();
+  const shown = await output;
+  const after = shown.slice(shown.indexOf("A note."));
+  for (const stage of ["fetched", "transformed", "assembled", "queried"]) expect(after).toContain(stage);
 });

@@ -1,4 +1,4 @@
-// `npm start` when it fails or is stopped: what it prints, its exit code, and the earlier files, which stay as they were.
+// Tests `npm start` when it fails or is stopped: its output, its exit code, and that the earlier files do not change.
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ import {
 
 const { csv, jsonl, results } = defaultDataset.publish;
 
-/** A folder in which a run was published. */
+/** Path of a folder with a published run. */
 let published: string;
 beforeAll(async () => {
   published = await mkdtemp(join(tmpdir(), "libinsight-published-"));
@@ -40,28 +40,28 @@ const onEveryPage = (kind: "html" | "broken-json" | "error-at-200"): LibInsightS
   faults: [{ kind, where: { endpoint: "data-grid" }, times: 50 }],
 });
 
-test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, string>; says: RegExp }>([
+test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, string>; message: RegExp }>([
   {
     what: "a wrong secret",
     env: { LIBINSIGHT_CLIENT_SECRET: "wrong" },
-    says: /client id or the client secret/,
+    message: /client id or the client secret/,
   },
   {
     what: "a dataset that LibInsight does not have",
     settings: { datasetId: 7 },
-    says: /has no dataset with this id/,
+    message: /has no dataset with this id/,
   },
   {
     what: "a host that refuses connections",
     env: { LIBINSIGHT_BASE_URL: "http://127.0.0.1:2/v1.0" },
-    says: /refused the connection/,
+    message: /refused the connection/,
   },
-  { what: "HTML instead of records", settings: onEveryPage("html"), says: /HTML instead of records/ },
-  { what: "broken JSON", settings: onEveryPage("broken-json"), says: /broken JSON instead of records/ },
-  { what: 'type "error" at status 200', settings: onEveryPage("error-at-200"), says: /returned an error/ },
+  { what: "HTML instead of records", settings: onEveryPage("html"), message: /HTML instead of records/ },
+  { what: "broken JSON", settings: onEveryPage("broken-json"), message: /broken JSON instead of records/ },
+  { what: 'type "error" at status 200', settings: onEveryPage("error-at-200"), message: /returned an error/ },
 ])(
-  "$what: one line names the run, the page and the command that continues; exit 1, and the earlier files stay",
-  async ({ settings = {}, env = {}, says }) => {
+  "$what exits 1 with the run, the page and the command that continues it, and keeps the earlier files",
+  async ({ settings = {}, env = {}, message }) => {
     await using folder = await temporaryFolder();
     await cp(published, folder.path, { recursive: true });
     await using server = await startLibInsight(settings);
@@ -70,7 +70,7 @@ test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, str
       ...env,
     }).ended;
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-    expect(stderr).toMatch(says);
+    expect(stderr).toMatch(message);
     expect(stderr).toMatch(
       /^.* Run (reference-transactions-\w+) stopped at window 1, page 1; 0 pages are kept\. Fix the cause, then continue: npm run replay -- send --run \1 --wait\n$/,
     );
@@ -78,7 +78,7 @@ test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, str
   },
 );
 
-test("a run that shrinks the data is held, says by how much, and leaves the earlier files; forced, it can be rolled back", async () => {
+test("a run that shrinks the data is held and keeps the earlier files; a run with given dates replaces them until a rollback", async () => {
   await using folder = await temporaryFolder();
   await start(folder.path, ["--quiet", "--records", "500"]).ended;
   const before = await digestsIn(folder.path);
@@ -90,11 +90,11 @@ test("a run that shrinks the data is held, says by how much, and leaves the earl
   );
   expect(await digestsIn(folder.path)).toEqual(before);
 
-  // A range that is given is meant, however few rows it has.
+  // A given date range may have few rows.
   const part = await start(folder.path, ["--quiet", "--records", "300", ...small]).ended;
   expect(part).toEqual({ code: 0, stdout: "", stderr: "" });
 
-  // The query's result follows the file that is put back.
+  // The query runs on the file that the rollback restores.
   const { runId } = runReport.parse(JSON.parse(run));
   const rollback = ["rollback", runId, "--reason", "September alone", "--yes", "--wait"];
   const back = await command("runs", folder.path, rollback).ended;
@@ -110,30 +110,33 @@ test("a run that shrinks the data is held, says by how much, and leaves the earl
   });
 });
 
-test.for<{ args: string[]; env?: Record<string, string>; says: RegExp }>([
-  { args: ["--fast"], says: /^Unknown option '--fast'/ },
+test.for<{ args: string[]; env?: Record<string, string>; message: RegExp }>([
+  { args: ["--fast"], message: /^Unknown option '--fast'/ },
   {
     args: [],
     env: { LIBINSIGHT_CLIENT_ID: "only" },
-    says: /^To collect .* also set LIBINSIGHT_BASE_URL and LIBINSIGHT_CLIENT_SECRET\./,
+    message: /^To collect .* also set LIBINSIGHT_BASE_URL and LIBINSIGHT_CLIENT_SECRET\./,
   },
-])("$args with $env is one sentence and the usage, exit 2", async ({ args, env = {}, says }) => {
-  await using folder = await temporaryFolder();
-  const { code, stdout, stderr } = await start(folder.path, args, env).ended;
-  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expect(stderr).toMatch(says);
-  expect(stderr).toContain("\n\nUsage: npm start -- [options]\n");
-});
+])(
+  "$args with $env prints one sentence and the help command, and exits 2",
+  async ({ args, env = {}, message }) => {
+    await using folder = await temporaryFolder();
+    const { code, stdout, stderr } = await start(folder.path, args, env).ended;
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^.*\nRun "npm start -- --help"\.\n$/);
+  },
+);
 
-/** What a folder's .local has, once no process uses it. */
+/** Opens a folder's .local after its processes have ended. */
 async function opened(folder: string): Promise<Local & AsyncDisposable> {
   const local = await openLocal(join(folder, ".local"));
   return { ...local, [Symbol.asyncDispose]: local.close };
 }
 
 /**
- * Expects that nothing is left to do: each run is published with the pinned bytes, and no message is left.
- * @param runs how many there may be
+ * Expects that every run is published with the pinned bytes and no message is left.
+ * @param runs the possible numbers of runs
  */
 async function expectAllPublished(folder: string, runs: number[]): Promise<void> {
   await using local = await opened(folder);
@@ -141,7 +144,7 @@ async function expectAllPublished(folder: string, runs: number[]): Promise<void>
   const found = await accounts({ work, now: () => new Date(), stalledAfterSeconds: 900, deadLetters: [] });
   expect(runs).toContain(found.length);
   expect(new Set(found.map(({ state }) => state))).toEqual(new Set(["published"]));
-  // A run that died after it had published the file does so again.
+  // A run that was killed after it had published the file publishes it again.
   for (const { versionId } of await data.listVersions(csv, 10)) {
     const bytes = await Array.fromAsync(await data.stream(csv, versionId));
     expect(digest(Buffer.concat(bytes).toString())).toBe(pinned["LibInsightQueryData.csv"]);
@@ -152,13 +155,13 @@ async function expectAllPublished(folder: string, runs: number[]): Promise<void>
   expect(await Promise.all(queues.map((queue) => queue.count()))).toEqual(queues.map(() => 0));
 }
 
-/** Waits until a folder has a file, or the process has ended. */
+/** Waits until a folder has a file or the process has ended. */
 async function hasFile(folder: string, { process }: Running): Promise<void> {
   while (process.exitCode === null && (await readdir(folder).catch(() => [])).length === 0) await delay(2);
 }
 
 const random = seeded(9);
-/** Of 31 pages, then while the files are assembled, queried, and the result is copied; some milliseconds later. */
+/** Kill after some page requests, or after the last one while files are assembled, queried or copied. */
 const moments = [
   ...[0, 10, 20].map((first) => ({ page: Math.ceil(first + 10 * random()), file: "any" })),
   ...["data/libinsightdata-athena", "tmp", "results/published"].map((file) => ({ page: 31, file })),
@@ -169,7 +172,7 @@ const moments = [
 }));
 
 test.for(moments)(
-  "killed after request $page, with $file file: the run is finished by $by with the same bytes",
+  "a run that is killed after request $page, with $file file, is finished by $by with the same bytes",
   async ({ page, file, delayMs, by }) => {
     await using folder = await temporaryFolder();
     const reached = Promise.withResolvers<void>();
@@ -193,7 +196,7 @@ test.for(moments)(
       expect(again).toEqual({ code: 0, stdout: "", stderr: "" });
       expect(await publishedIn(folder.path)).toEqual(pinned);
       expect(await readdir(join(folder.path, ".local/out"))).toHaveLength(Object.keys(pinned).length + 2);
-      // Where the first process had published everything, the second one collects anew.
+      // If the first process had published everything, the second one requests another run.
       await expectAllPublished(folder.path, file.startsWith("results") ? [1, 2] : [1]);
     } else {
       const listed = await command("runs", folder.path, ["list", "--wait"], env).ended;
@@ -207,18 +210,18 @@ test.for(moments)(
   },
 );
 
-test("a second process says who uses .local, and exits 1; Ctrl-C stops the first one, and a start with another LibInsight removes its run", async () => {
+test("a second process exits 1 and names the first; Ctrl-C stops the first, and a start with another source removes its run", async () => {
   await using folder = await temporaryFolder();
-  const asked = Promise.withResolvers<void>();
-  // A LibInsight that never responds with a page.
+  const requested = Promise.withResolvers<void>();
+  // This LibInsight never sends a page.
   const server = await startHttpServer(({ path }, response) => {
     if (path.endsWith("/token")) {
       sendJson(response, 200, { access_token: "t", token_type: "Bearer", expires_in: 3600 });
-    } else asked.resolve();
+    } else requested.resolve();
   });
   const env = libInsightEnv({ baseUrl: `${server.url}/v1.0`, clientId: "id", clientSecret: "secret" });
   const first = start(folder.path, range, { ...env, npm_lifecycle_event: "start" });
-  await asked.promise;
+  await requested.promise;
 
   const others = await Promise.all([
     start(folder.path, range).ended,
@@ -232,7 +235,7 @@ test("a second process says who uses .local, and exits 1; Ctrl-C stops the first
   }
 
   first.process.kill("SIGINT");
-  // It waits for its requests.
+  // The first process waits for its requests.
   await delay(100);
   await server.close();
   expect(await first.ended).toMatchObject({

@@ -1,4 +1,4 @@
-// `npm start` as its users run it: a process with flags, an exit code, output, and the files that it leaves.
+// Tests `npm start` as a process: flags, exit codes, output and files.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
@@ -39,7 +39,7 @@ async function listenersOf(pid: number): Promise<string[]> {
   });
 }
 
-/** Waits for the end of a run. @returns how it ended, and all addresses on which it listened meanwhile */
+/** Waits until a process has ended. @returns its outcome and every address on which it listened */
 async function watched(running: Running): Promise<Ended & { listeners: string[] }> {
   const listeners = new Set<string>();
   let hasEnded = false;
@@ -53,7 +53,7 @@ async function watched(running: Running): Promise<Ended & { listeners: string[] 
   return { ...(await ending), listeners: [...listeners] };
 }
 
-/** The predecessor's rules, as plainly as possible, over records as LibInsight sends them. */
+/** Applies the predecessor's rules to a record as LibInsight sends it. */
 function expectedRow(record: LibInsightRecord): Record<string, string | number | null> | undefined {
   const text = (value: unknown): string | null => {
     if (value === undefined || value === null) return null;
@@ -87,14 +87,14 @@ function expectedRow(record: LibInsightRecord): Record<string, string | number |
   };
 }
 
-describe("a calm run on the simulation, and one on a LibInsight that fails often", () => {
+describe("a run on the simulation, and one on a LibInsight with faults", () => {
   type Folder = Awaited<ReturnType<typeof temporaryFolder>>;
-  let folders: { calm: Folder; stormy: Folder };
+  let folders: { regular: Folder; faulty: Folder };
   let server: LibInsight;
-  let calm: Awaited<ReturnType<typeof watched>>;
-  let stormy: Awaited<ReturnType<typeof watched>>;
+  let regular: Awaited<ReturnType<typeof watched>>;
+  let faulty: Awaited<ReturnType<typeof watched>>;
   beforeAll(async () => {
-    folders = { calm: await temporaryFolder(), stormy: await temporaryFolder() };
+    folders = { regular: await temporaryFolder(), faulty: await temporaryFolder() };
     server = await startLibInsight({
       records: pinnedRecords,
       tokenSeconds: 1,
@@ -112,9 +112,9 @@ describe("a calm run on the simulation, and one on a LibInsight that fails often
         { kind: "status", status: 503, where: { endpoint: "token" } },
       ],
     });
-    [calm, stormy] = await Promise.all([
-      watched(start(folders.calm.path, ["--quiet", ...simulated])),
-      watched(start(folders.stormy.path, ["--json", ...range], libInsightEnv(server))),
+    [regular, faulty] = await Promise.all([
+      watched(start(folders.regular.path, ["--quiet", ...simulated])),
+      watched(start(folders.faulty.path, ["--json", ...range], libInsightEnv(server))),
     ]);
   });
   afterAll(async () => {
@@ -123,21 +123,21 @@ describe("a calm run on the simulation, and one on a LibInsight that fails often
   });
 
   test("both publish the pinned bytes", async () => {
-    expect([calm.code, stormy.code, stormy.stderr]).toEqual([0, 0, ""]);
-    expect(await publishedIn(folders.calm.path)).toEqual(pinned);
-    expect(await publishedIn(folders.stormy.path)).toEqual(pinned);
+    expect([regular.code, faulty.code, faulty.stderr]).toEqual([0, 0, ""]);
+    expect(await publishedIn(folders.regular.path)).toEqual(pinned);
+    expect(await publishedIn(folders.faulty.path)).toEqual(pinned);
     expect(server.requests.filter(({ status }) => status === 429)).toHaveLength(3);
   });
 
   test("--quiet prints nothing", () => {
-    expect([calm.stdout, calm.stderr]).toEqual(["", ""]);
+    expect([regular.stdout, regular.stderr]).toEqual(["", ""]);
   });
 
-  test("every usable record is published by the predecessor's rules, and reported", async () => {
-    const run = runReport.parse(JSON.parse(stormy.stdout));
-    const files = await filesIn(join(folders.stormy.path, ".local/out"));
+  test("every usable record is published by the predecessor's rules, and counted", async () => {
+    const run = runReport.parse(JSON.parse(faulty.stdout));
+    const files = await filesIn(join(folders.faulty.path, ".local/out"));
     expect(Object.keys(files)).toEqual([...Object.keys(pinned), "dictionary.md", "run.json"]);
-    expect(JSON.parse(files["run.json"] ?? "")).toEqual(JSON.parse(stormy.stdout));
+    expect(JSON.parse(files["run.json"] ?? "")).toEqual(JSON.parse(faulty.stdout));
     expect(run.athena).toEqual({
       database: "libinsightdatabase",
       table: "libinsightdata",
@@ -166,7 +166,7 @@ describe("a calm run on the simulation, and one on a LibInsight that fails often
     });
     expect(run.furtherAnswers["Question Type"]).toBeGreaterThan(0);
 
-    // Another reader finds the same values in the CSV, and in the query's result, which has only text.
+    // An independent parser finds the same values in the CSV, and in the query's result, which has only text.
     const csv = parse(files["LibInsightQueryData.csv"] ?? "", {
       columns: true,
       cast: (value, { quoting, header }) => (quoting || header ? value : value === "" ? null : Number(value)),
@@ -178,17 +178,17 @@ describe("a calm run on the simulation, and one on a LibInsight that fails often
   });
 
   test(".local is open to this user alone", async () => {
-    expect((await stat(join(folders.calm.path, ".local"))).mode & 0o777).toBe(0o700);
+    expect((await stat(join(folders.regular.path, ".local"))).mode & 0o777).toBe(0o700);
   });
 
-  // Only Linux has /proc, which says who listens.
+  // The test reads listening sockets from /proc, which only Linux has.
   test.runIf(hasProc)("only the simulation listens, on one port of 127.0.0.1", () => {
-    expect(calm.listeners).toEqual([expect.stringMatching(/^0100007F:/)]);
-    expect(stormy.listeners).toEqual([]);
+    expect(regular.listeners).toEqual([expect.stringMatching(/^0100007F:/)]);
+    expect(faulty.listeners).toEqual([]);
   });
 });
 
-test("a record that is added during the run is published once, after its window alone is fetched again; an undeclared field is appended and reported", async () => {
+test("a record that is added during the run is published once, after its window is fetched again, and an undeclared field is appended", async () => {
   await using folder = await temporaryFolder();
   let added = false;
   await using server = await startLibInsight({
@@ -217,7 +217,7 @@ test("a record that is added during the run is published once, after its window 
   expect(files["dictionary.md"]).toMatch(/^\| `new_field` \| New Field \| text \| .*not declared/m);
 });
 
-test("a range without records is held: nothing is published without a person's decision", async () => {
+test("a run without records is held and publishes nothing", async () => {
   await using folder = await temporaryFolder();
   const empty = ["--quiet", "--from", "2025-01-01", "--to", "2025-01-31"];
   const { code, stderr } = await start(folder.path, empty).ended;
@@ -227,28 +227,52 @@ test("a range without records is held: nothing is published without a person's d
 });
 
 // Only Linux has this `script`, which runs a command on a terminal.
-test.skipIf(process.platform !== "linux" || spawnSync("script", ["--version"]).error)(
-  "on a terminal npm start shows a bar for each stage",
-  async () => {
-    await using folder = await temporaryFolder();
-    const program = join(import.meta.dirname, "../../../stacks/local/start.mjs");
-    const { status, stdout } = spawnSync(
-      "script",
-      ["-qec", `"${process.execPath}" "${program}" --records 100`, "/dev/null"],
-      {
-        cwd: folder.path,
-        env: { PATH: process.env.PATH, HOME: folder.path },
-        encoding: "utf8",
-        timeout: 60_000,
-      },
-    );
-    for (const stage of ["fetched", "transformed", "assembled", "queried"])
-      expect(stdout).toMatch(new RegExp(`  ${stage} +█+ \\d+/\\d+ \\w+ +done`));
-    expect(status).toBe(0);
+describe.skipIf(process.platform !== "linux" || spawnSync("script", ["--version"]).error)(
+  "on a terminal of 80 columns",
+  () => {
+    /** Returns what npm start prints. */
+    async function shownOn(term: string): Promise<string> {
+      await using folder = await temporaryFolder();
+      const program = join(import.meta.dirname, "../../../stacks/local/start.mjs");
+      const { status, stdout } = spawnSync(
+        "script",
+        ["-qec", `stty cols 80; "${process.execPath}" "${program}" --records 1100`, "/dev/null"],
+        {
+          cwd: folder.path,
+          env: { PATH: process.env.PATH, HOME: folder.path, TERM: term },
+          encoding: "utf8",
+          timeout: 60_000,
+        },
+      );
+      expect(status).toBe(0);
+      return stdout;
+    }
+
+    /** Expects that the terminal breaks no line. */
+    function expectNarrow(shown: string): void {
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: cursor movements begin with an escape character.
+      const lines = shown.replace(/\u001b\[[?\d;]*[A-Za-z]/g, "\n").split(/[\r\n]+/);
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    }
+
+    test("npm start shows a bar for each stage, and lines that fit", async () => {
+      const shown = await shownOn("xterm");
+      for (const stage of ["fetched", "transformed", "assembled", "queried"])
+        expect(shown).toMatch(new RegExp(`  ${stage} +█+ \\d+/\\d+ \\w+ +done`));
+      expect(shown).toMatch(/^ {2}columns {8}14: _id, .*,\r\n {17}\S/m);
+      expect(shown).toContain("  records in     1,100\r\n");
+      expectNarrow(shown);
+    });
+
+    test("npm start moves no cursor if the terminal is dumb", async () => {
+      const shown = await shownOn("dumb");
+      expect(shown).not.toContain("\u001b");
+      expectNarrow(shown);
+    });
   },
 );
 
-test("--faults replays its dead letters and publishes the same bytes; plain lines show the progress, a summary, the views' first rows and the columns", async () => {
+test("--faults replays its dead letters and publishes the same bytes, and a pipe gets progress, summary, first rows and columns", async () => {
   await using folder = await temporaryFolder();
   const { code, stdout, stderr } = await start(folder.path, ["--faults", "7", ...simulated]).ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -256,15 +280,14 @@ test("--faults replays its dead letters and publishes the same bytes; plain line
 
   expect(stdout).not.toContain("\u001b");
   for (const line of [
-    /^Collecting reference-transactions from the simulated LibInsight/,
+    /^Collecting reference-transactions, 2021-12-02 to 2024-12-01\nSource: the simulated LibInsight\n/,
     /^Dead letters: 1\. LibInsight responded with status 503\./m,
     /^ {2}fetcher, window 1, page 1: LibInsightServerError$/m,
-    /^Replayed 1, as this does: npm run replay -- send --run reference-/m,
+    /^Replayed 1\. The command that does it: npm run replay -- send --run reference-/m,
     /^transformed 31 pages$/m,
     /^Published 2,9\d\d rows, \d+ rejected, no duplicates, in \d+ s\./m,
     /^ {2}records in +3,000$/m,
     /^ {2}published +2,9\d\d rows$/m,
-    /^ {2}time +\d/m,
     /^libinsightdata_typed, every column with its type: the first 3 rows$/m,
     /^ {2}_start_date +(2021-12-\d\d \d\d:\d\d:\d\d\.000 *){3}$/m,
     /^ {2}comments_notes +\(personal\) +\(personal\) +\(personal\)$/m,

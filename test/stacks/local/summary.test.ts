@@ -1,4 +1,4 @@
-// The last lines of `npm start`.
+// Tests the summary of `npm start`.
 import { expect, test } from "vitest";
 import { outputColumns } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
@@ -41,28 +41,27 @@ test("the summary has the message that a stage emails, every count, and the file
   expect(summary(report)).toMatchInlineSnapshot(`
     "Published 10,412 rows, 3 rejected, 2 duplicates, in 3 s.
 
-      run           reference-transactions-93d95e4fb5a2
-      range         2021-12-02 to 2023-12-01, 2 windows
-      records in    10,417
-      published     10,412 rows
-      duplicates    2
-      rejected      3 (invalid _start_date: 1, missing _start_date: 2)
-      fetched again 1 of 2 windows, whose numbers did not agree at first
-      more answers  not kept beyond the first: Question Type: 12
-      kept as text  not of the column's type: Duration (in minutes): 3 of 9,000
-      no values     "mode"; check the labels in shared/datasets.ts
-      undeclared    New field: 7; declare them in shared/datasets.ts
-      columns       3: _id, _start_date, New field
-      time          41.0 s
-      files         out/b.csv
-                    out/b.jsonl
-                    out/r.csv
-                    out/dictionary.md
-                    out/run.json"
+      run            reference-transactions-93d95e4fb5a2
+      range          2021-12-02 to 2023-12-01, 2 windows
+      records in     10,417
+      published      10,412 rows
+      duplicates     2
+      rejected       3 (invalid _start_date: 1, missing _start_date: 2)
+      fetched again  1 of 2 windows: the totals did not match
+      extra answers  Question Type: 12 (only the first is kept)
+      kept as text   not of the column's type: Duration (in minutes): 3 of 9,000
+      no values      "mode"; check the labels in shared/datasets.ts
+      undeclared     New field: 7; declare them in shared/datasets.ts
+      columns        3: _id, _start_date, New field
+      files          out/b.csv
+                     out/b.jsonl
+                     out/r.csv
+                     out/dictionary.md
+                     out/run.json"
   `);
 });
 
-test("the summary leaves out what did not happen", () => {
+test("the summary omits counts of zero", () => {
   const calm = summary({
     ...report,
     windows: report.windows.map((window) => ({ ...window, attempt: 1 })),
@@ -73,11 +72,11 @@ test("the summary leaves out what did not happen", () => {
     undeclared: {},
   });
   expect(calm).toMatch(/^ {2}rejected +0$/m);
-  expect(calm).not.toMatch(/by force|fetched again|more answers|kept as text|no values|undeclared/);
+  expect(calm).not.toMatch(/forced|fetched again|extra answers|kept as text|no values|undeclared/);
 });
 
-test("a run that was published by force says why, and in spite of what", () => {
+test("the summary of a forced run has the reason and the violations", () => {
   const violations: RunReport["violations"] = [{ kind: "comparison", text: 'the column "mode" vanished' }];
   const forced = { ...report, force: "--rename", violations };
-  expect(summary(forced)).toMatch(/^ {2}by force +the column "mode" vanished \(--rename\)$/m);
+  expect(summary(forced)).toMatch(/^ {2}forced +the column "mode" vanished \(--rename\)$/m);
 });

@@ -1,5 +1,5 @@
-// Tableau on one machine: the services as `npm start` runs them, from a request to the refresh. In this process, because
-// the dataset has to name something in Tableau.
+// Tests Tableau with the services of `npm start`, from a request to the refresh. They run in this process, because the
+// dataset must name a data source and a workbook.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ const dataset = findDataset("reference-transactions");
 const requestId = "tableau";
 const runId = runIdOf(dataset.name, requestId);
 
-/** A Tableau with a data source and a workbook that the dataset names. */
+/** Starts a Tableau with a data source and a workbook that the dataset names. */
 async function start(): Promise<FakeTableau> {
   const tableau = await startTableau();
   tableau.add("datasources", "Desk");
@@ -31,7 +31,7 @@ async function start(): Promise<FakeTableau> {
   return tableau;
 }
 
-/** Collects as `npm start` does. @returns what is said of Tableau, and the dead letters of its queue */
+/** Collects as `npm start` does. @returns the outcome of the refresh, and the number of dead letters of the tableau queue */
 async function run(tableau?: FakeTableau, { failedBefore = false } = {}) {
   const settings = localSettings({
     TABLEAU_PAUSE_MS: "100",
@@ -97,7 +97,7 @@ test("a run is published and queried even if Tableau fails", async () => {
   });
 });
 
-test("without Tableau nothing is said of it", async () => {
+test("a run without Tableau has no refresh outcome", async () => {
   expect(await run()).toEqual({ end: undefined, deadLetters: 0 });
 });
 
@@ -112,15 +112,18 @@ test.each([
   [{ TABLEAU_TOKEN_SECRET: "MARKED" }, "also set TABLEAU_URL and TABLEAU_TOKEN_NAME"],
   [{ ...whole, TABLEAU_TOKEN_NAME: "" }, "TABLEAU_TOKEN_NAME"],
   [{ ...whole, TABLEAU_URL: "http://tableau.example.edu" }, "TABLEAU_URL"],
-  [{ RETRY_BASE_SECONDS: "soon", INSTANCES: "some" }, "Invalid value of RETRY_BASE_SECONDS, INSTANCES."],
-])("settings that cannot be used are named: %j", (env, says) => {
+  [
+    { RETRY_BASE_SECONDS: "soon", INSTANCES: "some" },
+    "Invalid settings: RETRY_BASE_SECONDS (Invalid input: expected number, received NaN), INSTANCES",
+  ],
+])("an error names invalid settings: %j", (env, message) => {
   const read = () => localSettings(env);
   expect(read).toThrow(UsageError);
-  expect(read).toThrow(says);
+  expect(read).toThrow(message);
   expect(read).not.toThrow("MARKED");
 });
 
-test("without Tableau's settings there is no token, with all of them it is taken", () => {
+test("the token is read with all settings of Tableau, and missing without them", () => {
   expect(localSettings({})).toMatchObject({ tableau: undefined, tableauTokenSecret: undefined });
   expect(localSettings(whole)).toMatchObject({
     tableau: { url: whole.TABLEAU_URL },

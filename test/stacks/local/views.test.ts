@@ -1,4 +1,4 @@
-// The first rows of a dataset's views, which never fail a run.
+// Tests the first rows of a dataset's views, whose errors never fail a run.
 import { expect, test } from "vitest";
 import { PipelineError } from "../../../shared/errors.ts";
 import type { Rows } from "../../../shared/ports.ts";
@@ -16,7 +16,7 @@ const rows: Rows = {
   ],
 };
 
-/** Returns what is shown of an engine that returns these rows, or throws these errors. */
+/** Returns the first rows from an engine that returns these rows or throws these errors, by query. */
 function shownOf(results: Record<string, Rows | Error>) {
   class Engine extends ScriptedQueryEngine {
     override async firstRows(sql?: string): Promise<Rows> {
@@ -28,14 +28,14 @@ function shownOf(results: Record<string, Rows | Error>) {
   return firstRows(datasetOf([]), new Engine());
 }
 
-test("both views are queried as an analyst would", async () => {
+test("queries both views as an analyst would", async () => {
   expect(await shownOf({ [typed]: rows, [analysis]: rows })).toEqual([
     { view: "test_dataset_typed", ...rows },
     { view: "test_dataset_analysis", ...rows },
   ]);
 });
 
-test("a view that fails is shown by its error's name, without a value of a record", async () => {
+test("a failed view has its error's name, without values of records", async () => {
   const slow = new PipelineError("StatementTooSlow", { message: "MARKED", advice: "", ids: { query: "7" } });
   expect(await shownOf({ [typed]: slow, [analysis]: rows })).toEqual([
     { view: "test_dataset_typed", failed: "StatementTooSlow, query 7" },

@@ -1,4 +1,4 @@
-// The workers: each receives from its queue, hands batches to its service, and deletes what was handled.
+// Tests the workers: each receives from its queue, passes batches to its service, and deletes handled messages.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,7 +42,7 @@ function work(local: Local, libInsight = noLibInsight, events: WorkerEvents = {}
   return workers;
 }
 
-/** Lets what is due happen, such as the database's commits. */
+/** Lets pending work run, such as the database's commits. */
 async function turns(): Promise<void> {
   for (let n = 0; n < 10; n++) await turn();
 }
@@ -53,7 +53,7 @@ const until = (condition: () => boolean | Promise<boolean>) =>
 const run = runOf("workers");
 const content = { window: 1, pages: Array.from({ length: 25 }, (_, n) => recordsOf(n + 1, n + 1)) };
 
-test("of a batch in which messages fail, one comes back, one becomes a dead letter, and the others are done", async () => {
+test("a batch with failing messages retries one, dead-letters one, and completes the others", async () => {
   const local = await open();
   const sizes: number[] = [];
   let refusals = 1;
@@ -100,7 +100,7 @@ test("of a batch in which messages fail, one comes back, one becomes a dead lett
   ]);
 });
 
-test("a message that fails every time is a dead letter after the receive limit", async () => {
+test("a message that always fails is dead-lettered after the receive limit", async () => {
   const local = await open();
   let calls = 0;
   const dead: string[] = [];
@@ -117,7 +117,7 @@ test("a message that fails every time is a dead letter after the receive limit",
   ]);
 });
 
-test("a handler that exceeds its timeout frees its place, and its message is a dead letter after the receive limit", async () => {
+test("a handler that exceeds its timeout frees its slot, and its message is dead-lettered after the receive limit", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   onTestFinished(() => void vi.useRealTimers());
   const local = await open();
@@ -138,7 +138,7 @@ test("a handler that exceeds its timeout frees its place, and its message is a d
   expect(await take(local.deadLetters.fetcher)).toMatchObject([{ attributes: {} }]);
 });
 
-test("eight pages are fetched at a time, and stop waits for those that are being fetched", async () => {
+test("eight pages are fetched at a time, and stop waits for them", async () => {
   const local = await open();
   const page = { totals: { totalPages: 25, totalRecords: 25 }, records: recordsOf(1, 1) };
   const waiting: (() => void)[] = [];
@@ -167,7 +167,7 @@ test("eight pages are fetched at a time, and stop waits for those that are being
   expect(await local.queues.fetcher.count()).toBe(0);
 });
 
-test("messages of a group are handled in their order, and a queue that cannot be read is read again", async () => {
+test("messages of a group are handled in order, and a failed read of a queue is retried", async () => {
   const local = await open();
   const bodies = ["1", "2", "3", "4"].map((id) =>
     messageBody({ runId: `unknown-${id}`, dataset: run.dataset, attempt: 1 }),
@@ -188,7 +188,7 @@ test("messages of a group are handled in their order, and a queue that cannot be
   expect(dead).toEqual(bodies);
 });
 
-test("what a process had claimed when it died is done by the next one", async () => {
+test("work that a killed process had claimed is done by the next process", async () => {
   const local = await open();
   const { runId, dataset } = run;
   await local.work.putOnce(keys.result(runId), firstResultOf({ runId, state: "failed", reason: "Broken." }));

@@ -1,22 +1,26 @@
-// What the simulated API answers: its envelopes, its errors and how it judges a query.
-// An error's payload and the status of most errors are unknown; see each error's comment for what was chosen.
+// Builds the responses of the simulated API and validates queries. The real API's error payloads and most of its error
+// statuses are unknown; the comment of each error says what was chosen.
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { addToDate } from "../../../shared/dates.ts";
 import { isoDate } from "../../../shared/schemas.ts";
 import type { AddedField } from "./generate-records.ts";
-import type { RecordStore } from "./store.ts";
+import type { RecordStore } from "./record-store.ts";
 import { fields } from "./vocabulary.ts";
 
-export type Answer = {
+export type SimulatedResponse = {
   status: number;
   headers: Record<string, string>;
   body: string;
-  /** How the connection ends: after the whole body, within it, at once, or not at all. */
+  /** When the connection ends: after the body, within the body, before the response, or never. */
   ending: "whole" | "cut" | "reset" | "never";
 };
 
-export function json(status: number, value: unknown, headers: Record<string, string> = {}): Answer {
+export function json(
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): SimulatedResponse {
   return {
     status,
     headers: { "content-type": "application/json; charset=utf-8", ...headers },
@@ -25,15 +29,19 @@ export function json(status: number, value: unknown, headers: Record<string, str
   };
 }
 
-export function success(payload: unknown): Answer {
+function success(payload: unknown): SimulatedResponse {
   return json(200, { type: "success", payload });
 }
 
-export function failure(status: number, message: string, headers: Record<string, string> = {}): Answer {
+export function failure(
+  status: number,
+  message: string,
+  headers: Record<string, string> = {},
+): SimulatedResponse {
   return json(status, { type: "error", payload: { message } }, headers);
 }
 
-/** RFC 6749, 5.2. */
+/** Follows RFC 6749, section 5.2. */
 export const credentialsRefused = json(
   401,
   { error: "invalid_client", error_description: "The client id or the client secret is wrong." },
@@ -44,7 +52,7 @@ export const tokenRefused = failure(401, "The access token is missing, unknown o
   "www-authenticate": 'Bearer error="invalid_token"',
 });
 
-/** LibInsight's own status is not known; 404 is what HTTP has for it. The fault `error-at-200` shows the other. */
+/** LibInsight's own status is unknown. 404 follows HTTP; the fault `error-at-200` simulates the alternative. */
 export const datasetUnknown = failure(404, "There is no such dataset.");
 
 const flag = z.optional(z.enum(["0", "1", "true", "false"]));
@@ -62,33 +70,33 @@ const dataGridQuery = z.strictObject({
   sort: z._default(z.enum(["asc", "desc"]), "desc"),
   entered_by: z.optional(z.literal("all")),
   request_id: z.optional(z.string()),
-  // Known to be accepted; what they add to a record is not known, so they add nothing.
+  // The API accepts these. What they add to a record is unknown, so they add nothing.
   show_notes: flag,
   show_ip: flag,
   show_source: flag,
 });
 
-/** The parameters that are known, and so may be shown in a log. */
+/** Parameters that may appear in the log. */
 export const knownParameters: ReadonlySet<string> = new Set(Object.keys(dataGridQuery.shape));
 
-/** A page of records. A query that can't be answered is an error at status 200, as LibInsight's errors can be. */
+/** Returns a page of records, or an error at status 200 for an invalid query, as LibInsight may. */
 export function dataGrid(
   parameters: URLSearchParams,
   source: { store: RecordStore; pageSize: number; requestId: number | null },
-): Answer {
+): SimulatedResponse {
   if (new Set(parameters.keys()).size < parameters.size) return failure(200, "A parameter is given twice.");
   const query = dataGridQuery.safeParse(Object.fromEntries(parameters), { error: en().localeError });
   if (!query.success) return failure(200, z.prettifyError(query.error));
   const { from, to, page, sort, request_id } = query.data;
   if (from > to) return failure(200, "from is after to.");
   if (to >= addToDate(from, { years: 1 })) return failure(200, "A query covers at most one year.");
-  // Newer sites have none and do not mind one.
+  // Newer sites have no request_id and ignore it.
   if (source.requestId !== null && request_id !== String(source.requestId)) {
-    return failure(200, "This site wants the dataset's request_id.");
+    return failure(200, "This site requires the dataset's request_id.");
   }
   const selected = source.store.select(from, to);
   const totalPages = Math.ceil(selected.total / source.pageSize);
-  // LibInsight's behavior is not known. An error exposes a client that requests a page that was not announced.
+  // LibInsight's behavior is unknown. An error exposes a client that requests a page beyond the last.
   if (page > Math.max(totalPages, 1)) return failure(200, `There are ${totalPages} pages.`);
   return success({
     records: selected.slice(sort, (page - 1) * source.pageSize, page * source.pageSize),
@@ -98,8 +106,11 @@ export function dataGrid(
   });
 }
 
-/** The form's fields. LibInsight's own shape of this list is not known. */
-export function fieldList(addedField: AddedField | undefined, labels: ReadonlyMap<string, string>): Answer {
+/** Returns the form's fields. The shape of LibInsight's own list is unknown. */
+export function fieldList(
+  addedField: AddedField | undefined,
+  labels: ReadonlyMap<string, string>,
+): SimulatedResponse {
   const added = addedField
     ? [{ name: addedField.name, type: "select", options: [...addedField.options] }]
     : [];

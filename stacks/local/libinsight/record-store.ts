@@ -1,22 +1,21 @@
-// The records that the server answers with: the generated ones, and what a test adds, edits and removes between
-// two pages.
+// Stores the records of the server: the generated ones, and those that a test adds, edits or removes between two pages.
 import { PipelineError } from "../../../shared/errors.ts";
 import type { GeneratedRecords, LibInsightRecord } from "./generate-records.ts";
 import { localSeconds, secondsPerDay, startOfDay } from "./local-time.ts";
 
 export type RecordStore = {
-  /** All of them, oldest first. */
+  /** Returns all records, oldest first. */
   records(): Generator<LibInsightRecord>;
-  /** The records of a range of days, both inclusive. */
+  /** Returns the records of a range of days, both inclusive. */
   select(from: string, to: string): Selection;
   /**
-   * Adds a record behind those of the same second.
-   * @param at `YYYY-MM-DD HH:MM:SS`, by which it is selected; needed where its `_start_date` does not tell
-   * @throws PipelineError `BadSimulatedRecord` without such a time
+   * Adds a record after those of the same second.
+   * @param at `YYYY-MM-DD HH:MM:SS`, the time for `select`; required if the record has no valid `_start_date`
+   * @throws PipelineError `BadSimulatedRecord` if there is no such time
    */
   add(record: LibInsightRecord, at?: string): void;
   /**
-   * Replaces the record by `change(record)`. It moves with its `_start_date`.
+   * Replaces the record by `change(record)`, and moves it if its `_start_date` has changed.
    * @throws PipelineError `NoSuchRecord`
    */
   edit(id: number, change: (record: LibInsightRecord) => LibInsightRecord): void;
@@ -24,14 +23,14 @@ export type RecordStore = {
   remove(id: number): void;
 };
 
-export type Selection = {
+type Selection = {
   total: number;
-  /** The n-th to the m-th, from 0, m not included. */
+  /** Returns the n-th to the m-th record, from 0 and without the m-th. */
   slice(order: "asc" | "desc", n: number, m: number): LibInsightRecord[];
 };
 
 export function recordStore(generated: GeneratedRecords): RecordStore {
-  // A record's number is its place among the generated ones or, from `count` on, among the others.
+  // A record's number is its index among the generated records or, from `count` on, among the other records.
   const others: { start: number; record: LibInsightRecord }[] = [];
   const byStart = Array.from({ length: generated.count }, (_, number) => number);
 
@@ -39,7 +38,7 @@ export function recordStore(generated: GeneratedRecords): RecordStore {
   const record = (number: number) => others[number - generated.count]?.record ?? generated.record(number);
   const idOf = (number: number) => others[number - generated.count]?.record._id ?? generated.idOf(number);
 
-  /** How many records start before the time. */
+  /** Returns how many records start before the time. */
   function countBefore(time: number): number {
     let low = 0;
     let high = byStart.length;
@@ -61,8 +60,8 @@ export function recordStore(generated: GeneratedRecords): RecordStore {
     const number = byStart[place];
     if (number !== undefined) return { place, number };
     throw new PipelineError("NoSuchRecord", {
-      message: `The simulated dataset has no such record.`,
-      advice: "Take an `_id` from `records()`.",
+      message: "The simulated dataset has no such record.",
+      advice: "Use an `_id` from `records()`.",
       ids: { id },
     });
   }
@@ -91,8 +90,8 @@ export function recordStore(generated: GeneratedRecords): RecordStore {
       const start = localSeconds(at ?? added._start_date);
       if (start === undefined) {
         throw new PipelineError("BadSimulatedRecord", {
-          message: "A record needs a time by which it is selected.",
-          advice: "Give it a `_start_date` or add it with a time, both written YYYY-MM-DD HH:MM:SS.",
+          message: "The record needs a time by which queries select it.",
+          advice: "Give it a `_start_date`, or pass a time to `add`, as YYYY-MM-DD HH:MM:SS.",
         });
       }
       insert(start, added);

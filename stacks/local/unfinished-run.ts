@@ -1,7 +1,8 @@
-// The run that an earlier `npm start` did not finish: continued by the next one, or removed where that wants another run.
+// Finds the run that an earlier `npm start` did not finish. The next one continues that run, or removes it if it collects
+// a different run.
 import * as z from "zod/mini";
 import { replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
-import { quantity } from "../../services/reporter/message.ts";
+import { count, quantity } from "../../services/reporter/message.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
@@ -13,75 +14,74 @@ import { localFolder } from "./local-folder.ts";
 import { isSameOrigin, isSimulated, lastOrigin, origin, originOf, originText } from "./origin.ts";
 import { maxDeadLetters } from "./watch.ts";
 
-/** An older run would collect what has changed in LibInsight since. */
+/** Records change in LibInsight, so an older run is not continued. */
 const maxAgeMs = 24 * 3600 * 1000;
 
-/** What `npm start` has requested and not seen the end of. */
-const start = z.strictObject({
+/** A run that `npm start` has requested and whose end it has not seen. */
+const startedRun = z.strictObject({
   runId: z.string(),
   requestId: z.string(),
   requestedAt: z.iso.datetime(),
   from: z.string(),
   to: z.string(),
-  /** Of the dataset's entry (shared/fingerprint.ts). */
+  /** Fingerprint of the dataset's entry (shared/fingerprint.ts). */
   entry: z.string(),
-  /** Flags that decide what is published. */
+  /** The flags that decide what is published. */
   flags: z.string(),
   origin,
 });
-export type Start = z.infer<typeof start>;
+export type StartedRun = z.infer<typeof startedRun>;
 
-/** One a dataset. Never pruned. */
-const prefix = "starts/";
-const keyOf = (dataset: string) => `${prefix}${dataset}.json`;
+/** One object per dataset, which does not expire. */
+const keyOf = (dataset: string) => `starts/${dataset}.json`;
 
-/** Returns why an earlier run is not the one that is wanted; undefined where it is. */
-export function whyAnother(earlier: Start, wanted: Start): string | undefined {
+/** Returns why an earlier run cannot be continued as the new one; undefined if it can. */
+export function reasonToRemove(earlier: StartedRun, wanted: StartedRun): string | undefined {
   const age = Date.parse(wanted.requestedAt) - Date.parse(earlier.requestedAt);
   if (!isSameOrigin(earlier.origin, wanted.origin)) return `it collects from ${originText(earlier.origin)}`;
   if (earlier.from !== wanted.from || earlier.to !== wanted.to)
     return `its dates are ${earlier.from} to ${earlier.to}`;
   if (earlier.entry !== wanted.entry) return "the dataset's entry has changed since";
-  if (earlier.flags !== wanted.flags) return "its flags were others";
+  if (earlier.flags !== wanted.flags) return "its flags differ";
   if (age > maxAgeMs) return "it is older than a day";
   return undefined;
 }
 
 /** Returns the dataset's run that was started here and has not ended. */
-export async function unfinished({ name, publish }: Dataset, local: Local): Promise<Start | undefined> {
+export async function unfinished({ name, publish }: Dataset, local: Local): Promise<StartedRun | undefined> {
   const { work, data, results } = local;
-  const earlier = await work.getJson(keyOf(name), start);
+  const earlier = await work.getJson(keyOf(name), startedRun);
   if (!earlier) return undefined;
   const result = await work.getJson(keys.result(earlier.runId), runResult);
   if (!result) return earlier;
   const [file, queried] = await Promise.all([data.head(publish.csv), results.head(publish.results)]);
   const isOf = (object: typeof file) => object?.metadata["run-id"] === earlier.runId;
-  // Published, and its query is under way.
-  return result.state === "published" && isOf(file) && !isOf(queried) ? earlier : undefined;
+  const isQueryInProgress = result.state === "published" && isOf(file) && !isOf(queried);
+  return isQueryInProgress ? earlier : undefined;
 }
 
-async function remember(dataset: string, started: Start, { work }: Local): Promise<void> {
+async function saveStarted(dataset: string, started: StartedRun, { work }: Local): Promise<void> {
   await work.put(keyOf(dataset), JSON.stringify(started), "application/json");
 }
 
-/** The run has ended: the next start requests another one. */
-export async function forget(dataset: string, { work }: Local): Promise<void> {
+/** Marks the dataset's run as ended, so that the next start requests another one. */
+export async function clearStarted(dataset: string, { work }: Local): Promise<void> {
   await work.prune([{ prefix: keyOf(dataset), before: new Date(Date.now() + 1) }]);
 }
 
 /** Removes an unfinished run: its messages, its dead letters and its pages. */
-async function remove({ runId, requestId }: Start, local: Local): Promise<void> {
-  await dropMessages([`"runId":"${runId}"`, `"requestId":"${requestId}"`], local);
+async function remove({ runId, requestId }: StartedRun, local: Local): Promise<void> {
+  await deleteMessages([`"runId":"${runId}"`, `"requestId":"${requestId}"`], local);
   await local.work.prune([{ prefix: keys.folder(runId), before: new Date(Date.now() + 1) }]);
 }
 
-/** Removes the request of a run that was not planned yet, so that it can be sent again. */
-async function withdraw({ requestId }: Start, local: Local): Promise<void> {
-  await dropMessages([`"requestId":"${requestId}"`], local);
+/** Removes the request of a run that has not been planned, so that it can be sent again. */
+async function withdrawRequest({ requestId }: StartedRun, local: Local): Promise<void> {
+  await deleteMessages([`"requestId":"${requestId}"`], local);
 }
 
-/** @param texts each is in the JSON of those messages and of no other: a record's text has its quotes escaped */
-async function dropMessages(texts: readonly string[], { database }: Local): Promise<void> {
+/** @param texts JSON that only those messages contain: quotes in a record's text are escaped */
+async function deleteMessages(texts: readonly string[], { database }: Local): Promise<void> {
   await database.write(() => {
     for (const text of texts) {
       database
@@ -92,21 +92,21 @@ async function dropMessages(texts: readonly string[], { database }: Local): Prom
   });
 }
 
-export type Plan = {
-  start: Start;
-  /** How far an earlier process came with the run; undefined where it has to be requested. */
+export type StartPlan = {
+  run: StartedRun;
+  /** The progress of an earlier process; undefined if the run must be requested. */
   continued?: RunAccount;
-  /** Whether real data replace simulated ones. */
+  /** Whether real data replace simulated data. */
   replacesSimulated: boolean;
   /** Lines for a person. */
-  says: string[];
+  notes: string[];
 };
 
 /**
- * Decides which run this start collects, and removes the ones that stand in its way.
- * @throws UsageError where simulated data would replace real ones
+ * Decides which run this start collects, and removes unfinished runs that cannot continue.
+ * @throws UsageError if simulated data would replace real data
  */
-export async function planStart(dataset: Dataset, wanted: Start, local: Local): Promise<Plan> {
+export async function planStart(dataset: Dataset, wanted: StartedRun, local: Local): Promise<StartPlan> {
   const { name } = dataset;
   const last = await lastOrigin(name, local.work);
   if (last && !isSimulated(last) && isSimulated(wanted.origin)) {
@@ -115,30 +115,30 @@ export async function planStart(dataset: Dataset, wanted: Start, local: Local): 
     );
   }
   const replacesSimulated = !isSimulated(wanted.origin) && (await isPublishedSimulated(dataset, local));
-  const says = replacesSimulated
+  const notes = replacesSimulated
     ? [`The published data of ${name} are simulated; this run replaces them.`]
     : [];
-  // Its own last, because that may decide.
+  // The dataset's own run comes last, because continuing it ends the loop.
   for (const other of [...datasets.filter((each) => each.name !== name), dataset]) {
     const earlier = await unfinished(other, local);
     if (!earlier) continue;
     const isOwn = other.name === name;
-    const why = isOwn ? whyAnother(earlier, wanted) : whyNotBeside(earlier, wanted);
-    if (why !== undefined && (await local.work.head(keys.result(earlier.runId)))) {
-      says.push(`The earlier run ${earlier.runId} is published. Its query continues beside this run.`);
-      await forget(other.name, local);
-    } else if (why !== undefined) {
-      says.push(`The earlier run ${earlier.runId} did not finish. It is removed, because ${why}.`);
+    const reason = isOwn ? reasonToRemove(earlier, wanted) : reasonNotToContinueBeside(earlier, wanted);
+    if (reason !== undefined && (await local.work.head(keys.result(earlier.runId)))) {
+      notes.push(`The earlier run ${earlier.runId} is published. Its query continues beside this run.`);
+      await clearStarted(other.name, local);
+    } else if (reason !== undefined) {
+      notes.push(`Removing the unfinished run ${earlier.runId}: ${reason}.`);
       await remove(earlier, local);
-      await forget(other.name, local);
+      await clearStarted(other.name, local);
     } else if (isOwn) {
-      return { ...(await continuation(earlier, local, says)), replacesSimulated };
+      return { ...(await continuation(earlier, local, notes)), replacesSimulated };
     } else {
-      says.push(`The earlier run ${earlier.runId} did not finish. It continues beside this one.`);
+      notes.push(`The unfinished run ${earlier.runId} continues beside this run.`);
     }
   }
-  await remember(name, wanted, local);
-  return { start: wanted, replacesSimulated, says };
+  await saveStarted(name, wanted, local);
+  return { run: wanted, replacesSimulated, notes };
 }
 
 async function isPublishedSimulated({ publish }: Dataset, { data, work }: Local): Promise<boolean> {
@@ -147,23 +147,23 @@ async function isPublishedSimulated({ publish }: Dataset, { data, work }: Local)
   return from !== undefined && isSimulated(from);
 }
 
-/** A run of another dataset is only in the way where this process cannot collect it. */
-function whyNotBeside(earlier: Start, wanted: Start): string | undefined {
+/** A run of another dataset can continue if it collects from the same LibInsight as this process. */
+function reasonNotToContinueBeside(earlier: StartedRun, wanted: StartedRun): string | undefined {
   return isSameOrigin(earlier.origin, wanted.origin)
     ? undefined
     : `it collects from ${originText(earlier.origin)}`;
 }
 
 async function continuation(
-  earlier: Start,
+  earlier: StartedRun,
   local: Local,
-  says: string[],
-): Promise<Omit<Plan, "replacesSimulated">> {
+  notes: string[],
+): Promise<Omit<StartPlan, "replacesSimulated">> {
   const { runId } = earlier;
-  const what = `Continuing run ${runId}, which did not finish`;
+  const what = `Continuing the unfinished run ${runId}`;
   if (!(await local.work.head(keys.run(runId)))) {
-    await withdraw(earlier, local);
-    return { start: earlier, says: [...says, `${what}: no page was fetched.`] };
+    await withdrawRequest(earlier, local);
+    return { run: earlier, notes: [...notes, `${what}: no page was fetched.`] };
   }
   const now = () => new Date();
   const { moved } = await replayDeadLetters(
@@ -178,10 +178,10 @@ async function continuation(
   });
   const kept = continued.windows.reduce((sum, { pages }) => sum + pages, 0);
   const all = continued.windows.reduce((sum, { pages, missing }) => sum + pages + missing.length, 0);
-  const resent = moved.length === 0 ? "" : ` Sent back: ${quantity(moved.length, "dead letter")}.`;
+  const replayed = moved.length === 0 ? "" : ` Replayed ${quantity(moved.length, "dead letter")}.`;
   return {
-    start: earlier,
+    run: earlier,
     continued,
-    says: [...says, `${what}: ${kept} of ${all} pages are kept.${resent}`],
+    notes: [...notes, `${what}: ${count(kept)} of ${quantity(all, "page")} are kept.${replayed}`],
   };
 }

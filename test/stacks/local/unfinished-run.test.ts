@@ -1,4 +1,4 @@
-// The start after one that did not finish: it continues that run, or removes it and says why.
+// Tests the start after one that did not finish: it continues that run, or removes it and says why.
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -7,8 +7,11 @@ import { keys } from "../../../shared/keys.ts";
 import { type Local, openLocal } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { runIdOf } from "../../../shared/run.ts";
-import { planStart, type Start, whyAnother } from "../../../stacks/local/earlier.ts";
+
+import { UsageError } from "../../../stacks/cli.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
+import type { Origin } from "../../../stacks/local/origin.ts";
+import { planStart, reasonToRemove, type StartedRun } from "../../../stacks/local/unfinished-run.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
 import { takeTasks } from "../../support/local-adapters.ts";
@@ -29,28 +32,28 @@ import { putRun } from "../../support/work-bucket.ts";
 const pages = 31;
 const windows = 3;
 
-/** A LibInsight that counts its pages, and resolves `reached` with the tenth. */
+/** Starts a LibInsight that lists its page requests, and resolves `reached` at the tenth. */
 async function countingLibInsight() {
   const reached = Promise.withResolvers<void>();
-  const asked: string[] = [];
+  const requested: string[] = [];
   const server = await startLibInsight({
     records: pinnedRecords,
     latencyMs: 20,
     onRequest: ({ query }) => {
       if (query.page === undefined) return;
-      asked.push(`${query.from} ${query.page}`);
-      if (asked.length === 10) reached.resolve();
+      requested.push(`${query.from} ${query.page}`);
+      if (requested.length === 10) reached.resolve();
     },
   });
   onTestFinished(() => server.close());
-  return { server, asked, reached: reached.promise };
+  return { server, requested, reached: reached.promise };
 }
 
 test.each(["SIGINT", "SIGKILL"] as const)(
-  "after %s the same start says that it continues the run, fetches only what is missing, and publishes the same bytes",
+  "after %s the same start continues the run, fetches only missing pages, and publishes the same bytes",
   async (signal) => {
     await using folder = await temporaryFolder();
-    const { server, asked, reached } = await countingLibInsight();
+    const { server, requested, reached } = await countingLibInsight();
     const env = libInsightEnv(server);
     const first = start(folder.path, range, env);
     await reached;
@@ -58,26 +61,26 @@ test.each(["SIGINT", "SIGKILL"] as const)(
     const ended = await first.ended;
     if (signal === "SIGINT")
       expect(ended).toMatchObject({ code: 130, stderr: "Stopped. The same npm start continues the run.\n" });
-    const before = asked.length;
+    const before = requested.length;
 
     const { code, stdout, stderr } = await start(folder.path, range, env).ended;
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const [, runId] =
-      /^Collecting .*\nContinuing run (\S+), which did not finish: \d+ of \d+ pages are kept\.\n\n/.exec(
+      /^Collecting .*\nSource: .*\nContinuing the unfinished run (\S+): \d+ of \d+ pages are kept\.\n\n/.exec(
         stdout,
       ) ?? [];
     expect(stdout).toMatch(new RegExp(`^ {2}run +${runId}$`, "m"));
     expect(stdout).toMatch(/^fetched 31 pages$/m);
     expect(await publishedIn(folder.path)).toEqual(pinned);
-    // Eight requests were in flight, and each may be repeated once. At the end each window is counted again.
+    // Eight requests were in flight, and each may be repeated once. Each window is recounted at the end.
     expect(before).toBeLessThan(pages);
-    expect(asked.length).toBeLessThanOrEqual(pages + 8 + windows);
+    expect(requested.length).toBeLessThanOrEqual(pages + 8 + windows);
     const list = await command("runs", folder.path, ["list", "--json"], env).ended;
     expect(JSON.parse(list.stdout).runs).toMatchObject([{ state: "published" }]);
   },
 );
 
-test("dead letters of the run are sent back, and a run that has ended is not continued", async () => {
+test("the next start replays the run's dead letters, and does not continue a run that has ended", async () => {
   await using folder = await temporaryFolder();
   await using server = await startLibInsight({
     records: pinnedRecords,
@@ -87,14 +90,16 @@ test("dead letters of the run are sent back, and a run that has ended is not con
   expect(await start(folder.path, ["--quiet", ...range], env).ended).toMatchObject({ code: 1 });
   const second = await start(folder.path, range, env).ended;
   expect(second).toMatchObject({ code: 0, stderr: "" });
-  expect(second.stdout).toMatch(/^Continuing run .* pages are kept\. Sent back: 1 dead letter\.$/m);
+  expect(second.stdout).toMatch(
+    /^Continuing the unfinished run .* pages are kept\. Replayed 1 dead letter\.$/m,
+  );
   expect(await publishedIn(folder.path)).toEqual(pinned);
-  const third = await start(folder.path, range, env).ended;
+  const third = await start(folder.path, small, env).ended;
   expect(third).toMatchObject({ code: 0, stderr: "" });
-  expect(third.stdout).not.toContain("Continuing");
+  expect(third.stdout).not.toContain("unfinished");
 });
 
-test("a start with other dates removes the earlier run, its messages and its pages, and says why", async () => {
+test("a start with other dates removes the unfinished run, its messages and its pages, and says why", async () => {
   await using folder = await temporaryFolder();
   const { server, reached } = await countingLibInsight();
   const env = libInsightEnv(server);
@@ -105,13 +110,13 @@ test("a start with other dates removes the earlier run, its messages and its pag
   const { code, stdout } = await start(folder.path, small, env).ended;
   expect(code).toBe(0);
   expect(stdout).toMatch(
-    /^The earlier run reference-transactions-\w+ did not finish\. It is removed, because its dates are 2021-12-02 to 2024-12-01\.$/m,
+    /^Removing the unfinished run reference-transactions-\w+: its dates are 2021-12-02 to 2024-12-01\.$/m,
   );
   const list = await command("runs", folder.path, ["list", "--json"]).ended;
   expect(JSON.parse(list.stdout).runs).toMatchObject([{ state: "published", run: { from: "2023-09-01" } }]);
 });
 
-function startOf(requestId: string, given: Partial<Start> = {}): Start {
+function startOf(requestId: string, given: Partial<StartedRun> = {}): StartedRun {
   return {
     runId: runIdOf(defaultDataset.name, requestId),
     requestId,
@@ -125,18 +130,18 @@ function startOf(requestId: string, given: Partial<Start> = {}): Start {
   };
 }
 
-test.each<[earlier: Partial<Start>, why: string | undefined]>([
+test.each<[earlier: Partial<StartedRun>, reason: string | undefined]>([
   [{}, undefined],
   [{ requestedAt: "2026-01-04T12:00:00.000Z" }, undefined],
   [{ requestedAt: "2026-01-04T11:59:59.999Z" }, "it is older than a day"],
   [{ from: "2023-01-01" }, "its dates are 2023-01-01 to 2024-12-31"],
   [{ to: "2024-12-30" }, "its dates are 2024-01-01 to 2024-12-30"],
   [{ entry: "another" }, "the dataset's entry has changed since"],
-  [{ flags: '{"faults":7}' }, "its flags were others"],
+  [{ flags: '{"faults":7}' }, "its flags differ"],
   [{ origin: { host: "ub.libinsight.com" } }, "it collects from ub.libinsight.com"],
   [{ origin: { records: 400, renames: [] } }, "it collects from a simulated LibInsight with 400 records"],
-])("an earlier run with %j is another one because: %s", (earlier, why) => {
-  expect(whyAnother(startOf("a", earlier), startOf("b"))).toBe(why);
+])("an unfinished run with %j is removed because: %s", (earlier, reason) => {
+  expect(reasonToRemove(startOf("a", earlier), startOf("b"))).toBe(reason);
 });
 
 describe("in .local", () => {
@@ -147,21 +152,21 @@ describe("in .local", () => {
     return local;
   }
 
-  test("a request that no process handled is withdrawn and sent again under the same run", async () => {
+  test("a request that no process handled is withdrawn and sent again for the same run", async () => {
     const local = await open();
     const first = await planStart(defaultDataset, startOf("a"), local);
     const request = { dataset: defaultDataset.name, reason: "test", requestId: "a" };
     await local.emit("run.requested", request);
     const second = await planStart(defaultDataset, startOf("b"), local);
     expect(second).toEqual({
-      start: first.start,
+      run: first.run,
       replacesSimulated: false,
-      says: [expect.stringMatching(/^Continuing run \S+, which did not finish: no page was fetched\.$/)],
+      notes: [expect.stringMatching(/^Continuing the unfinished run \S+: no page was fetched\.$/)],
     });
     expect(await local.queues.kickoff.count()).toBe(0);
   });
 
-  test("a published run whose query is under way is left to end, and another one is started", async () => {
+  test("a published run whose query is running is left alone, and a new run is started", async () => {
     const local = await open();
     const earlier = startOf("a");
     await planStart(defaultDataset, earlier, local);
@@ -172,14 +177,37 @@ describe("in .local", () => {
     const options = { contentType: "text/csv", metadata, condition: "absent" as const };
     await local.data.upload(defaultDataset.publish.csv, Readable.from([Buffer.from("_id\n")]), options);
 
-    expect(await planStart(defaultDataset, startOf("b"), local)).toMatchObject({ start: earlier });
-    const { start: started, says } = await planStart(defaultDataset, startOf("b", { flags: "x" }), local);
+    expect(await planStart(defaultDataset, startOf("b"), local)).toMatchObject({ run: earlier });
+    const { run: started, notes } = await planStart(defaultDataset, startOf("b", { flags: "x" }), local);
     expect(started.runId).not.toBe(runId);
-    expect(says).toEqual([`The earlier run ${runId} is published. Its query continues beside this run.`]);
+    expect(notes).toEqual([`The earlier run ${runId} is published. Its query continues beside this run.`]);
     expect(await local.work.head(keys.result(runId))).toBeDefined();
   });
 
-  test("removing a run leaves the messages and the pages of others", async () => {
+  test("real data replace simulated data with a note, and simulated data never replace real data", async () => {
+    const local = await open();
+    const { runId } = runOf("origin");
+    const setOrigin = async (origin: Origin) => {
+      for (const key of [`origins/${defaultDataset.name}.json`, `${keys.folder(runId)}origin.json`])
+        await local.work.put(key, JSON.stringify(origin), "application/json");
+    };
+    const metadata = { "run-id": runId };
+    const options = { contentType: "text/csv", metadata, condition: "absent" as const };
+    await local.data.upload(defaultDataset.publish.csv, Readable.from([Buffer.from("_id\n")]), options);
+    const simulated: Origin = { records: 400, renames: [] };
+    await setOrigin(simulated);
+    expect(await planStart(defaultDataset, startOf("a"), local)).toMatchObject({
+      replacesSimulated: true,
+      notes: ["The published data of reference-transactions are simulated; this run replaces them."],
+    });
+    await setOrigin({ host: "vt.libinsight.com" });
+    expect(await planStart(defaultDataset, startOf("a"), local)).toMatchObject({ replacesSimulated: false });
+    await expect(planStart(defaultDataset, startOf("b", { origin: simulated }), local)).rejects.toThrow(
+      UsageError,
+    );
+  });
+
+  test("removing a run keeps the messages and the pages of other runs", async () => {
     const local = await open();
     const [own, other] = [runOf("a"), runOf("other")];
     await planStart(defaultDataset, startOf("a"), local);
@@ -188,8 +216,8 @@ describe("in .local", () => {
       await local.queues.fetcher.send(messageBody(taskOf(run)));
       await local.deadLetters.fetcher.send(messageBody(taskOf(run)));
     }
-    const { says } = await planStart(defaultDataset, startOf("b", { flags: "others" }), local);
-    expect(says).toEqual([expect.stringContaining(`${own.runId} did not finish. It is removed`)]);
+    const { notes } = await planStart(defaultDataset, startOf("b", { flags: "others" }), local);
+    expect(notes).toEqual([`Removing the unfinished run ${own.runId}: its flags differ.`]);
     for (const queue of [local.queues.fetcher, local.deadLetters.fetcher])
       expect(await takeTasks(queue)).toMatchObject([{ runId: other.runId }]);
     expect(await local.work.list(keys.runs, 10)).toEqual([keys.run(other.runId)]);
