@@ -1,0 +1,205 @@
+// Whether a command in the docs can be typed as it is: npm scripts by the parsers of the programs themselves, AWS commands
+// by the models of the AWS SDK, SST commands by the secrets and stages of the code. Nothing is run.
+import { existsSync, readFileSync } from "node:fs";
+import * as athena from "@aws-sdk/client-athena";
+import * as ec2 from "@aws-sdk/client-ec2";
+import * as events from "@aws-sdk/client-eventbridge";
+import * as glue from "@aws-sdk/client-glue";
+import * as iam from "@aws-sdk/client-iam";
+import * as lambda from "@aws-sdk/client-lambda";
+import * as s3api from "@aws-sdk/client-s3";
+import * as scheduler from "@aws-sdk/client-scheduler";
+import * as sqs from "@aws-sdk/client-sqs";
+import { z } from "zod";
+import type { CommandLine } from "../../stacks/cli.ts";
+import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
+import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
+import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
+import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
+import { line as tableau } from "../../stacks/commands/tableau/tableau-args.ts";
+import { line as libinsight } from "../../stacks/local/libinsight/simulator-args.ts";
+import { parseCommand, usage } from "../../stacks/local/start-args.ts";
+import { stageSettings } from "../../stacks/stage.ts";
+import { cases } from "../bench/cases.ts";
+import type { Command } from "./shell.ts";
+
+const packageJson = z.object({ scripts: z.record(z.string(), z.string()) });
+const { scripts } = packageJson.parse(JSON.parse(readFileSync("package.json", "utf8")));
+
+const start: CommandLine<unknown> = { parse: (args) => parseCommand(args, new Date()), usage };
+const parsers: Record<string, CommandLine<unknown>> = {
+  start,
+  libinsight,
+  runs,
+  replay,
+  instances,
+  tableau,
+  dictionary,
+};
+/** Programs without a parser that a test can call; their usage lists the flags. */
+const usages: Record<string, string> = {
+  chaos: "test/chaos/run-plans.ts",
+  mutation: "test/mutation/run-mutants.ts",
+  bench: "test/bench/run-bench.ts",
+};
+
+/** What a reader replaces. */
+export const placeholders: Record<string, string> = {
+  RUN: "reference-transactions-1a2b3c4d5e6f",
+  EARLIER_RUN: "reference-transactions-6f5e4d3c2b1a",
+  TEXT: "a reason",
+  N: "1",
+  STAGE: "ada",
+  DATASET: "reference-transactions",
+  FILE: "services/transformer/clean-text.ts",
+};
+
+/** Returns a script and its arguments of `npm run SCRIPT -- ARGS`, `npm start` and `npm test`; undefined for other commands. */
+export function scriptOf([program, ...rest]: readonly string[]):
+  | { name: string; args: string[] }
+  | undefined {
+  if (program !== "npm") return undefined;
+  const dashes = rest.indexOf("--");
+  const before = (dashes === -1 ? rest : rest.slice(0, dashes)).filter((word) => word !== "--silent");
+  const args = dashes === -1 ? [] : rest.slice(dashes + 1);
+  const [verb = "", name] = before;
+  if (verb === "start" || verb === "test") return { name: verb, args };
+  return verb === "run" && name !== undefined ? { name, args } : undefined;
+}
+
+/** @throws Error if the command cannot be typed like this, with the reason */
+export function checkForm({ words, env }: Command): void {
+  for (const name of Object.keys(env)) requireVariable(name);
+  const [program = "", ...rest] = words.map((word) => placeholders[word] ?? word);
+  const check = forms[program];
+  if (!check && program !== "") throw new Error(`The tests do not know the program ${program}.`);
+  check?.(rest);
+}
+
+const forms: Record<string, (words: string[]) => void> = {
+  npm: (words) => checkNpm(words),
+  npx: ([program, ...words]) => {
+    if (program === "sst") return checkSst(words);
+    if (program !== "vitest") throw new Error(`The tests do not know npx ${program}.`);
+    for (const path of words.filter((word) => word.startsWith("test/"))) requireFile(path);
+  },
+  node: ([file = ""]) => requireFile(file),
+  aws: (words) => checkAws(words),
+  export: ([setting = ""]) => requireVariable(setting.split("=")[0] ?? ""),
+  echo: ([setting = ""]) => requireVariable(setting.split("=")[0] ?? ""),
+  // What they do is seen when they run.
+  cd: () => {},
+  rm: () => {},
+};
+
+function checkNpm(words: readonly string[]): void {
+  if (words[0] === "install" || words[0] === "ci") return;
+  const script = scriptOf(["npm", ...words]);
+  if (!script || !Object.hasOwn(scripts, script.name))
+    throw new Error(`package.json has no script for ${words.join(" ")}.`);
+  const { name, args } = script;
+  const parser = parsers[name];
+  if (parser && args.length > 0) parser.parse(args);
+  else if (!parser && args.length > 0) checkFlags(name, args);
+}
+
+/** @throws Error if the program's usage does not name a flag */
+function checkFlags(name: string, args: readonly string[]): void {
+  const file = usages[name];
+  if (file === undefined) throw new Error(`npm run ${name} takes no arguments.`);
+  const source = readFileSync(file, "utf8");
+  for (const arg of args) {
+    if (arg.startsWith("-") && !source.includes(`  ${arg} `)) throw new Error(`${file} has no ${arg}.`);
+  }
+  const only = args[args.indexOf("--only") + 1];
+  if (!args.includes("--only") || only === undefined) return;
+  for (const one of only.split(","))
+    if (!Object.hasOwn(cases, one)) throw new Error(`There is no case ${one}.`);
+}
+
+function checkSst(words: readonly string[]): void {
+  const [verb = "", ...rest] = words;
+  const at = rest.indexOf("--stage");
+  const stage = rest[at + 1];
+  if (at !== -1 && (stage === undefined || !stageSettings(stage, {})))
+    throw new Error("--stage has no stage.");
+  if (verb === "shell") {
+    const dashes = rest.indexOf("--");
+    if (dashes === -1) throw new Error("sst shell has no command after --.");
+    checkForm({ text: "", env: {}, words: rest.slice(dashes + 1) });
+    return;
+  }
+  if (verb === "secret") {
+    const secret = rest[1] ?? "";
+    const source = readFileSync("stacks/secrets.ts", "utf8");
+    if (!source.includes(`new sst.Secret("${secret}")`))
+      throw new Error(`stacks/secrets.ts has no ${secret}.`);
+    if (at === -1) throw new Error("A secret is set for a stage.");
+    return;
+  }
+  // https://sst.dev/docs/reference/cli/
+  if (!["deploy", "diff", "remove", "unlock", "dev"].includes(verb))
+    throw new Error(`SST has no command ${verb}.`);
+}
+
+const clients: Record<string, object> = { athena, ec2, events, glue, iam, lambda, s3api, scheduler, sqs };
+/** Commands of the AWS CLI that are no operation of an API, with their flags. https://docs.aws.amazon.com/cli/latest/reference/ */
+const highLevel: Record<string, string[]> = {
+  "s3 rm": ["--recursive"],
+  "logs tail": ["--follow", "--since"],
+  "sts get-caller-identity": [],
+};
+const globalFlags = ["--query", "--output"];
+
+function checkAws([service = "", operation = "", ...rest]: string[]): void {
+  const flags = rest.filter((word) => word.startsWith("--") && !globalFlags.includes(word));
+  const known =
+    highLevel[`${service} ${operation}`] ?? membersOf(service, operation).map((name) => `--${kebab(name)}`);
+  for (const flag of flags) {
+    if (!known.includes(flag)) throw new Error(`aws ${service} ${operation} has no ${flag}.`);
+  }
+}
+
+/** Structures of the SDK's models: kind, namespace, name, traits, names of the members. */
+const structure = z
+  .tuple([z.number(), z.string(), z.string(), z.unknown(), z.array(z.string())])
+  .rest(z.unknown());
+/** The SDK resolves some structures when they are first used. */
+const resolved = z.preprocess((value) => (typeof value === "function" ? value() : value), structure);
+const operationSchema = z
+  .tuple([z.number(), z.string(), z.string(), z.unknown(), resolved])
+  .rest(z.unknown());
+
+/** Returns the names of an operation's parameters. */
+function membersOf(service: string, operation: string): string[] {
+  const name = `${operation.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase())}Command`;
+  const found = Object.entries(clients[service] ?? {}).find(([exported]) => exported === name)?.[1];
+  if (typeof found !== "function") throw new Error(`AWS has no operation ${service} ${operation}.`);
+  const command: unknown = Reflect.construct(found, [{}]);
+  const { schema } = z.object({ schema: operationSchema }).parse(command);
+  return schema[4][4];
+}
+
+function kebab(name: string): string {
+  return name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, "-").toLowerCase();
+}
+
+/** Files that read variables. */
+const readers = [
+  "stacks/stage.ts",
+  "stacks/local/start-args.ts",
+  "stacks/local/local-settings.ts",
+  "shared/tableau-settings.ts",
+  "shared/logger.ts",
+];
+
+/** @throws Error if no setting has this name */
+export function requireVariable(name: string): void {
+  const isRead = readers.some((file) => readFileSync(file, "utf8").includes(name));
+  // Powertools reads its own.
+  if (!isRead && !name.startsWith("POWERTOOLS_")) throw new Error(`Nothing reads the variable ${name}.`);
+}
+
+function requireFile(path: string): void {
+  if (!existsSync(path)) throw new Error(`There is no file ${path}.`);
+}

@@ -1,0 +1,80 @@
+// The pages: their length and beginning, their links, and figures that come from the code.
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { dataset } from "../../shared/dataset-schema.ts";
+import { pages, targetOf } from "./markdown.ts";
+
+const all = await pages();
+const byFile = new Map(all.map((page) => [page.file, page]));
+
+test("README has at most 150 lines", () => {
+  expect(byFile.get("README.md")?.text.trimEnd().split("\n").length).toBeLessThanOrEqual(150);
+});
+
+/** Pages of its own kind: records begin with their date, and generated pages with what generates them. */
+const generated = ["docs/dictionary.md"];
+const manuals = all.filter(({ file }) => /^docs\/[^/]+\.md$/.test(file) && !generated.includes(file));
+
+test.each(manuals)("$file begins with its readers and what they can do after reading", ({ intro }) => {
+  expect(intro).toMatch(/^For .+\. After reading this page you (can|know) /s);
+});
+
+test.each(all)("every relative link of $file leads to a file and a heading", ({ file, links }) => {
+  const broken = links.filter((link) => {
+    const target = targetOf(file, link);
+    if (!target) return false;
+    if (target.path.startsWith("..") || !existsSync(target.path)) return true;
+    return target.anchor !== "" && !byFile.get(target.path)?.anchors.has(target.anchor);
+  });
+  expect(broken).toEqual([]);
+});
+
+test("every other link is an https address", () => {
+  const others = all.flatMap(({ file, links }) => links.filter((link) => !targetOf(file, link)));
+  expect(others.filter((link) => !link.startsWith("https://") || !URL.canParse(link))).toEqual([]);
+  expect(others.length).toBeGreaterThan(10);
+});
+
+test("links lead from README to every page of docs", () => {
+  const found = new Set(["README.md"]);
+  for (const file of found) {
+    for (const link of byFile.get(file)?.links ?? []) {
+      const path = targetOf(file, link)?.path;
+      if (path !== undefined && byFile.has(path)) found.add(path);
+    }
+  }
+  expect(all.map(({ file }) => file).filter((file) => file.startsWith("docs/") && !found.has(file))).toEqual(
+    [],
+  );
+});
+
+test.each(["docs/performance.md", "docs/scale.md", "docs/deploy.md"])(
+  "the figures of %s are dated",
+  (file) => {
+    expect(byFile.get(file)?.text).toMatch(
+      /\b(January|February|March|April|May|June|July|August|September|October|November|December) 20\d\d\b/,
+    );
+  },
+);
+
+describe("limits that a page names are those of the code", () => {
+  const defaults = dataset.shape.guard.parse({});
+
+  test("the guard", () => {
+    const { text = "" } = byFile.get("docs/datasets.md") ?? {};
+    for (const [field, value] of Object.entries(defaults))
+      expect(text).toContain(`| \`${field}\` | ${value} |`);
+    const held = byFile.get("docs/operate.md")?.text;
+    expect(held).toContain(`More than ${defaults.maxRejectPercent} % of its records are rejected`);
+    expect(held).toContain(`more than ${defaults.maxMistypedPercent} % of a column's values`);
+    expect(held).toContain(`more than ${defaults.maxShrinkPercent} % fewer rows`);
+  });
+
+  test("the column types", () => {
+    const { text = "" } = byFile.get("docs/datasets.md") ?? {};
+    const source = readFileSync("shared/column-types.ts", "utf8");
+    const types = /columnType = z\.enum\(\[(.*)\]\)/.exec(source)?.[1]?.match(/\w+/g) ?? [];
+    expect(types).toHaveLength(7);
+    for (const type of types) expect(text).toContain(`| \`${type}\` |`);
+  });
+});

@@ -1,0 +1,93 @@
+// The analysts' recipes, on the files of a real run. DuckDB is part of the project; Python with pandas or PySpark, and R,
+// are used where this machine has them.
+import { spawnSync } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DuckDBInstance } from "@duckdb/node-api";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { start, temporaryFolder } from "../support/npm-start.ts";
+import { pages } from "./markdown.ts";
+
+const page = (await pages()).find(({ file }) => file === "docs/analysts.md");
+const blocksIn = (lang: string) =>
+  page?.blocks.filter((block) => block.lang === lang).map(({ text }) => text) ?? [];
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  expect((await start(folder.path, ["--quiet"]).ended).code).toBe(0);
+});
+afterAll(() => folder[Symbol.asyncDispose]());
+
+const rows = async () =>
+  (await readFile(join(folder.path, ".local/out/LibInsightQueryData.jsonl"), "utf8")).trimEnd().split("\n");
+
+test("DuckDB reads every row, and an empty answer is no null", async () => {
+  const [sql = ""] = blocksIn("sql");
+  const connection = await (await DuckDBInstance.create()).connect();
+  const file = join(folder.path, ".local/out/LibInsightQueryData.csv");
+  const reader = await connection.runAndReadAll(sql.replace(".local/out/LibInsightQueryData.csv", file));
+  connection.closeSync();
+  const records = (await rows()).map((line): Record<string, unknown> => JSON.parse(line));
+  expect(reader.getRowObjectsJson()).toEqual([
+    {
+      row_count: String(records.length),
+      with_studio: String(records.filter(({ studio }) => studio !== null).length),
+      without_patron: String(records.filter(({ who }) => who === "").length),
+    },
+  ]);
+});
+
+const pythonWith = (module: string) =>
+  spawnSync("python3", ["-c", `import ${module}`], { timeout: 30_000 }).status === 0;
+const hasR = spawnSync("Rscript", ["-e", "library(readr)"], { timeout: 30_000 }).status === 0;
+
+/** Spark takes half a minute to start. */
+const longestMs = 120_000;
+
+function run(program: string, file: string): { status: number | null; stderr: string } {
+  const { status, stderr } = spawnSync(program, [file], {
+    cwd: folder.path,
+    encoding: "utf8",
+    timeout: longestMs,
+  });
+  return { status, stderr: status === 0 ? "" : stderr };
+}
+
+const spark = `from pyspark.sql import SparkSession
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1").getOrCreate()
+`;
+
+const python = blocksIn("python").map((code, index) => ({
+  index,
+  module: code.includes("spark.") ? "pyspark" : "pandas",
+  code: code.includes("spark.") ? `${spark}${code}` : code,
+}));
+
+test.each(python)(
+  "Python with $module: recipe $index",
+  async ({ index, module, code }) => {
+    if (!pythonWith(module)) return;
+    const file = join(folder.path, `recipe-${index}.py`);
+    await writeFile(file, code);
+    expect(run("python3", file)).toEqual({ status: 0, stderr: "" });
+  },
+  longestMs,
+);
+
+test.runIf(hasR).each(blocksIn("r").map((code, index): [number, string] => [index, code]))(
+  "R: recipe %i",
+  async (index, code) => {
+    const file = join(folder.path, `recipe-${index}.R`);
+    await writeFile(file, code);
+    expect(run("Rscript", file)).toEqual({ status: 0, stderr: "" });
+  },
+);
+
+test("the page's number of rows is that of the simulation", async () => {
+  const count = String((await rows()).length);
+  for (const code of [...blocksIn("python"), ...blocksIn("r")]) {
+    for (const number of code.match(/\b\d{5}\b/g) ?? []) expect(number).toBe(count);
+  }
+});
