@@ -44,7 +44,10 @@ function generalized(is: Alarm): Alarm {
 
 /** Whether an alarm is not the same as one of the first service or of the first dataset. */
 function isFirst({ name }: Alarm): boolean {
-  const others = [...queueNames.filter((name) => name !== service).map(titleOf), ...datasets.slice(1).map((other) => other.name)];
+  const others = [
+    ...queueNames.filter((name) => name !== service).map(titleOf),
+    ...datasets.slice(1).map((other) => other.name),
+  ];
   return !others.some((other) => name.startsWith(`${prefix}${other}`) || name.endsWith(`-${other}`));
 }
 

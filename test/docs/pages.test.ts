@@ -1,5 +1,6 @@
 // The pages: their length and beginning, their links, and figures that come from the code.
 import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { dataset } from "../../shared/dataset-schema.ts";
 import { pages, targetOf } from "./markdown.ts";
@@ -33,6 +34,11 @@ test("every other link is an https address", () => {
   const others = all.flatMap(({ file, links }) => links.filter((link) => !targetOf(file, link)));
   expect(others.filter((link) => !link.startsWith("https://") || !URL.canParse(link))).toEqual([]);
   expect(others.length).toBeGreaterThan(10);
+});
+
+test.each(all)("every path that $file names in code is that of a file", ({ file, code }) => {
+  const paths = code.filter((text) => /^(services|shared|stacks|test|docs)\/[\w./-]+\.\w+$/.test(text));
+  expect(paths.filter((path) => !existsSync(path) && !existsSync(join(dirname(file), path)))).toEqual([]);
 });
 
 test("links lead from README to every page of docs", () => {
