@@ -71,9 +71,9 @@ describe("limits that a page names are those of the code", () => {
     for (const [field, value] of Object.entries(defaults))
       expect(text).toContain(`| \`${field}\` | ${value} |`);
     const held = byFile.get("docs/operate.md")?.text;
-    expect(held).toContain(`More than ${defaults.maxRejectPercent} % of its records are rejected`);
-    expect(held).toContain(`more than ${defaults.maxMistypedPercent} % of a column's values`);
-    expect(held).toContain(`more than ${defaults.maxShrinkPercent} % fewer rows`);
+    expect(held).toContain(`More than ${defaults.maxRejectPercent}% of its records are rejected`);
+    expect(held).toContain(`more than ${defaults.maxMistypedPercent}% of a column's values`);
+    expect(held).toContain(`more than ${defaults.maxShrinkPercent}% fewer rows`);
   });
 
   test("the column types", () => {
