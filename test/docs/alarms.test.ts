@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
-import { queueNames } from "../../shared/topology.ts";
+import { queueNames, services } from "../../shared/topology.ts";
 import { all, evaluateBoth, titleOf } from "../stacks/stages.ts";
 
 const { production } = await evaluateBoth();
@@ -32,6 +32,7 @@ const [{ name: dataset }] = datasets;
 function generalized(is: Alarm): Alarm {
   const general = (text: string) =>
     text
+      .replaceAll(services[service].purpose, "PURPOSE")
       .replaceAll(titleOf(service), "<Service>")
       .replaceAll(service, "SERVICE")
       .replaceAll(dataset, "DATASET");
@@ -89,7 +90,10 @@ const onStage = "npx sst shell --stage production -- ";
 function withCode(text: string): string {
   return text
     .replaceAll(onStage, "")
-    .replace(/"?((?:npm run \w+ -- |aws [a-z0-9]+ (?=[a-z]+-|tail |rm\b))[^.,;:()"]+(?<! ))"?/g, "`$1`")
+    .replace(
+      /"?((?:npm run \w+ -- |npx sst deploy |aws [a-z0-9-]+ (?=[a-z]+-|tail |rm\b))[^.,;:()"]+(?<! ))"?/g,
+      "`$1`",
+    )
     .split(/(`[^`]*`)/)
     .map((part) => (part.startsWith("`") ? part : part.replaceAll("<", "\\<")))
     .join("");
@@ -108,8 +112,10 @@ test("docs/operate.md lists every alarm with its commands", async () => {
   const list = /(<!-- alarms: [^\n]*-->\n)[\s\S]*?(<!-- \/alarms -->)/;
   expect(page).toMatch(list);
   const table = tableOf(alarms.filter(isFirst).map(generalized));
+  const purposes = queueNames.map((name) => `| \`${name}\` | ${services[name].purpose} |`);
+  const generated = `\n${table}\n\n| SERVICE | PURPOSE |\n|---|---|\n${purposes.join("\n")}\n\n`;
   await expect(
-    page.replace(list, (_, open: string, close: string) => `${open}\n${table}\n\n${close}`),
+    page.replace(list, (_, open: string, close: string) => `${open}${generated}${close}`),
   ).toMatchFileSnapshot(`../../${file}`);
   // Each row names a command.
   for (const row of table.split("\n").slice(2)) expect(row).toMatch(/`(npm run|aws) [^`]+`.*\|$/);

@@ -51,6 +51,7 @@ export const placeholders: Record<string, string> = {
   N: "1",
   STAGE: "ada",
   DATASET: "reference-transactions",
+  SERVICE: "fetcher",
   FILE: "services/transformer/clean-text.ts",
 };
 
@@ -143,11 +144,12 @@ function checkSst(words: readonly string[]): void {
 }
 
 const clients: Record<string, object> = { athena, ec2, events, glue, iam, lambda, s3api, scheduler, sqs };
-/** Commands of the AWS CLI that are no operation of an API, with their flags. https://docs.aws.amazon.com/cli/latest/reference/ */
+/** Commands of the AWS CLI that are no operation of an installed client, with their flags. https://docs.aws.amazon.com/cli/latest/reference/ */
 const highLevel: Record<string, string[]> = {
   "s3 rm": ["--recursive"],
   "logs tail": ["--follow", "--since"],
   "sts get-caller-identity": [],
+  "service-quotas request-service-quota-increase": ["--service-code", "--quota-code", "--desired-value"],
 };
 const globalFlags = ["--query", "--output"];
 
