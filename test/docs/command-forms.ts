@@ -11,14 +11,13 @@ import * as s3api from "@aws-sdk/client-s3";
 import * as scheduler from "@aws-sdk/client-scheduler";
 import * as sqs from "@aws-sdk/client-sqs";
 import { z } from "zod";
-import type { CommandLine } from "../../stacks/cli.ts";
 import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
 import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
 import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
 import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
 import { line as tableau } from "../../stacks/commands/tableau/tableau-args.ts";
 import { line as libinsight } from "../../stacks/local/libinsight/simulator-args.ts";
-import { parseCommand, usage } from "../../stacks/local/start-args.ts";
+import { parseCommand } from "../../stacks/local/start-args.ts";
 import { stageSettings } from "../../stacks/stage.ts";
 import { cases } from "../bench/cases.ts";
 import type { Command } from "./shell.ts";
@@ -26,9 +25,9 @@ import type { Command } from "./shell.ts";
 const packageJson = z.object({ scripts: z.record(z.string(), z.string()) });
 const { scripts } = packageJson.parse(JSON.parse(readFileSync("package.json", "utf8")));
 
-const start: CommandLine<unknown> = { parse: (args) => parseCommand(args, new Date()), usage };
-const parsers: Record<string, CommandLine<unknown>> = {
-  start,
+type Parser = { parse(args: readonly string[]): unknown };
+const parsers: Record<string, Parser> = {
+  start: { parse: (args) => parseCommand(args, new Date()) },
   libinsight,
   runs,
   replay,
