@@ -1,4 +1,4 @@
-// The SST app. Its resources are declared in stacks/, one file per concern; stacks/README.md explains how to deploy,
+// The SST app. Its resources are declared in stacks/, one file per concern; docs/deploy.md explains how to deploy,
 // debug and remove it. SST allows no top-level imports in this file.
 export default $config({
   async app(input) {

@@ -10,7 +10,7 @@ const { production, existingAnalysts } = currentStage();
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 
-/** The IAM user of the analysts. Its access key is created by hand, because SST's state would contain it (stacks/README.md). */
+/** The IAM user of the analysts. Its access key is created by hand, because SST's state would contain it (docs/deploy.md). */
 export const analysts = existingAnalysts ?? createUser().name;
 
 const publishedFolders = datasets.flatMap(({ publish: { csv, jsonl } }) => [

@@ -45,7 +45,7 @@ function toQueue({ name, source, detailType, to }: AwsRoute, detail: object): vo
 const fileQueue = queueOf(filePublished.to).queue;
 if (currentStage().existingBuckets.data) {
   // S3 keeps all notifications of a bucket in one setting, so setting it here would remove those of other teams. The
-  // bucket's owner turns on EventBridge for it instead (stacks/README.md). This rule then gives the message the schema of
+  // bucket's owner turns on EventBridge for it instead (docs/deploy.md). This rule then gives the message the schema of
   // S3's own notifications, which the service reads.
   sst.aws.Bus.subscribeQueue(filePublished.name, defaultBus, fileQueue.arn, {
     pattern: {

@@ -150,7 +150,7 @@ function runIsLive(runId: string, before: Publication | undefined): PipelineErro
     message: "The files of this run are live.",
     advice: before
       ? `To restore the files before them, of ${publicationText(before)}: npm run runs -- rollback ${before.runId}`
-      : "No earlier run's file is kept: check that the data bucket keeps versions (stacks/README.md).",
+      : "No earlier run's file is kept: check that the data bucket keeps versions (docs/deploy.md).",
     ids: { run: runId },
   });
 }

@@ -28,7 +28,7 @@ async function run({ dataset, out, given }: Command): Promise<string> {
     ...(assumed.length > 0
       ? [`No stage is selected, so these values are production's: ${assumed.join(", ")}. See --help.`]
       : []),
-    "Give both files and services/tableau/README.md to the analysts. The files hold no credentials.",
+    "Give both files and docs/analysts.md to the analysts. The files hold no credentials.",
     "",
   ]
     .map(plain)

@@ -132,7 +132,7 @@ function alternatives(others: readonly Publication[]): string {
     if (runId !== undefined && !inPlace.has(runId) && !newestOfRun.has(runId)) newestOfRun.set(runId, other);
   }
   if (newestOfRun.size === 0) {
-    return "No other run's file is kept either: check that the data bucket keeps versions (stacks/README.md).";
+    return "No other run's file is kept either: check that the data bucket keeps versions (docs/deploy.md).";
   }
   const listed = [...newestOfRun.values()].slice(0, maxAlternatives);
   return `Runs that can be restored: ${listed.map(publicationText).join(", ")}.`;
