@@ -48,7 +48,7 @@ describe("the tests refuse commands that cannot be typed", () => {
     ["npm run walk", "no script"],
     ["npm start -- --fast", "Unknown option"],
     ["npm run runs -- shwo RUN", "Unknown command"],
-    ["npm run chaos -- --planets 9", "no --planets"],
+    ["npm run chaos -- --planets 9", "--planets"],
     ["npm run bench -- --only speed", "no case speed"],
     ["npx sst secret set LibInsightPassword --stage production < id.txt", "no LibInsightPassword"],
     ["npx sst shell --stage production -- npm run replay -- sned", "Unknown command"],

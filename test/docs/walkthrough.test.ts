@@ -43,7 +43,7 @@ beforeAll(async () => {
   for (const name of ["stacks", "services", "shared", "docs"])
     await cp(name, join(folder, name), { recursive: true });
   // A link, because install.mjs compares its time with that of the packages.
-  for (const name of ["package.json", "package-lock.json", ".npmrc", "node_modules"])
+  for (const name of ["package.json", "tsconfig.json", "package-lock.json", ".npmrc", "node_modules"])
     await symlink(join(process.cwd(), name), join(folder, name));
 });
 
