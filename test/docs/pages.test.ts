@@ -1,8 +1,12 @@
 // The pages: their length and beginning, their links, and figures that come from the code.
 import { existsSync, readFileSync } from "node:fs";
+import { glob } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { publishedMail } from "../../services/reporter/message.ts";
 import { dataset } from "../../shared/dataset-schema.ts";
+import { datasetOf } from "../factories/dataset-entries.ts";
+import { resultOf } from "../factories/results.ts";
 import { pages, targetOf } from "./markdown.ts";
 
 const all = await pages();
@@ -62,6 +66,23 @@ test.each(["docs/performance.md", "docs/scale.md", "docs/deploy.md"])(
     );
   },
 );
+
+test("docs/operate.md shows the email of a published run", () => {
+  const tableau = { dataSources: [{ name: "Reference" }], workbooks: [] };
+  const entry = { timeZone: "America/New_York", columns: datasetOf([]).columns, tableau };
+  const email = publishedMail(resultOf(), entry, true);
+  expect(byFile.get("docs/operate.md")?.blocks.map(({ text }) => text)).toContain(email);
+});
+
+test("messages and comments of the code name pages that exist", async () => {
+  const missing: string[] = [];
+  for await (const file of glob("{services,shared,stacks}/**/*.{ts,mjs}")) {
+    const named =
+      readFileSync(file, "utf8").match(/(?<![\w/:.-])(docs|stacks|services|test)\/[\w/-]+\.md\b/g) ?? [];
+    missing.push(...named.filter((page) => !existsSync(page)).map((page) => `${file}: ${page}`));
+  }
+  expect(missing).toEqual([]);
+});
 
 describe("limits that a page names are those of the code", () => {
   const defaults = dataset.shape.guard.parse({});
