@@ -42,7 +42,7 @@ const parsers: Record<string, Parser> = {
   bench: benchLine(Object.keys(cases)),
 };
 /** What a reader replaces. */
-export const placeholders: Record<string, string> = {
+const placeholders: Record<string, string> = {
   RUN: "reference-transactions-1a2b3c4d5e6f",
   EARLIER_RUN: "reference-transactions-6f5e4d3c2b1a",
   TEXT: "a reason",

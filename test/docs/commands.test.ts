@@ -1,3 +1,4 @@
+// cspell:ignore shwo sned delpoy
 // Every command that the pages name: in blocks and in sentences, run or not. Each has to be one that can be typed.
 import { describe, expect, test } from "vitest";
 import { checkForm, requireVariable } from "./command-forms.ts";
@@ -54,7 +55,7 @@ describe("the tests refuse commands that cannot be typed", () => {
     ["npx sst shell --stage production -- npm run replay -- sned", "Unknown command"],
     ["npx sst delpoy --stage ada", "no command delpoy"],
     ["aws s3api put-bucket-versioning --bucket a --version Enabled", "no --version"],
-    ["aws s3api put-bucket-colour --bucket a", "no operation"],
+    ["aws s3api put-bucket-color --bucket a", "no operation"],
     ["export LIBINSIGHT_URL=https://example.edu", "LIBINSIGHT_URL"],
     ["curl https://example.edu", "program curl"],
   ])("%s", (text, problem) => {

@@ -35,7 +35,7 @@ export async function pages(): Promise<Page[]> {
   return Promise.all(files.sort().map(async (file) => pageOf(file, await readFile(file, "utf8"))));
 }
 
-export function pageOf(file: string, text: string): Page {
+function pageOf(file: string, text: string): Page {
   const page: Page = { file, text, intro: "", anchors: new Set(), links: [], blocks: [], code: [] };
   const document = parse(text);
   const seen = new Map<string, number>();

@@ -1,3 +1,4 @@
+// cspell:words pyspark readr Rscript
 // The analysts' recipes, on the files of a real run. DuckDB is part of the project; Python with pandas or PySpark, and R,
 // are used where this machine has them.
 import { spawnSync } from "node:child_process";

@@ -1,11 +1,11 @@
-// Shell commands as the docs write them: one a line, with comments, continued lines, quotes and redirections.
+// Shell commands as the docs write them: one a line, with comments, continued lines, quotes, `>` and `<`.
 
 export type Command = {
   /** As written, on one line, without its comment. */
   text: string;
   /** Variables that are set for this command only. */
   env: Record<string, string>;
-  /** Without redirections. */
+  /** Without `>` and `<`. */
   words: string[];
 };
 

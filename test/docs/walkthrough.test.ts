@@ -1,3 +1,4 @@
+// cspell:words soffice
 // The commands that need no account, typed as the pages write them, page by page, in one folder as after a clone. Where a
 // page shows what a command prints, the real output has to have these lines.
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
