@@ -11,36 +11,15 @@ import * as s3api from "@aws-sdk/client-s3";
 import * as scheduler from "@aws-sdk/client-scheduler";
 import * as sqs from "@aws-sdk/client-sqs";
 import { z } from "zod";
-import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
-import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
-import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
-import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
-import { line as tableau } from "../../stacks/commands/tableau/tableau-args.ts";
-import { line as libinsight } from "../../stacks/local/libinsight/simulator-args.ts";
-import { parseCommand } from "../../stacks/local/start-args.ts";
+import type { CommandLine } from "../../stacks/cli.ts";
 import { stageSettings } from "../../stacks/stage.ts";
-import { benchLine } from "../bench/bench-args.ts";
-import { cases } from "../bench/cases.ts";
-import { line as chaos } from "../chaos/chaos-args.ts";
-import { line as mutation } from "../mutation/mutation-args.ts";
+import { commandLines, startLine } from "../support/command-lines.ts";
 import type { Command } from "./shell.ts";
 
 const packageJson = z.object({ scripts: z.record(z.string(), z.string()) });
 const { scripts } = packageJson.parse(JSON.parse(readFileSync("package.json", "utf8")));
 
-type Parser = { parse(args: readonly string[]): unknown };
-const parsers: Record<string, Parser> = {
-  start: { parse: (args) => parseCommand(args, new Date()) },
-  libinsight,
-  runs,
-  replay,
-  instances,
-  tableau,
-  dictionary,
-  chaos,
-  mutation,
-  bench: benchLine(Object.keys(cases)),
-};
+const parsers: Record<string, CommandLine<unknown>> = { start: startLine(new Date()), ...commandLines };
 /** What a reader replaces. */
 const placeholders: Record<string, string> = {
   RUN: "reference-transactions-1a2b3c4d5e6f",

@@ -4,36 +4,13 @@ import { describe, expect, test } from "vitest";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { type CommandLine, execute, UsageError } from "../../stacks/cli.ts";
-import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
-import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
-import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
-import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
-import { line as tableau } from "../../stacks/commands/tableau/tableau-args.ts";
-import { line as libinsight } from "../../stacks/local/libinsight/simulator-args.ts";
-import { parseCommand, usage } from "../../stacks/local/start-args.ts";
-import { benchLine } from "../bench/bench-args.ts";
-import { line as chaos } from "../chaos/chaos-args.ts";
 import { undisturbed } from "../chaos/fault-plan.ts";
-import { line as mutation } from "../mutation/mutation-args.ts";
+import { commandLines, startLine } from "../support/command-lines.ts";
 
 const now = new Date("2026-01-05T12:00:00Z");
-const start: CommandLine<unknown> = {
-  parse: (args) => parseCommand(args, now),
-  usage,
-  helpCommand: () => "npm start -- --help",
-};
-const lines: Record<string, CommandLine<unknown>> = {
-  start,
-  libinsight,
-  runs,
-  replay,
-  instances,
-  tableau,
-  dictionary,
-  chaos,
-  mutation,
-  bench: benchLine(["local", "transform"]),
-};
+const start = startLine(now);
+const { dictionary, instances, replay, runs } = commandLines;
+const lines: Record<string, CommandLine<unknown>> = { start, ...commandLines };
 const verbs: Record<string, string[]> = {
   runs: ["list", "show", "resume", "publish", "rollback", "request"],
   replay: ["list", "show", "send", "archive"],
@@ -68,13 +45,13 @@ describe("npm start", () => {
   });
 
   test("ends yesterday in the dataset's time zone, not in UTC", () => {
-    expect(parseCommand([], new Date("2026-01-05T03:00:00Z"))).toMatchObject({ to: "2026-01-03" });
+    expect(startLine(new Date("2026-01-05T03:00:00Z")).parse([])).toMatchObject({ to: "2026-01-03" });
   });
 
   test("refuses a date after today in the dataset's time zone", () => {
     // It is still January 4 in New York.
     const at = new Date("2026-01-05T04:59:00Z");
-    const parse = (...args: string[]) => parseCommand(args, at);
+    const parse = (...args: string[]) => startLine(at).parse(args);
     const refused = (flag: string, date: string) =>
       expect.objectContaining({
         name: "UsageError",

@@ -1,12 +1,13 @@
 // Local adapters for tests: a database in memory, and files in a temporary folder of the test file.
 import { mkdtempSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 import type * as z from "zod/mini";
 import type { EventType } from "../../shared/events.ts";
 import { LocalStore } from "../../shared/local/local-store.ts";
+import { type Local, openLocal } from "../../shared/local/open-local.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
 import { SqliteQueue } from "../../shared/local/sqlite-queue.ts";
 import type { Log } from "../../shared/logger.ts";
@@ -33,6 +34,17 @@ export function useLocal(now?: () => number): TestLocal {
   const local = startLocal(now);
   afterAll(() => local.close());
   return local;
+}
+
+/** Opens all that services get on this machine until the test has finished, with a database in memory. */
+export async function openLocalInMemory(): Promise<Local & { folder: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "libinsight-test-"));
+  const local = await openLocal(folder, { inMemory: true });
+  onTestFinished(async () => {
+    await local.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return { ...local, folder };
 }
 
 /** Opens adapters. @param now for queues and stores */

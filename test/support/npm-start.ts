@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { z } from "zod";
+import { type LibInsight, startLibInsight } from "../../stacks/local/libinsight.ts";
 
 const root = join(import.meta.dirname, "../..");
 const programs = {
@@ -129,4 +130,12 @@ export function digest(text: string | undefined): string {
   return createHash("sha256")
     .update(text ?? "")
     .digest("hex");
+}
+
+/** Starts a LibInsight that responds to the first request of a page 2 with 404, which makes it a dead letter. */
+export function startBrokenLibInsight(): Promise<LibInsight> {
+  return startLibInsight({
+    records: pinnedRecords,
+    faults: [{ kind: "status", status: 404, where: { endpoint: "data-grid", page: 2 } }],
+  });
 }

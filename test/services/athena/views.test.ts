@@ -1,23 +1,15 @@
 // Values of a published file as its table and views return them, on the local engine.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { followFile } from "../../../services/athena/follow-file.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
 import type { Dataset, DatasetInput } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
-import { openLocal } from "../../../shared/local/open-local.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
+import { openLocalInMemory } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
 
 async function start(columns: DatasetInput["columns"]) {
-  const folder = await mkdtemp(join(tmpdir(), "views-"));
-  const local = await openLocal(folder, { inMemory: true });
-  onTestFinished(async () => {
-    await local.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  const local = await openLocalInMemory();
   const dataset: Dataset = { ...datasetOf(columns), name: defaultDataset.name };
   const { csv } = dataset.publish;
   let published = 0;

@@ -8,7 +8,6 @@ import { keys } from "../../../shared/keys.ts";
 import { type Local, openLocal } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
-import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { eventMessage } from "../../factories/event-details.ts";
 import { recordOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
@@ -21,10 +20,10 @@ import {
   filesIn,
   libInsightEnv,
   pinned,
-  pinnedRecords,
   publishedIn,
   range,
   start,
+  startBrokenLibInsight,
   temporaryFolder,
 } from "../../support/npm-start.ts";
 import { putRun } from "../../support/work-bucket.ts";
@@ -44,10 +43,7 @@ async function inLocal<T>(folder: string, act: (local: Local) => Promise<T>): Pr
 
 test("after a dead letter npm start names the command that finishes the run with the same bytes", async () => {
   await using folder = await temporaryFolder();
-  await using server = await startLibInsight({
-    records: pinnedRecords,
-    faults: [{ kind: "status", status: 404, where: { endpoint: "data-grid", page: 2 } }],
-  });
+  await using server = await startBrokenLibInsight();
   const env = libInsightEnv(server);
   const run = (name: "replay" | "runs", ...args: string[]): Promise<Ended> =>
     command(name, folder.path, args, env).ended;

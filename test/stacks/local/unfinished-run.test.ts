@@ -24,6 +24,7 @@ import {
   range,
   small,
   start,
+  startBrokenLibInsight,
   temporaryFolder,
 } from "../../support/npm-start.ts";
 import { useFolder } from "../../support/temporary-folder.ts";
@@ -82,10 +83,7 @@ test.each(["SIGINT", "SIGKILL"] as const)(
 
 test("the next start replays the run's dead letters, and does not continue a run that has ended", async () => {
   await using folder = await temporaryFolder();
-  await using server = await startLibInsight({
-    records: pinnedRecords,
-    faults: [{ kind: "status", status: 404, where: { endpoint: "data-grid", page: 2 } }],
-  });
+  await using server = await startBrokenLibInsight();
   const env = libInsightEnv(server);
   expect(await start(folder.path, ["--quiet", ...range], env).ended).toMatchObject({ code: 1 });
   const second = await start(folder.path, range, env).ended;

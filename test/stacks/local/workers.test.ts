@@ -1,13 +1,12 @@
 // Tests the workers: each receives from its queue, passes batches to its service, and deletes handled messages.
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { PipelineError } from "../../../shared/errors.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { LibInsightClient } from "../../../shared/libinsight/client.ts";
-import { type Local, openLocal } from "../../../shared/local/open-local.ts";
+import type { Local } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { receiveLimit, services } from "../../../shared/topology.ts";
 import { localSettings } from "../../../stacks/local/local-settings.ts";
@@ -17,20 +16,8 @@ import { recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
 import { intercepted } from "../../support/intercepted-ports.ts";
-import { take } from "../../support/local-adapters.ts";
+import { openLocalInMemory, take } from "../../support/local-adapters.ts";
 import { pageOf, putRun, putTotals } from "../../support/work-bucket.ts";
-
-type Machine = Local & { folder: string };
-
-async function open(): Promise<Machine> {
-  const folder = await mkdtemp(join(tmpdir(), "libinsight-workers-"));
-  const local = await openLocal(folder, { inMemory: true });
-  onTestFinished(async () => {
-    await local.close();
-    await rm(folder, { recursive: true, force: true });
-  });
-  return { ...local, folder };
-}
 
 const noLibInsight: LibInsightClient = { fetchPage: () => Promise.reject(new Error("Not in this test.")) };
 
@@ -54,7 +41,7 @@ const run = runOf("workers");
 const content = { window: 1, pages: Array.from({ length: 25 }, (_, n) => recordsOf(n + 1, n + 1)) };
 
 test("a batch with failing messages retries one, dead-letters one, and completes the others", async () => {
-  const local = await open();
+  const local = await openLocalInMemory();
   const sizes: number[] = [];
   let refusals = 1;
   const machine = {
@@ -101,7 +88,7 @@ test("a batch with failing messages retries one, dead-letters one, and completes
 });
 
 test("a message that always fails is dead-lettered after the receive limit", async () => {
-  const local = await open();
+  const local = await openLocalInMemory();
   let calls = 0;
   const dead: string[] = [];
   const fetchPage = async () => {
@@ -120,7 +107,7 @@ test("a message that always fails is dead-lettered after the receive limit", asy
 test("a handler that exceeds its timeout frees its slot, and its message is dead-lettered after the receive limit", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   onTestFinished(() => void vi.useRealTimers());
-  const local = await open();
+  const local = await openLocalInMemory();
   let calls = 0;
   const fetchPage = () => {
     calls += 1;
@@ -139,7 +126,7 @@ test("a handler that exceeds its timeout frees its slot, and its message is dead
 });
 
 test("eight pages are fetched at a time, and stop waits for them", async () => {
-  const local = await open();
+  const local = await openLocalInMemory();
   const page = { totals: { totalPages: 25, totalRecords: 25 }, records: recordsOf(1, 1) };
   const waiting: (() => void)[] = [];
   const fetchPage = () => new Promise<typeof page>((resolve) => waiting.push(() => resolve(page)));
@@ -168,7 +155,7 @@ test("eight pages are fetched at a time, and stop waits for them", async () => {
 });
 
 test("messages of a group are handled in order, and a failed read of a queue is retried", async () => {
-  const local = await open();
+  const local = await openLocalInMemory();
   const bodies = ["1", "2", "3", "4"].map((id) =>
     messageBody({ runId: `unknown-${id}`, dataset: run.dataset, attempt: 1 }),
   );
@@ -189,7 +176,7 @@ test("messages of a group are handled in order, and a failed read of a queue is 
 });
 
 test("work that a killed process had claimed is done by the next process", async () => {
-  const local = await open();
+  const local = await openLocalInMemory();
   const { runId, dataset } = run;
   await local.work.putOnce(keys.result(runId), firstResultOf({ runId, state: "failed", reason: "Broken." }));
   const claim = keys.report(runId, "run.failed");
