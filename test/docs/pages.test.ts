@@ -84,6 +84,15 @@ test("messages and comments of the code name pages that exist", async () => {
   expect(missing).toEqual([]);
 });
 
+test("the emulator's page counts the resources that its test expects", () => {
+  const source = readFileSync("test/emulator/resources.test.ts", "utf8");
+  const counts = [...source.matchAll(/"aws:(\w+\/\w+):\w+": (\d+),/g)];
+  const { text = "" } = byFile.get("test/emulator/README.md") ?? {};
+  for (const [, type, count] of counts) expect(text).toMatch(new RegExp(`\`${type}\`[^|]*\\| ${count} \\|`));
+  const total = counts.reduce((sum, [, , count]) => sum + Number(count), 0);
+  expect(text).toContain(`${total} resources of ${counts.length} types`);
+});
+
 describe("limits that a page names are those of the code", () => {
   const defaults = dataset.shape.guard.parse({});
 
