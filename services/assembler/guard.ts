@@ -1,5 +1,6 @@
 // The publish guard: finds the reasons to hold a complete run for review. Pure.
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
+import { count, quantity } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount, type Violation } from "../../shared/run.ts";
 
 export type RunCounts = Pick<
@@ -34,7 +35,7 @@ function reconciliation(counts: RunCounts): Violation[] {
   const { records, rows, duplicates } = counts;
   const rejected = rejectedCount(counts);
   if (records === rows + duplicates + rejected) return [];
-  const text = `the counts do not reconcile: ${records} records, but ${rows} rows, ${duplicates} duplicates and ${rejected} rejects`;
+  const text = `the counts do not reconcile: ${quantity(records, "record")}, but ${quantity(rows, "row")}, ${quantity(duplicates, "duplicate")} and ${quantity(rejected, "reject")}`;
   return [{ kind: "disagreement", text }];
 }
 
@@ -42,8 +43,10 @@ function reconciliation(counts: RunCounts): Violation[] {
 function emptiness({ rows, records }: RunCounts, baseline: Baseline): Violation[] {
   if (rows > 0 || baseline.rows === 0) return [];
   const file =
-    baseline.rows === undefined ? "no file is published yet" : `the published file has ${baseline.rows} rows`;
-  return [{ kind: "empty", text: `the run has 0 rows from ${records} records, and ${file}` }];
+    baseline.rows === undefined
+      ? "no file is published yet"
+      : `the published file has ${quantity(baseline.rows, "row")}`;
+  return [{ kind: "empty", text: `the run has 0 rows from ${quantity(records, "record")}, and ${file}` }];
 }
 
 function quality(counts: RunCounts, { guard, columns }: Dataset): Violation[] {
@@ -52,13 +55,16 @@ function quality(counts: RunCounts, { guard, columns }: Dataset): Violation[] {
   const rejected = rejectedCount(counts);
   if (shareOf(rejected, records) > guard.maxRejectPercent) {
     const share = `${percent(shareOf(rejected, records))}; the limit is ${percent(guard.maxRejectPercent)}`;
-    found.push({ kind: "quality", text: `${rejected} of ${records} records were rejected (${share})` });
+    found.push({
+      kind: "quality",
+      text: `${count(rejected)} of ${quantity(records, "record")} were rejected (${share})`,
+    });
   }
   for (const column of columns) {
-    const count = countOf(mistyped, column.name);
+    const wrong = countOf(mistyped, column.name);
     const values = countOf(filled, column.name);
-    if (!("type" in column) || shareOf(count, values) <= guard.maxMistypedPercent) continue;
-    const text = `${count} of ${values} values of "${column.name}" are not of type ${column.type} (the limit is ${percent(guard.maxMistypedPercent)})`;
+    if (!("type" in column) || shareOf(wrong, values) <= guard.maxMistypedPercent) continue;
+    const text = `${count(wrong)} of ${quantity(values, "value")} of "${column.name}" are not of type ${column.type} (the limit is ${percent(guard.maxMistypedPercent)})`;
     found.push({ kind: "quality", text });
   }
   return found;
@@ -71,7 +77,7 @@ function comparison({ rows, filled }: RunCounts, dataset: Dataset, baseline: Bas
   const lost = shareOf(before - rows, before);
   if (lost > maxShrinkPercent) {
     texts.push(
-      `rows fell from ${before} to ${rows} (by ${percent(lost)}; the limit is ${percent(maxShrinkPercent)})`,
+      `rows fell from ${count(before)} to ${count(rows)} (by ${percent(lost)}; the limit is ${percent(maxShrinkPercent)})`,
     );
   }
   if (rows === 0) return texts.map((text) => ({ kind: "comparison", text }));
@@ -79,10 +85,12 @@ function comparison({ rows, filled }: RunCounts, dataset: Dataset, baseline: Bas
     if (countOf(filled, column) > 0) continue;
     const hadValues = countOf(baseline.filled ?? {}, column);
     if (hadValues)
-      texts.push(`the column "${column}" has no values, but ${hadValues} published rows have one`);
+      texts.push(`the column "${column}" has no values, but ${quantity(hadValues, "published row")} had one`);
     // A person has already accepted a column that is empty in the published file.
     else if (!baseline.headers?.includes(column) && rows >= rowsToExpectValues)
-      texts.push(`the new column "${column}" has no value in any of ${rows} rows: check its label`);
+      texts.push(
+        `the new column "${column}" has no value in any of ${quantity(rows, "row")}: check its label`,
+      );
   }
   return texts.map((text) => ({ kind: "comparison", text }));
 }

@@ -1,6 +1,7 @@
 // Counts what became a row, a duplicate or a reject, page by page in output order, and finds where the counts disagree
 // with LibInsight's totals. It needs about one bit of memory for each row.
 import type { Totals, Window } from "../../shared/messages.ts";
+import { count, quantity } from "../../shared/quantity.ts";
 import { type PageSummary, rejectedCount } from "../../shared/run.ts";
 import { IdSet } from "./id-set.ts";
 
@@ -116,13 +117,13 @@ export class Ledger {
     if (records !== totals.totalRecords) {
       this.#addDisagreement(
         window,
-        `LibInsight announced ${totals.totalRecords} records and sent ${records}`,
+        `LibInsight announced ${quantity(totals.totalRecords, "record")} and sent ${count(records)}`,
       );
     }
     if (recounted.totalRecords !== totals.totalRecords) {
       this.#addDisagreement(
         window,
-        `LibInsight announced ${totals.totalRecords} records at first and ${recounted.totalRecords} in the recount`,
+        `LibInsight announced ${quantity(totals.totalRecords, "record")} at first and ${count(recounted.totalRecords)} in the recount`,
       );
     }
     this.#current = undefined;
@@ -137,7 +138,7 @@ export class Ledger {
 }
 
 function totalsText({ totalPages, totalRecords }: Totals): string {
-  return `${totalRecords} records in ${totalPages} pages`;
+  return `${quantity(totalRecords, "record")} in ${quantity(totalPages, "page")}`;
 }
 
 function addCounts(to: Map<string, number>, from: Record<string, number>): void {

@@ -2,6 +2,7 @@
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { Notification } from "../../shared/ports.ts";
+import { count, quantity } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
 
 type Columns = Dataset["columns"];
@@ -169,13 +170,4 @@ export function notificationOf({ subject, text, details }: Mail, stage: string):
     subject: `LibInsight ${stage}: ${subject}`.replace(/[^ -~]/g, "?").slice(0, 99),
     body: body.replaceAll("npm run", `npx sst shell --stage ${stage} -- npm run`),
   };
-}
-
-/** "1 row", "10,412 rows" */
-export function quantity(n: number, noun: string): string {
-  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
-}
-
-export function count(n: number): string {
-  return n.toLocaleString("en-US");
 }

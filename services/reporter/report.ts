@@ -8,10 +8,11 @@ import type { LogFields } from "../../shared/logger.ts";
 import type { Numbers } from "../../shared/metrics.ts";
 import { once } from "../../shared/once.ts";
 import type { Notify, ObjectStore } from "../../shared/ports.ts";
+import { quantity } from "../../shared/quantity.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { checkFreshness } from "./freshness.ts";
 import { checkInstances, type InstanceDeps } from "./instance-hours.ts";
-import { heldText, instanceMail, type Mail, notificationOf, publishedMail, quantity } from "./message.ts";
+import { heldText, instanceMail, type Mail, notificationOf, publishedMail } from "./message.ts";
 import { runMetrics, secondsBetween } from "./run-metrics.ts";
 
 /** Limit for listing the pages of all of a run's attempts. */

@@ -11,7 +11,7 @@ import {
   replayDeadLetters,
 } from "../../services/replay/dead-letter-queues.ts";
 import type { DeadLetter } from "../../services/replay/dead-letter-summary.ts";
-import { count, quantity } from "../../services/reporter/message.ts";
+import { count, quantity } from "../../shared/quantity.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
 import { type Command, line, type MoveCommand } from "./replay/replay-args.ts";
 import type { Target } from "./target.ts";

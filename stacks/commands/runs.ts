@@ -1,9 +1,9 @@
 // `npm run runs`: shows, requests, resumes, publishes and rolls back runs.
 import { randomUUID } from "node:crypto";
 import { inspectDeadLetters } from "../../services/replay/dead-letter-queues.ts";
-import { quantity } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import { quantity } from "../../shared/quantity.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { requirePublishable } from "../local/origin.ts";
 import { ask, isConfirmed, runCommand } from "./command-line.ts";

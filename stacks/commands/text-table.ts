@@ -1,5 +1,5 @@
 // How commands format text for a person on a terminal.
-import { count } from "../../services/reporter/message.ts";
+import { count } from "../../shared/quantity.ts";
 
 type TableLimits = {
   /** Columns of the terminal. A pipe has none and a pseudoterminal may have 0: both mean no limit. */

@@ -3,7 +3,6 @@ import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { knownNames } from "../../services/athena/names.ts";
 import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
-import { quantity } from "../../services/reporter/message.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
@@ -12,6 +11,7 @@ import { type LibInsightClient, libInsightClient } from "../../shared/libinsight
 import { folderError } from "../../shared/local/disk.ts";
 import { type Local, localDatabaseName, openLocal } from "../../shared/local/open-local.ts";
 import type { Log } from "../../shared/logger.ts";
+import { quantity } from "../../shared/quantity.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/columns-of-dataset.ts";
 import { markdownOf } from "../commands/dictionary/markdown.ts";

@@ -2,10 +2,10 @@
 // two origins, and per dataset, so that simulated data never replace real data.
 import { isDeepStrictEqual } from "node:util";
 import * as z from "zod/mini";
-import { quantity } from "../../services/reporter/message.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
+import { quantity } from "../../shared/quantity.ts";
 import { localFolder } from "./local-folder.ts";
 
 export const origin = z.union([

@@ -1,7 +1,7 @@
 // Shows the progress of a run: bars on a terminal, plain lines elsewhere.
 import type { MultiBar, SingleBar } from "cli-progress";
-import { count, quantity } from "../../services/reporter/message.ts";
 import type { LogFields } from "../../shared/logger.ts";
+import { count, quantity } from "../../shared/quantity.ts";
 import { pageCount } from "../../shared/run.ts";
 import { type QueueName, receiveLimit } from "../../shared/topology.ts";
 import type { WindowProgress } from "../commands/runs/run-account.ts";

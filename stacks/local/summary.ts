@@ -1,6 +1,7 @@
 // Describes a finished run: the summary for a person, and run.json.
-import { columnRows, count, countList, publishedText, quantity } from "../../services/reporter/message.ts";
+import { columnRows, countList, publishedText } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
+import { count, quantity } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
 
 export type RunReport = RunResult & {

@@ -2,11 +2,11 @@
 // a different run.
 import * as z from "zod/mini";
 import { replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
-import { count, quantity } from "../../services/reporter/message.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/open-local.ts";
+import { count, quantity } from "../../shared/quantity.ts";
 import { runResult } from "../../shared/run.ts";
 import { UsageError } from "../cli.ts";
 import { accountOf, type RunAccount } from "../commands/runs/run-account.ts";

@@ -127,15 +127,15 @@ export function guardViolations(
   const add = (kind: Violation["kind"], ...quotes: string[]) => {
     found.push({ kind, quotes });
   };
-  if (rows === 0 && baseline?.rows !== 0) add("empty", `0 rows from ${records} records`);
+  if (rows === 0 && baseline?.rows !== 0) add("empty", `0 rows from ${records} record`);
   const rejected = [...expected.rejects.values()].reduce((sum, n) => sum + n, 0);
   if (records > 0 && (100 * rejected) / records > guard.maxRejectPercent)
-    add("quality", `${rejected} of ${records} records were rejected`);
+    add("quality", `${rejected} of ${records} record`, "rejected");
   for (const { name } of columns) {
     const wrong = mistyped.get(name) ?? 0;
     const values = filled.get(name) ?? 0;
     if (values > 0 && (100 * wrong) / values > guard.maxMistypedPercent)
-      add("quality", `${wrong} of ${values} values of "${name}"`);
+      add("quality", `${wrong} of ${values} value`, `of "${name}"`);
   }
   const before = baseline?.rows ?? 0;
   if (before > 0 && (100 * (before - rows)) / before > guard.maxShrinkPercent)
@@ -143,7 +143,7 @@ export function guardViolations(
   for (const column of columns) {
     const had = baseline?.filled?.[column.name];
     if (!("drop" in column) && had && rows > 0 && !filled.get(column.name))
-      add("comparison", `"${column.name}" has no values`, `${had} published rows`);
+      add("comparison", `"${column.name}" has no values`, `${had} published row`);
   }
   return found;
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { type CommandLine, execute, UsageError } from "../../stacks/cli.ts";
+import { cases } from "../bench/cases.ts";
 import { undisturbed } from "../chaos/fault-plan.ts";
 import { commandLines, startLine } from "../support/command-lines.ts";
 
@@ -262,7 +263,7 @@ test.each<[string, unknown]>([
     "mutation shared/csv.ts shared/keys.ts",
     expect.objectContaining({ files: ["shared/csv.ts", "shared/keys.ts"] }),
   ],
-  ["bench", { only: ["local", "transform"], json: undefined }],
+  ["bench", { only: Object.keys(cases), json: undefined }],
   ["bench --only transform --json a.json", { only: ["transform"], json: "a.json" }],
 ])("%s", (typed, command) => {
   expect(parse(typed)).toEqual(command);

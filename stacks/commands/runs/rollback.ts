@@ -1,13 +1,13 @@
 // Restores the files that a run published, from the versions that S3 keeps of them. Athena and everything after it follow,
 // as they follow every published file.
 import { pMapIterable } from "p-map";
-import { quantity } from "../../../services/reporter/message.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { type HoldDeps, headersOf, holdTable } from "../../../shared/header-change.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { ObjectInfo, Version } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
+import { quantity } from "../../../shared/quantity.ts";
 import { runResult, run as runSchema } from "../../../shared/run.ts";
 import { type Buckets, type FileInPlace, runIdIn, runMetadata } from "./live.ts";
 

@@ -1,6 +1,7 @@
 // Formats runs for a person.
-import { announcedOf, columnRows, count, countList, quantity } from "../../../services/reporter/message.ts";
+import { announcedOf, columnRows, countList } from "../../../services/reporter/message.ts";
 import { datasets } from "../../../shared/datasets.ts";
+import { count, quantity } from "../../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../../shared/run.ts";
 import { age, plain, ranges, table } from "../text-table.ts";
 import type { FileInPlace } from "./live.ts";

@@ -618,7 +618,7 @@ describe("a file that another writer published", () => {
     await overwrite(deps.data, csvKey, old(10_001), metadata);
     expect(await assembleNew(deps, pagesOf(recordsOf(1, 2)))).toMatchObject({
       state: "held",
-      violations: [{ kind: "comparison", text: "rows fell from 10001 to 2 (by 100%; the limit is 10%)" }],
+      violations: [{ kind: "comparison", text: "rows fell from 10,001 to 2 (by 100%; the limit is 10%)" }],
     });
     expect(await deps.data.getText(csvKey)).toBe(old(10_001));
   });

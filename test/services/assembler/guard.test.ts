@@ -27,7 +27,7 @@ const rejecting = (count: number) => ({
 const mistyped = { "Duration (in minutes)": 714 };
 const violation = (kind: Violation["kind"], text: string): Violation[] => [{ kind, text }];
 const fell = (to: number, by: number) =>
-  violation("comparison", `rows fell from 1000 to ${to} (by ${by}%; the limit is 10%)`);
+  violation("comparison", `rows fell from 1,000 to ${to} (by ${by}%; the limit is 10%)`);
 
 test.each<[what: string, counts: Partial<RunCounts>, baseline: Baseline, expected: Violation[]]>([
   ["similar to the published one", {}, before, []],
@@ -39,7 +39,7 @@ test.each<[what: string, counts: Partial<RunCounts>, baseline: Baseline, expecte
     { ...ofRows(0), filled: {} },
     before,
     [
-      ...violation("empty", "the run has 0 rows from 0 records, and the published file has 1000 rows"),
+      ...violation("empty", "the run has 0 rows from 0 records, and the published file has 1,000 rows"),
       ...fell(0, 100),
     ],
   ],
@@ -58,13 +58,13 @@ test.each<[what: string, counts: Partial<RunCounts>, baseline: Baseline, expecte
     "with more than 5% rejects",
     rejecting(51),
     before,
-    violation("quality", "51 of 1000 records were rejected (5.1%; the limit is 5%)"),
+    violation("quality", "51 of 1,000 records were rejected (5.1%; the limit is 5%)"),
   ],
   [
     "that lost all values of a column",
     { filled: { _id: 990 } },
     before,
-    violation("comparison", 'the column "mode" has no values, but 950 published rows have one'),
+    violation("comparison", 'the column "mode" has no values, but 950 published rows had one'),
   ],
   [
     "with a column that is empty in the published file, too",
@@ -140,7 +140,7 @@ test("uses the own counts of a column called constructor or toString", () => {
   expect(violations({ ...good, filled }, dataset, known)).toEqual([]);
   const emptied = violations({ ...good, filled: { _id: 990 } }, dataset, known);
   expect(emptied.map(({ text }) => text)).toEqual([
-    'the column "constructor" has no values, but 990 published rows have one',
-    'the column "toString" has no values, but 990 published rows have one',
+    'the column "constructor" has no values, but 990 published rows had one',
+    'the column "toString" has no values, but 990 published rows had one',
   ]);
 });
