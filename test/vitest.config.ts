@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     root: ".",
+    globalSetup: "test/prepare.ts",
     include: ["test/**/*.test.ts"],
     // They need an emulator: npm run test:emulator.
     exclude: ["test/emulator/**"],

@@ -6,6 +6,7 @@ import { PipelineError } from "../errors.ts";
 import { instancesSetting } from "../instance-settings.ts";
 import { maxDelaySeconds } from "../ports.ts";
 import { nonEmpty } from "../schemas.ts";
+import { secretText } from "../secret-text.ts";
 import { tableauSettings } from "../tableau-settings.ts";
 import type { QueueName } from "../topology.ts";
 
@@ -78,13 +79,13 @@ function settingOf(variable: string): string | undefined {
 const linkedSecret = z.object({ value: nonEmpty });
 
 /**
- * A secret of stacks/secrets.ts. On Lambda SST keeps it encrypted beside the code; elsewhere it is what the variable
- * SST_RESOURCE_<name> says, `{"value":"..."}`.
- * @throws PipelineError `ConfigurationMissing`, naming the secret and never its value
+ * Returns a secret of stacks/secrets.ts without surrounding white space. On Lambda, SST keeps secrets encrypted beside the
+ * code; elsewhere they are in the variable SST_RESOURCE_<name> as `{"value":"..."}`.
+ * @throws PipelineError `ConfigurationMissing`, `SecretUnusable`, with the secret's name and never its value
  */
 function readSecret(name: "LibInsightClientId" | "LibInsightClientSecret" | "TableauTokenSecret"): string {
   const parsed = linkedSecret.safeParse(name in Resource ? Reflect.get(Resource, name) : undefined);
-  if (parsed.success) return parsed.data.value;
+  if (parsed.success) return secretText(name, parsed.data.value);
   throw new PipelineError("ConfigurationMissing", {
     message: `The secret ${name} is missing.`,
     advice: `Set it with "npx sst secret set ${name}" for the stage.`,

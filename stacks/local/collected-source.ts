@@ -1,5 +1,6 @@
 // Selects the source that `npm start` collects from: the LibInsight in the environment, or the simulation.
 
+import { secretText } from "../../shared/secret-text.ts";
 import { envFile } from "./env-file.ts";
 import { isSameOrigin, isSimulated, type Origin, originText } from "./origin.ts";
 import { type StartCommand, UsageError } from "./start-args.ts";
@@ -47,8 +48,8 @@ export function sourceOf(
     origin: { host: new URL(baseUrl).host },
     open: async () => ({
       baseUrl: baseUrl.replace(/\/+$/, ""),
-      clientId,
-      clientSecret,
+      clientId: secretText("LIBINSIGHT_CLIENT_ID", clientId),
+      clientSecret: secretText("LIBINSIGHT_CLIENT_SECRET", clientSecret),
       close: async () => {},
     }),
   };

@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { type PipelineError, toPipelineError } from "../../shared/errors.ts";
 import { instancesSetting, type TeamInstances } from "../../shared/instance-settings.ts";
+import { secretText } from "../../shared/secret-text.ts";
 import { type TableauSettings, tableauSettings } from "../../shared/tableau-settings.ts";
 import { UsageError } from "../cli.ts";
 
@@ -43,7 +44,9 @@ export function localSettings(env: NodeJS.ProcessEnv): LocalSettings {
   }
   const { data } = parsed;
   const tableau = tableauOf(env);
-  const tableauTokenSecret = env.TABLEAU_TOKEN_SECRET || undefined;
+  const tableauTokenSecret = env.TABLEAU_TOKEN_SECRET
+    ? secretText("TABLEAU_TOKEN_SECRET", env.TABLEAU_TOKEN_SECRET)
+    : undefined;
   if (tableau && !tableauTokenSecret)
     throw new UsageError("To refresh Tableau, also set TABLEAU_TOKEN_SECRET.");
   if (!tableau && tableauTokenSecret) {

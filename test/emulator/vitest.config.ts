@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     root: ".",
+    globalSetup: "test/prepare.ts",
     include: ["test/emulator/**/*.test.ts"],
     // Each file starts its own emulator, with up to thirty function processes.
     fileParallelism: false,

@@ -3,6 +3,7 @@ import { settings } from "../../../shared/aws/config.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
+  vi.doUnmock("sst/resource");
 });
 
 test.each([
@@ -56,3 +57,33 @@ test("has defaults for the delays, and no instances", () => {
   expect(settings.instanceCheckSeconds()).toBe(15);
   expect(settings.instances()).toBe("none");
 });
+
+/** Returns the settings of a function to which SST links this secret. */
+async function withSecret(name: string, value: string) {
+  vi.doMock("sst/resource", () => ({ Resource: { [name]: { value } } }));
+  vi.resetModules();
+  return (await import("../../../shared/aws/config.ts")).settings;
+}
+
+test.each([
+  ["abc123\n", "abc123"],
+  ["  abc 123 \r\n", "abc 123"],
+])("the secret %j is read without the white space around it", async (value, expected) => {
+  const { libinsightClientId } = await withSecret("LibInsightClientId", value);
+  expect(libinsightClientId()).toBe(expected);
+});
+
+test.each([["MARKED\nid"], ["MARKED\tid"], [" \n "]])(
+  "the secret %j is an error with the secret's name and without its value",
+  async (value) => {
+    const { libinsightClientSecret } = await withSecret("LibInsightClientSecret", value);
+    expect(libinsightClientSecret).toThrow(
+      expect.objectContaining({
+        name: "SecretUnusable",
+        kind: "terminal",
+        ids: { variable: "LibInsightClientSecret" },
+        sentence: expect.not.stringContaining("MARKED"),
+      }),
+    );
+  },
+);
