@@ -83,7 +83,7 @@ async function load(side: Side, path: string, connection: DuckDBConnection): Pro
       `CREATE TABLE ${side}_all AS SELECT TRY_CAST(trim(${identifier("_id")}) AS BIGINT) AS "#id", ${at} AS "#at",
        ${cells.join(", ")} FROM ${source}`,
     );
-    // Of rows with one _id the first counts.
+    // The first of several rows with one _id counts.
     await connection.run(
       `CREATE TABLE ${side} AS SELECT * FROM ${side}_all WHERE "#id" IS NOT NULL
        QUALIFY row_number() OVER (PARTITION BY "#id" ORDER BY rowid) = 1`,

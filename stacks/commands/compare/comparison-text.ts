@@ -1,5 +1,6 @@
 // What `npm run compare` prints.
-import { counted, cut, plain } from "../text-table.ts";
+import { quantity } from "../../../services/reporter/message.ts";
+import { cut, plain } from "../text-table.ts";
 import { type Comparison, type CsvFile, type Finding, missingRow } from "./compare-files.ts";
 import { anotherValue } from "./difference-rules.ts";
 
@@ -33,7 +34,7 @@ export function comparisonText(comparison: Comparison): string {
 }
 
 function fileLine(title: string, { path, rows, columns }: CsvFile): string {
-  const counts = `${rows.toLocaleString("en-US")} rows, ${counted(columns.length, "column")}`;
+  const counts = `${rows.toLocaleString("en-US")} rows, ${quantity(columns.length, "column")}`;
   return `${title}  ${counts}  ${cut(path, lineWidth - counts.length - 7)}`;
 }
 
@@ -67,7 +68,7 @@ function conclusion(comparison: Comparison): string {
   if (isExplained(comparison)) return "A rule explains every difference.";
   const sum = (rule: string) =>
     findings.filter((finding) => finding.rule === rule).reduce((total, { count }) => total + count, 0);
-  return `No rule explains ${counted(sum(missingRow), "row")} and ${counted(sum(anotherValue), "cell")}. Compare these records in LibInsight.`;
+  return `No rule explains ${quantity(sum(missingRow), "row")} and ${quantity(sum(anotherValue), "cell")}. Compare these records in LibInsight.`;
 }
 
 function findingsOf({ rowsOnlyInOld, rowsOnlyInNew, cells }: Comparison): Finding[] {
