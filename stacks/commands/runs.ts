@@ -1,13 +1,16 @@
 // `npm run runs`: shows, requests, resumes, publishes and rolls back runs.
 import { randomUUID } from "node:crypto";
 import { inspectDeadLetters } from "../../services/replay/dead-letter-queues.ts";
+import { realClock } from "../../shared/clock.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { quantity } from "../../shared/quantity.ts";
 import { runIdOf } from "../../shared/run.ts";
+import { UsageError } from "../cli.ts";
 import { requirePublishable } from "../local/origin.ts";
 import { ask, isConfirmed, runCommand } from "./command-line.ts";
 import { isPublicationConfirmed } from "./runs/confirm.ts";
+import { followRun } from "./runs/follow.ts";
 import { type Buckets, fileInPlace, liveRuns } from "./runs/live.ts";
 import { heldResult, publishHeld, resume } from "./runs/repair.ts";
 import {
@@ -22,11 +25,12 @@ import { type AccountDeps, accountOf, accounts, type RunAccount } from "./runs/r
 import {
   type Command,
   type Common,
+  type FollowCommand,
   line,
   type PublishCommand,
   type RollbackCommand,
 } from "./runs/runs-args.ts";
-import { listText, reviewText, rollbackText, showText } from "./runs/runs-text.ts";
+import { listText, progressText, reviewText, rollbackText, showText } from "./runs/runs-text.ts";
 import type { Target } from "./target.ts";
 import { json } from "./text-table.ts";
 
@@ -43,6 +47,7 @@ async function run(command: Command, target: Target): Promise<string> {
     return command.json ? json({ runId }) : `Requested ${runId}.${afterwards}\n`;
   }
   if (command.verb === "rollback") return rollback(command, target);
+  if (command.verb === "follow") return follow(command, target);
   const deps = await accountDeps(target, command, now);
   if (command.verb === "list") {
     const found = (await accounts(deps)).slice(0, command.max);
@@ -61,6 +66,20 @@ async function run(command: Command, target: Target): Promise<string> {
     case "publish":
       return publish(command, account, target);
   }
+}
+
+/** Waits until the run has ended, and exits with 1 unless it is published. */
+async function follow(command: Common & FollowCommand, target: Target): Promise<string> {
+  if (!target.isStage)
+    throw new UsageError("follow waits for the services of a stage. On this machine, npm start shows them.");
+  const { runId, timeoutSeconds, json: asJson } = command;
+  const account = await followRun(runId, timeoutSeconds, {
+    read: async () => accountOf(runId, await accountDeps(target, command, new Date())),
+    clock: realClock,
+    onProgress: (progress) => process.stderr.write(`${progressText(progress)}\n`),
+  });
+  if (account.state !== "published") process.exitCode = 1;
+  return asJson ? json(account) : showText(account, new Date());
 }
 
 /** Shows the run's counts, asks, and enqueues the publication. With --wait, fails unless the run is published. */

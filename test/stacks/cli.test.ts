@@ -13,7 +13,7 @@ const start = startLine(now);
 const { dictionary, instances, replay, runs } = commandLines;
 const lines: Record<string, CommandLine<unknown>> = { start, ...commandLines };
 const verbs: Record<string, string[]> = {
-  runs: ["list", "show", "resume", "publish", "rollback", "request"],
+  runs: ["list", "show", "follow", "resume", "publish", "rollback", "request"],
   replay: ["list", "show", "send", "archive"],
   instances: ["status", "start", "stop"],
   tableau: ["datasource"],
@@ -301,8 +301,8 @@ test.each<[string, string | RegExp]>([
   ["libinsight --fault sulk", /^Option '--fault <fault>' argument 'sulk' is invalid\. Kind: /],
   ["libinsight --fault hang,mood=bad", /^Option '--fault <fault>' .* is invalid\. .*"mood"/],
   ["libinsight --fault hang,page=x", /^Option '--fault <fault>' .* is invalid\. Where: page: /],
-  ["runs", "Add a command: list, show, resume, publish, rollback, request."],
-  ["runs --json", "Add a command: list, show, resume, publish, rollback, request."],
+  ["runs", "Add a command: list, show, follow, resume, publish, rollback, request."],
+  ["runs --json", "Add a command: list, show, follow, resume, publish, rollback, request."],
   [`runs shwo ${run}`, "Unknown command 'shwo'. Did you mean show?"],
   [`runs list ${run}`, `Too many arguments for 'list'. Expected 0 arguments but got 1: ${run}.`],
   ["runs list --max 0", `${option("--max <n>", "0")}Use a whole number from 1 to 1000.`],

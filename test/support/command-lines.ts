@@ -1,5 +1,6 @@
 // The command line of every program of package.json.
 import type { CommandLine } from "../../stacks/cli.ts";
+import { line as compare } from "../../stacks/commands/compare/compare-args.ts";
 import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
 import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
 import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
@@ -27,6 +28,7 @@ export const commandLines = {
   replay,
   instances,
   tableau,
+  compare,
   dictionary,
   chaos,
   mutation,

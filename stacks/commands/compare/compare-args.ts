@@ -10,10 +10,7 @@ export const line = commandLine<Command>("npm run compare --", (program, accept)
     .argument("<new>", "The CSV to compare with it")
     .option("--json", "Print JSON, with up to 10,000 record IDs for each difference", false)
     .addHelpText("after", "\nRows are matched by _id. No cell's content is printed.")
-    .addHelpText(
-      "after",
-      "\nExit codes: 0 no difference, or a rule explains each; 1 otherwise; 2 wrong usage.",
-    )
+    .addHelpText("after", "\nExits with 1 if a difference has no rule that explains it.")
     .addHelpText(
       "after",
       "\nExample:\n  npm run compare -- predecessor.csv .local/out/LibInsightQueryData.csv",

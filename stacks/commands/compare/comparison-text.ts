@@ -1,5 +1,5 @@
 // What `npm run compare` prints.
-import { quantity } from "../../../services/reporter/message.ts";
+import { quantity } from "../../../shared/quantity.ts";
 import { cut, plain } from "../text-table.ts";
 import { type Comparison, type CsvFile, type Finding, missingRow } from "./compare-files.ts";
 import { anotherValue } from "./difference-rules.ts";

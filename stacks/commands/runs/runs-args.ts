@@ -35,10 +35,12 @@ export type PublishCommand = {
   dryRun: boolean;
   yes: boolean;
 };
+export type FollowCommand = { verb: "follow"; runId: string; timeoutSeconds: number };
 export type Command = Common &
   (
     | { verb: "list"; max: number }
     | { verb: "show" | "resume"; runId: string }
+    | FollowCommand
     | PublishCommand
     | RollbackCommand
     | {
@@ -75,6 +77,14 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
   subcommand(program, "show", "Show every count of a run, what is missing, and what to do next", "RUN")
     .argument(...run)
     .action((runId) => accept({ verb: "show", runId, ...common() }));
+  subcommand(program, "follow", "On a stage: wait until a run has ended. Fails unless it is published", "RUN")
+    .argument(...run)
+    .addOption(
+      new Option("--timeout <time>", "Give the run this long").argParser(seconds).default(60 * 60, "1h"),
+    )
+    .action((runId, { timeout: timeoutSeconds }) =>
+      accept({ verb: "follow", runId, timeoutSeconds, ...common() }),
+    );
   subcommand(program, "resume", "Send the tasks again that a run is missing", "RUN")
     .argument(...run)
     .action((runId) => accept({ verb: "resume", runId, ...common() }));

@@ -115,6 +115,11 @@ function stateText(account: RunAccount | BlockedRequest): string {
   return alarming.includes(state) ? state.toUpperCase() : state;
 }
 
+/** Returns one line for a run that is followed. */
+export function progressText({ run, state, windows }: RunAccount): string {
+  return `${run.runId} is ${state}: ${pagesText(windows)} pages transformed`;
+}
+
 function pagesText(windows: readonly WindowProgress[]): string {
   const done = windows.reduce((sum, { pages }) => sum + pages, 0);
   const all = windows.reduce((sum, { pages, missing }) => sum + pages + missing.length, 0);
