@@ -64,14 +64,19 @@ export function json<T extends z.ZodType>(schema: T) {
 }
 
 const oneOrMany = z.union([z.string().transform((one) => [one]), z.array(z.string())]);
-const statement = z.object({
+/** Strict, so that an element such as NotAction is an error. */
+const statement = z.strictObject({
+  Sid: z.string().optional(),
   Effect: z.enum(["Allow", "Deny"]),
   Action: oneOrMany,
   Resource: oneOrMany.default([]),
   Principal: z.unknown().optional(),
   Condition: z.record(z.string(), z.record(z.string(), oneOrMany)).default({}),
 });
-export const policyDocument = z.object({ Statement: z.array(statement) });
+export const policyDocument = z.strictObject({
+  Version: z.literal("2012-10-17"),
+  Statement: z.array(statement),
+});
 export type Statement = z.infer<typeof statement>;
 
 /** Returns a function that maps a physical name, URL or ARN to its component's logical name: `FetcherQueue`. */
