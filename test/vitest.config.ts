@@ -5,8 +5,8 @@ export default defineConfig({
     root: ".",
     globalSetup: "test/prepare.ts",
     include: ["test/**/*.test.ts"],
-    // They need an emulator: npm run test:emulator.
-    exclude: ["test/emulator/**"],
+    // They have commands of their own: npm run test:emulator and npm run test:terraform.
+    exclude: ["test/emulator/**", "test/terraform/**"],
     // Servers of the tests listen on loopback ports of their own, so files may run side by side.
     testTimeout: 60_000,
     hookTimeout: 60_000,

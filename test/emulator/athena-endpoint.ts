@@ -12,6 +12,7 @@ import { z } from "zod";
 import { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
 import { LocalStore } from "../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
+import { account, region } from "../stacks/evaluate/graph.ts";
 import { listenOnLoopback } from "../support/loopback.ts";
 
 // https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html
@@ -55,6 +56,18 @@ const updateInput = createInput.extend({ VersionId: z.string(), SkipArchive: z.b
 /** The only statement other than SELECT, as shared/aws/hive.ts writes it. */
 const createView = /^CREATE OR REPLACE VIEW "(\w+)"\."(\w+)" AS\n(.+)$/s;
 
+/** A call as IAM sees it: its action, and every resource that the caller needs a permission for. */
+export type EngineCall = { accessKey: string; action: string; resources: string[] };
+const named = z.object({ Name: z.string() });
+const resourceNames = z.object({
+  WorkGroup: z.string().optional(),
+  QueryExecutionId: z.string().optional(),
+  DatabaseName: z.string().optional(),
+  Name: z.string().optional(),
+  DatabaseInput: named.optional(),
+  TableInput: named.optional(),
+});
+
 /** An error response, which the SDK throws as an error with this name. */
 class ServiceError extends Error {
   constructor(name: string, message: string) {
@@ -68,11 +81,13 @@ export async function startAthena({
   dataDir,
   s3,
   resultsOf,
+  onCall = () => {},
 }: {
   dataDir: string;
   s3: S3Client;
   /** The results folder that each workgroup enforces. Other workgroups enforce none. */
   resultsOf: ReadonlyMap<string, string>;
+  onCall?: (call: EngineCall) => void;
 }): Promise<{ endpoint: string; close(): Promise<void> }> {
   await mkdir(dataDir, { recursive: true });
   const store = new LocalDatabase(":memory:");
@@ -166,6 +181,24 @@ export async function startAthena({
     const execution = executions.get(id);
     if (execution) return execution;
     throw new ServiceError("InvalidRequestException", `QueryExecution ${id} was not found`);
+  }
+
+  /**
+   * A call to Glue needs permissions on the resource and on its parents.
+   * https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
+   */
+  function resourcesOf(input: unknown): string[] {
+    const { WorkGroup, QueryExecutionId, DatabaseName, Name, ...inputs } = resourceNames.parse(input);
+    const workgroup = WorkGroup ?? executions.get(QueryExecutionId ?? "")?.workGroup;
+    if (workgroup !== undefined) return [`arn:aws:athena:${region}:${account}:workgroup/${workgroup}`];
+    const databaseName = DatabaseName ?? inputs.DatabaseInput?.Name;
+    const table = Name ?? inputs.TableInput?.Name;
+    const paths = [
+      "catalog",
+      `database/${databaseName}`,
+      ...(table ? [`table/${databaseName}/${table}`] : []),
+    ];
+    return paths.map((path) => `arn:aws:glue:${region}:${account}:${path}`);
   }
 
   const operations: Record<string, (input: unknown) => Promise<object> | object> = {
@@ -273,7 +306,11 @@ export async function startAthena({
       const operation = operations[target];
       if (!operation)
         throw new ServiceError("UnknownOperationException", `This endpoint does not support ${target}.`);
-      return operation(JSON.parse(await text(request)));
+      const input: unknown = JSON.parse(await text(request));
+      const [, accessKey = ""] = /Credential=(\w+)\//.exec(request.headers.authorization ?? "") ?? [];
+      const [, service = "", action = ""] = /^(?:Amazon|AWS)(\w+)\.(\w+)$/.exec(target) ?? [];
+      onCall({ accessKey, action: `${service.toLowerCase()}:${action}`, resources: resourcesOf(input) });
+      return operation(input);
     };
     respond().then(
       (body) => send(200, body),

@@ -6,7 +6,7 @@ import { defaultCredentials, type LibInsight, startLibInsight } from "../../stac
 import type { Graph } from "../stacks/evaluate/graph.ts";
 import { evaluateStage } from "../stacks/evaluate.ts";
 import { created } from "../stacks/stages.ts";
-import { startAthena } from "./athena-endpoint.ts";
+import { type EngineCall, startAthena } from "./athena-endpoint.ts";
 import { type Bus, observe } from "./bus.ts";
 import type { Context } from "./create/context.ts";
 import { createStage } from "./create.ts";
@@ -45,6 +45,8 @@ export type Stage = {
   /** The settings of commands on the stage: `WORK_BUCKET`, `FETCHER_QUEUE_URL` and others. */
   settings: Record<string, string>;
   bus: Bus;
+  /** The calls to Athena and Glue so far. MiniStack does not see them. */
+  engineCalls: readonly EngineCall[];
   close(): Promise<void>;
 };
 
@@ -67,7 +69,9 @@ export async function deploy(): Promise<Stage> {
         .map(({ name, configuration }) => [name, configuration.resultConfiguration.outputLocation]),
     );
     const dataDir = join(emulator.folder, "athena");
-    const engine = await startAthena({ dataDir, s3: clients.s3, resultsOf });
+    const engineCalls: EngineCall[] = [];
+    const onCall = (call: EngineCall) => engineCalls.push(call);
+    const engine = await startAthena({ dataDir, s3: clients.s3, resultsOf, onCall });
     closing.push(engine.close);
     const context: Context = {
       clients,
@@ -85,7 +89,7 @@ export async function deploy(): Promise<Stage> {
     const counts = await createStage(graph, context);
     const settings = settingsOf(graph, context.addresses);
     const bus = await observe(settings.BUS_NAME ?? "", emulator, clients);
-    return { graph, clients, emulator, libInsight, counts, settings, bus, close };
+    return { graph, clients, emulator, libInsight, counts, settings, bus, engineCalls, close };
   } catch (error) {
     await close();
     throw error;

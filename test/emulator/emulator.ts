@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ListQueuesCommand } from "@aws-sdk/client-sqs";
+import { z } from "zod";
 import { account, region } from "../stacks/evaluate/graph.ts";
 import { clientsFor, credentials, type Endpoint } from "./emulator-clients.ts";
 import { venvPython } from "./install.ts";
@@ -20,17 +21,43 @@ const openSslMs = 20_000;
 /** The number of log lines in an error. */
 const loggedLines = 40;
 
+const checkedCall = z.object({
+  /** The access key. One of a function belongs to a session of its role. */
+  accessKey: z.string(),
+  /** The ARN of the caller: the account's root, a user, or a session of a role. */
+  caller: z.string(),
+  action: z.string(),
+  resource: z.string(),
+  allowed: z.boolean(),
+});
+/** A call whose permission MiniStack checked. */
+type CheckedCall = z.infer<typeof checkedCall>;
+
 export type Emulator = Endpoint & {
   /** A folder for the emulator's files. `close` removes it. */
   folder: string;
   /** Returns the end of its log. */
   log(): Promise<string>;
+  /** Returns every call to its services so far. */
+  calls(): Promise<CheckedCall[]>;
   close(): Promise<void>;
 };
 
-/** Ends and removes its folder when its standard input ends, which happens when the parent process ends. */
+/**
+ * Records each check of a caller's permissions, which MiniStack makes for every call to its services.
+ * It ends and removes its folder when its standard input ends, which happens when the parent process ends.
+ */
 const launcher = `
-import atexit, os, shutil, signal, sys, threading
+import atexit, json, os, shutil, signal, sys, threading
+from ministack.core import iam_evaluator
+enforce = iam_evaluator.enforce
+def enforce_and_record(access_key, action, service, region, resource_arn="*", service_context=None):
+    denied = enforce(access_key, action, service, region, resource_arn, service_context)
+    call = {"accessKey": access_key, "caller": iam_evaluator.caller_arn(), "action": action, "resource": resource_arn}
+    with open(os.environ["CALLS_FILE"], "a") as file:
+        file.write(json.dumps({**call, "allowed": denied is None}) + "\\n")
+    return denied
+iam_evaluator.enforce = enforce_and_record
 def end_with_parent():
     sys.stdin.buffer.read()
     atexit.register(shutil.rmtree, os.environ["HOME"], True)
@@ -57,6 +84,11 @@ export async function startEmulator(): Promise<Emulator> {
   const ended = once(child, "exit");
   const log = async () =>
     (await readFile(logFile(folder), "utf8")).split("\n").slice(-loggedLines).join("\n");
+  const calls = async () =>
+    (await readFile(callsFile(folder), "utf8"))
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => checkedCall.parse(JSON.parse(line)));
   const close = async (): Promise<void> => {
     // The end of its standard input ends the launcher.
     child.stdin?.end();
@@ -67,7 +99,7 @@ export async function startEmulator(): Promise<Emulator> {
   };
   try {
     await untilReady(settings, () => child.exitCode === null && child.signalCode === null);
-    return { ...settings, log, close };
+    return { ...settings, log, calls, close };
   } catch (cause) {
     const text = await log();
     await close();
@@ -95,6 +127,7 @@ function environmentOf({ port, folder, certificate }: Settings): Record<string, 
     STATE_DIR: join(folder, "state"),
     TMPDIR: folder,
     HOME: folder,
+    CALLS_FILE: callsFile(folder),
     LOG_LEVEL: "INFO",
   };
 }
@@ -119,6 +152,10 @@ function start(settings: Settings): ChildProcess {
 
 function logFile(folder: string): string {
   return join(folder, "ministack.log");
+}
+
+function callsFile(folder: string): string {
+  return join(folder, "calls.jsonl");
 }
 
 function keyFile(folder: string): string {

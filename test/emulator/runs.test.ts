@@ -15,8 +15,8 @@ import { keys } from "../../shared/keys.ts";
 import { type FetchTask, pageMessage } from "../../shared/messages.ts";
 import { messageBody } from "../../shared/ports.ts";
 import { runIdOf, runResult, run as runSchema } from "../../shared/run.ts";
-import { receiveLimit } from "../../shared/topology.ts";
-import { created } from "../stacks/stages.ts";
+import { queueNames, receiveLimit } from "../../shared/topology.ts";
+import { created, titleOf } from "../stacks/stages.ts";
 import { take } from "../support/local-adapters.ts";
 import { command, filesIn, temporaryFolder } from "../support/npm-start.ts";
 import { functionInputs } from "./create/create-compute.ts";
@@ -34,6 +34,7 @@ import {
   workOf,
 } from "./handles.ts";
 import { type Mailbox, subscribe } from "./mail.ts";
+import { deniedCalls, unneededPermissions } from "./role-calls.ts";
 
 const { name: dataset, publish } = defaultDataset;
 
@@ -320,3 +321,13 @@ test("the daily checks have nothing to report", async () => {
 async function reportsDone(): Promise<number> {
   return (await logOf(stage, "reporter")).filter((line) => line.includes('"done"')).length;
 }
+
+test("every call of a function is allowed by its role", async () => {
+  expect((await stage.emulator.calls()).filter(({ allowed }) => !allowed)).toEqual([]);
+  expect(await deniedCalls(stage)).toEqual([]);
+});
+
+test("every permission of a role is used by a recorded call, or is a known exception", async () => {
+  const roles = queueNames.filter((name) => name !== "ec2").map(titleOf);
+  expect(await unneededPermissions(stage, roles)).toEqual([]);
+});

@@ -22,7 +22,7 @@ import { silent, startLocal } from "../support/local-adapters.ts";
 import { ScriptedQueryEngine } from "../support/scripted-query-engine.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { bucketArn } from "./readable.ts";
-import { all, tableauEnvironment } from "./stages.ts";
+import { all, tableauEnvironment, titleOf } from "./stages.ts";
 import { lambda, only } from "./wiring.ts";
 
 /** A call as IAM sees it. */
@@ -150,7 +150,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
           "ChangeMessageVisibility",
         ])
           add(`sqs:${call}`, names.queue(service));
-        const stream = `arn:aws:logs:${scope}:log-group:/libinsight/production/${service}:log-stream:a`;
+        const stream = `arn:aws:logs:${scope}:log-group:${names.logGroup(service)}:log-stream:a`;
         for (const call of ["CreateLogStream", "PutLogEvents"]) add(`logs:${call}`, stream);
       },
       tableau: tableauSettings(tableauEnvironment),
@@ -291,6 +291,8 @@ function namesIn(graph: Graph) {
     topic: variable("ALERTS_TOPIC_ARN"),
     workgroup: `arn:aws:athena:${scope}:workgroup/${variable("ATHENA_WORKGROUP")}`,
     database: variable("ATHENA_DATABASE"),
+    logGroup: (name: QueueName) =>
+      only(found.filter((each) => each.name === `${titleOf(name)}Function`)).is.loggingConfig.logGroup,
     queue: (name: QueueName) => queueArn(variable(`${name.toUpperCase()}_QUEUE_URL`)),
     deadLetters: (name: QueueName) => queueArn(variable(`${name.toUpperCase()}_DEAD_LETTERS_URL`)),
   };

@@ -9,33 +9,10 @@ import { type Call, recordCalls } from "./calls.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { isAllowed, matchesPattern, unneeded } from "./iam.ts";
 import { bucketArn, cell, readableArn, withDatasetPlaceholders } from "./readable.ts";
-import {
-  all,
-  evaluateBoth,
-  json,
-  nameIn,
-  policyDocument,
-  type Statement,
-  stages,
-  titleOf,
-} from "./stages.ts";
+import { all, evaluateBoth, json, nameIn, policyDocument, rolesOf, stages, titleOf } from "./stages.ts";
 import { only } from "./wiring.ts";
 
-const role = z.object({
-  assumeRolePolicy: z.union([json(policyDocument), policyDocument]),
-  inlinePolicies: z.array(z.object({ policy: json(policyDocument) })),
-  managedPolicyArns: z.array(z.string()).default([]),
-});
-
 const graphs = await evaluateBoth();
-
-function rolesOf(graph: Graph): { name: string; statements: Statement[]; is: z.infer<typeof role> }[] {
-  return all(graph, "aws:iam/role:Role", role).map(({ name, is }) => ({
-    name: name.replace(/Role$/, ""),
-    statements: is.inlinePolicies.flatMap(({ policy }) => policy.Statement),
-    is,
-  }));
-}
 
 function table(graph: Graph): string {
   const rows = rolesOf(graph).flatMap(({ name, statements }) =>

@@ -79,6 +79,24 @@ export const policyDocument = z.strictObject({
 });
 export type Statement = z.infer<typeof statement>;
 
+const role = z.object({
+  name: z.string(),
+  assumeRolePolicy: z.union([json(policyDocument), policyDocument]),
+  inlinePolicies: z.array(z.object({ policy: json(policyDocument) })),
+  managedPolicyArns: z.array(z.string()).default([]),
+});
+
+export type Role = { name: string; statements: Statement[]; is: z.infer<typeof role> };
+
+/** Returns every role, named after its function or schedule: `Fetcher`. */
+export function rolesOf(graph: Graph): Role[] {
+  return all(graph, "aws:iam/role:Role", role).map(({ name, is }) => ({
+    name: name.replace(/Role$/, ""),
+    statements: is.inlinePolicies.flatMap(({ policy }) => policy.Statement),
+    is,
+  }));
+}
+
 /** Returns a function that maps a physical name, URL or ARN to its component's logical name: `FetcherQueue`. */
 export function nameIn(graph: Graph): (physical: string) => string {
   const known = new Map<string, string>();
