@@ -35,7 +35,7 @@ const exceptions: readonly Exception[] = [
   {
     roles: "*",
     actions: "logs:CreateLogStream logs:PutLogEvents",
-    reason: ["Lambda writes the log with the function's role. MiniStack does not check it."],
+    reason: "Lambda writes the log with the function's role. MiniStack does not check it.",
   },
   {
     roles: "Kickoff Assembler Athena Tableau Reporter Ec2",
@@ -59,18 +59,18 @@ const exceptions: readonly Exception[] = [
     roles: "Assembler Athena",
     actions: "s3:AbortMultipartUpload",
     on: ["s3 Work/*", "s3 Data/<csv>", "s3 Results/<results>"],
-    reason: ["The SDK aborts an upload that fails. None fails."],
+    reason: "The SDK aborts an upload that fails. None fails.",
   },
   {
     roles: "Assembler",
     actions: "s3:GetObject s3:PutObject",
     on: ["s3 Data/<copy of csv>"],
-    reason: ["The copy is written only before a file with another header is published."],
+    reason: "The copy is written only before a file with another header is published.",
   },
   {
     roles: "Assembler",
     actions: "glue:CreateDatabase glue:CreateTable glue:UpdateTable",
-    reason: ["The table moves to the copy only before a file with another header is published."],
+    reason: "The table moves to the copy only before a file with another header is published.",
   },
   { roles: "Athena", actions: "s3:GetObject", on: ["s3 Data/<copy of csv>"], reason: inAthena },
   {
@@ -80,25 +80,23 @@ const exceptions: readonly Exception[] = [
   },
   { roles: "Athena", actions: "s3:PutObject", on: ["s3 Results/<queryResults>/*"], reason: inAthena },
   { roles: "Athena", actions: "glue:GetDatabase glue:GetTables glue:GetPartitions", reason: inAthena },
-  { roles: "Tableau", actions: "events:PutEvents", reason: ["The emulated stage has no Tableau."] },
+  { roles: "Tableau", actions: "events:PutEvents", reason: "The emulated stage has no Tableau." },
   {
     roles: "Reporter",
     actions: "s3:GetObject",
     on: ["s3 Work/*reports/*"],
-    reason: ["A claim is read only if an event is delivered twice. MiniStack delivers it once."],
+    reason: "A claim is read only if an event is delivered twice. MiniStack delivers it once.",
   },
   {
     roles: "Reporter",
     actions: "s3:PutObject",
     on: ["s3 Work/reports/*"],
-    reason: ["It claims an event without a run, which only instances.test.ts causes."],
+    reason: "It claims an event without a run, which only instances.test.ts causes.",
   },
   {
     roles: "Replay",
     actions: "sqs:SendMessage sqs:ChangeMessageVisibility sqs:ReceiveMessage",
-    reason: [
-      "Only dead letters of the fetcher are replayed by an event. They all match, and no replay fails.",
-    ],
+    reason: "Only dead letters of the fetcher are replayed by an event. They all match, and no replay fails.",
   },
 ];
 

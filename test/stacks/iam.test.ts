@@ -127,7 +127,7 @@ describe("for any policy and call", () => {
 test("actions and condition keys ignore letter case; resources and values do not", () => {
   const allow: Statement = {
     Effect: "Allow",
-    Action: ["s3:getobject"],
+    Action: ["s3:GETObject"],
     Resource: [`${bucket}/a`],
     Condition: { StringEquals: { "S3:Prefix": ["a"] } },
   };

@@ -71,6 +71,6 @@ test("an unknown property or type is an error", () => {
   expect(() => configurationOf(changed(queue, "Name", { delaySecond: 1 }))).toThrow(
     "has no property delay_second for delaySecond",
   );
-  const unknown = { ...changed(queue, "Name", {}), type: "aws:sqs/queueue:Queueue" };
-  expect(() => configurationOf(unknown)).toThrow("has no aws_sqs_queueue");
+  const unknown = { ...changed(queue, "Name", {}), type: "aws:sqs/topic:Topic" };
+  expect(() => configurationOf(unknown)).toThrow("has no aws_sqs_topic");
 });
