@@ -200,10 +200,11 @@ function queryPermissions(): Permission[] {
       resources: datasets.map(({ publish }) => $interpolate`${results.arn}/${publish.queryResults}/*`),
     },
     { actions: ["athena:StartQueryExecution", "athena:GetQueryExecution"], resources: [workgroup.arn] },
-    // Athena also checks the default database for every query.
-    // https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
+    // Athena looks up the default database for every query, and creates it in an account that never used Athena, with the
+    // permissions of the caller. AWS requires both actions.
+    // https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html#full-access-to-default-db-per-region
     {
-      actions: ["glue:GetDatabase"],
+      actions: ["glue:GetDatabase", "glue:CreateDatabase"],
       resources: [glue("catalog"), glue("database/default"), glue(`database/${database}`)],
     },
     {

@@ -341,6 +341,7 @@ function athenaCalls(
     ),
     ...pairsOf(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),
     ...pairsOf(["glue:GetDatabase"], [...ofDatabase, ...glueArns("database/default")]),
+    ...pairsOf(["glue:CreateDatabase"], glueArns("catalog", "database/default")),
     ...tables.flatMap((table) =>
       pairsOf(["glue:GetTable", "glue:GetTables", "glue:GetPartitions"], tableArns(table)),
     ),
