@@ -2,7 +2,8 @@
 // the environment variables of the functions, without secrets; shared/aws/config.ts reads them.
 import { instancesText } from "../shared/instance-settings.ts";
 import { queueNames } from "../shared/topology.ts";
-import { bus, deadLetterUrls, queueUrls } from "./messaging.ts";
+import { alerts } from "./alerts.ts";
+import { bus, deadLetterUrls, queueUrls, undelivered, unscheduled } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
 import { analystsResults, analystsWorkgroup, database } from "./workgroups.ts";
@@ -11,6 +12,7 @@ export const settings = new sst.Linkable("Settings", {
   properties: {
     variables: {
       BUS_NAME: bus.name,
+      ALERTS_TOPIC_ARN: alerts.arn,
       WORK_BUCKET: work.name,
       DATA_BUCKET: data.name,
       RESULTS_BUCKET: results.name,
@@ -21,6 +23,8 @@ export const settings = new sst.Linkable("Settings", {
       INSTANCES: instancesText(currentStage().instances),
       ...queueUrls(queueNames),
       ...deadLetterUrls(queueNames),
+      UNDELIVERED_URL: undelivered.url,
+      UNSCHEDULED_URL: unscheduled.url,
     },
   },
 });

@@ -63,7 +63,8 @@ export async function emitFailure(
   await emit("tableau.failed", { runId, dataset, reason: error.sentence });
 }
 
-function contentsOf({ tableau }: Dataset): Content[] {
+/** Returns what the dataset's entry names in Tableau. */
+export function contentsOf({ tableau }: Dataset): Content[] {
   const { dataSources = [], workbooks = [] } = tableau ?? {};
   return [
     ...dataSources.map((content) => ({ ...content, kind: "data source" as const })),

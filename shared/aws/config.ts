@@ -54,6 +54,9 @@ export const settings = {
   tableauPauseMs: () => read("TABLEAU_PAUSE_MS", wholeNumber(1, 30_000, 2_000)),
   queueUrl: (name: QueueName) => read(`${name.toUpperCase()}_QUEUE_URL`, z.url()),
   deadLetterUrl: (name: QueueName) => read(`${name.toUpperCase()}_DEAD_LETTERS_URL`, z.url()),
+  /** Events and scheduled requests that EventBridge could not deliver. */
+  undeliveredUrl: () => read("UNDELIVERED_URL", z.url()),
+  unscheduledUrl: () => read("UNSCHEDULED_URL", z.url()),
 };
 
 /** Returns a setting. @throws PipelineError `ConfigurationMissing` with the variable and never its value */

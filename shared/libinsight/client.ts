@@ -79,7 +79,9 @@ const firstWaitMs = 2_000;
 /** All waits end by then, so that a token and the page, 25 seconds each, fit into the fetcher's 120 seconds. */
 const maxWaitingMs = 60_000;
 
-export function libInsightClient(options: LibInsightOptions): LibInsightClient {
+export function libInsightClient(
+  options: LibInsightOptions,
+): LibInsightClient & { /** Requests a token, unless there is a valid one. */ signIn(): Promise<void> } {
   const { baseUrl, clientId, clientSecret, timeoutMs = 25_000, now = Date.now } = options;
   const { sleep = realSleep, random = Math.random } = options;
   const http = httpClient({ service: "LibInsight", baseUrl, advice: unreachableAdvice });
@@ -158,6 +160,10 @@ export function libInsightClient(options: LibInsightOptions): LibInsightClient {
   }
 
   return {
+    async signIn() {
+      await currentToken();
+    },
+
     async fetchPage({ datasetId, requestId, from, to, page }) {
       const path = `/custom-dataset/${datasetId}/data-grid`;
       const params = {

@@ -7,7 +7,7 @@ import { plain } from "../commands/text-table.ts";
 export const envFile = ".env";
 
 /**
- * Sets the variables of `.env` in `env`. A variable that is already set, even to an empty text, keeps its value.
+ * Sets the variables of a file in `env`. A variable that is already set, even to an empty text, keeps its value.
  * @returns the names of the variables that it set
  * @throws UsageError if the file exists and cannot be read
  */
@@ -15,6 +15,11 @@ export function readEnvFile(env: NodeJS.ProcessEnv, file = envFile): string[] {
   const found = Object.entries(parseEnv(textOf(file))).filter(([name]) => env[name] === undefined);
   for (const [name, value] of found) env[name] = value;
   return found.map(([name]) => name);
+}
+
+/** Returns the names of the variables in a file. @throws UsageError as `readEnvFile` */
+export function namesIn(file: string): string[] {
+  return Object.keys(parseEnv(textOf(file)));
 }
 
 /** Returns a line with the names of the variables, without their values. */

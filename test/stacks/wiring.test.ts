@@ -321,13 +321,16 @@ test.each([
   await expect(deploy).rejects.toThrow(reason);
 });
 
-test("a command on a stage gets every queue, the bus, the buckets and the analysts' workgroup, and no secret", () => {
+test("a command on a stage gets every queue, the bus, the topic, the buckets and the analysts' workgroup, and no secret", () => {
   const known = nameIn(graphs.ada);
   const link = z.object({ properties: z.object({ variables: z.record(z.string(), z.string()) }) });
   const found = created(graphs.ada, "sst:sst:LinkRef").filter(({ name }) => name === "SettingsLinkRef");
   const { variables } = link.parse(only(found).inputs).properties;
   expect(Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, known(value)]))).toEqual({
     BUS_NAME: "Pipeline",
+    ALERTS_TOPIC_ARN: "Alerts",
+    UNDELIVERED_URL: "Undelivered",
+    UNSCHEDULED_URL: "Unscheduled",
     WORK_BUCKET: "Work",
     DATA_BUCKET: "Data",
     RESULTS_BUCKET: "Results",

@@ -18,6 +18,7 @@ const programs = {
   instances: "stacks/commands/instances.ts",
   dictionary: "stacks/commands/dictionary.ts",
   tableau: "stacks/commands/tableau.ts",
+  doctor: "stacks/commands/doctor.ts",
 };
 export type Program = keyof typeof programs;
 /** A run takes seconds. A run that hangs is killed and fails its test. */
