@@ -9,6 +9,7 @@ import * as iam from "@aws-sdk/client-iam";
 import * as lambda from "@aws-sdk/client-lambda";
 import * as s3api from "@aws-sdk/client-s3";
 import * as scheduler from "@aws-sdk/client-scheduler";
+import * as sns from "@aws-sdk/client-sns";
 import * as sqs from "@aws-sdk/client-sqs";
 import { z } from "zod";
 import type { CommandLine } from "../../stacks/cli.ts";
@@ -107,11 +108,25 @@ function checkSst(words: readonly string[]): void {
     throw new Error(`SST has no command ${verb}.`);
 }
 
-const clients: Record<string, object> = { athena, ec2, events, glue, iam, lambda, s3api, scheduler, sqs };
+const clients: Record<string, object> = {
+  athena,
+  ec2,
+  events,
+  glue,
+  iam,
+  lambda,
+  s3api,
+  scheduler,
+  sns,
+  sqs,
+};
 /** Commands of the AWS CLI that are no operation of an installed client, with their flags. https://docs.aws.amazon.com/cli/latest/reference/ */
 const highLevel: Record<string, string[]> = {
   "s3 rm": ["--recursive"],
+  "lakeformation grant-permissions": ["--permissions", "--principal", "--resource"],
   "logs tail": ["--follow", "--since"],
+  // The CLI has another name for the parameter Endpoint.
+  "sns subscribe": ["--protocol", "--topic-arn", "--notification-endpoint"],
   "sts get-caller-identity": [],
   "service-quotas request-service-quota-increase": ["--service-code", "--quota-code", "--desired-value"],
 };

@@ -11,8 +11,8 @@ import {
 import { SubscribeCommand } from "@aws-sdk/client-sns";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
-import { folder } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
+import { folderOf } from "../../shared/keys.ts";
 import { stageSettings } from "../../stacks/stage.ts";
 import { command, temporaryFolder } from "../support/npm-start.ts";
 import { deploy, type Stage, shellEnvironment } from "./emulated-stage.ts";
@@ -151,7 +151,7 @@ test("dead letters, stray objects and the file of another program are reported",
   });
   expect(foreign["dead letters"]).toMatchObject({ state: "problem", saw: "1 dead letter: fetcher 1." });
 
-  await dataOf(stage).put(`${folder(csv)}copy.csv`, "copy", "text/csv");
+  await dataOf(stage).put(`${folderOf(csv)}copy.csv`, "copy", "text/csv");
   const { found } = await examine([], env);
   expect(found[`published file of ${defaultDataset.name}`]).toMatchObject({
     state: "problem",

@@ -2,6 +2,7 @@
 import type { CommandLine } from "../../stacks/cli.ts";
 import { line as compare } from "../../stacks/commands/compare/compare-args.ts";
 import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
+import { line as doctor } from "../../stacks/commands/doctor/doctor-args.ts";
 import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
 import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
 import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
@@ -30,6 +31,7 @@ export const commandLines = {
   tableau,
   compare,
   dictionary,
+  doctor,
   chaos,
   mutation,
   bench: benchLine(Object.keys(cases)),

@@ -8,8 +8,8 @@ import {
 } from "@aws-sdk/client-glue";
 import { GetUserCommand, type IAMClient, NoSuchEntityException } from "@aws-sdk/client-iam";
 import { GetAccountSettingsCommand, type LambdaClient } from "@aws-sdk/client-lambda";
-import { count } from "../../../services/reporter/message.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
+import { count } from "../../../shared/quantity.ts";
 import { queueNames, services } from "../../../shared/topology.ts";
 import type { StageSettings } from "../../stage.ts";
 import { allowed, type Check, type Finding, ok, problem, shell, skipped, warning } from "./check.ts";
@@ -65,7 +65,7 @@ export function accountChecks(
       ({ Principal }) => Principal?.DataLakePrincipalIdentifier === everyPrincipal,
     );
     const fix =
-      "Let IAM decide again, or grant the permissions to the stage's roles and the analysts' user, as docs/doctor.md says.";
+      "Let IAM decide again, or grant the permissions to the stage's roles and the analysts' user, as docs/deploy.md says.";
     if (!isOpen) {
       const saw = `Lake Formation governs new tables in ${found.Name}: ${everyPrincipal} has no default permission.`;
       return own ? problem(saw, fix) : warning(`${saw} The pipeline's database may get the same.`, fix);

@@ -66,7 +66,7 @@ export function bucketChecks(
     if (KMSMasterKeyID.endsWith("alias/aws/s3")) return ok(`The AWS managed key aws/s3 (${SSEAlgorithm}).`);
     return warning(
       `The KMS key ${KMSMasterKeyID}. Only its policy can allow the stage to use it.`,
-      "Allow kms:Decrypt and kms:GenerateDataKey to the stage's roles and the analysts' user in the key's policy, if you have not yet. docs/doctor.md has the statement.",
+      "Allow kms:Decrypt and kms:GenerateDataKey to the stage's roles and the analysts' user in the key's policy, if you have not yet. docs/deploy.md has the statement.",
     );
   }
 

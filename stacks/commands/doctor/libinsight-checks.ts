@@ -1,12 +1,12 @@
 // Checks of LibInsight: its address and clock, the sign-in, and the fields on one page of each dataset.
 import { planWindows } from "../../../services/kickoff/windows.ts";
-import { count } from "../../../services/reporter/message.ts";
 import { isObject } from "../../../services/transformer/record.ts";
 import { type Dataset, sourceNames } from "../../../shared/dataset-schema.ts";
 import { addToDate, yesterday } from "../../../shared/dates.ts";
 import { httpClient } from "../../../shared/http.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
 import { unreachableAdvice } from "../../../shared/libinsight/policy.ts";
+import { count } from "../../../shared/quantity.ts";
 import { type Check, type Finding, ok, skipped, warning } from "./check.ts";
 
 export type LibInsightPlace = { baseUrl: string; clientId: string; clientSecret: string };

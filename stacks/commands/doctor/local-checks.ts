@@ -1,9 +1,9 @@
 // Checks of this machine: Node.js, the datasets, the folder of `npm start` and the settings.
 import { existsSync } from "node:fs";
 import { access, constants, statfs } from "node:fs/promises";
-import { quantity } from "../../../services/reporter/message.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { folderError } from "../../../shared/local/disk.ts";
+import { quantity } from "../../../shared/quantity.ts";
 import { namesIn } from "../../local/env-file.ts";
 import { localSettings } from "../../local/local-settings.ts";
 import { type Check, type Finding, ok, problem, skipped, warning } from "./check.ts";

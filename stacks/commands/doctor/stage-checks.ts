@@ -4,8 +4,8 @@ import {
   ListSubscriptionsByTopicCommand,
   type SNSClient,
 } from "@aws-sdk/client-sns";
-import { quantity } from "../../../services/reporter/message.ts";
 import type { MessageQueue } from "../../../shared/ports.ts";
+import { quantity } from "../../../shared/quantity.ts";
 import { allowed, type Check, ok, problem, shell, warning } from "./check.ts";
 
 /** @param topicArn returns the topic of alarms and emails; undefined before the deploy */
@@ -37,7 +37,7 @@ export function alertCheck(
         );
         return problem(
           "The topic has no subscription of ALERT_ADDRESS, so no alarm and no email arrives. Someone or a mail scanner may have followed an unsubscribe link.",
-          `Subscribe it again, and confirm as docs/doctor.md says.\n${subscribe}`,
+          `Subscribe it again, and confirm as docs/deploy.md says.\n${subscribe}`,
         );
       }
       const { SubscriptionArn } = found;

@@ -10,7 +10,7 @@ import { LambdaClient } from "@aws-sdk/client-lambda";
 import { NotFound, S3Client, type ServiceOutputTypes as S3Output } from "@aws-sdk/client-s3";
 import { SNSClient, type ServiceOutputTypes as SnsOutput } from "@aws-sdk/client-sns";
 import { expect, test } from "vitest";
-import { folder } from "../../../shared/dataset-schema.ts";
+import { folderOf } from "../../../shared/keys.ts";
 import { queueNames, services } from "../../../shared/topology.ts";
 import { accountChecks } from "../../../stacks/commands/doctor/account-checks.ts";
 import { bucketChecks, publishedFileCheck } from "../../../stacks/commands/doctor/bucket-checks.ts";
@@ -248,9 +248,9 @@ test("the published file names its run; a file without one and stray objects are
     saw: `Another program wrote ${csv} at 1970-01-01 00:00 UTC.`,
     fix: expect.stringMatching("stop the other program"),
   });
-  expect(await check({ keys: [csv, `${folder(csv)}copy.csv`] })).toMatchObject({
+  expect(await check({ keys: [csv, `${folderOf(csv)}copy.csv`] })).toMatchObject({
     state: "problem",
-    fix: expect.stringContaining(`s3://library/${folder(csv)}copy.csv`),
+    fix: expect.stringContaining(`s3://library/${folderOf(csv)}copy.csv`),
   });
 });
 
@@ -296,7 +296,7 @@ test("a missing alert address is a warning, and before a deploy there is no topi
 });
 
 test("dead letters are counted by queue", async () => {
-  const [fetcher, athena] = [local.mailbox("fetcher").deadLetters, local.mailbox("athena").deadLetters];
+  const [fetcher, athena] = [local.queuePair("fetcher").deadLetters, local.queuePair("athena").deadLetters];
   const check = () =>
     examine([
       deadLettersCheck([
