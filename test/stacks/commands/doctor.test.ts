@@ -128,12 +128,12 @@ test("a file with settings is reported by its names, without a value", async () 
   await using folder = await temporaryFolder();
   const [good, bad, missing] = ["good", "bad", "missing"].map((name) => join(folder.path, name));
   await writeFile(good ?? "", "LIBINSIGHT_CLIENT_SECRET=hidden\nAWS_PROFILE=hidden\n");
-  await writeFile(bad ?? "", "LIBINSIGHT_CLIENT_SECRTE=hidden\n");
+  await writeFile(bad ?? "", "LIBINSIGHT_SECRET=hidden\n");
   const found = await examine({ envFiles: [good ?? "", bad ?? "", missing ?? ""] });
   expect(found[good ?? ""]).toEqual(ok("Sets AWS_PROFILE, LIBINSIGHT_CLIENT_SECRET."));
   expect(found[bad ?? ""]).toMatchObject({
     state: "warning",
-    saw: "Nothing reads LIBINSIGHT_CLIENT_SECRTE.",
+    saw: "Nothing reads LIBINSIGHT_SECRET.",
   });
   expect(found[missing ?? ""]?.state).toBe("skipped");
   expect(JSON.stringify(found)).not.toContain("hidden");
