@@ -4,7 +4,7 @@ import * as z from "zod/mini";
 import type { ObjectStore } from "./ports.ts";
 
 /** Longer than the timeout of every handler that claims (shared/topology.ts): an older claim is of a call that died. */
-const claimSeconds = 180;
+export const claimSeconds = 240;
 
 const claim = z.strictObject({
   state: z.enum(["claimed", "released", "done"]),

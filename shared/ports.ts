@@ -51,7 +51,7 @@ export interface MessageQueue {
    */
   sendAll(bodies: readonly string[]): Promise<void>;
   /**
-   * Receives messages and hides them from other receivers.
+   * Receives messages and hides them from other receivers for `visibilitySeconds`; 0 hides none.
    * @param max 1 to 10
    * @param waitSeconds how long to wait for a message, 0 to 20
    */

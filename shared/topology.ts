@@ -23,10 +23,16 @@ export type ServiceDefinition<Name extends string = string> = {
   /** Limits one invocation. */
   timeoutSeconds: number;
   memoryMb: number;
-  /** The most messages in one invocation. */
+  /** The most messages in one invocation. 1 for a FIFO queue (`checkTopology`). */
   batchSize: number;
-  /** The most invocations at the same time. Lambda's minimum is 2. */
-  concurrency: number;
+  /**
+   * The most invocations at the same time, if more would harm someone. Without a limit Lambda polls an idle queue with as few
+   * as 2 connections, with a limit always with 5, which cost SQS requests.
+   * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+   */
+  concurrency?: number;
+  /** Whether the function may be invoked more than 16 times in a chain of messages (stacks/services.ts). */
+  allowsLongChains?: true;
   /** The queues to which the service sends. */
   sendsTo: readonly Name[];
   /** The ports that the service uses. */
@@ -42,8 +48,8 @@ export type ServiceDefinition<Name extends string = string> = {
     notifier?: true;
     metrics?: true;
     instances?: "read" | "write";
-    /** Whether it receives and deletes the dead letters of every queue. */
-    deadLetters?: true;
+    /** The dead letters of every queue. `read`: receives and counts them, and deletes none. */
+    deadLetters?: "read" | "move";
   };
   /** Files to copy next to the function's bundle. */
   copyFiles?: { from: string; to: string };
@@ -56,7 +62,6 @@ const definitions = {
     timeoutSeconds: 60,
     memoryMb: 256,
     batchSize: 1,
-    concurrency: 2,
     sendsTo: ["fetcher"],
     uses: {
       bus: true,
@@ -92,8 +97,6 @@ const definitions = {
     memoryMb: 1024,
     // The check whether a run is complete runs once per batch.
     batchSize: 10,
-    // Enough for eight fetchers: a page is transformed faster than LibInsight sends it.
-    concurrency: 4,
     sendsTo: ["assembler"],
     uses: {
       bus: true,
@@ -118,8 +121,6 @@ const definitions = {
     // 1,769 MB comes with one whole CPU. The use of memory does not grow with the data.
     memoryMb: 1769,
     batchSize: 1,
-    // For two datasets at the same time. The queue's groups already allow only one run of each dataset.
-    concurrency: 2,
     sendsTo: ["fetcher"],
     uses: {
       bus: true,
@@ -148,15 +149,15 @@ const definitions = {
   athena: {
     purpose: "updating Athena's tables and results",
     queue: {},
-    // An invocation waits for several DDL statements, a second or two each.
-    timeoutSeconds: 120,
+    // The statements of two views, each with up to 240 checks (shared/aws/athena.ts) of a quarter of a second and a call of
+    // some 50 ms: 144 seconds. The calls to S3 and Glue take several seconds more.
+    timeoutSeconds: 180,
     // An invocation mostly waits, and streams what it copies.
     memoryMb: 512,
     batchSize: 1,
-    // Files are weekly. The service allows two invocations for one table at the same time.
-    concurrency: 2,
-    // To its own queue, to check a query later.
+    // To its own queue, to check a query later: ten checks for each of three attempts, so more than 16 invocations.
     sendsTo: ["athena"],
+    allowsLongChains: true,
     uses: {
       bus: true,
       queryEngine: "queries",
@@ -177,7 +178,6 @@ const definitions = {
     timeoutSeconds: 900,
     memoryMb: 256,
     batchSize: 1,
-    concurrency: 2,
     sendsTo: [],
     uses: { bus: true, tableau: "credentials" },
   },
@@ -189,11 +189,11 @@ const definitions = {
     // A result of several kilobytes, and a list of the run's pages.
     memoryMb: 256,
     batchSize: 1,
-    concurrency: 2,
     sendsTo: [],
     uses: {
       notifier: true,
       metrics: true,
+      deadLetters: "read",
       instances: "read",
       tableau: "settings",
       // The claims of reports about a run, and about an event without a run.
@@ -212,7 +212,6 @@ const definitions = {
     timeoutSeconds: 120,
     memoryMb: 256,
     batchSize: 1,
-    concurrency: 2,
     // To its own queue, to check an instance later.
     sendsTo: ["ec2"],
     uses: {
@@ -229,7 +228,6 @@ const definitions = {
     // Ten messages at a time from each queue, at most a megabyte each.
     memoryMb: 512,
     batchSize: 1,
-    concurrency: 2,
     sendsTo: [
       "kickoff",
       "fetcher",
@@ -241,14 +239,20 @@ const definitions = {
       "ec2",
       "replay",
     ],
-    uses: { deadLetters: true },
+    uses: { deadLetters: "move" },
   },
 } as const satisfies Record<string, ServiceDefinition>;
+
+checkTopology(definitions);
 
 /** The name of a service and of its queue. */
 export type QueueName = keyof typeof definitions;
 export const services: Readonly<Record<QueueName, ServiceDefinition<QueueName>>> = definitions;
 export const queueNames = Object.keys(definitions).filter((name): name is QueueName => name in definitions);
+
+/** The dead-letter queues: of each service, of the rules that route events, and of the schedules. */
+export type DeadLetterName = QueueName | "undelivered" | "unscheduled";
+export const deadLetterNames: readonly DeadLetterName[] = [...queueNames, "undelivered", "unscheduled"];
 
 /** Routes the pipeline's events to queues. */
 export type Route = { name: string; events: readonly EventType[]; to: QueueName; group?: string };
@@ -259,16 +263,21 @@ export const routes: readonly Route[] = [
   { name: "ReplayRequested", events: ["deadletter.replay.requested"], to: "replay" },
   // One group for all datasets, because a second sign-in with the token would end the first session.
   { name: "ResultsPublished", events: ["results.published"], to: "tableau", group: "tableau" },
-  // Each failure has a route of its own, because its alarm uses EventBridge's count of matched events.
-  { name: "RunHeld", events: ["run.held"], to: "reporter" },
-  { name: "RunFailed", events: ["run.failed"], to: "reporter" },
-  { name: "QueryFailed", events: ["query.failed", "file.refused"], to: "reporter" },
-  { name: "RefreshFailed", events: ["tableau.failed"], to: "reporter" },
-  { name: "InstanceFailed", events: ["instance.failed"], to: "reporter" },
-  { name: "RunSuperseded", events: ["run.superseded"], to: "reporter" },
+  // Failures have a route of their own, because its alarm uses EventBridge's count of matched events.
+  {
+    name: "Failed",
+    events: ["run.held", "run.failed", "query.failed", "file.refused", "tableau.failed", "instance.failed"],
+    to: "reporter",
+  },
   {
     name: "Reported",
-    events: ["run.published", "results.published", "freshness.check.requested", "instances.check.requested"],
+    events: [
+      "run.published",
+      "run.superseded",
+      "results.published",
+      "freshness.check.requested",
+      "instances.check.requested",
+    ],
     to: "reporter",
   },
   {
@@ -331,4 +340,16 @@ export function findQueue(name: string): QueueName {
     message: "There is no queue of that name.",
     advice: `Use one of ${queueNames.join(", ")}.`,
   });
+}
+
+/** @throws Error if a FIFO queue has batches of several messages */
+export function checkTopology(
+  definitions: Readonly<Record<string, Pick<ServiceDefinition, "queue" | "batchSize">>>,
+): void {
+  for (const [name, { queue, batchSize }] of Object.entries(definitions)) {
+    if (queue.fifo === undefined || batchSize === 1) continue;
+    throw new Error(
+      `The FIFO queue ${name} has a batch size of ${batchSize} in shared/topology.ts. The messages of a batch are handled at the same time, so a group would not stay in order after a failure. Set batchSize to 1.`,
+    );
+  }
 }

@@ -1,6 +1,7 @@
 // The bus and the queues. One helper creates every queue, because SST's defaults (no dead-letter queue, a visibility
 // timeout of 30 seconds) lose or repeat work.
 import {
+  type DeadLetterName,
   type QueueName,
   queueNames,
   receiveLimit,
@@ -15,6 +16,11 @@ import { data } from "./storage.ts";
  * https://www.pulumi.com/registry/packages/aws/api-docs/sqs/queue/#maxmessagesize_nodejs
  */
 const maxMessageSize = 1024 * 1024;
+
+/** SQS's maximum, 14 days. With the default of four, messages vanish in an outage without becoming dead letters. */
+const messageRetentionSeconds = 14 * 24 * 3600;
+
+const queueSettings = { sqsManagedSseEnabled: true, maxMessageSize, messageRetentionSeconds };
 
 const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
@@ -67,10 +73,16 @@ export function queueUrls(names: readonly QueueName[]): Record<string, $util.Out
 }
 
 /** Returns the variables that shared/aws/config.ts reads the dead-letter queues' URLs from. */
-export function deadLetterUrls(names: readonly QueueName[]): Record<string, $util.Output<string>> {
+export function deadLetterUrls(names: readonly DeadLetterName[]): Record<string, $util.Output<string>> {
   return Object.fromEntries(
-    names.map((name) => [`${name.toUpperCase()}_DEAD_LETTERS_URL`, queueOf(name).deadLetters.url]),
+    names.map((name) => [`${name.toUpperCase()}_DEAD_LETTERS_URL`, deadLettersOf(name).url]),
   );
+}
+
+/** Returns the dead-letter queue of a service, of the rules or of the schedules. */
+export function deadLettersOf(name: DeadLetterName): sst.aws.Queue {
+  if (name === "undelivered") return undelivered;
+  return name === "unscheduled" ? unscheduled : queueOf(name).deadLetters;
 }
 
 /** Returns the prefix of a service's resource names: `Fetcher` for FetcherQueue. */
@@ -91,17 +103,11 @@ function workQueue(
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     visibilityTimeout: `${6 * timeoutSeconds} seconds`,
     dlq: { queue: deadLetters.arn, retry: receiveLimit },
-    transform: { queue: { sqsManagedSseEnabled: true, maxMessageSize } },
+    transform: { queue: queueSettings },
   });
   return { queue, deadLetters };
 }
 
-/** Creates a queue that keeps messages for 14 days, which is SQS's maximum. */
 function deadLetterQueue(name: string, fifo: boolean): sst.aws.Queue {
-  return new sst.aws.Queue(name, {
-    fifo,
-    transform: {
-      queue: { sqsManagedSseEnabled: true, maxMessageSize, messageRetentionSeconds: 14 * 24 * 3600 },
-    },
-  });
+  return new sst.aws.Queue(name, { fifo, transform: { queue: queueSettings } });
 }

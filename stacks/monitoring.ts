@@ -1,9 +1,14 @@
-// The alarms, and a dashboard of the last 12 weeks. Alarms use AWS's own metrics, so that they fire even if a function
-// reports nothing; the pipeline emits only metrics that AWS lacks. Each alarm's text says what is affected, why, and which
-// command to run.
+// The alarms, and a dashboard of the last 12 weeks. Each alarm costs 10 cents a month per metric that it evaluates, also
+// within metric math, so alarms watch metrics of the whole stage or account, and each text names the command that lists the
+// details. Each alarm's text says what is affected, why, and which command to run.
+//
+// Within minutes, because a run can still finish the same day: dead letters, crashes, throttling, failures and undelivered
+// requests. Within a day, by the daily check: files that are out of date, behind or beside stray objects, and instances left
+// running. Stalled queues are noticed that way too, except those of `waits`. The daily check also emails every dead letter
+// that is left (services/reporter/dead-letters.ts), so an alarm that is on does not hide another dead letter.
 import { datasets } from "../shared/datasets.ts";
 import type { MetricName } from "../shared/metrics.ts";
-import { type QueueName, services } from "../shared/topology.ts";
+import { type QueueName, queueNames, receiveLimit, services } from "../shared/topology.ts";
 import { alerts } from "./alerts.ts";
 import { bus, queueOf, titleOf, undelivered, unscheduled } from "./messaging.ts";
 import { ruleNames } from "./routes.ts";
@@ -12,7 +17,7 @@ import { appRegion, currentStage } from "./stage.ts";
 
 type Text = $util.Input<string>;
 
-const { alertAddress, scheduled, instances } = currentStage();
+const { alertAddress, scheduled, dashboard, instances, tableau } = currentStage();
 const command = `npx sst shell --stage ${$app.stage} -- npm run`;
 const logOf = (name: QueueName) => `aws logs tail /${$app.name}/${$app.stage}/${name} --since 1d`;
 
@@ -37,78 +42,90 @@ type Alarm = Metric & {
 
 const alarms: aws.cloudwatch.MetricAlarm[] = [];
 
-for (const { name, handler } of functions) {
-  const { queue, deadLetters } = queueOf(name);
-  const title = titleOf(name);
-  const { purpose } = services[name];
-  alarm(`${title}DeadLetters`, {
-    ...queueMetric(deadLetters, "ApproximateNumberOfMessagesVisible"),
-    text: `Some work is blocked: ${purpose}. The ${name} service could not process some messages, which are kept for 14 days. Find the cause: ${command} replay -- list --queue ${name}. Fix it, then replay the messages: ${command} replay -- send --queue ${name}`,
-    statistic: "Maximum",
-    threshold: 0,
-  });
-  alarm(`${title}Waits`, {
-    ...queueMetric(queue, "ApproximateAgeOfOldestMessage"),
-    text: `Delayed: ${purpose}. A message has waited in ${title}Queue for an hour; runs normally take minutes. Find the cause in the service's log: ${logOf(name)}. List the affected runs: ${command} runs -- list`,
-    statistic: "Maximum",
-    threshold: 1 * hours,
-  });
-  // The handler reports failed messages itself, so only crashes, timeouts and exhausted memory count as errors here.
-  alarm(`${title}Errors`, {
-    ...functionMetric(handler, "Errors"),
-    text: `Possibly delayed: ${purpose}. The ${name} function crashed, timed out or ran out of memory; its messages are retried automatically. Find the error in its log: ${logOf(name)}. Fix the code or raise the function's limits in shared/topology.ts, then deploy: npx sst deploy --stage ${$app.stage}`,
-    statistic: "Sum",
-    threshold: 0,
-  });
-  alarm(`${title}Throttles`, {
-    ...functionMetric(handler, "Throttles"),
-    text: `Delayed: ${purpose}. Lambda has rejected calls of the ${name} function for 15 minutes, because the account's concurrency is used up; messages wait until it is free. Check the limit: aws lambda get-account-settings. Find the functions that use it in Lambda's dashboard. If all of them need it, request a higher quota: aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value NUMBER`,
-    statistic: "Sum",
-    threshold: 0,
-    // Lambda retries automatically, so one throttled period needs no action.
-    periods: 3,
-  });
+/**
+ * The queues whose stall the daily check would not notice: nothing else depends on `tableau`, and `reporter` runs the check.
+ */
+const waits: readonly QueueName[] = tableau ? ["tableau", "reporter"] : ["reporter"];
+
+const failures = matchedEvents("Failed");
+
+/** Counts lines in the logs of all functions as one metric of the stage. CloudWatch does not charge for the filters. */
+function logMetric(metric: string, pattern: string): Metric {
+  const namespace = `${metricNamespace}/${$app.stage}`;
+  if (alertAddress) {
+    for (const { name, logs } of functions) {
+      new aws.cloudwatch.LogMetricFilter(`${titleOf(name)}${metric}`, {
+        name: metric,
+        logGroupName: logs.name,
+        pattern,
+        metricTransformation: { name: metric, namespace, value: "1" },
+      });
+    }
+  }
+  return { namespace, metric, dimensions: {} };
 }
 
+// The message is logged by shared/message-loop.ts.
+alarm("DeadLetters", {
+  ...logMetric("DeadLetters", '{ $.message = "dead letter" }'),
+  text: `Some work is blocked: a service could not process a message, which is kept for 14 days. List the services, runs and errors: ${command} replay -- list. Fix the cause, then replay the messages: ${command} replay -- send. The alarm ends by itself; the daily check emails every dead letter that is left.`,
+  statistic: "Sum",
+  threshold: 0,
+});
+// Lambda logs the first kind of line: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
+// The second kind is of shared/message-loop.ts. After either one, SQS may move the message to the dead-letter queue, which
+// no log shows.
+alarm("FunctionErrors", {
+  ...logMetric(
+    "FunctionErrors",
+    '{ (($.type = "platform.report") && ($.record.status != "success")) || ($.message = "a failed message could not be moved") }',
+  ),
+  text: `Possibly delayed: a function crashed, timed out or ran out of memory. Its messages are retried automatically, and become dead letters after ${receiveLimit} receives. Find the function and the error: aws logs tail /${$app.name}/${$app.stage}/SERVICE --since 1d (SERVICE: ${queueNames.join(", ")}). Fix the code or raise the function's limits in shared/topology.ts, then deploy: npx sst deploy --stage ${$app.stage}. List the dead letters: ${command} replay -- list`,
+  statistic: "Sum",
+  threshold: 0,
+});
+// EventBridge counts matched events even if the reporter does not receive them or cannot send the email.
+alarm("Failed", {
+  ...failures,
+  text: `New data is not published (a run is held or failed), Athena or Tableau is not updated, or an EC2 instance did not start or stop and may still incur cost. The email sent in the same minute says which, why and what to do. Without that email, show the runs: ${command} runs -- list, then runs -- show RUN. Show Tableau's dead letters: ${command} replay -- show --queue tableau. Show the instances: ${command} instances -- status. Read the query's log: ${logOf("athena")}`,
+  statistic: "Sum",
+  threshold: 0,
+});
+// The daily check may be among the events that these two queues hold, so they have alarms of their own.
 alarm("Undelivered", {
   ...queueMetric(undelivered, "ApproximateNumberOfMessagesVisible"),
   text: `A run, an email or an EC2 instance may be blocked: EventBridge could not deliver an event to its queue within a day. Show the event and the error: aws sqs receive-message --message-attribute-names All --queue-url QUEUE (the URL with Undelivered in "aws sqs list-queues"). List the blocked runs: ${command} runs -- list`,
   statistic: "Maximum",
   threshold: 0,
 });
-alarm("Unscheduled", {
-  ...queueMetric(unscheduled, "ApproximateNumberOfMessagesVisible"),
-  text: `A scheduled run, daily check or instance start may be missing: a schedule could not deliver its request to the bus within a day. Check whether a run is missing: ${command} runs -- list. If so, request it: ${command} runs -- request`,
-  statistic: "Maximum",
-  threshold: 0,
-});
-
-/** Alarm texts by the name of the route whose events they count. */
-const failures = {
-  RunHeld: `New data is not published; the earlier file stays. A run is held because of guard violations. Show them: ${command} runs -- list, then runs -- show RUN. If the new file is right, publish it: ${command} runs -- publish RUN --force --reason TEXT`,
-  RunFailed: `New data is not published; the earlier file stays. A run failed. Show the reason and what to do: ${command} runs -- list, then runs -- show RUN`,
-  QueryFailed: `Athena's results are not updated; the earlier results stay. The query of a published file failed, the file lacks a required column, or its folder holds another object. The email sent in the same minute gives the reason and what to do. Read the log: ${logOf("athena")}. To restore an earlier file: ${command} runs -- rollback RUN`,
-  RefreshFailed: `Tableau shows earlier results. Its refresh failed. Find the cause: ${command} replay -- show --queue tableau. Fix it, then refresh: ${command} replay -- send --queue tableau`,
-  InstanceFailed: `An EC2 instance did not start or stop and may still incur cost. The email sent in the same minute gives the reason. Show the instances: ${command} instances -- status. Fix the cause, then repeat the request: ${command} instances -- start, or instances -- stop`,
-};
-
-const matchedEvents = (rule: keyof typeof failures): Metric => {
-  const RuleName = ruleNames.get(rule);
-  if (RuleName === undefined) throw new Error(`shared/topology.ts has no route ${rule}, which has an alarm.`);
-  return {
-    namespace: "AWS/Events",
-    metric: "MatchedEvents",
-    // For a custom bus EventBridge reports both dimensions.
-    // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
-    dimensions: { EventBusName: bus.name, RuleName },
-  };
-};
-// EventBridge counts matched events even if the reporter does not receive them or cannot send the email.
-for (const rule of keysOf(failures)) {
-  alarm(rule, { ...matchedEvents(rule), text: failures[rule], statistic: "Sum", threshold: 0 });
-}
 
 if (scheduled) {
+  alarm("Unscheduled", {
+    ...queueMetric(unscheduled, "ApproximateNumberOfMessagesVisible"),
+    text: `A scheduled run, daily check or instance start may be missing: a schedule could not deliver its request to the bus within a day. Check whether a run is missing: ${command} runs -- list. If so, request it: ${command} runs -- request`,
+    statistic: "Maximum",
+    threshold: 0,
+  });
+  // Without dimensions it counts all functions of the account, which share one limit.
+  // https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+  alarm("Throttles", {
+    namespace: "AWS/Lambda",
+    metric: "Throttles",
+    dimensions: {},
+    text: `Possibly delayed: every service. Lambda has rejected calls of functions in this account for 15 minutes, because the account's concurrency is used up or another function has a limit of its own. Messages wait until it is free. Check the limit: aws lambda get-account-settings. Find the functions that use it in Lambda's dashboard. If all of them need it, request a higher quota: aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value NUMBER`,
+    statistic: "Sum",
+    threshold: 0,
+    // Lambda retries automatically, so one throttled period needs no action.
+    periods: 3,
+  });
+  for (const name of waits) {
+    alarm(`${titleOf(name)}Waits`, {
+      ...queueMetric(queueOf(name).queue, "ApproximateAgeOfOldestMessage"),
+      text: `Delayed: ${services[name].purpose}. A message has waited in ${titleOf(name)}Queue for an hour; it normally takes minutes. Find the cause in the service's log: ${logOf(name)}. List the affected runs: ${command} runs -- list`,
+      statistic: "Maximum",
+      threshold: 1 * hours,
+    });
+  }
   for (const { name, staleAfterDays } of datasets) {
     // One value per day. If values stop, the alarm fires some days later, because CloudWatch evaluates earlier days first.
     // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
@@ -147,6 +164,9 @@ if (scheduled) {
       periodSeconds: 1 * days,
     });
   }
+}
+
+if (dashboard) {
   new aws.cloudwatch.Dashboard("Dashboard", {
     dashboardName: `${$app.name}-${$app.stage}`,
     dashboardBody: $jsonStringify({
@@ -177,10 +197,7 @@ if (scheduled) {
             },
           ],
         ]),
-        graph(
-          "Held and failed",
-          keysOf(failures).map((rule) => line(matchedEvents(rule), { label: rule, stat: "Sum" })),
-        ),
+        graph("Held and failed", [line(failures, { label: "events", stat: "Sum" })]),
         graph("Hours an EC2 instance has been running", [
           line(pipelineMetric("InstancesRunningHours", "reporter"), { label: "longest", period: 1 * days }),
         ]),
@@ -236,8 +253,16 @@ function queueMetric(
   return { namespace: "AWS/SQS", metric, dimensions: { QueueName: queue.nodes.queue.name } };
 }
 
-function functionMetric(handler: sst.aws.Function, metric: "Errors" | "Throttles"): Metric {
-  return { namespace: "AWS/Lambda", metric, dimensions: { FunctionName: handler.name } };
+/** For a custom bus EventBridge reports both dimensions: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html */
+function matchedEvents(route: string): Metric {
+  const RuleName = ruleNames.get(route);
+  if (RuleName === undefined)
+    throw new Error(`shared/topology.ts has no route ${route}, which has an alarm.`);
+  return {
+    namespace: "AWS/Events",
+    metric: "MatchedEvents",
+    dimensions: { EventBusName: bus.name, RuleName },
+  };
 }
 
 /** Returns a metric of shared/metrics.ts with its dimensions. */
@@ -273,8 +298,4 @@ function runLines(metric: MetricName): unknown[] {
 /** Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html */
 function line({ namespace, metric, dimensions }: Metric, options: object): unknown[] {
   return [namespace, metric, ...Object.entries(dimensions).flat(), options];
-}
-
-function keysOf<T extends string>(record: Record<T, unknown>): T[] {
-  return Object.keys(record).filter((key): key is T => key in record);
 }

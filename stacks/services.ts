@@ -6,6 +6,8 @@ import { instancesText, instanceTag } from "../shared/instance-settings.ts";
 import { tableauEnvironment } from "../shared/tableau-settings.ts";
 import {
   type Access,
+  type DeadLetterName,
+  deadLetterNames,
   type PublishedAccess,
   type QueueName,
   queueNames,
@@ -13,7 +15,7 @@ import {
   services,
 } from "../shared/topology.ts";
 import { alerts } from "./alerts.ts";
-import { bus, deadLetterUrls, queueOf, queueUrls, titleOf } from "./messaging.ts";
+import { bus, deadLettersOf, deadLetterUrls, queueOf, queueUrls, titleOf } from "./messaging.ts";
 import { libInsightClientId, libInsightClientSecret, tableauTokenSecret } from "./secrets.ts";
 import { currentStage } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
@@ -32,10 +34,10 @@ const accountId = aws.getCallerIdentityOutput().accountId;
 const region = aws.getRegionOutput().region;
 const logRetentionDays = 90;
 
+const readActions = ["sqs:ReceiveMessage", "sqs:GetQueueAttributes"];
 const consumeActions = [
-  "sqs:ReceiveMessage",
+  ...readActions,
   "sqs:DeleteMessage",
-  "sqs:GetQueueAttributes",
   // Delays the retry of a failed message, and releases a listed dead letter at once.
   "sqs:ChangeMessageVisibility",
 ];
@@ -43,11 +45,11 @@ const consumeActions = [
 /** The CloudWatch namespace of the metrics in shared/metrics.ts. */
 export const metricNamespace = "LibInsight";
 
-export const functions = queueNames.map((name) => ({ name, handler: createFunction(name) }));
+export const functions = queueNames.map(createFunction);
 
-function createFunction(name: QueueName): sst.aws.Function {
+function createFunction(name: QueueName) {
   const service = services[name];
-  const { timeoutSeconds, memoryMb, batchSize, concurrency, sendsTo, copyFiles } = service;
+  const { timeoutSeconds, memoryMb, batchSize, concurrency, allowsLongChains, sendsTo, copyFiles } = service;
   const { queue, deadLetters } = queueOf(name);
   const grants = grantsOf(service);
   const logs = new aws.cloudwatch.LogGroup(`${titleOf(name)}Logs`, {
@@ -93,9 +95,19 @@ function createFunction(name: QueueName): sst.aws.Function {
   });
   queue.subscribe(handler.arn, {
     batch: { size: batchSize, partialResponses: true },
-    transform: { eventSourceMapping: { scalingConfig: { maximumConcurrency: concurrency } } },
+    ...(concurrency !== undefined && {
+      transform: { eventSourceMapping: { scalingConfig: { maximumConcurrency: concurrency } } },
+    }),
   });
-  return handler;
+  if (allowsLongChains) {
+    // By default Lambda drops a message after about 16 invocations of a function in one chain of messages.
+    // https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+    new aws.lambda.FunctionRecursionConfig(`${titleOf(name)}Chains`, {
+      functionName: handler.name,
+      recursiveLoop: "Allow",
+    });
+  }
+  return { name, handler, logs };
 }
 
 /** Returns what the service's ports need, one grant per port. */
@@ -138,14 +150,17 @@ function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
       environment: { BUS_NAME: bus.name },
       permissions: [{ actions: ["events:PutEvents"], resources: [bus.arn] }],
     },
-    uses.deadLetters && {
-      environment: deadLetterUrls(queueNames),
-      permissions: [
-        { actions: consumeActions, resources: queueNames.map((name) => queueOf(name).deadLetters.arn) },
-      ],
-    },
+    uses.deadLetters === "read" && deadLetterGrant(deadLetterNames, readActions),
+    uses.deadLetters === "move" && deadLetterGrant(queueNames, consumeActions),
   ];
   return grants.filter((grant) => typeof grant === "object");
+}
+
+function deadLetterGrant(names: readonly DeadLetterName[], actions: string[]): Grant {
+  return {
+    environment: deadLetterUrls(names),
+    permissions: [{ actions, resources: names.map((name) => deadLettersOf(name).arn) }],
+  };
 }
 
 /** Returns the permissions on objects by their keys. No function may delete objects; lifecycle rules expire them. */

@@ -15,6 +15,8 @@ export type StageSettings = {
   production: boolean;
   /** Whether the datasets' schedules are enabled. */
   scheduled: boolean;
+  /** Whether the stage has a CloudWatch dashboard, which costs 3 dollars a month. */
+  dashboard: boolean;
   /** Email address for notifications and alarms. */
   alertAddress: string | undefined;
   libInsightBaseUrl: string;
@@ -47,11 +49,13 @@ const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
  */
 export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSettings {
   const alertAddress = env.ALERT_ADDRESS || undefined;
+  const dashboard = dashboardOf(env);
   const tableau = tableauOf(env);
   if (stage === "production") {
     return {
       production: true,
       scheduled: true,
+      dashboard,
       alertAddress,
       libInsightBaseUrl,
       tableau,
@@ -69,6 +73,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
     production: false,
     // Otherwise every personal stage would collect the same library every week.
     scheduled: false,
+    dashboard,
     alertAddress,
     libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || libInsightBaseUrl,
     tableau,
@@ -99,6 +104,11 @@ function instancesOf({ INSTANCES }: NodeJS.ProcessEnv): TeamInstances {
   const parsed = instancesSetting.safeParse(INSTANCES || "none");
   if (parsed.success) return parsed.data;
   throw new Error("INSTANCES is invalid. Set it to `tagged`, `none`, or instance IDs separated by commas.");
+}
+
+function dashboardOf({ DASHBOARD = "" }: NodeJS.ProcessEnv): boolean {
+  if (["", "true", "false"].includes(DASHBOARD)) return DASHBOARD === "true";
+  throw new Error("DASHBOARD is invalid. Set it to `true` or `false`.");
 }
 
 /** Moves the whole sentence of an error into its message, because SST prints nothing else. */

@@ -1,4 +1,5 @@
 // The three buckets. SST's buckets deny plain HTTP and public access by default.
+import { datasets } from "../shared/datasets.ts";
 import { keys } from "../shared/keys.ts";
 import { currentStage } from "./stage.ts";
 
@@ -34,6 +35,15 @@ export const results = publishingBucket("Results", existingBuckets.results, [
     expiration: { days: 7 },
     noncurrentVersionExpiration: { noncurrentDays: 1 },
   },
+  // The results of the pipeline's own statements and queries. The athena service copies a dataset's result to
+  // `publish.results`, which never expires. Dead letters of the service are kept for 14 days, so 30 days cover every replay.
+  ...[...new Set(datasets.map(({ publish }) => publish.queryResults))].map((folder) => ({
+    id: `expire-${folder}`,
+    status: "Enabled",
+    filter: { prefix: `${folder}/` },
+    expiration: { days: 30 },
+    noncurrentVersionExpiration: { noncurrentDays: 1 },
+  })),
 ]);
 
 /** Creates a versioned bucket, so that a bad file can be rolled back for 90 days; or uses an existing bucket unchanged. */

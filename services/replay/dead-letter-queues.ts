@@ -1,10 +1,10 @@
 // Lists, replays and archives dead letters. A message is written to its target before it is deleted from its dead-letter
 // queue, so an interrupted command loses nothing and can be repeated.
 import { randomUUID } from "node:crypto";
+import { type DeadLetter, deadLetterOf, errorAttributes } from "../../shared/dead-letter.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Attributes, Message, MessageQueue, ObjectStore } from "../../shared/ports.ts";
 import type { QueueName } from "../../shared/topology.ts";
-import { type DeadLetter, deadLetterOf, errorAttributes } from "./dead-letter-summary.ts";
 
 /** A queue and its dead-letter queue. */
 export type QueuePair = { name: QueueName; source: MessageQueue; deadLetters: MessageQueue };

@@ -1,6 +1,7 @@
 // Lambda handler of the reporter queue.
 import {
   dataStore,
+  deadLetterQueues,
   instances,
   measure,
   notifier,
@@ -17,6 +18,7 @@ export const handler = lambdaHandler(reporterService, () => ({
   work: workStore(),
   data: dataStore(),
   results: resultsStore(),
+  deadLetterQueues: deadLetterQueues(),
   notify: notifier(),
   measure: measure("reporter"),
   stage: settings.stage(),

@@ -135,7 +135,7 @@ function dateText(date: string, today: string, timeZone: string): string {
   return format(date, { day: "numeric", month: "long", ...(!isThisYear && { year: "numeric" }) });
 }
 
-function durationText(seconds: number): string {
+export function durationText(seconds: number): string {
   const whole = Math.max(Math.round(seconds), 0);
   const minutes = Math.floor(whole / 60);
   const hours = Math.floor(minutes / 60);

@@ -10,6 +10,7 @@ import { once } from "../../shared/once.ts";
 import type { Notify, ObjectStore } from "../../shared/ports.ts";
 import { quantity } from "../../shared/quantity.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
+import { type DeadLetterDeps, deadLetterMail } from "./dead-letters.ts";
 import { checkFreshness } from "./freshness.ts";
 import { checkInstances, type InstanceDeps } from "./instance-hours.ts";
 import { heldText, instanceMail, type Mail, notificationOf, publishedMail } from "./message.ts";
@@ -18,22 +19,23 @@ import { runMetrics, secondsBetween } from "./run-metrics.ts";
 /** Limit for listing the pages of all of a run's attempts. */
 const maxParts = 10 * maxPages;
 
-export type ReporterDeps = InstanceDeps & {
-  work: ObjectStore;
-  data: ObjectStore;
-  results: ObjectStore;
-  notify: Notify;
-  stage: string;
-  /** Whether the stage has a Tableau to refresh. */
-  hasTableau: boolean;
-  datasets: readonly Dataset[];
-};
+export type ReporterDeps = InstanceDeps &
+  DeadLetterDeps & {
+    work: ObjectStore;
+    data: ObjectStore;
+    results: ObjectStore;
+    notify: Notify;
+    stage: string;
+    /** Whether the stage has a Tableau to refresh. */
+    hasTableau: boolean;
+    datasets: readonly Dataset[];
+  };
 
 /** @throws PipelineError `ReportInProgress`, `ResultMissing`, `UnknownDataset`, `InstancesNotListed` */
 export async function report(event: Reportable, deps: ReporterDeps): Promise<LogFields> {
   switch (event["detail-type"]) {
     case "freshness.check.requested":
-      return checkFreshness(findDataset(event.detail.dataset, deps.datasets), deps);
+      return dailyCheck(event, deps);
     case "instances.check.requested":
       return checkInstances(deps);
     case "results.published":
@@ -145,6 +147,18 @@ async function reportOf(
     default:
       return { mail: mail(subjects[type], detail.reason) };
   }
+}
+
+/** Checks the dataset's file and, once a day, the dead letters of all services. */
+async function dailyCheck(
+  { detail, time }: EventOf<"freshness.check.requested">,
+  deps: ReporterDeps,
+): Promise<LogFields> {
+  const fields = await checkFreshness(findDataset(detail.dataset, deps.datasets), deps);
+  const mail = await deadLetterMail(deps);
+  if (!mail) return { ...fields, deadLetters: "none" };
+  const key = keys.reportOfEvent(`dead-letters-${time.slice(0, 10)}`);
+  return { ...fields, ...(await sendOnce(key, deps, async () => ({ mail }))) };
 }
 
 async function outcomeOf(runId: string, work: ObjectStore): Promise<{ result: RunResult; numbers: Numbers }> {

@@ -20,9 +20,9 @@ import type {
 import { GlueCatalog } from "./glue.ts";
 import { createView } from "./hive.ts";
 
-/** The longest wait for DDL. A view takes Athena a second or two. */
-const ddlWaitMs = 60_000;
-const ddlPollMs = 250;
+/** The longest wait for DDL, without the time of the checks themselves. A view takes Athena a second or two. */
+export const ddlWaitMs = 60_000;
+export const ddlPollMs = 250;
 
 const states = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] as const;
 

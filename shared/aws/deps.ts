@@ -12,7 +12,7 @@ import type {
   QueryEngine,
   TableCatalog,
 } from "../ports.ts";
-import { type QueueName, queueNames } from "../topology.ts";
+import { type DeadLetterName, deadLetterNames, type QueueName, queueNames } from "../topology.ts";
 import { AthenaQueryEngine } from "./athena.ts";
 import { athena, eventBridge, glue, s3, sns, sqs } from "./clients.ts";
 import { settings } from "./config.ts";
@@ -30,12 +30,16 @@ export const dataStore = (): ObjectStore => new S3Store(s3(), settings.dataBucke
 export const resultsStore = (): ObjectStore => new S3Store(s3(), settings.resultsBucket());
 
 export const queue = (name: QueueName): MessageQueue => new SqsQueue(sqs(), settings.queueUrl(name));
-export const deadLetters = (name: QueueName): MessageQueue =>
+export const deadLetters = (name: DeadLetterName): MessageQueue =>
   new SqsQueue(sqs(), settings.deadLetterUrl(name));
 
 /** Returns every queue with its dead-letter queue. */
 export const queuePairs = () =>
   queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) }));
+
+/** Returns the dead-letter queues of the services, of the rules and of the schedules. */
+export const deadLetterQueues = () =>
+  deadLetterNames.map((name) => ({ name, deadLetters: deadLetters(name) }));
 
 export const emitter = (): Emit => eventBridgeEmitter(eventBridge(), settings.busName());
 export const notifier = (): Notify => snsNotifier(sns(), settings.alertsTopic());

@@ -10,7 +10,7 @@ import {
   type QueueSummary,
   replayDeadLetters,
 } from "../../services/replay/dead-letter-queues.ts";
-import type { DeadLetter } from "../../services/replay/dead-letter-summary.ts";
+import type { DeadLetter } from "../../shared/dead-letter.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
 import { type Command, line, type MoveCommand } from "./replay/replay-args.ts";

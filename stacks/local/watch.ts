@@ -1,9 +1,9 @@
 // Watches one run on this machine until it ends. It checks what is stored, each second and after each event or dead letter.
 import * as z from "zod/mini";
 import { inspectDeadLetters } from "../../services/replay/dead-letter-queues.ts";
-import type { DeadLetter } from "../../services/replay/dead-letter-summary.ts";
 import { heldText } from "../../services/reporter/message.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
+import type { DeadLetter } from "../../shared/dead-letter.ts";
 import type { PipelineError } from "../../shared/errors.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";

@@ -6,12 +6,12 @@ import { athenaService } from "../../services/athena/service.ts";
 import { ec2Service } from "../../services/ec2/service.ts";
 import { fetcherService } from "../../services/fetcher/service.ts";
 import { kickoffService } from "../../services/kickoff/service.ts";
-import { deadLetterOf } from "../../services/replay/dead-letter-summary.ts";
 import { replayService } from "../../services/replay/service.ts";
 import { reporterService } from "../../services/reporter/service.ts";
 import { tableauService } from "../../services/tableau/service.ts";
 import { transformerService } from "../../services/transformer/service.ts";
 import { datasets } from "../../shared/datasets.ts";
+import { deadLetterOf } from "../../shared/dead-letter.ts";
 import type { PipelineError } from "../../shared/errors.ts";
 import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import { isFolderError } from "../../shared/local/disk.ts";
@@ -68,7 +68,7 @@ export function startWorkers(options: WorkerOptions): Workers {
   const { queues, engine } = local;
   const { tableau, tableauTokenSecret } = settings;
   const stopping = new AbortController();
-  // If this fails, the claims expire after three minutes.
+  // If this fails, the claims expire after four minutes.
   releaseClaims(local).catch(() => {});
   // Continues queries that an earlier process did not finish. If this fails, the message of each query checks it.
   engine.resume().catch(() => {});
@@ -83,6 +83,7 @@ export function startWorkers(options: WorkerOptions): Workers {
     assemblerQueue: queues.assembler,
     athenaQueue: queues.athena,
     ec2Queue: queues.ec2,
+    deadLetterQueues: local.queuePairs,
     stage: "local",
     team: settings.team,
     tableau,
@@ -157,9 +158,8 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
 ): Promise<void> {
   const { name } = service;
   const source = local.queues[name];
-  const { batchSize, timeoutSeconds } = services[name];
   // The process has one thread, so only requests to LibInsight gain from concurrency.
-  const concurrency = name === "fetcher" ? services.fetcher.concurrency : 1;
+  const { batchSize, timeoutSeconds, concurrency = 1 } = services[name];
   const onFailed = ({ error, message, delaySeconds }: FailedMessage): void => {
     if (isFolderError(error)) events.onBroken?.(error);
     else if (delaySeconds !== undefined) {

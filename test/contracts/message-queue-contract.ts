@@ -72,6 +72,14 @@ export function messageQueueContract(
       expect(bodiesOf(await take(queue))).toEqual([largest]);
     });
 
+    test("a receive with a visibility of 0 seconds hides no message", async () => {
+      const { queue } = await open("standard");
+      await queue.send("seen");
+      const look = () => receive(queue, { visibilitySeconds: 0 });
+      expect([...bodiesOf(await look()), ...bodiesOf(await look())]).toEqual(["seen", "seen"]);
+      expect(bodiesOf(await take(queue))).toEqual(["seen"]);
+    });
+
     test("hides a message until its visibility timeout ends, and then accepts only its new receipt", async () => {
       const { queue } = await open("standard");
       await queue.send("again");

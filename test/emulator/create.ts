@@ -32,10 +32,10 @@ const creators: readonly (readonly [type: string, create: Creator])[] = [
 
 /**
  * The first three exist only in Pulumi's and SST's state. athena-endpoint.ts simulates the workgroups. MiniStack accepts the
- * others but does not act on them; test/stacks/monitoring.test.ts and protection.test.ts test them.
+ * others but does not act on them; test/stacks tests them.
  */
 const skippedTypes =
-  /^(sst:|pulumi:pulumi:Stack$|random:|aws:athena\/workgroup:|aws:cloudwatch\/metricAlarm:|aws:s3\/bucketPublicAccessBlock:|aws:s3\/bucketLifecycleConfiguration:)/;
+  /^(sst:|pulumi:pulumi:Stack$|random:|aws:athena\/workgroup:|aws:cloudwatch\/metricAlarm:|aws:cloudwatch\/logMetricFilter:|aws:lambda\/functionRecursionConfig:|aws:s3\/bucketPublicAccessBlock:|aws:s3\/bucketLifecycleConfiguration:)/;
 
 /** Limits concurrent requests, because an emulator is one process. */
 const maxConcurrent = 6;

@@ -18,8 +18,8 @@ afterAll(() => stage?.close());
 test("creates every resource of each supported type", () => {
   expect(stage.counts).toEqual({
     "aws:cloudwatch/eventBus:EventBus": 1,
-    "aws:cloudwatch/eventRule:EventRule": 13,
-    "aws:cloudwatch/eventTarget:EventTarget": 13,
+    "aws:cloudwatch/eventRule:EventRule": 8,
+    "aws:cloudwatch/eventTarget:EventTarget": 8,
     "aws:cloudwatch/logGroup:LogGroup": 9,
     "aws:iam/policy:Policy": 1,
     "aws:iam/role:Role": 14,

@@ -12,9 +12,16 @@ import type { PageRequest } from "../../shared/libinsight/client.ts";
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";
 import { processBatch } from "../../shared/message-loop.ts";
-import type { Emit, Message, QueryEngine } from "../../shared/ports.ts";
+import type { Emit, Message, MessageQueue, QueryEngine } from "../../shared/ports.ts";
 import { tableauSettings } from "../../shared/tableau-settings.ts";
-import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
+import {
+  type DeadLetterName,
+  deadLetterNames,
+  type QueueName,
+  queueNames,
+  routes,
+  services,
+} from "../../shared/topology.ts";
 import { recordOf, recordsOf } from "../factories/libinsight-records.ts";
 import { forEveryService, queueDeps } from "../support/every-service.ts";
 import { type OnCall, watched } from "../support/intercepted-ports.ts";
@@ -71,6 +78,8 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
   const local = await startLocal(nowMs);
   const queuePairs = new Map(queueNames.map((name) => [name, local.queuePair(name)]));
   const queuePair = (name: QueueName) => only([queuePairs.get(name)].filter((found) => found !== undefined));
+  /** EventBridge's two have no messages here. */
+  const empty: Pick<MessageQueue, "count" | "receive"> = { count: async () => 0, receive: async () => [] };
   const results = local.store({ keepsVersions: true });
   const work = local.store();
   const data = local.store({
@@ -132,6 +141,10 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       data: store(data, names.data),
       results: store(results, names.results),
       ...queueDeps(queue, deadLetters),
+      deadLetterQueues: deadLetterNames.map((name) => {
+        const found = [...queuePairs.values()].find((pair) => pair.name === name)?.deadLetters ?? empty;
+        return { name, deadLetters: watched<typeof empty>(found, onQueue(names.deadLetters(name))) };
+      }),
       libInsight: { fetchPage: async (request: PageRequest) => pageOf(request, source) },
       engine,
       tables: engine,
@@ -294,7 +307,7 @@ function namesIn(graph: Graph) {
     logGroup: (name: QueueName) =>
       only(found.filter((each) => each.name === `${titleOf(name)}Function`)).is.loggingConfig.logGroup,
     queue: (name: QueueName) => queueArn(variable(`${name.toUpperCase()}_QUEUE_URL`)),
-    deadLetters: (name: QueueName) => queueArn(variable(`${name.toUpperCase()}_DEAD_LETTERS_URL`)),
+    deadLetters: (name: DeadLetterName) => queueArn(variable(`${name.toUpperCase()}_DEAD_LETTERS_URL`)),
   };
 }
 

@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { datasets } from "../../shared/datasets.ts";
 import { maxMessageBytes } from "../../shared/ports.ts";
 import {
   all,
@@ -58,7 +59,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("old versions of published files expire after 90 days, runs after 30, incomplete uploads and analysts' results after 7", () => {
+  test("old versions of published files expire after 90 days, runs and raw query results after 30, incomplete uploads and analysts' results after 7", () => {
     const versioning = created(graphs[stage], "aws:s3/bucketVersioning:BucketVersioning");
     expect(bucketsOf(versioning.map(({ inputs }) => inputs))).toEqual(versioned[stage]);
     const lifecycles = created(
@@ -71,15 +72,26 @@ describe.each(stages)("on the stage %s", (stage) => {
         known(bucketInputs.parse(inputs).bucket) === "Work"
           ? { expiration: { days: 30 } }
           : { noncurrentVersionExpiration: { noncurrentDays: 90 } };
-      const analysts = { filter: { prefix: "tableau/" }, expiration: { days: 7 } };
+      const below = (prefix: string, days: number) => ({
+        status: "Enabled",
+        filter: { prefix },
+        expiration: { days },
+        noncurrentVersionExpiration: { noncurrentDays: 1 },
+      });
+      const folders = new Set(datasets.map(({ publish }) => publish.queryResults));
+      const ofResults = [below("tableau/", 7), ...[...folders].map((folder) => below(`${folder}/`, 30))];
       expect(inputs.rules).toMatchObject([
         { status: "Enabled", ...expiry, abortIncompleteMultipartUpload: { daysAfterInitiation: 7 } },
-        ...(known(bucketInputs.parse(inputs).bucket) === "Results"
-          ? [{ status: "Enabled", ...analysts }]
-          : []),
+        ...(known(bucketInputs.parse(inputs).bucket) === "Results" ? ofResults : []),
       ]);
     }
     expect(bucketsOf(lifecycles.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
+    // What people read never expires.
+    const expiring = ["tableau/", ...datasets.map(({ publish }) => `${publish.queryResults}/`)];
+    for (const { publish } of datasets) {
+      const readable = [publish.csv, publish.jsonl, publish.results];
+      for (const key of readable) expect(expiring.filter((prefix) => key.startsWith(prefix))).toEqual([]);
+    }
   });
 
   test("every queue is encrypted and accepts the largest message", () => {

@@ -76,7 +76,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       expect(is.functionResponseTypes).toEqual(["ReportBatchItemFailures"]);
   });
 
-  test("every queue has a dead-letter queue of its type, which keeps messages for 14 days", () => {
+  test("every queue keeps messages for 14 days, and has a dead-letter queue of its type", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
     const work = found.filter(({ is }) => is.redrivePolicy);
     const deadLetters = work.map(({ is }) =>
@@ -88,7 +88,26 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(rest.map(({ name }) => name).sort()).toEqual(
       [...deadLetters.map(({ name }) => name), "UndeliveredQueue", "UnscheduledQueue"].sort(),
     );
-    for (const { is } of rest) expect(is.messageRetentionSeconds).toBe(14 * day);
+    for (const { is } of found) expect(is.messageRetentionSeconds).toBe(14 * day);
+  });
+
+  test("Lambda limits only the requests to LibInsight, so that it polls idle queues less often", () => {
+    const limited = Object.entries(wiringOf(graphs[stage]).queues).filter(
+      ([, { concurrency }]) => concurrency,
+    );
+    expect(limited.map(([name, { concurrency }]) => [name, concurrency])).toEqual([["fetcher", 8]]);
+  });
+
+  test("Lambda allows long chains of messages only to athena, whose checks of a query are bounded", () => {
+    const configs = all(
+      graphs[stage],
+      "aws:lambda/functionRecursionConfig:FunctionRecursionConfig",
+      z.object({ functionName: z.string(), recursiveLoop: z.string() }),
+    );
+    const known = nameIn(graphs[stage]);
+    expect(configs.map(({ is }) => [known(is.functionName), is.recursiveLoop])).toEqual([
+      ["Athena", "Allow"],
+    ]);
   });
 
   test("each event goes to the queues of its routes", () => {
@@ -197,6 +216,10 @@ describe.each(stages)("on the stage %s", (stage) => {
           .map(([variable, value]) => [variable, known(value)]),
       ),
     ]);
+    const undelivered = {
+      UNDELIVERED_DEAD_LETTERS_URL: "Undelivered",
+      UNSCHEDULED_DEAD_LETTERS_URL: "Unscheduled",
+    };
     const work = { WORK_BUCKET: "Work" };
     const onBus = { ...work, BUS_NAME: "Pipeline" };
     const measuring = { STAGE: stage, POWERTOOLS_METRICS_NAMESPACE: "LibInsight" };
@@ -223,6 +246,8 @@ describe.each(stages)("on the stage %s", (stage) => {
         ...measuring,
         ...instances,
         ...tableau,
+        ...deadLetterVariables(queueNames),
+        ...undelivered,
         DATA_BUCKET: "Data",
         RESULTS_BUCKET: "Results",
         ALERTS_TOPIC_ARN: "Alerts",

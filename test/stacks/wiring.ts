@@ -8,7 +8,8 @@ export type QueueWiring = {
   batchSize: number;
   timeoutSeconds: number;
   memoryMb: number;
-  concurrency: number;
+  /** Undefined if unlimited. */
+  concurrency: number | undefined;
   visibilitySeconds: number;
   fifo: boolean;
   contentBasedDeduplication: boolean;
@@ -48,7 +49,7 @@ export const mapping = z.object({
   functionName: z.string(),
   batchSize: z.number(),
   functionResponseTypes: z.array(z.string()),
-  scalingConfig: z.object({ maximumConcurrency: z.number() }),
+  scalingConfig: z.object({ maximumConcurrency: z.number() }).optional(),
 });
 
 export const rule = z.object({
@@ -88,7 +89,7 @@ export function wiringOf(graph: Graph): Wiring {
       batchSize: is.batchSize,
       timeoutSeconds: fed.is.timeout,
       memoryMb: fed.is.memorySize,
-      concurrency: is.scalingConfig.maximumConcurrency,
+      concurrency: is.scalingConfig?.maximumConcurrency,
       visibilitySeconds: source.is.visibilityTimeoutSeconds,
       fifo: source.is.fifoQueue,
       contentBasedDeduplication: source.is.contentBasedDeduplication,

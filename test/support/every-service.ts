@@ -50,12 +50,18 @@ export function forEveryService<R>(
 
 /** Returns the dependencies of all services that are queues. */
 export function queueDeps<Q, D>(queue: (name: QueueName) => Q, deadLetters: (name: QueueName) => D) {
+  const queuePairs = queueNames.map((name) => ({
+    name,
+    source: queue(name),
+    deadLetters: deadLetters(name),
+  }));
   return {
     fetcherQueue: queue("fetcher"),
     transformerQueue: queue("transformer"),
     assemblerQueue: queue("assembler"),
     athenaQueue: queue("athena"),
     ec2Queue: queue("ec2"),
-    queuePairs: queueNames.map((name) => ({ name, source: queue(name), deadLetters: deadLetters(name) })),
+    queuePairs,
+    deadLetterQueues: queuePairs,
   };
 }

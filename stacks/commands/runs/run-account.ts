@@ -1,6 +1,6 @@
 // The state of a run, from the work bucket: its progress, what is missing, and what to do next. Only reads.
 import pMap from "p-map";
-import type { DeadLetter } from "../../../services/replay/dead-letter-summary.ts";
+import type { DeadLetter } from "../../../shared/dead-letter.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { Totals, Window } from "../../../shared/messages.ts";

@@ -75,7 +75,7 @@ const mappingInputs = z.strictObject({
   batchSize: z.int(),
   maximumBatchingWindowInSeconds: z.int(),
   functionResponseTypes: z.array(z.literal("ReportBatchItemFailures")),
-  scalingConfig: z.strictObject({ maximumConcurrency: z.int() }),
+  scalingConfig: z.strictObject({ maximumConcurrency: z.int() }).optional(),
 });
 
 export const eventSourceMapping = creator(mappingInputs, (inputs, { clients: { lambda } }) =>
@@ -86,7 +86,9 @@ export const eventSourceMapping = creator(mappingInputs, (inputs, { clients: { l
       BatchSize: inputs.batchSize,
       MaximumBatchingWindowInSeconds: inputs.maximumBatchingWindowInSeconds,
       FunctionResponseTypes: inputs.functionResponseTypes,
-      ScalingConfig: { MaximumConcurrency: inputs.scalingConfig.maximumConcurrency },
+      ...(inputs.scalingConfig && {
+        ScalingConfig: { MaximumConcurrency: inputs.scalingConfig.maximumConcurrency },
+      }),
     }),
   ),
 );

@@ -43,6 +43,8 @@ beforeEach(() => {
     work: local.store(),
     data: local.store(),
     results: local.store(),
+    deadLetterQueues: [],
+    waitSeconds: 0,
     notify: async (notification) => {
       sent.push(notification);
     },
@@ -326,5 +328,62 @@ test("the daily checks measure the published file and the running instances", as
   expect(measured).toEqual([
     { dataset, PublishedFileAgeHours: 0.5, ResultsBehindHours: 0.5, StrayObjects: 0 },
     { InstancesRunningHours: 0 },
+  ]);
+});
+
+test("the daily check emails each queue's dead letters without hiding or removing them, once a day until none is left", async () => {
+  await putFile();
+  const ids = ["fetcher", "athena", "undelivered"] as const;
+  const [fetcher, athena, rules] = [
+    local.queuePair("fetcher"),
+    local.queuePair("athena"),
+    local.queuePair("replay"),
+  ];
+  const queues = [fetcher.deadLetters, athena.deadLetters, rules.deadLetters];
+  deps.deadLetterQueues = queues.map((deadLetters, n) => ({ name: ids[n] ?? "ec2", deadLetters }));
+  const words = "a patron's words";
+  const task = { runId, window: { number: 2 }, attempt: 1, page: 3, comment: words };
+  const attributes = { Error: "LibInsightTimeout", ErrorText: words };
+  await fetcher.deadLetters.send(JSON.stringify(task), { attributes });
+  clock += 3_900_000;
+  await fetcher.deadLetters.send(words);
+  const { send } = rules.deadLetters;
+  await send.call(rules.deadLetters, words, {
+    attributes: { ERROR_CODE: "NO_PERMISSIONS", ERROR_MESSAGE: words },
+  });
+
+  expect(await report("freshness.check.requested", { dataset })).toBe("done");
+  expect(await report("freshness.check.requested", { dataset })).toBe("done");
+  expect(subjects()).toEqual(["3 dead letters"]);
+  expect(sent[0]?.body.split("\n").slice(2, 4)).toEqual([
+    `fetcher: 2, the oldest 1 h 5 min old: LibInsightTimeout (run ${runId}, window 2, page 3)`,
+    "undelivered: 1, the oldest 0 s old: NO_PERMISSIONS",
+  ]);
+  expect(sent[0]?.body).toContain("npx sst shell --stage local -- npm run replay -- list");
+  expect(sent[0]?.body).not.toContain(words);
+  expect((await take(fetcher.deadLetters)).map(({ body }) => body)).toEqual([JSON.stringify(task), words]);
+
+  clock += 24 * 3_600_000;
+  await report("freshness.check.requested", { dataset });
+  expect(subjects()).toEqual(["3 dead letters", "1 dead letter"]);
+  await take(rules.deadLetters);
+  clock += 24 * 3_600_000;
+  await report("freshness.check.requested", { dataset });
+  expect(sent).toHaveLength(2);
+});
+
+test("the daily check says which dead letters it could not read, and how many of them it has read", async () => {
+  await putFile();
+  const { deadLetters } = local.queuePair("fetcher");
+  deps.deadLetterQueues = [{ name: "fetcher", deadLetters }];
+  for (let n = 0; n < 11; n++) await deadLetters.send("{}");
+  await report("freshness.check.requested", { dataset });
+  clock += 24 * 3_600_000;
+  for (let n = 0; n < 2; n++)
+    await deadLetters.receive({ max: 10, visibilitySeconds: 3_600, waitSeconds: 0 });
+  await report("freshness.check.requested", { dataset });
+  expect(sent.map(({ body }) => body.split("\n")[2])).toEqual([
+    "fetcher: 11, the oldest of 10 0 s old: no reason given",
+    "fetcher: 11, in use by a command",
   ]);
 });

@@ -2,9 +2,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { assemblerService } from "../../../services/assembler/service.ts";
-import type { DeadLetter } from "../../../services/replay/dead-letter-summary.ts";
 import { outputColumns } from "../../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
+import type { DeadLetter } from "../../../shared/dead-letter.ts";
 import { keys } from "../../../shared/keys.ts";
 import { type Run, runResult } from "../../../shared/run.ts";
 import { needsRows } from "../../../stacks/commands/runs/confirm.ts";

@@ -1,13 +1,13 @@
 // Summarizes a dead letter for operators. The body may contain a patron's words, so only IDs and numbers of the expected
 // format are read from it.
 import * as z from "zod/mini";
-import type { Message } from "../../shared/ports.ts";
-import { runIdOf } from "../../shared/run.ts";
-import { positiveInt, runId } from "../../shared/schemas.ts";
-import type { QueueName } from "../../shared/topology.ts";
+import type { Message } from "./ports.ts";
+import { runIdOf } from "./run.ts";
+import { positiveInt, runId } from "./schemas.ts";
+import type { DeadLetterName, QueueName } from "./topology.ts";
 
-export type DeadLetter = {
-  queue: QueueName;
+export type DeadLetter<Name extends DeadLetterName = QueueName> = {
+  queue: Name;
   messageId: string;
   /** When it became a dead letter, or when it was first sent if SQS moved it. ISO 8601 in UTC. */
   sentAt: string;
@@ -33,6 +33,11 @@ export type DeadLetter = {
 
 /** Attributes that shared/message-loop.ts sets on dead letters only. */
 export const errorAttributes = ["Error", "ErrorText"] as const;
+/**
+ * The attribute in which EventBridge and its scheduler name the error, for example `NO_PERMISSIONS`.
+ * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+ */
+const deliveryError = "ERROR_CODE";
 
 const query = z.string().check(z.regex(/^[\w-]{1,64}$/));
 const instanceId = z.string().check(z.regex(/^[\w-]{1,64}$/));
@@ -92,9 +97,9 @@ function withRun<T extends { runId: string }>({ runId: run, ...ids }: T) {
 }
 
 /** Returns the summary of a received dead letter. */
-export function deadLetterOf(queue: QueueName, message: Message): DeadLetter {
+export function deadLetterOf<Name extends DeadLetterName>(queue: Name, message: Message): DeadLetter<Name> {
   const { id, body, receives, sentAt, group, attributes } = message;
-  const [error, errorText] = errorAttributes.map((name) => attributes[name]);
+  const { Error: error = attributes[deliveryError], ErrorText: errorText } = attributes;
   return {
     queue,
     messageId: id,

@@ -1,0 +1,34 @@
+// Limits between the settings of services that the topology alone does not show.
+import { expect, test } from "vitest";
+import { ddlPollMs, ddlWaitMs } from "../../shared/aws/athena.ts";
+import { claimSeconds } from "../../shared/once.ts";
+import { checkTopology, queueNames, services } from "../../shared/topology.ts";
+
+test("a FIFO queue with batches of several messages fails at startup with the setting to change", () => {
+  const check = (fifo: boolean, batchSize: number) => () =>
+    checkTopology({ press: { queue: fifo ? { fifo: "by-id" } : {}, batchSize } });
+  expect(check(true, 2)).toThrow("The FIFO queue press has a batch size of 2 in shared/topology.ts");
+  expect(check(true, 1)).not.toThrow();
+  expect(check(false, 10)).not.toThrow();
+  expect(() => checkTopology(services)).not.toThrow();
+});
+
+/** The typed and the analysis view (services/athena/follow-file.ts; test/services/athena counts them). */
+const views = 2;
+/** A call to Athena takes some 50 ms. */
+const checkSeconds = 0.05;
+/** The calls to S3 and Glue, and the start of the query. */
+const otherSeconds = 20;
+
+test("the athena function's timeout covers its statements", () => {
+  const checks = ddlWaitMs / ddlPollMs;
+  const statementSeconds = ddlWaitMs / 1000 + checks * checkSeconds;
+  expect(services.athena.timeoutSeconds).toBeGreaterThanOrEqual(views * statementSeconds + otherSeconds);
+});
+
+test("a claim outlives every handler that may claim", () => {
+  // These have timeouts of up to 15 minutes and claim nothing (shared/once.ts).
+  const others = ["assembler", "tableau", "replay"];
+  for (const name of queueNames.filter((each) => !others.includes(each)))
+    expect([name, services[name].timeoutSeconds < claimSeconds]).toEqual([name, true]);
+});
