@@ -130,15 +130,17 @@ export function createMachine(options: MachineOptions): Machine {
 /**
  * Returns the ports without faults or, with a caller, the ports of a running handler with the plan's faults.
  * @param onWritten called in the transaction that makes an object visible
+ * @param onSent called with each message of a handler before it is sent
  */
 export function portsOf(
   machine: Machine,
   caller?: Caller,
   onWritten?: (bucket: string, key: string) => void,
+  onSent: (queue: QueueName, body: string) => void = () => {},
 ): Ports {
   const { database, folder, clock, bus, engine, instances, notifications } = machine;
-  const queue = (options: QueueOptions) =>
-    caller ? new FaultyQueue(database, options, caller) : new SqliteQueue(database, options);
+  const queue = (options: QueueOptions, onSend: (body: string) => void = () => {}) =>
+    caller ? new FaultyQueue(database, options, caller, onSend) : new SqliteQueue(database, options);
   const store = (bucket: string, keepsVersions: boolean) => {
     const options = {
       ...{ bucket, keepsVersions, folder: join(folder, bucket) },
@@ -162,7 +164,7 @@ export function portsOf(
     work: store("work", false),
     data: store("data", true),
     results: store("results", true),
-    queue: (name) => queue(queueOptions(name, clock)),
+    queue: (name) => queue(queueOptions(name, clock), (body) => onSent(name, body)),
     deadLetters: (name) => {
       const { redrive: _, ...options } = queueOptions(name, clock);
       return queue({ ...options, name: deadLettersOf(name) });
@@ -252,17 +254,26 @@ const batchAttempts = 4;
 
 class FaultyQueue extends SqliteQueue {
   readonly #caller: Caller;
+  readonly #onSend: (body: string) => void;
 
-  constructor(database: LocalDatabase, options: QueueOptions, caller: Caller) {
+  constructor(
+    database: LocalDatabase,
+    options: QueueOptions,
+    caller: Caller,
+    onSend: (body: string) => void,
+  ) {
     super(database, options);
     this.#caller = caller;
+    this.#onSend = onSend;
   }
 
   override send(body: string, options?: SendOptions) {
+    this.#onSend(body);
     return this.#caller.perform("send", () => super.send(body, options));
   }
 
   override async sendAll(bodies: readonly string[]): Promise<void> {
+    for (const body of bodies) this.#onSend(body);
     const batches: Promise<void>[] = [];
     for (let from = 0; from < bodies.length; from += batchMessages)
       batches.push(this.#sendBatch(bodies.slice(from, from + batchMessages)));

@@ -22,6 +22,7 @@ import { type Message, messageBody, type ObjectStore } from "../../shared/ports.
 import { runIdOf, runResult } from "../../shared/run.ts";
 import { forEveryService, queueDeps } from "../support/every-service.ts";
 import { silent } from "../support/local-adapters.ts";
+import { Chains } from "./chains.ts";
 import { Delivery, type Handlers } from "./delivery.ts";
 import { PlainEngine } from "./engine.ts";
 import { type DeployKind, entryWith } from "./entries.ts";
@@ -129,9 +130,10 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       await machine.instances.put(instanceId, "stopped", { [instanceTag.key]: instanceTag.value });
       const runIds = await requestRuns(plan, machine);
       const { engine } = machine;
+      const chains = new Chains();
       const delivery = new Delivery({
         ...{ plan, faults, ports, clock, mark, onCall, queues },
-        handlers: handlersOf(machine, history),
+        handlers: handlersOf(machine, history, chains),
         background: () => (engine instanceof PlainEngine ? engine.next() : undefined),
         onTurn: () => {
           for (const { at, kind } of faults.nextTurn()) {
@@ -172,6 +174,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       }
       outcome.wrong.push(
         ...reader.wrong,
+        ...chains.wrong,
         ...(await assess({
           ...{
             plan,
@@ -200,7 +203,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     return outcome;
   }
 
-  function handlersOf(machine: Machine, history: History): Handlers {
+  function handlersOf(machine: Machine, history: History, chains: Chains): Handlers {
     // Each plan has its own client, so that no plan begins with another one's token.
     const client = libInsightClient({
       ...{ ...credentials, baseUrl: source.baseUrl, timeoutMs: requestTimeoutMs },
@@ -223,7 +226,13 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       const common = { log: logOf(name), retryBaseSeconds: 0 };
       return (batch: Message[], caller: Caller) => {
         const call = history.startCall(name);
-        const ports = portsOf(machine, caller, (bucket, key) => history.recordWrite({ bucket }, key, call));
+        const chain = chains.invoke(name, batch);
+        const ports = portsOf(
+          machine,
+          caller,
+          (bucket, key) => history.recordWrite({ bucket }, key, call),
+          (queue, body) => chains.send(queue, body, chain),
+        );
         const queuePair = { source: ports.queue(name), deadLetters: ports.deadLetters(name) };
         return processBatch(service, batch, depsOf(ports, batch, call), { ...common, ...queuePair });
       };

@@ -266,6 +266,9 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       queuePair(name).source.insert("a message that no service can read", fifo ?? {});
     }
     await deliver();
+    // Now there are dead letters.
+    send("freshness.check.requested", { dataset });
+    await deliver();
     for (const filter of [{ run: unknown.runId }, {}, { queue: "replay" }]) {
       send("deadletter.replay.requested", { ...filter, reason: "an operator" });
       await deliver();
