@@ -32,7 +32,7 @@ export async function once<T>(
     await work.put(key, mine("done"), "application/json");
     return result;
   } catch (error) {
-    // If this fails too, the claim expires after 180 seconds.
+    // If this fails too, the claim expires after 240 seconds.
     await work.put(key, mine("released"), "application/json").catch(() => {});
     throw error;
   }

@@ -1,9 +1,9 @@
 // The settings of a stage that `sst shell` passes to commands (`sst shell --stage S -- npm run replay -- list`). They are
 // the environment variables of the functions, without secrets; shared/aws/config.ts reads them.
 import { instancesText } from "../shared/instance-settings.ts";
-import { queueNames } from "../shared/topology.ts";
+import { deadLetterNames, queueNames } from "../shared/topology.ts";
 import { alerts } from "./alerts.ts";
-import { bus, deadLetterUrls, queueUrls, undelivered, unscheduled } from "./messaging.ts";
+import { bus, deadLetterUrls, queueUrls } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
 import { analystsResults, analystsWorkgroup, database } from "./workgroups.ts";
@@ -22,9 +22,7 @@ export const settings = new sst.Linkable("Settings", {
       ANALYSTS_RESULTS: analystsResults,
       INSTANCES: instancesText(currentStage().instances),
       ...queueUrls(queueNames),
-      ...deadLetterUrls(queueNames),
-      UNDELIVERED_URL: undelivered.url,
-      UNSCHEDULED_URL: unscheduled.url,
+      ...deadLetterUrls(deadLetterNames),
     },
   },
 });

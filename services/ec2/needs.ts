@@ -6,7 +6,7 @@ import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Instance, ObjectStore } from "../../shared/ports.ts";
 
-/** Attempts at a conditional write. Two handlers run at once, and a write takes milliseconds. */
+/** Attempts at a conditional write. Few handlers run at once, and a write takes milliseconds. */
 const maxAttempts = 5;
 /** Longer than a message lives: 14 days in its queue, and 14 days as a dead letter. */
 const rememberedMs = 30 * 24 * 3600 * 1000;

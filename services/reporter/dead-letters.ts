@@ -2,8 +2,9 @@
 // further dead letters while it is on, and about those that SQS or EventBridge moved (stacks/monitoring.ts).
 import { deadLetterOf } from "../../shared/dead-letter.ts";
 import type { Message, MessageQueue } from "../../shared/ports.ts";
+import { count, quantity } from "../../shared/quantity.ts";
 import type { DeadLetterName } from "../../shared/topology.ts";
-import { count, durationText, type Mail, quantity } from "./message.ts";
+import { durationText, type Mail } from "./message.ts";
 
 export type DeadLetterDeps = {
   deadLetterQueues: readonly { name: DeadLetterName; deadLetters: Pick<MessageQueue, "count" | "receive"> }[];

@@ -53,14 +53,7 @@ export const settings = {
   /** Pause before the first check of a Tableau job. It doubles with each check, up to half a minute. */
   tableauPauseMs: () => read("TABLEAU_PAUSE_MS", wholeNumber(1, 30_000, 2_000)),
   queueUrl: (name: QueueName) => read(`${name.toUpperCase()}_QUEUE_URL`, z.url()),
-<<<<<<< HEAD
-  deadLetterUrl: (name: QueueName) => read(`${name.toUpperCase()}_DEAD_LETTERS_URL`, z.url()),
-  /** Events and scheduled requests that EventBridge could not deliver. */
-  undeliveredUrl: () => read("UNDELIVERED_URL", z.url()),
-  unscheduledUrl: () => read("UNSCHEDULED_URL", z.url()),
-=======
   deadLetterUrl: (name: DeadLetterName) => read(`${name.toUpperCase()}_DEAD_LETTERS_URL`, z.url()),
->>>>>>> 855b988 (About a dozen alarms on stage-wide metrics, a daily email of dead letters, cheaper idle polling, 14 days in every queue)
 };
 
 /** Returns a setting. @throws PipelineError `ConfigurationMissing` with the variable and never its value */

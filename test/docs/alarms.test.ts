@@ -4,10 +4,10 @@ import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
-import { queueNames, services } from "../../shared/topology.ts";
-import { all, evaluateBoth, titleOf } from "../stacks/stages.ts";
+import { type QueueName, queueNames, services } from "../../shared/topology.ts";
+import { all, evaluateBoth } from "../stacks/stages.ts";
 
-const { production } = await evaluateBoth();
+const { production, ada } = await evaluateBoth();
 
 const alarm = z.object({
   name: z.string(),
@@ -21,36 +21,20 @@ const alarm = z.object({
 });
 type Alarm = z.infer<typeof alarm>;
 
-const alarms = all(production, "aws:cloudwatch/metricAlarm:MetricAlarm", alarm).map(({ is }) => is);
+const alarmType = "aws:cloudwatch/metricAlarm:MetricAlarm";
+const alarms = all(production, alarmType, alarm).map(({ is }) => is);
 const prefix = "libinsight-production-";
 
-/** Its alarms stand for those of every service: no other text has its name. */
-const service = "kickoff";
 const [{ name: dataset }] = datasets;
 
-/** Returns an alarm without the names of its service and its dataset. */
-function generalized(is: Alarm): Alarm {
-  const general = (text: string) =>
-    text
-      .replaceAll(services[service].purpose, "PURPOSE")
-      .replaceAll(titleOf(service), "<Service>")
-      .replaceAll(service, "SERVICE")
-      .replaceAll(dataset, "DATASET");
-  return {
+/** Returns the alarms of the first dataset and of the stage, without the dataset's name. */
+const rows = alarms
+  .filter(({ name }) => !datasets.slice(1).some((other) => name.endsWith(`-${other.name}`)))
+  .map((is) => ({
     ...is,
-    name: general(is.name.slice(prefix.length)),
-    alarmDescription: general(is.alarmDescription),
-  };
-}
-
-/** Whether an alarm is not the same as one of the first service or of the first dataset. */
-function isFirst({ name }: Alarm): boolean {
-  const others = [
-    ...queueNames.filter((name) => name !== service).map(titleOf),
-    ...datasets.slice(1).map((other) => other.name),
-  ];
-  return !others.some((other) => name.startsWith(`${prefix}${other}`) || name.endsWith(`-${other}`));
-}
+    name: is.name.slice(prefix.length).replaceAll(dataset, "DATASET"),
+    alarmDescription: is.alarmDescription.replaceAll(dataset, "DATASET"),
+  }));
 
 function durationOf(seconds: number): string {
   const units = [
@@ -66,7 +50,8 @@ function durationOf(seconds: number): string {
 const ages: Record<string, (threshold: number) => string> = {
   ApproximateNumberOfMessagesVisible: () => "a message is there",
   ApproximateAgeOfOldestMessage: (seconds) => `a message is older than ${durationOf(seconds)}`,
-  Errors: () => "a call failed",
+  DeadLetters: () => "a message became a dead letter",
+  FunctionErrors: () => "a call failed",
   Throttles: () => "a call was rejected",
   MatchedEvents: () => "an event occurred",
   PublishedFileAgeHours: (hours) => `the file is older than ${durationOf(hours * 3_600)}`,
@@ -111,25 +96,65 @@ test("docs/operate.md lists every alarm with its commands", async () => {
   const page = await readFile(file, "utf8");
   const list = /(<!-- alarms: [^\n]*-->\n)[\s\S]*?(<!-- \/alarms -->)/;
   expect(page).toMatch(list);
-  const table = tableOf(alarms.filter(isFirst).map(generalized));
-  const purposes = queueNames.map((name) => `| \`${name}\` | ${services[name].purpose} |`);
-  const generated = `\n${table}\n\n| SERVICE | PURPOSE |\n|---|---|\n${purposes.join("\n")}\n\n`;
+  const table = tableOf(rows);
   await expect(
-    page.replace(list, (_, open: string, close: string) => `${open}${generated}${close}`),
+    page.replace(list, (_, open: string, close: string) => `${open}\n${table}\n\n${close}`),
   ).toMatchFileSnapshot(`../../${file}`);
   // Each row names a command.
   for (const row of table.split("\n").slice(2)) expect(row).toMatch(/`(npm run|aws) [^`]+`.*\|$/);
 });
 
-test("docs/deploy.md counts the alarms, and its monthly sums are right", async () => {
+test("docs/deploy.md counts the alarms and the polls, and its monthly sums are right", async () => {
   const page = await readFile("docs/deploy.md", "utf8");
   expect(page).toContain(`CloudWatch: ${alarms.length} alarms`);
   expect(page).toContain(`| ${alarms.length} × $0.10 | ${(alarms.length * 0.1).toFixed(2)} |`);
+  expect(page).toContain(`with an alert address has ${all(ada, alarmType, alarm).length} alarms`);
   const perDataset = alarms.filter(({ name }) => name.endsWith(`-${datasets[0].name}`)).length;
-  expect(page).toContain(`${perDataset} alarms, and one\nmetric`);
+  expect(page).toMatch(new RegExp(`adds \\d+ metrics and ${perDataset} alarms`));
+
+  const isLimited = (name: QueueName) => services[name].concurrency !== undefined;
+  const [fifo, standard] = [true, false].map((is) =>
+    queueNames.filter((name) => (services[name].queue.fifo !== undefined) === is),
+  );
+  const pollers = (names: QueueName[] = [], idle: number) =>
+    names.reduce((sum, name) => sum + (isLimited(name) ? 5 : idle), 0);
+  const polls = (30 * 24 * 3600) / 20;
+  const dollarsOf = (perPoll: [number, number]) => (perPoll[0] * 0.4 + perPoll[1] * 0.5) * (polls / 1e6);
+  expect(page).toContain(`| ${pollers(standard, 2)} × ${polls.toLocaleString("en-US")} × $0.40/million |`);
+  expect(page).toContain(`| ${pollers(fifo, 5)} × ${polls.toLocaleString("en-US")} × $0.50/million |`);
+
   const [, idle = ""] = /^Idle, 30 days:\n([\s\S]*?)\n\n[A-Z]/m.exec(page) ?? [];
   const dollars = [...idle.matchAll(/\| (\d+\.\d\d) \|$/gm)].map(([, sum]) => Number(sum));
-  expect(dollars).toHaveLength(5);
-  const [, total] = /About \$(\d+\.\d\d) a month when idle/.exec(page) ?? [];
-  expect(total).toBe(dollars.reduce((sum, one) => sum + one, 0).toFixed(2));
+  const [standardPolls, fifoPolls, ...rest] = dollars;
+  expect(rest).toHaveLength(3);
+  expect(standardPolls).toBeCloseTo(dollarsOf([pollers(standard, 2), 0]), 2);
+  expect(fifoPolls).toBeCloseTo(dollarsOf([0, pollers(fifo, 5)]), 2);
+  const total = (amounts: number[]) => amounts.reduce((sum, one) => sum + one, 0);
+  expect(page).toContain(`About $${total(dollars).toFixed(2)} a month when idle`);
+  const most = total([dollarsOf([pollers(standard, 5), pollers(fifo, 5)]), ...rest]);
+  expect(page).toContain(`the sum would be\n$${most.toFixed(2)}.`);
+  expect(most).toBeLessThanOrEqual(4);
+});
+
+test("docs/deploy.md gives the lifecycle rules that stages have on their own results buckets", async () => {
+  const page = await readFile("docs/deploy.md", "utf8");
+  const own = all(ada, "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", lifecycle);
+  const rules = own.flatMap(({ is }) => is.rules).filter(({ filter }) => filter?.prefix);
+  expect(rules.length).toBeGreaterThan(1);
+  for (const { filter, expiration, noncurrentVersionExpiration } of rules) {
+    const [prefix, days] = [filter?.prefix, expiration?.days];
+    const noncurrent = noncurrentVersionExpiration?.noncurrentDays;
+    const rule = `"Filter": {"Prefix": "${prefix}"},\n   #    "Expiration": {"Days": ${days}}, "NoncurrentVersionExpiration": {"NoncurrentDays": ${noncurrent}}`;
+    expect(page).toContain(rule);
+  }
+});
+
+const lifecycle = z.object({
+  rules: z.array(
+    z.object({
+      filter: z.object({ prefix: z.string() }).optional(),
+      expiration: z.object({ days: z.number() }).optional(),
+      noncurrentVersionExpiration: z.object({ noncurrentDays: z.number() }).optional(),
+    }),
+  ),
 });

@@ -354,8 +354,8 @@ test("a command on a stage gets every queue, the bus, the topic, the buckets and
   expect(Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, known(value)]))).toEqual({
     BUS_NAME: "Pipeline",
     ALERTS_TOPIC_ARN: "Alerts",
-    UNDELIVERED_URL: "Undelivered",
-    UNSCHEDULED_URL: "Unscheduled",
+    UNDELIVERED_DEAD_LETTERS_URL: "Undelivered",
+    UNSCHEDULED_DEAD_LETTERS_URL: "Unscheduled",
     WORK_BUCKET: "Work",
     DATA_BUCKET: "Data",
     RESULTS_BUCKET: "Results",

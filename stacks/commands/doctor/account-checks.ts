@@ -44,7 +44,7 @@ export function accountChecks(
     const call = () => lambda.send(new GetAccountSettingsCommand());
     const { AccountLimit } = await allowed("lambda:GetAccountSettings", call);
     const limit = AccountLimit?.UnreservedConcurrentExecutions ?? 0;
-    const needed = queueNames.reduce((sum, name) => sum + services[name].concurrency, 0);
+    const needed = neededConcurrency();
     const saw = `The account's functions may run ${count(limit)} times at once, and the stage's ${needed} times.`;
     if (limit >= needed) return ok(saw);
     // Lambda returns a throttled message to its queue, which counts as a receive.
@@ -98,4 +98,12 @@ function orMissing<T>(call: Promise<T>): Promise<T | undefined> {
     if (error instanceof EntityNotFoundException) return undefined;
     throw error;
   });
+}
+
+/** Lambda starts with so many calls at once for a queue whose service sets no limit. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html */
+const initialConcurrency = 5;
+
+/** Returns the number of calls at once for which the account must have room. */
+export function neededConcurrency(): number {
+  return queueNames.reduce((sum, name) => sum + (services[name].concurrency ?? initialConcurrency), 0);
 }

@@ -9,7 +9,7 @@ import { common } from "../../../shared/aws/clients.ts";
 import { settings } from "../../../shared/aws/config.ts";
 import { SqsQueue } from "../../../shared/aws/sqs.ts";
 import { datasets } from "../../../shared/datasets.ts";
-import { queueNames } from "../../../shared/topology.ts";
+import { deadLetterNames } from "../../../shared/topology.ts";
 import { appRegion, type StageSettings } from "../../stage.ts";
 import { accountChecks } from "./account-checks.ts";
 import { bucketChecks, publishedFileCheck } from "./bucket-checks.ts";
@@ -52,8 +52,4 @@ export async function awsChecks(stage: StageSettings, isDeployed: boolean): Prom
   ];
 }
 
-const deadLetterUrls = [
-  ...queueNames.map((name) => [name, () => settings.deadLetterUrl(name)] as const),
-  ["undelivered", settings.undeliveredUrl] as const,
-  ["unscheduled", settings.unscheduledUrl] as const,
-];
+const deadLetterUrls = deadLetterNames.map((name) => [name, () => settings.deadLetterUrl(name)] as const);

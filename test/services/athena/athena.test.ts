@@ -488,17 +488,17 @@ describe("a query that ended", () => {
     expect(typesOf(deps)).toEqual(["results.published"]);
   });
 
-  test("whose handler crashed is finished by a delayed check after its claim expires in three minutes", async () => {
+  test("whose handler crashed is finished by a delayed check after its claim expires in four minutes", async () => {
     const deps = start();
     const { id, task } = await followed(deps);
     await succeed(id, deps);
     const claim = { state: "claimed", at: deps.clock.now.toISOString() };
     await deps.work.putOnce(keys.queryEnd(id), claim);
-    deps.clock.now = new Date("2024-03-15T12:02:59Z");
+    deps.clock.now = new Date("2024-03-15T12:03:59Z");
     await finishQuery(id, deps, task);
     expect(deps.events).toEqual([]);
     expect(deps.tasks.at(-1)).toEqual({ task: { ...task, checks: 1 }, delaySeconds: 120 });
-    deps.clock.now = new Date("2024-03-15T12:03:00Z");
+    deps.clock.now = new Date("2024-03-15T12:04:00Z");
     await finishQuery(id, deps, { ...task, checks: 1 });
     expect(typesOf(deps)).toEqual(["results.published"]);
   });

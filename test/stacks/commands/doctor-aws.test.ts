@@ -11,8 +11,7 @@ import { NotFound, S3Client, type ServiceOutputTypes as S3Output } from "@aws-sd
 import { SNSClient, type ServiceOutputTypes as SnsOutput } from "@aws-sdk/client-sns";
 import { expect, test } from "vitest";
 import { folderOf } from "../../../shared/keys.ts";
-import { queueNames, services } from "../../../shared/topology.ts";
-import { accountChecks } from "../../../stacks/commands/doctor/account-checks.ts";
+import { accountChecks, neededConcurrency } from "../../../stacks/commands/doctor/account-checks.ts";
 import { bucketChecks, publishedFileCheck } from "../../../stacks/commands/doctor/bucket-checks.ts";
 import { type Check, runChecks } from "../../../stacks/commands/doctor/check.ts";
 import { alertCheck, deadLettersCheck } from "../../../stacks/commands/doctor/stage-checks.ts";
@@ -96,7 +95,7 @@ test("a healthy account has no problem, with and without databases", async () =>
 });
 
 test("a quota below the sum of the functions' concurrency is a problem", async () => {
-  const needed = queueNames.reduce((sum, name) => sum + services[name].concurrency, 0);
+  const needed = neededConcurrency();
   const at = async (concurrency: number) => (await examineAccount({ concurrency }))["Lambda concurrency"];
   expect((await at(needed))?.state).toBe("ok");
   expect(await at(10)).toMatchObject({
