@@ -1,15 +1,6 @@
 // Runs the services on this machine. Each worker receives messages from its service's queue and deletes handled messages.
 import { setTimeout as delay } from "node:timers/promises";
 import type * as z from "zod/mini";
-import { assemblerService } from "../../services/assembler/service.ts";
-import { athenaService } from "../../services/athena/service.ts";
-import { ec2Service } from "../../services/ec2/service.ts";
-import { fetcherService } from "../../services/fetcher/service.ts";
-import { kickoffService } from "../../services/kickoff/service.ts";
-import { replayService } from "../../services/replay/service.ts";
-import { reporterService } from "../../services/reporter/service.ts";
-import { tableauService } from "../../services/tableau/service.ts";
-import { transformerService } from "../../services/transformer/service.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { deadLetterOf } from "../../shared/dead-letter.ts";
 import type { PipelineError } from "../../shared/errors.ts";
@@ -20,6 +11,7 @@ import type { Log, LogFields } from "../../shared/logger.ts";
 import { type FailedMessage, processBatch, type Service } from "../../shared/message-loop.ts";
 import type { Message } from "../../shared/ports.ts";
 import { type QueueName, services } from "../../shared/topology.ts";
+import { everyService } from "./every-service.ts";
 import type { LocalSettings } from "./local-settings.ts";
 import { type Origin, originGuard } from "./origin.ts";
 
@@ -100,15 +92,15 @@ export function startWorkers(options: WorkerOptions): Workers {
     runWorker(service, serviceDeps, options, stopping.signal);
   const guard = origin && originGuard(origin, local.work);
   const workers = [
-    start(kickoffService, deps),
-    start(withChecks(fetcherService, guard?.beforeFetch, guard?.afterFetch), deps),
-    start(transformerService, deps),
-    start(withChecks(assemblerService, guard?.beforeAssembly), deps),
-    start(athenaService, { ...deps, checkSeconds: settings.queryCheckSeconds }),
-    start(tableauService, deps),
-    start(reporterService, deps),
-    start(ec2Service, { ...deps, checkSeconds: settings.instanceCheckSeconds }),
-    start(replayService, deps),
+    start(everyService.kickoff, deps),
+    start(withChecks(everyService.fetcher, guard?.beforeFetch, guard?.afterFetch), deps),
+    start(everyService.transformer, deps),
+    start(withChecks(everyService.assembler, guard?.beforeAssembly), deps),
+    start(everyService.athena, { ...deps, checkSeconds: settings.queryCheckSeconds }),
+    start(everyService.tableau, deps),
+    start(everyService.reporter, deps),
+    start(everyService.ec2, { ...deps, checkSeconds: settings.instanceCheckSeconds }),
+    start(everyService.replay, deps),
   ];
   return {
     async stop() {

@@ -8,7 +8,7 @@ import { runIdOf } from "../../shared/run.ts";
 import { dates, deploy, type Stage } from "./emulated-stage.ts";
 import { until, untilQuiet } from "./handles.ts";
 import { type Mailbox, subscribe } from "./mail.ts";
-import { deniedCalls, unneededPermissions } from "./role-calls.ts";
+import { checkRoles } from "./role-calls.ts";
 
 let stage: Stage;
 let mailbox: Mailbox;
@@ -88,11 +88,6 @@ test("a request for a dataset starts the instance, and the end of the run stops 
   expect(await stateOf(team)).toBe("stopped");
 });
 
-test("every call of a function is allowed by its role", async () => {
-  expect((await stage.emulator.calls()).filter(({ allowed }) => !allowed)).toEqual([]);
-  expect(await deniedCalls(stage)).toEqual([]);
-});
-
-test("every permission of a role is used by a recorded call, or is a known exception", async () => {
-  expect(await unneededPermissions(stage, ["Ec2"])).toEqual([]);
+test("every call of a function is allowed by its role, and every permission is used or a known exception", async () => {
+  expect(await checkRoles(stage, ["Ec2"])).toEqual({ refused: [], denied: [], unneeded: [] });
 });

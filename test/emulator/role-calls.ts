@@ -148,7 +148,7 @@ async function instanceTags({ clients: { ec2 } }: Stage): Promise<Map<string, Re
 }
 
 /** Returns the recorded calls that a role's policy does not allow. IAM evaluates the policies as SST writes them. */
-export async function deniedCalls(stage: Stage): Promise<string[]> {
+async function deniedCalls(stage: Stage): Promise<string[]> {
   const denied: string[] = [];
   const calls = await callsOfRoles(stage);
   for (const { name, statements } of rolesOf(stage.graph)) {
@@ -161,7 +161,7 @@ export async function deniedCalls(stage: Stage): Promise<string[]> {
 }
 
 /** Returns the permissions of these roles that neither a recorded call nor an exception needs, and unused exceptions. */
-export async function unneededPermissions(stage: Stage, roleNames: readonly string[]): Promise<string[]> {
+async function unneededPermissions(stage: Stage, roleNames: readonly string[]): Promise<string[]> {
   const { graph } = stage;
   const recorded = await callsOfRoles(stage);
   const atPorts = await recordCalls(graph);
@@ -192,4 +192,14 @@ export async function unneededPermissions(stage: Stage, roleNames: readonly stri
       on.some((pattern) => matchesPattern(pattern.replace("<role>", name), readable))
     );
   }
+}
+
+/** Compares the recorded calls with the permissions of roles. Each list is empty if both agree. */
+export async function checkRoles(stage: Stage, roleNames: readonly string[]) {
+  const calls = await stage.emulator.calls();
+  return {
+    refused: calls.filter(({ allowed }) => !allowed),
+    denied: await deniedCalls(stage),
+    unneeded: await unneededPermissions(stage, roleNames),
+  };
 }

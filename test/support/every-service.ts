@@ -1,28 +1,8 @@
 // All services with their ports, for tests that run the whole pipeline in one process.
 import type * as z from "zod/mini";
-import { assemblerService } from "../../services/assembler/service.ts";
-import { athenaService } from "../../services/athena/service.ts";
-import { ec2Service } from "../../services/ec2/service.ts";
-import { fetcherService } from "../../services/fetcher/service.ts";
-import { kickoffService } from "../../services/kickoff/service.ts";
-import { replayService } from "../../services/replay/service.ts";
-import { reporterService } from "../../services/reporter/service.ts";
-import { tableauService } from "../../services/tableau/service.ts";
-import { transformerService } from "../../services/transformer/service.ts";
 import type { Service } from "../../shared/message-loop.ts";
 import { type QueueName, queueNames } from "../../shared/topology.ts";
-
-const everyService = {
-  kickoff: kickoffService,
-  fetcher: fetcherService,
-  transformer: transformerService,
-  assembler: assemblerService,
-  athena: athenaService,
-  tableau: tableauService,
-  reporter: reporterService,
-  ec2: ec2Service,
-  replay: replayService,
-};
+import { everyService } from "../../stacks/local/every-service.ts";
 
 type DepsOf<S> = S extends Service<z.ZodMiniType, infer Deps> ? Deps : never;
 type Intersection<T> = (T extends unknown ? (each: T) => void : never) extends (all: infer All) => void
