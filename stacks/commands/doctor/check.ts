@@ -84,6 +84,8 @@ function findingOf(error: unknown): Finding {
   }
   if (error instanceof UsageError) return problem(error.message, "Correct .env or the environment.");
   const name = nameOf(error);
+  // The check of the bucket's region reports it.
+  if (name === "NoSuchBucket") return skipped("The bucket does not exist.");
   if (credentialErrors.test(name)) {
     const fix = "Sign in to the account, for example with aws sso login and AWS_PROFILE.";
     return problem(`AWS does not accept your credentials, or there are none (${name}).`, fix);

@@ -27,7 +27,8 @@ export function alertCheck(
       const list = () => sns.send(new ListSubscriptionsByTopicCommand({ TopicArn }));
       const { Subscriptions = [] } = await allowed("sns:ListSubscriptionsByTopic", list);
       const found = Subscriptions.find(({ Endpoint }) => Endpoint === alertAddress);
-      const topic = `--topic-arn ${TopicArn}`;
+      // An ARN is too wide for a line of a command.
+      const topic = "--topic-arn TOPIC_ARN";
       // SNS lists a removed subscription for some days as "Deleted".
       if (!found?.SubscriptionArn || found.SubscriptionArn === "Deleted") {
         const subscribe = shell(
@@ -36,7 +37,7 @@ export function alertCheck(
           "--notification-endpoint ADDRESS",
         );
         return problem(
-          "The topic has no subscription of ALERT_ADDRESS, so no alarm and no email arrives. Someone or a mail scanner may have followed an unsubscribe link.",
+          `The topic ${TopicArn} has no subscription of ALERT_ADDRESS, so no alarm and no email arrives. Someone or a mail scanner may have followed an unsubscribe link.`,
           `Subscribe it again, and confirm as docs/deploy.md says.\n${subscribe}`,
         );
       }
@@ -50,14 +51,14 @@ export function alertCheck(
       const confirm = shell(authenticated, topic, "--token TOKEN");
       if (Attributes?.PendingConfirmation !== "false") {
         return problem(
-          "The subscription of ALERT_ADDRESS is not confirmed, so no alarm and no email arrives.",
+          `The topic ${TopicArn} has a subscription of ALERT_ADDRESS that is not confirmed, so no alarm and no email arrives.`,
           `Copy TOKEN from the link in AWS's email, and do not follow the link.\n${confirm}`,
         );
       }
       if (Attributes.ConfirmationWasAuthenticated === "true")
         return ok("ALERT_ADDRESS is subscribed, and only someone with AWS credentials can remove it.");
       return warning(
-        "ALERT_ADDRESS is subscribed. Whatever follows the unsubscribe link of an email, such as a mail scanner, removes it.",
+        `ALERT_ADDRESS is subscribed to ${TopicArn}. Whatever follows the unsubscribe link of an email, such as a mail scanner, removes it.`,
         `Unsubscribe it, subscribe it again, and confirm with this command instead of the link.\n${confirm}`,
       );
     },
