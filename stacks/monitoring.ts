@@ -68,7 +68,7 @@ function logMetric(metric: string, pattern: string): Metric {
 // The message is logged by shared/message-loop.ts.
 alarm("DeadLetters", {
   ...logMetric("DeadLetters", '{ $.message = "dead letter" }'),
-  text: `Some work is blocked: a service could not process a message, which is kept for 14 days. List the services, runs and errors: ${command} replay -- list. Fix the cause, then replay the messages: ${command} replay -- send. The alarm ends without an action; the daily check emails every dead letter that is left.`,
+  text: `Some work is blocked: a service could not process a message, which is kept for 14 days. List the services, runs and errors: ${command} replay -- list. Fix the cause, then replay the messages: ${command} replay -- send. The daily check emails every dead letter that is left.`,
   statistic: "Sum",
   threshold: 0,
 });

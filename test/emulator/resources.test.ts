@@ -36,7 +36,7 @@ test("creates every resource of each supported type", () => {
     "aws:sns/topic:Topic": 1,
     "aws:sns/topicSubscription:TopicSubscription": 1,
     "aws:sqs/queue:Queue": 20,
-    "aws:sqs/queuePolicy:QueuePolicy": 15,
+    "aws:sqs/queuePolicy:QueuePolicy": 10,
   });
 });
 
