@@ -2,15 +2,17 @@
 // debug and remove it. SST allows no top-level imports in this file.
 export default $config({
   async app(input) {
-    const { appName, appRegion, stageSettings } = await import("./stacks/stage.ts");
-    const { tags } = await import("./stacks/tags.ts");
+    const { library } = await import("#library");
+    const { appName, stageSettings } = await import("./stacks/stage.ts");
     const { production } = stageSettings(input.stage, process.env);
     return {
       name: appName,
       home: "aws",
       protect: production,
       removal: production ? "retain" : "remove",
-      providers: { aws: { version: "7.20.0", region: appRegion, defaultTags: { tags } } },
+      providers: {
+        aws: { version: "7.20.0", region: library.region, defaultTags: { tags: library.tags } },
+      },
     };
   },
 

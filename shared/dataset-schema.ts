@@ -1,10 +1,11 @@
-// The schema of an entry in `datasets.ts`: one LibInsight dataset, its columns, and where it is published. Invalid
+// The schema of a dataset in `library.ts`: one LibInsight dataset, its columns, and where it is published. Invalid
 // entries fail at startup with a sentence for each problem.
 import * as z from "zod/mini";
 import { toDotPath } from "zod/v4/core";
 import { columnType } from "./column-types.ts";
 import { firesAt, firesWithin, parseCron } from "./cron.ts";
 import { instanceMinutes } from "./instance-settings.ts";
+import { adviceOf, alternatives, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
@@ -236,21 +237,10 @@ export function viewNames(table: string): { typed: string; analysis: string } {
   return { typed: `${table}_typed`, analysis: `${table}_analysis` };
 }
 
-/** Has a sentence for each problem. A stack trace would only point to this file. */
-class InvalidDatasets extends Error {
-  override readonly name = "InvalidDatasets";
-
-  constructor(problems: readonly string[]) {
-    super(problems.map((problem) => `${file}${problem}.`).join("\n"));
-    this.stack = this.message;
-  }
-}
-const file = "shared/datasets.ts";
-
 /**
  * Parses and checks the entries.
  * @param now the time at which first dates and schedules are checked
- * @throws InvalidDatasets with a sentence for each problem
+ * @throws InvalidLibrary with a sentence for each problem
  */
 export function defineDatasets(
   entries: readonly [DatasetInput, ...DatasetInput[]],
@@ -265,22 +255,22 @@ export function defineDatasets(
     const values = parsed.map((entry) => (unique === "name" ? entry.name : entry.publish[unique]));
     const twice = values.find((value, index) => values.indexOf(value) < index);
     if (twice !== undefined)
-      throw new InvalidDatasets([`: two entries have the ${unique} "${twice}"; change one of them`]);
+      throw new InvalidLibrary([`: two entries have the ${unique} "${twice}"; change one of them`]);
   }
   for (const { name, publish } of parsed) {
     const previous = previousKey(publish.csv);
     if (publish.jsonl.startsWith(folderOf(previous)))
-      throw new InvalidDatasets([
+      throw new InvalidLibrary([
         `, entry "${name}", publish.jsonl: use another folder than ${folderOf(previous)}, which is for copies of the CSV`,
       ]);
     for (const other of parsed.filter((entry) => entry.name !== name)) {
       const keys = [other.publish.csv, other.publish.jsonl, previousKey(other.publish.csv)];
       if (keys.some((key) => [publish.csv, previous].some((own) => key.startsWith(folderOf(own)))))
-        throw new InvalidDatasets([
+        throw new InvalidLibrary([
           `, entry "${other.name}": publish to another folder than that of the table of "${name}"`,
         ]);
       if (Object.values(viewNames(publish.table)).includes(other.publish.table))
-        throw new InvalidDatasets([
+        throw new InvalidLibrary([
           `, entry "${other.name}", table: use another name than that of a view of "${name}"`,
         ]);
     }
@@ -292,10 +282,8 @@ function parseEntry(entry: DatasetInput, now: Date): Dataset {
   const result = dataset.safeParse(entry, { reportInput: true });
   const issues = result.success ? issuesAt(now, result.data) : result.error.issues.flatMap(columnIssues);
   if (result.success && issues.length === 0) return result.data;
-  throw new InvalidDatasets(issues.map((issue) => problemText(entry, issue)));
+  throw new InvalidLibrary(issues.map((issue) => problemText(entry, issue)));
 }
-
-type Issue = z.core.$ZodIssue;
 
 /** Returns the issues of a column's kind. The only union in the schema is that of the columns. */
 function columnIssues(issue: Issue): Issue[] {
@@ -316,11 +304,8 @@ function kindsOf(column: unknown): (keyof typeof columnKinds)[] {
 
 /** Returns where an issue is and what to do: `, entry "gates", column "Desk", type "txt": use text or integer`. */
 function problemText(entry: DatasetInput, issue: Issue): string {
-  const { input } = issue;
-  const isShown = ["string", "number", "boolean"].includes(typeof input);
-  const value = isShown ? ` ${JSON.stringify(input).slice(0, 80)}` : "";
   const places = [`entry ${JSON.stringify(entry.name) ?? "without a name"}`, ...placesOf(entry, issue.path)];
-  return `, ${places.join(", ")}${value}: ${adviceOf(entry, issue)}`;
+  return `, ${places.join(", ")}${shownInput(issue)}: ${adviceIn(entry, issue)}`;
 }
 
 function placesOf({ columns }: DatasetInput, path: readonly PropertyKey[]): string[] {
@@ -332,37 +317,12 @@ function placesOf({ columns }: DatasetInput, path: readonly PropertyKey[]): stri
   return rest.length > 0 ? [column, toDotPath(rest)] : [column];
 }
 
-function adviceOf({ columns }: DatasetInput, issue: Issue): string {
-  switch (issue.code) {
-    case "invalid_value":
-      return `use ${alternatives(issue.values.map(String))}`;
-    case "invalid_type":
-      return issue.expected === "int" ? "use a whole number" : `use a value of type ${issue.expected}`;
-    case "too_small":
-      return sizeAdvice(issue.inclusive ? "at least" : "more than", issue.minimum, issue.origin);
-    case "too_big":
-      return sizeAdvice("at most", issue.maximum, issue.origin);
-    case "unrecognized_keys": {
-      const [list, index] = issue.path;
-      const [kind] = list === "columns" && typeof index === "number" ? kindsOf(columns[index]) : [];
-      const unknown = `remove the unknown setting ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
-      return kind ? `${unknown}, or use ${alternatives(Object.keys(columnKinds[kind].shape))}` : unknown;
-    }
-    default:
-      return issue.message;
-  }
-}
-
-function alternatives(values: readonly string[]): string {
-  const [last = "", ...others] = values.toReversed();
-  return others.length > 0 ? `${others.toReversed().join(", ")} or ${last}` : last;
-}
-
-/** @param origin zod's type of the value that is too small or too large */
-function sizeAdvice(bound: string, limit: number | bigint, origin: string): string {
-  if (origin === "array") return `list ${bound} ${limit}`;
-  const unit = limit === 1 ? " character" : " characters";
-  return `use ${bound} ${limit}${origin === "string" ? unit : ""}`;
+function adviceIn({ columns }: DatasetInput, issue: Issue): string {
+  const advice = adviceOf(issue);
+  if (issue.code !== "unrecognized_keys") return advice;
+  const [list, index] = issue.path;
+  const [kind] = list === "columns" && typeof index === "number" ? kindsOf(columns[index]) : [];
+  return kind ? `${advice}, or use ${alternatives(Object.keys(columnKinds[kind].shape))}` : advice;
 }
 
 /** A schedule must fire at least as often as 29 February. */

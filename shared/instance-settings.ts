@@ -1,8 +1,5 @@
-// The setting that names the EC2 instances of a stage, and the tag that each of them must have.
+// The setting that names the EC2 instances of a stage. Each of them must have the library's tag (library.ts).
 import * as z from "zod/mini";
-
-/** The tag of every resource of the department (stacks/tags.ts). */
-export const instanceTag = { key: "Application", value: "DataPipeline" } as const;
 
 /** The most instances that one request may affect. A department has one or two. */
 export const maxInstances = 20;
@@ -13,7 +10,7 @@ export const maxInstances = 20;
  */
 export const instanceMinutes = { beforeRun: 15, afterRun: 240 } as const;
 
-const ids = z
+export const instanceIds = z
   .array(z.string().check(z.regex(/^i-[0-9a-f]{8,17}$/)))
   .check(z.minLength(1), z.maxLength(maxInstances));
 
@@ -26,7 +23,7 @@ export const instancesSetting = z.union([
       z.string(),
       z.transform((text) => text.split(",")),
     ),
-    ids,
+    instanceIds,
   ),
 ]);
 

@@ -39,6 +39,6 @@ function shiftDays([dayOfMonth = "", month = "", dayOfWeek = "", year = ""]: str
 
 function shiftError(schedule: string, reason: string): Error {
   return new Error(
-    `Cannot derive the EC2 instances' schedules from ${schedule}: ${reason}. Use one time on days of the week (shared/datasets.ts), or set the stage's instances to "none" (stacks/stage.ts).`,
+    `Cannot derive the EC2 instances' schedules from ${schedule}: ${reason}. Use one time on days of the week (shared/library.ts), or set the stage's instances to "none" (there or in INSTANCES).`,
   );
 }

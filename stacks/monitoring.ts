@@ -6,6 +6,7 @@
 // requests. Within a day, by the daily check: files that are out of date, behind or beside stray objects, and instances left
 // running. Stalled queues are noticed that way too, except those of `waits`. The daily check also emails every dead letter
 // that is left (services/reporter/dead-letters.ts), so an alarm that is on does not hide another dead letter.
+import { library } from "#library";
 import { datasets } from "../shared/datasets.ts";
 import type { MetricName } from "../shared/metrics.ts";
 import { type QueueName, queueNames, receiveLimit, services } from "../shared/topology.ts";
@@ -13,7 +14,7 @@ import { alerts } from "./alerts.ts";
 import { bus, queueOf, titleOf, undelivered, unscheduled } from "./messaging.ts";
 import { ruleNames } from "./routes.ts";
 import { functions, metricNamespace } from "./services.ts";
-import { appRegion, currentStage } from "./stage.ts";
+import { currentStage } from "./stage.ts";
 
 type Text = $util.Input<string>;
 
@@ -280,7 +281,7 @@ function graph(title: string, metrics: unknown[], options: object = {}): object 
     properties: {
       title,
       metrics,
-      region: appRegion,
+      region: library.region,
       view: "timeSeries",
       stat: "Maximum",
       period: 7 * days,

@@ -1,8 +1,9 @@
 // Creates a function for each service of shared/topology.ts, with the environment and the permissions that its ports need
 // and no others. Buckets, queues and the bus are not linked, because SST's links allow whole services (`sqs:*`, `s3:*`).
+import { library } from "#library";
 import { viewNames } from "../shared/dataset-schema.ts";
 import { datasets } from "../shared/datasets.ts";
-import { instancesText, instanceTag } from "../shared/instance-settings.ts";
+import { instancesText } from "../shared/instance-settings.ts";
 import { tableauEnvironment } from "../shared/tableau-settings.ts";
 import {
   type Access,
@@ -258,8 +259,8 @@ function instancePermissions(use: "read" | "write"): Permission[] {
     conditions: [
       {
         test: "StringEquals",
-        variable: `aws:ResourceTag/${instanceTag.key}`,
-        values: [instanceTag.value],
+        variable: `aws:ResourceTag/${library.instances.tag.key}`,
+        values: [library.instances.tag.value],
       },
     ],
   };

@@ -1,4 +1,5 @@
-// The settings that differ between production and personal stages.
+// The settings that differ between production and personal stages, for any library (shared/library.ts).
+import { library } from "#library";
 import { PipelineError } from "../shared/errors.ts";
 import { instanceMinutes, instancesSetting, type TeamInstances } from "../shared/instance-settings.ts";
 import { type TableauSettings, tableauSettings } from "../shared/tableau-settings.ts";
@@ -8,7 +9,6 @@ declare const $app: { readonly stage: string };
 
 /** Prefix of all resource names. */
 export const appName = "libinsight";
-export const appRegion = "us-east-1";
 
 export type StageSettings = {
   /** Protects the stage from `sst remove`, and keeps its buckets in any case. */
@@ -28,19 +28,11 @@ export type StageSettings = {
   instanceMinutes: { beforeRun: number; afterRun: number };
   /** Letters, digits and _ only. */
   athenaDatabase: string;
-  /**
-   * Names of existing buckets to publish to. The stage never changes their policy, notifications, versioning or lifecycle.
-   * Without a name, the stage creates a bucket.
-   */
-  existingBuckets: { data?: string; results?: string };
-  /**
-   * The existing IAM user that analysts sign in to Athena with. The stage attaches one policy to it and changes nothing
-   * else. Without a name, the stage creates a user.
-   */
-  existingAnalysts?: string;
+  /** Names of existing buckets to publish to. Without a name, the stage creates a bucket. */
+  existingBuckets: { data?: string | undefined; results?: string | undefined };
+  /** The existing IAM user of the analysts. Without a name, the stage creates a user. */
+  existingAnalysts?: string | undefined;
 };
-
-const libInsightBaseUrl = "https://vt.libinsight.com/v1.0";
 
 /**
  * Returns the settings of a stage.
@@ -52,21 +44,20 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
   const dashboard = dashboardOf(env);
   const tableau = tableauOf(env);
   if (stage === "production") {
+    const { athenaDatabase, buckets, analystsUser } = library.production;
     return {
       production: true,
       scheduled: true,
       dashboard,
       alertAddress,
-      libInsightBaseUrl,
+      // Not LIBINSIGHT_BASE_URL: SST reads .env for every stage, and a developer's .env may name a simulated LibInsight.
+      libInsightBaseUrl: library.libInsightUrl,
       tableau,
-      instances: "tagged",
+      instances: library.instances.production,
       instanceMinutes,
-      athenaDatabase: "libinsightdatabase",
-      existingBuckets: {
-        data: "analytics-datapipeline",
-        results: "lib-insight-serialized-data-created-in-east1-connect-to-athena",
-      },
-      existingAnalysts: "data-analytics-team",
+      athenaDatabase,
+      existingBuckets: buckets,
+      existingAnalysts: analystsUser,
     };
   }
   return {
@@ -75,7 +66,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
     scheduled: false,
     dashboard,
     alertAddress,
-    libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || libInsightBaseUrl,
+    libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || library.libInsightUrl,
     tableau,
     instances: instancesOf(env),
     instanceMinutes,

@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config";
+import { useTestLibrary } from "./use-test-library.ts";
 
 export default defineConfig({
   test: {
     root: ".",
     globalSetup: "test/prepare.ts",
+    ...useTestLibrary,
     include: ["test/**/*.test.ts"],
     // They have commands of their own: npm run test:emulator and npm run test:terraform.
     exclude: ["test/emulator/**", "test/terraform/**"],

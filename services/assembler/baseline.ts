@@ -6,6 +6,7 @@ import { headersOf } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { type Run, type RunResult, runResult } from "../../shared/run.ts";
+import { foreignFile } from "./foreign-file.ts";
 import type { Baseline } from "./guard.ts";
 
 export type PublishedFile = Baseline & {
@@ -17,11 +18,13 @@ export type PublishedFile = Baseline & {
   entry: string | undefined;
   /** Columns that the dataset's entry does not declare, sorted. The next run is likely to have them too. */
   undeclared: string[];
+  /** If another writer put the file in place of a run's. */
+  foreignFile?: RunResult["foreignFile"];
 };
 
 /** Returns the published file, if there is one. If the result of its run has expired, the rows are counted in the file. */
 export async function baselineOf(
-  { columns, publish }: Dataset,
+  { name, columns, publish }: Dataset,
   { work, data }: { work: ObjectStore; data: ObjectStore },
 ): Promise<PublishedFile | undefined> {
   const file = await data.head(publish.csv);
@@ -29,23 +32,29 @@ export async function baselineOf(
   const { "run-id": runId, "requested-at": requestedAt, entry } = file.metadata;
   const result = runId === undefined ? undefined : await work.getJson(keys.result(runId), runResult);
   const rows = result?.rows ?? (await countCsvRows(await data.stream(publish.csv)));
-  if (runId === undefined) return { rows, runId, requestedAt, entry, undeclared: [] };
+  const foreign = runId?.startsWith(`${name}-`) ? undefined : await foreignFile(name, file, work);
+  const found = { rows, runId, requestedAt, entry, ...(foreign && { foreignFile: foreign }) };
+  if (runId === undefined) return { ...found, undeclared: [] };
   const headers = (await headersOf(publish.csv, data)) ?? [];
   const declared = outputColumns(columns);
   const undeclared = headers.filter((header) => !declared.includes(header)).sort();
-  return { rows, runId, requestedAt, entry, headers, filled: result?.filled, undeclared };
+  return { ...found, headers, filled: result?.filled, undeclared };
 }
 
 /**
- * Returns the publication that a run replaces. It is unknown if the run's own file is already in place, because an
+ * Returns the publication that a run replaces, and whether another writer made it. It is unknown if the run's own file is already in place, because an
  * assembler died before it wrote the result.
  */
 export function previousOf(
   published: PublishedFile | undefined,
   { runId }: Run,
-): Pick<RunResult, "previous"> {
+): Pick<RunResult, "previous" | "foreignFile"> {
   if (!published || published.runId === runId) return {};
+  const { rows, foreignFile } = published;
   // Other writers may have set any metadata.
   const requestedAt = z.iso.datetime().safeParse(published.requestedAt);
-  return requestedAt.success ? { previous: { rows: published.rows, requestedAt: requestedAt.data } } : {};
+  return {
+    ...(requestedAt.success && { previous: { rows, requestedAt: requestedAt.data } }),
+    ...(foreignFile && { foreignFile }),
+  };
 }

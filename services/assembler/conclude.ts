@@ -160,13 +160,13 @@ function decide(
   if (ledger.mixesEntries) {
     return {
       state: "failed",
-      reason: `The dataset's entry in shared/datasets.ts changed during each of ${attempt} attempts, so the pages have different columns. The earlier file stays. Request the run again.`,
+      reason: `The dataset's entry in shared/library.ts changed during each of ${attempt} attempts, so the pages have different columns. The earlier file stays. Request the run again.`,
     };
   }
   if (ledger.appended.length > maxAppended) {
     return {
       state: "failed",
-      reason: `LibInsight sent more than ${maxAppended} undeclared fields. The earlier file stays. Check the form's fields and "undeclared" in shared/datasets.ts.`,
+      reason: `LibInsight sent more than ${maxAppended} undeclared fields. The earlier file stays. Check the form's fields and "undeclared" in shared/library.ts.`,
     };
   }
   const found = [

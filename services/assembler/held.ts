@@ -33,7 +33,7 @@ export async function publishHeld(
   if (!isPublished && result.entry !== fingerprintOf(dataset)) {
     throw refusal(
       "EntryChanged",
-      "The dataset's entry in shared/datasets.ts changed after the run was held.",
+      "The dataset's entry in shared/library.ts changed after the run was held.",
       run,
     );
   }

@@ -11,7 +11,7 @@ export type TableColumn = {
   type: ColumnType;
   meaning?: string | undefined;
   personal: boolean;
-  /** Whether shared/datasets.ts declares it. */
+  /** Whether shared/library.ts declares it. */
   declared: boolean;
 };
 
@@ -125,7 +125,7 @@ const maxCommentBytes = 255;
 /** Returns the label and its meaning, such as `Question Type: Kind of question`. */
 function commentOf({ header, meaning, declared }: TableColumn): string {
   const label = header.replace(/[\p{C}\u2028\u2029]+/gu, " ").trim();
-  const comment = declared ? label : `${label} (not declared in shared/datasets.ts)`;
+  const comment = declared ? label : `${label} (not declared in shared/library.ts)`;
   return cut(meaning === undefined ? comment : `${comment}: ${meaning}`);
 }
 

@@ -131,7 +131,7 @@ async function publishResult(
     const mismatch = {
       what: `The query's result has ${rows} rows, but the published file has ${expected}`,
       advice:
-        "If the query changes the number of rows on purpose, set rowPreserving: false in shared/datasets.ts; otherwise fix its SQL in services/athena/queries",
+        "If the query changes the number of rows on purpose, set rowPreserving: false in shared/library.ts; otherwise fix its SQL in services/athena/queries",
     };
     return emitFailure(query, origin, mismatch, deps);
   }

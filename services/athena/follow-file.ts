@@ -63,7 +63,7 @@ async function refusalOf(
   const missing = missingColumns(headers, dataset);
   if (missing.length > 0) {
     const columns = missing.map((name) => `"${name}"`).join(", ");
-    return `The published file lacks ${columns}, which shared/datasets.ts requires. Restore an earlier file (npm run runs -- rollback RUN) or request a run: ${request}`;
+    return `The published file lacks ${columns}, which shared/library.ts requires. Restore an earlier file (npm run runs -- rollback RUN) or request a run: ${request}`;
   }
   const stray = await strayObjects(dataset, data);
   if (stray.length === 0) return undefined;

@@ -100,7 +100,7 @@ export async function storeNames(
 function tooMany({ name }: Dataset): PipelineError {
   return new PipelineError("TooManyColumnNames", {
     message: `More than ${maxNames} different headers were published, and each keeps its column name.`,
-    advice: `Set undeclared: "ignore" in shared/datasets.ts, or delete ${keys.columnNames(name)} from the results bucket, after which headers may get other names.`,
+    advice: `Set undeclared: "ignore" in shared/library.ts, or delete ${keys.columnNames(name)} from the results bucket, after which headers may get other names.`,
     ids: { dataset: name },
   });
 }

@@ -1,9 +1,11 @@
 // Which instances the service may touch: those of the stage's setting that have the tag.
-import { instanceTag, maxInstances, type TeamInstances } from "../../shared/instance-settings.ts";
+import { library } from "#library";
+import { maxInstances, type TeamInstances } from "../../shared/instance-settings.ts";
 import type { Instance, Instances } from "../../shared/ports.ts";
 
+const instanceTag = library.instances.tag;
 const tag = `${instanceTag.key}=${instanceTag.value}`;
-const setting = "`instances` in stacks/stage.ts";
+const setting = "`instances` in shared/library.ts, or INSTANCES in .env for a personal stage";
 
 export const notConfigured = `No instance is configured on this stage. Set ${setting}.`;
 export const notOfStage = `The instance is not one of this stage's. Add its ID to ${setting}.`;

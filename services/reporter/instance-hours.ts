@@ -1,7 +1,8 @@
 // The daily check of how long the stage's EC2 instances have been running. An alarm on this metric (stacks/monitoring.ts)
 // fires if an instance was left running.
+import { library } from "#library";
 import { PipelineError } from "../../shared/errors.ts";
-import { instanceTag, type TeamInstances } from "../../shared/instance-settings.ts";
+import type { TeamInstances } from "../../shared/instance-settings.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import type { Instance, Instances } from "../../shared/ports.ts";
@@ -26,7 +27,7 @@ export type InstanceDeps = {
  */
 export async function checkInstances({ team, instances, measure, now }: InstanceDeps): Promise<LogFields> {
   if (team === "none") return { instances: 0 };
-  const tagged = await instances.findTagged(instanceTag);
+  const tagged = await instances.findTagged(library.instances.tag);
   if ("refused" in tagged) {
     throw new PipelineError("InstancesNotListed", {
       message: `Could not list EC2 instances (${tagged.refused}).`,

@@ -33,7 +33,7 @@ export function publishedMail(
   const next = dataset.tableau && hasTableau ? "Athena and Tableau update" : "Athena updates";
   const notes = [
     ...(rejectedCount(result) === 0 ? [] : [`Rejected records: ${countList(result.rejects)}.`]),
-    ...columnNotes(result, dataset.columns),
+    ...resultNotes(result, dataset.columns),
   ];
   return [
     publishedText(result, dataset),
@@ -44,7 +44,7 @@ export function publishedMail(
 
 /** Returns why a run is held and the counts that a person needs to decide. @param reason a sentence */
 export function heldText(result: RunResult, reason: string, columns: Columns): string {
-  return [reason, "", countsText(result), ...columnNotes(result, columns)].join("\n");
+  return [reason, "", countsText(result), ...resultNotes(result, columns)].join("\n");
 }
 
 /** "LibInsight announced 450 records and sent 100: 96 rows, 1 duplicate, 3 rejected (missing _start_date: 3)." */
@@ -64,30 +64,42 @@ export function announcedOf({ windows }: Pick<RunResult, "windows">): number {
   return windows.reduce((sum, { totalRecords }) => sum + totalRecords, 0);
 }
 
-/** Returns a sentence about mistyped values and one about columns without values, if there are any. */
-export function columnNotes(result: RunResult, columns: Columns): string[] {
+/** Returns sentences about another writer of the file, mistyped values and columns without values, if there are any. */
+export function resultNotes(result: RunResult, columns: Columns): string[] {
+  const foreign = foreignText(result);
   const mistyped = mistypedText(result);
   const empty = emptyColumns(result, columns);
   return [
+    ...(foreign === "" ? [] : [foreign]),
     ...(mistyped === ""
       ? []
       : [`Kept as text, because the values do not match the column's type: ${mistyped}.`]),
     ...(empty.length === 0
       ? []
       : [
-          `No row has a value in ${quoted(empty)}. Check the ${empty.length === 1 ? "label" : "labels"} in shared/datasets.ts.`,
+          `No row has a value in ${quoted(empty)}. Check the ${empty.length === 1 ? "label" : "labels"} in shared/library.ts.`,
         ]),
   ];
 }
 
 /** Returns the same notes as rows of a table. */
-export function columnRows(result: RunResult, columns: Columns): [label: string, text: string][] {
+export function noteRows(result: RunResult, columns: Columns): [label: string, text: string][] {
   const rows: [string, string][] = [];
+  const foreign = foreignText(result);
+  if (foreign !== "") rows.push(["other writer", foreign]);
   const mistyped = mistypedText(result);
   if (mistyped !== "") rows.push(["kept as text", `not of the column's type: ${mistyped}`]);
   const empty = emptyColumns(result, columns);
-  if (empty.length > 0) rows.push(["no values", `${quoted(empty)}; check the labels in shared/datasets.ts`]);
+  if (empty.length > 0) rows.push(["no values", `${quoted(empty)}; check the labels in shared/library.ts`]);
   return rows;
+}
+
+/** Returns that another writer replaced the published file and what to do, or an empty text. */
+function foreignText({ foreignFile, state }: RunResult): string {
+  if (!foreignFile) return "";
+  const { at, replaced } = foreignFile;
+  const now = state === "published" ? "This run replaced that file" : "That file is still the published one";
+  return `Another program replaced the file of ${replaced} at ${at.slice(0, 16).replace("T", " ")} UTC. ${now}. Find the program and stop it, or it will replace the file again (docs/cutover.md).`;
 }
 
 /** "Duration: 3 of 10,412, Start Time: 714 of 714": mistyped values of all values, by column. */

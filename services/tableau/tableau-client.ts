@@ -253,7 +253,7 @@ function exactlyOne(found: Item[], content: Content): Item {
     throw new PipelineError("TableauContentMissing", {
       message: `The token's user sees no ${what} in Tableau.`,
       advice:
-        "Copy its exact name from Tableau to shared/datasets.ts, and let the token's user view and refresh it.",
+        "Copy its exact name from Tableau to shared/library.ts, and let the token's user view and refresh it.",
     });
   }
   if (others.length === 0) return one;
@@ -261,7 +261,7 @@ function exactlyOne(found: Item[], content: Content): Item {
     message: `Tableau has more than one ${what} (${found.length}).`,
     advice:
       project === undefined
-        ? "Add its project in shared/datasets.ts."
+        ? "Add its project in shared/library.ts."
         : "Rename all but one of them in Tableau.",
   });
 }
@@ -269,7 +269,6 @@ function exactlyOne(found: Item[], content: Content): Item {
 function tooMany({ kind }: Content): PipelineError {
   return new PipelineError("TableauSiteTooLarge", {
     message: `The site has more than ${maxPages * pageSize} ${kind}s.`,
-    advice:
-      "Tableau cannot filter by a name with , & : or *. Rename it in Tableau and in shared/datasets.ts.",
+    advice: "Tableau cannot filter by a name with , & : or *. Rename it in Tableau and in shared/library.ts.",
   });
 }

@@ -24,7 +24,7 @@ const byStatus: Record<number, Failure> = {
     name: "LibInsightDatasetNotFound",
     kind: "terminal",
     message: "LibInsight has no dataset with this id.",
-    advice: "Check `libinsightId` in shared/datasets.ts and that LIBINSIGHT_BASE_URL names the right site.",
+    advice: "Check `libinsightId` in shared/library.ts and that LIBINSIGHT_BASE_URL names the right site.",
   },
   429: {
     name: "LibInsightRateLimited",
@@ -34,7 +34,7 @@ const byStatus: Record<number, Failure> = {
   },
 };
 
-const refused = "Check the dataset's entry in shared/datasets.ts and LIBINSIGHT_BASE_URL.";
+const refused = "Check the dataset's entry in shared/library.ts and LIBINSIGHT_BASE_URL.";
 
 /** What else affects the failure for a status. */
 export type ResponseDetails = {

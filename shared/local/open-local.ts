@@ -1,7 +1,8 @@
 // Opens the adapters of all ports on this machine, with their data in one folder.
+
 import { join } from "node:path";
+import { library } from "#library";
 import { datasets } from "../datasets.ts";
-import { instanceTag } from "../instance-settings.ts";
 import type { Emit, Notify } from "../ports.ts";
 import {
   awsRoutes,
@@ -21,7 +22,9 @@ import { fileNotifier } from "./message-file.ts";
 import { LocalDatabase, openLocalDatabase } from "./sqlite.ts";
 import { SqliteQueue } from "./sqlite-queue.ts";
 
-export const localDatabaseName = "libinsightdatabase";
+/** As in production, so that a query works there too. */
+export const localDatabaseName = library.production.athenaDatabase;
+const instanceTag = library.instances.tag;
 /** The pipeline's workgroup in events about queries. */
 const workgroup = "local";
 /** The only instance. */

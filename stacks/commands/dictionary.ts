@@ -1,4 +1,4 @@
-// `npm run dictionary`: writes the data dictionary of the datasets in shared/datasets.ts for analysts.
+// `npm run dictionary`: writes the data dictionary of the datasets in shared/library.ts for analysts.
 import { runCommandLine, writeOut } from "../cli.ts";
 import { dictionaryOf } from "./dictionary/columns-of-dataset.ts";
 import { line } from "./dictionary/dictionary-args.ts";
@@ -13,6 +13,6 @@ await runCommandLine(line, async ({ chosen, out }) => {
   const unexplained = dictionaries.flatMap(({ columns }) =>
     columns.filter(({ meaning }) => meaning === undefined).map(({ name }) => name),
   );
-  const missing = `Columns without a meaning: ${unexplained.join(", ")}. Add their meanings in shared/datasets.ts.\n`;
+  const missing = `Columns without a meaning: ${unexplained.join(", ")}. Add their meanings in shared/library.ts.\n`;
   return `Wrote ${out}.\n${unexplained.length > 0 ? missing : ""}`;
 });

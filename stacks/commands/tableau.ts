@@ -1,11 +1,13 @@
 // `npm run tableau`: writes the files with which an analyst opens a dataset's analysis view in Tableau.
+
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { library } from "#library";
 import { settings } from "../../shared/aws/config.ts";
 import { viewNames } from "../../shared/dataset-schema.ts";
 import { keys } from "../../shared/keys.ts";
 import { runCommandLine, UsageError, writeOut } from "../cli.ts";
-import { analystsName, appRegion, stageSettings } from "../stage.ts";
+import { analystsName, stageSettings } from "../stage.ts";
 import { type AthenaPlace, datasourceOf, driverProperties, fieldsOf } from "./tableau/datasource.ts";
 import { type Command, line } from "./tableau/tableau-args.ts";
 import { isOnStage, stageNames } from "./target.ts";
@@ -61,10 +63,10 @@ function productionPlace(given: Partial<AthenaPlace>): AthenaPlace {
     given.staging ?? (existingBuckets.results && `s3://${existingBuckets.results}/${keys.analystsResults}`);
   if (!staging)
     throw new UsageError(
-      "The name of production's results bucket is not in stacks/stage.ts. Add --staging, or select a stage with sst shell.",
+      "The name of production's results bucket is not in shared/library.ts. Add --staging, or select a stage with sst shell.",
     );
   return {
-    region: appRegion,
+    region: library.region,
     database: athenaDatabase,
     workgroup: analystsName("production"),
     ...given,

@@ -4,13 +4,18 @@
 import { cpSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-const folder = join(".cache", "start");
-const bundle = join(folder, "main.js");
-const sources = ["services", "shared", "stacks"];
+const defaults = {
+  folder: join(".cache", "start"),
+  /** Folders of source files. */
+  sources: ["services", "shared", "stacks"],
+  /** Conditions under which esbuild resolves the imports of package.json. */
+  conditions: [],
+};
 
 /** Makes the bundle if there is none or a source is newer. */
-export async function bundleStart() {
-  if (changedAt(bundle) >= newest()) return;
+export async function bundleStart(options = {}) {
+  const { folder, sources, conditions } = { ...defaults, ...options };
+  if (changedAt(join(folder, "main.js")) >= newest(sources)) return;
   const esbuild = await import("esbuild").catch(() => undefined);
   // Without esbuild an outdated bundle cannot be replaced, and it must not run.
   if (!esbuild) return remove(folder);
@@ -24,6 +29,7 @@ export async function bundleStart() {
     platform: "node",
     format: "esm",
     target: "node24",
+    conditions,
     // DuckDB has a native library.
     external: ["@duckdb/node-api"],
     // CommonJS packages call require() for Node's modules.
@@ -47,7 +53,7 @@ function remove(path) {
   rmSync(path, { recursive: true, force: true });
 }
 
-function newest() {
+function newest(sources) {
   const files = sources.flatMap((source) =>
     readdirSync(source, { recursive: true }).map((name) => join(source, name)),
   );

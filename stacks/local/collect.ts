@@ -264,7 +264,7 @@ function reportingSlowResponses(
 
 function tableauNotice({ tableau }: Dataset): string {
   if (tableau) return "Refreshing Tableau, which may take some minutes";
-  return "Tableau is not refreshed: the dataset's entry in shared/datasets.ts names no data source or workbook";
+  return "Tableau is not refreshed: the dataset's entry in shared/library.ts names no data source or workbook";
 }
 
 function failure(end: Exclude<RunEnd, { state: "published and queried" }>, runId: string): PipelineError {

@@ -14,7 +14,8 @@ install();
 if (program === join("stacks", "local", "start.mjs")) await bundleStart();
 
 const preload = ["--import", "./stacks/local/uncaught.mjs"];
-const child = spawn(join("node_modules", ".bin", "node"), [...nodeFlags, ...preload, program, ...args], {
+const flags = [...process.execArgv, ...nodeFlags, ...preload];
+const child = spawn(join("node_modules", ".bin", "node"), [...flags, program, ...args], {
   stdio: "inherit",
   // Without a limit, glibc keeps a heap for each of Node's threads.
   env: { MALLOC_ARENA_MAX: "2", ...process.env },

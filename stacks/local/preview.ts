@@ -81,7 +81,7 @@ function dictionaryText({ columns }: Dictionary, { file, width }: PreviewOptions
 }
 
 function meaningOf({ meaning, declared, personal }: DictionaryColumn): string {
-  if (!declared) return "(not declared in shared/datasets.ts)";
+  if (!declared) return "(not declared in shared/library.ts)";
   return `${personal ? "(personal) " : ""}${meaning ?? "(no description yet)"}`;
 }
 

@@ -1,5 +1,5 @@
 // Describes a finished run: the summary for a person, and run.json.
-import { columnRows, countList, publishedText } from "../../services/reporter/message.ts";
+import { countList, noteRows, publishedText } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
@@ -40,9 +40,9 @@ export function summary(report: RunReport): string {
     ]);
   if (filled(furtherAnswers))
     rows.push(["extra answers", `${countList(furtherAnswers)} (only the first is kept)`]);
-  rows.push(...columnRows(report, dataset.columns));
+  rows.push(...noteRows(report, dataset.columns));
   if (filled(undeclared))
-    rows.push(["undeclared", `${countList(undeclared)}; declare them in shared/datasets.ts`]);
+    rows.push(["undeclared", `${countList(undeclared)}; declare them in shared/library.ts`]);
   rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);
   const { csv, jsonl, results, dictionary, run } = report.files;
   rows.push(["files", csv]);

@@ -2,7 +2,7 @@
 import { text } from "node:stream/consumers";
 import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
-import { instanceTag } from "../../shared/instance-settings.ts";
+import { library } from "#library";
 import { athenaRowsOf } from "./reader.ts";
 import { type Evidence, filesOf, type Publications } from "./verdict.ts";
 
@@ -89,7 +89,7 @@ async function instanceProblems(
   { plan, ports: { instances }, events }: Evidence,
   { ended }: Publications,
 ): Promise<string[]> {
-  const found = await instances.findTagged(instanceTag);
+  const found = await instances.findTagged(library.instances.tag);
   const since = events.find((event) => event["detail-type"] === "instance.start.requested")?.time ?? "";
   const isEnded = [...ended.values()].some(({ run }) => run.requestedAt >= since);
   const right = plan.instance && !isEnded ? "running" : "stopped";

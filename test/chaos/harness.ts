@@ -1,5 +1,6 @@
 // Runs plans: the services on local adapters, with a database in memory and a folder for each plan, and one simulated
 // LibInsight for all plans.
+
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,10 +8,10 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { deserialize } from "node:v8";
 import * as z from "zod/mini";
+import { library } from "#library";
 import { csvRows } from "../../shared/csv.ts";
 import { outputColumns } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { instanceTag } from "../../shared/instance-settings.ts";
 import { keys } from "../../shared/keys.ts";
 import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
@@ -44,6 +45,7 @@ import { Reader } from "./reader.ts";
 import { startTableau } from "./tableau-server.ts";
 import { approval, assess, busEvent, type Earlier } from "./verdict.ts";
 
+const { tag } = library.instances;
 /** A request on this day collects all records of the simulation, in three windows. */
 const requestedAt = Date.parse("2024-12-02T12:00:00Z");
 const dayMs = 24 * 3600 * 1000;
@@ -127,7 +129,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     try {
       const earlier = earlierFile(plan);
       if (earlier) await publishEarlier(ports.data, entry.publish.csv, earlier);
-      await machine.instances.put(instanceId, "stopped", { [instanceTag.key]: instanceTag.value });
+      await machine.instances.put(instanceId, "stopped", { [tag.key]: tag.value });
       const runIds = await requestRuns(plan, machine);
       const { engine } = machine;
       const chains = new Chains();

@@ -2,14 +2,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { DescribeInstancesCommand, RunInstancesCommand, StopInstancesCommand } from "@aws-sdk/client-ec2";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { library } from "#library";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { instanceTag } from "../../shared/instance-settings.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { dates, deploy, type Stage } from "./emulated-stage.ts";
 import { until, untilQuiet } from "./handles.ts";
 import { type Mailbox, subscribe } from "./mail.ts";
 import { checkRoles } from "./role-calls.ts";
 
+const { tag } = library.instances;
 let stage: Stage;
 let mailbox: Mailbox;
 let team: string;
@@ -18,7 +19,7 @@ let stranger: string;
 beforeAll(async () => {
   stage = await deploy();
   mailbox = await subscribe(stage);
-  team = await launch({ [instanceTag.key]: instanceTag.value });
+  team = await launch({ [tag.key]: tag.value });
   stranger = await launch({ Name: "another team's" });
 });
 afterAll(() => stage?.close());

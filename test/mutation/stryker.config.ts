@@ -10,7 +10,7 @@ export const domain = [
   "!shared/powertools-logger.ts",
   // These files are data, which the stack tests compare with the evaluated stage.
   "!shared/topology.ts",
-  "!shared/datasets.ts",
+  "!shared/library.ts",
 ];
 
 /** The folder of a run's files. Git ignores it. */

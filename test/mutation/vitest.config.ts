@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { configDefaults, defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { useTestLibrary } from "../use-test-library.ts";
 
 /** Runs small test files first, because they take the least time and kill most mutants of their module. */
 class SmallFirst extends BaseSequencer {
@@ -14,6 +15,7 @@ class SmallFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     root: ".",
+    ...useTestLibrary,
     include: ["test/services/**/*.test.ts", "test/shared/*.test.ts", "test/shared/libinsight/**/*.test.ts"],
     // This property test runs DuckDB hundreds of times. Other tests cover its code in a fraction of the time.
     exclude: [...configDefaults.exclude, "test/services/athena/header-change.test.ts"],

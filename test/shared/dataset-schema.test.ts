@@ -1,12 +1,7 @@
 import { describe, expect, test } from "vitest";
 import * as z from "zod/mini";
-import {
-  type DatasetInput,
-  defineDatasets,
-  outputColumns,
-  sourceNames,
-} from "../../shared/dataset-schema.ts";
-import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts";
+import { type DatasetInput, defineDatasets } from "../../shared/dataset-schema.ts";
+import { defaultDataset, findDataset } from "../../shared/datasets.ts";
 
 const good: DatasetInput = {
   name: "gate-counts",
@@ -220,7 +215,7 @@ test.each<[problem: string, DatasetInput, parts: string[]]>([
   ["an unknown file", untyped({ publish: { ...good.publish, xml: "a/b.xml" } }), ['unknown setting "xml"']],
 ])("names the entry, the place and the fix for %s", (_, entry, parts) => {
   const message = errorOf(entry);
-  expect(message).toMatch(new RegExp(`^shared/datasets\\.ts, entry "${entry.name}"[,:] `));
+  expect(message).toMatch(new RegExp(`^shared/library\\.ts, entry "${entry.name}"[,:] `));
   for (const part of parts) expect(message).toContain(part);
 });
 
@@ -232,9 +227,9 @@ test("describes each problem in a line of its own, without a stack trace", () =>
     const { message, stack } = z.object({ message: z.string(), stack: z.string() }).parse(error);
     expect(stack).toBe(message);
     expect(message.split("\n")).toEqual([
-      'shared/datasets.ts, entry "gate-counts", libinsightId 0: use more than 0.',
-      'shared/datasets.ts, entry "gate-counts", column "x", join: list at least 1.',
-      'shared/datasets.ts, entry "gate-counts", column "Library": declare the field "Library" only once.',
+      'shared/library.ts, entry "gate-counts", libinsightId 0: use more than 0.',
+      'shared/library.ts, entry "gate-counts", column "x", join: list at least 1.',
+      'shared/library.ts, entry "gate-counts", column "Library": declare the field "Library" only once.',
     ]);
   }
   expect.assertions(2);
@@ -318,7 +313,7 @@ describe("at a given time", () => {
     ],
   ])("refuses %s", (_, given, parts) => {
     const message = errorAt(given) ?? "no error";
-    expect(message).toContain('shared/datasets.ts, entry "gate-counts", ');
+    expect(message).toContain('shared/library.ts, entry "gate-counts", ');
     for (const part of parts) expect(message).toContain(part);
   });
 
@@ -365,7 +360,7 @@ test.each<[what: string, DatasetInput, shared: string]>([
   ["results", moved({ results: good.publish.results }), 'the results "published/gates.csv"'],
   ["table", moved({ table: "gates" }), 'the table "gates"'],
 ])("refuses two entries with one %s", (_what, second, shared) => {
-  expect(errorOf(good, second)).toBe(`shared/datasets.ts: two entries have ${shared}; change one of them.`);
+  expect(errorOf(good, second)).toBe(`shared/library.ts: two entries have ${shared}; change one of them.`);
 });
 
 test.each<[what: string, DatasetInput]>([
@@ -378,7 +373,7 @@ test.each<[what: string, DatasetInput]>([
   (_what, second) => {
     // If two CSVs share a folder, the error may name either entry.
     const message =
-      /^shared\/datasets\.ts, entry "[a-z-]+": publish to another folder than that of the table of "[a-z-]+"\.$/;
+      /^shared\/library\.ts, entry "[a-z-]+": publish to another folder than that of the table of "[a-z-]+"\.$/;
     expect(errorOf(good, second)).toMatch(message);
     expect(errorOf(second, good)).toMatch(message);
   },
@@ -386,59 +381,8 @@ test.each<[what: string, DatasetInput]>([
 
 test("refuses a table with the name of another entry's view", () => {
   expect(errorOf(moved({ table: "gates_typed" }), good)).toBe(
-    'shared/datasets.ts, entry "instruction", table: use another name than that of a view of "gate-counts".',
+    'shared/library.ts, entry "instruction", table: use another name than that of a view of "gate-counts".',
   );
-});
-
-// Rules 2, 4 and 7 of the previous system, on which readers in Tableau rely.
-test("keeps Virginia Tech's columns in the record's order, without the dropped ones and with Research_Topic last", () => {
-  const record = [
-    "_id",
-    "_start_date",
-    "_entered_by",
-    "Question Type",
-    "Duration (in minutes)",
-    "Comments/Notes",
-    "Location",
-    "who",
-    "mode",
-    "answeredBy",
-    "classroom",
-    "topic",
-    "research",
-    "walkins",
-    "employee",
-    "studio",
-    "affiliation",
-    "scans",
-    "reformat",
-  ];
-  const gone = ["_entered_by", "walkins", "scans", "reformat", "research", "topic"];
-  const [vt] = datasets;
-  expect(outputColumns(vt.columns)).toEqual([
-    ...record.filter((name) => !gone.includes(name)),
-    "Research_Topic",
-  ]);
-  expect(vt.columns.flatMap(sourceNames).toSorted()).toEqual(record.toSorted());
-  expect(vt.columns.at(-1)).toMatchObject({ name: "Research_Topic", join: ["research", "topic"], with: "" });
-  const column = (name: string) => vt.columns.find((column) => column.name === name);
-  expect(column("Question Type")).toMatchObject({ type: "text", answers: "first" });
-  expect(column("_start_date")).toMatchObject({ type: "timestamp", required: true });
-});
-
-test("collects and publishes Virginia Tech's dataset where the previous system did", () => {
-  expect(defaultDataset).toMatchObject({
-    name: "reference-transactions",
-    libinsightId: 28364,
-    requestId: 16,
-    firstDate: "2021-12-02",
-    timeZone: "America/New_York",
-    publish: {
-      csv: "libinsightdata-athena/LibInsightQueryData.csv",
-      queryResults: "libinsightQueryOnS3csvTable",
-      table: "libinsightdata",
-    },
-  });
 });
 
 test("finds a dataset by its name, and refuses an unknown name with a list of the names", () => {

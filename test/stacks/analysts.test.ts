@@ -14,7 +14,7 @@ const graphs = await evaluateBoth();
 
 const policies = z.object({ name: z.string(), policy: json(policyDocument) });
 const attachment = z.object({ user: z.string(), policyArn: z.string() });
-const users = { production: "data-analytics-team", ada: "libinsight-ada-analysts" };
+const users = { production: "library-analysts", ada: "libinsight-ada-analysts" };
 const databases = { production: "libinsightdatabase", ada: "libinsight_ada" };
 const scope = `${region}:${account}`;
 const catalog = `arn:aws:glue:${scope}:catalog`;
@@ -234,7 +234,7 @@ test("no dataset has results in the analysts' folder", () => {
 test("production's existing user gets the policy and is not changed otherwise", () => {
   expect(created(graphs.production, "aws:iam/user:User")).toEqual([]);
   const touching = graphs.production.resources.filter(({ inputs }) =>
-    Object.values(inputs).includes("data-analytics-team"),
+    Object.values(inputs).includes("library-analysts"),
   );
   expect(touching.map(({ type }) => type)).toEqual(["aws:iam/userPolicyAttachment:UserPolicyAttachment"]);
 });

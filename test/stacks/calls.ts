@@ -1,12 +1,13 @@
 // Records the port calls of each service in two runs, and translates each into the actions that IAM checks on AWS:
 // https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 // test/emulator/ runs the AWS adapters themselves under these roles.
+
 import { createHash, randomUUID } from "node:crypto";
+import { library } from "#library";
 import { viewNames } from "../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type EventType, eventSource } from "../../shared/events.ts";
 import { holdTable } from "../../shared/header-change.ts";
-import { instanceTag } from "../../shared/instance-settings.ts";
 import { folderOf, previousKey } from "../../shared/keys.ts";
 import type { PageRequest } from "../../shared/libinsight/client.ts";
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
@@ -38,6 +39,7 @@ export type Call = { service: QueueName; action: string; resource: string; tags?
 const { publish: files, name: dataset } = defaultDataset;
 const teamInstance = "i-0123456789abcdef0";
 const foreignInstance = "i-0fedcba9876543210";
+const instanceTag = library.instances.tag;
 const instanceTags = { [instanceTag.key]: instanceTag.value };
 /** A range of two windows. */
 const range = { from: "2021-12-02", to: "2023-06-30" };

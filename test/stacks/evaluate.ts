@@ -25,6 +25,7 @@ const sources = [
   "package-lock.json",
   "{stacks,services,shared}/**/*.{ts,sql}",
   "test/stacks/evaluate/*.ts",
+  "test/fixtures/library.ts",
 ];
 
 export type Settings = {

@@ -27,7 +27,7 @@ test.each([
 ])("npm %j exits 2 with the correct command line", async (args, right) => {
   await using folder = await temporaryFolder();
   const scripts = {
-    start: `"${process.execPath}" "${root}/stacks/local/start.mjs"`,
+    start: `"${process.execPath}" "${root}/test/support/start.mjs"`,
     replay: `"${process.execPath}" "${root}/stacks/commands/replay.ts"`,
   };
   await writeFile(join(folder.path, "package.json"), JSON.stringify({ scripts }));

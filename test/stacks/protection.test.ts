@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { datasets } from "../../shared/datasets.ts";
+import { library } from "#library";
 import { maxMessageBytes } from "../../shared/ports.ts";
 import {
   all,
@@ -105,14 +106,8 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(maxMessageBytes).toBeLessThan(1_048_576);
   });
 
-  test("every resource gets the department's tags", () => {
-    expect(graphs[stage].app.providers.aws.defaultTags.tags).toEqual({
-      Unit: "AnalyticsAssessment",
-      Owner: "DataServices",
-      Stack: "Test",
-      User: "elliek",
-      Application: "DataPipeline",
-    });
+  test("every resource gets the library's tags", () => {
+    expect(graphs[stage].app.providers.aws.defaultTags.tags).toEqual(library.tags);
     // The default provider sets them on every resource that supports tags, and there is no other provider.
     expect(created(graphs[stage], "pulumi:providers:aws")).toEqual([]);
     for (const { type, inputs } of graphs[stage].resources) {
@@ -187,10 +182,7 @@ test("a personal stage is removed with its buckets and their objects", () => {
 });
 
 test("no resource creates, changes or replaces production's existing buckets", () => {
-  const existing = [
-    "analytics-datapipeline",
-    "lib-insight-serialized-data-created-in-east1-connect-to-athena",
-  ];
+  const existing = ["library-data", "library-query-results"];
   const { resources } = graphs.production;
   expect(resources.flatMap((each) => each.existing ?? [])).toEqual(existing);
   const touching = resources.filter(

@@ -230,7 +230,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     const tableau = isProduction ? tableauEnvironment : {};
     const others: Record<QueueName, Record<string, string>> = {
       kickoff: onBus,
-      fetcher: { ...work, ...measuring, LIBINSIGHT_BASE_URL: "https://vt.libinsight.com/v1.0" },
+      fetcher: { ...work, ...measuring, LIBINSIGHT_BASE_URL: "https://library.libinsight.com/v1.0" },
       transformer: onBus,
       assembler: { ...onBus, DATA_BUCKET: "Data", ATHENA_DATABASE: database },
       athena: {
@@ -311,7 +311,7 @@ test("a rule announces a published file in an existing bucket with the schema of
       source: ["aws.s3"],
       "detail-type": ["Object Created"],
       detail: {
-        bucket: { name: ["analytics-datapipeline"] },
+        bucket: { name: ["library-data"] },
         object: { key: datasets.map(({ publish }) => publish.csv) },
       },
     },

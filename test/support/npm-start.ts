@@ -9,10 +9,11 @@ import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { type LibInsight, startLibInsight } from "../../stacks/local/libinsight.ts";
+import { condition } from "../use-test-library.ts";
 
 const root = join(import.meta.dirname, "../..");
 const programs = {
-  start: "stacks/local/start.mjs",
+  start: "test/support/start.mjs",
   replay: "stacks/commands/replay.ts",
   runs: "stacks/commands/runs.ts",
   instances: "stacks/commands/instances.ts",
@@ -25,7 +26,12 @@ export type Program = keyof typeof programs;
 const longestMs = 60_000;
 
 // Updates the bundle like launch.mjs, so that no test runs an outdated one.
-const bundling = 'import { bundleStart } from "./stacks/local/bundle.mjs"; await bundleStart();';
+const bundle = {
+  folder: ".cache/start-of-tests",
+  sources: ["services", "shared", "stacks", "test/fixtures"],
+  conditions: [condition],
+};
+const bundling = `import { bundleStart } from "./stacks/local/bundle.mjs"; await bundleStart(${JSON.stringify(bundle)});`;
 await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", bundling], { cwd: root });
 
 export type Ended = { code: number | null; stdout: string; stderr: string };

@@ -5,7 +5,7 @@ import type { Dictionary, DictionaryColumn } from "./columns-of-dataset.ts";
 export function markdownOf(dictionaries: readonly Dictionary[]): string {
   return `# Data dictionary
 
-What each column means. To change a meaning, edit \`shared/datasets.ts\` and run \`npm run dictionary\`.
+What each column means. To change a meaning, edit \`shared/library.ts\` and run \`npm run dictionary\`.
 ${dictionaries.map((dictionary) => `\n${sectionOf(dictionary)}`).join("")}`;
 }
 
@@ -61,7 +61,7 @@ function typeOf({ type, unit }: DictionaryColumn): string {
 
 function meaningOf({ meaning, personal, inAnalysis }: DictionaryColumn): string {
   const written = meaning === undefined ? "_no description yet_" : escaped(meaning);
-  const why = personal ? "personal" : "not declared in shared/datasets.ts";
+  const why = personal ? "personal" : "not declared in shared/library.ts";
   return inAnalysis ? written : `${written} (${why}: not in the analysis view)`;
 }
 

@@ -1,5 +1,5 @@
 // Formats runs for a person.
-import { announcedOf, columnRows, countList } from "../../../services/reporter/message.ts";
+import { announcedOf, countList, noteRows } from "../../../services/reporter/message.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../../shared/run.ts";
@@ -82,7 +82,7 @@ function countRows(result: RunResult): [string, string][] {
     [result.state === "published" ? "published" : "rows", count(result.rows)],
     ["duplicates", count(result.duplicates)],
     ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${countList(result.rejects)})`],
-    ...columnRows(result, columns),
+    ...noteRows(result, columns),
   ];
 }
 

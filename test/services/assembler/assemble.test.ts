@@ -622,6 +622,49 @@ describe("a file that another writer published", () => {
     });
     expect(await deps.data.getText(csvKey)).toBe(old(10_001));
   });
+
+  test.each(files)("is no foreign file if no run had published before: $what", async ({ metadata }) => {
+    const deps = start();
+    await overwrite(deps.data, csvKey, old(2), metadata);
+    expect((await assembleNew(deps, pagesOf(recordsOf(1, 2))))?.foreignFile).toBeUndefined();
+  });
+
+  test.each(files)(
+    "is in the result of the next run, published or held, if $what replaced a run's",
+    async ({ metadata }) => {
+      const deps = start();
+      await assembleNew(deps, pagesOf(recordsOf(1, 2)), older);
+      const replaced = await assembleNew(deps, pagesOf(recordsOf(1, 3)));
+      await overwrite(deps.data, csvKey, old(3), metadata);
+      const at = (await deps.data.head(csvKey))?.at.toISOString();
+      const foreignFile = { at, replaced: replaced?.runId };
+      const held = await assembleNew(deps, pagesOf(recordsOf(1, 1)), newer);
+      expect(held).toMatchObject({ state: "held", foreignFile });
+      const newest = { requestId: "newest", requestedAt: "2024-03-15T12:45:00Z" };
+      expect(await assembleNew(deps, pagesOf(recordsOf(1, 3)), newest)).toMatchObject({
+        state: "published",
+        foreignFile,
+      });
+      const next = { requestId: "next", requestedAt: "2024-03-15T12:50:00Z" };
+      expect((await assembleNew(deps, pagesOf(recordsOf(1, 3)), next))?.foreignFile).toBeUndefined();
+    },
+  );
+
+  test("is not attributed to the runs of a dataset whose name begins like this one's", async () => {
+    const deps = start();
+    const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));
+    const other = `${defaultDataset.name}-of-the-annex`;
+    const folder = `${other}-25ec5c4c58cb`;
+    await deps.work.put(
+      keys.result(folder),
+      JSON.stringify({ ...result, runId: folder, dataset: other, finishedAt: "2024-03-15T14:00:00Z" }),
+      "application/json",
+    );
+    await overwrite(deps.data, csvKey, old(2), {});
+    expect(await assembleNew(deps, pagesOf(recordsOf(1, 2)), newer)).toMatchObject({
+      foreignFile: { replaced: result?.runId },
+    });
+  });
 });
 
 describe("a change of the dataset's entry", () => {
@@ -672,7 +715,7 @@ describe("a change of the dataset's entry", () => {
     }
     expect(await assembleRun(run, withCampus(deps), 3)).toMatchObject({
       state: "failed",
-      reason: expect.stringContaining("entry in shared/datasets.ts changed"),
+      reason: expect.stringContaining("entry in shared/library.ts changed"),
     });
     expect(await keysIn(deps)).toEqual([]);
   });

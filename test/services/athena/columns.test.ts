@@ -26,7 +26,7 @@ test("each column's comment has its label and its meaning", () => {
     "Minutes",
     "Staff Member: Who",
     "both",
-    "Undeclared (not declared in shared/datasets.ts)",
+    "Undeclared (not declared in shared/library.ts)",
   ]);
 });
 
@@ -85,7 +85,7 @@ test("the parts of the date have types and comments, which name the fiscal year'
 
 test("control characters in a label become one space in its comment, and a long label is cut", () => {
   const commentOf = (label: string) => typedColumns(tableColumns([label], dataset))[0]?.comment;
-  expect(commentOf("\n one\r\n\u0000two ")).toBe("one two (not declared in shared/datasets.ts)");
+  expect(commentOf("\n one\r\n\u0000two ")).toBe("one two (not declared in shared/library.ts)");
   expect(commentOf("x".repeat(300))).toBe("x".repeat(255));
 });
 

@@ -2,11 +2,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  columnNotes,
   countsText,
   notificationOf,
   publishedMail,
   publishedText,
+  resultNotes,
 } from "../../../services/reporter/message.ts";
 import { type Dataset, outputColumns } from "../../../shared/dataset-schema.ts";
 import type { RunResult } from "../../../shared/run.ts";
@@ -111,7 +111,7 @@ test("the counts name what LibInsight announced and sent, and why records were r
   );
 });
 
-describe("column notes", () => {
+describe("the notes on a result", () => {
   const { columns } = datasetOf([
     { name: "Start Time", type: "timestamp" },
     { name: "Duration", type: "number" },
@@ -120,19 +120,30 @@ describe("column notes", () => {
   ]);
   const filled = { _id: 10_412, "Start Time": 714, Duration: 10_412, constructor: 1 };
 
+  test("name the run whose file another program replaced, and what to do", () => {
+    const foreignFile = { at: "2026-11-20T09:30:12Z", replaced: "reference-transactions-25ec5c4c58cb" };
+    const text = (state: "published" | "held") =>
+      resultNotes(resultOf({ state, filled, foreignFile }), columns);
+    const another =
+      "Another program replaced the file of reference-transactions-25ec5c4c58cb at 2026-11-20 09:30 UTC.";
+    const stopIt = "Find the program and stop it, or it will replace the file again (docs/cutover.md).";
+    expect(text("published")).toEqual([`${another} This run replaced that file. ${stopIt}`]);
+    expect(text("held")).toEqual([`${another} That file is still the published one. ${stopIt}`]);
+  });
+
   test("count the mistyped values of each column", () => {
     const result = resultOf({ filled, mistyped: { "Start Time": 714, Duration: 3 } });
-    expect(columnNotes(result, columns)).toEqual([
+    expect(resultNotes(result, columns)).toEqual([
       "Kept as text, because the values do not match the column's type: Duration: 3 of 10,412, Start Time: 714 of 714.",
     ]);
   });
 
   test("name the declared columns without any value, unless the file has no rows", () => {
     const result = resultOf({ filled: { _id: 10_412, Duration: 5 } });
-    expect(columnNotes(result, columns)).toEqual([
-      'No row has a value in "Start Time", "constructor". Check the labels in shared/datasets.ts.',
+    expect(resultNotes(result, columns)).toEqual([
+      'No row has a value in "Start Time", "constructor". Check the labels in shared/library.ts.',
     ]);
-    expect(columnNotes(resultOf({ rows: 0, filled: {} }), columns)).toEqual([]);
+    expect(resultNotes(resultOf({ rows: 0, filled: {} }), columns)).toEqual([]);
   });
 
   test("name exactly the columns that need a note for any counts", () => {
@@ -142,7 +153,7 @@ describe("column notes", () => {
         const counts = Object.fromEntries(withValues.map((name) => [name, 7]));
         const wrong = mistyped.filter((name) => withValues.includes(name));
         const given = { filled: counts, mistyped: Object.fromEntries(wrong.map((name) => [name, 7])) };
-        const notes = columnNotes(resultOf(given), columns).join("\n");
+        const notes = resultNotes(resultOf(given), columns).join("\n");
         for (const name of names) {
           expect(notes.includes(`"${name}"`)).toBe(!withValues.includes(name));
           expect(notes.includes(`${name}: 7 of 7`)).toBe(wrong.includes(name));

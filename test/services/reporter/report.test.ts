@@ -188,7 +188,7 @@ test.each([
     await report(type, detail);
     expect(sent[0]?.body).toContain(
       "\nKept as text, because the values do not match the column's type: Duration (in minutes): 714 of 714.\n" +
-        'No row has a value in "mode". Check the label in shared/datasets.ts.\n',
+        'No row has a value in "mode". Check the label in shared/library.ts.\n',
     );
   },
 );

@@ -151,7 +151,7 @@ test("a name without a match or with several matches is an error that says what 
   await find("Weekly").toMatchObject({
     name: "TableauContentMissing",
     kind: "terminal",
-    sentence: expect.stringMatching(/no data source named "Weekly".*shared\/datasets\.ts/),
+    sentence: expect.stringMatching(/no data source named "Weekly".*shared\/library\.ts/),
   });
   await find("desk").toMatchObject({ name: "TableauContentMissing" });
   await find("Desk", "Nowhere").toMatchObject({

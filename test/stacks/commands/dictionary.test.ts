@@ -33,7 +33,7 @@ test("each column, declared or not, has its labels, type and meaning", () => {
   expect(markdownOf([dictionaryOf(dataset, headers)])).toMatchInlineSnapshot(`
     "# Data dictionary
 
-    What each column means. To change a meaning, edit \`shared/datasets.ts\` and run \`npm run dictionary\`.
+    What each column means. To change a meaning, edit \`shared/library.ts\` and run \`npm run dictionary\`.
 
     ## test-dataset
 
@@ -56,7 +56,7 @@ test("each column, declared or not, has its labels, type and meaning", () => {
     | \`minutes\` | Minutes | number, in min&#124; | _no description yet_ |
     | \`start\` | Start | time, as text: HH:MM:SS | _no description yet_ |
     | \`who_is\` | first, last | text | _no description yet_ |
-    | \`new_field\` | New &#124; \\*field\\* 🎉 | text | _no description yet_ (not declared in shared/datasets.ts: not in the analysis view) |
+    | \`new_field\` | New &#124; \\*field\\* 🎉 | text | _no description yet_ (not declared in shared/library.ts: not in the analysis view) |
 
     ### Only in the analysis view
 
@@ -143,7 +143,7 @@ describe("for any text", () => {
   });
 });
 
-test("docs/dictionary.md is up to date with shared/datasets.ts", async () => {
+test("docs/dictionary.md is up to date with shared/library.ts", async () => {
   const committed = await readFile(join(import.meta.dirname, "../../../docs/dictionary.md"), "utf8");
   expect(committed, "run npm run dictionary").toBe(markdownOf(datasets.map((entry) => dictionaryOf(entry))));
 });
@@ -155,7 +155,7 @@ describe("npm run dictionary", () => {
     expect(written).toEqual({
       code: 0,
       stdout:
-        "Wrote docs/dictionary.md.\nColumns without a meaning: classroom, studio. Add their meanings in shared/datasets.ts.\n",
+        "Wrote docs/dictionary.md.\nColumns without a meaning: classroom, studio. Add their meanings in shared/library.ts.\n",
       stderr: "",
     });
     const named = ["--dataset", "reference-transactions"];

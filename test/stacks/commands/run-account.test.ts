@@ -256,7 +256,7 @@ test("an account has the reject reasons, values of another type, and columns wit
 
   expect(text).toMatch(/^rejected +3 \(invalid _start_date: 1, missing _start_date: 2\)$/m);
   expect(text).toMatch(/^kept as text +not of the column's type: Duration \(in minutes\): 714 of 714$/m);
-  expect(text).toMatch(/^no values +"mode"; check the labels in shared\/datasets\.ts$/m);
+  expect(text).toMatch(/^no values +"mode"; check the labels in shared\/library\.ts$/m);
 });
 
 test("the account of a run with dead letters has the command that replays them", async () => {

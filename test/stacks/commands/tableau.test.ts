@@ -24,7 +24,7 @@ const production = {
   region: "us-east-1",
   database: "libinsightdatabase",
   workgroup: "libinsight-production-analysts",
-  staging: "s3://lib-insight-serialized-data-created-in-east1-connect-to-athena/tableau/",
+  staging: "s3://library-query-results/tableau/",
 };
 
 const column = z.object({

@@ -4,6 +4,7 @@ import { glob, link, mkdir, readFile, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { z } from "zod";
+import { condition } from "../../use-test-library.ts";
 
 const platform = join(process.cwd(), ".sst", "platform");
 
@@ -36,6 +37,7 @@ async function bundleConfig(options: {
     ),
     nodePaths: [join(platform, "node_modules")],
     mainFields: ["module", "main"],
+    conditions: [condition],
     // Resolved from .sst/platform/node_modules, as in the bundle of SST 4.17.1.
     external: ["@pulumi/*", "@pulumiverse/*", "@aws-sdk/*", "archiver", "esbuild", "glob", "vite"],
     format: "esm",
@@ -142,6 +144,7 @@ export async function bundleModules(
     ...entries,
     banner: { js: requireInModules },
     mainFields: ["module", "main"],
+    conditions: [condition],
     external: ["sharp", "pg-native"],
     format: "esm",
     platform: "node",

@@ -41,8 +41,8 @@ test("an invalid dataset entry is an error without a stack trace that names the 
   expect(launched).toEqual({
     status: 1,
     stdout: "",
-    stderr: `shared/datasets.ts, entry "reference-transactions", column "Wait", type "minutes": use text, integer, number, timestamp, date, time or boolean.
-shared/datasets.ts, entry "reference-transactions", undeclared "keep": use append, ignore or reject.
+    stderr: `shared/library.ts, entry "reference-transactions", column "Wait", type "minutes": use text, integer, number, timestamp, date, time or boolean.
+shared/library.ts, entry "reference-transactions", undeclared "keep": use append, ignore or reject.
 `,
   });
 });

@@ -47,7 +47,7 @@ test("shows each row as a column, hides personal and undeclared values, and show
       opened_at  timestamp  When the desk opened, local time, to the minute or so
       note       text       (personal) Free text
       minutes    number     (no description yet)
-      new_field  text       (not declared in shared/datasets.ts)"
+      new_field  text       (not declared in shared/library.ts)"
   `);
 });
 

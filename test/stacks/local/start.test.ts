@@ -233,7 +233,7 @@ describe.skipIf(process.platform !== "linux" || spawnSync("script", ["--version"
     /** Returns what npm start prints. */
     async function shownOn(term: string): Promise<string> {
       await using folder = await temporaryFolder();
-      const program = join(import.meta.dirname, "../../../stacks/local/start.mjs");
+      const program = join(import.meta.dirname, "../../support/start.mjs");
       const { status, stdout } = spawnSync(
         "script",
         ["-qec", `stty cols 80; "${process.execPath}" "${program}" --records 1100`, "/dev/null"],

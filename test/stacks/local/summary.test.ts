@@ -50,8 +50,8 @@ test("the summary has the message that a stage emails, every count, and the file
       fetched again  1 of 2 windows: the totals did not match
       extra answers  Question Type: 12 (only the first is kept)
       kept as text   not of the column's type: Duration (in minutes): 3 of 9,000
-      no values      "mode"; check the labels in shared/datasets.ts
-      undeclared     New field: 7; declare them in shared/datasets.ts
+      no values      "mode"; check the labels in shared/library.ts
+      undeclared     New field: 7; declare them in shared/library.ts
       columns        3: _id, _start_date, New field
       files          out/b.csv
                      out/b.jsonl
