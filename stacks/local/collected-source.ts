@@ -90,14 +90,14 @@ function simulation({
     async open() {
       // Loaded only here, because a run on a real LibInsight does not need it.
       const { startLibInsight } = await import("./libinsight.ts");
+      const { formOf } = await import("./libinsight/dataset-form.ts");
       const { faultsOfSeed } = await import("./faults-of-seed.ts");
       return startLibInsight({
         faults: faultSeed === undefined ? [] : faultsOfSeed(faultSeed, from),
         records,
         latencyMs,
         renames,
-        datasetId: dataset.libinsightId,
-        requestId: dataset.requestId ?? null,
+        ...formOf(dataset),
       });
     },
   };

@@ -1,8 +1,11 @@
 // Simulates LibInsight for machines without credentials: an HTTP server that responds like the API, for a generated dataset
 // shaped like Virginia Tech's. It is part of `npm start`, and runs alone with `npm run libinsight`.
 import { once } from "node:events";
+import { defaultDataset } from "../../shared/datasets.ts";
+import { addToDate } from "../../shared/dates.ts";
 import { runCommandLine } from "../cli.ts";
-import { firstDay, lastDay } from "./libinsight/question-times.ts";
+import { formOf } from "./libinsight/dataset-form.ts";
+import { daysLater, firstDay, lastDay } from "./libinsight/question-times.ts";
 import { type LibInsight, startLibInsight } from "./libinsight/server.ts";
 import { line } from "./libinsight/simulator-args.ts";
 import type { LibInsightSettings } from "./libinsight/simulator-settings.ts";
@@ -20,16 +23,23 @@ export {
 if (import.meta.main) await runCommandLine(line, serve);
 
 /** Serves until Ctrl-C. */
-async function serve(settings: LibInsightSettings): Promise<string> {
+async function serve(given: LibInsightSettings): Promise<string> {
+  const settings = { ...formOf(defaultDataset), ...given };
   const stopped = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   await using libinsight = await startLibInsight(settings);
-  process.stdout.write(greeting(libinsight));
+  process.stdout.write(greeting(libinsight, settings));
   await stopped;
   return "";
 }
 
-function greeting({ baseUrl, clientId, clientSecret, datasetId }: LibInsight): string {
-  return `A simulated LibInsight is running, with records from ${firstDay} to ${lastDay}.
+function greeting(
+  { baseUrl, clientId, clientSecret, datasetId }: LibInsight,
+  settings: LibInsightSettings,
+): string {
+  const { requestId } = settings;
+  const days = daysLater(settings.firstDay ?? firstDay);
+  const [from, to] = [addToDate(firstDay, { days }), addToDate(lastDay, { days })];
+  return `A simulated LibInsight is running, with records from ${from} to ${to}.
 Stop it with Ctrl-C. Settings for npm start (in .env):
 
 LIBINSIGHT_BASE_URL=${baseUrl}
@@ -42,8 +52,8 @@ TOKEN=$(curl -s -u ${clientId}:${clientSecret} \\
   -d grant_type=client_credentials ${baseUrl}/oauth/token |
   sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
 curl -s -G -H "Authorization: Bearer $TOKEN" \\
-  -d from=2023-12-02 -d to=2024-12-01 -d page=1 -d sort=asc \\
-  -d entered_by=all -d request_id=16 \\
+  -d from=${addToDate(to, { days: -365 })} -d to=${to} -d page=1 -d sort=asc \\
+  -d entered_by=all${requestId ? ` -d request_id=${requestId}` : ""} \\
   ${baseUrl}/custom-dataset/${datasetId}/data-grid
 `;
 }

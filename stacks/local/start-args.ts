@@ -13,7 +13,8 @@ import {
   UsageError,
   wholeNumber,
 } from "../cli.ts";
-import { type Rename, renameOf, renames } from "./libinsight/renames.ts";
+import { formOf, listedFields } from "./libinsight/dataset-form.ts";
+import { type Rename, renameOf, renamesOfForm } from "./libinsight/renames.ts";
 import { localFolder } from "./local-folder.ts";
 
 export { UsageError };
@@ -63,7 +64,7 @@ const line = (now: Date) =>
           to,
           datesGiven: isGiven("from") || isGiven("to"),
           out,
-          simulation: { records, latencyMs, renames: renamesOf(rename), faultSeed },
+          simulation: { records, latencyMs, renames: renamesOf(rename, dataset), faultSeed },
           simulationFlags: (["records", "latency", "rename", "faults"] as const)
             .filter(isGiven)
             .map((flag) => `--${flag}`),
@@ -99,8 +100,9 @@ export const parseCommand = (
 export const usage = (): string => line(new Date(0)).usage();
 
 /** Validates all renames together, because two fields may swap their labels. @throws UsageError */
-export function renamesOf(given: readonly ReturnType<typeof renameOf>[]): Rename[] {
-  const parsed = renames.safeParse(given);
+export function renamesOf(given: readonly ReturnType<typeof renameOf>[], dataset: Dataset): Rename[] {
+  const names = listedFields(formOf(dataset).fields).map(({ name }) => name);
+  const parsed = renamesOfForm(names).safeParse(given);
   if (parsed.success) return parsed.data;
   throw new UsageError(`--rename is invalid: ${parsed.error.issues[0]?.message}.`);
 }

@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { glob, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { condition } from "../use-test-library.ts";
 import { bundleApp, bundleProgram } from "./evaluate/build-bundles.ts";
 import { app, type Graph, graph, region, registered } from "./evaluate/graph.ts";
 import { startSstServer } from "./evaluate/sst-server.ts";
@@ -35,6 +36,8 @@ export type Settings = {
   environment: Record<string, string>;
   /** Evaluates `sst dev` instead of `sst deploy`. */
   dev?: boolean;
+  /** Evaluates the stage of shared/library.ts instead of the tests' library. */
+  deployed?: boolean;
 };
 
 /** Returns what SST registers for a stage. @param stage `production` or the name of a personal stage */
@@ -67,11 +70,12 @@ export async function evaluateStage(stage: string, settings: Settings): Promise<
 
 async function evaluateUncached(
   stage: string,
-  { secrets, environment, dev = false }: Settings,
+  { secrets, environment, dev = false, deployed = false }: Settings,
   folder: string,
 ): Promise<Graph> {
   const appBundle = join(folder, "app.mjs");
-  await bundleApp(appBundle, stage);
+  const conditions = deployed ? [] : [condition];
+  await bundleApp(appBundle, stage, conditions);
   const { stdout } = await run(process.execPath, [appBundle], { env: environment, timeout });
   const appSettings = app.parse(JSON.parse(stdout));
 
@@ -80,7 +84,7 @@ async function evaluateUncached(
   // SST puts its program there too, because external packages are resolved from there.
   const program = join(paths.platform, `sst.config.${basename(folder)}.mjs`);
   const cli = { command: dev ? "dev" : "deploy", dev, paths, state: { version: {} } };
-  await bundleProgram(program, output, { $app: { ...appSettings, stage }, $cli: cli, $dev: dev });
+  await bundleProgram(program, output, { $app: { ...appSettings, stage }, $cli: cli, $dev: dev }, conditions);
 
   const server = await startSstServer(folder);
   try {

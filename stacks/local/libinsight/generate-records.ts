@@ -1,8 +1,9 @@
 // Generates the records of one dataset. Only times and ids are kept in memory, 8 bytes per record. The rest of a record is
 // generated from the seed and the record's index on request.
 import { comment } from "./comment.ts";
-import { localTime, startOfDay } from "./local-time.ts";
-import { questionTimes } from "./question-times.ts";
+import { type FormField, recordOfForm } from "./dataset-form.ts";
+import { localTime, secondsPerDay, startOfDay } from "./local-time.ts";
+import { daysLater, firstDay as ownFirstDay, questionTimes } from "./question-times.ts";
 import { between, type NonEmpty, pick, pickWeighted, type Random, seeded, seededAt } from "./random.ts";
 import { renamed } from "./renames.ts";
 import * as words from "./vocabulary.ts";
@@ -36,9 +37,14 @@ export function generateRecords(options: {
   addedField?: AddedField | undefined;
   /** New labels of renamed fields, by field. */
   labels?: ReadonlyMap<string, string>;
+  /** The fields of another form than the simulation's own. */
+  fields?: readonly FormField[] | undefined;
+  /** Moves the records by whole weeks, so that none is earlier than this day. */
+  firstDay?: string;
 }): GeneratedRecords {
-  const { count, seed, addedField, labels = new Map() } = options;
-  const starts = questionTimes(count, seed);
+  const { count, seed, addedField, labels = new Map(), fields, firstDay = ownFirstDay } = options;
+  const later = daysLater(firstDay) * secondsPerDay;
+  const starts = questionTimes(count, seed).map((start) => start + later);
   const ids = idsByEntry(starts, seed);
   const startOf = (n: number) => starts[n] ?? 0;
   const idOf = (n: number) => ids[n] ?? 0;
@@ -46,7 +52,11 @@ export function generateRecords(options: {
     count,
     startOf,
     idOf,
-    record: (n) => renamed(makeRecord(seededAt(seed, n), idOf(n), startOf(n), addedField), labels),
+    record(n) {
+      const record = makeRecord(seededAt(seed, n), idOf(n), startOf(n), addedField);
+      const own = fields ? recordOfForm(fields, record, startOf(n), seededAt(~seed, n)) : record;
+      return renamed(own, labels);
+    },
   };
 }
 

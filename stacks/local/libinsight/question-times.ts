@@ -6,6 +6,12 @@ import { seeded } from "./random.ts";
 export const firstDay = "2021-12-02";
 export const lastDay = "2024-12-01";
 
+/** Returns by how many days the records move, in whole weeks, so that none is earlier than `day`. */
+export function daysLater(day: string): number {
+  const weeks = (startOfDay(day) - startOfDay(firstDay)) / (7 * secondsPerDay);
+  return Math.max(Math.ceil(weeks), 0) * 7;
+}
+
 type Season = "term" | "peak" | "break" | "summer" | "closed";
 
 /** Opening and closing hour, and the number of questions relative to a Wednesday in term. */

@@ -1,12 +1,9 @@
 // Renames fields of the simulated form. As in LibInsight, old records have the new label too.
 import * as z from "zod/mini";
+import { builtIn } from "./dataset-form.ts";
 import type { LibInsightRecord } from "./generate-records.ts";
-import { fields } from "./vocabulary.ts";
 
-/** Labels that every record has and that LibInsight defines. */
-const builtIn = ["_id", "_start_date", "_entered_by"];
-
-const rename = z.strictObject({
+export const rename = z.strictObject({
   field: z.string(),
   label: z
     .string("FIELD=LABEL is expected")
@@ -14,11 +11,19 @@ const rename = z.strictObject({
 });
 export type Rename = z.infer<typeof rename>;
 
-/** Validates all renames together, so that two fields may swap their labels. */
-export const renames = z.array(rename).check(z.superRefine(checkRenames));
+/**
+ * Returns a schema that validates all renames together, so that two fields may swap their labels.
+ * @param names the form's fields
+ */
+export function renamesOfForm(names: readonly string[]) {
+  return z.array(rename).check(z.superRefine((given, context) => checkRenames(given, names, context)));
+}
 
-function checkRenames(given: readonly Rename[], context: z.core.$RefinementCtx): void {
-  const names = fields.map(({ name }) => name);
+function checkRenames(
+  given: readonly Rename[],
+  names: readonly string[],
+  context: z.core.$RefinementCtx,
+): void {
   const refuse = (message: string): void => context.addIssue({ code: "custom", message });
   for (const { field } of given) {
     if (names.includes(field)) continue;

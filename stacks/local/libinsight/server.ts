@@ -86,7 +86,7 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
     if (!route) return failure(404, "There is nothing at this path.");
     const { authorization } = request.headers;
     const { store, access, labels, faults } = state;
-    const { datasetId, addedField, pageSize, requestId } = state.settings;
+    const { datasetId, addedField, fields, pageSize, requestId } = state.settings;
     const planned = faults.take({
       endpoint: route.endpoint,
       from: url.searchParams.get("from") ?? undefined,
@@ -103,7 +103,7 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
       if (route?.endpoint === "token") return access.issue(authorization, body);
       if (!access.accepts(authorization)) return tokenRefused;
       if (route?.dataset !== String(datasetId)) return datasetUnknown;
-      if (route.endpoint === "fields") return fieldList(addedField, labels);
+      if (route.endpoint === "fields") return fieldList(fields, addedField, labels);
       return dataGrid(url.searchParams, { store, pageSize, requestId });
     }
   }
@@ -152,7 +152,7 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
 
 /** Returns everything that the server's responses depend on. */
 function stateOf(settings: ParsedSettings) {
-  const { records: count, seed, addedField } = settings;
+  const { records: count, seed, addedField, fields, firstDay } = settings;
   const labels = newLabels(settings.renames);
   const faults = faultPlan();
   faults.add(settings.faults);
@@ -160,7 +160,7 @@ function stateOf(settings: ParsedSettings) {
     settings,
     labels,
     faults,
-    store: recordStore(generateRecords({ count, seed, addedField, labels })),
+    store: recordStore(generateRecords({ count, seed, addedField, labels, fields, firstDay })),
     access: tokens(settings),
   };
 }

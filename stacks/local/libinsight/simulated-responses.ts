@@ -4,9 +4,9 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { addToDate } from "../../../shared/dates.ts";
 import { isoDate } from "../../../shared/schemas.ts";
+import { type FormField, listedFields } from "./dataset-form.ts";
 import type { AddedField } from "./generate-records.ts";
 import type { RecordStore } from "./record-store.ts";
-import { fields } from "./vocabulary.ts";
 
 export type SimulatedResponse = {
   status: number;
@@ -108,6 +108,7 @@ export function dataGrid(
 
 /** Returns the form's fields. The shape of LibInsight's own list is unknown. */
 export function fieldList(
+  form: readonly FormField[] | undefined,
   addedField: AddedField | undefined,
   labels: ReadonlyMap<string, string>,
 ): SimulatedResponse {
@@ -115,7 +116,7 @@ export function fieldList(
     ? [{ name: addedField.name, type: "select", options: [...addedField.options] }]
     : [];
   return success({
-    fields: [...fields, ...added].map((field, n) => ({
+    fields: [...listedFields(form), ...added].map((field, n) => ({
       id: n + 1,
       ...field,
       name: labels.get(field.name) ?? field.name,

@@ -1,4 +1,5 @@
 // Parses the command line of `npm run libinsight`.
+import { defaultDataset } from "../../../shared/datasets.ts";
 import { checked, commandLine, number, repeated } from "../../cli.ts";
 import { renamesOf } from "../start-args.ts";
 import { fault } from "./faults.ts";
@@ -10,7 +11,9 @@ const { shape } = settings;
 
 export const line = commandLine<LibInsightSettings>("npm run libinsight --", (program, accept) =>
   program
-    .description("Run a simulated LibInsight on 127.0.0.1 until Ctrl-C.")
+    .description(
+      "Run a simulated LibInsight on 127.0.0.1 until Ctrl-C, with the fields of the first dataset.",
+    )
     .option("--port <n>", "Listen on this port (default: a free one)", number(shape.port))
     .option("--seed <n>", "Generate the records from this seed", number(shape.seed), defaults.seed)
     .option("--records <n>", "Generate this many records", number(shape.records), defaults.records)
@@ -30,7 +33,12 @@ export const line = commandLine<LibInsightSettings>("npm run libinsight --", (pr
     )
     .addHelpText("after", faultHelp)
     .action(({ latency, rename = [], fault, ...rest }) => {
-      accept({ ...rest, latencyMs: latency, renames: renamesOf(rename), faults: fault });
+      accept({
+        ...rest,
+        latencyMs: latency,
+        renames: renamesOf(rename, defaultDataset),
+        faults: fault,
+      });
     }),
 );
 

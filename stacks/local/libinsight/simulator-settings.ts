@@ -1,11 +1,14 @@
 // Defines the settings of the simulated LibInsight, with their defaults and limits.
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
+import { columnType } from "../../../shared/column-types.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { isoDate, nonEmpty, positiveInt } from "../../../shared/schemas.ts";
+import { listedFields } from "./dataset-form.ts";
 import { fault } from "./faults.ts";
 import { maxRecords } from "./generate-records.ts";
-import { renames } from "./renames.ts";
+import { firstDay } from "./question-times.ts";
+import { rename, renamesOfForm } from "./renames.ts";
 
 /** Not secret: they give access to the simulation only. */
 export const defaultCredentials = { clientId: "simulated-client", clientSecret: "simulated-secret" };
@@ -26,6 +29,8 @@ function whole(least: number, most: number) {
   const problem = `use a whole number from ${least} to ${most}`;
   return z.int(problem).check(z.minimum(least, problem), z.maximum(most, problem));
 }
+
+const formField = z.strictObject({ name: nonEmpty, type: z.union([columnType, z.literal("comment")]) });
 
 export const settings = z.strictObject({
   /** 0 selects a free port. */
@@ -61,8 +66,12 @@ export const settings = z.strictObject({
       since: z._default(isoDate, "2021-12-02"),
     }),
   ),
+  /** The form's fields, if it is not the simulation's own form. */
+  fields: z.optional(z.array(formField)),
+  /** No record is earlier than this day. */
+  firstDay: z._default(isoDate, firstDay),
   /** Fields with a new label. */
-  renames: z._default(renames, []),
+  renames: z._default(z.array(rename), []),
   /** Called with each request before the response, so that a test can change records between two pages. */
   onRequest: z.optional(callback<(request: LoggedRequest) => void>()),
   /** Returns the time in milliseconds, for the lifetime of tokens. */
@@ -73,7 +82,9 @@ export type ParsedSettings = z.output<typeof settings>;
 
 /** @throws PipelineError `BadSimulationSettings` that names each invalid setting */
 export function parseSettings(given: LibInsightSettings): ParsedSettings {
-  const parsed = settings.safeParse(given, { error: en().localeError });
+  const names = listedFields(given.fields).map(({ name }) => name);
+  const ofForm = z.extend(settings, { renames: z._default(renamesOfForm(names), []) });
+  const parsed = ofForm.safeParse(given, { error: en().localeError });
   if (parsed.success) return parsed.data;
   throw new PipelineError("BadSimulationSettings", {
     message: `The settings of the simulated LibInsight are invalid.\n${z.prettifyError(parsed.error)}\n`,

@@ -25,6 +25,7 @@ async function bundleConfig(options: {
   inject?: string[];
   plugins?: Plugin[];
   define?: Record<string, unknown>;
+  conditions: string[];
 }): Promise<void> {
   await build({
     stdin: { contents: options.code, resolveDir: process.cwd(), sourcefile: "eval.ts", loader: "ts" },
@@ -37,7 +38,7 @@ async function bundleConfig(options: {
     ),
     nodePaths: [join(platform, "node_modules")],
     mainFields: ["module", "main"],
-    conditions: [condition],
+    conditions: options.conditions,
     // Resolved from .sst/platform/node_modules, as in the bundle of SST 4.17.1.
     external: ["@pulumi/*", "@pulumiverse/*", "@aws-sdk/*", "archiver", "esbuild", "glob", "vite"],
     format: "esm",
@@ -52,9 +53,10 @@ async function bundleConfig(options: {
  * Bundles sst.config.ts as SST does to read the app's settings. The bundle prints the return value of `app()` as JSON.
  * https://github.com/anomalyco/sst/blob/dev/pkg/project/project.go
  */
-export function bundleApp(outfile: string, stage: string): Promise<void> {
+export function bundleApp(outfile: string, stage: string, conditions: string[]): Promise<void> {
   return bundleConfig({
     outfile,
+    conditions,
     banner: "function $config(input) { return input }",
     code: `import mod from "./sst.config.ts";
 console.log(JSON.stringify(await mod.app({ stage: ${JSON.stringify(stage)} })));`,
@@ -67,9 +69,15 @@ export type ProgramDefines = { $app: object; $cli: object; $dev: boolean };
  * Bundles sst.config.ts as SST does to deploy, with a recorder around it. The bundle writes the resources to `output`.
  * https://github.com/anomalyco/sst/blob/dev/pkg/project/run.go
  */
-export function bundleProgram(outfile: string, output: string, define: ProgramDefines): Promise<void> {
+export function bundleProgram(
+  outfile: string,
+  output: string,
+  define: ProgramDefines,
+  conditions: string[],
+): Promise<void> {
   return bundleConfig({
     outfile,
+    conditions,
     define,
     inject: [join(platform, "src", "shim", "run.js")],
     plugins: [appGlobals],

@@ -1,0 +1,95 @@
+// The simulated form of a dataset: every field that the dataset declares. The fields of the simulation's own form keep
+// their answers; the others get answers of their type.
+import type { ColumnType } from "../../../shared/column-types.ts";
+import { type Dataset, sourceNames } from "../../../shared/dataset-schema.ts";
+import { comment } from "./comment.ts";
+import type { LibInsightRecord } from "./generate-records.ts";
+import { localTime } from "./local-time.ts";
+import { between, pick, type Random } from "./random.ts";
+import { type Field, fields as ownFields, topics } from "./vocabulary.ts";
+
+/** Fields that every record has and that LibInsight defines. */
+export const builtIn = ["_id", "_start_date", "_entered_by"];
+
+/** `comment` is free text. Other texts are one of a few answers. */
+export type FormField = { name: string; type: ColumnType | "comment" };
+
+/**
+ * Returns the simulator's settings for a dataset.
+ * @returns `fields` is undefined if the dataset has exactly the fields of the simulation's own form
+ */
+export function formOf({ libinsightId, requestId, firstDate, columns }: Dataset): {
+  datasetId: number;
+  requestId: number | null;
+  firstDay: string;
+  fields: FormField[] | undefined;
+} {
+  const own = ownFields.map(({ name }) => name);
+  const fields = columns.flatMap((column): FormField[] => {
+    if (!("type" in column)) return sourceNames(column).map((name) => ({ name, type: "text" }));
+    const label = sourceNames(column).find((name) => own.includes(name)) ?? column.name;
+    return [{ name: label, type: column.personal && column.type === "text" ? "comment" : column.type }];
+  });
+  const ofForm = fields.filter(({ name }) => !builtIn.includes(name));
+  const isOwn = ofForm.length === own.length && ofForm.every(({ name }) => own.includes(name));
+  return {
+    datasetId: libinsightId,
+    requestId: requestId ?? null,
+    firstDay: firstDate,
+    fields: isOwn ? undefined : ofForm,
+  };
+}
+
+/** Returns a record of the form, made from a record of the simulation's own form. */
+export function recordOfForm(
+  form: readonly FormField[],
+  record: LibInsightRecord,
+  start: number,
+  random: Random,
+): LibInsightRecord {
+  const known = new Set(ownFields.map(({ name }) => name));
+  const kept = [...builtIn, ...form.map(({ name }) => name)].flatMap((name) => {
+    if (!builtIn.includes(name) && !known.has(name)) return [];
+    return Object.hasOwn(record, name) ? [[name, record[name]] as const] : [];
+  });
+  const made = form.flatMap((field) => {
+    if (known.has(field.name)) return [];
+    const isBlank = random() < 0.03;
+    const value = answerOf(field, start, random);
+    return [[field.name, isBlank ? "" : value] as const];
+  });
+  const values = new Map([...kept, ...made]);
+  const order = [...builtIn, ...form.map(({ name }) => name)];
+  return Object.fromEntries(order.flatMap((name) => (values.has(name) ? [[name, values.get(name)]] : [])));
+}
+
+function answerOf({ name, type }: FormField, start: number, random: Random): unknown {
+  const [day = "", time = ""] = localTime(start).split(" ");
+  switch (type) {
+    case "comment":
+      return comment(random, pick(random, topics));
+    case "text":
+      return [`${name} ${between(random, 1, 5)}`];
+    case "integer":
+      return between(random, 1, 60);
+    case "number":
+      return between(random, 1, 600) / 10;
+    case "timestamp":
+      return `${day} ${time}`;
+    case "date":
+      return day;
+    case "time":
+      return time.slice(0, 5);
+    case "boolean":
+      return [pick(random, ["Yes", "No"])];
+  }
+}
+
+/** Returns the form's fields as LibInsight lists them. */
+export function listedFields(form: readonly FormField[] | undefined): readonly Field[] {
+  if (!form) return ownFields;
+  return form.map(({ name, type }) => {
+    const own = ownFields.find((field) => field.name === name);
+    return own ?? { name, type: type === "integer" || type === "number" ? "number" : "text" };
+  });
+}
