@@ -1,6 +1,8 @@
 // `npm run dictionary`: writes the data dictionary of the datasets in shared/library.ts for analysts.
+import { library } from "#library";
 import { runCommandLine, writeOut } from "../cli.ts";
 import { dictionaryOf } from "./dictionary/columns-of-dataset.ts";
+import { connectionRows } from "./dictionary/connection.ts";
 import { line } from "./dictionary/dictionary-args.ts";
 import { markdownOf } from "./dictionary/markdown.ts";
 import { stageNames } from "./target.ts";
@@ -9,7 +11,8 @@ await runCommandLine(line, async ({ chosen, out }) => {
   const dictionaries = await Promise.all(
     chosen.map(async (dataset) => dictionaryOf(dataset, undefined, await stageNames(dataset))),
   );
-  await writeOut(out, markdownOf(dictionaries));
+  const connections = new Map(chosen.map((dataset) => [dataset.name, connectionRows(dataset, library)]));
+  await writeOut(out, markdownOf(dictionaries, connections));
   const unexplained = dictionaries.flatMap(({ columns }) =>
     columns.filter(({ meaning }) => meaning === undefined).map(({ name }) => name),
   );

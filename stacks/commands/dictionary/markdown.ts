@@ -2,14 +2,21 @@
 // text, not Markdown or HTML. Pure functions.
 import type { Dictionary, DictionaryColumn } from "./columns-of-dataset.ts";
 
-export function markdownOf(dictionaries: readonly Dictionary[]): string {
+/** A setting and its value, as Markdown. */
+type Row = readonly [setting: string, value: string];
+
+/** @param connections how analysts connect to each dataset; by default the page does not say it */
+export function markdownOf(
+  dictionaries: readonly Dictionary[],
+  connections: ReadonlyMap<string, readonly Row[]> = new Map(),
+): string {
   return `# Data dictionary
 
 What each column means. To change a meaning, edit \`shared/library.ts\` and run \`npm run dictionary\`.
-${dictionaries.map((dictionary) => `\n${sectionOf(dictionary)}`).join("")}`;
+${dictionaries.map((dictionary) => `\n${sectionOf(dictionary, connections.get(dictionary.dataset))}`).join("")}`;
 }
 
-function sectionOf(dictionary: Dictionary): string {
+function sectionOf(dictionary: Dictionary, connection: readonly Row[] | undefined): string {
   const { dataset, libinsightId, table, typed, analysis, columns, dateColumns, dropped } = dictionary;
   const parts = [
     `## ${escaped(dataset)}
@@ -27,7 +34,7 @@ ${tableOf(
     [code(table), "The table behind both views: the published file, with every column as text"],
   ],
 )}
-### Columns
+${connection ? `### Connect\n\n${tableOf(["Setting", "Value"], connection)}\n` : ""}### Columns
 
 ${tableOf(
   ["Column", "Label in LibInsight", "Type", "Meaning"],
