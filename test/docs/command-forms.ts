@@ -122,6 +122,9 @@ const clients: Record<string, object> = {
 };
 /** Commands of the AWS CLI that are no operation of an installed client, with their flags. https://docs.aws.amazon.com/cli/latest/reference/ */
 const highLevel: Record<string, string[]> = {
+  "s3 cp": [],
+  "s3 ls": ["--recursive"],
+  "s3 mv": [],
   "s3 rm": ["--recursive"],
   "lakeformation grant-permissions": ["--permissions", "--principal", "--resource"],
   "logs tail": ["--follow", "--since"],
