@@ -86,7 +86,7 @@ test("a new stage in an account that never used Athena has no problem and no war
   expect(found["Glue database default"]?.saw).toBe("Does not exist yet. Athena's first query creates it.");
   expect(statesOf(found, "ok")).toEqual([
     "Node.js",
-    "shared/datasets.ts",
+    "shared/library.ts",
     ".local",
     "settings",
     "LibInsight address",

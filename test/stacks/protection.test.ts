@@ -3,8 +3,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { datasets } from "../../shared/datasets.ts";
 import { library } from "#library";
+import { datasets } from "../../shared/datasets.ts";
 import { maxMessageBytes } from "../../shared/ports.ts";
 import {
   all,

@@ -1,16 +1,18 @@
 // Makes the checks of AWS, for a deployed stage or for the account before its first deploy.
+
 import { GlueClient } from "@aws-sdk/client-glue";
 import { IAMClient } from "@aws-sdk/client-iam";
 import { GetAccountSettingsCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
+import { library } from "#library";
 import { common } from "../../../shared/aws/clients.ts";
 import { settings } from "../../../shared/aws/config.ts";
 import { SqsQueue } from "../../../shared/aws/sqs.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { deadLetterNames } from "../../../shared/topology.ts";
-import { appRegion, type StageSettings } from "../../stage.ts";
+import type { StageSettings } from "../../stage.ts";
 import { accountChecks } from "./account-checks.ts";
 import { bucketChecks, publishedFileCheck } from "./bucket-checks.ts";
 import { type Check, isDenied } from "./check.ts";
@@ -18,7 +20,7 @@ import { alertCheck, deadLettersCheck } from "./stage-checks.ts";
 
 /** The stage's region, whatever the shell's own is. The calls end within a check's time limit. */
 const clientSettings = {
-  region: appRegion,
+  region: library.region,
   maxAttempts: 2,
   requestHandler: { ...common.requestHandler, requestTimeout: 4_000 },
 };
@@ -42,7 +44,9 @@ export async function awsChecks(stage: StageSettings, isDeployed: boolean): Prom
     ...(["data", "results"] as const).flatMap((place) => {
       const name = buckets[place];
       const needsEvents = place === "data" && name === existing.data;
-      return name === undefined ? [] : bucketChecks(`${place} bucket`, { name, needsEvents }, s3, appRegion);
+      return name === undefined
+        ? []
+        : bucketChecks(`${place} bucket`, { name, needsEvents }, s3, library.region);
     }),
     ...(data === undefined ? [] : datasets.map((dataset) => publishedFileCheck(dataset, data, s3))),
     alertCheck(topic, alertAddress, new SNSClient(clientSettings)),

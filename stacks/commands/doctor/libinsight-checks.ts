@@ -64,7 +64,7 @@ export function libInsightChecks(
         }
         return warning(
           `There are no records from ${dataset.firstDate} to ${last}.`,
-          "Check libinsightId, requestId and firstDate in shared/datasets.ts.",
+          "Check libinsightId, requestId and firstDate in shared/library.ts.",
         );
       },
     })),
@@ -97,7 +97,7 @@ export function checkFields(
     isRejecting && "Records would be rejected.",
   ];
   const fix =
-    "Correct the entry in shared/datasets.ts: add a renamed field's new label to the column's labels, and declare a new field with its type, personal: true or drop: true.";
+    "Correct the entry in shared/library.ts: add a renamed field's new label to the column's labels, and declare a new field with its type, personal: true or drop: true.";
   return { state: isRejecting ? "problem" : "warning", saw: sentences.filter(Boolean).join(" "), fix };
 }
 

@@ -45,7 +45,7 @@ export function localChecks(machine: Machine): Check[] {
     },
     {
       // An invalid entry ends the doctor earlier (stacks/commands/doctor.ts).
-      name: "shared/datasets.ts",
+      name: "shared/library.ts",
       run: async () =>
         ok(`${quantity(datasets.length, "valid dataset")}: ${datasets.map(({ name }) => name).join(", ")}.`),
     },

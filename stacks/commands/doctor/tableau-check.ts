@@ -28,7 +28,7 @@ export function tableauCheck(
       try {
         const contents = datasets.flatMap(contentsOf);
         if (contents.length === 0) {
-          const fix = "Name data sources or workbooks under tableau in shared/datasets.ts.";
+          const fix = "Name data sources or workbooks under tableau in shared/library.ts.";
           return warning(`${signedIn} No dataset names anything to refresh.`, fix);
         }
         const errors: PipelineError[] = [];

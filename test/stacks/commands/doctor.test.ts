@@ -326,17 +326,17 @@ test("a half-set LibInsight, an unusable Tableau and missing AWS credentials are
   ]);
 });
 
-test("an invalid entry of shared/datasets.ts is a problem too", async () => {
+test("an invalid entry of shared/library.ts is a problem too", async () => {
   await using folder = await temporaryFolder();
   const hook = `import { registerHooks } from "node:module";
-    registerHooks({ load: (url, context, next) => url.endsWith("/shared/datasets.ts")
-      ? { format: "module", shortCircuit: true, source: 'throw new Error("shared/datasets.ts: the entry is wrong.")' }
+    registerHooks({ load: (url, context, next) => url.endsWith("/shared/library.ts")
+      ? { format: "module", shortCircuit: true, source: 'throw new Error("shared/library.ts: the entry is wrong.")' }
       : next(url, context) });`;
   const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}` };
   expect(await command("doctor", folder.path, [], env).ended).toEqual({
     code: 1,
     stdout:
-      "problem  shared/datasets.ts\n  shared/datasets.ts: the entry is wrong.\n  Fix: Correct the entry. The other checks need it.\n",
+      "problem  shared/library.ts\n  shared/library.ts: the entry is wrong.\n  Fix: Correct the entry. The other checks need it.\n",
     stderr: "",
   });
 });
