@@ -8,7 +8,7 @@ const maxRuns = 10_000;
 
 /**
  * Returns when another writer replaced a run's file, and the newest run that had published before; undefined if none had.
- * Only the results of runs can tell, because the other writer may have replaced every published object, and a bucket may
+ * This looks at the results of runs, because the other writer may have replaced every published object, and a bucket may
  * keep no old versions.
  * @param file a published file whose metadata names no run of the dataset
  */

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { datasets } from "../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type QueueName, queueNames, services } from "../../shared/topology.ts";
 import { all, evaluateBoth } from "../stacks/stages.ts";
 
@@ -142,7 +142,9 @@ test("docs/deploy.md gives the lifecycle rules that stages have on their own res
   const rules = own.flatMap(({ is }) => is.rules).filter(({ filter }) => filter?.prefix);
   expect(rules.length).toBeGreaterThan(1);
   for (const { filter, expiration, noncurrentVersionExpiration } of rules) {
-    const [prefix, days] = [filter?.prefix, expiration?.days];
+    // The page is for every library.
+    const prefix = filter?.prefix.replace(defaultDataset.publish.queryResults, "QUERY_RESULTS");
+    const days = expiration?.days;
     const noncurrent = noncurrentVersionExpiration?.noncurrentDays;
     const rule = `"Filter": {"Prefix": "${prefix}"},\n   #    "Expiration": {"Days": ${days}}, "NoncurrentVersionExpiration": {"NoncurrentDays": ${noncurrent}}`;
     expect(page).toContain(rule);

@@ -3,7 +3,7 @@
 // page shows what a command prints, the real output has to have these lines.
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cp, mkdtemp, rm, stat, symlink } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -43,6 +43,9 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "libinsight-docs-"));
   for (const name of ["stacks", "services", "shared", "docs"])
     await cp(name, join(folder, name), { recursive: true });
+  // The pages show what the tests' library gives, whichever library the project has.
+  const library = await readFile("test/fixtures/library.ts", "utf8");
+  await writeFile(join(folder, "shared/library.ts"), library.replace("../../shared/", "./"));
   // A link, because install.mjs compares its time with that of the packages.
   for (const name of ["package.json", "tsconfig.json", "package-lock.json", ".npmrc", "node_modules"])
     await symlink(join(process.cwd(), name), join(folder, name));
@@ -206,7 +209,7 @@ async function textOf(stream: Readable | null): Promise<string> {
 
 function environment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(LIBINSIGHT|TABLEAU|SST_RESOURCE|npm|VITEST|NODE_ENV)/.test(name),
+    ([name]) => !/^(LIBINSIGHT|TABLEAU|SST_RESOURCE|npm|VITEST|NODE_ENV|NODE_OPTIONS)/.test(name),
   );
   return { ...Object.fromEntries(inherited), NO_COLOR: "1", RETRY_BASE_SECONDS: "0", ...exported };
 }

@@ -330,7 +330,7 @@ test("an invalid entry of shared/library.ts is a problem too", async () => {
   await using folder = await temporaryFolder();
   const hook = `import { registerHooks } from "node:module";
     registerHooks({ load: (url, context, next) => url.endsWith("/shared/library.ts")
-      ? { format: "module", shortCircuit: true, source: 'throw new Error("shared/library.ts: the entry is wrong.")' }
+      ? { format: "module", shortCircuit: true, source: 'export const library = undefined; throw new Error("shared/library.ts: the entry is wrong.")' }
       : next(url, context) });`;
   const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}` };
   expect(await command("doctor", folder.path, [], env).ended).toEqual({
