@@ -43,7 +43,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "libinsight-docs-"));
   for (const name of ["stacks", "services", "shared", "docs"])
     await cp(name, join(folder, name), { recursive: true });
-  // The pages show what the tests' library gives, whichever library the project has.
+  // The pages show what the tests' library gives, even if shared/library.ts has another library.
   const library = await readFile("test/fixtures/library.ts", "utf8");
   await writeFile(join(folder, "shared/library.ts"), library.replace("../../shared/", "./"));
   // A link, because install.mjs compares its time with that of the packages.

@@ -1,4 +1,4 @@
-// The library of shared/library.ts, whichever it is: what its production stage creates, and what `npm start` publishes for
+// The library of shared/library.ts, of Virginia Tech or another one: what its production stage creates, and what `npm start` publishes for
 // its first dataset. Every other test uses the tests' own library (test/use-test-library.ts).
 import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
