@@ -13,6 +13,7 @@ import en from "zod/v4/locales/en.js";
 import type { Dataset } from "../shared/dataset-schema.ts";
 import { datasets, findDataset } from "../shared/datasets.ts";
 import { PipelineError } from "../shared/errors.ts";
+import { count } from "../shared/quantity.ts";
 import { isoDate } from "../shared/schemas.ts";
 import { dayIn } from "../shared/time-zone.ts";
 import { fitted, plain } from "./commands/text-table.ts";
@@ -264,7 +265,7 @@ export function number(schema: z.core.$ZodType<number>): (text: string) => numbe
 }
 
 export function wholeNumber(least: number, most: number): (text: string) => number {
-  const problem = `Use a whole number from ${least} to ${most}`;
+  const problem = `Use a whole number from ${count(least)} to ${count(most)}`;
   return number(z.int(problem).check(z.minimum(least, problem), z.maximum(most, problem)));
 }
 
