@@ -311,11 +311,15 @@ test("a run that shrinks the data is held and reported, and an operator can publ
   expect(await resultOf(runId)).toMatchObject({ state: "published", force: "a month is meant" });
 });
 
-test("the daily checks have nothing to report", async () => {
+test("the daily checks email the dead letter that they find, and nothing else", async () => {
   const doneBefore = await reportsDone();
+  const deadLetters = deadLettersOf(stage, "kickoff");
+  await deadLetters.send("{}", { attributes: { Error: "UnknownDataset" } });
   await stage.bus.emit("freshness.check.requested", { dataset });
   await stage.bus.emit("instances.check.requested", {});
   await until(stage, "the reporter has checked", async () => (await reportsDone()) >= doneBefore + 2);
+  expect(await mailbox.next("kickoff: 1, the oldest")).toBe("LibInsight ada: 1 dead letter");
+  expect(await take(deadLetters)).toHaveLength(1);
 });
 
 async function reportsDone(): Promise<number> {
