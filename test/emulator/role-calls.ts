@@ -88,18 +88,6 @@ const exceptions: readonly Exception[] = [
     reason: "A claim is read only if an event is delivered twice. MiniStack delivers it once.",
   },
   {
-    roles: "Reporter",
-    actions: "s3:PutObject",
-    on: ["s3 Work/reports/*"],
-    reason: "It claims an event without a run, which only instances.test.ts causes.",
-  },
-  {
-    roles: "Reporter",
-    actions: "sqs:ReceiveMessage",
-    on: ["sqs *DeadLetters"],
-    reason: "The daily check reads dead letters only if there are some. In these tests there are none.",
-  },
-  {
     roles: "Replay",
     actions: "sqs:SendMessage sqs:ChangeMessageVisibility sqs:ReceiveMessage",
     reason: "Only dead letters of the fetcher are replayed by an event. They all match, and no replay fails.",
