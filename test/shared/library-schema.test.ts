@@ -103,7 +103,7 @@ test.each<[what: string, change: object, sentence: string]>([
     { instances: { tag: { key: "App", value: "x" }, production: "athena-host" } },
     'instances.production "athena-host": use tagged, none or a list of 1 to 20 instance IDs such as i-0123456789abcdef0',
   ],
-  ["an unknown setting", { regoin: "us-east-1" }, ': remove the unknown setting "regoin"'],
+  ["an unknown setting", { regions: "us-east-1" }, ': remove the unknown setting "regions"'],
 ])("refuses %s with a sentence", (_what, change, sentence) => {
   const start = sentence.startsWith(":") ? "shared/library.ts" : "shared/library.ts, ";
   expect(errorOf(change)).toBe(`${start}${sentence}.`);

@@ -1,5 +1,5 @@
-// The library of shared/library.ts, of Virginia Tech or another one: what its production stage creates, and what `npm start` publishes for
-// its first dataset. Every other test uses the tests' own library (test/use-test-library.ts).
+// The library of shared/library.ts: what its production stage creates, and what `npm start` publishes for its first dataset.
+// Every other test uses the tests' own library (test/use-test-library.ts).
 import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
