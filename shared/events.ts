@@ -2,11 +2,12 @@
 // they are emitted and when they are received.
 import * as z from "zod/mini";
 import { envelope, isoDate, nonNegativeInt, positiveInt, reasonText } from "./schemas.ts";
+import { traceFields } from "./trace.ts";
 
 /** The `source` of every event of the pipeline. */
 export const eventSource = "libinsight.pipeline";
 
-const runFields = { runId: z.string(), dataset: z.string() };
+const runFields = { runId: z.string(), dataset: z.string(), ...traceFields };
 
 /** A request to start or stop instances of the stage. */
 const instanceRequest = z

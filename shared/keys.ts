@@ -43,10 +43,14 @@ export const keys = {
   allParts: (runId: string) => `runs/${runId}/parts/`,
   /** Rejected records, each with its reason, as JSON Lines. */
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
+  /** The spans of the parts, on a machine that has removed the parts. */
+  spans: (runId: string) => `runs/${runId}/spans.json`,
   /** The claim (shared/once.ts) of a report about the run. */
   report: (runId: string, what: string) => `runs/${runId}/reports/${what}.json`,
   /** The claim of a report about an event without a run. */
   reportOfEvent: (eventId: string) => `reports/${eventId}.json`,
+  /** The folder of all queries. */
+  queries: "queries/",
   /** The dataset and run of a query. */
   queryOrigin: (queryExecutionId: string) => `queries/${queryExecutionId}/origin.json`,
   /** The claim of handling a query's end. */

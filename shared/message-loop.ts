@@ -8,11 +8,22 @@ import { parseJson } from "./json.ts";
 import { type Log, type LogFields, loggable } from "./logger.ts";
 import { growingDelay, type Message, type MessageQueue } from "./ports.ts";
 import { type QueueName, receiveLimit } from "./topology.ts";
+import {
+  deadLettersAttribute,
+  deadLettersText,
+  type EndedSpan,
+  type Handling,
+  handlingOf,
+  inSpan,
+  spanOf,
+} from "./trace.ts";
 
 export type Service<T extends z.ZodMiniType, Deps> = {
   /** Name of the service and of its queue. */
   name: QueueName;
   schema: T;
+  /** Returns the name of the message's span, unique in its run, and the run if the message does not name it. */
+  span?(message: z.infer<T>): { name: string; runId?: string };
   /** Handles one message and returns what to log. May run again for the same message. */
   handle(message: z.infer<T>, deps: Deps): Promise<LogFields>;
   /** Runs once with the messages of a batch that succeeded. If it throws, they fail too. */
@@ -36,6 +47,10 @@ export type BatchDeps = {
   onHandled?: (fields: LogFields) => void;
   /** Called when a message has failed, before it is retried or dead-lettered. */
   onFailed?: (failed: FailedMessage) => void;
+  /** Called for each message about a run that was handled or became a dead letter. */
+  onSpan?: ((span: EndedSpan) => void) | undefined;
+  /** The clock of spans: milliseconds since 1970. */
+  now?: () => number;
 };
 
 /** `delaySeconds`: until the retry; undefined if the message becomes a dead letter. */
@@ -52,18 +67,25 @@ export async function processBatch<T extends z.ZodMiniType, Deps>(
   batch: BatchDeps,
 ): Promise<BatchResult> {
   const { schema, handle, afterBatch, onDeadLetter } = service;
-  const { log } = batch;
+  const { log, onSpan, now = Date.now } = batch;
   const result: BatchResult = { done: [], retried: [], deadLetters: [] };
-  /** @param parsed undefined if the message could not be parsed */
-  const fail = async (thrown: unknown, message: Message, parsed?: z.infer<T>): Promise<void> => {
+  type Parsed = { parsed: z.infer<T>; handling: Handling };
+  const end = ({ handling }: Parsed, runId: unknown, error?: PipelineError): EndedSpan[] =>
+    typeof runId === "string"
+      ? [{ ...spanOf(handling, runId), runId, service: service.name, ...(error && { error: error.name }) }]
+      : [];
+  /** @param its undefined if the message could not be parsed */
+  const fail = async (thrown: unknown, message: Message, its?: Parsed): Promise<void> => {
     const error = toPipelineError(thrown);
     if (!(await isDeadLettered(error, message, batch))) {
       result.retried.push(message.id);
       return;
     }
     result.deadLetters.push(message.id);
+    if (!its) return;
+    for (const span of end(its, its.handling.runId ?? error.ids.run, error)) onSpan?.(span);
     try {
-      if (parsed !== undefined) await onDeadLetter?.(parsed, error, deps);
+      await inSpan(its.handling, async () => onDeadLetter?.(its.parsed, error, deps));
     } catch (cause) {
       log.error("the onDeadLetter hook failed", {
         messageId: message.id,
@@ -72,30 +94,31 @@ export async function processBatch<T extends z.ZodMiniType, Deps>(
     }
   };
 
-  const handled: { message: Message; parsed: z.infer<T> }[] = [];
+  const handled: (Parsed & { message: Message; spans: EndedSpan[] })[] = [];
   await Promise.all(
     messages.map(async (message) => {
-      let parsed: z.infer<T> | undefined;
+      let its: Parsed | undefined;
       try {
-        parsed = parseBody(message, schema);
-        const fields = await handle(parsed, deps);
+        const parsed = parseBody(message, schema);
+        const handling = handlingOf(service.name, parsed, message, now, service.span?.(parsed));
+        its = { parsed, handling };
+        const fields = await inSpan(handling, () => handle(parsed, deps));
         log.info("done", { messageId: message.id, ...fields });
         batch.onHandled?.(fields);
-        handled.push({ message, parsed });
+        handled.push({ ...its, message, spans: end(its, handling.runId ?? fields.run) });
       } catch (error) {
-        await fail(error, message, parsed);
+        await fail(error, message, its);
       }
     }),
   );
   try {
-    if (handled.length > 0)
-      await afterBatch?.(
-        handled.map(({ parsed }) => parsed),
-        deps,
-      );
+    const all = handled.map(({ parsed }) => parsed);
+    // What the batch sends together is a child of its last span.
+    if (all.length > 0) await inSpan(handled.at(-1)?.handling, async () => afterBatch?.(all, deps));
     result.done.push(...handled.map(({ message }) => message.id));
+    for (const span of handled.flatMap(({ spans }) => spans)) onSpan?.(span);
   } catch (error) {
-    for (const { message, parsed } of handled) await fail(error, message, parsed);
+    for (const { message, ...its } of handled) await fail(error, message, its);
   }
   return result;
 }
@@ -122,7 +145,7 @@ function parseBody<T extends z.ZodMiniType>({ id, body }: Message, schema: T): z
 async function isDeadLettered(
   error: PipelineError,
   message: Message,
-  { source, deadLetters, log, retryBaseSeconds, onFailed }: BatchDeps,
+  { source, deadLetters, log, retryBaseSeconds, onFailed, now = Date.now }: BatchDeps,
 ): Promise<boolean> {
   const { id, receives, receipt, body, group } = message;
   const delay = retryDelay(error, receives, retryBaseSeconds);
@@ -132,7 +155,12 @@ async function isDeadLettered(
     if (delay === undefined) {
       log.error("dead letter", { ...ids, ...loggable(error) });
       await deadLetters.send(body, {
-        attributes: { ...message.attributes, Error: error.name, ErrorText: error.sentence },
+        attributes: {
+          ...message.attributes,
+          Error: error.name,
+          ErrorText: error.sentence,
+          [deadLettersAttribute]: deadLettersText(message, error.name, now()),
+        },
         ...(group !== undefined && { group, deduplicationId: id }),
       });
       return true;

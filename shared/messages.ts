@@ -2,6 +2,7 @@
 import * as z from "zod/mini";
 import type { PageAddress } from "./keys.ts";
 import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText, runId } from "./schemas.ts";
+import { traceFields } from "./trace.ts";
 
 /** A window of a run. Numbers start at 1, and both dates are inclusive. */
 export const window = z.strictObject({ number: positiveInt, from: isoDate, to: isoDate });
@@ -18,6 +19,7 @@ export const fetchTask = z.strictObject({
   pages: z.optional(positiveInt),
   /** Only count the window's records again. The value is the number of windows in the run's attempt `attempt`. */
   recount: z.optional(positiveInt),
+  ...traceFields,
 });
 export type FetchTask = z.infer<typeof fetchTask>;
 
@@ -47,6 +49,7 @@ export const pageMessage = z.strictObject({
   leftOut: z.optional(
     z.array(z.strictObject({ index: nonNegativeInt, reason: nonEmpty, id: z.optional(nonNegativeInt) })),
   ),
+  ...traceFields,
 });
 export type PageMessage = z.infer<typeof pageMessage>;
 
@@ -60,6 +63,7 @@ export const assembleTask = z.strictObject({
   attempt: positiveInt,
   /** A person's reason to publish the files of a held run in spite of its violations. */
   force: z.optional(reasonText),
+  ...traceFields,
 });
 export type AssembleTask = z.infer<typeof assembleTask>;
 
@@ -71,6 +75,7 @@ export const queryTask = z.strictObject({
   queryExecutionId: z.string().check(z.minLength(1), z.maxLength(100)),
   /** The number of earlier checks. */
   checks: nonNegativeInt,
+  ...traceFields,
 });
 export type QueryTask = z.infer<typeof queryTask>;
 

@@ -6,7 +6,7 @@ import type { ObjectStore } from "./ports.ts";
 /** Longer than the timeout of every handler that claims (shared/topology.ts): an older claim is of a call that died. */
 export const claimSeconds = 240;
 
-const claim = z.strictObject({
+export const claim = z.strictObject({
   state: z.enum(["claimed", "released", "done"]),
   at: z.iso.datetime(),
 });

@@ -4,6 +4,7 @@ import type * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
 import type { EventDetail, EventType } from "./events.ts";
 import { parseJson } from "./json.ts";
+import { withTrace } from "./trace.ts";
 
 /** A received message. It stays in its queue, invisible for a time, until it is deleted. */
 export type Message = {
@@ -14,6 +15,8 @@ export type Message = {
   /** How often it was received, including this time. */
   receives: number;
   sentAt: Date;
+  /** Missing if the queue does not know it. */
+  firstReceivedAt?: Date;
   /** Only in a FIFO queue. */
   group?: string;
   attributes: Attributes;
@@ -68,11 +71,12 @@ export interface MessageQueue {
 }
 
 /**
- * Returns a value as a message body. Escapes U+FFFE and U+FFFF, which SQS rejects and JSON.stringify does not escape.
+ * Returns a value as a message body, with the trace of the running handler. Escapes U+FFFE and U+FFFF, which SQS rejects and JSON.stringify does not escape.
  * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
  */
 export function messageBody(value: unknown): string {
-  return JSON.stringify(value).replace(/[\uFFFE\uFFFF]/g, (c) => (c === "\uFFFE" ? "\\ufffe" : "\\uffff"));
+  const traced = typeof value === "object" && value !== null ? withTrace(value) : value;
+  return JSON.stringify(traced).replace(/[\uFFFE\uFFFF]/g, (c) => (c === "\uFFFE" ? "\\ufffe" : "\\uffff"));
 }
 
 /** `at`: when the object was written, in whole seconds. */

@@ -4,6 +4,7 @@ import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
 import { type FetchTask, type Totals, totals, type Window, window } from "./messages.ts";
 import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
+import { spans } from "./trace.ts";
 
 /**
  * Returns a run's id: the dataset's name and twelve hexadecimal digits. The digits are a hash of the request's id,
@@ -27,6 +28,7 @@ export const run = z.strictObject({
   from: isoDate,
   to: isoDate,
   windows: z.array(window),
+  spans,
 });
 export type Run = z.infer<typeof run>;
 
@@ -35,6 +37,9 @@ export const maxPages = 100_000;
 
 /** `windows/{w}/{attempt}.json` */
 export const windowTotals = totals;
+
+/** `recounts/{attempt}/{w}.json` */
+export const windowRecount = z.extend(totals, { spans });
 
 /** Returns the number of pages to fetch for a window. An empty range has one page without records. */
 export function pageCount({ totalPages }: Pick<Totals, "totalPages">): number {
@@ -87,6 +92,7 @@ export const pageSummary = z.strictObject({
   filled: counts,
   /** Size of the rows as CSV and as JSON Lines. */
   bytes: z.strictObject({ csv: nonNegativeInt, jsonl: nonNegativeInt }),
+  spans,
 });
 export type PageSummary = z.infer<typeof pageSummary>;
 
@@ -100,6 +106,7 @@ export const runAttempt = z.strictObject({
   attempt: z.int().check(z.minimum(2)),
   windows: z.array(positiveInt),
   because: z.array(z.string()),
+  spans,
 });
 export type RunAttempt = z.infer<typeof runAttempt>;
 
@@ -122,6 +129,7 @@ export const queryOrigin = z.strictObject({
   requestedAt: z.iso.datetime(),
   /** From 1. A query is retried if the engine says that it can succeed. */
   attempt: positiveInt,
+  spans,
 });
 export type QueryOrigin = z.infer<typeof queryOrigin>;
 
@@ -190,5 +198,6 @@ export const runResult = z.strictObject({
       jsonl: file,
     }),
   ),
+  spans,
 });
 export type RunResult = z.infer<typeof runResult>;

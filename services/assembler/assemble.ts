@@ -15,8 +15,10 @@ import {
   runAttempt,
   runResult,
   run as runSchema,
+  windowRecount,
   windowTotals,
 } from "../../shared/run.ts";
+import { spanFields } from "../../shared/trace.ts";
 import { windowAttempts } from "../../shared/window-attempts.ts";
 import { type ConcludeDeps, type Conclusion, conclude } from "./conclude.ts";
 import { publishHeld } from "./held.ts";
@@ -56,7 +58,7 @@ export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise
     addressed.map(async ({ window, address }) => {
       const [totals, recounted] = await Promise.all([
         work.getJson(keys.window(address), windowTotals),
-        work.getJson(keys.recount({ ...address, attempt }), windowTotals),
+        work.getJson(keys.recount({ ...address, attempt }), windowRecount),
       ]);
       if (!totals)
         throw expired("WindowMissing", {
@@ -94,7 +96,13 @@ async function enqueueRecounts(
 }
 
 async function finish(conclusion: Conclusion, { work, now, emit }: AssemblerDeps): Promise<LogFields> {
-  const result: RunResult = { ...conclusion, finishedAt: now().toISOString() };
+  // A held run that a person publishes has the spans of both decisions.
+  const spans = [...(conclusion.spans ?? []), ...(spanFields(conclusion.runId).spans ?? [])];
+  const result: RunResult = {
+    ...conclusion,
+    finishedAt: now().toISOString(),
+    ...(spans.length > 0 && { spans }),
+  };
   const json = JSON.stringify(runResult.parse(result), null, 2);
   await work.put(keys.result(result.runId), json, "application/json");
   return emitOutcome(result, emit);
@@ -103,7 +111,7 @@ async function finish(conclusion: Conclusion, { work, now, emit }: AssemblerDeps
 /** Stores which windows are fetched again, and enqueues them. */
 async function startAttempt(run: Run, decided: RunAttempt, deps: AssemblerDeps): Promise<LogFields> {
   const key = keys.attempt(run.runId, decided.attempt);
-  const isFirst = await deps.work.putOnce(key, decided);
+  const isFirst = await deps.work.putOnce(key, { ...decided, ...spanFields(run.runId) });
   // Two assemblers may decide differently at once, if a part changed between them. The first decision wins.
   const stored = isFirst ? decided : await deps.work.getJson(key, runAttempt);
   return enqueueAttempt(run, stored ?? decided, deps);

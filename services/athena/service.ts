@@ -15,6 +15,11 @@ export type AthenaDeps = FollowDeps & FinishDeps;
 export const athenaService = defineService({
   name: "athena",
   schema: z.union([objectCreated, runPublished, queryStateChange, queryTask, s3TestEvent]),
+  span: (message) => {
+    if ("task" in message) return { name: `${message.task} ${message.queryExecutionId} ${message.checks}` };
+    const isQuery = "detail" in message && message["detail-type"] !== "run.published";
+    return { name: isQuery ? `end ${message.detail.queryExecutionId}` : "follow" };
+  },
   handle: async (message, deps: AthenaDeps) => {
     if ("detail" in message) {
       return message["detail-type"] === "run.published"

@@ -13,6 +13,7 @@ import {
   type QueryEngine,
 } from "../../shared/ports.ts";
 import { type QueryOrigin, queryOrigin } from "../../shared/run.ts";
+import { spanFields } from "../../shared/trace.ts";
 import { loadQuery } from "./queries.ts";
 import { withRunComment } from "./sql.ts";
 
@@ -38,12 +39,16 @@ export type StartDeps = {
  */
 export async function startQuery(origin: QueryOrigin, seed: string, deps: StartDeps): Promise<string> {
   const { engine, work } = deps;
+  const { runId } = origin;
   const dataset = findDataset(origin.dataset, deps.datasets);
   const query = withRunComment(await loadQuery(dataset, engine.database), origin);
   const token = createHash("sha256").update(`${seed}\n${query}`).digest("hex");
   const id = await engine.start(query, dataset.publish.queryResults, token);
-  await work.put(keys.queryOrigin(id), JSON.stringify(origin), "application/json");
-  const { runId } = origin;
+  await work.put(
+    keys.queryOrigin(id),
+    JSON.stringify({ ...origin, ...spanFields(runId) }),
+    "application/json",
+  );
   await enqueueLater({ task: "check", runId, dataset: dataset.name, queryExecutionId: id, checks: 0 }, deps);
   return id;
 }

@@ -8,6 +8,7 @@ import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { type FetchTask, pageAddress } from "../../shared/messages.ts";
 import type { MessageQueue } from "../../shared/ports.ts";
+import { spanFields } from "../../shared/trace.ts";
 import { type FetcherDeps, pageRequest } from "./fetch.ts";
 
 export type RecountDeps = FetcherDeps & { assemblerQueue: MessageQueue };
@@ -22,7 +23,7 @@ export async function recount(task: FetchTask, windows: number, deps: RecountDep
   const { work, libInsight, assemblerQueue } = deps;
   const { runId, dataset, attempt, window } = task;
   const { totals } = await libInsight.fetchPage(pageRequest(task, findDataset(dataset, deps.datasets)));
-  await work.putOnce(keys.recount(pageAddress(task)), totals);
+  await work.putOnce(keys.recount(pageAddress(task)), { ...totals, ...spanFields(runId) });
   // A listing includes every write that ended before it, so the recount of the last window finds all of them.
   const recounted = await work.list(keys.recounts(runId, attempt), windows);
   if (recounted.length === windows)

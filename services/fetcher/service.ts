@@ -4,6 +4,7 @@ import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import { defineService } from "../../shared/message-loop.ts";
 import { fetchTask } from "../../shared/messages.ts";
 import type { Measure } from "../../shared/metrics.ts";
+import { pageSpanName } from "../../shared/trace.ts";
 import { fetchPage } from "./fetch.ts";
 import { type RecountDeps, recount } from "./recount.ts";
 
@@ -12,6 +13,10 @@ export type FetcherServiceDeps = RecountDeps & { measure: Measure };
 export const fetcherService = defineService({
   name: "fetcher",
   schema: fetchTask,
+  span: (task) =>
+    task.recount === undefined
+      ? { name: pageSpanName("fetch", task) }
+      : { name: `recount ${task.window.number}/${task.attempt}` },
   handle: (task, { measure, ...deps }: FetcherServiceDeps) => {
     const count = (error: string) => measure({ LibInsightErrors: 1 }, { dataset: task.dataset, error });
     const counting = { ...deps, libInsight: countingErrors(deps.libInsight, count) };

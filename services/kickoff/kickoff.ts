@@ -8,6 +8,7 @@ import type { LogFields } from "../../shared/logger.ts";
 import { type Emit, type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import { isFuture } from "../../shared/publish.ts";
 import { fetchTaskOf, run as runSchema } from "../../shared/run.ts";
+import { spanFields } from "../../shared/trace.ts";
 import { planRun } from "./plan.ts";
 
 export type KickoffDeps = {
@@ -30,7 +31,7 @@ export async function kickoff(
   rejectFutureRequest(request, now());
   const planned = planRun(request, findDataset(request.detail.dataset, datasets));
   const { runId } = planned;
-  const isNew = await work.putOnce(keys.run(runId), planned);
+  const isNew = await work.putOnce(keys.run(runId), { ...planned, ...spanFields(runId) });
   if (!isNew && (await work.head(keys.result(runId)))) return { run: runId, ended: true };
   // The first run.json wins, because the dataset's entry may have changed between two deliveries.
   const run = isNew ? planned : ((await work.getJson(keys.run(runId), runSchema)) ?? planned);

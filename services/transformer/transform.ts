@@ -5,9 +5,10 @@ import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { type PageMessage, pageAddress, storedPage } from "../../shared/messages.ts";
-import { encodePart, partContentType } from "../../shared/part.ts";
+import { encodePart, isSamePart, partContentType } from "../../shared/part.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { expired } from "../../shared/run.ts";
+import { spanFields } from "../../shared/trace.ts";
 import { transformPage } from "./page.ts";
 import { recordsOutside } from "./range.ts";
 
@@ -31,11 +32,12 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
     totals,
     outside: recordsOutside(records, task.window),
     ...summary,
+    ...spanFields(task.runId),
   };
   const part = encodePart(partSummary, csv, jsonl);
   const key = keys.part(address);
   const isFirst = await work.create(key, part, partContentType);
-  if (rejects && (isFirst || part.equals((await work.getBytes(key)) ?? Buffer.of())))
+  if (rejects && (isFirst || isSamePart(part, (await work.getBytes(key)) ?? Buffer.of())))
     await work.put(keys.rejects(address), rejects, "application/x-ndjson");
   const { runId: run, ...ids } = address;
   return { run, ...ids, records: summary.records, rows: summary.ids.length };

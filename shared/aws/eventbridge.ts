@@ -4,6 +4,7 @@ import { backoffMs, realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
 import { eventDetails, eventSource } from "../events.ts";
 import type { Emit } from "../ports.ts";
+import { withTrace } from "../trace.ts";
 
 const attempts = 3;
 
@@ -17,7 +18,7 @@ export function eventBridgeEmitter(
       EventBusName: busName,
       Source: eventSource,
       DetailType: type,
-      Detail: JSON.stringify(eventDetails[type].parse(detail)),
+      Detail: JSON.stringify(eventDetails[type].parse(withTrace(detail))),
     };
     for (let attempt = 1; ; attempt++) {
       // PutEvents responds with status 200 even if it rejects an entry.

@@ -10,7 +10,7 @@ export type LambdaHandler = (event: SQSEvent, context?: Context) => Promise<SQSB
 
 /** Returns the handler of a service. @param depsOf returns the service's dependencies */
 export function lambdaHandler<T extends z.ZodMiniType, Deps>(
-  { name, schema, handle, afterBatch, onDeadLetter }: Service<T, Deps>,
+  { name, schema, span, handle, afterBatch, onDeadLetter }: Service<T, Deps>,
   depsOf: () => Deps,
 ): LambdaHandler {
   const log = createLogger(name);
@@ -18,6 +18,7 @@ export function lambdaHandler<T extends z.ZodMiniType, Deps>(
   const service: Service<T, undefined> = {
     name,
     schema,
+    ...(span && { span }),
     handle: (message) => handle(message, depsOf()),
     ...(afterBatch && { afterBatch: (messages) => afterBatch(messages, depsOf()) }),
     ...(onDeadLetter && { onDeadLetter: (message, error) => onDeadLetter(message, error, depsOf()) }),
@@ -40,6 +41,7 @@ function messageOf({ messageId, receiptHandle, body, attributes, messageAttribut
     body,
     receives: Number(attributes.ApproximateReceiveCount),
     sentAt: new Date(Number(attributes.SentTimestamp)),
+    firstReceivedAt: new Date(Number(attributes.ApproximateFirstReceiveTimestamp)),
     ...(attributes.MessageGroupId !== undefined && { group: attributes.MessageGroupId }),
     attributes: Object.fromEntries(
       Object.entries(messageAttributes).map(([name, { stringValue, binaryValue = "" }]) => [

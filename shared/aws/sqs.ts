@@ -144,6 +144,9 @@ function messageOf({
     body: Body ?? "",
     receives: Number(system?.ApproximateReceiveCount ?? 0),
     sentAt: new Date(Number(system?.SentTimestamp ?? 0)),
+    ...(system?.ApproximateFirstReceiveTimestamp !== undefined && {
+      firstReceivedAt: new Date(Number(system.ApproximateFirstReceiveTimestamp)),
+    }),
     ...(system?.MessageGroupId !== undefined && { group: system.MessageGroupId }),
     attributes: fromSqs(MessageAttributes ?? {}),
   };

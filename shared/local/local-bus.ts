@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { eventDetails, eventSource } from "../events.ts";
 import type { Emit } from "../ports.ts";
 import { type QueueName, routes } from "../topology.ts";
+import { withTrace } from "../trace.ts";
 import type { LocalDatabase } from "./sqlite.ts";
 import type { SqliteQueue } from "./sqlite-queue.ts";
 
@@ -21,7 +22,7 @@ export function localEmitter({ database, queues, onEvent, now }: LocalBusOptions
       source: eventSource,
       time: (now?.() ?? new Date()).toISOString(),
       "detail-type": type,
-      detail: eventDetails[type].parse(detail),
+      detail: eventDetails[type].parse(withTrace(detail)),
     };
     const body = JSON.stringify(event);
     const targets = routes.filter(({ events }) => events.includes(type));

@@ -28,6 +28,7 @@ const row = z.object({
   grp: z.nullable(z.string()),
   attributes: z.nullable(z.instanceof(Uint8Array)),
   sent: z.number(),
+  received: z.number(),
 });
 const attributesSchema = z.record(z.string(), z.union([z.string(), z.instanceof(Uint8Array)]));
 
@@ -144,23 +145,23 @@ export class SqliteQueue implements MessageQueue {
     if (redrive) {
       this.#database
         .prepare(
-          "UPDATE message SET queue = ?, receives = 0, receipt = NULL, due = ? WHERE queue = ? AND due <= ? AND receives >= ?",
+          "UPDATE message SET queue = ?, receives = 0, receipt = NULL, received = NULL, due = ? WHERE queue = ? AND due <= ? AND receives >= ?",
         )
         .run(redrive.to, now, name, now, redrive.receiveLimit);
     }
     const taken = this.#database
       .prepare(
-        `UPDATE message SET receives = receives + 1, due = ?, receipt = id || '.' || ? WHERE id IN (
+        `UPDATE message SET receives = receives + 1, received = coalesce(received, ?), due = ?, receipt = id || '.' || ? WHERE id IN (
            SELECT id FROM message AS m WHERE queue = ? AND due <= ? AND (grp IS NULL OR NOT EXISTS (
              SELECT 1 FROM message AS older WHERE older.queue = m.queue AND older.grp = m.grp AND older.id < m.id))
            ORDER BY due, id LIMIT ?)
-         RETURNING id, receives, receipt, grp, attributes, sent`,
+         RETURNING id, receives, receipt, grp, attributes, sent, received`,
       )
-      .all(now + visibilitySeconds * 1_000, randomUUID(), name, now, max);
+      .all(now, now + visibilitySeconds * 1_000, randomUUID(), name, now, max);
     return taken.map((each) => this.#messageOf(row.parse(each))).sort((a, b) => Number(a.id) - Number(b.id));
   }
 
-  #messageOf({ id, receives, receipt, grp, attributes, sent }: z.infer<typeof row>): Message {
+  #messageOf({ id, receives, receipt, grp, attributes, sent, received }: z.infer<typeof row>): Message {
     const body = this.#database.prepare("SELECT text FROM body WHERE id = ?").get(id);
     return {
       id: String(id),
@@ -168,6 +169,7 @@ export class SqliteQueue implements MessageQueue {
       body: String(body?.text ?? ""),
       receives,
       sentAt: new Date(sent),
+      firstReceivedAt: new Date(received),
       ...(grp !== null && { group: grp }),
       attributes: attributes ? attributesSchema.parse(deserialize(attributes)) : {},
     };

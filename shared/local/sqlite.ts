@@ -9,7 +9,7 @@ import { folderError } from "./disk.ts";
 const schema = `
 CREATE TABLE IF NOT EXISTS message (
   id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, due INTEGER NOT NULL, receives INTEGER NOT NULL,
-  receipt TEXT, grp TEXT, attributes BLOB, sent INTEGER NOT NULL) STRICT;
+  receipt TEXT, grp TEXT, attributes BLOB, sent INTEGER NOT NULL, received INTEGER) STRICT;
 CREATE INDEX IF NOT EXISTS message_due ON message (queue, due);
 CREATE INDEX IF NOT EXISTS message_group ON message (queue, grp, id) WHERE grp IS NOT NULL;
 -- A separate table, so that a receive does not rewrite a body of 48 KB.
@@ -44,6 +44,10 @@ export class LocalDatabase {
       PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 16384; PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY;`);
     this.#database.exec(schema);
+    const columns = this.#database.prepare("SELECT name FROM pragma_table_info('message')").all();
+    // A folder of an earlier version lacks this column.
+    if (!columns.some(({ name }) => name === "received"))
+      this.#database.exec("ALTER TABLE message ADD COLUMN received INTEGER");
   }
 
   /** Returns a statement, which is prepared only once. */

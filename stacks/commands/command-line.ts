@@ -35,7 +35,7 @@ export function isYes(answer: string): boolean {
 }
 
 /** With --wait these commands print what there is after the services have worked. */
-const reading: readonly string[] = ["list", "show", "status"];
+const reading: readonly string[] = ["list", "show", "status", "trace"];
 
 /** Runs an operator command on its target and sets the exit code. */
 export async function runCommand<Command extends { verb: string; wait: boolean; json: boolean }>(

@@ -6,7 +6,7 @@ import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { quantity } from "../../shared/quantity.ts";
 import { runIdOf } from "../../shared/run.ts";
-import { UsageError } from "../cli.ts";
+import { UsageError, writeOut } from "../cli.ts";
 import { requirePublishable } from "../local/origin.ts";
 import { ask, isConfirmed, runCommand } from "./command-line.ts";
 import { isPublicationConfirmed } from "./runs/confirm.ts";
@@ -31,6 +31,10 @@ import {
   type RollbackCommand,
 } from "./runs/runs-args.ts";
 import { listText, progressText, reviewText, rollbackText, showText } from "./runs/runs-text.ts";
+import { spansOf } from "./runs/trace.ts";
+import { traceSvg } from "./runs/trace-svg.ts";
+import { traceText } from "./runs/trace-text.ts";
+import { waterfallOf } from "./runs/waterfall.ts";
 import type { Target } from "./target.ts";
 import { json } from "./text-table.ts";
 
@@ -57,6 +61,13 @@ async function run(command: Command, target: Target): Promise<string> {
   switch (command.verb) {
     case "show":
       return command.json ? json(account) : showText(account, now);
+    case "trace": {
+      const spans = await spansOf(account.run, target.work());
+      const waterfall = waterfallOf(account, spans);
+      if (command.out !== undefined) await writeOut(command.out, traceSvg(waterfall));
+      if (command.json) return json({ runId: command.runId, spans });
+      return command.out === undefined ? traceText(waterfall) : `Wrote ${command.out}.\n`;
+    }
     case "resume": {
       const queues = { fetcher: target.queue("fetcher"), assembler: target.queue("assembler") };
       const resumed = await resume(account, queues, now);

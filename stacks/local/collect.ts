@@ -15,6 +15,7 @@ import { quantity } from "../../shared/quantity.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/columns-of-dataset.ts";
 import { markdownOf } from "../commands/dictionary/markdown.ts";
+import { partSpans } from "../commands/runs/trace.ts";
 import { fitted } from "../commands/text-table.ts";
 import type { Source } from "./collected-source.ts";
 import { settingsLine } from "./env-file.ts";
@@ -159,6 +160,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     if (!published) throw new Error(`The result of run ${runId} names no published files.`);
     const report: RunReport = {
       ...result,
+      spans: undefined,
       work: { bucket: local.work.bucket, prefix: keys.folder(runId) },
       query: { ...query, bucket: local.results.bucket },
       athena: {
@@ -187,6 +189,9 @@ export async function collect(collection: Collection): Promise<Collected> {
     await drain(local, settings.tableauRefreshTimeoutMs, signal);
     if (watch.tableau?.state === "failed") process.stderr.write(`${watch.tableau.sentence}\n`);
     else if (watch.tableau) print(watch.tableau.sentence);
+    // A trace needs the spans of the parts, which are removed next.
+    const spans = await partSpans(runId, local.work);
+    await local.work.put(keys.spans(runId), JSON.stringify(spans), "application/json");
     // The published files contain these rows. The rejected records are kept.
     await local.work.prune(
       [keys.allParts(runId), keys.pages(runId)].map((prefix) => ({ prefix, before: new Date() })),

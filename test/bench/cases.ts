@@ -1,12 +1,12 @@
 // The cases of the benchmark: what each measures, its rounds, its baseline and its target.
 import { z } from "zod";
+import { costOf, totalOf } from "../../shared/cost.ts";
+import { pricesOf } from "../../shared/prices.ts";
 import type { Graph } from "../stacks/evaluate/graph.ts";
 import { measureAssembler } from "./assembler.ts";
 import { measureBundles } from "./bundle-sizes.ts";
 import { compareTools, requestsAtOnce } from "./compare-tools.ts";
 import { type Compared, peerTable, type Target } from "./comparison.ts";
-import { costOf, totalOf } from "./cost.ts";
-import { pricesOf } from "./prices.ts";
 import { median } from "./statistics.ts";
 import { baselineTable, type Row, type Table } from "./table.ts";
 import { measureTransform } from "./transformer.ts";

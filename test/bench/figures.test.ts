@@ -1,9 +1,9 @@
 // Tests the medians, costs and tables that the benchmarks compute from their measurements.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { type Counted, costOf, totalOf } from "../../shared/cost.ts";
 import type { Outcome } from "./command.ts";
 import { type Compared, isReached, peerTable } from "./comparison.ts";
-import { type Counted, costOf, totalOf } from "./cost.ts";
 import { median } from "./statistics.ts";
 import { baselineTable, markdown, mergeTables } from "./table.ts";
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { uploadPartBytes } from "../../shared/aws/s3.ts";
+import { type Counted, s3Puts, type Usage } from "../../shared/cost.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { libInsightClient } from "../../shared/libinsight/client.ts";
 import { type Local, openLocal } from "../../shared/local/open-local.ts";
@@ -12,7 +13,6 @@ import { firstDay, lastDay } from "../../stacks/local/libinsight.ts";
 import { localSettings } from "../../stacks/local/local-settings.ts";
 import { startWorkers } from "../../stacks/local/workers.ts";
 import { type OnCall, watched } from "../support/intercepted-ports.ts";
-import { type Counted, s3Puts, type Usage } from "./cost.ts";
 import { type Source, startSource } from "./source-process.ts";
 
 const latencyMs = 250;

@@ -1,5 +1,6 @@
 // Delivers messages to the services, as event source mappings do. The plan's seed decides the order: which batch starts
 // next, and which handler makes the next port call, one at a time. Nothing here waits for a clock.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { setImmediate as turn } from "node:timers/promises";
 import type { BatchResult } from "../../shared/message-loop.ts";
 import type { Message } from "../../shared/ports.ts";
@@ -201,7 +202,8 @@ export class Delivery {
       perform: <T>(call: PortCall, act: () => Promise<T>, onConflict?: () => T): Promise<T> => {
         const { promise, resolve, reject } = Promise.withResolvers<T>();
         let tries = 0;
-        const go = async (): Promise<void> => {
+        // The delivery calls it at its turn, outside of the span of its handler.
+        const go = AsyncLocalStorage.bind(async (): Promise<void> => {
           tries += 1;
           onTurn();
           const fault = faults.nextCall(call);
@@ -224,7 +226,7 @@ export class Delivery {
             if (again) invocation.parked.push(go);
             else reject(error);
           }
-        };
+        });
         if (!invocation.dead) invocation.parked.push(go);
         return promise;
       },

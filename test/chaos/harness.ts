@@ -21,6 +21,7 @@ import { type AssembleTask, fetchTask } from "../../shared/messages.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import { type Message, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import { runIdOf, runResult } from "../../shared/run.ts";
+import type { EndedSpan } from "../../shared/trace.ts";
 import { forEveryService, queueDeps } from "../support/every-service.ts";
 import { silent } from "../support/local-adapters.ts";
 import { Chains } from "./chains.ts";
@@ -43,6 +44,7 @@ import { type Call, History } from "./history.ts";
 import { Faults, type Injected } from "./injected-faults.ts";
 import { Reader } from "./reader.ts";
 import { startTableau } from "./tableau-server.ts";
+import { traceProblems } from "./trace-problems.ts";
 import { approval, assess, busEvent, type Earlier } from "./verdict.ts";
 
 const { tag } = library.instances;
@@ -108,6 +110,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     const faults = new Faults(plan);
     const clock = { now: requestedAt, busOffset: 0 };
     const events: unknown[] = [];
+    const spans: EndedSpan[] = [];
     const deadLetters: DeadLetter[] = [];
     const changes = new Set<DeployKind>();
     const entry = entryWith(changes);
@@ -135,7 +138,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       const chains = new Chains();
       const delivery = new Delivery({
         ...{ plan, faults, ports, clock, mark, onCall, queues },
-        handlers: handlersOf(machine, history, chains),
+        handlers: handlersOf(machine, history, chains, (span) => spans.push(span)),
         background: () => (engine instanceof PlainEngine ? engine.next() : undefined),
         onTurn: () => {
           for (const { at, kind } of faults.nextTurn()) {
@@ -190,6 +193,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
           ...{ ports, notifications: machine.notifications },
           events: events.map((event) => busEvent.parse(event)),
         })),
+        ...(await traceProblems(runIds, spans, ports.work)),
       );
       for (const runId of runIds)
         outcome.states.push((await ports.work.getJson(keys.result(runId), runResult))?.state ?? "none");
@@ -205,7 +209,12 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     return outcome;
   }
 
-  function handlersOf(machine: Machine, history: History, chains: Chains): Handlers {
+  function handlersOf(
+    machine: Machine,
+    history: History,
+    chains: Chains,
+    onSpan: (span: EndedSpan) => void,
+  ): Handlers {
     // Each plan has its own client, so that no plan begins with another one's token.
     const client = libInsightClient({
       ...{ ...credentials, baseUrl: source.baseUrl, timeoutMs: requestTimeoutMs },
@@ -225,7 +234,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     });
     return forEveryService((service) => {
       const { name } = service;
-      const common = { log: logOf(name), retryBaseSeconds: 0 };
+      const common = { log: logOf(name), retryBaseSeconds: 0, onSpan, now: () => machine.clock.now };
       return (batch: Message[], caller: Caller) => {
         const call = history.startCall(name);
         const chain = chains.invoke(name, batch);

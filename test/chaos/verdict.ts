@@ -16,6 +16,7 @@ import {
   runIdOf,
   runResult,
   run as runSchema,
+  windowRecount,
   windowTotals,
 } from "../../shared/run.ts";
 import { downstreamProblems } from "./downstream.ts";
@@ -196,7 +197,7 @@ async function readRun(
   };
   const readRecount = async (window: number, attempt: number): Promise<Recount | undefined> => {
     const address = { runId, window, attempt };
-    const totals = await work.getJson(keys.recount(address), windowTotals);
+    const { spans: _, ...totals } = (await work.getJson(keys.recount(address), windowRecount)) ?? {};
     const found = history.recounts(address).find((each) => isSame(each.totals, totals));
     if (!found) wrong.push(`window ${window}, attempt ${attempt}: its recount is missing or wrong`);
     return found;

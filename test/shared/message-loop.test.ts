@@ -62,6 +62,11 @@ function start({ isFifo = false, retryBaseSeconds = 30, ...hooks }: Options) {
 }
 
 const bodyOf = (n: number, comment?: string) => JSON.stringify({ n, ...(comment && { comment }) });
+/** Returns the attribute that keeps when and why a message became a dead letter. */
+const endings = (error: string, receives: number) =>
+  expect.stringMatching(
+    new RegExp(`^\\[\\{"sentAt":\\d+,"at":\\d+,"receives":${receives},"error":"${error}"\\}\\]$`),
+  );
 const none = { done: [], retried: [], deadLetters: [] };
 const isUnavailable = () => Promise.reject(new Error("unavailable"));
 
@@ -102,6 +107,7 @@ test.each([
   expect(dead?.attributes).toEqual({
     Error: "MessageUnreadable",
     ErrorText: expect.stringMatching(new RegExp(`newer version.*messageId \\S+, fields ${fields}\\)$`)),
+    DeadLetters: endings("MessageUnreadable", 1),
   });
   expect(logged).toMatchObject([
     { level: "ERROR", message: "dead letter", receives: 1, error: "MessageUnreadable", fields },
@@ -121,7 +127,12 @@ test("dead-letters a terminal error at once, with the message's attributes and t
   expect(others).toEqual([]);
   expect(dead?.body).toBe(bodyOf(1, words));
   const ErrorText = "LibInsight was not ready. Wait a little. (page 3)";
-  expect(dead?.attributes).toEqual({ ...own, Error: "LibInsightBusy", ErrorText });
+  expect(dead?.attributes).toEqual({
+    ...own,
+    Error: "LibInsightBusy",
+    ErrorText,
+    DeadLetters: endings("LibInsightBusy", 1),
+  });
   expect(delays).toEqual([]);
   expect(logged).toMatchObject([{ level: "ERROR", error: "LibInsightBusy", kind: "terminal", page: 3 }]);
   expect(JSON.stringify(logged)).not.toContain("MARKED");
@@ -164,6 +175,7 @@ test("retries an unexpected error up to the receive limit, without repeating its
   expect(dead?.attributes).toEqual({
     Error: "Unexpected",
     ErrorText: expect.stringContaining("TypeError"),
+    DeadLetters: endings("Unexpected", receiveLimit),
   });
   expect(logged.map(({ level, receives }) => `${level} ${receives}`)).toEqual([
     "WARN 1",

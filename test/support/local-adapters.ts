@@ -106,9 +106,12 @@ export async function take(queue: MessageQueue): Promise<Message[]> {
   throw new Error(`The queue still had messages after ${maxReceives} receives.`);
 }
 
-/** Takes the messages and returns their parsed bodies. */
+/** Takes the messages and returns their parsed bodies, without their trace. */
 export async function takeJson(queue: MessageQueue): Promise<unknown[]> {
-  return (await take(queue)).map(({ body }) => JSON.parse(body));
+  return (await take(queue)).map(({ body }) => {
+    const { traceparent: _, sender: _sender, ...value } = JSON.parse(body);
+    return value;
+  });
 }
 
 /** Takes the fetch tasks. */

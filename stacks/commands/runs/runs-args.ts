@@ -14,6 +14,7 @@ import {
   requireTerminal,
   seconds,
   subcommand,
+  text,
   UsageError,
   wholeNumber,
 } from "../../cli.ts";
@@ -41,6 +42,7 @@ export type Command = Common &
     | { verb: "list"; max: number }
     | { verb: "show" | "resume"; runId: string }
     | FollowCommand
+    | { verb: "trace"; runId: string; out: string | undefined }
     | PublishCommand
     | RollbackCommand
     | {
@@ -85,6 +87,15 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
     .action((runId, { timeout: timeoutSeconds }) =>
       accept({ verb: "follow", runId, timeoutSeconds, ...common() }),
     );
+  subcommand(
+    program,
+    "trace",
+    "Draw where a run spent its time, with its retries and cost",
+    "RUN --out trace.svg",
+  )
+    .argument(...run)
+    .option("--out <file>", "Write the drawing to this SVG file", text)
+    .action((runId, { out }) => accept({ verb: "trace", runId, out, ...common() }));
   subcommand(program, "resume", "Send the tasks again that a run is missing", "RUN")
     .argument(...run)
     .action((runId) => accept({ verb: "resume", runId, ...common() }));

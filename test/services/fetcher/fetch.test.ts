@@ -12,7 +12,7 @@ import { libInsightClient } from "../../../shared/libinsight/client.ts";
 import { type PageMessage, pageMessage, storedPage } from "../../../shared/messages.ts";
 import { decodePart } from "../../../shared/part.ts";
 import { messageBody } from "../../../shared/ports.ts";
-import { windowTotals } from "../../../shared/run.ts";
+import { windowRecount, windowTotals } from "../../../shared/run.ts";
 import { receiveLimit } from "../../../shared/topology.ts";
 import {
   type LibInsight,
@@ -465,11 +465,11 @@ describe("the recount of a window", () => {
     expect(await deliver(deps, 1)).toEqual([]);
     expect(await deliver(deps, 2)).toEqual([{ runId, dataset, attempt: 2 }]);
     const totals = [1, 2].map((window) =>
-      deps.work.getJson(keys.recount({ runId, window, attempt: 2 }), windowTotals),
+      deps.work.getJson(keys.recount({ runId, window, attempt: 2 }), windowRecount),
     );
-    expect(await Promise.all(totals)).toEqual([
-      { totalPages: 1, totalRecords: 1 },
-      { totalPages: 2, totalRecords: 3 },
+    expect(await Promise.all(totals)).toMatchObject([
+      { totalPages: 1, totalRecords: 1, spans: [{ name: "recount 1/2" }] },
+      { totalPages: 2, totalRecords: 3, spans: [{ name: "recount 2/2" }] },
     ]);
     expect(await tasksIn(deps)).toEqual([]);
     expect(await takeJson(deps.transformerQueue)).toEqual([]);
@@ -481,6 +481,6 @@ describe("the recount of a window", () => {
     addRecord(deps.site, 3, 2);
     expect(await deliver(deps, 2)).toEqual([]);
     const key = keys.recount({ runId, window: 2, attempt: 2 });
-    expect(await deps.work.getJson(key, windowTotals)).toMatchObject({ totalRecords: 1 });
+    expect(await deps.work.getJson(key, windowRecount)).toMatchObject({ totalRecords: 1 });
   });
 });

@@ -92,6 +92,10 @@ test("sends a dead letter with its message's group and attributes, text and byte
       Trace: { DataType: "Binary", BinaryValue: Buffer.from([0, 255]) },
       Error: text("Failed"),
       ErrorText: text("It failed. Try again."),
+      DeadLetters: {
+        DataType: "String",
+        StringValue: expect.stringMatching(/"receives":3,"error":"Failed"\}\]$/),
+      },
     },
   };
   expect(calls).toEqual([["SendMessageCommand", input]]);

@@ -41,7 +41,7 @@ export function costOf({ pages, services, memoryGb, pageBytes, csvBytes }: Count
       else if (s3Writes.includes(action)) writes += count;
       else if (sqsActions.includes(action)) sqs += count;
       else if (action === "PutEvents") events += count;
-      else throw new Error(`${action} has no price. Add it to test/bench/cost.ts.`);
+      else throw new Error(`${action} has no price. Add it to shared/cost.ts.`);
     }
   }
   // The first chunk of each page's send and receive is counted above.
