@@ -1,7 +1,7 @@
 // Arranges the spans of a run as a waterfall: a row for each page below its window, and for every other piece of work.
 import { costOf, totalOf } from "../../../shared/cost.ts";
-import { type QueueName, services } from "../../../shared/topology.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
+import { type QueueName, services } from "../../../shared/topology.ts";
 import type { Span } from "../../../shared/trace.ts";
 import { age, ranges } from "../text-table.ts";
 import type { RunAccount } from "./run-account.ts";
