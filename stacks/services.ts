@@ -53,6 +53,7 @@ function createFunction(name: QueueName) {
   const { timeoutSeconds, memoryMb, batchSize, concurrency, allowsLongChains, sendsTo, copyFiles } = service;
   const { queue, deadLetters } = queueOf(name);
   const grants = grantsOf(service);
+  const { otlpEndpoint } = currentStage();
   const logs = new aws.cloudwatch.LogGroup(`${titleOf(name)}Logs`, {
     name: `/${$app.name}/${$app.stage}/${name}`,
     retentionInDays: logRetentionDays,
@@ -69,9 +70,12 @@ function createFunction(name: QueueName) {
       ...Object.fromEntries(grants.flatMap(({ environment = {} }) => Object.entries(environment))),
       ...queueUrls([name, ...sendsTo]),
       ...deadLetterUrls([name]),
+      ...(otlpEndpoint !== undefined && { OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint }),
     },
     link: grants.flatMap(({ link = [] }) => link),
     copyFiles: copyFiles ? [copyFiles] : [],
+    // Without a collector the bundle does not contain the packages of shared/otlp.ts, which are loaded when spans are exported.
+    ...(otlpEndpoint === undefined && { nodejs: { esbuild: { external: ["@opentelemetry/*"] } } }),
     permissions: [
       { actions: consumeActions, resources: [queue.arn] },
       {

@@ -26,6 +26,8 @@ export type StageSettings = {
   instances: TeamInstances;
   /** Minutes from the scheduled start of the instances to the run, and from the run to their scheduled stop. */
   instanceMinutes: { beforeRun: number; afterRun: number };
+  /** URL of an OpenTelemetry collector that the functions send traces to. */
+  otlpEndpoint: string | undefined;
   /** Letters, digits and _ only. */
   athenaDatabase: string;
   /** Names of existing buckets to publish to. Without a name, the stage creates a bucket. */
@@ -43,6 +45,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
   const alertAddress = env.ALERT_ADDRESS || undefined;
   const dashboard = dashboardOf(env);
   const tableau = tableauOf(env);
+  const otlpEndpoint = env.OTEL_EXPORTER_OTLP_ENDPOINT || undefined;
   if (stage === "production") {
     const { athenaDatabase, buckets, analystsUser } = library.production;
     return {
@@ -53,6 +56,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
       // Not LIBINSIGHT_BASE_URL: SST reads .env for every stage, and a developer's .env may name a simulated LibInsight.
       libInsightBaseUrl: library.libInsightUrl,
       tableau,
+      otlpEndpoint,
       instances: library.instances.production,
       instanceMinutes,
       athenaDatabase,
@@ -68,6 +72,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
     alertAddress,
     libInsightBaseUrl: env.LIBINSIGHT_BASE_URL || library.libInsightUrl,
     tableau,
+    otlpEndpoint,
     instances: instancesOf(env),
     instanceMinutes,
     athenaDatabase: `libinsight_${stage.toLowerCase().replaceAll("-", "_")}`,

@@ -2,8 +2,10 @@
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from "aws-lambda";
 import type * as z from "zod/mini";
 import { processBatch, type Service } from "../message-loop.ts";
+import { exportSpans } from "../otlp.ts";
 import type { Message } from "../ports.ts";
 import { createLogger } from "../powertools-logger.ts";
+import type { EndedSpan } from "../trace.ts";
 import { deadLetters, queue, settings } from "./deps.ts";
 
 export type LambdaHandler = (event: SQSEvent, context?: Context) => Promise<SQSBatchResponse>;
@@ -24,12 +26,16 @@ export function lambdaHandler<T extends z.ZodMiniType, Deps>(
     ...(onDeadLetter && { onDeadLetter: (message, error) => onDeadLetter(message, error, depsOf()) }),
   };
   return async ({ Records }) => {
+    const spans: EndedSpan[] = [];
     const { retried } = await processBatch(service, Records.map(messageOf), undefined, {
       source: queue(name),
       deadLetters: deadLetters(name),
       log,
       retryBaseSeconds: settings.retryBaseSeconds(),
+      onSpan: (span) => spans.push(span),
     });
+    // Lambda freezes the process after the response.
+    await exportSpans(spans, log);
     return { batchItemFailures: retried.map((itemIdentifier) => ({ itemIdentifier })) };
   };
 }

@@ -31,7 +31,8 @@ export async function bundleStart(options = {}) {
     target: "node24",
     conditions,
     // DuckDB has a native library.
-    external: ["@duckdb/node-api"],
+    // The second is loaded only if OTEL_EXPORTER_OTLP_ENDPOINT is set.
+    external: ["@duckdb/node-api", "@opentelemetry/*"],
     // CommonJS packages call require() for Node's modules.
     banner: {
       js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',

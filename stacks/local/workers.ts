@@ -9,8 +9,10 @@ import { isFolderError } from "../../shared/local/disk.ts";
 import type { Local } from "../../shared/local/open-local.ts";
 import type { Log, LogFields } from "../../shared/logger.ts";
 import { type FailedMessage, processBatch, type Service } from "../../shared/message-loop.ts";
+import { exportSpans } from "../../shared/otlp.ts";
 import type { Message } from "../../shared/ports.ts";
 import { type QueueName, services } from "../../shared/topology.ts";
+import type { EndedSpan } from "../../shared/trace.ts";
 import { everyService } from "./every-service.ts";
 import type { LocalSettings } from "./local-settings.ts";
 import { type Origin, originGuard } from "./origin.ts";
@@ -163,6 +165,7 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
     if (isFolderError(error)) events.onBroken?.(error);
     await delay(pauseAfterErrorMs);
   };
+  const spans: EndedSpan[] = [];
   const batch = {
     source,
     deadLetters: local.deadLetters[name],
@@ -170,6 +173,7 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
     retryBaseSeconds: settings.retryBaseSeconds,
     onHandled: (fields: LogFields) => events.onHandled?.(name, fields),
     onFailed,
+    onSpan: (span: EndedSpan) => spans.push(span),
   };
 
   async function handle(messages: Message[]): Promise<void> {
@@ -179,6 +183,7 @@ async function runWorker<T extends z.ZodMiniType, Deps>(
     clearTimeout(timer);
     // A handler that exceeds its timeout has failed. Its messages reappear when their visibility timeout ends.
     if (!result) return;
+    await exportSpans(spans.splice(0), batch.log);
     const kept = new Set(result.retried);
     await Promise.all(
       messages.filter(({ id }) => !kept.has(id)).map(({ receipt }) => source.delete(receipt)),

@@ -51,7 +51,7 @@ export function traceSvg({ runId, facts, from, to, rows }: Waterfall): string {
     place += 34 + what.length * 7;
     return `<rect x="${at}" y="38" width="12" height="10" fill="${colors[kind]}"/>${text(at + 17, 47, what)}`;
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.width} ${height}" width="${size.width}" height="${height}" font-family="ui-monospace, Menlo, Consolas, monospace" font-size="11" fill="#1f2328">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.width} ${height}" width="${size.width}" height="${height}" font-family="monospace" font-size="11" fill="#1f2328">
 <title>${escaped(`Trace of run ${runId}`)}</title>
 <rect width="${size.width}" height="${height}" fill="#fff"/>
 ${text(8, 22, `${runId}: ${facts}`, 'font-size="13" font-weight="bold"')}

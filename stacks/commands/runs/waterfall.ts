@@ -55,8 +55,8 @@ function windowRows(name: string, spans: readonly Span[], max: number): Row[] {
   const rows = [...byPage]
     .sort(([a], [b]) => a - b)
     .map(([page, own]) => ({ row: rowOf(`  page ${page}`, own), weight: weightOf(own) }));
-  const least = rows.map(({ weight }) => weight).sort((a, b) => b - a)[max - 1] ?? 0;
-  const shown = rows.filter(({ weight }) => weight >= least).slice(0, max);
+  const heaviest = new Set(rows.toSorted((a, b) => b.weight - a.weight).slice(0, max));
+  const shown = rows.filter((row) => heaviest.has(row));
   const left = rows.length - shown.length;
   const [from, to] = [startOf(spans), endOf(spans)];
   return [
@@ -67,7 +67,7 @@ function windowRows(name: string, spans: readonly Span[], max: number): Row[] {
       details: [],
     },
     ...shown.map(({ row }) => row),
-    ...(left > 0 ? [{ label: `  ${left} faster pages`, segments: [], note: "", details: [] }] : []),
+    ...(left > 0 ? [{ label: `  ${count(left)} faster pages`, segments: [], note: "", details: [] }] : []),
   ];
 }
 

@@ -109,7 +109,12 @@ export const handlerBuild = z.object({
   runtime: z.literal("nodejs24.x"),
   encryptionKey: z.string(),
   links: z.record(z.string(), z.unknown()),
-  properties: z.object({ minify: z.literal(false).optional() }).optional(),
+  properties: z
+    .object({
+      minify: z.literal(false).optional(),
+      esbuild: z.object({ external: z.tuple([z.literal("@opentelemetry/*")]) }).optional(),
+    })
+    .optional(),
 });
 
 /**
@@ -153,7 +158,8 @@ export async function bundleModules(
     banner: { js: requireInModules },
     mainFields: ["module", "main"],
     conditions: [condition],
-    external: ["sharp", "pg-native"],
+    // The last one is a setting of the functions (stacks/services.ts).
+    external: ["sharp", "pg-native", "@opentelemetry/*"],
     format: "esm",
     platform: "node",
     target: "es2024",
