@@ -86,8 +86,10 @@ async function resultOf(runId: string) {
 
 /** Runs a command as `npx sst shell --stage ada -- npm run NAME -- ARGS` does. */
 async function npmRun(...args: string[]): Promise<string> {
+  const { PATH, HOME, NODE_OPTIONS } = process.env;
   const child = spawn("npm", ["run", "--silent", ...args], {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...shellEnvironment(stage) },
+    // NODE_OPTIONS selects the tests' library.
+    env: { PATH, HOME, NODE_OPTIONS, ...shellEnvironment(stage) },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 60_000,
     killSignal: "SIGKILL",
