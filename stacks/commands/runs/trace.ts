@@ -36,7 +36,7 @@ export async function spansOf(run: Run, work: ObjectStore): Promise<Span[]> {
   const read = await pMap(found, (key) => spansIn(key, run, work), { concurrency: atOnce });
   const spans = [...read.flat(), ...(await querySpans(runId, work))];
   const byId = new Map<string, Span>([[spanIdOf(runId, rootName), rootOf(run)]]);
-  // A span that is stored as a sender ends when it sent the message, and later if it is stored by itself.
+  // A span that is stored as a sender ends when it sent the message, and later if it has a record of its own.
   for (const span of spans) if ((byId.get(span.id)?.endedAt ?? 0) <= span.endedAt) byId.set(span.id, span);
   return [...byId.values()];
 }
