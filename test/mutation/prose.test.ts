@@ -17,6 +17,10 @@ test.each([
   [["ObjectExpression", ".message", "CallExpression", "StringLiteral"], false],
   [["ObjectExpression", ".name", "StringLiteral"], false],
   [["ObjectExpression", ".state", "StringLiteral"], false],
+  [
+    ["ObjectExpression", ".span", "ArrowFunctionExpression", "ObjectExpression", ".name", "StringLiteral"],
+    true,
+  ],
   [["StringLiteral"], false],
 ])("%j is ignored: %s", (around, isSentence) => {
   const path = pathOf(...around);

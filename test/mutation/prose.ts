@@ -5,14 +5,22 @@
 const members = new Set(["message", "advice", "reason", "what"]);
 const literals = new Set(["StringLiteral", "TemplateLiteral"]);
 
+/** The properties and variables that only `runs -- trace` reads. Nothing is decided by them, and the fault plans check them. */
+const traced = new Set(["span", "spans"]);
+
 /** The part of Babel's NodePath that is used here. */
 export type Path = {
-  node: { type: string; key?: { name?: string } };
+  node: { type: string; key?: { name?: string }; id?: { name?: string } | null };
   parentPath: Path | null;
 };
 
 /** Returns the reason why a node is not mutated; undefined if it is. */
 export function shouldIgnore(path: Path): string | undefined {
+  for (let around: Path | null = path; around; around = around.parentPath) {
+    const { type, key, id } = around.node;
+    const name = type === "ObjectProperty" ? key?.name : type === "VariableDeclarator" ? id?.name : undefined;
+    if (name !== undefined && traced.has(name)) return "a part of a trace";
+  }
   if (!literals.has(path.node.type)) return undefined;
   let around = path.parentPath;
   // A conditional expression may contain several sentences.
