@@ -1,6 +1,6 @@
 // `npm run test:library`: proves that another library needs to replace only shared/library.ts. Copies the project to a
 // temporary folder, replaces that file by test/fixtures/another-library.ts, writes the dictionary, and runs the type
-// checker and tests there. With `--all` it runs every test.
+// checker and tests there: those of the arguments, or with `--all` every test.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,15 +20,20 @@ const representative = [
 
 const folder = mkdtempSync(join(tmpdir(), "another-library-"));
 try {
-  process.exitCode = check(process.argv.includes("--all") ? [] : representative) ? 0 : 1;
+  process.exitCode = check(testsOf(process.argv.slice(2))) ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+
+function testsOf(args: readonly string[]): readonly string[] {
+  if (args.includes("--all")) return [];
+  return args.length > 0 ? args : representative;
 }
 
 function check(tests: readonly string[]): boolean {
   const listed = spawnSync("git", ["ls-files", "-co", "--exclude-standard"], { encoding: "utf8" });
   for (const file of listed.stdout.split("\n").filter(Boolean))
-    cpSync(file, join(folder, file), { recursive: true });
+    cpSync(file, join(folder, file), { recursive: true, preserveTimestamps: true });
   for (const shared of ["node_modules", ".sst"])
     symlinkSync(join(process.cwd(), shared), join(folder, shared));
   const another = readFileSync("test/fixtures/another-library.ts", "utf8");
