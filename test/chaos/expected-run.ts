@@ -94,8 +94,8 @@ function disagreementsIn(
   for (const { page, totals: pageTotals, records, entry: pageEntry } of pages) {
     if (pageTotals.totalRecords !== totalRecords || pageTotals.totalPages !== totalPages)
       add(
-        `${totalRecords} records in ${totalPages} pages on page 1`,
-        `${pageTotals.totalRecords} records in ${pageTotals.totalPages} pages on page ${page}`,
+        `${numbered(totalRecords, "record")} in ${numbered(totalPages, "page")} on page 1`,
+        `${numbered(pageTotals.totalRecords, "record")} in ${numbered(pageTotals.totalPages, "page")} on page ${page}`,
       );
     if (pageEntry !== entry) add(`page ${page} was transformed with another version`);
     const days = records.map(({ _start_date: date }) => String(date).slice(0, 10));
@@ -103,13 +103,17 @@ function disagreementsIn(
     if (outside > 0) add(`page ${page} has`, "outside", `${outside} of ${records.length} records`);
   }
   const records = recordsIn(pages);
-  if (records !== totalRecords) add(`${totalRecords} records and sent ${records}`);
+  if (records !== totalRecords) add(`${numbered(totalRecords, "record")} and sent ${records}`);
   if (recounted && recounted.totalRecords !== totalRecords)
-    add(`${totalRecords} records at first and ${recounted.totalRecords} in the recount`);
+    add(`${numbered(totalRecords, "record")} at first and ${recounted.totalRecords} in the recount`);
   const ids = pages.flatMap((page) => expectedPage(page.records, page.entry).rows.map(({ id }) => id));
   if (new Set(ids).size < ids.length)
     found.push({ kind: "disagreement", quotes: [`window ${number}`, "twice"] });
   return found;
+}
+
+function numbered(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
 /** The file that was published when a run was assembled. `filled` is unknown if its run has no result yet. */
