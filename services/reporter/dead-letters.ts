@@ -38,7 +38,7 @@ export async function deadLetterMail({
       "",
       ...lines,
       "",
-      "Fix the cause, then replay them: npm run replay -- send. To give one up: npm run replay -- archive. The queues undelivered and unscheduled hold events that reached no service: request the run again (npm run runs -- request), then purge the queue (aws sqs purge-queue).",
+      "Fix the cause, then replay them: npm run replay -- send. To keep them only in the work bucket: npm run replay -- archive. The queues undelivered and unscheduled hold events that reached no service: request the run again (npm run runs -- request), then purge the queue (aws sqs purge-queue).",
       "This email repeats every day until no dead letter is left.",
     ].join("\n"),
     details: "npm run replay -- list",

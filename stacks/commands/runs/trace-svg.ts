@@ -22,7 +22,7 @@ const legend: readonly [Kind, string][] = [
   ["dead letter", "became a dead letter"],
 ];
 
-export function traceSvg({ runId, facts, from, to, rows }: Waterfall): string {
+export function traceSvg({ runId, headline, from, to, rows }: Waterfall): string {
   const span = Math.max(to - from, 1);
   const chart = size.width - size.left - size.right;
   const x = (at: number) => round(size.left + ((at - from) / span) * chart);
@@ -54,7 +54,7 @@ export function traceSvg({ runId, facts, from, to, rows }: Waterfall): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.width} ${height}" width="${size.width}" height="${height}" font-family="monospace" font-size="11" fill="#1f2328">
 <title>${escaped(`Trace of run ${runId}`)}</title>
 <rect width="${size.width}" height="${height}" fill="#fff"/>
-${text(8, 22, `${runId}: ${facts}`, 'font-size="13" font-weight="bold"')}
+${text(8, 22, `${runId}: ${headline}`, 'font-size="13" font-weight="bold"')}
 ${[...keys, ...grid, ...drawn].join("\n")}
 </svg>
 `;

@@ -16,7 +16,7 @@ const glyphs: Readonly<Record<Kind, string>> = {
 };
 const kinds: readonly Kind[] = ["window", "wait", "retry", "other", "transform", "fetch", "dead letter"];
 
-export function traceText({ runId, facts, from, to, rows }: Waterfall): string {
+export function traceText({ runId, headline, from, to, rows }: Waterfall): string {
   const cellMs = Math.max(to - from, 1) / barWidth;
   const cellOf = (at: number) => Math.min(Math.max(Math.floor((at - from) / cellMs), 0), barWidth - 1);
   const lines = rows.flatMap(({ label, segments, note, details }) => {
@@ -37,7 +37,7 @@ export function traceText({ runId, facts, from, to, rows }: Waterfall): string {
   const axis =
     `${"0 s".padEnd(half)}${middle}`.padEnd(barWidth - duration(to - from).length) + duration(to - from);
   return [
-    ...wrapped(`${runId}: ${facts}`),
+    ...wrapped(`${runId}: ${headline}`),
     "",
     `${" ".repeat(labelWidth)} ${axis}`,
     ...lines,

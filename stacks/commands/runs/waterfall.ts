@@ -18,7 +18,7 @@ export type Row = {
   details: string[];
 };
 /** `from` and `to`: the time axis, in milliseconds since 1970. */
-export type Waterfall = { runId: string; facts: string; from: number; to: number; rows: Row[] };
+export type Waterfall = { runId: string; headline: string; from: number; to: number; rows: Row[] };
 
 /** More pages are not legible. Those that were retried or slow are kept. */
 const maxPageRows = 400;
@@ -46,7 +46,7 @@ export function waterfallOf(account: RunAccount, spans: readonly Span[]): Waterf
     ...rowsOfOthers.filter((row) => !isFirst(row)),
     ...deadLetterRows(account),
   ];
-  return { runId: account.run.runId, facts: factsOf(account, spans, to - from), from, to, rows };
+  return { runId: account.run.runId, headline: headlineOf(account, spans, to - from), from, to, rows };
 }
 
 function windowRows(name: string, spans: readonly Span[], max: number): Row[] {
@@ -142,7 +142,7 @@ function deadLetterRows({ deadLetters }: RunAccount): Row[] {
   });
 }
 
-function factsOf({ state, deadLetters, result }: RunAccount, spans: readonly Span[], ms: number): string {
+function headlineOf({ state, deadLetters, result }: RunAccount, spans: readonly Span[], ms: number): string {
   const pages = new Set(spans.flatMap(({ name }) => (pageName.test(name) ? name.split(" ")[1] : [])));
   const retries = spans.reduce((sum, { receives, deadLetters: ends = [] }) => {
     const earlier = ends.reduce((all, end) => all + end.receives - 1, 0);

@@ -23,8 +23,8 @@ function accountIn(state: RunAccount["state"], pages = 0): RunAccount {
   };
 }
 
-/** Follows a run whose account is read in these states, one after another; undefined if it is not recorded yet. */
-async function follow(states: readonly (RunAccount | undefined)[], timeoutSeconds = 60) {
+/** Follows a run whose account is read in these states, one after another: undefined if it is not recorded yet. */
+async function follow(states: readonly (RunAccount | PipelineError | undefined)[], timeoutSeconds = 60) {
   let now = 0;
   let reads = 0;
   const progress: string[] = [];
@@ -32,6 +32,7 @@ async function follow(states: readonly (RunAccount | undefined)[], timeoutSecond
     read: async () => {
       const state = states[Math.min(reads, states.length - 1)];
       reads += 1;
+      if (state instanceof PipelineError) throw state;
       if (state) return state;
       throw new PipelineError("RunUnknown", { message: "Unknown.", advice: "List." });
     },
@@ -81,6 +82,11 @@ test("fails when the time is over, with the command that continues", async () =>
   });
 });
 
-test("fails if the run is unknown until the time is over, or cannot be read", async () => {
+test("fails if the run is still unknown when the time is over", async () => {
   await expect(follow([undefined], 35)).rejects.toMatchObject({ name: "RunUnknown" });
+});
+
+test("fails at once if the run cannot be read", async () => {
+  const error = new PipelineError("AccessDenied", { message: "Denied.", advice: "Check." });
+  await expect(follow([error])).rejects.toBe(error);
 });
