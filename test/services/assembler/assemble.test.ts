@@ -650,6 +650,19 @@ describe("a file that another writer published", () => {
     },
   );
 
+  test("is attributed to the run that published last, in whatever order the runs are listed", async () => {
+    const deps = start();
+    const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));
+    for (const runId of ["000000000000", "ffffffffffff"].map((end) => `${defaultDataset.name}-${end}`)) {
+      const earlier = { ...result, runId, finishedAt: "2024-03-01T00:00:00Z" };
+      await deps.work.put(keys.result(runId), JSON.stringify(earlier), "application/json");
+    }
+    await overwrite(deps.data, csvKey, old(2), {});
+    expect(await assembleNew(deps, pagesOf(recordsOf(1, 2)), newer)).toMatchObject({
+      foreignFile: { replaced: result?.runId },
+    });
+  });
+
   test("is not attributed to the runs of a dataset whose name begins like this one's", async () => {
     const deps = start();
     const result = await assembleNew(deps, pagesOf(recordsOf(1, 2)));

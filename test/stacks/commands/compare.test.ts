@@ -49,6 +49,13 @@ test("the order of rows and columns does not matter", async () => {
   expect(comparison).toMatchObject({ rowsOnlyInOld: [], rowsOnlyInNew: [], cells: [] });
 });
 
+test("a quoted empty text differs from a null by the rule of empty cells", async () => {
+  const [first = "", , third = ""] = published;
+  const old = csv([first, '2,"2024-01-02 09:00:00","Quick",""', third]);
+  const { cells } = await compareFiles(...(await files(old, csv(published))));
+  expect(cells).toEqual([{ column: "Comments", rule: "empty, null or blanks", count: 1, ids: ["2"] }]);
+});
+
 test("rows that one file lacks have the rule that explains it, or are missing", async () => {
   const old = csv([
     published[0] ?? "",

@@ -88,5 +88,5 @@ test("fails if the run is still unknown when the time is over", async () => {
 
 test("fails at once if the run cannot be read", async () => {
   const error = new PipelineError("AccessDenied", { message: "Denied.", advice: "Check." });
-  await expect(follow([error])).rejects.toBe(error);
+  await expect(follow([error, accountIn("published")])).rejects.toBe(error);
 });
