@@ -2,6 +2,10 @@
 // doubled, numbers are unquoted, null is an empty field. No field holds a line break, so each row is one line.
 import { stringify } from "csv-stringify/sync";
 
+const newline = 0x0a;
+const quote = 0x22;
+const comma = 0x2c;
+
 export type Cell = string | number | null;
 
 /** Returns rows as CSV, each with "\n" at its end. */
@@ -23,26 +27,27 @@ export function splitCsvRow(line: string): string[] {
   return fields;
 }
 
-/** Without a regular expression, which overflows the stack on a field of several million quotes. */
-function endOfField(line: string, start: number): number {
+/**
+ * Returns the index of the comma or line break after a field, or the text's length. Only for rows that `csvRows` wrote.
+ * Without a regular expression, which overflows the stack on a field of several million quotes.
+ */
+export function endOfField(text: string, start: number): number {
   let at = start;
   // A doubled quote closes the quotes and opens them again.
-  while (line[at] === '"') {
-    const closing = line.indexOf('"', at + 1);
-    if (closing === -1) return line.length;
+  while (text.charCodeAt(at) === quote) {
+    const closing = text.indexOf('"', at + 1);
+    if (closing === -1) return text.length;
     at = closing + 1;
   }
-  const comma = line.indexOf(",", at);
-  return comma === -1 ? line.length : comma;
+  // A field without quotes is short.
+  while (at < text.length && text.charCodeAt(at) !== comma && text.charCodeAt(at) !== newline) at += 1;
+  return at;
 }
 
 /** Returns a field's text without quotes. Only for fields of `splitCsvRow`. */
 export function csvFieldText(field: string): string {
   return field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field;
 }
-
-const newline = 0x0a;
-const quote = 0x22;
 
 /**
  * Yields the chunks of a CSV unchanged, then reports its number of rows without the header. Lines end with `\n`; a line

@@ -136,6 +136,19 @@ export const dataset = z
     undeclared: z.enum(["append", "ignore", "reject"]),
     /** The first month of the fiscal year, which is named after the year in which it ends. */
     fiscalYearStart: z._default(z.int().check(z.minimum(1), z.maximum(12)), 7),
+    /** The columns that the report, the measures and the annual statistics count by. */
+    roles: z._default(
+      z.strictObject({
+        /** What kind of question it was. It decides what the annual statistics count. */
+        questionType: z.optional(name),
+        /** How the question came in. */
+        mode: z.optional(name),
+        location: z.optional(name),
+        /** The duration in minutes. */
+        minutes: z.optional(name),
+      }),
+      {},
+    ),
     /** Limits beyond which a run is held instead of published (services/assembler/guard.ts). */
     guard: z.prefault(
       z.strictObject({
@@ -212,6 +225,15 @@ export const dataset = z
       const [first] = entry.columns;
       if (!(first && "type" in first && first.name === "_id" && first.type === "integer" && first.required))
         refuse('make "_id" the first column, with type: "integer" and required: true', "columns");
+      for (const [role, header] of Object.entries(entry.roles)) {
+        const column = entry.columns.find(({ name }) => name === header);
+        const isNumber =
+          column && "type" in column && (column.type === "number" || column.type === "integer");
+        if (!column || "drop" in column || column.personal)
+          refuse("name a published column that is not personal", "roles", role);
+        else if (role === "minutes" && !isNumber)
+          refuse("name a column of type number or integer", "roles", role);
+      }
       // Athena reads a table's folder with its subfolders.
       if (entry.publish.jsonl.startsWith(folderOf(entry.publish.csv)))
         refuse("use a folder that is not the folder of csv or below it", "publish", "jsonl");

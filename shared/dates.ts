@@ -16,3 +16,29 @@ export function addToDate(date: string, by: { years?: number; days?: number }): 
     PlainDate.addDays(PlainDate.addYears(PlainDate.fromString(date, Calendar.getISO), years), days),
   );
 }
+
+const dayMs = 24 * 60 * 60_000;
+
+/** Returns the number of days from one date to another; negative if `to` is earlier. */
+export function daysBetween(from: string, to: string): number {
+  return (Date.parse(to) - Date.parse(from)) / dayMs;
+}
+
+/** Returns the Monday of the date's week. */
+export function mondayOf(date: string): string {
+  // 1970-01-05 was a Monday.
+  const weekday = ((daysBetween("1970-01-05", date) % 7) + 7) % 7;
+  return addToDate(date, { days: -weekday });
+}
+
+/** Returns the fiscal year of a date, which is named after the year in which it ends. @param firstMonth 1 to 12 */
+export function fiscalYearOf(date: string, firstMonth: number): number {
+  const [year, month] = [Number(date.slice(0, 4)), Number(date.slice(5, 7))];
+  return firstMonth > 1 && month >= firstMonth ? year + 1 : year;
+}
+
+/** Returns the first day of the date's fiscal year. @param firstMonth 1 to 12 */
+export function startOfFiscalYear(date: string, firstMonth: number): string {
+  const endsIn = fiscalYearOf(date, firstMonth);
+  return `${firstMonth > 1 ? endsIn - 1 : endsIn}-${String(firstMonth).padStart(2, "0")}-01`;
+}

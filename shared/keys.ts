@@ -22,6 +22,8 @@ export const keys = {
   heldLines: (runId: string) => `runs/${runId}/held/data.jsonl`,
   /** The run's outcome with all counts. */
   result: (runId: string) => `runs/${runId}/result.json`,
+  /** The counts of the run's file (shared/profile.ts). */
+  profile: (runId: string) => `runs/${runId}/profile.json`,
   /** The attempt of each window in an attempt of the run from 2. Written once. */
   attempt: (runId: string, attempt: number) => `runs/${runId}/attempts/${attempt}.json`,
   /** total_pages and total_records of page 1. Written once. */

@@ -65,6 +65,12 @@ export const library = defineLibrary({
         },
       ],
       undeclared: "append",
+      roles: {
+        questionType: "Question Type",
+        mode: "mode",
+        location: "Location",
+        minutes: "Duration (in minutes)",
+      },
       publish: {
         csv: "libinsightdata-athena/LibInsightQueryData.csv",
         jsonl: "libinsightdata-json/LibInsightQueryData.jsonl",

@@ -177,7 +177,9 @@ export const runResult = z.strictObject({
   records: nonNegativeInt,
   rows: nonNegativeInt,
   /** The file that was published before, if its metadata has these values. */
-  previous: z.optional(z.strictObject({ rows: nonNegativeInt, requestedAt: z.iso.datetime() })),
+  previous: z.optional(
+    z.strictObject({ rows: nonNegativeInt, requestedAt: z.iso.datetime(), runId: z.optional(z.string()) }),
+  ),
   /** When another writer put its file in place of a run's, and the run whose file it replaced. */
   foreignFile: z.optional(z.strictObject({ at: z.iso.datetime(), replaced: z.string() })),
   duplicates: nonNegativeInt,

@@ -128,13 +128,14 @@ const definitions = {
         read: [
           "runs/*/run.json",
           "runs/*/result.json",
+          "runs/*/profile.json",
           "runs/*/attempts/*",
           "runs/*/windows/*",
           "runs/*/recounts/*",
           "runs/*/parts/*",
           "runs/*/held/*",
         ],
-        write: ["runs/*/attempts/*", "runs/*/result.json", "runs/*/held/*"],
+        write: ["runs/*/attempts/*", "runs/*/result.json", "runs/*/profile.json", "runs/*/held/*"],
         // A held run is as large as a published one.
         multipart: true,
       },

@@ -50,11 +50,13 @@ export function previousOf(
   { runId }: Run,
 ): Pick<RunResult, "previous" | "foreignFile"> {
   if (!published || published.runId === runId) return {};
-  const { rows, foreignFile } = published;
+  const { rows, foreignFile, runId: previousRun } = published;
   // Other writers may have set any metadata.
   const requestedAt = z.iso.datetime().safeParse(published.requestedAt);
   return {
-    ...(requestedAt.success && { previous: { rows, requestedAt: requestedAt.data } }),
+    ...(requestedAt.success && {
+      previous: { rows, requestedAt: requestedAt.data, ...(previousRun && { runId: previousRun }) },
+    }),
     ...(foreignFile && { foreignFile }),
   };
 }

@@ -14,6 +14,7 @@ import { baselineOf, type PublishedFile, previousOf } from "./baseline.ts";
 import { fitPart } from "./fit-part.ts";
 import { violations } from "./guard.ts";
 import { type CountedWindow, Ledger, maxAppended } from "./ledger.ts";
+import { RowProfile } from "./profile-rows.ts";
 import { readParts } from "./read.ts";
 import { type Target, type WriteRows, type Written, writeFiles } from "./write.ts";
 
@@ -67,19 +68,23 @@ export async function conclude(
   let plan: Plan = { state: "published", appended: own ? [] : (published?.undeclared ?? []) };
 
   for (let pass = 1; pass <= maxPasses; pass++) {
-    let ledger = new Ledger(entry);
-    let decision: Decision | undefined;
     const { state, appended } = plan;
+    let ledger = new Ledger(entry);
+    let profile = new RowProfile(dataset, run, headersWith(appended));
+    let decision: Decision | undefined;
     const target = targetOf(state, runId, dataset, deps);
     const writeRows: WriteRows = async (write) => {
       ledger = new Ledger(entry);
+      profile = new RowProfile(dataset, run, headersWith(appended));
       const header = csvRows([headersWith(appended)]);
       await write({ csv: Buffer.from(header), jsonl: new Uint8Array() });
       await read(ledger, async (part, skip) => {
         // Files that will be discarded are not written any further.
         if (!ledger.appended.every((name) => appended.includes(name)) || ledger.mixesEntries) return;
         if (mayRefetch && ledger.disagreements.size > 0) return;
-        await write(fitPart(part, { appended: part.summary.appended, allAppended: appended, skip }));
+        const rows = fitPart(part, { appended: part.summary.appended, allAppended: appended, skip });
+        profile.add(rows.csv);
+        await write(rows);
       });
       const guardViolations = own ? [] : violations(countsOf(ledger), dataset, published ?? {});
       decision = decide(ledger, complete, guardViolations);
@@ -100,6 +105,7 @@ export async function conclude(
     if (decision && "refetch" in decision) return decision;
     if (decision?.state === "failed") return { ...countsOf(ledger), ...decision };
     if (decision && outcome.state === "written") {
+      await work.put(keys.profile(runId), JSON.stringify(profile.profile()), "application/json");
       const counts = { ...countsOf(ledger), ...previousOf(published, run), violations: decision.violations };
       const files = filesOf(target, outcome.files);
       if (decision.state === "held")

@@ -1,0 +1,274 @@
+// Counts the rows of a file while it is written (shared/profile.ts). It needs memory for the counts only.
+import { csvFieldText, endOfField } from "../../shared/csv.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
+import { addToDate, daysBetween, fiscalYearOf, mondayOf, startOfFiscalYear } from "../../shared/dates.ts";
+import {
+  dateColumn,
+  maxAnswers,
+  maxPairs,
+  type Profile,
+  type ProfiledColumn,
+  profileWeeks,
+} from "../../shared/profile.ts";
+
+/** Distinct cells that are remembered for each column, because a cell may hold several answers. */
+const maxCells = 2_000;
+/** A longer text is not an answer of a closed field. */
+const maxAnswerLength = 200;
+const hoursDays = 364;
+const quote = 0x22;
+
+type Answer = { rows: number; thisYear: number; lastYear: number; weeks: Uint32Array };
+/** With the question type and mode as fields of the CSV. */
+type Pair = { fiscalYear: number | null; questionType: string; mode: string; rows: number; minutes: number };
+/** What every row of a day has in common. */
+type Day = {
+  index: number;
+  /** Negative before the first of the profile's weeks. */
+  week: number;
+  /** Undefined if the day is not one of the last 364. */
+  hours: Uint32Array | undefined;
+  isThisYear: boolean;
+  isLastYear: boolean;
+  fiscalYear: number;
+};
+
+class ColumnCounts {
+  readonly weeks = new Uint32Array(profileWeeks);
+  filled = 0;
+  least = Number.POSITIVE_INFINITY;
+  greatest = Number.NEGATIVE_INFINITY;
+  /** Undefined if the column is personal, or has too many answers. */
+  answers: Map<string, Answer> | undefined;
+  readonly #cells = new Map<string, Answer[]>();
+  readonly #holdsSeveral: boolean;
+
+  constructor(hasAnswers: boolean, holdsSeveral: boolean) {
+    if (hasAnswers) this.answers = new Map();
+    this.#holdsSeveral = holdsSeveral;
+  }
+
+  /** Counts a cell that is not empty. */
+  add(text: string, start: number, end: number, day: Day | undefined): void {
+    this.filled += 1;
+    if (day && day.week >= 0) this.weeks[day.week] = (this.weeks[day.week] ?? 0) + 1;
+    // Only numbers are unquoted.
+    if (text.charCodeAt(start) !== quote) {
+      const number = Number(text.slice(start, end));
+      if (number < this.least) this.least = number;
+      if (number > this.greatest) this.greatest = number;
+    }
+    if (!this.answers) return;
+    for (const answer of this.#answersOf(text.slice(start, end), this.answers)) {
+      answer.rows += 1;
+      if (!day) continue;
+      if (day.week >= 0) answer.weeks[day.week] = (answer.weeks[day.week] ?? 0) + 1;
+      if (day.isThisYear) answer.thisYear += 1;
+      if (day.isLastYear) answer.lastYear += 1;
+    }
+  }
+
+  #answersOf(field: string, answers: Map<string, Answer>): Answer[] {
+    const known = this.#cells.get(field);
+    if (known) return known;
+    const text = textOf(field);
+    const names = this.#holdsSeveral ? new Set(text.split("; ")) : [text];
+    const found: Answer[] = [];
+    for (const name of names) {
+      const answer = answers.get(name) ?? {
+        rows: 0,
+        thisYear: 0,
+        lastYear: 0,
+        weeks: new Uint32Array(profileWeeks),
+      };
+      answers.set(name, answer);
+      found.push(answer);
+    }
+    this.#cells.set(field, found);
+    if (answers.size <= maxAnswers && this.#cells.size <= maxCells && text.length <= maxAnswerLength)
+      return found;
+    this.answers = undefined;
+    this.#cells.clear();
+    return [];
+  }
+
+  profile(name: string): ProfiledColumn {
+    const { answers, filled, least, greatest } = this;
+    return {
+      name,
+      filled,
+      weeks: [...this.weeks],
+      ...(least <= greatest && { numbers: { least, greatest } }),
+      ...(answers && {
+        answers: Array.from(answers, ([answer, counts]) => ({
+          answer,
+          ...counts,
+          weeks: [...counts.weeks],
+        })).sort((a, b) => b.rows - a.rows || (a.answer < b.answer ? -1 : 1)),
+      }),
+    };
+  }
+}
+
+export class RowProfile {
+  readonly #range: Pick<Profile, "from" | "to">;
+  readonly #firstWeek: string;
+  readonly #dayOf = new Map<string, Day>();
+  readonly #columns: { name: string; index: number; counts: ColumnCounts }[];
+  readonly #date: number;
+  readonly #roles: { questionType: number; mode: number; minutes: number } | undefined;
+  readonly #pairs: Pair[] = [];
+  /** The same pairs by fiscal year, question type and mode. */
+  readonly #pairOf = new Map<number | null, Map<string, Map<string, Pair>>>();
+  /** Where each field of the current row begins and ends. */
+  readonly #starts: Uint32Array;
+  readonly #ends: Uint32Array;
+  readonly #days: Uint32Array;
+  readonly #weeks = new Uint32Array(profileWeeks);
+  readonly #hours = Array.from({ length: 7 }, () => new Uint32Array(24));
+  #rows = 0;
+  #undated = 0;
+
+  /**
+   * @param range of the run; every dated row is in it
+   * @param headers of the rows that are added
+   */
+  constructor(dataset: Dataset, range: Pick<Profile, "from" | "to">, headers: readonly string[]) {
+    const { from, to } = range;
+    this.#range = { from, to };
+    this.#firstWeek = addToDate(mondayOf(to), { days: -7 * (profileWeeks - 1) });
+    this.#columns = dataset.columns.flatMap((column) => {
+      const index = headers.indexOf(column.name);
+      if ("drop" in column || index === -1) return [];
+      const isOpen = "type" in column && ["timestamp", "date", "time"].includes(column.type);
+      const hasAnswers = !column.personal && !isOpen && column.name !== "_id";
+      const holdsSeveral = "join" in column || column.answers === "all";
+      return [{ name: column.name, index, counts: new ColumnCounts(hasAnswers, holdsSeveral) }];
+    });
+    this.#starts = new Uint32Array(headers.length);
+    this.#ends = new Uint32Array(headers.length);
+    this.#date = headers.indexOf(dateColumn(dataset) ?? "");
+    const { questionType, mode, minutes = "" } = dataset.roles;
+    if (questionType !== undefined && mode !== undefined) {
+      this.#roles = {
+        questionType: headers.indexOf(questionType),
+        mode: headers.indexOf(mode),
+        minutes: headers.indexOf(minutes),
+      };
+    }
+    const start = startOfFiscalYear(to, dataset.fiscalYearStart);
+    const [lastStart, lastEnd] = [addToDate(start, { years: -1 }), addToDate(to, { years: -1 })];
+    const daysBefore = daysBetween(this.#firstWeek, from);
+    const length = daysBetween(from, to) + 1;
+    this.#days = new Uint32Array(length);
+    for (let index = 0, day = from; index < length; index++, day = addToDate(day, { days: 1 })) {
+      this.#dayOf.set(day, {
+        index,
+        week: Math.floor((daysBefore + index) / 7),
+        hours: index < length - hoursDays ? undefined : this.#hours.at((daysBefore + index) % 7),
+        isThisYear: day >= start,
+        isLastYear: day >= lastStart && day <= lastEnd,
+        fiscalYear: fiscalYearOf(day, dataset.fiscalYearStart),
+      });
+    }
+  }
+
+  /** Adds the rows of a CSV without its header. Each row is one line. */
+  add(csv: Uint8Array): void {
+    // One character for each byte, which is twice as fast. `textOf` decodes the texts that are kept.
+    const text = Buffer.from(csv.buffer, csv.byteOffset, csv.byteLength).toString("latin1");
+    for (let at = 0; at < text.length; ) {
+      let field = 0;
+      for (; field < this.#ends.length; field++) {
+        this.#starts[field] = at;
+        at = endOfField(text, at);
+        this.#ends[field] = at;
+        // Skips the comma or the line break.
+        at += 1;
+      }
+      this.#addRow(text);
+    }
+  }
+
+  #field(text: string, index: number): string {
+    return index === -1 ? "" : text.slice(this.#starts[index], this.#ends[index]);
+  }
+
+  #addRow(text: string): void {
+    this.#rows += 1;
+    // A timestamp has quotes: "2024-11-30 08:50:00".
+    const date = this.#field(text, this.#date);
+    const day = this.#dayOf.get(date.slice(1, 11));
+    if (day) this.#addTime(day, Number(date.slice(12, 14)));
+    else this.#undated += 1;
+    for (const { index, counts } of this.#columns) {
+      const [start = 0, end = 0] = [this.#starts[index], this.#ends[index]];
+      // Neither null, an empty field, nor an empty text, "".
+      const isFilled = end - start > 2 || (end > start && text.charCodeAt(start) !== quote);
+      if (isFilled) counts.add(text, start, end, day);
+    }
+    if (this.#roles) this.#addPair(text, day, this.#roles);
+  }
+
+  #addTime({ index, week, hours }: Day, hour: number): void {
+    this.#days[index] = (this.#days[index] ?? 0) + 1;
+    if (week >= 0) this.#weeks[week] = (this.#weeks[week] ?? 0) + 1;
+    if (hours) hours[hour] = (hours[hour] ?? 0) + 1;
+  }
+
+  #addPair(
+    text: string,
+    day: Day | undefined,
+    roles: { questionType: number; mode: number; minutes: number },
+  ): void {
+    // One more than the maximum shows that there are too many.
+    if (this.#pairs.length > maxPairs) return;
+    const questionType = this.#field(text, roles.questionType);
+    const mode = this.#field(text, roles.mode);
+    const fiscalYear = day?.fiscalYear ?? null;
+    const byType = getOrAdd(this.#pairOf, fiscalYear, () => new Map<string, Map<string, Pair>>());
+    const byMode = getOrAdd(byType, questionType, () => new Map<string, Pair>());
+    const pair = getOrAdd(byMode, mode, () => {
+      const added = { fiscalYear, questionType, mode, rows: 0, minutes: 0 };
+      this.#pairs.push(added);
+      return added;
+    });
+    pair.rows += 1;
+    const minutes = this.#field(text, roles.minutes);
+    if (!minutes.startsWith('"')) pair.minutes += Number(minutes);
+  }
+
+  profile(): Profile {
+    const hasPairs = this.#roles !== undefined && this.#pairs.length <= maxPairs;
+    return {
+      ...this.#range,
+      rows: this.#rows,
+      undated: this.#undated,
+      days: [...this.#days],
+      firstWeek: this.#firstWeek,
+      weeks: [...this.#weeks],
+      hours: this.#hours.map((hours) => [...hours]),
+      columns: this.#columns.map(({ name, counts }) => counts.profile(name)),
+      ...(hasPairs && {
+        pairs: this.#pairs.map((pair) => ({
+          ...pair,
+          questionType: textOf(pair.questionType) || null,
+          mode: textOf(pair.mode) || null,
+        })),
+      }),
+    };
+  }
+}
+
+function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const found = map.get(key);
+  if (found !== undefined) return found;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+/** Returns the text of a field that was read with one character for each byte. */
+function textOf(field: string): string {
+  return csvFieldText(Buffer.from(field, "latin1").toString("utf8"));
+}

@@ -1,0 +1,80 @@
+// The profile of a run's file: counts by day, week, column and answer, without any record. Expectations, the report and the
+// annual statistics read it instead of the rows.
+import * as z from "zod/mini";
+import type { Dataset } from "./dataset-schema.ts";
+import { isoDate, nonNegativeInt } from "./schemas.ts";
+
+/** Two years and half a year, so that every week of the last year has one a year earlier. */
+export const profileWeeks = 130;
+/** A column with more answers is not a closed field. */
+export const maxAnswers = 100;
+/** Pairs of answers in `pairs`. */
+export const maxPairs = 2_000;
+
+const weeks = z.array(nonNegativeInt);
+
+const answer = z.strictObject({
+  answer: z.string(),
+  rows: nonNegativeInt,
+  /** In the fiscal year of `to`, up to `to`. */
+  thisYear: nonNegativeInt,
+  /** In the same days a year earlier. */
+  lastYear: nonNegativeInt,
+  /** Rows in each of `weeks`. */
+  weeks,
+});
+
+const profiledColumn = z.strictObject({
+  name: z.string(),
+  /** Rows with a value. */
+  filled: nonNegativeInt,
+  /** Rows with a value in each of `weeks`. */
+  weeks,
+  /** The least and the greatest number. Missing if the column holds none. */
+  numbers: z.optional(z.strictObject({ least: z.number(), greatest: z.number() })),
+  /**
+   * The answers of a text, number or boolean column that is not personal, the most frequent first. A cell with several
+   * answers ("A; B") counts for each. Missing if there are more than `maxAnswers`.
+   */
+  answers: z.optional(z.array(answer)),
+});
+
+/** Rows of a fiscal year with the same question type and mode, which are null without an answer. */
+const pair = z.strictObject({
+  /** Named after the year in which it ends. Null for rows without a date. */
+  fiscalYear: z.nullable(nonNegativeInt),
+  questionType: z.nullable(z.string()),
+  mode: z.nullable(z.string()),
+  rows: nonNegativeInt,
+  /** The sum of their durations. */
+  minutes: z.number(),
+});
+
+/** `profile.json` */
+export const profile = z.strictObject({
+  /** The range of the run. The periods of all counts end with `to`. */
+  from: isoDate,
+  to: isoDate,
+  rows: nonNegativeInt,
+  /** Rows whose date is not a date. They are in no count by day or week. */
+  undated: nonNegativeInt,
+  /** Rows on each day from `from` to `to`. */
+  days: z.array(nonNegativeInt),
+  /** The Monday of the first of `profileWeeks` weeks. The last one is the week of `to`. */
+  firstWeek: isoDate,
+  /** Rows in each of these weeks. */
+  weeks,
+  /** Rows by weekday, Monday first, and hour, in the 364 days that end with `to`. */
+  hours: z.array(z.array(nonNegativeInt)),
+  /** The declared columns, in the order of the file. */
+  columns: z.array(profiledColumn),
+  /** Missing if the dataset names no columns for it (`roles`), or if there are more than `maxPairs`. */
+  pairs: z.optional(z.array(pair)),
+});
+export type Profile = z.infer<typeof profile>;
+export type ProfiledColumn = Profile["columns"][number];
+
+/** Returns the name of the column with the rows' date: the first timestamp that is not personal. */
+export function dateColumn({ columns }: Pick<Dataset, "columns">): string | undefined {
+  return columns.find((column) => "type" in column && column.type === "timestamp" && !column.personal)?.name;
+}
