@@ -1,7 +1,14 @@
 // Counts the rows of a file while it is written (shared/profile.ts). It needs memory for the counts only.
 import { csvFieldText, endOfField } from "../../shared/csv.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
-import { addToDate, daysBetween, fiscalYearOf, mondayOf, startOfFiscalYear } from "../../shared/dates.ts";
+import {
+  addDays,
+  addToDate,
+  daysBetween,
+  fiscalYearOf,
+  mondayOf,
+  startOfFiscalYear,
+} from "../../shared/dates.ts";
 import {
   dateColumn,
   maxAnswers,
@@ -136,7 +143,7 @@ export class RowProfile {
   constructor(dataset: Dataset, range: Pick<Profile, "from" | "to">, headers: readonly string[]) {
     const { from, to } = range;
     this.#range = { from, to };
-    this.#firstWeek = addToDate(mondayOf(to), { days: -7 * (profileWeeks - 1) });
+    this.#firstWeek = addDays(mondayOf(to), -7 * (profileWeeks - 1));
     this.#columns = dataset.columns.flatMap((column) => {
       const index = headers.indexOf(column.name);
       if ("drop" in column || index === -1) return [];
@@ -161,7 +168,7 @@ export class RowProfile {
     const daysBefore = daysBetween(this.#firstWeek, from);
     const length = daysBetween(from, to) + 1;
     this.#days = new Uint32Array(length);
-    for (let index = 0, day = from; index < length; index++, day = addToDate(day, { days: 1 })) {
+    for (let index = 0, day = from; index < length; index++, day = addDays(day, 1)) {
       this.#dayOf.set(day, {
         index,
         week: Math.floor((daysBefore + index) / 7),
