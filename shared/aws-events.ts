@@ -12,6 +12,13 @@ export const queryStateChange = envelope(
   }),
 );
 
+/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html */
+export const alarmStateChange = envelope(
+  "CloudWatch Alarm State Change",
+  z.object({ alarmName: nonEmpty, configuration: z.object({ description: z.string() }) }),
+);
+export type AlarmStateChange = z.infer<typeof alarmStateChange>;
+
 /**
  * Only the fields that the pipeline reads.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html

@@ -27,6 +27,8 @@ const units = {
   StrayObjects: MetricUnit.Count,
   /** The longest uptime of the stage's EC2 instances; 0 if none is running. */
   InstancesRunningHours: MetricUnit.NoUnit,
+  /** Messages that were emailed and could not be posted to the webhook. */
+  WebhookFailures: MetricUnit.Count,
 } as const;
 
 export type MetricName = keyof typeof units;

@@ -19,3 +19,18 @@ export function secretText(name: string, value: string): string {
     ids: { variable: name },
   });
 }
+
+/**
+ * Returns the secret as a URL, or undefined if it is empty.
+ * @throws PipelineError `SecretUnusable` as above, and if it is not an https URL
+ */
+export function secretUrl(name: string, value = ""): URL | undefined {
+  if (value.trim() === "") return undefined;
+  const url = URL.parse(secretText(name, value));
+  if (url?.protocol === "https:") return url;
+  throw new PipelineError("SecretUnusable", {
+    message: `The secret ${name} is not an https URL.`,
+    advice: `Copy the whole URL again, and set ${name} to it.`,
+    ids: { variable: name },
+  });
+}

@@ -185,7 +185,7 @@ const definitions = {
   reporter: {
     purpose: "emails about runs and the daily checks",
     queue: {},
-    // Several calls to S3 and one to SNS.
+    // Several calls to S3, one to SNS, and at most 25 seconds for a webhook.
     timeoutSeconds: 60,
     // A result of several kilobytes, and a list of the run's pages.
     memoryMb: 256,
@@ -312,6 +312,14 @@ export const awsRoutes = {
     detailType: "Athena Query State Change",
     states: ["SUCCEEDED", "FAILED", "CANCELLED"],
     to: "athena",
+  },
+  /** Only of the stage's alarms. Their topic sends the emails; the reporter posts them to the webhook. */
+  alarmRaised: {
+    name: "AlarmRaised",
+    source: "aws.cloudwatch",
+    detailType: "CloudWatch Alarm State Change",
+    states: ["ALARM"],
+    to: "reporter",
   },
 } as const satisfies Record<string, AwsRoute>;
 

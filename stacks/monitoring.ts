@@ -9,10 +9,10 @@
 import { library } from "#library";
 import { datasets } from "../shared/datasets.ts";
 import type { MetricName } from "../shared/metrics.ts";
-import { type QueueName, queueNames, receiveLimit, services } from "../shared/topology.ts";
+import { awsRoutes, type QueueName, queueNames, receiveLimit, services } from "../shared/topology.ts";
 import { alerts } from "./alerts.ts";
 import { bus, queueOf, titleOf, undelivered, unscheduled } from "./messaging.ts";
-import { ruleNames } from "./routes.ts";
+import { ruleNames, toQueue } from "./routes.ts";
 import { functions, metricNamespace } from "./services.ts";
 import { currentStage } from "./stage.ts";
 
@@ -42,6 +42,8 @@ type Alarm = Metric & {
 };
 
 const alarms: aws.cloudwatch.MetricAlarm[] = [];
+/** The beginning of each alarm's name, without a dataset. */
+const prefixes = new Set<string>();
 
 /**
  * The queues whose stall the daily check would not notice: nothing else depends on `tableau`, and `reporter` runs the check.
@@ -167,6 +169,15 @@ if (scheduled) {
   }
 }
 
+if (alarms.length > 0) {
+  const { alarmRaised } = awsRoutes;
+  toQueue(alarmRaised, {
+    // Not the whole names, because a pattern has at most 2,048 characters.
+    alarmName: [...prefixes].map((prefix) => ({ prefix })),
+    state: { value: [...alarmRaised.states] },
+  });
+}
+
 if (dashboard) {
   new aws.cloudwatch.Dashboard("Dashboard", {
     dashboardName: `${$app.name}-${$app.stage}`,
@@ -229,9 +240,11 @@ function alarm(name: string, options: Alarm): void {
   if (!alertAddress) return;
   const { text, namespace, metric, dimensions, statistic, threshold } = options;
   const { periodSeconds = 5 * minutes, periods = 1, missing = "notBreaching" } = options;
+  const stagePrefix = `${$app.name}-${$app.stage}-`;
+  prefixes.add(stagePrefix + name.replace(/-.*/, ""));
   alarms.push(
     new aws.cloudwatch.MetricAlarm(name, {
-      name: `${$app.name}-${$app.stage}-${name}`,
+      name: stagePrefix + name,
       alarmDescription: text,
       namespace,
       metricName: metric,

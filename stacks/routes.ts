@@ -35,7 +35,7 @@ export const ruleNames = new Map(
 const { queryEnded } = awsRoutes;
 toQueue(queryEnded, { workgroupName: [workgroup.name], currentState: [...queryEnded.states] });
 
-function toQueue({ name, source, detailType, to }: AwsRoute, detail: object): void {
+export function toQueue({ name, source, detailType, to }: AwsRoute, detail: object): void {
   sst.aws.Bus.subscribeQueue(name, defaultBus, queueOf(to).queue.arn, {
     pattern: { source: [source], detailType: [detailType], detail },
     transform: { target: delivery },

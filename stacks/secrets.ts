@@ -1,4 +1,4 @@
-// LibInsight's client id and secret, and Tableau's token. Set each once per stage:
+// LibInsight's client id and secret, Tableau's token, and the URL of a webhook. Set each once per stage:
 // `npx sst secret set LibInsightClientId --stage <stage>`. Only shared/aws/config.ts reads them.
 import { currentStage } from "./stage.ts";
 
@@ -7,3 +7,6 @@ export const libInsightClientSecret = new sst.Secret("LibInsightClientSecret");
 
 /** Required only on a stage with Tableau. */
 export const tableauTokenSecret = currentStage().tableau && new sst.Secret("TableauTokenSecret");
+
+/** Empty by default: messages are only emailed (shared/webhook.ts). */
+export const alertsWebhookUrl = new sst.Secret("AlertsWebhookUrl", "");

@@ -17,7 +17,12 @@ import {
 } from "../shared/topology.ts";
 import { alerts } from "./alerts.ts";
 import { bus, deadLettersOf, deadLetterUrls, queueOf, queueUrls, titleOf } from "./messaging.ts";
-import { libInsightClientId, libInsightClientSecret, tableauTokenSecret } from "./secrets.ts";
+import {
+  alertsWebhookUrl,
+  libInsightClientId,
+  libInsightClientSecret,
+  tableauTokenSecret,
+} from "./secrets.ts";
 import { currentStage } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
 import { database, workgroup } from "./workgroups.ts";
@@ -142,6 +147,7 @@ function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
     },
     uses.notifier && {
       environment: { ALERTS_TOPIC_ARN: alerts.arn },
+      link: [alertsWebhookUrl],
       permissions: [{ actions: ["sns:Publish"], resources: [alerts.arn] }],
     },
     uses.metrics && {

@@ -11,7 +11,12 @@ import {
 } from "../../shared/aws/deps.ts";
 import { lambdaHandler } from "../../shared/aws/lambda.ts";
 import { datasets } from "../../shared/datasets.ts";
+import { loggable } from "../../shared/logger.ts";
+import { createLogger } from "../../shared/powertools-logger.ts";
+import { webhookNotifier } from "../../shared/webhook.ts";
 import { reporterService } from "./service.ts";
+
+const log = createLogger("reporter");
 
 export const handler = lambdaHandler(reporterService, () => ({
   datasets,
@@ -20,6 +25,8 @@ export const handler = lambdaHandler(reporterService, () => ({
   results: resultsStore(),
   deadLetterQueues: deadLetterQueues(),
   notify: notifier(),
+  post: webhookNotifier(settings.alertsWebhookUrl),
+  onNotPosted: (error) => log.warn("a message was not posted to the webhook", loggable(error)),
   measure: measure("reporter"),
   stage: settings.stage(),
   instances: instances(),

@@ -1,19 +1,21 @@
-// Emails people when a run has ended or something around it failed, and records metrics.
+// Emails people when a run has ended or something around it failed, and records metrics. A webhook gets the same messages, and
+// the alarms.
+import type { AlarmStateChange } from "../../shared/aws-events.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
-import { PipelineError } from "../../shared/errors.ts";
+import { PipelineError, toPipelineError } from "../../shared/errors.ts";
 import type { Reportable } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { Numbers } from "../../shared/metrics.ts";
 import { once } from "../../shared/once.ts";
-import type { Notify, ObjectStore } from "../../shared/ports.ts";
+import type { Notification, Notify, ObjectStore } from "../../shared/ports.ts";
 import { quantity } from "../../shared/quantity.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { type DeadLetterDeps, deadLetterMail } from "./dead-letters.ts";
 import { checkFreshness } from "./freshness.ts";
 import { checkInstances, type InstanceDeps } from "./instance-hours.ts";
-import { heldText, instanceMail, type Mail, notificationOf, publishedMail } from "./message.ts";
+import { heldText, instanceMail, notificationOf, publishedMail } from "./message.ts";
 import { runMetrics, secondsBetween } from "./run-metrics.ts";
 
 /** Limit for listing the pages of all of a run's attempts. */
@@ -25,6 +27,10 @@ export type ReporterDeps = InstanceDeps &
     data: ObjectStore;
     results: ObjectStore;
     notify: Notify;
+    /** Posts a message to a webhook after its email. Does nothing if no webhook is set. */
+    post?: Notify;
+    /** Called if a message could not be posted. */
+    onNotPosted?: (error: PipelineError) => void;
     stage: string;
     /** Whether the stage has a Tableau to refresh. */
     hasTableau: boolean;
@@ -32,7 +38,7 @@ export type ReporterDeps = InstanceDeps &
   };
 
 /** @throws PipelineError `ReportInProgress`, `ResultMissing`, `UnknownDataset`, `InstancesNotListed` */
-export async function report(event: Reportable, deps: ReporterDeps): Promise<LogFields> {
+export async function report(event: Reportable | AlarmStateChange, deps: ReporterDeps): Promise<LogFields> {
   switch (event["detail-type"]) {
     case "freshness.check.requested":
       return dailyCheck(event, deps);
@@ -41,7 +47,16 @@ export async function report(event: Reportable, deps: ReporterDeps): Promise<Log
     case "results.published":
       return measureQuery(event, deps);
     case "instance.failed":
-      return sendOnce(keys.reportOfEvent(event.id), deps, async () => ({ mail: instanceMail(event.detail) }));
+      return sendOnce(keys.reportOfEvent(event.id), deps, async () => ({
+        notification: notificationOf(instanceMail(event.detail), deps.stage),
+      }));
+    case "CloudWatch Alarm State Change": {
+      const { alarmName, configuration } = event.detail;
+      const notification = { subject: `ALARM: ${alarmName}`, body: configuration.description };
+      // The alarm's topic sends the email.
+      const withoutEmail = { ...deps, notify: async () => {} };
+      return sendOnce(keys.reportOfEvent(event.id), withoutEmail, async () => ({ notification }));
+    }
     default:
       return sendOnce(keys.report(event.detail.runId, occurrenceOf(event)), deps, () =>
         reportOf(event, deps),
@@ -61,21 +76,20 @@ type RunEvent = EventOf<
 >;
 
 /** `measured` has the run's metrics if the event is a run outcome. */
-type Report = { mail: Mail; measured?: { numbers: Numbers; dataset: string } };
+type Report = { notification: Notification; measured?: { numbers: Numbers; dataset: string } };
 
 /**
  * Sends one email per key, even for repeated events. A crash between the email and the write of its claim sends it twice.
+ * Posts to the webhook after both, so that a failure or a crash there does not repeat the email.
  * @param prepare does everything that may fail before the email is sent
  */
-async function sendOnce(
-  key: string,
-  { work, notify, measure, stage, now }: ReporterDeps,
-  prepare: () => Promise<Report>,
-): Promise<LogFields> {
+async function sendOnce(key: string, deps: ReporterDeps, prepare: () => Promise<Report>): Promise<LogFields> {
+  const { work, notify, measure, now } = deps;
   const outcome = await once(key, work, now, async () => {
-    const { mail, measured } = await prepare();
-    await notify(notificationOf(mail, stage));
+    const { notification, measured } = await prepare();
+    await notify(notification);
     if (measured) measure(measured.numbers, { dataset: measured.dataset });
+    return notification;
   });
   if (outcome === "claimed") {
     throw new PipelineError("ReportInProgress", {
@@ -85,7 +99,20 @@ async function sendOnce(
       ids: { report: key },
     });
   }
+  if (outcome !== "done") await postOrReport(outcome, deps);
   return { report: key, sent: outcome !== "done" };
+}
+
+async function postOrReport(
+  notification: Notification,
+  { post, onNotPosted, measure }: ReporterDeps,
+): Promise<void> {
+  try {
+    await post?.(notification);
+  } catch (error) {
+    measure({ WebhookFailures: 1 }, {});
+    onNotPosted?.(toPipelineError(error));
+  }
 }
 
 /** Identifies repeated events. A run has each outcome once; every failed query or refresh is its own occurrence. */
@@ -112,20 +139,20 @@ const subjects = {
 
 async function reportOf(
   { "detail-type": type, detail }: RunEvent,
-  { work, hasTableau, datasets }: ReporterDeps,
+  { work, hasTableau, datasets, stage }: ReporterDeps,
 ): Promise<Report> {
   const { runId, dataset } = detail;
-  const mail = (subject: string, text: string): Mail => ({
-    subject: `${dataset} ${subject}`,
-    text,
-    details: `npm run runs -- show ${runId}`,
-  });
+  const mail = (subject: string, text: string): Notification =>
+    notificationOf(
+      { subject: `${dataset} ${subject}`, text, details: `npm run runs -- show ${runId}` },
+      stage,
+    );
   switch (type) {
     case "run.published": {
       const { result, numbers } = await outcomeOf(runId, work);
       const text = publishedMail(result, findDataset(dataset, datasets), hasTableau);
       return {
-        mail: mail(`published ${quantity(detail.rows, "row")}`, text),
+        notification: mail(`published ${quantity(detail.rows, "row")}`, text),
         measured: { numbers, dataset },
       };
     }
@@ -133,19 +160,19 @@ async function reportOf(
       const { result, numbers } = await outcomeOf(runId, work);
       const { columns } = findDataset(dataset, datasets);
       const text = heldText(result, detail.reason, columns);
-      return { mail: mail(subjects[type], text), measured: { numbers, dataset } };
+      return { notification: mail(subjects[type], text), measured: { numbers, dataset } };
     }
     case "run.failed":
     case "run.superseded": {
       const { numbers } = await outcomeOf(runId, work);
-      return { mail: mail(subjects[type], detail.reason), measured: { numbers, dataset } };
+      return { notification: mail(subjects[type], detail.reason), measured: { numbers, dataset } };
     }
     case "tableau.failed": {
       const refresh = "After the fix, refresh again: npm run replay -- send --queue tableau";
-      return { mail: mail(subjects[type], `${detail.reason}\n\n${refresh}`) };
+      return { notification: mail(subjects[type], `${detail.reason}\n\n${refresh}`) };
     }
     default:
-      return { mail: mail(subjects[type], detail.reason) };
+      return { notification: mail(subjects[type], detail.reason) };
   }
 }
 
@@ -158,7 +185,8 @@ async function dailyCheck(
   const mail = await deadLetterMail(deps);
   if (!mail) return { ...fields, deadLetters: "none" };
   const key = keys.reportOfEvent(`dead-letters-${time.slice(0, 10)}`);
-  return { ...fields, ...(await sendOnce(key, deps, async () => ({ mail }))) };
+  const notification = notificationOf(mail, deps.stage);
+  return { ...fields, ...(await sendOnce(key, deps, async () => ({ notification }))) };
 }
 
 async function outcomeOf(runId: string, work: ObjectStore): Promise<{ result: RunResult; numbers: Numbers }> {

@@ -6,7 +6,7 @@ import { PipelineError } from "../errors.ts";
 import { instancesSetting } from "../instance-settings.ts";
 import { maxDelaySeconds } from "../ports.ts";
 import { nonEmpty } from "../schemas.ts";
-import { secretText } from "../secret-text.ts";
+import { secretText, secretUrl } from "../secret-text.ts";
 import { tableauSettings } from "../tableau-settings.ts";
 import type { DeadLetterName, QueueName } from "../topology.ts";
 
@@ -20,6 +20,8 @@ export const settings = {
   resultsBucket: () => read("RESULTS_BUCKET", nonEmpty),
   /** ARN of the topic for messages about runs and alarms. */
   alertsTopic: () => read("ALERTS_TOPIC_ARN", z.string().check(z.startsWith("arn:"))),
+  /** Undefined if no webhook is set, or the stage was deployed before it could be. */
+  alertsWebhookUrl: () => secretUrl("AlertsWebhookUrl", linkedValue("AlertsWebhookUrl")),
   /** The stage's name in its metrics and messages. */
   stage: () => read("STAGE", nonEmpty),
   athenaWorkgroup: () => read("ATHENA_WORKGROUP", nonEmpty),
@@ -79,13 +81,20 @@ function settingOf(variable: string): string | undefined {
 const linkedSecret = z.object({ value: nonEmpty });
 
 /**
- * Returns a secret of stacks/secrets.ts without surrounding white space. On Lambda, SST keeps secrets encrypted beside the
+ * Returns a secret of stacks/secrets.ts, or undefined if it is not set. On Lambda, SST keeps secrets encrypted beside the
  * code; elsewhere they are in the variable SST_RESOURCE_<name> as `{"value":"..."}`.
+ */
+function linkedValue(name: string): string | undefined {
+  return linkedSecret.safeParse(name in Resource ? Reflect.get(Resource, name) : undefined).data?.value;
+}
+
+/**
+ * Returns a required secret without surrounding white space.
  * @throws PipelineError `ConfigurationMissing`, `SecretUnusable`, with the secret's name and never its value
  */
 function readSecret(name: "LibInsightClientId" | "LibInsightClientSecret" | "TableauTokenSecret"): string {
-  const parsed = linkedSecret.safeParse(name in Resource ? Reflect.get(Resource, name) : undefined);
-  if (parsed.success) return secretText(name, parsed.data.value);
+  const value = linkedValue(name);
+  if (value !== undefined) return secretText(name, value);
   throw new PipelineError("ConfigurationMissing", {
     message: `The secret ${name} is missing.`,
     advice: `Set it with "npx sst secret set ${name}" for the stage.`,

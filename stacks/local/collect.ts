@@ -72,6 +72,7 @@ export async function collect(collection: Collection): Promise<Collected> {
   let workers: Workers | undefined;
   let libInsight: Awaited<ReturnType<Source["open"]>> | undefined;
   let stopDrawing = (): void => {};
+  let notPosted: PipelineError | undefined;
   try {
     const { run, continued, replacesSimulated, notes } = await planStart(
       dataset,
@@ -132,6 +133,9 @@ export async function collect(collection: Collection): Promise<Collected> {
         },
         onBroken: (error) => watch.onBroken(error),
         onDeadLetter: (queue) => watch.onDeadLetter(queue),
+        onNotPosted: (error) => {
+          notPosted = error;
+        },
       },
     });
     if (!continued) {
@@ -189,6 +193,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     await drain(local, settings.tableauRefreshTimeoutMs, signal);
     if (watch.tableau?.state === "failed") process.stderr.write(`${watch.tableau.sentence}\n`);
     else if (watch.tableau) print(watch.tableau.sentence);
+    if (notPosted) process.stderr.write(`${notPosted.sentence}\n`);
     // A trace needs the spans of the parts, which are removed next.
     const spans = await partSpans(runId, local.work);
     await local.work.put(keys.spans(runId), JSON.stringify(spans), "application/json");

@@ -3,7 +3,7 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { type PipelineError, toPipelineError } from "../../shared/errors.ts";
 import { instancesSetting, type TeamInstances } from "../../shared/instance-settings.ts";
-import { secretText } from "../../shared/secret-text.ts";
+import { secretText, secretUrl } from "../../shared/secret-text.ts";
 import { type TableauSettings, tableauSettings } from "../../shared/tableau-settings.ts";
 import { UsageError } from "../cli.ts";
 
@@ -20,6 +20,8 @@ export type LocalSettings = {
   tableauRefreshTimeoutMs: number;
   tableauPauseMs: number;
   libInsightTimeoutMs: number;
+  /** Undefined if messages are not posted. */
+  alertsWebhookUrl: URL | undefined;
 };
 
 const number = (otherwise: number) => z._default(z.coerce.number().check(z.nonnegative()), otherwise);
@@ -63,6 +65,7 @@ export function localSettings(env: NodeJS.ProcessEnv): LocalSettings {
     tableauRefreshTimeoutMs: data.TABLEAU_REFRESH_TIMEOUT_MS,
     tableauPauseMs: data.TABLEAU_PAUSE_MS,
     libInsightTimeoutMs: data.LIBINSIGHT_TIMEOUT_MS,
+    alertsWebhookUrl: secretUrl("ALERTS_WEBHOOK_URL", env.ALERTS_WEBHOOK_URL),
   };
 }
 

@@ -85,6 +85,8 @@ Environment:
       Collect from this LibInsight instead of the simulation
   TABLEAU_URL, TABLEAU_SITE, TABLEAU_TOKEN_NAME, TABLEAU_TOKEN_SECRET
       Refresh this Tableau after publishing
+  ALERTS_WEBHOOK_URL
+      Post messages about the run to Slack or Teams
   POWERTOOLS_LOG_LEVEL=INFO
       Print the services' log
   Variables can be set in .env. The environment takes precedence over .env.`;

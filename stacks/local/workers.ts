@@ -13,6 +13,7 @@ import { exportSpans } from "../../shared/otlp.ts";
 import type { Message } from "../../shared/ports.ts";
 import { type QueueName, services } from "../../shared/topology.ts";
 import type { EndedSpan } from "../../shared/trace.ts";
+import { webhookNotifier } from "../../shared/webhook.ts";
 import { everyService } from "./every-service.ts";
 import type { LocalSettings } from "./local-settings.ts";
 import { type Origin, originGuard } from "./origin.ts";
@@ -27,6 +28,8 @@ export type WorkerEvents = {
   /** Called when a message has failed and will be retried. */
   onRetry?: (queue: QueueName, retry: Retry) => void;
   onDeadLetter?: (queue: QueueName, message: Message) => void;
+  /** Called when a message could not be posted to the webhook. */
+  onNotPosted?: ((error: PipelineError) => void) | undefined;
   /** Called when the disk refuses a write of a service or a queue. A retry would fail too. */
   onBroken?: (error: PipelineError) => void;
 };
@@ -58,7 +61,7 @@ export type Workers = {
 
 /** Starts a worker for each service. */
 export function startWorkers(options: WorkerOptions): Workers {
-  const { local, settings, libInsight, origin } = options;
+  const { local, settings, libInsight, origin, events } = options;
   const { queues, engine } = local;
   const { tableau, tableauTokenSecret } = settings;
   const stopping = new AbortController();
@@ -87,6 +90,8 @@ export function startWorkers(options: WorkerOptions): Workers {
     refreshTimeoutMs: settings.tableauRefreshTimeoutMs,
     pauseMs: settings.tableauPauseMs,
     waitSeconds: 0,
+    post: webhookNotifier(() => settings.alertsWebhookUrl),
+    onNotPosted: (error: PipelineError) => events?.onNotPosted?.(error),
     measure: () => {},
     now: () => new Date(),
   };

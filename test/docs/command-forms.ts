@@ -98,7 +98,7 @@ function checkSst(words: readonly string[]): void {
   if (verb === "secret") {
     const secret = rest[1] ?? "";
     const source = readFileSync("stacks/secrets.ts", "utf8");
-    if (!source.includes(`new sst.Secret("${secret}")`))
+    if (!source.includes(`new sst.Secret("${secret}"`))
       throw new Error(`stacks/secrets.ts has no ${secret}.`);
     if (at === -1) throw new Error("A secret is set for a stage.");
     return;

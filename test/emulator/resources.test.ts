@@ -18,8 +18,8 @@ afterAll(() => stage?.close());
 test("creates every resource of each supported type", () => {
   expect(stage.counts).toEqual({
     "aws:cloudwatch/eventBus:EventBus": 1,
-    "aws:cloudwatch/eventRule:EventRule": 8,
-    "aws:cloudwatch/eventTarget:EventTarget": 8,
+    "aws:cloudwatch/eventRule:EventRule": 9,
+    "aws:cloudwatch/eventTarget:EventTarget": 9,
     "aws:cloudwatch/logGroup:LogGroup": 9,
     "aws:iam/policy:Policy": 1,
     "aws:iam/role:Role": 14,
@@ -36,7 +36,7 @@ test("creates every resource of each supported type", () => {
     "aws:sns/topic:Topic": 1,
     "aws:sns/topicSubscription:TopicSubscription": 1,
     "aws:sqs/queue:Queue": 20,
-    "aws:sqs/queuePolicy:QueuePolicy": 10,
+    "aws:sqs/queuePolicy:QueuePolicy": 11,
   });
 });
 

@@ -57,10 +57,12 @@ const athenaType = "Athena Query State Change";
 const workgroupName = "libinsight-ada";
 
 const query = { source: "aws.athena", type: athenaType };
+const alarm = { source: "aws.cloudwatch", type: "CloudWatch Alarm State Change" };
+const alarmState = (value: string, alarmName: string) => ({ detail: { alarmName, state: { value } } });
 const queryEnd = (currentState: string, workgroup = workgroupName) => ({
   detail: { workgroupName: workgroup, currentState, queryExecutionId: "1" },
 });
-type AwsEvent = { source: string; type: string; detail: Record<string, string>; queue?: QueueName };
+type AwsEvent = { source: string; type: string; detail: object; queue?: QueueName };
 
 /** Events of the stage and of other resources in its account. */
 const awsEvents: AwsEvent[] = [
@@ -68,6 +70,14 @@ const awsEvents: AwsEvent[] = [
     (state): AwsEvent => ({ ...query, ...queryEnd(state), queue: "athena" }),
   ),
   ...["QUEUED", "RUNNING"].map((state) => ({ ...query, ...queryEnd(state) })),
+  ...["DeadLetters", "FunctionErrors", "Failed", "Undelivered"].map(
+    (name): AwsEvent => ({ ...alarm, ...alarmState("ALARM", `libinsight-ada-${name}`), queue: "reporter" }),
+  ),
+  ...["OK", "INSUFFICIENT_DATA"].map((state) => ({
+    ...alarm,
+    ...alarmState(state, "libinsight-ada-DeadLetters"),
+  })),
+  { ...alarm, ...alarmState("ALARM", "libinsight-ada-2-DeadLetters") },
   ...["primary", `${workgroupName}-analysts`].map((other) => ({ ...query, ...queryEnd("SUCCEEDED", other) })),
 ];
 

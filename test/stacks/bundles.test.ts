@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { all, evaluateBoth, secrets, tableauSecret } from "./stages.ts";
+import { all, evaluateBoth, secrets, tableauSecret, webhookSecret } from "./stages.ts";
 import { lambda } from "./wiring.ts";
 
 const run = promisify(execFile);
@@ -124,8 +124,8 @@ test("only the archive of the athena function contains the datasets' queries", a
   }
 });
 
-test("the fetcher gets LibInsight's id and secret, the tableau function its token, and the others no secret", () => {
+test("the fetcher gets LibInsight's id and secret, the tableau function its token, the reporter the webhook, and the others no secret", () => {
   const found = Object.fromEntries(loaded.map(({ service, secrets }) => [service, secrets]));
   const none = Object.fromEntries(functions.map(({ service }) => [service, {}]));
-  expect(found).toEqual({ ...none, Fetcher: secrets, Tableau: tableauSecret });
+  expect(found).toEqual({ ...none, Fetcher: secrets, Tableau: tableauSecret, Reporter: webhookSecret });
 });

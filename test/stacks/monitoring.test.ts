@@ -26,7 +26,7 @@ import {
   tableauEnvironment,
   tableauSecret,
 } from "./stages.ts";
-import { lambda, only, rule } from "./wiring.ts";
+import { lambda, only, rule, wiringOf } from "./wiring.ts";
 
 const graphs = await evaluateBoth();
 const withDashboard = await evaluateStage("production", {
@@ -49,6 +49,19 @@ const alarm = z.object({
   alarmActions: z.tuple([z.string()]),
 });
 type Alarm = z.infer<typeof alarm>;
+
+const alarmRule = z.object({
+  bus: z.literal("default"),
+  pattern: z.strictObject({
+    source: z.tuple([z.literal("aws.cloudwatch")]),
+    "detail-type": z.tuple([z.literal("CloudWatch Alarm State Change")]),
+    detail: z.strictObject({
+      alarmName: z.array(z.strictObject({ prefix: z.string() })),
+      state: z.strictObject({ value: z.tuple([z.literal("ALARM")]) }),
+    }),
+  }),
+  queue: z.literal("reporter"),
+});
 
 const alarmsOf = (graph: Graph): Alarm[] =>
   all(graph, "aws:cloudwatch/metricAlarm:MetricAlarm", alarm).map(({ is }) => is);
@@ -202,6 +215,18 @@ describe.each(stages)("on the stage %s", (stage) => {
       const others = text.match(/\baws (sqs|lambda|logs tail|scheduler) /g) ?? [];
       expect([name, commands.length + others.length]).not.toEqual([name, 0]);
     }
+  });
+
+  test("every alarm of the stage that fires goes to the reporter queue, and no alarm of another stage", () => {
+    const found = wiringOf(graphs[stage]).rules.flatMap((each) => alarmRule.safeParse(each).data ?? []);
+    const { detail } = only(found).pattern;
+    const isMatched = (name: string) => detail.alarmName.some(({ prefix }) => name.startsWith(prefix));
+    const names = alarmsOf(graphs[stage]).map(({ name }) => name);
+    expect(names.filter((name) => !isMatched(name))).toEqual([]);
+    const ofOtherStage = names.map((name) => name.replace(stage, `${stage}-2`));
+    expect(ofOtherStage.filter(isMatched)).toEqual([]);
+    // EventBridge's limit is 2,048 characters.
+    expect(JSON.stringify(detail).length).toBeLessThan(1_500);
   });
 
   test("the alarm on failures counts every failure, by a rule that exists", () => {

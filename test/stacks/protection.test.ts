@@ -16,6 +16,7 @@ import {
   secrets,
   stages,
   tableauSecret,
+  webhookSecret,
 } from "./stages.ts";
 import { lambda, only, queue } from "./wiring.ts";
 
@@ -133,7 +134,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   });
 
   test("no resource or bundle contains a secret in clear text", async () => {
-    const planted = Object.values({ ...secrets, ...tableauSecret });
+    const planted = Object.values({ ...secrets, ...tableauSecret, ...webhookSecret });
     const encrypted: string[] = [];
     for (const resource of graphs[stage].resources) {
       for (const [name, value] of Object.entries(resource.inputs)) {
@@ -148,6 +149,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       }
     }
     expect(encrypted.sort()).toEqual([
+      ...(stage === "production" ? ["AlertsWebhookUrlLinkRef"] : []),
       "LibInsightClientIdLinkRef",
       "LibInsightClientSecretLinkRef",
       ...(stage === "production" ? ["TableauTokenSecretLinkRef"] : []),

@@ -13,6 +13,8 @@ export const secrets = {
 };
 /** Required only on a stage with Tableau. */
 export const tableauSecret = { TableauTokenSecret: "planted-tableau-token-5d1e" };
+/** The webhook of production. The other stage has none. */
+export const webhookSecret = { AlertsWebhookUrl: "https://hooks.slack.com/services/planted-webhook-4c8b" };
 export const tableauEnvironment = {
   TABLEAU_URL: "https://tableau.example.edu",
   TABLEAU_SITE: "library",
@@ -33,7 +35,7 @@ export async function evaluateBoth(): Promise<Record<Stage, Graph>> {
   const environment = { ALERT_ADDRESS: alertAddress };
   const [production, ada] = await Promise.all([
     evaluateStage("production", {
-      secrets: { ...secrets, ...tableauSecret },
+      secrets: { ...secrets, ...tableauSecret, ...webhookSecret },
       environment: { ...environment, ...tableauEnvironment },
     }),
     evaluateStage("ada", { secrets, environment }),

@@ -53,7 +53,9 @@ export function command(
   env: Record<string, string | undefined> = {},
 ): Running {
   const inherited = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(LIBINSIGHT|TABLEAU|SST_RESOURCE|npm)_/.test(name)),
+    Object.entries(process.env).filter(
+      ([name]) => !/^(ALERTS|LIBINSIGHT|TABLEAU|SST_RESOURCE|npm)_/.test(name),
+    ),
   );
   const child = spawn(process.execPath, [join(root, programs[program]), ...args], {
     cwd,

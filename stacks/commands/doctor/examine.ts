@@ -3,6 +3,7 @@
 import { Resource } from "sst/resource";
 import { settings } from "../../../shared/aws/config.ts";
 import { datasets } from "../../../shared/datasets.ts";
+import { secretUrl } from "../../../shared/secret-text.ts";
 import { tableauSettings } from "../../../shared/tableau-settings.ts";
 import { UsageError } from "../../cli.ts";
 import { sourceOf } from "../../local/collected-source.ts";
@@ -16,6 +17,7 @@ import { type Check, type Result, runChecks, skipped } from "./check.ts";
 import { libInsightChecks } from "./libinsight-checks.ts";
 import { localChecks } from "./local-checks.ts";
 import { tableauCheck } from "./tableau-check.ts";
+import { webhookCheck } from "./webhook-check.ts";
 
 /**
  * @param named the stage of --stage
@@ -42,6 +44,10 @@ export async function examine(named: string | undefined, env: NodeJS.ProcessEnv)
       if (!tableau) return [skip("Tableau", "TABLEAU_URL is not set: nothing is refreshed.")];
       const secret = isDeployed ? settings.tableauTokenSecret : () => env.TABLEAU_TOKEN_SECRET ?? "";
       return [tableauCheck(tableau, secret, datasets)];
+    }),
+    runChecks("webhook", () => {
+      const ofThisMachine = () => secretUrl("ALERTS_WEBHOOK_URL", env.ALERTS_WEBHOOK_URL);
+      return [webhookCheck(isDeployed ? settings.alertsWebhookUrl : ofThisMachine)];
     }),
     runChecks("AWS", async () => {
       const none = "No stage is selected. These commands select one: npm run doctor -- --help";

@@ -5,8 +5,10 @@ import type { ReporterDeps } from "../../../services/reporter/report.ts";
 import { reporterService } from "../../../services/reporter/service.ts";
 import { outputColumns } from "../../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
+import { PipelineError } from "../../../shared/errors.ts";
 import type { EventDetail, EventType } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
+import { awsEvent } from "../../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../../shared/local/local-instances.ts";
 import { createMeasure, type Dimensions, type Numbers } from "../../../shared/metrics.ts";
 import type { Message, Notification } from "../../../shared/ports.ts";
@@ -299,6 +301,64 @@ test("an email that SNS did not accept is retried and sent once", async () => {
   deps.notify = notify;
   expect(await handle(message)).toBe("done");
   expect([sent.length, measured.length]).toEqual([1, 1]);
+});
+
+test("a message is posted after its email and its claim, and a failure is counted and repeats nothing", async () => {
+  await putResult();
+  const message = await arriving("run.published", published);
+  const posted: Notification[] = [];
+  deps.post = async (notification) => {
+    const claim = await deps.work.getText(keys.report(runId, "run.published"));
+    expect([sent.length, claim]).toEqual([1, expect.stringContaining('"done"')]);
+    posted.push(notification);
+    throw new PipelineError("WebhookRequestRefused", { message: "Status 404.", advice: "Create it again." });
+  };
+  const failures: string[] = [];
+  deps.onNotPosted = ({ name }) => failures.push(name);
+  expect(await handle(message)).toBe("done");
+  expect(await handle(message)).toBe("done");
+  expect(posted).toEqual(sent);
+  expect(sent).toHaveLength(1);
+  expect(failures).toEqual(["WebhookRequestRefused"]);
+  expect(measured.map(({ WebhookFailures }) => WebhookFailures)).toEqual([undefined, 1]);
+});
+
+test("a message is not posted if its email fails", async () => {
+  await putResult();
+  const posted: Notification[] = [];
+  deps.post = async (notification) => void posted.push(notification);
+  deps.notify = () => Promise.reject(new Error("SNS is unavailable."));
+  expect(await report("run.published", published)).toBe("retried");
+  expect(posted).toEqual([]);
+});
+
+test("the daily email about dead letters is posted too", async () => {
+  const posted: Notification[] = [];
+  deps.post = async (notification) => void posted.push(notification);
+  await putFile();
+  await queuePair.deadLetters.send("{}");
+  deps.deadLetterQueues = [{ name: "reporter", deadLetters: queuePair.deadLetters }];
+  await report("freshness.check.requested", { dataset });
+  expect(posted).toEqual(sent);
+  expect(subjects()).toEqual(["1 dead letter"]);
+});
+
+test("an alarm is posted once and not emailed, because its topic emails it", async () => {
+  const posted: Notification[] = [];
+  deps.post = async (notification) => void posted.push(notification);
+  const alarmName = "libinsight-ada-DeadLetters";
+  const event = awsEvent("aws.cloudwatch", "CloudWatch Alarm State Change", {
+    alarmName,
+    configuration: { description: "Some work is blocked.", metrics: [] },
+    state: { value: "ALARM", reason: "Threshold Crossed" },
+  });
+  await queuePair.source.send(event);
+  const [message] = await take(queuePair.source);
+  if (!message) throw new Error("The queue is empty.");
+  expect(await handle(message)).toBe("done");
+  expect(await handle(message)).toBe("done");
+  expect(posted).toEqual([{ subject: `ALARM: ${alarmName}`, body: "Some work is blocked." }]);
+  expect([sent, measured]).toEqual([[], []]);
 });
 
 test("a run with an expired result is a dead letter that names it", async () => {

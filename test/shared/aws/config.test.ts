@@ -73,6 +73,33 @@ test.each([
   expect(libinsightClientId()).toBe(expected);
 });
 
+test.each([
+  ["", undefined],
+  ["  \n", undefined],
+  ["https://hooks.slack.com/services/T/B/x\n", "https://hooks.slack.com/services/T/B/x"],
+])("the webhook %j is the URL %s", async (value, expected) => {
+  const { alertsWebhookUrl } = await withSecret("AlertsWebhookUrl", value);
+  expect(alertsWebhookUrl()?.href).toBe(expected);
+});
+
+test("a stage that was deployed before the secret AlertsWebhookUrl existed has no webhook", () => {
+  expect(settings.alertsWebhookUrl()).toBeUndefined();
+});
+
+test.each([["http://hooks.slack.com/MARKED"], ["MARKED"], ["https://hooks.slack.com/\nMARKED"]])(
+  "the webhook %j is an error with the secret's name and without its value",
+  async (value) => {
+    const { alertsWebhookUrl } = await withSecret("AlertsWebhookUrl", value);
+    expect(alertsWebhookUrl).toThrow(
+      expect.objectContaining({
+        name: "SecretUnusable",
+        ids: { variable: "AlertsWebhookUrl" },
+        sentence: expect.not.stringContaining("MARKED"),
+      }),
+    );
+  },
+);
+
 test.each([["MARKED\nid"], ["MARKED\tid"], [" \n "]])(
   "the secret %j is an error with the secret's name and without its value",
   async (value) => {

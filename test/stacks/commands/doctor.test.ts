@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { Dataset, DatasetInput } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { PipelineError } from "../../../shared/errors.ts";
+import { secretUrl } from "../../../shared/secret-text.ts";
 import { UsageError } from "../../../stacks/cli.ts";
 import {
   type Check,
@@ -21,6 +22,7 @@ import { libInsightChecks } from "../../../stacks/commands/doctor/libinsight-che
 import { localChecks, type Machine } from "../../../stacks/commands/doctor/local-checks.ts";
 import { reportText } from "../../../stacks/commands/doctor/run-doctor.ts";
 import { tableauCheck } from "../../../stacks/commands/doctor/tableau-check.ts";
+import { webhookCheck } from "../../../stacks/commands/doctor/webhook-check.ts";
 import { type LibInsightSettings, startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { command, libInsightEnv, temporaryFolder } from "../../support/npm-start.ts";
@@ -270,6 +272,21 @@ test("Tableau is signed in to and out of, and content that it lacks is a problem
   expect([tableau.sessions.size, tableau.refreshed]).toEqual([0, []]);
 });
 
+test("a webhook is an https URL in the format of Slack or Teams, or a problem without its value", async () => {
+  const check = async (value: string) =>
+    (await runChecks("webhook", () => [webhookCheck(() => secretUrl("AlertsWebhookUrl", value))]))[0];
+  expect(await check("")).toMatchObject({ name: "webhook", state: "skipped" });
+  const slack = await check("https://hooks.slack.com/services/Planted\n");
+  expect(slack).toMatchObject({ state: "ok", saw: expect.stringMatching("format of Slack") });
+  const teams = await check("https://prod-1.westus.logic.azure.com/workflows/Planted");
+  expect(teams).toMatchObject({ state: "ok", saw: expect.stringMatching("format of Teams") });
+  const plain = await check("http://hooks.slack.com/services/Planted");
+  expect(plain).toMatchObject({ state: "problem", saw: "The secret AlertsWebhookUrl is not an https URL." });
+  const broken = await check("https://hooks.slack.com/services/\nPlanted");
+  expect(broken).toMatchObject({ state: "problem", saw: expect.stringMatching("line break") });
+  expect(JSON.stringify([slack, teams, plain, broken])).not.toContain("Planted");
+});
+
 const report = z.object({ checks: z.array(z.object({ name: z.string(), state: z.string() })) });
 
 test("npm run doctor exits with 0 without a problem, with 1 with one, and with 2 after a usage error", async () => {
@@ -279,6 +296,9 @@ test("npm run doctor exits with 0 without a problem, with 1 with one, and with 2
   const fine = await run([]);
   expect(fine).toMatchObject({ code: 0, stderr: "" });
   expect(fine.stdout).toMatch(/^skipped {2}AWS\n {2}No stage is selected\./m);
+  const posting = await run([], { ALERTS_WEBHOOK_URL: "https://hooks.slack.com/services/Planted" });
+  expect(posting).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok {7}webhook$/m) });
+  expect(posting.stdout).not.toContain("Planted");
 
   await using server = await startLibInsight({ records: 300, datasetId: defaultDataset.libinsightId });
   const wrong = { ...libInsightEnv(server), LIBINSIGHT_CLIENT_SECRET: "PlantedSecret" };
