@@ -1,5 +1,6 @@
 // Parses the cron expressions of EventBridge Scheduler and finds when they fire. Pure functions.
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
+import { offsets } from "./time-zone.ts";
 
 export const weekdays: readonly string[] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 const months = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
@@ -56,6 +57,30 @@ export function firesWithin({ firesOn }: Cron, from: Date, days: number): boolea
 export function firesAt({ times, firesOn }: Cron, time: Date): boolean {
   const sinceMidnight = time.getTime() % dayMs;
   return times.includes(sinceMidnight / minuteMs) && firesOn(new Date(time.getTime() - sinceMidnight));
+}
+
+/**
+ * Returns when the schedule fires next, or undefined if it does not in the next `days`.
+ * @param after a time; the schedule must not fire at a local time that clocks skip
+ */
+export function nextTime(
+  { times, firesOn }: Cron,
+  timeZone: string,
+  after: Date,
+  days: number,
+): Date | undefined {
+  const offset = offsets(timeZone);
+  const from = after.getTime() + offset(after.getTime());
+  const today = from - (from % dayMs);
+  for (let midnight = today; midnight <= today + days * dayMs; midnight += dayMs) {
+    if (!firesOn(new Date(midnight))) continue;
+    const locals = times.map((minutes) => midnight + minutes * minuteMs).filter((local) => local > from);
+    if (locals.length === 0) continue;
+    const local = Math.min(...locals);
+    // The first offset is of a time some hours away, when clocks may not have changed yet.
+    return new Date(local - offset(local - offset(local)));
+  }
+  return undefined;
 }
 
 /** Returns a field's numbers. It lists `*`, `n` or `n-m`, each with an optional step (`/n`). */

@@ -172,7 +172,7 @@ export const dataset = z
       queryResults: z.string().check(
         z.regex(/^[\w.-]+$/, "use one folder name of letters, digits, _ . and -"),
         z.refine(
-          (path) => path !== folderOf(keys.columnNames("")).slice(0, -1),
+          (path) => ![keys.columnNames(""), keys.latestReport("")].some((key) => key.startsWith(`${path}/`)),
           "use another folder: the pipeline stores its own files in this one",
         ),
       ),

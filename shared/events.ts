@@ -148,6 +148,13 @@ export const reportable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
 ]);
 export type Reportable = z.infer<typeof reportable>;
 
+/** The events that arrive in the renderer queue. */
+export const renderable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
+  delivered("results.published"),
+  delivered("run.held"),
+  delivered("run.failed"),
+]);
+
 /** `instance.*.requested` as they arrive in the ec2 queue. */
 export const instanceRequested = /* @__PURE__ */ z.union([
   delivered("instance.start.requested"),

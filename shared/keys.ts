@@ -1,5 +1,5 @@
 // The keys of the work bucket. The keys in the data and results buckets are settings of the dataset (`publish` in
-// datasets.ts), except the analysts' folder and the columns' names.
+// library.ts), except the analysts' folder, the columns' names and the reports.
 
 /** Identifies a page of an attempt at a window of a run. The numbers start at 1. */
 export type PageAddress = { runId: string; window: number; attempt: number; page: number };
@@ -61,6 +61,9 @@ export const keys = {
   analystsResults: "tableau/",
   /** In the results bucket, where this never expires: the name in Athena of each header of a dataset. */
   columnNames: (dataset: string) => `names/${dataset}.json`,
+  /** In the results bucket, where these never expire: the report of a run as HTML, and a copy of the newest one. */
+  runReport: (dataset: string, runId: string) => `reports/${dataset}/${runId}.html`,
+  latestReport: (dataset: string) => `reports/${dataset}/latest.html`,
   /** Which EC2 instances are needed, and the desired state of each. */
   needs: "instances/needs.json",
   /** The claim of reporting whether an instance reached its desired state. */

@@ -54,7 +54,7 @@ export function skippedMinutes(timeZone: string, from: Date, years: number): Dat
 }
 
 /** Returns a function that returns the zone's offset at a time, in milliseconds. */
-function offsets(timeZone: string): (time: number) => number {
+export function offsets(timeZone: string): (time: number) => number {
   const format = new Intl.DateTimeFormat("en", { timeZone, timeZoneName: "longOffset" });
   return (time) => {
     // `GMT` or `GMT-04:00`.

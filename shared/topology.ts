@@ -46,6 +46,8 @@ export type ServiceDefinition<Name extends string = string> = {
     queryEngine?: "queries" | "tables";
     tableau?: "credentials" | "settings";
     notifier?: true;
+    /** Whether the stage's schedules are enabled. */
+    schedules?: true;
     metrics?: true;
     instances?: "read" | "write";
     /** The dead letters of every queue. `read`: receives and counts them, and deletes none. */
@@ -206,6 +208,24 @@ const definitions = {
       results: ({ results }) => ({ read: [results] }),
     },
   },
+  renderer: {
+    purpose: "the reports of runs",
+    queue: {},
+    // Several calls to S3. If the result of the published file's run has expired, the rows of that file are counted.
+    timeoutSeconds: 120,
+    memoryMb: 512,
+    batchSize: 1,
+    sendsTo: [],
+    uses: {
+      schedules: true,
+      work: { read: ["runs/*/result.json", "runs/*/profile.json"] },
+      data: ({ csv }) => ({ read: [csv] }),
+      results: () => {
+        const reports = [keys.runReport("*", "*")];
+        return { read: reports, write: reports, multipart: true };
+      },
+    },
+  },
   ec2: {
     purpose: "starting and stopping EC2 instances",
     queue: {},
@@ -237,6 +257,7 @@ const definitions = {
       "athena",
       "tableau",
       "reporter",
+      "renderer",
       "ec2",
       "replay",
     ],
@@ -281,6 +302,8 @@ export const routes: readonly Route[] = [
     ],
     to: "reporter",
   },
+  // A superseded run has no report: its data was not published, and the later run has a report of its own.
+  { name: "ReportWanted", events: ["results.published", "run.held", "run.failed"], to: "renderer" },
   {
     name: "InstanceWanted",
     events: [

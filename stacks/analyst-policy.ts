@@ -19,7 +19,11 @@ const publishedFolders = datasets.flatMap(({ publish: { csv, jsonl } }) => [
   folderOf(previousKey(csv)),
   folderOf(jsonl),
 ]);
-const pipelineKeys = [...datasets.map(({ publish }) => publish.results), keys.columnNames("*")];
+const pipelineKeys = [
+  ...datasets.map(({ publish }) => publish.results),
+  keys.columnNames("*"),
+  keys.runReport("*", "*"),
+];
 
 const policy = new aws.iam.Policy("AnalystsPolicy", {
   name: analystsName($app.stage),
@@ -115,8 +119,9 @@ const policy = new aws.iam.Policy("AnalystsPolicy", {
         resources: [$interpolate`${results.arn}/*`],
       },
       {
-        // Only the pipeline replaces the newest results file and the column names: an object written by hand lacks the run
-        // metadata that prevents an older run from replacing it. A Deny also overrides the user's other policies.
+        // Only the pipeline replaces the newest results file, the column names and the reports: an object written by hand
+        // lacks the run metadata that prevents an older run from replacing it. A Deny also overrides the user's other
+        // policies.
         sid: "KeepNewestResults",
         effect: "Deny",
         actions: ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"],

@@ -150,6 +150,7 @@ function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
       link: [alertsWebhookUrl],
       permissions: [{ actions: ["sns:Publish"], resources: [alerts.arn] }],
     },
+    uses.schedules && { environment: { SCHEDULED: String(currentStage().scheduled) } },
     uses.metrics && {
       environment: { STAGE: $app.stage, POWERTOOLS_METRICS_NAMESPACE: metricNamespace },
     },

@@ -157,6 +157,11 @@ export function durationText(seconds: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** Returns where the report of a run is and how to open it. @param label says when, because the report follows the email */
+export function whereReport(label: string, url: string): string {
+  return `${label}: ${url}\nTo open it, download it and open the file in a browser: aws s3 cp ${url} .`;
+}
+
 export type Mail = {
   subject: string;
   /** What happened and, if a person must act, what to do. */

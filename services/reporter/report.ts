@@ -15,7 +15,7 @@ import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { type DeadLetterDeps, deadLetterMail } from "./dead-letters.ts";
 import { checkFreshness } from "./freshness.ts";
 import { checkInstances, type InstanceDeps } from "./instance-hours.ts";
-import { heldText, instanceMail, notificationOf, publishedMail } from "./message.ts";
+import { heldText, instanceMail, notificationOf, publishedMail, whereReport } from "./message.ts";
 import { runMetrics, secondsBetween } from "./run-metrics.ts";
 
 /** Limit for listing the pages of all of a run's attempts. */
@@ -139,9 +139,10 @@ const subjects = {
 
 async function reportOf(
   { "detail-type": type, detail }: RunEvent,
-  { work, hasTableau, datasets, stage }: ReporterDeps,
+  { work, results, hasTableau, datasets, stage }: ReporterDeps,
 ): Promise<Report> {
   const { runId, dataset } = detail;
+  const report = `s3://${results.bucket}/${keys.runReport(dataset, runId)}`;
   const mail = (subject: string, text: string): Notification =>
     notificationOf(
       { subject: `${dataset} ${subject}`, text, details: `npm run runs -- show ${runId}` },
@@ -151,18 +152,23 @@ async function reportOf(
     case "run.published": {
       const { result, numbers } = await outcomeOf(runId, work);
       const text = publishedMail(result, findDataset(dataset, datasets), hasTableau);
+      const where = whereReport("Report, after Athena's update", report);
       return {
-        notification: mail(`published ${quantity(detail.rows, "row")}`, text),
+        notification: mail(`published ${quantity(detail.rows, "row")}`, `${text}\n\n${where}`),
         measured: { numbers, dataset },
       };
     }
     case "run.held": {
       const { result, numbers } = await outcomeOf(runId, work);
       const { columns } = findDataset(dataset, datasets);
-      const text = heldText(result, detail.reason, columns);
+      const text = `${heldText(result, detail.reason, columns)}\n\n${whereReport("Report", report)}`;
       return { notification: mail(subjects[type], text), measured: { numbers, dataset } };
     }
-    case "run.failed":
+    case "run.failed": {
+      const { numbers } = await outcomeOf(runId, work);
+      const text = `${detail.reason}\n\n${whereReport("Report", report)}`;
+      return { notification: mail(subjects[type], text), measured: { numbers, dataset } };
+    }
     case "run.superseded": {
       const { numbers } = await outcomeOf(runId, work);
       return { notification: mail(subjects[type], detail.reason), measured: { numbers, dataset } };

@@ -24,6 +24,8 @@ export const settings = {
   alertsWebhookUrl: () => secretUrl("AlertsWebhookUrl", linkedValue("AlertsWebhookUrl")),
   /** The stage's name in its metrics and messages. */
   stage: () => read("STAGE", nonEmpty),
+  /** Whether the stage's schedules are enabled. */
+  scheduled: () => read("SCHEDULED", z.enum(["true", "false"])) === "true",
   athenaWorkgroup: () => read("ATHENA_WORKGROUP", nonEmpty),
   athenaDatabase: () => read("ATHENA_DATABASE", z.string().check(z.regex(/^[a-z][a-z0-9_]{0,127}$/))),
   athenaRegion: () => read("ATHENA_REGION", nonEmpty),

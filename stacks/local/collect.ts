@@ -2,8 +2,10 @@
 import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { knownNames } from "../../services/athena/names.ts";
+import { writeReport } from "../../services/renderer/write-report.ts";
 import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
+import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
@@ -22,7 +24,7 @@ import { settingsLine } from "./env-file.ts";
 import { localFolder } from "./local-folder.ts";
 import type { LocalSettings } from "./local-settings.ts";
 import { isSimulated } from "./origin.ts";
-import { copyPublished, saveOut, writeAtomically } from "./out.ts";
+import { copyPublished, copyReport, reportName, saveOut, writeAtomically } from "./out.ts";
 import { preview } from "./preview.ts";
 import { barDisplay, type Display, lineDisplay, Progress, silentDisplay } from "./progress.ts";
 import type { StartCommand } from "./start-args.ts";
@@ -156,7 +158,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     if (end.state !== "published and queried") {
       // The next start continues a run that has dead letters of its own.
       if (end.state === "failed" || end.deadLetter.run !== runId) await clearStarted(dataset.name, local);
-      throw failure(end, runId);
+      throw failure(end, runId, await reportOfUnpublished(end, local, command));
     }
     progress.queried = true;
     const { result, query } = end;
@@ -176,6 +178,7 @@ export async function collect(collection: Collection): Promise<Collected> {
         csv: join(command.out, basename(published.csv.key)),
         jsonl: join(command.out, basename(published.jsonl.key)),
         results: join(command.out, basename(query.key)),
+        report: join(command.out, reportName),
         dictionary: join(command.out, "dictionary.md"),
         run: join(command.out, "run.json"),
       },
@@ -277,8 +280,35 @@ function tableauNotice({ tableau }: Dataset): string {
   return "Tableau is not refreshed: the dataset's entry in shared/library.ts names no data source or workbook";
 }
 
-function failure(end: Exclude<RunEnd, { state: "published and queried" }>, runId: string): PipelineError {
-  if (end.state === "failed") return new PipelineError("RunFailed", { message: end.reason, advice: "" });
+type Unpublished = Exclude<RunEnd, { state: "published and queried" }>;
+
+/** Writes the report of a run that was held or failed. @returns its path, or undefined if the run has none */
+async function reportOfUnpublished(
+  end: Unpublished,
+  local: Local,
+  { out }: StartCommand,
+): Promise<string | undefined> {
+  if (end.state !== "failed" || !end.result) return undefined;
+  const key = await writeReport(end.result, reportDeps(local));
+  if (key === undefined) return undefined;
+  try {
+    await copyReport(key, out, local.results);
+  } catch (error) {
+    throw folderError(error, out);
+  }
+  return join(out, reportName);
+}
+
+/** The run's own message for the renderer may still be in its queue. */
+function reportDeps(local: Local) {
+  return { ...local, datasets, isScheduled: false, now: () => new Date() };
+}
+
+function failure(end: Unpublished, runId: string, report: string | undefined): PipelineError {
+  if (end.state === "failed") {
+    const last = report === undefined ? "" : `\nReport: ${report}`;
+    return new PipelineError("RunFailed", { message: `${end.reason}${last}`, advice: "" });
+  }
   const { queue, error, errorText, window, page, run } = end.deadLetter;
   const place = [window && `window ${window}`, page && `page ${page}`].filter(Boolean).join(", ");
   const kept = `${quantity(end.pagesKept, "page")} ${end.pagesKept === 1 ? "is" : "are"} kept`;
@@ -331,7 +361,8 @@ async function writeFiles(
 ): Promise<void> {
   const { files } = report;
   try {
-    await copyPublished(dataset, out, local);
+    await writeReport(report, reportDeps(local));
+    await copyPublished(dataset, report.runId, out, local);
     await writeAtomically(files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
     await writeAtomically(files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));
   } catch (error) {

@@ -4,6 +4,7 @@ import { athenaService } from "../../services/athena/service.ts";
 import { ec2Service } from "../../services/ec2/service.ts";
 import { fetcherService } from "../../services/fetcher/service.ts";
 import { kickoffService } from "../../services/kickoff/service.ts";
+import { rendererService } from "../../services/renderer/service.ts";
 import { replayService } from "../../services/replay/service.ts";
 import { reporterService } from "../../services/reporter/service.ts";
 import { tableauService } from "../../services/tableau/service.ts";
@@ -17,6 +18,7 @@ export const everyService = {
   athena: athenaService,
   tableau: tableauService,
   reporter: reporterService,
+  renderer: rendererService,
   ec2: ec2Service,
   replay: replayService,
 };

@@ -39,7 +39,7 @@ export async function main(): Promise<number> {
     });
     if (command.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     else if (!command.quiet) {
-      const text = `\n${summary(report)}\n\n${preview}\n`;
+      const text = `\n${summary(report)}\n\n${preview}\n\nReport: ${report.files.report}\n`;
       process.stdout.write(fitted(text, process.stdout.columns));
     }
     return 0;

@@ -1,11 +1,12 @@
 // Keeps the folder of `npm start --out`, which has copies of the published files.
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as z from "zod/mini";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/open-local.ts";
 
 /** The dataset and the folder of the last npm start. */
@@ -21,27 +22,38 @@ export function saveOut(folder: string, { dataset, out }: LastOut): Promise<void
   );
 }
 
-/** Copies the published files into a folder, which it creates. @returns the names of the copies */
+/** The copy of the run's report. */
+export const reportName = "report.html";
+
+type Stores = Pick<Local, "data" | "results">;
+
+/** Copies the published files and the report of their run into a folder. @returns the names of the copies */
 export async function copyPublished(
-  { publish }: Pick<Dataset, "publish">,
+  { name, publish }: Pick<Dataset, "name" | "publish">,
+  runId: string,
   out: string,
-  { data, results }: Pick<Local, "data" | "results">,
+  { data, results }: Stores,
 ): Promise<string[]> {
-  await mkdir(out, { recursive: true });
-  const files = [
-    { key: publish.csv, path: data.pathOf(publish.csv) },
-    { key: publish.jsonl, path: data.pathOf(publish.jsonl) },
-    { key: publish.results, path: results.pathOf(publish.results) },
+  return [
+    ...(await copyTo(out, basename(publish.csv), data.pathOf(publish.csv))),
+    ...(await copyTo(out, basename(publish.jsonl), data.pathOf(publish.jsonl))),
+    ...(await copyTo(out, basename(publish.results), results.pathOf(publish.results))),
+    ...(await copyReport(keys.runReport(name, runId), out, results)),
   ];
-  const copied: string[] = [];
-  for (const { key, path } of files) {
-    if (path === undefined) continue;
-    const name = basename(key);
-    // The copy shares blocks with the original if the file system supports it.
-    await writeAtomically(join(out, name), (draft) => copyFile(path, draft, constants.COPYFILE_FICLONE));
-    copied.push(name);
-  }
-  return copied;
+}
+
+/** Copies a report into a folder. @returns its name, or nothing if there is no such report */
+export function copyReport(key: string, out: string, results: Stores["results"]): Promise<string[]> {
+  return copyTo(out, reportName, results.pathOf(key));
+}
+
+/** Creates the folder. @param path of the original; undefined if there is none */
+async function copyTo(out: string, name: string, path: string | undefined): Promise<string[]> {
+  if (path === undefined) return [];
+  await mkdir(out, { recursive: true });
+  // The copy shares blocks with the original if the file system supports it.
+  await writeAtomically(join(out, name), (draft) => copyFile(path, draft, constants.COPYFILE_FICLONE));
+  return [name];
 }
 
 /**
@@ -50,7 +62,7 @@ export async function copyPublished(
  * @returns a line for a person; empty if npm start never ran or nothing is published
  * @throws PipelineError `FilesNotCopied`
  */
-export async function refreshOut(folder: string, local: Pick<Local, "data" | "results">): Promise<string> {
+export async function refreshOut(folder: string, local: Stores): Promise<string> {
   const last = await readJson(join(folder, fileName), lastOut);
   const dataset = datasets.find(({ name }) => name === last?.dataset);
   if (!last || !dataset) return "";
@@ -60,7 +72,7 @@ export async function refreshOut(folder: string, local: Pick<Local, "data" | "re
   );
   const [live, queried] = runIds;
   if (live === undefined) return "";
-  const copied = await copyPublished(dataset, last.out, local).catch((cause) => {
+  const copied = await copyPublished(dataset, live, last.out, local).catch((cause) => {
     throw new PipelineError("FilesNotCopied", {
       message: `The published files were not copied to ${last.out}. The published files are not affected.`,
       advice: "Free disk space or check the folder's permissions, then repeat the command.",
@@ -72,6 +84,9 @@ export async function refreshOut(folder: string, local: Pick<Local, "data" | "re
     `Copied the live files to ${last.out}: ${copied.join(", ")}.`,
     ...(queried === live ? [] : ["The query result belongs to another run until the query has run."]),
     ...(!report || report.runId === live ? [] : [`Its run.json describes run ${report.runId}.`]),
+    ...(copied.includes(reportName) || !existsSync(join(last.out, reportName))
+      ? []
+      : [`Its ${reportName} describes another run, because run ${live} has no report.`]),
   ];
   return `${sentences.join(" ")}\n`;
 }

@@ -11,7 +11,7 @@ export type RunReport = RunResult & {
   /** What analysts query in Athena. */
   athena: { database: string; table: string; typed: string; analysis: string };
   /** Paths on this machine. */
-  files: Record<"csv" | "jsonl" | "results" | "dictionary" | "run", string>;
+  files: Record<"csv" | "jsonl" | "results" | "report" | "dictionary" | "run", string>;
   /** Duration in seconds, from the start to the query's result. */
   seconds: number;
 };

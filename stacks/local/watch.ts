@@ -15,8 +15,8 @@ import type { Retry } from "./workers.ts";
 
 export type RunEnd =
   | { state: "published and queried"; result: RunResult; query: { queryExecutionId: string; key: string } }
-  /** `reason` is a sentence for a person. */
-  | { state: "failed"; reason: string }
+  /** `reason` is a sentence for a person. `result` is missing if the run has published or has not ended. */
+  | { state: "failed"; reason: string; result?: RunResult }
   /** The run continues when the dead letter is replayed. */
   | { state: "dead letter"; deadLetter: DeadLetter; pagesKept: number };
 
@@ -24,7 +24,7 @@ export type RunEnd =
 export type TableauOutcome = { state: "refreshed" | "failed"; sentence: string };
 
 /** A run ends in spite of dead letters in these queues. */
-const nonBlockingQueues: readonly QueueName[] = ["tableau", "reporter", "ec2", "replay"];
+const nonBlockingQueues: readonly QueueName[] = ["tableau", "reporter", "renderer", "ec2", "replay"];
 
 const checkMs = 1_000;
 /** A run has stalled after this time without progress and without a message that waits for its retry. */
@@ -147,7 +147,8 @@ export class RunWatch {
     if (result.state !== "published") {
       const reason = result.reason ?? `The run ended as ${result.state}.`;
       const isHeld = result.state === "held";
-      return { state: "failed", reason: isHeld ? heldText(result, reason, this.#dataset.columns) : reason };
+      const text = isHeld ? heldText(result, reason, this.#dataset.columns) : reason;
+      return { state: "failed", reason: text, result };
     }
     const key = this.#dataset.publish.results;
     const published = await results.head(key);

@@ -82,6 +82,7 @@ export function startWorkers(options: WorkerOptions): Workers {
     ec2Queue: queues.ec2,
     deadLetterQueues: local.queuePairs,
     stage: "local",
+    isScheduled: false,
     team: settings.team,
     tableau,
     hasTableau: tableau !== undefined,
@@ -106,6 +107,7 @@ export function startWorkers(options: WorkerOptions): Workers {
     start(everyService.athena, { ...deps, checkSeconds: settings.queryCheckSeconds }),
     start(everyService.tableau, deps),
     start(everyService.reporter, deps),
+    start(everyService.renderer, deps),
     start(everyService.ec2, { ...deps, checkSeconds: settings.instanceCheckSeconds }),
     start(everyService.replay, deps),
   ];

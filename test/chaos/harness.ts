@@ -228,7 +228,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       libInsight: recordedClient(client, batch, history),
       ...queueDeps(queue, deadLetters),
       waitSeconds: 0,
-      ...{ stage: "chaos", team: "tagged" as const, checkSeconds: 60 },
+      ...{ stage: "chaos", team: "tagged" as const, isScheduled: true, checkSeconds: 60 },
       ...{ tableau: tableau.settings, hasTableau: true, tokenSecret: () => "chaos-token" },
       ...{ requestTimeoutMs: 10_000, refreshTimeoutMs: 60_000, pauseMs: 0 },
     });

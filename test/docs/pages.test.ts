@@ -3,8 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { publishedMail } from "../../services/reporter/message.ts";
+import { publishedMail, whereReport } from "../../services/reporter/message.ts";
 import { dataset } from "../../shared/dataset-schema.ts";
+import { keys } from "../../shared/keys.ts";
 import { datasetOf } from "../factories/dataset-entries.ts";
 import { resultOf } from "../factories/results.ts";
 import { pages, targetOf } from "./markdown.ts";
@@ -70,7 +71,10 @@ test.each(["docs/performance.md", "docs/scale.md", "docs/deploy.md"])(
 test("docs/operate.md shows the email of a published run", () => {
   const tableau = { dataSources: [{ name: "Reference" }], workbooks: [] };
   const entry = { timeZone: "America/New_York", columns: datasetOf([]).columns, tableau };
-  const email = publishedMail(resultOf(), entry, true);
+  const result = resultOf();
+  const report = `s3://RESULTS_BUCKET/${keys.runReport(result.dataset, result.runId)}`;
+  const where = whereReport("Report, after Athena's update", report);
+  const email = `${publishedMail(result, entry, true)}\n\n${where}`;
   expect(byFile.get("docs/operate.md")?.blocks.map(({ text }) => text)).toContain(email);
 });
 

@@ -1,7 +1,7 @@
 // Cron expressions: which of them EventBridge Scheduler rejects, and when the others fire.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { firesAt, firesWithin, parseCron } from "../../shared/cron.ts";
+import { firesAt, firesWithin, nextTime, parseCron } from "../../shared/cron.ts";
 
 const day = (text: string) => new Date(`${text}T00:00:00Z`);
 
@@ -117,4 +117,20 @@ test("parses any text to a schedule or a problem", () => {
     }),
     { numRuns: 2_000 },
   );
+});
+
+test.each([
+  ["cron(0 6 ? * MON *)", "America/New_York", "2026-11-23T10:59:59Z", "2026-11-23T11:00:00.000Z"],
+  ["cron(0 6 ? * MON *)", "America/New_York", "2026-11-23T11:00:00Z", "2026-11-30T11:00:00.000Z"],
+  ["cron(30,0 18,6 * * ? *)", "Asia/Tokyo", "2026-11-22T21:10:00Z", "2026-11-22T21:30:00.000Z"],
+  // Clocks go forward and back at 2:00 on these days.
+  ["cron(0 6 8 3 ? *)", "America/New_York", "2026-01-01T00:00:00Z", "2026-03-08T10:00:00.000Z"],
+  ["cron(0 6 1 11 ? *)", "America/New_York", "2026-11-01T05:00:00Z", "2026-11-01T11:00:00.000Z"],
+  ["cron(0 0 29 2 ? *)", "UTC", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00.000Z"],
+])("%s in %s fires next after %s at %s", (schedule, timeZone, after, next) => {
+  expect(nextTime(cronOf(schedule), timeZone, new Date(after), 3 * 366)?.toISOString()).toBe(next);
+});
+
+test("a schedule that does not fire in the given days has no next time", () => {
+  expect(nextTime(cronOf("cron(0 0 29 2 ? *)"), "UTC", day("2026-01-01"), 366)).toBeUndefined();
 });

@@ -121,7 +121,9 @@ describe.each(stages)("on the stage %s", (stage) => {
         "s3 GetObject PutObject AbortMultipartUpload ListMultipartUploadParts",
         folders.map((path) => results(`${path}7f0c3a1e.csv`)),
       ),
-      ...datasets.flatMap(({ publish }) => each("s3 GetObject", [results(publish.results)])),
+      ...datasets.flatMap(({ name, publish }) =>
+        each("s3 GetObject", [results(publish.results), results(keys.latestReport(name))]),
+      ),
     ];
     expect(await deniedOf(stage, calls)).toEqual([]);
   });
@@ -149,6 +151,14 @@ describe.each(stages)("on the stage %s", (stage) => {
       each(
         writing,
         datasets.map(({ name }) => results(keys.columnNames(name))),
+      ),
+    "to change the reports": () =>
+      each(
+        writing,
+        datasets.flatMap(({ name }) => [
+          results(keys.latestReport(name)),
+          results(keys.runReport(name, `${name}-0123456789ab`)),
+        ]),
       ),
     "to read or list other folders of the data bucket": () => [
       ...["other-team/file.csv", "file.csv", "libinsightdata-athena.csv"].flatMap((key) =>
@@ -199,7 +209,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(await deniedOf(stage, calls())).toEqual(calls());
   });
 
-  test("a Deny protects the newest results file and the column names, whatever other policies allow", () => {
+  test("a Deny protects the newest results file, the column names and the reports, whatever other policies allow", () => {
     const denied = policyOf(graphs[stage]).Statement.filter(({ Effect }) => Effect === "Deny");
     expect(denied).toEqual([
       {
@@ -209,6 +219,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         Resource: [
           ...datasets.map(({ publish }) => results(publish.results)),
           results(keys.columnNames("*")),
+          results(keys.runReport("*", "*")),
         ],
         Condition: {},
       },

@@ -39,7 +39,7 @@ const loaded = await Promise.all(
 );
 
 test("every bundle loads under Node 24 and exports its handler", () => {
-  expect(functions).toHaveLength(9);
+  expect(functions).toHaveLength(10);
   for (const { handler, bundle } of functions) expect(handler).toBe(bundle?.handler);
   for (const { handler, node } of loaded)
     expect([handler, node]).toEqual(["function", expect.stringMatching(/^24\./)]);
@@ -74,6 +74,7 @@ test("a bundle contains the AWS clients that its function calls and no others", 
     Athena: ["client-athena", "client-eventbridge", "client-glue", ...s3],
     Tableau: ["client-eventbridge", "client-sqs"],
     Reporter: ["client-ec2", "client-s3", "client-sns", "client-sqs", "lib-storage"],
+    Renderer: s3,
     Ec2: ["client-ec2", "client-eventbridge", ...s3],
     Replay: ["client-sqs"],
   });

@@ -178,6 +178,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       stage: "production",
       team: "tagged" as const,
       hasTableau: true,
+      isScheduled: true,
       datasets,
       measure: () => {},
       now,

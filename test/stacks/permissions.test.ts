@@ -127,6 +127,8 @@ describe.each(stages)("on the stage %s", (stage) => {
     ["Results", results, ["s3:PutObject"], ["Athena"]],
     // The reporter's claims: for an event of a run, and for an event without a run.
     ["Work", keys.report(run, "run.published"), ["s3:GetObject", "s3:PutObject"], ["Reporter"]],
+    ["Results", keys.latestReport("reference-transactions"), ["s3:PutObject"], ["Renderer"]],
+    ["Results", keys.runReport("reference-transactions", run), ["s3:PutObject"], ["Renderer"]],
     ["Work", keys.reportOfEvent("1"), ["s3:GetObject", "s3:PutObject"], ["Reporter"]],
   ] as const)("in the bucket %s, %s allows %j only for %j", (bucket, key, actions, roles) => {
     const arn = `${bucketArn(graphs[stage], bucket)}/${key}`;
@@ -164,7 +166,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(new Set(policies.map(({ is }) => known(is.queueUrl)))).toEqual(
       // The targets of routes, S3's notification and the rules' dead letters.
       new Set([
-        ...["Kickoff", "Athena", "Tableau", "Reporter", "Ec2", "Replay"].map((name) => `${name}Queue`),
+        ...["Kickoff", "Athena", "Tableau", "Reporter", "Renderer", "Ec2", "Replay"].map((name) => `${name}Queue`),
         "Undelivered",
       ]),
     );
@@ -196,7 +198,7 @@ describe("the recorded calls of every service", () => {
   });
 
   test("are all allowed", async () => {
-    expect(new Set(calls.map(roleOf)).size).toBe(9);
+    expect(new Set(calls.map(roleOf)).size).toBe(10);
     const denied: string[] = [];
     for (const call of calls) {
       if (await mayCall(graphs.production, roleOf(call), call)) continue;

@@ -252,6 +252,12 @@ describe.each(stages)("on the stage %s", (stage) => {
         RESULTS_BUCKET: "Results",
         ALERTS_TOPIC_ARN: "Alerts",
       },
+      renderer: {
+        ...work,
+        DATA_BUCKET: "Data",
+        RESULTS_BUCKET: "Results",
+        SCHEDULED: String(isProduction),
+      },
       ec2: { ...onBus, ...instances },
       replay: deadLetterVariables(queueNames),
     };

@@ -23,6 +23,7 @@ export function forEveryService<R>(
     athena: create(everyService.athena),
     tableau: create(everyService.tableau),
     reporter: create(everyService.reporter),
+    renderer: create(everyService.renderer),
     ec2: create(everyService.ec2),
     replay: create(everyService.replay),
   };

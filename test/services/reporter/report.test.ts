@@ -178,6 +178,28 @@ test.each([
 });
 
 test.each([
+  ["run.published", "published", published, "\n\nReport, after Athena's update: "],
+  ["run.held", "held", { runId, dataset, reason }, "\n\nReport: "],
+  ["run.failed", "failed", { runId, dataset, reason }, "\n\nReport: "],
+] as const)(
+  "the email about %s names the run's report and how to open it",
+  async (type, state, detail, label) => {
+    await putResult({ state });
+    await report(type, detail);
+    const url = `s3://${deps.results.bucket}/${keys.runReport(dataset, runId)}`;
+    expect(sent[0]?.body).toContain(
+      `${label}${url}\nTo open it, download it and open the file in a browser: aws s3 cp ${url} .\n`,
+    );
+  },
+);
+
+test("the email about a superseded run names no report, because there is none", async () => {
+  await putResult({ state: "superseded" });
+  await report("run.superseded", { runId, dataset, reason });
+  expect(sent[0]?.body).not.toContain("s3://");
+});
+
+test.each([
   ["run.held", { runId, dataset, reason }],
   ["run.published", published],
 ] as const)(
