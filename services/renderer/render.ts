@@ -18,6 +18,6 @@ export type ReportInput = {
 
 /** Returns the report as one HTML file. */
 export function renderReport({ dataset, result }: ReportInput): string {
-  const title = `${dataset.name}, ${result.to}`;
+  const title = `${dataset.name}, ${result.to}, run ${result.runId}`;
   return `<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>${title}</title><h1>${title}: ${result.state}</h1></html>\n`;
 }

@@ -1,8 +1,10 @@
-// Checks the downstream effects of runs: Athena's results, Tableau's refresh, notifications, and the instance's stop.
+// Checks the downstream effects of runs: Athena's results, Tableau's refresh, notifications, reports, and the instance's
+// stop.
 import { text } from "node:stream/consumers";
 import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
 import { library } from "#library";
+import { keys } from "../../shared/keys.ts";
 import { athenaRowsOf } from "./reader.ts";
 import { type Evidence, filesOf, type Publications } from "./verdict.ts";
 
@@ -14,6 +16,7 @@ export async function downstreamProblems(evidence: Evidence, published: Publicat
   return [
     ...(await resultProblems(evidence, published)),
     ...messageProblems(evidence, published),
+    ...(await reportProblems(evidence, published)),
     ...(await instanceProblems(evidence, published)),
   ];
 }
@@ -80,6 +83,23 @@ function messageProblems({ notifications, events, faults }: Evidence, { ended }:
     const reason = (detail.reason ?? "").slice(0, 40);
     if (!notifications.some(({ body }) => body.includes(reason)))
       wrong.push(`no notification reports a ${type}: ${reason}`);
+  }
+  return wrong;
+}
+
+/** Requires a report of each run that was held or failed, or whose results were published. */
+async function reportProblems(
+  { ports: { results }, history, events }: Evidence,
+  { ended }: Publications,
+): Promise<string[]> {
+  const queried = new Set(
+    events.flatMap((event) => (event["detail-type"] === "results.published" ? event.detail.runId : [])),
+  );
+  const wrong: string[] = [];
+  for (const { run, result } of ended.values()) {
+    const hasReport = ["held", "failed"].includes(result.state) || queried.has(run.runId);
+    if (hasReport && !(await results.head(keys.runReport(history.entry.name, run.runId))))
+      wrong.push(`run ${run.runId} is ${result.state} and has no report`);
   }
   return wrong;
 }

@@ -38,27 +38,27 @@ const exceptions: readonly Exception[] = [
     reason: "Lambda writes the log with the function's role. MiniStack does not check it.",
   },
   {
-    roles: "Kickoff Assembler Athena Tableau Reporter Ec2",
+    roles: "Kickoff Assembler Athena Tableau Reporter Renderer Ec2",
     actions: "sqs:ChangeMessageVisibility",
     on: onOwnQueue,
     reason: `Only messages of the fetcher and the transformer are retried. ${sameForAll}`,
   },
   {
-    roles: "Kickoff Transformer Assembler Athena Tableau Reporter Ec2",
+    roles: "Kickoff Transformer Assembler Athena Tableau Reporter Renderer Ec2",
     actions: "sqs:SendMessage",
     on: ["sqs <role>DeadLetters"],
     reason: `Only the fetcher dead-letters messages. ${sameForAll}`,
   },
   {
-    roles: "Kickoff Athena Reporter Ec2",
+    roles: "Kickoff Athena Reporter Renderer Ec2",
     actions: "s3:ListBucket",
     reason:
       "S3 requires it to report that an object does not exist. All objects that these services read exist.",
   },
   {
-    roles: "Assembler Athena",
+    roles: "Assembler Athena Renderer",
     actions: "s3:AbortMultipartUpload",
-    on: ["s3 Work/*", "s3 Data/<csv>", "s3 Results/<results>"],
+    on: ["s3 Work/*", "s3 Data/<csv>", "s3 Results/<results>", "s3 Results/reports/*"],
     reason: "The SDK aborts an upload that fails. None fails.",
   },
   {

@@ -9,6 +9,7 @@ import { GetFunctionConfigurationCommand, UpdateFunctionConfigurationCommand } f
 import { GetObjectCommand } from "@aws-sdk/client-s3";
 import { SetQueueAttributesCommand } from "@aws-sdk/client-sqs";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { S3Store } from "../../shared/aws/s3.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
@@ -113,6 +114,10 @@ test("a request on the bus publishes the same bytes as npm start, and query resu
   await expectPublishedBy(runId);
   const { Body } = await stage.clients.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
   expect(await Body?.transformToString()).toContain("_start_date");
+  const results = new S3Store(stage.clients.s3, bucket);
+  const latest = () => results.head(keys.latestReport(dataset));
+  await until(stage, "the report is written", async () => (await latest())?.metadata["run-id"] === runId);
+  expect((await latest())?.contentType).toBe("text/html; charset=utf-8");
   expect(await mailbox.next(`Published ${records.toLocaleString("en-US")} rows`)).toContain("ada");
   // The function logs JSON lines to the log group that SST created.
   const done = (await logOf(stage, "assembler")).filter((line) => line.includes(runId));

@@ -166,7 +166,9 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(new Set(policies.map(({ is }) => known(is.queueUrl)))).toEqual(
       // The targets of routes, S3's notification and the rules' dead letters.
       new Set([
-        ...["Kickoff", "Athena", "Tableau", "Reporter", "Renderer", "Ec2", "Replay"].map((name) => `${name}Queue`),
+        ...["Kickoff", "Athena", "Tableau", "Reporter", "Renderer", "Ec2", "Replay"].map(
+          (name) => `${name}Queue`,
+        ),
         "Undelivered",
       ]),
     );

@@ -72,7 +72,7 @@ test("after a dead letter npm start names the command that finishes the run with
     code: 0,
     stdout:
       "Moved 1 dead letter (fetcher: 1) back to their queues.\nEvery queue is empty; no dead letters are left.\n" +
-      `Copied the live files to .local/out: ${Object.keys(pinned).join(", ")}.\n`,
+      `Copied the live files to .local/out: ${[...Object.keys(pinned), "report.html"].join(", ")}.\n`,
     stderr: "",
   });
   expect(await publishedIn(folder.path)).toEqual(pinned);
@@ -103,6 +103,16 @@ test("a held run is published after a review and rolled back, and --out has the 
     expect([csv, jsonl, results].map((key) => copies[basename(key)])).toEqual(live);
     return live.map(digest);
   };
+  /** Returns the copy of the report, and expects it to be that of the run and the latest one of the dataset. */
+  const reportOf = async (runId: string) => {
+    const { "report.html": report } = await filesIn(join(folder.path, "copies"));
+    const stored = await inLocal(folder.path, async ({ results: queried }) => [
+      await queried.getText(keys.runReport(defaultDataset.name, runId)),
+      await queried.getText(keys.latestReport(defaultDataset.name)),
+    ]);
+    expect(stored).toEqual([report, report]);
+    return report;
+  };
 
   expect(await collect("400")).toMatchObject({ code: 0 });
   const before = await files();
@@ -110,10 +120,13 @@ test("a held run is published after a review and rolled back, and --out has the 
     folder.path,
     async ({ data }) => (await data.head(csv))?.metadata["run-id"] ?? "",
   );
+  const reportOfGood = await reportOf(good);
   const stopped = await collect("300");
   const [, bad = ""] = /publish (\S+) --force/.exec(stopped.stderr) ?? [];
   expect(stopped).toMatchObject({ code: 1, stderr: expect.stringContaining("rows fell from ") });
   expect(await files()).toEqual(before);
+
+  const reportOfHeld = await reportOf(bad);
 
   const publish = (...flags: string[]) => run("publish", bad, "--force", "--reason", "fewer", ...flags);
   expect(await publish("--rows", "1")).toMatchObject({
@@ -136,6 +149,7 @@ test("a held run is published after a review and rolled back, and --out has the 
   );
   const after = await files();
   expect(after).not.toEqual(before);
+  expect(new Set([reportOfGood, reportOfHeld, await reportOf(bad)]).size).toBe(3);
   expect((await run("list")).stdout).toMatch(
     new RegExp(`^${bad} +published, live .*\n${good} +published  `, "m"),
   );
@@ -157,6 +171,7 @@ test("a held run is published after a review and rolled back, and --out has the 
     /^Restored .*\nEvery queue is empty; .*\nCopied the live files to copies: /,
   );
   expect(await files()).toEqual(before);
+  expect(await reportOf(good)).toBe(reportOfGood);
   expect((await run("list")).stdout).toMatch(
     new RegExp(`^${bad} +rolled back  .*\n${good} +published, live  `, "m"),
   );

@@ -81,14 +81,16 @@ test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, str
 test("a run that shrinks the data is held and keeps the earlier files; a run with given dates replaces them until a rollback", async () => {
   await using folder = await temporaryFolder();
   await start(folder.path, ["--quiet", "--records", "500"]).ended;
-  const before = await digestsIn(folder.path);
+  const { "report.html": report, ...before } = await digestsIn(folder.path);
   const run = await readFile(join(folder.path, ".local/out/run.json"), "utf8");
   const { code, stdout, stderr } = await start(folder.path, ["--quiet", "--records", "300"]).ended;
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toMatch(
-    /^The run is held and nothing is published: rows fell from \d+ to \d+ \(by 40.*\n\nLibInsight announced 300 records and sent 300: .*\n$/,
+    /^The run is held and nothing is published: rows fell from \d+ to \d+ \(by 40.*\n\nLibInsight announced 300 records and sent 300: .*\nReport: \.local\/out\/report\.html\n$/,
   );
-  expect(await digestsIn(folder.path)).toEqual(before);
+  const { "report.html": reportOfHeld, ...after } = await digestsIn(folder.path);
+  expect(after).toEqual(before);
+  expect(reportOfHeld).not.toBe(report);
 
   // A given date range may have few rows.
   const part = await start(folder.path, ["--quiet", "--records", "300", ...small]).ended;
@@ -195,7 +197,7 @@ test.for(moments)(
       const again = await start(folder.path, ["--quiet", ...range], env).ended;
       expect(again).toEqual({ code: 0, stdout: "", stderr: "" });
       expect(await publishedIn(folder.path)).toEqual(pinned);
-      expect(await readdir(join(folder.path, ".local/out"))).toHaveLength(Object.keys(pinned).length + 2);
+      expect(await readdir(join(folder.path, ".local/out"))).toHaveLength(Object.keys(pinned).length + 3);
       // If the first process had published everything, the second one requests another run.
       await expectAllPublished(folder.path, file.startsWith("results") ? [1, 2] : [1]);
     } else {

@@ -136,7 +136,9 @@ describe("a run on the simulation, and one on a LibInsight with faults", () => {
   test("every usable record is published by the predecessor's rules, and counted", async () => {
     const run = runReport.parse(JSON.parse(faulty.stdout));
     const files = await filesIn(join(folders.faulty.path, ".local/out"));
-    expect(Object.keys(files)).toEqual([...Object.keys(pinned), "dictionary.md", "run.json"]);
+    expect(Object.keys(files)).toEqual([...Object.keys(pinned), "dictionary.md", "report.html", "run.json"]);
+    expect(files["report.html"]).toMatch(/^<!doctype html>/i);
+    expect(run.files.report).toBe(".local/out/report.html");
     expect(JSON.parse(files["run.json"] ?? "")).toEqual(JSON.parse(faulty.stdout));
     expect(run.athena).toEqual({
       database: "libinsightdatabase",
@@ -217,13 +219,16 @@ test("a record that is added during the run is published once, after its window 
   expect(files["dictionary.md"]).toMatch(/^\| `new_field` \| New Field \| text \| .*not declared/m);
 });
 
-test("a run without records is held and publishes nothing", async () => {
+test("a run without records is held and publishes nothing but its report", async () => {
   await using folder = await temporaryFolder();
   const empty = ["--quiet", "--from", "2025-01-01", "--to", "2025-01-31"];
   const { code, stderr } = await start(folder.path, empty).ended;
   expect(code).toBe(1);
   expect(stderr).toContain("the run has 0 rows from 0 records, and no file is published yet");
-  expect(existsSync(join(folder.path, ".local/out"))).toBe(false);
+  expect(stderr.trimEnd().split("\n").at(-1)).toBe("Report: .local/out/report.html");
+  const files = await filesIn(join(folder.path, ".local/out"));
+  expect(Object.keys(files)).toEqual(["report.html"]);
+  expect(files["report.html"]).toMatch(/held/i);
 });
 
 // Only Linux has this `script`, which runs a command on a terminal.
@@ -279,6 +284,7 @@ test("--faults replays its dead letters and publishes the same bytes, and a pipe
   expect(await publishedIn(folder.path)).toEqual(pinned);
 
   expect(stdout).not.toContain("\u001b");
+  expect(stdout.trimEnd().split("\n").at(-1)).toBe("Report: .local/out/report.html");
   for (const line of [
     /^Collecting reference-transactions, 2021-12-02 to 2024-12-01\nSource: the simulated LibInsight\n/,
     /^Dead letters: 1\. LibInsight responded with status 503\./m,
