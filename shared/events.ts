@@ -149,7 +149,7 @@ export const reportable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
 export type Reportable = z.infer<typeof reportable>;
 
 /** The events that arrive in the renderer queue. */
-export const renderable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
+export const reportWanted = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
   delivered("results.published"),
   delivered("run.held"),
   delivered("run.failed"),

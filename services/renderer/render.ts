@@ -6,9 +6,9 @@ import type { RunResult } from "../../shared/run.ts";
 export type ReportInput = {
   dataset: Dataset;
   result: RunResult;
-  /** Of this run; undefined for a failed run, or if it has expired. */
+  /** The profile of this run; undefined for a failed run, or if it has expired. */
   profile: Profile | undefined;
-  /** Of the publication that this run replaced or would replace. */
+  /** The profile of the publication that this run replaced or would replace. */
   previous: Profile | undefined;
   /** The published file that readers see if this run is not published. */
   live: { runId: string; rows: number; requestedAt: string } | undefined;

@@ -16,15 +16,16 @@ const days: Readonly<Record<string, string>> = {
 /** Returns each setting with its value, as Markdown. */
 export function connectionRows(dataset: Dataset, { region, production }: Library): [string, string][] {
   const { results } = production.buckets;
-  const staging = results ? `\`s3://${results}/${keys.analystsResults}\`` : "As printed by the deploy";
+  const inResults = (key: string) => (results ? `\`s3://${results}/${key}\`` : "As printed by the deploy");
   const month = new Intl.DateTimeFormat("en-US", { month: "long", timeZone: "UTC" });
   return [
     ["Data source file", `\`${dataset.name}.tds\``],
     ["Server, port", `\`athena.${region}.amazonaws.com\`, \`443\``],
-    ["S3 Staging Directory", staging],
+    ["S3 Staging Directory", inResults(keys.analystsResults)],
     ["Catalog", "`AwsDataCatalog`"],
     ["Database", `\`${production.athenaDatabase}\``],
     ["Table", `\`${viewNames(dataset.publish.table).analysis}\``],
+    ["Latest report", inResults(keys.latestReport(dataset.name))],
     ["First day", dataset.firstDate],
     ["Collected", scheduleText(dataset)],
     ["Fiscal year", `From ${month.format(new Date(Date.UTC(2000, dataset.fiscalYearStart - 1)))}`],

@@ -169,6 +169,7 @@ test("how to connect is written for each dataset, without a bucket's name if the
     Catalog: "`AwsDataCatalog`",
     Database: "`auskunft`",
     Table: "`auskunft_analysis`",
+    "Latest report": "`s3://bibliothek-abfragen/reports/information-desk/latest.html`",
     "First day": "2023-10-01",
     Collected: "Every Tuesday at 7:30, Europe/Berlin",
     "Fiscal year": "From January",
@@ -177,6 +178,7 @@ test("how to connect is written for each dataset, without a bucket's name if the
   const daily: Dataset = { ...anotherLibrary.datasets[0], schedule: "cron(0 6 * * ? *)" };
   expect(rows(daily, unnamed)).toMatchObject({
     "S3 Staging Directory": "As printed by the deploy",
+    "Latest report": "As printed by the deploy",
     Collected: "`cron(0 6 * * ? *)`, Europe/Berlin",
   });
 });
