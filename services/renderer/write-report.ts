@@ -109,14 +109,23 @@ async function inputOf(result: RunResult, dataset: Dataset, deps: RendererDeps):
   };
 }
 
-/** Returns the published file, or undefined if there is none or no run wrote it. */
+/**
+ * Returns the published file, or undefined if there is none. One that was rolled back has the time of its run's own request,
+ * and one that no run wrote has the time of its write.
+ */
 async function liveFile({ publish }: Dataset, { work, data }: RendererDeps): Promise<ReportInput["live"]> {
-  const { "run-id": runId, "requested-at": requestedAt } = (await data.head(publish.csv))?.metadata ?? {};
-  if (runId === undefined || requestedAt === undefined) return undefined;
+  const file = await data.head(publish.csv);
+  if (!file) return undefined;
+  const { "run-id": runId = "none", "requested-at": requestedAt } = file.metadata;
   const result = await work.getJson(keys.result(runId), runResult);
-  // The result may have expired.
-  const rows = result?.rows ?? (await countCsvRows(await data.stream(publish.csv)));
-  return { runId, rows, requestedAt };
+  // Other writers may have set any metadata.
+  const { data: requested } = z.iso.datetime().safeParse(requestedAt);
+  return {
+    runId,
+    // The result may have expired.
+    rows: result?.rows ?? (await countCsvRows(await data.stream(publish.csv))),
+    requestedAt: result?.requestedAt ?? requested ?? file.at.toISOString(),
+  };
 }
 
 function nextRun({ schedule, timeZone }: Dataset, { finishedAt }: RunResult): Date | undefined {

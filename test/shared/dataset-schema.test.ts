@@ -238,9 +238,10 @@ test("describes each problem in a line of its own, without a stack trace", () =>
 test("reserves the folders of the earlier file's copy and of the columns' names", () => {
   const intoCopy = published({ csv: "gates/csv/a.csv", jsonl: "gates/csv-previous/a.jsonl" });
   expect(errorOf(intoCopy)).toContain("publish.jsonl: use another folder than gates/csv-previous/");
-  expect(errorOf(published({ queryResults: "names" }))).toContain(
-    'publish.queryResults "names": use another folder',
-  );
+  for (const folder of ["names", "reports"])
+    expect(errorOf(published({ queryResults: folder }))).toContain(
+      `publish.queryResults "${folder}": use another folder`,
+    );
 });
 
 describe("at a given time", () => {

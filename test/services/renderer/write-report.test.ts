@@ -110,7 +110,8 @@ test.each([
 ] as const)("after %s the report names the file that readers still see", async (type, state) => {
   await putResult(1, { rows: 7 });
   await putProfile(1, 7);
-  await putFile(1);
+  // Rolled back.
+  await putFile(1, at(3));
   await putResult(2, { state });
   expect(await handle(type, 2)).toBe("done");
   expect(await reportIn(latest)).toMatchObject({
@@ -127,13 +128,14 @@ test("the rows of the live file are counted if the result of its run has expired
   expect((await reportIn(latest)).live).toEqual({ runId: idOf(1), rows: 3, requestedAt: at(1) });
 });
 
-test("a first run that is held, and one beside a file that no run wrote, name no live file", async () => {
+test("a first run that is held names no live file, and one beside a file that no run wrote names that file", async () => {
   await putResult(1, { state: "held" });
   await handle("run.held", 1);
-  await overwrite(deps.data, publish.csv, "_id\n1\n");
+  await overwrite(deps.data, publish.csv, "_id\n1\n", { "requested-at": "yesterday" });
   await putResult(2, { state: "held" });
   await handle("run.held", 2);
-  for (const n of [1, 2]) expect((await reportIn(keyOf(n))).live).toBeUndefined();
+  const live = { runId: "none", rows: 1, requestedAt: new Date(noon).toISOString() };
+  expect([(await reportIn(keyOf(1))).live, (await reportIn(keyOf(2))).live]).toEqual([undefined, live]);
 });
 
 test("the next run is that of the schedule after the run, and unknown on a stage without schedules", async () => {
