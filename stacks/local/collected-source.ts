@@ -67,8 +67,7 @@ export function sourceToFinish(
   let source = sourceOf(...given);
   const [first] = unfinished;
   if (first && !("host" in first.origin) && isSimulated(source.origin)) {
-    const { records, renames } = first.origin;
-    source = simulation({ ...command, simulation: { ...command.simulation, records, renames } });
+    source = simulation({ ...command, simulation: { ...command.simulation, ...first.origin } });
   }
   const other = unfinished.find(({ origin }) => !isSameOrigin(origin, source.origin));
   if (!other) return source;
@@ -83,10 +82,10 @@ function simulation({
   from,
   simulation,
 }: Pick<StartCommand, "dataset" | "from" | "simulation">): Source {
-  const { records, latencyMs, renames, faultSeed } = simulation;
+  const { records, lastDay, latencyMs, renames, faultSeed } = simulation;
   return {
     title: "the simulated LibInsight",
-    origin: { records, renames },
+    origin: { records, lastDay, renames },
     async open() {
       // Loaded only here, because a run on a real LibInsight does not need it.
       const { startLibInsight } = await import("./libinsight.ts");
@@ -95,6 +94,7 @@ function simulation({
       return startLibInsight({
         faults: faultSeed === undefined ? [] : faultsOfSeed(faultSeed, from),
         records,
+        lastDay,
         latencyMs,
         renames,
         ...formOf(dataset),

@@ -2,10 +2,9 @@
 // shaped like Virginia Tech's. It is part of `npm start`, and runs alone with `npm run libinsight`.
 import { once } from "node:events";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { addToDate } from "../../shared/dates.ts";
+import { addToDate, yesterday } from "../../shared/dates.ts";
 import { runCommandLine } from "../cli.ts";
 import { formOf } from "./libinsight/dataset-form.ts";
-import { daysLater, firstDay, lastDay } from "./libinsight/question-times.ts";
 import { type LibInsight, startLibInsight } from "./libinsight/server.ts";
 import { line } from "./libinsight/simulator-args.ts";
 import type { LibInsightSettings } from "./libinsight/simulator-settings.ts";
@@ -24,7 +23,8 @@ if (import.meta.main) await runCommandLine(line, serve);
 
 /** Serves until Ctrl-C. */
 async function serve(given: LibInsightSettings): Promise<string> {
-  const settings = { ...formOf(defaultDataset), ...given };
+  const lastDay = yesterday(new Date(), defaultDataset.timeZone);
+  const settings = { ...given, ...formOf(defaultDataset), lastDay };
   const stopped = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   await using libinsight = await startLibInsight(settings);
   process.stdout.write(greeting(libinsight, settings));
@@ -34,12 +34,9 @@ async function serve(given: LibInsightSettings): Promise<string> {
 
 function greeting(
   { baseUrl, clientId, clientSecret, datasetId }: LibInsight,
-  settings: LibInsightSettings,
+  { requestId, firstDay, lastDay }: ReturnType<typeof formOf> & { lastDay: string },
 ): string {
-  const { requestId } = settings;
-  const days = daysLater(settings.firstDay ?? firstDay);
-  const [from, to] = [addToDate(firstDay, { days }), addToDate(lastDay, { days })];
-  return `A simulated LibInsight is running, with records from ${from} to ${to}.
+  return `A simulated LibInsight is running, with records from ${firstDay} to ${lastDay}.
 Stop it with Ctrl-C. Settings for npm start (in .env):
 
 LIBINSIGHT_BASE_URL=${baseUrl}
@@ -52,7 +49,7 @@ TOKEN=$(curl -s -u ${clientId}:${clientSecret} \\
   -d grant_type=client_credentials ${baseUrl}/oauth/token |
   sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
 curl -s -G -H "Authorization: Bearer $TOKEN" \\
-  -d from=${addToDate(to, { days: -365 })} -d to=${to} -d page=1 -d sort=asc \\
+  -d from=${addToDate(lastDay, { days: -364 })} -d to=${lastDay} -d page=1 -d sort=asc \\
   -d entered_by=all${requestId ? ` -d request_id=${requestId}` : ""} \\
   ${baseUrl}/custom-dataset/${datasetId}/data-grid
 `;

@@ -13,13 +13,16 @@ import { localSettings } from "./local-settings.ts";
 import { parseCommand, usage } from "./start-args.ts";
 import { summary } from "./summary.ts";
 
-/** Returns the exit code: 0 published and queried, 1 failed, 2 usage error, 130 stopped by Ctrl-C. */
-export async function main(): Promise<number> {
+/**
+ * Returns the exit code: 0 published and queried, 1 failed, 2 usage error, 130 stopped by Ctrl-C.
+ * @param today decides the default range and the last day of the simulation
+ */
+export async function main(today = new Date()): Promise<number> {
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
   process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
-    const command = parseCommand(process.argv.slice(2), new Date(), process.env);
+    const command = parseCommand(process.argv.slice(2), today, process.env);
     if (command === "help") {
       process.stdout.write(usage());
       return 0;

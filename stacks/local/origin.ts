@@ -13,6 +13,8 @@ export const origin = z.union([
   /** The settings that determine the simulation's records. */
   z.strictObject({
     records: z.number(),
+    /** The simulation of earlier versions ended on this day. */
+    lastDay: z._default(z.string(), "2024-12-01"),
     renames: z.array(z.strictObject({ field: z.string(), label: z.string() })),
   }),
 ]);
@@ -33,7 +35,8 @@ export function isSameOrigin(one: Origin, other: Origin): boolean {
 }
 
 export function originText(from: Origin): string {
-  return "host" in from ? from.host : `a simulated LibInsight with ${quantity(from.records, "record")}`;
+  if ("host" in from) return from.host;
+  return `a simulated LibInsight with ${quantity(from.records, "record")} until ${from.lastDay}`;
 }
 
 /** Returns the origin of a run's data; undefined if no page was fetched or the run is older than 30 days. */

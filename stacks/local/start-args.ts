@@ -26,7 +26,14 @@ export type StartCommand = {
   /** Whether --from or --to was given. */
   datesGiven: boolean;
   out: string;
-  simulation: { records: number; latencyMs: number; renames: Rename[]; faultSeed: number | undefined };
+  simulation: {
+    records: number;
+    /** Yesterday, also if the run ends earlier. */
+    lastDay: string;
+    latencyMs: number;
+    renames: Rename[];
+    faultSeed: number | undefined;
+  };
   /** The given flags that need the simulated LibInsight. */
   simulationFlags: string[];
   json: boolean;
@@ -52,7 +59,9 @@ const line = (now: Date) =>
       .option("--json", "Print the run's report (run.json) and nothing else", false)
       .option("--quiet", "Print only errors", false)
       .addHelpText("after", environmentHelp)
-      .action(({ dataset, from = dataset.firstDate, to = yesterday(now, dataset.timeZone), ...options }) => {
+      .action(({ dataset, from = dataset.firstDate, to: givenTo, ...options }) => {
+        const lastDay = yesterday(now, dataset.timeZone);
+        const to = givenTo ?? lastDay;
         requireRange({ from, to });
         requirePast({ from, to }, dataset, now);
         const isGiven = (flag: keyof ReturnType<typeof program.opts>) =>
@@ -64,7 +73,7 @@ const line = (now: Date) =>
           to,
           datesGiven: isGiven("from") || isGiven("to"),
           out,
-          simulation: { records, latencyMs, renames: renamesOf(rename, dataset), faultSeed },
+          simulation: { records, lastDay, latencyMs, renames: renamesOf(rename, dataset), faultSeed },
           simulationFlags: (["records", "latency", "rename", "faults"] as const)
             .filter(isGiven)
             .map((flag) => `--${flag}`),

@@ -38,9 +38,9 @@ const keyOf = (dataset: string) => `starts/${dataset}.json`;
 /** Returns why an earlier run cannot be continued as the new one; undefined if it can. */
 export function reasonToRemove(earlier: StartedRun, wanted: StartedRun): string | undefined {
   const age = Date.parse(wanted.requestedAt) - Date.parse(earlier.requestedAt);
-  if (!isSameOrigin(earlier.origin, wanted.origin)) return `it collects from ${originText(earlier.origin)}`;
   if (earlier.from !== wanted.from || earlier.to !== wanted.to)
     return `its dates are ${earlier.from} to ${earlier.to}`;
+  if (!isSameOrigin(earlier.origin, wanted.origin)) return `it collects from ${originText(earlier.origin)}`;
   if (earlier.entry !== wanted.entry) return "the dataset's entry has changed since";
   if (earlier.flags !== wanted.flags) return "its flags differ";
   if (age > maxAgeMs) return "it is older than a day";

@@ -38,7 +38,13 @@ describe("npm start", () => {
       to: "2026-01-04",
       datesGiven: false,
       out: ".local/out",
-      simulation: { records: 10_300, latencyMs: 20, renames: [], faultSeed: undefined },
+      simulation: {
+        records: 10_300,
+        lastDay: "2026-01-04",
+        latencyMs: 20,
+        renames: [],
+        faultSeed: undefined,
+      },
       simulationFlags: [],
       json: false,
       quiet: false,
@@ -89,6 +95,7 @@ describe("npm start", () => {
             out,
             simulation: {
               records,
+              lastDay: "2026-01-04",
               latencyMs: latency,
               renames: [{ field: "mode", label: "x" }],
               faultSeed: seed,

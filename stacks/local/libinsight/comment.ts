@@ -1,6 +1,6 @@
 // Generates comments for "Comments/Notes", including the awkward characters that real comments contain.
-import { between, pick, pickWeighted, type Random, type Weighted } from "./random.ts";
-import { awkwardComments, comments } from "./vocabulary.ts";
+import { between, type NonEmpty, pick, pickWeighted, type Random, type Weighted } from "./random.ts";
+import { awkwardComments, comments, emails, people, personalComments, phones } from "./vocabulary.ts";
 
 /** Apostrophes: plain, typographic, or damaged by reading UTF-8 as Windows-1252, once or twice. */
 const apostrophes: Weighted<string> = [
@@ -50,13 +50,32 @@ export function comment(random: Random, topic: string): string {
     // A character between the halves of a surrogate pair would make invalid Unicode.
     text = text.toWellFormed();
   }
+  for (const sentences of Object.values(personalComments)) {
+    if (random() < 0.01) text += pickWeighted(random, separators) + personalSentence(random, sentences);
+  }
   if (random() < 0.006) text += "\\";
   if (random() < 0.02) text += pick(random, ["\n", "\r\n", "\r"]);
   return text;
 }
 
 function sentence(random: Random, topic: string): string {
-  return pick(random, random() < 0.06 ? awkwardComments : comments)
-    .replaceAll("{topic}", topic)
-    .replaceAll("{n}", String(between(random, 2, 9)));
+  const text = pick(random, random() < 0.06 ? awkwardComments : comments);
+  return withNumbers(random, text.replaceAll("{topic}", topic));
+}
+
+/** Returns one of the sentences, with an invented e-mail address, phone number or name. */
+function personalSentence(random: Random, sentences: NonEmpty<string>): string {
+  const person = pick(random, people);
+  const [first = "", last = ""] = person.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().split(" ");
+  const text = pick(random, sentences)
+    .replace("{email}", pick(random, emails))
+    .replace("{phone}", pick(random, phones))
+    .replace("{first}", first)
+    .replace("{last}", last)
+    .replace("{person}", person);
+  return withNumbers(random, text);
+}
+
+function withNumbers(random: Random, text: string): string {
+  return text.replaceAll("{n}", () => String(between(random, 2, 9)));
 }

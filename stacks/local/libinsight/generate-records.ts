@@ -1,10 +1,10 @@
 // Generates the records of one dataset. Only times and ids are kept in memory, 8 bytes per record. The rest of a record is
-// generated from the seed and the record's index on request.
+// generated from the seed and the record's id on request.
 import { comment } from "./comment.ts";
 import { type FormField, recordOfForm } from "./dataset-form.ts";
-import { localTime, secondsPerDay, startOfDay } from "./local-time.ts";
-import { daysLater, firstDay as ownFirstDay, questionTimes } from "./question-times.ts";
-import { between, type NonEmpty, pick, pickWeighted, type Random, seeded, seededAt } from "./random.ts";
+import { localTime, startOfDay } from "./local-time.ts";
+import { firstDay as ownFirstDay, lastDay as ownLastDay, questionsByDay } from "./question-times.ts";
+import { between, type NonEmpty, pick, pickWeighted, type Random, seededAt } from "./random.ts";
 import { renamed } from "./renames.ts";
 import * as words from "./vocabulary.ts";
 
@@ -22,15 +22,23 @@ export type GeneratedRecords = {
   record(n: number): LibInsightRecord;
 };
 
-/** Times and indexes are sorted as one number, time * this + index, which must stay below 2^53. */
+/** Ids and indexes are sorted as one number, id * this + index, which must stay below 2^53. */
 export const maxRecords = 2_000_000;
 
 /** LibInsight numbers the records of all customers together, so a dataset's ids have gaps. */
 const firstId = 31_204_417;
+const idsPerSecond = 4;
+/** Ids must stay below 2^32. */
+export const maxYears = 30;
 
 const affiliationSince = startOfDay("2022-08-22");
 
-/** Generates records ordered by `_start_date`. The same seed and count give the same records. */
+/**
+ * Generates records ordered by `_start_date`. The same options give the same records. With a later `lastDay` the count
+ * stays, so as many earlier records disappear as the new days have, spread over all days. The others keep their id, time
+ * and content, with two exceptions: a record without `_start_date` can become one with it or the reverse, and a record
+ * that was entered in the same quarter of a second as one that disappeared gets another id and content.
+ */
 export function generateRecords(options: {
   count: number;
   seed: number;
@@ -39,13 +47,26 @@ export function generateRecords(options: {
   labels?: ReadonlyMap<string, string>;
   /** The fields of another form than the simulation's own. */
   fields?: readonly FormField[] | undefined;
-  /** Moves the records by whole weeks, so that none is earlier than this day. */
+  /** At most `maxYears` before the last day. */
   firstDay?: string;
+  lastDay?: string;
 }): GeneratedRecords {
-  const { count, seed, addedField, labels = new Map(), fields, firstDay = ownFirstDay } = options;
-  const later = daysLater(firstDay) * secondsPerDay;
-  const starts = questionTimes(count, seed).map((start) => start + later);
-  const ids = idsByEntry(starts, seed);
+  const { seed, addedField, labels = new Map(), fields } = options;
+  const { firstDay = ownFirstDay, lastDay = ownLastDay } = options;
+  const first = startOfDay(firstDay);
+  const starts = new Uint32Array(options.count);
+  const entries = new Float64Array(options.count);
+  const undated = new Set<number>();
+  let count = 0;
+  for (const questions of questionsByDay(options.count, seed, { firstDay, lastDay })) {
+    for (const { start, entered, isDated } of questions) {
+      starts[count] = start;
+      entries[count] = entered - first;
+      if (!isDated) undated.add(count);
+      count += 1;
+    }
+  }
+  const ids = idsByEntry(entries.subarray(0, count));
   const startOf = (n: number) => starts[n] ?? 0;
   const idOf = (n: number) => ids[n] ?? 0;
   return {
@@ -53,44 +74,38 @@ export function generateRecords(options: {
     startOf,
     idOf,
     record(n) {
-      const record = makeRecord(seededAt(seed, n), idOf(n), startOf(n), addedField);
-      const own = fields ? recordOfForm(fields, record, startOf(n), seededAt(~seed, n)) : record;
+      const id = idOf(n);
+      const record = makeRecord(
+        seededAt(seed, id),
+        { id, start: startOf(n), isDated: !undated.has(n) },
+        addedField,
+      );
+      const own = fields ? recordOfForm(fields, record, startOf(n), seededAt(~seed, id)) : record;
       return renamed(own, labels);
     },
   };
 }
 
-/** Returns ids that grow with the time of entry. Most records are entered at once, some days or weeks late. */
-function idsByEntry(starts: Uint32Array, seed: number): Uint32Array {
-  const random = seeded(~seed);
-  const entries = new Float64Array(starts.length);
-  for (const [n, start] of starts.entries()) {
-    entries[n] = (start + entryDelay(random)) * maxRecords + n;
-  }
+/**
+ * Returns ids that grow with the time of entry.
+ * @param entries seconds since the first day, by index; they are overwritten
+ */
+function idsByEntry(entries: Float64Array): Uint32Array {
+  for (const [n, entered] of entries.entries())
+    entries[n] = Math.floor(idsPerSecond * entered) * maxRecords + n;
   entries.sort();
-  const ids = new Uint32Array(starts.length);
+  const ids = new Uint32Array(entries.length);
   let id = firstId;
   for (const entry of entries) {
+    id = Math.max(id + 1, firstId + Math.floor(entry / maxRecords));
     ids[entry % maxRecords] = id;
-    id += between(random, 1, 40);
   }
   return ids;
 }
 
-/** Returns seconds. */
-function entryDelay(random: Random): number {
-  const kind = random();
-  const hour = 3600;
-  if (kind < 0.85) return between(random, 0, 60);
-  if (kind < 0.95) return between(random, 2 * hour, 30 * hour);
-  if (kind < 0.99) return between(random, 48 * hour, 216 * hour);
-  return between(random, 14 * 24 * hour, 70 * 24 * hour);
-}
-
 function makeRecord(
   random: Random,
-  id: number,
-  start: number,
+  { id, start, isDated }: { id: number; start: number; isDated: boolean },
   addedField: AddedField | undefined,
 ): LibInsightRecord {
   const place = pickWeighted(random, words.locations);
@@ -130,7 +145,7 @@ function makeRecord(
   if (addedField && start >= startOfDay(addedField.since)) {
     record[addedField.name] = answer(random, 0.1, pick(random, addedField.options));
   }
-  return withGaps(random, record);
+  return withGaps(random, record, isDated);
 }
 
 function questionType(random: Random): string[] | "" {
@@ -173,14 +188,14 @@ function minutes(random: Random): number {
 }
 
 /** Deletes some fields and sets others to null. `_id` is LibInsight's own key, which every record has. */
-function withGaps(random: Random, record: LibInsightRecord): LibInsightRecord {
+function withGaps(random: Random, record: LibInsightRecord, isDated: boolean): LibInsightRecord {
   for (const field of Object.keys(record)) {
     const chance = random();
-    // One record in 1,500 has no `_start_date`: missing, null or "" with equal chances.
+    // Without a date, `_start_date` is missing, null or "" with equal chances.
     if (field === "_start_date") {
-      if (chance < 1 / 4500) delete record[field];
-      else if (chance < 2 / 4500) record[field] = null;
-      else if (chance < 3 / 4500) record[field] = "";
+      if (isDated) continue;
+      if (chance < 1 / 3) delete record[field];
+      else record[field] = chance < 2 / 3 ? null : "";
     } else if (field !== "_id") {
       if (chance < 0.004) delete record[field];
       else if (chance < 0.006) record[field] = null;

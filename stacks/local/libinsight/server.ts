@@ -152,7 +152,7 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
 
 /** Returns everything that the server's responses depend on. */
 function stateOf(settings: ParsedSettings) {
-  const { records: count, seed, addedField, fields, firstDay } = settings;
+  const { records: count, seed, addedField, fields, firstDay, lastDay } = settings;
   const labels = newLabels(settings.renames);
   const faults = faultPlan();
   faults.add(settings.faults);
@@ -160,7 +160,7 @@ function stateOf(settings: ParsedSettings) {
     settings,
     labels,
     faults,
-    store: recordStore(generateRecords({ count, seed, addedField, labels, fields, firstDay })),
+    store: recordStore(generateRecords({ count, seed, addedField, labels, fields, firstDay, lastDay })),
     access: tokens(settings),
   };
 }

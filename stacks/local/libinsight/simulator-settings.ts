@@ -2,12 +2,13 @@
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { columnType } from "../../../shared/column-types.ts";
+import { addToDate } from "../../../shared/dates.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { isoDate, nonEmpty, positiveInt } from "../../../shared/schemas.ts";
 import { listedFields } from "./dataset-form.ts";
 import { fault } from "./faults.ts";
-import { maxRecords } from "./generate-records.ts";
-import { firstDay } from "./question-times.ts";
+import { maxRecords, maxYears } from "./generate-records.ts";
+import { firstDay, lastDay } from "./question-times.ts";
 import { rename, renamesOfForm } from "./renames.ts";
 
 /** Not secret: they give access to the simulation only. */
@@ -68,8 +69,9 @@ export const settings = z.strictObject({
   ),
   /** The form's fields, if it is not the simulation's own form. */
   fields: z.optional(z.array(formField)),
-  /** No record is earlier than this day. */
+  /** The records are from these days and those between them. */
   firstDay: z._default(isoDate, firstDay),
+  lastDay: z._default(isoDate, lastDay),
   /** Fields with a new label. */
   renames: z._default(z.array(rename), []),
   /** Called with each request before the response, so that a test can change records between two pages. */
@@ -83,7 +85,14 @@ export type ParsedSettings = z.output<typeof settings>;
 /** @throws PipelineError `BadSimulationSettings` that names each invalid setting */
 export function parseSettings(given: LibInsightSettings): ParsedSettings {
   const names = listedFields(given.fields).map(({ name }) => name);
-  const ofForm = z.extend(settings, { renames: z._default(renamesOfForm(names), []) });
+  const ofForm = z
+    .extend(settings, { renames: z._default(renamesOfForm(names), []) })
+    .check(
+      z.refine(
+        ({ firstDay, lastDay }) => lastDay >= firstDay && lastDay < addToDate(firstDay, { years: maxYears }),
+        `lastDay: use a day less than ${maxYears} years after firstDay`,
+      ),
+    );
   const parsed = ofForm.safeParse(given, { error: en().localeError });
   if (parsed.success) return parsed.data;
   throw new PipelineError("BadSimulationSettings", {

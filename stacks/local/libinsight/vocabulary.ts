@@ -168,6 +168,70 @@ export const awkwardComments: NonEmpty<string> = [
   "Comments; with, all - kinds | of 'separators' <b>and</b> tags & more",
 ];
 
+/** People that comments name. */
+export const people: NonEmpty<string> = [
+  "Maya Okafor",
+  "Tobias Lindgren",
+  "Priya Venkataraman",
+  "Luis Caballero",
+  "Harper Nakamura",
+  "Ingrid Solheim",
+  "Kwame Asante",
+  "Zo\u00eb Marchetti",
+  "Declan Whitmore",
+  "Noor Haddad",
+  "Bronwyn Teague",
+  "Mateo Villareal",
+];
+
+/** `{email}`, `{phone}` and `{person}` are invented, `{n}` is a small number. */
+export const personalComments = {
+  email: [
+    "Scan was too large for the form, send it to {email} instead.",
+    "Follow up w/ {email} on Monday.",
+    "Left a message, reply to {email} please.",
+    "Patron's address is {email}, wants to know when the hold arrives.",
+    "ILL request bounced, correct e-mail: {email}",
+  ],
+  phone: [
+    "Call back at {phone} when the book is in.",
+    "Left a voicemail, {phone}.",
+    "Prefers a text: {phone}",
+    "Alumni office transferred the call, her number is {phone}.",
+    "Fax the article to {phone} ({n} pages).",
+  ],
+  person: [
+    "{person} will pick it up at the desk.",
+    "Consultation with {person}, second of {n}.",
+    "{person} forgot an ID card at the printer.",
+    "Met w/ {person} about the thesis, sent links afterwards.",
+    "Fines of {person} waived, see the note in Alma.",
+  ],
+} satisfies Record<string, NonEmpty<string>>;
+
+/** `{first}` and `{last}` are the names of a person in lower case and ASCII. The domains are reserved (RFC 2606). */
+export const emails: NonEmpty<string> = [
+  "{first}.{last}@example.edu",
+  "{first}{last}{n}@example.com",
+  "{last}-{first}@example.org",
+  "{first}_{last}+library@example.edu",
+];
+
+/** The numbers 555-0100 to 555-0199 are reserved for fiction. */
+export const phones: NonEmpty<string> = [
+  "555-01{n}{n}",
+  "(540) 555-01{n}{n}",
+  "540-555-01{n}{n}",
+  "+1 540.555.01{n}{n}",
+];
+
+/** Finds all personal data that comments contain. No other text of a comment matches. */
+export const personalData = {
+  email: /[\w.+-]+@example\.(?:com|edu|org)\b/,
+  phone: /\b555[-.]01\d\d\b/,
+  person: new RegExp(people.join("|")),
+} satisfies Record<keyof typeof personalComments, RegExp>;
+
 export type Field = { name: string; type: "text" | "number" | "select" | "multi-select"; options?: string[] };
 
 const answers = (values: Weighted<string>) => values.map(([value]) => value);

@@ -145,7 +145,7 @@ test("an interrupted simulated run is finished with the same simulation, and not
   const refused = await command("runs", folder.path, ["list", "--wait"], env).ended;
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toMatch(
-    /^The unfinished run \S+ collects from a simulated LibInsight with 400 records, not from 127\.0\.0\.1:\d+\. Unset LIBINSIGHT_BASE_URL and repeat the command\.\n/,
+    /^The unfinished run \S+ collects from a simulated LibInsight with 400 records until 2024-12-01, not from 127\.0\.0\.1:\d+\. Unset LIBINSIGHT_BASE_URL and repeat the command\.\n/,
   );
   expect(server.requests).toEqual([]);
 
@@ -155,7 +155,7 @@ test("an interrupted simulated run is finished with the same simulation, and not
   expect(JSON.parse(list.stdout).runs).toMatchObject([{ state: "published", result: { records: 400 } }]);
 });
 
-const simulation: Origin = { records: 100, renames: [] };
+const simulation: Origin = { records: 100, lastDay: "2024-12-01", renames: [] };
 const real: Origin = { host: "vt.libinsight.com" };
 const run = runOf("origin");
 

@@ -137,7 +137,10 @@ test.each<[earlier: Partial<StartedRun>, reason: string | undefined]>([
   [{ entry: "another" }, "the dataset's entry has changed since"],
   [{ flags: '{"faults":7}' }, "its flags differ"],
   [{ origin: { host: "ub.libinsight.com" } }, "it collects from ub.libinsight.com"],
-  [{ origin: { records: 400, renames: [] } }, "it collects from a simulated LibInsight with 400 records"],
+  [
+    { origin: { records: 400, lastDay: "2025-01-01", renames: [] } },
+    "it collects from a simulated LibInsight with 400 records until 2025-01-01",
+  ],
 ])("an unfinished run with %j is removed because: %s", (earlier, reason) => {
   expect(reasonToRemove(startOf("a", earlier), startOf("b"))).toBe(reason);
 });
@@ -192,7 +195,7 @@ describe("in .local", () => {
     const metadata = { "run-id": runId };
     const options = { contentType: "text/csv", metadata, condition: "absent" as const };
     await local.data.upload(defaultDataset.publish.csv, Readable.from([Buffer.from("_id\n")]), options);
-    const simulated: Origin = { records: 400, renames: [] };
+    const simulated: Origin = { records: 400, lastDay: "2024-12-01", renames: [] };
     await setOrigin(simulated);
     expect(await planStart(defaultDataset, startOf("a"), local)).toMatchObject({
       replacesSimulated: true,
