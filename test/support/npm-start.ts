@@ -92,9 +92,9 @@ export const small = ["--from", "2023-09-01", "--to", "2023-09-30"];
 /** Digests of the files that every run over `range` publishes for 3,000 simulated records, even after failures. */
 export const pinnedRecords = 3_000;
 export const pinned = {
-  "LibInsightQueryData.csv": "ebc56c4d64b3605269a3cbae1f83235b215583e6dfe295b10e30f9c9107da86b",
-  "LibInsightQueryData.jsonl": "5d2a02611766ce85cd258df8643e4cdfcae1e19640c9156cd5680135f3523269",
-  "LibInsightQueryResults.csv": "aac80a82db717253cd16c87033478bf399d9474adbc3472e8511221d8b718ea4",
+  "LibInsightQueryData.csv": "01378104406cccd62df30747ff199918bd61deba4680000cf102079e2754d344",
+  "LibInsightQueryData.jsonl": "62acf420afcafcf79f6456d6071b989416d2cbf2c9c1741c2dc387384483b5db",
+  "LibInsightQueryResults.csv": "631683a2175876fe9003852b7288fe2d0e1bf7df8eb1d5845291724ec194265d",
 };
 
 /** Returns the digests of the published files in a folder's .local/out, with the keys of `pinned`. */

@@ -36,7 +36,7 @@ const affiliationSince = startOfDay("2022-08-22");
 /**
  * Generates records ordered by `_start_date`. The same options give the same records. With a later `lastDay` the count
  * stays, so as many earlier records disappear as the new days have, spread over all days. The others keep their id, time
- * and content, with two exceptions: a record without `_start_date` can become one with it or the reverse, and a record
+ * and content, with two exceptions: for each new record without `_start_date` an earlier one gets its own, and a record
  * that was entered in the same quarter of a second as one that disappeared gets another id and content.
  */
 export function generateRecords(options: {

@@ -263,6 +263,8 @@ test("the log has each request with its status, without secrets", async () => {
 
 test("errors name invalid settings and a port in use", async () => {
   await expect(startLibInsight({ records: -1, pageSize: 0 })).rejects.toThrow(/records.*pageSize/s);
+  for (const lastDay of ["2021-12-01", "2051-12-02"])
+    await expect(startLibInsight({ lastDay })).rejects.toThrow("lastDay: use a day less than 30 years after");
   const port = Number(new URL(server.baseUrl).port);
   await expect(startLibInsight({ port })).rejects.toMatchObject({
     name: "PortNotFree",

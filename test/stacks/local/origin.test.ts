@@ -10,7 +10,7 @@ import { sourceOf } from "../../../stacks/local/collected-source.ts";
 import { readEnvFile } from "../../../stacks/local/env-file.ts";
 import { startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { localSettings } from "../../../stacks/local/local-settings.ts";
-import type { Origin } from "../../../stacks/local/origin.ts";
+import { type Origin, origin } from "../../../stacks/local/origin.ts";
 import { parseCommand } from "../../../stacks/local/start-args.ts";
 import { startWorkers } from "../../../stacks/local/workers.ts";
 import { recordsOf } from "../../factories/libinsight-records.ts";
@@ -157,6 +157,11 @@ test("an interrupted simulated run is finished with the same simulation, and not
 
 const simulation: Origin = { records: 100, lastDay: "2024-12-01", renames: [] };
 const real: Origin = { host: "vt.libinsight.com" };
+
+test("a simulation in a folder of an earlier version ended in 2024", () => {
+  expect(origin.parse({ records: 100, renames: [] })).toEqual(simulation);
+});
+
 const run = runOf("origin");
 
 /** Starts the workers on a LibInsight with one page. @returns how many requests it got */

@@ -290,7 +290,7 @@ test("--faults replays its dead letters and publishes the same bytes, and a pipe
     /^Dead letters: 1\. LibInsight responded with status 503\./m,
     /^ {2}fetcher, window 1, page 1: LibInsightServerError$/m,
     /^Replayed 1\. The command that does it: npm run replay -- send --run reference-/m,
-    /^transformed 31 pages$/m,
+    /^transformed 32 pages$/m,
     /^Published 2,9\d\d rows, \d+ rejected, no duplicates, in \d+ s\./m,
     /^ {2}records in +3,000$/m,
     /^ {2}published +2,9\d\d rows$/m,

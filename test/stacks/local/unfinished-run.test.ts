@@ -30,7 +30,7 @@ import {
 import { useFolder } from "../../support/temporary-folder.ts";
 import { putRun } from "../../support/work-bucket.ts";
 
-const pages = 31;
+const pages = 32;
 const windows = 3;
 
 /** Starts a LibInsight that lists its page requests, and resolves `reached` at the tenth. */
@@ -71,7 +71,7 @@ test.each(["SIGINT", "SIGKILL"] as const)(
         stdout,
       ) ?? [];
     expect(stdout).toMatch(new RegExp(`^ {2}run +${runId}$`, "m"));
-    expect(stdout).toMatch(/^fetched 31 pages$/m);
+    expect(stdout).toMatch(/^fetched 32 pages$/m);
     expect(await publishedIn(folder.path)).toEqual(pinned);
     // Eight requests were in flight, and each may be repeated once. Each window is recounted at the end.
     expect(before).toBeLessThan(pages);
