@@ -239,6 +239,7 @@ function withoutFigures(line: string): string {
     .replace(/\b\d+(\.\d+)? (s|min|h|d)\b/g, "TIME")
     .replace(/\b\d+ windows?\b/g, "WINDOWS")
     .replace(/\b\d+\/\d+\b/g, "PAGES")
+    .replace(/\b\d+ \(only the first is kept\)/g, "ANSWERS")
     .replace(/ +/g, " ")
     .trim();
 }

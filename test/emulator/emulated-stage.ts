@@ -15,6 +15,8 @@ import { awsEnvironment, type Clients, clientsFor } from "./emulator-clients.ts"
 
 /** A small number, with more than one page in most windows. */
 export const records = 1_500;
+/** Two records have no start date. */
+export const rows = 1_498;
 export const dates = { from: "2021-12-02", to: "2024-12-01" };
 
 /** A constant placeholder, so that the evaluation can be cached. Functions get the real URL. */

@@ -21,7 +21,7 @@ import { created, titleOf } from "../stacks/stages.ts";
 import { take } from "../support/local-adapters.ts";
 import { command, filesIn, temporaryFolder } from "../support/npm-start.ts";
 import { functionInputs } from "./create/create-compute.ts";
-import { dates, deploy, records, type Stage, shellEnvironment } from "./emulated-stage.ts";
+import { dates, deploy, records, rows, type Stage, shellEnvironment } from "./emulated-stage.ts";
 import {
   dataOf,
   deadLettersOf,
@@ -106,11 +106,11 @@ async function npmRun(...args: string[]): Promise<string> {
 
 test("a request on the bus publishes the same bytes as npm start, and query results", async () => {
   const runId = await request("first");
-  expect(await stage.bus.next("run.published", { runId })).toMatchObject({ rows: records });
+  expect(await stage.bus.next("run.published", { runId })).toMatchObject({ rows });
   const published = await stage.bus.next("results.published", { runId });
-  const { rows, bucket, key } = eventDetails["results.published"].parse(published);
-  expect(rows).toBe(records);
-  expect(expected.csv.split("\n").length).toBeGreaterThan(records);
+  const { bucket, key, ...counts } = eventDetails["results.published"].parse(published);
+  expect(counts).toMatchObject({ rows });
+  expect(expected.csv.split("\n").length).toBeGreaterThan(rows);
   await expectPublishedBy(runId);
   const { Body } = await stage.clients.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
   expect(await Body?.transformToString()).toContain("_start_date");
@@ -118,7 +118,7 @@ test("a request on the bus publishes the same bytes as npm start, and query resu
   const latest = () => results.head(keys.latestReport(dataset));
   await until(stage, "the report is written", async () => (await latest())?.metadata["run-id"] === runId);
   expect((await latest())?.contentType).toBe("text/html; charset=utf-8");
-  expect(await mailbox.next(`Published ${records.toLocaleString("en-US")} rows`)).toContain("ada");
+  expect(await mailbox.next(`Published ${rows.toLocaleString("en-US")} rows`)).toContain("ada");
   // The function logs JSON lines to the log group that SST created.
   const done = (await logOf(stage, "assembler")).filter((line) => line.includes(runId));
   expect(done.map((line): unknown => JSON.parse(line))).toMatchObject(
@@ -138,7 +138,7 @@ test("duplicate requests, tasks, pages and notifications change nothing", async 
   await queueOf(stage, "athena").send(messageBody(notificationOf(publish.csv)));
   await stage.bus.next("results.published", { runId });
   await expectPublishedBy(runId);
-  expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows: records, duplicates: 0 });
+  expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows, duplicates: 0 });
 });
 
 /** Returns a notification as S3 sends it. */
@@ -289,7 +289,7 @@ test("a window whose counts disagree is fetched again", async () => {
   const runId = await request("disagrees");
   await stage.bus.next("results.published", { runId });
   await expectPublishedBy(runId);
-  expect(await resultOf(runId)).toMatchObject({ state: "published", attempt: 2, rows: records });
+  expect(await resultOf(runId)).toMatchObject({ state: "published", attempt: 2, rows });
 });
 
 // From here on the records differ from those of `npm start`.
@@ -301,9 +301,10 @@ test("a page too large for a message is passed in the work bucket, and an invali
   stage.libInsight.edit(invalid, (record) => ({ ...record, _id: "none" }));
   const runId = await request("large");
   await stage.bus.next("results.published", { runId });
-  expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows: records - 1 });
+  expect(await resultOf(runId)).toMatchObject({ state: "published", records, rows: rows - 1 });
   const below = (folder: string) => workOf(stage).list(`${keys.folder(runId)}${folder}/`, 1_000);
-  expect([(await below("pages")).length, (await below("rejects")).length]).toEqual([1, 1]);
+  // One of the two records without a start date is on another page.
+  expect([(await below("pages")).length, (await below("rejects")).length]).toEqual([1, 2]);
 });
 
 test("a run that shrinks the data is held and reported, and an operator can publish it", async () => {

@@ -1,7 +1,7 @@
 // Defines the calendar of a university in the southeastern US by rules, so that it holds for every year.
 import { localTime, secondsPerDay, startOfDay } from "./local-time.ts";
 
-/** `peak` is the last weeks of classes and the exams. On `closed` days nobody asks anything. */
+/** `peak` is the last weeks of classes and the exams. On `closed` days no questions are asked. */
 export type Season = "term" | "peak" | "break" | "summer" | "closed";
 
 /** A term from its first day of classes to its last exam, both inclusive. */

@@ -102,7 +102,7 @@ test("a run that shrinks the data is held and keeps the earlier files; a run wit
   const back = await command("runs", folder.path, rollback).ended;
   expect(back).toMatchObject({ code: 0, stderr: "" });
   expect(back.stdout).toMatch(
-    /^Restored \S+ \(500 rows, .*\) in place of \S+ \(\d+ rows, .*\.csv and .*\.jsonl\.\nEvery queue is empty; no dead letters are left\.\nCopied the live files to \.local\/out: /,
+    /^Restored \S+ \(499 rows, .*\) in place of \S+ \(\d+ rows, .*\.csv and .*\.jsonl\.\nEvery queue is empty; no dead letters are left\.\nCopied the live files to \.local\/out: /,
   );
   await using local = await opened(folder.path);
   expect(before).toMatchObject({
