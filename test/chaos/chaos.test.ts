@@ -44,6 +44,10 @@ const regressions = [
     "publishes nothing wrong if a page is fetched again with other records between the publication and its result",
     '{"seed":0,"records":2,"pageSize":4,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false},{"id":"a","day":0,"skips":false},{"id":"b","day":0,"skips":false}],"faults":[{"at":"port","kind":"before","call":"head","nth":5,"times":3},{"at":"delivery","kind":"delay","queue":"transformer","nth":4,"steps":43},{"at":"delivery","kind":"visibility","queue":"fetcher","nth":4,"steps":6},{"at":"port","kind":"throttled","call":"stream","nth":3,"times":2},{"at":"source","kind":"remove","nth":4,"pick":611},{"at":"source","kind":"add","nth":3,"pick":974},{"at":"source","kind":"edit","nth":4,"pick":717}]}',
   ],
+  [
+    "stores a whole trace if a request that is sent again begins a second attempt that has begun",
+    '{"addedField":false,"approves":false,"concurrency":1,"duckDb":false,"earlierFile":"foreign","faults":[{"at":"port","call":"emit","kind":"after","nth":4,"times":1},{"at":"deploy","kind":"declares a field","nth":298},{"at":"upload","bytes":9134,"kind":"dies","nth":5},{"at":"port","call":"upload","kind":"slow-down","nth":19,"times":14},{"at":"notification","kind":"lost","nth":3},{"at":"clock","kind":"a day","nth":126},{"at":"source","kind":"remove","nth":4,"pick":735}],"follows":false,"instance":false,"oversized":false,"pageSize":4,"records":50,"rejected":false,"requests":[{"day":-1,"id":"a","skips":false},{"day":0,"id":"b","skips":true},{"day":0,"id":"b","skips":true}],"seed":0,"tries":1}',
+  ],
 ] as const;
 
 test.each(regressions)("%s", async (_, report) => {

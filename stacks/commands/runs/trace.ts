@@ -36,8 +36,15 @@ export async function spansOf(run: Run, work: ObjectStore): Promise<Span[]> {
   const read = await pMap(found, (key) => spansIn(key, run, work), { concurrency: atOnce });
   const spans = [...read.flat(), ...(await querySpans(runId, work))];
   const byId = new Map<string, Span>([[spanIdOf(runId, rootName), rootOf(run)]]);
-  // A span that is stored as a sender ends when it sent the message, and later if it has a record of its own.
-  for (const span of spans) if ((byId.get(span.id)?.endedAt ?? 0) <= span.endedAt) byId.set(span.id, span);
+  const stored = new Set([...byId.keys(), ...spans.map(({ id }) => id)]);
+  // A message that is sent again can name a sender that stored nothing, because the first one has stored its object.
+  const hasParent = ({ parent }: Span) => parent === undefined || stored.has(parent);
+  for (const span of spans) {
+    const other = byId.get(span.id);
+    // A span that is stored as a sender ends when it sent the message, and later if it has a record of its own.
+    const isLater = (other?.endedAt ?? 0) <= span.endedAt;
+    if (!other || (hasParent(span) === hasParent(other) ? isLater : hasParent(span))) byId.set(span.id, span);
+  }
   return [...byId.values()];
 }
 
