@@ -11,7 +11,7 @@ const program = "stacks/local/libinsight.ts";
 test.each(["SIGINT", "SIGTERM"] as const)(
   "it prints its settings and an example request, responds, and exits 0 on %s",
   async (signal) => {
-    const flags = ["--records", "30", "--page-size", "10", "--fault", "status,status=503,endpoint=token"];
+    const flags = ["--records", "1000", "--page-size", "10", "--fault", "status,status=503,endpoint=token"];
     const child = spawn(process.execPath, [program, ...flags], {
       stdio: ["ignore", "pipe", "inherit"],
       timeout: 20_000,
