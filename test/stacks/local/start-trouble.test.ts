@@ -166,7 +166,7 @@ const random = seeded(9);
 /** Kill after some page requests, or after the last one while files are assembled, queried or copied. */
 const moments = [
   ...[0, 10, 20].map((first) => ({ page: Math.ceil(first + 10 * random()), file: "any" })),
-  ...["data/libinsightdata-athena", "tmp", "results/published"].map((file) => ({ page: 31, file })),
+  ...["data/libinsightdata-athena", "tmp", "results/published"].map((file) => ({ page: 32, file })),
 ].map((moment, n) => ({
   ...moment,
   delayMs: Math.floor(15 * random()),
