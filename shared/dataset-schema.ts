@@ -4,6 +4,7 @@ import * as z from "zod/mini";
 import { toDotPath } from "zod/v4/core";
 import { columnType } from "./column-types.ts";
 import { firesAt, firesWithin, parseCron } from "./cron.ts";
+import { type Expectation, expectation, expectationKinds, term } from "./expectations.ts";
 import { instanceMinutes } from "./instance-settings.ts";
 import { adviceOf, alternatives, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
@@ -149,6 +150,10 @@ export const dataset = z
       }),
       {},
     ),
+    /** The academic terms since `firstDate`, in their order. Expectations compare a week with the same week of a term. */
+    terms: z._default(z.array(term), []),
+    /** What each run is expected to be. */
+    expectations: z._default(z.array(expectation), []),
     /** Limits beyond which a run is held instead of published (services/assembler/guard.ts). */
     guard: z.prefault(
       z.strictObject({
@@ -234,11 +239,48 @@ export const dataset = z
         else if (role === "minutes" && !isNumber)
           refuse("name a column of type number or integer", "roles", role);
       }
+      for (const [index, { from }] of entry.terms.entries()) {
+        const before = entry.terms[index - 1];
+        if (before && before.to >= from)
+          refuse(`use a day after ${before.to}, the end of "${before.name}"`, "terms", index, "from");
+      }
+      for (const [index, expected] of entry.expectations.entries()) {
+        const advice = expectationAdvice(expected, entry);
+        if (advice) refuse(advice.message, "expectations", index, advice.setting);
+      }
       // Athena reads a table's folder with its subfolders.
       if (entry.publish.jsonl.startsWith(folderOf(entry.publish.csv)))
         refuse("use a folder that is not the folder of csv or below it", "publish", "jsonl");
     }),
   );
+
+/** Returns what to do about an expectation that the entry's columns or terms do not fit. */
+function expectationAdvice(
+  expected: Expectation,
+  { columns, terms }: { columns: Column[]; terms: readonly unknown[] },
+): { setting: string; message: string } | undefined {
+  const published = (name: string) => columns.find((column) => column.name === name && !("drop" in column));
+  if (expected.kind === "volume" && terms.length === 0)
+    return { setting: "kind", message: "set terms, or remove this expectation" };
+  if ("columns" in expected) {
+    const unknown = expected.columns?.find((name) => !published(name));
+    return unknown === undefined
+      ? undefined
+      : { setting: "columns", message: `use published columns instead of ${JSON.stringify(unknown)}` };
+  }
+  if (!("column" in expected)) return undefined;
+  const column = published(expected.column);
+  const type = column && "type" in column ? column.type : "text";
+  const refused = (message: string) => ({ setting: "column", message });
+  if (!column) return refused("name a published column");
+  if (expected.kind === "range") {
+    const isNumber = type === "number" || type === "integer";
+    return isNumber ? undefined : refused("name a column of type number or integer");
+  }
+  const isClosed =
+    !("personal" in column && column.personal) && !["timestamp", "date", "time"].includes(type);
+  return isClosed ? undefined : refused("name a column with answers that is not personal");
+}
 
 export type DatasetInput = z.input<typeof dataset>;
 export type Dataset = z.infer<typeof dataset>;
@@ -302,15 +344,17 @@ export function defineDatasets(
 
 function parseEntry(entry: DatasetInput, now: Date): Dataset {
   const result = dataset.safeParse(entry, { reportInput: true });
-  const issues = result.success ? issuesAt(now, result.data) : result.error.issues.flatMap(columnIssues);
+  const issues = result.success ? issuesAt(now, result.data) : result.error.issues.flatMap(kindIssues);
   if (result.success && issues.length === 0) return result.data;
   throw new InvalidLibrary(issues.map((issue) => problemText(entry, issue)));
 }
 
-/** Returns the issues of a column's kind. The only union in the schema is that of the columns. */
-function columnIssues(issue: Issue): Issue[] {
+/** Returns the issues of a column's or an expectation's kind. The schema has no other unions. */
+function kindIssues(issue: Issue): Issue[] {
   if (issue.code !== "invalid_union") return [issue];
   const { input, path, errors } = issue;
+  if (path[0] === "expectations")
+    return [{ code: "custom", path, input, message: `use ${alternatives(expectationKinds)}` }];
   const kinds = kindsOf(input);
   const [kind] = kinds;
   if (kind === undefined || kinds.length > 1)

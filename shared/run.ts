@@ -139,13 +139,30 @@ export type QueryOrigin = z.infer<typeof queryOrigin>;
  * - `empty`: the file would have no rows
  * - `quality`: too many records were rejected, or too many values do not match their column's type
  * - `comparison`: the file differs too much from the published one
+ * - `expectation`: an expectation with the action `hold` is not met
  */
 const violation = z.strictObject({
-  kind: z.enum(["disagreement", "empty", "quality", "comparison"]),
+  kind: z.enum(["disagreement", "empty", "quality", "comparison", "expectation"]),
   /** A sentence without the period. */
   text: z.string(),
 });
 export type Violation = z.infer<typeof violation>;
+
+/** Whether a run met an expectation of its dataset (shared/expectations.ts). Texts name columns and answers, never a record. */
+export const expectationOutcome = z.strictObject({
+  /** "Newest record is at most 7 days old" */
+  title: z.string(),
+  state: z.enum(["met", "unmet", "unknown"]),
+  /** Whether a run that does not meet it is held. */
+  holds: z.boolean(),
+  /** "9 days", or an empty text. */
+  found: z.string(),
+  /** "7 days" */
+  limit: z.string(),
+  /** If it is unmet or unknown: why, in a sentence without the period. Otherwise an empty text. */
+  text: z.string(),
+});
+export type ExpectationOutcome = z.infer<typeof expectationOutcome>;
 
 const file = z.strictObject({ key: z.string(), etag: z.string(), bytes: nonNegativeInt });
 
@@ -158,6 +175,8 @@ export const runResult = z.strictObject({
   reason: z.optional(z.string()),
   /** With violations, the run is held or was published for the reason `force`. */
   violations: z.array(violation),
+  /** In the order of the dataset's entry. Missing if the rows were not counted. */
+  expectations: z.optional(z.array(expectationOutcome)),
   /** Why it was published in spite of violations: a person's reason, or `skipComparison` of its request. */
   force: z.optional(z.string()),
   from: isoDate,
