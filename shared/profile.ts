@@ -50,6 +50,16 @@ const pair = z.strictObject({
   minutes: z.number(),
 });
 
+/** Rows that equal another row in columns in which a `unique` expectation expects no such rows (shared/expectations.ts). */
+const repeats = z.strictObject({
+  /** As the expectation names them. Missing for every column except `_id`. */
+  columns: z.optional(z.array(z.string())),
+  /** Rows of each day that repeat an earlier row of the file. */
+  days: z.array(nonNegativeInt),
+  /** Different rows among these. */
+  different: z.array(nonNegativeInt),
+});
+
 /** `profile.json` */
 export const profile = z.strictObject({
   /** The range of the run. The periods of all counts end with `to`. */
@@ -70,6 +80,8 @@ export const profile = z.strictObject({
   columns: z.array(profiledColumn),
   /** Missing if the dataset names no columns for it (`roles`), or if there are more than `maxPairs`. */
   pairs: z.optional(z.array(pair)),
+  /** One for each `unique` expectation of the dataset, in their order. Missing if there is none. */
+  repeats: z.optional(z.array(repeats)),
 });
 export type Profile = z.infer<typeof profile>;
 export type ProfiledColumn = Profile["columns"][number];

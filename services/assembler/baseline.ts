@@ -5,7 +5,9 @@ import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { headersOf } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
+import { type Profile, profile } from "../../shared/profile.ts";
 import { type Run, type RunResult, runResult } from "../../shared/run.ts";
+import type { Missing } from "./expectations/finding.ts";
 import { foreignFile } from "./foreign-file.ts";
 import type { Baseline } from "./guard.ts";
 
@@ -59,4 +61,20 @@ export function previousOf(
     }),
     ...(foreignFile && { foreignFile }),
   };
+}
+
+/** Returns the counts of the publication that a run replaces, or why the run is not compared with them. */
+export async function previousProfile(
+  published: PublishedFile | undefined,
+  { runId, skipComparison }: Run,
+  work: ObjectStore,
+): Promise<Profile | Missing> {
+  if (skipComparison !== undefined) return { missing: "the run was requested without a comparison" };
+  if (!published) return { missing: "no file was published before" };
+  if (published.runId === undefined) return { missing: "no run wrote the published file" };
+  if (published.runId === runId) return { missing: "the run's own file is already published" };
+  // Another version of the pipeline may have stored other counts.
+  const found = profile.safeParse(await work.getJson(keys.profile(published.runId), z.unknown()));
+  if (found.success) return found.data;
+  return { missing: "the counts of the last publication have expired; they are kept for 30 days" };
 }

@@ -8,9 +8,17 @@ import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { holdTable } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore, TableCatalog } from "../../shared/ports.ts";
-import { pageCount, type Run, type RunResult, type Violation } from "../../shared/run.ts";
+import type { Profile } from "../../shared/profile.ts";
+import {
+  type ExpectationOutcome,
+  pageCount,
+  type Run,
+  type RunResult,
+  type Violation,
+} from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
-import { baselineOf, type PublishedFile, previousOf } from "./baseline.ts";
+import { baselineOf, type PublishedFile, previousOf, previousProfile } from "./baseline.ts";
+import { expectationViolations, judge } from "./expectations/judge.ts";
 import { fitPart } from "./fit-part.ts";
 import { violations } from "./guard.ts";
 import { type CountedWindow, Ledger, maxAppended } from "./ledger.ts";
@@ -57,6 +65,7 @@ export async function conclude(
   const { work } = deps;
   const published = await baselineOf(dataset, deps);
   const own = ownPublication(run, published);
+  const previous = await previousProfile(published, run, work);
   const entry = own?.entry ?? fingerprintOf(dataset);
   // The header of the run's own file already has the undeclared columns.
   const columnsBefore = (appended: readonly string[]) =>
@@ -70,12 +79,13 @@ export async function conclude(
   for (let pass = 1; pass <= maxPasses; pass++) {
     const { state, appended } = plan;
     let ledger = new Ledger(entry);
-    let profile = new RowProfile(dataset, run, headersWith(appended));
     let decision: Decision | undefined;
+    let profile: Profile | undefined;
+    let outcomes: ExpectationOutcome[] = [];
     const target = targetOf(state, runId, dataset, deps);
     const writeRows: WriteRows = async (write) => {
       ledger = new Ledger(entry);
-      profile = new RowProfile(dataset, run, headersWith(appended));
+      const counted = new RowProfile(dataset, run, headersWith(appended));
       const header = csvRows([headersWith(appended)]);
       await write({ csv: Buffer.from(header), jsonl: new Uint8Array() });
       await read(ledger, async (part, skip) => {
@@ -83,11 +93,17 @@ export async function conclude(
         if (!ledger.appended.every((name) => appended.includes(name)) || ledger.mixesEntries) return;
         if (mayRefetch && ledger.disagreements.size > 0) return;
         const rows = fitPart(part, { appended: part.summary.appended, allAppended: appended, skip });
-        profile.add(rows.csv);
+        counted.add(rows.csv);
         await write(rows);
       });
-      const guardViolations = own ? [] : violations(countsOf(ledger), dataset, published ?? {});
-      decision = decide(ledger, complete, guardViolations);
+      const counts = countsOf(ledger);
+      profile = counted.profile();
+      // A pass that discards its files has not counted every row.
+      const isWhole = profile.rows === ledger.rows;
+      const { windows } = counts;
+      outcomes = isWhole ? judge(dataset.expectations, { dataset, profile, previous, windows }) : [];
+      const found = [...violations(counts, dataset, published ?? {}), ...expectationViolations(outcomes)];
+      decision = decide(ledger, complete, own ? [] : found);
       const isAsPlanned =
         "state" in decision && decision.state === state && isDeepStrictEqual(ledger.appended, appended);
       return isAsPlanned ? "keep" : "discard";
@@ -105,8 +121,13 @@ export async function conclude(
     if (decision && "refetch" in decision) return decision;
     if (decision?.state === "failed") return { ...countsOf(ledger), ...decision };
     if (decision && outcome.state === "written") {
-      await work.put(keys.profile(runId), JSON.stringify(profile.profile()), "application/json");
-      const counts = { ...countsOf(ledger), ...previousOf(published, run), violations: decision.violations };
+      await work.put(keys.profile(runId), JSON.stringify(profile), "application/json");
+      const counts = {
+        ...countsOf(ledger),
+        ...previousOf(published, run),
+        violations: decision.violations,
+        expectations: outcomes,
+      };
       const files = filesOf(target, outcome.files);
       if (decision.state === "held")
         return { ...counts, state: "held", reason: heldReason(runId, decision.violations), held: files };

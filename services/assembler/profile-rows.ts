@@ -17,6 +17,7 @@ import {
   type ProfiledColumn,
   profileWeeks,
 } from "../../shared/profile.ts";
+import { hashOf, RowHashes } from "./repeats.ts";
 
 /** Distinct cells that are remembered for each column, because a cell may hold several answers. */
 const maxCells = 2_000;
@@ -117,6 +118,14 @@ class ColumnCounts {
   }
 }
 
+/** Rows that equal another row in these columns. */
+type Repeats = {
+  columns: string[] | undefined;
+  indexes: number[];
+  days: Uint32Array;
+  different: Uint32Array;
+};
+
 export class RowProfile {
   readonly #range: Pick<Profile, "from" | "to">;
   readonly #firstWeek: string;
@@ -133,6 +142,8 @@ export class RowProfile {
   readonly #days: Uint32Array;
   readonly #weeks = new Uint32Array(profileWeeks);
   readonly #hours = Array.from({ length: 7 }, () => new Uint32Array(24));
+  readonly #repeats: Repeats[];
+  #hashes: RowHashes | undefined;
   #rows = 0;
   #undated = 0;
 
@@ -168,6 +179,16 @@ export class RowProfile {
     const daysBefore = daysBetween(this.#firstWeek, from);
     const length = daysBetween(from, to) + 1;
     this.#days = new Uint32Array(length);
+    this.#repeats = dataset.expectations
+      .filter((expected) => expected.kind === "unique")
+      .map(({ columns }) => ({
+        columns,
+        indexes: headers.flatMap((header, index) =>
+          (columns?.includes(header) ?? header !== "_id") ? [index] : [],
+        ),
+        days: new Uint32Array(length),
+        different: new Uint32Array(length),
+      }));
     for (let index = 0, day = from; index < length; index++, day = addDays(day, 1)) {
       this.#dayOf.set(day, {
         index,
@@ -206,8 +227,10 @@ export class RowProfile {
     // A timestamp has quotes: "2024-11-30 08:50:00".
     const date = this.#field(text, this.#date);
     const day = this.#dayOf.get(date.slice(1, 11));
-    if (day) this.#addTime(day, Number(date.slice(12, 14)));
-    else this.#undated += 1;
+    if (day) {
+      this.#addTime(day, Number(date.slice(12, 14)));
+      this.#addRepeats(text, day);
+    } else this.#undated += 1;
     for (const { index, counts } of this.#columns) {
       const [start = 0, end = 0] = [this.#starts[index], this.#ends[index]];
       // Neither null, an empty field, nor an empty text, "".
@@ -221,6 +244,18 @@ export class RowProfile {
     this.#days[index] = (this.#days[index] ?? 0) + 1;
     if (week >= 0) this.#weeks[week] = (this.#weeks[week] ?? 0) + 1;
     if (hours) hours[hour] = (hours[hour] ?? 0) + 1;
+  }
+
+  #addRepeats(text: string, { index }: Day): void {
+    for (const [number, { indexes, days, different }] of this.#repeats.entries()) {
+      this.#hashes ??= new RowHashes();
+      let hash = number;
+      for (const field of indexes)
+        hash = hashOf(text, this.#starts[field] ?? 0, this.#ends[field] ?? 0, hash);
+      const found = this.#hashes.add(hash);
+      if (found !== "new") days[index] = (days[index] ?? 0) + 1;
+      if (found === "repeat") different[index] = (different[index] ?? 0) + 1;
+    }
   }
 
   #addPair(
@@ -261,6 +296,13 @@ export class RowProfile {
           ...pair,
           questionType: textOf(pair.questionType) || null,
           mode: textOf(pair.mode) || null,
+        })),
+      }),
+      ...(this.#repeats.length > 0 && {
+        repeats: this.#repeats.map(({ columns, days, different }) => ({
+          ...(columns && { columns }),
+          days: [...days],
+          different: [...different],
         })),
       }),
     };

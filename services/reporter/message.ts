@@ -3,7 +3,7 @@ import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { Notification } from "../../shared/ports.ts";
 import { count, quantity } from "../../shared/quantity.ts";
-import { type RunResult, rejectedCount } from "../../shared/run.ts";
+import { type ExpectationOutcome, type RunResult, rejectedCount } from "../../shared/run.ts";
 
 type Columns = Dataset["columns"];
 
@@ -64,12 +64,16 @@ export function announcedOf({ windows }: Pick<RunResult, "windows">): number {
   return windows.reduce((sum, { totalRecords }) => sum + totalRecords, 0);
 }
 
-/** Returns sentences about another writer of the file, mistyped values and columns without values, if there are any. */
+/**
+ * Returns sentences about unmet expectations, another writer of the file, mistyped values and columns without values, if
+ * there are any.
+ */
 export function resultNotes(result: RunResult, columns: Columns): string[] {
   const foreign = foreignText(result);
   const mistyped = mistypedText(result);
   const empty = emptyColumns(result, columns);
   return [
+    ...unmetTexts(result).map((text) => `Expectation not met: ${text}.`),
     ...(foreign === "" ? [] : [foreign]),
     ...(mistyped === ""
       ? []
@@ -85,6 +89,8 @@ export function resultNotes(result: RunResult, columns: Columns): string[] {
 /** Returns the same notes as rows of a table. */
 export function noteRows(result: RunResult, columns: Columns): [label: string, text: string][] {
   const rows: [string, string][] = [];
+  if (result.expectations?.length) rows.push(["expectations", expectationsText(result.expectations)]);
+  for (const text of unmetTexts(result)) rows.push(["not met", text]);
   const foreign = foreignText(result);
   if (foreign !== "") rows.push(["other writer", foreign]);
   const mistyped = mistypedText(result);
@@ -92,6 +98,26 @@ export function noteRows(result: RunResult, columns: Columns): [label: string, t
   const empty = emptyColumns(result, columns);
   if (empty.length > 0) rows.push(["no values", `${quoted(empty)}; check the labels in shared/library.ts`]);
   return rows;
+}
+
+/** Returns why expectations are not met. Those that are violations are part of the run's reason. */
+function unmetTexts({ expectations = [], violations }: RunResult): string[] {
+  return expectations
+    .filter(({ state, text }) => state === "unmet" && !violations.some((found) => found.text === text))
+    .map(({ text }) => text);
+}
+
+/** Returns, for example, "8 met, 1 not met, 2 unknown: no file was published before". */
+function expectationsText(expectations: readonly ExpectationOutcome[]): string {
+  const having = (wanted: ExpectationOutcome["state"]) =>
+    expectations.filter(({ state }) => state === wanted);
+  const [unmet, unknown] = [having("unmet").length, having("unknown")];
+  const reasons = new Set(unknown.map(({ text }) => text));
+  return [
+    `${having("met").length} met`,
+    ...(unmet === 0 ? [] : [`${unmet} not met`]),
+    ...(unknown.length === 0 ? [] : [`${unknown.length} unknown: ${[...reasons].join("; ")}`]),
+  ].join(", ");
 }
 
 /** Returns that another writer replaced the published file and what to do, or an empty text. */

@@ -1,0 +1,216 @@
+// Expectations about the run's file as a whole, most of them against the last publication.
+import { addToDate, daysBetween, fiscalYearOf } from "../../../shared/dates.ts";
+import type { ExpectationOf } from "../../../shared/expectations.ts";
+import type { Profile, ProfiledColumn } from "../../../shared/profile.ts";
+import { count, quantity } from "../../../shared/quantity.ts";
+import { binomialSurprise, improbable, shareSurprise } from "./chance.ts";
+import { type Checked, type Finding, listed, type Missing, percentText, quoted } from "./finding.ts";
+import { completeWeeks, mondayOfWeek, sumOf } from "./weeks.ts";
+
+/** The least number of rows by which a change counts. Corrections by staff are smaller. */
+const minRows = 10;
+/** Days of a year that are compared. In its first weeks a year grows by the records that staff enter late. */
+const minDaysOfYear = 56;
+/** The weeks whose share of filled rows is the usual one. */
+const usualWeeks = 26;
+/** Fewer repeated rows on a day happen by chance. */
+const minRepeats = 3;
+
+/** Returns the previous profile, or why it cannot be compared with the run's file. */
+function comparable({ profile, previous }: Checked): Profile | Missing {
+  if ("missing" in previous || (profile.from <= previous.from && profile.to >= previous.to)) return previous;
+  return {
+    missing: `the run's range, ${profile.from} to ${profile.to}, does not contain that of the last publication, ${previous.from} to ${previous.to}`,
+  };
+}
+
+/** Compares the rows of the days that were published before, so that new days are no growth. */
+export function rows(
+  { maxShrinkPercent, maxGrowthPercent }: ExpectationOf<"rows">,
+  checked: Checked,
+): Finding {
+  const title = `Rows of earlier days shrink by at most ${maxShrinkPercent}% and grow by at most ${maxGrowthPercent}%, in all and in each year`;
+  const limit = `-${maxShrinkPercent}% to +${maxGrowthPercent}%`;
+  const previous = comparable(checked);
+  if ("missing" in previous) return { title, limit, found: "", unknown: previous.missing };
+  const periods = [...rowsByPeriod(checked.profile, previous, checked.dataset.fiscalYearStart)];
+  const changes = periods.map(([period, { before, now }]) => ({
+    period,
+    before,
+    now,
+    percent: before === 0 ? 0 : ((now - before) / before) * 100,
+  }));
+  const unmet = changes.filter(
+    ({ before, now, percent }) =>
+      Math.abs(now - before) >= minRows &&
+      (percent < -maxShrinkPercent || percent > maxGrowthPercent || before === 0),
+  );
+  const texts = unmet.map(
+    ({ period, before, now }) => `${period} from ${count(before)} to ${count(now)} rows`,
+  );
+  const widest = changes.reduce((a, b) => (Math.abs(b.percent) > Math.abs(a.percent) ? b : a));
+  return {
+    title,
+    limit,
+    found: `${widest.percent > 0 ? "+" : ""}${Math.round(widest.percent * 10) / 10}% in ${widest.period}`,
+    unmet: texts.length === 0 ? undefined : `rows changed since the last publication: ${listed(texts)}`,
+  };
+}
+
+/** Returns the rows of the previous range by period, in the previous profile and in this one. */
+function rowsByPeriod(
+  now: Profile,
+  previous: Profile,
+  fiscalYearStart: number,
+): Map<string, { before: number; now: number; days: number }> {
+  const offset = daysBetween(now.from, previous.from);
+  const later = now.days.slice(offset + previous.days.length);
+  const earlier = now.days.slice(0, offset);
+  const added = [...earlier, ...later].reduce((sum, rows) => sum + rows, 0);
+  const periods = new Map([
+    ["all years", { before: previous.rows, now: now.rows - added, days: previous.days.length }],
+  ]);
+  let [year, fiscalYear, month] = ["", "", ""];
+  previous.days.forEach((before, index) => {
+    const date = addToDate(previous.from, { days: index });
+    if (date.slice(0, 7) !== month) {
+      month = date.slice(0, 7);
+      year = date.slice(0, 4);
+      fiscalYear = `fiscal year ${fiscalYearOf(date, fiscalYearStart)}`;
+    }
+    for (const name of fiscalYearStart === 1 ? [year] : [year, fiscalYear]) {
+      const period = periods.get(name) ?? { before: 0, now: 0, days: 0 };
+      period.before += before;
+      period.now += now.days[offset + index] ?? 0;
+      period.days += 1;
+      periods.set(name, period);
+    }
+  });
+  for (const [name, { days }] of periods) {
+    if (days < minDaysOfYear && name !== "all years") periods.delete(name);
+  }
+  return periods;
+}
+
+/** Compares each column with the last publication, and its last week with its usual share. */
+export function filled({ columns, maxFallPoints }: ExpectationOf<"filled">, checked: Checked): Finding {
+  const { profile } = checked;
+  const previous = comparable(checked);
+  const names = columns?.map(quoted).join(", ");
+  const judged = profile.columns.filter(({ name }) => columns?.includes(name) ?? true);
+  const falls = judged.flatMap((column) => [
+    ...fallInFile(column, profile, previous),
+    ...fallInWeek(column, profile),
+  ]);
+  const unmet = falls.filter(({ points, isChance }) => points > maxFallPoints && !isChance);
+  const widest = falls.reduce((a, b) => (b.points > a.points ? b : a), { points: 0, column: "" });
+  const finding = {
+    title: `The share of rows with a value in ${names ?? "each column"} falls by at most ${maxFallPoints} points`,
+    limit: `${maxFallPoints} points`,
+    found:
+      widest.points > 0 ? `${Math.round(widest.points * 10) / 10} points in ${widest.column}` : "no fall",
+  };
+  if (unmet.length > 0) return { ...finding, unmet: listed(unmet.map(({ text }) => text)) };
+  return { ...finding, unknown: "missing" in previous ? previous.missing : undefined };
+}
+
+type Fall = { column: string; points: number; isChance: boolean; text: string };
+
+function fallInFile({ name, filled }: ProfiledColumn, now: Profile, previous: Profile | Missing): Fall[] {
+  if ("missing" in previous || now.rows === 0 || previous.rows === 0) return [];
+  const earlier = previous.columns.find((column) => column.name === name);
+  if (!earlier) return [];
+  const [before, after] = [earlier.filled / previous.rows, filled / now.rows];
+  const text = `${quoted(name)} has a value in ${percentText(after)} of the rows, in the last publication in ${percentText(before)}`;
+  return [{ column: quoted(name), points: (before - after) * 100, isChance: false, text }];
+}
+
+function fallInWeek({ name, weeks }: ProfiledColumn, profile: Profile): Fall[] {
+  const { first, last } = completeWeeks(profile);
+  const start = Math.max(first, last - usualWeeks);
+  const week = { k: sumOf(weeks, profile, last), n: sumOf(profile.weeks, profile, last) };
+  const usual = {
+    k: sumOf(weeks, profile, start, last - 1),
+    n: sumOf(profile.weeks, profile, start, last - 1),
+  };
+  if (week.n === 0 || usual.n === 0) return [];
+  const [before, after] = [usual.k / usual.n, week.k / week.n];
+  const text = `${quoted(name)} has a value in ${percentText(after)} of the rows of the week from ${mondayOfWeek(last)}, usually in ${percentText(before)}`;
+  const isChance = shareSurprise(week, usual) <= improbable;
+  return [{ column: quoted(name), points: (before - after) * 100, isChance, text }];
+}
+
+/** Finds days with repeated rows that the last publication did not have. */
+export function unique({ columns, maxPercent }: ExpectationOf<"unique">, checked: Checked): Finding {
+  const { profile, previous } = checked;
+  const isSame = (repeats: { columns?: string[] | undefined }) =>
+    JSON.stringify(repeats.columns) === JSON.stringify(columns);
+  const { days = [], different = [] } = profile.repeats?.find(isSame) ?? {};
+  const before = "missing" in previous ? undefined : previous.repeats?.find(isSame);
+  const offset = "missing" in previous ? 0 : daysBetween(profile.from, previous.from);
+  const rowsOf = (index: number) => (profile.days[index] ?? 0) - (days[index] ?? 0);
+  const usual = days.reduce(
+    (sum, _, index) => ({ k: sum.k + (different[index] ?? 0), n: sum.n + rowsOf(index) }),
+    { k: 1, n: 100 },
+  );
+  let widest = 0;
+  const texts: string[] = [];
+  different.forEach((repeated, index) => {
+    if (repeated <= (before?.different[index - offset] ?? 0)) return;
+    const share = repeated / rowsOf(index);
+    widest = Math.max(widest, share);
+    const isChance = binomialSurprise(repeated, rowsOf(index), usual.k / usual.n) <= improbable;
+    if (repeated < minRepeats || share * 100 <= maxPercent || isChance) return;
+    texts.push(
+      `${addToDate(profile.from, { days: index })} (${count(repeated)} of ${quantity(rowsOf(index), "row")})`,
+    );
+  });
+  return {
+    title: `At most ${maxPercent}% of a day's rows are repeated under another _id`,
+    limit: `${maxPercent}%`,
+    found: `${percentText(widest)} on a new day`,
+    unmet: texts.length === 0 ? undefined : `rows are repeated under another _id on ${listed(texts)}`,
+  };
+}
+
+/** Reports answers by name that are neither declared nor in the last publication. */
+export function answers({ column, accepted }: ExpectationOf<"answers">, checked: Checked): Finding {
+  const title = `Answers of ${quoted(column)} are known`;
+  const { previous } = checked;
+  const earlier = "missing" in previous ? previous : answersOf(column, previous);
+  const known = accepted ?? earlier;
+  const now = answersOf(column, checked.profile);
+  const limit = Array.isArray(known) ? quantity(known.length, "known answer") : "known answers";
+  if ("missing" in now) return { title, limit, found: "", unknown: now.missing };
+  if ("missing" in known) return { title, limit, found: "", unknown: known.missing };
+  const unknown = now.filter((answer) => !known.includes(answer));
+  return {
+    title,
+    limit,
+    found: quantity(unknown.length, "new answer"),
+    unmet:
+      unknown.length === 0
+        ? undefined
+        : `${quoted(column)} has ${unknown.length === 1 ? "a new answer" : "new answers"}: ${listed(unknown.map(quoted))}`,
+  };
+}
+
+function answersOf(name: string, { columns }: Profile): string[] | Missing {
+  const found = columns.find((column) => column.name === name)?.answers;
+  if (!found) return { missing: `${quoted(name)} has too many different answers for a closed field` };
+  return found.map(({ answer }) => answer);
+}
+
+export function range({ column, min, max }: ExpectationOf<"range">, { profile }: Checked): Finding {
+  const bounds = [
+    ...(min === undefined ? [] : [`at least ${count(min)}`]),
+    ...(max === undefined ? [] : [`at most ${count(max)}`]),
+  ];
+  const limit = bounds.join(" and ");
+  const title = `Numbers of ${quoted(column)} are ${limit}`;
+  const numbers = profile.columns.find(({ name }) => name === column)?.numbers;
+  if (!numbers) return { title, limit, found: "no numbers" };
+  const found = `${count(numbers.least)} to ${count(numbers.greatest)}`;
+  const isOutside = numbers.least < (min ?? numbers.least) || numbers.greatest > (max ?? numbers.greatest);
+  return { title, limit, found, unmet: isOutside ? `numbers of ${quoted(column)} are ${found}` : undefined };
+}

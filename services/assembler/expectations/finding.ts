@@ -1,0 +1,42 @@
+// What the check of an expectation gets and returns.
+import type { Dataset } from "../../../shared/dataset-schema.ts";
+import type { Profile } from "../../../shared/profile.ts";
+import type { ExpectationOutcome, RunResult } from "../../../shared/run.ts";
+
+/** Why there is nothing to compare with, in a sentence without the period. */
+export type Missing = { missing: string };
+
+export type Checked = {
+  dataset: Pick<Dataset, "terms" | "columns" | "fiscalYearStart">;
+  /** Of the run. Its `to` is the day by which ages are counted. */
+  profile: Profile;
+  /** Of the publication that the run replaces. */
+  previous: Profile | Missing;
+  windows: RunResult["windows"];
+};
+
+export type Finding = Pick<ExpectationOutcome, "title" | "found" | "limit"> & {
+  /** Why the expectation is not met, in a sentence without the period. Undefined if it is met or unknown. */
+  unmet?: string | undefined;
+  unknown?: string | undefined;
+};
+
+/** A message stays short even if everything changed. */
+const maxListed = 5;
+
+/** Returns up to five texts, and how many more there are. */
+export function listed(texts: readonly string[]): string {
+  const more = texts.length - maxListed;
+  return texts.slice(0, maxListed).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Returns a name in quotation marks, shortened to 60 characters. */
+export function quoted(name: string): string {
+  return `"${name.length > 60 ? `${name.slice(0, 59)}…` : name}"`;
+}
+
+/** Returns "41%", or "41.3%" for a number below 10 or above 90, where a tenth matters. */
+export function percentText(share: number): string {
+  const percent = share * 100;
+  return `${Math.round(percent * 10) / 10}%`;
+}

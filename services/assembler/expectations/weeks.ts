@@ -1,0 +1,57 @@
+// Finds the weeks that expectations compare: the last complete week of a run, and the same week of the term a year ago.
+import type { Term } from "../../../shared/expectations.ts";
+import type { Profile } from "../../../shared/profile.ts";
+
+const dayMs = 24 * 60 * 60_000;
+/** Terms whose first days differ by at most as many weeks, apart from a year, are the same term. */
+const startVariesBy = 4;
+
+/** Returns the number of the date's week. Week 0 began on Monday, January 5, 1970. */
+export function weekOf(date: string): number {
+  return Math.floor((Date.parse(date) / dayMs - 4) / 7);
+}
+
+/** Returns the Monday of a week. */
+export function mondayOfWeek(week: number): string {
+  return new Date((week * 7 + 4) * dayMs).toISOString().slice(0, 10);
+}
+
+/** Returns the weeks of a profile's range that are complete. */
+export function completeWeeks({ from, to, firstWeek }: Profile): { first: number; last: number } {
+  const isMonday = mondayOfWeek(weekOf(from)) === from;
+  const sunday = Date.parse(mondayOfWeek(weekOf(to))) + 6 * dayMs;
+  return {
+    first: Math.max(weekOf(from) + (isMonday ? 0 : 1), weekOf(firstWeek)),
+    last: Date.parse(to) === sunday ? weekOf(to) : weekOf(to) - 1,
+  };
+}
+
+/** Returns the sum of a profile's weekly counts, both weeks inclusive. */
+export function sumOf(weeks: readonly number[], { firstWeek }: Profile, first: number, last = first): number {
+  const start = weekOf(firstWeek);
+  let sum = 0;
+  for (let week = first; week <= last; week++) sum += weeks[week - start] ?? 0;
+  return sum;
+}
+
+/** Returns the week a year ago with the same number in the same term; between terms the week 52 weeks ago. */
+export function sameWeekLastYear(week: number, terms: readonly Term[]): number {
+  const term = terms.find(({ from, to }) => weekOf(from) <= week && week <= weekOf(to));
+  if (!term) return week - 52;
+  const start = weekOf(term.from);
+  const before = terms.find(({ from }) => Math.abs(weekOf(from) + 52 - start) <= startVariesBy);
+  if (!before) return week - 52;
+  const same = week - start + weekOf(before.from);
+  // The earlier term may have been shorter.
+  return same <= weekOf(before.to) + 1 ? same : week - 52;
+}
+
+/** Returns how many days of terms follow `after` up to `to`. Every day counts if there are no terms. */
+export function termDays(after: string, to: string, terms: readonly Term[]): number {
+  const all = { name: "", from: after, to };
+  return (terms.length === 0 ? [all] : terms).reduce((sum, term) => {
+    const first = Math.max(Date.parse(after) + dayMs, Date.parse(term.from));
+    const last = Math.min(Date.parse(to), Date.parse(term.to));
+    return sum + Math.max(0, (last - first) / dayMs + 1);
+  }, 0);
+}

@@ -1,0 +1,49 @@
+// Finds rows that repeat another row under another `_id`, as the rows of a day that was imported twice do.
+
+/** A power of two. 16 MB. */
+const slots = 2 ** 22;
+/** More rows would make the search for a free slot slow. Further rows are compared with these and not remembered. */
+const maxRemembered = slots * 0.75;
+
+/**
+ * Remembers rows by a hash of 31 bits, in fixed memory. Two different rows have the same hash in fewer than one of 700
+ * rows, even with 3 million of them.
+ */
+export class RowHashes {
+  readonly #slots = new Uint32Array(slots);
+  #remembered = 0;
+
+  /** Returns whether the row is new, is the first repeat of another row, or is a further one. */
+  add(hash: number): "new" | "repeat" | "further repeat" {
+    // The lowest bit of a slot says whether the row was repeated. An empty slot is 0.
+    const key = (mix(hash) & ~1) >>> 0 || 2;
+    for (let at = mix(key) & (slots - 1); ; at = (at + 1) & (slots - 1)) {
+      const found = this.#slots[at] ?? 0;
+      if (found === 0) {
+        if (this.#remembered < maxRemembered) {
+          this.#slots[at] = key;
+          this.#remembered += 1;
+        }
+        return "new";
+      }
+      if ((found & ~1) >>> 0 !== key) continue;
+      this.#slots[at] = key | 1;
+      return found & 1 ? "further repeat" : "repeat";
+    }
+  }
+}
+
+/** FNV-1a. @param hash of the fields before this one */
+export function hashOf(text: string, start: number, end: number, hash: number): number {
+  let next = hash;
+  for (let at = start; at < end; at++) next = Math.imul(next ^ text.charCodeAt(at), 0x01000193);
+  // A comma ends the field.
+  return Math.imul(next ^ 0x2c, 0x01000193);
+}
+
+/** Spreads the bits of a hash: the finalizer of MurmurHash3. */
+function mix(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
+}
