@@ -1,11 +1,11 @@
 // Expectations about the run's file as a whole, most of them against the last publication.
-import { addToDate, daysBetween, fiscalYearOf } from "../../../shared/dates.ts";
+import { addToDate, daysBetween } from "../../../shared/dates.ts";
 import type { ExpectationOf } from "../../../shared/expectations.ts";
 import type { Profile, ProfiledColumn } from "../../../shared/profile.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { binomialSurprise, improbable, shareSurprise } from "./chance.ts";
 import { type Checked, type Finding, listed, type Missing, percentText, quoted } from "./finding.ts";
-import { completeWeeks, mondayOfWeek, sumOf } from "./weeks.ts";
+import { completeWeeks, dayMs, dayNumber, mondayOfWeek, sumOf } from "./weeks.ts";
 
 /** The least number of rows by which a change counts. Corrections by staff are smaller. */
 const minRows = 10;
@@ -13,6 +13,8 @@ const minRows = 10;
 const minDaysOfYear = 56;
 /** The weeks whose share of filled rows is the usual one. */
 const usualWeeks = 26;
+/** After a year few answers are still to come. */
+const minDaysOfAnswers = 364;
 /** Fewer repeated rows on a day happen by chance. */
 const minRepeats = 3;
 
@@ -33,63 +35,54 @@ export function rows(
   const limit = `-${maxShrinkPercent}% to +${maxGrowthPercent}%`;
   const previous = comparable(checked);
   if ("missing" in previous) return { title, limit, found: "", unknown: previous.missing };
-  const periods = [...rowsByPeriod(checked.profile, previous, checked.dataset.fiscalYearStart)];
-  const changes = periods.map(([period, { before, now }]) => ({
-    period,
-    before,
-    now,
-    percent: before === 0 ? 0 : ((now - before) / before) * 100,
+  const periods = rowsByPeriod(checked.profile, previous, checked.dataset.fiscalYearStart);
+  const changes = periods.map((period) => ({
+    ...period,
+    percent: period.before === 0 ? 0 : ((period.now - period.before) / period.before) * 100,
   }));
   const unmet = changes.filter(
     ({ before, now, percent }) =>
       Math.abs(now - before) >= minRows &&
       (percent < -maxShrinkPercent || percent > maxGrowthPercent || before === 0),
   );
-  const texts = unmet.map(
-    ({ period, before, now }) => `${period} from ${count(before)} to ${count(now)} rows`,
-  );
+  const texts = unmet.map(({ name, before, now }) => `${name} from ${count(before)} to ${count(now)} rows`);
   const widest = changes.reduce((a, b) => (Math.abs(b.percent) > Math.abs(a.percent) ? b : a));
   return {
     title,
     limit,
-    found: `${widest.percent > 0 ? "+" : ""}${Math.round(widest.percent * 10) / 10}% in ${widest.period}`,
+    found: `${widest.percent > 0 ? "+" : ""}${Math.round(widest.percent * 10) / 10}% in ${widest.name}`,
     unmet: texts.length === 0 ? undefined : `rows changed since the last publication: ${listed(texts)}`,
   };
 }
 
-/** Returns the rows of the previous range by period, in the previous profile and in this one. */
-function rowsByPeriod(
-  now: Profile,
-  previous: Profile,
-  fiscalYearStart: number,
-): Map<string, { before: number; now: number; days: number }> {
-  const offset = daysBetween(now.from, previous.from);
-  const later = now.days.slice(offset + previous.days.length);
-  const earlier = now.days.slice(0, offset);
-  const added = [...earlier, ...later].reduce((sum, rows) => sum + rows, 0);
-  const periods = new Map([
-    ["all years", { before: previous.rows, now: now.rows - added, days: previous.days.length }],
-  ]);
-  let [year, fiscalYear, month] = ["", "", ""];
-  previous.days.forEach((before, index) => {
-    const date = addToDate(previous.from, { days: index });
-    if (date.slice(0, 7) !== month) {
-      month = date.slice(0, 7);
-      year = date.slice(0, 4);
-      fiscalYear = `fiscal year ${fiscalYearOf(date, fiscalYearStart)}`;
-    }
-    for (const name of fiscalYearStart === 1 ? [year] : [year, fiscalYear]) {
-      const period = periods.get(name) ?? { before: 0, now: 0, days: 0 };
-      period.before += before;
-      period.now += now.days[offset + index] ?? 0;
-      period.days += 1;
-      periods.set(name, period);
-    }
-  });
-  for (const [name, { days }] of periods) {
-    if (days < minDaysOfYear && name !== "all years") periods.delete(name);
+type Period = { name: string; before: number; now: number };
+
+/** Returns the rows of the previous range, in all and by year, in the last publication and in this file. */
+function rowsByPeriod(now: Profile, previous: Profile, fiscalYearStart: number): Period[] {
+  const start = dayNumber(previous.from);
+  const offset = start - dayNumber(now.from);
+  const end = start + previous.days.length;
+  /** @param until a day number, exclusive */
+  const period = (name: string, since: number, until: number): Period[] => {
+    const [first, last] = [Math.max(since, start) - start, Math.min(until, end) - start];
+    if (last - first < minDaysOfYear) return [];
+    const sum = (days: readonly number[], shift: number) =>
+      days.slice(first + shift, last + shift).reduce((total, rows) => total + rows, 0);
+    return [{ name, before: sum(previous.days, 0), now: sum(now.days, offset) }];
+  };
+  const sumOfDays = (days: readonly number[]) => days.reduce((total, rows) => total + rows, 0);
+  const added =
+    sumOfDays(now.days.slice(0, offset)) + sumOfDays(now.days.slice(offset + previous.days.length));
+  const found = [{ name: "all years", before: previous.rows, now: now.rows - added }];
+  for (let year = Number(previous.from.slice(0, 4)); year <= Number(previous.to.slice(0, 4)) + 1; year++) {
+    found.push(...period(`${year}`, Date.UTC(year, 0) / dayMs, Date.UTC(year + 1, 0) / dayMs));
+    if (fiscalYearStart === 1) continue;
+    const month = fiscalYearStart - 1;
+    found.push(
+      ...period(`fiscal year ${year}`, Date.UTC(year - 1, month) / dayMs, Date.UTC(year, month) / dayMs),
+    );
   }
-  return periods;
+  return found;
 }
 
 /** Compares each column with the last publication, and its last week with its usual share. */
@@ -122,7 +115,9 @@ function fallInFile({ name, filled }: ProfiledColumn, now: Profile, previous: Pr
   if (!earlier) return [];
   const [before, after] = [earlier.filled / previous.rows, filled / now.rows];
   const text = `${quoted(name)} has a value in ${percentText(after)} of the rows, in the last publication in ${percentText(before)}`;
-  return [{ column: quoted(name), points: (before - after) * 100, isChance: false, text }];
+  const isChance =
+    shareSurprise({ k: filled, n: now.rows }, { k: earlier.filled, n: previous.rows }) <= improbable;
+  return [{ column: quoted(name), points: (before - after) * 100, isChance, text }];
 }
 
 function fallInWeek({ name, weeks }: ProfiledColumn, profile: Profile): Fall[] {
@@ -177,7 +172,7 @@ export function unique({ columns, maxPercent }: ExpectationOf<"unique">, checked
 export function answers({ column, accepted }: ExpectationOf<"answers">, checked: Checked): Finding {
   const title = `Answers of ${quoted(column)} are known`;
   const { previous } = checked;
-  const earlier = "missing" in previous ? previous : answersOf(column, previous);
+  const earlier = "missing" in previous ? previous : earlierAnswers(column, previous);
   const known = accepted ?? earlier;
   const now = answersOf(column, checked.profile);
   const limit = Array.isArray(known) ? quantity(known.length, "known answer") : "known answers";
@@ -193,6 +188,12 @@ export function answers({ column, accepted }: ExpectationOf<"answers">, checked:
         ? undefined
         : `${quoted(column)} has ${unknown.length === 1 ? "a new answer" : "new answers"}: ${listed(unknown.map(quoted))}`,
   };
+}
+
+function earlierAnswers(name: string, previous: Profile): string[] | Missing {
+  if (previous.days.length < minDaysOfAnswers)
+    return { missing: "the last publication has less than a year" };
+  return answersOf(name, previous);
 }
 
 function answersOf(name: string, { columns }: Profile): string[] | Missing {

@@ -7,7 +7,7 @@ import type { ExpectationOutcome, RunResult } from "../../../shared/run.ts";
 export type Missing = { missing: string };
 
 export type Checked = {
-  dataset: Pick<Dataset, "terms" | "columns" | "fiscalYearStart">;
+  dataset: Pick<Dataset, "terms" | "fiscalYearStart">;
   /** Of the run. Its `to` is the day by which ages are counted. */
   profile: Profile;
   /** Of the publication that the run replaces. */

@@ -2,13 +2,18 @@
 import type { Term } from "../../../shared/expectations.ts";
 import type { Profile } from "../../../shared/profile.ts";
 
-const dayMs = 24 * 60 * 60_000;
+export const dayMs = 24 * 60 * 60_000;
 /** Terms whose first days differ by at most as many weeks, apart from a year, are the same term. */
 const startVariesBy = 4;
 
+/** Returns the number of days since January 1, 1970. */
+export function dayNumber(date: string): number {
+  return Date.parse(date) / dayMs;
+}
+
 /** Returns the number of the date's week. Week 0 began on Monday, January 5, 1970. */
 export function weekOf(date: string): number {
-  return Math.floor((Date.parse(date) / dayMs - 4) / 7);
+  return Math.floor((dayNumber(date) - 4) / 7);
 }
 
 /** Returns the Monday of a week. */
@@ -34,16 +39,19 @@ export function sumOf(weeks: readonly number[], { firstWeek }: Profile, first: n
   return sum;
 }
 
-/** Returns the week a year ago with the same number in the same term; between terms the week 52 weeks ago. */
+/** Returns the week a year ago with the same number in the same term, or between terms one that was between terms, too. */
 export function sameWeekLastYear(week: number, terms: readonly Term[]): number {
-  const term = terms.find(({ from, to }) => weekOf(from) <= week && week <= weekOf(to));
-  if (!term) return week - 52;
+  const termOf = (number: number) =>
+    terms.find(({ from, to }) => weekOf(from) <= number && number <= weekOf(to));
+  const term = termOf(week);
+  const lastYear = week - 52;
+  if (!term) return [lastYear, lastYear - 1, lastYear + 1].find((number) => !termOf(number)) ?? lastYear;
   const start = weekOf(term.from);
   const before = terms.find(({ from }) => Math.abs(weekOf(from) + 52 - start) <= startVariesBy);
-  if (!before) return week - 52;
+  if (!before) return lastYear;
   const same = week - start + weekOf(before.from);
   // The earlier term may have been shorter.
-  return same <= weekOf(before.to) + 1 ? same : week - 52;
+  return same <= weekOf(before.to) + 1 ? same : lastYear;
 }
 
 /** Returns how many days of terms follow `after` up to `to`. Every day counts if there are no terms. */
