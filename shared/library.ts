@@ -71,6 +71,47 @@ export const library = defineLibrary({
         location: "Location",
         minutes: "Duration (in minutes)",
       },
+      // From the first day of classes to the last exam. Fall 2022 and Fall 2024 are those of the registrar's calendars for
+      // these years (https://www.registrar.vt.edu/dates-deadlines/academic-calendar.html). The other terms follow the same
+      // rules: fall begins on the first Monday from August 20 on, spring on the day after Martin Luther King Day, and both
+      // last 115 days. Compare them with the registrar's calendar, and add the terms of 2028 before May of that year.
+      terms: [
+        { name: "Fall 2021", from: "2021-08-23", to: "2021-12-15" },
+        { name: "Spring 2022", from: "2022-01-18", to: "2022-05-11" },
+        { name: "Summer 2022", from: "2022-05-23", to: "2022-08-12" },
+        { name: "Fall 2022", from: "2022-08-22", to: "2022-12-14" },
+        { name: "Spring 2023", from: "2023-01-17", to: "2023-05-10" },
+        { name: "Summer 2023", from: "2023-05-22", to: "2023-08-11" },
+        { name: "Fall 2023", from: "2023-08-21", to: "2023-12-13" },
+        { name: "Spring 2024", from: "2024-01-16", to: "2024-05-08" },
+        { name: "Summer 2024", from: "2024-05-20", to: "2024-08-16" },
+        { name: "Fall 2024", from: "2024-08-26", to: "2024-12-18" },
+        { name: "Spring 2025", from: "2025-01-21", to: "2025-05-14" },
+        { name: "Summer 2025", from: "2025-05-26", to: "2025-08-15" },
+        { name: "Fall 2025", from: "2025-08-25", to: "2025-12-17" },
+        { name: "Spring 2026", from: "2026-01-20", to: "2026-05-13" },
+        { name: "Summer 2026", from: "2026-05-25", to: "2026-08-14" },
+        { name: "Fall 2026", from: "2026-08-24", to: "2026-12-16" },
+        { name: "Spring 2027", from: "2027-01-19", to: "2027-05-12" },
+        { name: "Summer 2027", from: "2027-05-24", to: "2027-08-13" },
+        { name: "Fall 2027", from: "2027-08-23", to: "2027-12-15" },
+      ],
+      expectations: [
+        // The library opens every day of a term except the days around Thanksgiving.
+        { kind: "newest", maxDays: 5, maxDaysBetweenTerms: 14 },
+        { kind: "windows" },
+        // Annual statistics would be wrong without a part of a year.
+        { kind: "rows", action: "hold" },
+        { kind: "filled" },
+        { kind: "unique" },
+        { kind: "volume" },
+        { kind: "range", column: "Duration (in minutes)", min: 0, max: 1440 },
+        { kind: "answers", column: "Question Type" },
+        { kind: "answers", column: "Location" },
+        { kind: "answers", column: "mode" },
+        { kind: "silent", column: "Location" },
+        { kind: "silent", column: "mode" },
+      ],
       publish: {
         csv: "libinsightdata-athena/LibInsightQueryData.csv",
         jsonl: "libinsightdata-json/LibInsightQueryData.jsonl",
