@@ -9,14 +9,14 @@ import { completeWeeks, dayMs, dayNumber, mondayOfWeek, sumOf } from "./weeks.ts
 
 /** The least number of rows by which a change counts. Corrections by staff are smaller. */
 const minRows = 10;
-/** Days of a year that are compared. In its first weeks a year grows by the records that staff enter late. */
+/** Days from which a year is compared. In its first weeks it grows by the records that staff enter late. */
 const minDaysOfYear = 56;
 /** The weeks whose share of filled rows is the usual one. */
 const usualWeeks = 26;
 /** After a year few answers are still to come. */
 const minDaysOfAnswers = 364;
 /** Fewer repeated rows on a day happen by chance. */
-const minRepeats = 3;
+const minRepeats = 4;
 
 /** Returns the previous profile, or why it cannot be compared with the run's file. */
 function comparable({ profile, previous }: Checked): Profile | Missing {
@@ -46,7 +46,10 @@ export function rows(
       (percent < -maxShrinkPercent || percent > maxGrowthPercent || before === 0),
   );
   const texts = unmet.map(({ name, before, now }) => `${name} from ${count(before)} to ${count(now)} rows`);
-  const widest = changes.reduce((a, b) => (Math.abs(b.percent) > Math.abs(a.percent) ? b : a));
+  const widest = changes.reduce((a, b) => (Math.abs(b.percent) > Math.abs(a.percent) ? b : a), {
+    percent: 0,
+    name: "all years",
+  });
   return {
     title,
     limit,
@@ -73,7 +76,8 @@ function rowsByPeriod(now: Profile, previous: Profile, fiscalYearStart: number):
   const sumOfDays = (days: readonly number[]) => days.reduce((total, rows) => total + rows, 0);
   const added =
     sumOfDays(now.days.slice(0, offset)) + sumOfDays(now.days.slice(offset + previous.days.length));
-  const found = [{ name: "all years", before: previous.rows, now: now.rows - added }];
+  const all = { name: "all years", before: previous.rows, now: now.rows - added };
+  const found = previous.days.length < minDaysOfYear ? [] : [all];
   for (let year = Number(previous.from.slice(0, 4)); year <= Number(previous.to.slice(0, 4)) + 1; year++) {
     found.push(...period(`${year}`, Date.UTC(year, 0) / dayMs, Date.UTC(year + 1, 0) / dayMs));
     if (fiscalYearStart === 1) continue;

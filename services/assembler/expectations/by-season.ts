@@ -25,6 +25,7 @@ export function newest(
   const between = terms.length === 0 ? "" : `, or ${maxDaysBetweenTerms} days between terms`;
   const title = `Newest record is at most ${quantity(maxDays, "day")} old${between}`;
   const limit = quantity(maxDays, "day");
+  if (profile.rows === 0) return { title, limit, found: "", unknown: "there are no rows" };
   const index = profile.days.findLastIndex((rows) => rows > 0);
   if (index === -1) return { title, limit, found: "no dated record", unmet: "no record has a date" };
   const date = addToDate(profile.from, { days: index });
@@ -41,10 +42,11 @@ export function newest(
 }
 
 export function windows(_: ExpectationOf<"windows">, { windows }: Checked): Finding {
-  const firstFull = windows.findIndex(({ totalRecords }) => totalRecords > 0);
   const empty = windows.filter(
     ({ from, to, totalRecords }, index) =>
-      totalRecords === 0 && index > firstFull && daysBetween(from, to) >= minWindowDays - 1,
+      totalRecords === 0 &&
+      daysBetween(from, to) >= minWindowDays - 1 &&
+      windows.slice(0, index).some((earlier) => earlier.totalRecords > 0),
   );
   const ranges = empty.map(({ from, to }) => `${from} to ${to}`);
   return {
@@ -52,7 +54,7 @@ export function windows(_: ExpectationOf<"windows">, { windows }: Checked): Find
     limit: "none",
     found: quantity(empty.length, "empty window"),
     unmet:
-      firstFull === -1 || empty.length === 0
+      empty.length === 0
         ? undefined
         : `LibInsight has no records for ${listed(ranges)}, but for earlier dates`,
   };

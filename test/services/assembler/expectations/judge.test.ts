@@ -1,0 +1,509 @@
+import { describe, expect, test } from "vitest";
+import type { Checked } from "../../../../services/assembler/expectations/finding.ts";
+import { expectationViolations, judge } from "../../../../services/assembler/expectations/judge.ts";
+import { type Expectation, expectation, type Term } from "../../../../shared/expectations.ts";
+import type { Profile } from "../../../../shared/profile.ts";
+import type { ExpectationOutcome, RunResult } from "../../../../shared/run.ts";
+import { dateOf, dayOf, type GeneratedRecord } from "./generated-library.ts";
+import { WeeklyProfile } from "./weekly-profile.ts";
+
+/** Question type, location, mode, minutes, topic and comment. */
+type Cells = readonly (string | number)[];
+const cells: Cells = ["Directional", "Desk", "In person", 5, "Maps", "a comment"];
+
+/** The 1st of September 2025 was a Monday. */
+const from = "2023-01-02";
+const to = "2025-09-28";
+const terms: Term[] = [2022, 2023, 2024, 2025].flatMap((year) => [
+  { name: `Spring ${year}`, from: `${year}-01-15`, to: `${year}-05-10` },
+  { name: `Fall ${year}`, from: `${year}-08-20`, to: `${year}-12-15` },
+]);
+
+/** Ten different rows a day, unless `ofDay` says otherwise for a date. */
+function profileOf(ofDay: (date: string) => Cells[] = () => many(10), range = { from, to }): Profile {
+  const [first, last] = [dayOf(range.from), dayOf(range.to)];
+  const profile = new WeeklyProfile(first, last);
+  const records: GeneratedRecord[] = [];
+  for (let day = first; day <= last; day++)
+    ofDay(dateOf(day)).forEach((own, minute) => {
+      records.push({ day, minute, run: 0, cells: own });
+    });
+  profile.add(records);
+  return profile.profile(last);
+}
+
+const many = (rows: number, own: Cells = cells) => Array.from({ length: rows }, () => own);
+const during =
+  (first: string, last: string, inside: Cells[], outside = many(10)) =>
+  (date: string) =>
+    date >= first && date <= last ? inside : outside;
+const usual = profileOf();
+
+type Given = Partial<Checked> & { settings?: object };
+function outcomeOf(kind: Expectation["kind"], given: Given = {}): ExpectationOutcome {
+  const { settings, ...checked } = given;
+  const [outcome] = judge([expectation.parse({ kind, ...settings })], {
+    dataset: { terms, fiscalYearStart: 7 },
+    profile: usual,
+    previous: usual,
+    windows: [],
+    ...checked,
+  });
+  if (!outcome) throw new Error("There is no outcome.");
+  return outcome;
+}
+const unmet = (found: string, text: string) => ({ state: "unmet", found, text });
+const met = (found: string) => ({ state: "met", found, text: "" });
+const unknown = (text: string) => ({ state: "unknown", found: "", text });
+
+describe("the newest record", () => {
+  const endingOn = (date: string, end = to) => profileOf(during(from, date, many(1), []), { from, to: end });
+
+  test.each([
+    ["7 days before the end, in a term", endingOn("2025-09-21"), terms, met("7 days")],
+    [
+      "8 days before the end, in a term",
+      endingOn("2025-09-20"),
+      terms,
+      unmet("8 days", "the newest record is of 2025-09-20, 8 days before the end of the range"),
+    ],
+    ["21 days before the end, between terms", endingOn("2025-06-07", "2025-06-28"), terms, met("21 days")],
+    [
+      "22 days before the end, between terms",
+      endingOn("2025-06-06", "2025-06-28"),
+      terms,
+      unmet("22 days", "the newest record is of 2025-06-06, 22 days before the end of the range"),
+    ],
+    // Of the 20 days, 7 are in the term.
+    ["before the term begins", endingOn("2025-08-06", "2025-08-26"), terms, met("20 days")],
+    [
+      "8 days into the term",
+      endingOn("2025-08-06", "2025-08-27"),
+      terms,
+      unmet("21 days", "the newest record is of 2025-08-06, 21 days before the end of the range"),
+    ],
+    ["7 days before the end, without terms", endingOn("2025-06-07", "2025-06-14"), [], met("7 days")],
+    [
+      "8 days before the end, without terms",
+      endingOn("2025-06-06", "2025-06-14"),
+      [],
+      unmet("8 days", "the newest record is of 2025-06-06, 8 days before the end of the range"),
+    ],
+    ["undated", { ...profileOf(() => []), rows: 1 }, terms, unmet("no dated record", "no record has a date")],
+    ["missing", profileOf(() => []), terms, unknown("there are no rows")],
+  ])("may be %s, or not", (_what, profile, terms, expected) => {
+    expect(outcomeOf("newest", { profile, dataset: { terms, fiscalYearStart: 7 } })).toMatchObject(expected);
+  });
+
+  test("has limits of its own between terms only if there are terms", () => {
+    const settings = { maxDays: 1, maxDaysBetweenTerms: 30 };
+    expect(outcomeOf("newest", { settings }).title).toBe(
+      "Newest record is at most 1 day old, or 30 days between terms",
+    );
+    expect(outcomeOf("newest", { settings, dataset: { terms: [], fiscalYearStart: 7 } })).toEqual({
+      title: "Newest record is at most 1 day old",
+      state: "met",
+      holds: false,
+      found: "0 days",
+      limit: "1 day",
+      text: "",
+    });
+  });
+});
+
+describe("windows", () => {
+  const windows = (...given: [from: string, to: string, records: number][]): RunResult["windows"] =>
+    given.map(([from, to, totalRecords]) => ({ from, to, totalRecords, attempt: 1, pages: 1 }));
+
+  test.each([
+    [
+      "empty at first",
+      windows(["2021-01-01", "2021-12-31", 0], ["2022-01-01", "2022-12-31", 5]),
+      met("0 empty windows"),
+    ],
+    ["all empty", windows(["2021-01-01", "2021-12-31", 0]), met("0 empty windows")],
+    [
+      "empty and short",
+      windows(["2021-01-01", "2021-12-31", 9], ["2022-01-01", "2022-01-27", 0]),
+      met("0 empty windows"),
+    ],
+    [
+      "empty after a full one",
+      windows(["2021-01-01", "2021-12-31", 9], ["2022-01-01", "2022-01-28", 0]),
+      unmet(
+        "1 empty window",
+        "LibInsight has no records for 2022-01-01 to 2022-01-28, but for earlier dates",
+      ),
+    ],
+  ])("that are %s", (_what, windows, expected) => {
+    expect(outcomeOf("windows", { windows })).toMatchObject(expected);
+  });
+});
+
+describe("rows", () => {
+  const shrunk = (rows: number) => profileOf(during("2024-06-01", "2024-12-31", many(rows)));
+
+  test.each([
+    ["as before", usual, met("0% in all years")],
+    // 214 days of 366: 10% fewer rows are 5.8% of the year.
+    [
+      "that shrink beyond the limit in a year",
+      shrunk(9),
+      unmet(
+        "-5.8% in 2024",
+        "rows changed since the last publication: 2024 from 3,660 to 3,446 rows, fiscal year 2025 from 3,650 to 3,466 rows",
+      ),
+    ],
+    [
+      "that grow beyond the limit in a year",
+      shrunk(12),
+      unmet(
+        "+11.7% in 2024",
+        "rows changed since the last publication: 2024 from 3,660 to 4,088 rows, fiscal year 2025 from 3,650 to 4,018 rows",
+      ),
+    ],
+  ])("%s", (_what, profile, expected) => {
+    expect(outcomeOf("rows", { profile })).toMatchObject(expected);
+  });
+});
+
+describe("the share of filled rows", () => {
+  /** "Topic" is empty in some of the rows of each day. */
+  const filling = (topics: number, since = from, until = to) =>
+    profileOf(
+      during(
+        since,
+        until,
+        many(10).map((row, n) => (n < topics ? row : row.with(4, ""))),
+      ),
+    );
+
+  test.each([
+    ["is the same", usual, {}, met("no fall")],
+    ["falls by the limit", filling(9), {}, met('10 points in "Topic"')],
+    ["rises", filling(9), { previous: filling(2) }, met("no fall")],
+    [
+      "falls beyond the limit in the file",
+      filling(8),
+      {},
+      unmet(
+        '20 points in "Topic"',
+        '"Topic" has a value in 80% of the rows, in the last publication in 100%',
+      ),
+    ],
+    [
+      "falls beyond the limit in the last week",
+      filling(5, "2025-09-22"),
+      { previous: { missing: "no file was published before" } },
+      unmet(
+        '50 points in "Topic"',
+        '"Topic" has a value in 50% of the rows of the week from 2025-09-22, usually in 100%',
+      ),
+    ],
+    ["falls in other columns", filling(5), { settings: { columns: ["Location"] } }, met("no fall")],
+  ])("%s", (_what, profile, given, expected) => {
+    expect(outcomeOf("filled", { profile, ...given })).toMatchObject(expected);
+  });
+
+  test("may fall by chance in a week with few rows, and in a small file", () => {
+    const few = (rows: number, topics: number) =>
+      profileOf((date) => {
+        const day = dayOf(date) % 7;
+        const own = day === 4 ? many(rows) : [];
+        return date >= "2025-09-22" ? own.map((row, n) => (n < topics ? row : row.with(4, ""))) : own;
+      });
+    expect(outcomeOf("filled", { profile: few(4, 3) })).toMatchObject({
+      state: "met",
+      found: '25 points in "Topic"',
+    });
+    expect(outcomeOf("filled", { profile: few(40, 20) })).toMatchObject({ state: "unmet" });
+  });
+
+  test("is unknown against the last publication if there is none", () => {
+    const previous = { missing: "no file was published before" };
+    expect(outcomeOf("filled", { previous })).toMatchObject({
+      state: "unknown",
+      found: "no fall",
+      text: "no file was published before",
+    });
+  });
+});
+
+describe("repeated rows", () => {
+  const day = usual.days.length - 3;
+  /** @param different rows that are repeated, each once */
+  const repeating = (different: number, columns?: string[]): Profile => ({
+    ...usual,
+    days: usual.days.with(day, 10 + different),
+    repeats: [
+      {
+        ...(columns && { columns }),
+        days: usual.days.map(() => 0).with(day, different),
+        different: usual.days.map(() => 0).with(day, different),
+      },
+    ],
+  });
+
+  test.each([
+    [
+      "of a doubled day",
+      repeating(10),
+      usual,
+      {},
+      "rows are repeated under another _id on 2025-09-26 (10 of 10 rows)",
+    ],
+    [
+      "beyond the limit",
+      repeating(4),
+      usual,
+      {},
+      "rows are repeated under another _id on 2025-09-26 (4 of 10 rows)",
+    ],
+    [
+      "in named columns",
+      repeating(10, ["Location"]),
+      usual,
+      { columns: ["Location"] },
+      "rows are repeated under another _id on 2025-09-26 (10 of 10 rows)",
+    ],
+    [
+      "on a day that was published with fewer",
+      repeating(10),
+      repeating(9),
+      {},
+      "rows are repeated under another _id on 2025-09-26 (10 of 10 rows)",
+    ],
+    [
+      "if nothing was published",
+      repeating(10),
+      { missing: "" },
+      {},
+      "rows are repeated under another _id on 2025-09-26 (10 of 10 rows)",
+    ],
+  ])("%s are found", (_what, profile, previous, settings, text) => {
+    expect(outcomeOf("unique", { profile, previous, settings })).toMatchObject({ state: "unmet", text });
+  });
+
+  test.each([
+    ["up to the limit", repeating(3), usual, {}],
+    ["that are fewer than four", repeating(3), usual, { maxPercent: 1 }],
+    ["that were published before", repeating(10), repeating(10), {}],
+    ["in other columns", repeating(10, ["Location"]), usual, {}],
+  ])("%s are not", (_what, profile, previous, settings) => {
+    expect(outcomeOf("unique", { profile, previous, settings })).toMatchObject({ state: "met", text: "" });
+  });
+
+  test("are usual where staff enter equal rows every day", () => {
+    const half = usual.days.map(() => 5);
+    const profile = { ...usual, days: usual.days.map(() => 15), repeats: [{ days: half, different: half }] };
+    expect(outcomeOf("unique", { profile })).toMatchObject({ state: "met", found: "50% on a new day" });
+  });
+});
+
+describe("answers", () => {
+  const withModes = (...modes: string[]) => profileOf(() => modes.map((mode) => cells.with(2, mode)));
+  const settings = { column: "mode" };
+  const long = "x".repeat(61);
+
+  test.each([
+    ["of the last publication are known", usual, usual, settings, met("0 new answers")],
+    [
+      "that are new have names",
+      withModes("In person", "Fax", "Telex", "A", "B", "C", long),
+      usual,
+      settings,
+      unmet("6 new answers", `"mode" has new answers: "Fax", "Telex", "A", "B", "C" and 1 more`),
+    ],
+    [
+      "are cut if they are long",
+      withModes("In person", long),
+      usual,
+      settings,
+      unmet("1 new answer", `"mode" has a new answer: "${"x".repeat(59)}…"`),
+    ],
+    [
+      "that the entry names are known",
+      usual,
+      { missing: "expired" },
+      { ...settings, accepted: ["In person"] },
+      met("0 new answers"),
+    ],
+    [
+      "that the entry does not name are new",
+      usual,
+      usual,
+      { ...settings, accepted: ["Chat"] },
+      unmet("1 new answer", '"mode" has a new answer: "In person"'),
+    ],
+    ["are unknown without a last publication", usual, { missing: "expired" }, settings, unknown("expired")],
+    [
+      "are unknown in the first year",
+      usual,
+      profileOf(undefined, { from: "2024-09-30", to: "2025-09-27" }),
+      settings,
+      unknown("the last publication has less than a year"),
+    ],
+    [
+      "are known after a year",
+      usual,
+      profileOf(undefined, { from: "2024-09-30", to: "2025-09-28" }),
+      settings,
+      met("0 new answers"),
+    ],
+    [
+      "of an open field are unknown",
+      usual,
+      usual,
+      { column: "Comments" },
+      unknown('"Comments" has too many different answers for a closed field'),
+    ],
+  ])("%s", (_what, profile, previous, settings, expected) => {
+    expect(outcomeOf("answers", { profile, previous, settings })).toMatchObject(expected);
+  });
+});
+
+test.each([
+  [{ min: 5, max: 5 }, met("5 to 5")],
+  [{ min: 6 }, unmet("5 to 5", 'numbers of "Minutes" are 5 to 5')],
+  [{ max: 4 }, unmet("5 to 5", 'numbers of "Minutes" are 5 to 5')],
+  [{ max: 5 }, met("5 to 5")],
+])("numbers are within %o", (limits, expected) => {
+  expect(outcomeOf("range", { settings: { column: "Minutes", ...limits } })).toMatchObject(expected);
+});
+
+test("a range says its limits, and a column without numbers is within them", () => {
+  expect(outcomeOf("range", { settings: { column: "mode", min: 0, max: 1_440 } })).toEqual({
+    title: 'Numbers of "mode" are at least 0 and at most 1,440',
+    state: "met",
+    holds: false,
+    found: "no numbers",
+    limit: "at least 0 and at most 1,440",
+    text: "",
+  });
+});
+
+describe("the volume of the last week", () => {
+  const withWeek = (rows: number, back = 1): Profile => ({ ...usual, weeks: usual.weeks.with(-back, rows) });
+  const week = "the week from 2025-09-22 has";
+  const since = "rows; the same weeks a year ago, with the growth since, let expect";
+
+  test.each([
+    ["half as large", withWeek(35), met("35 rows")],
+    ["far smaller", withWeek(20), unmet("20 rows", `${week} 20 ${since} 70 to 70`)],
+    ["far larger", withWeek(150), unmet("150 rows", `${week} 150 ${since} 70 to 70`)],
+    ["half as large again", withWeek(105), met("105 rows")],
+    // The last Sunday is the 28th, so the week before is the last complete one.
+    [
+      "incomplete",
+      { ...profileOf(undefined, { from, to: "2025-09-27" }), weeks: withWeek(9, 2).weeks.with(-1, 0) },
+      unmet("9 rows", `the week from 2025-09-15 has 9 ${since} 70 to 70`),
+    ],
+    ["small in a small library", profileOf((date) => (dayOf(date) % 7 === 4 ? many(2) : [])), met("2 rows")],
+  ])("may be %s, or not", (_what, profile, expected) => {
+    expect(outcomeOf("volume", { profile })).toMatchObject(expected);
+  });
+
+  test("grows with the weeks before", () => {
+    const grown = { ...usual, weeks: usual.weeks.map((rows, n) => (n >= 121 ? rows * 3 : rows)) };
+    expect(outcomeOf("volume", { profile: grown })).toMatchObject(met("210 rows"));
+  });
+
+  test.each([
+    [
+      "the range has no full year before the last weeks",
+      profileOf(undefined, { from: "2024-07-29", to }),
+      terms,
+    ],
+    [
+      "there are no rows in the 8 weeks before, now or a year ago",
+      profileOf(during("2025-07-28", "2025-09-21", [])),
+      terms,
+    ],
+    [
+      "the last term in shared/library.ts ended on 2025-04-30; add the later ones",
+      usual,
+      [{ name: "a", from: "2025-01-02", to: "2025-04-30" }],
+    ],
+  ])("is unknown because %s", (text, profile, terms) => {
+    expect(outcomeOf("volume", { profile, dataset: { terms, fiscalYearStart: 7 } })).toMatchObject(
+      unknown(text),
+    );
+  });
+});
+
+describe("an answer", () => {
+  const settings = { column: "Location" };
+  /** Two of ten rows are of the annex, except during the silence. */
+  const silence = (since: string, until = to, own = 2) =>
+    profileOf((date) =>
+      many(10).map((row, n) => (n < own && !(date >= since && date <= until) ? row.with(1, "Annex") : row)),
+    );
+
+  test.each([
+    [
+      "is silent for three weeks",
+      silence("2025-09-08"),
+      unmet("1 silent answer", '"Location" has no rows with "Annex" since 2025-09-08'),
+    ],
+    ["is silent for less", silence("2025-09-09"), met("0 silent answers")],
+    ["has always been silent", silence("2020-01-01"), met("0 silent answers")],
+    [
+      "is silent at that time of the year",
+      {
+        ...silence("2025-09-08"),
+        columns: silence("2025-09-08").columns.map((column) => ({
+          ...column,
+          answers: column.answers?.map((answer) =>
+            // The same three weeks of the fall of 2024, which began a week earlier.
+            ({
+              ...answer,
+              weeks: answer.weeks.map((rows, n) => (answer.answer === "Annex" && n < 80 ? 0 : rows)),
+            }),
+          ),
+        })),
+      },
+      met("0 silent answers"),
+    ],
+  ])("%s", (_what, profile, expected) => {
+    expect(outcomeOf("silent", { profile, settings })).toMatchObject(expected);
+  });
+
+  test.each([
+    [
+      "the range has no full year before the last weeks",
+      profileOf(undefined, { from: "2024-09-23", to }),
+      "Location",
+    ],
+    ['"Comments" has too many different answers', usual, "Comments"],
+  ])("is unknown because %s", (text, profile, column) => {
+    expect(outcomeOf("silent", { profile, settings: { column } })).toMatchObject(unknown(text));
+  });
+});
+
+test.each(["rows", "filled"] as const)("a range that lacks published days is not compared: %s", (kind) => {
+  const profile = profileOf(undefined, { from: "2023-01-03", to });
+  expect(outcomeOf(kind, { profile })).toMatchObject({
+    state: "unknown",
+    text: "the run's range, 2023-01-03 to 2025-09-28, does not contain that of the last publication, 2023-01-02 to 2025-09-28",
+  });
+});
+
+test("only unmet expectations with the action hold are violations", () => {
+  const outcome = (given: Partial<ExpectationOutcome>): ExpectationOutcome => ({
+    title: "",
+    state: "unmet",
+    holds: true,
+    found: "",
+    limit: "",
+    text: "a reason",
+    ...given,
+  });
+  const outcomes = [
+    outcome({}),
+    outcome({ holds: false }),
+    outcome({ state: "unknown" }),
+    outcome({ state: "met" }),
+  ];
+  expect(expectationViolations(outcomes)).toEqual([{ kind: "expectation", text: "a reason" }]);
+  expect(outcomeOf("newest", { settings: { action: "hold" } }).holds).toBe(true);
+});
