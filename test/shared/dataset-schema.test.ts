@@ -49,6 +49,40 @@ test("fills in defaults", () => {
   expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "", personal: false });
 });
 
+test("takes expectations with their defaults, of personal columns too if no answer is shown", () => {
+  const [dataset] = defineDatasets([
+    entry({
+      ...columns(patron, { name: "Both", join: ["a", "b"] }),
+      terms: [
+        { name: "Winter", from: "2024-01-02", to: "2024-01-31" },
+        { name: "Spring", from: "2024-02-01", to: "2024-05-01" },
+      ],
+      expectations: [
+        { kind: "newest" },
+        { kind: "windows" },
+        { kind: "filled", columns: ["x"] },
+        { kind: "rows", action: "hold" },
+        { kind: "answers", column: "Both", accepted: ["yes"] },
+        { kind: "range", column: "_id", min: 1, max: 1 },
+        { kind: "unique" },
+        { kind: "volume" },
+        { kind: "silent", column: "Library" },
+      ],
+    }),
+  ]);
+  expect(dataset.expectations).toEqual([
+    { kind: "newest", maxDays: 7, maxDaysBetweenTerms: 21, action: "warn" },
+    { kind: "windows", action: "warn" },
+    { kind: "filled", columns: ["x"], maxFallPoints: 10, action: "warn" },
+    { kind: "rows", maxShrinkPercent: 5, maxGrowthPercent: 10, action: "hold" },
+    { kind: "answers", column: "Both", accepted: ["yes"], action: "warn" },
+    { kind: "range", column: "_id", min: 1, max: 1, action: "warn" },
+    { kind: "unique", maxPercent: 30, action: "warn" },
+    { kind: "volume", maxChangePercent: 50, action: "warn" },
+    { kind: "silent", column: "Library", weeks: 3, action: "warn" },
+  ]);
+});
+
 test("takes data sources and workbooks by any name that Tableau shows", () => {
   const tableau = {
     dataSources: [{ name: "Désk, R&D: 💥*", project: "Library" }],
@@ -75,6 +109,18 @@ const joinedWith = (separator: string) => columns({ name: "x", join: ["a", "b"],
 const meaning = (text: string) => columns({ name: "x", type: "text", meaning: text });
 const withUnit = (unit: string, type: "number" | "text" = "number") => columns({ name: "x", type, unit });
 const withColumn = (column: object) => untyped({ columns: [...good.columns, column] });
+
+const expecting = (...expectations: object[]) => untyped({ expectations });
+/** Terms of January and of a month from a day on. */
+const terms = (from: string, to: string) =>
+  entry({
+    terms: [
+      { name: "Winter", from: "2024-01-02", to: "2024-01-31" },
+      { name: "Spring", from, to },
+    ],
+  });
+const allKinds = "use newest, windows, filled, rows, answers, range, unique, volume or silent.";
+const patron = { name: "x", type: "text" as const, personal: true };
 
 const inColumn = (place: string) => `column "x", ${place}`;
 test.each<[problem: string, DatasetInput, parts: string[]]>([
@@ -204,6 +250,64 @@ test.each<[problem: string, DatasetInput, parts: string[]]>([
     "a joined column with labels",
     withColumn({ name: "x", join: ["a"], labels: ["b"] }),
     ['column "x": remove the unknown setting "labels", or use name, join, with, meaning or personal'],
+  ],
+  ["an expectation of no kind", expecting({}), [`expectations[0].kind: ${allKinds}`]],
+  ["an unknown expectation", expecting({ kind: "fresh" }), [`expectations[0].kind: ${allKinds}`]],
+  [
+    "an unknown setting of an expectation",
+    expecting({ kind: "windows", days: 3 }),
+    ['expectations[0]: remove the unknown setting "days"'],
+  ],
+  ["an unknown action", expecting({ kind: "windows", action: "stop" }), ['action "stop": use warn or hold']],
+  ["a range without limits", expecting({ kind: "range", column: "_id" }), ["[0]: set min, max or both"]],
+  [
+    "a range that ends before it begins",
+    expecting({ kind: "range", column: "_id", min: 2, max: 1 }),
+    ["[0].max: use a number that is not below min"],
+  ],
+  [
+    "a range of a text",
+    expecting({ kind: "windows" }, { kind: "range", column: "Library", min: 1 }),
+    ["expectations[1].column: name a column of type number or integer"],
+  ],
+  [
+    "an expectation of an unknown column",
+    expecting({ kind: "answers", column: "Desk" }),
+    ["expectations[0].column: name a published column"],
+  ],
+  [
+    "an expectation of a dropped column",
+    entry({ ...columns({ name: "x", drop: true }), expectations: [{ kind: "silent", column: "x" }] }),
+    ["expectations[0].column: name a published column"],
+  ],
+  [
+    "answers of a personal column",
+    entry({ ...columns(patron), expectations: [{ kind: "answers", column: "x" }] }),
+    ["expectations[0].column: name a column with answers that is not personal"],
+  ],
+  [
+    "answers of a date",
+    entry({
+      ...columns({ name: "x", type: "date" }),
+      expectations: [{ kind: "silent", column: "x" }],
+    }),
+    ["expectations[0].column: name a column with answers that is not personal"],
+  ],
+  [
+    "an expectation of unknown columns",
+    expecting({ kind: "filled", columns: ["Library", "Desk"] }),
+    ['expectations[0].columns: use published columns instead of "Desk"'],
+  ],
+  [
+    "a year's comparison without terms",
+    expecting({ kind: "volume" }),
+    ["expectations[0].kind: set terms, or remove this expectation"],
+  ],
+  ["a term without days", terms("2024-03-01", "2024-03-01"), ["terms[1].to: use a day after from"]],
+  [
+    "terms that overlap",
+    terms("2024-01-31", "2024-03-01"),
+    ['terms[1].from: use a day after 2024-01-31, the end of "Winter"'],
   ],
   ["an unknown policy", untyped({ undeclared: "keep" }), ['undeclared "keep": use append, ignore or reject']],
   ["an unknown setting", untyped({ timezone: "UTC" }), ['remove the unknown setting "timezone"']],

@@ -1,5 +1,5 @@
 // Expectations about the run's file as a whole, most of them against the last publication.
-import { addToDate, daysBetween } from "../../../shared/dates.ts";
+import { addDays, daysBetween } from "../../../shared/dates.ts";
 import type { ExpectationOf } from "../../../shared/expectations.ts";
 import type { Profile, ProfiledColumn } from "../../../shared/profile.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
@@ -161,7 +161,7 @@ export function unique({ columns, maxPercent }: ExpectationOf<"unique">, checked
     const isChance = binomialSurprise(repeated, rowsOf(index), usual.k / usual.n) <= improbable;
     if (repeated < minRepeats || share * 100 <= maxPercent || isChance) return;
     texts.push(
-      `${addToDate(profile.from, { days: index })} (${count(repeated)} of ${quantity(rowsOf(index), "row")})`,
+      `${addDays(profile.from, index)} (${count(repeated)} of ${quantity(rowsOf(index), "row")})`,
     );
   });
   return {

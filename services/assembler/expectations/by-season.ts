@@ -1,6 +1,6 @@
 // Expectations about the last weeks of a run, which know the year of a library: its terms and breaks.
 import type { Dataset } from "../../../shared/dataset-schema.ts";
-import { addToDate, daysBetween } from "../../../shared/dates.ts";
+import { addDays, daysBetween } from "../../../shared/dates.ts";
 import type { ExpectationOf } from "../../../shared/expectations.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { binomialSurprise, improbable, shareSurprise } from "./chance.ts";
@@ -28,7 +28,7 @@ export function newest(
   if (profile.rows === 0) return { title, limit, found: "", unknown: "there are no rows" };
   const index = profile.days.findLastIndex((rows) => rows > 0);
   if (index === -1) return { title, limit, found: "no dated record", unmet: "no record has a date" };
-  const date = addToDate(profile.from, { days: index });
+  const date = addDays(profile.from, index);
   const age = daysBetween(date, profile.to);
   const isOld = termDays(date, profile.to, terms) > maxDays || age > Math.max(maxDays, maxDaysBetweenTerms);
   return {

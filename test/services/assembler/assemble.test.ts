@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type AssemblerDeps, assemble } from "../../../services/assembler/assemble.ts";
 import { assemblerService } from "../../../services/assembler/service.ts";
-import { type Dataset, outputColumns } from "../../../shared/dataset-schema.ts";
+import { type Dataset, dataset as datasetSchema, outputColumns } from "../../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
@@ -160,6 +160,7 @@ describe("a complete run", () => {
       dataset: "reference-transactions",
       state: "published",
       violations: [{ kind: "quality", text: "1 of 5 records were rejected (20%; the limit is 5%)" }],
+      expectations: [],
       force: reason,
       from: "2023-01-01",
       to: "2023-12-31",
@@ -594,6 +595,146 @@ describe("a run that violates its guard", () => {
   test("compares with the rows of the published file if the result of its run has expired", async () => {
     const deps = { ...(await publishedTen()), work: local.store() };
     expect(await assembleNew(deps, eight, newer)).toMatchObject({ state: "held", violations: [fell] });
+  });
+});
+
+describe("expectations", () => {
+  const expecting = (...expectations: object[]): Pick<Deps, "datasets"> => ({
+    datasets: [datasetSchema.parse({ ...defaultDataset, expectations })],
+  });
+  const allMet = {
+    title: expect.any(String),
+    state: "met",
+    holds: true,
+    limit: expect.any(String),
+    text: "",
+  };
+  const onDays = (first: number, last: number, mode = "In person") =>
+    recordsOf(first, last).map((record, n) => ({
+      ...record,
+      mode: [mode],
+      _start_date: `2023-12-${String((n % 31) + 1).padStart(2, "0")} 10:${String(n % 60).padStart(2, "0")}:00`,
+    }));
+  const inTwo = (records: unknown[]) => [
+    { window: 1, pages: [[]] },
+    { window: 2, pages: [records] },
+  ];
+
+  test("that are met are in the result", async () => {
+    const deps = { ...start(), ...expecting({ kind: "newest", action: "hold" }) };
+    expect(await assembleNew(deps, inTwo(onDays(1, 31)))).toMatchObject({
+      state: "published",
+      violations: [],
+      expectations: [{ ...allMet, found: "0 days" }],
+    });
+  });
+
+  test("with the action hold keep a run from being published, and a person can publish it", async () => {
+    const deps = { ...start(), ...expecting({ kind: "newest", action: "hold" }) };
+    const run = await completeRun(deps, pagesOf(recordsOf(1, 2)));
+    const text = "the newest record is of 2023-05-01, 60 days before the end of the range";
+    const held = {
+      violations: [{ kind: "expectation", text }],
+      expectations: [{ state: "unmet", holds: true, text }],
+    };
+    const result = await assembleRun(run, deps);
+    expect(result).toMatchObject({ state: "held", ...held });
+    expect(result?.reason).toContain(`nothing is published: ${text}.`);
+    expect(await assembleRun(run, deps, 1, "closed")).toMatchObject({
+      state: "published",
+      force: "closed",
+      ...held,
+    });
+  });
+
+  test("with the action warn are in the result of a published run", async () => {
+    const deps = { ...start(), ...expecting({ kind: "newest" }) };
+    expect(await assembleNew(deps, pagesOf(recordsOf(1, 2)))).toMatchObject({
+      state: "published",
+      violations: [],
+      expectations: [{ state: "unmet", holds: false, found: "60 days", limit: "7 days" }],
+    });
+  });
+
+  test("compare with the profile of the publication that the run replaces", async () => {
+    const deps = { ...start(), ...expecting({ kind: "answers", column: "mode", action: "hold" }) };
+    await assembleNew(deps, inTwo(onDays(1, 31)), older);
+    const text = '"mode" has a new answer: "Fax"';
+    expect(await assembleNew(deps, inTwo([...onDays(1, 31), ...onDays(32, 33, "Fax")]))).toMatchObject({
+      state: "held",
+      violations: [{ kind: "expectation", text }],
+    });
+  });
+
+  const unknownOf = (result: RunResult | undefined) => {
+    expect(result).toMatchObject({ state: "published", expectations: [{ state: "unknown", found: "" }] });
+    return result?.expectations?.map(({ text }) => text);
+  };
+  const rows = expecting({ kind: "rows", action: "hold" });
+
+  test("are unknown in a first run", async () => {
+    const result = await assembleNew({ ...start(), ...rows }, inTwo(onDays(1, 31)));
+    expect(unknownOf(result)).toEqual(["no file was published before"]);
+  });
+
+  test("are unknown if the request skips the comparison", async () => {
+    const deps = { ...start(), ...rows };
+    await assembleNew(deps, inTwo(onDays(1, 31)), older);
+    const run = await completeRun(deps, inTwo(onDays(1, 31)));
+    await deps.work.put(
+      keys.run(run.runId),
+      JSON.stringify({ ...run, skipComparison: "x" }),
+      "application/json",
+    );
+    expect(unknownOf(await assembleRun(run, deps))).toEqual(["the run was requested without a comparison"]);
+  });
+
+  test("are unknown after another writer's file", async () => {
+    const deps = { ...start(), ...rows };
+    await overwrite(deps.data, csvKey, '"a"\n"x"\n', {});
+    expect(unknownOf(await assembleNew(deps, inTwo(onDays(1, 31))))).toEqual([
+      "no run wrote the published file",
+    ]);
+  });
+
+  test.each([
+    ["has expired", undefined],
+    ["was counted by another version", { rows: 5 }],
+  ])("are unknown if the profile of the last publication %s", async (_what, stored) => {
+    const deps = { ...start(), ...rows };
+    await assembleNew(deps, inTwo(onDays(1, 31)), older);
+    const { runId } = runOf(older.requestId);
+    if (stored) await deps.work.put(keys.profile(runId), JSON.stringify(stored), "application/json");
+    else await deps.work.prune([{ prefix: keys.profile(runId), before: new Date(Date.now() + 60_000) }]);
+    expect(unknownOf(await assembleNew(deps, inTwo(onDays(1, 31))))).toEqual([
+      "the counts of the last publication have expired; they are kept for 30 days",
+    ]);
+  });
+
+  test("do not hold a run whose own file is already published", async () => {
+    const deps = { ...start(), ...expecting({ kind: "rows" }, { kind: "newest", action: "hold" }) };
+    const run = await completeRun(deps, pagesOf(recordsOf(1, 2)));
+    const metadata = {
+      "run-id": run.runId,
+      "requested-at": run.requestedAt,
+      entry: fingerprintOf(defaultDataset),
+    };
+    await overwrite(deps.data, csvKey, `${header}\n`, metadata);
+    expect(await assembleRun(run, deps)).toMatchObject({
+      state: "published",
+      violations: [],
+      expectations: [
+        { state: "unknown", text: "the run's own file is already published" },
+        { state: "unmet" },
+      ],
+    });
+  });
+
+  test("are judged by all rows, even if the first pass found an undeclared column", async () => {
+    const deps = { ...start(), ...expecting({ kind: "newest", action: "hold" }) };
+    const [first, ...rest] = onDays(1, 31);
+    const result = await assembleNew(deps, inTwo([{ ...first, Extra: "x" }, ...rest]));
+    expect(result).toMatchObject({ state: "published", expectations: [{ ...allMet, found: "0 days" }] });
   });
 });
 

@@ -3,13 +3,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   countsText,
+  noteRows,
   notificationOf,
   publishedMail,
   publishedText,
   resultNotes,
 } from "../../../services/reporter/message.ts";
 import { type Dataset, outputColumns } from "../../../shared/dataset-schema.ts";
-import type { RunResult } from "../../../shared/run.ts";
+import type { ExpectationOutcome, RunResult } from "../../../shared/run.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { firstResultOf, resultOf } from "../../factories/results.ts";
 
@@ -129,6 +130,41 @@ describe("the notes on a result", () => {
     const stopIt = "Find the program and stop it, or it will replace the file again (docs/cutover.md).";
     expect(text("published")).toEqual([`${another} This run replaced that file. ${stopIt}`]);
     expect(text("held")).toEqual([`${another} That file is still the published one. ${stopIt}`]);
+  });
+
+  const outcome = (state: "met" | "unmet" | "unknown", text: string): ExpectationOutcome => {
+    return { title: "", state, holds: true, found: "", limit: "", text };
+  };
+  const expectations = [
+    outcome("met", ""),
+    outcome("unmet", "the newest record is old"),
+    outcome("unmet", "rows changed"),
+    outcome("unknown", "no file was published before"),
+    outcome("unknown", "no file was published before"),
+  ];
+
+  test("name each unmet expectation that is not a violation", () => {
+    const violations: RunResult["violations"] = [{ kind: "expectation", text: "rows changed" }];
+    const result = resultOf({ filled, expectations });
+    expect(resultNotes({ ...result, violations }, columns)).toEqual([
+      "Expectation not met: the newest record is old.",
+    ]);
+    expect(resultNotes(result, columns)).toEqual([
+      "Expectation not met: the newest record is old.",
+      "Expectation not met: rows changed.",
+    ]);
+  });
+
+  test("count the expectations in a table", () => {
+    const rows = (given: ExpectationOutcome[]) =>
+      noteRows(resultOf({ filled, expectations: given }), columns);
+    expect(rows(expectations)).toEqual([
+      ["expectations", "1 met, 2 not met, 2 unknown: no file was published before"],
+      ["not met", "the newest record is old"],
+      ["not met", "rows changed"],
+    ]);
+    expect(rows([outcome("met", "")])).toEqual([["expectations", "1 met"]]);
+    expect(rows([])).toEqual([]);
   });
 
   test("count the mistyped values of each column", () => {
