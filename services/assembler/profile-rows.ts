@@ -25,6 +25,8 @@ const maxCells = 2_000;
 const maxAnswerLength = 200;
 const hoursDays = 364;
 const quote = 0x22;
+/** Other values of a date column are texts. */
+const timestamp = /^"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}"$/;
 
 type Answer = { rows: number; thisYear: number; lastYear: number; weeks: Uint32Array };
 /** With the question type and mode as fields of the CSV. */
@@ -222,11 +224,16 @@ export class RowProfile {
     return index === -1 ? "" : text.slice(this.#starts[index], this.#ends[index]);
   }
 
+  /** Returns a field, or an empty text if it is null or an empty text. */
+  #answer(text: string, index: number): string {
+    const field = this.#field(text, index);
+    return field === '""' ? "" : field;
+  }
+
   #addRow(text: string): void {
     this.#rows += 1;
-    // A timestamp has quotes: "2024-11-30 08:50:00".
     const date = this.#field(text, this.#date);
-    const day = this.#dayOf.get(date.slice(1, 11));
+    const day = timestamp.test(date) ? this.#dayOf.get(date.slice(1, 11)) : undefined;
     if (day) {
       this.#addTime(day, Number(date.slice(12, 14)));
       this.#addRepeats(text, day);
@@ -265,8 +272,8 @@ export class RowProfile {
   ): void {
     // One more than the maximum shows that there are too many.
     if (this.#pairs.length > maxPairs) return;
-    const questionType = this.#field(text, roles.questionType);
-    const mode = this.#field(text, roles.mode);
+    const questionType = this.#answer(text, roles.questionType);
+    const mode = this.#answer(text, roles.mode);
     const fiscalYear = day?.fiscalYear ?? null;
     const byType = getOrAdd(this.#pairOf, fiscalYear, () => new Map<string, Map<string, Pair>>());
     const byMode = getOrAdd(byType, questionType, () => new Map<string, Pair>());
