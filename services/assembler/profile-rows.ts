@@ -122,6 +122,8 @@ class ColumnCounts {
 
 /** Rows that equal another row in these columns. */
 type Repeats = {
+  /** All expectations share one table of hashes. */
+  seed: number;
   columns: string[] | undefined;
   indexes: number[];
   days: Uint32Array;
@@ -138,7 +140,7 @@ export class RowProfile {
   readonly #pairs: Pair[] = [];
   /** The same pairs by fiscal year, question type and mode. */
   readonly #pairOf = new Map<number | null, Map<string, Map<string, Pair>>>();
-  /** Where each field of the current row begins and ends. */
+  /** The beginning and the end of each field of the current row. */
   readonly #starts: Uint32Array;
   readonly #ends: Uint32Array;
   readonly #days: Uint32Array;
@@ -183,7 +185,8 @@ export class RowProfile {
     this.#days = new Uint32Array(length);
     this.#repeats = dataset.expectations
       .filter((expected) => expected.kind === "unique")
-      .map(({ columns }) => ({
+      .map(({ columns }, seed) => ({
+        seed,
         columns,
         indexes: headers.flatMap((header, index) =>
           (columns?.includes(header) ?? header !== "_id") ? [index] : [],
@@ -254,13 +257,14 @@ export class RowProfile {
   }
 
   #addRepeats(text: string, { index }: Day): void {
-    for (const [number, { indexes, days, different }] of this.#repeats.entries()) {
-      this.#hashes ??= new RowHashes();
-      let hash = number;
+    for (const { seed, indexes, days, different } of this.#repeats) {
+      let hash = seed;
       for (const field of indexes)
         hash = hashOf(text, this.#starts[field] ?? 0, this.#ends[field] ?? 0, hash);
+      this.#hashes ??= new RowHashes();
       const found = this.#hashes.add(hash);
-      if (found !== "new") days[index] = (days[index] ?? 0) + 1;
+      if (found === "new") continue;
+      days[index] = (days[index] ?? 0) + 1;
       if (found === "repeat") different[index] = (different[index] ?? 0) + 1;
     }
   }

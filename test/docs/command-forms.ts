@@ -175,6 +175,7 @@ const readers = [
   "stacks/local/local-settings.ts",
   "shared/tableau-settings.ts",
   "shared/logger.ts",
+  "test/services/assembler/expectations/histories.test.ts",
 ];
 
 /** @throws Error if no setting has this name */

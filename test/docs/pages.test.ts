@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { publishedMail, whereReport } from "../../services/reporter/message.ts";
 import { dataset } from "../../shared/dataset-schema.ts";
+import { expectation, expectationKinds } from "../../shared/expectations.ts";
 import { keys } from "../../shared/keys.ts";
 import { datasetOf } from "../factories/dataset-entries.ts";
 import { resultOf } from "../factories/results.ts";
@@ -108,6 +109,20 @@ describe("limits that a page names are those of the code", () => {
     expect(held).toContain(`More than ${defaults.maxRejectPercent}% of its records are rejected`);
     expect(held).toContain(`more than ${defaults.maxMistypedPercent}% of a column's values`);
     expect(held).toContain(`more than ${defaults.maxShrinkPercent}% fewer rows`);
+  });
+
+  test("the expectations", () => {
+    const rows = byFile.get("docs/datasets.md")?.text.split("\n") ?? [];
+    for (const kind of expectationKinds) {
+      const settings = [{}, { column: "x" }, { column: "x", min: 0 }];
+      const defaults = settings
+        .map((given) => expectation.safeParse({ kind, ...given }).data)
+        .find((parsed) => parsed !== undefined);
+      const row = rows.find((line) => line.startsWith(`| \`${kind}\` |`));
+      for (const [name, value] of Object.entries(defaults ?? { kind }))
+        if (typeof value === "number" && name !== "min") expect(row).toContain(`${name}: ${value}`);
+      expect(row).toBeDefined();
+    }
   });
 
   test("the column types", () => {

@@ -160,9 +160,7 @@ export function unique({ columns, maxPercent }: ExpectationOf<"unique">, checked
     widest = Math.max(widest, share);
     const isChance = binomialSurprise(repeated, rowsOf(index), usual.k / usual.n) <= improbable;
     if (repeated < minRepeats || share * 100 <= maxPercent || isChance) return;
-    texts.push(
-      `${addDays(profile.from, index)} (${count(repeated)} of ${quantity(rowsOf(index), "row")})`,
-    );
+    texts.push(`${addDays(profile.from, index)} (${count(repeated)} of ${quantity(rowsOf(index), "row")})`);
   });
   return {
     title: `At most ${maxPercent}% of a day's rows are repeated under another _id`,

@@ -8,9 +8,9 @@ export type Missing = { missing: string };
 
 export type Checked = {
   dataset: Pick<Dataset, "terms" | "fiscalYearStart">;
-  /** Of the run. Its `to` is the day by which ages are counted. */
+  /** The run's. Its `to` is the day by which ages are counted. */
   profile: Profile;
-  /** Of the publication that the run replaces. */
+  /** That of the publication that the run replaces. */
   previous: Profile | Missing;
   windows: RunResult["windows"];
 };
@@ -24,7 +24,7 @@ export type Finding = Pick<ExpectationOutcome, "title" | "found" | "limit"> & {
 /** A message stays short even if everything changed. */
 const maxListed = 5;
 
-/** Returns up to five texts, and how many more there are. */
+/** Returns up to five texts, and the number of further ones. */
 export function listed(texts: readonly string[]): string {
   const more = texts.length - maxListed;
   return texts.slice(0, maxListed).join(", ") + (more > 0 ? ` and ${more} more` : "");
@@ -35,8 +35,7 @@ export function quoted(name: string): string {
   return `"${name.length > 60 ? `${name.slice(0, 59)}…` : name}"`;
 }
 
-/** Returns "41%", or "41.3%" for a number below 10 or above 90, where a tenth matters. */
+/** Returns, for example, "41.3%". */
 export function percentText(share: number): string {
-  const percent = share * 100;
-  return `${Math.round(percent * 10) / 10}%`;
+  return `${Math.round(share * 1_000) / 10}%`;
 }

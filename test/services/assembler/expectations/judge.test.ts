@@ -74,7 +74,7 @@ describe("the newest record", () => {
       terms,
       unmet("22 days", "the newest record is of 2025-06-06, 22 days before the end of the range"),
     ],
-    // Of the 20 days, 7 are in the term.
+    // Only 7 of the 20 days are in the term.
     ["before the term begins", endingOn("2025-08-06", "2025-08-26"), terms, met("20 days")],
     [
       "8 days into the term",
