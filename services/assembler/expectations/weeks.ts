@@ -47,7 +47,9 @@ export function sameWeekLastYear(week: number, terms: readonly Term[]): number {
   const lastYear = week - 52;
   if (!term) return [lastYear, lastYear - 1, lastYear + 1].find((number) => !termOf(number)) ?? lastYear;
   const start = weekOf(term.from);
-  const before = terms.find(({ from }) => Math.abs(weekOf(from) + 52 - start) <= startVariesBy);
+  const weeksAway = ({ from }: Term) => Math.abs(weekOf(from) + 52 - start);
+  const near = terms.filter((each) => weeksAway(each) <= startVariesBy);
+  const [before] = near.sort((a, b) => weeksAway(a) - weeksAway(b));
   if (!before) return lastYear;
   const same = week - start + weekOf(before.from);
   // The earlier term may have been shorter.
