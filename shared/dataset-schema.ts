@@ -9,6 +9,7 @@ import { instanceMinutes } from "./instance-settings.ts";
 import { adviceOf, alternatives, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
+import { answerSeparator, statisticsRules } from "./statistics/rules.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
 
 /** Text for a file, a table or Tableau. A row is one line, and UTF-8 has no lone surrogates. */
@@ -154,6 +155,8 @@ export const dataset = z
     terms: z._default(z.array(term), []),
     /** What each run is expected to be. */
     expectations: z._default(z.array(expectation), []),
+    /** What the answers mean for the measures and the annual statistics (docs/statistics.md). */
+    statistics: z.optional(statisticsRules),
     /** Limits beyond which a run is held instead of published (services/assembler/guard.ts). */
     guard: z.prefault(
       z.strictObject({
@@ -181,7 +184,7 @@ export const dataset = z
           "use another folder: the pipeline stores its own files in this one",
         ),
       ),
-      /** Athena table. `<table>_typed` is the view with types and `<table>_analysis` the view for analysts. */
+      /** Athena table. The names of its views are longer (`viewNames`). */
       table: z
         .string()
         .check(
@@ -248,6 +251,7 @@ export const dataset = z
         const advice = expectationAdvice(expected, entry);
         if (advice) refuse(advice.message, "expectations", index, advice.setting);
       }
+      if (entry.statistics) refuseRules(entry.statistics, entry, refuse);
       // Athena reads a table's folder with its subfolders.
       if (entry.publish.jsonl.startsWith(folderOf(entry.publish.csv)))
         refuse("use a folder that is not the folder of csv or below it", "publish", "jsonl");
@@ -282,6 +286,41 @@ function expectationAdvice(
   return isClosed ? undefined : refused("name a column with answers that is not personal");
 }
 
+type Refuse = (message: string, ...path: (string | number)[]) => void;
+
+/** Refuses rules by which an answer would have no column or several classes. */
+function refuseRules(
+  { kinds, modes, instruction }: z.infer<typeof statisticsRules>,
+  { columns, roles }: { columns: readonly Column[]; roles: Record<string, string | undefined> },
+  refuse: Refuse,
+): void {
+  const lists: [role: string, path: string, answers: string[]][] = [
+    ["questionType", "kinds", Object.values(kinds).flat()],
+    ["mode", "modes", Object.values(modes).flat()],
+    ...(instruction.length > 0
+      ? [["location", "instruction", instruction] as [string, string, string[]]]
+      : []),
+  ];
+  for (const [role, path, answers] of lists) {
+    const column = columns.find(({ name }) => name === roles[role]);
+    if (!(column && "type" in column && column.type === "text")) {
+      refuse(`name a column of type text as roles.${role}`, "statistics", path);
+      continue;
+    }
+    if (answers.length === 0) refuse("name the answers of at least one class", "statistics", path);
+    for (const [index, answer] of answers.entries()) {
+      const name = JSON.stringify(answer);
+      if (answers.indexOf(answer) < index) refuse(`name the answer ${name} only once`, "statistics", path);
+      if (holdsSeveral(column) && answer.includes(answerSeparator))
+        refuse(
+          `the answer ${name} cannot be told from several answers; set answers: "first" in the column "${column.name}"`,
+          "statistics",
+          path,
+        );
+    }
+  }
+}
+
 export type DatasetInput = z.input<typeof dataset>;
 export type Dataset = z.infer<typeof dataset>;
 
@@ -291,14 +330,19 @@ export function sourceNames(column: Column): string[] {
   return "type" in column ? [column.name, ...column.labels] : [column.name];
 }
 
+/** Returns whether a cell of the column may have several answers, joined by "; ". */
+export function holdsSeveral(column: KeptColumn | JoinedColumn): boolean {
+  return "join" in column || column.answers === "all";
+}
+
 /** Returns the headers of the published file, without undeclared columns. */
 export function outputColumns(columns: readonly Column[]): string[] {
   return columns.filter((column) => !("drop" in column)).map((column) => column.name);
 }
 
-/** Returns the names of a table's views: the one with types, and the one for Tableau and analysts. */
-export function viewNames(table: string): { typed: string; analysis: string } {
-  return { typed: `${table}_typed`, analysis: `${table}_analysis` };
+/** Returns the names of a table's views: with types, for Tableau and analysts, and with the measures by month. */
+export function viewNames(table: string): { typed: string; analysis: string; measures: string } {
+  return { typed: `${table}_typed`, analysis: `${table}_analysis`, measures: `${table}_measures` };
 }
 
 /**

@@ -47,3 +47,9 @@ export function startOfFiscalYear(date: string, firstMonth: number): string {
   const endsIn = fiscalYearOf(date, firstMonth);
   return `${firstMonth > 1 ? endsIn - 1 : endsIn}-${String(firstMonth).padStart(2, "0")}-01`;
 }
+
+/** Returns the days of a fiscal year. @param firstMonth 1 to 12 */
+export function daysOfFiscalYear(fiscalYear: number, firstMonth: number): { from: string; to: string } {
+  const from = startOfFiscalYear(`${fiscalYear}-01-01`, firstMonth);
+  return { from, to: addToDate(addToDate(from, { years: 1 }), { days: -1 }) };
+}

@@ -112,6 +112,18 @@ export const library = defineLibrary({
         { kind: "silent", column: "Location" },
         { kind: "silent", column: "mode" },
       ],
+      // NISO Z39.7 calls hours and help with machines directional (docs/statistics.md).
+      statistics: {
+        kinds: {
+          consultation: ["Research Consultation"],
+          reference: ["Quick Reference"],
+          equipment: ['Studio / "Maker" Equipment'],
+          service: ["Circulation & Reserves"],
+          directional: ["Directional", "Technology / Printing", "Policy, hours, access"],
+        },
+        modes: { "in person": ["In person"], virtual: ["Chat", "E-mail", "Phone", "Zoom"] },
+        instruction: ["Classroom / Instruction"],
+      },
       publish: {
         csv: "libinsightdata-athena/LibInsightQueryData.csv",
         jsonl: "libinsightdata-json/LibInsightQueryData.jsonl",

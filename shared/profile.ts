@@ -46,6 +46,8 @@ const pair = z.strictObject({
   questionType: z.nullable(z.string()),
   mode: z.nullable(z.string()),
   rows: nonNegativeInt,
+  /** Rows of class sessions (`statistics.instruction` of the dataset's entry). */
+  instruction: nonNegativeInt,
   /** The sum of their durations. */
   minutes: z.number(),
 });
@@ -85,6 +87,7 @@ export const profile = z.strictObject({
 });
 export type Profile = z.infer<typeof profile>;
 export type ProfiledColumn = Profile["columns"][number];
+export type ProfiledPair = z.infer<typeof pair>;
 
 /** Returns the name of the column with the rows' date: the first timestamp that is not personal. */
 export function dateColumn({ columns }: Pick<Dataset, "columns">): string | undefined {

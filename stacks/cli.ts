@@ -209,12 +209,12 @@ export async function runCommandLine<T>(
   process.exitCode ??= ended.exitCode;
 }
 
-/** Warns that npm prints the script's name to stdout, where a program that reads JSON does not expect it. */
-export function warnOfNpmBanner(): void {
+/** Warns that npm prints the script's name to stdout, where a program that reads the output does not expect it. */
+export function warnOfNpmBanner(format = "JSON"): void {
   const { npm_lifecycle_event: script, npm_config_loglevel: level } = process.env;
   if (script === undefined || level === "silent") return;
   process.stderr.write(
-    `npm printed its banner to stdout too. For JSON alone: npm run --silent ${script} -- ...\n`,
+    `npm printed its banner to stdout too. For ${format} alone: npm run --silent ${script} -- ...\n`,
   );
 }
 

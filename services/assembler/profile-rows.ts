@@ -1,6 +1,6 @@
 // Counts the rows of a file while it is written (shared/profile.ts). It needs memory for the counts only.
 import { csvFieldText, endOfField } from "../../shared/csv.ts";
-import type { Dataset } from "../../shared/dataset-schema.ts";
+import { type Dataset, holdsSeveral } from "../../shared/dataset-schema.ts";
 import {
   addDays,
   addToDate,
@@ -17,6 +17,7 @@ import {
   type ProfiledColumn,
   profileWeeks,
 } from "../../shared/profile.ts";
+import { classesOf, classifier } from "../../shared/statistics/classes.ts";
 import { hashOf, RowHashes } from "./repeats.ts";
 
 /** Distinct cells that are remembered for each column, because a cell may hold several answers. */
@@ -30,7 +31,16 @@ const timestamp = /^"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}"$/;
 
 type Answer = { rows: number; thisYear: number; lastYear: number; weeks: Uint32Array };
 /** With the question type and mode as fields of the CSV. */
-type Pair = { fiscalYear: number | null; questionType: string; mode: string; rows: number; minutes: number };
+type Pair = {
+  fiscalYear: number | null;
+  questionType: string;
+  mode: string;
+  rows: number;
+  instruction: number;
+  minutes: number;
+};
+/** The indexes of the columns of the pairs; -1 without one. */
+type Roles = { questionType: number; mode: number; location: number; minutes: number };
 /** What every row of a day has in common. */
 type Day = {
   index: number;
@@ -136,7 +146,9 @@ export class RowProfile {
   readonly #dayOf = new Map<string, Day>();
   readonly #columns: { name: string; index: number; counts: ColumnCounts }[];
   readonly #date: number;
-  readonly #roles: { questionType: number; mode: number; minutes: number } | undefined;
+  readonly #roles: Roles | undefined;
+  /** Returns whether a location is that of a class session. */
+  readonly #isInstruction: (location: string) => boolean;
   readonly #pairs: Pair[] = [];
   /** The same pairs by fiscal year, question type and mode. */
   readonly #pairOf = new Map<number | null, Map<string, Map<string, Pair>>>();
@@ -164,17 +176,18 @@ export class RowProfile {
       if ("drop" in column || index === -1) return [];
       const isOpen = "type" in column && ["timestamp", "date", "time"].includes(column.type);
       const hasAnswers = !column.personal && !isOpen && column.name !== "_id";
-      const holdsSeveral = "join" in column || column.answers === "all";
-      return [{ name: column.name, index, counts: new ColumnCounts(hasAnswers, holdsSeveral) }];
+      return [{ name: column.name, index, counts: new ColumnCounts(hasAnswers, holdsSeveral(column)) }];
     });
     this.#starts = new Uint32Array(headers.length);
     this.#ends = new Uint32Array(headers.length);
     this.#date = headers.indexOf(dateColumn(dataset) ?? "");
-    const { questionType, mode, minutes = "" } = dataset.roles;
+    const { questionType, mode, location = "", minutes = "" } = dataset.roles;
+    this.#isInstruction = instructionTest(dataset);
     if (questionType !== undefined && mode !== undefined) {
       this.#roles = {
         questionType: headers.indexOf(questionType),
         mode: headers.indexOf(mode),
+        location: headers.indexOf(location),
         minutes: headers.indexOf(minutes),
       };
     }
@@ -269,11 +282,7 @@ export class RowProfile {
     }
   }
 
-  #addPair(
-    text: string,
-    day: Day | undefined,
-    roles: { questionType: number; mode: number; minutes: number },
-  ): void {
+  #addPair(text: string, day: Day | undefined, roles: Roles): void {
     // One more than the maximum shows that there are too many.
     if (this.#pairs.length > maxPairs) return;
     const questionType = this.#answer(text, roles.questionType);
@@ -282,11 +291,12 @@ export class RowProfile {
     const byType = getOrAdd(this.#pairOf, fiscalYear, () => new Map<string, Map<string, Pair>>());
     const byMode = getOrAdd(byType, questionType, () => new Map<string, Pair>());
     const pair = getOrAdd(byMode, mode, () => {
-      const added = { fiscalYear, questionType, mode, rows: 0, minutes: 0 };
+      const added = { fiscalYear, questionType, mode, rows: 0, instruction: 0, minutes: 0 };
       this.#pairs.push(added);
       return added;
     });
     pair.rows += 1;
+    if (this.#isInstruction(this.#field(text, roles.location))) pair.instruction += 1;
     const minutes = this.#field(text, roles.minutes);
     if (!minutes.startsWith('"')) pair.minutes += Number(minutes);
   }
@@ -318,6 +328,21 @@ export class RowProfile {
       }),
     };
   }
+}
+
+/** Returns a function that returns whether a field of the location's column has an answer of `statistics.instruction`. */
+function instructionTest(dataset: Dataset): (field: string) => boolean {
+  const { instruction } = classesOf(dataset);
+  if (!instruction) return () => false;
+  const classify = classifier(instruction);
+  const known = new Map<string, boolean>();
+  return (field) => {
+    const found = known.get(field);
+    if (found !== undefined) return found;
+    const isInstruction = classify(textOf(field) || null).found !== null;
+    if (known.size < maxCells) known.set(field, isInstruction);
+    return isInstruction;
+  };
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {

@@ -7,6 +7,7 @@ import type { Emit, ObjectStore } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { missingColumns, tableColumns } from "./columns.ts";
+import { measuresView } from "./measures.ts";
 import { storeNames } from "./names.ts";
 import { analysisView, tableOf, typedView } from "./sql.ts";
 import { type StartDeps, startQuery } from "./start-query.ts";
@@ -44,6 +45,7 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   await engine.defineTable(table, tableOf(dataset, columns), found?.version);
   await engine.defineView(views.typed, typedView(dataset, columns, engine.database));
   await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
+  await engine.defineView(views.measures, measuresView(dataset, columns, engine.database));
   // If the file was replaced, these statements may have undone those for the newer file.
   if ((await data.head(csv))?.etag !== file.etag) throw replaced(runId, dataset);
   // The seed includes the time, because a file that is published again (same bytes, same request) after another file

@@ -49,9 +49,13 @@ export const measure = (service: string): Measure => createMeasure(service, sett
 export const tableCatalog = (): TableCatalog =>
   new GlueCatalog(glue(), { database: settings.athenaDatabase(), dataBucket: settings.dataBucket() });
 
-export const queryEngine = (): QueryEngine =>
+export const queryEngine = (): QueryEngine => engineIn(settings.athenaWorkgroup());
+/** Returns the engine for a person's queries, whose results expire. */
+export const analystsEngine = (): QueryEngine => engineIn(settings.analystsWorkgroup());
+
+const engineIn = (workgroup: string): QueryEngine =>
   new AthenaQueryEngine(athena(), glue(), {
-    workgroup: settings.athenaWorkgroup(),
+    workgroup,
     database: settings.athenaDatabase(),
     dataBucket: settings.dataBucket(),
     resultsBucket: settings.resultsBucket(),

@@ -8,7 +8,14 @@ import type { QueuePair } from "../../services/replay/dead-letter-queues.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { TeamInstances } from "../../shared/instance-settings.ts";
-import type { Emit, Instances, MessageQueue, ObjectStore, TableCatalog } from "../../shared/ports.ts";
+import type {
+  Emit,
+  Instances,
+  MessageQueue,
+  ObjectStore,
+  QueryEngine,
+  TableCatalog,
+} from "../../shared/ports.ts";
 import type { QueueName } from "../../shared/topology.ts";
 import { UsageError } from "../cli.ts";
 import { localFolder } from "../local/local-folder.ts";
@@ -22,7 +29,10 @@ export type Target = {
   isStage: boolean;
   work(): ObjectStore;
   data(): ObjectStore;
+  results(): ObjectStore;
   tables(): TableCatalog;
+  /** For a person's queries: on a stage, in the analysts' workgroup. */
+  engine(): QueryEngine;
   queue(name: QueueName): MessageQueue;
   queuePairs(): QueuePair[];
   emit(): Emit;
@@ -78,7 +88,9 @@ async function stageTarget(): Promise<Target> {
     isStage: true,
     work: aws.workStore,
     data: aws.dataStore,
+    results: aws.resultsStore,
     tables: aws.tableCatalog,
+    engine: aws.analystsEngine,
     queue: aws.queue,
     queuePairs: aws.queuePairs,
     emit: aws.emitter,
@@ -108,7 +120,9 @@ async function localTarget(wait: boolean): Promise<Target> {
     isStage: false,
     work: () => local.work,
     data: () => local.data,
+    results: () => local.results,
     tables: () => local.engine,
+    engine: () => local.engine,
     queue: (name) => local.queues[name],
     queuePairs: () => local.queuePairs,
     emit: () => local.emit,

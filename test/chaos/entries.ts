@@ -7,13 +7,15 @@ import { dataSource } from "./tableau-server.ts";
 
 export type DeployKind = FaultAt<"deploy">["kind"];
 
+const renamed = "How";
+
 const changes: Record<DeployKind, (column: Column) => DatasetInput["columns"]> = {
   // The new column is inserted, so that the columns after it move.
   "declares a field": (column) =>
     column.name === "Location" ? [{ name: addedField, type: "text" }, column] : [column],
   "drops a column": (column) => (column.name === "studio" ? [{ name: column.name, drop: true }] : [column]),
   "renames a column": (column) =>
-    column.name === "mode" ? [{ name: "How", labels: [column.name], type: "text" }] : [column],
+    column.name === "mode" ? [{ name: renamed, labels: [column.name], type: "text" }] : [column],
 };
 
 const entries = new Map<string, Dataset>();
@@ -31,6 +33,8 @@ export function entryWith(kinds: ReadonlySet<DeployKind>): Dataset {
   const entry = dataset.parse({
     ...defaultDataset,
     columns,
+    // The role names the column, so it is renamed too.
+    roles: { ...defaultDataset.roles, ...(kinds.has("renames a column") && { mode: renamed }) },
     tableau: { dataSources: [{ name: dataSource }] },
   });
   entries.set(name, entry);

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { tableColumns } from "../../../services/athena/columns.ts";
+import { measuresView } from "../../../services/athena/measures.ts";
 import { loadQuery } from "../../../services/athena/queries.ts";
 import { analysisView, typedView, withRunComment } from "../../../services/athena/sql.ts";
 import { createView } from "../../../shared/aws/hive.ts";
@@ -17,7 +18,7 @@ type Case = { dataset: Dataset; headers: string[]; database: string };
 function statements({ dataset, headers, database }: Case) {
   const columns = tableColumns(headers, dataset);
   const { table } = dataset.publish;
-  const { typed, analysis } = viewNames(table);
+  const { typed, analysis, measures } = viewNames(table);
   const origin = {
     runId: "gates-0123456789ab",
     dataset: dataset.name,
@@ -27,6 +28,7 @@ function statements({ dataset, headers, database }: Case) {
   return {
     createTypedView: createView(database, typed, typedView(dataset, columns, database).select),
     createAnalysisView: createView(database, analysis, analysisView(dataset, columns, database).select),
+    createMeasuresView: createView(database, measures, measuresView(dataset, columns, database).select),
     datasetQuery: withRunComment(`SELECT * FROM "${database}"."${table}"`, origin),
   };
 }
