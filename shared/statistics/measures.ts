@@ -75,19 +75,20 @@ const byKind: readonly Measure[] = [
     title: "Directional",
     definition: "Locations, hours, policies, and help with machines that teaches nothing.",
   }),
-  {
-    name: "coverage",
-    title: "Coverage",
-    unit: "percent",
-    definition: "Share of the records that have a question type, without which no statistic counts them",
-    sql: 'round(1e2 * count(CASE WHEN "answered" THEN 1 END) / count(*), 1)',
-    formula: ({ id, answered }) => `ROUND(100 * COUNT(IF ${answered} THEN 1 END) / COUNT(${id}), 1)`,
-    of: (pairs) => {
-      const answered = rowsOf(pairs.filter(({ questionType }) => questionType !== null));
-      return pairs.length === 0 ? 0 : Math.round((1_000 * answered) / rowsOf(pairs)) / 10;
-    },
-  },
 ];
+
+const coverage: Measure = {
+  name: "coverage",
+  title: "Coverage",
+  unit: "percent",
+  definition: "Share of the records that have a question type, without which no statistic counts them",
+  sql: 'round(1e2 * count(CASE WHEN "answered" THEN 1 END) / count(*), 1)',
+  formula: ({ id, answered }) => `ROUND(100 * COUNT(IF ${answered} THEN 1 END) / COUNT(${id}), 1)`,
+  of: (pairs) => {
+    const answered = rowsOf(pairs.filter(({ questionType }) => questionType !== null));
+    return pairs.length === 0 ? 0 : Math.round((1_000 * answered) / rowsOf(pairs)) / 10;
+  },
+};
 
 const instruction: Measure = {
   name: "instruction",
@@ -118,6 +119,7 @@ export function measuresOf(dataset: Pick<Dataset, "columns" | "roles" | "statist
     ...(kind ? byKind : []),
     ...(sessions ? [instruction] : []),
     ...(dataset.roles.minutes === undefined ? [] : [minutes]),
+    ...(kind ? [coverage] : []),
   ];
 }
 

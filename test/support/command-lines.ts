@@ -6,6 +6,7 @@ import { line as doctor } from "../../stacks/commands/doctor/doctor-args.ts";
 import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
 import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
 import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
+import { line as stats } from "../../stacks/commands/stats/stats-args.ts";
 import { line as tableau } from "../../stacks/commands/tableau/tableau-args.ts";
 import { line as libinsight } from "../../stacks/local/libinsight/simulator-args.ts";
 import { parseCommand, usage } from "../../stacks/local/start-args.ts";
@@ -28,6 +29,7 @@ export const commandLines = {
   runs,
   replay,
   instances,
+  stats,
   tableau,
   compare,
   dictionary,

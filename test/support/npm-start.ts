@@ -18,6 +18,7 @@ const programs = {
   runs: "stacks/commands/runs.ts",
   instances: "stacks/commands/instances.ts",
   dictionary: "stacks/commands/dictionary.ts",
+  stats: "stacks/commands/stats.ts",
   tableau: "stacks/commands/tableau.ts",
   doctor: "stacks/commands/doctor.ts",
 };

@@ -19,10 +19,11 @@ export const acrl2022 = defineSurvey({
         official: false,
         readIn: "the copy of Spokane Community College Library, revised on March 3, 2022",
       },
-      footnote: "The number is that of undated copies. The number in the form of 2022 was not seen",
+      footnote: "The number is that of an undated copy with this text; the form of 2022 was not seen",
       sources: [
         "https://libguides.scc.spokane.edu/acrlrefdefinitions",
         "https://guides.cuny.edu/c.php?g=1102005&p=8035781",
+        "https://apps.pcj.edu/library-statistics/",
       ],
     },
     consultations: {
@@ -34,10 +35,11 @@ export const acrl2022 = defineSurvey({
         official: false,
         readIn: "the copies of Spokane Community College Library and Lincoln Memorial University",
       },
-      footnote: "The number is that of undated copies. The number in the form of 2022 was not seen",
+      footnote: "The number is that of an undated copy with this text; the form of 2022 was not seen",
       sources: [
         "https://libguides.scc.spokane.edu/acrlrefdefinitions",
         "https://library.lmunet.edu/internal/home",
+        "https://apps.pcj.edu/library-statistics/",
       ],
     },
   },

@@ -5,6 +5,7 @@ import {
   tableColumns,
   type ViewColumn,
 } from "../../../services/athena/columns.ts";
+import { measureGroups } from "../../../services/athena/measures.ts";
 import type { ColumnNames } from "../../../services/athena/names.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import {
@@ -14,6 +15,8 @@ import {
   sourceNames,
   viewNames,
 } from "../../../shared/dataset-schema.ts";
+import { type Classes, classesOf } from "../../../shared/statistics/classes.ts";
+import { measuresOf } from "../../../shared/statistics/measures.ts";
 
 export type Dictionary = {
   dataset: string;
@@ -22,12 +25,18 @@ export type Dictionary = {
   table: string;
   typed: string;
   analysis: string;
+  /** The view with the measures. */
+  measures: string;
   /** The columns of the table and the typed view, in their order. */
   columns: DictionaryColumn[];
   /** The further columns of the analysis view. */
   dateColumns: { name: string; type: ColumnType; meaning: string }[];
   /** Labels of declared fields that are not published. */
   dropped: string[];
+  /** The columns of the view with the measures. The first ones have no unit. */
+  measureColumns: { name: string; unit: string; meaning: string }[];
+  /** What the measures count the answers as. */
+  classes: { column: string; name: string; answers: readonly string[] }[];
 };
 
 export type DictionaryColumn = Pick<TableColumn, "name" | "type" | "meaning" | "personal" | "declared"> & {
@@ -70,7 +79,24 @@ export function dictionaryOf(
       .filter((view) => !published.some((column) => shows(view, column)))
       .map(({ name, type, comment }) => ({ name, type, meaning: comment })),
     dropped: columns.flatMap((column) => ("drop" in column ? [column.name] : [])),
+    measureColumns: [
+      ...measureGroups.map(({ name, meaning }) => ({ name, unit: "", meaning })),
+      ...measuresOf(dataset).map(({ name, unit, definition }) => ({ name, unit, meaning: definition })),
+    ],
+    classes: Object.values(classesOf(dataset)).flatMap((classes) =>
+      classes ? answersByClass(classes, published) : [],
+    ),
   };
+}
+
+function answersByClass(
+  { header, order, answers }: Classes<string>,
+  published: readonly TableColumn[],
+): Dictionary["classes"] {
+  const column = published.find((found) => found.header === header)?.name ?? header;
+  return order
+    .map((name) => ({ column, name, answers: answers[name] ?? [] }))
+    .filter((found) => found.answers.length > 0);
 }
 
 function originOf({ header, declared }: TableColumn, columns: readonly Column[]) {

@@ -17,7 +17,9 @@ ${dictionaries.map((dictionary) => `\n${sectionOf(dictionary, connections.get(di
 }
 
 function sectionOf(dictionary: Dictionary, connection: readonly Row[] | undefined): string {
-  const { dataset, libinsightId, table, typed, analysis, columns, dateColumns, dropped } = dictionary;
+  const { dataset, libinsightId, table, typed, analysis, measures, columns, dateColumns, dropped } =
+    dictionary;
+  const { measureColumns, classes } = dictionary;
   const parts = [
     `## ${escaped(dataset)}
 
@@ -30,8 +32,9 @@ ${tableOf(
       code(analysis),
       "The view for analysts and Tableau: no personal columns; year, month and other parts of the date are added",
     ],
+    [code(measures), "A view with the measures by month, fiscal year and mode"],
     [code(typed), "A view in which every column has its type. A value of another type is null"],
-    [code(table), "The table behind both views: the published file, with every column as text"],
+    [code(table), "The table behind the views: the published file, with every column as text"],
   ],
 )}
 ${connection ? `### Connect\n\n${tableOf(["Setting", "Value"], connection)}\n` : ""}### Columns
@@ -51,6 +54,21 @@ ${tableOf(
 ${tableOf(
   ["Column", "Type", "Meaning"],
   dateColumns.map(({ name, type, meaning }) => [code(name), type, escaped(meaning)]),
+)}`,
+    `### Measures
+
+The columns of ${code(measures)}, which has one row for each month, fiscal year and mode:
+
+${tableOf(
+  ["Column", "Unit", "Meaning"],
+  measureColumns.map(({ name, unit, meaning }) => [code(name), unit, escaped(meaning)]),
+)}`,
+    classes.length > 0 &&
+      `What the measures count an answer as (\`statistics\` in \`shared/library.ts\`):
+
+${tableOf(
+  ["Column", "Counts as", "Answers"],
+  classes.map(({ column, name, answers }) => [code(column), name, answers.map(escaped).join("; ")]),
 )}`,
     dropped.length > 0 &&
       `### Not published

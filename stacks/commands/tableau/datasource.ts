@@ -5,7 +5,7 @@
 // (https://github.com/tableau/tableau-document-schemas). So the file follows examples that Tableau wrote:
 // - datasource, named-connection, relation, column: tdvt/samples/tds/cast_calcs.postgres_jdbc.tds in
 //   https://github.com/tableau/connector-plugin-sdk
-// - desc: test/assets/datasource_test.tds in https://github.com/tableau/document-api-python
+// - calculation, desc: test/assets/datasource_test.tds in https://github.com/tableau/document-api-python
 // - class, server, dbname (the catalog) and schema (the database) of Athena: https://github.com/PrigasG/twbparser, and
 //   https://github.com/bryanthowell-tableau/tableau_tools/issues/46
 // No public file shows Tableau's attributes for the staging folder and the workgroup. Tableau ignores attributes that it does
@@ -16,6 +16,9 @@ import { analysisColumns, declaredColumns } from "../../../services/athena/colum
 import type { ColumnNames } from "../../../services/athena/names.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
+import { type Classes, classesOf } from "../../../shared/statistics/classes.ts";
+import { classExpression, tableau } from "../../../shared/statistics/expressions.ts";
+import { measuresOf } from "../../../shared/statistics/measures.ts";
 import { document, element, text } from "./xml.ts";
 
 /** The settings of Tableau's connection to Athena. */
@@ -36,6 +39,9 @@ export type Field = {
   role: "dimension" | "measure";
   type: "nominal" | "ordinal" | "quantitative";
 };
+
+/** A field that Tableau computes. A formula names fields in brackets. */
+export type CalculatedField = Field & { formula: string };
 
 /**
  * Returns the content of the data source file.
@@ -63,12 +69,15 @@ export function datasourceOf(dataset: Dataset, place: AthenaPlace, known?: Colum
       type: "table",
     }),
   ]);
-  const columns = fieldsOf(dataset, known).map(
-    ({ caption, datatype, name: column, role, type, description }) =>
-      element("column", { caption, datatype, name: `[${column}]`, role, type }, [
-        element("desc", {}, [element("formatted-text", {}, [text("run", description)])]),
-      ]),
-  );
+  const columnOf = ({ caption, datatype, name: column, role, type, description }: Field, formula: string[]) =>
+    element("column", { caption, datatype, name: `[${column}]`, role, type }, [
+      ...formula.map((text) => element("calculation", { class: "tableau", formula: text })),
+      element("desc", {}, [element("formatted-text", {}, [text("run", description)])]),
+    ]);
+  const columns = [
+    ...fieldsOf(dataset, known).map((field) => columnOf(field, [])),
+    ...calculatedFieldsOf(dataset, known).map((field) => columnOf(field, [field.formula])),
+  ];
   return document(
     element("datasource", { "formatted-name": dataset.name, inline: "true", version: "18.1" }, [
       federated,
@@ -116,6 +125,48 @@ export function fieldsOf(dataset: Dataset, known?: ColumnNames): Field[] {
       ...(type === "integer" && !isMeasure ? ({ role: "dimension", type: "ordinal" } as const) : {}),
     };
   });
+}
+
+/** Returns the classes of the answers and the measures as calculated fields; none if the entry declares no statistics. */
+export function calculatedFieldsOf(dataset: Dataset, known?: ColumnNames): CalculatedField[] {
+  const { kind, mode, instruction } = classesOf(dataset);
+  if (!kind || !mode) return [];
+  const names = new Map(declaredColumns(dataset, known).map(({ header, name }) => [header, name]));
+  const fieldOf = (header: string | undefined) => `[${names.get(header ?? "") ?? ""}]`;
+  const expression = (classes: Classes<string>) => classExpression(classes, fieldOf(classes.header), tableau);
+  const [kindField, modeField] = ["Calculation_kind", "Calculation_mode"];
+  const dimension = { datatype: "string", role: "dimension", type: "nominal" } as const;
+  return [
+    {
+      ...dimension,
+      name: kindField,
+      caption: "Kind of question",
+      description: `The kind of ${kind.header} that the measures count by`,
+      formula: expression(kind),
+    },
+    {
+      ...dimension,
+      name: modeField,
+      caption: "In person or virtual",
+      description: `The group of ${mode.header}`,
+      formula: expression(mode),
+    },
+    ...measuresOf(dataset).map(({ name, title, unit, definition, formula }) => ({
+      name: `Calculation_${name}`,
+      caption: title,
+      description: `${definition} (${unit})`,
+      datatype: unit === "records" ? ("integer" as const) : ("real" as const),
+      role: "measure" as const,
+      type: "quantitative" as const,
+      formula: formula({
+        id: "[_id]",
+        kind: `[${kindField}]`,
+        instruction: instruction ? `NOT ISNULL(${expression(instruction)})` : "FALSE",
+        minutes: fieldOf(dataset.roles.minutes),
+        answered: `${fieldOf(kind.header)} <> ''`,
+      }),
+    })),
+  ];
 }
 
 /** Returns the caption of a part of the date, which has no label: `Fiscal year` for `fiscal_year`. */

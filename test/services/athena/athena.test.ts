@@ -139,7 +139,7 @@ const refusalOf = (deps: Deps, reason: string) => ({
 });
 
 describe("a published file", () => {
-  test("has a table, two views and a query, whose result is copied to its stable key", async () => {
+  test("has a table, three views and a query, whose result is copied to its stable key", async () => {
     const deps = start();
     const { id } = await followed(deps);
     await succeed(id, deps);
@@ -148,7 +148,7 @@ describe("a published file", () => {
     const { columns, folder } = deps.engine.tables.get(table) ?? { columns: [] };
     expect(columns.map(({ name }) => name)).toEqual(names);
     expect(folder).toBe("libinsightdata-athena/");
-    expect([...deps.engine.views.keys()]).toEqual([views.typed, views.analysis]);
+    expect([...deps.engine.views.keys()]).toEqual([views.typed, views.analysis, views.measures]);
     expect(deps.engine.started).toEqual([
       {
         id,
@@ -183,14 +183,15 @@ describe("a published file", () => {
     expect(await deps.data.list("", 10)).toEqual([csvKey]);
   });
 
-  test("has the current meaning of its columns in the comments of the table and both views", async () => {
+  test("has the current meaning of its columns in the comments of the table and its first two views", async () => {
     const deps = start();
     for (const meaning of ["What's noted; with a \\ in it", "Something else"]) {
       const note = datasetOf([{ name: "note", type: "text", meaning }]);
       await putFile(deps.data, { rows: [["_id", "note"]], key: note.publish.csv });
       await followFile({ ...note, name: defaultDataset.name }, deps);
       const { engine } = deps;
-      const comments = [...engine.views.values()].map((view) => view.comments.get("note"));
+      const { typed, analysis } = viewNames(note.publish.table);
+      const comments = [typed, analysis].map((view) => engine.views.get(view)?.comments.get("note"));
       expect([engine.tables.get("test_dataset")?.columns[1]?.comment, ...comments]).toEqual(
         Array(3).fill(`note: ${meaning}`),
       );

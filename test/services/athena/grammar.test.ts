@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { tableColumns } from "../../../services/athena/columns.ts";
+import { declaredColumns, tableColumns } from "../../../services/athena/columns.ts";
 import { measuresView } from "../../../services/athena/measures.ts";
 import { loadQuery } from "../../../services/athena/queries.ts";
 import { analysisView, typedView, withRunComment } from "../../../services/athena/sql.ts";
@@ -11,6 +11,7 @@ import { columnType } from "../../../shared/column-types.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { grammarErrors } from "../../support/athena-grammar.ts";
+import { statisticsDataset } from "../../support/statistics-dataset.ts";
 
 type Case = { dataset: Dataset; headers: string[]; database: string };
 
@@ -81,6 +82,14 @@ test("every statement is valid in Athena's grammar for any headers, types and na
     }),
     { numRuns: 200 },
   );
+});
+
+test("the view of declared measures is valid in Athena's grammar", () => {
+  for (const several of [false, true]) {
+    const dataset = statisticsDataset({ several });
+    const { select } = measuresView(dataset, declaredColumns(dataset), "library");
+    expect(grammarErrors(createView("library", "measures", select))).toEqual([]);
+  }
 });
 
 describe("the grammar rejects", () => {

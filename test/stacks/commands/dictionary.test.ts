@@ -46,8 +46,9 @@ test("each column, declared or not, has its labels, type and meaning", () => {
     | Name | Contents |
     | --- | --- |
     | \`test_dataset_analysis\` | The view for analysts and Tableau: no personal columns; year, month and other parts of the date are added |
+    | \`test_dataset_measures\` | A view with the measures by month, fiscal year and mode |
     | \`test_dataset_typed\` | A view in which every column has its type. A value of another type is null |
-    | \`test_dataset\` | The table behind both views: the published file, with every column as text |
+    | \`test_dataset\` | The table behind the views: the published file, with every column as text |
 
     ### Columns
 
@@ -73,6 +74,17 @@ test("each column, declared or not, has its labels, type and meaning", () => {
     | \`weekday_name\` | text | Day of the week by name (from Opened At) |
     | \`hour\` | integer | Hour of the day, 0 to 23 (from Opened At) |
 
+    ### Measures
+
+    The columns of \`test_dataset_measures\`, which has one row for each month, fiscal year and mode:
+
+    | Column | Unit | Meaning |
+    | --- | --- | --- |
+    | \`month\` |  | First day of the month |
+    | \`fiscal_year\` |  | Fiscal year, named after the year in which it ends |
+    | \`mode\` |  | in person or virtual; null without an answer |
+    | \`records\` | records | All records |
+
     ### Not published
 
     These declared fields are left out: walkins.
@@ -96,7 +108,7 @@ test("a column keeps the name that it has on the stage", () => {
 
 test("a dataset without a date and without dropped fields has no sections for them", () => {
   const markdown = markdownOf([dictionaryOf(datasetOf([{ name: "mode", type: "text" }]))]);
-  expect(markdown.match(/^##.*/gm)).toEqual(["## test-dataset", "### Columns"]);
+  expect(markdown.match(/^##.*/gm)).toEqual(["## test-dataset", "### Columns", "### Measures"]);
 });
 
 describe("for any text", () => {

@@ -13,6 +13,7 @@ import { document, element, text } from "../../../stacks/commands/tableau/xml.ts
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { sendJson, startHttpServer } from "../../support/http-server.ts";
 import { command, temporaryFolder } from "../../support/npm-start.ts";
+import { statisticsDataset } from "../../support/statistics-dataset.ts";
 
 const place = {
   region: "eu-west-1",
@@ -34,9 +35,12 @@ const column = z.object({
   role: z.string(),
   type: z.string(),
   desc: z.object({ "formatted-text": z.object({ run: z.string() }) }),
+  calculation: z.object({ class: z.string(), formula: z.string() }).optional(),
 });
-const columnsIn = (xml: string) =>
+const allColumnsIn = (xml: string) =>
   z.object({ datasource: z.object({ column: z.array(column) }) }).parse(parseXML(xml)).datasource.column;
+/** Returns the columns of the view, without calculated fields. */
+const columnsIn = (xml: string) => allColumnsIn(xml).filter(({ calculation }) => !calculation);
 
 /** Returns the file's content without its columns. Checked for equality, it holds no user, password or token. */
 function contentOf(xml: string): unknown {
@@ -95,6 +99,40 @@ test("the file has every column of the view once, in its order, with its label a
   for (const personal of ["Comments/Notes", "answeredBy", "employee", "_entered_by"]) {
     expect(captions).not.toContain(personal);
   }
+});
+
+test("the file has the measures as calculated fields", () => {
+  const found = allColumnsIn(datasourceOf(statisticsDataset(), place)).filter(
+    ({ calculation }) => calculation,
+  );
+  expect(new Set(found.map(({ calculation }) => calculation?.class))).toEqual(new Set(["tableau"]));
+  const shown = found.map(
+    ({ caption, name, datatype, role, type, calculation }) =>
+      `${caption} ${name}, ${datatype} ${role} ${type}: ${calculation?.formula}`,
+  );
+  expect(shown).toMatchInlineSnapshot(`
+    [
+      "Kind of question [Calculation_kind], string dimension nominal: IF [question_type] = 'Research Consultation' THEN 'consultation' ELSEIF [question_type] = 'Walk-up help' THEN 'walk-in consultation' ELSEIF [question_type] = 'Quick Reference' THEN 'reference' ELSEIF [question_type] = 'Studio / "Maker" Equipment' THEN 'equipment' ELSEIF [question_type] = 'Circulation & Reserves' THEN 'service' ELSEIF [question_type] = 'Directional' OR [question_type] = 'Technology / Printing' OR [question_type] = 'Policy, hours, access' OR [question_type] = 'What''s near; and "how"?' THEN 'directional' END",
+      "In person or virtual [Calculation_mode], string dimension nominal: IF CONTAINS('; ' + [mode] + '; ', '; In person; ') THEN 'in person' ELSEIF CONTAINS('; ' + [mode] + '; ', '; Chat; ') OR CONTAINS('; ' + [mode] + '; ', '; E-mail; ') OR CONTAINS('; ' + [mode] + '; ', '; Phone; ') OR CONTAINS('; ' + [mode] + '; ', '; Zoom; ') THEN 'virtual' END",
+      "Records [Calculation_records], integer measure quantitative: COUNT([_id])",
+      "Transactions [Calculation_transactions], integer measure quantitative: COUNT(IF [Calculation_kind] = 'reference' OR [Calculation_kind] = 'equipment' THEN 1 END)",
+      "Consultations [Calculation_consultations], integer measure quantitative: COUNT(IF [Calculation_kind] = 'consultation' OR [Calculation_kind] = 'walk-in consultation' THEN 1 END)",
+      "Directional [Calculation_directional], integer measure quantitative: COUNT(IF [Calculation_kind] = 'directional' THEN 1 END)",
+      "Instruction [Calculation_instruction], integer measure quantitative: COUNT(IF NOT ISNULL(IF CONTAINS('; ' + [location] + '; ', '; Classroom; ') THEN 'instruction' END) THEN 1 END)",
+      "Minutes [Calculation_minutes], real measure quantitative: SUM([minutes])",
+      "Coverage [Calculation_coverage], real measure quantitative: ROUND(100 * COUNT(IF [question_type] <> '' THEN 1 END) / COUNT([_id]), 1)",
+    ]
+  `);
+});
+
+test("in a column with several answers a formula finds each, and a column keeps its name of the stage", () => {
+  const known = new Map([["Question Type", "type_2"]]);
+  const [kind] = allColumnsIn(datasourceOf(statisticsDataset({ several: true }), place, known)).filter(
+    ({ calculation }) => calculation,
+  );
+  expect(kind?.calculation?.formula).toMatch(
+    /^IF CONTAINS\('; ' \+ \[type_2\] \+ '; ', '; Research Consultation; '\) THEN 'consultation' ELSEIF CONTAINS\(/,
+  );
 });
 
 test("a column keeps the name that it has on the stage", () => {

@@ -145,6 +145,7 @@ describe("a run on the simulation, and one on a LibInsight with faults", () => {
       table: "libinsightdata",
       typed: "libinsightdata_typed",
       analysis: "libinsightdata_analysis",
+      measures: "libinsightdata_measures",
     });
 
     const records = [...server.records()];
