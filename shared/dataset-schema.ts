@@ -313,7 +313,7 @@ function refuseRules(
       if (answers.indexOf(answer) < index) refuse(`name the answer ${name} only once`, "statistics", path);
       if (holdsSeveral(column) && answer.includes(answerSeparator))
         refuse(
-          `the answer ${name} cannot be told from several answers; set answers: "first" in the column "${column.name}"`,
+          `the answer ${name} reads as several answers; set answers: "first" in the column "${column.name}"`,
           "statistics",
           path,
         );

@@ -1,5 +1,5 @@
-// Names, types and comments of the columns of a dataset's table and of its two views. The data dictionary and Tableau's
-// data source are generated from the same columns.
+// Names, types and comments of the columns of a dataset's table, of its view with types and of the one for analysts. The
+// data dictionary and Tableau's data source are generated from the same columns.
 import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { assignNames, type ColumnNames, type datePartNames, distinctHeaders } from "./names.ts";

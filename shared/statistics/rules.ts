@@ -3,7 +3,7 @@
 import * as z from "zod/mini";
 
 /**
- * The kinds that the definitions of the surveys tell apart (docs/statistics.md). A record with answers of several kinds
+ * The kinds that the definitions of the surveys distinguish (docs/statistics.md). A record with answers of several kinds
  * is of the first one: a contact counts once.
  * - `consultation`: help by appointment, one-to-one or in a small group
  * - `walk-in consultation`: the same help without an appointment

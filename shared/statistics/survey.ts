@@ -6,7 +6,7 @@ export type SurveyLine = {
   /** The line's number in the form, if it was seen. */
   number?: string;
   definition: string;
-  /** Where the text was read, and whether that was the survey's own publication. */
+  /** `official`: whether the text was read in the survey's own publication. */
   text: { official: boolean; readIn: string };
   footnote: string;
   sources: readonly string[];

@@ -46,7 +46,7 @@ export type Worksheet = {
 export type WorksheetInput = {
   survey: Survey;
   dataset: Dataset;
-  /** Of any years. Others than the fiscal year's count only as undated. */
+  /** May be of any years. */
   counts: readonly Count[];
   fiscalYear: number;
   /** The first and the last day with a record, of all years. */

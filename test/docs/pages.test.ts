@@ -7,6 +7,8 @@ import { publishedMail, whereReport } from "../../services/reporter/message.ts";
 import { dataset } from "../../shared/dataset-schema.ts";
 import { expectation, expectationKinds } from "../../shared/expectations.ts";
 import { keys } from "../../shared/keys.ts";
+import { kinds } from "../../shared/statistics/rules.ts";
+import { surveys } from "../../shared/statistics/surveys.ts";
 import { datasetOf } from "../factories/dataset-entries.ts";
 import { resultOf } from "../factories/results.ts";
 import { pages, targetOf } from "./markdown.ts";
@@ -122,6 +124,22 @@ describe("limits that a page names are those of the code", () => {
       for (const [name, value] of Object.entries(defaults ?? { kind }))
         if (typeof value === "number" && name !== "min") expect(row).toContain(`${name}: ${value}`);
       expect(row).toBeDefined();
+    }
+  });
+
+  test("the surveys, and the line of each kind", () => {
+    const { text = "" } = byFile.get("docs/statistics.md") ?? {};
+    const names = surveys.map(({ name }) => `\`${name}\``);
+    expect(text).toContain(`| Kind | Meaning | ${names.join(" | ")} |`);
+    for (const kind of kinds) {
+      const lines = surveys.map(({ kinds: { [kind]: line } }) =>
+        typeof line === "string" ? `\`${line}\`` : "excluded",
+      );
+      expect(text).toMatch(new RegExp(`^\\| \`${kind}\` \\| [^|]+ \\| ${lines.join(" \\| ")} \\|$`, "m"));
+    }
+    for (const { name, lines } of surveys) {
+      const ids = Object.keys(lines).map((line) => `\`${line}\``);
+      expect(text).toContain(`| \`${name}\` | ${ids.join(", ")} |`);
     }
   });
 

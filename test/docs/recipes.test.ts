@@ -6,6 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openLocal } from "../../shared/local/open-local.ts";
 import { start, temporaryFolder } from "../support/npm-start.ts";
 import { pages } from "./markdown.ts";
 
@@ -38,6 +39,19 @@ test("DuckDB reads every row, and an empty answer is no null", async () => {
       without_patron: String(records.filter(({ who }) => who === "").length),
     },
   ]);
+});
+
+test("the query on the measures runs and has each fiscal year", async () => {
+  const [, sql = ""] = blocksIn("sql");
+  const local = await openLocal(join(folder.path, ".local"));
+  try {
+    const found = await local.engine.firstRows(sql, "queries", 99);
+    expect(found.columns).toEqual(["fiscal_year", "transactions", "consultations"]);
+    expect(found.rows.length).toBeGreaterThan(2);
+    for (const [, ...sums] of found.rows) expect(Math.min(...sums.map(Number))).toBeGreaterThan(0);
+  } finally {
+    await local.close();
+  }
 });
 
 const pythonWith = (module: string) =>

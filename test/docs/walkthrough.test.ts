@@ -16,10 +16,10 @@ import { type Command, commandsOf } from "./shell.ts";
 
 const all = await pages();
 /** The first ones in the order in which a new user reads them. */
-const read = ["README.md", "docs/operate.md", "docs/datasets.md", "docs/analysts.md"];
+const read = ["README.md", "docs/operate.md", "docs/datasets.md", "docs/analysts.md", "docs/statistics.md"];
 
 /** npm scripts that are run here. The others take minutes, or need an account: commands.test.ts checks how they are written. */
-const quick = ["start", "runs", "replay", "instances", "dictionary", "tableau", "libinsight"];
+const quick = ["start", "runs", "replay", "instances", "dictionary", "tableau", "stats", "libinsight"];
 /** Programs that a machine may lack. */
 const optional = ["soffice"];
 

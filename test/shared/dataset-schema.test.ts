@@ -441,6 +441,71 @@ describe("at a given time", () => {
   });
 });
 
+describe("statistics", () => {
+  const roles = { questionType: "Type", mode: "mode", location: "Location" };
+  const classed = (
+    statistics: DatasetInput["statistics"],
+    change: Partial<DatasetInput> = {},
+    type: object = { type: "text", answers: "first" },
+  ): DatasetInput => {
+    const column: DatasetInput["columns"][number] = Object.assign(
+      { name: "Type" },
+      { type: "text" as const },
+      type,
+    );
+    const more = ["mode", "Location"].map((name) => ({ name, type: "text" as const }));
+    return entry({ columns: [...good.columns, column, ...more], roles, statistics, ...change });
+  };
+  const rules = { kinds: { reference: ["Question"], directional: ["Where"] }, modes: { virtual: ["Chat"] } };
+
+  test("may leave kinds without answers, and an answer of one column may have several parts", () => {
+    expect(defineDatasets([classed(rules)])[0].statistics).toMatchObject({
+      kinds: { reference: ["Question"], consultation: [] },
+      modes: { "in person": [], virtual: ["Chat"] },
+      instruction: [],
+    });
+    const several = { ...rules, kinds: { reference: ["A; B"] } };
+    expect(errorOf(classed(several))).toBe("no error");
+    expect(defineDatasets([good])[0].statistics).toBeUndefined();
+  });
+
+  test.each<[what: string, DatasetInput, problem: string]>([
+    [
+      "an answer of two kinds",
+      classed({ ...rules, kinds: { reference: ["Question"], service: ["Question"] } }),
+      'statistics.kinds: name the answer "Question" only once',
+    ],
+    [
+      "an answer of two modes",
+      classed({ ...rules, modes: { "in person": ["Chat"], virtual: ["Chat"] } }),
+      'statistics.modes: name the answer "Chat" only once',
+    ],
+    ["no kind", classed({ ...rules, kinds: {} }), "statistics.kinds: name the answers of at least one class"],
+    [
+      "no role",
+      classed(rules, { roles: { questionType: "Type" } }),
+      "statistics.modes: name a column of type text as roles.mode",
+    ],
+    [
+      "a question type that is a number",
+      classed(rules, {}, { type: "number" }),
+      "statistics.kinds: name a column of type text as roles.questionType",
+    ],
+    [
+      "sessions without a location",
+      classed({ ...rules, instruction: ["Room"] }, { roles: { questionType: "Type", mode: "mode" } }),
+      "statistics.instruction: name a column of type text as roles.location",
+    ],
+    [
+      "an answer that looks like two",
+      classed({ ...rules, kinds: { reference: ["A; B"] } }, {}, { answers: "all" }),
+      'statistics.kinds: the answer "A; B" reads as several answers; set answers: "first" in the column "Type"',
+    ],
+  ])("refuses %s", (_what, given, problem) => {
+    expect(errorOf(given)).toBe(`shared/library.ts, entry "gate-counts", ${problem}.`);
+  });
+});
+
 /** An entry that shares nothing with `good`. */
 const other = entry({
   name: "instruction",

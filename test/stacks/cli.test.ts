@@ -229,6 +229,22 @@ test.each<[string, unknown]>([
     "tableau datasource --staging s3://bucket/",
     expect.objectContaining({ given: { staging: "s3://bucket/" } }),
   ],
+  [
+    "stats --survey acrl-2022",
+    {
+      survey: expect.objectContaining({ name: "acrl-2022" }),
+      dataset: defaultDataset,
+      fiscalYear: undefined,
+      format: "text",
+      out: undefined,
+      ids: undefined,
+    },
+  ],
+  [
+    "stats --survey arl-2013 --fiscal-year 2024 --format csv --out a/b.csv",
+    expect.objectContaining({ fiscalYear: 2024, format: "csv", out: "a/b.csv" }),
+  ],
+  ["stats --survey arl-2013 --ids unanswered", expect.objectContaining({ ids: "unanswered" })],
   ["dictionary", { chosen: datasets, out: "docs/dictionary.md" }],
   [
     `dictionary --dataset ${defaultDataset.libinsightId}`,
@@ -359,6 +375,21 @@ test.each<[string, string | RegExp]>([
     "tableau datasource --staging s3://bucket/folder",
     /^Option '--staging <folder>' .* s3:\/\/bucket\/tableau\/\.$/,
   ],
+  ["stats", "Required option '--survey <name>' not specified."],
+  [
+    "stats --survey acrl",
+    "Option '--survey <name>' argument 'acrl' is invalid. Use one of acrl-2015, acrl-2022, arl-2013, niso-z39.7-2013.",
+  ],
+  [
+    "stats --survey arl-2013 --ids consultations",
+    'arl-2013 has no line "consultations" for --ids. Use one of reference-transactions, excluded, unanswered.',
+  ],
+  [
+    "stats --survey arl-2013 --ids excluded --out a.csv",
+    /^Option '--ids <line>' cannot be used with option '--out <file>'/,
+  ],
+  ["stats --survey arl-2013 --fiscal-year 24", /Use a whole number from 1,900 to 9,998\.$/],
+  ["stats --survey arl-2013 --format xml", /Allowed choices are text, csv\.$/],
   ["dictionary --json", /^Unknown option '--json'\./],
   ["chaos --plans 0", `${option("--plans <n>", "0")}Use a whole number from 1 to 1,000,000.`],
   ["chaos --seed x", /^Option '--seed <n>' argument 'x' is invalid\./],

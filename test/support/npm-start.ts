@@ -86,6 +86,17 @@ export function libInsightEnv(server: { baseUrl: string; clientId: string; clien
   };
 }
 
+/** Returns the environment variables of `sst shell` for a stage whose AWS is at an address. */
+export function stageEnv(url: string, variables: Record<string, string>): Record<string, string> {
+  return {
+    AWS_ENDPOINT_URL: url,
+    AWS_REGION: "us-east-1",
+    AWS_ACCESS_KEY_ID: "test",
+    AWS_SECRET_ACCESS_KEY: "test",
+    SST_RESOURCE_Settings: JSON.stringify({ variables, type: "sst.sst.Linkable" }),
+  };
+}
+
 /** The date range of the simulator's records, and a month of it. */
 export const range = ["--from", "2021-12-02", "--to", "2024-12-01"];
 export const small = ["--from", "2023-09-01", "--to", "2023-09-30"];

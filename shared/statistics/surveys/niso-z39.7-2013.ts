@@ -16,7 +16,7 @@ export const nisoZ39Edition2013 = defineSurvey({
         official: false,
         readIn: "NISO's draft from before 2013 and Duquesne University's copy of the edition of 2013",
       },
-      footnote: "Whether the standard was changed after 2013 was not found out",
+      footnote: "No later status of the standard was found",
       sources: [
         "http://www.niso.org/dictionary/section7/",
         "https://guides.library.duq.edu/c.php?g=703554&p=4993859",

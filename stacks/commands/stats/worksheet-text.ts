@@ -19,7 +19,8 @@ export function worksheetText(worksheet: Worksheet): string {
   ];
   const text = [
     `${survey.title}, ${survey.edition}`,
-    `${dataset}, fiscal year ${fiscalYear}: ${from} to ${to}${surveyYearText(worksheet)}`,
+    `${dataset}, fiscal year ${fiscalYear}: ${from} to ${to}`,
+    ...surveyYearLines(worksheet),
     `Period: ${survey.period.text}.`,
     ...worksheet.notes.map((note) => `${note}.`),
     `${counted[0]?.toUpperCase()}${counted.slice(1)}.`,
@@ -57,10 +58,9 @@ export function worksheetText(worksheet: Worksheet): string {
   return `${fitted(text.map((part) => part.split("\n").map(plain).join("\n")).join("\n"), width)}\n`;
 }
 
-function surveyYearText({ survey, surveyYear, fiscalYear }: Worksheet): string {
-  if (surveyYear === undefined) return "";
-  const differs = surveyYear === fiscalYear ? "" : `, not ${fiscalYear}`;
-  return `, for ${survey.title.split(" ")[0]}'s year ${surveyYear}${differs}`;
+function surveyYearLines({ surveyYear, fiscalYear }: Worksheet): string[] {
+  if (surveyYear === undefined) return [];
+  return [`For the survey of ${surveyYear}${surveyYear === fiscalYear ? "" : `, not of ${fiscalYear}`}.`];
 }
 
 function textSeen({ text }: FilledLine): string {

@@ -136,6 +136,7 @@ function reference(dataset: Dataset, { from, to }: Range, rows: Rows): Profile {
       questionType: row[2] === null || row[2] === "" ? null : String(row[2]),
       mode: row[3] === null || row[3] === "" ? null : String(row[3]),
       rows: own.length,
+      instruction: 0,
       minutes: numbers.reduce((sum, n) => sum + n, 0),
     };
   });

@@ -12,7 +12,7 @@ import { datasourceOf } from "../../../stacks/commands/tableau/datasource.ts";
 import { document, element, text } from "../../../stacks/commands/tableau/xml.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { sendJson, startHttpServer } from "../../support/http-server.ts";
-import { command, temporaryFolder } from "../../support/npm-start.ts";
+import { command, stageEnv, temporaryFolder } from "../../support/npm-start.ts";
 import { statisticsDataset } from "../../support/statistics-dataset.ts";
 
 const place = {
@@ -271,13 +271,7 @@ test("on a stage the command uses its settings and column names, flags override 
     "tableau",
     folder.path,
     ["datasource", "--out", "ada.tds", "--workgroup", "mine"],
-    {
-      AWS_ENDPOINT_URL: url,
-      AWS_REGION: "us-east-1",
-      AWS_ACCESS_KEY_ID: "test",
-      AWS_SECRET_ACCESS_KEY: "test",
-      SST_RESOURCE_Settings: JSON.stringify({ variables, type: "sst.sst.Linkable" }),
-    },
+    stageEnv(url, variables),
   ).ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).not.toContain("No stage");
