@@ -338,7 +338,6 @@ describe("the profile of simulated records", () => {
   test("equals what DuckDB counts in the CSV", async () => {
     const dataset = datasetSchema.parse({
       ...defaultDataset,
-      roles: { questionType: "Question Type", mode: "mode", minutes: "Duration (in minutes)" },
       expectations: [{ kind: "unique" }],
     });
     const generated = generateRecords({ count: 3_000, seed: 7 });
@@ -409,18 +408,19 @@ describe("the profile of simulated records", () => {
       );
     }
     const year = `year(${when}) + (month(${when}) >= 7)::int`;
-    const pairs = profile.pairs?.map(({ fiscalYear, questionType, mode, rows, minutes }) => [
+    const pairs = profile.pairs?.map(({ fiscalYear, questionType, mode, rows, instruction, minutes }) => [
       fiscalYear === null ? null : String(fiscalYear),
       questionType,
       mode,
       String(rows),
+      String(instruction),
       minutes,
     ]);
     const sorted = (rows: unknown[] = []) => rows.map((row) => JSON.stringify(row)).sort();
     expect(sorted(pairs)).toEqual(
       sorted(
         await select(
-          `select (${year})::varchar, nullif("Question Type", ''), nullif(mode, ''), count(*), coalesce(sum(try_cast("Duration (in minutes)" as double)), 0) from ${from} group by all`,
+          `select (${year})::varchar, nullif("Question Type", ''), nullif(mode, ''), count(*), count(*) filter (Location = 'Classroom / Instruction'), coalesce(sum(try_cast("Duration (in minutes)" as double)), 0) from ${from} group by all`,
         ),
       ),
     );
