@@ -1,26 +1,33 @@
 // Finds rows that repeat another row under another `_id`, as the rows of a day that was imported twice do.
 
-/** A power of two. 16 MB. */
-const slots = 2 ** 22;
-/** More rows would make the search for a free slot slow. Further rows are compared with these and not remembered. */
-const maxRemembered = slots * 0.75;
+/** Four bytes each: 16 MB. */
+const defaultSlots = 2 ** 22;
 
 /**
  * Remembers rows by a hash of 31 bits, in fixed memory. Two different rows have the same hash in fewer than one of 700
  * rows, even with 3 million of them.
  */
 export class RowHashes {
-  readonly #slots = new Uint32Array(slots);
+  readonly #slots: Uint32Array;
+  /** More rows would make the search for a free slot slow. Further rows are compared with these and not remembered. */
+  readonly #maxRemembered: number;
   #remembered = 0;
+
+  /** @param slots a power of two */
+  constructor(slots = defaultSlots) {
+    this.#slots = new Uint32Array(slots);
+    this.#maxRemembered = slots * 0.75;
+  }
 
   /** Returns whether the row is new, is the first repeat of another row, or is a further one. */
   add(hash: number): "new" | "repeat" | "further repeat" {
     // The lowest bit of a slot says whether the row was repeated. An empty slot is 0.
     const key = (mix(hash) & ~1) >>> 0 || 2;
-    for (let at = mix(key) & (slots - 1); ; at = (at + 1) & (slots - 1)) {
+    const mask = this.#slots.length - 1;
+    for (let at = mix(key) & mask; ; at = (at + 1) & mask) {
       const found = this.#slots[at] ?? 0;
       if (found === 0) {
-        if (this.#remembered < maxRemembered) {
+        if (this.#remembered < this.#maxRemembered) {
           this.#slots[at] = key;
           this.#remembered += 1;
         }

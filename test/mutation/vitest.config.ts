@@ -17,8 +17,13 @@ export default defineConfig({
     root: ".",
     ...useTestLibrary,
     include: ["test/services/**/*.test.ts", "test/shared/*.test.ts", "test/shared/libinsight/**/*.test.ts"],
-    // This property test runs DuckDB hundreds of times. Other tests cover its code in a fraction of the time.
-    exclude: [...configDefaults.exclude, "test/services/athena/header-change.test.ts"],
+    // The first runs DuckDB hundreds of times, the second judges thousands of runs. Other tests cover their code in a
+    // fraction of the time.
+    exclude: [
+      ...configDefaults.exclude,
+      "test/services/athena/header-change.test.ts",
+      "test/services/assembler/expectations/histories.test.ts",
+    ],
     setupFiles: ["test/mutation/setup.ts"],
     // A mutant that waits forever fails its test, which is faster than a new worker after Stryker's timeout.
     testTimeout: 20_000,
