@@ -167,6 +167,121 @@ describe("rows", () => {
   });
 });
 
+describe("rows are compared", () => {
+  const day = (date: string) => dayOf(date) - dayOf(from);
+  /** Adds rows to a day. */
+  const adding = (date: string, more: number, profile = usual): Profile => ({
+    ...profile,
+    rows: profile.rows + more,
+    days: profile.days.with(day(date), (profile.days[day(date)] ?? 0) + more),
+  });
+  const none = profileOf(during("2023-01-02", "2023-12-31", []));
+  const july = { dataset: { terms, fiscalYearStart: 7 } };
+
+  test.each<[what: string, Given, object]>([
+    // 30 days of 2023 and of the fiscal year 2024.
+    [
+      "on the days that were published only",
+      { previous: profileOf(undefined, { from: "2023-02-01", to: "2025-09-20" }) },
+      met("0% in all years"),
+    ],
+    [
+      "if their date is none",
+      { profile: { ...usual, rows: usual.rows + 5_000 } },
+      { state: "unmet", found: "+50% in all years" },
+    ],
+    [
+      "from ten rows on in a small file",
+      {
+        profile: { ...none, rows: 29, days: none.days.map((_, n) => (n === day("2023-03-01") ? 29 : 0)) },
+        previous: { ...none, rows: 20, days: none.days.map((_, n) => (n === day("2023-03-01") ? 20 : 0)) },
+      },
+      met("+45% in all years"),
+    ],
+    [
+      "even if a year had none",
+      { profile: adding("2023-03-01", 10, none), previous: none },
+      unmet(
+        "+0.2% in all years",
+        "rows changed since the last publication: 2023 from 0 to 10 rows, fiscal year 2023 from 0 to 10 rows",
+      ),
+    ],
+    [
+      "unless a year had fewer than 10 more",
+      { profile: adding("2023-03-01", 9, none), previous: none },
+      { state: "met" },
+    ],
+    [
+      "in calendar years only if the fiscal year is one",
+      { profile: adding("2023-03-01", 2_000), dataset: { terms, fiscalYearStart: 1 } },
+      unmet(
+        "+54.9% in 2023",
+        "rows changed since the last publication: all years from 10,010 to 12,010 rows, 2023 from 3,640 to 5,640 rows",
+      ),
+    ],
+    [
+      "but not in a year of less than eight weeks",
+      {
+        profile: adding("2025-08-05", 60),
+        previous: profileOf(undefined, { from, to: "2025-08-24" }),
+        ...july,
+      },
+      met("+2.5% in 2025"),
+    ],
+    [
+      "in a year of eight weeks",
+      {
+        profile: adding("2025-08-05", 60),
+        previous: profileOf(undefined, { from, to: "2025-08-25" }),
+        ...july,
+      },
+      unmet(
+        "+10.7% in fiscal year 2026",
+        "rows changed since the last publication: fiscal year 2026 from 560 to 620 rows",
+      ),
+    ],
+    [
+      "from the first day of a fiscal year to the last",
+      {
+        profile: adding("2024-07-01", 400, adding("2024-06-30", 400)),
+        settings: { maxGrowthPercent: 10.9 },
+        ...july,
+      },
+      unmet(
+        "+21.9% in 2024",
+        "rows changed since the last publication: 2024 from 3,660 to 4,460 rows, fiscal year 2024 from 3,660 to 4,060 rows, fiscal year 2025 from 3,650 to 4,050 rows",
+      ),
+    ],
+  ])("%s", (_what, given, expected) => {
+    expect(outcomeOf("rows", given)).toMatchObject(expected);
+  });
+});
+
+test.each<[Expectation["kind"], object, title: string, limit: string]>([
+  ["windows", {}, "No window is empty after one with records", "none"],
+  ["filled", {}, "The share of rows with a value in each column falls by at most 10 points", "10 points"],
+  [
+    "filled",
+    { columns: ["mode", "Topic"] },
+    'The share of rows with a value in "mode", "Topic" falls by at most 10 points',
+    "10 points",
+  ],
+  [
+    "rows",
+    {},
+    "Rows of earlier days shrink by at most 5% and grow by at most 10%, in all and in each year",
+    "-5% to +10%",
+  ],
+  ["answers", { column: "mode" }, 'Answers of "mode" are known', "1 known answer"],
+  ["range", { column: "Minutes", max: 9 }, 'Numbers of "Minutes" are at most 9', "at most 9"],
+  ["unique", {}, "At most 30% of a day's rows are repeated under another _id", "30%"],
+  ["volume", {}, "Rows of the last week are within 50% of the same week of the term a year ago", "50%"],
+  ["silent", { column: "mode" }, 'No answer of "mode" is silent for 3 weeks', "3 weeks"],
+  ["silent", { column: "mode", weeks: 1 }, 'No answer of "mode" is silent for 1 week', "1 week"],
+])("%s with %o has a title and a limit", (kind, settings, title, limit) => {
+  expect(outcomeOf(kind, { settings })).toMatchObject({ title, limit, state: "met", holds: false });
+});
+
 describe("the share of filled rows", () => {
   /** "Topic" is empty in some of the rows of each day. */
   const filling = (topics: number, since = from, until = to) =>
