@@ -518,6 +518,27 @@ describe("the volume of the last week", () => {
     expect(outcomeOf("volume", { profile })).toMatchObject(expected);
   });
 
+  test.each([
+    [399, "unmet"],
+    [400, "met"],
+    [3_000, "met"],
+    [3_001, "unmet"],
+  ])(
+    "of %i rows is compared with the least and the greatest of three weeks, twice as large",
+    (rows, state) => {
+      // The weeks around the same week of the fall of 2024, and the eight weeks before the last one.
+      const lastYear = new Map([
+        [76, 400],
+        [77, 700],
+        [78, 1_000],
+      ]);
+      const weeks = usual.weeks.map((_, n) => lastYear.get(n) ?? (n < 121 ? 700 : n < 128 ? 1_400 : 800));
+      const outcome = outcomeOf("volume", { profile: { ...usual, weeks: weeks.with(-1, rows) } });
+      expect(outcome.state).toBe(state);
+      if (state === "unmet") expect(outcome.text).toMatch(/let expect 800 to 2,000$/);
+    },
+  );
+
   test("grows with the weeks before", () => {
     const grown = { ...usual, weeks: usual.weeks.map((rows, n) => (n >= 121 ? rows * 3 : rows)) };
     expect(outcomeOf("volume", { profile: grown })).toMatchObject(met("210 rows"));
