@@ -191,6 +191,10 @@ export const runResult = z.strictObject({
       attempt: positiveInt,
       pages: nonNegativeInt,
       totalRecords: nonNegativeInt,
+      /** What became of its records. Missing in older results. */
+      rows: z.optional(nonNegativeInt),
+      duplicates: z.optional(nonNegativeInt),
+      rejected: z.optional(nonNegativeInt),
     }),
   ),
   records: nonNegativeInt,

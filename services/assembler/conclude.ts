@@ -272,6 +272,7 @@ function resultCounts(
       attempt,
       pages: pageCount(totals),
       totalRecords: totals.totalRecords,
+      ...ledger.windows.get(window.number),
     })),
     records: ledger.records,
     rows: ledger.rows,

@@ -5,6 +5,9 @@ import { count, quantity } from "../../shared/quantity.ts";
 import { type PageSummary, rejectedCount } from "../../shared/run.ts";
 import { IdSet } from "./id-set.ts";
 
+/** What became of a window's records. */
+type WindowCounts = { rows: number; duplicates: number; rejected: number };
+
 export type CountedWindow = {
   window: Window;
   attempt: number;
@@ -24,6 +27,8 @@ export class Ledger {
   readonly disagreements = new Map<number, string[]>();
   /** Numbers of the windows that have an `_id` twice, because their pages shifted while they were fetched. */
   readonly windowsWithDuplicates = new Set<number>();
+  /** By window number. */
+  readonly windows = new Map<number, WindowCounts>();
   records = 0;
   rows = 0;
   duplicates = 0;
@@ -38,7 +43,9 @@ export class Ledger {
   /** Whether a page was transformed with another version of the dataset's entry, so its rows may have other columns. */
   mixesEntries = false;
   /** The window whose pages are being added. */
-  #current: { counted: CountedWindow; seen: IdSet; records: number; pages: number } | undefined;
+  #current:
+    | { counted: CountedWindow; counts: WindowCounts; seen: IdSet; records: number; pages: number }
+    | undefined;
 
   /** @param entry fingerprint of the dataset's entry that must have transformed every page (shared/fingerprint.ts) */
   constructor(entry: string) {
@@ -52,7 +59,9 @@ export class Ledger {
 
   /** Begins a window, whose pages follow in order. */
   beginWindow(counted: CountedWindow): void {
-    this.#current = { counted, seen: new IdSet(), records: 0, pages: 0 };
+    const counts = { rows: 0, duplicates: 0, rejected: 0 };
+    this.windows.set(counted.window.number, counts);
+    this.#current = { counted, counts, seen: new IdSet(), records: 0, pages: 0 };
   }
 
   /** @returns the indexes of the page's rows that are duplicates of earlier ones */
@@ -100,6 +109,9 @@ export class Ledger {
     this.records += summary.records;
     this.duplicates += skip.length;
     this.rows += summary.ids.length - skip.length;
+    current.counts.rows += summary.ids.length - skip.length;
+    current.counts.duplicates += skip.length;
+    current.counts.rejected += rejected;
     addCounts(this.rejects, summary.rejects);
     addCounts(this.furtherAnswers, summary.furtherAnswers);
     addCounts(this.mistyped, summary.mistyped);

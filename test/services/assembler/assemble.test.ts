@@ -168,8 +168,14 @@ describe("a complete run", () => {
       finishedAt: "2024-03-15T13:00:00.000Z",
       attempt: 1,
       windows: [
-        { from: "2023-01-01", to: "2023-06-30", attempt: 1, pages: 2, totalRecords: 3 },
-        { from: "2023-05-01", to: "2023-12-31", attempt: 1, pages: 1, totalRecords: 2 },
+        {
+          ...{ from: "2023-01-01", to: "2023-06-30", attempt: 1, pages: 2, totalRecords: 3 },
+          ...{ rows: 2, duplicates: 0, rejected: 1 },
+        },
+        {
+          ...{ from: "2023-05-01", to: "2023-12-31", attempt: 1, pages: 1, totalRecords: 2 },
+          ...{ rows: 1, duplicates: 1, rejected: 0 },
+        },
       ],
       records: 5,
       rows: 3,
