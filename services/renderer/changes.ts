@@ -1,0 +1,79 @@
+// What changed since the last publication: rows by the date of the record, columns, and answers.
+import type { Dataset } from "../../shared/dataset-schema.ts";
+import { addToDate, startOfFiscalYear } from "../../shared/dates.ts";
+import type { Profile } from "../../shared/profile.ts";
+import { answerChanges, closedFields } from "./answers.ts";
+import { day, list, moreOrFewer, shortDay, signed } from "./format.ts";
+import { type Html, html } from "./html.ts";
+import { isSmall } from "./small-counts.ts";
+import { mayStatePeriod, rowsIn } from "./weeks.ts";
+
+type Period = { from: string; to: string; change: number };
+
+export function changesFinding(profile: Profile, previous: Profile, publishedOn: string): string {
+  const change = profile.rows - previous.rows;
+  if (change === 0) return `As many records as on ${shortDay(publishedOn)}.`;
+  return `${moreOrFewer(change)} records than on ${shortDay(publishedOn)}.`;
+}
+
+export function changes(profile: Profile, previous: Profile, dataset: Dataset): Html {
+  const periods = periodsOf(profile, previous, dataset);
+  const row = (label: string, change: number) =>
+    html`<tr><th scope="row">${label}</th><td>${signed(change)}</td></tr>`;
+  return html`${
+    periods.length > 1 &&
+    html`<table><caption class="hidden">Change by date of the record</caption>
+<thead><tr><th scope="col">Date of the record</th><th scope="col">Records</th></tr></thead>
+<tbody>${periods.map((period, index) => row(periodText(period, index === periods.length - 1), period.change))}
+<tr class="sum"><th scope="row">All</th><td>${signed(profile.rows - previous.rows)}</td></tr></tbody></table>`
+  }
+<p class="note">Added minus removed. An edited record counts only if its date moved.</p>
+<ul class="plain">${columnChanges(profile, previous)}${answerChanges(closedFields(profile, dataset), previous)}</ul>`;
+}
+
+/**
+ * Returns the newest period first. A period whose change is small is a part of the one before it, and so is a period
+ * whose change could give the rows of a week away.
+ */
+function periodsOf(profile: Profile, previous: Profile, { fiscalYearStart }: Dataset): Period[] {
+  const start = startOfFiscalYear(profile.to, fiscalYearStart);
+  const first = previous.from < profile.from ? previous.from : profile.from;
+  const bounds = [addToDate(previous.to, { days: 1 }), start, first].filter(
+    (from) => from >= first && from <= profile.to,
+  );
+  const froms = [...new Set(bounds)].sort().reverse();
+  const periods = froms.map((from, index): Period => {
+    const next = froms[index - 1];
+    const to = next === undefined ? profile.to : addToDate(next, { days: -1 });
+    return { from, to, change: rowsIn(profile, from, to) - rowsIn(previous, from, to) };
+  });
+  const oldest = periods.at(-1);
+  // Records without a date are in no period.
+  if (oldest) oldest.change += profile.undated - previous.undated;
+  const mayState = ({ from, to, change }: Period) =>
+    !isSmall(change) && mayStatePeriod(profile, from, to) && mayStatePeriod(previous, from, to);
+  for (;;) {
+    const index = periods.findIndex((period) => !mayState(period));
+    if (index === -1 || periods.length === 1) return periods;
+    const [newer, older] = periods.splice(Math.min(index, periods.length - 2), 2);
+    if (!newer || !older) return periods;
+    periods.splice(index, 0, { from: older.from, to: newer.to, change: newer.change + older.change });
+  }
+}
+
+function periodText({ from, to }: Period, isOldest: boolean): string {
+  return isOldest ? `Through ${day(to)}` : `${day(from)} – ${day(to)}`;
+}
+
+function columnChanges(profile: Profile, previous: Profile): Html[] {
+  const names = (all: Profile, others: Profile) =>
+    all.columns
+      .map(({ name }) => name)
+      .filter((name) => !others.columns.some((other) => other.name === name));
+  const [added, gone] = [names(profile, previous), names(previous, profile)];
+  return [
+    ...(added.length > 0 ? [html`<li>New columns: ${list(added)}.</li>`] : []),
+    ...(gone.length > 0 ? [html`<li>Columns that are gone: ${list(gone)}.</li>`] : []),
+    ...(added.length + gone.length === 0 ? [html`<li>No column is new or gone.</li>`] : []),
+  ];
+}

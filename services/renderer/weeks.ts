@@ -1,0 +1,212 @@
+// Records per week of an academic year against the year before: an SVG, and the same numbers as a table.
+import { scaleLinear } from "d3-scale";
+import { area, line } from "d3-shape";
+import { addToDate, daysBetween, mondayOf } from "../../shared/dates.ts";
+import type { Profile } from "../../shared/profile.ts";
+import { count } from "../../shared/quantity.ts";
+import { day, monthOf, percent, shortDay, shownText, shownWords } from "./format.ts";
+import { type Html, html } from "./html.ts";
+import { alone, amountOf, changeOf, mayStateTotal, rounded, type Shown, totalOf } from "./small-counts.ts";
+
+/** A week's rows, and those of the same week a year earlier. Undefined outside the run's range. */
+type WeekPair = { monday: string; now: Shown | undefined; before: Shown | undefined };
+export type Weeks = {
+  /** "2024–25" */
+  label: string;
+  labelBefore: string;
+  pairs: WeekPair[];
+  /** Index of the latest complete week. */
+  latest: number;
+};
+type Point = { x: number; y: number };
+
+const [height, top, bottom] = [300, 24, 26];
+const base = height - bottom;
+/** A narrower drawing would be less than 300 px wide, in which a label takes this share. */
+const labelWidth = 14;
+
+/** Returns the rows from one day to another; undefined if the range of the run does not include both. */
+export function rowsBetween(profile: Profile, from: string, to: string): number | undefined {
+  if (from < profile.from || to > profile.to) return undefined;
+  const start = daysBetween(profile.from, from);
+  return profile.days.slice(start, daysBetween(profile.from, to) + 1).reduce((sum, rows) => sum + rows, 0);
+}
+
+/** Returns the rows of the part of a period that the run's range includes. */
+export function rowsIn(profile: Profile, from: string, to: string): number {
+  const [first, last] = [from < profile.from ? profile.from : from, to > profile.to ? profile.to : to];
+  return first > last ? 0 : (rowsBetween(profile, first, last) ?? 0);
+}
+
+/** Returns the Monday of the latest week that ends by `to`. */
+export function latestWeek({ to }: Pick<Profile, "to">): string {
+  return mondayOf(addToDate(to, { days: -6 }));
+}
+
+/** Returns the weeks of the academic year of the latest complete week. */
+export function weeksOf(profile: Profile): Weeks {
+  const monday = latestWeek(profile);
+  const first = firstWeek(Number(monday.slice(0, 4)));
+  const start = first <= monday ? first : firstWeek(Number(monday.slice(0, 4)) - 1);
+  const year = Number(start.slice(0, 4));
+  const startBefore = firstWeek(year - 1);
+  const latest = daysBetween(start, monday) / 7;
+  const length = Math.max(weeksBetween(start, firstWeek(year + 1)), weeksBetween(startBefore, start));
+  const shown = (from: string, index: number, last: number) => {
+    const at = addToDate(from, { days: 7 * index });
+    const rows = index > last ? undefined : rowsBetween(profile, at, addToDate(at, { days: 6 }));
+    if (rows === undefined) return undefined;
+    // The latest week is a key number.
+    return index === latest ? alone(rows) : rounded(rows);
+  };
+  const pairs = Array.from({ length }, (_, index) => ({
+    monday: addToDate(start, { days: 7 * index }),
+    now: shown(start, index, latest),
+    before: shown(startBefore, index, weeksBetween(startBefore, start) - 1),
+  }));
+  return { label: academicYear(year), labelBefore: academicYear(year - 1), pairs, latest };
+}
+
+/** Returns whether the exact rows of a period may stand beside the weeks. */
+export function mayStatePeriod(profile: Profile, from: string, to: string): boolean {
+  const parts: Shown[] = [];
+  for (let monday = mondayOf(from); monday <= to; monday = addToDate(monday, { days: 7 })) {
+    const sunday = addToDate(monday, { days: 6 });
+    const rows = rowsBetween(profile, monday, sunday);
+    if (rows === undefined) continue;
+    const shown = rounded(rows);
+    // A week that is only partly in the period may have its rows outside.
+    if (shown.kind === "hidden" || (monday >= from && sunday <= to)) parts.push(shown);
+  }
+  return mayStateTotal(parts);
+}
+
+function firstWeek(year: number): string {
+  return mondayOf(`${year}-08-26`);
+}
+
+function weeksBetween(from: string, to: string): number {
+  return daysBetween(from, to) / 7;
+}
+
+function academicYear(year: number): string {
+  return `${year}–${String((year + 1) % 100).padStart(2, "0")}`;
+}
+
+export function weeksFinding({ label, labelBefore, pairs, latest }: Weeks): string {
+  const same = pairs.slice(0, latest + 1);
+  const now = totalOf(same.flatMap((pair) => pair.now ?? []));
+  const before = same.every((pair) => pair.before)
+    ? totalOf(same.flatMap((pair) => pair.before ?? []))
+    : undefined;
+  const [first, second] =
+    latest === 0 ? ["the first week", "the first week"] : [`the first ${latest + 1} weeks`, "the same weeks"];
+  const sentence = `${shownWords(now)} records in ${first} of ${label}`;
+  const found = before && changeOf(now, before);
+  const text = sentence.charAt(0).toUpperCase() + sentence.slice(1);
+  if (!found) return `${text}.`;
+  const size = percent(Math.abs(found.change), Math.abs(found.change) < 0.095 ? 1 : 0);
+  if (found.change === 0) return `${text}, as many as in ${second} of ${labelBefore}.`;
+  return `${text}, ${size} ${found.change < 0 ? "fewer" : "more"} than in ${second} of ${labelBefore}.`;
+}
+
+export function weeksChart(weeks: Weeks): Html {
+  const { pairs, label, labelBefore, latest } = weeks;
+  const x = (index: number) => ((index + 0.5) / pairs.length) * 100;
+  const highest = Math.max(
+    ...pairs.flatMap(({ now, before }) => [now, before]).map((shown) => (shown ? amountOf(shown) : 0)),
+  );
+  const y = scaleLinear([0, Math.max(highest, 10)], [base, top]).nice(4);
+  const ticks = y.ticks(4).filter((tick) => tick > 0);
+  const points = (key: "now" | "before") =>
+    pairs.map((pair, index) => ({ x: x(index) * 10, y: pair[key] && y(amountOf(pair[key])) }));
+  const drawn = area<{ x: number; y: number | undefined }>(
+    ({ x }) => x,
+    base,
+    ({ y = base }) => y,
+  ).digits(1);
+  const stroke = line<{ x: number; y: number | undefined }>(
+    ({ x }) => x,
+    ({ y = base }) => y,
+  ).digits(1);
+  for (const path of [drawn, stroke]) path.defined(({ y }) => y !== undefined);
+  const [now, before] = [points("now"), points("before")];
+  const end = pairs[latest]?.now;
+  const labels = labelsOf(now, before, latest);
+  return html`<svg class="weeks" height="${height}" width="100%" role="img" aria-labelledby="weeks-title weeks-desc">
+<title id="weeks-title">Records per week, ${label} and ${labelBefore}</title>
+<desc id="weeks-desc">${weeksFinding(weeks)} The table below has all weeks.</desc>
+${ticks.map((tick) => html`<line class="grid" x1="0" x2="100%" y1="${y(tick)}" y2="${y(tick)}"/>`)}
+<svg width="100%" height="${height}" viewBox="0 0 1000 ${height}" preserveAspectRatio="none" aria-hidden="true">
+<path class="area" d="${drawn(before) ?? ""}"/><path class="before" d="${stroke(before) ?? ""}"/><path class="now" d="${stroke(now) ?? ""}"/></svg>
+<line class="axis" x1="0" x2="100%" y1="${base}" y2="${base}"/>
+${ticks.map((tick, index) => html`<text class="halo" x="0" y="${y(tick) - 5}">${count(tick)}${index === ticks.length - 1 && " records a week"}</text>`)}
+${monthLabels(weeks)}
+${labels.before && text("label last", labels.before, labelBefore)}
+${labels.now && text("label this", labels.now, label)}
+${labels.end && end && html`<circle class="dot" cx="${labels.end.x.toFixed(2)}%" cy="${(now[latest]?.y ?? base).toFixed(1)}" r="4"/>${text("label this", labels.value ?? labels.end, shownText(end))}`}
+${pairs.map((pair, index) => html`<rect class="hit" x="${((index / pairs.length) * 100).toFixed(2)}%" y="0" width="${(100 / pairs.length).toFixed(2)}%" height="${base}"><title>${tooltip(pair, index, weeks)}</title></rect>`)}
+</svg>`;
+}
+
+function text(className: string, { x, y }: Point, content: string): Html {
+  const anchor = x < labelWidth / 2 ? "start" : x > 100 - labelWidth / 2 ? "end" : "middle";
+  return html`<text class="halo ${className}" x="${x.toFixed(2)}%" y="${y.toFixed(1)}" text-anchor="${anchor}">${content}</text>`;
+}
+
+/** Returns positions in percent and px for the years' labels at their peaks and the latest value, which do not collide. */
+function labelsOf(now: LinePoint[], before: LinePoint[], latest: number) {
+  const end = peakOf(now.slice(latest, latest + 1));
+  const isNear = (one: Point | undefined) => (other: LinePoint) =>
+    one !== undefined && Math.abs(other.x / 10 - one.x) < labelWidth;
+  const ownPeak = peakOf(now.filter((point) => now.length < 4 || !isNear(end)(point)));
+  const peak = ownPeak ?? (end && { x: end.x, y: end.y - 20 });
+  const lastPeak =
+    peakOf(before.filter((point) => !isNear(peak)(point) && !isNear(end)(point))) ?? peakOf(before);
+  const above = (point: Point | undefined) => point && { x: point.x, y: Math.max(point.y - 9, 12) };
+  // Left of the dot, as far as there is room.
+  const value = end && { x: Math.max(end.x - 2.5, 1), y: end.x < 4 ? end.y - 9 : end.y + 5 };
+  return { now: above(peak), before: above(lastPeak), end, value };
+}
+
+type LinePoint = { x: number; y: number | undefined };
+
+function peakOf(points: readonly LinePoint[]): Point | undefined {
+  const known = points.flatMap(({ x, y }) => (y === undefined ? [] : [{ x: x / 10, y }]));
+  return known.reduce<Point | undefined>(
+    (peak, point) => (peak && peak.y <= point.y ? peak : point),
+    undefined,
+  );
+}
+
+/** Labels the first of each month. On narrow screens every second one is left out. */
+function monthLabels({ pairs }: Weeks): Html[] {
+  const [start = "", days] = [pairs[0]?.monday, pairs.length * 7];
+  const labels: Html[] = [];
+  let [year, month] = [Number(start.slice(0, 4)), Number(start.slice(5, 7))];
+  for (let n = 0; n < 12; n++) {
+    [year, month] = month === 12 ? [year + 1, 1] : [year, month + 1];
+    const first = `${year}-${String(month).padStart(2, "0")}-01`;
+    const x = ((daysBetween(start, first) / days) * 100).toFixed(2);
+    if (Number(x) > 97) break;
+    labels.push(
+      html`<g class="${n % 2 === 1 && "even"}"><line class="axis" x1="${x}%" x2="${x}%" y1="${base}" y2="${base + 5}"/><text x="${x}%" dx="5" y="${height - 8}">${monthOf(first)}</text></g>`,
+    );
+  }
+  return labels;
+}
+
+function tooltip({ monday, now, before }: WeekPair, index: number, { labelBefore }: Weeks): string {
+  const texts = [
+    now && shownWords(now),
+    before && `${shownWords(before)} in week ${index + 1} of ${labelBefore}`,
+  ];
+  return `Week of ${shortDay(monday)}: ${texts.filter((one) => one).join("; ") || "no numbers"}`;
+}
+
+export function weeksTable({ pairs, label, labelBefore }: Weeks): Html {
+  const cell = (shown: Shown | undefined) => html`<td>${shown ? shownText(shown) : "–"}</td>`;
+  return html`<details><summary>All weeks as a table</summary><table class="weeks-table"><caption class="hidden">Records per week, rounded to fives</caption>
+<thead><tr><th scope="col" class="n">Week</th><th scope="col">Monday</th><th scope="col">${label}</th><th scope="col">${labelBefore}</th></tr></thead>
+<tbody>${pairs.map(({ monday, now, before }, index) => html`<tr><th scope="row" class="n">${index + 1}</th><td class="t">${day(monday)}</td>${cell(now)}${cell(before)}</tr>`)}</tbody></table></details>`;
+}
