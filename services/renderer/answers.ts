@@ -1,8 +1,9 @@
 // The answers of closed fields: this fiscal year beside the same days of the last one, and which are new or gone.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Profile, ProfiledColumn } from "../../shared/profile.ts";
+import { quantity } from "../../shared/quantity.ts";
 import { bar } from "./bars.ts";
-import { changeText, list, shownText, shownWords } from "./format.ts";
+import { capitalized, changeText, list, percent, shownText, shownWords } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { amountOf, changeOf, protect, type Shown } from "./small-counts.ts";
 
@@ -114,6 +115,17 @@ export function answersFinding({ rows }: Answers, noun: string): string {
   return `${ahead.length} of ${known.length} ${noun}s ${ahead.length === 1 ? "is" : "are"} ahead of last year; ${rest}.`;
 }
 
+/** Returns the largest change of all columns. */
+export function fieldsFinding(columns: readonly Answers[]): string {
+  const notable = columns.flatMap(({ rows }) => rows.filter(isNotable));
+  const size = ({ now, before }: Row) => Math.abs(amountOf(now) - (before ? amountOf(before) : 0));
+  const [largest] = notable.sort((a, b) => size(b) - size(a));
+  const found = largest?.before && changeOf(largest.now, largest.before);
+  if (!largest || !found) return "No answer changed by 10% and 10 records.";
+  const share = percent(Math.abs(found.change), 0);
+  return `Largest change: ${largest.answer}, ${share} ${found.change < 0 ? "fewer" : "more"} than last year.`;
+}
+
 export function answersTable(answers: Answers, { fiscalYear }: Period, head: string): Html {
   const rows = answers.rows.slice(0, maxLarge);
   const most = Math.max(
@@ -132,7 +144,7 @@ export function compactTable(answers: Answers, { fiscalYear }: Period): Html {
   const rows = answers.rows.slice(0, maxCompact);
   return html`<div><table class="answers"><caption class="hidden">Records by ${answers.name}</caption>${heads(answers.name, fiscalYear)}
 <tbody>${rows.map((row) => html`<tr><th scope="row">${row.answer}</th>${numbers(row)}</tr>`)}</tbody></table>
-${answers.rows.length > maxCompact && html`<p class="note">${answers.rows.length - maxCompact} further answers.</p>`}</div>`;
+${answers.rows.length > maxCompact && html`<p class="note">${quantity(answers.rows.length - maxCompact, "further answer")}.</p>`}</div>`;
 }
 
 function heads(head: string, fiscalYear: number): Html {
@@ -147,7 +159,7 @@ function numbers(row: Row): Html {
 function notes({ rows, unnamed, unnamedBefore }: Answers, max: number, noun: string): Html {
   const last = unnamedBefore ? ` (last year ${shownWords(unnamedBefore)})` : "";
   const text = unnamed && shownWords(unnamed);
-  return html`${rows.length > max && html`<p class="note">${rows.length - max} further answers are not shown.</p>`}${text !== undefined && html`<p class="note">${text.charAt(0).toUpperCase()}${text.slice(1)} records name no ${noun}${last}.</p>`}`;
+  return html`${rows.length > max && html`<p class="note">${quantity(rows.length - max, "further answer")}.</p>`}${text !== undefined && html`<p class="note">${capitalized(text)} records name no ${noun}${last}.</p>`}`;
 }
 
 /** Returns sentences about answers that the previous profile has not, and the other way around. */

@@ -27,12 +27,9 @@ export function cellText(n: number): string {
 
 /** "+31", "−22" or "0", with a true minus */
 export function signed(n: number, digits = 0): string {
-  const text = Math.abs(n).toLocaleString("en-US", {
-    maximumFractionDigits: digits,
-    minimumFractionDigits: digits,
-  });
-  if (Number(Math.abs(n).toFixed(digits)) === 0) return "0";
-  return `${n < 0 ? "−" : "+"}${text}`;
+  const size = Math.abs(n).toFixed(digits);
+  if (Number(size) === 0) return "0";
+  return `${n < 0 ? "−" : "+"}${digits === 0 ? count(Number(size)) : size}`;
 }
 
 /** "+3%", "~+3%", or a dash if it cannot be stated */
@@ -44,7 +41,7 @@ export function changeText(now: Shown, before: Shown, digits = 0): string {
 
 /** "98.6%". Only all is 100%, and only nothing is 0%. */
 export function percent(share: number, digits = 1): string {
-  if (share === 0 || share === 1) return `${share * 100}%`;
+  if (share === 0 || share >= 1) return `${(share * 100).toFixed(0)}%`;
   const step = 10 ** -digits;
   return `${Math.min(Math.max(share * 100, step), 100 - step).toFixed(digits)}%`;
 }
@@ -103,6 +100,10 @@ export function whenText(date: string, today: string): string {
 export function moreOrFewer(change: number): string {
   if (change === 0) return "as many";
   return `${count(Math.abs(change))} ${change < 0 ? "fewer" : "more"}`;
+}
+
+export function capitalized(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 /** "a, b and c" */

@@ -8,6 +8,7 @@ import { dayIn } from "../../shared/time-zone.ts";
 import type { Period } from "./answers.ts";
 import type { Expectation } from "./expectations.ts";
 import {
+  capitalized,
   changeText,
   clock,
   day,
@@ -24,6 +25,7 @@ import {
 import { type Child, type Html, html } from "./html.ts";
 import { type IconName, icon } from "./icons.ts";
 import { reconciles } from "./reconciliation.ts";
+import type { Figures } from "./sections.ts";
 import { alone, amountOf, roundedTens } from "./small-counts.ts";
 import { latestWeek, rowsBetween } from "./weeks.ts";
 
@@ -52,8 +54,7 @@ const wholeChange = 0.05;
 
 /** "Reference transactions" */
 export function titleOf({ name }: Pick<Dataset, "name">): string {
-  const text = name.replaceAll("-", " ");
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+  return capitalized(name.replaceAll("-", " "));
 }
 
 export function reportDay({ requestedAt }: Pick<RunResult, "requestedAt">, { timeZone }: Dataset): string {
@@ -120,7 +121,7 @@ function leadOf(input: HeaderInput): Child {
   if (state === "superseded") return [`${result.reason ?? ""} `, liveText(input)];
   if (state === "failed") return [`${result.reason ?? ""} `, liveText(input)];
   return [
-    why !== "" && `${why.charAt(0).toUpperCase()}${why.slice(1)}. `,
+    why !== "" && `${capitalized(why)}. `,
     liveText(input),
     " A data engineer decides whether to publish or discard the held file.",
     input.hasFigures && " The figures below describe the held run.",
@@ -160,13 +161,7 @@ function liveText({ dataset, live }: HeaderInput): string {
 }
 
 /** @param hasWeeks whether single weeks may be shown */
-export function keyNumbers(
-  result: RunResult,
-  profile: Profile,
-  dataset: Dataset,
-  period: Period,
-  hasWeeks: boolean,
-): Html {
+export function keyNumbers({ result, profile, dataset }: Figures, period: Period, hasWeeks: boolean): Html {
   const { previous, rows } = result;
   const since = previous && dayIn(dataset.timeZone, new Date(previous.requestedAt));
   const rejected = rejectedCount(result);

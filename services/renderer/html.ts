@@ -13,7 +13,7 @@ export type Child = Html | string | number | undefined | false | readonly Child[
 /** Returns the template with its values escaped. Undefined and false are left out. */
 export function html(strings: TemplateStringsArray, ...values: Child[]): Html {
   return new Html(
-    strings.reduce((source, text, index) => `${source}${sourceOf(values[index - 1])}${text}`).trim(),
+    strings.reduce((source, text, index) => `${source}${sourceOf(values[index - 1])}${text}`),
   );
 }
 

@@ -2,7 +2,7 @@
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { bar } from "./bars.ts";
-import { percent, shownText, shownWords } from "./format.ts";
+import { capitalized, percent, shownText, shownWords } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { amountOf, protect, type Shown, shareOf, totalOf } from "./small-counts.ts";
 
@@ -131,5 +131,5 @@ ${amountOf(unnamed) > 0 && html`<p class="note">${recordsText(unnamed)} no type 
 
 function recordsText(shown: Shown): string {
   const text = shownWords(shown);
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)} records name`;
+  return `${capitalized(text)} records name`;
 }

@@ -49,7 +49,7 @@ export const styles = `
 :root{color-scheme:light dark;${variables(light)}}
 @media screen and (prefers-color-scheme:dark){:root{${variables(dark)}}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;font-variant-numeric:tabular-nums lining-nums;-webkit-text-size-adjust:100%;text-size-adjust:100%}
+body{margin:0;background:var(--bg);color:var(--text);font:15px/1.5 -apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;font-variant-numeric:tabular-nums lining-nums;-webkit-text-size-adjust:100%;text-size-adjust:100%}
 main,footer{max-width:1180px;margin:0 auto;padding:0 32px}
 main{padding-top:52px}
 footer{color:var(--quiet);font-size:13px;padding-bottom:48px}
@@ -59,7 +59,7 @@ a:hover{color:var(--now)}
 :focus-visible{outline:2px solid var(--now);outline-offset:2px}
 h1,h2,p,dl,dd,ul{margin:0;padding:0}
 h1,h2,th,dt,b{overflow-wrap:anywhere}
-h1{font-size:36px;line-height:1.2;font-weight:600;letter-spacing:-.01em;max-width:24em;text-wrap:balance}
+h1{font-size:36px;line-height:1.2;font-weight:600;letter-spacing:-.01em;max-width:31em;text-wrap:balance}
 h2{font-size:20px;line-height:1.35;font-weight:600;text-wrap:balance;max-width:34em;margin-bottom:12px}
 h2 small{display:block;font-size:13px;line-height:1.6;color:var(--quiet)}
 small{font-weight:400;font-size:13px;color:var(--quiet)}
@@ -102,12 +102,12 @@ thead th{font-size:13px;color:var(--quiet);vertical-align:bottom}
 thead th:first-child{text-align:left}
 td,th{padding:7px 0 6px 16px}
 td:first-child,th:first-child{padding-left:0}
-td{white-space:nowrap}
+td,thead th:not(:first-child){white-space:nowrap}
 tr{border-bottom:1px solid var(--rule)}
 .ledger-pair{display:grid;grid-template-columns:5fr 13fr;gap:24px 48px}
 .ledger{align-self:start}
 .ledger tr{border:0}.ledger td,.ledger th{padding:1px 0}
-.ledger b{font-size:20px}.ledger small{font-size:18px;margin-right:6px}
+.ledger th{white-space:nowrap}.ledger b{font-size:20px}.ledger small{font-size:18px;margin-right:6px}
 .ledger tr:last-child{border-top:2px solid var(--text)}
 .ledger .icon{margin-left:6px}
 .sum th,.sum td{font-weight:600}
@@ -140,6 +140,7 @@ ${[1, 2, 3, 4, 5].map((step) => `.heat .s${step},.legend .s${step}{background:va
 .panels{table-layout:fixed}
 .panels :is(td,th){text-align:left;vertical-align:top;padding-left:24px}
 .panels :is(td,th):first-child{padding-left:0;width:26%}
+.panels thead th:not(:first-child){white-space:normal}
 .panels thead th{color:var(--text);font-weight:600;font-size:14px}
 .panels thead small{display:block}
 .panels td{padding-right:4px}
@@ -150,7 +151,7 @@ ${[1, 2, 3, 4, 5].map((step) => `.heat .s${step},.legend .s${step}{background:va
 .fields{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));gap:32px 48px}
 .fields .answers th:first-child{width:auto}
 .coverage td:nth-child(2){width:30%}.coverage .bar{margin:0}
-.coverage th small{margin-left:4px}
+.coverage th small{display:inline-block}
 .expectations th:first-child{display:flex;gap:12px}
 .expectations thead th:first-child{display:table-cell}
 .expectations .icon{margin-top:3px}

@@ -3,7 +3,7 @@ import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import type { RunResult } from "../../shared/run.ts";
-import { list, shownWords } from "./format.ts";
+import { capitalized, list, shownWords } from "./format.ts";
 import { type Child, type Html, html } from "./html.ts";
 import { alone, smallest } from "./small-counts.ts";
 
@@ -21,7 +21,7 @@ export function knownGaps(result: RunResult, profile: Profile, dataset: Dataset)
   const entries: [Child, Child][] = [];
   for (const [reason, n] of sorted(result.rejects))
     entries.push([
-      `${quantity(n, "record")} rejected: ${reason}.`,
+      `${quantity(n, "record")} ${n === 1 ? "is" : "are"} rejected: ${reason}.`,
       `${n === 1 ? "It is" : "They are"} not published and in no chart.`,
     ]);
   if (profile.undated > 0)
@@ -48,7 +48,7 @@ export function knownGaps(result: RunResult, profile: Profile, dataset: Dataset)
   for (const column of dataset.columns)
     if ("join" in column)
       entries.push([
-        html`${list(column.join)} share one column.`,
+        html`The fields ${list(column.join)} share one column.`,
         html`They are joined with ${column.with === "" ? "nothing" : `“${column.with}”`} between them; do not group by <em>${column.name}</em>.`,
       ]);
   const dropped = dataset.columns.filter((column) => "drop" in column).map(({ name }) => name);
@@ -76,7 +76,7 @@ function names(all: readonly string[]): string {
 /** "236 records have", "1 record has" */
 function sentence(n: number, noun: string): string {
   const text = shownWords(alone(n));
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)} ${noun}s have`;
+  return `${capitalized(text)} ${noun}s have`;
 }
 
 function sorted(counts: Readonly<Record<string, number>>): [string, number][] {

@@ -4,7 +4,7 @@ import { area, line } from "d3-shape";
 import { addToDate, daysBetween, mondayOf } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count } from "../../shared/quantity.ts";
-import { day, monthOf, percent, shortDay, shownText, shownWords } from "./format.ts";
+import { capitalized, day, monthOf, percent, shortDay, shownText, shownWords } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { alone, amountOf, changeOf, mayStateTotal, rounded, type Shown, totalOf } from "./small-counts.ts";
 
@@ -68,15 +68,14 @@ export function weeksOf(profile: Profile): Weeks {
 }
 
 /** Returns whether the exact rows of a period may stand beside the weeks. */
-export function mayStatePeriod(profile: Profile, from: string, to: string): boolean {
+export function mayStatePeriod({ days, from: first }: Profile, from: string, to: string): boolean {
+  const [start, end] = [daysBetween(first, from), daysBetween(first, to)];
   const parts: Shown[] = [];
-  for (let monday = mondayOf(from); monday <= to; monday = addToDate(monday, { days: 7 })) {
-    const sunday = addToDate(monday, { days: 6 });
-    const rows = rowsBetween(profile, monday, sunday);
-    if (rows === undefined) continue;
-    const shown = rounded(rows);
+  for (let monday = daysBetween(first, mondayOf(from)); monday <= end; monday += 7) {
+    if (monday < 0 || monday + 7 > days.length) continue;
+    const week = rounded(days.slice(monday, monday + 7).reduce((sum, rows) => sum + rows, 0));
     // A week that is only partly in the period may have its rows outside.
-    if (shown.kind === "hidden" || (monday >= from && sunday <= to)) parts.push(shown);
+    if (week.kind === "hidden" || (monday >= start && monday + 6 <= end)) parts.push(week);
   }
   return mayStateTotal(parts);
 }
@@ -90,7 +89,8 @@ function weeksBetween(from: string, to: string): number {
 }
 
 function academicYear(year: number): string {
-  return `${year}–${String((year + 1) % 100).padStart(2, "0")}`;
+  // A word joiner keeps both years on one line.
+  return `${year}–\u2060${String((year + 1) % 100).padStart(2, "0")}`;
 }
 
 export function weeksFinding({ label, labelBefore, pairs, latest }: Weeks): string {
@@ -103,7 +103,7 @@ export function weeksFinding({ label, labelBefore, pairs, latest }: Weeks): stri
     latest === 0 ? ["the first week", "the first week"] : [`the first ${latest + 1} weeks`, "the same weeks"];
   const sentence = `${shownWords(now)} records in ${first} of ${label}`;
   const found = before && changeOf(now, before);
-  const text = sentence.charAt(0).toUpperCase() + sentence.slice(1);
+  const text = capitalized(sentence);
   if (!found) return `${text}.`;
   const size = percent(Math.abs(found.change), Math.abs(found.change) < 0.095 ? 1 : 0);
   if (found.change === 0) return `${text}, as many as in ${second} of ${labelBefore}.`;

@@ -1,0 +1,210 @@
+// The sections of the report of a run that has counts, in order. Each opens with a sentence that is computed from the data.
+import type { Dataset } from "../../shared/dataset-schema.ts";
+import { addToDate, fiscalYearOf, startOfFiscalYear } from "../../shared/dates.ts";
+import type { Profile } from "../../shared/profile.ts";
+import type { RunResult } from "../../shared/run.ts";
+import { dayIn } from "../../shared/time-zone.ts";
+import {
+  answersFinding,
+  answersOf,
+  answersTable,
+  closedFields,
+  compactTable,
+  fieldsFinding,
+  type Period,
+} from "./answers.ts";
+import { changes, changesFinding } from "./changes.ts";
+import { coverageFinding, coverageOf, coverageTable } from "./coverage.ts";
+import { type Expectation, expectationsFinding, expectationsTable } from "./expectations.ts";
+import { day, shortDay } from "./format.ts";
+import { hoursFinding, hoursOf, hoursTable } from "./hours.ts";
+import { type Child, html } from "./html.ts";
+import {
+  type QuestionTypes,
+  questionTypesFinding,
+  questionTypesOf,
+  questionTypesTable,
+} from "./question-types.ts";
+import { reconciliation, reconciliationFinding } from "./reconciliation.ts";
+import { howToRead, knownGaps } from "./texts.ts";
+import { mayStatePeriod, rowsBetween, rowsIn, weeksChart, weeksFinding, weeksOf, weeksTable } from "./weeks.ts";
+
+export type Section = {
+  id: string;
+  /** What the section is about. */
+  topic: string;
+  /** Its text among the links at the top. */
+  link: string;
+  /** What the data says. */
+  finding?: Child;
+  body: Child;
+};
+
+/** What the sections are made of. */
+export type Figures = {
+  dataset: Dataset;
+  result: RunResult;
+  expectations: readonly Expectation[];
+  profile: Profile;
+  /** Of the last publication. */
+  previous: Profile | undefined;
+};
+
+const tooFew = html`<p>There are too few records to hide the small counts among them.</p>`;
+const noRecords = html`<p>No records.</p>`;
+
+/** Returns the sections in order. Those in one list stand side by side. */
+export function sectionsOf(figures: Figures): Section[][] {
+  const { dataset, result, profile, expectations } = figures;
+  const period = fiscalYearToDate(profile, dataset);
+  const types = questionTypesOf(profile, dataset, period.fiscalYear);
+  return [
+    [reconciliationSection(result, profile)],
+    [weeksSection(figures)],
+    [hoursSection(profile), ...questionTypesSection(figures, types, period)],
+    [...locationSection(figures, period), coverageSection(figures)],
+    fieldsSection(figures, types, period),
+    // The annual statistics follow here.
+    [...expectationsSection(expectations), changesSection(figures)],
+    [
+      { id: "gaps", topic: "Known gaps", link: "Known gaps", body: knownGaps(result, profile, dataset) },
+      { id: "reading", topic: "How to read this", link: "How to read this", body: howToRead(dataset) },
+    ],
+  ];
+}
+
+/** @param profile undefined if the report shows no weeks */
+export function reconciliationSection(result: RunResult, profile: Profile | undefined): Section {
+  return {
+    id: "reconciliation",
+    topic: "Reconciliation with LibInsight",
+    link: "Reconciliation",
+    finding: reconciliationFinding(result),
+    body: reconciliation(result, profile),
+  };
+}
+
+/** Returns whether single weeks may stand beside the exact rows of the run and its windows. */
+export function mayShowWeeks({ profile, result }: Figures): boolean {
+  const windows = result.windows.slice(0, -1).filter(({ to }) => to >= profile.firstWeek);
+  return [profile, ...windows].every(({ from, to }) => mayStatePeriod(profile, from, to));
+}
+
+function weeksSection(figures: Figures): Section {
+  const section = { id: "weeks", topic: "Records per week", link: "Weeks" };
+  const weeks = weeksOf(figures.profile);
+  const cells = weeks.pairs.flatMap(({ now, before }) => [now, before]);
+  if (cells.every((cell) => !cell || (cell.kind === "exact" && cell.n === 0)))
+    return { ...section, body: noRecords };
+  if (!mayShowWeeks(figures)) return { ...section, body: tooFew };
+  const note = html`<p class="note">Weeks run Monday through Sunday. Week 1 starts on the first Monday on or after August&nbsp;20. <span class="screen">Point at the chart for the numbers of a week, which are rounded to fives.</span></p>`;
+  return { ...section, finding: weeksFinding(weeks), body: [weeksChart(weeks), note, weeksTable(weeks)] };
+}
+
+function hoursSection(profile: Profile): Section {
+  const section = { id: "hours", topic: "Weekday and hour", link: "Hours" };
+  const hours = hoursOf(profile.hours);
+  if (!hours) return { ...section, body: profile.rows === 0 ? noRecords : tooFew };
+  const note = html`<p class="note">Records of the last 52 weeks by the hour in which they began, rounded to fives. Outlined: the busiest hour.</p>`;
+  return { ...section, finding: hoursFinding(hours), body: [note, hoursTable(hours)] };
+}
+
+function questionTypesSection(
+  { dataset, profile }: Figures,
+  types: QuestionTypes | undefined,
+  { fiscalYear }: Period,
+): Section[] {
+  if (dataset.roles.questionType === undefined || dataset.roles.mode === undefined) return [];
+  const section = { id: "types", topic: "Question type by mode", link: "Question types" };
+  if (!types) return [{ ...section, body: profile.rows === 0 ? noRecords : tooFew }];
+  return [{ ...section, finding: questionTypesFinding(types), body: questionTypesTable(types, fiscalYear) }];
+}
+
+function locationSection({ dataset, profile }: Figures, period: Period): Section[] {
+  const column = profile.columns.find(({ name }) => name === dataset.roles.location);
+  if (!column?.answers) return [];
+  const section = { id: "locations", topic: "Top locations this fiscal year", link: "Locations" };
+  const answers = answersOf(column, period);
+  if (!answers || answers.rows.length === 0)
+    return [{ ...section, body: profile.rows === 0 ? noRecords : tooFew }];
+  const note = html`<p class="note">Records from ${shortDay(period.from)} through ${shortDay(profile.to)}. Bar: this year. Tick: the same days of last year. Bold: changes of at least 10% and 10 records.</p>`;
+  const body = [note, answersTable(answers, period, "Location")];
+  return [{ ...section, finding: answersFinding(answers, "location"), body }];
+}
+
+/** The other closed fields, in small tables. */
+function fieldsSection(
+  { dataset, profile }: Figures,
+  types: QuestionTypes | undefined,
+  period: Period,
+): Section[] {
+  const { questionType, mode, location } = dataset.roles;
+  const columns = closedFields(profile, dataset).flatMap((column) => {
+    if (column.name === location) return [];
+    // Two tables with the same records must not give each other's small counts away.
+    const known =
+      column.name === questionType ? types?.byType : column.name === mode ? types?.byMode : undefined;
+    const answers = answersOf(column, period, known);
+    return answers && answers.rows.length > 0 ? [answers] : [];
+  });
+  if (columns.length === 0) return [];
+  const body = html`<div class="fields">${columns.map((column) => compactTable(column, period))}</div>`;
+  const topic = "Largest answers of the other fields this fiscal year";
+  return [{ id: "fields", topic, link: "Other fields", finding: fieldsFinding(columns), body }];
+}
+
+function coverageSection(figures: Figures): Section {
+  const columns = coverageOf(figures.profile, figures.previous, figures.dataset);
+  const body = coverageTable(columns, figures.previous && publishedOn(figures));
+  const section = { id: "coverage", topic: "Coverage of every column", link: "Coverage" };
+  return { ...section, finding: coverageFinding(columns), body };
+}
+
+function expectationsSection(expectations: readonly Expectation[]): Section[] {
+  if (expectations.length === 0) return [];
+  const section = { id: "expectations", topic: "Expectations", link: "Expectations" };
+  return [
+    { ...section, finding: expectationsFinding(expectations), body: expectationsTable(expectations) },
+  ];
+}
+
+function changesSection(figures: Figures): Section {
+  const { dataset, profile, previous } = figures;
+  const section = { id: "changes", topic: "What changed since the last publication", link: "Changes" };
+  const since = publishedOn(figures);
+  if (since === undefined) return { ...section, body: html`<p>This is the first publication.</p>` };
+  if (!previous) {
+    const text = `The counts of ${day(since)} have expired, so nothing can be compared.`;
+    return { ...section, body: html`<p>${text}</p>` };
+  }
+  const finding = changesFinding(profile, previous, since);
+  return { ...section, finding, body: changes(profile, previous, dataset) };
+}
+
+function publishedOn({ dataset, result: { previous } }: Figures): string | undefined {
+  return previous && dayIn(dataset.timeZone, new Date(previous.requestedAt));
+}
+
+/** Returns the fiscal year of the run's last day. */
+function fiscalYearToDate(profile: Profile, { fiscalYearStart }: Dataset): Period {
+  return periodOf(profile, fiscalYearStart, startOfFiscalYear(profile.to, fiscalYearStart), profile.to);
+}
+
+/** Returns the fiscal year to date or, while its exact rows could give those of a week away, the one before. */
+export function exactFiscalYear(profile: Profile, { fiscalYearStart }: Dataset): Period {
+  const from = startOfFiscalYear(profile.to, fiscalYearStart);
+  return mayStatePeriod(profile, from, profile.to)
+    ? periodOf(profile, fiscalYearStart, from, profile.to)
+    : periodOf(profile, fiscalYearStart, addToDate(from, { years: -1 }), addToDate(from, { days: -1 }));
+}
+
+function periodOf(profile: Profile, fiscalYearStart: number, from: string, to: string): Period {
+  const yearBefore = (date: string) => addToDate(date, { years: -1 });
+  return {
+    from,
+    isComplete: to < profile.to,
+    fiscalYear: fiscalYearOf(to, fiscalYearStart),
+    rows: rowsIn(profile, from, to),
+    before: rowsBetween(profile, yearBefore(from), yearBefore(to)),
+  };
+}

@@ -1,0 +1,210 @@
+// Invents the records of a library's reference desks, with terms, breaks and exams, and makes a run of them: its file,
+// profile and result, and those of the run a week before. The same seed gives the same bytes.
+import { RowProfile } from "../../services/assembler/profile-rows.ts";
+import { planWindows } from "../../services/kickoff/windows.ts";
+import type { ReportInput } from "../../services/renderer/render.ts";
+import { transformPage } from "../../services/transformer/page.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
+import { addToDate, daysBetween } from "../../shared/dates.ts";
+import type { Profile } from "../../shared/profile.ts";
+import { type RunResult, rejectedCount, runIdOf } from "../../shared/run.ts";
+import {
+  between,
+  pick,
+  pickWeighted,
+  type Random,
+  seeded,
+  type Weighted,
+} from "../../stacks/local/libinsight/random.ts";
+import { library } from "../fixtures/library.ts";
+import { type FactoryRecord, recordOf } from "./libinsight-records.ts";
+import { resultOf } from "./results.ts";
+
+const [first] = library.datasets;
+export const reportDataset: Dataset = {
+  ...first,
+  roles: {
+    questionType: "Question Type",
+    mode: "mode",
+    location: "Location",
+    minutes: "Duration (in minutes)",
+  },
+};
+
+export type History = {
+  from: string;
+  /** The last day of the run. */
+  to: string;
+  /** Records of a Wednesday in term. */
+  perDay: number;
+  seed: number;
+  /** Changes a record before it is transformed. */
+  edit?: (record: FactoryRecord, random: Random) => FactoryRecord;
+};
+export const history: History = { from: "2021-12-02", to: "2024-12-01", perDay: 17, seed: 7 };
+
+const questionTypes: Weighted<string> = [
+  ["Directional", 26],
+  ["Technology / Printing", 22],
+  ["Quick Reference", 20],
+  ["Research Consultation", 14],
+  ["Circulation & Reserves", 9],
+  ["Policy, hours, access", 5],
+  ['Studio / "Maker" Equipment', 4],
+];
+const modes: Weighted<string> = [
+  ["In person", 62],
+  ["Chat", 15],
+  ["E-mail", 9],
+  ["Phone", 7],
+  ["Zoom", 7],
+];
+const locations: Weighted<string> = [
+  ["Main Library - 2nd Floor Desk", 48],
+  ["Main Library - Studios", 15],
+  ["Art + Architecture Library", 11],
+  ["Online", 9],
+  ["Veterinary Medicine Library", 6],
+  ["Classroom / Instruction", 5],
+  ["Northern Campus Resource Center", 3],
+];
+const patrons: Weighted<string> = [
+  ["Undergraduate Student", 55],
+  ["Graduate Student", 21],
+  ["Faculty", 9],
+  ["Visitor / Community Member", 7],
+  ["Staff", 5],
+  ["Alumni", 2],
+  ["Unknown", 1],
+];
+const colleges: Weighted<string> = [
+  ["Engineering", 30],
+  ["Science", 22],
+  ["Liberal Arts and Human Sciences", 18],
+  ["Business", 14],
+  ["Agriculture and Life Sciences", 10],
+  ["Architecture, Arts, and Design", 6],
+];
+/** Monday first. */
+const weekdays = [1.1, 1.15, 1, 0.95, 0.65, 0.2, 0.35];
+/** From 8 a.m. */
+const hours = [3, 5, 8, 10, 9, 10, 12, 11, 9, 7, 4, 4, 3, 3, 0.4, 0.2];
+const minutes: readonly [number, ...number[]] = [1, 2, 2, 3, 3, 3, 5, 5, 10, 15, 30, 45];
+
+/** Returns the questions of a day relative to one in term. */
+function season(date: string): number {
+  const day = date.slice(5);
+  if (day >= "12-24" || day <= "01-01") return 0.01;
+  if (day >= "12-18" || day <= "01-15") return 0.15;
+  if ((day >= "12-04" && day < "12-18") || (day >= "05-01" && day <= "05-12")) return 1.9;
+  if ((day >= "03-05" && day <= "03-12") || (day >= "11-23" && day <= "11-30")) return 0.2;
+  return day > "05-12" && day < "08-20" ? 0.35 : 1;
+}
+
+export function recordsOfHistory({
+  from,
+  to,
+  perDay,
+  seed,
+  edit = (record) => record,
+}: History): FactoryRecord[] {
+  const random = seeded(seed);
+  const records: FactoryRecord[] = [];
+  const start = daysBetween("1970-01-05", from);
+  for (let index = 0, date = from; date <= to; index++, date = addToDate(date, { days: 1 })) {
+    const growth = 1 + index / 10_000;
+    const expected = perDay * season(date) * (weekdays[(start + index) % 7] ?? 0) * growth;
+    const count = Math.floor(expected * (0.75 + random() / 2) + random());
+    for (let n = 0; n < count; n++)
+      records.push(edit(inventedRecord(records.length + 1, date, random), random));
+  }
+  return records;
+}
+
+function inventedRecord(n: number, date: string, random: Random): FactoryRecord {
+  const hour = pickWeighted(random, [[8, 3], ...hours.map((weight, index) => [8 + index, weight] as const)]);
+  const padded = (part: number) => String(part).padStart(2, "0");
+  const chance = (share: number) => random() < share;
+  const location = pickWeighted(random, locations);
+  return recordOf(n, {
+    _start_date: chance(0.0013) ? "" : `${date} ${padded(hour)}:${padded(between(random, 0, 59))}:00`,
+    "Question Type": chance(0.986)
+      ? [pickWeighted(random, questionTypes), ...(chance(0.02) ? [pickWeighted(random, questionTypes)] : [])]
+      : [],
+    "Duration (in minutes)": chance(0.936) ? pick(random, minutes) : "",
+    "Comments/Notes": chance(0.54) ? "asked the way" : "",
+    Location: chance(0.98) ? [location] : [],
+    who: chance(0.965) ? [pickWeighted(random, patrons)] : [],
+    mode: chance(0.975) ? [pickWeighted(random, modes)] : [],
+    answeredBy: chance(0.94) ? ["Student Assistant"] : [],
+    employee: chance(0.84) ? ["Ash Calloway"] : [],
+    classroom: location.startsWith("Classroom") ? pick(random, ["101", "102", "207"]) : "",
+    studio: location.endsWith("Studios") ? [pick(random, ["3D Design", "Media", "Data"])] : [],
+    affiliation: chance(0.7) ? [pickWeighted(random, colleges)] : [],
+    research: chance(0.1) ? "databases" : "",
+    topic: chance(0.1) ? "History" : "",
+  });
+}
+
+export type SimulatedRun = { csv: string; headers: string[]; profile: Profile; result: RunResult };
+
+/** Makes the run of the records up to `to`, as the assembler would. */
+export function runOfRecords(
+  records: readonly FactoryRecord[],
+  { from, to }: Pick<History, "from" | "to">,
+  dataset = reportDataset,
+): SimulatedRun {
+  const { csv, summary } = transformPage(records, dataset);
+  const headers = [...outputColumns(dataset.columns), ...summary.appended];
+  const profile = new RowProfile(dataset, { from, to }, headers);
+  profile.add(Buffer.from(csv));
+  const dateOf = ({ _start_date: date }: FactoryRecord) => String(date).slice(0, 10);
+  // LibInsight finds a record without a date by when it was entered, here in the last window.
+  const windows = planWindows(from, to).map((window, index, all) => {
+    const own = records.filter((record) => {
+      const date = dateOf(record);
+      return date === "" ? index === all.length - 1 : date >= window.from && date <= window.to;
+    });
+    const rejected = own.filter((record) => dateOf(record) === "").length;
+    return {
+      ...{ from: window.from, to: window.to, attempt: 1, pages: Math.max(Math.ceil(own.length / 100), 1) },
+      ...{ totalRecords: own.length, rows: own.length - rejected, rejected, duplicates: 0 },
+    };
+  });
+  const day = addToDate(to, { days: 1 });
+  const { records: sent, rejects, furtherAnswers, mistyped, undeclared, filled, ids } = summary;
+  const result = resultOf({
+    runId: runIdOf(dataset.name, `scheduled ${day}`),
+    ...{ from, to, windows, records: sent, rows: ids.length, duplicates: 0 },
+    ...{ rejects, furtherAnswers, mistyped, undeclared, filled, columns: headers },
+    requestedAt: `${day}T11:00:00Z`,
+    finishedAt: `${day}T11:00:03.800Z`,
+  });
+  if (rejectedCount(result) + ids.length !== records.length) throw new Error("The records do not add up.");
+  return { csv, headers, profile: profile.profile(), result };
+}
+
+/** Returns what the report of a run is made of, and its file. A week before, some records were not entered yet. */
+export function simulatedReport(
+  of: History = history,
+  dataset = reportDataset,
+): { input: ReportInput; run: SimulatedRun } {
+  const records = recordsOfHistory(of);
+  const to = addToDate(of.to, { days: -7 });
+  const isLate = (index: number) => index % 577 === 3 || (index > records.length - 400 && index % 41 === 0);
+  const before = records.filter(
+    ({ _start_date: date }, index) => String(date).slice(0, 10) <= to && !isLate(index),
+  );
+  const run = runOfRecords(records, of, dataset);
+  const last = runOfRecords(before, { from: of.from, to }, dataset);
+  const { runId, rows, requestedAt } = last.result;
+  const result: RunResult = { ...run.result, previous: { runId, rows, requestedAt } };
+  return {
+    run: { ...run, result },
+    input: {
+      ...{ dataset, result, profile: run.profile, previous: last.profile },
+      live: { runId, rows, requestedAt },
+      nextRunAt: new Date(Date.parse(result.requestedAt) + 7 * 24 * 60 * 60_000),
+    },
+  };
+}
