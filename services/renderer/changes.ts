@@ -1,6 +1,6 @@
 // What changed since the last publication: rows by the date of the record, columns, and answers.
 import type { Dataset } from "../../shared/dataset-schema.ts";
-import { addToDate, startOfFiscalYear } from "../../shared/dates.ts";
+import { addDays, startOfFiscalYear } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { answerChanges, closedFields } from "./answers.ts";
 import { day, list, moreOrFewer, shortDay, signed } from "./format.ts";
@@ -38,13 +38,13 @@ export function changes(profile: Profile, previous: Profile, dataset: Dataset): 
 function periodsOf(profile: Profile, previous: Profile, { fiscalYearStart }: Dataset): Period[] {
   const start = startOfFiscalYear(profile.to, fiscalYearStart);
   const first = previous.from < profile.from ? previous.from : profile.from;
-  const bounds = [addToDate(previous.to, { days: 1 }), start, first].filter(
+  const bounds = [addDays(previous.to, 1), start, first].filter(
     (from) => from >= first && from <= profile.to,
   );
   const froms = [...new Set(bounds)].sort().reverse();
   const periods = froms.map((from, index): Period => {
     const next = froms[index - 1];
-    const to = next === undefined ? profile.to : addToDate(next, { days: -1 });
+    const to = next === undefined ? profile.to : addDays(next, -1);
     return { from, to, change: rowsIn(profile, from, to) - rowsIn(previous, from, to) };
   });
   const oldest = periods.at(-1);

@@ -1,10 +1,12 @@
 // Numbers, dates and times as the report writes them. None depends on the machine's locale or time zone.
 import { daysBetween } from "../../shared/dates.ts";
 import { count } from "../../shared/quantity.ts";
-import { dayIn } from "../../shared/time-zone.ts";
 import { changeOf, type Shown, smallest } from "./small-counts.ts";
 
-const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+export const months = [
+  ...["January", "February", "March", "April", "May", "June"],
+  ...["July", "August", "September", "October", "November", "December"],
+];
 const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const space = "\u00a0";
 
@@ -46,18 +48,24 @@ export function percent(share: number, digits = 1): string {
   return `${Math.min(Math.max(share * 100, step), 100 - step).toFixed(digits)}%`;
 }
 
+/** "Dec" */
 export function monthOf(date: string): string {
-  return months[Number(date.slice(5, 7)) - 1] ?? "";
+  return months[Number(date.slice(5, 7)) - 1]?.slice(0, 3) ?? "";
 }
 
 /** "Dec 2" */
 export function shortDay(date: string): string {
-  return `${monthOf(date)}${space}${Number(date.slice(8))}`;
+  return `${monthOf(date)}${space}${Number(date.slice(8, 10))}`;
 }
 
 /** "Dec 2, 2024" */
 export function day(date: string): string {
   return `${shortDay(date)},${space}${date.slice(0, 4)}`;
+}
+
+/** "December 2, 2024" */
+export function longDay(date: string): string {
+  return `${months[Number(date.slice(5, 7)) - 1]}${space}${Number(date.slice(8))}, ${date.slice(0, 4)}`;
 }
 
 /** "Monday" for 0 */
@@ -75,12 +83,28 @@ export function hour(index: number): string {
   return `${index % 12 === 0 ? 12 : index % 12}${space}${index % 24 < 12 ? "a.m." : "p.m."}`;
 }
 
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** "2024-12-02 06:00". Creating a format takes longer than the rest of the report, so it is kept. */
+function localTime(time: Date | string, timeZone: string): string {
+  // Swedish dates have the ISO format.
+  const format =
+    formats.get(timeZone) ??
+    new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" });
+  formats.set(timeZone, format);
+  return format.format(new Date(time));
+}
+
+/** Returns the day of a time, as `YYYY-MM-DD`. */
+export function dayOf(time: Date | string, { timeZone }: { timeZone: string }): string {
+  return localTime(time, timeZone).slice(0, 10);
+}
+
 /** "Dec 2, 6:00 a.m." */
-export function clock(time: Date, timeZone: string): string {
-  const text = time.toLocaleTimeString("en-GB", { timeZone, hour: "2-digit", minute: "2-digit" });
-  const [hours = 0] = text.split(":").map(Number);
-  const half = hour(hours).slice(-4);
-  return `${shortDay(dayIn(timeZone, time))}, ${hours % 12 === 0 ? 12 : hours % 12}:${text.slice(3)}${space}${half}`;
+export function clock(time: Date | string, { timeZone }: { timeZone: string }): string {
+  const local = localTime(time, timeZone);
+  const [number, half] = hour(Number(local.slice(11, 13))).split(space);
+  return `${shortDay(local)}, ${number}${local.slice(13)}${space}${half}`;
 }
 
 /** "3.8 s" or "4 min" */

@@ -1,10 +1,9 @@
 // The top of the report: what happened to the run, what to do, and five key numbers.
 import type { Dataset } from "../../shared/dataset-schema.ts";
-import { addToDate } from "../../shared/dates.ts";
+import { addDays } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
-import { dayIn } from "../../shared/time-zone.ts";
 import type { Period } from "./answers.ts";
 import type { Expectation } from "./expectations.ts";
 import {
@@ -12,7 +11,9 @@ import {
   changeText,
   clock,
   day,
+  dayOf,
   duration,
+  longDay,
   moreOrFewer,
   percent,
   shortDay,
@@ -57,8 +58,8 @@ export function titleOf({ name }: Pick<Dataset, "name">): string {
   return capitalized(name.replaceAll("-", " "));
 }
 
-export function reportDay({ requestedAt }: Pick<RunResult, "requestedAt">, { timeZone }: Dataset): string {
-  return dayIn(timeZone, new Date(requestedAt));
+export function reportDay({ requestedAt }: Pick<RunResult, "requestedAt">, dataset: Dataset): string {
+  return dayOf(requestedAt, dataset);
 }
 
 export function headline(result: RunResult, dataset: Dataset): string {
@@ -79,9 +80,9 @@ export function headline(result: RunResult, dataset: Dataset): string {
 }
 
 /** "31 more than a week ago", or "12.1% fewer than on Nov 25" */
-function changeWords({ rows, previous, requestedAt }: RunResult, { timeZone }: Dataset): string {
+function changeWords({ rows, previous, requestedAt }: RunResult, dataset: Dataset): string {
   if (!previous) return "";
-  const [then, today] = [previous.requestedAt, requestedAt].map((time) => dayIn(timeZone, new Date(time)));
+  const [then, today] = [previous.requestedAt, requestedAt].map((time) => dayOf(time, dataset));
   const change = rows - previous.rows;
   const share = previous.rows === 0 ? 0 : Math.abs(change) / previous.rows;
   const size =
@@ -94,18 +95,13 @@ export function header(input: HeaderInput): Html {
   const today = reportDay(result, dataset);
   const { icon: name, word } = states[result.state];
   const ms = Date.parse(result.finishedAt) - Date.parse(result.requestedAt);
-  const title = longDay(today);
   return html`<header>
-<p class="over"><b>${titleOf(dataset)}</b> <span>${weekdayOf(today)} report, ${title}</span></p>
+<p class="over"><b>${titleOf(dataset)}</b> <span>${weekdayOf(today)} report, ${longDay(today)}</span></p>
 <p class="state ${result.state}">${icon(name)}${word}</p>
 <h1>${headline(result, dataset)}</h1>
 <p class="lead">${leadOf(input)}</p>
-<p class="facts"><span>Records from ${day(result.from)} through ${day(result.to)}</span> <span>Run ended ${clock(new Date(result.finishedAt), dataset.timeZone)}, after ${duration(ms)}</span>${nextRunAt && html` <span>Next report ${shortDay(dayIn(dataset.timeZone, nextRunAt))}</span>`}</p>
+<p class="facts"><span>Records from ${day(result.from)} through ${day(result.to)}</span> <span>Run ended ${clock(result.finishedAt, dataset)}, after ${duration(ms)}</span>${nextRunAt && html` <span>Next report ${shortDay(dayOf(nextRunAt, dataset))}</span>`}</p>
 </header>`;
-}
-
-function longDay(date: string): string {
-  return `${new Date(date).toLocaleDateString("en-US", { month: "long", timeZone: "UTC" })}\u00a0${Number(date.slice(8))}, ${date.slice(0, 4)}`;
 }
 
 function leadOf(input: HeaderInput): Child {
@@ -157,13 +153,13 @@ function uncapitalized(text: string): string {
 function liveText({ dataset, live }: HeaderInput): string {
   if (!live) return "No file is published yet.";
   const readers = dataset.tableau ? "Tableau and Athena still show" : "Athena still shows";
-  return `${readers} the ${quantity(live.rows, "record")} of ${day(dayIn(dataset.timeZone, new Date(live.requestedAt)))}.`;
+  return `${readers} the ${quantity(live.rows, "record")} of ${day(dayOf(live.requestedAt, dataset))}.`;
 }
 
 /** @param hasWeeks whether single weeks may be shown */
 export function keyNumbers({ result, profile, dataset }: Figures, period: Period, hasWeeks: boolean): Html {
   const { previous, rows } = result;
-  const since = previous && dayIn(dataset.timeZone, new Date(previous.requestedAt));
+  const since = previous && dayOf(previous.requestedAt, dataset);
   const rejected = rejectedCount(result);
   // Rounded, because the next report has one more week of the same year: the difference would be that week's rows.
   const before = period.before === undefined ? undefined : roundedTens(period.before);
@@ -203,8 +199,8 @@ function signedOr(change: number): string {
 function weekTile(profile: Profile): Html | undefined {
   const monday = latestWeek(profile);
   // 52 weeks, so that both begin on a Monday.
-  const [now, before] = [monday, addToDate(monday, { days: -364 })].map((from) =>
-    rowsBetween(profile, from, addToDate(from, { days: 6 })),
+  const [now, before] = [monday, addDays(monday, -364)].map((from) =>
+    rowsBetween(profile, from, addDays(from, 6)),
   );
   if (now === undefined) return undefined;
   const [shown, then] = [alone(now), before === undefined ? undefined : alone(before)];

@@ -12,16 +12,15 @@ export type Child = Html | string | number | undefined | false | readonly Child[
 
 /** Returns the template with its values escaped. Undefined and false are left out. */
 export function html(strings: TemplateStringsArray, ...values: Child[]): Html {
-  return new Html(
-    strings.reduce((source, text, index) => `${source}${sourceOf(values[index - 1])}${text}`),
-  );
+  return new Html(strings.reduce((source, text, index) => `${source}${sourceOf(values[index - 1])}${text}`));
 }
 
 function sourceOf(value: Child): string {
   if (value === undefined || value === false) return "";
   if (value instanceof Html) return value.source;
+  if (typeof value === "number") return String(value);
   if (typeof value === "object") return value.map(sourceOf).join("");
-  return escaped(String(value));
+  return escaped(value);
 }
 
 const entities: Record<string, string> = {
@@ -35,6 +34,7 @@ const entities: Record<string, string> = {
 const controls = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 function escaped(text: string): string {
+  if (/^[\w .,:-]*$/.test(text)) return text;
   return text
     .toWellFormed()
     .replace(/\s+/g, (space) => (space === "\u00a0" ? space : " "))

@@ -6,7 +6,13 @@ import type { RunResult } from "../../shared/run.ts";
 import type { Expectation } from "./expectations.ts";
 import { header, headline, keyNumbers, type Live, titleOf } from "./header.ts";
 import { Html, html } from "./html.ts";
-import { exactFiscalYear, mayShowWeeks, reconciliationSection, type Section, sectionsOf } from "./sections.ts";
+import {
+  exactFiscalYear,
+  mayShowWeeks,
+  reconciliationSection,
+  type Section,
+  sectionsOf,
+} from "./sections.ts";
 import { styles } from "./styles.ts";
 
 export type ReportInput = {
@@ -48,9 +54,7 @@ ${rows.map(rowHtml)}
 function rowHtml(sections: Section[]): Html | false {
   const all = sections.map(({ id, topic, finding, body }) => {
     // Screen readers read a colon between the topic and the finding.
-    const head = finding
-      ? html`<small>${topic}<span class="hidden">: </span></small>${finding}`
-      : topic;
+    const head = finding ? html`<small>${topic}<span class="hidden">: </span></small>${finding}` : topic;
     return html`<section id="${id}" aria-labelledby="${id}-head"><h2 id="${id}-head">${head}</h2>
 ${body}</section>`;
   });

@@ -3,7 +3,6 @@ import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addToDate, fiscalYearOf, startOfFiscalYear } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import type { RunResult } from "../../shared/run.ts";
-import { dayIn } from "../../shared/time-zone.ts";
 import {
   answersFinding,
   answersOf,
@@ -16,7 +15,7 @@ import {
 import { changes, changesFinding } from "./changes.ts";
 import { coverageFinding, coverageOf, coverageTable } from "./coverage.ts";
 import { type Expectation, expectationsFinding, expectationsTable } from "./expectations.ts";
-import { day, shortDay } from "./format.ts";
+import { day, dayOf, shortDay } from "./format.ts";
 import { hoursFinding, hoursOf, hoursTable } from "./hours.ts";
 import { type Child, html } from "./html.ts";
 import {
@@ -27,7 +26,15 @@ import {
 } from "./question-types.ts";
 import { reconciliation, reconciliationFinding } from "./reconciliation.ts";
 import { howToRead, knownGaps } from "./texts.ts";
-import { mayStatePeriod, rowsBetween, rowsIn, weeksChart, weeksFinding, weeksOf, weeksTable } from "./weeks.ts";
+import {
+  mayStatePeriod,
+  rowsBetween,
+  rowsIn,
+  weeksChart,
+  weeksFinding,
+  weeksOf,
+  weeksTable,
+} from "./weeks.ts";
 
 export type Section = {
   id: string;
@@ -163,9 +170,7 @@ function coverageSection(figures: Figures): Section {
 function expectationsSection(expectations: readonly Expectation[]): Section[] {
   if (expectations.length === 0) return [];
   const section = { id: "expectations", topic: "Expectations", link: "Expectations" };
-  return [
-    { ...section, finding: expectationsFinding(expectations), body: expectationsTable(expectations) },
-  ];
+  return [{ ...section, finding: expectationsFinding(expectations), body: expectationsTable(expectations) }];
 }
 
 function changesSection(figures: Figures): Section {
@@ -182,7 +187,7 @@ function changesSection(figures: Figures): Section {
 }
 
 function publishedOn({ dataset, result: { previous } }: Figures): string | undefined {
-  return previous && dayIn(dataset.timeZone, new Date(previous.requestedAt));
+  return previous && dayOf(previous.requestedAt, dataset);
 }
 
 /** Returns the fiscal year of the run's last day. */

@@ -149,7 +149,7 @@ ${[1, 2, 3, 4, 5].map((step) => `.heat .s${step},.legend .s${step}{background:va
 .answers th:first-child{width:52%}
 .answers .bar{margin:6px 12px 3px 0}
 .fields{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));gap:32px 48px}
-.fields .answers th:first-child{width:auto}
+.fields .answers th:first-child{width:auto}.fields thead th:first-child{font-weight:600;color:var(--text)}
 .coverage td:nth-child(2){width:30%}.coverage .bar{margin:0}
 .coverage th small{display:inline-block}
 .expectations th:first-child{display:flex;gap:12px}
@@ -179,7 +179,7 @@ td,th{padding-left:8px}
 .wide,.panels td small{display:none}
 .narrow{display:inline}
 .weeks .even{display:none}
-.panels :is(td,th){padding-left:8px}
+.panels :is(td,th){padding-left:8px}.panels :is(td,th):first-child{width:29%}
 .panels thead th{font-size:12px;hyphens:auto}
 .fields{grid-template-columns:minmax(0,1fr)}
 .coverage td:nth-child(2){width:24%}

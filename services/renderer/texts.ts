@@ -3,15 +3,12 @@ import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import type { RunResult } from "../../shared/run.ts";
-import { capitalized, list, shownWords } from "./format.ts";
+import { capitalized, list, months, shownWords } from "./format.ts";
 import { type Child, type Html, html } from "./html.ts";
 import { alone, smallest } from "./small-counts.ts";
 
 /** Further fields and columns are not named. */
 const maxNames = 8;
-const months = "January,February,March,April,May,June,July,August,September,October,November,December".split(
-  ",",
-);
 
 function definitions(entries: readonly (readonly [term: Child, text: Child])[]): Html {
   return html`<dl>${entries.map(([term, text]) => html`<div><dt>${term}</dt><dd>${text}</dd></div>`)}</dl>`;

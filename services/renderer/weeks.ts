@@ -1,7 +1,7 @@
 // Records per week of an academic year against the year before: an SVG, and the same numbers as a table.
 import { scaleLinear } from "d3-scale";
 import { area, line } from "d3-shape";
-import { addToDate, daysBetween, mondayOf } from "../../shared/dates.ts";
+import { addDays, daysBetween, mondayOf } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count } from "../../shared/quantity.ts";
 import { capitalized, day, monthOf, percent, shortDay, shownText, shownWords } from "./format.ts";
@@ -22,8 +22,8 @@ type Point = { x: number; y: number };
 
 const [height, top, bottom] = [300, 24, 26];
 const base = height - bottom;
-/** A narrower drawing would be less than 300 px wide, in which a label takes this share. */
-const labelWidth = 14;
+/** Percent of the width that a year's label takes on a phone. */
+const labelWidth = 13;
 
 /** Returns the rows from one day to another; undefined if the range of the run does not include both. */
 export function rowsBetween(profile: Profile, from: string, to: string): number | undefined {
@@ -40,7 +40,7 @@ export function rowsIn(profile: Profile, from: string, to: string): number {
 
 /** Returns the Monday of the latest week that ends by `to`. */
 export function latestWeek({ to }: Pick<Profile, "to">): string {
-  return mondayOf(addToDate(to, { days: -6 }));
+  return mondayOf(addDays(to, -6));
 }
 
 /** Returns the weeks of the academic year of the latest complete week. */
@@ -53,14 +53,14 @@ export function weeksOf(profile: Profile): Weeks {
   const latest = daysBetween(start, monday) / 7;
   const length = Math.max(weeksBetween(start, firstWeek(year + 1)), weeksBetween(startBefore, start));
   const shown = (from: string, index: number, last: number) => {
-    const at = addToDate(from, { days: 7 * index });
-    const rows = index > last ? undefined : rowsBetween(profile, at, addToDate(at, { days: 6 }));
+    const at = addDays(from, 7 * index);
+    const rows = index > last ? undefined : rowsBetween(profile, at, addDays(at, 6));
     if (rows === undefined) return undefined;
     // The latest week is a key number.
     return index === latest ? alone(rows) : rounded(rows);
   };
   const pairs = Array.from({ length }, (_, index) => ({
-    monday: addToDate(start, { days: 7 * index }),
+    monday: addDays(start, 7 * index),
     now: shown(start, index, latest),
     before: shown(startBefore, index, weeksBetween(startBefore, start) - 1),
   }));
@@ -112,71 +112,67 @@ export function weeksFinding({ label, labelBefore, pairs, latest }: Weeks): stri
 
 export function weeksChart(weeks: Weeks): Html {
   const { pairs, label, labelBefore, latest } = weeks;
-  const x = (index: number) => ((index + 0.5) / pairs.length) * 100;
-  const highest = Math.max(
-    ...pairs.flatMap(({ now, before }) => [now, before]).map((shown) => (shown ? amountOf(shown) : 0)),
+  const amounts = pairs.flatMap(({ now, before }) =>
+    [now, before].map((week) => (week ? amountOf(week) : 0)),
   );
-  const y = scaleLinear([0, Math.max(highest, 10)], [base, top]).nice(4);
+  const y = scaleLinear([0, Math.max(...amounts, 10)], [base, top]).nice(4);
   const ticks = y.ticks(4).filter((tick) => tick > 0);
-  const points = (key: "now" | "before") =>
-    pairs.map((pair, index) => ({ x: x(index) * 10, y: pair[key] && y(amountOf(pair[key])) }));
-  const drawn = area<{ x: number; y: number | undefined }>(
+  const pointsOf = (key: "now" | "before"): Point[] =>
+    pairs.flatMap((pair, index) => {
+      const week = pair[key];
+      return week ? [{ x: ((index + 0.5) / pairs.length) * 100, y: y(amountOf(week)) }] : [];
+    });
+  const [now, before] = [pointsOf("now"), pointsOf("before")];
+  const stroke = line<Point>(
+    ({ x }) => x,
+    ({ y }) => y,
+  ).digits(2);
+  const filled = area<Point>(
     ({ x }) => x,
     base,
-    ({ y = base }) => y,
-  ).digits(1);
-  const stroke = line<{ x: number; y: number | undefined }>(
-    ({ x }) => x,
-    ({ y = base }) => y,
-  ).digits(1);
-  for (const path of [drawn, stroke]) path.defined(({ y }) => y !== undefined);
-  const [now, before] = [points("now"), points("before")];
-  const end = pairs[latest]?.now;
-  const labels = labelsOf(now, before, latest);
+    ({ y }) => y,
+  ).digits(2);
+  const [end, shown] = [now.at(-1), pairs[latest]?.now];
+  const labels = labelsOf(now, before, end);
   return html`<svg class="weeks" height="${height}" width="100%" role="img" aria-labelledby="weeks-title weeks-desc">
 <title id="weeks-title">Records per week, ${label} and ${labelBefore}</title>
 <desc id="weeks-desc">${weeksFinding(weeks)} The table below has all weeks.</desc>
 ${ticks.map((tick) => html`<line class="grid" x1="0" x2="100%" y1="${y(tick)}" y2="${y(tick)}"/>`)}
-<svg width="100%" height="${height}" viewBox="0 0 1000 ${height}" preserveAspectRatio="none" aria-hidden="true">
-<path class="area" d="${drawn(before) ?? ""}"/><path class="before" d="${stroke(before) ?? ""}"/><path class="now" d="${stroke(now) ?? ""}"/></svg>
+<svg width="100%" height="${height}" viewBox="0 0 100 ${height}" preserveAspectRatio="none">
+<path class="area" d="${filled(before) ?? ""}"/><path class="before" d="${stroke(before) ?? ""}"/><path class="now" d="${stroke(now) ?? ""}"/></svg>
 <line class="axis" x1="0" x2="100%" y1="${base}" y2="${base}"/>
 ${ticks.map((tick, index) => html`<text class="halo" x="0" y="${y(tick) - 5}">${count(tick)}${index === ticks.length - 1 && " records a week"}</text>`)}
 ${monthLabels(weeks)}
-${labels.before && text("label last", labels.before, labelBefore)}
-${labels.now && text("label this", labels.now, label)}
-${labels.end && end && html`<circle class="dot" cx="${labels.end.x.toFixed(2)}%" cy="${(now[latest]?.y ?? base).toFixed(1)}" r="4"/>${text("label this", labels.value ?? labels.end, shownText(end))}`}
+${labels.before && peakLabel("last", labels.before, labelBefore)}
+${labels.now && peakLabel("this", labels.now, label)}
+${end && shown && endLabel(end, shownText(shown))}
 ${pairs.map((pair, index) => html`<rect class="hit" x="${((index / pairs.length) * 100).toFixed(2)}%" y="0" width="${(100 / pairs.length).toFixed(2)}%" height="${base}"><title>${tooltip(pair, index, weeks)}</title></rect>`)}
 </svg>`;
 }
 
-function text(className: string, { x, y }: Point, content: string): Html {
-  const anchor = x < labelWidth / 2 ? "start" : x > 100 - labelWidth / 2 ? "end" : "middle";
-  return html`<text class="halo ${className}" x="${x.toFixed(2)}%" y="${y.toFixed(1)}" text-anchor="${anchor}">${content}</text>`;
+/** Returns the peaks to label, away from each other, from the latest week, and from the labels of the scale on the left. */
+function labelsOf(now: Point[], before: Point[], end: Point | undefined) {
+  const isFar = (one: Point | undefined) => (other: Point) => !one || Math.abs(other.x - one.x) > labelWidth;
+  const free = now.filter(({ x }) => x > labelWidth).filter(isFar(end));
+  const peak = peakOf(free) ?? (end && { x: Math.max(end.x, labelWidth), y: end.y - 24 });
+  return { now: peak, before: peakOf(before.filter(isFar(peak)).filter(isFar(end))) ?? peakOf(before) };
 }
 
-/** Returns positions in percent and px for the years' labels at their peaks and the latest value, which do not collide. */
-function labelsOf(now: LinePoint[], before: LinePoint[], latest: number) {
-  const end = peakOf(now.slice(latest, latest + 1));
-  const isNear = (one: Point | undefined) => (other: LinePoint) =>
-    one !== undefined && Math.abs(other.x / 10 - one.x) < labelWidth;
-  const ownPeak = peakOf(now.filter((point) => now.length < 4 || !isNear(end)(point)));
-  const peak = ownPeak ?? (end && { x: end.x, y: end.y - 20 });
-  const lastPeak =
-    peakOf(before.filter((point) => !isNear(peak)(point) && !isNear(end)(point))) ?? peakOf(before);
-  const above = (point: Point | undefined) => point && { x: point.x, y: Math.max(point.y - 9, 12) };
-  // Left of the dot, as far as there is room.
-  const value = end && { x: Math.max(end.x - 2.5, 1), y: end.x < 4 ? end.y - 9 : end.y + 5 };
-  return { now: above(peak), before: above(lastPeak), end, value };
-}
-
-type LinePoint = { x: number; y: number | undefined };
-
-function peakOf(points: readonly LinePoint[]): Point | undefined {
-  const known = points.flatMap(({ x, y }) => (y === undefined ? [] : [{ x: x / 10, y }]));
-  return known.reduce<Point | undefined>(
+function peakOf(points: readonly Point[]): Point | undefined {
+  return points.reduce<Point | undefined>(
     (peak, point) => (peak && peak.y <= point.y ? peak : point),
     undefined,
   );
+}
+
+function peakLabel(className: string, { x, y }: Point, label: string): Html {
+  const anchor = x > 100 - labelWidth / 2 ? "end" : "middle";
+  return html`<text class="halo label ${className}" x="${x.toFixed(2)}%" y="${Math.max(y - 9, 12).toFixed(1)}" text-anchor="${anchor}">${label}</text>`;
+}
+
+function endLabel({ x, y }: Point, label: string): Html {
+  const [anchor, dx] = x > labelWidth ? ["end", -9] : ["start", 9];
+  return html`<circle class="dot" cx="${x.toFixed(2)}%" cy="${y.toFixed(1)}" r="4"/><text class="halo label this" x="${x.toFixed(2)}%" dx="${dx}" y="${(y + 5).toFixed(1)}" text-anchor="${anchor}">${label}</text>`;
 }
 
 /** Labels the first of each month. On narrow screens every second one is left out. */

@@ -2,6 +2,7 @@
 // profile and result, and those of the run a week before. The same seed gives the same bytes.
 import { RowProfile } from "../../services/assembler/profile-rows.ts";
 import { planWindows } from "../../services/kickoff/windows.ts";
+import type { Expectation } from "../../services/renderer/expectations.ts";
 import type { ReportInput } from "../../services/renderer/render.ts";
 import { transformPage } from "../../services/transformer/page.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
@@ -184,6 +185,43 @@ export function runOfRecords(
   return { csv, headers, profile: profile.profile(), result };
 }
 
+const expectations: Expectation[] = [
+  {
+    title: "who is filled in",
+    state: "unmet",
+    holds: false,
+    found: "96.4%",
+    limit: "97%",
+    text: "who is filled in for 96.4% of the records, and 97% is expected",
+  },
+  { title: "Rows fall by at most 10%", state: "met", holds: true, found: "+0.5%", limit: "−10%", text: "" },
+  {
+    title: "Newest record is at most 5 days old",
+    state: "met",
+    holds: false,
+    found: "1 day",
+    limit: "5 days",
+    text: "",
+  },
+  {
+    title: "Every Location is a known one",
+    state: "met",
+    holds: false,
+    found: "7 of 7",
+    limit: "all",
+    text: "",
+  },
+  { title: "Location is filled in", state: "met", holds: false, found: "98.0%", limit: "98%", text: "" },
+  {
+    title: "Volume against the same week of term",
+    state: "unknown",
+    holds: false,
+    found: "–",
+    limit: "40%",
+    text: "The entry names no term of this week",
+  },
+];
+
 /** Returns what the report of a run is made of, and its file. A week before, some records were not entered yet. */
 export function simulatedReport(
   of: History = history,
@@ -202,9 +240,72 @@ export function simulatedReport(
   return {
     run: { ...run, result },
     input: {
-      ...{ dataset, result, profile: run.profile, previous: last.profile },
+      ...{ dataset, result: { ...result, expectations }, profile: run.profile, previous: last.profile },
       live: { runId, rows, requestedAt },
       nextRunAt: new Date(Date.parse(result.requestedAt) + 7 * 24 * 60 * 60_000),
     },
+  };
+}
+
+/** Returns the report's inputs in each state of a run. */
+export function reportStates(
+  published: ReportInput,
+): Record<"published" | "held" | "failed" | "empty" | "superseded" | "first", ReportInput> {
+  const { dataset, result, profile, live } = published;
+  const { previous, published: _files, ...unpublished } = result;
+  const { runId } = result;
+  const fell = "rows fell from 13,482 to 11,861 (by 12%; the limit is 10%)";
+  const empty = runOfRecords([], { from: result.from, to: result.to }, dataset);
+  return {
+    published,
+    held: {
+      ...published,
+      result: {
+        ...unpublished,
+        state: "held",
+        reason: "The run is held.",
+        violations: [{ kind: "comparison", text: fell }],
+        previous: { rows: 13_482, requestedAt: "2024-11-25T11:00:00Z" },
+      },
+      live: live && { ...live, rows: 13_482 },
+    },
+    failed: {
+      ...{ dataset, profile: undefined, previous: undefined, live, nextRunAt: published.nextRunAt },
+      result: {
+        ...resultOf({
+          runId,
+          state: "failed",
+          windows: [],
+          records: 0,
+          rows: 0,
+          rejects: {},
+          duplicates: 0,
+          filled: {},
+        }),
+        ...{
+          requestedAt: result.requestedAt,
+          finishedAt: result.finishedAt,
+          from: result.from,
+          to: result.to,
+        },
+        reason: "LibInsight stopped answering after 2 of 3 windows. Request the run again.",
+      },
+    },
+    superseded: {
+      ...{ ...published, profile: undefined, previous: undefined },
+      result: {
+        ...unpublished,
+        state: "superseded",
+        reason:
+          "A later run (reference-transactions-0123456789ab) has already published; its file stays. No action needed.",
+      },
+    },
+    empty: {
+      ...published,
+      result: { ...empty.result, previous: { rows: 0, requestedAt: "2024-11-25T11:00:00Z" } },
+      profile: empty.profile,
+      previous: empty.profile,
+    },
+    first: { ...published, result: { ...unpublished, state: "published" }, previous: undefined, profile },
   };
 }
