@@ -24,6 +24,8 @@ const [height, top, bottom] = [300, 24, 26];
 const base = height - bottom;
 /** Percent of the width that a year's label takes on a phone. */
 const labelWidth = 13;
+/** In px. */
+const labelHeight = 16;
 
 /** Returns the rows from one day to another; undefined if the range of the run does not include both. */
 export function rowsBetween(profile: Profile, from: string, to: string): number | undefined {
@@ -142,7 +144,7 @@ ${ticks.map((tick) => html`<line class="grid" x1="0" x2="100%" y1="${y(tick)}" y
 <path class="area" d="${filled(before) ?? ""}"/><path class="before" d="${stroke(before) ?? ""}"/><path class="now" d="${stroke(now) ?? ""}"/></svg>
 <line class="axis" x1="0" x2="100%" y1="${base}" y2="${base}"/>
 ${ticks.map((tick, index) => html`<text class="halo" x="0" y="${y(tick) - 5}">${count(tick)}${index === ticks.length - 1 && " records a week"}</text>`)}
-${monthLabels(weeks)}
+${monthLabels(weeks, base)}
 ${labels.before && peakLabel("last", labels.before, labelBefore)}
 ${labels.now && peakLabel("this", labels.now, label)}
 ${end && shown && endLabel(end, shownText(shown))}
@@ -152,7 +154,8 @@ ${pairs.map((pair, index) => html`<rect class="hit" x="${((index / pairs.length)
 
 /** Returns the peaks to label, away from each other, from the latest week, and from the labels of the scale on the left. */
 function labelsOf(now: Point[], before: Point[], end: Point | undefined) {
-  const isFar = (one: Point | undefined) => (other: Point) => !one || Math.abs(other.x - one.x) > labelWidth;
+  const isFar = (one: Point | undefined) => (other: Point) =>
+    !one || Math.abs(other.x - one.x) > labelWidth || Math.abs(other.y - one.y) > 2 * labelHeight;
   const free = now.filter(({ x }) => x > labelWidth).filter(isFar(end));
   const peak = peakOf(free) ?? (end && { x: Math.max(end.x, labelWidth), y: end.y - 24 });
   return { now: peak, before: peakOf(before.filter(isFar(peak)).filter(isFar(end))) ?? peakOf(before) };
@@ -175,8 +178,14 @@ function endLabel({ x, y }: Point, label: string): Html {
   return html`<circle class="dot" cx="${x.toFixed(2)}%" cy="${y.toFixed(1)}" r="4"/><text class="halo label this" x="${x.toFixed(2)}%" dx="${dx}" y="${(y + 5).toFixed(1)}" text-anchor="${anchor}">${label}</text>`;
 }
 
+/** Returns the empty chart: its base line and months. */
+export function emptyWeeksChart(weeks: Weeks): Html {
+  const height = 56;
+  return html`<svg class="weeks" height="${height}" width="100%" aria-hidden="true"><line class="axis" x1="0" x2="100%" y1="${height - bottom}" y2="${height - bottom}"/>${monthLabels(weeks, height - bottom)}</svg>`;
+}
+
 /** Labels the first of each month. On narrow screens every second one is left out. */
-function monthLabels({ pairs }: Weeks): Html[] {
+function monthLabels({ pairs }: Weeks, base: number): Html[] {
   const [start = "", days] = [pairs[0]?.monday, pairs.length * 7];
   const labels: Html[] = [];
   let [year, month] = [Number(start.slice(0, 4)), Number(start.slice(5, 7))];
@@ -186,7 +195,7 @@ function monthLabels({ pairs }: Weeks): Html[] {
     const x = ((daysBetween(start, first) / days) * 100).toFixed(2);
     if (Number(x) > 97) break;
     labels.push(
-      html`<g class="${n % 2 === 1 && "even"}"><line class="axis" x1="${x}%" x2="${x}%" y1="${base}" y2="${base + 5}"/><text x="${x}%" dx="5" y="${height - 8}">${monthOf(first)}</text></g>`,
+      html`<g class="${n % 2 === 1 && "even"}"><line class="axis" x1="${x}%" x2="${x}%" y1="${base}" y2="${base + 5}"/><text x="${x}%" dx="5" y="${base + 18}">${monthOf(first)}</text></g>`,
     );
   }
   return labels;
