@@ -29,15 +29,17 @@ export function expectationsTable(expectations: readonly Expectation[]): Html {
   return html`<table class="expectations"><caption class="hidden">Expectations</caption>
 <thead><tr><th scope="col">Expectation</th><th scope="col">Found</th><th scope="col">Limit</th></tr></thead>
 <tbody>${sorted.map(({ title, state, holds, found, limit, text }) => {
-    const detail = [
-      ...(text !== "" && state !== "met" ? [text] : []),
-      ...(holds ? ["holds the run"] : []),
-    ].join("; ");
-    return html`<tr class="${state}"><th scope="row">${icon(iconOf(state, holds), true)}<span>${title}${detail !== "" && html` <small>${detail}</small>`}</span></th><td>${found}</td><td>${limit}</td></tr>`;
+    const detail = [...(state === "unknown" ? [text] : []), ...(holds ? ["holds the run"] : [])].join("; ");
+    return html`<tr class="${state}"><th scope="row">${icon(iconOf(state, holds), true)}<span>${title}${detail !== "" && html` <small>${detail}</small>`}</span></th><td>${unbroken(found)}</td><td>${unbroken(limit)}</td></tr>`;
   })}</tbody></table>`;
 }
 
 function iconOf(state: Expectation["state"], holds: boolean): IconName {
   if (state === "unmet") return holds ? "held" : "warning";
   return state === "met" ? "met" : "unknown";
+}
+
+/** Keeps a short text such as "5 days" on one line. */
+function unbroken(text: string): string {
+  return text.length > 12 ? text : text.replaceAll(" ", "\u00a0");
 }

@@ -50,6 +50,8 @@ const states: Record<RunResult["state"], { icon: IconName; word: string }> = {
 };
 /** A median of fewer records says little. */
 const leastRecords = 20;
+/** Further expectations are below only. */
+const maxTexts = 2;
 /** Larger changes are in percent. */
 const wholeChange = 0.05;
 
@@ -134,16 +136,13 @@ function windowsText(result: RunResult): string {
 
 function expectationsText(expectations: readonly Expectation[]): Child {
   const open = expectations.filter(({ state }) => state !== "met");
-  const [first] = open;
   if (expectations.length === 0) return false;
-  if (!first) return `All ${quantity(expectations.length, "expectation")} are met.`;
+  if (open.length === 0) return `All ${quantity(expectations.length, "expectation")} are met.`;
   const met = `${expectations.length - open.length} of ${quantity(expectations.length, "expectation")} are met; `;
   const look = open.length === 1 ? "one needs a look" : `${open.length} need a look`;
-  return [
-    met,
-    html`<a href="#expectations">${look}</a>`,
-    open.length === 1 ? `: ${uncapitalized(first.text)}.` : ".",
-  ];
+  const texts = open.slice(0, maxTexts).map(({ text }) => uncapitalized(text));
+  const more = open.length > maxTexts ? "; and more" : "";
+  return [met, html`<a href="#expectations">${look}</a>`, `: ${texts.join("; ")}${more}.`];
 }
 
 function uncapitalized(text: string): string {

@@ -27,6 +27,7 @@ import {
 import { reconciliation, reconciliationFinding } from "./reconciliation.ts";
 import { howToRead, knownGaps } from "./texts.ts";
 import {
+  emptyWeeksChart,
   mayStatePeriod,
   rowsBetween,
   rowsIn,
@@ -69,7 +70,7 @@ export function sectionsOf(figures: Figures): Section[][] {
     [reconciliationSection(result, profile)],
     [weeksSection(figures)],
     [hoursSection(profile), ...questionTypesSection(figures, types, period)],
-    [...locationSection(figures, period), coverageSection(figures)],
+    [...locationSection(figures, period), ...coverageSection(figures)],
     fieldsSection(figures, types, period),
     // The annual statistics follow here.
     [...expectationsSection(expectations), changesSection(figures)],
@@ -102,7 +103,7 @@ function weeksSection(figures: Figures): Section {
   const weeks = weeksOf(figures.profile);
   const cells = weeks.pairs.flatMap(({ now, before }) => [now, before]);
   if (cells.every((cell) => !cell || (cell.kind === "exact" && cell.n === 0)))
-    return { ...section, body: noRecords };
+    return { ...section, body: [noRecords, emptyWeeksChart(weeks)] };
   if (!mayShowWeeks(figures)) return { ...section, body: tooFew };
   const note = html`<p class="note">Weeks run Monday through Sunday. Week 1 starts on the first Monday on or after August&nbsp;20. <span class="screen">Point at the chart for the numbers of a week, which are rounded to fives.</span></p>`;
   return { ...section, finding: weeksFinding(weeks), body: [weeksChart(weeks), note, weeksTable(weeks)] };
@@ -160,11 +161,12 @@ function fieldsSection(
   return [{ id: "fields", topic, link: "Other fields", finding: fieldsFinding(columns), body }];
 }
 
-function coverageSection(figures: Figures): Section {
+function coverageSection(figures: Figures): Section[] {
+  if (figures.profile.rows === 0) return [];
   const columns = coverageOf(figures.profile, figures.previous, figures.dataset);
   const body = coverageTable(columns, figures.previous && publishedOn(figures));
   const section = { id: "coverage", topic: "Coverage of every column", link: "Coverage" };
-  return { ...section, finding: coverageFinding(columns), body };
+  return [{ ...section, finding: coverageFinding(columns), body }];
 }
 
 function expectationsSection(expectations: readonly Expectation[]): Section[] {

@@ -52,7 +52,7 @@ export const styles = `
 body{margin:0;background:var(--bg);color:var(--text);font:15px/1.5 -apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;font-variant-numeric:tabular-nums lining-nums;-webkit-text-size-adjust:100%;text-size-adjust:100%}
 main,footer{max-width:1180px;margin:0 auto;padding:0 32px}
 main{padding-top:52px}
-footer{color:var(--quiet);font-size:13px;padding-bottom:48px}
+footer{margin-top:24px;color:var(--quiet);font-size:13px;padding-bottom:48px}
 code{font-size:12px;overflow-wrap:anywhere}
 a{color:inherit;text-underline-offset:3px}
 a:hover{color:var(--now)}
@@ -94,7 +94,6 @@ nav a:hover{text-decoration:underline}
 section{border-top:1px solid var(--rule);padding-top:20px;margin-bottom:56px;min-width:0}
 .row{display:grid;grid-template-columns:1fr 1fr;gap:0 48px}
 .hours-row{grid-template-columns:5fr 7fr}
-.row>section:only-child{grid-column:1/-1}
 table{width:100%;border-collapse:collapse}
 th{font-weight:400;text-align:left}
 td,thead th{text-align:right}
@@ -179,7 +178,7 @@ td,th{padding-left:8px}
 .wide,.panels td small{display:none}
 .narrow{display:inline}
 .weeks .even{display:none}
-.panels :is(td,th){padding-left:8px}.panels :is(td,th):first-child{width:29%}
+.panels :is(td,th){padding-left:6px}.panels td{padding-right:2px}.panels :is(td,th):first-child{width:25%}
 .panels thead th{font-size:12px;hyphens:auto}
 .fields{grid-template-columns:minmax(0,1fr)}
 .coverage td:nth-child(2){width:24%}
