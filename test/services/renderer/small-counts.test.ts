@@ -1,0 +1,221 @@
+// No report gives a count from 1 to 4 away, nor do two in a row. The proof: for each hidden count and each of the four values
+// there is other data in which it has that value, and of which both reports have the same bytes. So whatever a reader
+// calculates from them is as right for one value as for the other.
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { renderReport } from "../../../services/renderer/render.ts";
+import { isSmall, protect, rounded, totalOf } from "../../../services/renderer/small-counts.ts";
+import { daysBetween, mondayOf } from "../../../shared/dates.ts";
+import type { Profile } from "../../../shared/profile.ts";
+import { anyProfiles, inputsOf } from "../../factories/profiles.ts";
+
+const values = [1, 2, 3, 4];
+const counts = fc.array(fc.oneof(fc.nat(4), fc.nat(30), fc.nat(500)), { minLength: 1, maxLength: 60 });
+
+describe("protect", () => {
+  it("shows the same for every value of a hidden count, if a shown or another hidden one makes up for it", () => {
+    fc.assert(
+      fc.property(counts, (all) => {
+        const candidates = all.map((_, index) => index);
+        const shown = protect(all, candidates);
+        if (!shown) return;
+        const reference = shown.findIndex(({ kind }) => kind === "about");
+        for (const [index, count] of all.entries()) {
+          if (!isSmall(count)) continue;
+          for (const value of values) {
+            const others = [
+              reference,
+              ...candidates.filter((other) => other !== index && isSmall(all[other] ?? 0)),
+            ];
+            const twins = others.map((other) =>
+              all.map((n, at) => (at === index ? value : at === other ? n + count - value : n)),
+            );
+            expect(twins.some((twin) => same(protect(twin, candidates), shown))).toBe(true);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("rounds a count near to what it is", () => {
+    fc.assert(
+      fc.property(counts, (all) => {
+        const shown =
+          protect(
+            all,
+            all.map((_, index) => index),
+          ) ?? [];
+        for (const [index, cell] of shown.entries())
+          if (cell.kind === "about") expect(Math.abs(cell.n - (all[index] ?? 0))).toBeLessThanOrEqual(16);
+          else if (cell.kind === "exact") expect(cell.n).toBe(all[index]);
+      }),
+    );
+  });
+
+  it("shows nothing if no count is large enough to hide the small ones", () => {
+    expect(protect([3, 0, 19], [0, 1, 2])).toBeUndefined();
+    expect(protect([3, 0, 5], [])).toBeUndefined();
+    expect(protect([0, 0, 5], [])).toEqual([0, 0, 5].map((n) => ({ kind: "exact", n })));
+    expect(protect([3, 24, 300], [1, 2])).toEqual([
+      { kind: "hidden" },
+      { kind: "about", n: 20 },
+      { kind: "exact", n: 300 },
+    ]);
+  });
+});
+
+it("rounds totals beside hidden counts to tens, and counts those as two and a half", () => {
+  expect(totalOf([{ kind: "exact", n: 87 }, { kind: "hidden" }])).toEqual({ kind: "about", n: 90 });
+  expect(
+    totalOf([
+      { kind: "exact", n: 87 },
+      { kind: "exact", n: 1 },
+    ]),
+  ).toEqual({ kind: "exact", n: 88 });
+  expect(
+    [0, 1, 4, 5, 7, 8, 42, 43].map(rounded).map((cell) => (cell.kind === "hidden" ? "<5" : cell.n)),
+  ).toEqual([0, "<5", "<5", 5, 5, 10, 40, 45]);
+});
+
+type Profiles = readonly [last: Profile, next: Profile];
+type Cell = { n: number };
+
+/** Counts of a profile, and the caption of the table that shows them. */
+const breakdowns: { what: string; caption: string; cells: (profile: Profile) => Cell[] }[] = [
+  ...["Location", "who"].flatMap((name) =>
+    (["thisYear", "lastYear"] as const).map((year) => ({
+      what: `${name}, ${year}`,
+      caption: `Records by ${name === "who" ? name : "location"}<`,
+      cells: ({ columns }: Profile) =>
+        (columns.find((column) => column.name === name)?.answers ?? []).map((answer) => cellOf(answer, year)),
+    })),
+  ),
+  {
+    what: "question type and mode",
+    caption: "Records by question type and mode<",
+    cells: ({ pairs = [] }) => pairs.map((pair) => cellOf(pair, "rows")),
+  },
+  {
+    what: "hour",
+    caption: "Records by hour and weekday<",
+    cells: ({ hours }) => hours.flatMap((day) => day.map((_, hour) => cellOf(day, hour))),
+  },
+];
+
+function cellOf<K extends PropertyKey>(counts: Record<K, number>, key: K): Cell {
+  return {
+    get n() {
+      return counts[key];
+    },
+    set n(value) {
+      counts[key] = value;
+    },
+  };
+}
+
+describe("two reports in a row have the same bytes for every value of a hidden count", () => {
+  const seeds = Array.from({ length: 24 }, (_, index) => index + 1);
+
+  it.each(breakdowns)("of $what", ({ caption, cells }) => {
+    let hidden = 0;
+    for (const seed of seeds) {
+      const profiles = anyProfiles(seed);
+      const reports = reportsOf(profiles);
+      for (const run of [0, 1] as const) {
+        const counts = cells(profiles[run]).map(({ n }) => n);
+        const index = counts.findIndex((count, at) => isSmall(count) && at >= seed % counts.length);
+        const count = counts[index];
+        if (count === undefined || !reports[run]?.includes(caption)) continue;
+        hidden += 1;
+        for (const value of values) {
+          // Another count makes up for it, so that every exact total stays.
+          const isPossible = counts.some((_, other) => {
+            const twin = structuredClone(profiles);
+            const all = cells(twin[run]);
+            const [own, reference] = [all[index], all[other]];
+            if (!own || !reference || other === index || reference.n === 0) return false;
+            own.n = value;
+            reference.n += count - value;
+            return same(reportsOf(twin), reports);
+          });
+          expect(isPossible, `${value} instead of ${count}, seed ${seed}, run ${run}`).toBe(true);
+        }
+      }
+    }
+    expect(hidden).toBeGreaterThan(15);
+  });
+
+  it("of a column", () => {
+    const reports = values.map((filled) => {
+      const profiles = anyProfiles(2);
+      for (const { columns } of profiles)
+        for (const column of columns) if (column.name === "studio") column.filled = filled;
+      return reportsOf(profiles);
+    });
+    expect(new Set(reports.map((pair) => JSON.stringify(pair))).size).toBe(1);
+  });
+
+  it("of a week", () => {
+    let hidden = 0;
+    for (const seed of seeds) {
+      const profiles = anyProfiles(seed);
+      const reports = reportsOf(profiles);
+      for (const run of [0, 1] as const) {
+        if (!reports[run]?.includes("Records per week, rounded")) continue;
+        const weeks = weeksOf(profiles[run]).filter(
+          ({ start }) => start > profiles[run].days.length - 7 * 80,
+        );
+        const week = weeks.find(({ rows }, at) => isSmall(rows) && at >= seed % 20);
+        if (!week) continue;
+        hidden += 1;
+        for (const value of values) {
+          const isPossible = [[run], [0, 1] as const].some((runs) =>
+            weeks.some((other) => {
+              const twin = structuredClone(profiles);
+              const moved = runs.every((changed) => move(twin[changed].days, week, other, value - week.rows));
+              return moved && same(reportsOf(twin), reports);
+            }),
+          );
+          expect(isPossible, `${value} instead of ${week.rows}, seed ${seed}, run ${run}`).toBe(true);
+        }
+      }
+    }
+    expect(hidden).toBeGreaterThan(15);
+  });
+});
+
+type Week = { start: number; rows: number };
+
+function weeksOf({ from, days }: Profile): Week[] {
+  const first = daysBetween(from, mondayOf(from)) + 7;
+  return Array.from({ length: Math.floor((days.length - first) / 7) }, (_, index) => {
+    const start = first + 7 * index;
+    return { start, rows: sum(days.slice(start, start + 7)) };
+  });
+}
+
+/** Moves records from one week to another; a negative number moves them back. Returns whether there are enough. */
+function move(days: number[], to: Week, from: Week, by: number): boolean {
+  if (to.start === from.start) return by === 0;
+  const [more, less] = by > 0 ? [to, from] : [from, to];
+  for (let left = Math.abs(by); left > 0; left--) {
+    const day = days.findIndex((rows, index) => index >= less.start && index < less.start + 7 && rows > 0);
+    if (day === -1) return false;
+    days[day] = (days[day] ?? 0) - 1;
+    days[more.start] = (days[more.start] ?? 0) + 1;
+  }
+  return true;
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
+}
+
+function reportsOf(profiles: Profiles): string[] {
+  return inputsOf(profiles).map(renderReport);
+}
+
+function same(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
