@@ -8,6 +8,7 @@ import { transformPage } from "../../services/transformer/page.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { addToDate, daysBetween } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
+import { count } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount, runIdOf } from "../../shared/run.ts";
 import {
   between,
@@ -260,7 +261,7 @@ export function reportStates() {
   const found = records.filter((record, index) => dateOf(record) >= "2022-12-02" || index % 3 > 0);
   const lacking = runOfRecords(found, history);
   const share = Math.round((1 - lacking.result.rows / last.result.rows) * 1_000) / 10;
-  const fell = `rows fell from ${last.result.rows} to ${lacking.result.rows} (by ${share}%; the limit is 10%)`;
+  const fell = `rows fell from ${count(last.result.rows)} to ${count(lacking.result.rows)} (by ${share}%; the limit is 10%)`;
   const held = inputOf(lacking, last);
   const nothing = runOfRecords([], history);
   const counted = {
@@ -300,6 +301,31 @@ export function reportStates() {
     first: { ...published, previous: undefined, live: undefined, result: run.result },
   };
   return states;
+}
+
+/** Returns a report with 137 times the records, very long names, and 40 answers in each closed field. */
+export function stressedReport(): ReportInput {
+  const long = "Donaudampfschifffahrtsgesellschaft";
+  const { input } = simulatedReport();
+  const grown = (profile: Profile): Profile => ({
+    ...JSON.parse(JSON.stringify(profile), (key, value) =>
+      typeof value === "number" && key !== "fiscalYear" ? value * 137 : value,
+    ),
+    columns: profile.columns.map(({ answers = [], ...column }) => ({
+      ...column,
+      ...(answers.length > 0 && {
+        answers: Array.from({ length: 40 }, (_, index) => ({
+          ...(answers[index % answers.length] ?? { rows: 0, thisYear: 0, lastYear: 0, weeks: [] }),
+          answer: `${index} ${long.repeat(1 + (index % 4))} ${answers[index % answers.length]?.answer}`,
+        })),
+      }),
+    })),
+  });
+  const text = JSON.stringify({ ...input, profile: input.profile && grown(input.profile) });
+  const named = text
+    .replaceAll('"affiliation"', `"affiliation ${long.repeat(3)}"`)
+    .replaceAll('"reference-transactions"', `"a-dataset-with-the-longest-name-that-is-accepted"`);
+  return { ...JSON.parse(named), nextRunAt: input.nextRunAt };
 }
 
 function dateOf({ _start_date: date }: FactoryRecord): string {
