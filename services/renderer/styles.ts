@@ -65,7 +65,7 @@ h2 small{display:block;font-size:13px;line-height:1.6;color:var(--quiet)}
 small{font-weight:400;font-size:13px;color:var(--quiet)}
 h2 small,dt{font-weight:600}
 b{font-weight:600}
-.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.hidden{position:absolute;width:1px;height:1px;margin:-1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .narrow{display:none}
 .quiet,.note,.facts{color:var(--quiet)}
 .note,.facts{font-size:13px;max-width:44em}
@@ -110,7 +110,7 @@ tr{border-bottom:1px solid var(--rule)}
 .ledger tr:last-child{border-top:2px solid var(--text)}
 .ledger .icon{margin-left:6px}
 .sum th,.sum td{font-weight:600}
-.weeks{display:block;overflow:visible;font-size:12px;fill:var(--quiet)}
+.weeks{display:block;font-size:12px;fill:var(--quiet)}
 .weeks .grid{stroke:var(--rule)}.weeks .axis{stroke:var(--line)}
 .weeks path{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
 .weeks .area{fill:var(--area)}.weeks .before{stroke:var(--line);stroke-width:1.5}.weeks .now{stroke:var(--now);stroke-width:2.75}
@@ -178,7 +178,8 @@ td,th{padding-left:8px}
 .wide,.panels td small{display:none}
 .narrow{display:inline}
 .weeks .even{display:none}
-.panels :is(td,th){padding-left:6px}.panels td{padding-right:2px}.panels :is(td,th):first-child{width:25%}
+.ledger th{white-space:normal}
+.panels :is(td,th){padding-left:6px}.panels td{padding-right:0;font-size:12px}.panels :is(td,th):first-child{width:25%}
 .panels thead th{font-size:12px;hyphens:auto}
 .fields{grid-template-columns:minmax(0,1fr)}
 .coverage td:nth-child(2){width:24%}
@@ -187,9 +188,13 @@ td,th{padding-left:8px}
 @media print{
 @page{size:letter;margin:12mm}
 body{zoom:.73}
-main{padding-top:0}
+main,footer{padding:0}
+.fields{grid-template-columns:repeat(3,1fr);gap:16px 32px}
 nav,details,.screen,.weeks .hit{display:none}
-section{break-inside:avoid}
+section:not(#fields),.fields>div{break-inside:avoid}
+td,th{padding-top:4px;padding-bottom:4px}
+section{padding-top:12px;margin-bottom:28px}
+.key{margin-bottom:28px}
 h2{break-after:avoid}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }`;
