@@ -9,6 +9,8 @@ import { type Html, html } from "./html.ts";
 export function bar(share: number | "hidden", tick?: number): Html {
   const position = (part: number) => `${(Math.min(part, 1) * 100).toFixed(1)}%`;
   const length =
-    share === "hidden" ? html`<i class="stub"></i>` : html`<i style="width:${position(share)}"></i>`;
+    share === "hidden"
+      ? html`<i class="stub"></i>`
+      : share > 0 && html`<i style="width:${position(share)}"></i>`;
   return html`<span class="bar" aria-hidden="true">${length}${tick !== undefined && html`<b style="left:${position(tick)}"></b>`}</span>`;
 }

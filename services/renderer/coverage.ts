@@ -46,10 +46,10 @@ export function coverageTable(columns: readonly Column[], publishedOn: string | 
   const note = publishedOn && html` Tick and change: against ${shortDay(publishedOn)}, in percentage points.`;
   return html`<p class="note">Bar: records with a value.${note}</p>
 <table class="coverage"><caption class="hidden">Records with a value, by column</caption>
-<thead><tr><th scope="col">Column</th><td></td><th scope="col" class="wide">Records</th><th scope="col">Filled in</th><th scope="col">Change</th></tr></thead>
+<thead><tr><th scope="col">Column</th><td></td><th scope="col" class="wide">Records</th><th scope="col">Filled in</th>${publishedOn && html`<th scope="col">Change</th>`}</tr></thead>
 <tbody>${columns.map(
     ({ name, isPersonal, now, before }) =>
-      html`<tr><th scope="row">${name}${isPersonal && html` <small>personal</small>`}</th><td>${bar(now.share ?? "hidden", before?.share)}</td><td class="wide">${shownText(now.rows)}</td><td><b>${now.share === undefined ? shownText(now.rows) : percent(now.share)}</b></td><td>${changeIn(now, before)}</td></tr>`,
+      html`<tr><th scope="row">${name}${isPersonal && html` <small>personal</small>`}</th><td>${bar(now.share ?? "hidden", before?.share)}</td><td class="wide">${shownText(now.rows)}</td><td><b>${now.share === undefined ? shownText(now.rows) : percent(now.share)}</b></td>${publishedOn && html`<td>${changeIn(now, before)}</td>`}</tr>`,
   )}</tbody></table>`;
 }
 

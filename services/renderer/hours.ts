@@ -6,7 +6,7 @@ import { amountOf, mayStateTotal, rounded, type Shown, smallest } from "./small-
 /** By weekday, Monday first, and hour. */
 type Hours = Shown[][];
 const steps = 5;
-const roundSizes = [1, 2, 2.5, 5, 10];
+const roundSizes = [1, 1.5, 2, 2.5, 3, 4, 5, 7.5];
 
 /** Returns undefined if there are too few records to hide the small counts among them. */
 export function hoursOf(hours: readonly (readonly number[])[]): Hours | undefined {
@@ -59,7 +59,7 @@ export function hoursTable(hours: Hours): Html {
 function stepSize(highest: number): number {
   for (let unit = 1; ; unit *= 10)
     for (const size of roundSizes) {
-      const step = Math.round(size * unit);
-      if (step >= 5 && step * steps > highest) return step;
+      const step = size * unit;
+      if (step % 5 === 0 && step * steps > highest) return step;
     }
 }

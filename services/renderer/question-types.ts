@@ -99,7 +99,7 @@ export function questionTypesFinding({ types, modes, total }: QuestionTypes): Ht
         largest = { type: name, mode: mode.name, share, overall };
     }
   }
-  if (!largest) return "The question types are much the same in every mode.";
+  if (!largest) return "No question type stands out in a mode.";
   const { type, mode, share, overall } = largest;
   return `${type}: ${percent(share, 0)} of ${mode} questions, against ${percent(overall, 0)} overall.`;
 }
@@ -115,7 +115,8 @@ export function questionTypesTable(
   const scale = Math.min(Math.ceil(Math.max(...shares) * 20) / 20, 1);
   const panel = (cell: Shown, mode: Shown, tick: number) => {
     const found = shareOf(cell, mode);
-    const share = found && html` <small>${found.isExact ? "" : "~"}${percent(found.share, 0)}</small>`;
+    const share =
+      found && found.share > 0 && html` <small>${found.isExact ? "" : "~"}${percent(found.share, 0)}</small>`;
     return html`<td>${shownText(cell)}${share}${bar(cell.kind === "hidden" ? "hidden" : (found?.share ?? 0) / scale, tick / scale)}</td>`;
   };
   return html`<p class="note">Records of fiscal year ${fiscalYear} to date. Bar: share of that mode. Tick: share over all modes. Every panel runs from 0 to ${percent(scale, 0)}.</p>

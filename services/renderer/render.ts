@@ -17,7 +17,7 @@ import { styles } from "./styles.ts";
 
 export type ReportInput = {
   dataset: Dataset;
-  result: RunResult & { expectations?: Expectation[] };
+  result: RunResult & { expectations?: readonly Expectation[] | undefined };
   /** Of this run. Undefined for a failed run, or if it has expired. */
   profile: Profile | undefined;
   /** Of the publication that this run replaced or would replace. */

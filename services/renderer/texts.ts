@@ -95,7 +95,7 @@ export function howToRead({ timeZone, fiscalYearStart: month }: Dataset): Html {
     ],
     [
       `<${smallest}`,
-      `One to ${count(smallest - 1)} records. Small counts are hidden, and what could give them away is rounded.`,
+      `1 to ${count(smallest - 1)} records. Small counts are hidden, and what could give them away is rounded.`,
     ],
     ["~", "Rounded to tens. Weeks and hours are always rounded to fives, except the latest week."],
     ["Blue and gray", "Blue is now. Gray, or the dark tick on a bar, is what it is compared with."],

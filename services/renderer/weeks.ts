@@ -147,7 +147,7 @@ ${ticks.map((tick, index) => html`<text class="halo" x="0" y="${y(tick) - 5}">${
 ${monthLabels(weeks, base)}
 ${labels.before && peakLabel("last", labels.before, labelBefore)}
 ${labels.now && peakLabel("this", labels.now, label)}
-${end && shown && endLabel(end, shownText(shown))}
+${end && shown && endLabel(end, now.at(-2), shownText(shown))}
 ${pairs.map((pair, index) => html`<rect class="hit" x="${((index / pairs.length) * 100).toFixed(2)}%" y="0" width="${(100 / pairs.length).toFixed(2)}%" height="${base}"><title>${tooltip(pair, index, weeks)}</title></rect>`)}
 </svg>`;
 }
@@ -173,8 +173,10 @@ function peakLabel(className: string, { x, y }: Point, label: string): Html {
   return html`<text class="halo label ${className}" x="${x.toFixed(2)}%" y="${Math.max(y - 9, 12).toFixed(1)}" text-anchor="${anchor}">${label}</text>`;
 }
 
-function endLabel({ x, y }: Point, label: string): Html {
-  const [anchor, dx] = x > labelWidth ? ["end", -9] : ["start", 9];
+/** Puts the latest week's number left of its dot or, if the line comes from there, right of it. */
+function endLabel({ x, y }: Point, before: Point | undefined, label: string): Html {
+  const isFree = x > labelWidth && before !== undefined && Math.abs(before.y - y) > labelHeight;
+  const [anchor, dx] = isFree ? ["end", -9] : ["start", 9];
   return html`<circle class="dot" cx="${x.toFixed(2)}%" cy="${y.toFixed(1)}" r="4"/><text class="halo label this" x="${x.toFixed(2)}%" dx="${dx}" y="${(y + 5).toFixed(1)}" text-anchor="${anchor}">${label}</text>`;
 }
 

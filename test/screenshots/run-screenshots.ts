@@ -1,9 +1,10 @@
 // Takes the pictures of the report in docs/report/, of invented records: node test/screenshots/run-screenshots.ts
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { renderReport } from "../../services/renderer/render.ts";
 import { reportStates } from "../factories/library-history.ts";
 import { chromiumPath, launchChromium } from "../support/chromium.ts";
+import { indexedPng } from "./indexed-png.ts";
 
 const folder = join(import.meta.dirname, "../../docs/report");
 const pictures = [
@@ -24,7 +25,7 @@ try {
     const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
     await page.setContent(renderReport(states[state]));
     const path = join(folder, `${state}-${width}-${colorScheme}.png`);
-    await page.screenshot({ path, fullPage: true });
+    await writeFile(path, await indexedPng(await page.screenshot({ fullPage: true }), browser));
     console.log(path);
     await page.close();
   }
