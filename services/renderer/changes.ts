@@ -41,9 +41,9 @@ function periodsOf(profile: Profile, previous: Profile, { fiscalYearStart }: Dat
   const bounds = [addDays(previous.to, 1), start, first].filter(
     (from) => from >= first && from <= profile.to,
   );
-  const froms = [...new Set(bounds)].sort().reverse();
-  const periods = froms.map((from, index): Period => {
-    const next = froms[index - 1];
+  const starts = [...new Set(bounds)].sort().reverse();
+  const periods = starts.map((from, index): Period => {
+    const next = starts[index - 1];
     const to = next === undefined ? profile.to : addDays(next, -1);
     return { from, to, change: rowsIn(profile, from, to) - rowsIn(previous, from, to) };
   });

@@ -55,7 +55,7 @@ export function coverageTable(columns: readonly Column[], publishedOn: string | 
 
 function changeIn(now: Filled, before: Filled | undefined): Html | string {
   if (now.share === undefined || before?.share === undefined) return "–";
-  // Of the rounded shares, as a reader would subtract them.
+  // Subtracts the rounded shares, as a reader would.
   const points = signed(Math.round(now.share * 1_000) / 10 - Math.round(before.share * 1_000) / 10, 1);
   return points === "0" ? html`<span class="quiet">0</span>` : `${points}\u00a0pt`;
 }

@@ -18,9 +18,9 @@ import { styles } from "./styles.ts";
 export type ReportInput = {
   dataset: Dataset;
   result: RunResult & { expectations?: readonly Expectation[] | undefined };
-  /** Of this run. Undefined for a failed run, or if it has expired. */
+  /** The profile of this run. Undefined for a failed run, or if it has expired. */
   profile: Profile | undefined;
-  /** Of the publication that this run replaced or would replace. */
+  /** The profile of the publication that this run replaced or would replace. */
   previous: Profile | undefined;
   live: Live | undefined;
   /** The next scheduled run, if the stage has a schedule. */

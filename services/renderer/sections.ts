@@ -54,7 +54,7 @@ export type Figures = {
   result: RunResult;
   expectations: readonly Expectation[];
   profile: Profile;
-  /** Of the last publication. */
+  /** The profile of the last publication. */
   previous: Profile | undefined;
 };
 

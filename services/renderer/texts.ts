@@ -29,7 +29,7 @@ export function knownGaps(result: RunResult, profile: Profile, dataset: Dataset)
   for (const [column, n] of sorted(result.furtherAnswers))
     entries.push([
       html`${sentence(n, "record")} more than one answer in <em>${column}</em>.`,
-      "Only the first is kept, so rarer answers are undercounted.",
+      "Only the first is kept, so the counts of rarer answers are too low.",
     ]);
   for (const [column, n] of sorted(result.mistyped))
     entries.push([

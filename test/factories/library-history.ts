@@ -16,8 +16,10 @@ import {
   pickWeighted,
   type Random,
   seeded,
+  seededAt,
   type Weighted,
 } from "../../stacks/local/libinsight/random.ts";
+import * as words from "../../stacks/local/libinsight/vocabulary.ts";
 import { library } from "../fixtures/library.ts";
 import { type FactoryRecord, recordOf } from "./libinsight-records.ts";
 import { resultOf } from "./results.ts";
@@ -45,40 +47,6 @@ export type History = {
 };
 export const history: History = { from: "2021-12-02", to: "2024-12-01", perDay: 17, seed: 7 };
 
-const questionTypes: Weighted<string> = [
-  ["Directional", 26],
-  ["Technology / Printing", 22],
-  ["Quick Reference", 20],
-  ["Research Consultation", 14],
-  ["Circulation & Reserves", 9],
-  ["Policy, hours, access", 5],
-  ['Studio / "Maker" Equipment', 4],
-];
-const modes: Weighted<string> = [
-  ["In person", 62],
-  ["Chat", 15],
-  ["E-mail", 9],
-  ["Phone", 7],
-  ["Zoom", 7],
-];
-const locations: Weighted<string> = [
-  ["Main Library - 2nd Floor Desk", 48],
-  ["Main Library - Studios", 15],
-  ["Art + Architecture Library", 11],
-  ["Online", 9],
-  ["Veterinary Medicine Library", 6],
-  ["Classroom / Instruction", 5],
-  ["Northern Campus Resource Center", 3],
-];
-const patrons: Weighted<string> = [
-  ["Undergraduate Student", 55],
-  ["Graduate Student", 21],
-  ["Faculty", 9],
-  ["Visitor / Community Member", 7],
-  ["Staff", 5],
-  ["Alumni", 2],
-  ["Unknown", 1],
-];
 const colleges: Weighted<string> = [
   ["Engineering", 30],
   ["Science", 22],
@@ -118,7 +86,7 @@ export function recordsOfHistory({
     const expected = perDay * season(date) * (weekdays[(start + index) % 7] ?? 0) * growth;
     const count = Math.floor(expected * (0.75 + random() / 2) + random());
     for (let n = 0; n < count; n++)
-      records.push(edit(inventedRecord(records.length + 1, date, random), random));
+      records.push(edit(inventedRecord(records.length + 1, date, seededAt(seed, records.length)), random));
   }
   return records;
 }
@@ -127,17 +95,20 @@ function inventedRecord(n: number, date: string, random: Random): FactoryRecord 
   const hour = pickWeighted(random, [[8, 3], ...hours.map((weight, index) => [8 + index, weight] as const)]);
   const padded = (part: number) => String(part).padStart(2, "0");
   const chance = (share: number) => random() < share;
-  const location = pickWeighted(random, locations);
+  const location = pickWeighted(random, words.locations).name;
   return recordOf(n, {
     _start_date: chance(0.0013) ? "" : `${date} ${padded(hour)}:${padded(between(random, 0, 59))}:00`,
     "Question Type": chance(0.986)
-      ? [pickWeighted(random, questionTypes), ...(chance(0.02) ? [pickWeighted(random, questionTypes)] : [])]
+      ? [
+          pickWeighted(random, words.questionTypes),
+          ...(chance(0.02) ? [pickWeighted(random, words.questionTypes)] : []),
+        ]
       : [],
     "Duration (in minutes)": chance(0.936) ? pick(random, minutes) : "",
     "Comments/Notes": chance(0.54) ? "asked the way" : "",
     Location: chance(0.98) ? [location] : [],
-    who: chance(0.965) ? [pickWeighted(random, patrons)] : [],
-    mode: chance(0.975) ? [pickWeighted(random, modes)] : [],
+    who: chance(0.965) ? [pickWeighted(random, words.patrons)] : [],
+    mode: chance(0.975) ? [pickWeighted(random, words.modes)] : [],
     answeredBy: chance(0.94) ? ["Student Assistant"] : [],
     employee: chance(0.84) ? ["Ash Calloway"] : [],
     classroom: location.startsWith("Classroom") ? pick(random, ["101", "102", "207"]) : "",
@@ -223,7 +194,7 @@ const expectations: Expectation[] = [
 ];
 
 /** Returns the records that a run a week earlier found: some were not entered yet. */
-export function recordsBefore(records: readonly FactoryRecord[], to: string): FactoryRecord[] {
+function recordsBefore(records: readonly FactoryRecord[], to: string): FactoryRecord[] {
   const isLate = (index: number) => index % 577 === 3 || (index > records.length - 400 && index % 41 === 0);
   return records.filter((record, index) => dateOf(record) <= to && !isLate(index));
 }
@@ -305,7 +276,7 @@ export function reportStates() {
 
 /** Returns a report with 137 times the records, very long names, and 40 answers in each closed field. */
 export function stressedReport(): ReportInput {
-  const long = "Donaudampfschifffahrtsgesellschaft";
+  const long = "Interdisciplinarity";
   const { input } = simulatedReport();
   const grown = (profile: Profile): Profile => ({
     ...JSON.parse(JSON.stringify(profile), (key, value) =>

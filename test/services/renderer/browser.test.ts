@@ -1,9 +1,8 @@
 // The report in a real browser: accessibility, widths, color schemes, print, keyboard. Skipped on a machine without Chromium.
-import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import axe from "axe-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { renderReport } from "../../../services/renderer/render.ts";
@@ -16,7 +15,6 @@ if (!path) console.log("No Chromium is in PATH or CHROMIUM, so the report is not
 
 describe.skipIf(!path)("the report in Chromium", { timeout: 300_000 }, () => {
   const folder = useFolder();
-  const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   const inputs = { ...reportStates(), stressed: stressedReport() };
   type Name = keyof typeof inputs;
   let browser: Browser;
@@ -66,7 +64,7 @@ describe.skipIf(!path)("the report in Chromium", { timeout: 300_000 }, () => {
     "has no accessibility violations and no sideways scrolling: %s",
     async (name) => {
       await withPage(name, {}, async (page) => {
-        await page.evaluate(axeSource);
+        await page.evaluate(axe.source);
         for (const width of [320, 360, 1440])
           for (const colorScheme of ["light", "dark"] as const) {
             await page.setViewportSize({ width, height: 800 });
