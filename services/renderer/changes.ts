@@ -23,7 +23,7 @@ export function changes(profile: Profile, previous: Profile, dataset: Dataset): 
   return html`${
     periods.length > 1 &&
     html`<table><caption class="hidden">Change by date of the record</caption>
-<thead><tr><th scope="col">Date of the record</th><th scope="col">Records</th></tr></thead>
+<thead><tr><th scope="col">Date of the record</th><th scope="col">Change</th></tr></thead>
 <tbody>${periods.map((period, index) => row(periodText(period, index === periods.length - 1), period.change))}
 <tr class="sum"><th scope="row">All</th><td>${signed(profile.rows - previous.rows)}</td></tr></tbody></table>`
   }

@@ -121,7 +121,7 @@ export function questionTypesTable(
   };
   return html`<p class="note">Records of fiscal year ${fiscalYear} to date. Bar: share of that mode. Tick: share over all modes. Every panel runs from 0 to ${percent(scale, 0)}.</p>
 <div class="scroll"><table class="panels"><caption class="hidden">Records by question type and mode</caption>
-<thead><tr><td></td>${modes.map(({ name, total: ofMode }) => html`<th scope="col">${name}<small>${shownWords(ofMode)}</small></th>`)}</tr></thead>
+<thead><tr><td></td>${modes.map(({ name, total: ofMode }) => html`<th scope="col">${name}<small>${shownText(ofMode)}</small></th>`)}</tr></thead>
 <tbody>${types.map(
     ({ name, cells, total: ofType }) =>
       // A whole percent, because an exact share could give a hidden count away.

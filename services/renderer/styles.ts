@@ -1,5 +1,7 @@
 // The report's style sheet. Colors are variables: the light values apply everywhere, the dark ones to screens only.
 
+import { scaleWidth } from "./weeks.ts";
+
 const light = {
   bg: "#ffffff",
   text: "#16191d",
@@ -110,7 +112,7 @@ tr{border-bottom:1px solid var(--rule)}
 .ledger tr:last-child{border-top:2px solid var(--text)}
 .ledger .icon{margin-left:6px}
 .sum th,.sum td{font-weight:600}
-.weeks{display:block;font-size:12px;fill:var(--quiet)}
+.weeks{display:block;width:calc(100% - ${scaleWidth}px);margin-left:${scaleWidth}px;overflow:visible;font-size:12px;fill:var(--quiet)}
 .weeks .grid{stroke:var(--rule)}.weeks .axis{stroke:var(--line)}
 .weeks path{fill:none;vector-effect:non-scaling-stroke;stroke-linejoin:round}
 .weeks .area{fill:var(--area)}.weeks .before{stroke:var(--line);stroke-width:1.5}.weeks .now{stroke:var(--now);stroke-width:2.75}

@@ -22,8 +22,10 @@ type Point = { x: number; y: number };
 
 const [height, top, bottom] = [300, 24, 26];
 const base = height - bottom;
+/** For the numbers of the scale left of the chart, in px. */
+export const scaleWidth = 36;
 /** Percent of the width that a year's label takes on a phone. */
-const labelWidth = 13;
+const labelWidth = 15;
 /** In px. */
 const labelHeight = 16;
 
@@ -136,14 +138,14 @@ export function weeksChart(weeks: Weeks): Html {
   ).digits(2);
   const [end, shown] = [now.at(-1), pairs[latest]?.now];
   const labels = labelsOf(now, before, end);
-  return html`<svg class="weeks" height="${height}" width="100%" role="img" aria-labelledby="weeks-title weeks-desc">
+  return html`<svg class="weeks" height="${height}" role="img" aria-labelledby="weeks-title weeks-desc">
 <title id="weeks-title">Records per week, ${label} and ${labelBefore}</title>
 <desc id="weeks-desc">${weeksFinding(weeks)} The table below has all weeks.</desc>
-${ticks.map((tick) => html`<line class="grid" x1="0" x2="100%" y1="${y(tick)}" y2="${y(tick)}"/>`)}
+<line class="axis" x1="${-scaleWidth}" x2="100%" y1="${base}" y2="${base}"/>
+${ticks.map((tick) => html`<line class="grid" x1="${-scaleWidth}" x2="100%" y1="${y(tick)}" y2="${y(tick)}"/>`)}
+${ticks.map((tick, index) => html`<text x="${-scaleWidth}" y="${y(tick) - 5}">${count(tick)}${index === ticks.length - 1 && " records a week"}</text>`)}
 <svg width="100%" height="${height}" viewBox="0 0 100 ${height}" preserveAspectRatio="none">
 <path class="area" d="${filled(before) ?? ""}"/><path class="before" d="${stroke(before) ?? ""}"/><path class="now" d="${stroke(now) ?? ""}"/></svg>
-<line class="axis" x1="0" x2="100%" y1="${base}" y2="${base}"/>
-${ticks.map((tick, index) => html`<text class="halo" x="0" y="${y(tick) - 5}">${count(tick)}${index === ticks.length - 1 && " records a week"}</text>`)}
 ${monthLabels(weeks, base)}
 ${labels.before && peakLabel("last", labels.before, labelBefore)}
 ${labels.now && peakLabel("this", labels.now, label)}
@@ -152,12 +154,12 @@ ${pairs.map((pair, index) => html`<rect class="hit" x="${((index / pairs.length)
 </svg>`;
 }
 
-/** Returns the peaks to label, away from each other, from the latest week, and from the labels of the scale on the left. */
+/** Returns the peaks to label, away from each other and from the latest week. */
 function labelsOf(now: Point[], before: Point[], end: Point | undefined) {
   const isFar = (one: Point | undefined) => (other: Point) =>
     !one || Math.abs(other.x - one.x) > labelWidth || Math.abs(other.y - one.y) > 2 * labelHeight;
-  const free = now.filter(({ x }) => x > labelWidth).filter(isFar(end));
-  const peak = peakOf(free) ?? (end && { x: Math.max(end.x, labelWidth), y: end.y - 24 });
+  const free = now.filter(({ x }) => x > labelWidth / 2).filter(isFar(end));
+  const peak = peakOf(free) ?? (end && { x: Math.max(end.x, labelWidth / 2), y: end.y - 24 });
   return { now: peak, before: peakOf(before.filter(isFar(peak)).filter(isFar(end))) ?? peakOf(before) };
 }
 
@@ -175,7 +177,7 @@ function peakLabel(className: string, { x, y }: Point, label: string): Html {
 
 /** Puts the latest week's number left of its dot or, if the line comes from there, right of it. */
 function endLabel({ x, y }: Point, before: Point | undefined, label: string): Html {
-  const isFree = x > labelWidth && before !== undefined && Math.abs(before.y - y) > labelHeight;
+  const isFree = x > labelWidth / 2 && before !== undefined && Math.abs(before.y - y) > labelHeight;
   const [anchor, dx] = isFree ? ["end", -9] : ["start", 9];
   return html`<circle class="dot" cx="${x.toFixed(2)}%" cy="${y.toFixed(1)}" r="4"/><text class="halo label this" x="${x.toFixed(2)}%" dx="${dx}" y="${(y + 5).toFixed(1)}" text-anchor="${anchor}">${label}</text>`;
 }
@@ -183,7 +185,7 @@ function endLabel({ x, y }: Point, before: Point | undefined, label: string): Ht
 /** Returns the empty chart: its base line and months. */
 export function emptyWeeksChart(weeks: Weeks): Html {
   const height = 56;
-  return html`<svg class="weeks" height="${height}" width="100%" aria-hidden="true"><line class="axis" x1="0" x2="100%" y1="${height - bottom}" y2="${height - bottom}"/>${monthLabels(weeks, height - bottom)}</svg>`;
+  return html`<svg class="weeks" height="${height}" aria-hidden="true"><line class="axis" x1="${-scaleWidth}" x2="100%" y1="${height - bottom}" y2="${height - bottom}"/>${monthLabels(weeks, height - bottom)}</svg>`;
 }
 
 /** Labels the first of each month. On narrow screens every second one is left out. */

@@ -276,7 +276,7 @@ export function reportStates() {
 
 /** Returns a report with 137 times the records, very long names, and 40 answers in each closed field. */
 export function stressedReport(): ReportInput {
-  const long = "Interdisciplinarity";
+  const long = "Interdisciplinary";
   const { input } = simulatedReport();
   const grown = (profile: Profile): Profile => ({
     ...JSON.parse(JSON.stringify(profile), (key, value) =>
