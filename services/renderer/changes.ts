@@ -55,9 +55,10 @@ function periodsOf(profile: Profile, previous: Profile, { fiscalYearStart }: Dat
   for (;;) {
     const index = periods.findIndex((period) => !mayState(period));
     if (index === -1 || periods.length === 1) return periods;
-    const [newer, older] = periods.splice(Math.min(index, periods.length - 2), 2);
+    const at = Math.min(index, periods.length - 2);
+    const [newer, older] = periods.slice(at);
     if (!newer || !older) return periods;
-    periods.splice(index, 0, { from: older.from, to: newer.to, change: newer.change + older.change });
+    periods.splice(at, 2, { from: older.from, to: newer.to, change: newer.change + older.change });
   }
 }
 
