@@ -1,27 +1,25 @@
 // The expectations of the dataset and their outcome, unmet ones first.
+
+import { quantity } from "../../shared/quantity.ts";
+import type { ExpectationOutcome } from "../../shared/run.ts";
 import { type Html, html } from "./html.ts";
 import { type IconName, icon } from "./icons.ts";
-
-/** As `result.expectations` has them. */
-export type Expectation = {
-  title: string;
-  state: "met" | "unmet" | "unknown";
-  /** Whether the run is held if it is not met. */
-  holds: boolean;
-  found: string;
-  limit: string;
-  /** A sentence without its period, if it is unmet or unknown. */
-  text: string;
-};
+import { withoutSmall } from "./small-counts.ts";
 
 const order = { unmet: 0, unknown: 1, met: 2 };
 
-export function expectationsFinding(expectations: readonly Expectation[]): string {
-  const met = expectations.filter(({ state }) => state === "met").length;
-  return met === expectations.length ? `All ${met} are met.` : `${met} of ${expectations.length} are met.`;
+/** "9 of 12 expectations are met; 1 cannot be judged yet" */
+export function expectationsSummary(expectations: readonly ExpectationOutcome[]): string {
+  const [met, unknown] = (["met", "unknown"] as const).map(
+    (state) => expectations.filter((expectation) => expectation.state === state).length,
+  );
+  const all = expectations.length;
+  const words =
+    met === all ? `All ${quantity(all, "expectation")}` : `${met} of ${quantity(all, "expectation")}`;
+  return `${words} are met${unknown === 0 ? "" : `; ${unknown} cannot be judged yet`}`;
 }
 
-export function expectationsTable(expectations: readonly Expectation[]): Html {
+export function expectationsTable(expectations: readonly ExpectationOutcome[]): Html {
   const sorted = [...expectations].sort(
     (a, b) =>
       order[a.state] - order[b.state] || (a.state === "unmet" ? Number(b.holds) - Number(a.holds) : 0),
@@ -34,12 +32,13 @@ export function expectationsTable(expectations: readonly Expectation[]): Html {
   })}</tbody></table>`;
 }
 
-function iconOf(state: Expectation["state"], holds: boolean): IconName {
+function iconOf(state: ExpectationOutcome["state"], holds: boolean): IconName {
   if (state === "unmet") return holds ? "held" : "warning";
   return state === "met" ? "met" : "unknown";
 }
 
 /** Keeps a short text such as "5 days" on one line. */
 function unbroken(text: string): string {
-  return text.length > 12 ? text : text.replaceAll(" ", "\u00a0");
+  const shown = withoutSmall(text);
+  return shown.length > 16 ? shown : shown.replaceAll(" ", "\u00a0");
 }

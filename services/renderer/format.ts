@@ -117,6 +117,7 @@ export function whenText(date: string, today: string): string {
   const days = daysBetween(date, today);
   if (days === 7) return "a week ago";
   if (days === 1) return "yesterday";
+  if (days === 0) return "earlier today";
   return `on ${date.slice(0, 4) === today.slice(0, 4) ? shortDay(date) : day(date)}`;
 }
 

@@ -3,9 +3,9 @@ import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addDays } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count, quantity } from "../../shared/quantity.ts";
-import { type RunResult, rejectedCount } from "../../shared/run.ts";
+import { type ExpectationOutcome, type RunResult, rejectedCount } from "../../shared/run.ts";
 import type { Period } from "./answers.ts";
-import type { Expectation } from "./expectations.ts";
+import { expectationsSummary } from "./expectations.ts";
 import {
   capitalized,
   changeText,
@@ -27,7 +27,7 @@ import { type Child, type Html, html } from "./html.ts";
 import { type IconName, icon } from "./icons.ts";
 import { reconciles } from "./reconciliation.ts";
 import type { Figures } from "./sections.ts";
-import { alone, amountOf, roundedTens } from "./small-counts.ts";
+import { alone, amountOf, roundedTens, withoutSmall } from "./small-counts.ts";
 import { latestWeek, rowsBetween } from "./weeks.ts";
 
 /** The published file that readers see if this run is not published. */
@@ -35,7 +35,7 @@ export type Live = { runId: string; rows: number; requestedAt: string };
 export type HeaderInput = {
   dataset: Dataset;
   result: RunResult;
-  expectations: readonly Expectation[];
+  expectations: readonly ExpectationOutcome[];
   live: Live | undefined;
   nextRunAt: Date | undefined;
   /** Whether the report has figures of the run. */
@@ -78,6 +78,7 @@ export function headline(result: RunResult, dataset: Dataset): string {
   if (kinds.has("disagreement")) return "Nothing new is published: the counts disagree with LibInsight.";
   if (kinds.has("comparison") && result.previous && rows !== result.previous.rows)
     return `Nothing new is published: this run found ${quantity(rows, "record")}, ${changeWords(result, dataset)}.`;
+  if (kinds.has("expectation")) return "Nothing new is published: this run does not meet an expectation.";
   return "Nothing new is published: this run is held for review.";
 }
 
@@ -134,15 +135,15 @@ function windowsText(result: RunResult): string {
     : `All ${all} windows reconcile with LibInsight. `;
 }
 
-function expectationsText(expectations: readonly Expectation[]): Child {
-  const open = expectations.filter(({ state }) => state !== "met");
+function expectationsText(expectations: readonly ExpectationOutcome[]): Child {
   if (expectations.length === 0) return false;
-  if (open.length === 0) return `All ${quantity(expectations.length, "expectation")} are met.`;
-  const met = `${expectations.length - open.length} of ${quantity(expectations.length, "expectation")} are met; `;
-  const look = open.length === 1 ? "one needs a look" : `${open.length} need a look`;
-  const texts = open.slice(0, maxTexts).map(({ text }) => uncapitalized(text));
-  const more = open.length > maxTexts ? "; and more" : "";
-  return [met, html`<a href="#expectations">${look}</a>`, `: ${texts.join("; ")}${more}.`];
+  const summary = expectationsSummary(expectations);
+  const unmet = expectations.filter(({ state }) => state === "unmet");
+  if (unmet.length === 0) return `${summary}.`;
+  const look = unmet.length === 1 ? "one needs a look" : `${unmet.length} need a look`;
+  const texts = unmet.slice(0, maxTexts).map(({ text }) => withoutSmall(uncapitalized(text)));
+  const more = unmet.length > maxTexts ? "; and more" : "";
+  return [`${summary}; `, html`<a href="#expectations">${look}</a>`, `: ${texts.join("; ")}${more}.`];
 }
 
 function uncapitalized(text: string): string {

@@ -3,7 +3,6 @@
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Profile } from "../../shared/profile.ts";
 import type { RunResult } from "../../shared/run.ts";
-import type { Expectation } from "./expectations.ts";
 import { header, headline, keyNumbers, type Live, titleOf } from "./header.ts";
 import { Html, html } from "./html.ts";
 import {
@@ -17,7 +16,7 @@ import { styles } from "./styles.ts";
 
 export type ReportInput = {
   dataset: Dataset;
-  result: RunResult & { expectations?: readonly Expectation[] | undefined };
+  result: RunResult;
   /** The profile of this run. Undefined for a failed run, or if it has expired. */
   profile: Profile | undefined;
   /** The profile of the publication that this run replaced or would replace. */

@@ -2,7 +2,7 @@
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addToDate, fiscalYearOf, startOfFiscalYear } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
-import type { RunResult } from "../../shared/run.ts";
+import type { ExpectationOutcome, RunResult } from "../../shared/run.ts";
 import {
   answersFinding,
   answersOf,
@@ -14,7 +14,7 @@ import {
 } from "./answers.ts";
 import { changes, changesFinding } from "./changes.ts";
 import { coverageFinding, coverageOf, coverageTable } from "./coverage.ts";
-import { type Expectation, expectationsFinding, expectationsTable } from "./expectations.ts";
+import { expectationsSummary, expectationsTable } from "./expectations.ts";
 import { day, dayOf, shortDay } from "./format.ts";
 import { hoursFinding, hoursOf, hoursTable } from "./hours.ts";
 import { type Child, html } from "./html.ts";
@@ -52,7 +52,7 @@ export type Section = {
 export type Figures = {
   dataset: Dataset;
   result: RunResult;
-  expectations: readonly Expectation[];
+  expectations: readonly ExpectationOutcome[];
   profile: Profile;
   /** The profile of the last publication. */
   previous: Profile | undefined;
@@ -169,10 +169,12 @@ function coverageSection(figures: Figures): Section[] {
   return [{ ...section, finding: coverageFinding(columns), body }];
 }
 
-function expectationsSection(expectations: readonly Expectation[]): Section[] {
+function expectationsSection(expectations: readonly ExpectationOutcome[]): Section[] {
   if (expectations.length === 0) return [];
   const section = { id: "expectations", topic: "Expectations", link: "Expectations" };
-  return [{ ...section, finding: expectationsFinding(expectations), body: expectationsTable(expectations) }];
+  return [
+    { ...section, finding: `${expectationsSummary(expectations)}.`, body: expectationsTable(expectations) },
+  ];
 }
 
 function changesSection(figures: Figures): Section {

@@ -75,6 +75,11 @@ function rangeOf(sum: number, cells: number): { least: number; most: number } {
   return { least, most: index === ranges - 1 ? 4 * cells : least + 9 };
 }
 
+/** Hides the small counts in a sentence about rows or records. */
+export function withoutSmall(text: string): string {
+  return text.replace(/(?<![\d.,])[1-4](?= (row|record)s?\b)/g, `<${smallest}`);
+}
+
 /** Returns the number to draw and to calculate with. */
 export function amountOf(shown: Shown): number {
   return shown.kind === "hidden" ? smallest / 2 : shown.n;

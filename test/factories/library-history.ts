@@ -2,14 +2,13 @@
 // profile and result, and those of the run a week before. The same seed gives the same bytes.
 import { RowProfile } from "../../services/assembler/profile-rows.ts";
 import { planWindows } from "../../services/kickoff/windows.ts";
-import type { Expectation } from "../../services/renderer/expectations.ts";
 import type { ReportInput } from "../../services/renderer/render.ts";
 import { transformPage } from "../../services/transformer/page.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { addToDate, daysBetween } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count } from "../../shared/quantity.ts";
-import { type RunResult, rejectedCount, runIdOf } from "../../shared/run.ts";
+import { type ExpectationOutcome, type RunResult, rejectedCount, runIdOf } from "../../shared/run.ts";
 import {
   between,
   pick,
@@ -156,7 +155,7 @@ export function runOfRecords(
   return { csv, headers, profile: profile.profile(), result };
 }
 
-const expectations: Expectation[] = [
+const expectations: ExpectationOutcome[] = [
   {
     title: "who is filled in",
     state: "unmet",

@@ -56,7 +56,7 @@ describe("the header", () => {
       {
         "empty": [
           "The published file has no records.",
-          "All 3 windows reconcile with LibInsight. 4 of 6 expectations are met; 2 need a look: who is filled in for 96.4% of the records, and 97% is expected; the entry names no term of this week.",
+          "All 3 windows reconcile with LibInsight. 4 of 6 expectations are met; 1 cannot be judged yet; one needs a look: who is filled in for 96.4% of the records, and 97% is expected.",
         ],
         "failed": [
           "Nothing new is published: this run failed.",
@@ -72,7 +72,7 @@ describe("the header", () => {
         ],
         "published": [
           "11,810 records are published, 55 more than a week ago.",
-          "All 3 windows reconcile with LibInsight. 4 of 6 expectations are met; 2 need a look: who is filled in for 96.4% of the records, and 97% is expected; the entry names no term of this week.",
+          "All 3 windows reconcile with LibInsight. 4 of 6 expectations are met; 1 cannot be judged yet; one needs a look: who is filled in for 96.4% of the records, and 97% is expected.",
         ],
         "superseded": [
           "Nothing new is published: a later run was faster.",
