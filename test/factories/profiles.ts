@@ -71,6 +71,7 @@ function anyProfile(random: Random, to: string, days: number[]): Profile {
         questionType,
         mode,
         rows: anyCount(random),
+        instruction: 0,
         minutes: 0,
       })),
     ),
