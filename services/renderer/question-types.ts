@@ -23,36 +23,62 @@ export type QuestionTypes = {
   byMode: ReadonlyMap<string, Shown>;
 };
 
-/** Returns undefined if the dataset does not name both columns, or if there are too few records to hide small counts. */
-export function questionTypesOf(
+/** What may be shown of a fiscal year's records by type and mode. The last row and column are those without an answer. */
+export type Grid = { types: string[]; modes: string[]; cells: Shown[][] };
+
+/**
+ * Returns undefined if the profile has no pairs of answers, or too few records to hide small counts.
+ * @param max the most types and modes; the rest is one of them
+ */
+export function gridOf(
   profile: Profile,
   { roles }: Dataset,
   fiscalYear: number,
-): QuestionTypes | undefined {
-  const pairs = profile.pairs?.filter((pair) => pair.fiscalYear === fiscalYear);
+  max: { types: number; modes: number },
+): Grid | undefined {
+  const { pairs } = profile;
   if (!pairs) return undefined;
-  const typeNames = topAnswers(profile, roles.questionType, maxTypes);
-  const modeNames = topAnswers(profile, roles.mode, maxModes);
-  const counts = [...typeNames.names, null].map(() => [...modeNames.names, null].map(() => 0));
-  for (const { questionType, mode, rows } of pairs) {
-    const row = counts[typeNames.indexOf(questionType)];
-    const index = modeNames.indexOf(mode);
-    if (row) row[index] = (row[index] ?? 0) + rows;
-  }
-  const width = modeNames.names.length + 1;
-  // The first type and mode are the most frequent of all years, so this year's small counts do not decide the order.
-  const candidates = typeNames.names.flatMap((_, type) =>
-    modeNames.names.map((_, mode) => type * width + mode),
+  const answersOf = (column: string | undefined) =>
+    profile.columns.find(({ name }) => name === column)?.answers?.map(({ answer }) => answer) ?? [];
+  const types = topAnswers(
+    answersOf(roles.questionType),
+    pairs,
+    ({ questionType }) => questionType,
+    max.types,
   );
+  const modes = topAnswers(answersOf(roles.mode), pairs, ({ mode }) => mode, max.modes);
+  const counts = [...types.names, null].map(() => [...modes.names, null].map(() => 0));
+  for (const pair of pairs) {
+    if (pair.fiscalYear !== fiscalYear) continue;
+    const row = counts[types.indexOf(pair.questionType)];
+    const index = modes.indexOf(pair.mode);
+    if (row) row[index] = (row[index] ?? 0) + pair.rows;
+  }
+  const width = modes.names.length + 1;
+  // The first type and mode are the most frequent of all years, so this year's small counts do not decide the order.
+  const candidates = types.names.flatMap((_, type) => modes.names.map((_, mode) => type * width + mode));
   const shown = protect(counts.flat(), candidates);
   if (!shown) return undefined;
-  const grid = counts.map((_, type) => shown.slice(type * width, (type + 1) * width));
+  const cells = counts.map((_, type) => shown.slice(type * width, (type + 1) * width));
+  return { types: types.names, modes: modes.names, cells };
+}
+
+/** Returns undefined if the dataset does not name both columns, or if there are too few records to hide small counts. */
+export function questionTypesOf(
+  profile: Profile,
+  dataset: Dataset,
+  fiscalYear: number,
+): QuestionTypes | undefined {
+  const found = gridOf(profile, dataset, fiscalYear, { types: maxTypes, modes: maxModes });
+  if (!found) return undefined;
+  const { types: typeNames, modes: modeNames, cells: grid } = found;
+  const width = modeNames.length + 1;
   const column = (mode: number) => grid.map((row) => row[mode] ?? { kind: "exact" as const, n: 0 });
-  const types = typeNames.names.map((name, type) => {
+  const types = typeNames.map((name, type) => {
     const cells = (grid[type] ?? []).slice(0, -1);
     return { name, cells, total: totalOf(cells) };
   });
-  const modes = modeNames.names.map((name, mode) => ({ name, total: totalOf(column(mode).slice(0, -1)) }));
+  const modes = modeNames.map((name, mode) => ({ name, total: totalOf(column(mode).slice(0, -1)) }));
   const whole = totalOf(types.flatMap(({ cells }) => cells));
   if (amountOf(whole) === 0) return undefined;
   return {
@@ -62,17 +88,29 @@ export function questionTypesOf(
       .sort((a, b) => amountOf(b.total) - amountOf(a.total)),
     total: whole,
     unnamed: totalOf([...(grid.at(-1) ?? []), ...column(width - 1).slice(0, -1)]),
-    byType: new Map(typeNames.names.map((name, type) => [name, totalOf(grid[type] ?? [])])),
-    byMode: new Map(modeNames.names.map((name, mode) => [name, totalOf(column(mode))])),
+    byType: new Map(typeNames.map((name, type) => [name, totalOf(grid[type] ?? [])])),
+    byMode: new Map(modeNames.map((name, mode) => [name, totalOf(column(mode))])),
   };
 }
 
 const other = "All others";
 
-/** Returns the most frequent answers of all years, and one name for the rest. The index of null is one after them. */
-function topAnswers(profile: Profile, column: string | undefined, max: number) {
-  const answers = profile.columns.find(({ name }) => name === column)?.answers ?? [];
-  const all = answers.map(({ answer }) => answer);
+type Pair = NonNullable<Profile["pairs"]>[number];
+
+/**
+ * Returns the most frequent answers of all years, and one name for the rest. The index of null is one after them.
+ * @param answers of the column, the most frequent of all years first
+ */
+function topAnswers(
+  answers: readonly string[],
+  pairs: readonly Pair[],
+  answerOf: (pair: Pair) => string | null,
+  max: number,
+) {
+  const given = new Set(pairs.flatMap((pair) => answerOf(pair) ?? []));
+  // A record with several answers is in one pair, so their joined text is not among the column's answers.
+  const joined = [...given].filter((answer) => !answers.includes(answer)).sort();
+  const all = [...answers.filter((answer) => given.has(answer)), ...joined];
   const top = all.slice(0, all.length > max ? max - 1 : max);
   const names = all.length > max ? [...top, other] : top;
   const indexOf = (answer: string | null) => {

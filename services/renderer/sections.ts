@@ -25,6 +25,7 @@ import {
   questionTypesTable,
 } from "./question-types.ts";
 import { reconciliation, reconciliationFinding } from "./reconciliation.ts";
+import { statisticsFinding, statisticsOf, statisticsTables } from "./statistics.ts";
 import { howToRead, knownGaps } from "./texts.ts";
 import {
   emptyWeeksChart,
@@ -72,7 +73,7 @@ export function sectionsOf(figures: Figures): Section[][] {
     [hoursSection(profile), ...questionTypesSection(figures, types, period)],
     [...locationSection(figures, period), ...coverageSection(figures)],
     fieldsSection(figures, types, period),
-    // The annual statistics follow here.
+    statisticsSection(figures, period),
     [...expectationsSection(expectations), changesSection(figures)],
     [
       { id: "gaps", topic: "Known gaps", link: "Known gaps", body: knownGaps(result, profile, dataset) },
@@ -159,6 +160,14 @@ function fieldsSection(
   const body = html`<div class="fields">${columns.map((column) => compactTable(column, period))}</div>`;
   const topic = "Largest answers of the other fields this fiscal year";
   return [{ id: "fields", topic, link: "Other fields", finding: fieldsFinding(columns), body }];
+}
+
+function statisticsSection({ dataset, profile }: Figures, period: Period): Section[] {
+  if (!dataset.statistics || !profile.pairs) return [];
+  const section = { id: "statistics", topic: "Annual statistics", link: "Statistics" };
+  const statistics = statisticsOf(profile, dataset, period);
+  if (!statistics) return [{ ...section, body: profile.rows === 0 ? noRecords : tooFew }];
+  return [{ ...section, finding: statisticsFinding(statistics), body: statisticsTables(statistics) }];
 }
 
 function coverageSection(figures: Figures): Section[] {

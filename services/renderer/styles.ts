@@ -151,6 +151,10 @@ ${[1, 2, 3, 4, 5].map((step) => `.heat .s${step},.legend .s${step}{background:va
 .answers .bar{margin:6px 12px 3px 0}
 .fields{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));gap:32px 48px}
 .fields .answers th:first-child{width:auto}.fields thead th:first-child{font-weight:600;color:var(--text)}
+.statistics{display:grid;grid-template-columns:7fr 5fr;gap:32px 48px}
+.statistics caption{text-align:left;font-size:13px;font-weight:600;margin-bottom:8px}
+.statistics th small{display:block;max-width:36em}
+.statistics td{vertical-align:top}.statistics code{overflow-wrap:anywhere}
 .coverage td:nth-child(2){width:30%}.coverage .bar{margin:0}
 .coverage th small{display:inline-block}
 .expectations th:first-child{display:flex;gap:12px}
@@ -163,7 +167,7 @@ dl:not(.key)>div{border-bottom:1px solid var(--rule);padding:9px 0}
 dl:not(.key)>div:first-child{padding-top:0}
 dl:not(.key) dd{color:var(--quiet);overflow-wrap:anywhere}
 @media screen and (max-width:900px){
-.row,.hours-row,.ledger-pair{grid-template-columns:minmax(0,1fr)}
+.row,.hours-row,.ledger-pair,.statistics{grid-template-columns:minmax(0,1fr)}
 section{margin-bottom:40px;padding-top:16px}
 }
 @media screen and (max-width:560px){

@@ -2,6 +2,7 @@
 
 import { planWindows } from "../../services/kickoff/windows.ts";
 import type { ReportInput } from "../../services/renderer/render.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addDays, daysBetween, mondayOf } from "../../shared/dates.ts";
 import { type Profile, profileWeeks } from "../../shared/profile.ts";
 import { between, pick, type Random, seeded } from "../../stacks/local/libinsight/random.ts";
@@ -11,6 +12,17 @@ import { resultOf } from "./results.ts";
 const from = "2022-03-02";
 const types = ["Directional", "Printing", "Reference", "Policy"];
 const modes = ["In person", "Chat", "Phone"];
+const dataset: Dataset = {
+  ...reportDataset,
+  statistics: {
+    kinds: {
+      ...{ consultation: [], "walk-in consultation": [], equipment: [], service: ["Printing"] },
+      ...{ reference: ["Reference"], directional: ["Directional", "Policy"] },
+    },
+    modes: { "in person": ["In person"], virtual: ["Chat", "Phone"] },
+    instruction: ["Studio"],
+  },
+};
 const places = ["Main", "Art", "Online", "North", "Studio"];
 
 /** Small counts, and some that are large enough to hide them among. */
@@ -65,15 +77,17 @@ function anyProfile(random: Random, to: string, days: number[]): Profile {
       closed("Location", places),
       closed("who", places),
     ],
-    pairs: [...types, null].flatMap((questionType) =>
-      [...modes, null].map((mode) => ({
-        fiscalYear,
-        questionType,
-        mode,
-        rows: anyCount(random),
-        instruction: 0,
-        minutes: 0,
-      })),
+    pairs: [fiscalYear, fiscalYear - 1].flatMap((year) =>
+      [...types, null].flatMap((questionType) =>
+        [...modes, null].map((mode) => ({
+          fiscalYear: year,
+          questionType,
+          mode,
+          rows: anyCount(random),
+          instruction: 0,
+          minutes: 0,
+        })),
+      ),
     ),
   };
 }
@@ -127,7 +141,7 @@ function inputOf(profile: Profile, previous: Profile | undefined): ReportInput {
   });
   const { previous: _none, ...first } = result;
   return {
-    ...{ dataset: reportDataset, profile, previous, live: undefined, nextRunAt: undefined },
+    ...{ dataset, profile, previous, live: undefined, nextRunAt: undefined },
     result: previous
       ? { ...result, previous: { rows: previous.rows, requestedAt: time(previous.to) } }
       : first,
