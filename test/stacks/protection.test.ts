@@ -6,6 +6,7 @@ import { z } from "zod";
 import { library } from "#library";
 import { datasets } from "../../shared/datasets.ts";
 import { maxMessageBytes } from "../../shared/ports.ts";
+import { queueNames } from "../../shared/topology.ts";
 import {
   all,
   created,
@@ -98,7 +99,8 @@ describe.each(stages)("on the stage %s", (stage) => {
 
   test("every queue is encrypted and accepts the largest message", () => {
     const found = all(graphs[stage], "aws:sqs/queue:Queue", queue);
-    expect(found).toHaveLength(20);
+    // With dead-letter queues, and those of the rules and of the schedules.
+    expect(found).toHaveLength(2 * queueNames.length + 2);
     for (const { name, is } of found) {
       expect([name, is.sqsManagedSseEnabled]).toEqual([name, true]);
       // The limit includes the attributes, in which a dead letter stores its error.
@@ -123,7 +125,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       z.object({ name: z.string(), retentionInDays: z.number() }),
     );
     const functions = all(graphs[stage], "aws:lambda/function:Function", lambda);
-    expect(functions).toHaveLength(9);
+    expect(functions).toHaveLength(queueNames.length);
     for (const { is } of functions) {
       expect(is).toMatchObject({ runtime: "nodejs24.x", architectures: ["arm64"] });
       expect(is.loggingConfig.logFormat).toBe("JSON");
