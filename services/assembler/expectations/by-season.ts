@@ -115,12 +115,10 @@ export function silent(
   if (lastYear.some((week) => week < first))
     return { ...finding, unknown: "the range has no full year before the last weeks" };
   const usualEnd = last - weeks;
-  const sumOfLastYear = (counts: readonly number[]) =>
-    lastYear.reduce((sum, week) => sum + sumOf(counts, profile, week), 0);
   const sums = (counts: readonly number[]) => ({
     now: sumOf(counts, profile, usualEnd + 1, last),
-    usual: sumOf(counts, profile, Math.max(first, usualEnd - usualWeeks + 1), usualEnd),
-    lastYear: sumOfLastYear(counts),
+    usual: sumOf(counts, profile, usualEnd - usualWeeks + 1, usualEnd),
+    lastYear: lastYear.reduce((sum, week) => sum + sumOf(counts, profile, week), 0),
   });
   const all = sums(profile.weeks);
   const silentAnswers = answers.filter((answer) => {

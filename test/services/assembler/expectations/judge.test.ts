@@ -121,7 +121,11 @@ describe("windows", () => {
       windows(["2021-01-01", "2021-12-31", 0], ["2022-01-01", "2022-12-31", 5]),
       met("0 empty windows"),
     ],
-    ["all empty", windows(["2021-01-01", "2021-12-31", 0]), met("0 empty windows")],
+    [
+      "all empty",
+      windows(["2021-01-01", "2021-12-31", 0], ["2022-01-01", "2022-12-31", 0]),
+      met("0 empty windows"),
+    ],
     [
       "empty and short",
       windows(["2021-01-01", "2021-12-31", 9], ["2022-01-01", "2022-01-27", 0]),
@@ -133,6 +137,18 @@ describe("windows", () => {
       unmet(
         "1 empty window",
         "LibInsight has no records for 2022-01-01 to 2022-01-28, but for earlier dates",
+      ),
+    ],
+    [
+      "empty after a full and an empty one",
+      windows(
+        ["2021-01-01", "2021-12-31", 9],
+        ["2022-01-01", "2022-12-31", 0],
+        ["2023-01-01", "2023-12-31", 0],
+      ),
+      unmet(
+        "2 empty windows",
+        "LibInsight has no records for 2022-01-01 to 2022-12-31, 2023-01-01 to 2023-12-31, but for earlier dates",
       ),
     ],
   ])("that are %s", (_what, windows, expected) => {
@@ -539,6 +555,16 @@ describe("the volume of the last week", () => {
     },
   );
 
+  test.each([
+    [26, "unmet"],
+    [27, "met"],
+    [133, "met"],
+    [134, "unmet"],
+  ])("of %i rows instead of 70 may be chance, or not", (rows, state) => {
+    const settings = { maxChangePercent: 10 };
+    expect(outcomeOf("volume", { profile: withWeek(rows), settings }).state).toBe(state);
+  });
+
   test("grows with the weeks before", () => {
     const grown = { ...usual, weeks: usual.weeks.map((rows, n) => (n >= 121 ? rows * 3 : rows)) };
     expect(outcomeOf("volume", { profile: grown })).toMatchObject(met("210 rows"));
@@ -556,6 +582,11 @@ describe("the volume of the last week", () => {
       terms,
     ],
     [
+      "there are no rows in the 8 weeks before, now or a year ago",
+      profileOf(during("2024-07-22", "2024-09-29", [])),
+      terms,
+    ],
+    [
       "the last term in shared/library.ts ended on 2025-04-30; add the later ones",
       usual,
       [{ name: "a", from: "2025-01-02", to: "2025-04-30" }],
@@ -563,6 +594,18 @@ describe("the volume of the last week", () => {
   ])("is unknown because %s", (text, profile, terms) => {
     expect(outcomeOf("volume", { profile, dataset: { terms, fiscalYearStart: 7 } })).toMatchObject(
       unknown(text),
+    );
+  });
+});
+
+describe("the volume of the last week is known", () => {
+  test.each<[what: string, Profile, Term[]]>([
+    ["from a year before the eight weeks", profileOf(undefined, { from: "2024-07-22", to }), terms],
+    ["until 150 days after the last term", usual, [{ name: "a", from: "2025-01-02", to: "2025-05-01" }]],
+    ["without terms", usual, []],
+  ])("%s", (_what, profile, terms) => {
+    expect(outcomeOf("volume", { profile, dataset: { terms, fiscalYearStart: 7 } })).toMatchObject(
+      met("70 rows"),
     );
   });
 });
@@ -613,6 +656,47 @@ describe("an answer", () => {
     ['"Comments" has too many different answers', usual, "Comments"],
   ])("is unknown because %s", (text, profile, column) => {
     expect(outcomeOf("silent", { profile, settings: { column } })).toMatchObject(unknown(text));
+  });
+
+  test("is known if the range begins with the same weeks of the last year", () => {
+    const profile = profileOf(undefined, { from: "2024-09-09", to });
+    expect(outcomeOf("silent", { profile, settings })).toMatchObject(met("0 silent answers"));
+  });
+
+  /** @param rowsOf the rows of the annex in a week. 1 is the last week, of 70 rows as all weeks. */
+  const withAnnex = (rowsOf: (back: number) => number): Profile => {
+    const weeks = usual.weeks.map((_, n) => rowsOf(usual.weeks.length - n));
+    const answers = [{ answer: "Annex", rows: 0, thisYear: 0, lastYear: 0, weeks }];
+    const columns = usual.columns.map((column) =>
+      column.name === "Location" ? { ...column, answers } : column,
+    );
+    return { ...usual, columns };
+  };
+  /** Rows in the 26 weeks before the silence, in the same three weeks a year ago, and in the weeks that are not compared. */
+  const annex =
+    (usually: number, lastYear: readonly number[], otherwise = 0) =>
+    (back: number) => {
+      if (back <= 3) return 0;
+      return back <= 29 ? usually : (lastYear[back - 53] ?? otherwise);
+    };
+
+  test.each([
+    ["usually has too few rows", annex(3, [9, 9, 9], 70), 3, "met"],
+    ["usually has enough rows", annex(4, [9, 9, 9]), 3, "unmet"],
+    [
+      "has them in the first and in the last of the usual weeks",
+      (back: number) => ([4, 29].includes(back) ? 50 : annex(0, [9, 9, 9])(back)),
+      3,
+      "unmet",
+    ],
+    ["had too few rows a year ago", annex(9, [2, 2, 2], 70), 3, "met"],
+    ["had enough rows a year ago", annex(9, [3, 3, 3]), 3, "unmet"],
+    ["had rows in one of the three weeks a year ago", annex(9, [0, 60, 0]), 3, "met"],
+    ["had rows in two of the three weeks a year ago", annex(9, [0, 30, 30]), 3, "unmet"],
+    ["had rows in one of the two weeks a year ago", annex(9, [0, 60]), 2, "met"],
+  ])("that %s is silent, or not", (_what, rowsOf, weeks, state) => {
+    const given = { profile: withAnnex(rowsOf), settings: { ...settings, weeks } };
+    expect(outcomeOf("silent", given).state).toBe(state);
   });
 });
 
