@@ -58,35 +58,32 @@ export function rows(
   };
 }
 
-type Period = { name: string; before: number; now: number };
+type Period = { name: string; days: number; before: number; now: number };
 
 /** Returns the rows of the previous range, in all and by year, in the last publication and in this file. */
 function rowsByPeriod(now: Profile, previous: Profile, fiscalYearStart: number): Period[] {
   const start = dayNumber(previous.from);
   const offset = start - dayNumber(now.from);
   const end = start + previous.days.length;
+  const sum = (days: readonly number[]) => days.reduce((total, rows) => total + rows, 0);
   /** @param until a day number, exclusive */
-  const period = (name: string, since: number, until: number): Period[] => {
+  const period = (name: string, since: number, until: number): Period => {
     const [first, last] = [Math.max(since, start) - start, Math.min(until, end) - start];
-    if (last - first < minDaysOfYear) return [];
-    const sum = (days: readonly number[], shift: number) =>
-      days.slice(first + shift, last + shift).reduce((total, rows) => total + rows, 0);
-    return [{ name, before: sum(previous.days, 0), now: sum(now.days, offset) }];
+    const before = sum(previous.days.slice(first, last));
+    return { name, days: last - first, before, now: sum(now.days.slice(first + offset, last + offset)) };
   };
-  const sumOfDays = (days: readonly number[]) => days.reduce((total, rows) => total + rows, 0);
-  const added =
-    sumOfDays(now.days.slice(0, offset)) + sumOfDays(now.days.slice(offset + previous.days.length));
-  const all = { name: "all years", before: previous.rows, now: now.rows - added };
-  const found = previous.days.length < minDaysOfYear ? [] : [all];
+  const added = sum(now.days.slice(0, offset)) + sum(now.days.slice(offset + previous.days.length));
+  const days = previous.days.length;
+  const found = [{ name: "all years", days, before: previous.rows, now: now.rows - added }];
   for (let year = Number(previous.from.slice(0, 4)); year <= Number(previous.to.slice(0, 4)) + 1; year++) {
-    found.push(...period(`${year}`, Date.UTC(year, 0) / dayMs, Date.UTC(year + 1, 0) / dayMs));
+    found.push(period(`${year}`, Date.UTC(year, 0) / dayMs, Date.UTC(year + 1, 0) / dayMs));
     if (fiscalYearStart === 1) continue;
     const month = fiscalYearStart - 1;
     found.push(
-      ...period(`fiscal year ${year}`, Date.UTC(year - 1, month) / dayMs, Date.UTC(year, month) / dayMs),
+      period(`fiscal year ${year}`, Date.UTC(year - 1, month) / dayMs, Date.UTC(year, month) / dayMs),
     );
   }
-  return found;
+  return found.filter(({ days }) => days >= minDaysOfYear);
 }
 
 /** Compares each column with the last publication, and its last week with its usual share. */
@@ -100,43 +97,58 @@ export function filled({ columns, maxFallPoints }: ExpectationOf<"filled">, chec
     ...fallInWeek(column, profile),
   ]);
   const unmet = falls.filter(({ points, isChance }) => points > maxFallPoints && !isChance);
-  const widest = falls.reduce((a, b) => (b.points > a.points ? b : a), { points: 0, column: "" });
+  const [widest] = falls.filter(({ points }) => points > 0).sort((a, b) => b.points - a.points);
   const finding = {
     title: `The share of rows with a value in ${names ?? "each column"} falls by at most ${maxFallPoints} points`,
     limit: `${maxFallPoints} points`,
-    found:
-      widest.points > 0 ? `${Math.round(widest.points * 10) / 10} points in ${widest.column}` : "no fall",
+    found: widest ? `${Math.round(widest.points * 10) / 10} points in ${quoted(widest.name)}` : "no fall",
   };
   if (unmet.length > 0) return { ...finding, unmet: listed(unmet.map(({ text }) => text)) };
   return { ...finding, unknown: "missing" in previous ? previous.missing : undefined };
 }
 
-type Fall = { column: string; points: number; isChance: boolean; text: string };
+type Fall = { name: string; points: number; isChance: boolean; text: string };
+/** `k` of `n` rows have a value. */
+type Share = { k: number; n: number };
 
 function fallInFile({ name, filled }: ProfiledColumn, now: Profile, previous: Profile | Missing): Fall[] {
-  if ("missing" in previous || now.rows === 0 || previous.rows === 0) return [];
+  if ("missing" in previous) return [];
   const earlier = previous.columns.find((column) => column.name === name);
   if (!earlier) return [];
-  const [before, after] = [earlier.filled / previous.rows, filled / now.rows];
-  const text = `${quoted(name)} has a value in ${percentText(after)} of the rows, in the last publication in ${percentText(before)}`;
-  const isChance =
-    shareSurprise({ k: filled, n: now.rows }, { k: earlier.filled, n: previous.rows }) <= improbable;
-  return [{ column: quoted(name), points: (before - after) * 100, isChance, text }];
+  return fallOf(
+    name,
+    { k: earlier.filled, n: previous.rows },
+    { k: filled, n: now.rows },
+    (before, after) => `in ${after} of the rows, in the last publication in ${before}`,
+  );
 }
 
 function fallInWeek({ name, weeks }: ProfiledColumn, profile: Profile): Fall[] {
-  const { first, last } = completeWeeks(profile);
-  const start = Math.max(first, last - usualWeeks);
-  const week = { k: sumOf(weeks, profile, last), n: sumOf(profile.weeks, profile, last) };
-  const usual = {
-    k: sumOf(weeks, profile, start, last - 1),
-    n: sumOf(profile.weeks, profile, start, last - 1),
-  };
-  if (week.n === 0 || usual.n === 0) return [];
-  const [before, after] = [usual.k / usual.n, week.k / week.n];
-  const text = `${quoted(name)} has a value in ${percentText(after)} of the rows of the week from ${mondayOfWeek(last)}, usually in ${percentText(before)}`;
-  const isChance = shareSurprise(week, usual) <= improbable;
-  return [{ column: quoted(name), points: (before - after) * 100, isChance, text }];
+  const { last } = completeWeeks(profile);
+  const shareOf = (first: number, until: number): Share => ({
+    k: sumOf(weeks, profile, first, until),
+    n: sumOf(profile.weeks, profile, first, until),
+  });
+  return fallOf(
+    name,
+    shareOf(last - usualWeeks, last - 1),
+    shareOf(last, last),
+    (before, after) => `in ${after} of the rows of the week from ${mondayOfWeek(last)}, usually in ${before}`,
+  );
+}
+
+/** @returns nothing without rows to compare */
+function fallOf(
+  name: string,
+  before: Share,
+  after: Share,
+  where: (before: string, after: string) => string,
+): Fall[] {
+  if (before.n === 0 || after.n === 0) return [];
+  const [earlier, now] = [before.k / before.n, after.k / after.n];
+  const text = `${quoted(name)} has a value ${where(percentText(earlier), percentText(now))}`;
+  const isChance = shareSurprise(after, before) <= improbable;
+  return [{ name, points: (earlier - now) * 100, isChance, text }];
 }
 
 /** Finds days with repeated rows that the last publication did not have. */

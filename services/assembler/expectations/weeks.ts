@@ -57,8 +57,8 @@ export function sameWeekLastYear(week: number, terms: readonly Term[]): number {
 }
 
 /** Returns how many days of terms follow `after` up to `to`. Every day counts if there are no terms. */
-export function termDays(after: string, to: string, terms: readonly Term[]): number {
-  const all = { name: "", from: after, to };
+export function termDays(after: string, to: string, terms: readonly Omit<Term, "name">[]): number {
+  const all = { from: after, to };
   return (terms.length === 0 ? [all] : terms).reduce((sum, term) => {
     const first = Math.max(Date.parse(after) + dayMs, Date.parse(term.from));
     const last = Math.min(Date.parse(to), Date.parse(term.to));

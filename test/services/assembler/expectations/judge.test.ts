@@ -160,11 +160,19 @@ describe("rows", () => {
   const shrunk = (rows: number) => profileOf(during("2024-06-01", "2024-12-31", many(rows)));
 
   test.each([
-    ["as before", usual, met("0% in all years")],
+    ["as before", usual, {}, met("0% in all years")],
+    [
+      "that shrink by the limit",
+      { ...usual, rows: 9_009 },
+      { maxShrinkPercent: 10 },
+      { state: "met", found: "-10% in all years" },
+    ],
+    ["that grow by the limit", { ...usual, rows: 11_011 }, {}, { state: "met", found: "+10% in all years" }],
     // 214 days of 366: 10% fewer rows are 5.8% of the year.
     [
       "that shrink beyond the limit in a year",
       shrunk(9),
+      {},
       unmet(
         "-5.8% in 2024",
         "rows changed since the last publication: 2024 from 3,660 to 3,446 rows, fiscal year 2025 from 3,650 to 3,466 rows",
@@ -173,13 +181,14 @@ describe("rows", () => {
     [
       "that grow beyond the limit in a year",
       shrunk(12),
+      {},
       unmet(
         "+11.7% in 2024",
         "rows changed since the last publication: 2024 from 3,660 to 4,088 rows, fiscal year 2025 from 3,650 to 4,018 rows",
       ),
     ],
-  ])("%s", (_what, profile, expected) => {
-    expect(outcomeOf("rows", { profile })).toMatchObject(expected);
+  ])("%s", (_what, profile, settings, expected) => {
+    expect(outcomeOf("rows", { profile, settings })).toMatchObject(expected);
   });
 });
 
@@ -245,6 +254,26 @@ describe("rows are compared", () => {
       met("+2.5% in 2025"),
     ],
     [
+      "but not in all if all are less than eight weeks",
+      {
+        profile: adding("2023-02-01", 60),
+        previous: profileOf(undefined, { from, to: "2023-02-25" }),
+      },
+      met("0% in all years"),
+    ],
+    [
+      "in all if all are eight weeks",
+      {
+        profile: adding("2023-02-01", 60),
+        previous: profileOf(undefined, { from, to: "2023-02-26" }),
+        dataset: { terms, fiscalYearStart: 1 },
+      },
+      unmet(
+        "+10.7% in all years",
+        "rows changed since the last publication: all years from 560 to 620 rows, 2023 from 560 to 620 rows",
+      ),
+    ],
+    [
       "in a year of eight weeks",
       {
         profile: adding("2025-08-05", 60),
@@ -290,6 +319,7 @@ test.each<[Expectation["kind"], object, title: string, limit: string]>([
   ],
   ["answers", { column: "mode" }, 'Answers of "mode" are known', "1 known answer"],
   ["range", { column: "Minutes", max: 9 }, 'Numbers of "Minutes" are at most 9', "at most 9"],
+  ["range", { column: "Minutes", min: 1 }, 'Numbers of "Minutes" are at least 1', "at least 1"],
   ["unique", {}, "At most 30% of a day's rows are repeated under another _id", "30%"],
   ["volume", {}, "Rows of the last week are within 50% of the same week of the term a year ago", "50%"],
   ["silent", { column: "mode" }, 'No answer of "mode" is silent for 3 weeks', "3 weeks"],
@@ -331,12 +361,45 @@ describe("the share of filled rows", () => {
         '"Topic" has a value in 50% of the rows of the week from 2025-09-22, usually in 100%',
       ),
     ],
+    [
+      "falls by half, the limit",
+      filling(5),
+      { settings: { maxFallPoints: 50 } },
+      met('50 points in "Topic"'),
+    ],
+    [
+      "falls in a column that the last publication did not have",
+      filling(5),
+      { previous: { ...usual, columns: [] } },
+      met("no fall"),
+    ],
     ["falls in other columns", filling(5), { settings: { columns: ["Location"] } }, met("no fall")],
   ])("%s", (_what, profile, given, expected) => {
     expect(outcomeOf("filled", { profile, ...given })).toMatchObject(expected);
   });
 
-  test("may fall by chance in a week with few rows, and in a small file", () => {
+  test("in the last week is compared with the 26 weeks before", () => {
+    // Only the first and the last of these have values, and the week before them, which does not count.
+    const weeks = usual.weeks.map((rows, n) => ([2, 27, 28].includes(usual.weeks.length - n) ? rows : 0));
+    const columns = usual.columns.map((column) => (column.name === "Topic" ? { ...column, weeks } : column));
+    expect(outcomeOf("filled", { profile: { ...usual, columns } })).toMatchObject({
+      state: "met",
+      found: '7.7 points in "Topic"',
+    });
+  });
+
+  test("may fall by chance in a small file", () => {
+    const small = (filled: number): Profile => ({
+      ...usual,
+      rows: 10,
+      columns: [{ name: "Topic", filled, weeks: [] }],
+    });
+    const given = (filled: number) => ({ profile: small(filled), previous: small(10) });
+    expect(outcomeOf("filled", given(8))).toMatchObject(met('20 points in "Topic"'));
+    expect(outcomeOf("filled", given(0))).toMatchObject({ state: "unmet", found: '100 points in "Topic"' });
+  });
+
+  test("may fall by chance in a week with few rows", () => {
     const few = (rows: number, topics: number) =>
       profileOf((date) => {
         const day = dayOf(date) % 7;
@@ -363,9 +426,9 @@ describe("the share of filled rows", () => {
 describe("repeated rows", () => {
   const day = usual.days.length - 3;
   /** @param different rows that are repeated, each once */
-  const repeating = (different: number, columns?: string[]): Profile => ({
+  const repeating = (different: number, columns?: string[], rows = 10): Profile => ({
     ...usual,
-    days: usual.days.with(day, 10 + different),
+    days: usual.days.with(day, rows + different),
     repeats: [
       {
         ...(columns && { columns }),
@@ -416,9 +479,23 @@ describe("repeated rows", () => {
   });
 
   test.each([
-    ["up to the limit", repeating(3), usual, {}],
+    ["up to the limit", repeating(6, undefined, 20), usual, {}],
     ["that are fewer than four", repeating(3), usual, { maxPercent: 1 }],
     ["that were published before", repeating(10), repeating(10), {}],
+    [
+      "that a publication of fewer days had",
+      repeating(10),
+      {
+        ...usual,
+        from: "2023-01-12",
+        days: usual.days.slice(10),
+        repeats: repeating(10).repeats?.map(({ days, different }) => ({
+          days: days.slice(10),
+          different: different.slice(10),
+        })),
+      },
+      {},
+    ],
     ["in other columns", repeating(10, ["Location"]), usual, {}],
   ])("%s are not", (_what, profile, previous, settings) => {
     expect(outcomeOf("unique", { profile, previous, settings })).toMatchObject({ state: "met", text: "" });
@@ -453,6 +530,20 @@ describe("answers", () => {
       unmet("1 new answer", `"mode" has a new answer: "${"x".repeat(59)}…"`),
     ],
     [
+      "that are five have names, also of 60 characters",
+      withModes("A", "B", "C", "D", "x".repeat(60)),
+      usual,
+      settings,
+      unmet("5 new answers", `"mode" has new answers: "A", "B", "C", "D", "${"x".repeat(60)}"`),
+    ],
+    [
+      "of an open field are unknown, even if the entry names some",
+      usual,
+      usual,
+      { column: "Comments", accepted: ["Thanks"] },
+      unknown('"Comments" has too many different answers for a closed field'),
+    ],
+    [
       "that the entry names are known",
       usual,
       { missing: "expired" },
@@ -466,7 +557,13 @@ describe("answers", () => {
       { ...settings, accepted: ["Chat"] },
       unmet("1 new answer", '"mode" has a new answer: "In person"'),
     ],
-    ["are unknown without a last publication", usual, { missing: "expired" }, settings, unknown("expired")],
+    [
+      "are unknown without a last publication",
+      usual,
+      { missing: "expired" },
+      settings,
+      { ...unknown("expired"), limit: "known answers" },
+    ],
     [
       "are unknown in the first year",
       usual,
@@ -700,11 +797,16 @@ describe("an answer", () => {
   });
 });
 
-test.each(["rows", "filled"] as const)("a range that lacks published days is not compared: %s", (kind) => {
-  const profile = profileOf(undefined, { from: "2023-01-03", to });
+test.each<[Expectation["kind"], found: string, from: string, to: string]>([
+  ["rows", "", "2023-01-03", to],
+  ["rows", "", from, "2025-09-27"],
+  ["filled", "no fall", "2023-01-03", to],
+])("a range that lacks published days is not compared: %s", (kind, found, from, to) => {
+  const profile = profileOf(undefined, { from, to });
   expect(outcomeOf(kind, { profile })).toMatchObject({
     state: "unknown",
-    text: "the run's range, 2023-01-03 to 2025-09-28, does not contain that of the last publication, 2023-01-02 to 2025-09-28",
+    found,
+    text: `the run's range, ${from} to ${to}, does not contain that of the last publication, 2023-01-02 to 2025-09-28`,
   });
 });
 

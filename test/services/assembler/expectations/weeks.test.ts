@@ -58,6 +58,51 @@ describe("the same week a year ago", () => {
   });
 });
 
+test.each<[what: string, week: string, same: string, Term[]]>([
+  [
+    "of a break is the one before a term that began then",
+    "2026-08-24",
+    "2025-08-18",
+    [term("Fall 2025", "2025-08-25", "2025-12-17")],
+  ],
+  [
+    "of a term is that of one that began four weeks earlier",
+    "2026-02-02",
+    "2025-01-06",
+    [term("A", "2025-01-06", "2025-04-30"), term("B", "2026-02-02", "2026-05-30")],
+  ],
+  [
+    "of a term is not that of one that began five weeks earlier",
+    "2026-02-09",
+    "2025-02-10",
+    [term("A", "2025-01-06", "2025-04-30"), term("B", "2026-02-09", "2026-05-30")],
+  ],
+  [
+    "of a term is that of the nearest of two",
+    "2027-01-25",
+    "2026-01-26",
+    [
+      term("Winter 2026", "2026-01-05", "2026-01-16"),
+      term("Spring 2026", "2026-01-20", "2026-05-22"),
+      term("Spring 2027", "2027-01-19", "2027-05-12"),
+    ],
+  ],
+  [
+    "of a longer term is the first after the earlier one",
+    "2026-12-14",
+    "2025-12-22",
+    [term("A", "2025-08-25", "2025-12-17"), term("B", "2026-08-17", "2026-12-30")],
+  ],
+  [
+    "of a longer term is then 52 weeks ago",
+    "2026-12-21",
+    "2025-12-22",
+    [term("A", "2025-08-25", "2025-12-17"), term("B", "2026-08-17", "2026-12-30")],
+  ],
+])("the same week %s", (_what, week, same, terms) => {
+  expect(mondayOfWeek(sameWeekLastYear(weekOf(week), terms))).toBe(same);
+});
+
 describe("the complete weeks of a profile", () => {
   const weeksOf = (from: string, to: string, firstWeek = "2024-06-03") => {
     const given: Profile = {
