@@ -94,7 +94,7 @@ export function filled({ columns, maxFallPoints }: ExpectationOf<"filled">, chec
   const judged = profile.columns.filter(({ name }) => columns?.includes(name) ?? true);
   const falls = judged.flatMap((column) => [
     ...fallInFile(column, profile, previous),
-    ...fallInWeek(column, profile),
+    fallInWeek(column, profile),
   ]);
   const unmet = falls.filter(({ points, isChance }) => points > maxFallPoints && !isChance);
   const [widest] = falls.filter(({ points }) => points > 0).sort((a, b) => b.points - a.points);
@@ -115,15 +115,16 @@ function fallInFile({ name, filled }: ProfiledColumn, now: Profile, previous: Pr
   if ("missing" in previous) return [];
   const earlier = previous.columns.find((column) => column.name === name);
   if (!earlier) return [];
-  return fallOf(
-    name,
+  const [before, after] = [
     { k: earlier.filled, n: previous.rows },
     { k: filled, n: now.rows },
-    (before, after) => `in ${after} of the rows, in the last publication in ${before}`,
-  );
+  ];
+  return [
+    fallOf(name, before, after, (from, to) => `in ${to} of the rows, in the last publication in ${from}`),
+  ];
 }
 
-function fallInWeek({ name, weeks }: ProfiledColumn, profile: Profile): Fall[] {
+function fallInWeek({ name, weeks }: ProfiledColumn, profile: Profile): Fall {
   const { last } = completeWeeks(profile);
   const shareOf = (first: number, until: number): Share => ({
     k: sumOf(weeks, profile, first, until),
@@ -137,18 +138,17 @@ function fallInWeek({ name, weeks }: ProfiledColumn, profile: Profile): Fall[] {
   );
 }
 
-/** @returns nothing without rows to compare */
+/** Returns the fall from one share to another. Without rows it is NaN, which exceeds no limit. */
 function fallOf(
   name: string,
   before: Share,
   after: Share,
   where: (before: string, after: string) => string,
-): Fall[] {
-  if (before.n === 0 || after.n === 0) return [];
+): Fall {
   const [earlier, now] = [before.k / before.n, after.k / after.n];
   const text = `${quoted(name)} has a value ${where(percentText(earlier), percentText(now))}`;
   const isChance = shareSurprise(after, before) <= improbable;
-  return [{ name, points: (earlier - now) * 100, isChance, text }];
+  return { name, points: (earlier - now) * 100, isChance, text };
 }
 
 /** Finds days with repeated rows that the last publication did not have. */

@@ -373,6 +373,9 @@ describe("the share of filled rows", () => {
       { previous: { ...usual, columns: [] } },
       met("no fall"),
     ],
+    ["is none in the last week", profileOf(during("2025-09-22", to, [])), {}, met("no fall")],
+    ["is none in the last publication", usual, { previous: profileOf(() => []) }, met("no fall")],
+    ["is none in the file", profileOf(() => []), {}, met("no fall")],
     ["falls in other columns", filling(5), { settings: { columns: ["Location"] } }, met("no fall")],
   ])("%s", (_what, profile, given, expected) => {
     expect(outcomeOf("filled", { profile, ...given })).toMatchObject(expected);
