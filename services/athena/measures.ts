@@ -23,7 +23,7 @@ export function measuresView(
   database: string,
 ): ViewDefinition {
   const { kind, mode, instruction } = classesOf(dataset);
-  const named = columns.filter(({ declared, personal }) => declared && !personal);
+  const named = columns.filter(({ personal }) => !personal);
   const columnOf = (header: string | undefined): string | undefined => {
     const column = named.find((column) => column.header === header);
     return column && `"${column.name}"`;

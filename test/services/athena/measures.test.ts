@@ -75,6 +75,7 @@ test("the view of a dataset without statistics, or of a file without their colum
     "library",
   );
   expect(select).toContain('CAST(NULL AS date) AS "month"');
+  expect(select).toContain('CAST(NULL AS bigint) AS "fiscal_year"');
   const dataset = statisticsDataset();
   const { local } = await publishRows(dataset, rows);
   const view = measuresView(dataset, tableColumns(["_id", "_start_date"], dataset), local.engine.database);
@@ -84,6 +85,19 @@ test("the view of a dataset without statistics, or of a file without their colum
     "2024-02-01,2024,,6,0,0,0,0,0.0,0.0",
     "2024-07-01,2025,,2,0,0,0,0,0.0,0.0",
   ]);
+});
+
+test("the view's date is the first timestamp that is not personal, because the analysts' view has no other", () => {
+  const dataset = statisticsDataset();
+  const arrival = datasetOf([{ name: "Arrival", type: "timestamp", personal: true }]).columns;
+  const columns = tableColumns(["Arrival", "_start_date"], {
+    ...dataset,
+    columns: [...arrival, ...dataset.columns],
+  });
+  expect(columns[0]).toMatchObject({ type: "timestamp", personal: true });
+  expect(measuresView(dataset, columns, "library").select).toContain(
+    `CAST(date_trunc('month', "${columns[1]?.name}") AS date) AS "month"`,
+  );
 });
 
 test("a measure is missing if its column is not declared, and comments fit into Glue's limit", () => {
