@@ -95,7 +95,7 @@ export function volume(
     found: quantity(now, "row"),
     unmet:
       isLow || isHigh
-        ? `the week from ${mondayOfWeek(last)} has ${quantity(now, "row")}; the same weeks a year ago, with the growth since, let expect ${expected}`
+        ? `the week from ${mondayOfWeek(last)} has ${quantity(now, "row")}; the same weeks a year ago, with the growth since, suggest ${expected}`
         : undefined,
   };
 }

@@ -616,7 +616,7 @@ test("a range says its limits, and a column without numbers is within them", () 
 describe("the volume of the last week", () => {
   const withWeek = (rows: number, back = 1): Profile => ({ ...usual, weeks: usual.weeks.with(-back, rows) });
   const week = "the week from 2025-09-22 has";
-  const since = "rows; the same weeks a year ago, with the growth since, let expect";
+  const since = "rows; the same weeks a year ago, with the growth since, suggest";
 
   test.each([
     ["half as large", withWeek(35), met("35 rows")],
@@ -651,7 +651,7 @@ describe("the volume of the last week", () => {
       const weeks = usual.weeks.map((_, n) => lastYear.get(n) ?? (n < 121 ? 700 : n < 128 ? 1_400 : 800));
       const outcome = outcomeOf("volume", { profile: { ...usual, weeks: weeks.with(-1, rows) } });
       expect(outcome.state).toBe(state);
-      if (state === "unmet") expect(outcome.text).toMatch(/let expect 800 to 2,000$/);
+      if (state === "unmet") expect(outcome.text).toMatch(/suggest 800 to 2,000$/);
     },
   );
 
