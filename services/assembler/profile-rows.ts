@@ -3,7 +3,7 @@ import { csvFieldText, endOfField } from "../../shared/csv.ts";
 import { type Dataset, holdsSeveral } from "../../shared/dataset-schema.ts";
 import {
   addDays,
-  addToDate,
+  addYears,
   daysBetween,
   fiscalYearOf,
   mondayOf,
@@ -192,7 +192,7 @@ export class RowProfile {
       };
     }
     const start = startOfFiscalYear(to, dataset.fiscalYearStart);
-    const [lastStart, lastEnd] = [addToDate(start, { years: -1 }), addToDate(to, { years: -1 })];
+    const [lastStart, lastEnd] = [addYears(start, -1), addYears(to, -1)];
     const daysBefore = daysBetween(this.#firstWeek, from);
     const length = daysBetween(from, to) + 1;
     this.#days = new Uint32Array(length);

@@ -1,5 +1,5 @@
 // LibInsight accepts at most one year per query, so a run's date range is split into windows.
-import { addToDate } from "../../shared/dates.ts";
+import { addDays, addYears } from "../../shared/dates.ts";
 import type { Window } from "../../shared/messages.ts";
 
 /**
@@ -10,10 +10,10 @@ export function planWindows(from: string, to: string): Window[] {
   const windows: Window[] = [];
   // ISO dates compare as text. Each iteration advances `start`, so the loop ends.
   for (let start = from; start <= to; ) {
-    const yearEnd = addToDate(start, { years: 1, days: -1 });
+    const yearEnd = addDays(addYears(start, 1), -1);
     const end = yearEnd < to ? yearEnd : to;
     windows.push({ number: windows.length + 1, from: start, to: end });
-    start = addToDate(end, { days: 1 });
+    start = addDays(end, 1);
   }
   return windows;
 }

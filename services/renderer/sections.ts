@@ -1,6 +1,6 @@
 // The sections of the report of a run that has counts, in order. Each opens with a sentence that is computed from the data.
 import type { Dataset } from "../../shared/dataset-schema.ts";
-import { addToDate, fiscalYearOf, startOfFiscalYear } from "../../shared/dates.ts";
+import { addDays, addYears, fiscalYearOf, startOfFiscalYear } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import type { ExpectationOutcome, RunResult } from "../../shared/run.ts";
 import {
@@ -213,11 +213,11 @@ export function exactFiscalYear(profile: Profile, { fiscalYearStart }: Dataset):
   const from = startOfFiscalYear(profile.to, fiscalYearStart);
   return mayStatePeriod(profile, from, profile.to)
     ? periodOf(profile, fiscalYearStart, from, profile.to)
-    : periodOf(profile, fiscalYearStart, addToDate(from, { years: -1 }), addToDate(from, { days: -1 }));
+    : periodOf(profile, fiscalYearStart, addYears(from, -1), addDays(from, -1));
 }
 
 function periodOf(profile: Profile, fiscalYearStart: number, from: string, to: string): Period {
-  const yearBefore = (date: string) => addToDate(date, { years: -1 });
+  const yearBefore = (date: string) => addYears(date, -1);
   return {
     from,
     isComplete: to < profile.to,

@@ -60,7 +60,9 @@ function shownYear(profile: Profile, dataset: Dataset, fiscalYear: number): Year
       questionType: grid.types[type] ?? null,
       mode: grid.modes[mode] ?? null,
       rows: amountOf(cell),
-      ...{ instruction: 0, minutes: 0 },
+      // `instructionOf` and `minutes` have this year's.
+      instruction: 0,
+      minutes: 0,
     })),
   );
   const isExact = grid.cells.flat().every(({ kind }) => kind === "exact");

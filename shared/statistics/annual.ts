@@ -1,7 +1,7 @@
 // The annual statistics of a run's file, from its profile, for the report: the measures of this fiscal year and of the
 // last complete one, and ACRL's worksheet of the latter.
 import type { Dataset } from "../dataset-schema.ts";
-import { addToDate, daysOfFiscalYear, fiscalYearOf } from "../dates.ts";
+import { addDays, daysOfFiscalYear, fiscalYearOf } from "../dates.ts";
 import { PipelineError } from "../errors.ts";
 import type { Profile, ProfiledPair } from "../profile.ts";
 import { type Measure, measureValues } from "./measures.ts";
@@ -67,5 +67,5 @@ function lastWorksheet(
 function recordedDays({ from, days }: Profile): { from: string; to: string } | undefined {
   const [first, last] = [days.findIndex((rows) => rows > 0), days.findLastIndex((rows) => rows > 0)];
   if (first === -1) return undefined;
-  return { from: addToDate(from, { days: first }), to: addToDate(from, { days: last }) };
+  return { from: addDays(from, first), to: addDays(from, last) };
 }

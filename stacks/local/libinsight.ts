@@ -2,7 +2,7 @@
 // shaped like Virginia Tech's. It is part of `npm start`, and runs alone with `npm run libinsight`.
 import { once } from "node:events";
 import { defaultDataset } from "../../shared/datasets.ts";
-import { addToDate, yesterday } from "../../shared/dates.ts";
+import { addDays, yesterday } from "../../shared/dates.ts";
 import { runCommandLine } from "../cli.ts";
 import { formOf } from "./libinsight/dataset-form.ts";
 import { type LibInsight, startLibInsight } from "./libinsight/server.ts";
@@ -49,7 +49,7 @@ TOKEN=$(curl -s -u ${clientId}:${clientSecret} \\
   -d grant_type=client_credentials ${baseUrl}/oauth/token |
   sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
 curl -s -G -H "Authorization: Bearer $TOKEN" \\
-  -d from=${addToDate(lastDay, { days: -364 })} -d to=${lastDay} -d page=1 -d sort=asc \\
+  -d from=${addDays(lastDay, -364)} -d to=${lastDay} -d page=1 -d sort=asc \\
   -d entered_by=all${requestId ? ` -d request_id=${requestId}` : ""} \\
   ${baseUrl}/custom-dataset/${datasetId}/data-grid
 `;

@@ -1,7 +1,7 @@
 // The simulated LibInsight with a plan's faults: it fails requests, and changes records between two pages. The history
 // gets the expected content of each response from the records, not from the response itself.
 import { mock } from "node:test";
-import { addToDate } from "../../shared/dates.ts";
+import { addDays } from "../../shared/dates.ts";
 import { pageCount } from "../../shared/run.ts";
 import { between, seeded } from "../../stacks/local/libinsight/random.ts";
 import {
@@ -144,7 +144,7 @@ function applied(change: FaultAt<"source">, libInsight: LibInsight, seed: number
   if (typeof chosen?._id !== "number") return false;
   if (change.kind === "remove") libInsight.remove(chosen._id);
   else if (change.kind === "move") {
-    const day = addToDate(firstDay, { days: (change.pick * change.nth) % 1_000 });
+    const day = addDays(firstDay, (change.pick * change.nth) % 1_000);
     libInsight.edit(chosen._id, (record) => ({ ...record, _start_date: `${day} 12:00:00` }));
   } else if (change.kind === "edit") {
     libInsight.edit(chosen._id, (record) => ({ ...record, "Comments/Notes": `edited ${change.nth}` }));

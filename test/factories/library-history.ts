@@ -5,7 +5,7 @@ import { planWindows } from "../../services/kickoff/windows.ts";
 import type { ReportInput } from "../../services/renderer/render.ts";
 import { transformPage } from "../../services/transformer/page.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
-import { addToDate, daysBetween } from "../../shared/dates.ts";
+import { addDays, daysBetween } from "../../shared/dates.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count } from "../../shared/quantity.ts";
 import { type ExpectationOutcome, type RunResult, rejectedCount, runIdOf } from "../../shared/run.ts";
@@ -80,7 +80,7 @@ export function recordsOfHistory({
   const random = seeded(seed);
   const records: FactoryRecord[] = [];
   const start = daysBetween("1970-01-05", from);
-  for (let index = 0, date = from; date <= to; index++, date = addToDate(date, { days: 1 })) {
+  for (let index = 0, date = from; date <= to; index++, date = addDays(date, 1)) {
     const growth = 1 + index / 10_000;
     const expected = perDay * season(date) * (weekdays[(start + index) % 7] ?? 0) * growth;
     const count = Math.floor(expected * (0.75 + random() / 2) + random());
@@ -142,7 +142,7 @@ export function runOfRecords(
       ...{ totalRecords: own.length, rows: own.length - rejected, rejected, duplicates: 0 },
     };
   });
-  const day = addToDate(to, { days: 1 });
+  const day = addDays(to, 1);
   const { records: sent, rejects, furtherAnswers, mistyped, undeclared, filled, ids } = summary;
   const { previous: _none, ...result } = resultOf({
     runId: runIdOf(dataset.name, `scheduled ${day}`),
@@ -202,7 +202,7 @@ function recordsBefore(records: readonly FactoryRecord[], to: string): FactoryRe
 export function simulatedReport(of: History = history, dataset = reportDataset) {
   const records = recordsOfHistory(of);
   const run = runOfRecords(records, of, dataset);
-  const to = addToDate(of.to, { days: -7 });
+  const to = addDays(of.to, -7);
   const last = runOfRecords(recordsBefore(records, to), { from: of.from, to }, dataset);
   return { input: inputOf(run, last, dataset), run, last, records };
 }

@@ -1,7 +1,7 @@
 // test/services/kickoff/windows.test.ts tests how dates are moved by years and days.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { addToDate, daysBetween, daysOfFiscalYear, fiscalYearOf, yesterday } from "../../shared/dates.ts";
+import { addDays, daysBetween, daysOfFiscalYear, fiscalYearOf, yesterday } from "../../shared/dates.ts";
 
 const zones = [
   ...["America/New_York", "Europe/London", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Auckland", "UTC"],
@@ -24,7 +24,7 @@ test("returns the day before the current day of the library's time zone", () => 
   fc.assert(
     fc.property(instant, fc.constantFrom(...zones), (now, timeZone) => {
       const today = new Intl.DateTimeFormat("en-CA", { timeZone }).format(now);
-      expect(addToDate(yesterday(now, timeZone), { days: 1 })).toBe(today);
+      expect(addDays(yesterday(now, timeZone), 1)).toBe(today);
     }),
     { numRuns: 500 },
   );
@@ -34,8 +34,8 @@ test("a fiscal year has all days between the one before and the one after, from 
   fc.assert(
     fc.property(fc.integer({ min: 1990, max: 2090 }), fc.integer({ min: 1, max: 12 }), (year, firstMonth) => {
       const { from, to } = daysOfFiscalYear(year, firstMonth);
-      const before = addToDate(from, { days: -1 });
-      const after = addToDate(to, { days: 1 });
+      const before = addDays(from, -1);
+      const after = addDays(to, 1);
       expect([before, from, to, after].map((day) => fiscalYearOf(day, firstMonth))).toEqual([
         year - 1,
         year,

@@ -1,11 +1,11 @@
 // Expectations about the run's file as a whole, most of them against the last publication.
-import { addDays, daysBetween } from "../../../shared/dates.ts";
+import { addDays, daysBetween, daysOfFiscalYear } from "../../../shared/dates.ts";
 import type { ExpectationOf } from "../../../shared/expectations.ts";
 import type { Profile, ProfiledColumn } from "../../../shared/profile.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { binomialSurprise, improbable, shareSurprise } from "./chance.ts";
 import { type Checked, type Finding, listed, type Missing, percentText, quoted } from "./finding.ts";
-import { completeWeeks, dayMs, dayNumber, mondayOfWeek, sumOf } from "./weeks.ts";
+import { completeWeeks, mondayOfWeek, sumOf } from "./weeks.ts";
 
 /** The least number of rows by which a change counts. Corrections by staff are smaller. */
 const minRows = 10;
@@ -62,13 +62,12 @@ type Period = { name: string; days: number; before: number; now: number };
 
 /** Returns the rows of the previous range, in all and by year, in the last publication and in this file. */
 function rowsByPeriod(now: Profile, previous: Profile, fiscalYearStart: number): Period[] {
-  const start = dayNumber(previous.from);
-  const offset = start - dayNumber(now.from);
-  const end = start + previous.days.length;
+  const offset = daysBetween(now.from, previous.from);
   const sum = (days: readonly number[]) => days.reduce((total, rows) => total + rows, 0);
-  /** @param until a day number, exclusive */
-  const period = (name: string, since: number, until: number): Period => {
-    const [first, last] = [Math.max(since, start) - start, Math.min(until, end) - start];
+  /** @param until exclusive */
+  const period = (name: string, since: string, until: string): Period => {
+    const first = Math.max(daysBetween(previous.from, since), 0);
+    const last = Math.min(daysBetween(previous.from, until), previous.days.length);
     const before = sum(previous.days.slice(first, last));
     return { name, days: last - first, before, now: sum(now.days.slice(first + offset, last + offset)) };
   };
@@ -76,12 +75,10 @@ function rowsByPeriod(now: Profile, previous: Profile, fiscalYearStart: number):
   const days = previous.days.length;
   const found = [{ name: "all years", days, before: previous.rows, now: now.rows - added }];
   for (let year = Number(previous.from.slice(0, 4)); year <= Number(previous.to.slice(0, 4)) + 1; year++) {
-    found.push(period(`${year}`, Date.UTC(year, 0) / dayMs, Date.UTC(year + 1, 0) / dayMs));
+    found.push(period(`${year}`, `${year}-01-01`, `${year + 1}-01-01`));
     if (fiscalYearStart === 1) continue;
-    const month = fiscalYearStart - 1;
-    found.push(
-      period(`fiscal year ${year}`, Date.UTC(year - 1, month) / dayMs, Date.UTC(year, month) / dayMs),
-    );
+    const { from, to } = daysOfFiscalYear(year, fiscalYearStart);
+    found.push(period(`fiscal year ${year}`, from, addDays(to, 1)));
   }
   return found.filter(({ days }) => days >= minDaysOfYear);
 }

@@ -1,33 +1,31 @@
 // Finds the weeks that expectations compare: the last complete week of a run, and the same week of the term a year ago.
+import { addDays, daysBetween, mondayOf } from "../../../shared/dates.ts";
 import type { Term } from "../../../shared/expectations.ts";
 import type { Profile } from "../../../shared/profile.ts";
 
-export const dayMs = 24 * 60 * 60_000;
 /** Terms whose first days differ by at most as many weeks, apart from a year, are the same term. */
 const startVariesBy = 4;
 
-/** Returns the number of days since January 1, 1970. */
-export function dayNumber(date: string): number {
-  return Date.parse(date) / dayMs;
-}
+/** The Monday of week 0. */
+const firstMonday = "1970-01-05";
 
-/** Returns the number of the date's week. Week 0 began on Monday, January 5, 1970. */
+/** Returns the number of the date's week. */
 export function weekOf(date: string): number {
-  return Math.floor((dayNumber(date) - 4) / 7);
+  return Math.floor(daysBetween(firstMonday, date) / 7);
 }
 
 /** Returns the Monday of a week. */
 export function mondayOfWeek(week: number): string {
-  return new Date((week * 7 + 4) * dayMs).toISOString().slice(0, 10);
+  return addDays(firstMonday, week * 7);
 }
 
 /** Returns the weeks of a profile's range that are complete. */
 export function completeWeeks({ from, to, firstWeek }: Profile): { first: number; last: number } {
-  const isMonday = mondayOfWeek(weekOf(from)) === from;
-  const sunday = Date.parse(mondayOfWeek(weekOf(to))) + 6 * dayMs;
+  const isMonday = mondayOf(from) === from;
+  const isSunday = mondayOf(to) === addDays(to, -6);
   return {
     first: Math.max(weekOf(from) + (isMonday ? 0 : 1), weekOf(firstWeek)),
-    last: Date.parse(to) === sunday ? weekOf(to) : weekOf(to) - 1,
+    last: isSunday ? weekOf(to) : weekOf(to) - 1,
   };
 }
 
@@ -60,8 +58,9 @@ export function sameWeekLastYear(week: number, terms: readonly Term[]): number {
 export function termDays(after: string, to: string, terms: readonly Omit<Term, "name">[]): number {
   const all = { from: after, to };
   return (terms.length === 0 ? [all] : terms).reduce((sum, term) => {
-    const first = Math.max(Date.parse(after) + dayMs, Date.parse(term.from));
-    const last = Math.min(Date.parse(to), Date.parse(term.to));
-    return sum + Math.max(0, (last - first) / dayMs + 1);
+    const next = addDays(after, 1);
+    const first = next > term.from ? next : term.from;
+    const last = to < term.to ? to : term.to;
+    return sum + Math.max(0, daysBetween(first, last) + 1);
   }, 0);
 }

@@ -2,7 +2,7 @@
 import { planWindows } from "../../../services/kickoff/windows.ts";
 import { isObject } from "../../../services/transformer/record.ts";
 import { type Dataset, sourceNames } from "../../../shared/dataset-schema.ts";
-import { addToDate, yesterday } from "../../../shared/dates.ts";
+import { addDays, yesterday } from "../../../shared/dates.ts";
 import { httpClient } from "../../../shared/http.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
 import { unreachableAdvice } from "../../../shared/libinsight/policy.ts";
@@ -55,7 +55,7 @@ export function libInsightChecks(
         if (!isSignedIn) return skipped("The sign-in failed.");
         const last = yesterday(now(), dataset.timeZone);
         // The newest records have the form's present fields.
-        const month = { from: addToDate(last, { days: -30 }), to: last };
+        const month = { from: addDays(last, -30), to: last };
         for (const { from, to } of [month, ...planWindows(dataset.firstDate, last).reverse()]) {
           const { libinsightId: datasetId, requestId } = dataset;
           const { records, totals } = await client.fetchPage({ datasetId, requestId, from, to, page: 1 });

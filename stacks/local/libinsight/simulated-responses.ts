@@ -2,7 +2,7 @@
 // statuses are unknown; the comment of each error says what was chosen.
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
-import { addToDate } from "../../../shared/dates.ts";
+import { addYears } from "../../../shared/dates.ts";
 import { isoDate } from "../../../shared/schemas.ts";
 import { type FormField, listedFields } from "./dataset-form.ts";
 import type { AddedField } from "./generate-records.ts";
@@ -89,7 +89,7 @@ export function dataGrid(
   if (!query.success) return failure(200, z.prettifyError(query.error));
   const { from, to, page, sort, request_id } = query.data;
   if (from > to) return failure(200, "from is after to.");
-  if (to >= addToDate(from, { years: 1 })) return failure(200, "A query covers at most one year.");
+  if (to >= addYears(from, 1)) return failure(200, "A query covers at most one year.");
   // Newer sites have no request_id and ignore it.
   if (source.requestId !== null && request_id !== String(source.requestId)) {
     return failure(200, "This site requires the dataset's request_id.");

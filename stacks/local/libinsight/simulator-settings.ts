@@ -2,7 +2,7 @@
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { columnType } from "../../../shared/column-types.ts";
-import { addToDate } from "../../../shared/dates.ts";
+import { addYears } from "../../../shared/dates.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { isoDate, nonEmpty, positiveInt } from "../../../shared/schemas.ts";
 import { listedFields } from "./dataset-form.ts";
@@ -89,7 +89,7 @@ export function parseSettings(given: LibInsightSettings): ParsedSettings {
     .extend(settings, { renames: z._default(renamesOfForm(names), []) })
     .check(
       z.refine(
-        ({ firstDay, lastDay }) => lastDay >= firstDay && lastDay < addToDate(firstDay, { years: maxYears }),
+        ({ firstDay, lastDay }) => lastDay >= firstDay && lastDay < addYears(firstDay, maxYears),
         `lastDay: use a day less than ${maxYears} years after firstDay`,
       ),
     );

@@ -1,7 +1,7 @@
 // Tests the simulation's calendar against dates from calendars, and its rules for any year.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { addToDate } from "../../../shared/dates.ts";
+import { addDays } from "../../../shared/dates.ts";
 import { seasonOf, termsOf } from "../../../stacks/local/libinsight/academic-year.ts";
 
 /** By hand: Martin Luther King Day, the first Monday from August 20 on, and Thanksgiving. */
@@ -20,8 +20,8 @@ test.each(years.split("\n").map((line) => line.split(" ")))(
   "after the holiday %s the spring term begins, on %s the fall term, and %s is closed",
   (holiday = "", begins = "", thanksgiving = "") => {
     const [spring, summer, fall] = termsOf(Number(holiday.slice(0, 4)));
-    expect([spring.from, fall.from]).toEqual([addToDate(holiday, { days: 1 }), begins]);
-    expect(fall.to).toBe(addToDate(thanksgiving, { days: 20 }));
+    expect([spring.from, fall.from]).toEqual([addDays(holiday, 1), begins]);
+    expect(fall.to).toBe(addDays(thanksgiving, 20));
     expect([seasonOf(holiday), seasonOf(thanksgiving)]).toEqual(["closed", "closed"]);
     expect([seasonOf(spring.from), seasonOf(summer.from), seasonOf(fall.from)]).toEqual([
       "term",
@@ -40,7 +40,7 @@ test("terms have a name and dates", () => {
 });
 
 test("a year has breaks, exams and closed days", () => {
-  const days = Array.from({ length: 365 }, (_, day) => addToDate("2023-01-01", { days: day }));
+  const days = Array.from({ length: 365 }, (_, day) => addDays("2023-01-01", day));
   const changes = days.flatMap((day, n) => {
     return seasonOf(day) === seasonOf(days[n - 1] ?? "2022-12-20") ? [] : [`${day} ${seasonOf(day)}`];
   });
@@ -75,7 +75,7 @@ test("in every year terms do not overlap, end with exams, and leave the holidays
       expect([spring.to, summer.to, fall.to].map(seasonOf)).toEqual(["peak", "summer", "peak"]);
       for (const day of ["01-01", "01-02", "07-04", "12-24", "12-25", "12-31"])
         expect(seasonOf(`${year}-${day}`)).toBe("closed");
-      const march = Array.from({ length: 31 }, (_, day) => addToDate(`${year}-03-01`, { days: day }));
+      const march = Array.from({ length: 31 }, (_, day) => addDays(`${year}-03-01`, day));
       expect(march.filter((day) => seasonOf(day) === "break")).toHaveLength(9);
     }),
   );
