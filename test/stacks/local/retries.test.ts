@@ -161,7 +161,16 @@ test.each<[problem: string, settings: LibInsightSettings | undefined, note: RegE
   ],
   [
     "a wrong dataset number, reported at status 200",
-    { faults: [{ kind: "error-at-200", payload: { message: "No such dataset." }, times: 99 }] },
+    {
+      faults: [
+        {
+          kind: "error-at-200",
+          payload: { message: "No such dataset." },
+          where: { endpoint: "data-grid" },
+          times: 99,
+        },
+      ],
+    },
     /^LibInsight says: No such dataset\.$/m,
   ],
   [
@@ -181,7 +190,7 @@ test.each<[problem: string, settings: LibInsightSettings | undefined, note: RegE
   });
   // The first retry is after 30 seconds.
   await vi.waitUntil(() => note.test(shown), { timeout: 25_000, interval: 20 });
-  expect(running.process.exitCode).toBeNull();
+  expect(running.process.exitCode, shown).toBeNull();
   running.process.kill("SIGKILL");
   await running.ended;
 });
