@@ -8,6 +8,7 @@ import { type Expectation, expectation, expectationKinds, term } from "./expecta
 import { instanceMinutes } from "./instance-settings.ts";
 import { adviceOf, alternatives, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
+import { kindName, kinds } from "./kinds/kinds.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 import { answerSeparator, statisticsRules } from "./statistics/rules.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
@@ -117,8 +118,12 @@ export const dataset = z
           "use 2 to 48 lower-case letters, digits and -, beginning with a letter",
         ),
       ),
+    /** What LibInsight has of the dataset: records, or statistics that become rows (shared/kinds). */
+    kind: z._default(kindName, "records"),
     /** The dataset's id in LibInsight. */
     libinsightId: positiveInt,
+    /** Whether it is a shared dataset of records. */
+    shared: z._default(z.boolean(), false),
     /** `request_id` of the data-grid call, if the site requires one. */
     requestId: z.optional(positiveInt),
     /** The first day to collect. */
@@ -132,7 +137,7 @@ export const dataset = z
     schedule: z._default(schedule, "cron(0 6 ? * MON *)"),
     /** Days without a publication before an alarm fires. The default is a week and one day for the run or a repair. */
     staleAfterDays: z._default(z.number().check(z.positive()), 8),
-    /** The columns, in the order of the published file. */
+    /** The columns, in the order of the published file. Statistics have columns of their own, unless they are given. */
     columns: z.array(column).check(z.minLength(1)),
     /** What to do with a field that `columns` does not name: `append` a column, `ignore` it, or `reject` the record. */
     undeclared: z.enum(["append", "ignore", "reject"]),
@@ -218,6 +223,7 @@ export const dataset = z
     z.superRefine((entry, context) => {
       const refuse = (message: string, ...path: (string | number)[]) =>
         context.addIssue({ code: "custom", message, path });
+      if (entry.shared && entry.kind !== "records") refuse("remove it: only records are shared", "shared");
       const declared = new Set<string>();
       const headers = new Set<string>();
       for (const [index, column] of entry.columns.entries()) {
@@ -322,6 +328,8 @@ function refuseRules(
 }
 
 export type DatasetInput = z.input<typeof dataset>;
+/** An entry as it is written. It may leave out columns that its kind has. */
+export type DatasetEntry = Omit<DatasetInput, "columns"> & Partial<Pick<DatasetInput, "columns">>;
 export type Dataset = z.infer<typeof dataset>;
 
 /** Returns the labels of the fields that a column reads. */
@@ -351,7 +359,7 @@ export function viewNames(table: string): { typed: string; analysis: string; mea
  * @throws InvalidLibrary with a sentence for each problem
  */
 export function defineDatasets(
-  entries: readonly [DatasetInput, ...DatasetInput[]],
+  entries: readonly [DatasetEntry, ...DatasetEntry[]],
   now: Date = new Date(),
 ): [Dataset, ...Dataset[]] {
   const [first, ...rest] = entries;
@@ -386,7 +394,15 @@ export function defineDatasets(
   return parsed;
 }
 
-function parseEntry(entry: DatasetInput, now: Date): Dataset {
+/** Adds the columns of the dataset's kind to an entry without columns. */
+function withColumns(entry: DatasetEntry): DatasetEntry {
+  const kind = kindName.safeParse(entry.kind).data;
+  const columns = kind && kinds[kind].columns;
+  return entry.columns || !columns ? entry : { ...entry, columns };
+}
+
+function parseEntry(given: DatasetEntry, now: Date): Dataset {
+  const entry = withColumns(given);
   const result = dataset.safeParse(entry, { reportInput: true });
   const issues = result.success ? issuesAt(now, result.data) : result.error.issues.flatMap(kindIssues);
   if (result.success && issues.length === 0) return result.data;
@@ -413,12 +429,12 @@ function kindsOf(column: unknown): (keyof typeof columnKinds)[] {
 }
 
 /** Returns where an issue is and what to do: `, entry "gates", column "Desk", type "txt": use text or integer`. */
-function problemText(entry: DatasetInput, issue: Issue): string {
+function problemText(entry: DatasetEntry, issue: Issue): string {
   const places = [`entry ${JSON.stringify(entry.name) ?? "without a name"}`, ...placesOf(entry, issue.path)];
   return `, ${places.join(", ")}${shownInput(issue)}: ${adviceIn(entry, issue)}`;
 }
 
-function placesOf({ columns }: DatasetInput, path: readonly PropertyKey[]): string[] {
+function placesOf({ columns = [] }: DatasetEntry, path: readonly PropertyKey[]): string[] {
   const [first, index, ...rest] = path;
   if (first !== "columns" || typeof index !== "number") return path.length > 0 ? [toDotPath(path)] : [];
   const column = columns[index]?.name
@@ -427,7 +443,7 @@ function placesOf({ columns }: DatasetInput, path: readonly PropertyKey[]): stri
   return rest.length > 0 ? [column, toDotPath(rest)] : [column];
 }
 
-function adviceIn({ columns }: DatasetInput, issue: Issue): string {
+function adviceIn({ columns = [] }: DatasetEntry, issue: Issue): string {
   const advice = adviceOf(issue);
   if (issue.code !== "unrecognized_keys") return advice;
   const [list, index] = issue.path;

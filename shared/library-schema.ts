@@ -3,7 +3,7 @@
 // ALERT_ADDRESS in .env.<stage>.
 import * as z from "zod/mini";
 import { toDotPath } from "zod/v4/core";
-import { type Dataset, type DatasetInput, defineDatasets } from "./dataset-schema.ts";
+import { type Dataset, type DatasetEntry, defineDatasets } from "./dataset-schema.ts";
 import { instanceIds } from "./instance-settings.ts";
 import { adviceOf, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
 
@@ -85,7 +85,7 @@ const settings = z.strictObject({
 
 export type LibraryInput = z.input<typeof settings> & {
   /** The datasets to collect. Commands use the first one if no dataset is named. */
-  datasets: readonly [DatasetInput, ...DatasetInput[]];
+  datasets: readonly [DatasetEntry, ...DatasetEntry[]];
 };
 export type Library = z.infer<typeof settings> & { datasets: [Dataset, ...Dataset[]] };
 

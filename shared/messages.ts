@@ -32,6 +32,8 @@ export function pageAddress({ runId, window, attempt, page }: FetchTask): PageAd
 export const totals = z.strictObject({
   totalPages: nonNegativeInt,
   totalRecords: nonNegativeInt,
+  /** The sum of the records' amounts, if LibInsight has a second total to compare it with. */
+  sum: z.optional(z.number()),
 });
 export type Totals = z.infer<typeof totals>;
 
@@ -45,7 +47,7 @@ export const pageMessage = z.strictObject({
   /** The number of the window's pages by its stored totals (`windowTotals`), at least 1. */
   pages: positiveInt,
   records: z.union([z.strictObject({ inline: records }), z.strictObject({ key: nonEmpty })]),
-  /** The page's records that exceed a limit (shared/libinsight/limits.ts). Each is a reject. */
+  /** The page's records that exceed a limit (shared/kinds/records/limits.ts). Each is a reject. */
   leftOut: z.optional(
     z.array(z.strictObject({ index: nonNegativeInt, reason: nonEmpty, id: z.optional(nonNegativeInt) })),
   ),

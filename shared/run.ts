@@ -39,7 +39,13 @@ export const maxPages = 100_000;
 export const windowTotals = totals;
 
 /** `recounts/{attempt}/{w}.json` */
-export const windowRecount = z.extend(totals, { spans });
+export const windowRecount = z.strictObject({
+  totalRecords: z.optional(nonNegativeInt),
+  sum: z.optional(z.number()),
+  /** Only in objects of earlier versions. */
+  totalPages: z.optional(nonNegativeInt),
+  spans,
+});
 
 /** Returns the number of pages to fetch for a window. An empty range has one page without records. */
 export function pageCount({ totalPages }: Pick<Totals, "totalPages">): number {
@@ -195,6 +201,8 @@ export const runResult = z.strictObject({
       rows: z.optional(nonNegativeInt),
       duplicates: z.optional(nonNegativeInt),
       rejected: z.optional(nonNegativeInt),
+      /** Whether LibInsight has no second total of these records, so that only their number on the pages is known. */
+      unreconciled: z.optional(z.boolean()),
     }),
   ),
   records: nonNegativeInt,

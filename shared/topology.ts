@@ -75,7 +75,7 @@ const definitions = {
     queue: {},
     // LibInsight may take 25 seconds to respond, twice if a token is renewed, after up to a minute of waits.
     timeoutSeconds: 120,
-    // A page is several hundred kilobytes and at most 8 MiB (shared/libinsight/limits.ts), parsed and written again.
+    // A page is several hundred kilobytes and at most 8 MiB (shared/kinds/records/limits.ts), parsed and written again.
     memoryMb: 512,
     // Each message takes one request to LibInsight.
     batchSize: 1,

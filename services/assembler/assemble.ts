@@ -3,8 +3,9 @@
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
+import type { Recount } from "../../shared/kinds/kind.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import type { AssembleTask, Totals, Window } from "../../shared/messages.ts";
+import type { AssembleTask, Window } from "../../shared/messages.ts";
 import { type Emit, type MessageQueue, messageBody } from "../../shared/ports.ts";
 import {
   expired,
@@ -85,7 +86,7 @@ export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise
 async function enqueueRecounts(
   run: Run,
   attempt: number,
-  windows: readonly { window: Window; recounted: Totals | undefined }[],
+  windows: readonly { window: Window; recounted: Recount | undefined }[],
   { fetcherQueue }: AssemblerDeps,
 ): Promise<LogFields> {
   const tasks = windows

@@ -1,20 +1,27 @@
 // Counts what became a row, a duplicate or a reject, page by page in output order, and finds where the counts disagree
 // with LibInsight's totals. It needs about one bit of memory for each row.
+import type { Recount } from "../../shared/kinds/kind.ts";
 import type { Totals, Window } from "../../shared/messages.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { type PageSummary, rejectedCount } from "../../shared/run.ts";
 import { IdSet } from "./id-set.ts";
 
 /** What became of a window's records. */
-type WindowCounts = { rows: number; duplicates: number; rejected: number };
+type WindowCounts = {
+  rows: number;
+  duplicates: number;
+  rejected: number;
+  /** Whether LibInsight has no second total of them. */
+  unreconciled?: true;
+};
 
 export type CountedWindow = {
   window: Window;
   attempt: number;
   /** The totals that page 1 announced. */
   totals: Totals;
-  /** The totals announced after all pages of the run were transformed. */
-  recounted: Totals;
+  /** What LibInsight counted after all pages of the run were transformed. */
+  recounted: Recount;
 };
 
 /** A form has dozens of fields. Hundreds of undeclared ones mean that LibInsight sent something else. */
@@ -59,7 +66,7 @@ export class Ledger {
 
   /** Begins a window, whose pages follow in order. */
   beginWindow(counted: CountedWindow): void {
-    const counts = { rows: 0, duplicates: 0, rejected: 0 };
+    const counts: WindowCounts = { rows: 0, duplicates: 0, rejected: 0 };
     this.windows.set(counted.window.number, counts);
     this.#current = { counted, counts, seen: new IdSet(), records: 0, pages: 0 };
   }
@@ -124,7 +131,7 @@ export class Ledger {
   /** Compares the number of records with LibInsight's totals. */
   endWindow(): void {
     if (!this.#current) throw new Error("No window was begun.");
-    const { counted, records } = this.#current;
+    const { counted, counts, records } = this.#current;
     const { window, totals, recounted } = counted;
     if (records !== totals.totalRecords) {
       this.#addDisagreement(
@@ -132,12 +139,19 @@ export class Ledger {
         `LibInsight announced ${quantity(totals.totalRecords, "record")} and sent ${count(records)}`,
       );
     }
-    if (recounted.totalRecords !== totals.totalRecords) {
+    if (recounted.totalRecords !== undefined && recounted.totalRecords !== totals.totalRecords) {
       this.#addDisagreement(
         window,
         `LibInsight announced ${quantity(totals.totalRecords, "record")} at first and ${count(recounted.totalRecords)} in the recount`,
       );
     }
+    if (recounted.sum !== undefined && recounted.sum !== totals.sum) {
+      this.#addDisagreement(
+        window,
+        `the records add up to ${count(totals.sum ?? 0)}, and LibInsight's total is ${count(recounted.sum)}`,
+      );
+    }
+    if (recounted.totalRecords === undefined && recounted.sum === undefined) counts.unreconciled = true;
     this.#current = undefined;
   }
 

@@ -4,7 +4,8 @@ import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
-import type { LibInsightClient, LibInsightPage, PageRequest } from "../../shared/libinsight/client.ts";
+import type { LibInsightPage } from "../../shared/kinds/kind.ts";
+import type { LibInsightClient, PageRequest } from "../../shared/libinsight/client.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { type FetchTask, type PageMessage, pageAddress, type Totals } from "../../shared/messages.ts";
 import { type MessageQueue, maxMessageBytes, messageBody, type ObjectStore } from "../../shared/ports.ts";
@@ -42,12 +43,13 @@ export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<Log
     await sendPage(task.pages ?? Math.max(totals.totalPages, task.page));
   }
   const { runId: run, window, attempt, page } = task;
-  return { run, window: window.number, attempt, page, records: found, ...totals };
+  const { totalPages, totalRecords } = totals;
+  return { run, window: window.number, attempt, page, records: found, totalPages, totalRecords };
 }
 
 export function pageRequest({ window, page }: FetchTask, dataset: Dataset): PageRequest {
-  const { libinsightId: datasetId, requestId } = dataset;
-  return { datasetId, requestId, from: window.from, to: window.to, page };
+  const { kind, libinsightId: datasetId, requestId, timeZone } = dataset;
+  return { kind, datasetId, requestId, timeZone, from: window.from, to: window.to, page };
 }
 
 /** The errors with which LibInsight may respond to a page beyond the last one. Its response is not documented. */

@@ -1,4 +1,4 @@
-// Requests a window's totals again after all pages of its run were transformed. If the date of a record changes during
+// Counts a window again after all pages of its run were transformed. If the date of a record changes during
 // the run, the record may move from a window that is not fetched yet to one that is. Then no page has it, but the recount
 // of its new window does.
 
@@ -22,11 +22,12 @@ export type RecountDeps = FetcherDeps & { assemblerQueue: MessageQueue };
 export async function recount(task: FetchTask, windows: number, deps: RecountDeps): Promise<LogFields> {
   const { work, libInsight, assemblerQueue } = deps;
   const { runId, dataset, attempt, window } = task;
-  const { totals } = await libInsight.fetchPage(pageRequest(task, findDataset(dataset, deps.datasets)));
-  await work.putOnce(keys.recount(pageAddress(task)), { ...totals, ...spanFields(runId) });
+  const { page: _page, ...request } = pageRequest(task, findDataset(dataset, deps.datasets));
+  const counted = await libInsight.recount(request);
+  await work.putOnce(keys.recount(pageAddress(task)), { ...counted, ...spanFields(runId) });
   // A listing includes every write that ended before it, so the recount of the last window finds all of them.
   const recounted = await work.list(keys.recounts(runId, attempt), windows);
   if (recounted.length === windows)
     await sendAssembleTask({ runId, dataset, attempt }, assemblerQueue, "recounted");
-  return { run: runId, window: window.number, recount: attempt, ...totals };
+  return { run: runId, window: window.number, recount: attempt };
 }

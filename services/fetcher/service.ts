@@ -26,14 +26,12 @@ export const fetcherService = defineService({
 
 /** @param count receives the error name of each failed request, retried or not */
 function countingErrors(client: LibInsightClient, count: (error: string) => void): LibInsightClient {
+  const counting = (error: unknown): never => {
+    count(toPipelineError(error).name);
+    throw error;
+  };
   return {
-    async fetchPage(request) {
-      try {
-        return await client.fetchPage(request);
-      } catch (error) {
-        count(toPipelineError(error).name);
-        throw error;
-      }
-    },
+    fetchPage: (request) => client.fetchPage(request).catch(counting),
+    recount: (request) => client.recount(request).catch(counting),
   };
 }

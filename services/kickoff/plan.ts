@@ -3,9 +3,9 @@ import type { Dataset } from "../../shared/dataset-schema.ts";
 import { yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { RunRequested } from "../../shared/events.ts";
+import { kinds } from "../../shared/kinds/kinds.ts";
 import { type Run, runIdOf } from "../../shared/run.ts";
 import { dayIn } from "../../shared/time-zone.ts";
-import { planWindows } from "./windows.ts";
 
 /**
  * Returns the requested run. "Yesterday" is relative to the event's time, so a late delivery plans the same dates.
@@ -30,6 +30,14 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
       ids: { dataset: dataset.name },
     });
   }
+  const windows = kinds[dataset.kind].windows({ from, to });
+  if (windows.length === 0) {
+    throw new PipelineError("RangeImpossible", {
+      message: `The date range ${from} to ${to} is too short for a dataset of the kind ${dataset.kind}.`,
+      advice: "Request a range that has at least one whole month.",
+      ids: { dataset: dataset.name },
+    });
+  }
   return {
     runId: runIdOf(dataset.name, requestId),
     dataset: dataset.name,
@@ -41,6 +49,6 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
     }),
     from,
     to,
-    windows: planWindows(from, to),
+    windows: windows.map((window, index) => ({ number: index + 1, ...window })),
   };
 }

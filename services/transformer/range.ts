@@ -2,14 +2,18 @@
 import type { Window } from "../../shared/messages.ts";
 import { isObject } from "./record.ts";
 
-/** Returns the number of records dated outside the window. Records without a date are not counted. */
+/**
+ * Returns the number of records dated outside the window. Records without a date are not counted.
+ * @param dateField the field with the date
+ */
 export function recordsOutside(
   records: readonly unknown[],
   { from, to }: Pick<Window, "from" | "to">,
+  dateField: string,
 ): number {
   let outside = 0;
   for (const record of records) {
-    const date = isObject(record) ? record._start_date : undefined;
+    const date = isObject(record) ? record[dateField] : undefined;
     if (typeof date !== "string" || !/^\s*\d{4}-\d{2}-\d{2}/.test(date)) continue;
     const day = date.trim().slice(0, "2024-01-01".length);
     if (day < from || day > to) outside += 1;

@@ -3,6 +3,7 @@ import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
+import { kinds } from "../../shared/kinds/kinds.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { type PageMessage, pageAddress, storedPage } from "../../shared/messages.ts";
 import { encodePart, isSamePart, partContentType } from "../../shared/part.ts";
@@ -30,7 +31,7 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
     page: task.page,
     entry: fingerprintOf(dataset),
     totals,
-    outside: recordsOutside(records, task.window),
+    outside: recordsOutside(records, task.window, kinds[dataset.kind].dateField),
     ...summary,
     ...spanFields(task.runId),
   };

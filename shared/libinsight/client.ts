@@ -1,5 +1,6 @@
-// Fetches pages of a dataset's records from LibInsight's REST API, and keeps the access token until it expires. Sources
-// on the API: Springshare's FAQ 2100 and independent clients. If they leave something open, the client allows both.
+// Sends requests to LibInsight's REST API, and keeps the access token until it expires. What is requested for a window is
+// up to the dataset's kind. Sources on the API: Springshare's FAQ 2100 and independent clients. If they leave something
+// open, the client allows both.
 import { realSleep, type Sleep } from "../clock.ts";
 import { PipelineError } from "../errors.ts";
 import {
@@ -13,40 +14,33 @@ import {
   retryAfterSeconds,
   type Send,
 } from "../http.ts";
-import type { Totals } from "../messages.ts";
+import type { Api, LibInsightPage, Recount, WindowRequest } from "../kinds/kind.ts";
+import { type KindName, kinds } from "../kinds/kinds.ts";
 import { errorTextOf } from "./error-text.ts";
-import { type LeftOut, recordFilter } from "./limits.ts";
 import {
-  anotherPage,
   credentialsRefused,
   errorAt200,
   notJson,
   pageFailure,
   type ResponseDetails,
   tokenFailure,
-  tooLarge,
+  unknownShape,
   unreachableAdvice,
 } from "./policy.ts";
-import { errorResponse, pageOf, pageResponse, tokenResponse } from "./responses.ts";
+import { errorResponse, tokenResponse } from "./responses.ts";
 
-export type LibInsightPage = {
-  totals: Totals;
-  records: unknown[];
-  /** The page's records that exceed a limit (shared/libinsight/limits.ts), if any. */
-  leftOut?: LeftOut[];
-};
-
-export type PageRequest = {
-  datasetId: number;
-  requestId?: number | undefined;
-  /** `from` and `to` are inclusive and at most one year apart. */
-  from: string;
-  to: string;
+export type PageRequest = WindowRequest & {
+  kind: KindName;
   /** From 1. */
   page: number;
 };
 
-export type LibInsightClient = { fetchPage(request: PageRequest): Promise<LibInsightPage> };
+export type LibInsightClient = {
+  /** Fetches a page of a window. @throws PipelineError */
+  fetchPage(request: PageRequest): Promise<LibInsightPage>;
+  /** Counts a window again. @throws PipelineError */
+  recount(request: Omit<PageRequest, "page">): Promise<Recount>;
+};
 
 export type LibInsightOptions = {
   /** With the version, for example https://vt.libinsight.com/v1.0 */
@@ -79,9 +73,12 @@ const firstWaitMs = 2_000;
 /** All waits end by then, so that a token and the page, 25 seconds each, fit into the fetcher's 120 seconds. */
 const maxWaitingMs = 60_000;
 
-export function libInsightClient(
-  options: LibInsightOptions,
-): LibInsightClient & { /** Requests a token, unless there is a valid one. */ signIn(): Promise<void> } {
+export function libInsightClient(options: LibInsightOptions): LibInsightClient & {
+  /** Requests a token, unless there is a valid one. */
+  signIn(): Promise<void>;
+  /** Returns the requests for a dataset. */
+  api(datasetId: number): Api;
+} {
   const { baseUrl, clientId, clientSecret, timeoutMs = 25_000, now = Date.now } = options;
   const { sleep = realSleep, random = Math.random } = options;
   const http = httpClient({ service: "LibInsight", baseUrl, advice: unreachableAdvice });
@@ -128,7 +125,7 @@ export function libInsightClient(
     const body = read(response, now());
     if (errorResponse.safeParse(body).success) throw failed(credentialsRefused, response, now());
     const parsed = tokenResponse.safeParse(body);
-    if (!parsed.success) throw failed(notJson("an unknown shape"), response, now());
+    if (!parsed.success) throw failed(unknownShape, response, now());
     const lifetimeMs = parsed.data.expires_in * 1000;
     return {
       value: parsed.data.access_token,
@@ -159,40 +156,24 @@ export function libInsightClient(
     }
   }
 
-  return {
-    async signIn() {
-      await currentToken();
-    },
-
-    async fetchPage({ datasetId, requestId, from, to, page }) {
-      const path = `/custom-dataset/${datasetId}/data-grid`;
-      const params = {
-        from,
-        to,
-        page,
-        // With the default, newest first, a record that is added meanwhile would shift every page.
-        sort: "asc",
-        entered_by: "all",
-        request_id: requestId,
-      };
-      const filter = recordFilter(() => {
-        const { name, ...failure } = tooLarge;
-        return new PipelineError(name, { ...failure, ids: { "LibInsight dataset": datasetId } });
-      });
-      const response = await get({ url: path, params, keep: filter.keep });
+  const api = (datasetId: number): Api => ({
+    async get(path, params, keep) {
+      const response = await get({ url: path, ...(params && { params }), ...(keep && { keep }) });
       const fail = (failure: Failure) => failed(failure, response, now(), datasetId);
       if (!isSuccess(response.status)) throw fail(pageFailure(response.status, detailsOf(response, path)));
       const body = read(response, now());
       if (errorResponse.safeParse(body).success) throw fail(errorAt200);
-      const parsed = pageResponse.safeParse(body);
-      const found = parsed.success ? pageOf(parsed.data, page) : undefined;
-      if (!found) throw failed(notJson("an unknown shape"), response, now());
-      const { records, totalPages, totalRecords, displayedPage = page } = found;
-      // An empty range may show any page number.
-      if (displayedPage !== page && records.length > 0) throw fail(anotherPage);
-      const { leftOut, ...kept } = filter.split(records);
-      return { ...kept, ...(leftOut.length > 0 && { leftOut }), totals: { totalPages, totalRecords } };
+      return { body, failed: fail };
     },
+  });
+
+  return {
+    async signIn() {
+      await currentToken();
+    },
+    api,
+    fetchPage: ({ kind, page, ...request }) => kinds[kind].fetchPage(api(request.datasetId), request, page),
+    recount: ({ kind, ...request }) => kinds[kind].recount(api(request.datasetId), request),
   };
 }
 

@@ -93,21 +93,27 @@ export const errorAt200: Failure = {
   advice: "Check that the dataset's number is right and that the API application may read it.",
 };
 
-export const notJson = (what: "HTML" | "broken JSON" | "an unknown shape"): Failure => ({
+export const notJson = (what: "HTML" | "broken JSON"): Failure => ({
   name: "LibInsightResponseUnreadable",
   kind: "transient",
-  message: `LibInsight returned ${what} instead of records.`,
+  message: `LibInsight returned ${what} instead of data.`,
   advice:
-    what === "an unknown shape"
-      ? "Its API may have changed: compare shared/libinsight/responses.ts with a real response."
-      : "Check that LIBINSIGHT_BASE_URL is the API's address (https://vt.libinsight.com/v1.0) and that the site is up.",
+    "Check that LIBINSIGHT_BASE_URL is the API's address (https://vt.libinsight.com/v1.0) and that the site is up.",
 });
+
+export const unknownShape: Failure = {
+  name: "LibInsightResponseUnreadable",
+  kind: "transient",
+  message: "LibInsight returned an unknown shape instead of data.",
+  advice:
+    "Check the dataset's `kind` in shared/library.ts. If it is right, LibInsight's API may have changed: compare shared/kinds with a real response.",
+};
 
 export const tooLarge: Failure = {
   name: "LibInsightResponseTooLarge",
   kind: "transient",
-  message: "LibInsight's response was too large for a page of records.",
-  advice: "Its API may have changed: compare shared/libinsight/limits.ts with a real response.",
+  message: "LibInsight's response was too large for one page.",
+  advice: "Its API may have changed: compare the limits in shared/kinds with a real response.",
 };
 
 /** It is unknown what LibInsight returns beyond the last page. It might return another page. */

@@ -262,16 +262,14 @@ function reportingSlowResponses(
   note: (text: string) => void,
 ): LibInsightClient {
   const [slow, limit] = [slowResponseMs, timeoutMs].map((ms) => `${ms / 1_000} s`);
+  const reporting = <T>(response: Promise<T>): Promise<T> => {
+    const text = `LibInsight has not responded for ${slow}; a request fails after ${limit}`;
+    const timer = setTimeout(() => note(text), slowResponseMs);
+    return response.finally(() => clearTimeout(timer));
+  };
   return {
-    async fetchPage(request) {
-      const text = `LibInsight has not responded for ${slow}; a request fails after ${limit}`;
-      const timer = setTimeout(() => note(text), slowResponseMs);
-      try {
-        return await client.fetchPage(request);
-      } finally {
-        clearTimeout(timer);
-      }
-    },
+    fetchPage: (request) => reporting(client.fetchPage(request)),
+    recount: (request) => reporting(client.recount(request)),
   };
 }
 

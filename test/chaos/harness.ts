@@ -304,14 +304,19 @@ function advance(database: LocalDatabase, clock: Clock, queues: readonly string[
 
 /** Returns a client that records its pages. A fetcher handles one message and makes one request at a time. */
 function recordedClient(client: LibInsightClient, [message]: Message[], history: History): LibInsightClient {
+  const task = () => fetchTask.parse(JSON.parse(message?.body ?? ""));
   return {
     async fetchPage(request) {
       const page = await client.fetchPage(request);
-      const task = fetchTask.parse(JSON.parse(message?.body ?? ""));
-      const address = { runId: task.runId, window: task.window.number, attempt: task.attempt };
-      if (task.recount === undefined) history.recordResponse({ ...address, page: task.page });
-      else history.recordRecount(address);
+      const { runId, window, attempt, page: number } = task();
+      history.recordResponse({ runId, window: window.number, attempt, page: number });
       return page;
+    },
+    async recount(request) {
+      const counted = await client.recount(request);
+      const { runId, window, attempt } = task();
+      history.recordRecount({ runId, window: window.number, attempt });
+      return counted;
     },
   };
 }

@@ -197,8 +197,10 @@ async function readRun(
   };
   const readRecount = async (window: number, attempt: number): Promise<Recount | undefined> => {
     const address = { runId, window, attempt };
-    const { spans: _, ...totals } = (await work.getJson(keys.recount(address), windowRecount)) ?? {};
-    const found = history.recounts(address).find((each) => isSame(each.totals, totals));
+    const { spans: _, ...counted } = (await work.getJson(keys.recount(address), windowRecount)) ?? {};
+    const found = history
+      .recounts(address)
+      .find(({ totals: { totalRecords } }) => isSame({ totalRecords }, counted));
     if (!found) wrong.push(`window ${window}, attempt ${attempt}: its recount is missing or wrong`);
     return found;
   };

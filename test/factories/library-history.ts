@@ -1,11 +1,11 @@
 // Invents the records of a library's reference desks, with terms, breaks and exams, and makes a run of them: its file,
 // profile and result, and those of the run a week before. The same seed gives the same bytes.
 import { RowProfile } from "../../services/assembler/profile-rows.ts";
-import { planWindows } from "../../services/kickoff/windows.ts";
 import type { ReportInput } from "../../services/renderer/render.ts";
 import { transformPage } from "../../services/transformer/page.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { addDays, daysBetween } from "../../shared/dates.ts";
+import { kinds } from "../../shared/kinds/kinds.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count } from "../../shared/quantity.ts";
 import { type ExpectationOutcome, type RunResult, rejectedCount, runIdOf } from "../../shared/run.ts";
@@ -131,7 +131,7 @@ export function runOfRecords(
   const profile = new RowProfile(dataset, { from, to }, headers);
   profile.add(Buffer.from(csv));
   // LibInsight finds a record without a date by when it was entered, here in the last window.
-  const windows = planWindows(from, to).map((window, index, all) => {
+  const windows = kinds.records.windows({ from, to }).map((window, index, all) => {
     const own = records.filter((record) => {
       const date = dateOf(record);
       return date === "" ? index === all.length - 1 : date >= window.from && date <= window.to;

@@ -1,9 +1,9 @@
 // Invents the counts of two runs a week apart, with many small ones, without making their rows.
 
-import { planWindows } from "../../services/kickoff/windows.ts";
 import type { ReportInput } from "../../services/renderer/render.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addDays, daysBetween, mondayOf } from "../../shared/dates.ts";
+import { kinds } from "../../shared/kinds/kinds.ts";
 import { type Profile, profileWeeks } from "../../shared/profile.ts";
 import { between, pick, type Random, seeded } from "../../stacks/local/libinsight/random.ts";
 import { reportDataset } from "./library-history.ts";
@@ -111,7 +111,7 @@ export function inputsOf([last, next]: readonly [Profile, Profile]): [ReportInpu
 
 function inputOf(profile: Profile, previous: Profile | undefined): ReportInput {
   const time = (to: string) => `${addDays(to, 1)}T11:00:00Z`;
-  const windows = planWindows(profile.from, profile.to).map(({ from, to }) => {
+  const windows = kinds.records.windows({ from: profile.from, to: profile.to }).map(({ from, to }) => {
     const start = daysBetween(profile.from, from);
     const rows = profile.days
       .slice(start, daysBetween(profile.from, to) + 1)

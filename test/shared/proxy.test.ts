@@ -46,8 +46,9 @@ async function fetchPage(
 ) {
   const { libInsightClient } = await import("../../shared/libinsight/client.ts");
   const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs });
+  const dataset = { kind: "records", timeZone: "America/New_York" } as const;
   const range = { from: "2023-12-02", to: "2024-12-01", page: 1 };
-  return (await client.fetchPage({ datasetId, requestId: 16, ...range })).records.length;
+  return (await client.fetchPage({ ...dataset, datasetId, requestId: 16, ...range })).records.length;
 }
 
 async function failureOf(call: Promise<unknown>) {

@@ -26,6 +26,7 @@ import {
 import { recordOf, recordsOf } from "../factories/libinsight-records.ts";
 import { forEveryService, queueDeps } from "../support/every-service.ts";
 import { type OnCall, watched } from "../support/intercepted-ports.ts";
+import { clientOf } from "../support/libinsight-client.ts";
 import { silent, startLocal, withoutTrace } from "../support/local-adapters.ts";
 import { ScriptedQueryEngine } from "../support/scripted-query-engine.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
@@ -147,7 +148,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
         const found = [...queuePairs.values()].find((pair) => pair.name === name)?.deadLetters ?? empty;
         return { name, deadLetters: watched<typeof empty>(found, onQueue(names.deadLetters(name))) };
       }),
-      libInsight: { fetchPage: async (request: PageRequest) => pageOf(request, source) },
+      libInsight: clientOf(async (request: PageRequest) => pageOf(request, source)),
       engine,
       tables: engine,
       instances: watched(instances, (method, [id]) => {

@@ -1,9 +1,9 @@
 // Checks of LibInsight: its address and clock, the sign-in, and the fields on one page of each dataset.
-import { planWindows } from "../../../services/kickoff/windows.ts";
 import { isObject } from "../../../services/transformer/record.ts";
 import { type Dataset, sourceNames } from "../../../shared/dataset-schema.ts";
 import { addDays, yesterday } from "../../../shared/dates.ts";
 import { httpClient } from "../../../shared/http.ts";
+import { kinds } from "../../../shared/kinds/kinds.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
 import { unreachableAdvice } from "../../../shared/libinsight/policy.ts";
 import { count } from "../../../shared/quantity.ts";
@@ -16,6 +16,8 @@ const timeoutMs = 8_000;
 /** AWS refuses requests whose time differs by more. */
 const maxClockMinutes = 5;
 const maxNames = 15;
+/** Thirty years of records, or half a year of gate counts. */
+const maxWindows = 30;
 
 export function libInsightChecks(
   place: LibInsightPlace,
@@ -56,9 +58,14 @@ export function libInsightChecks(
         const last = yesterday(now(), dataset.timeZone);
         // The newest records have the form's present fields.
         const month = { from: addDays(last, -30), to: last };
-        for (const { from, to } of [month, ...planWindows(dataset.firstDate, last).reverse()]) {
-          const { libinsightId: datasetId, requestId } = dataset;
-          const { records, totals } = await client.fetchPage({ datasetId, requestId, from, to, page: 1 });
+        const { kind, libinsightId: datasetId, requestId, timeZone } = dataset;
+        const { windows } = kinds[kind];
+        const newestFirst = [month, { from: dataset.firstDate, to: last }].flatMap((range) =>
+          windows(range).reverse(),
+        );
+        for (const { from, to } of newestFirst.slice(0, maxWindows)) {
+          const request = { kind, datasetId, requestId, timeZone, from, to };
+          const { records, totals } = await client.fetchPage({ ...request, page: 1 });
           const saw = `Read ${count(records.length)} of ${count(totals.totalRecords)} records from ${from} to ${to}.`;
           if (records.length > 0) return checkFields(records, dataset, saw);
         }

@@ -7,6 +7,7 @@ const outside = (...dates: unknown[]) =>
   recordsOutside(
     dates.map((_start_date) => ({ _start_date })),
     window,
+    "_start_date",
   );
 
 test("counts records dated before or after the window, but not those on its first and last day", () => {
@@ -31,5 +32,5 @@ test("does not count records without a date, or values that are not records", ()
   expect(outside(undefined, null, "", "soon", 20_221_231, ["2022-12-31"], "on 2022-12-31", "2022-1-1")).toBe(
     0,
   );
-  expect(recordsOutside([null, "2022-12-31", ["2022-12-31"], 7], window)).toBe(0);
+  expect(recordsOutside([null, "2022-12-31", ["2022-12-31"], 7], window, "_start_date")).toBe(0);
 });

@@ -19,6 +19,8 @@ import { type HttpServer, type Received, sendJson, startHttpServer } from "../..
 
 const datasetId = 28364;
 const request: PageRequest = {
+  kind: "records",
+  timeZone: "America/New_York",
   datasetId,
   requestId: 16,
   from: "2023-12-02",

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { notJson, pageFailure, tokenFailure } from "../../../shared/libinsight/policy.ts";
+import { notJson, pageFailure, tokenFailure, unknownShape } from "../../../shared/libinsight/policy.ts";
 
 test.each([
   [401, "LibInsightTokenRefused", "transient"],
@@ -34,7 +34,7 @@ test("reports status 400, 401 and 403 of a token request as wrong credentials, a
 });
 
 test("refers to the schemas for an unknown shape, and to the address for a response that is not JSON", () => {
-  expect(notJson("an unknown shape").advice).toContain("shared/libinsight/responses.ts");
+  expect(unknownShape.advice).toContain("shared/kinds");
   for (const what of ["HTML", "broken JSON"] as const)
     expect(notJson(what).advice).toContain("LIBINSIGHT_BASE_URL");
 });

@@ -13,6 +13,7 @@ import { RunWatch } from "../../../stacks/local/watch.ts";
 import { startWorkers } from "../../../stacks/local/workers.ts";
 import { recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
+import { clientOf } from "../../support/libinsight-client.ts";
 import { start, temporaryFolder } from "../../support/npm-start.ts";
 import { useFolder } from "../../support/temporary-folder.ts";
 import { putRun } from "../../support/work-bucket.ts";
@@ -35,7 +36,7 @@ test("a full database ends the run with an error that says what to do", async ()
   const workers = startWorkers({
     local,
     settings: localSettings({}),
-    libInsight: { fetchPage },
+    libInsight: clientOf(fetchPage),
     events: { onBroken: (error) => watch.onBroken(error) },
   });
   onTestFinished(workers.stop);

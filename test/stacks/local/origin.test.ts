@@ -15,6 +15,7 @@ import { parseCommand } from "../../../stacks/local/start-args.ts";
 import { startWorkers } from "../../../stacks/local/workers.ts";
 import { recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
+import { clientOf } from "../../support/libinsight-client.ts";
 import { take } from "../../support/local-adapters.ts";
 import {
   command,
@@ -173,7 +174,7 @@ async function working(folder: string, origin: Origin) {
     return { totals: { totalPages: 1, totalRecords: 5 }, records: recordsOf(1, 5) };
   };
   const settings = localSettings({ RETRY_BASE_SECONDS: "0" });
-  const workers = startWorkers({ local, settings, libInsight: { fetchPage }, origin });
+  const workers = startWorkers({ local, settings, libInsight: clientOf(fetchPage), origin });
   let isOpen = true;
   const close = async () => {
     if (!isOpen) return;

@@ -18,6 +18,7 @@ import { startWorkers } from "../../../stacks/local/workers.ts";
 import { recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { type HttpServer, sendJson, startHttpServer } from "../../support/http-server.ts";
+import { clientOf } from "../../support/libinsight-client.ts";
 import { libInsightEnv, start, temporaryFolder } from "../../support/npm-start.ts";
 import { useFolder } from "../../support/temporary-folder.ts";
 import { putRun } from "../../support/work-bucket.ts";
@@ -59,7 +60,7 @@ describe("a retry that LibInsight delays by 15 minutes", () => {
     startWorkers({
       local,
       settings: localSettings({}),
-      libInsight: { fetchPage },
+      libInsight: clientOf(fetchPage),
       events: {
         onRetry: (_, retry) => {
           watch.onRetry(retry);

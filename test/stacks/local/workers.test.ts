@@ -5,7 +5,6 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { PipelineError } from "../../../shared/errors.ts";
 import { keys } from "../../../shared/keys.ts";
-import type { LibInsightClient } from "../../../shared/libinsight/client.ts";
 import type { Local } from "../../../shared/local/open-local.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { receiveLimit, services } from "../../../shared/topology.ts";
@@ -16,10 +15,11 @@ import { recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
 import { intercepted } from "../../support/intercepted-ports.ts";
+import { clientOf } from "../../support/libinsight-client.ts";
 import { openLocalInMemory, take } from "../../support/local-adapters.ts";
 import { pageOf, putRun, putTotals } from "../../support/work-bucket.ts";
 
-const noLibInsight: LibInsightClient = { fetchPage: () => Promise.reject(new Error("Not in this test.")) };
+const noLibInsight = clientOf(() => Promise.reject(new Error("Not in this test.")));
 
 /** Starts the workers until the test has finished. */
 function work(local: Local, libInsight = noLibInsight, events: WorkerEvents = {}): Workers {
@@ -96,7 +96,7 @@ test("a message that always fails is dead-lettered after the receive limit", asy
     throw new PipelineError("LibInsightUnreachable", { message: "Down.", advice: "", kind: "transient" });
   };
   await local.queues.fetcher.send(messageBody(taskOf(run)));
-  work(local, { fetchPage }, { onDeadLetter: (queue) => dead.push(queue) });
+  work(local, clientOf(fetchPage), { onDeadLetter: (queue) => dead.push(queue) });
   await until(() => dead.length > 0);
   expect([calls, dead]).toEqual([receiveLimit, ["fetcher"]]);
   expect(await take(local.deadLetters.fetcher)).toMatchObject([
@@ -114,7 +114,7 @@ test("a handler that exceeds its timeout frees its slot, and its message is dead
     return new Promise<never>(() => {});
   };
   await local.queues.fetcher.send(messageBody(taskOf(run)));
-  work(local, { fetchPage });
+  work(local, clientOf(fetchPage));
   const seconds = receiveLimit * (services.fetcher.timeoutSeconds + 10);
   for (let passed = 0; passed <= seconds; passed += 10) {
     await vi.advanceTimersByTimeAsync(10_000);
@@ -136,7 +136,7 @@ test("eight pages are fetched at a time, and stop waits for them", async () => {
   const tasks = Array.from({ length: 12 }, (_, n) => taskOf(run, { page: n + 2, pages: 25 }));
   await putTotals(run, content, local.work);
   await local.queues.fetcher.sendAll(tasks.map(messageBody));
-  const workers = work(local, { fetchPage });
+  const workers = work(local, clientOf(fetchPage));
   await until(() => waiting.length > 0);
   await turns();
   expect(waiting).toHaveLength(8);

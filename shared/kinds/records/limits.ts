@@ -1,7 +1,7 @@
 // Limits a page while its JSON arrives, before it is parsed. Records that are too large, have too many fields or are
 // nested too deeply are left out, each with a reason. So a response never needs more memory than the largest page.
 import { randomUUID } from "node:crypto";
-import { endOfString } from "../json.ts";
+import { endOfString } from "../../json.ts";
 
 export const limits = {
   /** Size of a record's JSON. LibInsight's texts are several kilobytes. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import * as z from "zod/mini";
-import { type LeftOut, limits, recordFilter } from "../../../shared/libinsight/limits.ts";
+import { type LeftOut, limits, recordFilter } from "../../../../shared/kinds/records/limits.ts";
 
 const response = z.object({
   payload: z.object({ records: z.union([z.array(z.unknown()), z.record(z.string(), z.unknown())]) }),

@@ -1,0 +1,129 @@
+// Gate counts by library and hour. LibInsight has statistics of them and no records, so a row is a library's count in an
+// hour, and the daily counts of the same days show whether all hours arrived.
+// The API as public clients use it: https://github.com/uls-library (Pitt); the daily counts are not documented.
+import * as z from "zod/mini";
+import { addDays } from "../../dates.ts";
+import { PipelineError } from "../../errors.ts";
+import { tooLarge, unknownShape } from "../../libinsight/policy.ts";
+import { type Api, cutRange, type Kind, type KindColumn, type Recount, type WindowRequest } from "../kind.ts";
+import { type Members, map, membersOf, namesOf, numberOf } from "../php.ts";
+import { type Hour, hourReader } from "./hours.ts";
+
+/** Other clients request a week at a time. */
+const windowDays = 7;
+/** A week has 168 hours, so this is enough for 297 libraries. */
+const maxRows = 50_000;
+
+const columns: KindColumn[] = [
+  { name: "_id", type: "integer", required: true, meaning: "Number made of library, day and hour" },
+  { name: "library", type: "text", meaning: "Library or entrance" },
+  { name: "date", type: "date", meaning: "Day, local time" },
+  { name: "hour", type: "integer", meaning: "Hour of the day, 0 to 23, local time" },
+  { name: "count", type: "integer", meaning: "People counted in this hour" },
+  { name: "local_start", type: "timestamp", meaning: "Start of the hour, local time" },
+  { name: "start", type: "text", meaning: "Start of the hour with its UTC offset" },
+];
+
+export const gateCount: Kind = {
+  windows: (range) => cutRange(range, (start) => addDays(start, windowDays - 1)),
+  columns,
+  dateField: "date",
+
+  async fetchPage(api, request) {
+    const { body, failed } = await overview(api, request, "hourly");
+    const payload = overviewResponse.safeParse(body).data?.payload;
+    if (!payload) throw failed(unknownShape);
+    const libraries = namesOf(payload.libraries);
+    const hourOf = hourReader(request.timeZone);
+    const records: Record<string, unknown>[] = [];
+    let sum = 0;
+    for (const [text, counts] of payload.hourly) {
+      const hour = hourOf(text);
+      for (const [library, count] of countsOf(counts)) {
+        records.push(recordOf({ library, name: libraries.get(library) ?? library, count }, hour, text));
+        sum += numberOf(count) ?? 0;
+      }
+      if (records.length > maxRows) throw failed(tooLarge);
+    }
+    return { records, totals: { totalPages: 1, totalRecords: records.length, sum } };
+  },
+
+  async recount(api, request) {
+    const daily = await dailyCounts(api, request);
+    return daily === undefined ? {} : { sum: daily };
+  },
+};
+
+/** `hourly` is by hour (`2023-05-01 9AM`) and library id. */
+const overviewResponse = z.object({
+  payload: z.union([
+    z.object({ libraries: z.optional(z.unknown()), hourly: map }),
+    z.pipe(
+      z.tuple([]),
+      z.transform((): { libraries?: unknown; hourly: Members } => ({ hourly: [] })),
+    ),
+  ]),
+});
+
+function overview(api: Api, { datasetId, from, to }: WindowRequest, aggregate: "hourly" | "daily") {
+  return api.get(`/gate-count/${datasetId}/overview`, { from, to, aggregate });
+}
+
+/** An hour of local time, since 1970, is below this number. The second of two equal hours comes after it. */
+const repeatedHours = 5_000_000;
+const idsOfLibrary = 2 * repeatedHours;
+const libraryId = /^\d{1,8}$/;
+
+/** Returns a record. Without a known hour or library it has no `_id`, so it is rejected and stays visible. */
+function recordOf(
+  { library, name, count }: { library: string; name: string; count: unknown },
+  hour: Hour | undefined,
+  text: string,
+): Record<string, unknown> {
+  const known = { library: name, count };
+  if (!hour) return { ...known, local_start: text };
+  const { date, hour: number, isRepeated, start, localStart, hoursSince1970 } = hour;
+  const id = Number(library) * idsOfLibrary + hoursSince1970 + (isRepeated ? repeatedHours : 0);
+  return {
+    ...(libraryId.test(library) && { _id: id }),
+    ...known,
+    date,
+    hour: number,
+    local_start: localStart,
+    start,
+  };
+}
+
+/** Returns the counts by library id. A count that belongs to no library has the id "". */
+function countsOf(value: unknown): Members {
+  return membersOf(value) ?? [["", value]];
+}
+
+/** The errors with which LibInsight may refuse an aggregate that it does not have. */
+const refusals = ["LibInsightErrorResponse", "LibInsightDatasetNotFound", "LibInsightRequestRefused"];
+
+/** Returns the sum of the daily counts, or undefined if LibInsight has none. */
+async function dailyCounts(api: Api, request: WindowRequest): Promise<Recount["sum"]> {
+  try {
+    const { body } = await overview(api, request, "daily");
+    return sumOfDays(body);
+  } catch (error) {
+    if (!(error instanceof PipelineError && refusals.includes(error.name))) throw error;
+    // It refuses the aggregate only if it still returns the hourly counts. Otherwise this throws.
+    await overview(api, request, "hourly");
+    return undefined;
+  }
+}
+
+const dailyResponse = z.object({ payload: z.record(z.string(), z.unknown()) });
+
+/** The name of the daily counts is unknown. They are recognized by their days. */
+function sumOfDays(body: unknown): number | undefined {
+  for (const value of Object.values(dailyResponse.safeParse(body).data?.payload ?? {})) {
+    const days = membersOf(value);
+    if (!days || days.length === 0 || !days.every(([day]) => /^\d{4}-\d{2}-\d{2}$/.test(day))) continue;
+    const counts = days.flatMap(([, ofDay]) => countsOf(ofDay));
+    return counts.reduce((sum, [, count]) => sum + (numberOf(count) ?? 0), 0);
+  }
+  return undefined;
+}
