@@ -72,7 +72,7 @@ export function typedColumns(columns: readonly TableColumn[]): ViewColumn[] {
  */
 export function analysisColumns(columns: readonly TableColumn[], dataset: Dataset): ViewColumn[] {
   const kept = columns.filter(({ declared, personal }) => declared && !personal);
-  const date = kept.find(({ type }) => type === "timestamp");
+  const date = kept.find(({ type }) => type === "timestamp") ?? kept.find(({ type }) => type === "date");
   const parts = date ? dateParts(date, dataset.fiscalYearStart) : [];
   return [
     ...kept.map((column) => ({
@@ -87,7 +87,8 @@ export function analysisColumns(columns: readonly TableColumn[], dataset: Datase
 
 const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-function dateParts({ name, header }: TableColumn, fiscalYearStart: number): ViewColumn[] {
+/** A date has no hour. */
+function dateParts({ name, header, type }: TableColumn, fiscalYearStart: number): ViewColumn[] {
   const extract = (part: string): string => `${part}("${name}")`;
   const fiscalYear =
     fiscalYearStart === 1
@@ -102,10 +103,10 @@ function dateParts({ name, header }: TableColumn, fiscalYearStart: number): View
     partName: (typeof datePartNames)[number],
     select: string,
     meaning: string,
-    type: ColumnType = "integer",
+    partType: ColumnType = "integer",
   ): ViewColumn => ({
     name: partName,
-    type,
+    type: partType,
     select,
     comment: `${meaning} (from ${header})`,
   });
@@ -115,7 +116,7 @@ function dateParts({ name, header }: TableColumn, fiscalYearStart: number): View
     part("month", extract("month"), "Month, 1 to 12"),
     part("weekday", extract("day_of_week"), "Day of the week, 1 is Monday"),
     part("weekday_name", `CASE ${extract("day_of_week")} ${dayNames} END`, "Day of the week by name", "text"),
-    part("hour", extract("hour"), "Hour of the day, 0 to 23"),
+    ...(type === "date" ? [] : [part("hour", extract("hour"), "Hour of the day, 0 to 23")]),
   ];
 }
 

@@ -32,7 +32,7 @@ export function measuresView(
     const column = columnOf(classes?.header);
     return classes && column ? classExpression(classes, column, trino) : "CAST(NULL AS varchar)";
   };
-  const date = named.find(({ type }) => type === "timestamp");
+  const date = named.find(({ type }) => type === "timestamp") ?? named.find(({ type }) => type === "date");
   const questionType = columnOf(kind?.header);
   const rows = {
     month: date ? `CAST(date_trunc('month', "${date.name}") AS date)` : "CAST(NULL AS date)",

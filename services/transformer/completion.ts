@@ -46,10 +46,22 @@ async function enqueueIfComplete(
   const others = (await windowAttempts(run, attempt, work))
     .map(({ address }) => address)
     .filter((other) => !(touched.has(other.window) && other.attempt === attempt));
-  const complete = await Promise.all(others.map((other) => isComplete(other, work)));
-  if (!complete.every(Boolean)) return;
+  if (!(await areComplete(others, work))) return;
   await sendAssembleTask({ runId, dataset, attempt }, assemblerQueue, "transformed");
   await emit("run.transformed", { runId, dataset, attempt });
+}
+
+/** A run may have hundreds of windows, and most batches find one that is incomplete. */
+const windowsAtOnce = 16;
+
+/** Begins with the last windows, which are fetched last. */
+async function areComplete(addresses: readonly AttemptAddress[], work: ObjectStore): Promise<boolean> {
+  for (let end = addresses.length; end > 0; end -= windowsAtOnce) {
+    const some = addresses.slice(Math.max(end - windowsAtOnce, 0), end);
+    const complete = await Promise.all(some.map((address) => isComplete(address, work)));
+    if (!complete.every(Boolean)) return false;
+  }
+  return true;
 }
 
 async function isComplete(address: AttemptAddress, work: ObjectStore): Promise<boolean> {

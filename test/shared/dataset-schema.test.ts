@@ -49,6 +49,25 @@ test("fills in defaults", () => {
   expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "", personal: false });
 });
 
+test("gives statistics the columns of their kind, unless the entry has columns", () => {
+  const { columns: _columns, ...bare } = good;
+  const [gates] = defineDatasets([{ ...bare, kind: "gate-count" }]);
+  expect(gates.columns.map(({ name }) => name)).toEqual([
+    "_id",
+    "library",
+    "date",
+    "hour",
+    "count",
+    "local_start",
+    "start",
+  ]);
+  const [own] = defineDatasets([entry({ kind: "gate-count" })]);
+  expect(own.columns.map(({ name }) => name)).toEqual(["_id", "Library"]);
+  expect(errorOf(untyped({ columns: undefined }))).toContain("columns");
+  expect(errorOf(entry({ kind: "e-resources", shared: true }))).toContain("only records are shared");
+  expect(errorOf(untyped({ kind: "doors" }))).toContain("gate-count");
+});
+
 test("takes expectations with their defaults, of personal columns too if no answer is shown", () => {
   const [dataset] = defineDatasets([
     entry({

@@ -1,5 +1,6 @@
 // Reads LibInsight's names of hours, which are local time without an offset.
 import { daysBetween } from "../../dates.ts";
+import { isoDate } from "../../schemas.ts";
 import { offsets } from "../../time-zone.ts";
 
 export type Hour = {
@@ -32,9 +33,8 @@ export function hourReader(timeZone: string): (text: string) => Hour | undefined
   return (text) => {
     const [, date = "", clock = "", half, again] = pattern.exec(text.trim()) ?? [];
     const hour = hourOf(Number(clock), half);
-    const midnight = Date.parse(date);
-    if (hour === undefined || Number.isNaN(midnight)) return undefined;
-    const local = midnight + hour * hourMs;
+    if (hour === undefined || !isoDate.safeParse(date).success) return undefined;
+    const local = Date.parse(date) + hour * hourMs;
     // No offset changes twice within a day.
     const before = offsetAt(local - 24 * hourMs);
     const after = offsetAt(local + 24 * hourMs);

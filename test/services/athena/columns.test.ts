@@ -96,3 +96,9 @@ test("the declared header keeps its name if an undeclared one would get the same
     ["Minutes", "minutes"],
   ]);
 });
+
+test("the analysis view of a dataset with dates and no times has no hour", () => {
+  const monthly = datasetOf([{ name: "month", type: "date" }]);
+  const names = analysisColumns(declaredColumns(monthly), monthly).map(({ name }) => name);
+  expect(names).toEqual(["_id", "month_2", "year", "fiscal_year", "month", "weekday", "weekday_name"]);
+});
