@@ -19,7 +19,7 @@ export const map = z.pipe(
 
 const named = z.object({ id: z.union([z.string(), z.number()]), name: z.string() });
 
-/** Returns names by id, from a map `{"3": "Hillman"}` or a list of `{id, name}`. Skips what is not a name. */
+/** Returns names by id, from a map `{"3": "Main"}` or a list of `{id, name}`. Skips what is not a name. */
 export function namesOf(value: unknown): Map<string, string> {
   const members: Members = Array.isArray(value)
     ? value.flatMap((member) => {

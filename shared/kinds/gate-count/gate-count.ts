@@ -1,6 +1,6 @@
 // Gate counts by library and hour. LibInsight has statistics of them and no records, so a row is a library's count in an
 // hour, and the daily counts of the same days show whether all hours arrived.
-// The API as public clients use it: https://github.com/uls-library (Pitt); the daily counts are not documented.
+// The API is as public clients use it. The daily counts are not documented.
 import * as z from "zod/mini";
 import { addDays } from "../../dates.ts";
 import { PipelineError } from "../../errors.ts";

@@ -13,7 +13,7 @@ export type Hour = {
   localStart: string;
   /** `2023-05-01T09:00:00-04:00` */
   start: string;
-  /** Of local time. */
+  /** In local time. */
   hoursSince1970: number;
 };
 

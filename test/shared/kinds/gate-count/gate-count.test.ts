@@ -5,7 +5,7 @@ import { errorAt200, pageFailure } from "../../../../shared/libinsight/policy.ts
 import { errorOf, fakeApi } from "../fake-api.ts";
 
 const week = { datasetId: 7, timeZone: "America/New_York", from: "2023-11-01", to: "2023-11-07" };
-const libraries = { 3: "Hillman", 12: "Art" };
+const libraries = { 3: "Main", 12: "Art" };
 const payload = (hourly: unknown, names: unknown = libraries) => ({
   type: "success",
   payload: { libraries: names, hourly },
@@ -37,7 +37,7 @@ test("requests the hourly counts of the window and returns a record for each lib
   expect(page.records).toEqual([
     {
       _id: 30_000_000 + 19_662 * 24 + 9,
-      library: "Hillman",
+      library: "Main",
       count: 41,
       date: "2023-11-01",
       hour: 9,
@@ -45,8 +45,8 @@ test("requests the hourly counts of the window and returns a record for each lib
       start: "2023-11-01T09:00:00-04:00",
     },
     expect.objectContaining({ _id: 120_000_000 + 19_662 * 24 + 9, library: "Art", count: "7", hour: 9 }),
-    expect.objectContaining({ library: "Hillman", count: 0, hour: 12 }),
-    expect.objectContaining({ library: "Hillman", count: 2, date: "2023-11-02", hour: 0 }),
+    expect.objectContaining({ library: "Main", count: 0, hour: 12 }),
+    expect.objectContaining({ library: "Main", count: 2, date: "2023-11-02", hour: 0 }),
   ]);
 });
 
@@ -119,9 +119,9 @@ test.each([[null], [{}], [{ payload: "x" }], [payload("busy")], [payload([{ 3: 1
 );
 
 test.each([
-  [{ 3: "Hillman" }, "Hillman"],
-  [[{ id: 3, name: "Hillman" }], "Hillman"],
-  [[{ id: "3", name: "Hillman" }], "Hillman"],
+  [{ 3: "Main" }, "Main"],
+  [[{ id: 3, name: "Main" }], "Main"],
+  [[{ id: "3", name: "Main" }], "Main"],
   // A library that no longer exists has counts and no name.
   [{ 12: "Art" }, "3"],
   [[], "3"],
