@@ -1,10 +1,11 @@
 // Simulates LibInsight for machines without credentials: an HTTP server that responds like the API, for a generated dataset
 // shaped like Virginia Tech's. It is part of `npm start`, and runs alone with `npm run libinsight`.
 import { once } from "node:events";
-import { defaultDataset } from "../../shared/datasets.ts";
-import { addDays, yesterday } from "../../shared/dates.ts";
+import { datasets, defaultDataset } from "../../shared/datasets.ts";
+import { yesterday } from "../../shared/dates.ts";
 import { runCommandLine } from "../cli.ts";
 import { formOf } from "./libinsight/dataset-form.ts";
+import { simulatedKinds } from "./libinsight/kinds/kinds.ts";
 import { type LibInsight, startLibInsight } from "./libinsight/server.ts";
 import { line } from "./libinsight/simulator-args.ts";
 import type { LibInsightSettings } from "./libinsight/simulator-settings.ts";
@@ -23,8 +24,10 @@ if (import.meta.main) await runCommandLine(line, serve);
 
 /** Serves until Ctrl-C. */
 async function serve(given: LibInsightSettings): Promise<string> {
-  const lastDay = yesterday(new Date(), defaultDataset.timeZone);
-  const settings = { ...given, ...formOf(defaultDataset), lastDay };
+  const dataset = datasets.find(({ kind }) => kind === given.kind) ?? defaultDataset;
+  const lastDay = yesterday(new Date(), dataset.timeZone);
+  const form = formOf(dataset);
+  const settings = { ...given, ...form, kind: given.kind ?? form.kind, lastDay };
   const stopped = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   await using libinsight = await startLibInsight(settings);
   process.stdout.write(greeting(libinsight, settings));
@@ -34,23 +37,25 @@ async function serve(given: LibInsightSettings): Promise<string> {
 
 function greeting(
   { baseUrl, clientId, clientSecret, datasetId }: LibInsight,
-  { requestId, firstDay, lastDay }: ReturnType<typeof formOf> & { lastDay: string },
+  settings: ReturnType<typeof formOf> & { lastDay: string },
 ): string {
-  return `A simulated LibInsight is running, with records from ${firstDay} to ${lastDay}.
+  const { contents, example } = simulatedKinds[settings.kind];
+  const { path, parameters } = example(settings);
+  const flags = Object.entries(parameters).map(([name, value]) => `-d ${name}=${value}`);
+  const lines = flags.flatMap((_, n) => (n % 4 === 0 ? [`  ${flags.slice(n, n + 4).join(" ")} \\\n`] : []));
+  return `A simulated LibInsight is running, with ${contents} from ${settings.firstDay} to ${settings.lastDay}.
 Stop it with Ctrl-C. Settings for npm start (in .env):
 
 LIBINSIGHT_BASE_URL=${baseUrl}
 LIBINSIGHT_CLIENT_ID=${clientId}
 LIBINSIGHT_CLIENT_SECRET=${clientSecret}
 
-To request a page:
+To request ${contents}:
 
 TOKEN=$(curl -s -u ${clientId}:${clientSecret} \\
   -d grant_type=client_credentials ${baseUrl}/oauth/token |
   sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
 curl -s -G -H "Authorization: Bearer $TOKEN" \\
-  -d from=${addDays(lastDay, -364)} -d to=${lastDay} -d page=1 -d sort=asc \\
-  -d entered_by=all${requestId ? ` -d request_id=${requestId}` : ""} \\
-  ${baseUrl}/custom-dataset/${datasetId}/data-grid
+${lines.join("")}  ${baseUrl}/${path[0]}/${datasetId}/${path[1]}
 `;
 }

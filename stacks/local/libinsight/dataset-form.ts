@@ -2,6 +2,7 @@
 // their answers; the others get answers of their type.
 import type { ColumnType } from "../../../shared/column-types.ts";
 import { type Dataset, sourceNames } from "../../../shared/dataset-schema.ts";
+import type { KindName } from "../../../shared/kinds/kinds.ts";
 import { comment } from "./comment.ts";
 import type { LibInsightRecord } from "./generate-records.ts";
 import { localTime } from "./local-time.ts";
@@ -16,9 +17,11 @@ export type FormField = { name: string; type: ColumnType | "comment" };
 
 /**
  * Returns the simulator's settings for a dataset.
- * @returns `fields` is undefined if the dataset has exactly the fields of the simulation's own form
+ * @returns `fields` is undefined if the dataset has exactly the fields of the simulation's own form, or no form
  */
-export function formOf({ libinsightId, requestId, firstDate, columns }: Dataset): {
+export function formOf({ kind, timeZone, libinsightId, requestId, firstDate, columns }: Dataset): {
+  kind: KindName;
+  timeZone: string;
   datasetId: number;
   requestId: number | null;
   firstDay: string;
@@ -33,10 +36,12 @@ export function formOf({ libinsightId, requestId, firstDate, columns }: Dataset)
   const ofForm = fields.filter(({ name }) => !builtIn.includes(name));
   const isOwn = ofForm.length === own.length && ofForm.every(({ name }) => own.includes(name));
   return {
+    kind,
+    timeZone,
     datasetId: libinsightId,
     requestId: requestId ?? null,
     firstDay: firstDate,
-    fields: isOwn ? undefined : ofForm,
+    fields: isOwn || kind !== "records" ? undefined : ofForm,
   };
 }
 

@@ -1,24 +1,25 @@
 // Injects faults: which requests fail, how, and how often. Faults are used up in the order of their list.
 import * as z from "zod/mini";
-import { isoDate, nonNegativeInt, positiveInt } from "../../../shared/schemas.ts";
+import { isoDate, nonEmpty, nonNegativeInt, positiveInt } from "../../../shared/schemas.ts";
+import { type Endpoint, endpoints } from "./kinds/kinds.ts";
 import {
   credentialsRefused,
   failure,
   json,
+  miscounts,
   type SimulatedResponse,
   tokenRefused,
 } from "./simulated-responses.ts";
 
-const endpoints = ["token", "data-grid", "fields"] as const;
-export type Endpoint = (typeof endpoints)[number];
-
 const common = {
-  /** Selects requests; a missing field selects all. A request without a page number is for page 1. */
+  /** Selects requests; a missing field selects all. A request for a range without a page number is for page 1. */
   where: z._default(
     z.strictObject({
       endpoint: z.optional(z.enum(endpoints)),
       from: z.optional(isoDate),
       page: z.optional(positiveInt),
+      /** `hourly` or `daily`, for gate counts. */
+      aggregate: z.optional(nonEmpty),
     }),
     {},
   ),
@@ -54,8 +55,8 @@ export const fault = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("reset"), ...common }),
   /** Closes the connection in the middle of the body. */
   z.strictObject({ kind: z.literal("cut-body"), ...common }),
-  /** Responds with one record too few, one too many, one repeated, or a wrong total. */
-  z.strictObject({ kind: z.enum(["too-few", "too-many", "repeated", "other-total"]), ...common }),
+  /** Responds with one entry too few, one too many, one repeated, or a wrong total, if the response has entries. */
+  z.strictObject({ kind: z.enum(miscounts), ...common }),
   /** Responds with 401 and revokes the request's token. */
   z.strictObject({ kind: z.literal("unauthorized"), ...common }),
 ]);
@@ -66,11 +67,7 @@ export type Fault = z.output<typeof fault>;
 export type FaultPlan = {
   add(faults: readonly Fault[]): void;
   /** Returns the first remaining fault for this request, and counts it as used once. */
-  take(request: {
-    endpoint: Endpoint;
-    from: string | undefined;
-    page: string | undefined;
-  }): Fault | undefined;
+  take(endpoint: Endpoint, parameters: URLSearchParams): Fault | undefined;
 };
 
 export function faultPlan(): FaultPlan {
@@ -79,13 +76,17 @@ export function faultPlan(): FaultPlan {
     add(faults) {
       plan.push(...faults.map((fault) => ({ fault, left: fault.times })));
     },
-    take({ endpoint, from, page = "1" }) {
+    take(endpoint, parameters) {
+      const from = parameters.get("from");
+      const page = parameters.get("page") ?? (from === null ? null : "1");
+      const aggregate = parameters.get("aggregate");
       const next = plan.find(({ left, fault: { where } }) => {
         return (
           left > 0 &&
           (where.endpoint ?? endpoint) === endpoint &&
           (where.from ?? from) === from &&
-          (where.page === undefined || (endpoint === "data-grid" && String(where.page) === page))
+          (where.page === undefined || String(where.page) === page) &&
+          (where.aggregate ?? aggregate) === aggregate
         );
       });
       if (next) next.left--;
@@ -128,37 +129,11 @@ export function withFault(response: SimulatedResponse, fault: Fault, endpoint: E
     case "cut-body":
       return { ...response, ending: "cut" };
     case "too-few":
-      return changed(response, ({ records, ...rest }) => ({ ...rest, records: records.slice(1) }));
     case "too-many":
-      return changed(response, ({ records, ...rest }) => ({
-        ...rest,
-        records: [...records, ...records.slice(0, 1)],
-      }));
     case "repeated":
-      return changed(response, ({ records, ...rest }) => ({
-        ...rest,
-        records: [...records.slice(0, -1), ...records.slice(0, 1)],
-      }));
     case "other-total":
-      return changed(response, ({ total_records, ...rest }) => ({
-        ...rest,
-        total_records: total_records + 1,
-      }));
+      return response.miscounted?.(fault.kind) ?? response;
     case "unauthorized":
       return endpoint === "token" ? credentialsRefused : tokenRefused;
   }
-}
-
-const gridResponse = z.object({
-  type: z.literal("success"),
-  payload: z.looseObject({ records: z.array(z.unknown()), total_records: z.number() }),
-});
-type Grid = z.infer<typeof gridResponse>["payload"];
-
-/** Returns a page of records changed by `change`, and any other response unchanged. */
-function changed(response: SimulatedResponse, change: (grid: Grid) => Grid): SimulatedResponse {
-  const grid = gridResponse.safeParse(JSON.parse(response.body));
-  return grid.success
-    ? { ...response, body: JSON.stringify({ type: "success", payload: change(grid.data.payload) }) }
-    : response;
 }

@@ -9,7 +9,7 @@ export const firstDay = "2021-12-02";
 export const lastDay = "2024-12-01";
 
 /** Opening and closing hour, and the number of questions relative to a Wednesday in term. */
-type Hours = readonly [opens: number, closes: number, level: number];
+export type Hours = readonly [opens: number, closes: number, level: number];
 const shut: Hours = [0, 0, 0];
 
 /** Days from Sunday to Saturday. */
@@ -38,9 +38,14 @@ const weeks: Record<Season, readonly Hours[]> = {
 };
 
 /** Relative number of questions in each hour from 0 to 23, if the library is open. */
-const hourLevels = [
+export const hourLevels = [
   0, 0, 0, 0, 0, 0, 0, 0, 0.4, 0.7, 1, 1.2, 1, 1.2, 1.4, 1.3, 1.1, 0.8, 0.6, 0.7, 0.7, 0.5, 0.35, 0.2,
 ];
+
+/** @param date `YYYY-MM-DD` @returns equal opening and closing hours if the library is closed */
+export function hoursOn(date: string): Hours {
+  return weeks[seasonOf(date)][new Date(date).getUTCDay()] ?? shut;
+}
 
 /** `random` continues the day's stream. */
 type Day = { midnight: number; hours: Hours; weight: number; offset: number; random: Random };
@@ -50,8 +55,7 @@ function daysOf(range: { firstDay: string; lastDay: string }, seed: number): Day
   const days = (startOfDay(range.lastDay) - first) / secondsPerDay + 1;
   return Array.from({ length: days }, (_, day) => {
     const midnight = first + day * secondsPerDay;
-    const season = seasonOf(localTime(midnight).slice(0, 10));
-    const hours = weeks[season][new Date(midnight * 1000).getUTCDay()] ?? shut;
+    const hours = hoursOn(localTime(midnight).slice(0, 10));
     const random = seededAt(seed, midnight / secondsPerDay);
     // Days vary at random, and each year has a tenth more questions.
     const weight = hours[2] * (0.6 + 0.8 * random()) * 1.1 ** (day / 365);

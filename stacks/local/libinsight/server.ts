@@ -3,19 +3,15 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PipelineError } from "../../../shared/errors.ts";
-import { type Endpoint, type FaultSetting, fault, faultPlan, withFault } from "./faults.ts";
-import { generateRecords } from "./generate-records.ts";
-import { type RecordStore, recordStore } from "./record-store.ts";
-import { newLabels } from "./renames.ts";
+import { type FaultSetting, fault, faultPlan, withFault } from "./faults.ts";
 import {
-  dataGrid,
-  datasetUnknown,
-  failure,
-  fieldList,
+  type Endpoint,
+  endpointOf,
   knownParameters,
-  type SimulatedResponse,
-  tokenRefused,
-} from "./simulated-responses.ts";
+  openDataset,
+  type SimulatedData,
+} from "./kinds/kinds.ts";
+import { datasetUnknown, failure, type SimulatedResponse, tokenRefused } from "./simulated-responses.ts";
 import {
   type LibInsightSettings,
   type LoggedRequest,
@@ -32,7 +28,7 @@ const maxLoggedText = 200;
 /** A hanging request ends after this time. */
 const idleConnectionMs = 10 * 60_000;
 
-export type LibInsight = Pick<RecordStore, "records" | "add" | "edit" | "remove"> & {
+export type LibInsight = SimulatedData & {
   /** http://127.0.0.1:PORT/v1.0 */
   baseUrl: string;
   clientId: string;
@@ -42,7 +38,7 @@ export type LibInsight = Pick<RecordStore, "records" | "add" | "edit" | "remove"
   requests: readonly LoggedRequest[];
   /** Appends faults to the remaining ones. */
   fail(...faults: FaultSetting[]): void;
-  /** Replaces the records, faults and tokens according to other settings, on the same port. */
+  /** Replaces the data, faults and tokens according to other settings, on the same port. */
   restart(given: LibInsightSettings): void;
   /** Ends every connection, including hanging ones, and frees the port. May be called repeatedly. */
   close(): Promise<void>;
@@ -82,16 +78,11 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
   }
 
   function responseTo(request: IncomingMessage, url: URL, body: string | undefined): SimulatedResponse {
-    const route = routeOf(url.pathname);
+    const route = routeOf(url.pathname, state.settings);
     if (!route) return failure(404, "There is nothing at this path.");
     const { authorization } = request.headers;
-    const { store, access, labels, faults } = state;
-    const { datasetId, addedField, fields, pageSize, requestId } = state.settings;
-    const planned = faults.take({
-      endpoint: route.endpoint,
-      from: url.searchParams.get("from") ?? undefined,
-      page: url.searchParams.get("page") ?? undefined,
-    });
+    const { data, access, faults } = state;
+    const planned = faults.take(route.endpoint, url.searchParams);
     if (planned?.kind === "unauthorized") access.revoke(authorization);
     const regular = regularResponse();
     return planned ? withFault(regular, planned, route.endpoint) : regular;
@@ -102,9 +93,10 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
       if (body === undefined) return failure(413, "The body is too large.");
       if (route?.endpoint === "token") return access.issue(authorization, body);
       if (!access.accepts(authorization)) return tokenRefused;
-      if (route?.dataset !== String(datasetId)) return datasetUnknown;
-      if (route.endpoint === "fields") return fieldList(fields, addedField, labels);
-      return dataGrid(url.searchParams, { store, pageSize, requestId });
+      const respond = route && data.responses[route.endpoint];
+      return respond && route.dataset === String(state.settings.datasetId)
+        ? respond(url.searchParams)
+        : datasetUnknown;
     }
   }
 
@@ -137,10 +129,13 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
     ...settings.credentials,
     datasetId: settings.datasetId,
     requests,
-    records: () => state.store.records(),
-    add: (...args) => state.store.add(...args),
-    edit: (...args) => state.store.edit(...args),
-    remove: (id) => state.store.remove(id),
+    records: () => state.data.records(),
+    add: (...args) => state.data.add(...args),
+    edit: (...args) => state.data.edit(...args),
+    remove: (id) => state.data.remove(id),
+    counts: (...range) => state.data.counts(...range),
+    uses: (...range) => state.data.uses(...range),
+    setCount: (...args) => state.data.setCount(...args),
     fail: (...faults) => state.faults.add(faults.map((given) => fault.parse(given))),
     restart(given) {
       state = stateOf(parseSettings(given));
@@ -152,26 +147,18 @@ export async function startLibInsight(given: LibInsightSettings = {}): Promise<L
 
 /** Returns everything that the server's responses depend on. */
 function stateOf(settings: ParsedSettings) {
-  const { records: count, seed, addedField, fields, firstDay, lastDay } = settings;
-  const labels = newLabels(settings.renames);
   const faults = faultPlan();
   faults.add(settings.faults);
-  return {
-    settings,
-    labels,
-    faults,
-    store: recordStore(generateRecords({ count, seed, addedField, labels, fields, firstDay, lastDay })),
-    access: tokens(settings),
-  };
+  return { settings, faults, data: openDataset(settings), access: tokens(settings) };
 }
 
 type Route = { endpoint: Endpoint; dataset?: string | undefined };
 
-function routeOf(path: string): Route | undefined {
+function routeOf(path: string, { kind }: ParsedSettings): Route | undefined {
   if (path === "/v1.0/oauth/token") return { endpoint: "token" };
-  const [, dataset, name] = /^\/v1\.0\/custom-dataset\/([^/]+)\/(data-grid|fields)$/.exec(path) ?? [];
-  if (name === "data-grid" || name === "fields") return { endpoint: name, dataset };
-  return undefined;
+  const [, prefix = "", dataset, name = ""] = /^\/v1\.0\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
+  const endpoint = endpointOf(kind, prefix, name);
+  return endpoint && { endpoint, dataset };
 }
 
 function log(requests: LoggedRequest[], method: string, url: URL): LoggedRequest {

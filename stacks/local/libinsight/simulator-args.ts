@@ -1,5 +1,7 @@
 // Parses the command line of `npm run libinsight`.
+import { Option } from "@commander-js/extra-typings";
 import { defaultDataset } from "../../../shared/datasets.ts";
+import { kindName } from "../../../shared/kinds/kinds.ts";
 import { checked, commandLine, number, repeated } from "../../cli.ts";
 import { renamesOf } from "../start-args.ts";
 import { fault } from "./faults.ts";
@@ -12,10 +14,15 @@ const { shape } = settings;
 export const line = commandLine<LibInsightSettings>("npm run libinsight --", (program, accept) =>
   program
     .description(
-      "Run a simulated LibInsight on 127.0.0.1 until Ctrl-C, with the fields of the first dataset.",
+      "Run a simulated LibInsight on 127.0.0.1 until Ctrl-C, with the fields of the first dataset of its kind.",
     )
     .option("--port <n>", "Listen on this port (default: a free one)", number(shape.port))
     .option("--seed <n>", "Generate the records from this seed", number(shape.seed), defaults.seed)
+    .addOption(
+      new Option("--kind <kind>", "Serve this kind (default: that of the first dataset)").choices(
+        kindName.options,
+      ),
+    )
     .option("--records <n>", "Generate this many records", number(shape.records), defaults.records)
     .option("--latency <ms>", "Wait before each response", number(shape.latencyMs), defaults.latencyMs)
     .option("--page-size <n>", "Return this many records a page", number(shape.pageSize), defaults.pageSize)
@@ -46,14 +53,15 @@ const faultHelp = `
 Faults are used up in the order of their flags.
   kinds: status, rate-limited, html, broken-json, error-at-200, hang, reset,
          cut-body, unauthorized, too-few, too-many, repeated, other-total
-  names: endpoint (token, data-grid, fields), from, page, times, status,
-         retry-after
+  names: endpoint (token, data-grid, fields, overview, libraries,
+         platforms), from, page, aggregate, times, status, retry-after
 
 Examples:
   npm run libinsight -- --port 8080 --latency 200
-  npm run libinsight -- --fault rate-limited,retry-after=2,page=3`;
+  npm run libinsight -- --fault rate-limited,retry-after=2,page=3
+  npm run libinsight -- --kind gate-count --fault other-total,aggregate=daily`;
 
-const whereNames = ["endpoint", "from", "page"];
+const whereNames = ["endpoint", "from", "page", "aggregate"];
 
 /** Parses `kind,name=value,...`. The schema refuses unknown names. */
 function faultOf(text: string): Record<string, unknown> {

@@ -4,7 +4,9 @@ import en from "zod/v4/locales/en.js";
 import { columnType } from "../../../shared/column-types.ts";
 import { addYears } from "../../../shared/dates.ts";
 import { PipelineError } from "../../../shared/errors.ts";
+import { kindName } from "../../../shared/kinds/kinds.ts";
 import { isoDate, nonEmpty, positiveInt } from "../../../shared/schemas.ts";
+import { isTimeZone } from "../../../shared/time-zone.ts";
 import { listedFields } from "./dataset-form.ts";
 import { fault } from "./faults.ts";
 import { maxRecords, maxYears } from "./generate-records.ts";
@@ -37,6 +39,14 @@ export const settings = z.strictObject({
   /** 0 selects a free port. */
   port: z._default(whole(0, 65_535), 0),
   seed: z._default(whole(0, 0xffff_ffff), 1),
+  kind: z._default(kindName, "records"),
+  /** The library's time zone. Gate counts have its hours. */
+  timeZone: z._default(
+    z.string().check(z.refine(isTimeZone, "use a time zone such as America/New_York")),
+    "America/New_York",
+  ),
+  /** Whether gate counts have daily sums, too. */
+  dailyCounts: z._default(z.boolean(), true),
   /** The initial number of records. */
   records: z._default(whole(0, maxRecords), 10_300),
   pageSize: z._default(whole(1, 1_000), 100),
@@ -69,7 +79,7 @@ export const settings = z.strictObject({
   ),
   /** The form's fields, if it is not the simulation's own form. */
   fields: z.optional(z.array(formField)),
-  /** The records are from these days and those between them. */
+  /** The data is from these days and those between them. */
   firstDay: z._default(isoDate, firstDay),
   lastDay: z._default(isoDate, lastDay),
   /** Fields with a new label. */

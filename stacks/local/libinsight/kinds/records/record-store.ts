@@ -1,7 +1,9 @@
 // Stores the records of the server: the generated ones, and those that a test adds, edits or removes between two pages.
-import { PipelineError } from "../../../shared/errors.ts";
-import type { GeneratedRecords, LibInsightRecord } from "./generate-records.ts";
-import { localSeconds, secondsPerDay, startOfDay } from "./local-time.ts";
+import { PipelineError } from "../../../../../shared/errors.ts";
+import type { GeneratedRecords, LibInsightRecord } from "../../generate-records.ts";
+import { localSeconds, secondsPerDay, startOfDay } from "../../local-time.ts";
+
+const noRecords: GeneratedRecords = { count: 0, startOf: () => 0, idOf: () => 0, record: () => ({}) };
 
 export type RecordStore = {
   /** Returns all records, oldest first. */
@@ -29,7 +31,7 @@ type Selection = {
   slice(order: "asc" | "desc", n: number, m: number): LibInsightRecord[];
 };
 
-export function recordStore(generated: GeneratedRecords): RecordStore {
+export function recordStore(generated: GeneratedRecords = noRecords): RecordStore {
   // A record's number is its index among the generated records or, from `count` on, among the other records.
   const others: { start: number; record: LibInsightRecord }[] = [];
   const byStart = Array.from({ length: generated.count }, (_, number) => number);
