@@ -1,5 +1,5 @@
 // Serves the use of electronic resources by platform, data type and metric, without dates, as LibInsight does. The names
-// of platforms, types and metrics follow COUNTER (https://www.countermetrics.org).
+// of types and metrics follow COUNTER (https://www.countermetrics.org); those of platforms are invented.
 import * as z from "zod/mini";
 import { addDays } from "../../../../../shared/dates.ts";
 import { hoursOn } from "../../question-times.ts";
@@ -75,14 +75,9 @@ export const eResources: SimulatedKind<
   },
 };
 
-/** Returns the number of months since January 1970. */
-function monthOf(date: string): number {
-  return Number(date.slice(0, 4)) * 12 + Number(date.slice(5, 7)) - 1 - 1970 * 12;
-}
-
-/** Returns the use of a day. One month in 13 has none, as if nothing had been harvested. */
+/** Returns the use of a day. June has none, as if its harvest had failed. */
 function usesOn(date: string, seed: number): Use[] {
-  if (monthOf(date) % 13 === 6) return [];
+  if (date.slice(5, 7) === "06") return [];
   const day = Date.parse(date) / 86_400_000;
   const [, , level] = hoursOn(date);
   return platforms.flatMap((platform) =>
@@ -109,8 +104,8 @@ function overview(uses: Iterable<Use>, from: string): SimulatedResponse {
   const values = sums.map((sum, n) => (sum.value === 0 && n % 2 === 1 ? { ...sum, value: null } : sum));
   return listed(values, (shown, surplus) => {
     const written = withSurplus(shown, surplus, ["197", "Book", "total_item_requests"]);
-    // The months without use have each turn. LibInsight is not known to leave out the map.
-    const turn = Math.floor(monthOf(from) / 13) % 3;
+    // The Junes of three years have each turn. LibInsight is not known to leave out the map.
+    const turn = Number(from.slice(0, 4)) % 3;
     return `{${mapMember("overview_by_platforms", written, turn).join(",")}}`;
   });
 }

@@ -83,9 +83,10 @@ export const gateCount: SimulatedKind<
   },
 };
 
-/** Two weeks in eight months have no counts, as if the counters had failed, so that some weeks are empty. */
+/** From July 10 to 23 the counters are out of order, so at least one week is empty, whatever day weeks begin on. */
 function hasCounts(date: string): boolean {
-  return seasonOf(date) !== "closed" && Math.floor(daysBetween("1970-01-01", date) / 14) % 17 !== 5;
+  const monthAndDay = date.slice(5);
+  return seasonOf(date) !== "closed" && (monthAndDay < "07-10" || monthAndDay > "07-23");
 }
 
 /** Returns the counts of a day's hours. Hours in which a library is closed have none. */
@@ -117,8 +118,8 @@ function overview(
   return listed(sums, (shown, surplus) => {
     const written = withSurplus(shown, surplus, [at({ date: from, hour: 12 }), "3"]);
     const named = JSON.stringify(written.length > 0 ? names : []);
-    // Weeks that begin on the same weekday have each turn.
-    const turn = daysBetween("1970-01-01", from);
+    // The next week has the next turn, and so has the same week of the next year.
+    const turn = Math.floor(daysBetween("1970-01-01", from) / 7) + Number(from.slice(0, 4));
     return `{${[`"libraries":${named}`, ...mapMember(aggregate, written, turn)].join(",")}}`;
   });
 }
