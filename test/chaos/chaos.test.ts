@@ -1,6 +1,7 @@
 // Tests the pipeline under faults: random plans, and plans that once found a defect.
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { kindName } from "../../shared/kinds/kinds.ts";
 import { checkInThreads } from "./check.ts";
 import { anyPlan, planOf, undisturbed } from "./fault-plan.ts";
 import { type Harness, startHarness } from "./harness.ts";
@@ -13,8 +14,8 @@ beforeAll(async () => {
 });
 afterAll(() => harness?.close());
 
-test("a plan without faults publishes the expected file", async () => {
-  expect(await harness.run(undisturbed)).toEqual({
+test.each(kindName.options)("a plan without faults publishes the expected file of %s", async (kind) => {
+  expect(await harness.run({ ...undisturbed, kind })).toEqual({
     wrong: [],
     injected: new Map(),
     replays: 0,
@@ -34,19 +35,19 @@ test("a plan makes the same port calls each time", async () => {
 const regressions = [
   [
     "publishes nothing wrong if records are removed after page 1 announced a page that no longer exists",
-    '{"seed":0,"records":22,"pageSize":6,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"source","kind":"remove","nth":2,"pick":0}]}',
+    '{"kind":"records","seed":0,"records":22,"pageSize":6,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"source","kind":"remove","nth":2,"pick":0}]}',
   ],
   [
     "publishes nothing wrong if pages repeat a record in all three attempts",
-    '{"seed":1,"records":40,"pageSize":7,"concurrency":3,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"libinsight","kind":"repeated","nth":1,"times":8},{"at":"libinsight","kind":"repeated","nth":9,"times":8},{"at":"libinsight","kind":"repeated","nth":17,"times":8}]}',
+    '{"kind":"records","seed":1,"records":40,"pageSize":7,"concurrency":3,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"libinsight","kind":"repeated","nth":1,"times":8},{"at":"libinsight","kind":"repeated","nth":9,"times":8},{"at":"libinsight","kind":"repeated","nth":17,"times":8}]}',
   ],
   [
     "publishes nothing wrong if a page is fetched again with other records between the publication and its result",
-    '{"seed":0,"records":2,"pageSize":4,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false},{"id":"a","day":0,"skips":false},{"id":"b","day":0,"skips":false}],"faults":[{"at":"port","kind":"before","call":"head","nth":5,"times":3},{"at":"delivery","kind":"delay","queue":"transformer","nth":4,"steps":43},{"at":"delivery","kind":"visibility","queue":"fetcher","nth":4,"steps":6},{"at":"port","kind":"throttled","call":"stream","nth":3,"times":2},{"at":"source","kind":"remove","nth":4,"pick":611},{"at":"source","kind":"add","nth":3,"pick":974},{"at":"source","kind":"edit","nth":4,"pick":717}]}',
+    '{"kind":"records","seed":0,"records":2,"pageSize":4,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false},{"id":"a","day":0,"skips":false},{"id":"b","day":0,"skips":false}],"faults":[{"at":"port","kind":"before","call":"head","nth":5,"times":3},{"at":"delivery","kind":"delay","queue":"transformer","nth":4,"steps":43},{"at":"delivery","kind":"visibility","queue":"fetcher","nth":4,"steps":6},{"at":"port","kind":"throttled","call":"stream","nth":3,"times":2},{"at":"source","kind":"remove","nth":4,"pick":611},{"at":"source","kind":"add","nth":3,"pick":974},{"at":"source","kind":"edit","nth":4,"pick":717}]}',
   ],
   [
     "stores a whole trace if a request that is sent again begins a second attempt that has begun",
-    '{"addedField":false,"approves":false,"concurrency":1,"duckDb":false,"earlierFile":"foreign","faults":[{"at":"port","call":"emit","kind":"after","nth":4,"times":1},{"at":"deploy","kind":"declares a field","nth":298},{"at":"upload","bytes":9134,"kind":"dies","nth":5},{"at":"port","call":"upload","kind":"slow-down","nth":19,"times":14},{"at":"notification","kind":"lost","nth":3},{"at":"clock","kind":"a day","nth":126},{"at":"source","kind":"remove","nth":4,"pick":735}],"follows":false,"instance":false,"oversized":false,"pageSize":4,"records":50,"rejected":false,"requests":[{"day":-1,"id":"a","skips":false},{"day":0,"id":"b","skips":true},{"day":0,"id":"b","skips":true}],"seed":0,"tries":1}',
+    '{"kind":"records","addedField":false,"approves":false,"concurrency":1,"duckDb":false,"earlierFile":"foreign","faults":[{"at":"port","call":"emit","kind":"after","nth":4,"times":1},{"at":"deploy","kind":"declares a field","nth":298},{"at":"upload","bytes":9134,"kind":"dies","nth":5},{"at":"port","call":"upload","kind":"slow-down","nth":19,"times":14},{"at":"notification","kind":"lost","nth":3},{"at":"clock","kind":"a day","nth":126},{"at":"source","kind":"remove","nth":4,"pick":735}],"follows":false,"instance":false,"oversized":false,"pageSize":4,"records":50,"rejected":false,"requests":[{"day":-1,"id":"a","skips":false},{"day":0,"id":"b","skips":true},{"day":0,"id":"b","skips":true}],"seed":0,"tries":1}',
   ],
 ] as const;
 
@@ -65,6 +66,14 @@ test("a run with lost or repeated records is held", async () => {
     });
     expect(outcome).toMatchObject({ wrong: [], states: ["held"] });
   }
+});
+
+test("a run of gate counts that do not add up to the daily counts is held", async () => {
+  const outcome = await harness.run({
+    ...{ ...undisturbed, kind: "gate-count" },
+    faults: [{ at: "libinsight", kind: "too-few", nth: 1, times: 200 }],
+  });
+  expect(outcome).toMatchObject({ wrong: [], states: ["held"] });
 });
 
 test(`${plans} random plans end with the same file as without faults, or with no file and a reason`, {

@@ -1,6 +1,7 @@
-// The dataset entries that a plan deploys: the default dataset, with or without some changes.
+// The dataset entries that a plan deploys: the default dataset or one of statistics, with or without some changes.
 import { type Column, type Dataset, type DatasetInput, dataset } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
+import { type KindName, kinds } from "../../shared/kinds/kinds.ts";
 import type { FaultAt } from "./fault-plan.ts";
 import { addedField } from "./faulty-source.ts";
 import { dataSource } from "./tableau-server.ts";
@@ -9,32 +10,52 @@ export type DeployKind = FaultAt<"deploy">["kind"];
 
 const renamed = "How";
 
+/** The columns that change, by kind of dataset. Statistics have no further fields. */
+const changing: Record<DeployKind, readonly string[]> = {
+  "declares a field": ["Location"],
+  "drops a column": ["studio", "local_start", "data_type"],
+  "renames a column": ["mode", "library", "platform"],
+};
+
 const changes: Record<DeployKind, (column: Column) => DatasetInput["columns"]> = {
   // The new column is inserted, so that the columns after it move.
-  "declares a field": (column) =>
-    column.name === "Location" ? [{ name: addedField, type: "text" }, column] : [column],
-  "drops a column": (column) => (column.name === "studio" ? [{ name: column.name, drop: true }] : [column]),
-  "renames a column": (column) =>
-    column.name === "mode" ? [{ name: renamed, labels: [column.name], type: "text" }] : [column],
+  "declares a field": (column) => [{ name: addedField, type: "text" }, column],
+  "drops a column": (column) => [{ name: column.name, drop: true }],
+  "renames a column": (column) => [{ name: renamed, labels: [column.name], type: "text" }],
 };
+
+/** Two windows of gate counts, and three of e-resources. */
+const statistics = {
+  "gate-count": { firstDate: "2024-11-22" },
+  "e-resources": { firstDate: "2024-09-01" },
+};
+
+function baseOf(kind: KindName): DatasetInput {
+  if (kind === "records") return defaultDataset;
+  const { statistics: _statistics, roles: _roles, expectations: _expectations, ...rest } = defaultDataset;
+  return { ...rest, ...statistics[kind], kind, columns: kinds[kind].columns ?? [] };
+}
 
 const entries = new Map<string, Dataset>();
 
-/** Returns the default entry with these changes: the same object for the same changes. */
-export function entryWith(kinds: ReadonlySet<DeployKind>): Dataset {
-  const name = [...kinds].sort().join();
+/** Returns the entry of a kind with these changes: the same object for the same columns. */
+export function entryWith(deployed: ReadonlySet<DeployKind>, kind: KindName): Dataset {
+  const base = baseOf(kind);
+  let columns = dataset.shape.columns.parse(base.columns);
+  for (const change of deployed) {
+    const changed = columns.flatMap((column) =>
+      changing[change].includes(column.name) ? changes[change](column) : [column],
+    );
+    columns = dataset.shape.columns.parse(changed);
+  }
+  const name = JSON.stringify(columns);
   const known = entries.get(name);
   if (known) return known;
-  const applied = [...kinds].map((kind) => changes[kind]);
-  const columns = applied.reduce<DatasetInput["columns"]>(
-    (all, change) => dataset.shape.columns.parse(all).flatMap(change),
-    defaultDataset.columns,
-  );
   const entry = dataset.parse({
-    ...defaultDataset,
+    ...base,
     columns,
     // The role names the column, so it is renamed too.
-    roles: { ...defaultDataset.roles, ...(kinds.has("renames a column") && { mode: renamed }) },
+    roles: { ...base.roles, ...(base.roles && deployed.has("renames a column") && { mode: renamed }) },
     tableau: { dataSources: [{ name: dataSource }] },
   });
   entries.set(name, entry);

@@ -12,6 +12,7 @@ import {
   fileOf,
   type Table,
 } from "./oracle.ts";
+import { dateFields } from "./statistic-rows.ts";
 
 /** A page, and the dataset entry that its part was made with. */
 export type PageRead = PageResponse & { entry: Dataset };
@@ -48,7 +49,7 @@ export function expectedRun({ windows, recounts }: AttemptRead, entry: Dataset):
   };
   const { duplicates, ...file } = fileOf(pages, entry);
   const disagreements = windows.map(
-    (window, n) => [window.window.number, disagreementsIn(window, recounts[n]?.totals, entry)] as const,
+    (window, n) => [window.window.number, disagreementsIn(window, recounts[n]?.recount, entry)] as const,
   );
   return {
     file,
@@ -82,7 +83,7 @@ function filledHeaders({ records, entry }: PageRead): string[] {
 
 function disagreementsIn(
   { window, totals, pages }: WindowRead,
-  recounted: Totals | undefined,
+  recounted: Recount["recount"] | undefined,
   entry: Dataset,
 ): Violation[] {
   const { from, to, number } = window;
@@ -98,18 +99,24 @@ function disagreementsIn(
         `${numbered(pageTotals.totalRecords, "record")} in ${numbered(pageTotals.totalPages, "page")} on page ${page}`,
       );
     if (pageEntry !== entry) add(`page ${page} was transformed with another version`);
-    const days = records.map(({ _start_date: date }) => String(date).slice(0, 10));
+    const days = records.map((record) => String(record[dateFields[entry.kind]]).slice(0, 10));
     const outside = days.filter((day) => day < from || day > to).length;
     if (outside > 0) add(`page ${page} has`, "outside", `${outside} of ${records.length} records`);
   }
   const records = recordsIn(pages);
   if (records !== totalRecords) add(`${numbered(totalRecords, "record")} and sent ${records}`);
-  if (recounted && recounted.totalRecords !== totalRecords)
+  if (recounted?.totalRecords !== undefined && recounted.totalRecords !== totalRecords)
     add(`${numbered(totalRecords, "record")} at first and ${recounted.totalRecords} in the recount`);
+  if (recounted?.sum !== undefined && recounted.sum !== totals.sum)
+    add(`add up to ${grouped(totals.sum)}`, `total is ${grouped(recounted.sum)}`);
   const ids = pages.flatMap((page) => expectedPage(page.records, page.entry).rows.map(({ id }) => id));
   if (new Set(ids).size < ids.length)
     found.push({ kind: "disagreement", quotes: [`window ${number}`, "twice"] });
   return found;
+}
+
+function grouped(n: number | undefined): string {
+  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 function numbered(n: number, noun: string): string {

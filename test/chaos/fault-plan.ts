@@ -129,6 +129,8 @@ const rarely = fc.constantFrom(...Array.from({ length: 40 }, (_, n) => n === 39)
 export const anyPlan = fc.record({
   /** Determines the order of deliveries and calls, and the records. */
   seed: fc.integer({ min: 0, max: 0xffff_ffff }),
+  kind: fc.constantFrom("records", "records", "records", "gate-count", "e-resources"),
+  /** Of a dataset of records. */
   records: fc.integer({ min: 0, max: 50 }),
   pageSize: fc.integer({ min: 4, max: 20 }),
   /** Handlers that run at the same time. */
@@ -177,6 +179,7 @@ export function planOf(json: string): Plan {
 
 export const undisturbed: Plan = {
   seed: 1,
+  kind: "records",
   records: 40,
   pageSize: 7,
   concurrency: 3,

@@ -2,6 +2,7 @@
 // gets the expected content of each response from the records, not from the response itself.
 import { mock } from "node:test";
 import { addDays } from "../../shared/dates.ts";
+import type { KindName } from "../../shared/kinds/kinds.ts";
 import { pageCount } from "../../shared/run.ts";
 import { between, seeded } from "../../stacks/local/libinsight/random.ts";
 import {
@@ -10,11 +11,13 @@ import {
   type LibInsight,
   type LibInsightRecord,
   type LoggedRequest,
+  lastDay,
   startLibInsight,
 } from "../../stacks/local/libinsight.ts";
 import type { FaultAt, Plan } from "./fault-plan.ts";
 import type { History, PageResponse } from "./history.ts";
 import type { Faults } from "./injected-faults.ts";
+import { amountOf, recordsOf } from "./statistic-rows.ts";
 
 /** The label of a field that only later records have. */
 export const addedField = "Added Field";
@@ -49,22 +52,29 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
     baseUrl: libInsight.baseUrl,
     begin(plan, faults, history) {
       const onRequest = ({ path, query }: LoggedRequest): void => {
-        if (!path.endsWith("/data-grid")) return;
-        const { changes, fault } = faults.nextPage();
+        const endpoint = endpointsOf[plan.kind].find((name) => path.endsWith(`/${name}`));
+        if (!endpoint) return;
+        const { changes, fault: planned } = faults.nextPage();
         for (const change of changes) {
-          if (!applied(change, libInsight, plan.seed)) continue;
+          if (!applied(change, plan, libInsight)) continue;
           faults.countInjected(`source ${change.kind}`);
-          history.states.push([...libInsight.records()]);
+          history.states.push(recordsOf(plan.kind, libInsight));
         }
-        const response = responseTo(query, history.states.at(-1) ?? [], plan.pageSize, fault?.kind);
-        history.lastResponse = response && { ...response, state: history.states.length - 1 };
+        const fault = planned && canBe(planned.kind, plan.kind) ? planned : undefined;
+        const records = history.states.at(-1) ?? [];
+        // The list of platforms is not a page.
+        if (endpoint !== "platforms") {
+          const response = responders[plan.kind](query, records, plan.pageSize, fault?.kind);
+          history.lastResponse = response && { ...response, state: history.states.length - 1 };
+        }
         if (!fault) return;
-        libInsight.fail(...settingsOf(fault, mark));
+        libInsight.fail(...settingsOf(fault, endpoint, mark));
         if (fault.kind === "hang") mock.timers.tick(requestTimeoutMs);
         faults.countInjected(`libinsight ${fault.kind}`);
       };
       libInsight.restart({
         credentials,
+        ...{ kind: plan.kind, firstDay: history.entry.firstDate, lastDay },
         records: plan.records,
         pageSize: plan.pageSize,
         seed: plan.seed,
@@ -73,8 +83,8 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
           addedField: { name: addedField, options: ["one", "two"], since: "2023-06-01" },
         }),
       });
-      prepare(plan, libInsight, mark);
-      history.states.push([...libInsight.records()]);
+      if (plan.kind === "records") prepare(plan, libInsight, mark);
+      history.states.push(recordsOf(plan.kind, libInsight));
     },
     async close() {
       mock.timers.reset();
@@ -83,30 +93,85 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
   };
 }
 
-/** Returns the content of a page, including injected inconsistencies; undefined if there is no such page. */
-function responseTo(
-  { from = "", to = "", page: asked = "1" }: Record<string, string>,
+/** The endpoints of a kind that a fetcher requests. */
+const endpointsOf = {
+  records: ["data-grid"],
+  "gate-count": ["overview"],
+  "e-resources": ["overview", "platforms"],
+} as const;
+
+/** Returns whether a kind's responses can have a fault. A map has no entry twice, and nothing counts the use of e-resources. */
+function canBe(fault: FaultAt<"libinsight">["kind"], kind: KindName): boolean {
+  if (kind === "gate-count") return !["too-many", "repeated"].includes(fault);
+  return kind === "records" || !["too-few", "too-many", "repeated", "other-total"].includes(fault);
+}
+
+/** Returns the content of a response, including injected inconsistencies; undefined if there is no such page. */
+type Responder = (
+  query: Record<string, string>,
   all: readonly LibInsightRecord[],
   pageSize: number,
   fault: FaultAt<"libinsight">["kind"] | undefined,
-): Omit<PageResponse, "state"> | undefined {
+) => Omit<PageResponse, "state"> | undefined;
+
+const responders: Record<KindName, Responder> = {
+  records: gridPage,
+  "gate-count": gateCounts,
+  "e-resources": (query, all) => {
+    const records = within(query, all, "month");
+    return { page: 1, records, totals: { totalPages: 1, totalRecords: records.length }, recount: {} };
+  },
+};
+
+function within(
+  { from = "", to = "" }: Record<string, string>,
+  all: readonly LibInsightRecord[],
+  field: string,
+): LibInsightRecord[] {
+  return all.filter((record) => String(record[field]) >= from && String(record[field]) <= to);
+}
+
+function gateCounts(...[query, all, , fault]: Parameters<Responder>): ReturnType<Responder> {
+  const found = within(query, all, "date");
+  const sumOf = (records: readonly LibInsightRecord[]) =>
+    records.reduce((sum, record) => sum + amountOf(record), 0);
+  if (query.aggregate === "daily") {
+    const [first = [], ...others] = Map.groupBy(found, ({ date, library }) => `${date} ${library}`).values();
+    const sum = sumOf(fault === "too-few" ? others.flat() : [...first, ...others.flat()]);
+    const recount = { sum: sum + (fault === "other-total" ? 1 : 0) };
+    return { page: 1, records: [], totals: { totalPages: 1, totalRecords: 0 }, recount };
+  }
+  const [first, ...others] = found;
+  const changed =
+    first && fault === "other-total" ? [{ ...first, count: amountOf(first) + 1 }, ...others] : found;
+  const records = fault === "too-few" ? others : changed;
+  const totals = { totalPages: 1, totalRecords: records.length, sum: sumOf(records) };
+  return { page: 1, records, totals, recount: {} };
+}
+
+function gridPage(
+  ...[{ from = "", to = "", page: asked = "1" }, all, pageSize, fault]: Parameters<Responder>
+): ReturnType<Responder> {
   const page = Number(asked);
   const dayOf = (record: LibInsightRecord) => String(record._start_date).slice(0, 10);
   const selected = all.filter((record) => dayOf(record) >= from && dayOf(record) <= to);
   const totals = { totalPages: Math.ceil(selected.length / pageSize), totalRecords: selected.length };
   if (page > pageCount(totals)) return undefined;
   const records = selected.slice((page - 1) * pageSize, page * pageSize);
+  const response = (changed: LibInsightRecord[], { totalPages, totalRecords } = totals) => ({
+    ...{ page, records: changed, totals: { totalPages, totalRecords }, recount: { totalRecords } },
+  });
   switch (fault) {
     case "too-few":
-      return { page, totals, records: records.slice(1) };
+      return response(records.slice(1));
     case "too-many":
-      return { page, totals, records: [...records, ...records.slice(0, 1)] };
+      return response([...records, ...records.slice(0, 1)]);
     case "repeated":
-      return { page, totals, records: [...records.slice(0, -1), ...records.slice(0, 1)] };
+      return response([...records.slice(0, -1), ...records.slice(0, 1)]);
     case "other-total":
-      return { page, records, totals: { ...totals, totalRecords: totals.totalRecords + 1 } };
+      return response(records, { ...totals, totalRecords: totals.totalRecords + 1 });
     default:
-      return { page, records, totals };
+      return response(records);
   }
 }
 
@@ -138,7 +203,13 @@ function marked(record: LibInsightRecord, mark: string): LibInsightRecord {
 }
 
 /** Applies a change. @returns whether there was a record to change */
-function applied(change: FaultAt<"source">, libInsight: LibInsight, seed: number): boolean {
+function applied(change: FaultAt<"source">, { kind, seed }: Plan, libInsight: LibInsight): boolean {
+  if (kind !== "records") {
+    const counts = [...(kind === "gate-count" ? libInsight.counts() : libInsight.uses())];
+    const chosen = counts[Math.floor((change.pick / 1000) * counts.length)];
+    if (chosen) libInsight.setCount(chosen, change.kind === "remove" ? 0 : chosen.count + change.nth);
+    return chosen !== undefined;
+  }
   const records = [...libInsight.records()];
   const chosen = records[Math.floor((change.pick / 1000) * records.length)];
   if (typeof chosen?._id !== "number") return false;
@@ -156,8 +227,12 @@ function applied(change: FaultAt<"source">, libInsight: LibInsight, seed: number
   return true;
 }
 
-function settingsOf({ kind }: FaultAt<"libinsight">, mark: string): FaultSetting[] {
-  const where = { endpoint: "data-grid" } as const;
+function settingsOf(
+  { kind }: FaultAt<"libinsight">,
+  endpoint: (typeof endpointsOf)[KindName][number],
+  mark: string,
+): FaultSetting[] {
+  const where = { endpoint };
   switch (kind) {
     case "429":
       return [{ kind: "rate-limited", where }];

@@ -10,7 +10,7 @@ import { deserialize } from "node:v8";
 import * as z from "zod/mini";
 import { library } from "#library";
 import { csvRows } from "../../shared/csv.ts";
-import { outputColumns } from "../../shared/dataset-schema.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
@@ -101,7 +101,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   const credentials = options.credentials ?? { clientId: "chaos-client", clientSecret: "chaos-secret" };
   const folder = await mkdtemp(join(files, "chaos-"));
   const source = await startSource({ credentials, mark });
-  let history = new History(entryWith(new Set()));
+  let history = new History(entryWith(new Set(), "records"));
   const tableau = await startTableau(() => history.recordRefresh());
   let plans = 0;
 
@@ -113,7 +113,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     const spans: EndedSpan[] = [];
     const deadLetters: DeadLetter[] = [];
     const changes = new Set<DeployKind>();
-    const entry = entryWith(changes);
+    const entry = entryWith(changes, plan.kind);
     history = new History(entry);
     const database = new LocalDatabase(":memory:");
     const files = join(folder, String(plans));
@@ -130,7 +130,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       ? [...collectingQueues, ...downstreamQueues]
       : [...collectingQueues, "replay" as const];
     try {
-      const earlier = earlierFile(plan);
+      const earlier = earlierFile(plan, entry.columns);
       if (earlier) await publishEarlier(ports.data, entry.publish.csv, earlier);
       await machine.instances.put(instanceId, "stopped", { [tag.key]: tag.value });
       const runIds = await requestRuns(plan, machine);
@@ -146,7 +146,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
             if (at === "clock") clock.now += clockJumps[kind];
             else {
               if (!changes.delete(kind)) changes.add(kind);
-              history.deploy(entryWith(changes));
+              history.deploy(entryWith(changes, plan.kind));
             }
           }
         },
@@ -328,12 +328,15 @@ async function requestReplay({ bus }: Machine): Promise<void> {
 }
 
 /** Returns an earlier run's file, or the predecessor's with other columns. */
-function earlierFile({ records, earlierFile: kind }: Plan): Earlier | undefined {
+function earlierFile({ records, earlierFile: kind }: Plan, columns: Dataset["columns"]): Earlier | undefined {
   if (kind === "none") return undefined;
   const isOurs = kind !== "foreign";
-  const [header] = csvRows([outputColumns(defaultDataset.columns)]).split("\n");
+  const headers = outputColumns(columns);
+  const [header] = csvRows([headers]).split("\n");
   const first = isOurs ? header : '"_id","_start_date","Location"';
-  const row = isOurs ? `1,"2021-12-02 00:00:00"${',""'.repeat(12)}` : '1,"2021-12-02 00:00:00",""';
+  const row = isOurs
+    ? `1,"2021-12-02 00:00:00"${',""'.repeat(headers.length - 2)}`
+    : '1,"2021-12-02 00:00:00",""';
   const rows = kind === "larger" ? 2 * records : records;
   return { csv: `${first}\n${`${row}\n`.repeat(rows)}`, rows, isOurs };
 }

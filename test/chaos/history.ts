@@ -2,6 +2,7 @@
 // (verdict.ts) checks the runs against it.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { AttemptAddress, PageAddress } from "../../shared/keys.ts";
+import type { Recount as WindowTotal } from "../../shared/kinds/kind.ts";
 import type { Totals } from "../../shared/messages.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import type { LibInsightRecord } from "../../stacks/local/libinsight.ts";
@@ -10,10 +11,12 @@ export type PageResponse = {
   page: number;
   records: readonly LibInsightRecord[];
   totals: Totals;
+  /** What the response says if it was to a request that counts a window again. */
+  recount: WindowTotal;
   /** The index of the state of LibInsight's records that the response was made from. */
   state: number;
 };
-export type Recount = Pick<PageResponse, "totals" | "state">;
+export type Recount = Pick<PageResponse, "recount" | "state">;
 /** A call of a handler: when it began, and the dataset entry that was deployed then. */
 export type Call = { service: string; begun: number; entry: Dataset };
 /** `version` counts the writes of this key, from 1. */
@@ -67,11 +70,16 @@ export class History {
     this.#responses.set(nameOf(address), [...this.responses(address), response]);
   }
 
-  /** Records that a fetcher counted a window again for an attempt of a run. */
+  /** Records that a fetcher counted a window again for an attempt of a run. E-resources take no request for it. */
   recordRecount(address: AttemptAddress): void {
-    if (!this.lastResponse) throw new Error("A fetcher counted a window that LibInsight did not send.");
+    const counted = this.entry.kind === "e-resources" ? this.#uncounted() : this.lastResponse;
+    if (!counted) throw new Error("A fetcher counted a window that LibInsight did not send.");
     const name = nameOf({ ...address, page: 0 });
-    this.#recounts.set(name, [...this.recounts(address), this.lastResponse]);
+    this.#recounts.set(name, [...this.recounts(address), counted]);
+  }
+
+  #uncounted(): Recount {
+    return { recount: {}, state: this.states.length - 1 };
   }
 
   recounts(address: AttemptAddress): readonly Recount[] {

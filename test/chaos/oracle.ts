@@ -137,7 +137,8 @@ function cellOf(value: unknown, column: KeptColumn): { cell: Cell; isMistyped: b
   if (column.type === "text") return right(text(whole));
   const own = text(whole)?.trim() ?? "";
   if (own === "") return right(null);
-  const typed = column.type === "timestamp" ? timestamp(own) : number(own, column);
+  const typed =
+    column.type === "timestamp" ? timestamp(own) : column.type === "date" ? date(own) : number(own, column);
   return typed === undefined ? { cell: untypedCell(whole), isMistyped: true } : right(typed);
 }
 
@@ -158,6 +159,10 @@ function timestamp(own: string): string | undefined {
   const at = new Date(`${day}T${minutes}${seconds}Z`);
   const exists = !Number.isNaN(at.getTime()) && at.toISOString().startsWith(`${day}T${minutes}${seconds}`);
   return exists ? `${day} ${minutes}${seconds}` : undefined;
+}
+
+function date(own: string): string | undefined {
+  return timestamp(`${own} 00:00`) && own;
 }
 
 /** Returns the cell of an untyped value. Numbers stay numbers. */

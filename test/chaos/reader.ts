@@ -8,12 +8,16 @@ import { type Cell, readCsv } from "./oracle.ts";
 /** A file as Athena returns it: every value is a text, and an empty one stands for no value. */
 export type AthenaRows = { names: string[]; rows: string[][] };
 
+/** The analysis view has columns of these names. */
+const ofDates = ["year", "fiscal_year", "month", "weekday", "weekday_name", "hour"];
+
 /** Returns Athena's name of a column: `question_type` for `Question Type`. */
 function athenaName(header: string): string {
-  return header
+  const name = header
     .toLowerCase()
     .replace(/[^a-z0-9_]+/g, "_")
     .replace(/_+$/, "");
+  return ofDates.includes(name) ? `${name}_2` : name;
 }
 
 export function athenaRowsOf({ header, rows }: { header: string[]; rows: Cell[][] }): AthenaRows {

@@ -44,6 +44,7 @@ import {
   readRows,
   type Table,
 } from "./oracle.ts";
+import { amountOf, dateFields } from "./statistic-rows.ts";
 
 const maxAttempts = 3;
 const maxObjects = 10_000;
@@ -198,9 +199,7 @@ async function readRun(
   const readRecount = async (window: number, attempt: number): Promise<Recount | undefined> => {
     const address = { runId, window, attempt };
     const { spans: _, ...counted } = (await work.getJson(keys.recount(address), windowRecount)) ?? {};
-    const found = history
-      .recounts(address)
-      .find(({ totals: { totalRecords } }) => isSame({ totalRecords }, counted));
+    const found = history.recounts(address).find(({ recount }) => isSame(recount, counted));
     if (!found) wrong.push(`window ${window}, attempt ${attempt}: its recount is missing or wrong`);
     return found;
   };
@@ -302,7 +301,10 @@ function sorted(counts: Counts): [string, number][] {
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Requires the windows to cover each day once, from the dataset's first date to the day before the request. */
+/**
+ * Requires the windows to cover each day once, from the dataset's first date to the day before the request. E-resources
+ * are collected in whole months that have ended.
+ */
 function rangeProblems({ run, resultWrite }: EndedRun): string[] {
   const dayOf = (time: Date) =>
     new Intl.DateTimeFormat("en-CA", { timeZone: resultWrite.call.entry.timeZone }).format(time);
@@ -310,9 +312,11 @@ function rangeProblems({ run, resultWrite }: EndedRun): string[] {
     new Date(Date.parse(day) + days * 24 * 3600_000).toISOString().slice(0, 10);
   const to = next(dayOf(new Date(run.requestedAt)), -1);
   const ranges = run.windows.map((window) => `${window.from} ${window.to}`).join();
+  const { firstDate, kind } = resultWrite.call.entry;
+  const last = kind === "e-resources" ? next(`${next(to).slice(0, 7)}-01`, -1) : to;
   const isWhole =
-    run.windows[0]?.from === resultWrite.call.entry.firstDate &&
-    run.windows.at(-1)?.to === to &&
+    run.windows[0]?.from === firstDate &&
+    run.windows.at(-1)?.to === last &&
     run.windows.every((window, n) => n === 0 || window.from === next(run.windows[n - 1]?.to ?? ""));
   return isWhole ? [] : [`its windows ${ranges} do not cover all days up to ${to}`];
 }
@@ -342,8 +346,12 @@ function lossProblems(ended: EndedRun, { history }: Evidence): string[] {
   const last = Math.max(...read.map(({ state }) => state));
   if (result.state !== "published" || result.force === approval || last - first > 1) return [];
   const seen = history.states.slice(first, last + 1).map((records) => {
-    const inRange = records.filter(({ _start_date: at }) => String(at).slice(0, 10) <= run.to);
-    return new Set(expectedPage(inRange, resultWrite.call.entry).rows.map(({ id }) => id));
+    const { kind } = resultWrite.call.entry;
+    const to = run.windows.at(-1)?.to ?? "";
+    const inRange = records.filter((record) => String(record[dateFields[kind]]).slice(0, 10) <= to);
+    // A sum does not tell whether an hour without people is missing.
+    const counted = inRange.filter((record) => kind !== "gate-count" || amountOf(record) > 0);
+    return new Set(expectedPage(counted, resultWrite.call.entry).rows.map(({ id }) => id));
   });
   const published = new Set(expectedOf(ended).file.rows.map(([id]) => id));
   const always = [...(seen[0] ?? [])].filter((id) => seen.every((ids) => ids.has(id)));

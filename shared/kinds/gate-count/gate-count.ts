@@ -117,11 +117,12 @@ async function dailyCounts(api: Api, request: WindowRequest): Promise<Recount["s
 
 const dailyResponse = z.object({ payload: z.record(z.string(), z.unknown()) });
 
-/** The name of the daily counts is unknown. They are recognized by their days. */
+/** The name of the daily counts is probably that of the aggregate. Under another name they are recognized by their days. */
 function sumOfDays(body: unknown): number | undefined {
-  for (const value of Object.values(dailyResponse.safeParse(body).data?.payload ?? {})) {
+  for (const [name, value] of Object.entries(dailyResponse.safeParse(body).data?.payload ?? {})) {
     const days = membersOf(value);
-    if (!days || days.length === 0 || !days.every(([day]) => /^\d{4}-\d{2}-\d{2}$/.test(day))) continue;
+    if (!days?.every(([day]) => /^\d{4}-\d{2}-\d{2}$/.test(day))) continue;
+    if (days.length === 0 && name !== "daily") continue;
     const counts = days.flatMap(([, ofDay]) => countsOf(ofDay));
     return counts.reduce((sum, [, count]) => sum + (numberOf(count) ?? 0), 0);
   }

@@ -141,7 +141,10 @@ test("refuses more rows than a week of 297 libraries has", async () => {
 test.each([
   [{ daily: { "2023-11-01": { 3: 41, 12: "7" }, "2023-11-02": { 3: 2 } } }, 50],
   [{ libraries, days: { "2023-11-01": 50 } }, 50],
-  [{ libraries, daily: [] }, undefined],
+  [{ libraries, daily: [] }, 0],
+  [{ libraries: [], daily: null }, 0],
+  [{ libraries: [], days: [] }, undefined],
+  [{ libraries: [] }, undefined],
   [{ libraries, hourly: { "2023-11-01 9AM": { 3: 41 } } }, undefined],
   [[], undefined],
 ])("counts again by the daily counts in %j: %j", async (daily, sum) => {
