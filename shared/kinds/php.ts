@@ -17,6 +17,11 @@ export const map = z.pipe(
   z.transform((value): Members => membersOf(value) ?? []),
 );
 
+/** A map without members. */
+export const nothing = z
+  .unknown()
+  .check(z.refine((value) => membersOf(value)?.length === 0, "must be an empty map"));
+
 const named = z.object({ id: z.union([z.string(), z.number()]), name: z.string() });
 
 /** Returns names by id, from a map `{"3": "Main"}` or a list of `{id, name}`. Skips what is not a name. */

@@ -1,5 +1,6 @@
 // Small datasets, for rules that the default dataset does not use.
 import { type Dataset, type DatasetInput, dataset } from "../../shared/dataset-schema.ts";
+import { type KindName, kinds } from "../../shared/kinds/kinds.ts";
 
 /** Returns a dataset with `_id` and the given columns. */
 export function datasetOf(
@@ -21,4 +22,10 @@ export function datasetOf(
       table: "test_dataset",
     },
   });
+}
+
+/** Returns a dataset with the columns of a kind. */
+export function datasetOfKind(kind: KindName): Dataset {
+  const { columns = [] } = kinds[kind];
+  return { ...datasetOf(columns.slice(1)), kind };
 }

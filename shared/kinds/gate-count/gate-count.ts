@@ -6,7 +6,7 @@ import { addDays } from "../../dates.ts";
 import { PipelineError } from "../../errors.ts";
 import { tooLarge, unknownShape } from "../../libinsight/policy.ts";
 import { type Api, cutRange, type Kind, type KindColumn, type Recount, type WindowRequest } from "../kind.ts";
-import { type Members, map, membersOf, namesOf, numberOf } from "../php.ts";
+import { type Members, map, membersOf, namesOf, nothing, numberOf } from "../php.ts";
 import { type Hour, hourReader } from "./hours.ts";
 
 /** Other clients request a week at a time. */
@@ -54,14 +54,14 @@ export const gateCount: Kind = {
   },
 };
 
-/** `hourly` is by hour (`2023-05-01 9AM`) and library id. */
+const noCounts = (): { libraries?: unknown; hourly: Members } => ({ hourly: [] });
+
+/** `hourly` is by hour (`2023-05-01 9AM`) and library id. It may be missing only if there are no libraries either. */
 const overviewResponse = z.object({
   payload: z.union([
     z.object({ libraries: z.optional(z.unknown()), hourly: map }),
-    z.pipe(
-      z.tuple([]),
-      z.transform((): { libraries?: unknown; hourly: Members } => ({ hourly: [] })),
-    ),
+    z.pipe(z.strictObject({ libraries: z.optional(nothing) }), z.transform(noCounts)),
+    z.pipe(z.tuple([]), z.transform(noCounts)),
   ]),
 });
 

@@ -107,16 +107,25 @@ test.each([[[]], [""], [null], [undefined], [{}]])("reads %j as no counts", asyn
   });
 });
 
-test("reads an empty payload as no counts", async () => {
-  expect(await rowsOf({ type: "success", payload: [] })).toMatchObject({ records: [] });
-});
-
-test.each([[null], [{}], [{ payload: "x" }], [payload("busy")], [payload([{ 3: 1 }])], ["text"]])(
-  "refuses the response %j as of an unknown shape",
-  async (body) => {
-    await expect(rowsOf(body)).rejects.toMatchObject({ name: "LibInsightResponseUnreadable" });
+test.each([[[]], [{}], [{ libraries: [] }], [{ libraries: null }]])(
+  "reads the payload %j as no counts",
+  async (empty) => {
+    expect(await rowsOf({ type: "success", payload: empty })).toMatchObject({ records: [] });
   },
 );
+
+test.each([
+  [null],
+  [{}],
+  [{ payload: "x" }],
+  [{ payload: { libraries } }],
+  [{ payload: { hours: {} } }],
+  [payload("busy")],
+  [payload([{ 3: 1 }])],
+  ["text"],
+])("refuses the response %j as of an unknown shape", async (body) => {
+  await expect(rowsOf(body)).rejects.toMatchObject({ name: "LibInsightResponseUnreadable" });
+});
 
 test.each([
   [{ 3: "Main" }, "Main"],
