@@ -13,6 +13,8 @@ const [dataset] = anotherLibrary.datasets;
 
 test("a dataset with the fields of the simulation's own form has that form", () => {
   expect(formOf(library.datasets[0])).toEqual({
+    kind: "records",
+    timeZone: "America/New_York",
     datasetId: 28364,
     requestId: 16,
     firstDay: "2021-12-02",
@@ -34,6 +36,10 @@ test("another dataset has the declared fields, the joined and dropped ones too",
     "Faculty: text",
   ]);
   expect(listedFields(fields).map(({ name }) => name)).toEqual(fields?.map(({ name }) => name));
+});
+
+test("a dataset of statistics has no form", () => {
+  expect(formOf({ ...dataset, kind: "gate-count" })).toMatchObject({ kind: "gate-count", fields: undefined });
 });
 
 test("a column that reads a field of the own form by another label keeps that field's answers", () => {

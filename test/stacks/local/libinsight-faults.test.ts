@@ -1,5 +1,5 @@
 // Tests each injected fault with a real HTTP client.
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type FaultSetting, startLibInsight } from "../../../stacks/local/libinsight.ts";
 import { fieldsPath, requestToken, signIn } from "./libinsight-client.ts";
@@ -120,4 +120,70 @@ test("faults are used up in order, `times` times each, by the requests that they
   expect((await client.get(fieldsPath)).status).toBe(503);
   expect((await requestToken(server)).status).toBe(500);
   expect((await requestToken(server)).status).toBe(200);
+});
+
+const march = { from: "2024-03-04", to: "2024-03-10" };
+const ofKinds = [
+  { kind: "gate-count", path: "/gate-count/28364/overview", parameters: { ...march, aggregate: "hourly" } },
+  { kind: "gate-count", path: "/gate-count/28364/overview", parameters: { ...march, aggregate: "daily" } },
+  { kind: "e-resources", path: "/e-resources/28364/overview", parameters: march },
+] as const;
+
+/** Returns the path and number of each value in the text of a response, those of repeated names too. */
+function valuesIn(text: string): { path: string; value: number }[] {
+  const [, map = ""] = /"(?:hourly|daily|overview_by_platforms)":(\{.*\})\}\}$/.exec(text) ?? [];
+  const path: string[] = [];
+  const values: { path: string; value: number }[] = [];
+  for (const [token, name, value] of map.matchAll(/"([^"]*)":|"?(\d+|null)"?|[{}]/g)) {
+    if (name !== undefined) path.push(name);
+    else if (value !== undefined)
+      values.push({ path: path.join(" "), value: value === "null" ? 0 : Number(value) });
+    // A value and the end of a map below a name end this name.
+    if (value !== undefined || token === "}") path.pop();
+  }
+  return values;
+}
+
+test("a fault of the daily counts leaves the hourly ones and other endpoints alone", async () => {
+  const fault: FaultSetting = { kind: "status", status: 500, where: { aggregate: "daily" } };
+  await using server = await startLibInsight({ kind: "gate-count", faults: [fault] });
+  const client = await signIn(server);
+  const get = (query: string) => client.get(`/gate-count/28364/${query}`);
+  const range = "from=2024-03-04&to=2024-03-10";
+  expect((await get("libraries")).status).toBe(200);
+  expect((await get(`overview?${range}&aggregate=hourly`)).status).toBe(200);
+  expect((await get(`overview?${range}&aggregate=daily`)).status).toBe(500);
+});
+
+test("another total of a week without counts is a count of 1", async () => {
+  await using server = await startLibInsight({ kind: "gate-count" });
+  const client = await signIn(server);
+  server.fail({ kind: "other-total" });
+  const response = await client.get(
+    "/gate-count/28364/overview?from=2030-01-01&to=2030-01-07&aggregate=daily",
+  );
+  expect(valuesIn(await response.text())).toEqual([{ path: "2030-01-01 3", value: 1 }]);
+});
+
+describe.each(ofKinds)("a response of $path ($parameters.aggregate)", ({ kind, path, parameters }) => {
+  test.each([
+    { fault: "too-few", values: -1, distinct: -1 },
+    { fault: "too-many", values: 1, distinct: 0 },
+    { fault: "repeated", values: 0, distinct: -1 },
+    { fault: "other-total", values: 0, distinct: 0 },
+  ] as const)("$fault changes one response", async ({ fault, values, distinct }) => {
+    const { to, ...where } = parameters;
+    await using server = await startLibInsight({ kind });
+    const client = await signIn(server);
+    server.fail({ kind: fault, where: { ...where, endpoint: "overview", page: 1 } });
+    const request = async () =>
+      valuesIn(await (await client.get(`${path}?${new URLSearchParams(parameters)}`)).text());
+    const [faulty, regular] = [await request(), await request()];
+    const paths = (found: typeof regular) => new Set(found.map(({ path }) => path)).size;
+    const sum = (found: typeof regular) => found.reduce((total, { value }) => total + value, 0);
+    expect(regular.length).toBeGreaterThan(20);
+    expect(faulty.length - regular.length).toBe(values);
+    expect(paths(faulty) - paths(regular)).toBe(distinct);
+    if (fault === "other-total") expect(sum(faulty) - sum(regular)).toBe(1);
+  });
 });
