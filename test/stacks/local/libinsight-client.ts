@@ -18,7 +18,7 @@ const envelope = z.object({
     displayed_page: z.number(),
   }),
 });
-export type Page = z.infer<typeof envelope>["payload"];
+type Page = z.infer<typeof envelope>["payload"];
 
 export const window = { from: "2023-12-02", to: "2024-12-01" };
 export const windows = [
@@ -54,7 +54,7 @@ export async function bearerIn(response: Response): Promise<string> {
   return `Bearer ${tokenBody.parse(await response.json()).access_token}`;
 }
 
-export async function pageIn(response: Response): Promise<Page> {
+async function pageIn(response: Response): Promise<Page> {
   return envelope.parse(await response.json()).payload;
 }
 

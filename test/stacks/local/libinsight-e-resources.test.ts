@@ -120,16 +120,6 @@ test("a month without use is an empty list, an empty text or null, in turn", asy
   expect(junes).toEqual(expect.arrayContaining([[], "", null]));
 });
 
-test("the same seed gives the same bytes, and another seed different ones", async () => {
-  const bytes = async (seed: number) => {
-    await using own = await start({ seed });
-    return (await own.get(february)).text();
-  };
-  const expected = await bytes(7);
-  expect(await bytes(7)).toBe(expected);
-  expect(await bytes(8)).not.toBe(expected);
-});
-
 test.each<[string, Range]>([
   ["more than one year", { from: "2023-01-01", to: "2024-01-01" }],
   ["from after to", { from: "2024-01-02", to: "2024-01-01" }],

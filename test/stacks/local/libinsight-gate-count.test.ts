@@ -249,16 +249,6 @@ describe("in New York", () => {
   });
 });
 
-test("the same seed gives the same bytes, and another seed different ones", async () => {
-  const bytes = async (seed: number) => {
-    await using own = await start({ seed });
-    return (await own.get({ from: "2024-01-01", to: "2024-03-31", aggregate: "hourly" })).text();
-  };
-  const expected = await bytes(7);
-  expect(await bytes(7)).toBe(expected);
-  expect(await bytes(8)).not.toBe(expected);
-});
-
 test("a site without daily counts refuses the aggregate, at status 200", async () => {
   await using own = await start({ dailyCounts: false });
   const range = { from: "2024-02-05", to: "2024-02-11" };

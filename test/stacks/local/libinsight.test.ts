@@ -188,9 +188,25 @@ describe("data-grid", () => {
   });
 });
 
-test("fields lists the form's fields, including an added field", async () => {
+test.each([
+  ["records", "/custom-dataset/28364/data-grid?from=2024-01-01&to=2024-12-01&request_id=16&page=2"],
+  ["gate-count", "/gate-count/28364/overview?from=2024-01-01&to=2024-03-31&aggregate=hourly"],
+  ["e-resources", "/e-resources/28364/overview?from=2024-02-01&to=2024-02-29"],
+] as const)("%s: the same seed gives the same bytes, and another seed different ones", async (kind, path) => {
+  const bytes = async (seed: number) => {
+    await using own = await start({ kind, records: 1_000, seed });
+    return (await own.client.get(path)).text();
+  };
+  const expected = await bytes(7);
+  expect(expected).toContain('"type":"success"');
+  expect(await bytes(7)).toBe(expected);
+  expect(await bytes(8)).not.toBe(expected);
+});
+
+test("fields lists the fields of a custom or shared dataset, including an added field", async () => {
   await using own = await start({ records: 1, addedField: { name: "Wait Time", options: ["none", "long"] } });
   const response: unknown = await (await own.client.get(fieldsPath)).json();
+  expect(await (await own.client.get("/shared-dataset/28364/fields")).json()).toEqual(response);
   const { fields } = z
     .object({ payload: z.object({ fields: z.array(z.unknown()) }) })
     .parse(response).payload;
@@ -265,6 +281,7 @@ test("errors name invalid settings and a port in use", async () => {
   await expect(startLibInsight({ records: -1, pageSize: 0 })).rejects.toThrow(/records.*pageSize/s);
   for (const lastDay of ["2021-12-01", "2051-12-02"])
     await expect(startLibInsight({ lastDay })).rejects.toThrow("lastDay: use a day less than 30 years after");
+  await expect(startLibInsight({ timeZone: "New York" })).rejects.toThrow("use a time zone such as");
   const port = Number(new URL(server.baseUrl).port);
   await expect(startLibInsight({ port })).rejects.toMatchObject({
     name: "PortNotFree",

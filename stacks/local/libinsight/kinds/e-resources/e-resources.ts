@@ -25,9 +25,9 @@ type Platform = { id: number; name?: string; types: readonly string[]; level: nu
 
 const platforms: readonly Platform[] = [
   { id: 12, name: "Open Shelf", types: ["Book", "Other"], level: 40 },
-  { id: 197, name: "Periodica Online", types: ["Book", "Journal", "Database", "Multimedia"], level: 220 },
+  { id: 197, name: "Journals Online", types: ["Book", "Journal", "Database", "Multimedia"], level: 220 },
   { id: 264, name: 'Films & "Sound"', types: ["Multimedia"], level: 3 },
-  { id: 410, name: "Revues savantes françaises", types: ["Journal", "Database"], level: 12 },
+  { id: 410, name: "Café & Company Journals", types: ["Journal", "Database"], level: 12 },
   { id: 4022, types: ["Database"], level: 25 },
 ];
 /** A platform that is listed and has no use. */

@@ -38,7 +38,7 @@ const libraries: readonly Library[] = [
   { id: 3, name: "Main Library", level: 180, opens: "every day" },
   { id: 12, name: "Study Commons", level: 60, opens: "every hour" },
   { id: 47, name: 'Art & Architecture "Annex"', level: 9, opens: "on weekdays" },
-  { id: 205, name: "Bibliothèque de médecine", level: 25, opens: "every day" },
+  { id: 205, name: "Café Reading Room", level: 25, opens: "every day" },
   { id: 1310, level: 4, opens: "on weekdays" },
 ];
 const names = Object.fromEntries(
