@@ -1,5 +1,6 @@
 // Selects the source that `npm start` collects from: the LibInsight in the environment, or the simulation.
 
+import { kinds } from "../../shared/kinds/kinds.ts";
 import { secretText } from "../../shared/secret-text.ts";
 import { envFile } from "./env-file.ts";
 import { isSameOrigin, isSimulated, type Origin, originText } from "./origin.ts";
@@ -20,7 +21,7 @@ const variables = ["LIBINSIGHT_BASE_URL", "LIBINSIGHT_CLIENT_ID", "LIBINSIGHT_CL
  * @throws UsageError if only some of the variables are set, or one is invalid
  */
 export function sourceOf(
-  command: Pick<StartCommand, "dataset" | "from" | "simulation" | "simulationFlags">,
+  command: Pick<StartCommand, "dataset" | "from" | "to" | "simulation" | "simulationFlags">,
   env: NodeJS.ProcessEnv,
   fromFile: readonly string[] = [],
 ): Source {
@@ -80,8 +81,9 @@ export function sourceToFinish(
 function simulation({
   dataset,
   from,
+  to,
   simulation,
-}: Pick<StartCommand, "dataset" | "from" | "simulation">): Source {
+}: Pick<StartCommand, "dataset" | "from" | "to" | "simulation">): Source {
   const { records, lastDay, latencyMs, renames, faultSeed } = simulation;
   return {
     title: "the simulated LibInsight",
@@ -91,8 +93,9 @@ function simulation({
       const { startLibInsight } = await import("./libinsight.ts");
       const { formOf } = await import("./libinsight/dataset-form.ts");
       const { faultsOfSeed } = await import("./faults-of-seed.ts");
+      const [first, ...others] = kinds[dataset.kind].windows({ from, to });
       return startLibInsight({
-        faults: faultSeed === undefined ? [] : faultsOfSeed(faultSeed, from),
+        faults: faultSeed === undefined || !first ? [] : faultsOfSeed(faultSeed, [first, ...others]),
         records,
         lastDay,
         latencyMs,

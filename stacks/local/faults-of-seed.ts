@@ -1,4 +1,5 @@
 // Generates the faults of `npm start -- --faults SEED`. The same seed gives the same faults.
+import type { DateRange } from "../../shared/kinds/kind.ts";
 import { receiveLimit } from "../../shared/topology.ts";
 import { between, type NonEmpty, pick, seeded } from "./libinsight/random.ts";
 import type { FaultSetting } from "./libinsight.ts";
@@ -17,20 +18,22 @@ const transientFaults: NonEmpty<FaultSetting> = [
 ];
 const transientCount = 8;
 
-/** @param firstDay the run's first day: the first page of its window fails until its message is a dead letter */
-export function faultsOfSeed(seed: number, firstDay: string): FaultSetting[] {
+/** With more windows, each has a page or two, and the faults are in some windows instead of on some pages. */
+const maxPagedWindows = 20;
+
+/** @param windows of the run; the first page of the first one fails until its message is a dead letter */
+export function faultsOfSeed(seed: number, [first, ...others]: NonEmpty<DateRange>): FaultSetting[] {
   const random = seeded(seed);
   const permanentFault: FaultSetting = {
     kind: "status",
     status: 503,
-    where: { endpoint: "data-grid", from: firstDay, page: 1 },
+    where: { from: first.from, page: 1 },
     times: receiveLimit,
   };
-  const others = Array.from({ length: transientCount }, (): FaultSetting => {
-    return {
-      ...pick(random, transientFaults),
-      where: { endpoint: "data-grid", page: between(random, 2, 12) },
-    };
+  const transient = Array.from({ length: transientCount }, (): FaultSetting => {
+    const fault = pick(random, transientFaults);
+    const window = others.length > maxPagedWindows && others[between(random, 0, others.length - 1)];
+    return { ...fault, where: window ? { from: window.from } : { page: between(random, 2, 12) } };
   });
-  return [permanentFault, ...others];
+  return [permanentFault, ...transient];
 }

@@ -130,7 +130,7 @@ export const anyPlan = fc.record({
   /** Determines the order of deliveries and calls, and the records. */
   seed: fc.integer({ min: 0, max: 0xffff_ffff }),
   kind: fc.constantFrom("records", "records", "records", "gate-count", "e-resources"),
-  /** Of a dataset of records. */
+  /** The number of records, if the dataset has records. */
   records: fc.integer({ min: 0, max: 50 }),
   pageSize: fc.integer({ min: 4, max: 20 }),
   /** Handlers that run at the same time. */

@@ -349,7 +349,7 @@ function lossProblems(ended: EndedRun, { history }: Evidence): string[] {
     const { kind } = resultWrite.call.entry;
     const to = run.windows.at(-1)?.to ?? "";
     const inRange = records.filter((record) => String(record[dateFields[kind]]).slice(0, 10) <= to);
-    // A sum does not tell whether an hour without people is missing.
+    // A sum does not show that an hour without people is missing.
     const counted = inRange.filter((record) => kind !== "gate-count" || amountOf(record) > 0);
     return new Set(expectedPage(counted, resultWrite.call.entry).rows.map(({ id }) => id));
   });
