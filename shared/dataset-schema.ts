@@ -2,6 +2,7 @@
 // entries fail at startup with a sentence for each problem.
 import * as z from "zod/mini";
 import { toDotPath } from "zod/v4/core";
+import { childTables } from "./child-tables.ts";
 import { columnType } from "./column-types.ts";
 import { firesAt, firesWithin, parseCron } from "./cron.ts";
 import { type Expectation, expectation, expectationKinds, term } from "./expectations.ts";
@@ -51,13 +52,20 @@ const keptColumn = z
     ...publishedColumn,
     /** Whether a record without a value is rejected. */
     required: z._default(z.boolean(), false),
-    /** Keeps `all` answers of a multiple-choice field, joined by "; ", or the `first` (the others are counted). */
-    answers: z._default(z.enum(["all", "first"]), "all"),
+    /**
+     * Keeps `all` answers of a multiple-choice field, joined by "; ", or the `first` (the others are counted). With
+     * `rows`, a child table has each answer as a row too (child-tables.ts).
+     */
+    answers: z._default(z.enum(["all", "first", "rows"]), "all"),
   })
   .check(
     z.refine(({ type, unit }) => unit === undefined || type === "integer" || type === "number", {
       error: "remove the unit, or use the type integer or number",
       path: ["unit"],
+    }),
+    z.refine(({ type, answers }) => answers !== "rows" || type === "text", {
+      error: 'use "all" or "first", or the type text',
+      path: ["answers"],
     }),
   );
 
@@ -106,6 +114,13 @@ const tableauContent = z.strictObject({
   /** The project that contains it. Required if several have the same name. */
   project: z.optional(name),
 });
+
+/** The assembler writes all child files at once, and each upload buffers up to 20 MB. */
+const maxChildTables = 10;
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html */
+const maxKeyBytes = 1024;
+/** A run's id has the dataset's name of up to 48 characters, a hyphen and twelve digits. */
+const longestRunId = "r".repeat(61);
 
 export const dataset = z
   .strictObject({
@@ -258,6 +273,7 @@ export const dataset = z
         if (advice) refuse(advice.message, "expectations", index, advice.setting);
       }
       if (entry.statistics) refuseRules(entry.statistics, entry, refuse);
+      refuseChildren(entry, refuse);
       // Athena reads a table's folder with its subfolders.
       if (entry.publish.jsonl.startsWith(folderOf(entry.publish.csv)))
         refuse("use a folder that is not the folder of csv or below it", "publish", "jsonl");
@@ -327,6 +343,27 @@ function refuseRules(
   }
 }
 
+/** Refuses child tables without a name or folder of their own. */
+function refuseChildren(entry: Parameters<typeof childTables>[0], refuse: Refuse): void {
+  const children = childTables(entry);
+  if (children.length > maxChildTables)
+    refuse(`use answers: "rows" for at most ${maxChildTables} columns`, "columns");
+  const relations = [entry.publish.table, ...Object.values(viewNames(entry.publish.table))];
+  for (const { column, name, table, typed, folder, keyOf } of children) {
+    const index = entry.columns.findIndex((found) => found.name === column);
+    const isTaken = [table, typed].some((relation) => relations.includes(relation));
+    if (isTaken || folder === folderOf(previousKey(entry.publish.csv)))
+      refuse(
+        `another table, view or folder has the name "${name}" of its child table; give the column another name and add this one to its labels`,
+        "columns",
+        index,
+      );
+    if (keyOf(longestRunId).length > maxKeyBytes)
+      refuse("use a shorter key, because those of child files are longer", "publish", "csv");
+    relations.push(table, typed);
+  }
+}
+
 export type DatasetInput = z.input<typeof dataset>;
 /** An entry as it is written. It may leave out columns that its kind has. */
 export type DatasetEntry = Omit<DatasetInput, "columns"> & Partial<Pick<DatasetInput, "columns">>;
@@ -340,7 +377,7 @@ export function sourceNames(column: Column): string[] {
 
 /** Returns whether a cell of the column may have several answers, joined by "; ". */
 export function holdsSeveral(column: KeptColumn | JoinedColumn): boolean {
-  return "join" in column || column.answers === "all";
+  return "join" in column || column.answers !== "first";
 }
 
 /** Returns the headers of the published file, without undeclared columns. */
@@ -373,25 +410,41 @@ export function defineDatasets(
     if (twice !== undefined)
       throw new InvalidLibrary([`: two entries have the ${unique} "${twice}"; change one of them`]);
   }
-  for (const { name, publish } of parsed) {
-    const previous = previousKey(publish.csv);
-    if (publish.jsonl.startsWith(folderOf(previous)))
+  for (const entry of parsed) {
+    const { name, publish } = entry;
+    const previous = folderOf(previousKey(publish.csv));
+    const childFolders = childTables(entry).map(({ folder }) => folder);
+    const reserved = [previous, ...childFolders].find((folder) => publish.jsonl.startsWith(folder));
+    if (reserved !== undefined)
       throw new InvalidLibrary([
-        `, entry "${name}", publish.jsonl: use another folder than ${folderOf(previous)}, which is for copies of the CSV`,
+        `, entry "${name}", publish.jsonl: use another folder than ${reserved}, which is for ${reserved === previous ? "copies of the CSV" : "a child table"}`,
       ]);
     for (const other of parsed.filter((entry) => entry.name !== name)) {
-      const keys = [other.publish.csv, other.publish.jsonl, previousKey(other.publish.csv)];
-      if (keys.some((key) => [publish.csv, previous].some((own) => key.startsWith(folderOf(own)))))
+      const { csv, jsonl } = other.publish;
+      const keys = [csv, jsonl, previousKey(csv), ...childTables(other).map(({ folder }) => folder)];
+      const folders = [folderOf(publish.csv), previous, ...childFolders];
+      if (keys.some((key) => folders.some((folder) => key.startsWith(folder))))
         throw new InvalidLibrary([
           `, entry "${other.name}": publish to another folder than that of the table of "${name}"`,
         ]);
-      if (Object.values(viewNames(publish.table)).includes(other.publish.table))
+      if (relationsOf(other).some((relation) => ownViews(entry).includes(relation)))
         throw new InvalidLibrary([
-          `, entry "${other.name}", table: use another name than that of a view of "${name}"`,
+          `, entry "${other.name}", table: use another name than that of a view or child table of "${name}"`,
         ]);
     }
   }
   return parsed;
+}
+
+/** Returns the names of a dataset's views and child tables. */
+function ownViews(entry: Dataset): string[] {
+  const children = childTables(entry).flatMap(({ table, typed }) => [table, typed]);
+  return [...Object.values(viewNames(entry.publish.table)), ...children];
+}
+
+/** Returns the names of all tables and views of a dataset. */
+export function relationsOf(entry: Dataset): string[] {
+  return [entry.publish.table, ...ownViews(entry)];
 }
 
 /** Adds the columns of the dataset's kind to an entry without columns. */

@@ -1,14 +1,18 @@
-// Ensures that no reader sees a value under another column's name while a dataset's header changes. A table maps
-// columns by position, so it must not read the published file while a file with another header replaces it:
+// Ensures that no reader sees a value under another column's name while a dataset's header changes, or the rows of one run
+// with the answers of another. A table maps columns by position, and child tables (shared/child-tables.ts) read the files
+// of one run. So the table must not read the published file while a file with another header replaces it, nor while any
+// file does if the dataset has child tables:
 // 1. The publisher holds the table (`holdTable`): the table then reads a copy of the published file.
 // 2. The publisher replaces the file.
 // 3. The athena service sets the table's new columns and its location to the published folder, in one step, and only if
-//    the table has not changed since the service read the table and then the file.
+//    the table has not changed since the service read the table and then the file. Child tables cannot be queried from
+//    before this step until they read the run's files (services/athena/child-tables.ts).
 //
 // The table's mark names the file that a publisher is about to replace. While that file is still published, the athena
 // service does not change the table, because the file might be replaced between its read and its change.
 import { randomUUID } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import { childTables } from "./child-tables.ts";
 import { csvFieldText, splitCsvRow } from "./csv.ts";
 import type { Dataset } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
@@ -28,21 +32,23 @@ const headerBytes = 256 * 1024;
 const attempts = 5;
 
 export type HoldDeps = { tables: TableCatalog; data: ObjectStore };
+/** The file that replaces the published one. */
+export type NewFile = { runId: string; headers: readonly string[] };
 
 /**
- * Makes the table read a copy of the published file, unless the new file has the same header. Call it right before
- * replacing the file, after reading the ETag for the condition of the write. Memory: some chunks of the file.
- * @param headers of the new file
+ * Makes the table read a copy of the published file, unless the new file has the same header and, if the dataset has child
+ * tables, is of the same run. Call it right before replacing the file, after reading the ETag for the condition of the
+ * write. Memory: some chunks of the file.
  * @throws PipelineError `TableChanged`
  */
 export async function holdTable(
-  dataset: Pick<Dataset, "publish">,
-  headers: readonly string[],
+  dataset: Pick<Dataset, "publish" | "columns">,
+  next: NewFile,
   deps: HoldDeps,
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await hold(dataset, headers, deps);
+      await hold(dataset, next, deps);
       return;
     } catch (error) {
       const isChanged = error instanceof PipelineError && error.name === "TableChanged";
@@ -52,17 +58,19 @@ export async function holdTable(
 }
 
 async function hold(
-  { publish: { csv, table } }: Pick<Dataset, "publish">,
-  headers: readonly string[],
+  dataset: Pick<Dataset, "publish" | "columns">,
+  { runId, headers }: NewFile,
   { tables, data }: HoldDeps,
 ): Promise<void> {
+  const { csv, table } = dataset.publish;
   const key = previousKey(csv);
   // Read before the table, so that a copy that another publisher makes for the table is never overwritten.
   const earlierCopy = await data.head(key);
   const found = await tables.table(table);
   const file = await data.head(csv);
   if (!file && !found) return;
-  if (file && isDeepStrictEqual(await headersOf(csv, data), headers)) return;
+  const keepsChildren = childTables(dataset).length === 0 || file?.metadata["run-id"] === runId;
+  if (file && keepsChildren && isDeepStrictEqual(await headersOf(csv, data), headers)) return;
   const id = randomUUID();
   const location: TableLocation = { folder: folderOf(key), mark: `${id} ${fileIdentity(file)}` };
   // This table cannot be queried. It keeps the athena service from creating one for the file to be replaced.
@@ -88,9 +96,14 @@ export function isBeingReplaced(table: FoundTable | undefined, file: ObjectInfo)
   return table?.mark?.slice(table.mark.indexOf(" ") + 1) === fileIdentity(file);
 }
 
-/** Returns what identifies a publication. The ETag alone does not: a rollback publishes an earlier file again. */
+/**
+ * Returns what identifies a publication. The ETag alone does not: a rollback publishes an earlier file again, and another
+ * run may have the same rows.
+ */
 export function fileIdentity(file: Pick<ObjectInfo, "etag" | "metadata"> | undefined): string {
-  return file ? `${file.etag} ${file.metadata["requested-at"] ?? ""}` : "none";
+  if (!file) return "none";
+  const { "requested-at": requestedAt = "", "run-id": runId = "" } = file.metadata;
+  return `${file.etag} ${requestedAt} ${runId}`;
 }
 
 /**

@@ -20,6 +20,8 @@ export const keys = {
   /** The files that a held run would have published. */
   held: (runId: string) => `runs/${runId}/held/data.csv`,
   heldLines: (runId: string) => `runs/${runId}/held/data.jsonl`,
+  /** @param name of the child table (shared/child-tables.ts) */
+  heldChild: (runId: string, name: string) => `runs/${runId}/held/children/${name}.csv`,
   /** The run's outcome with all counts. */
   result: (runId: string) => `runs/${runId}/result.json`,
   /** The counts of the run's file (shared/profile.ts). */

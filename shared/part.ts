@@ -1,5 +1,6 @@
 // The format of a part: the transformer's result for one page, as one object that is written atomically. Its first line
-// is the page's summary as JSON. The page's rows follow twice, as CSV and as JSON Lines; each row ends with "\n".
+// is the page's summary as JSON. The page's rows follow twice, as CSV and as JSON Lines, then the rows of each child table
+// as CSV; each row ends with "\n".
 import { isDeepStrictEqual } from "node:util";
 import { PipelineError } from "./errors.ts";
 import { type PageSummary, pageSummary } from "./run.ts";
@@ -7,26 +8,49 @@ import { type PageSummary, pageSummary } from "./run.ts";
 export const partContentType = "application/x-libinsight-part";
 const newline = 0x0a;
 
-export type Part = { summary: PageSummary; csv: Uint8Array; jsonl: Uint8Array };
+export type Part = {
+  summary: PageSummary;
+  csv: Uint8Array;
+  jsonl: Uint8Array;
+  /** The rows of child tables, in the order of `summary.answers`. */
+  children: Uint8Array[];
+};
 
-export function encodePart(summary: Omit<PageSummary, "bytes">, csv: string, jsonl: string): Buffer {
-  const bytes = { csv: Buffer.byteLength(csv), jsonl: Buffer.byteLength(jsonl) };
-  return Buffer.from(`${JSON.stringify({ ...summary, bytes } satisfies PageSummary)}\n${csv}${jsonl}`);
+/** @param children the rows of child tables as CSV, in the order of `summary.answers` */
+export function encodePart(
+  summary: Omit<PageSummary, "bytes">,
+  csv: string,
+  jsonl: string,
+  children: readonly string[] = [],
+): Buffer {
+  const sizes = children.map((rows) => Buffer.byteLength(rows));
+  const bytes = {
+    csv: Buffer.byteLength(csv),
+    jsonl: Buffer.byteLength(jsonl),
+    ...(sizes.length > 0 && { children: sizes }),
+  };
+  const line = JSON.stringify({ ...summary, bytes } satisfies PageSummary);
+  return Buffer.from(`${line}\n${csv}${jsonl}${children.join("")}`);
 }
 
 /** Returns the summary and the rows of a part. @throws PipelineError `PartUnreadable` */
 export function decodePart(key: string, part: Uint8Array): Part {
   const start = part.indexOf(newline) + 1;
   const summary = decodeSummary(textOf(part.subarray(0, start)));
-  const middle = start + (summary?.bytes.csv ?? 0);
-  if (!summary || part.length !== middle + summary.bytes.jsonl) {
+  const { csv = 0, jsonl = 0, children = [] } = summary?.bytes ?? {};
+  let end = start;
+  const [csvRows = part, jsonlRows = part, ...childRows] = [csv, jsonl, ...children].map((bytes) => {
+    end += bytes;
+    return part.subarray(end - bytes, end);
+  });
+  if (!summary || part.length !== end || children.length !== (summary.answers ?? []).length) {
     throw new PipelineError("PartUnreadable", {
       message: "A part in the work bucket is damaged, or was written by another version of the pipeline.",
       advice: "Request the run again.",
       ids: { key },
     });
   }
-  return { summary, csv: part.subarray(start, middle), jsonl: part.subarray(middle) };
+  return { summary, csv: csvRows, jsonl: jsonlRows, children: childRows };
 }
 
 /** Returns whether two parts are the same, apart from the spans in which they were made. */

@@ -96,8 +96,14 @@ export const pageSummary = z.strictObject({
   undeclared: counts,
   /** By column: rows with a value. */
   filled: counts,
-  /** Size of the rows as CSV and as JSON Lines. */
-  bytes: z.strictObject({ csv: nonNegativeInt, jsonl: nonNegativeInt }),
+  /** For each column with a child table: the number of answers of each row, in the order of `ids`. */
+  answers: z.optional(z.array(z.strictObject({ column: z.string(), counts: z.array(nonNegativeInt) }))),
+  /** Size of the rows as CSV and as JSON Lines, and of the rows of each child table. */
+  bytes: z.strictObject({
+    csv: nonNegativeInt,
+    jsonl: nonNegativeInt,
+    children: z.optional(z.array(nonNegativeInt)),
+  }),
   spans,
 });
 export type PageSummary = z.infer<typeof pageSummary>;
@@ -222,6 +228,15 @@ export const runResult = z.strictObject({
   columns: z.array(z.string()),
   /** Fingerprint (shared/fingerprint.ts) of the dataset entry that made the rows. */
   entry: z.string(),
+  /**
+   * The child files (shared/child-tables.ts), in the bucket of the other files. `rows` is the number of answers, and
+   * `records` that of rows with an answer. Missing if there are none.
+   */
+  children: z.optional(
+    z.array(
+      z.strictObject({ column: z.string(), rows: nonNegativeInt, records: nonNegativeInt, ...file.shape }),
+    ),
+  ),
   /** The files in the work bucket that a held run would have published. */
   held: z.optional(z.strictObject({ csv: file, jsonl: file })),
   published: z.optional(

@@ -1,5 +1,6 @@
 // The services, their queues and the routes of events, as data. Each service has a queue of the same name. stacks/
 // creates SST components from this file, and stacks/local/ creates workers.
+import { childTables } from "./child-tables.ts";
 import type { Dataset } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
 import type { EventType } from "./events.ts";
@@ -11,7 +12,7 @@ export const receiveLimit = 5;
 /** The keys of a bucket that a function may read and write. `*` matches any text. */
 export type Access = { read: readonly string[]; write?: readonly string[]; multipart?: true };
 /** Returns the access to a dataset's files. */
-export type PublishedAccess = (publish: Dataset["publish"]) => Access;
+export type PublishedAccess = (dataset: Pick<Dataset, "publish" | "columns">) => Access;
 
 export type ServiceDefinition<Name extends string = string> = {
   /** What stops if the service fails. Alarms name it first. */
@@ -143,8 +144,10 @@ const definitions = {
       },
       // While the header changes, the table reads a copy of the earlier file.
       queryEngine: "tables",
-      data: ({ csv, jsonl }) => {
-        const files = [csv, jsonl, previousKey(csv)];
+      data: (dataset) => {
+        const { csv, jsonl } = dataset.publish;
+        const children = childTables(dataset).map(({ keyOf }) => keyOf("*"));
+        const files = [csv, jsonl, previousKey(csv), ...children];
         return { read: files, write: files, multipart: true };
       },
     },
@@ -166,8 +169,12 @@ const definitions = {
       queryEngine: "queries",
       work: { read: ["queries/*", "runs/*/result.json"], write: ["queries/*"] },
       // Athena reads the table's files and writes results with the caller's permissions.
-      data: ({ csv }) => ({ read: [`${folderOf(csv)}*`, previousKey(csv)] }),
-      results: ({ results, queryResults }) => {
+      data: (dataset) => {
+        const { csv } = dataset.publish;
+        const children = childTables(dataset).map(({ folder }) => `${folder}*`);
+        return { read: [`${folderOf(csv)}*`, previousKey(csv), ...children] };
+      },
+      results: ({ publish: { results, queryResults } }) => {
         const objects = [results, `${queryResults}/*`, keys.columnNames("*")];
         return { read: objects, write: objects, multipart: true };
       },
@@ -204,8 +211,8 @@ const definitions = {
         read: ["runs/*/result.json", "runs/*/reports/*", "reports/*"],
         write: ["runs/*/reports/*", "reports/*"],
       },
-      data: ({ csv }) => ({ read: [csv] }),
-      results: ({ results }) => ({ read: [results] }),
+      data: ({ publish: { csv } }) => ({ read: [csv] }),
+      results: ({ publish: { results } }) => ({ read: [results] }),
     },
   },
   renderer: {
@@ -219,7 +226,7 @@ const definitions = {
     uses: {
       schedules: true,
       work: { read: ["runs/*/result.json", "runs/*/profile.json"] },
-      data: ({ csv }) => ({ read: [csv] }),
+      data: ({ publish: { csv } }) => ({ read: [csv] }),
       results: () => {
         const reports = [keys.runReport("*", "*")];
         return { read: reports, write: reports, multipart: true };

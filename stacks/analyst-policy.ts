@@ -1,5 +1,6 @@
 // The permissions of analysts: the policy of the IAM user that Tableau uses to sign in to Athena. Analysts may run queries,
 // read published files and store their own results. They may write or delete nothing else.
+import { childTables } from "../shared/child-tables.ts";
 import { datasets } from "../shared/datasets.ts";
 import { folderOf, keys, previousKey } from "../shared/keys.ts";
 import { analystsName, currentStage } from "./stage.ts";
@@ -13,11 +14,13 @@ const region = aws.getRegionOutput().region;
 /** The IAM user of the analysts. Its access key is created by hand, because SST's state would contain it (docs/deploy.md). */
 export const analysts = existingAnalysts ?? createUser().name;
 
-const publishedFolders = datasets.flatMap(({ publish: { csv, jsonl } }) => [
-  folderOf(csv),
-  // The table reads this copy while the file's header changes.
-  folderOf(previousKey(csv)),
-  folderOf(jsonl),
+const publishedFolders = datasets.flatMap(({ columns, publish }) => [
+  folderOf(publish.csv),
+  // The table reads this copy while the file is replaced.
+  folderOf(previousKey(publish.csv)),
+  folderOf(publish.jsonl),
+  // Analysts have no view with personal columns, so their answers stay closed too.
+  ...childTables({ columns, publish }).flatMap(({ folder, personal }) => (personal ? [] : [folder])),
 ]);
 const pipelineKeys = [
   ...datasets.map(({ publish }) => publish.results),

@@ -1,7 +1,7 @@
 // Creates a function for each service of shared/topology.ts, with the environment and the permissions that its ports need
 // and no others. Buckets, queues and the bus are not linked, because SST's links allow whole services (`sqs:*`, `s3:*`).
 import { library } from "#library";
-import { viewNames } from "../shared/dataset-schema.ts";
+import { relationsOf } from "../shared/dataset-schema.ts";
 import { datasets } from "../shared/datasets.ts";
 import { instancesText } from "../shared/instance-settings.ts";
 import { tableauEnvironment } from "../shared/tableau-settings.ts";
@@ -195,7 +195,7 @@ function objectPermissions(bucket: sst.aws.Bucket, { read, write = [], multipart
 
 /** Returns the access to the files of every dataset. */
 function datasetAccess(accessOf: PublishedAccess): Access {
-  const each = datasets.map(({ publish }) => accessOf(publish));
+  const each = datasets.map(accessOf);
   return {
     read: each.flatMap(({ read }) => read),
     write: each.flatMap(({ write = [] }) => write),
@@ -217,7 +217,7 @@ function tablePermissions(): Permission[] {
 
 /** Returns the permissions for queries: Athena calls S3 and Glue with those of the function that started the query. */
 function queryPermissions(): Permission[] {
-  const tables = datasets.flatMap(({ publish: { table } }) => [table, ...Object.values(viewNames(table))]);
+  const tables = datasets.flatMap(relationsOf);
   return [
     // https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html
     { actions: ["s3:GetBucketLocation"], resources: [data.arn, results.arn] },

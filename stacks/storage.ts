@@ -1,4 +1,5 @@
 // The three buckets. SST's buckets deny plain HTTP and public access by default.
+import { childTables, keptDays } from "../shared/child-tables.ts";
 import { datasets } from "../shared/datasets.ts";
 import { keys } from "../shared/keys.ts";
 import { currentStage } from "./stage.ts";
@@ -24,7 +25,19 @@ export const work = new sst.aws.Bucket("Work", {
 });
 
 /** The published files. */
-export const data = publishingBucket("Data", existingBuckets.data);
+export const data = publishingBucket(
+  "Data",
+  existingBuckets.data,
+  datasets.flatMap((dataset) =>
+    childTables(dataset).map(({ name, folder }) => ({
+      id: `expire-${dataset.name}-${name}`,
+      status: "Enabled",
+      filter: { prefix: folder },
+      expiration: { days: keptDays },
+      noncurrentVersionExpiration: { noncurrentDays: 1 },
+    })),
+  ),
+);
 /** The results of Athena queries, and the newest results file of each dataset. */
 export const results = publishingBucket("Results", existingBuckets.results, [
   {

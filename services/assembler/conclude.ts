@@ -1,6 +1,7 @@
 // Concludes a run whose pages are all transformed: reads its parts, writes the files in the same pass, and decides by the
 // counts whether they are published or held, whether the run fails, or whether windows are fetched again.
 import { isDeepStrictEqual } from "node:util";
+import { type ChildTable, childHeaders, childTables } from "../../shared/child-tables.ts";
 import { csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -18,6 +19,7 @@ import {
 } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { baselineOf, type PublishedFile, previousOf, previousProfile } from "./baseline.ts";
+import { ChildRows } from "./child-rows.ts";
 import { expectationViolations, judge } from "./expectations/judge.ts";
 import { fitPart } from "./fit-part.ts";
 import { violations } from "./guard.ts";
@@ -70,6 +72,8 @@ export async function conclude(
   // The header of the run's own file already has the undeclared columns.
   const columnsBefore = (appended: readonly string[]) =>
     own ? own.headers.filter((header) => !appended.includes(header)) : outputColumns(dataset.columns);
+  // If another entry is deployed now, the run's child files are complete already, because they precede the CSV.
+  const children = entry === fingerprintOf(dataset) ? childTables(dataset) : [];
   const headersWith = (appended: readonly string[]) => [...columnsBefore(appended), ...appended];
   const countsOf = (ledger: Ledger) => resultCounts(complete, ledger, entry, headersWith(ledger.appended));
   const read = (ledger: Ledger, each: Parameters<typeof readParts>[2]) =>
@@ -82,19 +86,26 @@ export async function conclude(
     let decision: Decision | undefined;
     let profile: Profile | undefined;
     let outcomes: ExpectationOutcome[] = [];
-    const target = targetOf(state, runId, dataset, deps);
+    const target = targetOf(state, runId, dataset, children, deps);
+    let childRows = new ChildRows(children);
     const writeRows: WriteRows = async (write) => {
       ledger = new Ledger(entry);
       const counted = new RowProfile(dataset, run, headersWith(appended));
+      childRows = new ChildRows(children);
       const header = csvRows([headersWith(appended)]);
-      await write({ csv: Buffer.from(header), jsonl: new Uint8Array() });
+      const childHeader = Buffer.from(csvRows([childHeaders]));
+      await write({
+        csv: Buffer.from(header),
+        jsonl: new Uint8Array(),
+        children: children.map(() => childHeader),
+      });
       await read(ledger, async (part, skip) => {
         // Files that will be discarded are not written any further.
         if (!ledger.appended.every((name) => appended.includes(name)) || ledger.mixesEntries) return;
         if (mayRefetch && ledger.disagreements.size > 0) return;
         const rows = fitPart(part, { appended: part.summary.appended, allAppended: appended, skip });
         counted.add(rows.csv);
-        await write(rows);
+        await write({ ...rows, children: childRows.add(part, skip) });
       });
       const counts = countsOf(ledger);
       profile = counted.profile();
@@ -127,6 +138,7 @@ export async function conclude(
         ...previousOf(published, run),
         violations: decision.violations,
         expectations: outcomes,
+        ...childrenOf(target, outcome.files, childRows.counts),
       };
       const files = filesOf(target, outcome.files);
       if (decision.state === "held")
@@ -153,11 +165,15 @@ export function targetOf(
   state: "held" | "published",
   runId: string,
   { publish }: Dataset,
+  children: readonly ChildTable[],
   { work, data }: Pick<ConcludeDeps, "work" | "data">,
 ): Target {
-  return state === "published"
-    ? { store: data, csv: publish.csv, jsonl: publish.jsonl }
-    : { store: work, csv: keys.held(runId), jsonl: keys.heldLines(runId) };
+  if (state === "published") {
+    const childKeys = children.map(({ keyOf }) => keyOf(runId));
+    return { store: data, csv: publish.csv, jsonl: publish.jsonl, children: childKeys };
+  }
+  const childKeys = children.map(({ name }) => keys.heldChild(runId, name));
+  return { store: work, csv: keys.held(runId), jsonl: keys.heldLines(runId), children: childKeys };
 }
 
 export function filesOf(target: Target, { csv, jsonl }: Written): NonNullable<RunResult["held"]> {
@@ -165,6 +181,19 @@ export function filesOf(target: Target, { csv, jsonl }: Written): NonNullable<Ru
     csv: { key: target.csv, etag: csv.etag, bytes: csv.bytes },
     jsonl: { key: target.jsonl, etag: jsonl.etag, bytes: jsonl.bytes },
   };
+}
+
+/** @param counts of each child file, in the order of the target's */
+export function childrenOf(
+  { children }: Target,
+  written: Written,
+  counts: ChildRows["counts"],
+): Pick<RunResult, "children"> {
+  const found = counts.flatMap((each, index) => {
+    const [key, info] = [children[index], written.children[index]];
+    return key !== undefined && info ? [{ ...each, key, etag: info.etag, bytes: info.bytes }] : [];
+  });
+  return found.length > 0 ? { children: found } : {};
 }
 
 export function supersededReason(by: string): string {
@@ -241,15 +270,15 @@ export async function preparePublication(
   headers: readonly string[],
   deps: Pick<ConcludeDeps, "data" | "tables">,
 ): Promise<void> {
-  const stray = await strayObjects(dataset, deps.data);
+  const stray = await strayObjects(dataset, deps.data, runId);
   if (stray.length > 0) {
     throw new PipelineError("StrayObjects", {
-      message: "The folder of the published file contains other objects. Nothing is published.",
+      message: "The folder of a published file contains other objects. Nothing is published.",
       advice: `${strayText(stray, deps.data.bucket)}. Then replay this dead letter.`,
       ids: { run: runId },
     });
   }
-  await holdTable(dataset, headers, deps);
+  await holdTable(dataset, { runId, headers }, deps);
 }
 
 function resultCounts(

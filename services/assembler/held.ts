@@ -1,4 +1,5 @@
 // Publishes a held run by force: exactly the files that were reviewed, or none.
+import { childTables } from "../../shared/child-tables.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
@@ -7,6 +8,7 @@ import type { Run, RunResult } from "../../shared/run.ts";
 import {
   type ConcludeDeps,
   type Conclusion,
+  childrenOf,
   filesOf,
   preparePublication,
   supersededReason,
@@ -37,17 +39,28 @@ export async function publishHeld(
       run,
     );
   }
+  const { children: heldChildren = [] } = result;
+  // If an entry with other columns is deployed now, the child files were published before the CSV.
+  const children = result.entry === fingerprintOf(dataset) ? childTables(dataset) : [];
   const files = [
     {
       key: keys.held(runId),
       held: result.held?.csv,
-      rows: (chunk: Uint8Array): Rows => ({ csv: chunk, jsonl: noBytes }),
+      rows: (chunk: Uint8Array): Rows => ({ csv: chunk, jsonl: noBytes, children: [] }),
     },
     {
       key: keys.heldLines(runId),
       held: result.held?.jsonl,
-      rows: (chunk: Uint8Array): Rows => ({ csv: noBytes, jsonl: chunk }),
+      rows: (chunk: Uint8Array): Rows => ({ csv: noBytes, jsonl: chunk, children: [] }),
     },
+    ...children.map(({ name }, index) => ({
+      key: keys.heldChild(runId, name),
+      held: heldChildren[index],
+      rows: (chunk: Uint8Array): Rows => ({
+        ...{ csv: noBytes, jsonl: noBytes },
+        children: children.map((_, at) => (at === index ? chunk : noBytes)),
+      }),
+    })),
   ];
   for (const { key, held } of files) {
     if (held === undefined || (await work.head(key))?.etag !== held.etag)
@@ -57,7 +70,7 @@ export async function publishHeld(
         run,
       );
   }
-  const target = targetOf("published", runId, dataset, deps);
+  const target = targetOf("published", runId, dataset, children, deps);
   const copyHeld: WriteRows = async (write) => {
     for (const { key, rows } of files) {
       for await (const chunk of await work.stream(key)) await write(rows(chunk));
@@ -76,6 +89,7 @@ export async function publishHeld(
     state: "published",
     force,
     published: { bucket: data.bucket, ...filesOf(target, outcome.files) },
+    ...childrenOf(target, outcome.files, heldChildren),
   };
 }
 

@@ -1,5 +1,5 @@
-// Writes the CSV and the JSON lines from one pass over the parts. Each file is replaced in one atomic write, the CSV first,
-// after the pass succeeded.
+// Writes the CSV, the JSON lines and the child files from one pass over the parts. Each file is replaced in one atomic
+// write after the pass succeeded: the child files first, then the CSV.
 import events from "node:events";
 import { PassThrough } from "node:stream";
 import type { ObjectInfo, ObjectStore } from "../../shared/ports.ts";
@@ -8,12 +8,15 @@ import type { Run } from "../../shared/run.ts";
 
 /** Bytes of each file that are buffered for its upload. */
 const bufferBytes = 1024 * 1024;
+const csvType = "text/csv; charset=utf-8";
 
-export type Target = { store: ObjectStore; csv: string; jsonl: string };
-export type Rows = { csv: Uint8Array; jsonl: Uint8Array };
+/** Keys of the files. Only one run writes to the keys of its child files. */
+export type Target = { store: ObjectStore; csv: string; jsonl: string; children: readonly string[] };
+/** `children` in the order of the target's. */
+export type Rows = { csv: Uint8Array; jsonl: Uint8Array; children: readonly Uint8Array[] };
 /** Writes all rows, then decides whether the files are kept. */
 export type WriteRows = (write: (rows: Rows) => Promise<void>) => Promise<"keep" | "discard">;
-export type Written = { csv: ObjectInfo; jsonl: ObjectInfo };
+export type Written = { csv: ObjectInfo; jsonl: ObjectInfo; children: ObjectInfo[] };
 
 export type Outcome =
   | { state: "written"; files: Written }
@@ -21,10 +24,10 @@ export type Outcome =
   | { state: "discarded" };
 
 /**
- * Writes both files unless a newer run has published. The store compares ETags, which depend on the bytes only: if a newer
+ * Writes the files unless a newer run has published. The store compares ETags, which depend on the bytes only: if a newer
  * run publishes the same bytes during the upload, the files carry this run's id.
  * @param writeRows runs again if another writer interferes
- * @param beforePublish runs after all rows are written, right before the CSV is replaced
+ * @param beforePublish runs after all rows and the child files are written, right before the CSV is replaced
  * @throws what `writeRows` and `beforePublish` throw, and PipelineError `PublishContended`
  */
 export async function writeFiles(
@@ -38,7 +41,7 @@ export async function writeFiles(
   const { dataset, runId, requestedAt, entry } = run;
   const metadata = { dataset, "run-id": runId, "requested-at": requestedAt, entry };
   for (let attempt = 1; attempt <= publishAttempts; attempt++) {
-    const [csvNow, jsonlNow] = await Promise.all([store.head(target.csv), store.head(target.jsonl)]);
+    const [csvNow, jsonlNow, ...childrenNow] = await headsOf(target);
     for (const current of [csvNow, jsonlNow]) {
       if (current && isNewer(current.metadata, run, now))
         return { state: "superseded", by: current.metadata["run-id"] ?? "a newer run" };
@@ -51,27 +54,37 @@ export async function writeFiles(
           condition: current ? { ifMatch: current.etag } : "absent",
         }),
       );
-    const csv = upload(target.csv, "text/csv; charset=utf-8", csvNow);
+    const csv = upload(target.csv, csvType, csvNow);
     const jsonl = upload(target.jsonl, "application/x-ndjson", jsonlNow);
+    const children = target.children.map((key, index) => upload(key, csvType, childrenNow[index]));
     try {
       const decision = await writeRows(async (rows) => {
-        await Promise.all([csv.write(rows.csv), jsonl.write(rows.jsonl)]);
+        const childWrites = rows.children.map((bytes, index) => children[index]?.write(bytes));
+        await Promise.all([csv.write(rows.csv), jsonl.write(rows.jsonl), ...childWrites]);
       });
       if (decision === "discard") return { state: "discarded" };
+      // A reader who finds the run in the CSV's metadata finds its child files too.
+      const childEtags: string[] = [];
+      for (const child of children) childEtags.push(await child.finish());
       await beforePublish?.();
       // The CSV goes first, because readers rely on it. If this handler dies now, the next one completes the JSON lines.
-      const files = { csv: await csv.finish(), jsonl: await jsonl.finish() };
-      const [csvInfo, jsonlInfo] = await Promise.all([store.head(target.csv), store.head(target.jsonl)]);
+      const etags = [await csv.finish(), await jsonl.finish(), ...childEtags];
+      const found = (await headsOf(target)).filter((info, index) => info?.etag === etags[index]);
+      const [csvInfo, jsonlInfo, ...childInfos] = found.filter((info) => info !== undefined);
       // If another writer has replaced a file already, the next iteration checks whether its run is newer.
-      if (csvInfo && csvInfo.etag === files.csv && jsonlInfo && jsonlInfo.etag === files.jsonl)
-        return { state: "written", files: { csv: csvInfo, jsonl: jsonlInfo } };
+      if (csvInfo && jsonlInfo && found.length === etags.length)
+        return { state: "written", files: { csv: csvInfo, jsonl: jsonlInfo, children: childInfos } };
     } catch (error) {
       if (!(error instanceof ConditionFailed)) throw error;
     } finally {
-      await Promise.all([csv.abort(), jsonl.abort()]);
+      await Promise.all([csv, jsonl, ...children].map((file) => file.abort()));
     }
   }
   throw publishContended(target.csv, run);
+}
+
+function headsOf({ store, csv, jsonl, children }: Target): Promise<(ObjectInfo | undefined)[]> {
+  return Promise.all([csv, jsonl, ...children].map((key) => store.head(key)));
 }
 
 /** Another writer changed the object during the upload. */

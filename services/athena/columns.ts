@@ -1,5 +1,6 @@
 // Names, types and comments of the columns of a dataset's table, of its view with types and of the one for analysts. The
 // data dictionary and Tableau's data source are generated from the same columns.
+import type { ChildTable } from "../../shared/child-tables.ts";
 import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { assignNames, type ColumnNames, type datePartNames, distinctHeaders } from "./names.ts";
@@ -49,6 +50,19 @@ export function tableColumns(
 /** Returns the table's columns for a file without undeclared columns. */
 export function declaredColumns(dataset: Dataset, known?: ColumnNames): TableColumn[] {
   return tableColumns(outputColumns(dataset.columns), dataset, known);
+}
+
+/** Returns the columns of a child table, in the order of its file (`childHeaders`). */
+export function childColumns({ column, personal }: ChildTable): TableColumn[] {
+  const columnOf = (name: string, type: ColumnType, meaning: string): TableColumn => ({
+    ...{ name, header: name, type, meaning, declared: true },
+    personal: name === "answer" && personal,
+  });
+  return [
+    columnOf("_id", "integer", "The _id of the row in the published file"),
+    columnOf("position", "integer", "The answer's position among those of the row, from 1"),
+    columnOf("answer", "text", `An answer of ${column}`),
+  ];
 }
 
 /** Returns the required columns that a file's header lacks. */

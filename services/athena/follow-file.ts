@@ -1,4 +1,5 @@
 // Handles a published file: updates its table and views to its header and starts the dataset's query.
+import { childTables } from "../../shared/child-tables.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fileIdentity, headersOf, isBeingReplaced } from "../../shared/header-change.ts";
@@ -6,6 +7,7 @@ import type { LogFields } from "../../shared/logger.ts";
 import type { Emit, ObjectStore } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
+import { findChildren, hideChildren, showChildren } from "./child-tables.ts";
 import { missingColumns, tableColumns } from "./columns.ts";
 import { measuresView } from "./measures.ts";
 import { storeNames } from "./names.ts";
@@ -15,7 +17,7 @@ import { type StartDeps, startQuery } from "./start-query.ts";
 export type FollowDeps = StartDeps & { data: ObjectStore; results: ObjectStore; emit: Emit };
 
 /**
- * Updates the table and views and starts the query. Idempotent: the statements change nothing if all is up to date, and
+ * Updates the tables and views and starts the query. Idempotent: the statements change nothing if all is up to date, and
  * the engine runs the query once per publication of the file.
  * @throws PipelineError `PublishedFileMissing`, `PublishedFileForeign`, `PublishedFileReplaced`, `TableChanged`,
  * `NamesContended`, `TooManyColumnNames`, `StatementFailed`, `StatementTooSlow`
@@ -23,8 +25,9 @@ export type FollowDeps = StartDeps & { data: ObjectStore; results: ObjectStore; 
 export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<LogFields> {
   const { data, results, emit, engine } = deps;
   const { csv, table } = dataset.publish;
-  // The table is read before the file, because a publisher changes them in that order (shared/header-change.ts).
+  // The tables are read before the file, because a publisher changes them in that order (shared/header-change.ts).
   const found = await engine.table(table);
+  const foundChildren = await findChildren(childTables(dataset), engine);
   const file = await data.head(csv);
   if (!file) throw unusable("PublishedFileMissing", "no longer exists", dataset);
   const origin = originOfFile(file.metadata, dataset);
@@ -32,7 +35,7 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   const headers = await headersOf(csv, data);
   if (!headers) throw unusable("PublishedFileForeign", "has no header line", dataset);
   const { runId } = origin;
-  const refusal = await refusalOf(headers, dataset, data);
+  const refusal = await refusalOf(headers, runId, dataset, data);
   if (refusal !== undefined) {
     const reason = `Athena is not updated; its tables and the earlier results stay. ${refusal}`;
     await emit("file.refused", { runId, dataset: dataset.name, bucket: data.bucket, key: csv, reason });
@@ -42,7 +45,15 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   // so it returns the right values or fails.
   const columns = tableColumns(headers, dataset, await storeNames(headers, dataset, results));
   const views = viewNames(table);
+  const children = await hideChildren(foundChildren, runId, engine);
   await engine.defineTable(table, tableOf(dataset, columns), found?.version);
+  // A run has no file of a column that got its child table later. Its child table stays without columns.
+  const isWritten = await Promise.all(children.map(({ child }) => data.head(child.keyOf(runId))));
+  await showChildren(
+    children.filter((_, index) => isWritten[index] !== undefined),
+    runId,
+    engine,
+  );
   await engine.defineView(views.typed, typedView(dataset, columns, engine.database));
   await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
   await engine.defineView(views.measures, measuresView(dataset, columns, engine.database));
@@ -58,6 +69,7 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
 /** Returns why the file must not reach its readers and what to do, or undefined if nothing is wrong. */
 async function refusalOf(
   headers: readonly string[],
+  runId: string,
   dataset: Dataset,
   data: ObjectStore,
 ): Promise<string | undefined> {
@@ -67,7 +79,7 @@ async function refusalOf(
     const columns = missing.map((name) => `"${name}"`).join(", ");
     return `The published file lacks ${columns}, which shared/library.ts requires. Restore an earlier file (npm run runs -- rollback RUN) or request a run: ${request}`;
   }
-  const stray = await strayObjects(dataset, data);
+  const stray = await strayObjects(dataset, data, runId);
   if (stray.length === 0) return undefined;
   return `${strayText(stray, data.bucket)}. Then request a run: ${request}`;
 }

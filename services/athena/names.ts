@@ -1,13 +1,11 @@
-// Column names that work without quotes in Athena's SQL: lowercase letters, digits and _, and no reserved word.
-// https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html
+// Assigns each header of a dataset a column name that works without quotes in Athena's SQL, permanently.
 import * as z from "zod/mini";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
+import { sqlName } from "../../shared/sql-name.ts";
 
-/** Athena allows 255 bytes. A shorter limit leaves room for a suffix and stays readable. */
-const maxLength = 120;
 /** A dataset has some dozens of headers, and a run that adds hundreds fails before its file is published. */
 const maxNames = 10_000;
 /** Concurrent calls that follow one file write the same names, so conflicts are few. */
@@ -32,7 +30,7 @@ export function assignNames(
   const taken = new Set<string>([...datePartNames, ...known.values()]);
   const assign = (header: string): void => {
     if (names.has(header)) return;
-    const base = safeName(header.split("\n")[0] ?? "");
+    const base = sqlName(header.split("\n")[0] ?? "");
     let name = base;
     // `taken` is finite, so some number is free.
     for (let n = 2; taken.has(name); n++) name = `${base}_${n}`;
@@ -104,26 +102,3 @@ function tooMany({ name }: Dataset): PipelineError {
     ids: { dataset: name },
   });
 }
-
-function safeName(header: string): string {
-  const name = header
-    .normalize("NFKD")
-    .replace(/\p{M}/gu, "")
-    .toLowerCase()
-    .replace(/[^a-z0-9_]+/g, "_")
-    .slice(0, maxLength)
-    .replace(/_+$/, "");
-  if (name === "") return "column";
-  if (reserved.has(name)) return `${name}_`;
-  return /^\d/.test(name) ? `c_${name}` : name;
-}
-
-/** Words that a query must quote as names. https://docs.aws.amazon.com/athena/latest/ug/reserved-words.html */
-const reserved = new Set(
-  `alter and as between by case cast constraint create cross cube current_catalog current_date current_path
-  current_schema current_time current_timestamp current_user deallocate delete describe distinct drop else end escape
-  except execute exists extract false first for from full group grouping having in inner insert intersect into is
-  join json_array json_exists json_object json_query json_table json_value last left like listagg localtime
-  localtimestamp natural normalize not null on or order outer prepare recursive right rollup select skip table then
-  trim true uescape union unnest using values when where with`.split(/\s+/),
-);

@@ -1,9 +1,10 @@
 // Generates a dataset's table and views, and labels its query, in Trino's SQL. Pure functions.
+import type { ChildTable } from "../../shared/child-tables.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { folderOf } from "../../shared/keys.ts";
 import type { TableDefinition, ViewDefinition } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
-import { analysisColumns, type TableColumn, typedColumns, type ViewColumn } from "./columns.ts";
+import { analysisColumns, childColumns, type TableColumn, typedColumns, type ViewColumn } from "./columns.ts";
 
 /** Returns the table over the folder of the dataset's published file. */
 export function tableOf({ publish }: Dataset, columns: readonly TableColumn[]): TableDefinition {
@@ -29,6 +30,19 @@ export function analysisView(
   database: string,
 ): ViewDefinition {
   return viewOf(analysisColumns(columns, dataset), database, viewNames(dataset.publish.table).typed);
+}
+
+/** Returns the child table over the folder of a run. */
+export function childTableOf(child: ChildTable, runId: string): TableDefinition {
+  return {
+    columns: typedColumns(childColumns(child)).map(({ name, comment }) => ({ name, comment })),
+    folder: folderOf(child.keyOf(runId)),
+  };
+}
+
+/** Returns the view that casts the child table's columns to their types. */
+export function childView(child: ChildTable, database: string): ViewDefinition {
+  return viewOf(typedColumns(childColumns(child)), database, child.table);
 }
 
 function viewOf(columns: readonly ViewColumn[], database: string, from: string): ViewDefinition {

@@ -34,7 +34,7 @@ export async function checkFreshness(
   if (!file) return { dataset: name, published: false };
   const hours = ageHours(file, now());
   const behind = behindHours(file, await results.head(publish.results), now());
-  const stray = await strayObjects(dataset, data);
+  const stray = await strayObjects(dataset, data, file.metadata["run-id"]);
   measure(
     { PublishedFileAgeHours: hours, ResultsBehindHours: behind, StrayObjects: stray.length },
     { dataset: name },

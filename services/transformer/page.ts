@@ -1,5 +1,6 @@
 // Transforms a page of records into rows (as CSV and as JSON lines), rejects, and a summary that accounts for every
 // record. Pure functions.
+import { childTables } from "../../shared/child-tables.ts";
 import { type Cell, csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { PageMessage } from "../../shared/messages.ts";
@@ -9,11 +10,21 @@ import { type Row, recordTransform } from "./record.ts";
 export type TransformedPage = {
   csv: string;
   jsonl: string;
+  /** The rows of each child table as CSV. */
+  children: string[];
   /** JSON lines; empty if nothing was rejected. */
   rejects: string;
   summary: Pick<
     PageSummary,
-    "records" | "ids" | "appended" | "rejects" | "furtherAnswers" | "mistyped" | "undeclared" | "filled"
+    | "records"
+    | "ids"
+    | "appended"
+    | "rejects"
+    | "furtherAnswers"
+    | "mistyped"
+    | "undeclared"
+    | "filled"
+    | "answers"
   >;
 };
 
@@ -61,9 +72,14 @@ export function transformPage(
       ? row.cells
       : [...row.cells, ...appended.map((name) => row.appended.get(name) ?? null)],
   );
+  const answers = childTables(dataset).map(({ column }, n) => ({
+    column,
+    given: rows.map((row) => row.answers?.[n] ?? []),
+  }));
   return {
     csv: csvRows(cells),
     jsonl: jsonLines(headers, cells),
+    children: answers.map(({ given }) => csvRows(rows.flatMap(({ id }, row) => childRows(id, given[row])))),
     rejects: rejectLines.join(""),
     summary: {
       records: records.length + leftOut.length,
@@ -74,8 +90,15 @@ export function transformPage(
       mistyped: Object.fromEntries(mistyped),
       undeclared: Object.fromEntries(undeclared),
       filled: filledColumns(headers, cells),
+      ...(answers.length > 0 && {
+        answers: answers.map(({ column, given }) => ({ column, counts: given.map(({ length }) => length) })),
+      }),
     },
   };
+}
+
+function childRows(id: number, answers: readonly string[] = []): Cell[][] {
+  return answers.map((answer, index) => [id, index + 1, answer]);
 }
 
 /** Returns the number of rows with a value, by column. Columns without values are left out. */

@@ -12,6 +12,8 @@ export type Row = {
   cells: Cell[];
   /** Undeclared fields, by header. */
   appended: ReadonlyMap<string, Cell>;
+  /** The answers of each column with a child table, in order. Missing if no column has one. */
+  answers?: string[][];
   /** Missing if there are none, which saves an object for most records. */
   notes?: Notes;
 };
@@ -32,6 +34,7 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
     const { steps, undeclared } = layoutOf(Object.keys(record));
     const values = Object.values(record);
     let notes: Notes | undefined;
+    let answers: string[][] | undefined;
     const cells: Cell[] = [];
     for (const step of steps) {
       if (step.joined) {
@@ -44,6 +47,10 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
       if (further > 0) {
         notes ??= emptyNotes();
         notes.furtherAnswers.push([kept.name, further]);
+      }
+      if (kept.answers === "rows") {
+        answers ??= [];
+        answers.push(answersOf(value));
       }
       const answer = keptAnswer(value, kept);
       const cell = typedCell(answer, kept);
@@ -62,9 +69,10 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
     if (typeof id !== "number" || !Number.isSafeInteger(id) || id < 0) return { reject: "invalid _id" };
 
     if (undeclared.length === 0) {
-      return {
-        row: notes ? { id, cells, appended: noneAppended, notes } : { id, cells, appended: noneAppended },
-      };
+      const row: Row = { id, cells, appended: noneAppended };
+      if (answers) row.answers = answers;
+      if (notes) row.notes = notes;
+      return { row };
     }
     if (dataset.undeclared === "reject") return { reject: "undeclared field" };
     const appended = new Map<string, Cell>();
@@ -75,7 +83,7 @@ export function recordTransform(dataset: Dataset): (record: unknown) => Outcome 
       notes.undeclared.push(header);
       if (dataset.undeclared === "append") appended.set(header, untypedCell(values[index]));
     }
-    return { row: { id, cells, appended, notes } };
+    return { row: { id, cells, appended, notes, ...(answers && { answers }) } };
   };
 }
 
@@ -89,12 +97,12 @@ function keptAnswer(value: unknown, { answers }: KeptColumn): unknown {
     if (given === 0) first = answer;
     given += 1;
   }
-  return given > 1 && answers === "all" ? value : first;
+  return given > 1 && answers !== "first" ? value : first;
 }
 
 /** Returns the number of answers that a column does not keep. */
 function furtherAnswers(value: unknown, { answers }: KeptColumn): number {
-  if (!Array.isArray(value) || value.length < 2 || answers === "all") return 0;
+  if (!Array.isArray(value) || value.length < 2 || answers !== "first") return 0;
   return Math.max(value.filter((answer) => !isBlank(answer)).length - 1, 0);
 }
 
@@ -118,10 +126,16 @@ function textOf(value: unknown): string | null {
   if (value === null || value === undefined) return null;
   if (typeof value === "string") return cleanText(value);
   if (Array.isArray(value)) {
-    const answers = value.filter((answer) => !isBlank(answer));
-    return answers.length === 0 ? null : answers.map((answer) => textOf(answer) ?? "").join("; ");
+    const answers = answersOf(value);
+    return answers.length === 0 ? null : answers.join("; ");
   }
   return cleanText(rawNumberText(value) ?? (isObject(value) ? JSON.stringify(value) : String(value)));
+}
+
+/** Returns the answers of a value, of which a blank one is none. Joined by "; ", they are the value's text. */
+function answersOf(value: unknown): string[] {
+  const given = Array.isArray(value) ? value : [value];
+  return given.filter((answer) => !isBlank(answer)).map((answer) => textOf(answer) ?? "");
 }
 
 /** Returns the cell for a value without a type. Numbers stay numbers, except those that JSON cannot represent. */

@@ -26,7 +26,7 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
   const address = pageAddress(task);
   const records = await recordsOf(message, work);
   const dataset = findDataset(task.dataset, datasets);
-  const { csv, jsonl, rejects, summary } = transformPage(records, dataset, leftOut);
+  const { csv, jsonl, children, rejects, summary } = transformPage(records, dataset, leftOut);
   const partSummary = {
     page: task.page,
     entry: fingerprintOf(dataset),
@@ -35,7 +35,7 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
     ...summary,
     ...spanFields(task.runId),
   };
-  const part = encodePart(partSummary, csv, jsonl);
+  const part = encodePart(partSummary, csv, jsonl, children);
   const key = keys.part(address);
   const isFirst = await work.create(key, part, partContentType);
   if (rejects && (isFirst || isSamePart(part, (await work.getBytes(key)) ?? Buffer.of())))

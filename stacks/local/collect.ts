@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { knownNames } from "../../services/athena/names.ts";
 import { writeReport } from "../../services/renderer/write-report.ts";
 import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
+import { childTables, keptDays } from "../../shared/child-tables.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -24,7 +25,7 @@ import { settingsLine } from "./env-file.ts";
 import { localFolder } from "./local-folder.ts";
 import type { LocalSettings } from "./local-settings.ts";
 import { isSimulated } from "./origin.ts";
-import { copyPublished, copyReport, reportName, saveOut, writeAtomically } from "./out.ts";
+import { childName, copyPublished, copyReport, reportName, saveOut, writeAtomically } from "./out.ts";
 import { preview } from "./preview.ts";
 import { barDisplay, type Display, lineDisplay, Progress, silentDisplay } from "./progress.ts";
 import type { StartCommand } from "./start-args.ts";
@@ -164,6 +165,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     const { result, query } = end;
     const { published } = result;
     if (!published) throw new Error(`The result of run ${runId} names no published files.`);
+    const children = childTables(dataset);
     const report: RunReport = {
       ...result,
       spans: undefined,
@@ -177,6 +179,9 @@ export async function collect(collection: Collection): Promise<Collected> {
       files: {
         csv: join(command.out, basename(published.csv.key)),
         jsonl: join(command.out, basename(published.jsonl.key)),
+        ...(children.length > 0 && {
+          children: children.map((child) => join(command.out, childName(child))),
+        }),
         results: join(command.out, basename(query.key)),
         report: join(command.out, reportName),
         dictionary: join(command.out, "dictionary.md"),
@@ -204,6 +209,9 @@ export async function collect(collection: Collection): Promise<Collected> {
     await local.work.prune(
       [keys.allParts(runId), keys.pages(runId)].map((prefix) => ({ prefix, before: new Date() })),
     );
+    const before = new Date(Date.now() - keptDays * 24 * 60 * 60_000);
+    if (children.length > 0)
+      await local.data.prune(children.map(({ folder }) => ({ prefix: folder, before })));
     return { report, preview: shown };
   } finally {
     stopDrawing();

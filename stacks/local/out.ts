@@ -1,8 +1,9 @@
 // Keeps the folder of `npm start --out`, which has copies of the published files.
 import { constants, existsSync } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, parse } from "node:path";
 import * as z from "zod/mini";
+import { type ChildTable, childTables } from "../../shared/child-tables.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -29,17 +30,31 @@ type Stores = Pick<Local, "data" | "results">;
 
 /** Copies the published files and the report of their run into a folder. @returns the names of the copies */
 export async function copyPublished(
-  { name, publish }: Pick<Dataset, "name" | "publish">,
+  dataset: Pick<Dataset, "name" | "columns" | "publish">,
   runId: string,
   out: string,
   { data, results }: Stores,
 ): Promise<string[]> {
+  const { name, publish } = dataset;
+  const children: string[] = [];
+  for (const child of childTables(dataset)) {
+    const copied = await copyTo(out, childName(child), data.pathOf(child.keyOf(runId)));
+    // An earlier copy has the answers of another run.
+    if (copied.length === 0) await rm(join(out, childName(child)), { force: true });
+    children.push(...copied);
+  }
   return [
     ...(await copyTo(out, basename(publish.csv), data.pathOf(publish.csv))),
     ...(await copyTo(out, basename(publish.jsonl), data.pathOf(publish.jsonl))),
+    ...children,
     ...(await copyTo(out, basename(publish.results), results.pathOf(publish.results))),
     ...(await copyReport(keys.runReport(name, runId), out, results)),
   ];
+}
+
+/** Returns the name of the copy of a child file: `Questions-topic.csv`. */
+export function childName({ name, keyOf }: ChildTable): string {
+  return `${parse(keyOf("run")).name}-${name}.csv`;
 }
 
 /** Copies a report into a folder. @returns its name, or nothing if there is no such report */

@@ -11,7 +11,9 @@ export type RunReport = RunResult & {
   /** What analysts query in Athena. */
   athena: { database: string; table: string; typed: string; analysis: string };
   /** Paths on this machine. */
-  files: Record<"csv" | "jsonl" | "results" | "report" | "dictionary" | "run", string>;
+  files: Record<"csv" | "jsonl" | "results" | "report" | "dictionary" | "run", string> & {
+    children?: string[];
+  };
   /** Duration in seconds, from the start to the query's result. */
   seconds: number;
 };
@@ -40,13 +42,15 @@ export function summary(report: RunReport): string {
     ]);
   if (filled(furtherAnswers))
     rows.push(["extra answers", `${countList(furtherAnswers)} (only the first is kept)`]);
+  for (const { column, rows: answers, records } of report.children ?? [])
+    rows.push(["answers", `${column}: ${quantity(answers, "answer")} of ${quantity(records, "record")}`]);
   rows.push(...noteRows(report, dataset.columns));
   if (filled(undeclared))
     rows.push(["undeclared", `${countList(undeclared)}; declare them in shared/library.ts`]);
   rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);
-  const { csv, jsonl, results, dictionary, run } = report.files;
+  const { csv, jsonl, children = [], results, dictionary, run } = report.files;
   rows.push(["files", csv]);
-  for (const file of [jsonl, results, dictionary, run]) rows.push(["", file]);
+  for (const file of [jsonl, ...children, results, dictionary, run]) rows.push(["", file]);
   const message = publishedText(report, dataset);
   return `${message}\n\n${rows.map(([label, value]) => `  ${label.padEnd(13)}  ${value}`).join("\n")}`;
 }

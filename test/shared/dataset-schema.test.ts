@@ -570,7 +570,7 @@ test.each<[what: string, DatasetInput]>([
 
 test("refuses a table with the name of another entry's view", () => {
   expect(errorOf(moved({ table: "gates_typed" }), good)).toBe(
-    'shared/library.ts, entry "instruction", table: use another name than that of a view of "gate-counts".',
+    'shared/library.ts, entry "instruction", table: use another name than that of a view or child table of "gate-counts".',
   );
 });
 

@@ -28,7 +28,8 @@ async function start({ headers = old, place = folderOf(csv) }: { headers?: strin
 type World = Awaited<ReturnType<typeof start>>;
 
 const columnsOf = (headers: string[]) => headers.map((name) => ({ name, comment: "" }));
-const hold = ({ data, tables }: World, headers = next) => holdTable(dataset, headers, { data, tables });
+const hold = ({ data, tables }: World, headers = next) =>
+  holdTable(dataset, { runId: "next", headers }, { data, tables });
 
 async function fileOf(data: ObjectStore) {
   const file = await data.head(csv);

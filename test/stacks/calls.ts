@@ -283,7 +283,8 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     }
     // The assembler calls this before it publishes a file with another header.
     const { tables, data: published } = portsOf("assembler");
-    await holdTable(defaultDataset, ["another header"], { tables, data: published });
+    const next = { runId: "next", headers: ["another header"] };
+    await holdTable(defaultDataset, next, { tables, data: published });
     return [...calls.values()];
   } finally {
     await local.close();

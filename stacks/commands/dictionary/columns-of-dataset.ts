@@ -7,6 +7,7 @@ import {
 } from "../../../services/athena/columns.ts";
 import { measureGroups } from "../../../services/athena/measures.ts";
 import type { ColumnNames } from "../../../services/athena/names.ts";
+import { childTables } from "../../../shared/child-tables.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import {
   type Column,
@@ -27,6 +28,8 @@ export type Dictionary = {
   analysis: string;
   /** The view with the measures. */
   measures: string;
+  /** The child tables, which have a row for each answer of a column, with their views. `personal` of the answers. */
+  children: { name: string; table: string; typed: string; personal: boolean }[];
   /** The columns of the table and the typed view, in their order. */
   columns: DictionaryColumn[];
   /** The further columns of the analysis view. */
@@ -66,6 +69,10 @@ export function dictionaryOf(
     libinsightId: dataset.libinsightId,
     table: publish.table,
     ...viewNames(publish.table),
+    children: childTables(dataset).map(({ column, table, typed, personal }) => ({
+      ...{ table, typed, personal },
+      name: published.find(({ header }) => header === column)?.name ?? column,
+    })),
     columns: published.map((column) => ({
       name: column.name,
       ...originOf(column, columns),

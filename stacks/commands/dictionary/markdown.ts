@@ -19,7 +19,7 @@ ${dictionaries.map((dictionary) => `\n${sectionOf(dictionary, connections.get(di
 function sectionOf(dictionary: Dictionary, connection: readonly Row[] | undefined): string {
   const { dataset, libinsightId, table, typed, analysis, measures, columns, dateColumns, dropped } =
     dictionary;
-  const { measureColumns, classes } = dictionary;
+  const { measureColumns, classes, children } = dictionary;
   const parts = [
     `## ${escaped(dataset)}
 
@@ -46,6 +46,19 @@ ${tableOf(
     column.labels.map(escaped).join(", "),
     typeOf(column),
     meaningOf(column),
+  ]),
+)}`,
+    children.length > 0 &&
+      `### Answers in rows
+
+These tables have a row for each answer of a column, with the columns \`_id\` (of the row in ${code(table)}), \`position\` (from 1) and
+\`answer\`. Use the view. A query fails while the table changes to another run.
+
+${tableOf(
+  ["Column", "View", "Table", "Contents"],
+  children.map((child) => [
+    ...[code(child.name), code(child.typed), code(child.table)],
+    child.personal ? "Personal: not for analysts" : "For analysts",
   ]),
 )}`,
     dateColumns.length > 0 &&

@@ -88,12 +88,13 @@ export function publishedFileCheck(dataset: Dataset, bucket: string, s3: S3Clien
   return {
     name: `published file of ${dataset.name}`,
     async run() {
-      const stray = await allowed("s3:ListBucket", () => strayObjects(dataset, data));
+      const file = await allowed("s3:GetObject", () => data.head(csv));
+      const live = file?.metadata["run-id"];
+      const stray = await allowed("s3:ListBucket", () => strayObjects(dataset, data, live));
       if (stray.length > 0) {
         const saw = `Other objects are beside ${csv}.`;
         return problem(saw, `${strayText(stray, bucket)}.`);
       }
-      const file = await allowed("s3:GetObject", () => data.head(csv));
       if (!file) return ok(`${csv} is not published yet.`);
       const at = `${file.at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
       const { "run-id": runId } = file.metadata;

@@ -41,6 +41,10 @@ export async function planRollback(runId: string, { work, data }: Buckets): Prom
     }
     const jsonl = await findVersion(runId, publish.jsonl, { work, data });
     if (jsonl.back === undefined) throw versionGone(runId, publish.jsonl, jsonl.others);
+    // Each run has child files of its own, so they are still in place.
+    const result = await work.getJson(keys.result(runId), runResult);
+    for (const { key } of result?.state === "published" ? (result.children ?? []) : [])
+      if (!(await data.head(key))) throw versionGone(runId, key, csv.others);
     return {
       runId,
       dataset: name,
@@ -167,7 +171,7 @@ export async function rollBack(
     const body = async () => {
       if (key === dataset.publish.csv) {
         const headers = (await headersOf(key, data, back.versionId)) ?? [];
-        await holdTable(dataset, headers, { tables, data });
+        await holdTable(dataset, { runId, headers }, { tables, data });
       }
       return data.stream(key, back.versionId);
     };

@@ -279,7 +279,11 @@ describe("a published file", () => {
     const deps = start();
     await followed(deps, { run: earlier });
     const tables = deps.engine;
-    await holdTable(defaultDataset, ["another header"], { tables, data: deps.data });
+    await holdTable(
+      defaultDataset,
+      { runId: "next", headers: ["another header"] },
+      { tables, data: deps.data },
+    );
     const held = await tables.table(table);
     await expect(followFile(defaultDataset, deps)).rejects.toMatchObject({
       name: "PublishedFileReplaced",
@@ -302,7 +306,7 @@ describe("a published file", () => {
     const reordered = [...headers].reverse();
     // This call comes after table and file are read.
     const results = before(deps.results, "head", async () => {
-      await holdTable(defaultDataset, reordered, { tables, data: deps.data });
+      await holdTable(defaultDataset, { runId: "next", headers: reordered }, { tables, data: deps.data });
       await putFile(deps.data, { rows: [reordered] });
     });
     await expect(followFile(defaultDataset, { ...deps, results })).rejects.toMatchObject({

@@ -1,5 +1,6 @@
 // Interleaves publications with changing headers, rollbacks and table updates call by call. Any of them may crash at any
-// call, and any message may be lost, late or repeated. After every change a reader queries the table and both views.
+// call, and any message may be lost, late or repeated. After every change a reader queries the table, its views and the
+// child table, which must be of the same run.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +9,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeFiles } from "../../../services/assembler/write.ts";
 import { followFile } from "../../../services/athena/follow-file.ts";
+import { childHeaders, childTables } from "../../../shared/child-tables.ts";
 import { csvRows } from "../../../shared/csv.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
@@ -35,16 +37,20 @@ afterAll(async () => {
 
 const { publish, name } = defaultDataset;
 const declared = ["Foo?", "Year", "Location", "who"];
-const dataset: Dataset = {
+const entryWith = (answers: "all" | "rows"): Dataset => ({
   ...datasetOf([
     { name: "At", type: "timestamp" },
-    ...declared.map((header) => ({ name: header, type: "text" as const })),
+    ...declared.map((header) => ({
+      ...{ name: header, type: "text" as const },
+      ...(header === "who" && { answers }),
+    })),
   ]),
   name,
   publish,
-};
+});
 const views = viewNames(publish.table);
 const relations = [publish.table, views.typed, views.analysis];
+const childRelations = childTables(entryWith("rows")).flatMap(({ table, typed }) => [table, typed]);
 
 type Step =
   | { do: "publish"; headers: string[] }
@@ -172,7 +178,12 @@ function csvOf(fileHeaders: readonly string[], file: number): string {
   ]);
 }
 
-function startWorld() {
+/** Returns an answer to each row of `csvOf`. */
+function childCsvOf(file: number): string {
+  return csvRows([childHeaders, ...[1, 2].map((row) => [file * 10 + row, 1, `who|${file}`])]);
+}
+
+function startWorld(dataset: Dataset) {
   const data = local.store({ keepsVersions: true });
   const work = local.store();
   const results = local.store({ keepsVersions: true });
@@ -184,7 +195,7 @@ function startWorld() {
     temporaryFolder: files,
     onEnd: async () => {},
   });
-  return { data, work, results, engine };
+  return { dataset, data, work, results, engine };
 }
 type World = ReturnType<typeof startWorld>;
 
@@ -208,7 +219,26 @@ class Reader {
       const rows = await this.#engine.firstRows(sql, "queries", 100).catch(() => undefined);
       if (rows) problems.push(...this.#problems(rows).map((problem) => `${relation}: ${problem}`));
     }
+    problems.push(...(await this.#childProblems()));
     this.#seen.set(state, problems);
+    return problems;
+  }
+
+  /** Returns the files whose rows the relation has; none if it cannot be queried. */
+  async #filesOf(relation: string): Promise<string[]> {
+    const sql = `SELECT DISTINCT substr(CAST("_id" AS varchar), 1, length(CAST("_id" AS varchar)) - 1) FROM "library"."${relation}"`;
+    const found = await this.#engine.firstRows(sql, "queries", 100).catch(() => undefined);
+    return (found?.rows ?? []).map(([file]) => file ?? "");
+  }
+
+  async #childProblems(): Promise<string[]> {
+    const files = await this.#filesOf(publish.table);
+    const problems: string[] = [];
+    for (const relation of childRelations) {
+      const answered = await this.#filesOf(relation);
+      if (files.length > 0 && answered.some((file) => !files.includes(file)))
+        problems.push(`${relation} has answers of ${answered}, ${publish.table} rows of ${files}`);
+    }
     return problems;
   }
 
@@ -255,14 +285,14 @@ const dateParts: Readonly<Record<string, string>> = {
 /** Returns everything that a reader's query depends on. */
 async function stateOf({ data, work }: World): Promise<string> {
   const definitions = await Promise.all(
-    relations.map((relation) => work.getText(`catalog/${relation}.json`)),
+    [...relations, ...childRelations].map((relation) => work.getText(`catalog/${relation}.json`)),
   );
-  const tableFolder = /"folder":"([^"]*)"/.exec(definitions[0] ?? "")?.[1];
-  return JSON.stringify([definitions, tableFolder === undefined ? [] : data.filesIn(tableFolder)]);
+  const folders = definitions.map((definition) => /"folder":"([^"]*)"/.exec(definition ?? "")?.[1]);
+  return JSON.stringify([definitions, folders.map((folder) => (folder ? data.filesIn(folder) : []))]);
 }
 
-async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise<string[]> {
-  const world = startWorld();
+async function run({ tasks, turns, isForeign }: Plan, dataset: Dataset): Promise<string[]> {
+  const world = startWorld(dataset);
   const { data, work, results, engine } = world;
   const stage = new Stage();
   const reader = new Reader(engine);
@@ -286,22 +316,27 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
     };
     const tables = ports.engine;
     if (task.do === "follow") {
-      await follow(ports, work);
+      await follow({ ...world, ...ports });
     } else if (task.do === "publish") {
       const now = nextMinute();
       const file = minute;
       const runId = `run-${minute}`;
       runIds.push(runId);
       const fileHeaders = ["_id", ...task.headers];
+      const children = childTables(dataset).map(({ keyOf }) => keyOf(runId));
       await writeFiles(
-        { store: ports.data, csv: publish.csv, jsonl: publish.jsonl },
+        { store: ports.data, csv: publish.csv, jsonl: publish.jsonl, children },
         { runId, dataset: name, requestedAt: now.toISOString(), entry: "entry" },
         now,
         async (write) => {
-          await write({ csv: Buffer.from(csvOf(fileHeaders, file)), jsonl: Buffer.from("{}\n") });
+          await write({
+            csv: Buffer.from(csvOf(fileHeaders, file)),
+            jsonl: Buffer.from("{}\n"),
+            children: children.map(() => Buffer.from(childCsvOf(file))),
+          });
           return "keep";
         },
-        () => hold(dataset, fileHeaders, { tables, data: ports.data }),
+        () => holdTable(dataset, { runId, headers: fileHeaders }, { tables, data: ports.data }),
       );
     } else {
       const to = runIds[task.to];
@@ -354,16 +389,12 @@ async function run({ tasks, turns, isForeign }: Plan, hold = holdTable): Promise
 }
 
 /** Updates table and views to the published file, without running the query. */
-function follow(
-  { engine, ...stores }: Pick<World, "data" | "results"> & { engine: QueryEngine },
-  work: LocalStore,
-) {
+function follow({ engine, dataset, ...stores }: Omit<World, "engine"> & { engine: QueryEngine }) {
   const start = async () => "a-query";
   return followFile(dataset, {
     ...stores,
     engine: intercepted(engine, (method, _args, act) => (method === "start" ? start() : act())),
     datasets: [dataset],
-    work,
     emit: async () => {},
     athenaQueue: { send: async () => {} },
     checkSeconds: 60,
@@ -372,12 +403,13 @@ function follow(
 
 /** Publishes and follows one more file without a crash, after which the table reads the published file. */
 async function publishLast(world: World, reader: Reader, now: Date): Promise<string[]> {
-  const { data, work, engine } = world;
+  const { data, dataset, engine } = world;
   const requestedAt = now.toISOString();
   const own = ["_id", "At", "Location"];
-  await holdTable(dataset, own, { tables: engine, data });
+  for (const { keyOf } of childTables(dataset)) await data.put(keyOf("last"), childCsvOf(999), "text/csv");
+  await holdTable(dataset, { runId: "last", headers: own }, { tables: engine, data });
   await overwrite(data, publish.csv, csvOf(own, 999), { "run-id": "last", "requested-at": requestedAt });
-  await follow(world, work);
+  await follow(world);
   const found = await engine.table(publish.table);
   expect(found).toMatchObject({ folder: folderOf(publish.csv), mark: undefined });
   const { rows } = await engine.firstRows(`SELECT location, year FROM "library"."${views.analysis}"`, "", 9);
@@ -385,13 +417,23 @@ async function publishLast(world: World, reader: Reader, now: Date): Promise<str
     ["Location|999", "2024"],
     ["Location|999", "2024"],
   ]);
+  for (const { typed } of childTables(dataset)) {
+    const answers = await engine.firstRows(`SELECT * FROM "library"."${typed}" ORDER BY 1`, "", 9);
+    expect(answers.rows).toEqual([
+      ["9991", "1", "who|999"],
+      ["9992", "1", "who|999"],
+    ]);
+  }
   return reader.check("the end");
 }
 
-test("a query always returns correct values under the correct names, or an error", async () => {
+test.each([
+  ["a query always returns correct values under the correct names", entryWith("all")],
+  ["no query finds the rows of one run and the answers of another", entryWith("rows")],
+])("%s, or an error", async (_, dataset) => {
   await fc.assert(
     fc.asyncProperty(plans, async (plan) => {
-      expect(await run(plan)).toEqual([]);
+      expect(await run(plan, dataset)).toEqual([]);
     }),
     // On a busy machine the property ends before the test's own timeout.
     { numRuns: 15, interruptAfterTimeLimit: 40_000 },
