@@ -1,6 +1,7 @@
 // Restores the files that a run published, from the versions that S3 keeps of them. Athena and everything after it follow,
 // as they follow every published file.
 import { pMapIterable } from "p-map";
+import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { type HoldDeps, headersOf, holdTable } from "../../../shared/header-change.ts";
@@ -154,6 +155,12 @@ export function remaining({ csv, jsonl }: Rollback): RollbackFile[] {
   return [csv, jsonl].filter(({ back }) => !back.isLatest);
 }
 
+export type RollbackDeps = HoldDeps & {
+  now: Date;
+  reason?: string | undefined;
+  deployed?: readonly Dataset[];
+};
+
 /**
  * Restores the planned versions. To finish an interrupted rollback, plan and do it again.
  * @param now by the bucket's clock; with a clock that is a year ahead no run would publish for a year
@@ -161,10 +168,10 @@ export function remaining({ csv, jsonl }: Rollback): RollbackFile[] {
  */
 export async function rollBack(
   rollback: Rollback,
-  { data, tables, now, reason }: HoldDeps & { now: Date; reason?: string | undefined },
+  { data, tables, now, reason, deployed = datasets }: RollbackDeps,
 ): Promise<void> {
   const { runId } = rollback;
-  const dataset = findDataset(rollback.dataset);
+  const dataset = findDataset(rollback.dataset, deployed);
   const requestedAt = requestedAtOf(rollback, now);
   for (const { key, back } of remaining(rollback)) {
     const { "rollback-reason": _earlier, ...metadata } = back.metadata;

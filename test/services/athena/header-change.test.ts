@@ -1,12 +1,13 @@
 // Interleaves publications with changing headers, rollbacks and table updates call by call. Any of them may crash at any
-// call, and any message may be lost, late or repeated. After every change a reader queries the table, its views and the
-// child table, which must be of the same run.
-import { mkdtemp, rm } from "node:fs/promises";
+// call, and any message may be lost, late or repeated. After every change a reader queries the table and both views, or
+// compares the runs of the table and of its child table.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
 import { writeFiles } from "../../../services/assembler/write.ts";
 import { followFile } from "../../../services/athena/follow-file.ts";
 import { childHeaders, childTables } from "../../../shared/child-tables.ts";
@@ -50,7 +51,6 @@ const entryWith = (answers: "all" | "rows"): Dataset => ({
 });
 const views = viewNames(publish.table);
 const relations = [publish.table, views.typed, views.analysis];
-const childRelations = childTables(entryWith("rows")).flatMap(({ table, typed }) => [table, typed]);
 
 type Step =
   | { do: "publish"; headers: string[] }
@@ -68,26 +68,28 @@ type Plan = {
 };
 
 const headers = fc.shuffledSubarray(["At", ...declared, "Foo!", "other"], { minLength: 2 });
-const step = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: fc.constant("publish" as const), headers }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("follow" as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("rollback" as const), to: fc.nat(2) }) },
-);
+const stepWith = (headersOfFile: fc.Arbitrary<string[]>) =>
+  fc.oneof(
+    { weight: 4, arbitrary: fc.record({ do: fc.constant("publish" as const), headers: headersOfFile }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant("follow" as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant("rollback" as const), to: fc.nat(2) }) },
+  );
 const crash = fc.option(fc.record({ call: fc.integer({ min: 1, max: 12 }), effect: fc.boolean() }), {
   nil: undefined,
   freq: 3,
 });
-const plans: fc.Arbitrary<Plan> = fc.record({
-  tasks: fc.array(
-    fc.tuple(step, crash).map(([what, at]): Task => ({ ...what, crash: at })),
-    { minLength: 3, maxLength: 7 },
-  ),
-  turns: fc.array(fc.record({ who: fc.nat(3), calls: fc.integer({ min: 1, max: 12 }) }), {
-    minLength: 10,
-    maxLength: 40,
-  }),
-  isForeign: fc.boolean(),
-});
+const plansWith = (headersOfFile: fc.Arbitrary<string[]>): fc.Arbitrary<Plan> =>
+  fc.record({
+    tasks: fc.array(
+      fc.tuple(stepWith(headersOfFile), crash).map(([what, at]): Task => ({ ...what, crash: at })),
+      { minLength: 3, maxLength: 7 },
+    ),
+    turns: fc.array(fc.record({ who: fc.nat(3), calls: fc.integer({ min: 1, max: 12 }) }), {
+      minLength: 10,
+      maxLength: 40,
+    }),
+    isForeign: fc.boolean(),
+  });
 
 class Crash extends Error {}
 
@@ -219,26 +221,7 @@ class Reader {
       const rows = await this.#engine.firstRows(sql, "queries", 100).catch(() => undefined);
       if (rows) problems.push(...this.#problems(rows).map((problem) => `${relation}: ${problem}`));
     }
-    problems.push(...(await this.#childProblems()));
     this.#seen.set(state, problems);
-    return problems;
-  }
-
-  /** Returns the files whose rows the relation has; none if it cannot be queried. */
-  async #filesOf(relation: string): Promise<string[]> {
-    const sql = `SELECT DISTINCT substr(CAST("_id" AS varchar), 1, length(CAST("_id" AS varchar)) - 1) FROM "library"."${relation}"`;
-    const found = await this.#engine.firstRows(sql, "queries", 100).catch(() => undefined);
-    return (found?.rows ?? []).map(([file]) => file ?? "");
-  }
-
-  async #childProblems(): Promise<string[]> {
-    const files = await this.#filesOf(publish.table);
-    const problems: string[] = [];
-    for (const relation of childRelations) {
-      const answered = await this.#filesOf(relation);
-      if (files.length > 0 && answered.some((file) => !files.includes(file)))
-        problems.push(`${relation} has answers of ${answered}, ${publish.table} rows of ${files}`);
-    }
     return problems;
   }
 
@@ -273,6 +256,36 @@ class Reader {
   }
 }
 
+/** Compares the runs that the tables read, without the query engine, which takes most of the other reader's time. */
+class ChildReader {
+  /** How often both tables had rows. */
+  reads = 0;
+
+  /** @returns a problem if the main table has rows of one file and a child table answers to another's */
+  async check({ data, work, dataset }: World): Promise<string[]> {
+    const tables = [publish.table, ...childTables(dataset).map(({ table }) => table)];
+    const [main = [], ...children] = await Promise.all(
+      tables.map(async (table) => {
+        const { columns, folder } = tableDefinition.parse(
+          JSON.parse((await work.getText(`catalog/${table}.json`)) ?? '{"columns":[],"folder":""}'),
+        );
+        if (columns.length === 0) return [];
+        const paths = data.filesIn(folder);
+        const texts = await Promise.all(paths.map((path) => readFile(path, "utf8")));
+        return texts.map((text) => /\n"?(\d+)\d/.exec(text)?.[1] ?? "no row");
+      }),
+    );
+    if (main.length === 0) return [];
+    this.reads += children.flat().length;
+    return children
+      .flat()
+      .filter((file) => !main.includes(file))
+      .map((file) => `answers to file ${file} with rows of ${main}`);
+  }
+}
+
+const tableDefinition = z.object({ columns: z.array(z.unknown()), folder: z.string() });
+
 const dateParts: Readonly<Record<string, string>> = {
   year: "2024",
   fiscal_year: "2024",
@@ -285,17 +298,21 @@ const dateParts: Readonly<Record<string, string>> = {
 /** Returns everything that a reader's query depends on. */
 async function stateOf({ data, work }: World): Promise<string> {
   const definitions = await Promise.all(
-    [...relations, ...childRelations].map((relation) => work.getText(`catalog/${relation}.json`)),
+    relations.map((relation) => work.getText(`catalog/${relation}.json`)),
   );
-  const folders = definitions.map((definition) => /"folder":"([^"]*)"/.exec(definition ?? "")?.[1]);
-  return JSON.stringify([definitions, folders.map((folder) => (folder ? data.filesIn(folder) : []))]);
+  const tableFolder = /"folder":"([^"]*)"/.exec(definitions[0] ?? "")?.[1];
+  return JSON.stringify([definitions, tableFolder === undefined ? [] : data.filesIn(tableFolder)]);
 }
 
-async function run({ tasks, turns, isForeign }: Plan, dataset: Dataset): Promise<string[]> {
+async function run(
+  { tasks, turns, isForeign }: Plan,
+  dataset: Dataset,
+  readerOf: (world: World) => () => Promise<string[]>,
+): Promise<string[]> {
   const world = startWorld(dataset);
   const { data, work, results, engine } = world;
   const stage = new Stage();
-  const reader = new Reader(engine);
+  const read = readerOf(world);
   const runIds: string[] = [];
   let minute = 1;
   const nextMinute = () => {
@@ -342,7 +359,7 @@ async function run({ tasks, turns, isForeign }: Plan, dataset: Dataset): Promise
       const to = runIds[task.to];
       if (to === undefined) return;
       const plan = await planRollback(to, { work, data });
-      await rollBack(plan, { data: ports.data, tables, now: nextMinute() });
+      await rollBack(plan, { data: ports.data, tables, now: nextMinute(), deployed: [dataset] });
     }
   }
 
@@ -355,7 +372,7 @@ async function run({ tasks, turns, isForeign }: Plan, dataset: Dataset): Promise
     }));
     await engine.defineTable(publish.table, { columns, folder: folderOf(publish.csv) }, undefined);
   }
-  const problems = await reader.check(await stateOf(world));
+  const problems = await read();
   const remaining = [...tasks];
   const running = new Set<Promise<void>>();
   const begin = async (): Promise<void> => {
@@ -368,7 +385,7 @@ async function run({ tasks, turns, isForeign }: Plan, dataset: Dataset): Promise
     running.add(performed);
     for (let ticks = 0; ticks < 5; ticks++) await setImmediate();
   };
-  const check = async () => problems.push(...(await reader.check(await stateOf(world))));
+  const check = async () => problems.push(...(await read()));
   for (let turn = 0; problems.length === 0; turn++) {
     if (stage.waiting === 0 && remaining.length === 0 && running.size === 0) break;
     const { who, calls } = turns[turn % turns.length] ?? { who: 0, calls: 1 };
@@ -385,7 +402,7 @@ async function run({ tasks, turns, isForeign }: Plan, dataset: Dataset): Promise
       await check();
     }
   }
-  return problems.length > 0 ? problems : publishLast(world, reader, nextMinute());
+  return problems.length > 0 ? problems : publishLast(world, read, nextMinute());
 }
 
 /** Updates table and views to the published file, without running the query. */
@@ -402,7 +419,7 @@ function follow({ engine, dataset, ...stores }: Omit<World, "engine"> & { engine
 }
 
 /** Publishes and follows one more file without a crash, after which the table reads the published file. */
-async function publishLast(world: World, reader: Reader, now: Date): Promise<string[]> {
+async function publishLast(world: World, read: () => Promise<string[]>, now: Date): Promise<string[]> {
   const { data, dataset, engine } = world;
   const requestedAt = now.toISOString();
   const own = ["_id", "At", "Location"];
@@ -424,18 +441,33 @@ async function publishLast(world: World, reader: Reader, now: Date): Promise<str
       ["9992", "1", "who|999"],
     ]);
   }
-  return reader.check("the end");
+  return read();
 }
 
-test.each([
-  ["a query always returns correct values under the correct names", entryWith("all")],
-  ["no query finds the rows of one run and the answers of another", entryWith("rows")],
-])("%s, or an error", async (_, dataset) => {
+test("a query always returns correct values under the correct names, or an error", async () => {
   await fc.assert(
-    fc.asyncProperty(plans, async (plan) => {
-      expect(await run(plan, dataset)).toEqual([]);
+    fc.asyncProperty(plansWith(headers), async (plan) => {
+      const readerOf = (world: World) => {
+        const reader = new Reader(world.engine);
+        return async () => reader.check(await stateOf(world));
+      };
+      expect(await run(plan, entryWith("all"), readerOf)).toEqual([]);
     }),
     // On a busy machine the property ends before the test's own timeout.
     { numRuns: 15, interruptAfterTimeLimit: 40_000 },
   );
+});
+
+test("no reader finds the rows of one run with the answers of another", async () => {
+  const reader = new ChildReader();
+  // Mostly the same header, with which only child tables hold the table.
+  const fewHeaders = fc.constantFrom<string[][]>(["At", "who"], ["At", "who"], ["At", "who"], ["who", "Location"]);
+  await fc.assert(
+    fc.asyncProperty(plansWith(fewHeaders), async (plan) => {
+      const readerOf = (world: World) => () => reader.check(world);
+      expect(await run(plan, entryWith("rows"), readerOf)).toEqual([]);
+    }),
+    { numRuns: 60, interruptAfterTimeLimit: 40_000 },
+  );
+  expect(reader.reads).toBeGreaterThan(20);
 });
