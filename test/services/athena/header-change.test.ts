@@ -74,10 +74,8 @@ const stepWith = (headersOfFile: fc.Arbitrary<string[]>) =>
     { weight: 3, arbitrary: fc.record({ do: fc.constant("follow" as const) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("rollback" as const), to: fc.nat(2) }) },
   );
-const crash = fc.option(fc.record({ call: fc.integer({ min: 1, max: 12 }), effect: fc.boolean() }), {
-  nil: undefined,
-  freq: 3,
-});
+const crashAt = fc.record({ call: fc.integer({ min: 1, max: 18 }), effect: fc.boolean() });
+const crash = fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: crashAt });
 const plansWith = (headersOfFile: fc.Arbitrary<string[]>): fc.Arbitrary<Plan> =>
   fc.record({
     tasks: fc.array(
@@ -91,6 +89,14 @@ const plansWith = (headersOfFile: fc.Arbitrary<string[]>): fc.Arbitrary<Plan> =>
     isForeign: fc.boolean(),
   });
 
+const published: Task = { do: "publish", headers: ["At", "who"], crash: undefined };
+const followed: Task = { do: "follow", crash: undefined };
+const undisturbed: Plan = {
+  tasks: [published, followed, published, followed, { do: "rollback", to: 0, crash: undefined }, followed],
+  turns: [{ who: 0, calls: 1 }],
+  isForeign: false,
+};
+
 class Crash extends Error {}
 
 /** Holds the calls of all tasks until the plan lets them take effect, one at a time. */
@@ -100,6 +106,8 @@ class Stage {
   /** Returns a port whose calls wait for their turn. */
   ports<T extends object>(port: T, task: number, crashes: () => boolean | undefined): T {
     return intercepted(port, (method, args, act) => {
+      // A listing is an iterable, not a promise, and changes nothing.
+      if (method === "objects") return act();
       if (method === "upload") return this.#upload(args, act, task, crashes, port);
       return this.#call(task, crashes, async () => act());
     });
@@ -461,13 +469,18 @@ test("a query always returns correct values under the correct names, or an error
 test("no reader finds the rows of one run with the answers of another", async () => {
   const reader = new ChildReader();
   // Mostly the same header, with which only child tables hold the table.
-  const fewHeaders = fc.constantFrom<string[][]>(["At", "who"], ["At", "who"], ["At", "who"], ["who", "Location"]);
+  const fewHeaders = fc.constantFrom<string[][]>(
+    ["At", "who"],
+    ["At", "who"],
+    ["At", "who"],
+    ["who", "Location"],
+  );
   await fc.assert(
     fc.asyncProperty(plansWith(fewHeaders), async (plan) => {
       const readerOf = (world: World) => () => reader.check(world);
       expect(await run(plan, entryWith("rows"), readerOf)).toEqual([]);
     }),
-    { numRuns: 60, interruptAfterTimeLimit: 40_000 },
+    { numRuns: 60, interruptAfterTimeLimit: 40_000, examples: [[undisturbed]] },
   );
-  expect(reader.reads).toBeGreaterThan(20);
+  expect(reader.reads).toBeGreaterThan(200);
 });
