@@ -574,6 +574,52 @@ test("refuses a table with the name of another entry's view", () => {
   );
 });
 
+describe("child tables", () => {
+  const rows = (...names: string[]) =>
+    columns(...names.map((name) => ({ name, type: "text" as const, answers: "rows" as const })));
+  const advice = "give the column another name and add this one to its labels";
+
+  test("are for columns of type text, at most ten", () => {
+    expect(errorOf(columns({ name: "n", type: "integer", answers: "rows" }))).toContain(
+      'column "n", answers: use "all" or "first", or the type text.',
+    );
+    const names = Array.from({ length: 11 }, (_, n) => `c${n}`);
+    expect(errorOf(rows(...names))).toContain('columns: use answers: "rows" for at most 10 columns.');
+    expect(errorOf(rows(...names.slice(1)))).toBeUndefined();
+  });
+
+  test.each([
+    ["typed", "the typed view", ["typed"]],
+    ["measures", "another view", ["Measures"]],
+    ["previous", "the folder of the copy", ["Previous"]],
+    ["topic", "another child table", ["Topic", "topic!"]],
+    ["topic_typed", "the view of another child table", ["Topic", "topic typed"]],
+    ["topic", "a view of another child table", ["topic typed", "Topic"]],
+    ["column", "the name of headers without letters", ["主题", "题目"]],
+  ])("refuses the name %s, which %s has", (name, _what, names) => {
+    expect(errorOf(rows(...names))).toBe(
+      `shared/library.ts, entry "gate-counts", column ${JSON.stringify(names.at(-1))}: another table, view or folder has the name "${name}" of its child table; ${advice}.`,
+    );
+  });
+
+  test("have names and folders that no other entry uses", () => {
+    const good = rows("Topic");
+    const taken = 'table: use another name than that of a view or child table of "gate-counts"';
+    expect(errorOf(good, moved({ table: "gates_topic" }))).toContain(taken);
+    expect(errorOf(good, moved({ table: "gates_topic_typed" }))).toContain(taken);
+    for (const key of ["csv", "jsonl"])
+      expect(errorOf(good, moved({ [key]: "gates/csv-topic/x" }))).toContain("publish to another folder");
+    const own = { ...good, publish: { ...good.publish, jsonl: "gates/csv-topic/x" } };
+    expect(errorOf(own)).toContain(
+      "publish.jsonl: use another folder than gates/csv-topic/, which is for a child table",
+    );
+    const long = { ...good, publish: { ...good.publish, csv: `gates/${"x".repeat(890)}` } };
+    expect(errorOf(long)).toBeUndefined();
+    const longer = rows("t".repeat(200));
+    expect(errorOf({ ...longer, publish: long.publish })).toContain("publish.csv: use a shorter key");
+  });
+});
+
 test("finds a dataset by its name, and refuses an unknown name with a list of the names", () => {
   expect(findDataset("reference-transactions")).toBe(defaultDataset);
   expect(() => findDataset("reference")).toThrow(

@@ -26,17 +26,40 @@ test("decodes the summary, the CSV and the JSON Lines of a part", () => {
   );
 });
 
+const answers = [
+  { column: "A", counts: [2, 0] },
+  { column: "B", counts: [0, 0] },
+];
+const withChildren = encodePart({ ...summary, answers }, csv, jsonl, ['7,1,"💥"\n7,2,"b"\n', ""]);
+
+test("decodes the rows of child tables", () => {
+  const part = decodePart("key", withChildren);
+  expect(part.children.map((rows) => Buffer.from(rows).toString("utf8"))).toEqual([
+    '7,1,"💥"\n7,2,"b"\n',
+    "",
+  ]);
+  expect(Buffer.from(part.jsonl).toString("utf8")).toBe(jsonl);
+  expect(part.summary.answers).toEqual(answers);
+});
+
 const unreadable = expect.objectContaining({ name: "PartUnreadable", kind: "terminal", ids: { key: "key" } });
 
-test("refuses a part that was cut anywhere", () => {
-  for (let length = 0; length < encoded.length; length++) {
-    expect(() => decodePart("key", encoded.subarray(0, length))).toThrow(unreadable);
+test.each([
+  ["", encoded],
+  [" with child tables", withChildren],
+])("refuses a part%s that was cut anywhere", (_, part) => {
+  for (let length = 0; length < part.length; length++) {
+    expect(() => decodePart("key", part.subarray(0, length))).toThrow(unreadable);
   }
 });
 
 test.each([
   { what: "bytes after its end", part: Buffer.concat([encoded, Buffer.from("\n")]) },
   { what: "rows only, as an earlier version wrote them", part: Buffer.from(csv) },
+  {
+    what: "fewer child tables than it counts answers of",
+    part: encodePart({ ...summary, answers }, csv, jsonl),
+  },
   { what: "a summary that is not an object", part: Buffer.from("null\n") },
   {
     what: "a summary without a count",

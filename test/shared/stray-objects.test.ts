@@ -22,6 +22,13 @@ test("finds objects that Athena would read beside the published file, at any dep
   expect(strayText(stray.slice(0, 1), "bucket")).toContain("s3://bucket/csv/TEST.csv");
 });
 
+test("finds objects beside the child files of a run, and not of other runs", async () => {
+  const data = await storeWith(["csv-topics/run/test.csv", "csv-topics/run/x.csv", "csv-topics/other/x.csv"]);
+  const parent = datasetOf([{ name: "Topics", type: "text", answers: "rows" }]);
+  expect(await strayObjects(parent, data, "run")).toEqual(["csv-topics/run/x.csv"]);
+  expect(await strayObjects(parent, data)).toEqual([]);
+});
+
 test("returns at most five objects", async () => {
   const data = await storeWith(Array.from({ length: 20 }, (_, n) => `csv/a${n}`));
   expect(await strayObjects(dataset, data)).toHaveLength(5);

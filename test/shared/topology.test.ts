@@ -1,8 +1,10 @@
 // Limits between the settings of services that the topology alone does not show.
 import { expect, test } from "vitest";
 import { ddlPollMs, ddlWaitMs } from "../../shared/aws/athena.ts";
+import { relationsOf } from "../../shared/dataset-schema.ts";
 import { claimSeconds } from "../../shared/once.ts";
 import { checkTopology, queueNames, services } from "../../shared/topology.ts";
+import { datasetOf } from "../factories/dataset-entries.ts";
 
 test("a FIFO queue with batches of several messages fails at startup with the setting to change", () => {
   const check = (fifo: boolean, batchSize: number) => () =>
@@ -24,6 +26,15 @@ test("the athena function's timeout covers its statements", () => {
   const checks = ddlWaitMs / ddlPollMs;
   const statementSeconds = ddlWaitMs / 1000 + checks * checkSeconds;
   expect(services.athena.timeoutSeconds).toBeGreaterThanOrEqual(views * statementSeconds + otherSeconds);
+});
+
+test("the assembler may write the child files, and athena and the assembler may read them", () => {
+  const parent = datasetOf([{ name: "Topics", type: "text", answers: "rows" }]);
+  const { assembler, athena } = services;
+  expect(assembler.uses.data?.(parent).write).toContain("csv-topics/*/test.csv");
+  expect(assembler.uses.data?.(parent).read).toContain("csv-topics/*/test.csv");
+  expect(athena.uses.data?.(parent)).toEqual({ read: ["csv/*", "csv-previous/test.csv", "csv-topics/*"] });
+  expect(relationsOf(parent).slice(4)).toEqual(["test_dataset_topics", "test_dataset_topics_typed"]);
 });
 
 test("a claim outlives every handler that may claim", () => {

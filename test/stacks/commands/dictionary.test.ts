@@ -33,6 +33,19 @@ const headers = [
   "New | *field* 🎉",
 ];
 
+test("each child table has its view, and says whether analysts may read it", () => {
+  const answers = "rows" as const;
+  const parent = datasetOf([
+    { name: "Topics", type: "text", answers },
+    { name: "Patron", type: "text", answers, personal: true },
+  ]);
+  const page = markdownOf([dictionaryOf(parent)]);
+  expect(page).toContain("| `topics` | `test_dataset_topics_typed` | `test_dataset_topics` | For analysts |");
+  expect(page).toContain(
+    "| `patron` | `test_dataset_patron_typed` | `test_dataset_patron` | Personal: not for analysts |",
+  );
+});
+
 test("each column, declared or not, has its labels, type and meaning", () => {
   expect(markdownOf([dictionaryOf(dataset, headers)])).toMatchInlineSnapshot(`
     "# Data dictionary

@@ -9,7 +9,7 @@ import { folderOf, keys, previousKey } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import { publishNewest } from "../../../shared/publish.ts";
-import type { Run } from "../../../shared/run.ts";
+import { type Run, runResult } from "../../../shared/run.ts";
 import { liveBefore, planRollback, remaining, rollBack } from "../../../stacks/commands/runs/rollback.ts";
 import { rollbackText } from "../../../stacks/commands/runs/runs-text.ts";
 import { recordsOf } from "../../factories/libinsight-records.ts";
@@ -96,6 +96,21 @@ async function inPlace() {
 const twice = (first: number, { runId }: Run) => ({
   rows: [String(first), String(first)],
   runs: [runId, runId],
+});
+
+test("refuses a run whose child file is gone, and needs no other version of one that is in place", async () => {
+  const old = await publish(1, monday);
+  await publish(101, nextMonday);
+  const key = "libinsightdata-athena-who/run/LibInsightQueryData.csv";
+  const result = await work.getJson(keys.result(old.runId), runResult);
+  const children = [{ column: "who", rows: 2, records: 2, key, etag: "e", bytes: 9 }];
+  await work.put(keys.result(old.runId), JSON.stringify({ ...result, children }), "application/json");
+  await expect(plan(old.runId)).rejects.toMatchObject({
+    name: "RunVersionGone",
+    sentence: expect.stringContaining(key),
+  });
+  await data.put(key, "1", "text/csv");
+  expect(await plan(old.runId)).toMatchObject({ runId: old.runId });
 });
 
 test("restores both files of an earlier run unchanged, with metadata that say so", async () => {
