@@ -225,7 +225,7 @@ const followed = (deps: Stores) => ({
   checkSeconds: 60,
 });
 
-test("whichever write fails, a reader finds the child files of the published run, and a retry completes the same files", async () => {
+test("if any write fails, a reader finds the child files of the published run, and a retry completes the same files", async () => {
   const undisturbed = start();
   const expected = await publish(await completeRun(undisturbed), undisturbed);
   const writes = ["write", "create", "put", "putOnce", "upload", "defineTable", "moveTable"];
