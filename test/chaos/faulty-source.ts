@@ -60,8 +60,8 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
           faults.countInjected(`source ${change.kind}`);
           history.states.push(recordsOf(plan.kind, libInsight));
         }
-        const fault = planned && canBe(planned.kind, plan.kind) ? planned : undefined;
         const records = history.states.at(-1) ?? [];
+        const fault = planned && canBe(planned.kind, plan.kind, query, records) ? planned : undefined;
         // The list of platforms is not a page.
         if (endpoint !== "platforms") {
           const response = responders[plan.kind](query, records, plan.pageSize, fault?.kind);
@@ -100,10 +100,21 @@ const endpointsOf = {
   "e-resources": ["overview", "platforms"],
 } as const;
 
-/** Returns whether a kind's responses can have a fault. A map has no entry twice, and nothing counts the use of e-resources. */
-function canBe(fault: FaultAt<"libinsight">["kind"], kind: KindName): boolean {
-  if (kind === "gate-count") return !["too-many", "repeated"].includes(fault);
-  return kind === "records" || !["too-few", "too-many", "repeated", "other-total"].includes(fault);
+const miscounts = ["too-few", "too-many", "repeated", "other-total"];
+
+/**
+ * Returns whether a response can have a fault. A map has no entry twice and, without entries, nothing to miscount; and
+ * nothing counts the use of e-resources.
+ */
+function canBe(
+  fault: FaultAt<"libinsight">["kind"],
+  kind: KindName,
+  query: Record<string, string>,
+  all: readonly LibInsightRecord[],
+): boolean {
+  if (kind === "records" || !miscounts.includes(fault)) return true;
+  const isPossible = fault === "too-few" || fault === "other-total";
+  return kind === "gate-count" && isPossible && within(query, all, "date").length > 0;
 }
 
 /** Returns the content of a response, including injected inconsistencies; undefined if there is no such page. */
