@@ -9,6 +9,8 @@ import { dataSource } from "./tableau-server.ts";
 export type DeployKind = FaultAt<"deploy">["kind"];
 
 const renamed = "How";
+/** A column whose child table every entry has, if it has any. */
+export const followedChild = "who";
 
 /** The columns that change, by kind of dataset. Statistics have no further fields. */
 const changing: Record<DeployKind, readonly string[]> = {
@@ -30,17 +32,26 @@ const statistics = {
   "e-resources": { firstDate: "2024-09-01" },
 };
 
-function baseOf(kind: KindName): DatasetInput {
-  if (kind === "records") return defaultDataset;
+/** A column that every entry has, and one that a deployment may drop. */
+const withRows = [followedChild, "studio"];
+
+function baseOf(kind: KindName, rows: boolean): DatasetInput {
+  if (kind === "records") {
+    const answers = "rows" as const;
+    const columns = defaultDataset.columns.map((column) =>
+      rows && "type" in column && withRows.includes(column.name) ? { ...column, answers } : column,
+    );
+    return { ...defaultDataset, columns };
+  }
   const { statistics: _statistics, roles: _roles, expectations: _expectations, ...rest } = defaultDataset;
   return { ...rest, ...statistics[kind], kind, columns: kinds[kind].columns ?? [] };
 }
 
 const entries = new Map<string, Dataset>();
 
-/** Returns the entry of a kind with these changes: the same object for the same columns. */
-export function entryWith(deployed: ReadonlySet<DeployKind>, kind: KindName): Dataset {
-  const base = baseOf(kind);
+/** Returns the entry of a kind with these changes: the same object for the same columns. @param rows with child tables */
+export function entryWith(deployed: ReadonlySet<DeployKind>, kind: KindName, rows: boolean): Dataset {
+  const base = baseOf(kind, rows);
   let columns = dataset.shape.columns.parse(base.columns);
   for (const change of deployed) {
     const changed = columns.flatMap((column) =>

@@ -26,6 +26,8 @@ export type Violation = { kind: RunResult["violations"][number]["kind"]; quotes:
 
 export type ExpectedRun = {
   file: Table;
+  /** The child files by column. */
+  children: Map<string, Table>;
   records: number;
   duplicates: number;
   rejects: Counts;
@@ -47,12 +49,13 @@ export function expectedRun({ windows, recounts }: AttemptRead, entry: Dataset):
     for (const page of pages) for (const [name, n] of of(page)) counts.set(name, (counts.get(name) ?? 0) + n);
     return counts;
   };
-  const { duplicates, ...file } = fileOf(pages, entry);
+  const { duplicates, children, ...file } = fileOf(pages, entry);
   const disagreements = windows.map(
     (window, n) => [window.window.number, disagreementsIn(window, recounts[n]?.recount, entry)] as const,
   );
   return {
     file,
+    children,
     duplicates,
     records: recordsIn(read),
     rejects: sum(({ rejects }) => countsOf(rejects.map(({ reason }) => reason))),

@@ -151,6 +151,8 @@ export const anyPlan = fc.record({
   rejected: fc.boolean(),
   /** Whether the later records have an undeclared field. */
   addedField: fc.boolean(),
+  /** Whether two columns of records have child tables. */
+  rows: fc.boolean(),
   /** Whether an operator publishes each held run. */
   approves: fc.boolean(),
   /**
@@ -191,6 +193,7 @@ export const undisturbed: Plan = {
   oversized: false,
   rejected: false,
   addedField: false,
+  rows: true,
   approves: false,
   requests: [{ id: "a", day: 0, skips: false }],
   faults: [],

@@ -101,7 +101,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   const credentials = options.credentials ?? { clientId: "chaos-client", clientSecret: "chaos-secret" };
   const folder = await mkdtemp(join(files, "chaos-"));
   const source = await startSource({ credentials, mark });
-  let history = new History(entryWith(new Set(), "records"));
+  let history = new History(entryWith(new Set(), "records", false));
   const tableau = await startTableau(() => history.recordRefresh());
   let plans = 0;
 
@@ -113,7 +113,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     const spans: EndedSpan[] = [];
     const deadLetters: DeadLetter[] = [];
     const changes = new Set<DeployKind>();
-    const entry = entryWith(changes, plan.kind);
+    const entry = entryWith(changes, plan.kind, plan.rows);
     history = new History(entry);
     const database = new LocalDatabase(":memory:");
     const files = join(folder, String(plans));
@@ -146,7 +146,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
             if (at === "clock") clock.now += clockJumps[kind];
             else {
               if (!changes.delete(kind)) changes.add(kind);
-              history.deploy(entryWith(changes, plan.kind));
+              history.deploy(entryWith(changes, plan.kind, plan.rows));
             }
           }
         },

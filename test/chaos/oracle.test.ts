@@ -38,6 +38,7 @@ test("the oracle applies the entry's rules to rows, rejects and counts", () => {
     entry,
   );
   expect(fileOf([first, second], entry)).toEqual({
+    children: new Map(),
     header: ["_id", "Kind", "Minutes", "At", "Both", "Both (2)", "New"],
     rows: [
       [1, "a b", 7.5, at, "1-", null, null],

@@ -12,8 +12,8 @@ export type Counts = Map<string, number>;
 
 /** The expected rows, rejects and counts of a page. */
 export type ExpectedPage = {
-  /** `undeclared` by header. */
-  rows: { id: number; declared: Cell[]; undeclared: Map<string, Cell> }[];
+  /** `undeclared` by header, `answers` by column with a child table. */
+  rows: { id: number; declared: Cell[]; undeclared: Map<string, Cell>; answers: Map<string, Cell[]> }[];
   rejects: { reason: string; record: unknown }[];
   furtherAnswers: Counts;
   mistyped: Counts;
@@ -52,17 +52,27 @@ export function declaredHeaders({ columns }: Dataset): string[] {
 }
 
 /** Returns the file of all pages in their order, with each `_id` once and the undeclared columns sorted at the end. */
-export function fileOf(pages: readonly ExpectedPage[], entry: Dataset): Table & { duplicates: number } {
+export function fileOf(
+  pages: readonly ExpectedPage[],
+  entry: Dataset,
+): Table & { duplicates: number; children: Map<string, Table> } {
   const all = pages.flatMap(({ rows }) => rows);
   const appended = [...new Set(all.flatMap(({ undeclared }) => [...undeclared.keys()]))].sort();
   const seen = new Set<number>();
   const rows: Cell[][] = [];
-  for (const { id, declared, undeclared } of all) {
-    if (!seen.has(id)) rows.push([...declared, ...appended.map((header) => undeclared.get(header) ?? null)]);
+  const children = new Map<string, Table>();
+  for (const column of entry.columns)
+    if ("type" in column && column.answers === "rows")
+      children.set(column.name, { header: ["_id", "position", "answer"], rows: [] });
+  for (const { id, declared, undeclared, answers } of all) {
+    if (seen.has(id)) continue;
     seen.add(id);
+    rows.push([...declared, ...appended.map((header) => undeclared.get(header) ?? null)]);
+    for (const [column, child] of children)
+      for (const [n, answer] of (answers.get(column) ?? []).entries()) child.rows.push([id, n + 1, answer]);
   }
   const header = [...declaredHeaders(entry), ...appended];
-  return { header, rows, duplicates: all.length - rows.length };
+  return { header, rows, duplicates: all.length - rows.length, children };
 }
 
 /** Adds the row of a record. @returns the reason for its rejection; undefined if it has a row */
@@ -71,6 +81,7 @@ function rejection(record: unknown, entry: Dataset, into: ExpectedPage): string 
   const fields = new Map<string, unknown>(Object.entries(record));
   const taken = new Set<string>();
   const declared: Cell[] = [];
+  const answers = new Map<string, Cell[]>();
   const notes: [Counts, string, number][] = [];
   for (const column of entry.columns) {
     const labels = labelsOf(column);
@@ -88,6 +99,11 @@ function rejection(record: unknown, entry: Dataset, into: ExpectedPage): string 
     const label = labels.find((each) => fields.has(each));
     if (label !== undefined) taken.add(label);
     const value = label === undefined ? undefined : fields.get(label);
+    if (column.answers === "rows")
+      answers.set(
+        column.name,
+        answersIn(value).map((answer) => text(answer) ?? ""),
+      );
     const further = answersIn(value).length - 1;
     if (column.answers === "first" && further > 0) notes.push([into.furtherAnswers, column.name, further]);
     const found = cellOf(value, column);
@@ -111,7 +127,7 @@ function rejection(record: unknown, entry: Dataset, into: ExpectedPage): string 
     if (entry.undeclared === "append") undeclared.set(header, untypedCell(value));
   }
   for (const [counts, name, n] of notes) counts.set(name, (counts.get(name) ?? 0) + n);
-  into.rows.push({ id, declared, undeclared });
+  into.rows.push({ id, declared, undeclared, answers });
   return undefined;
 }
 
@@ -130,7 +146,7 @@ function cellOf(value: unknown, column: KeptColumn): { cell: Cell; isMistyped: b
   // A blank text outside a list is kept.
   const whole = !Array.isArray(value)
     ? value
-    : column.answers === "all" && answers.length > 1
+    : column.answers !== "first" && answers.length > 1
       ? value
       : answers[0];
   const right = (cell: Cell) => ({ cell, isMistyped: false });

@@ -17,7 +17,7 @@ function replaceIn(key: RegExp, text: string | RegExp, by: string): Tamper {
 }
 
 const result = /result\.json$/;
-const csv = /LibInsightQueryData\.csv$/;
+const csv = /athena\/LibInsightQueryData\.csv$/;
 const jsonl = /LibInsightQueryData\.jsonl$/;
 const withReject: Plan = { ...undisturbed, rejected: true };
 const withLie: Plan = { ...undisturbed, faults: [{ at: "libinsight", kind: "too-few", nth: 2, times: 1 }] };
@@ -35,6 +35,24 @@ const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = 
     /has 39 rows, expected 40/,
     undisturbed,
     replaceIn(csv, /^\d.*\n/m, ""),
+  ],
+  [
+    "a wrong answer in a child file",
+    /child file of who, of run .*: row 1/,
+    undisturbed,
+    replaceIn(/-who\/.*csv$/, /^(\d+),1,"[^"]*"/m, '$1,1,"x"'),
+  ],
+  [
+    "a missing answer in a child file",
+    /child file of studio, of run .*: has \d+ rows/,
+    undisturbed,
+    replaceIn(/-studio\/.*csv$/, /^\d.*\n/m, ""),
+  ],
+  [
+    "a wrong number of answers",
+    /its children are/,
+    undisturbed,
+    replaceIn(result, /"column": "who",\s+"rows": \d+/, '"column": "who", "rows": 1'),
   ],
   ["a truncated file", /cannot be read/, undisturbed, replaceIn(csv, /"\n$/, '"')],
   [
@@ -138,7 +156,7 @@ test("detects a value that a reader sees under another column's name", async () 
     nextQuery,
     announce: unused,
   });
-  const entry = entryWith(new Set(), "records");
+  const entry = entryWith(new Set(), "records", false);
   const { csv, table } = entry.publish;
   const reader = new Reader({ data, work, engine }, entry);
   await data.put(csv, '"_id","Location","mode"\n1,"Desk","Phone"\n', "text/csv");

@@ -3,6 +3,7 @@
 // it gives.
 import { text } from "node:stream/consumers";
 import * as z from "zod/mini";
+import { childTables } from "../../shared/child-tables.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { keys, type PageAddress } from "../../shared/keys.ts";
 import type { LocalStore } from "../../shared/local/local-store.ts";
@@ -116,7 +117,7 @@ export async function assess(evidence: Evidence): Promise<string[]> {
     const problems = [
       ...each.wrong,
       ...rangeProblems(each),
-      ...countProblems(each),
+      ...countProblems(each, evidence),
       ...(await heldProblems(each, evidence)),
       ...lossProblems(each, evidence),
       ...attemptProblems(each, evidence),
@@ -278,7 +279,7 @@ function expectedOf({ attempts, resultWrite }: Pick<EndedRun, "attempts" | "resu
 }
 
 /** Checks every count of a run's result. */
-function countProblems(ended: EndedRun): string[] {
+function countProblems(ended: EndedRun, { history }: Evidence): string[] {
   const { result } = ended;
   const expected = expectedOf(ended);
   const found: [string, unknown, unknown][] = [
@@ -289,6 +290,14 @@ function countProblems(ended: EndedRun): string[] {
   ];
   for (const name of ["rejects", "furtherAnswers", "mistyped", "undeclared", "filled"] as const)
     found.push([name, sorted(new Map(Object.entries(result[name]))), sorted(expected[name])]);
+  // An assembler with another entry completes a publication without its child files, which are written already.
+  if (["published", "held"].includes(result.state) && (result.children || history.entries.length === 1)) {
+    const its = result.children?.map(({ column, rows, records }) => ({ column, rows, records })) ?? [];
+    const right = [...expected.children].map(([column, { rows }]) => {
+      return { column, rows: rows.length, records: new Set(rows.map(([id]) => id)).size };
+    });
+    found.push(["children", its, right]);
+  }
   const announced = result.windows.reduce((sum, { totalRecords }) => sum + totalRecords, 0);
   if (result.state === "published" && expected.disagreements.size === 0)
     found.push(["announced records", announced, expected.records]);
@@ -325,11 +334,17 @@ function rangeProblems({ run, resultWrite }: EndedRun): string[] {
 async function heldProblems(ended: EndedRun, { ports: { work } }: Evidence): Promise<string[]> {
   const { run, result } = ended;
   if (result.state !== "held") return [];
-  const { file } = expectedOf(ended);
+  const { file, children } = expectedOf(ended);
+  const childProblems: (string | undefined)[] = [];
+  for (const { column, name } of childTables(ended.resultWrite.call.entry)) {
+    const found = readCsv((await work.getText(keys.heldChild(run.runId, name))) ?? "");
+    childProblems.push(difference(found, children.get(column) ?? { header: [], rows: [] }));
+  }
   const csv = (await work.getText(keys.held(run.runId))) ?? "";
   const lines = (await work.getText(keys.heldLines(run.runId))) ?? "";
-  return [difference(readCsv(csv), file), inLines(difference(readJsonLines(lines), file))].flatMap(
-    (problem) => (problem === undefined ? [] : [`its held file: ${problem}`]),
+  const problems = [difference(readCsv(csv), file), inLines(difference(readJsonLines(lines), file))];
+  return [...problems, ...childProblems].flatMap((problem) =>
+    problem === undefined ? [] : [`its held file: ${problem}`],
   );
 }
 
@@ -420,6 +435,12 @@ async function publications(
     return found;
   };
   const files = { csv: await read(csv, readCsv), jsonl: await read(jsonl, readJsonLines) };
+  for (const { owner, write } of files.csv) {
+    for (const { column, keyOf } of childTables(write.call.entry)) {
+      const problem = await childProblem(column, keyOf(owner), write, ended.get(owner), data);
+      if (problem) wrong.push(`the child file of ${column}, of run ${owner}: ${problem}`);
+    }
+  }
   const [last, lines] = [files.csv.at(-1), files.jsonl.at(-1)];
   if (last?.owner !== lines?.owner)
     wrong.push(`the CSV belongs to run ${last?.owner}, the JSON lines to ${lines?.owner}`);
@@ -465,13 +486,31 @@ function fileProblem(
   }
 }
 
-/** Returns the files that a call may have published. After a deployment, those of an earlier attempt are possible too. */
-export function filesOf({ attempts }: EndedRun, { entry }: Call): Table[] {
+async function childProblem(
+  column: string,
+  key: string,
+  { call }: Write,
+  ended: EndedRun | undefined,
+  data: LocalStore,
+): Promise<string | undefined> {
+  const found = await data.getText(key);
+  if (!ended || found === undefined) return "it does not exist";
+  const problems = expectedFiles(ended, call).map(({ children }) =>
+    difference(readCsv(found), children.get(column) ?? { header: [], rows: [] }),
+  );
+  return problems.includes(undefined) ? undefined : problems.at(-1);
+}
+
+/** Returns the files that a call may have published. */
+export function filesOf(ended: EndedRun, call: Call): Table[] {
+  return expectedFiles(ended, call).map(({ file }) => file);
+}
+
+/** After a deployment, the files of an earlier attempt are possible too. */
+function expectedFiles({ attempts }: EndedRun, { entry }: Call): ExpectedRun[] {
   const expectedRuns = attempts.map((attempt) => expectedRun(attempt, entry));
   const isAgreed = (expected: ExpectedRun) => expected.disagreements.size === 0;
-  return expectedRuns
-    .filter((each) => each === expectedRuns.at(-1) || isAgreed(each))
-    .map(({ file }) => file);
+  return expectedRuns.filter((each) => each === expectedRuns.at(-1) || isAgreed(each));
 }
 
 /** Checks the state of a run and its reason: each state has its conditions, and each sentence its cause. */
