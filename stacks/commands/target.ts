@@ -136,21 +136,21 @@ async function localTarget(wait: boolean): Promise<Target> {
   if (!wait) return target;
   try {
     const { parseCommand } = await import("../local/start-args.ts");
-    const { sourceToFinish } = await import("../local/collected-source.ts");
+    const { openClient, sourceToFinish } = await import("../local/collected-source.ts");
     const { unfinished } = await import("../local/unfinished-run.ts");
     const { datasets } = await import("../../shared/datasets.ts");
     const { queriesUnderWay } = await import("../local/watch.ts");
     const { startWorkers } = await import("../local/workers.ts");
-    const { libInsightClient } = await import("../../shared/libinsight/client.ts");
     // The settings of `npm start` without flags.
     const command = parseCommand([], new Date());
     if (command === "help") throw new Error("No flag requests help.");
     const runs = await Promise.all(datasets.map((dataset) => unfinished(dataset, local)));
     const starts = runs.filter((start) => start !== undefined);
-    const { origin, open } = sourceToFinish(starts, command, process.env, settingsFrom);
-    const source = await open();
-    closing.push(source.close);
-    const libInsight = libInsightClient({ ...source, timeoutMs: settings.libInsightTimeoutMs });
+    const source = sourceToFinish(starts, command, process.env, settingsFrom);
+    const { origin } = source;
+    const timeoutMs = settings.libInsightTimeoutMs;
+    const libInsight = await openClient(source, command.dataset, { timeoutMs });
+    closing.push(libInsight.close);
     let broken: PipelineError | undefined;
     const onBroken = (error: PipelineError): void => {
       broken = error;

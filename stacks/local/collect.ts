@@ -10,7 +10,7 @@ import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
-import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
+import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import { folderError } from "../../shared/local/disk.ts";
 import { type Local, localDatabaseName, openLocal } from "../../shared/local/open-local.ts";
 import type { Log } from "../../shared/logger.ts";
@@ -20,7 +20,7 @@ import { type Dictionary, dictionaryOf } from "../commands/dictionary/columns-of
 import { markdownOf } from "../commands/dictionary/markdown.ts";
 import { partSpans } from "../commands/runs/trace.ts";
 import { fitted } from "../commands/text-table.ts";
-import type { Source } from "./collected-source.ts";
+import { openClient, type Source } from "./collected-source.ts";
 import { settingsLine } from "./env-file.ts";
 import { localFolder } from "./local-folder.ts";
 import type { LocalSettings } from "./local-settings.ts";
@@ -73,7 +73,7 @@ export async function collect(collection: Collection): Promise<Collected> {
   let onEvent: (event: unknown) => void = () => {};
   const local = await openLocal(localFolder, { onEvent: (event) => onEvent(event) });
   let workers: Workers | undefined;
-  let libInsight: Awaited<ReturnType<Source["open"]>> | undefined;
+  let libInsight: Awaited<ReturnType<typeof openClient>> | undefined;
   let stopDrawing = (): void => {};
   let notPosted: PipelineError | undefined;
   try {
@@ -98,7 +98,9 @@ export async function collect(collection: Collection): Promise<Collected> {
     print(`Source: ${source.title}`);
     if (collection.settingsFrom.length > 0) print(settingsLine(collection.settingsFrom));
     for (const line of [...notes, ""]) print(line);
-    libInsight = await source.open();
+    const timeoutMs = settings.libInsightTimeoutMs;
+    const onErrorText = (text: string): void => progress.note(`LibInsight says: ${text}`);
+    libInsight = await openClient(source, dataset, { timeoutMs, onErrorText });
     const display = await displayFor(command, progress, print);
     let drawing: NodeJS.Timeout | undefined = setInterval(() => display.update(), drawMs);
     stopDrawing = () => {
@@ -106,10 +108,6 @@ export async function collect(collection: Collection): Promise<Collected> {
       clearInterval(drawing);
       drawing = undefined;
     };
-    const { baseUrl, clientId, clientSecret } = libInsight;
-    const timeoutMs = settings.libInsightTimeoutMs;
-    const onErrorText = (text: string): void => progress.note(`LibInsight says: ${text}`);
-    const client = libInsightClient({ baseUrl, clientId, clientSecret, timeoutMs, onErrorText });
     await saveOut(localFolder, { dataset: dataset.name, out: command.out });
     const { engine } = local;
     let isWarm = false;
@@ -120,7 +118,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     workers = startWorkers({
       local,
       settings,
-      libInsight: reportingSlowResponses(client, timeoutMs, (text) => progress.note(text)),
+      libInsight: reportingSlowResponses(libInsight, timeoutMs, (text) => progress.note(text)),
       origin: source.origin,
       logOf,
       events: {

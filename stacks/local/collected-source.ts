@@ -1,6 +1,13 @@
 // Selects the source that `npm start` collects from: the LibInsight in the environment, or the simulation.
 
+import type { Dataset } from "../../shared/dataset-schema.ts";
+import { datasets } from "../../shared/datasets.ts";
 import { kinds } from "../../shared/kinds/kinds.ts";
+import {
+  type LibInsightClient,
+  type LibInsightOptions,
+  libInsightClient,
+} from "../../shared/libinsight/client.ts";
 import { secretText } from "../../shared/secret-text.ts";
 import { envFile } from "./env-file.ts";
 import { isSameOrigin, isSimulated, type Origin, originText } from "./origin.ts";
@@ -10,8 +17,10 @@ export type Source = {
   /** Shown at the start of a run. */
   title: string;
   origin: Origin;
-  open(): Promise<{ baseUrl: string; clientId: string; clientSecret: string; close(): Promise<void> }>;
+  /** @param dataset the one that a simulated LibInsight has. Default: the command's */
+  open(dataset?: Dataset): Promise<OpenSource>;
 };
+type OpenSource = { baseUrl: string; clientId: string; clientSecret: string; close(): Promise<void> };
 
 const variables = ["LIBINSIGHT_BASE_URL", "LIBINSIGHT_CLIENT_ID", "LIBINSIGHT_CLIENT_SECRET"] as const;
 
@@ -57,6 +66,41 @@ export function sourceOf(
 }
 
 /**
+ * Opens a source for the runs of all datasets, because the workers also continue runs of other datasets. A simulated
+ * LibInsight has one dataset, so one is started for each dataset that is requested.
+ * @param dataset of the command
+ */
+export async function openClient(
+  source: Source,
+  dataset: Dataset,
+  options: Pick<LibInsightOptions, "timeoutMs" | "onErrorText">,
+): Promise<LibInsightClient & { close(): Promise<void> }> {
+  const open = async (one: Dataset) => {
+    const { close, ...place } = await source.open(one);
+    return { client: libInsightClient({ ...place, ...options }), close };
+  };
+  const first = await open(dataset);
+  const others = new Map<Dataset, ReturnType<typeof open>>();
+  const clientFor = async (id: number): Promise<LibInsightClient> => {
+    const other = datasets.find(({ libinsightId }) => libinsightId === id);
+    if (!isSimulated(source.origin) || !other || id === dataset.libinsightId) return first.client;
+    const opened = others.get(other) ?? open(other);
+    others.set(other, opened);
+    return (await opened).client;
+  };
+  return {
+    fetchPage: async (request) => (await clientFor(request.datasetId)).fetchPage(request),
+    recount: async (request) => (await clientFor(request.datasetId)).recount(request),
+    async close() {
+      await first.close();
+      // One that did not open has failed its requests.
+      for (const opened of await Promise.allSettled(others.values()))
+        if (opened.status === "fulfilled") await opened.value.close();
+    },
+  };
+}
+
+/**
  * Returns the source for finishing runs: each must continue with the source that it started with.
  * @throws UsageError if the environment names another LibInsight
  */
@@ -88,19 +132,24 @@ function simulation({
   return {
     title: "the simulated LibInsight",
     origin: { records, lastDay, renames },
-    async open() {
+    async open(simulated = dataset) {
       // Loaded only here, because a run on a real LibInsight does not need it.
       const { startLibInsight } = await import("./libinsight.ts");
-      const { formOf } = await import("./libinsight/dataset-form.ts");
+      const { formOf, listedFields } = await import("./libinsight/dataset-form.ts");
       const { faultsOfSeed } = await import("./faults-of-seed.ts");
       const [first, ...others] = kinds[dataset.kind].windows({ from, to });
+      const form = formOf(simulated);
+      const isOwn = simulated.name === dataset.name;
+      const labels = listedFields(form.fields).map(({ name }) => name);
       return startLibInsight({
-        faults: faultSeed === undefined || !first ? [] : faultsOfSeed(faultSeed, [first, ...others]),
+        faults:
+          isOwn && faultSeed !== undefined && first ? faultsOfSeed(faultSeed, [first, ...others]) : [],
         records,
         lastDay,
         latencyMs,
-        renames,
-        ...formOf(dataset),
+        // Another dataset has other fields.
+        renames: renames.filter(({ field }) => isOwn || labels.includes(field)),
+        ...form,
       });
     },
   };

@@ -5,52 +5,87 @@ import { folderError } from "../../shared/local/disk.ts";
 import type { Log } from "../../shared/logger.ts";
 import { UsageError, warnOfNpmBanner } from "../cli.ts";
 import { fitted } from "../commands/text-table.ts";
-import { collect } from "./collect.ts";
+import { type Collection, collect } from "./collect.ts";
 import { sourceOf } from "./collected-source.ts";
 import { readEnvFile } from "./env-file.ts";
 import { localFolder } from "./local-folder.ts";
 import { localSettings } from "./local-settings.ts";
-import { parseCommand, usage } from "./start-args.ts";
-import { summary } from "./summary.ts";
+import { parseStart, usage } from "./start-args.ts";
+import { type DatasetEnd, endsText, type RunReport, summary } from "./summary.ts";
 
 /**
- * Returns the exit code: 0 published and queried, 1 failed, 2 usage error, 130 stopped by Ctrl-C.
+ * Returns the exit code: 0 published and queried, 1 failed, 2 usage error, 130 stopped by Ctrl-C. With --all, 1 if a dataset
+ * failed.
  * @param today decides the default range and the last day of the simulation
  */
 export async function main(today = new Date()): Promise<number> {
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
   process.once("SIGINT", stop).once("SIGTERM", stop);
+  const report = (error: unknown, place = ""): { exitCode: number; text: string } => {
+    const failure = failureOf(error, stopping.signal.aborted);
+    process.stderr.write(`${fitted(`${place}${failure.text}`, process.stderr.columns)}\n`);
+    return failure;
+  };
   try {
-    const command = parseCommand(process.argv.slice(2), today, process.env);
-    if (command === "help") {
+    const start = parseStart(process.argv.slice(2), today, process.env);
+    if (start === "help") {
       process.stdout.write(usage());
       return 0;
     }
-    if (command.json) warnOfNpmBanner();
+    const [first] = start.commands;
+    if (first.json) warnOfNpmBanner();
     const settingsFrom = readEnvFile(process.env);
-    const source = sourceOf(command, process.env, settingsFrom);
     const settings = localSettings(process.env);
-    const { report, preview } = await collect({
+    const logOf = first.json ? undefined : await loggers(process.env.POWERTOOLS_LOG_LEVEL);
+    const collections = start.commands.map((command) => ({
       command,
-      source,
+      source: sourceOf(command, process.env, settingsFrom),
       settings,
-      logOf: command.json ? undefined : await loggers(process.env.POWERTOOLS_LOG_LEVEL),
+      logOf,
       requestId: randomUUID(),
       settingsFrom,
       signal: stopping.signal,
-    });
-    if (command.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    else if (!command.quiet) {
-      const text = `\n${summary(report)}\n\n${preview}\n\nReport: ${report.files.report}\n`;
-      process.stdout.write(fitted(text, process.stdout.columns));
+    }));
+    if (!start.all) {
+      for (const collection of collections) {
+        const { report } = await collectAndPrint(collection);
+        if (first.json) printJson(report);
+      }
+      return 0;
     }
-    return 0;
+    const ends: DatasetEnd[] = [];
+    for (const collection of collections) {
+      const dataset = collection.command.dataset.name;
+      try {
+        ends.push(await collectAndPrint(collection));
+      } catch (error) {
+        if (stopping.signal.aborted) throw error;
+        ends.push({ dataset, failed: report(error, `${dataset}: `).text });
+      }
+      if (!first.json && !first.quiet) process.stdout.write("\n");
+    }
+    if (first.json) printJson(ends.map((end) => ("report" in end ? end.report : end)));
+    else if (!first.quiet) process.stdout.write(fitted(`${endsText(ends)}\n`, process.stdout.columns));
+    return ends.some((end) => "failed" in end) ? 1 : 0;
   } catch (error) {
-    const { exitCode, text } = failureOf(error, stopping.signal.aborted);
-    process.stderr.write(`${fitted(text, process.stderr.columns)}\n`);
-    return exitCode;
+    return report(error).exitCode;
   }
+}
+
+/** Collects a dataset, and prints its summary for a person. */
+async function collectAndPrint(collection: Collection): Promise<{ report: RunReport }> {
+  const { json, quiet } = collection.command;
+  const { report, preview } = await collect(collection);
+  if (!json && !quiet) {
+    const text = `\n${summary(report)}\n\n${preview}\n\nReport: ${report.files.report}\n`;
+    process.stdout.write(fitted(text, process.stdout.columns));
+  }
+  return { report };
+}
+
+function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
 /** Returns the logger of the services if a level is set. Its lines are mixed with the output for a person. */

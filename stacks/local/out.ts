@@ -10,17 +10,28 @@ import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/open-local.ts";
 
-/** The dataset and the folder of the last npm start. */
-const lastOut = z.object({ dataset: z.string(), out: z.string() });
-type LastOut = z.infer<typeof lastOut>;
+/** The folder of each dataset that npm start collected here. */
+const folders = z.record(z.string(), z.string());
+/** Earlier versions kept only the last dataset. */
+const savedOut = z.union([
+  z.object({ folders }),
+  z.pipe(
+    z.object({ dataset: z.string(), out: z.string() }),
+    z.transform(({ dataset, out }) => ({ folders: { [dataset]: out } })),
+  ),
+]);
 
 const fileName = "out.json";
 
-/** Saves the folder, so that the commands can update its files. @param folder .local */
-export function saveOut(folder: string, { dataset, out }: LastOut): Promise<void> {
-  return writeAtomically(join(folder, fileName), (draft) =>
-    writeFile(draft, JSON.stringify({ dataset, out })),
+/** Saves the dataset's folder, so that the commands can update its files. @param folder .local */
+export async function saveOut(folder: string, { dataset, out }: { dataset: string; out: string }) {
+  const path = join(folder, fileName);
+  // A folder has the files of one dataset.
+  const others = Object.entries((await readJson(path, savedOut))?.folders ?? {}).filter(
+    ([, other]) => other !== out,
   );
+  const saved = { folders: { ...Object.fromEntries(others), [dataset]: out } };
+  await writeAtomically(path, (draft) => writeFile(draft, JSON.stringify(saved)));
 }
 
 /** The copy of the run's report. */
@@ -72,34 +83,41 @@ async function copyTo(out: string, name: string, path: string | undefined): Prom
 }
 
 /**
- * Updates the copies of the last npm start.
+ * Updates the copies of the last npm start of each dataset.
  * @param folder .local
- * @returns a line for a person; empty if npm start never ran or nothing is published
+ * @returns a line for each dataset; empty if npm start never ran or nothing is published
  * @throws PipelineError `FilesNotCopied`
  */
-export async function refreshOut(folder: string, local: Stores): Promise<string> {
-  const last = await readJson(join(folder, fileName), lastOut);
-  const dataset = datasets.find(({ name }) => name === last?.dataset);
-  if (!last || !dataset) return "";
+export async function refreshOut(folder: string, local: Stores, among = datasets): Promise<string> {
+  const saved = await readJson(join(folder, fileName), savedOut);
+  let lines = "";
+  for (const dataset of among) {
+    const out = saved?.folders[dataset.name];
+    if (out !== undefined) lines += await refreshCopies(dataset, out, local);
+  }
+  return lines;
+}
+
+async function refreshCopies(dataset: Dataset, out: string, local: Stores): Promise<string> {
   const { csv, results } = dataset.publish;
   const runIds = [await local.data.head(csv), await local.results.head(results)].map(
     (file) => file?.metadata["run-id"],
   );
   const [live, queried] = runIds;
   if (live === undefined) return "";
-  const copied = await copyPublished(dataset, live, last.out, local).catch((cause) => {
+  const copied = await copyPublished(dataset, live, out, local).catch((cause) => {
     throw new PipelineError("FilesNotCopied", {
-      message: `The published files were not copied to ${last.out}. The published files are not affected.`,
+      message: `The published files were not copied to ${out}. The published files are not affected.`,
       advice: "Free disk space or check the folder's permissions, then repeat the command.",
       cause,
     });
   });
-  const report = await readJson(join(last.out, "run.json"), z.object({ runId: z.string() }));
+  const report = await readJson(join(out, "run.json"), z.object({ runId: z.string() }));
   const sentences = [
-    `Copied the live files to ${last.out}: ${copied.join(", ")}.`,
+    `Copied the live files to ${out}: ${copied.join(", ")}.`,
     ...(queried === live ? [] : ["The query result belongs to another run until the query has run."]),
     ...(!report || report.runId === live ? [] : [`Its run.json describes run ${report.runId}.`]),
-    ...(copied.includes(reportName) || !existsSync(join(last.out, reportName))
+    ...(copied.includes(reportName) || !existsSync(join(out, reportName))
       ? []
       : [`Its ${reportName} describes another run, because run ${live} has no report.`]),
   ];

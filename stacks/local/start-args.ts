@@ -1,6 +1,8 @@
 // Parses the command line of `npm start`.
+import { join } from "node:path";
+import { Option } from "@commander-js/extra-typings";
 import type { Dataset } from "../../shared/dataset-schema.ts";
-import { defaultDataset } from "../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { yesterday } from "../../shared/dates.ts";
 import {
   commandLine,
@@ -19,12 +21,16 @@ import { localFolder } from "./local-folder.ts";
 
 export { UsageError };
 
+/** One command for each dataset. With --all, a command that fails does not stop the others. */
+export type Start = { commands: [StartCommand, ...StartCommand[]]; all: boolean };
+
 export type StartCommand = {
   dataset: Dataset;
   from: string;
   to: string;
   /** Whether --from or --to was given. */
   datesGiven: boolean;
+  /** The folder of the dataset's files. */
   out: string;
   simulation: {
     records: number;
@@ -41,13 +47,20 @@ export type StartCommand = {
 };
 
 const line = (now: Date) =>
-  commandLine<StartCommand>("npm start --", (base, accept) => {
+  commandLine<Start>("npm start --", (base, accept) => {
     const program = base
       .description("Run the pipeline on this machine: collect a dataset, publish its files, query them.")
       .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
+      // Not every dataset has the field.
+      .addOption(new Option("--all", "Collect every dataset").default(false).conflicts(["dataset", "rename"]))
       .option("--from <date>", "Start at this day, YYYY-MM-DD (default: the dataset's first date)", date)
       .option("--to <date>", "End at this day, YYYY-MM-DD (default: yesterday)", date)
-      .option("--out <dir>", "Write the files to this directory", text, `${localFolder}/out`)
+      .option(
+        "--out <dir>",
+        "Write the files to this directory, or to <dir>/<dataset> for all but the first dataset",
+        text,
+        `${localFolder}/out`,
+      )
       .option("--records <n>", "Simulate a LibInsight with n records", wholeNumber(0, 2_000_000), 10_300)
       .option("--latency <ms>", "Simulate this response time in milliseconds", wholeNumber(0, 60_000), 20)
       .option("--rename <field=label>", "Simulate a renamed field; repeatable", repeated(renameOf))
@@ -59,33 +72,43 @@ const line = (now: Date) =>
       .option("--json", "Print the run's report (run.json) and nothing else", false)
       .option("--quiet", "Print only errors", false)
       .addHelpText("after", environmentHelp)
-      .action(({ dataset, from = dataset.firstDate, to: givenTo, ...options }) => {
-        const lastDay = yesterday(now, dataset.timeZone);
-        const to = givenTo ?? lastDay;
-        requireRange({ from, to });
-        requirePast({ from, to }, dataset, now);
+      .action(({ all, dataset, from: givenFrom, to: givenTo, ...options }) => {
         const isGiven = (flag: keyof ReturnType<typeof program.opts>) =>
           program.getOptionValueSource(flag) === "cli";
         const { out, records, latency: latencyMs, rename = [], faults: faultSeed, json, quiet } = options;
-        accept({
-          dataset,
-          from,
-          to,
-          datesGiven: isGiven("from") || isGiven("to"),
-          out,
-          simulation: { records, lastDay, latencyMs, renames: renamesOf(rename, dataset), faultSeed },
-          simulationFlags: (["records", "latency", "rename", "faults"] as const)
-            .filter(isGiven)
-            .map((flag) => `--${flag}`),
-          json,
-          quiet,
-        });
+        const commandOf = (one: Dataset): StartCommand => {
+          const lastDay = yesterday(now, one.timeZone);
+          const [from, to] = [givenFrom ?? one.firstDate, givenTo ?? lastDay];
+          requireRange({ from, to });
+          requirePast({ from, to }, one, now);
+          return {
+            dataset: one,
+            from,
+            to,
+            datesGiven: isGiven("from") || isGiven("to"),
+            out: outOf(out, one),
+            simulation: { records, lastDay, latencyMs, renames: renamesOf(rename, one), faultSeed },
+            simulationFlags: (["records", "latency", "rename", "faults"] as const)
+              .filter(isGiven)
+              .map((flag) => `--${flag}`),
+            json,
+            quiet,
+          };
+        };
+        const [first, ...rest] = all ? datasets : [dataset];
+        accept({ commands: [commandOf(first), ...rest.map(commandOf)], all });
       });
   });
+
+/** Returns the folder of a dataset's files. So datasets never replace each other's files, which have the same names. */
+function outOf(out: string, { name }: Dataset): string {
+  return name === defaultDataset.name ? out : join(out, name);
+}
 
 const environmentHelp = `
 Examples:
   npm start -- --from 2024-01-01 --to 2024-01-31
+  npm start -- --all
   npm start -- --rename "mode=Mode of contact"
   npm start --silent -- --json > run.json
 
@@ -100,12 +123,15 @@ Environment:
       Print the services' log
   Variables can be set in .env. The environment takes precedence over .env.`;
 
-/** Returns the command, or "help" for --help. @throws UsageError */
-export const parseCommand = (
-  args: readonly string[],
-  now: Date,
-  env: NodeJS.ProcessEnv = {},
-): StartCommand | "help" => line(now).parse(args, env);
+/** Returns the commands, or "help" for --help. @throws UsageError */
+export const parseStart = (args: readonly string[], now: Date, env: NodeJS.ProcessEnv = {}): Start | "help" =>
+  line(now).parse(args, env);
+
+/** Returns the first of the commands. Parameters as of `parseStart`. */
+export function parseCommand(...given: Parameters<typeof parseStart>): StartCommand | "help" {
+  const start = parseStart(...given);
+  return start === "help" ? start : start.commands[0];
+}
 
 /** Returns the help. It is a function because generating the help takes 8 ms. */
 export const usage = (): string => line(new Date(0)).usage();

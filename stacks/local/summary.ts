@@ -1,4 +1,5 @@
 // Describes a finished run: the summary for a person, and run.json.
+import { dirname } from "node:path";
 import { countList, noteRows, publishedText } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { count, quantity } from "../../shared/quantity.ts";
@@ -53,6 +54,25 @@ export function summary(report: RunReport): string {
   for (const file of [jsonl, ...children, results, dictionary, run]) rows.push(["", file]);
   const message = publishedText(report, dataset);
   return `${message}\n\n${rows.map(([label, value]) => `  ${label.padEnd(13)}  ${value}`).join("\n")}`;
+}
+
+/** How the collection of a dataset ended. `failed` says why nothing was published. */
+export type DatasetEnd = { report: RunReport } | { dataset: string; failed: string };
+
+/** Returns a line for each dataset of --all. */
+export function endsText(ends: readonly DatasetEnd[]): string {
+  const lines = ends.map((end) =>
+    "failed" in end
+      ? [end.dataset, "failed, see above"]
+      : [
+          end.report.dataset,
+          `published ${quantity(end.report.rows, "row")}, ${dirname(end.report.files.run)}`,
+        ],
+  );
+  const width = Math.max(...lines.map(([name = ""]) => name.length));
+  const failed = ends.filter((end) => "failed" in end).length;
+  const title = `Collected ${ends.length - failed} of ${quantity(ends.length, "dataset")}`;
+  return [title, "", ...lines.map(([name = "", text]) => `  ${name.padEnd(width)}  ${text}`)].join("\n");
 }
 
 function filled(counts: Record<string, number>): boolean {
