@@ -9,7 +9,7 @@ import { type Expectation, expectation, expectationKinds, term } from "./expecta
 import { instanceMinutes } from "./instance-settings.ts";
 import { adviceOf, alternatives, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
-import { kindName, kinds } from "./kinds/kinds.ts";
+import { type KindName, kindName, kinds } from "./kinds/kinds.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 import { answerSeparator, statisticsRules } from "./statistics/rules.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
@@ -168,6 +168,8 @@ export const dataset = z
         location: z.optional(name),
         /** The duration in minutes. */
         minutes: z.optional(name),
+        /** The amount that people ask for, if a row is not one of what they count: the report sums it up instead of rows. */
+        quantity: z.optional(name),
       }),
       {},
     ),
@@ -262,6 +264,8 @@ export const dataset = z
           refuse("name a published column that is not personal", "roles", role);
         else if (role === "minutes" && !isNumber)
           refuse("name a column of type number or integer", "roles", role);
+        else if (role === "quantity" && !("type" in column && column.type === "integer"))
+          refuse("name a column of type integer", "roles", role);
       }
       for (const [index, { from }] of entry.terms.entries()) {
         const before = entry.terms[index - 1];
@@ -283,11 +287,13 @@ export const dataset = z
 /** Returns what to do about an expectation that the entry's columns or terms do not fit. */
 function expectationAdvice(
   expected: Expectation,
-  { columns, terms }: { columns: Column[]; terms: readonly unknown[] },
+  { columns, terms, kind }: { columns: Column[]; terms: readonly unknown[]; kind: KindName },
 ): { setting: string; message: string } | undefined {
   const published = (name: string) => columns.find((column) => column.name === name && !("drop" in column));
   if (expected.kind === "volume" && terms.length === 0)
     return { setting: "kind", message: "set terms, or remove this expectation" };
+  if ((expected.kind === "volume" || expected.kind === "silent") && kinds[kind].isMonthly)
+    return { setting: "kind", message: "remove it: rows of whole months are in no week" };
   if ("columns" in expected) {
     const unknown = expected.columns?.find((name) => !published(name));
     return unknown === undefined
@@ -447,11 +453,11 @@ export function relationsOf(entry: Dataset): string[] {
   return [entry.publish.table, ...ownViews(entry)];
 }
 
-/** Adds the columns of the dataset's kind to an entry without columns. */
+/** Adds the columns of the dataset's kind to an entry without columns, and their roles unless it has its own. */
 function withColumns(entry: DatasetEntry): DatasetEntry {
   const kind = kindName.safeParse(entry.kind).data;
-  const columns = kind && kinds[kind].columns;
-  return entry.columns || !columns ? entry : { ...entry, columns };
+  const { columns, roles } = kind ? kinds[kind] : {};
+  return entry.columns || !columns ? entry : { ...entry, columns, roles: entry.roles ?? roles };
 }
 
 function parseEntry(given: DatasetEntry, now: Date): Dataset {

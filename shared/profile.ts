@@ -1,6 +1,7 @@
 // The profile of a run's file: counts by day, week, column and answer, without any record. Expectations, the report and the
 // annual statistics read it instead of the rows.
 import * as z from "zod/mini";
+import type { ColumnType } from "./column-types.ts";
 import type { Dataset } from "./dataset-schema.ts";
 import { isoDate, nonNegativeInt } from "./schemas.ts";
 
@@ -13,8 +14,7 @@ export const maxPairs = 2_000;
 
 const weeks = z.array(nonNegativeInt);
 
-const answer = z.strictObject({
-  answer: z.string(),
+const answerCounts = {
   rows: nonNegativeInt,
   /** In the fiscal year of `to`, up to `to`. */
   thisYear: nonNegativeInt,
@@ -22,6 +22,12 @@ const answer = z.strictObject({
   lastYear: nonNegativeInt,
   /** Rows in each of `weeks`. */
   weeks,
+};
+const answer = z.strictObject({
+  answer: z.string(),
+  ...answerCounts,
+  /** The same with the dataset's quantity instead of rows. Missing if the dataset has none. */
+  quantity: z.optional(z.strictObject(answerCounts)),
 });
 
 const profiledColumn = z.strictObject({
@@ -62,22 +68,28 @@ const repeats = z.strictObject({
   different: z.array(nonNegativeInt),
 });
 
-/** `profile.json` */
-export const profile = z.strictObject({
-  /** The range of the run. The periods of all counts end with `to`. */
-  from: isoDate,
-  to: isoDate,
+const dated = {
   rows: nonNegativeInt,
   /** Rows whose date is not a date. They are in no count by day or week. */
   undated: nonNegativeInt,
   /** Rows on each day from `from` to `to`. */
   days: z.array(nonNegativeInt),
+  /** Rows in each of the weeks. */
+  weeks,
+  /** Rows by weekday, Monday first, and hour, in the 364 days that end with `to`. Zeros if the date has no time. */
+  hours: z.array(z.array(nonNegativeInt)),
+};
+
+/** `profile.json` */
+export const profile = z.strictObject({
+  /** The range of the run. The periods of all counts end with `to`. */
+  from: isoDate,
+  to: isoDate,
+  ...dated,
   /** The Monday of the first of `profileWeeks` weeks. The last one is the week of `to`. */
   firstWeek: isoDate,
-  /** Rows in each of these weeks. */
-  weeks,
-  /** Rows by weekday, Monday first, and hour, in the 364 days that end with `to`. */
-  hours: z.array(z.array(nonNegativeInt)),
+  /** The same with the sum of the dataset's quantity (`roles.quantity`) instead of rows. Missing if it has none. */
+  quantity: z.optional(z.strictObject(dated)),
   /** The declared columns, in the order of the file. */
   columns: z.array(profiledColumn),
   /** Missing if the dataset names no columns for it (`roles`), or if there are more than `maxPairs`. */
@@ -89,7 +101,30 @@ export type Profile = z.infer<typeof profile>;
 export type ProfiledColumn = Profile["columns"][number];
 export type ProfiledPair = z.infer<typeof pair>;
 
-/** Returns the name of the column with the rows' date: the first timestamp that is not personal. */
-export function dateColumn({ columns }: Pick<Dataset, "columns">): string | undefined {
-  return columns.find((column) => "type" in column && column.type === "timestamp" && !column.personal)?.name;
+/** Returns the name of the column with the rows' date: the first timestamp that is not personal, or else the first date. */
+export function dateColumn(dataset: Pick<Dataset, "columns">): string | undefined {
+  return timeColumn(dataset) ?? columnOfType(dataset, "date");
+}
+
+/** Returns the name of the column with the rows' date and time. */
+export function timeColumn(dataset: Pick<Dataset, "columns">): string | undefined {
+  return columnOfType(dataset, "timestamp");
+}
+
+function columnOfType({ columns }: Pick<Dataset, "columns">, type: ColumnType): string | undefined {
+  return columns.find((column) => "type" in column && column.type === type && !column.personal)?.name;
+}
+
+/** Returns the profile with sums of the dataset's quantity in place of rows, except the columns' values and the pairs. */
+export function quantityProfile({ quantity, ...profile }: Profile): Profile | undefined {
+  if (!quantity) return undefined;
+  const columns = profile.columns.map(({ answers, ...column }) => ({
+    ...column,
+    ...(answers && {
+      answers: answers
+        .flatMap(({ answer, quantity: sums }) => (sums ? [{ answer, ...sums }] : []))
+        .sort((a, b) => b.rows - a.rows || (a.answer < b.answer ? -1 : 1)),
+    }),
+  }));
+  return { ...profile, ...quantity, columns };
 }

@@ -16,6 +16,7 @@ import {
   type Profile,
   type ProfiledColumn,
   profileWeeks,
+  timeColumn,
 } from "../../shared/profile.ts";
 import { classesOf, classifier } from "../../shared/statistics/classes.ts";
 import { hashOf, RowHashes } from "./repeats.ts";
@@ -28,8 +29,13 @@ const hoursDays = 364;
 const quote = 0x22;
 /** Other values of a date column are texts. */
 const timestamp = /^"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}"$/;
+const dateOnly = /^"\d{4}-\d{2}-\d{2}"$/;
+/** A greater number is no quantity of an hour or a record. Sums of ten million rows are safe integers. */
+const maxQuantity = 100_000_000;
 
-type Answer = { rows: number; thisYear: number; lastYear: number; weeks: Uint32Array };
+type AnswerCounts = { rows: number; thisYear: number; lastYear: number; weeks: Float64Array };
+/** Without a quantity the dataset has none. */
+type Answer = AnswerCounts & { quantity: AnswerCounts | undefined };
 /** With the question type and mode as fields of the CSV. */
 type Pair = {
   fiscalYear: number | null;
@@ -46,8 +52,8 @@ type Day = {
   index: number;
   /** Negative before the first of the profile's weeks. */
   week: number;
-  /** Undefined if the day is not one of the last 364. */
-  hours: Uint32Array | undefined;
+  /** From Monday, 0. Undefined if the day is not one of the last 364. */
+  weekday: number | undefined;
   isThisYear: boolean;
   isLastYear: boolean;
   fiscalYear: number;
@@ -62,14 +68,20 @@ class ColumnCounts {
   answers: Map<string, Answer> | undefined;
   readonly #cells = new Map<string, Answer[]>();
   readonly #holdsSeveral: boolean;
+  readonly #hasQuantity: boolean;
 
-  constructor(hasAnswers: boolean, holdsSeveral: boolean) {
+  constructor({
+    hasAnswers,
+    several,
+    hasQuantity,
+  }: Record<"hasAnswers" | "several" | "hasQuantity", boolean>) {
     if (hasAnswers) this.answers = new Map();
-    this.#holdsSeveral = holdsSeveral;
+    this.#holdsSeveral = several;
+    this.#hasQuantity = hasQuantity;
   }
 
-  /** Counts a cell that is not empty. */
-  add(text: string, start: number, end: number, day: Day | undefined): void {
+  /** Counts a cell that is not empty. @param quantity of the row */
+  add(text: string, start: number, end: number, day: Day | undefined, quantity: number): void {
     this.filled += 1;
     if (day && day.week >= 0) this.weeks[day.week] = (this.weeks[day.week] ?? 0) + 1;
     // Only numbers are unquoted.
@@ -80,11 +92,8 @@ class ColumnCounts {
     }
     if (!this.answers) return;
     for (const answer of this.#answersOf(text.slice(start, end), this.answers)) {
-      answer.rows += 1;
-      if (!day) continue;
-      if (day.week >= 0) answer.weeks[day.week] = (answer.weeks[day.week] ?? 0) + 1;
-      if (day.isThisYear) answer.thisYear += 1;
-      if (day.isLastYear) answer.lastYear += 1;
+      addTo(answer, day, 1);
+      if (answer.quantity) addTo(answer.quantity, day, quantity);
     }
   }
 
@@ -96,10 +105,8 @@ class ColumnCounts {
     const found: Answer[] = [];
     for (const name of names) {
       const answer = answers.get(name) ?? {
-        rows: 0,
-        thisYear: 0,
-        lastYear: 0,
-        weeks: new Uint32Array(profileWeeks),
+        ...noCounts(),
+        quantity: this.#hasQuantity ? noCounts() : undefined,
       };
       answers.set(name, answer);
       found.push(answer);
@@ -120,13 +127,59 @@ class ColumnCounts {
       weeks: [...this.weeks],
       ...(least <= greatest && { numbers: { least, greatest } }),
       ...(answers && {
-        answers: Array.from(answers, ([answer, counts]) => ({
+        answers: Array.from(answers, ([answer, { quantity, ...counts }]) => ({
           answer,
           ...counts,
           weeks: [...counts.weeks],
+          ...(quantity && { quantity: { ...quantity, weeks: [...quantity.weeks] } }),
         })).sort((a, b) => b.rows - a.rows || (a.answer < b.answer ? -1 : 1)),
       }),
     };
+  }
+}
+
+function noCounts(): AnswerCounts {
+  return { rows: 0, thisYear: 0, lastYear: 0, weeks: new Float64Array(profileWeeks) };
+}
+
+function addTo(counts: AnswerCounts, day: Day | undefined, amount: number): void {
+  counts.rows += amount;
+  if (!day) return;
+  if (day.week >= 0) counts.weeks[day.week] = (counts.weeks[day.week] ?? 0) + amount;
+  if (day.isThisYear) counts.thisYear += amount;
+  if (day.isLastYear) counts.lastYear += amount;
+}
+
+/** Counts rows, or sums up their quantity, by day, week and hour. */
+class DatedCounts {
+  rows = 0;
+  undated = 0;
+  readonly #days: Float64Array;
+  readonly #weeks = new Float64Array(profileWeeks);
+  readonly #hours = Array.from({ length: 7 }, () => new Float64Array(24));
+
+  constructor(days: number) {
+    this.#days = new Float64Array(days);
+  }
+
+  /** @param hour undefined if the date has no time */
+  add(day: Day | undefined, hour: number | undefined, amount: number): void {
+    this.rows += amount;
+    if (!day) {
+      this.undated += amount;
+      return;
+    }
+    const { index, week, weekday } = day;
+    this.#days[index] = (this.#days[index] ?? 0) + amount;
+    if (week >= 0) this.#weeks[week] = (this.#weeks[week] ?? 0) + amount;
+    const hours = weekday === undefined ? undefined : this.#hours[weekday];
+    if (hours && hour !== undefined && hour < hours.length) hours[hour] = (hours[hour] ?? 0) + amount;
+  }
+
+  counts() {
+    const { rows, undated } = this;
+    const hours = this.#hours.map((hours) => [...hours]);
+    return { rows, undated, days: [...this.#days], weeks: [...this.#weeks], hours };
   }
 }
 
@@ -146,6 +199,7 @@ export class RowProfile {
   readonly #dayOf = new Map<string, Day>();
   readonly #columns: { name: string; index: number; counts: ColumnCounts }[];
   readonly #date: number;
+  readonly #datePattern: RegExp;
   readonly #roles: Roles | undefined;
   /** Returns whether a location is that of a class session. */
   readonly #isInstruction: (location: string) => boolean;
@@ -155,13 +209,12 @@ export class RowProfile {
   /** The beginning and the end of each field of the current row. */
   readonly #starts: Uint32Array;
   readonly #ends: Uint32Array;
-  readonly #days: Uint32Array;
-  readonly #weeks = new Uint32Array(profileWeeks);
-  readonly #hours = Array.from({ length: 7 }, () => new Uint32Array(24));
+  readonly #dated: DatedCounts;
+  /** The index of the column with the dataset's quantity; -1 without one. */
+  readonly #quantity: number;
+  readonly #quantities: DatedCounts;
   readonly #repeats: Repeats[];
   #hashes: RowHashes | undefined;
-  #rows = 0;
-  #undated = 0;
 
   /**
    * @param range of the run; every dated row is in it
@@ -171,16 +224,21 @@ export class RowProfile {
     const { from, to } = range;
     this.#range = { from, to };
     this.#firstWeek = addDays(mondayOf(to), -7 * (profileWeeks - 1));
+    this.#quantity = headers.indexOf(dataset.roles.quantity ?? "");
     this.#columns = dataset.columns.flatMap((column) => {
       const index = headers.indexOf(column.name);
       if ("drop" in column || index === -1) return [];
       const isOpen = "type" in column && ["timestamp", "date", "time"].includes(column.type);
       const hasAnswers = !column.personal && !isOpen && column.name !== "_id";
-      return [{ name: column.name, index, counts: new ColumnCounts(hasAnswers, holdsSeveral(column)) }];
+      const several = holdsSeveral(column);
+      const counts = new ColumnCounts({ hasAnswers, several, hasQuantity: this.#quantity >= 0 });
+      return [{ name: column.name, index, counts }];
     });
     this.#starts = new Uint32Array(headers.length);
     this.#ends = new Uint32Array(headers.length);
+    const time = timeColumn(dataset);
     this.#date = headers.indexOf(dateColumn(dataset) ?? "");
+    this.#datePattern = time === undefined ? dateOnly : timestamp;
     const { questionType, mode, location = "", minutes = "" } = dataset.roles;
     this.#isInstruction = instructionTest(dataset);
     if (questionType !== undefined && mode !== undefined) {
@@ -195,7 +253,8 @@ export class RowProfile {
     const [lastStart, lastEnd] = [addYears(start, -1), addYears(to, -1)];
     const daysBefore = daysBetween(this.#firstWeek, from);
     const length = daysBetween(from, to) + 1;
-    this.#days = new Uint32Array(length);
+    this.#dated = new DatedCounts(length);
+    this.#quantities = new DatedCounts(length);
     this.#repeats = dataset.expectations
       .filter((expected) => expected.kind === "unique")
       .map(({ columns }, seed) => ({
@@ -211,7 +270,7 @@ export class RowProfile {
       this.#dayOf.set(day, {
         index,
         week: Math.floor((daysBefore + index) / 7),
-        hours: index < length - hoursDays ? undefined : this.#hours.at((daysBefore + index) % 7),
+        weekday: index < length - hoursDays ? undefined : (((daysBefore + index) % 7) + 7) % 7,
         isThisYear: day >= start,
         isLastYear: day >= lastStart && day <= lastEnd,
         fiscalYear: fiscalYearOf(day, dataset.fiscalYearStart),
@@ -247,26 +306,26 @@ export class RowProfile {
   }
 
   #addRow(text: string): void {
-    this.#rows += 1;
     const date = this.#field(text, this.#date);
-    const day = timestamp.test(date) ? this.#dayOf.get(date.slice(1, 11)) : undefined;
-    if (day) {
-      this.#addTime(day, Number(date.slice(12, 14)));
-      this.#addRepeats(text, day);
-    } else this.#undated += 1;
+    const day = this.#datePattern.test(date) ? this.#dayOf.get(date.slice(1, 11)) : undefined;
+    const hour = this.#datePattern === timestamp ? Number(date.slice(12, 14)) : undefined;
+    const quantity = this.#quantityOf(text);
+    this.#dated.add(day, hour, 1);
+    if (this.#quantity >= 0) this.#quantities.add(day, hour, quantity);
+    if (day) this.#addRepeats(text, day);
     for (const { index, counts } of this.#columns) {
       const [start = 0, end = 0] = [this.#starts[index], this.#ends[index]];
       // Neither null, an empty field, nor an empty text, "".
       const isFilled = end - start > 2 || (end > start && text.charCodeAt(start) !== quote);
-      if (isFilled) counts.add(text, start, end, day);
+      if (isFilled) counts.add(text, start, end, day, quantity);
     }
     if (this.#roles) this.#addPair(text, day, this.#roles);
   }
 
-  #addTime({ index, week, hours }: Day, hour: number): void {
-    this.#days[index] = (this.#days[index] ?? 0) + 1;
-    if (week >= 0) this.#weeks[week] = (this.#weeks[week] ?? 0) + 1;
-    if (hours) hours[hour] = (hours[hour] ?? 0) + 1;
+  /** Returns 0 for what is not a quantity: a text, or a number below 0. */
+  #quantityOf(text: string): number {
+    const quantity = Number(this.#field(text, this.#quantity));
+    return quantity > 0 && quantity <= maxQuantity ? quantity : 0;
   }
 
   #addRepeats(text: string, { index }: Day): void {
@@ -305,12 +364,9 @@ export class RowProfile {
     const hasPairs = this.#roles !== undefined && this.#pairs.length <= maxPairs;
     return {
       ...this.#range,
-      rows: this.#rows,
-      undated: this.#undated,
-      days: [...this.#days],
+      ...this.#dated.counts(),
       firstWeek: this.#firstWeek,
-      weeks: [...this.#weeks],
-      hours: this.#hours.map((hours) => [...hours]),
+      ...(this.#quantity >= 0 && { quantity: this.#quantities.counts() }),
       columns: this.#columns.map(({ name, counts }) => counts.profile(name)),
       ...(hasPairs && {
         pairs: this.#pairs.map((pair) => ({

@@ -54,11 +54,24 @@ export type ApiResponse = {
 
 export type KindColumn = { name: string; type: ColumnType; required?: boolean; meaning: string };
 
+/** Without a plural s. */
+export type Nouns = {
+  row: string;
+  /** What people count: rows, or what the dataset's quantity (`roles.quantity`) sums up. Undefined if neither is. */
+  amount: string | undefined;
+};
+
 export type Kind = {
+  /** `quantity` is what the dataset's quantity sums up, if an entry names one. */
+  nouns: Nouns & { quantity: string };
+  /** Whether a row is of a whole month, so that its date is the first day of it. */
+  isMonthly: boolean;
   /** Cuts a range into windows, in order. Days that belong to no window are not collected. */
   windows(range: DateRange): DateRange[];
   /** The columns of the records, if they are the same in every dataset of the kind. */
   columns?: KindColumn[];
+  /** Roles of these columns (`roles` of an entry). */
+  roles?: { location: string; quantity: string };
   /** The field with the record's day, at the beginning of its text. */
   dateField: string;
   /** @param page from 1 @throws PipelineError */

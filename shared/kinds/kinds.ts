@@ -2,7 +2,7 @@
 import * as z from "zod/mini";
 import { eResources } from "./e-resources/e-resources.ts";
 import { gateCount } from "./gate-count/gate-count.ts";
-import type { Kind } from "./kind.ts";
+import type { Kind, Nouns } from "./kind.ts";
 import { records } from "./records/records.ts";
 
 export const kindName = z.enum(["records", "gate-count", "e-resources"]);
@@ -13,3 +13,15 @@ export const kinds: Readonly<Record<KindName, Kind>> = {
   "gate-count": gateCount,
   "e-resources": eResources,
 };
+
+/** Returns what people call the rows of a dataset, and what they count. */
+export function nounsOf({
+  kind,
+  roles,
+}: {
+  kind: KindName;
+  roles: { quantity?: string | undefined };
+}): Nouns {
+  const { row, amount, quantity } = kinds[kind].nouns;
+  return { row, amount: roles.quantity === undefined ? amount : quantity };
+}

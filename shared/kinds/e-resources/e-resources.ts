@@ -25,6 +25,8 @@ const columns: KindColumn[] = [
 ];
 
 export const eResources: Kind = {
+  nouns: { row: "monthly value", amount: undefined, quantity: "unit" },
+  isMonthly: true,
   /** The months that end in the range. A month that has not ended has no statistics. */
   windows: ({ from, to }) =>
     cutRange({ from: firstOfMonth(from), to }, lastOfMonth).filter(

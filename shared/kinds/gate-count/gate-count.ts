@@ -25,8 +25,11 @@ const columns: KindColumn[] = [
 ];
 
 export const gateCount: Kind = {
+  nouns: { row: "hourly count", amount: undefined, quantity: "visit" },
+  isMonthly: false,
   windows: (range) => cutRange(range, (start) => addDays(start, windowDays - 1)),
   columns,
+  roles: { location: "library", quantity: "count" },
   dateField: "date",
 
   async fetchPage(api, request) {

@@ -7,6 +7,8 @@ import { recordFilter } from "./limits.ts";
 import { pageOf, pageResponse } from "./responses.ts";
 
 export const records: Kind = {
+  nouns: { row: "record", amount: "record", quantity: "unit" },
+  isMonthly: false,
   /** LibInsight accepts at most one year per query. Each window ends before the same date a year later. */
   windows: (range) => cutRange(range, (start) => addDays(addYears(start, 1), -1)),
   dateField: "_start_date",
