@@ -108,6 +108,23 @@ export const pageSummary = z.strictObject({
 });
 export type PageSummary = z.infer<typeof pageSummary>;
 
+/** Returns the number of windows without a second total. */
+export function unreconciledCount({
+  windows,
+}: {
+  windows: readonly { unreconciled?: boolean | undefined }[];
+}) {
+  return windows.filter(({ unreconciled }) => unreconciled).length;
+}
+
+/** Returns that LibInsight has no second total of some of the windows, in a sentence, or an empty text. */
+export function unreconciledText(result: Pick<RunResult, "windows">): string {
+  const [count, all] = [unreconciledCount(result), result.windows.length];
+  if (count === 0) return "";
+  const which = count === all ? "these dates" : `${count} of ${all} windows`;
+  return `LibInsight gives no second total for ${which}, so nothing outside their pages proves that they are complete.`;
+}
+
 /** Returns the number of rejected records of a page or a run. */
 export function rejectedCount({ rejects }: Pick<PageSummary, "rejects">): number {
   return Object.values(rejects).reduce((sum, count) => sum + count, 0);

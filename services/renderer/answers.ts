@@ -93,15 +93,18 @@ function isNotable({ now, before }: Row): boolean {
   );
 }
 
-/** @param noun of the answers, such as "location" */
-export function answersFinding({ rows }: Answers, noun: string): string {
+/**
+ * @param noun of the answers, such as "location"
+ * @param counted the noun of what is counted, such as "record"
+ */
+export function answersFinding({ rows }: Answers, noun: string, counted: string): string {
   const known = rows.flatMap(({ answer, now, before }) => {
     const found = before && changeOf(now, before);
     return found ? [{ answer, change: found.change }] : [];
   });
   const [first] = rows;
   if (known.length === 0)
-    return first ? `${first.answer} is the largest ${noun}.` : `No record names a ${noun}.`;
+    return first ? `${first.answer} is the largest ${noun}.` : `No ${counted} names a ${noun}.`;
   const ahead = known.filter(({ change }) => change > 0);
   const behind = known.filter(({ change }) => change < 0);
   if (behind.length === 0)
@@ -116,17 +119,21 @@ export function answersFinding({ rows }: Answers, noun: string): string {
 }
 
 /** Returns the largest change of all columns. */
-export function fieldsFinding(columns: readonly Answers[]): string {
+export function fieldsFinding(columns: readonly Answers[], counted: string): string {
   const notable = columns.flatMap(({ rows }) => rows.filter(isNotable));
   const size = ({ now, before }: Row) => Math.abs(amountOf(now) - (before ? amountOf(before) : 0));
   const [largest] = notable.sort((a, b) => size(b) - size(a));
   const found = largest?.before && changeOf(largest.now, largest.before);
-  if (!largest || !found) return "No answer changed by 10% and 10 records.";
+  if (!largest || !found) return `No answer changed by 10% and 10 ${counted}s.`;
   const share = percent(Math.abs(found.change), 0);
   return `Largest change: ${largest.answer}, ${share} ${found.change < 0 ? "fewer" : "more"} than last year.`;
 }
 
-export function answersTable(answers: Answers, { fiscalYear }: Period, head: string): Html {
+export function answersTable(
+  answers: Answers,
+  { fiscalYear }: Period,
+  { head, counted }: { head: string; counted: string },
+): Html {
   const rows = answers.rows.slice(0, maxLarge);
   const most = Math.max(
     ...rows.flatMap(({ now, before }) => [amountOf(now), before ? amountOf(before) : 0]),
@@ -135,14 +142,14 @@ export function answersTable(answers: Answers, { fiscalYear }: Period, head: str
   const length = (shown: Shown) => (shown.kind === "hidden" ? "hidden" : amountOf(shown) / most);
   const tick = (before: Shown | undefined) =>
     before && before.kind !== "hidden" ? before.n / most : undefined;
-  return html`<table class="answers"><caption class="hidden">Records by ${head.toLowerCase()}</caption>${heads(head, fiscalYear)}
+  return html`<table class="answers"><caption class="hidden">${capitalized(counted)}s by ${head.toLowerCase()}</caption>${heads(head, fiscalYear)}
 <tbody>${rows.map((row) => html`<tr><th scope="row">${row.answer}${bar(length(row.now), tick(row.before))}</th>${numbers(row)}</tr>`)}</tbody></table>
-${notes(answers, maxLarge, head.toLowerCase())}`;
+${notes(answers, { max: maxLarge, noun: head.toLowerCase(), counted })}`;
 }
 
-export function compactTable(answers: Answers, { fiscalYear }: Period): Html {
+export function compactTable(answers: Answers, { fiscalYear }: Period, counted: string): Html {
   const rows = answers.rows.slice(0, maxCompact);
-  return html`<div><table class="answers"><caption class="hidden">Records by ${answers.name}</caption>${heads(answers.name, fiscalYear)}
+  return html`<div><table class="answers"><caption class="hidden">${capitalized(counted)}s by ${answers.name}</caption>${heads(answers.name, fiscalYear)}
 <tbody>${rows.map((row) => html`<tr><th scope="row">${row.answer}</th>${numbers(row)}</tr>`)}</tbody></table>
 ${answers.rows.length > maxCompact && html`<p class="note">${quantity(answers.rows.length - maxCompact, "further answer")}.</p>`}</div>`;
 }
@@ -156,10 +163,13 @@ function numbers(row: Row): Html {
   return html`<td><b>${shownText(row.now)}</b></td><td>${row.before ? shownText(row.before) : "–"}</td><td>${isNotable(row) ? html`<b>${change}</b>` : change}</td>`;
 }
 
-function notes({ rows, unnamed, unnamedBefore }: Answers, max: number, noun: string): Html {
+function notes(
+  { rows, unnamed, unnamedBefore }: Answers,
+  { max, noun, counted }: { max: number; noun: string; counted: string },
+): Html {
   const last = unnamedBefore ? ` (last year ${shownWords(unnamedBefore)})` : "";
   const text = unnamed && shownWords(unnamed);
-  return html`${rows.length > max && html`<p class="note">${quantity(rows.length - max, "further answer")}.</p>`}${text !== undefined && html`<p class="note">${capitalized(text)} records name no ${noun}${last}.</p>`}`;
+  return html`${rows.length > max && html`<p class="note">${quantity(rows.length - max, "further answer")}.</p>`}${text !== undefined && html`<p class="note">${capitalized(text)} ${counted}s name no ${noun}${last}.</p>`}`;
 }
 
 /** Returns sentences about answers that the previous profile has not, and the other way around. */

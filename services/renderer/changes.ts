@@ -1,6 +1,7 @@
 // What changed since the last publication: rows by the date of the record, columns, and answers.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addDays, startOfFiscalYear } from "../../shared/dates.ts";
+import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { answerChanges, closedFields } from "./answers.ts";
 import { day, list, moreOrFewer, shortDay, signed } from "./format.ts";
@@ -10,24 +11,31 @@ import { mayStatePeriod, rowsIn } from "./weeks.ts";
 
 type Period = { from: string; to: string; change: number };
 
-export function changesFinding(profile: Profile, previous: Profile, publishedOn: string): string {
+/** @param noun of a row */
+export function changesFinding(
+  profile: Profile,
+  previous: Profile,
+  publishedOn: string,
+  noun: string,
+): string {
   const change = profile.rows - previous.rows;
-  if (change === 0) return `As many records as on ${shortDay(publishedOn)}.`;
-  return `${moreOrFewer(change)} records than on ${shortDay(publishedOn)}.`;
+  if (change === 0) return `As many ${noun}s as on ${shortDay(publishedOn)}.`;
+  return `${moreOrFewer(change)} ${noun}s than on ${shortDay(publishedOn)}.`;
 }
 
 export function changes(profile: Profile, previous: Profile, dataset: Dataset): Html {
   const periods = periodsOf(profile, previous, dataset);
+  const { row: noun } = nounsOf(dataset);
   const row = (label: string, change: number) =>
     html`<tr><th scope="row">${label}</th><td>${signed(change)}</td></tr>`;
   return html`${
     periods.length > 1 &&
-    html`<table><caption class="hidden">Change by date of the record</caption>
-<thead><tr><th scope="col">Date of the record</th><th scope="col">Change</th></tr></thead>
+    html`<table><caption class="hidden">Change by date of the ${noun}</caption>
+<thead><tr><th scope="col">Date of the ${noun}</th><th scope="col">Change</th></tr></thead>
 <tbody>${periods.map((period, index) => row(periodText(period, index === periods.length - 1), period.change))}
 <tr class="sum"><th scope="row">All</th><td>${signed(profile.rows - previous.rows)}</td></tr></tbody></table>`
   }
-<p class="note">Added minus removed. An edited record counts only if its date moved.</p>
+<p class="note">Added minus removed. An edited ${noun} counts only if its date moved.</p>
 <ul class="plain">${columnChanges(profile, previous)}${answerChanges(closedFields(profile, dataset), previous)}</ul>`;
 }
 

@@ -2,7 +2,7 @@
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { bar } from "./bars.ts";
-import { percent, shortDay, shownText, signed } from "./format.ts";
+import { capitalized, percent, shortDay, shownText, signed } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { isSmall, type Shown } from "./small-counts.ts";
 
@@ -37,16 +37,21 @@ function filledOf(filled: number, rows: number): Filled {
   return { rows: { kind: "exact", n: filled }, share: rows === 0 ? 0 : filled / rows };
 }
 
-export function coverageFinding(columns: readonly Column[]): string {
+/** @param noun of a row */
+export function coverageFinding(columns: readonly Column[], noun: string): string {
   const full = columns.filter(({ now }) => now.share !== undefined && now.share >= wellFilled).length;
-  return `${full} of ${columns.length} columns are filled in for at least ${wellFilled * 100}% of records.`;
+  return `${full} of ${columns.length} columns are filled in for at least ${wellFilled * 100}% of ${noun}s.`;
 }
 
-export function coverageTable(columns: readonly Column[], publishedOn: string | undefined): Html {
+export function coverageTable(
+  columns: readonly Column[],
+  publishedOn: string | undefined,
+  noun: string,
+): Html {
   const note = publishedOn && html` Tick and change: against ${shortDay(publishedOn)}, in percentage points.`;
-  return html`<p class="note">Bar: records with a value.${note}</p>
-<table class="coverage"><caption class="hidden">Records with a value, by column</caption>
-<thead><tr><th scope="col">Column</th><td></td><th scope="col" class="wide">Records</th><th scope="col">Filled in</th>${publishedOn && html`<th scope="col">Change</th>`}</tr></thead>
+  return html`<p class="note">Bar: ${noun}s with a value.${note}</p>
+<table class="coverage"><caption class="hidden">${capitalized(noun)}s with a value, by column</caption>
+<thead><tr><th scope="col">Column</th><td></td><th scope="col" class="wide">${capitalized(noun)}s</th><th scope="col">Filled in</th>${publishedOn && html`<th scope="col">Change</th>`}</tr></thead>
 <tbody>${columns.map(
     ({ name, isPersonal, now, before }) =>
       html`<tr><th scope="row">${name}${isPersonal && html` <small>personal</small>`}</th><td>${bar(now.share ?? "hidden", before?.share)}</td><td class="wide">${shownText(now.rows)}</td><td><b>${now.share === undefined ? shownText(now.rows) : percent(now.share)}</b></td>${publishedOn && html`<td>${changeIn(now, before)}</td>`}</tr>`,

@@ -1,9 +1,15 @@
 // The top of the report: what happened to the run, what to do, and five key numbers.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addDays } from "../../shared/dates.ts";
+import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { count, quantity } from "../../shared/quantity.ts";
-import { type ExpectationOutcome, type RunResult, rejectedCount } from "../../shared/run.ts";
+import {
+  type ExpectationOutcome,
+  type RunResult,
+  rejectedCount,
+  unreconciledText,
+} from "../../shared/run.ts";
 import type { Period } from "./answers.ts";
 import { expectationsSummary } from "./expectations.ts";
 import {
@@ -66,18 +72,19 @@ export function reportDay({ requestedAt }: Pick<RunResult, "requestedAt">, datas
 
 export function headline(result: RunResult, dataset: Dataset): string {
   const { state, rows, violations } = result;
+  const { row: noun } = nounsOf(dataset);
   if (state === "published") {
-    if (rows === 0) return "The published file has no records.";
+    if (rows === 0) return `The published file has no ${noun}s.`;
     const change = result.previous ? `, ${changeWords(result, dataset)}` : " for the first time";
-    return `${quantity(rows, "record")} ${rows === 1 ? "is" : "are"} published${change}.`;
+    return `${quantity(rows, noun)} ${rows === 1 ? "is" : "are"} published${change}.`;
   }
   if (state === "superseded") return "Nothing new is published: a later run was faster.";
   if (state === "failed") return "Nothing new is published: this run failed.";
   const kinds = new Set(violations.map(({ kind }) => kind));
-  if (kinds.has("empty")) return "Nothing new is published: this run found no records.";
+  if (kinds.has("empty")) return `Nothing new is published: this run found no ${noun}s.`;
   if (kinds.has("disagreement")) return "Nothing new is published: the counts disagree with LibInsight.";
   if (kinds.has("comparison") && result.previous && rows !== result.previous.rows)
-    return `Nothing new is published: this run found ${quantity(rows, "record")}, ${changeWords(result, dataset)}.`;
+    return `Nothing new is published: this run found ${quantity(rows, noun)}, ${changeWords(result, dataset)}.`;
   if (kinds.has("expectation")) return "Nothing new is published: this run does not meet an expectation.";
   return "Nothing new is published: this run is held for review.";
 }
@@ -103,7 +110,7 @@ export function header(input: HeaderInput): Html {
 <p class="state ${result.state}">${icon(name)}${word}</p>
 <h1>${headline(result, dataset)}</h1>
 <p class="lead">${leadOf(input)}</p>
-<p class="facts"><span>Records from ${day(result.from)} through ${day(result.to)}</span> <span>Run ended ${clock(result.finishedAt, dataset)}, after ${duration(ms)}</span>${nextRunAt && html` <span>Next report ${shortDay(dayOf(nextRunAt, dataset))}</span>`}</p>
+<p class="facts"><span>${capitalized(nounsOf(dataset).row)}s from ${day(result.from)} through ${day(result.to)}</span> <span>Run ended ${clock(result.finishedAt, dataset)}, after ${duration(ms)}</span>${nextRunAt && html` <span>Next report ${shortDay(dayOf(nextRunAt, dataset))}</span>`}</p>
 </header>`;
 }
 
@@ -114,7 +121,7 @@ function leadOf(input: HeaderInput): Child {
   if (state === "published")
     return [
       force !== undefined && why !== "" && `Published despite guard violations: ${why}. `,
-      windowsText(result),
+      windowsText(result, nounsOf(input.dataset).row),
       expectationsText(input.expectations),
     ];
   if (state === "superseded") return [`${result.reason ?? ""} `, liveText(input)];
@@ -127,11 +134,13 @@ function leadOf(input: HeaderInput): Child {
   ];
 }
 
-function windowsText(result: RunResult): string {
+function windowsText(result: RunResult, noun: string): string {
   const all = result.windows.length;
   if (!reconciles(result)) return "The counts do not reconcile with LibInsight. ";
+  const unreconciled = unreconciledText(result);
+  if (unreconciled !== "") return `${unreconciled} `;
   return all === 1
-    ? "The records reconcile with LibInsight. "
+    ? `The ${noun}s reconcile with LibInsight. `
     : `All ${all} windows reconcile with LibInsight. `;
 }
 
@@ -153,30 +162,30 @@ function uncapitalized(text: string): string {
 function liveText({ dataset, live }: HeaderInput): string {
   if (!live) return "No file is published yet.";
   const readers = dataset.tableau ? "Tableau and Athena still show" : "Athena still shows";
-  return `${readers} the ${quantity(live.rows, "record")} of ${day(dayOf(live.requestedAt, dataset))}.`;
+  return `${readers} the ${quantity(live.rows, nounsOf(dataset).row)} of ${day(dayOf(live.requestedAt, dataset))}.`;
 }
 
-/** @param hasWeeks whether single weeks may be shown */
-export function keyNumbers({ result, profile, dataset }: Figures, period: Period, hasWeeks: boolean): Html {
-  const { previous, rows } = result;
+/**
+ * @param period undefined if nothing is counted by date
+ * @param hasWeeks whether single weeks may be shown
+ */
+export function keyNumbers(figures: Figures, period: Period | undefined, hasWeeks: boolean): Html {
+  const { result, profile, dataset, counted } = figures;
+  const { previous } = result;
   const since = previous && dayOf(previous.requestedAt, dataset);
   const rejected = rejectedCount(result);
   // Rounded, because the next report has one more week of the same year: the difference would be that week's rows.
-  const before = period.before === undefined ? undefined : roundedTens(period.before);
+  const before = period?.before === undefined ? undefined : roundedTens(period.before);
   const tiles = [
-    tile(
-      "Records in all",
-      count(rows),
-      previous && signedOr(rows - previous.rows),
-      since && `since ${shortDay(since)}`,
-    ),
-    hasWeeks && weekTile(profile),
-    tile(
-      `Fiscal year ${period.fiscalYear}${period.isComplete ? "" : " to date"}`,
-      count(period.rows),
-      before && amountOf(before) > 0 ? changeText(alone(period.rows), before).replace("~", "") : undefined,
-      before && `on ${shownWords(before)} a year earlier`,
-    ),
+    totalTile(figures, since),
+    counted && hasWeeks && weekTile(counted.profile),
+    period &&
+      tile(
+        `Fiscal year ${period.fiscalYear}${period.isComplete ? "" : " to date"}`,
+        shownText(alone(period.rows)),
+        before && amountOf(before) > 0 ? changeText(alone(period.rows), before).replace("~", "") : undefined,
+        before && `on ${shownWords(before)} a year earlier`,
+      ),
     durationTile(profile, dataset),
     tile(
       "Rejected",
@@ -186,6 +195,26 @@ export function keyNumbers({ result, profile, dataset }: Figures, period: Period
     ),
   ];
   return html`<dl class="key">${tiles}</dl>`;
+}
+
+/** @param since the day of the last publication */
+function totalTile({ result, dataset, counted }: Figures, since: string | undefined): Html {
+  const context = since && `since ${shortDay(since)}`;
+  if (!counted || counted.isRows) {
+    const { previous, rows } = result;
+    const change = previous && signedOr(rows - previous.rows);
+    return tile(`${capitalized(nounsOf(dataset).row)}s in all`, count(rows), change, context);
+  }
+  const { noun, profile, previous } = counted;
+  // Few more may be all of the latest week.
+  const change = previous && alone(profile.rows - previous.rows);
+  const isShown = change?.kind === "exact";
+  return tile(
+    `${capitalized(noun)}s in all`,
+    shownText(alone(profile.rows)),
+    isShown ? signedOr(change.n) : undefined,
+    isShown ? context : undefined,
+  );
 }
 
 function tile(label: string, value: Child, change: string | undefined, context: string | undefined): Html {

@@ -1,5 +1,5 @@
 // Records by weekday and hour, as a table whose cells are colored.
-import { cellText, hour, weekday } from "./format.ts";
+import { capitalized, cellText, hour, weekday } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { amountOf, mayStateTotal, rounded, type Shown, smallest } from "./small-counts.ts";
 
@@ -22,14 +22,15 @@ function busiest(hours: Hours): { at: [number, number]; rows: Shown } {
   return found;
 }
 
-export function hoursFinding(hours: Hours): Html | string {
+/** @param noun of what is counted */
+export function hoursFinding(hours: Hours, noun: string): Html | string {
   const { at, rows } = busiest(hours);
   const [day, index] = at;
-  if (amountOf(rows) === 0) return "No hour has five records.";
-  return html`Busiest: ${weekday(day)}s from ${hour(index)} to ${hour(index + 1)}, about ${cellText(amountOf(rows))} records.`;
+  if (amountOf(rows) === 0) return `No hour has five ${noun}s.`;
+  return html`Busiest: ${weekday(day)}s from ${hour(index)} to ${hour(index + 1)}, about ${cellText(amountOf(rows))} ${noun}s.`;
 }
 
-export function hoursTable(hours: Hours): Html {
+export function hoursTable(hours: Hours, noun: string): Html {
   const found = busiest(hours);
   const size = stepSize(amountOf(found.rows));
   const used = Array.from({ length: 24 }, (_, index) => index).filter((index) =>
@@ -49,7 +50,7 @@ export function hoursTable(hours: Hours): Html {
     const [from, to] = [Math.max(index * size, smallest), (index + 1) * size - 1];
     return html`<span class="s${index + 1}">${index + 1 < steps ? `${cellText(from)}–${cellText(to)}` : `${cellText(from)}+`}</span>`;
   });
-  return html`<table class="heat"><caption class="hidden">Records by hour and weekday</caption>
+  return html`<table class="heat"><caption class="hidden">${capitalized(noun)}s by hour and weekday</caption>
 <thead><tr><td></td>${days.map((day) => html`<th scope="col"><abbr title="${weekday(day)}">${weekday(day).slice(0, 3)}</abbr></th>`)}</tr></thead>
 <tbody>${rows.map((index) => html`<tr><th scope="row">${hour(index)}</th>${days.map((day) => cell(day, index))}</tr>`)}</tbody></table>
 <p class="legend" aria-hidden="true"><span>&lt;${smallest}</span>${legend}</p>`;

@@ -3,6 +3,7 @@
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Profile } from "../../shared/profile.ts";
 import type { RunResult } from "../../shared/run.ts";
+import { countedOf } from "./counted.ts";
 import { header, headline, keyNumbers, type Live, titleOf } from "./header.ts";
 import { Html, html } from "./html.ts";
 import {
@@ -30,7 +31,10 @@ export type ReportInput = {
 export function renderReport(input: ReportInput): string {
   const { dataset, result, profile, previous, live, nextRunAt } = input;
   const { expectations = [] } = result;
-  const figures = profile && { dataset, result, expectations, profile, previous };
+  const figures = profile && {
+    ...{ dataset, result, expectations, profile, previous },
+    counted: countedOf(profile, previous, dataset),
+  };
   const rows = figures ? sectionsOf(figures) : sectionsWithoutFigures(input);
   const links = rows.flat().map(({ id, link }) => html`<a href="#${id}">${link}</a> `);
   return html`<!doctype html>
@@ -42,7 +46,7 @@ export function renderReport(input: ReportInput): string {
 <body><main>
 ${header({ dataset, result, expectations, live, nextRunAt, hasFigures: profile !== undefined })}
 ${links.length > 1 && html`<nav aria-label="Sections">${links}</nav>`}
-${figures && keyNumbers(figures, exactFiscalYear(figures.profile, dataset), mayShowWeeks(figures))}
+${figures && keyNumbers(figures, exactFiscalYear(figures, dataset), mayShowWeeks(figures))}
 ${rows.map(rowHtml)}
 </main>
 <footer><p>Run <code>${result.runId}</code>. Written by the LibInsight pipeline from counts only: no names, no notes, no free text.</p></footer>
@@ -61,7 +65,7 @@ ${body}</section>`;
   return html`<div class="row ${sections[0]?.id}-row">${all}</div>`;
 }
 
-function sectionsWithoutFigures({ result }: ReportInput): Section[][] {
+function sectionsWithoutFigures({ result, dataset }: ReportInput): Section[][] {
   // A failed run may have counted only some of its records.
-  return result.state === "failed" ? [] : [[reconciliationSection(result, undefined)]];
+  return result.state === "failed" ? [] : [[reconciliationSection(result, dataset, undefined)]];
 }

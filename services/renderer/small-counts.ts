@@ -75,9 +75,12 @@ function rangeOf(sum: number, cells: number): { least: number; most: number } {
   return { least, most: index === ranges - 1 ? 4 * cells : least + 9 };
 }
 
-/** Hides the small counts in a sentence about rows or records. */
+/** Hides the small counts in a sentence about rows, records or another noun of a kind (shared/kinds). */
 export function withoutSmall(text: string): string {
-  return text.replace(/(?<![\d.,])[1-4](?= (row|record)s?\b)/g, `<${smallest}`);
+  return text.replace(
+    /(?<![\d.,])[1-4](?= (row|record|hourly count|monthly value|visit|unit)s?\b)/g,
+    `<${smallest}`,
+  );
 }
 
 /** Returns the number to draw and to calculate with. */

@@ -17,6 +17,8 @@ export type Weeks = {
   pairs: WeekPair[];
   /** Index of the latest complete week. */
   latest: number;
+  /** Of what is counted. */
+  noun: string;
 };
 type Point = { x: number; y: number };
 
@@ -47,8 +49,8 @@ export function latestWeek({ to }: Pick<Profile, "to">): string {
   return mondayOf(addDays(to, -6));
 }
 
-/** Returns the weeks of the academic year of the latest complete week. */
-export function weeksOf(profile: Profile): Weeks {
+/** Returns the weeks of the academic year of the latest complete week. @param noun of what is counted */
+export function weeksOf(profile: Profile, noun: string): Weeks {
   const monday = latestWeek(profile);
   const first = firstWeek(Number(monday.slice(0, 4)));
   const start = first <= monday ? first : firstWeek(Number(monday.slice(0, 4)) - 1);
@@ -68,7 +70,7 @@ export function weeksOf(profile: Profile): Weeks {
     now: shown(start, index, latest),
     before: shown(startBefore, index, weeksBetween(startBefore, start) - 1),
   }));
-  return { label: academicYear(year), labelBefore: academicYear(year - 1), pairs, latest };
+  return { label: academicYear(year), labelBefore: academicYear(year - 1), pairs, latest, noun };
 }
 
 /** Returns whether the exact rows of a period may stand beside the weeks. */
@@ -97,7 +99,7 @@ function academicYear(year: number): string {
   return `${year}–\u2060${String((year + 1) % 100).padStart(2, "0")}`;
 }
 
-export function weeksFinding({ label, labelBefore, pairs, latest }: Weeks): string {
+export function weeksFinding({ label, labelBefore, pairs, latest, noun }: Weeks): string {
   const same = pairs.slice(0, latest + 1);
   const now = totalOf(same.flatMap((pair) => pair.now ?? []));
   const before = same.every((pair) => pair.before)
@@ -105,7 +107,7 @@ export function weeksFinding({ label, labelBefore, pairs, latest }: Weeks): stri
     : undefined;
   const [first, second] =
     latest === 0 ? ["the first week", "the first week"] : [`the first ${latest + 1} weeks`, "the same weeks"];
-  const sentence = `${shownWords(now)} records in ${first} of ${label}`;
+  const sentence = `${shownWords(now)} ${noun}s in ${first} of ${label}`;
   const found = before && changeOf(now, before);
   const text = capitalized(sentence);
   if (!found) return `${text}.`;
@@ -115,7 +117,7 @@ export function weeksFinding({ label, labelBefore, pairs, latest }: Weeks): stri
 }
 
 export function weeksChart(weeks: Weeks): Html {
-  const { pairs, label, labelBefore, latest } = weeks;
+  const { pairs, label, labelBefore, latest, noun } = weeks;
   const amounts = pairs.flatMap(({ now, before }) =>
     [now, before].map((week) => (week ? amountOf(week) : 0)),
   );
@@ -139,11 +141,11 @@ export function weeksChart(weeks: Weeks): Html {
   const [end, shown] = [now.at(-1), pairs[latest]?.now];
   const labels = labelsOf(now, before, end);
   return html`<svg class="weeks" height="${height}" role="img" aria-labelledby="weeks-title weeks-desc">
-<title id="weeks-title">Records per week, ${label} and ${labelBefore}</title>
+<title id="weeks-title">${capitalized(noun)}s per week, ${label} and ${labelBefore}</title>
 <desc id="weeks-desc">${weeksFinding(weeks)} The table below has all weeks.</desc>
 <line class="axis" x1="${-scaleWidth}" x2="100%" y1="${base}" y2="${base}"/>
 ${ticks.map((tick) => html`<line class="grid" x1="${-scaleWidth}" x2="100%" y1="${y(tick)}" y2="${y(tick)}"/>`)}
-${ticks.map((tick, index) => html`<text x="${-scaleWidth}" y="${y(tick) - 5}">${count(tick)}${index === ticks.length - 1 && " records a week"}</text>`)}
+${ticks.map((tick, index) => html`<text x="${-scaleWidth}" y="${y(tick) - 5}">${count(tick)}${index === ticks.length - 1 && ` ${noun}s a week`}</text>`)}
 <svg width="100%" height="${height}" viewBox="0 0 100 ${height}" preserveAspectRatio="none">
 <path class="area" d="${filled(before) ?? ""}"/><path class="before" d="${stroke(before) ?? ""}"/><path class="now" d="${stroke(now) ?? ""}"/></svg>
 ${monthLabels(weeks, base)}
@@ -213,9 +215,9 @@ function tooltip({ monday, now, before }: WeekPair, index: number, { labelBefore
   return `Week of ${shortDay(monday)}: ${texts.filter((one) => one).join("; ") || "no numbers"}`;
 }
 
-export function weeksTable({ pairs, label, labelBefore }: Weeks): Html {
+export function weeksTable({ pairs, label, labelBefore, noun }: Weeks): Html {
   const cell = (shown: Shown | undefined) => html`<td>${shown ? shownText(shown) : "–"}</td>`;
-  return html`<details><summary>All weeks as a table</summary><table class="weeks-table"><caption class="hidden">Records per week, rounded to fives</caption>
+  return html`<details><summary>All weeks as a table</summary><table class="weeks-table"><caption class="hidden">${capitalized(noun)}s per week, rounded to fives</caption>
 <thead><tr><th scope="col" class="n">Week</th><th scope="col">Monday</th><th scope="col">${label}</th><th scope="col">${labelBefore}</th></tr></thead>
 <tbody>${pairs.map(({ monday, now, before }, index) => html`<tr><th scope="row" class="n">${index + 1}</th><td class="t">${day(monday)}</td>${cell(now)}${cell(before)}</tr>`)}</tbody></table></details>`;
 }

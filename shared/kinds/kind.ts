@@ -57,6 +57,8 @@ export type KindColumn = { name: string; type: ColumnType; required?: boolean; m
 /** Without a plural s. */
 export type Nouns = {
   row: string;
+  /** Explains it in a sentence. */
+  meaning: string;
   /** What people count: rows, or what the dataset's quantity (`roles.quantity`) sums up. Undefined if neither is. */
   amount: string | undefined;
 };

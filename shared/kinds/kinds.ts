@@ -22,6 +22,6 @@ export function nounsOf({
   kind: KindName;
   roles: { quantity?: string | undefined };
 }): Nouns {
-  const { row, amount, quantity } = kinds[kind].nouns;
-  return { row, amount: roles.quantity === undefined ? amount : quantity };
+  const { quantity, amount, ...nouns } = kinds[kind].nouns;
+  return { ...nouns, amount: roles.quantity === undefined ? amount : quantity };
 }

@@ -25,7 +25,12 @@ const columns: KindColumn[] = [
 ];
 
 export const eResources: Kind = {
-  nouns: { row: "monthly value", amount: undefined, quantity: "unit" },
+  nouns: {
+    row: "monthly value",
+    meaning: "A row of the file: one metric of a platform and data type in one month.",
+    amount: undefined,
+    quantity: "unit",
+  },
   isMonthly: true,
   /** The months that end in the range. A month that has not ended has no statistics. */
   windows: ({ from, to }) =>

@@ -25,7 +25,12 @@ const columns: KindColumn[] = [
 ];
 
 export const gateCount: Kind = {
-  nouns: { row: "hourly count", amount: undefined, quantity: "visit" },
+  nouns: {
+    row: "hourly count",
+    meaning: "A row of the file: what one library counted in one hour.",
+    amount: undefined,
+    quantity: "visit",
+  },
   isMonthly: false,
   windows: (range) => cutRange(range, (start) => addDays(start, windowDays - 1)),
   columns,

@@ -7,7 +7,12 @@ import { recordFilter } from "./limits.ts";
 import { pageOf, pageResponse } from "./responses.ts";
 
 export const records: Kind = {
-  nouns: { row: "record", amount: "record", quantity: "unit" },
+  nouns: {
+    row: "record",
+    meaning: "One entry in LibInsight, as the staff made it.",
+    amount: "record",
+    quantity: "unit",
+  },
   isMonthly: false,
   /** LibInsight accepts at most one year per query. Each window ends before the same date a year later. */
   windows: (range) => cutRange(range, (start) => addDays(addYears(start, 1), -1)),
