@@ -8,6 +8,7 @@ import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { holdTable } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
+import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { ObjectStore, TableCatalog } from "../../shared/ports.ts";
 import type { Profile } from "../../shared/profile.ts";
 import {
@@ -111,8 +112,8 @@ export async function conclude(
       profile = counted.profile();
       // A pass that discards its files has not counted every row.
       const isWhole = profile.rows === ledger.rows;
-      const { windows } = counts;
-      outcomes = isWhole ? judge(dataset.expectations, { dataset, profile, previous, windows }) : [];
+      const [{ windows }, nouns] = [counts, nounsOf(dataset)];
+      outcomes = isWhole ? judge(dataset.expectations, { dataset, profile, previous, windows, nouns }) : [];
       const found = [...violations(counts, dataset, published ?? {}), ...expectationViolations(outcomes)];
       decision = decide(ledger, complete, own ? [] : found);
       const isAsPlanned =

@@ -59,10 +59,17 @@ export function knownGaps(result: RunResult, profile: Profile, dataset: Dataset)
     ]);
   const { isMonthly } = kinds[dataset.kind];
   if (isMonthly) entries.push(["The current month is missing.", "A month is collected after it has ended."]);
-  entries.push([
-    isMonthly ? "Later changes move past months." : "Late entries move past weeks.",
-    `${/^[aeiou]/.test(noun) ? "An" : "A"} ${noun} that is entered after the run appears in the next one, under its own date.`,
-  ]);
+  entries.push(
+    noun === "record"
+      ? [
+          "Late entries move past weeks.",
+          "A record that is entered after the run appears in the next one, under its own date.",
+        ]
+      : [
+          `Late changes move past ${isMonthly ? "months" : "weeks"}.`,
+          "What changes in LibInsight after the run appears in the next one, under its own date.",
+        ],
+  );
   return definitions(entries);
 }
 
@@ -110,7 +117,12 @@ export function howToRead(dataset: Dataset, counted: Counted | undefined): Html 
       `<${smallest}`,
       `1 to ${count(smallest - 1)} ${counted?.noun ?? row}s. Small counts are hidden, and what could give them away is rounded.`,
     ],
-    ["~", "Rounded to tens. Weeks and hours are always rounded to fives, except the latest week."],
+    [
+      "~",
+      counted?.has.weeks
+        ? "Rounded to tens. Weeks and hours are always rounded to fives, except the latest week."
+        : "Rounded to tens.",
+    ],
     ["Blue and gray", "Blue is now. Gray, or the dark tick on a bar, is what it is compared with."],
     ["pt", "Percentage points: the difference between two percentages."],
   ]);

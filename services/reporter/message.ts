@@ -1,9 +1,15 @@
 // Texts about runs for emails and the terminal. They contain counts, dates and column names, and never a record's text.
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import type { EventDetail } from "../../shared/events.ts";
+import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { Notification } from "../../shared/ports.ts";
 import { count, quantity } from "../../shared/quantity.ts";
-import { type ExpectationOutcome, type RunResult, rejectedCount } from "../../shared/run.ts";
+import {
+  type ExpectationOutcome,
+  type RunResult,
+  rejectedCount,
+  unreconciledText,
+} from "../../shared/run.ts";
 
 type Columns = Dataset["columns"];
 
@@ -43,12 +49,17 @@ export function publishedMail(
 }
 
 /** Returns why a run is held and the counts that a person needs to decide. @param reason a sentence */
-export function heldText(result: RunResult, reason: string, columns: Columns): string {
-  return [reason, "", countsText(result), ...resultNotes(result, columns)].join("\n");
+export function heldText(
+  result: RunResult,
+  reason: string,
+  dataset: Pick<Dataset, "columns" | "kind" | "roles">,
+): string {
+  const counts = countsText(result, nounsOf(dataset).row);
+  return [reason, "", counts, ...resultNotes(result, dataset.columns)].join("\n");
 }
 
 /** "LibInsight announced 450 records and sent 100: 96 rows, 1 duplicate, 3 rejected (missing _start_date: 3)." */
-export function countsText(result: RunResult): string {
+export function countsText(result: RunResult, noun = "record"): string {
   const { records, rows, duplicates, rejects } = result;
   const rejected = rejectedCount(result);
   const reasons = rejected === 0 ? "" : ` (${countList(rejects)})`;
@@ -57,7 +68,12 @@ export function countsText(result: RunResult): string {
     quantity(duplicates, "duplicate"),
     `${count(rejected)} rejected${reasons}`,
   ];
-  return `LibInsight announced ${quantity(announcedOf(result), "record")} and sent ${count(records)}: ${outcomes.join(", ")}.`;
+  // Statistics come without a total.
+  const sent =
+    noun === "record"
+      ? `announced ${quantity(announcedOf(result), noun)} and sent ${count(records)}`
+      : `sent ${quantity(records, noun)}`;
+  return `LibInsight ${sent}: ${outcomes.join(", ")}.`;
 }
 
 export function announcedOf({ windows }: Pick<RunResult, "windows">): number {
@@ -65,14 +81,16 @@ export function announcedOf({ windows }: Pick<RunResult, "windows">): number {
 }
 
 /**
- * Returns sentences about unmet expectations, another writer of the file, mistyped values and columns without values, if
+ * Returns sentences about windows without a second total, unmet expectations, another writer of the file, mistyped values and columns without values, if
  * there are any.
  */
 export function resultNotes(result: RunResult, columns: Columns): string[] {
   const foreign = foreignText(result);
   const mistyped = mistypedText(result);
   const empty = emptyColumns(result, columns);
+  const unreconciled = unreconciledText(result);
   return [
+    ...(unreconciled === "" ? [] : [unreconciled]),
     ...unmetTexts(result).map((text) => `Expectation not met: ${text}.`),
     ...(foreign === "" ? [] : [foreign]),
     ...(mistyped === ""
@@ -89,6 +107,8 @@ export function resultNotes(result: RunResult, columns: Columns): string[] {
 /** Returns the same notes as rows of a table. */
 export function noteRows(result: RunResult, columns: Columns): [label: string, text: string][] {
   const rows: [string, string][] = [];
+  const unreconciled = unreconciledText(result);
+  if (unreconciled !== "") rows.push(["unreconciled", unreconciled]);
   if (result.expectations?.length) rows.push(["expectations", expectationsText(result.expectations)]);
   for (const text of unmetTexts(result)) rows.push(["not met", text]);
   const foreign = foreignText(result);

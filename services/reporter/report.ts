@@ -160,8 +160,7 @@ async function reportOf(
     }
     case "run.held": {
       const { result, numbers } = await outcomeOf(runId, work);
-      const { columns } = findDataset(dataset, datasets);
-      const text = `${heldText(result, detail.reason, columns)}\n\n${whereReport("Report", report)}`;
+      const text = `${heldText(result, detail.reason, findDataset(dataset, datasets))}\n\n${whereReport("Report", report)}`;
       return { notification: mail(subjects[type], text), measured: { numbers, dataset } };
     }
     case "run.failed": {

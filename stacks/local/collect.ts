@@ -1,6 +1,6 @@
 // Collects one run on this machine, from the request to the files in the output folder.
 import { writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { knownNames } from "../../services/athena/names.ts";
 import { writeReport } from "../../services/renderer/write-report.ts";
 import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
@@ -25,7 +25,15 @@ import { settingsLine } from "./env-file.ts";
 import { localFolder } from "./local-folder.ts";
 import type { LocalSettings } from "./local-settings.ts";
 import { isSimulated } from "./origin.ts";
-import { childName, copyPublished, copyReport, reportName, saveOut, writeAtomically } from "./out.ts";
+import {
+  childName,
+  copyNames,
+  copyPublished,
+  copyReport,
+  reportName,
+  saveOut,
+  writeAtomically,
+} from "./out.ts";
 import { preview } from "./preview.ts";
 import { barDisplay, type Display, lineDisplay, Progress, silentDisplay } from "./progress.ts";
 import type { StartCommand } from "./start-args.ts";
@@ -161,9 +169,8 @@ export async function collect(collection: Collection): Promise<Collected> {
     }
     progress.queried = true;
     const { result, query } = end;
-    const { published } = result;
-    if (!published) throw new Error(`The result of run ${runId} names no published files.`);
     const children = childTables(dataset);
+    const copies = copyNames(dataset.publish);
     const report: RunReport = {
       ...result,
       spans: undefined,
@@ -175,12 +182,12 @@ export async function collect(collection: Collection): Promise<Collected> {
         ...viewNames(dataset.publish.table),
       },
       files: {
-        csv: join(command.out, basename(published.csv.key)),
-        jsonl: join(command.out, basename(published.jsonl.key)),
+        csv: join(command.out, copies.csv),
+        jsonl: join(command.out, copies.jsonl),
         ...(children.length > 0 && {
           children: children.map((child) => join(command.out, childName(child))),
         }),
-        results: join(command.out, basename(query.key)),
+        results: join(command.out, copies.results),
         report: join(command.out, reportName),
         dictionary: join(command.out, "dictionary.md"),
         run: join(command.out, "run.json"),

@@ -34,6 +34,12 @@ export async function saveOut(folder: string, { dataset, out }: { dataset: strin
   await writeAtomically(path, (draft) => writeFile(draft, JSON.stringify(saved)));
 }
 
+/** Returns the names of the copies. The query's result has another name than the CSV even if their keys end alike. */
+export function copyNames({ csv, jsonl, results }: Dataset["publish"]) {
+  const names = { csv: basename(csv), jsonl: basename(jsonl), results: basename(results) };
+  return { ...names, results: names.results === names.csv ? `results-${names.results}` : names.results };
+}
+
 /** The copy of the run's report. */
 export const reportName = "report.html";
 
@@ -54,11 +60,12 @@ export async function copyPublished(
     if (copied.length === 0) await rm(join(out, childName(child)), { force: true });
     children.push(...copied);
   }
+  const names = copyNames(publish);
   return [
-    ...(await copyTo(out, basename(publish.csv), data.pathOf(publish.csv))),
-    ...(await copyTo(out, basename(publish.jsonl), data.pathOf(publish.jsonl))),
+    ...(await copyTo(out, names.csv, data.pathOf(publish.csv))),
+    ...(await copyTo(out, names.jsonl, data.pathOf(publish.jsonl))),
     ...children,
-    ...(await copyTo(out, basename(publish.results), results.pathOf(publish.results))),
+    ...(await copyTo(out, names.results, results.pathOf(publish.results))),
     ...(await copyReport(keys.runReport(name, runId), out, results)),
   ];
 }

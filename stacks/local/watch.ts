@@ -147,7 +147,7 @@ export class RunWatch {
     if (result.state !== "published") {
       const reason = result.reason ?? `The run ended as ${result.state}.`;
       const isHeld = result.state === "held";
-      const text = isHeld ? heldText(result, reason, this.#dataset.columns) : reason;
+      const text = isHeld ? heldText(result, reason, this.#dataset) : reason;
       return { state: "failed", reason: text, result };
     }
     const key = this.#dataset.publish.results;

@@ -4,7 +4,7 @@ import { addDays, daysBetween } from "../../../shared/dates.ts";
 import type { ExpectationOf } from "../../../shared/expectations.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { binomialSurprise, improbable, shareSurprise } from "./chance.ts";
-import { type Checked, type Finding, listed, quoted } from "./finding.ts";
+import { type Checked, countedBy, type Finding, listed, quoted } from "./finding.ts";
 import { completeWeeks, mondayOfWeek, sameWeekLastYear, sumOf, termDays } from "./weeks.ts";
 
 /** Weeks whose rows, against a year ago, are the trend. */
@@ -18,16 +18,17 @@ const maxDaysWithoutTerm = 150;
 /** A window that is shorter may be without records, for example at the turn of the year. */
 const minWindowDays = 28;
 
-export function newest(
-  { maxDays, maxDaysBetweenTerms }: ExpectationOf<"newest">,
-  { profile, dataset: { terms } }: Checked,
-): Finding {
+export function newest({ maxDays, maxDaysBetweenTerms }: ExpectationOf<"newest">, checked: Checked): Finding {
+  const { nouns } = checked;
+  const { terms } = checked.dataset;
+  const { profile, noun } = countedBy(checked);
+  const what = noun === "row" ? (nouns?.row ?? "record") : noun;
   const between = terms.length === 0 ? "" : `, or ${maxDaysBetweenTerms} days between terms`;
-  const title = `Newest record is at most ${quantity(maxDays, "day")} old${between}`;
+  const title = `Newest ${what} is at most ${quantity(maxDays, "day")} old${between}`;
   const limit = quantity(maxDays, "day");
-  if (profile.rows === 0) return { title, limit, found: "", unknown: "there are no rows" };
+  if (profile.rows === 0) return { title, limit, found: "", unknown: `there are no ${noun}s` };
   const index = profile.days.findLastIndex((rows) => rows > 0);
-  if (index === -1) return { title, limit, found: "no dated record", unmet: "no record has a date" };
+  if (index === -1) return { title, limit, found: `no dated ${what}`, unmet: `no ${what} has a date` };
   const date = addDays(profile.from, index);
   const age = daysBetween(date, profile.to);
   const isOld = termDays(date, profile.to, terms) > maxDays || age > Math.max(maxDays, maxDaysBetweenTerms);
@@ -36,37 +37,41 @@ export function newest(
     limit,
     found: quantity(age, "day"),
     unmet: isOld
-      ? `the newest record is of ${date}, ${quantity(age, "day")} before the end of the range`
+      ? `the newest ${what} is of ${date}, ${quantity(age, "day")} before the end of the range`
       : undefined,
   };
 }
 
-export function windows(_: ExpectationOf<"windows">, { windows }: Checked): Finding {
-  const empty = windows.filter(
-    ({ from, to, totalRecords }, index) =>
-      totalRecords === 0 &&
-      daysBetween(from, to) >= minWindowDays - 1 &&
-      windows.slice(0, index).some((earlier) => earlier.totalRecords > 0),
-  );
+/** Windows of a week are judged together. */
+export function windows(_: ExpectationOf<"windows">, { windows, nouns }: Checked): Finding {
+  const noun = nouns?.row ?? "record";
+  const gaps: { from: string; to: string }[] = [];
+  const first = windows.findIndex(({ totalRecords }) => totalRecords > 0);
+  for (const { from, to, totalRecords } of first === -1 ? [] : windows.slice(first)) {
+    const last = gaps.at(-1);
+    if (totalRecords > 0) continue;
+    if (last && addDays(last.to, 1) === from && daysBetween(from, to) < minWindowDays - 1) last.to = to;
+    else gaps.push({ from, to });
+  }
+  const empty = gaps.filter(({ from, to }) => daysBetween(from, to) >= minWindowDays - 1);
   const ranges = empty.map(({ from, to }) => `${from} to ${to}`);
   return {
-    title: "No window is empty after one with records",
+    title: `No window is empty after one with ${noun}s`,
     limit: "none",
     found: quantity(empty.length, "empty window"),
     unmet:
       empty.length === 0
         ? undefined
-        : `LibInsight has no records for ${listed(ranges)}, but for earlier dates`,
+        : `LibInsight has no ${noun}s for ${listed(ranges)}, but for earlier dates`,
   };
 }
 
 /** Compares with three weeks of the last year, because holidays move by a week. */
-export function volume(
-  { maxChangePercent }: ExpectationOf<"volume">,
-  { profile, dataset: { terms } }: Checked,
-): Finding {
+export function volume({ maxChangePercent }: ExpectationOf<"volume">, checked: Checked): Finding {
+  const { terms } = checked.dataset;
+  const { profile, noun } = countedBy(checked);
   const { first, last } = completeWeeks(profile);
-  const title = `Rows of the last week are within ${maxChangePercent}% of the same week of the term a year ago`;
+  const title = `${noun.charAt(0).toUpperCase()}${noun.slice(1)}s of the last week are within ${maxChangePercent}% of the same week of the term a year ago`;
   const finding = { title, limit: `${maxChangePercent}%`, found: "" };
   const rows = (week: number) => sumOf(profile.weeks, profile, week);
   const now = rows(last);
@@ -81,7 +86,10 @@ export function volume(
   const missing = missingTerm(profile.to, terms);
   if (missing) return { ...finding, unknown: missing };
   if (trend.before === 0 || trend.now === 0)
-    return { ...finding, unknown: `there are no rows in the ${trendWeeks} weeks before, now or a year ago` };
+    return {
+      ...finding,
+      unknown: `there are no ${noun}s in the ${trendWeeks} weeks before, now or a year ago`,
+    };
   const growth = trend.now / trend.before;
   const weeks = [rows(same - 1), rows(same), rows(same + 1)];
   const [least, greatest] = [Math.min(...weeks), Math.max(...weeks)];
@@ -92,19 +100,18 @@ export function volume(
   const expected = `${count(Math.round(least * growth))} to ${count(Math.round(greatest * growth))}`;
   return {
     ...finding,
-    found: quantity(now, "row"),
+    found: quantity(now, noun),
     unmet:
       isLow || isHigh
-        ? `the week from ${mondayOfWeek(last)} has ${quantity(now, "row")}; the same weeks a year ago, with the growth since, suggest ${expected}`
+        ? `the week from ${mondayOfWeek(last)} has ${quantity(now, noun)}; the same weeks a year ago, with the growth since, suggest ${expected}`
         : undefined,
   };
 }
 
 /** Finds answers that have most likely ended, judged by their share of all rows, because fewer rows are no silence. */
-export function silent(
-  { column, weeks }: ExpectationOf<"silent">,
-  { profile, dataset: { terms } }: Checked,
-): Finding {
+export function silent({ column, weeks }: ExpectationOf<"silent">, checked: Checked): Finding {
+  const { terms } = checked.dataset;
+  const { profile, noun } = countedBy(checked);
   const title = `No answer of ${quoted(column)} is silent for ${quantity(weeks, "week")}`;
   const finding = { title, limit: quantity(weeks, "week"), found: "" };
   const { first, last } = completeWeeks(profile);
@@ -139,7 +146,7 @@ export function silent(
     unmet:
       names.length === 0
         ? undefined
-        : `${quoted(column)} has no rows with ${listed(names)} since ${mondayOfWeek(usualEnd + 1)}`,
+        : `${quoted(column)} has no ${noun}s with ${listed(names)} since ${mondayOfWeek(usualEnd + 1)}`,
   };
 }
 

@@ -1,6 +1,7 @@
 // What the check of an expectation gets and returns.
 import type { Dataset } from "../../../shared/dataset-schema.ts";
-import type { Profile } from "../../../shared/profile.ts";
+import type { Nouns } from "../../../shared/kinds/kind.ts";
+import { type Profile, quantityProfile } from "../../../shared/profile.ts";
 import type { ExpectationOutcome, RunResult } from "../../../shared/run.ts";
 
 /** Why there is nothing to compare with, in a sentence without the period. */
@@ -13,7 +14,15 @@ export type Checked = {
   /** That of the publication that the run replaces. */
   previous: Profile | Missing;
   windows: RunResult["windows"];
+  /** What people call the rows. Default: records. */
+  nouns?: Pick<Nouns, "row" | "amount">;
 };
+
+/** Returns the profile of what people count, which is the dataset's quantity if it has one, and its noun. */
+export function countedBy({ profile, nouns }: Checked): { profile: Profile; noun: string } {
+  const amounts = quantityProfile(profile);
+  return amounts ? { profile: amounts, noun: nouns?.amount ?? "unit" } : { profile, noun: "row" };
+}
 
 export type Finding = Pick<ExpectationOutcome, "title" | "found" | "limit"> & {
   /** Why the expectation is not met, in a sentence without the period. Undefined if it is met or unknown. */
