@@ -4,6 +4,8 @@ import { join } from "node:path";
 
 /** The condition in package.json. */
 export const condition = "test-library";
+/** The condition with which it is the library of test/fixtures/three-datasets.ts. */
+export const datasetsCondition = "test-datasets";
 
 export const useTestLibrary = {
   alias: { "#library": join(import.meta.dirname, "fixtures/library.ts") },

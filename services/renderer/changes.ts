@@ -35,7 +35,7 @@ export function changes(profile: Profile, previous: Profile, dataset: Dataset): 
 <tbody>${periods.map((period, index) => row(periodText(period, index === periods.length - 1), period.change))}
 <tr class="sum"><th scope="row">All</th><td>${signed(profile.rows - previous.rows)}</td></tr></tbody></table>`
   }
-<p class="note">Added minus removed. An edited ${noun} counts only if its date moved.</p>
+<p class="note">Added minus removed.${noun === "record" && " An edited record counts only if its date moved."}</p>
 <ul class="plain">${columnChanges(profile, previous)}${answerChanges(closedFields(profile, dataset), previous)}</ul>`;
 }
 

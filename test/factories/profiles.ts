@@ -109,6 +109,46 @@ export function inputsOf([last, next]: readonly [Profile, Profile]): [ReportInpu
   return [first, inputOf(next, last)];
 }
 
+/** Returns the inputs of the reports of gates that have these counts of visits. The rows are the same in all of them. */
+export function visitInputsOf(profiles: readonly [Profile, Profile]): [ReportInput, ReportInput] {
+  const [last, next] = profiles;
+  const [first, second] = inputsOf([withVisits(last), withVisits(next)]);
+  return [
+    { ...first, dataset: gates },
+    { ...second, dataset: gates },
+  ];
+}
+
+const { statistics: _none, ...withoutStatistics } = dataset;
+const gates: Dataset = {
+  ...withoutStatistics,
+  kind: "gate-count",
+  roles: { location: "Location", quantity: "Duration (in minutes)" },
+};
+
+function withVisits({ pairs: _none, ...profile }: Profile): Profile {
+  const { rows, undated, days, weeks, hours } = profile;
+  const perDay = 120;
+  const ofRows = {
+    rows: perDay * days.length,
+    undated: 0,
+    days: days.map(() => perDay),
+    weeks: weeks.map(() => 7 * perDay),
+    hours: hours.map((day) => day.map(() => 260)),
+  };
+  const columns = profile.columns.map(({ answers, ...column }) => ({
+    ...column,
+    filled: ofRows.rows,
+    ...(answers && {
+      answers: answers.map(({ answer, ...quantity }) => ({
+        ...{ answer, rows: 1_000, thisYear: 500, lastYear: 500, weeks: quantity.weeks },
+        quantity,
+      })),
+    }),
+  }));
+  return { ...profile, ...ofRows, quantity: { rows, undated, days, weeks, hours }, columns };
+}
+
 function inputOf(profile: Profile, previous: Profile | undefined): ReportInput {
   const time = (to: string) => `${addDays(to, 1)}T11:00:00Z`;
   const windows = kinds.records.windows({ from: profile.from, to: profile.to }).map(({ from, to }) => {

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { glob, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { condition } from "../use-test-library.ts";
+import { condition, datasetsCondition } from "../use-test-library.ts";
 import { bundleApp, bundleProgram } from "./evaluate/build-bundles.ts";
 import { app, type Graph, graph, region, registered } from "./evaluate/graph.ts";
 import { startSstServer } from "./evaluate/sst-server.ts";
@@ -26,7 +26,7 @@ const sources = [
   "package-lock.json",
   "{stacks,services,shared}/**/*.{ts,sql}",
   "test/stacks/evaluate/*.ts",
-  "test/fixtures/library.ts",
+  "test/fixtures/*.ts",
 ];
 
 export type Settings = {
@@ -38,6 +38,8 @@ export type Settings = {
   dev?: boolean;
   /** Evaluates the stage of shared/library.ts instead of the tests' library. */
   deployed?: boolean;
+  /** Evaluates the stage of test/fixtures/three-datasets.ts. */
+  threeDatasets?: boolean;
 };
 
 /** Returns what SST registers for a stage. @param stage `production` or the name of a personal stage */
@@ -70,11 +72,11 @@ export async function evaluateStage(stage: string, settings: Settings): Promise<
 
 async function evaluateUncached(
   stage: string,
-  { secrets, environment, dev = false, deployed = false }: Settings,
+  { secrets, environment, dev = false, deployed = false, threeDatasets = false }: Settings,
   folder: string,
 ): Promise<Graph> {
   const appBundle = join(folder, "app.mjs");
-  const conditions = deployed ? [] : [condition];
+  const conditions = deployed ? [] : threeDatasets ? [datasetsCondition, condition] : [condition];
   await bundleApp(appBundle, stage, conditions);
   const { stdout } = await run(process.execPath, [appBundle], { env: environment, timeout });
   const appSettings = app.parse(JSON.parse(stdout));

@@ -9,7 +9,14 @@ import { transformPage } from "../../../services/transformer/page.ts";
 import { type Cell, csvRows } from "../../../shared/csv.ts";
 import { type Dataset, dataset as datasetSchema, outputColumns } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
-import { maxAnswers, maxPairs, type Profile, profile, profileWeeks } from "../../../shared/profile.ts";
+import {
+  maxAnswers,
+  maxPairs,
+  type Profile,
+  profile,
+  profileWeeks,
+  quantityProfile,
+} from "../../../shared/profile.ts";
 import { generateRecords } from "../../../stacks/local/libinsight/generate-records.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { useFolder } from "../../support/temporary-folder.ts";
@@ -281,6 +288,43 @@ describe("the profile of any rows", () => {
       { numRuns: 50 },
     );
   });
+});
+
+test("a row with a quantity of n counts as n rows, and one without a quantity as none", () => {
+  const own = { from: "2023-06-28", to: "2024-07-03" };
+  const quantity = fc.oneof(fc.nat(4), fc.constantFrom<Cell>(null, "ten", -3, 1e12));
+  const rows = fc.array(fc.tuple(whenIn(own), fc.constantFrom<Cell>(null, "A", "B; A"), quantity), {
+    maxLength: 25,
+  });
+  fc.assert(
+    fc.property(rows, (all) => {
+      const row = ([when, kind, n]: [Cell, Cell, Cell]): Cell[] => [1, when, kind, null, n, null, null, null];
+      const repeated = all.flatMap(([when, kind, n]) =>
+        Array.from({ length: typeof n === "number" && n > 0 && n < 5 ? n : 0 }, () => row([when, kind, n])),
+      );
+      const found = quantityProfile(counted({ ...entry, roles: { quantity: "minutes" } }, own, all.map(row)));
+      const expected = counted({ ...entry, roles: {} }, own, repeated);
+      const answersIn = ({ columns }: Profile) =>
+        columns.find(({ name }) => name === "kind")?.answers?.filter(({ rows }) => rows > 0);
+      const { columns: _found, ...dated } = found ?? { columns: [] };
+      const { columns: _expected, ...expectedDated } = expected;
+      expect(dated).toEqual(expectedDated);
+      expect(found && answersIn(found)).toEqual(answersIn(expected));
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("rows are dated by a date column if there is no timestamp, and are then in no hour", () => {
+  const dataset: Dataset = { ...datasetOf([{ name: "month", type: "date" }]), expectations: [] };
+  const rows = ["2024-01-01", "2024-02-01", "2024-02-01 10:00:00", "soon", null].map((month, id) => [
+    id,
+    month,
+  ]);
+  const found = counted(dataset, { from: "2024-01-01", to: "2024-02-29" }, rows, ["_id", "month"]);
+  expect(found).toMatchObject({ rows: 5, undated: 3, weeks: found.weeks.with(-5, 1).with(-9, 1) });
+  expect(found.days.flatMap((n, index) => (n > 0 ? [index] : []))).toEqual([0, 31]);
+  expect(found.hours.flat().every((n) => n === 0)).toBe(true);
 });
 
 describe("bounds", () => {
