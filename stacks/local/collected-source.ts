@@ -142,8 +142,7 @@ function simulation({
       const isOwn = simulated.name === dataset.name;
       const labels = listedFields(form.fields).map(({ name }) => name);
       return startLibInsight({
-        faults:
-          isOwn && faultSeed !== undefined && first ? faultsOfSeed(faultSeed, [first, ...others]) : [],
+        faults: isOwn && faultSeed !== undefined && first ? faultsOfSeed(faultSeed, [first, ...others]) : [],
         records,
         lastDay,
         latencyMs,
