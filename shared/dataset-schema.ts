@@ -202,7 +202,10 @@ export const dataset = z
       queryResults: z.string().check(
         z.regex(/^[\w.-]+$/, "use one folder name of letters, digits, _ . and -"),
         z.refine(
-          (path) => ![keys.columnNames(""), keys.latestReport("")].some((key) => key.startsWith(`${path}/`)),
+          (path) =>
+            ![keys.columnNames(""), keys.latestReport(""), keys.analystsResults].some((key) =>
+              key.startsWith(`${path}/`),
+            ),
           "use another folder: the pipeline stores its own files in this one",
         ),
       ),
@@ -424,6 +427,13 @@ export function defineDatasets(
     if (reserved !== undefined)
       throw new InvalidLibrary([
         `, entry "${name}", publish.jsonl: use another folder than ${reserved}, which is for ${reserved === previous ? "copies of the CSV" : "a child table"}`,
+      ]);
+    const expiring = [keys.analystsResults, ...parsed.map(({ publish }) => `${publish.queryResults}/`)].find(
+      (folder) => publish.results.startsWith(folder),
+    );
+    if (expiring !== undefined)
+      throw new InvalidLibrary([
+        `, entry "${name}", publish.results: use another folder than ${expiring}, whose objects expire`,
       ]);
     for (const other of parsed.filter((entry) => entry.name !== name)) {
       const { csv, jsonl } = other.publish;

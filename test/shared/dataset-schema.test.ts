@@ -361,7 +361,7 @@ test("describes each problem in a line of its own, without a stack trace", () =>
 test("reserves the folders of the earlier file's copy and of the columns' names", () => {
   const intoCopy = published({ csv: "gates/csv/a.csv", jsonl: "gates/csv-previous/a.jsonl" });
   expect(errorOf(intoCopy)).toContain("publish.jsonl: use another folder than gates/csv-previous/");
-  for (const folder of ["names", "reports"])
+  for (const folder of ["names", "reports", "tableau"])
     expect(errorOf(published({ queryResults: folder }))).toContain(
       `publish.queryResults "${folder}": use another folder`,
     );
@@ -567,6 +567,41 @@ test.each<[what: string, DatasetInput]>([
     expect(errorOf(second, good)).toMatch(message);
   },
 );
+
+test("refuses a result in a folder whose objects expire", () => {
+  expect(errorOf(published({ results: "tableau/gates.csv" }))).toBe(
+    'shared/library.ts, entry "gate-counts", publish.results: use another folder than tableau/, whose objects expire.',
+  );
+  expect(errorOf(good, moved({ results: "gate-queries/teaching.csv" }))).toContain(
+    'entry "instruction", publish.results: use another folder than gate-queries/',
+  );
+});
+
+test("statistics have the roles of their columns, unless the entry has its own", () => {
+  const { columns: _none, ...statistic } = good;
+  const rolesOf = (given: object) =>
+    defineDatasets([{ ...statistic, kind: "gate-count", ...given }])[0].roles;
+  expect(rolesOf({})).toEqual({ location: "library", quantity: "count" });
+  expect(rolesOf({ roles: { location: "library" } })).toEqual({ location: "library" });
+});
+
+test("refuses a quantity that is not a whole number, and expectations by week of whole months", () => {
+  const ofType = (type: "integer" | "number") => ({
+    ...columns({ name: "n", type }),
+    roles: { quantity: "n" },
+  });
+  expect(errorOf(ofType("integer"))).toBe("no error");
+  expect(errorOf(ofType("number"))).toContain("roles.quantity: name a column of type integer.");
+  const monthly = {
+    ...columns({ name: "platform", type: "text" }),
+    kind: "e-resources" as const,
+    terms: [{ name: "Spring", from: "2024-01-01", to: "2024-05-01" }],
+  };
+  for (const expected of [{ kind: "silent", column: "platform" } as const, { kind: "volume" } as const])
+    expect(errorOf({ ...monthly, expectations: [expected] })).toContain(
+      "remove it: rows of whole months are in no week",
+    );
+});
 
 test("refuses a table with the name of another entry's view", () => {
   expect(errorOf(moved({ table: "gates_typed" }), good)).toBe(

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   countsText,
+  heldText,
   noteRows,
   notificationOf,
   publishedMail,
@@ -110,6 +111,28 @@ test("the counts name what LibInsight announced and sent, and why records were r
   expect(countsText({ ...result, windows: [], records: 0, rows: 0, duplicates: 0, rejects: {} })).toBe(
     "LibInsight announced 0 records and sent 0: 0 rows, 0 duplicates, 0 rejected.",
   );
+});
+
+test("statistics come without an announcement, and a message says which windows have no second total", () => {
+  const [first, second] = resultOf().windows;
+  if (!first || !second) throw new Error("The result has two windows.");
+  const dataset = { ...datasetOf([]), kind: "gate-count" as const };
+  const one = resultOf({ windows: [first, { ...second, unreconciled: true }] });
+  const some =
+    "LibInsight gives no second total for 1 of 2 windows, so nothing outside their pages proves that they are complete.";
+  expect(heldText(one, "It is held.", dataset).split("\n").slice(0, 4)).toEqual([
+    "It is held.",
+    "",
+    "LibInsight sent 10,417 hourly counts: 10,412 rows, 2 duplicates, 3 rejected (invalid _start_date: 1, missing _start_date: 2).",
+    some,
+  ]);
+  expect(publishedMail(one, dataset, false)).toContain(some);
+  expect(noteRows(one, dataset.columns)).toContainEqual(["unreconciled", some]);
+  const all = resultOf({ windows: [{ ...first, unreconciled: true }] });
+  expect(publishedMail(all, dataset, false)).toContain(
+    "LibInsight gives no second total for these dates, so",
+  );
+  expect(publishedMail(resultOf(), dataset, false)).not.toContain("second total");
 });
 
 describe("the notes on a result", () => {

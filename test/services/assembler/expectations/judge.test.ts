@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Checked } from "../../../../services/assembler/expectations/finding.ts";
 import { expectationViolations, judge } from "../../../../services/assembler/expectations/judge.ts";
+import { addDays } from "../../../../shared/dates.ts";
 import { type Expectation, expectation, type Term } from "../../../../shared/expectations.ts";
 import type { Profile } from "../../../../shared/profile.ts";
 import type { ExpectationOutcome, RunResult } from "../../../../shared/run.ts";
@@ -149,6 +150,21 @@ describe("windows", () => {
       unmet(
         "2 empty windows",
         "LibInsight has no records for 2022-01-01 to 2022-12-31, 2023-01-01 to 2023-12-31, but for earlier dates",
+      ),
+    ],
+    [
+      "empty weeks, of which four make a gap",
+      windows(
+        ["2024-01-01", "2024-01-07", 9],
+        ["2024-01-08", "2024-01-14", 0],
+        ["2024-01-15", "2024-01-21", 9],
+        ...["2024-01-22", "2024-01-29", "2024-02-05", "2024-02-12", "2024-02-19"].map(
+          (from): [string, string, number] => [from, addDays(from, 6), 0],
+        ),
+      ),
+      unmet(
+        "1 empty window",
+        "LibInsight has no records for 2024-01-22 to 2024-02-25, but for earlier dates",
       ),
     ],
   ])("that are %s", (_what, windows, expected) => {
@@ -831,4 +847,39 @@ test("only unmet expectations with the action hold are violations", () => {
   ];
   expect(expectationViolations(outcomes)).toEqual([{ kind: "expectation", text: "a reason" }]);
   expect(outcomeOf("newest", { settings: { action: "hold" } }).holds).toBe(true);
+});
+
+describe("a dataset with a quantity is judged by it", () => {
+  const nouns = { row: "hourly count", amount: "visit" };
+  const { rows, undated, days, weeks, hours } = usual;
+  /** The rows go on, but what they count ends. */
+  const ending = (lastDays: number): Profile => ({
+    ...usual,
+    quantity: {
+      ...{ rows, undated, hours },
+      days: days.map((count, index) => (index < days.length - lastDays ? count : 0)),
+      weeks: weeks.map((count, index) => (index < weeks.length - lastDays / 7 ? count : 0)),
+    },
+  });
+
+  test("by the newest visit", () => {
+    const outcome = outcomeOf("newest", { profile: ending(14), nouns });
+    expect(outcome).toMatchObject({
+      state: "unmet",
+      text: expect.stringMatching(/^the newest visit is of .*, 14 days before/),
+    });
+    expect(outcome.title).toMatch(/^Newest visit is at most 7 days old/);
+    expect(outcomeOf("newest", { profile: usual, nouns }).title).toMatch(/^Newest hourly count is at most/);
+  });
+
+  test("by the visits of the last week", () => {
+    const outcome = outcomeOf("volume", { profile: ending(14), nouns });
+    expect(outcome).toMatchObject({
+      state: "unmet",
+      found: "0 visits",
+      text: expect.stringContaining(" has 0 visits; "),
+    });
+    expect(outcome.title).toMatch(/^Visits of the last week/);
+    expect(outcomeOf("volume", { profile: ending(0), nouns })).toMatchObject({ state: "met" });
+  });
 });
