@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { library } from "#library";
+import { childTables } from "../../shared/child-tables.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { maxMessageBytes } from "../../shared/ports.ts";
 import { queueNames } from "../../shared/topology.ts";
@@ -83,9 +84,11 @@ describe.each(stages)("on the stage %s", (stage) => {
       });
       const folders = new Set(datasets.map(({ publish }) => publish.queryResults));
       const ofResults = [below("tableau/", 7), ...[...folders].map((folder) => below(`${folder}/`, 30))];
+      const ofData = datasets.flatMap(childTables).map(({ folder }) => below(folder, 400));
       expect(inputs.rules).toMatchObject([
         { status: "Enabled", ...expiry, abortIncompleteMultipartUpload: { daysAfterInitiation: 7 } },
         ...(known(bucketInputs.parse(inputs).bucket) === "Results" ? ofResults : []),
+        ...(known(bucketInputs.parse(inputs).bucket) === "Data" ? ofData : []),
       ]);
     }
     expect(bucketsOf(lifecycles.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
