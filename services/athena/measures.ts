@@ -41,6 +41,7 @@ export function measuresView(
     kind: classSql(kind),
     instruction: `${classSql(instruction)} IS NOT NULL`,
     minutes: columnOf(dataset.roles.minutes) ?? "CAST(NULL AS double)",
+    quantity: columnOf(dataset.roles.quantity) ?? "CAST(NULL AS bigint)",
     answered: questionType ? `${questionType} <> ''` : "false",
   };
   const measures = measuresOf(dataset);

@@ -1,6 +1,7 @@
 // The measures of a dataset: name, unit, definition, SQL, and Tableau formula in one place. The Athena view, the report,
 // the data dictionary and Tableau's data source are made from them. Pure functions.
 import type { Dataset } from "../dataset-schema.ts";
+import { nounsOf } from "../kinds/kinds.ts";
 import type { ProfiledPair } from "../profile.ts";
 import { classesOf, classifier } from "./classes.ts";
 import { type Kind, kinds } from "./rules.ts";
@@ -8,11 +9,19 @@ import { acrl2022 } from "./surveys/acrl-2022.ts";
 
 export type Measure = {
   /** Names the column of the view. */
-  name: "records" | "transactions" | "consultations" | "directional" | "instruction" | "minutes" | "coverage";
+  name:
+    | "records"
+    | "transactions"
+    | "consultations"
+    | "directional"
+    | "instruction"
+    | "minutes"
+    | "quantity"
+    | "coverage";
   title: string;
-  unit: "records" | "minutes" | "percent";
+  unit: "records" | "minutes" | "percent" | "units";
   definition: string;
-  /** Trino SQL that aggregates rows with the columns `kind`, `instruction`, `minutes` and `answered`. */
+  /** Trino SQL that aggregates rows with the columns `kind`, `instruction`, `minutes`, `quantity` and `answered`. */
   sql: string;
   /** Tableau's formula. @param fields the formula of each of these columns */
   formula(fields: RowFields): string;
@@ -21,7 +30,7 @@ export type Measure = {
 };
 
 /** Tableau's names of the record's ID and of the columns that the measures aggregate; of some, the formula. */
-export type RowFields = { id: string; kind: string; instruction: string; minutes: string; answered: string };
+export type RowFields = Record<"id" | "kind" | "instruction" | "minutes" | "quantity" | "answered", string>;
 
 const sum = (pairs: readonly ProfiledPair[], of: (pair: ProfiledPair) => number) =>
   pairs.reduce((total, pair) => total + of(pair), 0);
@@ -111,11 +120,28 @@ const minutes: Measure = {
   of: (pairs) => sum(pairs, (pair) => pair.minutes),
 };
 
+/** Returns the measure that sums up the dataset's quantity. */
+function quantityMeasure(column: string, noun: string): Measure {
+  return {
+    name: "quantity",
+    title: `${noun.charAt(0).toUpperCase()}${noun.slice(1)}s`,
+    unit: "units",
+    definition: `Sum of the column ${column}`,
+    sql: 'coalesce(sum("quantity"), 0)',
+    formula: ({ quantity }) => `SUM(${quantity})`,
+    // Pairs have no quantity.
+    of: () => 0,
+  };
+}
+
 /** Returns the measures that a dataset's entry declares columns for. */
-export function measuresOf(dataset: Pick<Dataset, "columns" | "roles" | "statistics">): Measure[] {
+export function measuresOf(dataset: Pick<Dataset, "kind" | "columns" | "roles" | "statistics">): Measure[] {
   const { kind, instruction: sessions } = classesOf(dataset);
+  const { row, amount = "unit" } = nounsOf(dataset);
+  const { quantity } = dataset.roles;
   return [
-    records,
+    row === "record" ? records : { ...records, title: "Rows", definition: `All ${row}s` },
+    ...(quantity === undefined ? [] : [quantityMeasure(quantity, amount)]),
     ...(kind ? byKind : []),
     ...(sessions ? [instruction] : []),
     ...(dataset.roles.minutes === undefined ? [] : [minutes]),
@@ -123,7 +149,7 @@ export function measuresOf(dataset: Pick<Dataset, "columns" | "roles" | "statist
   ];
 }
 
-/** Returns the values of the measures, in the order of `measuresOf`. */
+/** Returns the values of the measures that pairs have, in the order of `measuresOf`. */
 export function measureValues(
   dataset: Dataset,
   pairs: readonly ProfiledPair[],
@@ -131,5 +157,6 @@ export function measureValues(
   const { kind } = classesOf(dataset);
   const classify = kind && classifier(kind);
   const kindOf = (pair: ProfiledPair) => classify?.(pair.questionType).found ?? null;
-  return measuresOf(dataset).map((measure) => ({ ...measure, value: measure.of(pairs, kindOf) }));
+  const ofPairs = measuresOf(dataset).filter(({ name }) => name !== "quantity");
+  return ofPairs.map((measure) => ({ ...measure, value: measure.of(pairs, kindOf) }));
 }

@@ -155,7 +155,7 @@ export function calculatedFieldsOf(dataset: Dataset, known?: ColumnNames): Calcu
       name: `Calculation_${name}`,
       caption: title,
       description: `${definition} (${unit})`,
-      datatype: unit === "records" ? ("integer" as const) : ("real" as const),
+      datatype: unit === "records" || unit === "units" ? ("integer" as const) : ("real" as const),
       role: "measure" as const,
       type: "quantitative" as const,
       formula: formula({
@@ -163,6 +163,7 @@ export function calculatedFieldsOf(dataset: Dataset, known?: ColumnNames): Calcu
         kind: `[${kindField}]`,
         instruction: instruction ? `NOT ISNULL(${expression(instruction)})` : "FALSE",
         minutes: fieldOf(dataset.roles.minutes),
+        quantity: fieldOf(dataset.roles.quantity),
         answered: `${fieldOf(kind.header)} <> ''`,
       }),
     })),
