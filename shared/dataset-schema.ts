@@ -28,6 +28,8 @@ const publishedColumn = {
   meaning: z.optional(name.check(z.maxLength(150))),
   /** Whether it names a person or holds free text. The analysis view leaves it out. */
   personal: z._default(z.boolean(), false),
+  /** Whether it may have no value in any row, as a field that no one uses yet. Any other new column is held then. */
+  mayBeEmpty: z.optional(z.boolean()),
 };
 
 const unit = oneLine.check(
@@ -45,7 +47,9 @@ const keptColumn = z
      * name. If a record has several of the labels, the first one is used (`name` before these) and the others count as
      * undeclared. For a joined or dropped field change the label itself: it is in no header.
      */
-    labels: z._default(z.array(name), []),
+    labels: z._default(z.array(z.string()), []),
+    /** LibInsight's id of the field, by which `npm run adopt` finds a rename. */
+    fieldId: z.optional(z.union([z.int(), nonEmpty])),
     type: columnType,
     /** A unit that may follow a number, in any case: with `unit: "min"`, `45`, `45 min` and `45MIN` are 45. */
     unit: z.optional(unit),

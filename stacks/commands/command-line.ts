@@ -1,10 +1,16 @@
 // What the operator commands share: the confirmation, and the target they work on.
 import { createInterface } from "node:readline/promises";
+import { Writable } from "node:stream";
 import { type CommandLine, runCommandLine, warnOfNpmBanner } from "../cli.ts";
 import { openTarget, type Target } from "./target.ts";
 import { fitted } from "./text-table.ts";
 
-type Streams = { input: NodeJS.ReadableStream; output: NodeJS.WritableStream & { columns?: number } };
+type Streams = {
+  input: NodeJS.ReadableStream;
+  output: NodeJS.WritableStream & { columns?: number };
+  /** Whether readline, instead of the terminal, shows what is typed. Default: whether the output is a terminal. */
+  terminal?: boolean;
+};
 /** Questions go to stderr, because stdout may be JSON. */
 const standard: Streams = { input: process.stdin, output: process.stderr };
 
@@ -23,6 +29,15 @@ export async function ask(text: string, streams = standard): Promise<string> {
   } finally {
     terminal.close();
   }
+}
+
+/** Asks for one line and shows nothing of it. @returns as `ask` */
+export async function askSecretly(question: string, { input, output } = standard): Promise<string> {
+  output.write(question);
+  const hidden = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const answer = await ask("", { input, output: hidden, terminal: true });
+  output.write("\n");
+  return answer;
 }
 
 /** Asks for confirmation. Ctrl-C and Ctrl-D decline. */

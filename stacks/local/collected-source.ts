@@ -34,19 +34,29 @@ export function sourceOf(
   env: NodeJS.ProcessEnv,
   fromFile: readonly string[] = [],
 ): Source {
+  const real = libInsightIn(env, fromFile);
+  if (!real) return simulation(command);
+  const [flag] = command.simulationFlags;
+  if (flag)
+    throw new UsageError(
+      `${flag} requires the simulated LibInsight, but LIBINSIGHT_BASE_URL is set. Remove the flag or unset the variable.`,
+    );
+  return real;
+}
+
+/**
+ * Returns the LibInsight that the environment names, or undefined if it names none.
+ * @throws UsageError as `sourceOf`
+ */
+export function libInsightIn(env: NodeJS.ProcessEnv, fromFile: readonly string[] = []): Source | undefined {
   const missing = variables.filter((name) => !env[name]);
-  if (missing.length === variables.length) return simulation(command);
+  if (missing.length === variables.length) return undefined;
   if (missing.length > 0) {
     const inFile = variables.filter((name) => fromFile.includes(name)).join(" and ");
     throw new UsageError(
       `To collect from your own LibInsight, also set ${missing.join(" and ")}. To use the simulation, unset all three${inFile && `; ${inFile} is set in ${envFile}`}.`,
     );
   }
-  const [flag] = command.simulationFlags;
-  if (flag)
-    throw new UsageError(
-      `${flag} requires the simulated LibInsight, but LIBINSIGHT_BASE_URL is set. Remove the flag or unset the variable.`,
-    );
   const [baseUrl = "", clientId = "", clientSecret = ""] = variables.map((name) => env[name]);
   if (!URL.canParse(baseUrl) || !/^https?:$/.test(new URL(baseUrl).protocol)) {
     throw new UsageError(

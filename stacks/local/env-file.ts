@@ -1,5 +1,5 @@
 // Reads `.env` in the folder where a command runs. SST reads it for a deploy; the local commands read it too.
-import { readFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 import { UsageError } from "../cli.ts";
 import { plain } from "../commands/text-table.ts";
@@ -20,6 +20,28 @@ export function readEnvFile(env: NodeJS.ProcessEnv, file = envFile): string[] {
 /** Returns the names of the variables in a file. @throws UsageError as `readEnvFile` */
 export function namesIn(file: string): string[] {
   return Object.keys(parseEnv(textOf(file)));
+}
+
+/**
+ * Adds variables to a file, which only its owner can read afterwards.
+ * @throws UsageError if a value cannot be written on one line, or as `readEnvFile`
+ */
+export function addToEnvFile(values: Readonly<Record<string, string>>, file = envFile): void {
+  const before = textOf(file);
+  const lines = Object.entries(values).map(([name, value]) => {
+    const line = ["", '"', "'", "`"]
+      .map((quote) => `${name}=${quote}${value}${quote}`)
+      .find((written) => parseEnv(written)[name] === value);
+    if (line === undefined)
+      throw new UsageError(`${name} has characters that ${file} cannot hold. Set it with export.`);
+    return `${line}\n`;
+  });
+  const draft = `${file}.draft`;
+  writeFileSync(draft, "", { mode: 0o600 });
+  // The mode above is for a new file only.
+  chmodSync(draft, 0o600);
+  writeFileSync(draft, `${before}${/[^\n]$/.test(before) ? "\n" : ""}${lines.join("")}`);
+  renameSync(draft, file);
 }
 
 /** Returns a line with the names of the variables, without their values. */

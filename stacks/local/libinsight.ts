@@ -27,7 +27,9 @@ async function serve(given: LibInsightSettings): Promise<string> {
   const dataset = datasets.find(({ kind }) => kind === given.kind) ?? defaultDataset;
   const lastDay = yesterday(new Date(), dataset.timeZone);
   const form = formOf(dataset);
-  const settings = { ...given, ...form, kind: given.kind ?? form.kind, lastDay };
+  const { kind = form.kind, fields = form.fields, datasetId = form.datasetId } = given;
+  const { requestId = form.requestId } = given;
+  const settings = { ...given, ...form, kind, fields, datasetId, requestId, lastDay };
   const stopped = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   await using libinsight = await startLibInsight(settings);
   process.stdout.write(greeting(libinsight, settings));

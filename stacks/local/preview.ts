@@ -29,7 +29,11 @@ export function preview(
 }
 
 /** Shows each row of the view as a column, because a view has many columns and a terminal is narrow. */
-function viewText(view: FirstRows, dictionary: Dictionary, { width, simulated }: PreviewOptions): string {
+export function viewText(
+  view: FirstRows,
+  dictionary: Dictionary,
+  { width, simulated }: Pick<PreviewOptions, "width" | "simulated">,
+): string {
   const title = `${view.view}, ${view.view === dictionary.typed ? "every column with its type" : "what Tableau reads"}`;
   if ("failed" in view) return `${title}: its first rows cannot be shown (${view.failed})`;
   const { columns, rows } = view;

@@ -3,7 +3,7 @@ import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { QueryEngine, Rows } from "../../shared/ports.ts";
 
-const shownRows = 3;
+export const shownRows = 3;
 
 export type FirstRows = { view: string } & (Rows | { failed: string });
 

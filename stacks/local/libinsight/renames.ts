@@ -24,6 +24,8 @@ function checkRenames(
   names: readonly string[],
   context: z.core.$RefinementCtx,
 ): void {
+  // A form may have a label twice by nature.
+  if (given.length === 0) return;
   const refuse = (message: string): void => context.addIssue({ code: "custom", message });
   for (const { field } of given) {
     if (names.includes(field)) continue;

@@ -1,12 +1,14 @@
 // Parses the command line of `npm run libinsight`.
-import { Option } from "@commander-js/extra-typings";
+import { readFileSync } from "node:fs";
+import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import * as z from "zod/mini";
 import { defaultDataset } from "../../../shared/datasets.ts";
 import { kindName } from "../../../shared/kinds/kinds.ts";
 import { checked, commandLine, number, repeated } from "../../cli.ts";
 import { renamesOf } from "../start-args.ts";
 import { fault } from "./faults.ts";
 import { renameOf } from "./renames.ts";
-import { type LibInsightSettings, settings } from "./simulator-settings.ts";
+import { formField, type LibInsightSettings, settings } from "./simulator-settings.ts";
 
 const defaults = settings.parse({});
 const { shape } = settings;
@@ -32,6 +34,12 @@ export const line = commandLine<LibInsightSettings>("npm run libinsight --", (pr
       number(shape.tokenSeconds),
       defaults.tokenSeconds,
     )
+    .option("--dataset <number>", "Serve the dataset under this number", number(shape.datasetId))
+    .addOption(
+      new Option("--form <file>", "Serve the fields of this JSON file: [{ name, type, options, isMultiple }]")
+        .argParser(formIn)
+        .conflicts(["kind", "rename"]),
+    )
     .option("--rename <field=label>", "Rename a field; repeatable", repeated(renameOf))
     .option(
       "--fault <fault>",
@@ -39,9 +47,12 @@ export const line = commandLine<LibInsightSettings>("npm run libinsight --", (pr
       repeated(checked(fault, faultOf)),
     )
     .addHelpText("after", faultHelp)
-    .action(({ latency, rename = [], fault, ...rest }) => {
+    .action(({ latency, rename = [], fault, dataset: datasetId, form: fields, ...rest }) => {
       accept({
         ...rest,
+        ...(datasetId !== undefined && { datasetId }),
+        // Another library's site may require another request_id.
+        ...(fields && { fields, requestId: null }),
         latencyMs: latency,
         renames: renamesOf(rename, defaultDataset),
         faults: fault,
@@ -60,6 +71,17 @@ Examples:
   npm run libinsight -- --port 8080 --latency 200
   npm run libinsight -- --fault rate-limited,retry-after=2,page=3
   npm run libinsight -- --kind gate-count --fault other-total,aggregate=daily`;
+
+const parseForm = checked(z.array(formField).check(z.minLength(1)), (text): unknown => JSON.parse(text));
+
+function formIn(file: string): LibInsightSettings["fields"] {
+  try {
+    return parseForm(readFileSync(file, "utf8"));
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) throw error;
+    throw new InvalidArgumentError("It is no file with JSON.");
+  }
+}
 
 const whereNames = ["endpoint", "from", "page", "aggregate"];
 

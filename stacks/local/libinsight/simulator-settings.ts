@@ -33,7 +33,12 @@ function whole(least: number, most: number) {
   return z.int(problem).check(z.minimum(least, problem), z.maximum(most, problem));
 }
 
-const formField = z.strictObject({ name: nonEmpty, type: z.union([columnType, z.literal("comment")]) });
+export const formField = z.strictObject({
+  name: z.string(),
+  type: z.union([columnType, z.literal("comment")]),
+  options: z.optional(z.tuple([z.string()], z.string())),
+  isMultiple: z.optional(z.boolean()),
+});
 
 export const settings = z.strictObject({
   /** 0 selects a free port. */

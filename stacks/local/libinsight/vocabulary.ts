@@ -232,7 +232,11 @@ export const personalData = {
   person: new RegExp(people.join("|")),
 } satisfies Record<keyof typeof personalComments, RegExp>;
 
-export type Field = { name: string; type: "text" | "number" | "select" | "multi-select"; options?: string[] };
+export type Field = {
+  name: string;
+  type: "text" | "number" | "date" | "time" | "datetime" | "select" | "multi-select";
+  options?: string[];
+};
 
 const answers = (values: Weighted<string>) => values.map(([value]) => value);
 
