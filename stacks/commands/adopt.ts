@@ -6,7 +6,6 @@ import { addYears, yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { libInsightClient } from "../../shared/libinsight/client.ts";
 import { quantity } from "../../shared/quantity.ts";
-import { dayIn } from "../../shared/time-zone.ts";
 import { requireTerminal, runCommandLine } from "../cli.ts";
 import { libInsightIn, type Source } from "../local/collected-source.ts";
 import { envFile, readEnvFile } from "../local/env-file.ts";
@@ -43,7 +42,7 @@ async function adopt(command: Command): Promise<string> {
   const { settings, guesses } = known
     ? { settings: known, guesses: {} }
     : await settingsOf(command, canAsk ? ask : undefined);
-  const today = dayIn(settings.timeZone, new Date());
+  const lastDay = yesterday(new Date(), settings.timeZone);
   const opened = await (real ? real.open() : simulated(settings, known));
   try {
     const onErrorText = (text: string) => note(`LibInsight says: ${text}`);
@@ -53,7 +52,7 @@ async function adopt(command: Command): Promise<string> {
     note(`Source: ${real?.title ?? "the simulated LibInsight"}`);
     await client.signIn();
     const listed = settings.kind === "records" ? await readFields(client, source) : undefined;
-    const { records, range, firstDate } = await readSample(client, source, today).catch(explained);
+    const { records, range, firstDate } = await readSample(client, source, lastDay).catch(explained);
     const what = real ? "record" : "simulated record";
     const seen = `${quantity(records.length, what)}${range ? ` of ${range.from} to ${range.to}` : ""}`;
     note(`Read ${listed ? `${quantity(listed.length, "field")} and ` : ""}${seen}.`);
@@ -62,7 +61,7 @@ async function adopt(command: Command): Promise<string> {
     if (known) return comparison(known, form, listed !== undefined);
 
     const draft = draftOf(
-      { ...settings, firstDate: command.firstDate ?? firstDate ?? addYears(today, -1) },
+      { ...settings, firstDate: command.firstDate ?? firstDate ?? addYears(lastDay, -1) },
       form,
       datasets,
       command.firstDate === undefined

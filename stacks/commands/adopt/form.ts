@@ -70,7 +70,7 @@ export function formOf(listed: readonly FormField[], records: readonly unknown[]
   }
   const inList = withDistinctLabels(listed);
   const labels = new Set(inList.map(({ label }) => label));
-  const unlisted = [...values.keys()]
+  const unlisted: Listed[] = [...values.keys()]
     .filter((label) => !labels.has(label))
     .map((label) => ({ id: undefined, label, type: "", options: [] }));
   return [...inList, ...unlisted]
@@ -78,8 +78,11 @@ export function formOf(listed: readonly FormField[], records: readonly unknown[]
     .map((field) => fieldOf(field, values.get(field.label) ?? []));
 }
 
+/** A field of the list and its label in a record. */
+type Listed = FormField & { isRepeated?: boolean };
+
 /** Numbers repeated labels as the parser of records does (`parseJson`). */
-function withDistinctLabels(listed: readonly FormField[]): FormField[] {
+function withDistinctLabels(listed: readonly FormField[]): Listed[] {
   const taken = new Set(listed.map(({ label }) => label));
   const seen = new Set<string>();
   return listed.map((field) => {
@@ -90,11 +93,18 @@ function withDistinctLabels(listed: readonly FormField[]): FormField[] {
     }
     seen.add(label);
     taken.add(label);
-    return { ...field, label };
+    return {
+      ...field,
+      label,
+      isRepeated: listed.some((other) => other !== field && other.label === field.label),
+    };
   });
 }
 
-function fieldOf({ id, label, type: typeName, options }: FormField, values: readonly unknown[]): Field {
+function fieldOf(
+  { id, label, type: typeName, options, isRepeated }: Listed,
+  values: readonly unknown[],
+): Field {
   const lists = values.filter(Array.isArray);
   const chosen = lists.flatMap(textsOf);
   const isMultiple = /multi|check/.test(typeName) || lists.some((list) => textsOf(list).length > 1);
@@ -108,8 +118,12 @@ function fieldOf({ id, label, type: typeName, options }: FormField, values: read
   const words = wordsOf(label);
   const family = familyOf(typeName, options.length + chosen.length > 0);
 
+  // A record may have the values of either field under the label.
+  if (isRepeated) return personal("text", "the form has the label several times");
   if (family === "closed" && options.length + chosen.length > 0) {
     const seen = new Set((options.length > 0 ? options : chosen).map(cleanText).filter(isFilled));
+    if (texts.filter((text) => !seen.has(cleanText(text))).length * 2 > texts.length)
+      return personal("text", "most of its values are not among the answers");
     if ((people.test(words) && !groups.test(words)) || [...seen].some((answer) => answer.includes("@")))
       return personal("text", "its answers may be names");
     if (options.length > 0) return { ...base, answers: [...seen] };
@@ -148,7 +162,7 @@ function familyOf(typeName: string, hasAnswers: boolean): Family | "unknown" {
 function typeOf(texts: readonly string[], family: Family | "unknown"): ColumnType {
   if (texts.length === 0) return "text";
   const found = typesOf[family].find((type) => {
-    const fitting = texts.filter((text) => columnTypes[type].cellOf(text) !== undefined).length;
+    const fitting = texts.filter((text) => columnTypes[type].cellOf(text.trim()) !== undefined).length;
     if (type === "integer" && texts.length < minValues) return false;
     return fitting >= texts.length * (type === "number" && family === "number" ? minNumbers : 1);
   });
@@ -166,7 +180,7 @@ function textsOf(value: unknown): string[] {
   if (Array.isArray(value)) return value.flatMap(textsOf);
   if (value === null || value === undefined) return [];
   const text = rawNumberText(value) ?? (typeof value === "object" ? JSON.stringify(value) : String(value));
-  return isFilled(text) ? [text.trim()] : [];
+  return isFilled(text) ? [text] : [];
 }
 
 function isFilled(text: string): boolean {

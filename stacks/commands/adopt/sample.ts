@@ -46,9 +46,9 @@ export async function readFields(
   }
 }
 
-/** Reads the newest records. @param today in the library's time zone @throws PipelineError */
-export function readSample(client: Client, source: Source, today: string): Promise<Sample> {
-  return source.kind === "records" ? readMonth(client, source, today) : readWindow(client, source, today);
+/** Reads the newest records. @param lastDay at which to begin @throws PipelineError */
+export function readSample(client: Client, source: Source, lastDay: string): Promise<Sample> {
+  return source.kind === "records" ? readMonth(client, source, lastDay) : readWindow(client, source, lastDay);
 }
 
 /** Reads the newest window of statistics that has any. */
@@ -61,13 +61,13 @@ async function readWindow(client: Client, source: Source, to: string): Promise<S
   return { records: [], range: undefined, firstDate: undefined };
 }
 
-async function readMonth(client: Client, source: Source, today: string): Promise<Sample> {
+async function readMonth(client: Client, source: Source, lastDay: string): Promise<Sample> {
   const fetchPage = (range: DateRange, page: number) => client.fetchPage({ ...source, ...range, page });
   let month: DateRange | undefined;
   let firstDate: string | undefined;
   let empty = 0;
   for (let year = 0; year < most.years && !(month && empty === most.emptyYears); year++) {
-    const to = addYears(today, -year);
+    const to = addYears(lastDay, -year);
     const range = { from: addDays(addYears(to, -1), 1), to };
     const { records, totals } = await fetchPage(range, 1);
     if (totals.totalRecords === 0) {
