@@ -45,7 +45,7 @@ const keptColumn = z
     /**
      * Other labels of the field. After a rename in LibInsight, add the new label here, so that the column keeps its
      * name. If a record has several of the labels, the first one is used (`name` before these) and the others count as
-     * undeclared. For a joined or dropped field change the label itself: it is in no header.
+     * undeclared. For a joined or dropped field change the label itself: it is in no header. A label may be any text.
      */
     labels: z._default(z.array(z.string()), []),
     /** LibInsight's id of the field, by which `npm run adopt` finds a rename. */
@@ -396,6 +396,11 @@ export function holdsSeveral(column: KeptColumn | JoinedColumn): boolean {
 /** Returns the headers of the published file, without undeclared columns. */
 export function outputColumns(columns: readonly Column[]): string[] {
   return columns.filter((column) => !("drop" in column)).map((column) => column.name);
+}
+
+/** Returns the headers of the columns in which some row has a value, if their labels are right. */
+export function filledColumns(columns: readonly Column[]): string[] {
+  return outputColumns(columns.filter((column) => !("mayBeEmpty" in column && column.mayBeEmpty)));
 }
 
 /** Returns the names of a table's views: with types, for Tableau and analysts, and with the measures by month. */

@@ -1,5 +1,5 @@
 // The publish guard: finds the reasons to hold a complete run for review. Pure.
-import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
+import { type Dataset, filledColumns, outputColumns } from "../../shared/dataset-schema.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount, type Violation } from "../../shared/run.ts";
 
@@ -81,16 +81,14 @@ function comparison({ rows, filled }: RunCounts, dataset: Dataset, baseline: Bas
     );
   }
   if (rows === 0) return texts.map((text) => ({ kind: "comparison", text }));
-  const unused = new Set(
-    dataset.columns.flatMap((column) => ("mayBeEmpty" in column && column.mayBeEmpty ? [column.name] : [])),
-  );
+  const expected = filledColumns(dataset.columns);
   for (const column of outputColumns(dataset.columns)) {
     if (countOf(filled, column) > 0) continue;
     const hadValues = countOf(baseline.filled ?? {}, column);
     if (hadValues)
       texts.push(`the column "${column}" has no values, but ${quantity(hadValues, "published row")} had one`);
     // A person has already accepted a column that is empty in the published file.
-    else if (!baseline.headers?.includes(column) && !unused.has(column) && rows >= rowsToExpectValues)
+    else if (!baseline.headers?.includes(column) && expected.includes(column) && rows >= rowsToExpectValues)
       texts.push(
         `the new column "${column}" has no value in any of ${quantity(rows, "row")}: check its label`,
       );

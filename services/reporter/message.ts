@@ -1,5 +1,5 @@
 // Texts about runs for emails and the terminal. They contain counts, dates and column names, and never a record's text.
-import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
+import { type Dataset, filledColumns } from "../../shared/dataset-schema.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { Notification } from "../../shared/ports.ts";
@@ -158,7 +158,7 @@ function mistypedText({ mistyped, filled }: Pick<RunResult, "mistyped" | "filled
 
 /** Returns the declared columns without any value, often caused by a wrong label; none if the file has no rows. */
 function emptyColumns({ rows, filled }: Pick<RunResult, "rows" | "filled">, columns: Columns): string[] {
-  return rows === 0 ? [] : outputColumns(columns).filter((column) => !Object.hasOwn(filled, column));
+  return rows === 0 ? [] : filledColumns(columns).filter((column) => !Object.hasOwn(filled, column));
 }
 
 /** "invalid _start_date: 1, missing _start_date: 2" */

@@ -6,10 +6,10 @@ import { addYears, yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { libInsightClient } from "../../shared/libinsight/client.ts";
 import { quantity } from "../../shared/quantity.ts";
-import { requireTerminal, runCommandLine } from "../cli.ts";
+import { runCommandLine } from "../cli.ts";
 import { libInsightIn, type Source } from "../local/collected-source.ts";
 import { envFile, readEnvFile } from "../local/env-file.ts";
-import { type Command, line } from "./adopt/adopt-args.ts";
+import { type Command, entryOf, line } from "./adopt/adopt-args.ts";
 import { askForLibInsight } from "./adopt/credentials.ts";
 import { draftOf, type Settings } from "./adopt/entry.ts";
 import { entryText } from "./adopt/entry-text.ts";
@@ -29,14 +29,7 @@ const usualIndent = "    ";
 /** Returns what goes to stdout. */
 async function adopt(command: Command): Promise<string> {
   const { datasetId, kind, print, yes } = command;
-  const known = datasets.find(
-    (dataset) => dataset.libinsightId === datasetId && dataset.kind === (kind ?? dataset.kind),
-  );
-  requireTerminal(
-    "adopt",
-    known !== undefined || print || yes,
-    "Add --yes to add the entry without a question, or --print to print it.",
-  );
+  const known = entryOf(datasetId, kind);
   const canAsk = process.stdin.isTTY && !yes;
   const real = await libInsight(canAsk);
   const { settings, guesses } = known

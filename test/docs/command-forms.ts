@@ -31,7 +31,11 @@ const placeholders: Record<string, string> = {
   DATASET: "reference-transactions",
   SERVICE: "fetcher",
   FILE: "services/transformer/clean-text.ts",
+  NUMBER: "12345",
 };
+
+/** The dataset that a reader adds. */
+const addedDataset = "consultations";
 
 /** Returns a script and its arguments of `npm run SCRIPT -- ARGS`, `npm start` and `npm test`; undefined for other commands. */
 export function scriptOf([program, ...rest]: readonly string[]):
@@ -49,7 +53,10 @@ export function scriptOf([program, ...rest]: readonly string[]):
 /** @throws Error if the command cannot be typed like this, with the reason */
 export function checkForm({ words, env }: Command): void {
   for (const name of Object.keys(env)) requireVariable(name);
-  const [program = "", ...rest] = words.map((word) => placeholders[word] ?? word);
+  const [program = "", ...rest] = words.map((word, at) => {
+    const isAdded = words[at - 1] === "--dataset" && word === addedDataset;
+    return placeholders[isAdded ? "DATASET" : word] ?? word;
+  });
   const check = forms[program];
   if (!check && program !== "") throw new Error(`The tests do not know the program ${program}.`);
   check?.(rest);
@@ -68,6 +75,7 @@ const forms: Record<string, (words: string[]) => void> = {
   echo: ([setting = ""]) => requireVariable(setting.split("=")[0] ?? ""),
   // What they do is seen when they run.
   cd: () => {},
+  git: () => {},
   rm: () => {},
 };
 

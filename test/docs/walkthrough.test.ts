@@ -19,7 +19,17 @@ const all = await pages();
 const read = ["README.md", "docs/operate.md", "docs/datasets.md", "docs/analysts.md", "docs/statistics.md"];
 
 /** npm scripts that are run here. The others take minutes, or need an account: commands.test.ts checks how they are written. */
-const quick = ["start", "runs", "replay", "instances", "dictionary", "tableau", "stats", "libinsight"];
+const quick = [
+  "adopt",
+  "start",
+  "runs",
+  "replay",
+  "instances",
+  "dictionary",
+  "tableau",
+  "stats",
+  "libinsight",
+];
 /** Programs that a machine may lack. */
 const optional = ["soffice"];
 

@@ -1,5 +1,6 @@
 // The command line of every program of package.json.
 import type { CommandLine } from "../../stacks/cli.ts";
+import { line as adopt } from "../../stacks/commands/adopt/adopt-args.ts";
 import { line as compare } from "../../stacks/commands/compare/compare-args.ts";
 import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
 import { line as doctor } from "../../stacks/commands/doctor/doctor-args.ts";
@@ -26,6 +27,7 @@ export function startLine(now: Date): CommandLine<unknown> {
 
 export const commandLines = {
   libinsight,
+  adopt,
   runs,
   replay,
   instances,

@@ -1,9 +1,10 @@
 // The command line of `npm run adopt`.
 import { Option } from "@commander-js/extra-typings";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
+import { datasets } from "../../../shared/datasets.ts";
 import { kindName } from "../../../shared/kinds/kinds.ts";
 import { positiveInt } from "../../../shared/schemas.ts";
-import { commandLine, date, number, UsageError } from "../../cli.ts";
+import { commandLine, date, number, requireTerminal, UsageError } from "../../cli.ts";
 import { parsers } from "./settings.ts";
 
 export type Command = {
@@ -19,6 +20,13 @@ export type Command = {
   print: boolean;
   yes: boolean;
 };
+
+/** Returns the library's entry of a dataset. A number may be that of datasets of several kinds. */
+export function entryOf(datasetId: number, kind?: Dataset["kind"]): Dataset | undefined {
+  return datasets.find(
+    (dataset) => dataset.libinsightId === datasetId && dataset.kind === (kind ?? dataset.kind),
+  );
+}
 
 export const line = commandLine<Command>("npm run adopt --", (program, accept) =>
   program
@@ -53,6 +61,11 @@ export const line = commandLine<Command>("npm run adopt --", (program, accept) =
     .action(({ dataset: datasetId, ...options }) => {
       if (options.shared && (options.kind ?? "records") !== "records")
         throw new UsageError("--shared is for records only. Remove it, or remove --kind.");
+      requireTerminal(
+        "adopt",
+        options.print || options.yes || entryOf(datasetId, options.kind) !== undefined,
+        "Add --yes to add the entry without a question, or --print to print it.",
+      );
       accept({ datasetId, ...options });
     }),
 );

@@ -7,6 +7,7 @@ import {
 } from "../../../services/athena/columns.ts";
 import { measureGroups } from "../../../services/athena/measures.ts";
 import type { ColumnNames } from "../../../services/athena/names.ts";
+import { cleanText } from "../../../services/transformer/clean-text.ts";
 import { childTables } from "../../../shared/child-tables.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import {
@@ -45,7 +46,7 @@ export type Dictionary = {
 export type DictionaryColumn = Pick<TableColumn, "name" | "type" | "meaning" | "personal" | "declared"> & {
   /** The unit that may follow a number in LibInsight; the published number is without it. */
   unit: string | undefined;
-  /** Labels in LibInsight of the fields that the column is made of. */
+  /** Labels in LibInsight of the fields that the column is made of, on one line each. */
   labels: string[];
   /** Whether the analysis view has it. */
   inAnalysis: boolean;
@@ -109,7 +110,7 @@ function answersByClass(
 function originOf({ header, declared }: TableColumn, columns: readonly Column[]) {
   const column = columns.find(({ name }) => declared && name === header);
   return {
-    labels: column ? sourceNames(column) : [header],
+    labels: column ? sourceNames(column).map(cleanText) : [header],
     unit: column && "type" in column ? column.unit : undefined,
   };
 }

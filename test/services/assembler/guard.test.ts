@@ -113,6 +113,15 @@ test.each<[what: string, counts: Partial<RunCounts>, baseline: Baseline, expecte
   expect(violations({ ...good, ...counts }, defaultDataset, baseline)).toEqual(expected);
 });
 
+test("a column that may be empty is no violation, unless it had values", () => {
+  const dataset = datasetOf([{ name: "unused", type: "text", mayBeEmpty: true }]);
+  const counts = { ...good, filled: { _id: 990 } };
+  expect(violations(counts, dataset, {})).toEqual([]);
+  expect(violations(counts, dataset, { rows: 990, filled: { _id: 990, unused: 1 } })).toMatchObject([
+    { kind: "comparison", text: expect.stringContaining('the column "unused" has no values') },
+  ]);
+});
+
 test("finds a violation if the counts do not reconcile", () => {
   const count = fc.nat({ max: 100_000 });
   fc.assert(
