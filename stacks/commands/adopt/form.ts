@@ -55,7 +55,7 @@ const typesOf: Record<Family | "unknown", readonly ColumnType[]> = {
 
 /** Words in the labels of drop-downs with names, and of drop-downs without. */
 const people = /\b(names?|by|staff|employees?|librarians?|persons?|people|consultants?|e ?mails?|who)\b/;
-const groups = /\b(types?|status|groups?|categor(y|ies)|kinds?|roles?|levels?|departments?|colleges?)\b/;
+const groups = /\b(types?|status|groups?|category|categories|kinds?|roles?|levels?|departments?|colleges?)\b/;
 /** Words in the labels of numbers and dates that identify a person. */
 const identities =
   /\b(ids?|pid|netid|phones?|telephone|mobile|cards?|barcodes?|birth|birthday|born|ip|address|names?|who)\b/;

@@ -26,7 +26,7 @@ const words: NonEmpty<string> = [
   "E-mail",
   "Follow-up 🎉",
   "👩‍💻",
-  "مكتب",
+  "\u0645\u0643\u062a\u0628",
   "a\u202eb",
   'The "quiet" floor',
   `It's \`odd\` \${here}`,
