@@ -5,21 +5,25 @@ import type { Draft } from "./entry.ts";
 /** `lineWidth` of .biome.json. */
 const lineWidth = 110;
 const step = "  ";
+/** With its colon and space. */
+const shortName = "name: ".length;
 
 /** Returns the lines of an entry, with a comma after it. @param indent of the entry */
 export function entryText({ entry, comments }: Draft, indent: string): string {
   const written = (value: unknown, path: string, prefix: string, indent: string): string => {
     const isCommented = [...comments.keys()].some((at) => at.startsWith(`${path}.`));
     const flat = flatText(value);
-    const fits = widthOf(`${indent}${prefix}${flat},`) <= lineWidth;
+    const fits = columnsOf(`${indent}${prefix}${flat},`) <= lineWidth;
     const isRoot = path === "";
+    // The formatter writes a long text on the line after its name.
+    if (typeof value === "string" && !fits && prefix.length > shortName) return `\n${indent}${step}${flat}`;
     if (typeof value !== "object" || (fits && !isRoot && !isCommented && !isListOfObjects(value)))
       return flat;
     const inner = `${indent}${step}`;
     const isList = Array.isArray(value);
     const lines = membersOf(value).flatMap(([key, member]) => {
       const at = isRoot ? key : `${path}.${key}`;
-      const name = isList ? "" : `${nameText(key)}: `;
+      const name = isList ? "" : `${key}: `;
       const comment = comments.get(at);
       return [
         ...(comment === undefined ? [] : [`${inner}// ${comment}`]),
@@ -29,14 +33,14 @@ export function entryText({ entry, comments }: Draft, indent: string): string {
     const [open, close] = isList ? "[]" : "{}";
     return [open, ...lines, `${indent}${close}`].join("\n");
   };
-  return `${indent}${written(entry, "", "", indent)},`;
+  return `${indent}${written(entry, "", "", indent)},`.replace(/: \n/g, ":\n");
 }
 
 function flatText(value: unknown): string {
   if (typeof value === "string") return stringText(value);
   if (typeof value !== "object" || value === null) return String(value);
   const members = membersOf(value).map(([key, member]) =>
-    Array.isArray(value) ? flatText(member) : `${nameText(key)}: ${flatText(member)}`,
+    Array.isArray(value) ? flatText(member) : `${key}: ${flatText(member)}`,
   );
   return Array.isArray(value) ? `[${members.join(", ")}]` : `{ ${members.join(", ")} }`;
 }
@@ -45,14 +49,14 @@ function membersOf(value: unknown): [key: string, member: unknown][] {
   return Object.entries(value ?? {}).filter(([, member]) => member !== undefined);
 }
 
+/** Returns the columns of a line as the formatter counts them: character by character. */
+function columnsOf(line: string): number {
+  return [...line.replace(/[\p{Cf}\p{M}]/gu, "")].reduce((sum, character) => sum + widthOf(character), 0);
+}
+
 /** The formatter writes each object of a list on a line of its own. */
 function isListOfObjects(value: unknown): boolean {
   return Array.isArray(value) && value.length > 1 && value.every((member) => typeof member === "object");
-}
-
-/** The names are those of the schema. */
-function nameText(key: string): string {
-  return /^\w+$/.test(key) ? key : stringText(key);
 }
 
 /**

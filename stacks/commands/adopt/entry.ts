@@ -1,5 +1,6 @@
 // Makes the entry of a dataset for shared/library.ts, with comments about what was guessed.
 import { cleanText } from "../../../services/transformer/clean-text.ts";
+import { childTables } from "../../../shared/child-tables.ts";
 import { type Dataset, type DatasetEntry, viewNames } from "../../../shared/dataset-schema.ts";
 import { folderOf, previousKey } from "../../../shared/keys.ts";
 import { maxAnswers } from "../../../shared/profile.ts";
@@ -138,7 +139,12 @@ function rolesOf(fields: readonly HeadedField[]): Roles {
 
 /** Returns keys and a table that no other entry uses. */
 function publishOf(name: string, others: readonly Dataset[]): DatasetEntry["publish"] {
-  const taken = new Set(others.flatMap(({ publish }) => placesOf(publish)));
+  const taken = new Set(
+    others.flatMap((other) => [
+      ...placesOf(other.publish),
+      ...childTables(other).flatMap(({ table, typed, folder }) => [table, typed, folder]),
+    ]),
+  );
   // Each entry takes a few names, so some number is free.
   for (let n = 1; ; n++) {
     const base = n === 1 ? name : `${name}-${n}`;
