@@ -11,7 +11,7 @@ export type Counted = {
   profile: Profile;
   /** That of the last publication. */
   previous: Profile | undefined;
-  /** What the dates of the rows tell. */
+  /** What the rows have. */
   has: { dates: boolean; weeks: boolean; hours: boolean };
 };
 

@@ -115,7 +115,8 @@ function expectationsOf(fields: readonly HeadedField[]): NonNullable<DatasetEntr
     .map(({ header, answers }) => ({ kind: "answers", column: header, accepted: answers }));
 }
 
-const roleWords: Record<keyof Roles, RegExp> = {
+/** No label shows that a row stands for an amount. */
+const roleWords: Record<Exclude<keyof Roles, "quantity">, RegExp> = {
   questionType:
     /\b(question|transaction|inquiry|interaction) types?\b|\btypes? of (question|transaction|inquiry)\b/,
   mode: /\bmodes?\b|\bhow\b|\b(contact|communication) (method|type)s?\b/,
