@@ -17,7 +17,7 @@ export type Weeks = {
   pairs: WeekPair[];
   /** Index of the latest complete week. */
   latest: number;
-  /** Of what is counted. */
+  /** What people call what is counted. */
   noun: string;
 };
 type Point = { x: number; y: number };
