@@ -7,6 +7,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { renderReport } from "../../../services/renderer/render.ts";
 import { reportStates, stressedReport } from "../../factories/library-history.ts";
+import { anyProfiles, visitInputsOf } from "../../factories/profiles.ts";
 import { chromiumPath, launchChromium } from "../../support/chromium.ts";
 import { useFolder } from "../../support/temporary-folder.ts";
 
@@ -15,7 +16,9 @@ if (!path) console.log("No Chromium is in PATH or CHROMIUM, so the report is not
 
 describe.skipIf(!path)("the report in Chromium", { timeout: 300_000 }, () => {
   const folder = useFolder();
-  const inputs = { ...reportStates(), stressed: stressedReport() };
+  const [, visits] = visitInputsOf(anyProfiles(1));
+  const values = { ...visits, dataset: { ...visits.dataset, kind: "e-resources" as const, roles: {} } };
+  const inputs = { ...reportStates(), stressed: stressedReport(), visits, values };
   type Name = keyof typeof inputs;
   let browser: Browser;
 
@@ -60,7 +63,7 @@ describe.skipIf(!path)("the report in Chromium", { timeout: 300_000 }, () => {
           found: violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map(({ html }) => html)]),
         }))`);
 
-  it.each(["published", "held", "failed", "superseded", "empty", "stressed"] as const)(
+  it.each(["published", "held", "failed", "superseded", "empty", "stressed", "visits", "values"] as const)(
     "has no accessibility violations and no sideways scrolling: %s",
     async (name) => {
       await withPage(name, {}, async (page) => {
