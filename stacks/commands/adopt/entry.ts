@@ -121,7 +121,7 @@ const roleWords: Record<Exclude<keyof Roles, "quantity">, RegExp> = {
     /\b(question|transaction|inquiry|interaction) types?\b|\btypes? of (question|transaction|inquiry)\b/,
   mode: /\bmodes?\b|\bhow\b|\b(contact|communication) (method|type)s?\b/,
   location: /\b(locations?|desks?|branch|service points?)\b/,
-  minutes: /\bmin(ute)?s\b/,
+  minutes: /\bmin(ute)?s?\b/,
 };
 
 /** Returns the roles for which exactly one column's label has the words. */
