@@ -39,7 +39,7 @@ test("settings in .env files are variables that the code reads", () => {
 });
 
 test("every block names a language that the tests know", () => {
-  const known = ["sh", "text", "ts", "json", "dotenv", "python", "r", "sql", "mermaid"];
+  const known = ["sh", "text", "diff", "ts", "json", "dotenv", "python", "r", "sql", "mermaid"];
   const langs = all.flatMap(({ file, blocks }) => blocks.map(({ lang }) => `${file}: ${lang}`));
   expect(langs.filter((lang) => !known.includes(lang.split(": ")[1] ?? ""))).toEqual([]);
 });
