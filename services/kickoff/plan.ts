@@ -31,7 +31,8 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
     });
   }
   const windows = kinds[dataset.kind].windows({ from, to });
-  if (windows.length === 0) {
+  const [first, last] = [windows[0], windows.at(-1)];
+  if (!first || !last) {
     throw new PipelineError("RangeImpossible", {
       message: `The date range ${from} to ${to} is too short for a dataset of the kind ${dataset.kind}.`,
       advice: "Request a range that has at least one whole month.",
@@ -47,8 +48,9 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
     ...(request.detail.skipComparison !== undefined && {
       skipComparison: request.detail.skipComparison,
     }),
-    from,
-    to,
+    // The windows of whole months begin and end elsewhere than the requested range.
+    from: first.from,
+    to: last.to,
     windows: windows.map((window, index) => ({ number: index + 1, ...window })),
   };
 }

@@ -18,6 +18,18 @@ test("plans from the dataset's first date to yesterday if the request has no dat
   });
 });
 
+test("a run of whole months has the range of its windows, and needs at least one", () => {
+  const monthly = { ...dataset, kind: "e-resources" as const };
+  const time = "2024-03-15T12:00:00Z";
+  expect(planRun(requestOf({ time, detail: { from: "2023-12-15" } }), monthly)).toMatchObject({
+    from: "2023-12-01",
+    to: "2024-02-29",
+    windows: [{ number: 1 }, { number: 2 }, { number: 3, from: "2024-02-01", to: "2024-02-29" }],
+  });
+  const short = requestOf({ time, detail: { from: "2024-02-02", to: "2024-02-28" } });
+  expect(() => planRun(short, monthly)).toThrow(/2024-02-02 to 2024-02-28 is too short/);
+});
+
 test.each([
   ["2024-01-01T04:59:59Z", "2023-12-30", "a second before midnight on New Year's Eve in New York"],
   ["2024-01-01T05:00:00Z", "2023-12-31", "at midnight on New Year's Eve in New York"],
