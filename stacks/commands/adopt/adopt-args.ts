@@ -3,8 +3,7 @@ import { Option } from "@commander-js/extra-typings";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { kindName } from "../../../shared/kinds/kinds.ts";
-import { positiveInt } from "../../../shared/schemas.ts";
-import { commandLine, date, number, requireTerminal, UsageError } from "../../cli.ts";
+import { commandLine, date, requireTerminal, UsageError, wholeNumber } from "../../cli.ts";
 import { parsers } from "./settings.ts";
 
 export type Command = {
@@ -28,6 +27,8 @@ export function entryOf(datasetId: number, kind?: Dataset["kind"]): Dataset | un
   );
 }
 
+const numberInLibInsight = wholeNumber(1, 999_999_999);
+
 export const line = commandLine<Command>("npm run adopt --", (program, accept) =>
   program
     .description(
@@ -35,7 +36,7 @@ export const line = commandLine<Command>("npm run adopt --", (program, accept) =
     )
     .addOption(
       new Option("--dataset <number>", "Select the dataset by its number in LibInsight")
-        .argParser(number(positiveInt))
+        .argParser(numberInLibInsight)
         .makeOptionMandatory(),
     )
     .addOption(
@@ -44,7 +45,7 @@ export const line = commandLine<Command>("npm run adopt --", (program, accept) =
       ),
     )
     .option("--shared", "Say that it is a shared dataset of records", false)
-    .option("--request-id <n>", "Send this request_id, if the site requires one", number(positiveInt))
+    .option("--request-id <n>", "Send this request_id, if the site requires one", numberInLibInsight)
     .option("--name <name>", "Name the dataset in commands and files", parsers.name)
     .option("--time-zone <zone>", "Set the library's time zone, such as America/Chicago", parsers.timeZone)
     .option(
