@@ -56,8 +56,8 @@ test.for<{ what: string; settings?: LibInsightSettings; env?: Record<string, str
     env: { LIBINSIGHT_BASE_URL: "http://127.0.0.1:2/v1.0" },
     message: /refused the connection/,
   },
-  { what: "HTML instead of records", settings: onEveryPage("html"), message: /HTML instead of records/ },
-  { what: "broken JSON", settings: onEveryPage("broken-json"), message: /broken JSON instead of records/ },
+  { what: "HTML instead of data", settings: onEveryPage("html"), message: /HTML instead of data/ },
+  { what: "broken JSON", settings: onEveryPage("broken-json"), message: /broken JSON instead of data/ },
   { what: 'type "error" at status 200', settings: onEveryPage("error-at-200"), message: /returned an error/ },
 ])(
   "$what exits 1 with the run, the page and the command that continues it, and keeps the earlier files",
