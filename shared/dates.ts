@@ -1,7 +1,5 @@
 // Calendar dates as LibInsight uses them: `YYYY-MM-DD`, without a time and a time zone.
-// Uses the functions of the Temporal polyfill, because a bundle would include all of its classes.
-import * as Calendar from "temporal-polyfill/fns/Calendar";
-import * as PlainDate from "temporal-polyfill/fns/PlainDate";
+// Uses Date in UTC, because a polyfill of Temporal would be in the bundle of every function.
 import { dayIn } from "./time-zone.ts";
 
 /** Returns the day before the current day in `timeZone`. */
@@ -11,7 +9,10 @@ export function yesterday(now: Date, timeZone: string): string {
 
 /** Returns the date moved by years. 29 February becomes the 28th in a year without it. */
 export function addYears(date: string, years: number): string {
-  return PlainDate.toString(PlainDate.addYears(PlainDate.fromString(date, Calendar.getISO), years));
+  const [year = 0, month = 1, day = 1] = date.split("-").map(Number);
+  // Day 0 of the next month is the last day of this one.
+  const lastDay = new Date(Date.UTC(year + years, month, 0)).getUTCDate();
+  return new Date(Date.UTC(year + years, month - 1, Math.min(day, lastDay))).toISOString().slice(0, 10);
 }
 
 const dayMs = 24 * 60 * 60_000;
@@ -21,7 +22,7 @@ export function daysBetween(from: string, to: string): number {
   return (Date.parse(to) - Date.parse(from)) / dayMs;
 }
 
-/** Returns the date moved by days. Temporal would take a hundred times as long, which counts for every day of a profile. */
+/** Returns the date moved by days. */
 export function addDays(date: string, days: number): string {
   return new Date(Date.parse(date) + days * dayMs).toISOString().slice(0, 10);
 }

@@ -5,6 +5,7 @@ test.each([
   ["services/assembler/guard.ts", true],
   ["shared/publish.ts", true],
   ["shared/libinsight/client.ts", true],
+  ["shared/kinds/gate-count/hours.ts", true],
   ["services/assembler/handler.ts", false],
   ["services/athena/queries/default.sql", false],
   ["shared/aws/s3.ts", false],

@@ -5,6 +5,7 @@ export const domain = [
   "services/**/*.ts",
   "shared/*.ts",
   "shared/libinsight/**/*.ts",
+  "shared/kinds/**/*.ts",
   // Handlers and adapters make no decisions. The contract tests and the emulator test them, but these take minutes.
   "!services/*/handler.ts",
   "!shared/powertools-logger.ts",

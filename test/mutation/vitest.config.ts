@@ -16,13 +16,18 @@ export default defineConfig({
   test: {
     root: ".",
     ...useTestLibrary,
-    include: ["test/services/**/*.test.ts", "test/shared/*.test.ts", "test/shared/libinsight/**/*.test.ts"],
-    // The first runs DuckDB hundreds of times, the second judges thousands of runs. Other tests cover their code in a
-    // fraction of the time.
+    include: [
+      "test/services/**/*.test.ts",
+      "test/shared/*.test.ts",
+      "test/shared/{libinsight,kinds}/**/*.test.ts",
+    ],
+    // The first runs DuckDB hundreds of times, the second judges thousands of runs, the third collects months of hours.
+    // Other tests cover their code in a fraction of the time.
     exclude: [
       ...configDefaults.exclude,
       "test/services/athena/header-change.test.ts",
       "test/services/assembler/expectations/histories.test.ts",
+      "test/shared/kinds/statistics.test.ts",
     ],
     setupFiles: ["test/mutation/setup.ts"],
     // A mutant that waits forever fails its test, which is faster than a new worker after Stryker's timeout.

@@ -107,18 +107,6 @@ test("bundles contain only zod/mini of zod, in English", async () => {
   }
 });
 
-test("only the bundles of kickoff, the assembler and the renderer, which compute with years, contain Temporal", async () => {
-  const found: string[] = [];
-  for (const { source, directory } of Object.values(graph.bundles)) {
-    if ((await filesOf("temporal-polyfill", directory)).length > 0) found.push(source);
-  }
-  expect(found.sort()).toEqual([
-    "services/assembler/handler.handler",
-    "services/kickoff/handler.handler",
-    "services/renderer/handler.handler",
-  ]);
-});
-
 test("only the archive of the athena function contains the datasets' queries", async () => {
   for (const { service, bundle } of functions) {
     // A zip file stores the names of its files in clear text.
