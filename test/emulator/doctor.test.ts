@@ -134,7 +134,7 @@ test("credentials without permissions get a warning that names the action of eac
     "results bucket: region": "s3:ListBucket",
     "results bucket: versioning": "s3:GetBucketVersioning",
     "results bucket: encryption": "s3:GetEncryptionConfiguration",
-    [`published file of ${defaultDataset.name}`]: "s3:ListBucket",
+    [`published file of ${defaultDataset.name}`]: "s3:GetObject",
     alerts: "sns:ListSubscriptionsByTopic",
     "dead letters": "sqs:GetQueueAttributes",
   });
