@@ -81,8 +81,8 @@ export function announcedOf({ windows }: Pick<RunResult, "windows">): number {
 }
 
 /**
- * Returns sentences about windows without a second total, unmet expectations, another writer of the file, mistyped values and columns without values, if
- * there are any.
+ * Returns sentences about windows without a second total, unmet expectations, another writer of the file, mistyped values
+ * and columns without values, if there are any.
  */
 export function resultNotes(result: RunResult, columns: Columns): string[] {
   const foreign = foreignText(result);

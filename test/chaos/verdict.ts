@@ -298,6 +298,13 @@ function countProblems(ended: EndedRun, { history }: Evidence): string[] {
     });
     found.push(["children", its, right]);
   }
+  const isUncounted = (recount: Recount | undefined) =>
+    recount?.recount.totalRecords === undefined && recount?.recount.sum === undefined;
+  found.push([
+    "unreconciled windows",
+    result.windows.map(({ unreconciled = false }) => unreconciled),
+    ended.attempts.at(-1)?.recounts.map(isUncounted),
+  ]);
   const announced = result.windows.reduce((sum, { totalRecords }) => sum + totalRecords, 0);
   if (result.state === "published" && expected.disagreements.size === 0)
     found.push(["announced records", announced, expected.records]);

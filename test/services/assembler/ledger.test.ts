@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { IdSet } from "../../../services/assembler/id-set.ts";
 import { Ledger } from "../../../services/assembler/ledger.ts";
+import type { Recount } from "../../../shared/kinds/kind.ts";
 import type { Totals } from "../../../shared/messages.ts";
 import type { PageSummary } from "../../../shared/run.ts";
 import { summaryOf } from "../../factories/summaries.ts";
@@ -54,6 +55,26 @@ test("adds up the counts of all pages and windows", () => {
   ]);
   expect(ledger.disagreements.size).toBe(0);
 });
+
+test.each<[what: string, sum: number | undefined, recounted: Recount, text: string | undefined]>([
+  ["the same sum", 1_234, { sum: 1_234 }, undefined],
+  ["another sum", 1_234, { sum: 1_240 }, "the records add up to 1,234, and LibInsight's total is 1,240"],
+  ["a sum and no other", 1_234, {}, undefined],
+  ["neither", undefined, {}, undefined],
+])(
+  "a window with %s of its amounts disagrees if they differ, and is unreconciled without a total",
+  (...given) => {
+    const [, sum, recounted, text] = given;
+    const totals = { totalPages: 1, totalRecords: 1, sum };
+    const window = { number: 1, from: "2024-01-01", to: "2024-01-07" };
+    const ledger = new Ledger("entry");
+    ledger.beginWindow({ window, attempt: 1, totals, recounted });
+    ledger.addPage(summaryOf(1, [1], { totals }));
+    ledger.endWindow();
+    expect(ledger.disagreements.get(1)).toEqual(text && [`2024-01-01 to 2024-01-07: ${text}`]);
+    expect(ledger.windows.get(1)?.unreconciled).toBe(recounted.sum === undefined ? true : undefined);
+  },
+);
 
 test("keeps the first row of any id, reconciles, and names the windows that repeat an id", () => {
   // Few values, so that they repeat, and values around powers of two and the largest safe integer.
