@@ -6,6 +6,7 @@ import { keys } from "../../../shared/keys.ts";
 import type { PageMessage } from "../../../shared/messages.ts";
 import { decodePart } from "../../../shared/part.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
+import { datasetOfKind } from "../../factories/dataset-entries.ts";
 import { recordOf, recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { failing, recorded } from "../../support/intercepted-ports.ts";
@@ -53,6 +54,17 @@ test("counts the records dated outside the requested window", async () => {
     work,
     datasets,
   });
+  expect((await partIn(work)).summary).toMatchObject({ records: 2, outside: 1 });
+});
+
+test.each([
+  ["gate-count", "date"],
+  ["e-resources", "month"],
+] as const)("counts the rows of %s outside the requested window by their %s", async (kind, field) => {
+  const work = local.store();
+  const statistics = [{ ...datasetOfKind(kind), name: task.dataset }];
+  const records = [task.window.from, "1999-12-01"].map((date, n) => ({ _id: n + 1, [field]: date }));
+  await transform(pageOf(records), { work, datasets: statistics });
   expect((await partIn(work)).summary).toMatchObject({ records: 2, outside: 1 });
 });
 
