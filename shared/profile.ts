@@ -3,6 +3,8 @@
 import * as z from "zod/mini";
 import type { ColumnType } from "./column-types.ts";
 import type { Dataset } from "./dataset-schema.ts";
+import { keys } from "./keys.ts";
+import type { ObjectStore } from "./ports.ts";
 import { isoDate, nonNegativeInt } from "./schemas.ts";
 
 /** Two years and half a year, so that every week of the last year has one a year earlier. */
@@ -100,6 +102,14 @@ export const profile = z.strictObject({
 export type Profile = z.infer<typeof profile>;
 export type ProfiledColumn = Profile["columns"][number];
 export type ProfiledPair = z.infer<typeof pair>;
+
+/** Returns a run's profile, or undefined if it has expired or another version of the pipeline stored other counts. */
+export async function readProfile(
+  runId: string,
+  work: Pick<ObjectStore, "getJson">,
+): Promise<Profile | undefined> {
+  return profile.safeParse(await work.getJson(keys.profile(runId), z.unknown())).data;
+}
 
 /** Returns the name of the column with the rows' date: the first timestamp that is not personal, or else the first date. */
 export function dateColumn(dataset: Pick<Dataset, "columns">): string | undefined {

@@ -5,7 +5,7 @@ import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { headersOf } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
-import { type Profile, profile } from "../../shared/profile.ts";
+import { type Profile, readProfile } from "../../shared/profile.ts";
 import { type Run, type RunResult, runResult } from "../../shared/run.ts";
 import type { Missing } from "./expectations/finding.ts";
 import { foreignFile } from "./foreign-file.ts";
@@ -44,8 +44,8 @@ export async function baselineOf(
 }
 
 /**
- * Returns the publication that a run replaces, and whether another writer made it. It is unknown if the run's own file is already in place, because an
- * assembler died before it wrote the result.
+ * Returns the publication that a run replaces, and whether another writer made it. It is unknown if the run's own file is
+ * already in place, because an assembler died before it wrote the result.
  */
 export function previousOf(
   published: PublishedFile | undefined,
@@ -73,8 +73,9 @@ export async function previousProfile(
   if (!published) return { missing: "no file was published before" };
   if (published.runId === undefined) return { missing: "no run wrote the published file" };
   if (published.runId === runId) return { missing: "the run's own file is already published" };
-  // Another version of the pipeline may have stored other counts.
-  const found = profile.safeParse(await work.getJson(keys.profile(published.runId), z.unknown()));
-  if (found.success) return found.data;
-  return { missing: "the counts of the last publication have expired; they are kept for 30 days" };
+  return (
+    (await readProfile(published.runId, work)) ?? {
+      missing: "the counts of the last publication have expired; they are kept for 30 days",
+    }
+  );
 }

@@ -7,7 +7,7 @@ import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
-import { type Profile, profile } from "../../shared/profile.ts";
+import { type Profile, readProfile } from "../../shared/profile.ts";
 import { publishAttempts, publishContended, publishNewest } from "../../shared/publish.ts";
 import { type RunResult, runResult } from "../../shared/run.ts";
 import { type ReportInput, renderReport } from "./render.ts";
@@ -97,7 +97,7 @@ async function* inOnePart(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 async function inputOf(result: RunResult, dataset: Dataset, deps: RendererDeps): Promise<ReportInput> {
   const { work, isScheduled } = deps;
   const profileOf = async (runId: string | undefined): Promise<Profile | undefined> =>
-    runId === undefined ? undefined : work.getJson(keys.profile(runId), profile);
+    runId === undefined ? undefined : readProfile(runId, work);
   const live = result.state === "published" ? undefined : await liveFile(dataset, deps);
   return {
     dataset,

@@ -104,6 +104,14 @@ test("the report of a publication has the profile of the one that it replaced, a
   expect([profile, previous?.rows, live]).toEqual([undefined, 5, undefined]);
 });
 
+test("the report does without a profile that another version of the pipeline stored", async () => {
+  await putResult(2, { previous: { rows: 5, requestedAt: at(1), runId: idOf(1) } });
+  await deps.work.put(keys.profile(idOf(1)), '{"rows":5}', "application/json");
+  await putFile(2);
+  await handle("results.published", 2);
+  expect((await reportIn(keyOf(2))).previous).toBeUndefined();
+});
+
 test.each([
   ["run.held", "held"],
   ["run.failed", "failed"],
