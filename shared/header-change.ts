@@ -74,7 +74,7 @@ async function hold(
   const id = randomUUID();
   const location: TableLocation = { folder: folderOf(key), mark: `${id} ${fileIdentity(file)}` };
   // This table cannot be queried. It keeps the athena service from creating one for the file to be replaced.
-  if (!found) return tables.defineTable(table, { columns: [], ...location }, undefined);
+  if (!found) return tables.defineTable(table, { format: "csv", columns: [], ...location }, undefined);
   const marked = { ...location, folder: found.folder };
   await tables.moveTable(table, marked, found.version);
   if (!isRead(csv, found)) return;

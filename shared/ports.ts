@@ -4,6 +4,7 @@ import type * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
 import type { EventDetail, EventType } from "./events.ts";
 import { parseJson } from "./json.ts";
+import type { ParquetType } from "./parquet.ts";
 import { withTrace } from "./trace.ts";
 
 /** A received message. It stays in its queue, invisible for a time, until it is deleted. */
@@ -197,11 +198,22 @@ export type TableLocation = {
   /** A text that the table keeps until its next change. */
   mark?: string | undefined;
 };
-/** A table over the CSV files in a folder. Each file has one header line. */
-export type TableDefinition = TableLocation & {
-  /** All columns are text. A comment is one line of at most 255 bytes. A table without columns cannot be queried. */
-  columns: { name: string; comment: string }[];
-};
+/** A comment is one line of at most 255 bytes. */
+export type TableColumn = { name: string; comment: string };
+/** A table over the files in a folder. A table without columns cannot be queried. */
+export type TableDefinition = TableLocation &
+  (
+    | {
+        /** Each file has one header line. A column is the field at its position, as text. */
+        format: "csv";
+        columns: TableColumn[];
+      }
+    | {
+        /** A column is found by its name. In a file without it, it is null. */
+        format: "parquet";
+        columns: (TableColumn & { type: ParquetType })[];
+      }
+  );
 /** Each change of a table changes its version. */
 export type FoundTable = TableLocation & { version: string };
 /** A view. Its SELECT is Trino SQL, with the database in each name. */

@@ -31,7 +31,7 @@ export async function hideChildren(
     const isInPlace = found?.folder === folder && found.mark === undefined;
     const mark = isInPlace ? undefined : randomUUID();
     if (mark !== undefined)
-      await engine.defineTable(child.table, { columns: [], folder, mark }, found?.version);
+      await engine.defineTable(child.table, { format: "csv", columns: [], folder, mark }, found?.version);
     hidden.push({ child, found, mark });
   }
   return hidden;

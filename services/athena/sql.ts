@@ -9,6 +9,7 @@ import { analysisColumns, childColumns, type TableColumn, typedColumns, type Vie
 /** Returns the table over the folder of the dataset's published file. */
 export function tableOf({ publish }: Dataset, columns: readonly TableColumn[]): TableDefinition {
   return {
+    format: "csv",
     columns: typedColumns(columns).map(({ name, comment }) => ({ name, comment })),
     folder: folderOf(publish.csv),
   };
@@ -35,6 +36,7 @@ export function analysisView(
 /** Returns the child table over the folder of a run. */
 export function childTableOf(child: ChildTable, runId: string): TableDefinition {
   return {
+    format: "csv",
     columns: typedColumns(childColumns(child)).map(({ name, comment }) => ({ name, comment })),
     folder: folderOf(child.keyOf(runId)),
   };

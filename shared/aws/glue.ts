@@ -65,7 +65,7 @@ export class GlueCatalog implements TableCatalog {
   }
 
   async defineTable(name: string, table: TableDefinition, ifVersion: string | undefined): Promise<void> {
-    const { columns, serde, serdeProperties, properties } = hiveTable(table);
+    const { columns, inputFormat, outputFormat, serde, serdeProperties, properties } = hiveTable(table);
     const define = (input: TableInput): TableInput => ({
       ...input,
       // Other tools may have added properties, such as a table's statistics.
@@ -73,6 +73,8 @@ export class GlueCatalog implements TableCatalog {
       StorageDescriptor: {
         ...input.StorageDescriptor,
         Columns: columns,
+        InputFormat: inputFormat,
+        OutputFormat: outputFormat,
         SerdeInfo: {
           ...input.StorageDescriptor?.SerdeInfo,
           SerializationLibrary: serde,
@@ -81,7 +83,7 @@ export class GlueCatalog implements TableCatalog {
       },
     });
     if (ifVersion === undefined)
-      return this.#create(this.#locate(define({ Name: name, ...textFile }), table));
+      return this.#create(this.#locate(define({ Name: name, ...emptyTable }), table));
     return this.#change(name, ifVersion, (input) => this.#locate(define(input), table));
   }
 
@@ -177,14 +179,12 @@ export class GlueCatalog implements TableCatalog {
   }
 }
 
-/** The values that Athena's CREATE EXTERNAL TABLE ... STORED AS TEXTFILE writes to Glue. */
-const textFile: Omit<TableInput, "Name"> = {
+/** The values that Athena's CREATE EXTERNAL TABLE writes to Glue, without those of the files' format. */
+const emptyTable: Omit<TableInput, "Name"> = {
   TableType: "EXTERNAL_TABLE",
   PartitionKeys: [],
   Parameters: { EXTERNAL: "TRUE" },
   StorageDescriptor: {
-    InputFormat: "org.apache.hadoop.mapred.TextInputFormat",
-    OutputFormat: "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
     SerdeInfo: { Parameters: { "serialization.format": "1" } },
   },
 };

@@ -7,6 +7,7 @@ import type { DuckDBConnection } from "@duckdb/node-api";
 import * as z from "zod/mini";
 import { splitCsvRow } from "../csv.ts";
 import { PipelineError } from "../errors.ts";
+import { type ParquetType, parquetType } from "../parquet.ts";
 import {
   type FoundTable,
   type ObjectStore,
@@ -42,11 +43,17 @@ const maxRows = 999;
 /** Limits the objects below queries/, which expire after a month. */
 const maxQueryObjects = 100_000;
 
-const tableSchema = z.object({
-  columns: z.array(z.object({ name: z.string(), comment: z.string() })),
-  folder: z.string(),
-  mark: z.optional(z.string()),
-});
+const location = { folder: z.string(), mark: z.optional(z.string()) };
+const column = { name: z.string(), comment: z.string() };
+const tableSchema = z.union([
+  z.object({
+    format: z.literal("parquet"),
+    columns: z.array(z.object({ ...column, type: parquetType })),
+    ...location,
+  }),
+  // Versions before Parquet stored no format.
+  z.object({ format: z._default(z.literal("csv"), "csv"), columns: z.array(z.object(column)), ...location }),
+]);
 const viewSchema = z.object({ select: z.string(), comments: z.record(z.string(), z.string()) });
 const relationSchema = z.union([tableSchema, viewSchema]);
 
@@ -118,7 +125,7 @@ export class DuckDbQueryEngine implements QueryEngine {
   async moveTable(name: string, { folder, mark }: TableLocation, ifVersion: string): Promise<void> {
     const table = await this.#options.catalog.getJson(definitionKey(name), tableSchema);
     if (!table) throw tableChanged(name);
-    await this.defineTable(name, { columns: table.columns, folder, mark }, ifVersion);
+    await this.defineTable(name, { ...table, folder, mark }, ifVersion);
   }
 
   async defineView(name: string, { select, comments }: ViewDefinition): Promise<void> {
@@ -298,7 +305,7 @@ export class DuckDbQueryEngine implements QueryEngine {
           await connection.run(`CREATE VIEW ${quoted(name)} AS ${select}`);
         } else {
           const files = await filesIn(relation.folder);
-          await connection.run(`CREATE VIEW ${quoted(name)} AS ${await selectFrom(files, relation)}`);
+          await connection.run(`CREATE VIEW ${quoted(name)} AS ${await selectOf(relation, files)}`);
           paths.push(...files);
         }
       }
@@ -308,8 +315,42 @@ export class DuckDbQueryEngine implements QueryEngine {
   }
 }
 
+async function selectOf(table: TableDefinition, files: readonly string[]): Promise<string> {
+  return table.format === "csv"
+    ? selectFromCsv(table.columns, files)
+    : selectFromParquet(table.columns, files);
+}
+
+const sqlTypes: Record<ParquetType, string> = {
+  text: "VARCHAR",
+  time: "VARCHAR",
+  texts: "VARCHAR[]",
+  integer: "BIGINT",
+  number: "DOUBLE",
+  boolean: "BOOLEAN",
+  date: "DATE",
+  timestamp: "TIMESTAMP",
+};
+
+/** Returns the SELECT of a table's rows. As in Athena, a column is the one with its name, and null in a file without it. */
+function selectFromParquet(
+  columns: readonly { name: string; type: ParquetType }[],
+  files: readonly string[],
+): string {
+  const typed = columns.map(({ name, type }) => `CAST(NULL AS ${sqlTypes[type]}) AS ${quoted(name)}`);
+  const selects = [
+    `SELECT ${typed.join(", ")} WHERE false`,
+    ...files.map((path) => `SELECT * FROM read_parquet(${literal(exact(path))})`),
+  ];
+  const names = columns.map(({ name }) => quoted(name));
+  return `SELECT ${names.join(", ")} FROM (${selects.join("\nUNION ALL BY NAME ")})`;
+}
+
 /** Returns the SELECT of a table's rows. As in Athena, a column is the field at its position; headers are ignored. */
-async function selectFrom(files: readonly string[], { columns }: TableDefinition): Promise<string> {
+async function selectFromCsv(
+  columns: readonly { name: string }[],
+  files: readonly string[],
+): Promise<string> {
   const missing = "CAST(NULL AS VARCHAR)";
   const noRows = columns.map(({ name }) => `${missing} AS ${quoted(name)}`);
   const selects = [`SELECT ${noRows.join(", ")} WHERE false`];

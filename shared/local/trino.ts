@@ -30,12 +30,14 @@ const castTypes = ["bigint", "double", "timestamp"];
  * https://github.com/trinodb/trino/blob/master/core/trino-main/src/main/java/io/trino/operator/scalar/timestamp/VarcharToTimestampCast.java
  * - regexp_like: both find the pattern anywhere in the text. https://trino.io/docs/current/functions/regexp.html
  * - day_of_week: 1 is Monday. https://trino.io/docs/current/functions/datetime.html
+ * - array_join: https://trino.io/docs/current/functions/array.html
  * - double_to_text: 1.0, 0.25, 1.5E10, 1.0E-5.
  * https://docs.oracle.com/javase/8/docs/api/java/lang/Double.html#toString-double-
  */
 export const trinoMacros: string = [
   "CREATE TEMP MACRO day_of_week(x) AS isodow(x)",
   "CREATE TEMP MACRO regexp_like(x, pattern) AS regexp_matches(x, pattern)",
+  "CREATE TEMP MACRO array_join(x, delimiter) AS array_to_string(x, delimiter)",
   `CREATE TEMP MACRO text_to_bigint(x) AS TRY_CAST(regexp_extract(x, '^[+-]?[0-9]+$') AS BIGINT)`,
   `CREATE TEMP MACRO text_to_double(x) AS
      TRY_CAST(rtrim(regexp_extract(x, '${double}', 1), 'fFdD') AS DOUBLE)`,

@@ -7,11 +7,16 @@ import * as z from "zod/mini";
 import { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
 import type { LocalStore } from "../../shared/local/local-store.ts";
 import type { Query, Rows } from "../../shared/ports.ts";
+import { parquetRecords } from "../support/parquet-records.ts";
 import type { FaultAt } from "./fault-plan.ts";
 
 const maxFiles = 100;
 const quoted = (value: string | null) => (value === null ? "" : `"${value.replaceAll('"', '""')}"`);
-const table = z.object({ columns: z.array(z.object({ name: z.string() })), folder: z.string() });
+const table = z.object({
+  format: z.enum(["csv", "parquet"]),
+  columns: z.array(z.object({ name: z.string() })),
+  folder: z.string(),
+});
 const lines = z.array(z.array(z.string()));
 
 export type PlainEngineOptions = {
@@ -69,7 +74,10 @@ export class PlainEngine extends DuckDbQueryEngine {
     };
   }
 
-  /** Returns the rows of a table. As in Athena, a column is the field at its position, whatever the file's header is. */
+  /**
+   * Returns the rows of a table. As in Athena, a column of a CSV is the field at its position, whatever the file's header
+   * is, and one of a Parquet file is found by its name.
+   */
   async #rowsOf(name: string): Promise<Rows> {
     const { catalog, data } = this.#options;
     const found = await catalog.getJson(`catalog/${name}.json`, table);
@@ -77,11 +85,22 @@ export class PlainEngine extends DuckDbQueryEngine {
     if (found.columns.length === 0) throw new Error(`The table ${name} has no columns.`);
     const rows: (string | null)[][] = [];
     for (const key of await data.list(found.folder, maxFiles)) {
+      if (found.format === "parquet") {
+        const records = await parquetRecords((await data.getBytes(key)) ?? new Uint8Array());
+        rows.push(...records.map((record) => found.columns.map(({ name }) => plainText(record[name]))));
+        continue;
+      }
       const [, ...ofFile] = lines.parse(parse((await data.getText(key)) ?? "", { relaxColumnCount: true }));
       rows.push(...ofFile.map((row) => found.columns.map((_, n) => row[n] ?? null)));
     }
     return { columns: found.columns.map(({ name }) => name), rows };
   }
+}
+
+function plainText(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  if (Array.isArray(value)) return value.join("; ");
+  return value instanceof Date ? value.toISOString().slice(0, 19).replace("T", " ") : String(value);
 }
 
 /** DuckDB whose queries end before `start` returns, because a plan's clock does not wait for them. */

@@ -161,7 +161,7 @@ test("detects a value that a reader sees under another column's name", async () 
   const reader = new Reader({ data, work, engine }, entry);
   await data.put(csv, '"_id","Location","mode"\n1,"Desk","Phone"\n', "text/csv");
   const columns = ["_id", "location", "mode"].map((name) => ({ name, comment: name }));
-  await engine.defineTable(table, { columns, folder: folderOf(csv) }, undefined);
+  await engine.defineTable(table, { format: "csv", columns, folder: folderOf(csv) }, undefined);
   await reader.check();
   expect(reader.wrong).toEqual([]);
   await data.put(csv, '"_id","mode","Location"\n1,"Phone","Desk"\n', "text/csv");

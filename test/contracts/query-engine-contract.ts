@@ -2,6 +2,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Cell, csvRows } from "../../shared/csv.ts";
+import {
+  type ParquetColumn,
+  ParquetRows,
+  type ParquetValue,
+  parquetContentType,
+} from "../../shared/parquet.ts";
 import type { ObjectStore, Query, QueryEngine } from "../../shared/ports.ts";
 
 export type QueryHome = {
@@ -33,7 +39,11 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       names.map((name) => ({ name, comment: `The ${name}; it's "${name}" \u{1F4DA} \\` }));
     const define = async (...names: string[]) => {
       const { version } = (await home.engine.table("visits")) ?? {};
-      await home.engine.defineTable("visits", { folder, columns: columnsOf(...names) }, version);
+      await home.engine.defineTable(
+        "visits",
+        { format: "csv", folder, columns: columnsOf(...names) },
+        version,
+      );
     };
     const named = (name: string) => `"${home.engine.database}"."${name}"`;
     const rowsOf = async (sql: string, max = 100) => home.engine.firstRows(sql, resultFolder, max);
@@ -108,25 +118,60 @@ export function queryEngineContract(adapter: string, open: () => Promise<QueryHo
       const { version = "" } = (await home.engine.table("visits")) ?? {};
       const columns = columnsOf("note");
       const isChanged = { name: "TableChanged", kind: "transient" };
-      await expect(home.engine.defineTable("visits", { folder, columns }, undefined)).rejects.toMatchObject(
-        isChanged,
-      );
+      await expect(
+        home.engine.defineTable("visits", { format: "csv", folder, columns }, undefined),
+      ).rejects.toMatchObject(isChanged);
       const location = { folder, mark: "held" };
       await expect(home.engine.moveTable("other", location, version)).rejects.toMatchObject(isChanged);
-      await expect(home.engine.defineTable("other", { folder, columns }, version)).rejects.toMatchObject(
-        isChanged,
-      );
+      await expect(
+        home.engine.defineTable("other", { format: "csv", folder, columns }, version),
+      ).rejects.toMatchObject(isChanged);
       await home.engine.moveTable("visits", location, version);
       const moved = await home.engine.table("visits");
-      await expect(home.engine.defineTable("visits", { folder, columns }, version)).rejects.toMatchObject(
-        isChanged,
-      );
+      await expect(
+        home.engine.defineTable("visits", { format: "csv", folder, columns }, version),
+      ).rejects.toMatchObject(isChanged);
       await expect(home.engine.moveTable("visits", { folder }, version)).rejects.toMatchObject(isChanged);
       expect(await home.engine.table("visits")).toEqual(moved);
     });
 
+    test("reads the columns of Parquet files by name, with their types, and null in a file without one", async () => {
+      const put = async (key: string, columns: ParquetColumn[], row: ParquetValue[]) => {
+        const file = new ParquetRows(columns);
+        const bytes = Buffer.concat([...file.add(row), ...file.finish()]);
+        await home.data.put(`visits/parquet/${key}`, bytes, parquetContentType);
+      };
+      const types = {
+        id: "integer",
+        started: "timestamp",
+        day: "date",
+        minutes: "number",
+        open: "boolean",
+        note: "text",
+        topics: "texts",
+      } as const;
+      const columns = Object.entries(types).map(([name, type]) => ({ name, type }));
+      const row = [1, "2024-01-31 09:30:00", "2024-01-31", 0.25, true, commentary, ["a", "b; c"]];
+      await put("a.parquet", columns.toReversed(), row.toReversed());
+      await put("b.parquet", [...columns.slice(0, 1), { name: "other", type: "text" }], [2, "x"]);
+      const table = columns.map((column) => ({ ...column, comment: "" }));
+      const definition = { format: "parquet" as const, columns: table, folder: "visits/parquet/" };
+      await home.engine.defineTable("visits_parquet", definition, undefined);
+      const select = `SELECT id, started, day, minutes, open, note, array_join(topics, '; ') AS topics`;
+      expect(await rowsOf(`${select} FROM ${named("visits_parquet")} ORDER BY id`)).toEqual({
+        columns: Object.keys(types),
+        rows: [
+          ["1", "2024-01-31 09:30:00.000", "2024-01-31", "0.25", "true", commentary, "a; b; c"],
+          ["2", null, null, null, null, null, null],
+        ],
+      });
+      const { version = "" } = (await home.engine.table("visits_parquet")) ?? {};
+      await home.engine.moveTable("visits_parquet", { folder: "visits/none/" }, version);
+      expect((await rowsOf(`SELECT day FROM ${named("visits_parquet")}`)).rows).toEqual([]);
+    });
+
     test("fails a query of a table without columns", async () => {
-      await home.engine.defineTable("empty", { folder, columns: [] }, undefined);
+      await home.engine.defineTable("empty", { format: "csv", folder, columns: [] }, undefined);
       await expect(rowsOf(`SELECT * FROM ${named("empty")}`)).rejects.toMatchObject({
         name: "StatementFailed",
       });

@@ -12,6 +12,7 @@ import { z } from "zod";
 import { DuckDbQueryEngine } from "../../shared/local/duckdb.ts";
 import { LocalStore } from "../../shared/local/local-store.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
+import { parquetType } from "../../shared/parquet.ts";
 import { account, region } from "../stacks/evaluate/graph.ts";
 import { listenOnLoopback } from "../support/loopback.ts";
 
@@ -53,6 +54,13 @@ const resultsInput = byId.extend({ MaxResults: z.int().min(1).max(1_000) });
 const createDatabaseInput = z.strictObject({ DatabaseInput: z.strictObject({ Name: z.string() }) });
 const createInput = z.strictObject({ DatabaseName: z.string(), TableInput: tableInput });
 const updateInput = createInput.extend({ VersionId: z.string(), SkipArchive: z.boolean() });
+/** Hive's types with other names. */
+const parquetTypes: Record<string, string> = {
+  string: "text",
+  "array<string>": "texts",
+  bigint: "integer",
+  double: "number",
+};
 /** The only statement other than SELECT, as shared/aws/hive.ts writes it. */
 const createView = /^CREATE OR REPLACE VIEW "(\w+)"\."(\w+)" AS\n(.+)$/s;
 
@@ -152,6 +160,20 @@ export async function startAthena({
     const input = tableInput.parse(table);
     const { Columns, Location, SerdeInfo } = input.StorageDescriptor;
     if (input.TableType === "EXTERNAL_TABLE") {
+      const stored = await engine.table(input.Name);
+      if (SerdeInfo.SerializationLibrary === "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe") {
+        const columns = Columns.map(({ Name, Type, Comment = "" }) => ({
+          ...{ name: Name, comment: Comment },
+          type: parquetType.parse(parquetTypes[Type] ?? Type),
+        }));
+        await engine.defineTable(
+          input.Name,
+          { format: "parquet", columns, folder: Location },
+          stored?.version,
+        );
+        tables.set(input.Name, { version, input });
+        return;
+      }
       const { separatorChar, quoteChar, escapeChar } = SerdeInfo.Parameters;
       const dialect = [SerdeInfo.SerializationLibrary, separatorChar, quoteChar, escapeChar];
       const skipped = input.Parameters["skip.header.line.count"];
@@ -159,8 +181,7 @@ export async function startAthena({
         throw new ServiceError("InvalidInputException", "This endpoint only reads the published CSV.");
       }
       const columns = Columns.map(({ Name, Comment = "" }) => ({ name: Name, comment: Comment }));
-      const stored = await engine.table(input.Name);
-      await engine.defineTable(input.Name, { columns, folder: Location }, stored?.version);
+      await engine.defineTable(input.Name, { format: "csv", columns, folder: Location }, stored?.version);
     }
     tables.set(input.Name, { version, input });
   }

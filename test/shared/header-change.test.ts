@@ -22,7 +22,7 @@ async function start({ headers = old, place = folderOf(csv) }: { headers?: strin
   const data = local.store({ keepsVersions: true });
   const tables = new ScriptedQueryEngine();
   await overwrite(data, csv, csvRows([headers, headers.map((_, n) => n)]), { "requested-at": "1" });
-  await tables.defineTable(table, { columns: columnsOf(headers), folder: place }, undefined);
+  await tables.defineTable(table, { format: "csv", columns: columnsOf(headers), folder: place }, undefined);
   return { data, tables };
 }
 type World = Awaited<ReturnType<typeof start>>;
@@ -117,7 +117,7 @@ test("retries when the table changes meanwhile, and throws after five attempts",
       left -= 1;
       await world.tables.defineTable(
         table,
-        { columns: columnsOf([...old, `${left}`]), folder: folderOf(csv) },
+        { format: "csv", columns: columnsOf([...old, `${left}`]), folder: folderOf(csv) },
         found.version,
       );
     });

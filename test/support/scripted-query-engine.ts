@@ -32,7 +32,9 @@ export class ScriptedQueryEngine implements QueryEngine {
   }
 
   async moveTable(name: string, { folder, mark }: TableLocation, ifVersion: string): Promise<void> {
-    await this.defineTable(name, { columns: this.tables.get(name)?.columns ?? [], folder, mark }, ifVersion);
+    const table = this.tables.get(name);
+    if (!table) throw tableChanged(name);
+    await this.defineTable(name, { ...table, folder, mark }, ifVersion);
   }
 
   async defineView(name: string, view: ViewDefinition): Promise<void> {

@@ -969,7 +969,11 @@ describe("before the publication", () => {
   async function followed(deps: Deps) {
     const { tables } = deps;
     const version = (await tables.table(table))?.version;
-    await tables.defineTable(table, { columns: [{ name: "id", comment: "" }], folder }, version);
+    await tables.defineTable(
+      table,
+      { format: "csv", columns: [{ name: "id", comment: "" }], folder },
+      version,
+    );
   }
 
   test("makes the table read a copy of the published file if the new file has another header", async () => {

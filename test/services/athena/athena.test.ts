@@ -300,7 +300,7 @@ describe("a published file", () => {
     await putFile(deps.data, { run: earlier });
     await tables.defineTable(
       table,
-      { columns: [{ name: "own", comment: "" }], folder: folderOf(csvKey) },
+      { format: "csv", columns: [{ name: "own", comment: "" }], folder: folderOf(csvKey) },
       undefined,
     );
     const reordered = [...headers].reverse();

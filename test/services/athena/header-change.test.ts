@@ -378,7 +378,11 @@ async function run(
       name: header === "_id" ? "_id" : `old_${header.toLowerCase()}`,
       comment: "",
     }));
-    await engine.defineTable(publish.table, { columns, folder: folderOf(publish.csv) }, undefined);
+    await engine.defineTable(
+      publish.table,
+      { format: "csv", columns, folder: folderOf(publish.csv) },
+      undefined,
+    );
   }
   const problems = await read();
   const remaining = [...tasks];

@@ -12,7 +12,11 @@ import { expect, test } from "vitest";
 import { GlueCatalog } from "../../../shared/aws/glue.ts";
 import { intercept, offline } from "../../contracts/inject.ts";
 
-const definition = { columns: [{ name: "id", comment: "The id" }], folder: "gates/csv/" };
+const definition = {
+  format: "csv" as const,
+  columns: [{ name: "id", comment: "The id" }],
+  folder: "gates/csv/",
+};
 
 type Glue = {
   table?: Table;
@@ -84,7 +88,8 @@ test("changes a table in one step, and keeps settings of other tools", async () 
   expect(StorageDescriptor).toEqual({
     Columns: [{ Name: "id", Type: "string", Comment: "The id" }],
     Location: "s3://data/gates/csv/",
-    InputFormat: "text",
+    InputFormat: "org.apache.hadoop.mapred.TextInputFormat",
+    OutputFormat: "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
     SerdeInfo: {
       Name: "gates",
       SerializationLibrary: "org.apache.hadoop.hive.serde2.OpenCSVSerde",
@@ -96,6 +101,30 @@ test("changes a table in one step, and keeps settings of other tools", async () 
       },
     },
   });
+});
+
+test("creates a table over Parquet with Hive's types", async () => {
+  const { catalog, created } = start({});
+  const types = ["text", "time", "texts", "integer", "number", "boolean", "date", "timestamp"] as const;
+  const columns = types.map((type) => ({ name: `${type}_column`, type, comment: "" }));
+  await catalog.defineTable("gates", { format: "parquet", columns, folder: "gates/" }, undefined);
+  const hive = ["string", "string", "array<string>", "bigint", "double", "boolean", "date", "timestamp"];
+  expect(created).toMatchObject([
+    {
+      TableInput: {
+        Parameters: { EXTERNAL: "TRUE" },
+        StorageDescriptor: {
+          Columns: types.map((type, index) => ({ Name: `${type}_column`, Type: hive[index] })),
+          InputFormat: "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+          OutputFormat: "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+          SerdeInfo: {
+            SerializationLibrary: "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+            Parameters: { "serialization.format": "1" },
+          },
+        },
+      },
+    },
+  ]);
 });
 
 test("creates a table like Athena, with the database if it does not exist", async () => {

@@ -42,6 +42,7 @@ function setUp(options: Partial<DuckDbOptions> = {}) {
   const table = async (name: string, files: string[], columns: readonly string[]): Promise<void> => {
     for (const [index, csv] of files.entries()) await data.put(`${name}/${index}.csv`, csv, "text/csv");
     const definition = {
+      format: "csv" as const,
       columns: columns.map((column) => ({ name: column, comment: "" })),
       folder: `${name}/`,
     };

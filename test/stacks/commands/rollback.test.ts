@@ -146,7 +146,7 @@ test("if the earlier file has other columns, the table reads a copy of the repla
   const { csv, table } = defaultDataset.publish;
   await overwrite(data, csv, '"_id","new"\n1,"x"\n', { "run-id": newer.runId, "requested-at": nextMonday });
   const columns = ["_id", "new"].map((name) => ({ name, comment: "" }));
-  await tables.defineTable(table, { columns, folder: folderOf(csv) }, undefined);
+  await tables.defineTable(table, { format: "csv", columns, folder: folderOf(csv) }, undefined);
   await restore(old);
   expect(tables.tables.get(table)).toMatchObject({ columns, folder: folderOf(previousKey(csv)) });
   expect((await data.getText(previousKey(csv)))?.split("\n")[1]).toBe('1,"x"');
