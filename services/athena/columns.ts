@@ -1,56 +1,13 @@
-// Names, types and comments of the columns of a dataset's table, of its view with types and of the one for analysts. The
-// data dictionary and Tableau's data source are generated from the same columns.
+// The columns of a dataset's view with types and of the one for analysts, with their comments. The data dictionary and
+// Tableau's data source are generated from the same columns.
 import type { ChildTable } from "../../shared/child-tables.ts";
+import type { datePartNames } from "../../shared/column-names.ts";
 import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
-import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
-import { assignNames, type ColumnNames, type datePartNames, distinctHeaders } from "./names.ts";
-
-export type TableColumn = {
-  name: string;
-  /** The header in the file, which is the field's label in LibInsight. */
-  header: string;
-  type: ColumnType;
-  meaning?: string | undefined;
-  personal: boolean;
-  /** Whether shared/library.ts declares it. */
-  declared: boolean;
-};
+import type { Dataset } from "../../shared/dataset-schema.ts";
+import type { TableColumn } from "../../shared/table-columns.ts";
 
 /** A column of a view, with the SQL expression that it selects. */
 export type ViewColumn = { name: string; type: ColumnType; select: string; comment: string };
-
-/**
- * Returns the table's columns in the order of a file's header, because a CSV table maps columns by position. Undeclared
- * columns are text.
- * @param known names that were assigned to headers before
- */
-export function tableColumns(
-  headers: readonly string[],
-  dataset: Dataset,
-  known?: ColumnNames,
-): TableColumn[] {
-  const declared = new Map(
-    dataset.columns.flatMap((column) => ("drop" in column ? [] : [[column.name, column] as const])),
-  );
-  const names = assignNames(headers, (header) => declared.has(header), known);
-  const distinct = distinctHeaders(headers);
-  return headers.map((header, index) => {
-    const column = declared.get(header);
-    return {
-      header,
-      name: names.get(distinct[index] ?? header) ?? "",
-      type: column && "type" in column ? column.type : "text",
-      meaning: column?.meaning,
-      personal: column?.personal ?? false,
-      declared: column !== undefined,
-    };
-  });
-}
-
-/** Returns the table's columns for a file without undeclared columns. */
-export function declaredColumns(dataset: Dataset, known?: ColumnNames): TableColumn[] {
-  return tableColumns(outputColumns(dataset.columns), dataset, known);
-}
 
 /** Returns the columns of a child table, in the order of its file (`childHeaders`). */
 export function childColumns({ column, personal }: ChildTable): TableColumn[] {

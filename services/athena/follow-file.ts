@@ -1,5 +1,6 @@
 // Handles a published file: updates its table and views to its header and starts the dataset's query.
 import { childTables } from "../../shared/child-tables.ts";
+import { storeNames } from "../../shared/column-names.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fileIdentity, headersOf, isBeingReplaced } from "../../shared/header-change.ts";
@@ -7,10 +8,10 @@ import type { LogFields } from "../../shared/logger.ts";
 import type { Emit, ObjectStore } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
+import { tableColumns } from "../../shared/table-columns.ts";
 import { findChildren, hideChildren, showChildren } from "./child-tables.ts";
-import { missingColumns, tableColumns } from "./columns.ts";
+import { missingColumns } from "./columns.ts";
 import { measuresView } from "./measures.ts";
-import { storeNames } from "./names.ts";
 import { analysisView, tableOf, typedView } from "./sql.ts";
 import { type StartDeps, startQuery } from "./start-query.ts";
 

@@ -4,7 +4,7 @@ import type { ViewDefinition } from "../../shared/ports.ts";
 import { type Classes, classesOf } from "../../shared/statistics/classes.ts";
 import { classExpression, trino } from "../../shared/statistics/expressions.ts";
 import { measuresOf } from "../../shared/statistics/measures.ts";
-import type { TableColumn } from "./columns.ts";
+import type { TableColumn } from "../../shared/table-columns.ts";
 
 /** Returns the columns that are not measures, with their meaning. A column without a value is null. */
 export const measureGroups = [

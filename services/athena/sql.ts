@@ -4,7 +4,8 @@ import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { folderOf } from "../../shared/keys.ts";
 import type { TableDefinition, ViewDefinition } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
-import { analysisColumns, childColumns, type TableColumn, typedColumns, type ViewColumn } from "./columns.ts";
+import type { TableColumn } from "../../shared/table-columns.ts";
+import { analysisColumns, childColumns, typedColumns, type ViewColumn } from "./columns.ts";
 
 /** Returns the table over the folder of the dataset's published file. */
 export function tableOf({ publish }: Dataset, columns: readonly TableColumn[]): TableDefinition {

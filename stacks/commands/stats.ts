@@ -1,5 +1,5 @@
 // `npm run stats`: fills the worksheet of an annual survey from the published file of the selected stage, or of npm start.
-import { knownNames } from "../../services/athena/names.ts";
+import { knownNames } from "../../shared/column-names.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { runCommandLine, warnOfNpmBanner, writeOut } from "../cli.ts";
 import { fillWorksheet, idsOf } from "./stats/fill-worksheet.ts";

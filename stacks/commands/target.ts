@@ -2,9 +2,9 @@
 // the selected one are loaded.
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ColumnNames, knownNames } from "../../services/athena/names.ts";
 import { isUnderWay, readNeeds } from "../../services/ec2/needs.ts";
 import type { QueuePair } from "../../services/replay/dead-letter-queues.ts";
+import { type ColumnNames, knownNames } from "../../shared/column-names.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { TeamInstances } from "../../shared/instance-settings.ts";

@@ -1,10 +1,10 @@
 // Collects one run on this machine, from the request to the files in the output folder.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { knownNames } from "../../services/athena/names.ts";
 import { writeReport } from "../../services/renderer/write-report.ts";
 import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
 import { childTables, keptDays } from "../../shared/child-tables.ts";
+import { knownNames } from "../../shared/column-names.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";

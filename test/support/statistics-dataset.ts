@@ -1,7 +1,7 @@
 // A dataset with statistics, its rows as a profile, and as a published file on the local engine.
 import { RowProfile } from "../../services/assembler/profile-rows.ts";
 import { followFile } from "../../services/athena/follow-file.ts";
-import { knownNames } from "../../services/athena/names.ts";
+import { knownNames } from "../../shared/column-names.ts";
 import { type Cell, csvRows } from "../../shared/csv.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import type { Profile } from "../../shared/profile.ts";

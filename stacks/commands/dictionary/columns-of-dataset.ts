@@ -1,14 +1,9 @@
 // A dataset's data dictionary: the columns of its table and views, for analysts. Pure functions.
-import {
-  analysisColumns,
-  type TableColumn,
-  tableColumns,
-  type ViewColumn,
-} from "../../../services/athena/columns.ts";
+import { analysisColumns, type ViewColumn } from "../../../services/athena/columns.ts";
 import { measureGroups } from "../../../services/athena/measures.ts";
-import type { ColumnNames } from "../../../services/athena/names.ts";
 import { cleanText } from "../../../services/transformer/clean-text.ts";
 import { childTables } from "../../../shared/child-tables.ts";
+import type { ColumnNames } from "../../../shared/column-names.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import {
   type Column,
@@ -19,6 +14,7 @@ import {
 } from "../../../shared/dataset-schema.ts";
 import { type Classes, classesOf } from "../../../shared/statistics/classes.ts";
 import { measuresOf } from "../../../shared/statistics/measures.ts";
+import { type TableColumn, tableColumns } from "../../../shared/table-columns.ts";
 
 export type Dictionary = {
   dataset: string;

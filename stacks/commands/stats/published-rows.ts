@@ -1,6 +1,6 @@
 // Counts the rows of a published file by queries on the analysts' view, in Athena or in DuckDB. It only reads.
-import { declaredColumns } from "../../../services/athena/columns.ts";
-import type { ColumnNames } from "../../../services/athena/names.ts";
+
+import type { ColumnNames } from "../../../shared/column-names.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { keys } from "../../../shared/keys.ts";
@@ -9,6 +9,7 @@ import { dateColumn } from "../../../shared/profile.ts";
 import { count } from "../../../shared/quantity.ts";
 import { literal } from "../../../shared/statistics/expressions.ts";
 import type { Count } from "../../../shared/statistics/worksheet.ts";
+import { declaredColumns } from "../../../shared/table-columns.ts";
 
 /** The most rows that the engine returns for a query. */
 const pageRows = 999;

@@ -12,13 +12,14 @@
 // not know and asks for the folder; athena.properties has the workgroup too.
 //
 // metadata-records are left out: Tableau reads the types from the driver, and a wrong code in them would override those.
-import { analysisColumns, declaredColumns } from "../../../services/athena/columns.ts";
-import type { ColumnNames } from "../../../services/athena/names.ts";
+import { analysisColumns } from "../../../services/athena/columns.ts";
+import type { ColumnNames } from "../../../shared/column-names.ts";
 import type { ColumnType } from "../../../shared/column-types.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
 import { type Classes, classesOf } from "../../../shared/statistics/classes.ts";
 import { classExpression, tableau } from "../../../shared/statistics/expressions.ts";
 import { measuresOf } from "../../../shared/statistics/measures.ts";
+import { declaredColumns } from "../../../shared/table-columns.ts";
 import { document, element, text } from "./xml.ts";
 
 /** The settings of Tableau's connection to Athena. */

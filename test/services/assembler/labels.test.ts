@@ -2,12 +2,12 @@
 import { expect, test } from "vitest";
 import { assemble } from "../../../services/assembler/assemble.ts";
 import { Ledger } from "../../../services/assembler/ledger.ts";
-import { tableColumns } from "../../../services/athena/columns.ts";
 import { transformPage } from "../../../services/transformer/page.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { keys } from "../../../shared/keys.ts";
 import { decodePart, encodePart } from "../../../shared/part.ts";
 import { runResult } from "../../../shared/run.ts";
+import { tableColumns } from "../../../shared/table-columns.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { recordOf } from "../../factories/libinsight-records.ts";
 import { runOf } from "../../factories/requests.ts";

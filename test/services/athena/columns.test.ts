@@ -1,12 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import {
-  analysisColumns,
-  declaredColumns,
-  tableColumns,
-  typedColumns,
-} from "../../../services/athena/columns.ts";
+import { analysisColumns, typedColumns } from "../../../services/athena/columns.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
+import { declaredColumns, tableColumns } from "../../../shared/table-columns.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 
 const dataset = datasetOf([

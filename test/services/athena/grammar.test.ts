@@ -2,13 +2,13 @@
 import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { declaredColumns, tableColumns } from "../../../services/athena/columns.ts";
 import { measuresView } from "../../../services/athena/measures.ts";
 import { loadQuery } from "../../../services/athena/queries.ts";
 import { analysisView, typedView, withRunComment } from "../../../services/athena/sql.ts";
 import { createView } from "../../../shared/aws/hive.ts";
 import { columnType } from "../../../shared/column-types.ts";
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
+import { declaredColumns, tableColumns } from "../../../shared/table-columns.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { grammarErrors } from "../../support/athena-grammar.ts";
 import { statisticsDataset } from "../../support/statistics-dataset.ts";

@@ -1,8 +1,8 @@
 // The view with the measures, on the local engine. Its sums equal those of the profile of the same rows.
 import { expect, test } from "vitest";
-import { declaredColumns, tableColumns } from "../../../services/athena/columns.ts";
 import { measuresView } from "../../../services/athena/measures.ts";
 import { measuresOf, measureValues } from "../../../shared/statistics/measures.ts";
+import { declaredColumns, tableColumns } from "../../../shared/table-columns.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { profileOf, publishRows, type Row, statisticsDataset } from "../../support/statistics-dataset.ts";
 

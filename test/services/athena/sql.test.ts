@@ -1,7 +1,7 @@
 // views.test.ts covers what the views return, grammar.test.ts that every statement is valid.
 import { expect, test } from "vitest";
-import { tableColumns } from "../../../services/athena/columns.ts";
 import { analysisView } from "../../../services/athena/sql.ts";
+import { tableColumns } from "../../../shared/table-columns.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 
 test("a fiscal year that begins in January is the calendar year", () => {

@@ -6,10 +6,10 @@ import {
   distinctHeaders,
   knownNames,
   storeNames,
-} from "../../../services/athena/names.ts";
-import { datasetOf } from "../../factories/dataset-entries.ts";
-import { before } from "../../support/intercepted-ports.ts";
-import { useLocal } from "../../support/local-adapters.ts";
+} from "../../shared/column-names.ts";
+import { datasetOf } from "../factories/dataset-entries.ts";
+import { before } from "../support/intercepted-ports.ts";
+import { useLocal } from "../support/local-adapters.ts";
 
 const local = useLocal();
 const none = () => false;

@@ -1,10 +1,10 @@
 // Assigns each header of a dataset a column name that works without quotes in Athena's SQL, permanently.
 import * as z from "zod/mini";
-import type { Dataset } from "../../shared/dataset-schema.ts";
-import { PipelineError } from "../../shared/errors.ts";
-import { keys } from "../../shared/keys.ts";
-import type { ObjectStore } from "../../shared/ports.ts";
-import { sqlName } from "../../shared/sql-name.ts";
+import type { Dataset } from "./dataset-schema.ts";
+import { PipelineError } from "./errors.ts";
+import { keys } from "./keys.ts";
+import type { ObjectStore } from "./ports.ts";
+import { sqlName } from "./sql-name.ts";
 
 /** A dataset has some dozens of headers, and a run that adds hundreds fails before its file is published. */
 const maxNames = 10_000;
