@@ -1,14 +1,17 @@
 // The keys of the work bucket. The keys in the data and results buckets are settings of the dataset (`publish` in
 // library.ts), except the analysts' folder, the columns' names and the reports.
 
-/** Identifies a page of an attempt at a window of a run. The numbers start at 1. */
-export type PageAddress = { runId: string; window: number; attempt: number; page: number };
-export type AttemptAddress = Omit<PageAddress, "page">;
+/** Identifies a range of a window in an attempt. Both days are inclusive, and the numbers start at 1. */
+export type RangeAddress = { runId: string; window: number; attempt: number; from: string; to: string };
+/** Identifies what one request returned: a range, or one of the pages of a day that does not fit one page. */
+export type PageAddress = RangeAddress & { page: number; pages: number };
 
 // Padded with zeros, so that S3 lists keys in the order of the output.
 const padded = (n: number, digits: number) => String(n).padStart(digits, "0");
-const attemptPath = ({ window, attempt }: AttemptAddress) => `${padded(window, 3)}/${attempt}`;
-const pagePath = (address: PageAddress) => `${attemptPath(address)}/${padded(address.page, 6)}`;
+const rangePath = ({ window, attempt, from, to }: RangeAddress) =>
+  `${padded(window, 6)}/${attempt}/${from}_${to}`;
+const pagePath = ({ page, pages, ...range }: PageAddress) =>
+  pages === 1 ? rangePath(range) : `${rangePath(range)}_${padded(page, 6)}_${padded(pages, 6)}`;
 
 export const keys = {
   /** The folder of all runs. */
@@ -28,21 +31,27 @@ export const keys = {
   profile: (runId: string) => `runs/${runId}/profile.json`,
   /** The attempt of each window in an attempt of the run from 2. Written once. */
   attempt: (runId: string, attempt: number) => `runs/${runId}/attempts/${attempt}.json`,
-  /** total_pages and total_records of page 1. Written once. */
-  window: (address: AttemptAddress) => `runs/${address.runId}/windows/${attemptPath(address)}.json`,
-  /** Folder of the windows' totals after all pages of an attempt of the run were transformed. */
+  /** How a range is read that does not fit one page. Written once, before its pieces are enqueued. */
+  split: (address: RangeAddress) => `runs/${address.runId}/splits/${rangePath(address)}.json`,
+  /** Folder of the periods' totals after all pages of an attempt of the run were transformed. */
   recounts: (runId: string, attempt: number) => `runs/${runId}/recounts/${attempt}/`,
-  /** One window's totals. `attempt` is that of the run. Written once. */
-  recount: ({ runId, window, attempt }: AttemptAddress) =>
-    `runs/${runId}/recounts/${attempt}/${padded(window, 3)}.json`,
+  /** One period's totals. Written once. */
+  recount: (runId: string, attempt: number, period: number) =>
+    `runs/${runId}/recounts/${attempt}/${padded(period, 6)}.json`,
+  /** The periods in which windows are searched that an attempt of the run fetches again. Written once. */
+  search: (runId: string, attempt: number) => `runs/${runId}/searches/${attempt}.json`,
   /** Folder of the run's pages that are too large for a message. */
   pages: (runId: string) => `runs/${runId}/pages/`,
   /** A page that is too large for a message. */
   page: (address: PageAddress) => `runs/${address.runId}/pages/${pagePath(address)}.json`,
-  /** A page's counts and rows (shared/part.ts). The page is transformed once this exists. */
+  /**
+   * A page's counts and rows (shared/part.ts). The page is transformed once this exists. An empty object says that the
+   * range does not fit one page (shared/window-parts.ts).
+   */
   part: (address: PageAddress) => `runs/${address.runId}/parts/${pagePath(address)}`,
   /** Folder of the parts of an attempt at a window. */
-  parts: (address: AttemptAddress) => `runs/${address.runId}/parts/${attemptPath(address)}/`,
+  parts: ({ runId, window, attempt }: Pick<RangeAddress, "runId" | "window" | "attempt">) =>
+    `runs/${runId}/parts/${padded(window, 6)}/${attempt}/`,
   /** Folder of the parts of all attempts at all windows. */
   allParts: (runId: string) => `runs/${runId}/parts/`,
   /** Rejected records, each with its reason, as JSON Lines. */
@@ -53,6 +62,8 @@ export const keys = {
   report: (runId: string, what: string) => `runs/${runId}/reports/${what}.json`,
   /** The claim of a report about an event without a run. */
   reportOfEvent: (eventId: string) => `reports/${eventId}.json`,
+  /** A part of a published run, under the hash of its content, for later runs of the dataset. */
+  kept: (dataset: string, hash: string) => `kept/${dataset}/${hash}`,
   /** The folder of all queries. */
   queries: "queries/",
   /** The dataset and run of a query. */

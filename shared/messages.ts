@@ -4,28 +4,41 @@ import type { PageAddress } from "./keys.ts";
 import { isoDate, nonEmpty, nonNegativeInt, positiveInt, reasonText, runId } from "./schemas.ts";
 import { traceFields } from "./trace.ts";
 
-/** A window of a run. Numbers start at 1, and both dates are inclusive. */
-export const window = z.strictObject({ number: positiveInt, from: isoDate, to: isoDate });
+/** Both dates are inclusive. */
+const range = { from: isoDate, to: isoDate };
+/** A window or a period of a run. Numbers start at 1. */
+export const window = z.strictObject({ number: positiveInt, ...range });
 export type Window = z.infer<typeof window>;
 
-/** Fetcher queue: fetch one page of one window. */
+const ofAttempt = { runId, dataset: z.string(), attempt: positiveInt, ...traceFields };
+
+/** Fetcher queue: fetch a range of a window, or a page of a day. */
 export const fetchTask = z.strictObject({
-  runId,
-  dataset: z.string(),
+  ...ofAttempt,
   window,
-  attempt: positiveInt,
+  /** Part of the window, or all of it. */
+  range: z.strictObject(range),
   page: positiveInt,
-  /** The number of the window's pages, at least 1. Missing until page 1 is fetched. */
+  /** The number of the range's pages, if it is a day that does not fit one page. */
   pages: z.optional(positiveInt),
-  /** Only count the window's records again. The value is the number of windows in the run's attempt `attempt`. */
-  recount: z.optional(positiveInt),
-  ...traceFields,
+  /** The last window that this attempt fetches. */
+  last: window,
 });
 export type FetchTask = z.infer<typeof fetchTask>;
 
-/** Returns the address of the task's page. */
-export function pageAddress({ runId, window, attempt, page }: FetchTask): PageAddress {
-  return { runId, window: window.number, attempt, page };
+/** Fetcher queue: count a period's records again. `periods` is the number of the run's periods. */
+export const recountTask = z.strictObject({ ...ofAttempt, period: window, periods: positiveInt });
+export type RecountTask = z.infer<typeof recountTask>;
+
+/** Fetcher queue: search the windows that `attempt` fetches again. */
+export const searchTask = z.strictObject({ ...ofAttempt, search: z.literal(true) });
+export type SearchTask = z.infer<typeof searchTask>;
+
+export const fetcherTask = z.union([fetchTask, recountTask, searchTask]);
+
+/** Returns the address of what the task fetches. */
+export function pageAddress({ runId, window, attempt, range, page, pages = 1 }: FetchTask): PageAddress {
+  return { runId, window: window.number, attempt, ...range, page, pages };
 }
 
 /** The totals of the whole date range that LibInsight sent with this page. */
@@ -44,8 +57,6 @@ const records = z.custom<unknown[]>(Array.isArray, "must be a list of records");
 export const pageMessage = z.strictObject({
   task: fetchTask,
   totals,
-  /** The number of the window's pages by its stored totals (`windowTotals`), at least 1. */
-  pages: positiveInt,
   records: z.union([z.strictObject({ inline: records }), z.strictObject({ key: nonEmpty })]),
   /** The page's records that exceed a limit (shared/kinds/records/limits.ts). Each is a reject. */
   leftOut: z.optional(

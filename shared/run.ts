@@ -14,6 +14,22 @@ export function runIdOf(dataset: string, requestId: string): string {
   return `${dataset}-${createHash("sha256").update(`${dataset}\n${requestId}`).digest("hex").slice(0, 12)}`;
 }
 
+const plannedWindow = z.strictObject({
+  ...window.shape,
+  /** If the run takes the parts of an earlier run: which one, and what LibInsight announced then. */
+  reused: z.optional(
+    z.strictObject({
+      runId: z.string(),
+      /** When that run was requested. */
+      at: z.iso.datetime(),
+      records: nonNegativeInt,
+      /** Names of kept parts, in the order of the output. */
+      parts: z.array(z.string()),
+    }),
+  ),
+});
+export type PlannedWindow = z.infer<typeof plannedWindow>;
+
 /** `run.json`: the request and its windows. Written once. */
 export const run = z.strictObject({
   runId: z.string(),
@@ -27,39 +43,53 @@ export const run = z.strictObject({
   skipComparison: z.optional(z.string()),
   from: isoDate,
   to: isoDate,
-  windows: z.array(window),
+  /** What LibInsight counts again after all windows are fetched. Each is at most a year. */
+  periods: z.array(window),
+  /** What is fetched. Each window is in one period. */
+  windows: z.array(plannedWindow),
   spans,
 });
 export type Run = z.infer<typeof run>;
 
-/** Ten million records in a window. A response with more pages is treated as an error. */
+/** Ten million records in a day. A response with more pages is treated as an error. */
 export const maxPages = 100_000;
+/** Some 100 million records with all attempts. */
+export const maxParts = 3_000_000;
 
-/** `windows/{w}/{attempt}.json` */
-export const windowTotals = totals;
+/** `splits/{window}/{attempt}/{range}.json`: how a range is read that does not fit one page. Without pieces it is paged. */
+export const rangeSplit = z.strictObject({
+  totals,
+  pieces: z.optional(z.array(z.strictObject({ from: isoDate, to: isoDate }))),
+  spans,
+});
+export type RangeSplit = z.infer<typeof rangeSplit>;
 
-/** `recounts/{attempt}/{w}.json` */
-export const windowRecount = z.strictObject({
+/** `recounts/{attempt}/{period}.json` */
+export const periodRecount = z.strictObject({
   totalRecords: z.optional(nonNegativeInt),
   sum: z.optional(z.number()),
-  /** Only in objects of earlier versions. */
-  totalPages: z.optional(nonNegativeInt),
   spans,
 });
 
-/** Returns the number of pages to fetch for a window. An empty range has one page without records. */
+/** Returns the number of a range's pages. An empty range has one page without records. */
 export function pageCount({ totalPages }: Pick<Totals, "totalPages">): number {
   return Math.max(totalPages, 1);
 }
 
-/** Returns the task that fetches a page of one of the run's windows. */
-export function fetchTaskOf(
+/** Returns the tasks that fetch these windows. */
+export function fetchTasksOf(
   { runId, dataset }: Pick<Run, "runId" | "dataset">,
-  window: Window,
+  windows: readonly Window[],
   attempt: number,
-  page = 1,
-): FetchTask {
-  return { runId, dataset, window, attempt, page };
+): FetchTask[] {
+  const last = windows.at(-1);
+  if (!last) return [];
+  return windows.map(({ number, from, to }) => ({
+    ...{ runId, dataset, attempt, page: 1 },
+    window: { number, from, to },
+    range: { from, to },
+    last: { number: last.number, from: last.from, to: last.to },
+  }));
 }
 
 /** Counts by name. Not z.record, which drops `__proto__`, a possible name of a LibInsight field. */
@@ -74,6 +104,9 @@ const counts = z.custom<Record<string, number>>(
 
 /** The first line of a part. records = rows + sum of rejects. */
 export const pageSummary = z.strictObject({
+  /** The range that was requested, and the page of it. */
+  from: isoDate,
+  to: isoDate,
   page: positiveInt,
   /** Fingerprint (shared/fingerprint.ts) of the dataset entry that transformed the page. */
   entry: z.string(),
@@ -138,6 +171,23 @@ export const runAttempt = z.strictObject({
   spans,
 });
 export type RunAttempt = z.infer<typeof runAttempt>;
+
+/** `searches/{n}.json`: the windows that attempt n fetches again, and the periods in which it has to find others. */
+export const windowSearch = z.strictObject({
+  attempt: z.int().check(z.minimum(2)),
+  windows: z.array(positiveInt),
+  periods: z.array(
+    z.strictObject({
+      /** What LibInsight counts now. */
+      counted: nonNegativeInt,
+      /** What it announced when each window was fetched. */
+      windows: z.array(z.strictObject({ ...window.shape, records: nonNegativeInt })),
+    }),
+  ),
+  because: z.array(z.string()),
+  spans,
+});
+export type WindowSearch = z.infer<typeof windowSearch>;
 
 /**
  * Returns the error for an object of a run that has expired in the work bucket.
@@ -218,6 +268,8 @@ export const runResult = z.strictObject({
       from: isoDate,
       to: isoDate,
       attempt: positiveInt,
+      /** Number of its period. Missing in older results, in which each window is a period. */
+      period: z.optional(positiveInt),
       pages: nonNegativeInt,
       totalRecords: nonNegativeInt,
       /** What became of its records. Missing in older results. */
@@ -226,6 +278,8 @@ export const runResult = z.strictObject({
       rejected: z.optional(nonNegativeInt),
       /** Whether LibInsight has no second total of these records, so that only their number on the pages is known. */
       unreconciled: z.optional(z.boolean()),
+      /** If its rows are those of an earlier run: which one, and when that was requested. */
+      reused: z.optional(z.strictObject({ runId: z.string(), at: z.iso.datetime() })),
     }),
   ),
   records: nonNegativeInt,

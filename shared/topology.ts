@@ -68,7 +68,11 @@ const definitions = {
     sendsTo: ["fetcher"],
     uses: {
       bus: true,
-      work: { read: ["runs/*/run.json", "runs/*/result.json"], write: ["runs/*/run.json"] },
+      work: {
+        read: ["runs/*/run.json", "runs/*/result.json", "runs/*/profile.json"],
+        write: ["runs/*/run.json"],
+      },
+      data: ({ publish: { csv } }) => ({ read: [csv] }),
     },
   },
   fetcher: {
@@ -83,12 +87,26 @@ const definitions = {
     // Limits the load on a hosted service.
     concurrency: 8,
     sendsTo: ["fetcher", "transformer", "assembler"],
+    // A window of a year is split several times, in each of three or four attempts, which recounts and searches precede.
+    allowsLongChains: true,
     uses: {
       libInsight: true,
       metrics: true,
       work: {
-        read: ["runs/*/windows/*"],
-        write: ["runs/*/windows/*", "runs/*/pages/*", "runs/*/recounts/*"],
+        read: [
+          "runs/*/run.json",
+          "runs/*/splits/*",
+          "runs/*/parts/*",
+          "runs/*/searches/*",
+          "runs/*/attempts/*",
+        ],
+        write: [
+          "runs/*/splits/*",
+          "runs/*/pages/*",
+          "runs/*/parts/*",
+          "runs/*/recounts/*",
+          "runs/*/attempts/*",
+        ],
       },
     },
   },
@@ -104,13 +122,7 @@ const definitions = {
     uses: {
       bus: true,
       work: {
-        read: [
-          "runs/*/run.json",
-          "runs/*/attempts/*",
-          "runs/*/windows/*",
-          "runs/*/pages/*",
-          "runs/*/parts/*",
-        ],
+        read: ["runs/*/run.json", "runs/*/attempts/*", "runs/*/splits/*", "runs/*/pages/*", "runs/*/parts/*"],
         write: ["runs/*/parts/*", "runs/*/rejects/*"],
       },
     },
@@ -133,12 +145,18 @@ const definitions = {
           "runs/*/result.json",
           "runs/*/profile.json",
           "runs/*/attempts/*",
-          "runs/*/windows/*",
+          "runs/*/splits/*",
           "runs/*/recounts/*",
           "runs/*/parts/*",
           "runs/*/held/*",
         ],
-        write: ["runs/*/attempts/*", "runs/*/result.json", "runs/*/profile.json", "runs/*/held/*"],
+        write: [
+          "runs/*/attempts/*",
+          "runs/*/searches/*",
+          "runs/*/result.json",
+          "runs/*/profile.json",
+          "runs/*/held/*",
+        ],
         // A held run is as large as a published one.
         multipart: true,
       },

@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
+import type { FetchTask } from "./messages.ts";
 import type { Attributes, Message } from "./ports.ts";
 import { nonNegativeInt, positiveInt } from "./schemas.ts";
 
@@ -24,7 +25,7 @@ export const span = z.strictObject({
   id: spanId,
   /** Missing for the root of the trace, which is the kickoff's span. */
   parent: z.optional(spanId),
-  /** What was done, such as `fetch 2/1/7` for page 7 of attempt 1 at window 2. Unique in the run. */
+  /** What was done, such as `fetch 2/1` for attempt 1 at window 2. Unique in the run. */
   name: z.string().check(z.maxLength(200)),
   sentAt: nonNegativeInt,
   /** Missing if the queue does not know it. */
@@ -61,12 +62,26 @@ export function spanIdOf(runId: string, name: string): string {
   return createHash("sha256").update(`${runId}\n${name}`).digest("hex").slice(0, 16);
 }
 
-/** Returns the name of what is done with a page: `fetch 2/1/7`, `transform 2/1/7`. */
+/** Matches the names of `pageSpanName`: work, window, attempt, and the range and page if they are not the whole window. */
+export const pageSpan = /^(fetch|transform) (\d+)\/(\d+)(?: (.+))?$/;
+
+/**
+ * Returns the name of what is done with a page: `fetch 2/1` for attempt 1 at window 2, `transform 2/1 2024-01-05 page 7` for a
+ * page of a day, `fetch 2/1 2024-01-05 to 2024-01-09` for another range of the window.
+ */
 export function pageSpanName(
   work: "fetch" | "transform",
-  { window, attempt, page }: { window: { number: number }; attempt: number; page: number },
+  task: Omit<FetchTask, "runId" | "dataset" | "last">,
 ): string {
-  return `${work} ${window.number}/${attempt}/${page}`;
+  const { window, attempt, range, page, pages } = task;
+  const isWhole = range.from === window.from && range.to === window.to;
+  const days = range.from === range.to ? range.from : `${range.from} to ${range.to}`;
+  const parts = [
+    `${work} ${window.number}/${attempt}`,
+    ...(isWhole && pages === undefined ? [] : [days]),
+    ...(pages === undefined ? [] : [`page ${page}`]),
+  ];
+  return parts.join(" ");
 }
 
 const aboutRun = z.object({ runId: z.string(), ...traceFields });

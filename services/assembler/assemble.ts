@@ -1,31 +1,26 @@
 // Assembles a complete run: checks its counts, has windows fetched again that disagree with LibInsight, and concludes the
 // run. Every step may run twice, because each decision is stored before it takes effect.
+import { enqueueAttempt, startAttempt, windowAttempts } from "../../shared/attempts.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
-import type { Recount } from "../../shared/kinds/kind.ts";
 import type { LogFields } from "../../shared/logger.ts";
-import type { AssembleTask, Window } from "../../shared/messages.ts";
+import type { AssembleTask, RecountTask, SearchTask, Window } from "../../shared/messages.ts";
 import { type Emit, type MessageQueue, messageBody } from "../../shared/ports.ts";
 import {
   expired,
-  fetchTaskOf,
+  periodRecount,
   type Run,
-  type RunAttempt,
   type RunResult,
   runAttempt,
   runResult,
   run as runSchema,
-  windowRecount,
-  windowTotals,
 } from "../../shared/run.ts";
 import { spanFields } from "../../shared/trace.ts";
-import { windowAttempts } from "../../shared/window-attempts.ts";
-import { type ConcludeDeps, type Conclusion, conclude } from "./conclude.ts";
+import { type ConcludeDeps, type Conclusion, conclude, type Refetch } from "./conclude.ts";
 import { publishHeld } from "./held.ts";
-import type { CountedWindow } from "./ledger.ts";
 
-/** How often a window is fetched before its run is held or fails. */
+/** How often a window is fetched before its run is held or fails. A reused window was not fetched in its first attempt. */
 const maxAttempts = 3;
 
 export type AssemblerDeps = ConcludeDeps & {
@@ -52,48 +47,58 @@ export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise
   if (result?.state === "held" && force)
     return finish(await publishHeld(run, result, force, dataset, deps), deps);
   if (result) return emitOutcome(result, emit);
-  if (nextAttempt) return enqueueAttempt(run, nextAttempt, deps);
-
-  const addressed = await windowAttempts(run, attempt, work);
-  const windows = await Promise.all(
-    addressed.map(async ({ window, address }) => {
-      const [totals, recounted] = await Promise.all([
-        work.getJson(keys.window(address), windowTotals),
-        work.getJson(keys.recount({ ...address, attempt }), windowRecount),
-      ]);
-      if (!totals)
-        throw expired("WindowMissing", {
-          what: "A window of the run",
-          ids: { run: runId, window: window.number },
-        });
-      return { window, attempt: address.attempt, totals, recounted };
+  if (nextAttempt) {
+    const windows = await enqueueAttempt(run, nextAttempt, deps.fetcherQueue);
+    return { run: runId, outcome: "refetching", attempt: nextAttempt.attempt, windows };
+  }
+  const windows = await windowAttempts(run, attempt, work);
+  const recounts = await Promise.all(
+    run.periods.map(async (period) => {
+      const recounted = await work.getJson(keys.recount(runId, attempt, period.number), periodRecount);
+      return { period, recounted };
     }),
   );
-  const counted = windows.flatMap(({ recounted, ...window }): CountedWindow[] =>
-    recounted ? [{ ...window, recounted }] : [],
-  );
-  if (counted.length < windows.length) return enqueueRecounts(run, attempt, windows, deps);
-  const mayRefetch = attempt < maxAttempts;
-  const conclusion = await conclude({ run, attempt, windows: counted, mayRefetch }, dataset, deps);
-  if (!("refetch" in conclusion)) return finish(conclusion, deps);
-  const { refetch, because } = conclusion;
-  const next = attempt + 1;
-  const attempts = counted.map((each) => (refetch.includes(each.window.number) ? next : each.attempt));
-  return startAttempt(run, { attempt: next, windows: attempts, because }, deps);
+  const periods = recounts.flatMap(({ period, recounted }) => (recounted ? [{ period, recounted }] : []));
+  if (periods.length < recounts.length) {
+    const missing = recounts.filter(({ recounted }) => !recounted).map(({ period }) => period);
+    return enqueueRecounts(run, attempt, missing, deps);
+  }
+  const mayRefetch = attempt < maxAttempts + (run.windows.some(({ reused }) => reused) ? 1 : 0);
+  const conclusion = await conclude({ run, attempt, windows, periods, mayRefetch }, dataset, deps);
+  return "refetch" in conclusion ? refetch(run, attempt + 1, conclusion, deps) : finish(conclusion, deps);
 }
 
-/** Enqueues a recount of each window that has none. The fetcher that recounts the last one enqueues the run again. */
+/** Enqueues a recount of each period that has none. The fetcher that recounts the last one enqueues the run again. */
 async function enqueueRecounts(
-  run: Run,
+  { runId, dataset, periods: { length: periods } }: Run,
   attempt: number,
-  windows: readonly { window: Window; recounted: Recount | undefined }[],
+  missing: readonly Window[],
   { fetcherQueue }: AssemblerDeps,
 ): Promise<LogFields> {
-  const tasks = windows
-    .filter(({ recounted }) => !recounted)
-    .map(({ window }) => ({ ...fetchTaskOf(run, window, attempt), recount: run.windows.length }));
+  const tasks = missing.map((period): RecountTask => ({ runId, dataset, attempt, period, periods }));
   await fetcherQueue.sendAll(tasks.map(messageBody));
-  return { run: run.runId, outcome: "recounting", attempt, windows: tasks.length };
+  return { run: runId, outcome: "recounting", attempt, periods: tasks.length };
+}
+
+/** Starts the next attempt, or enqueues the search for its windows. */
+async function refetch(
+  run: Run,
+  attempt: number,
+  { refetch: { windows: again, periods, because } }: Refetch,
+  deps: AssemblerDeps,
+): Promise<LogFields> {
+  const { runId, dataset } = run;
+  if (periods.length === 0) {
+    const before = await windowAttempts(run, attempt - 1, deps.work);
+    const windows = before.map((each) => (again.includes(each.window.number) ? attempt : each.attempt));
+    const fetched = await startAttempt(run, { attempt, windows, because }, deps);
+    return { run: runId, outcome: "refetching", attempt, windows: fetched };
+  }
+  const wanted = { attempt, windows: again, periods, because };
+  await deps.work.putOnce(keys.search(runId, attempt), { ...wanted, ...spanFields(runId) });
+  const task: SearchTask = { runId, dataset, attempt, search: true };
+  await deps.fetcherQueue.send(messageBody(task));
+  return { run: runId, outcome: "searching", attempt, periods: periods.length };
 }
 
 async function finish(conclusion: Conclusion, { work, now, emit }: AssemblerDeps): Promise<LogFields> {
@@ -107,27 +112,6 @@ async function finish(conclusion: Conclusion, { work, now, emit }: AssemblerDeps
   const json = JSON.stringify(runResult.parse(result), null, 2);
   await work.put(keys.result(result.runId), json, "application/json");
   return emitOutcome(result, emit);
-}
-
-/** Stores which windows are fetched again, and enqueues them. */
-async function startAttempt(run: Run, decided: RunAttempt, deps: AssemblerDeps): Promise<LogFields> {
-  const key = keys.attempt(run.runId, decided.attempt);
-  const isFirst = await deps.work.putOnce(key, { ...decided, ...spanFields(run.runId) });
-  // Two assemblers may decide differently at once, if a part changed between them. The first decision wins.
-  const stored = isFirst ? decided : await deps.work.getJson(key, runAttempt);
-  return enqueueAttempt(run, stored ?? decided, deps);
-}
-
-async function enqueueAttempt(
-  run: Run,
-  { attempt, windows }: RunAttempt,
-  { fetcherQueue }: AssemblerDeps,
-): Promise<LogFields> {
-  const tasks = run.windows
-    .filter((_, index) => windows[index] === attempt)
-    .map((window) => fetchTaskOf(run, window, attempt));
-  await fetcherQueue.sendAll(tasks.map(messageBody));
-  return { run: run.runId, outcome: "refetching", attempt, windows: tasks.length };
 }
 
 /** A result that says `published` but names no files is emitted as a failure. */

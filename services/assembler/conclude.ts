@@ -1,6 +1,7 @@
 // Concludes a run whose pages are all transformed: reads its parts, writes the files in the same pass, and decides by the
 // counts whether they are published or held, whether the run fails, or whether windows are fetched again.
 import { isDeepStrictEqual } from "node:util";
+import type { WindowAttempt } from "../../shared/attempts.ts";
 import { type ChildTable, childHeaders, childTables } from "../../shared/child-tables.ts";
 import { csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
@@ -8,25 +9,20 @@ import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { holdTable } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
+import type { DateRange } from "../../shared/kinds/kind.ts";
 import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { ObjectStore, TableCatalog } from "../../shared/ports.ts";
 import type { Profile } from "../../shared/profile.ts";
-import {
-  type ExpectationOutcome,
-  pageCount,
-  type Run,
-  type RunResult,
-  type Violation,
-} from "../../shared/run.ts";
+import type { ExpectationOutcome, Run, RunResult, Violation, WindowSearch } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { baselineOf, type PublishedFile, previousOf, previousProfile } from "./baseline.ts";
 import { ChildRows } from "./child-rows.ts";
 import { expectationViolations, judge } from "./expectations/judge.ts";
 import { fitPart } from "./fit-part.ts";
 import { violations } from "./guard.ts";
-import { type CountedWindow, Ledger, maxAppended } from "./ledger.ts";
+import { Ledger, maxAppended } from "./ledger.ts";
 import { RowProfile } from "./profile-rows.ts";
-import { readParts } from "./read.ts";
+import { type CountedPeriod, readParts } from "./read.ts";
 import { type Target, type WriteRows, type Written, writeFiles } from "./write.ts";
 
 /** A pass may find undeclared columns or violations that were not expected. Then the parts are read again. */
@@ -35,7 +31,8 @@ const maxPasses = 4;
 export type CompleteRun = {
   run: Run;
   attempt: number;
-  windows: CountedWindow[];
+  windows: WindowAttempt[];
+  periods: CountedPeriod[];
   /** Whether windows that disagree with LibInsight may be fetched again. */
   mayRefetch: boolean;
 };
@@ -43,8 +40,8 @@ export type ConcludeDeps = { work: ObjectStore; data: ObjectStore; tables: Table
 
 /** The result without the time when it was written. */
 export type Conclusion = Omit<RunResult, "finishedAt">;
-/** The numbers of the windows to fetch again, and the reasons. */
-export type Refetch = { refetch: number[]; because: string[] };
+/** The windows to fetch again, the periods in which others must be found, and the reasons. */
+export type Refetch = { refetch: Pick<WindowSearch, "windows" | "periods" | "because"> };
 
 type Counts = Omit<Conclusion, "state">;
 type Decision =
@@ -63,7 +60,7 @@ export async function conclude(
   dataset: Dataset,
   deps: ConcludeDeps,
 ): Promise<Conclusion | Refetch> {
-  const { run, windows, mayRefetch } = complete;
+  const { run, mayRefetch } = complete;
   const { runId } = run;
   const { work } = deps;
   const published = await baselineOf(dataset, deps);
@@ -78,7 +75,7 @@ export async function conclude(
   const headersWith = (appended: readonly string[]) => [...columnsBefore(appended), ...appended];
   const countsOf = (ledger: Ledger) => resultCounts(complete, ledger, entry, headersWith(ledger.appended));
   const read = (ledger: Ledger, each: Parameters<typeof readParts>[2]) =>
-    readParts({ runId, windows, work }, ledger, each);
+    readParts({ ...complete, work }, ledger, each);
   let plan: Plan = { state: "published", appended: own ? [] : (published?.undeclared ?? []) };
 
   for (let pass = 1; pass <= maxPasses; pass++) {
@@ -103,7 +100,7 @@ export async function conclude(
       await read(ledger, async (part, skip) => {
         // Files that will be discarded are not written any further.
         if (!ledger.appended.every((name) => appended.includes(name)) || ledger.mixesEntries) return;
-        if (mayRefetch && ledger.disagreements.size > 0) return;
+        if (mayRefetch && ledger.disagreements.size + ledger.periodDisagreements.size > 0) return;
         const rows = fitPart(part, { appended: part.summary.appended, allAppended: appended, skip });
         counted.add(rows.csv);
         await write({ ...rows, children: childRows.add(part, skip) });
@@ -112,7 +109,7 @@ export async function conclude(
       profile = counted.profile();
       // A pass that discards its files has not counted every row.
       const isWhole = profile.rows === ledger.rows;
-      const [{ windows }, nouns] = [counts, nounsOf(dataset)];
+      const [windows, nouns] = [periodsOf(run, counts), nounsOf(dataset)];
       outcomes = isWhole ? judge(dataset.expectations, { dataset, profile, previous, windows, nouns }) : [];
       const found = [...violations(counts, dataset, published ?? {}), ...expectationViolations(outcomes)];
       decision = decide(ledger, complete, own ? [] : found);
@@ -203,17 +200,29 @@ export function supersededReason(by: string): string {
 
 function decide(
   ledger: Ledger,
-  { run, attempt, mayRefetch }: CompleteRun,
+  { run, attempt, mayRefetch, periods }: CompleteRun,
   guardViolations: readonly Violation[],
 ): Decision {
   const disagreeing = disagreeingWindows(ledger);
-  const because = disagreeing.flatMap(
-    (window) =>
-      ledger.disagreements.get(window) ?? [
-        `window ${window}: some records occur twice, because pages shifted while they were fetched`,
-      ],
-  );
-  if (disagreeing.length > 0 && mayRefetch) return { refetch: disagreeing, because };
+  const because = [
+    ...disagreeing.flatMap(
+      (window) =>
+        ledger.disagreements.get(window) ?? [
+          `window ${window}: some records occur twice, because pages shifted while they were fetched`,
+        ],
+    ),
+    ...ledger.periodDisagreements.values(),
+  ];
+  if (because.length > 0 && mayRefetch) {
+    const changed = periods
+      .filter(({ period }) => ledger.periodDisagreements.has(period.number))
+      .map((period) => searchedPeriod(run, period, ledger));
+    // There is nothing to search in a period with one window.
+    const single = changed.flatMap(({ windows }) => (windows.length === 1 ? windows : []));
+    const searched = changed.filter(({ windows }) => windows.length > 1);
+    const windows = [...disagreeing, ...single.map(({ number }) => number)];
+    return { refetch: { windows, periods: searched, because } };
+  }
   if (ledger.mixesEntries) {
     return {
       state: "failed",
@@ -244,6 +253,33 @@ function decide(
 function disagreeingWindows(ledger: Ledger): number[] {
   const numbers = new Set([...ledger.disagreements.keys(), ...ledger.windowsWithDuplicates]);
   return [...numbers].sort((a, b) => a - b);
+}
+
+/** Returns what is known of a period whose recount disagrees: what LibInsight announced for each window. */
+function searchedPeriod(
+  run: Run,
+  { period, recounted }: CountedPeriod,
+  ledger: Ledger,
+): WindowSearch["periods"][number] {
+  const windows = windowsIn(run, period).map(({ number, from, to }) => {
+    return { number, from, to, records: ledger.windows.get(number)?.totalRecords ?? 0 };
+  });
+  return { counted: recounted.totalRecords ?? 0, windows };
+}
+
+function windowsIn({ windows }: Run, { from, to }: DateRange): Run["windows"] {
+  return windows.filter((window) => window.from >= from && window.to <= to);
+}
+
+/** Returns the run's windows by period. Windows of several days may be empty, periods are not expected to be. */
+function periodsOf({ periods }: Run, { windows }: Pick<RunResult, "windows">): RunResult["windows"] {
+  const byPeriod = Map.groupBy(windows, ({ period }) => period);
+  return periods.flatMap(({ number, from, to }) => {
+    const [first, ...others] = byPeriod.get(number) ?? [];
+    if (!first) return [];
+    const totalRecords = others.reduce((sum, window) => sum + window.totalRecords, first.totalRecords);
+    return { ...first, from, to, totalRecords };
+  });
 }
 
 function heldReason(runId: string, found: Violation[]): string {
@@ -288,6 +324,7 @@ function resultCounts(
   entry: string,
   columns: string[],
 ): Counts {
+  const attempts = new Map(windows.map(({ window, attempt }) => [window.number, attempt]));
   return {
     runId: run.runId,
     dataset: run.dataset,
@@ -296,14 +333,16 @@ function resultCounts(
     requestedAt: run.requestedAt,
     violations: [],
     attempt,
-    windows: windows.map(({ window, attempt, totals }) => ({
-      from: window.from,
-      to: window.to,
-      attempt,
-      pages: pageCount(totals),
-      totalRecords: totals.totalRecords,
-      ...ledger.windows.get(window.number),
-    })),
+    windows: run.periods.flatMap((period) =>
+      windowsIn(run, period).map(({ number, from, to, reused }) => {
+        const its = attempts.get(number) ?? 1;
+        return {
+          ...{ from, to, attempt: its, period: period.number },
+          ...(ledger.windows.get(number) ?? { pages: 0, totalRecords: 0 }),
+          ...(reused && its === 1 && { reused: { runId: reused.runId, at: reused.at } }),
+        };
+      }),
+    ),
     records: ledger.records,
     rows: ledger.rows,
     duplicates: ledger.duplicates,

@@ -1,6 +1,6 @@
-// Counts what became a row, a duplicate or a reject, page by page in output order, and finds where the counts disagree
+// Counts what became a row, a duplicate or a reject, part by part in output order, and finds where the counts disagree
 // with LibInsight's totals. It needs about one bit of memory for each row.
-import type { Recount } from "../../shared/kinds/kind.ts";
+import type { DateRange, Recount } from "../../shared/kinds/kind.ts";
 import type { Totals, Window } from "../../shared/messages.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { type PageSummary, rejectedCount } from "../../shared/run.ts";
@@ -8,20 +8,14 @@ import { IdSet } from "./id-set.ts";
 
 /** What became of a window's records. */
 type WindowCounts = {
+  /** What LibInsight announced with the pages. */
+  totalRecords: number;
+  pages: number;
   rows: number;
   duplicates: number;
   rejected: number;
   /** Whether LibInsight has no second total of them. */
   unreconciled?: true;
-};
-
-export type CountedWindow = {
-  window: Window;
-  attempt: number;
-  /** The totals that page 1 announced. */
-  totals: Totals;
-  /** What LibInsight counted after all pages of the run were transformed. */
-  recounted: Recount;
 };
 
 /** A form has dozens of fields. Hundreds of undeclared ones mean that LibInsight sent something else. */
@@ -32,6 +26,8 @@ const maxNames = 1_000;
 export class Ledger {
   /** A text for each disagreement, by window number. */
   readonly disagreements = new Map<number, string[]>();
+  /** A text for each period whose recount disagrees, by period number. */
+  readonly periodDisagreements = new Map<number, string>();
   /** Numbers of the windows that have an `_id` twice, because their pages shifted while they were fetched. */
   readonly windowsWithDuplicates = new Set<number>();
   /** By window number. */
@@ -49,10 +45,10 @@ export class Ledger {
   readonly #entry: string;
   /** Whether a page was transformed with another version of the dataset's entry, so its rows may have other columns. */
   mixesEntries = false;
-  /** The window whose pages are being added. */
-  #current:
-    | { counted: CountedWindow; counts: WindowCounts; seen: IdSet; records: number; pages: number }
-    | undefined;
+  /** The window whose parts are being added. */
+  #current: { window: Window; counts: WindowCounts; seen: IdSet; range?: OpenRange } | undefined;
+  /** Of the windows since the last period. */
+  #sinceRecount: { numbers: number[]; records: number; sum: number | undefined } = noRecords();
 
   /** @param entry fingerprint of the dataset's entry that must have transformed every page (shared/fingerprint.ts) */
   constructor(entry: string) {
@@ -64,27 +60,34 @@ export class Ledger {
     return [...this.#appended].sort();
   }
 
-  /** Begins a window, whose pages follow in order. */
-  beginWindow(counted: CountedWindow): void {
-    const counts: WindowCounts = { rows: 0, duplicates: 0, rejected: 0 };
-    this.windows.set(counted.window.number, counts);
-    this.#current = { counted, counts, seen: new IdSet(), records: 0, pages: 0 };
+  /** Begins a window, whose parts follow in order. */
+  beginWindow(window: Window): void {
+    const counts: WindowCounts = { totalRecords: 0, pages: 0, rows: 0, duplicates: 0, rejected: 0 };
+    this.windows.set(window.number, counts);
+    this.#current = { window, counts, seen: new IdSet() };
   }
 
-  /** @returns the indexes of the page's rows that are duplicates of earlier ones */
-  addPage(summary: PageSummary): number[] {
+  /** @returns the indexes of the part's rows that are duplicates of earlier ones */
+  addPart(summary: PageSummary): number[] {
     const current = this.#current;
-    if (!current) throw new Error("A page belongs to a window that was not begun.");
-    const { window, totals } = current.counted;
-    current.pages += 1;
-    current.records += summary.records;
-    if (summary.page !== current.pages) this.#addDisagreement(window, `page ${current.pages} is missing`);
+    if (!current) throw new Error("A part belongs to a window that was not begun.");
+    const { window, counts } = current;
+    if (current.range?.from !== summary.from) {
+      this.#endRange();
+      current.range = { from: summary.from, to: summary.to, totals: summary.totals, records: 0, pages: 0 };
+    }
+    const { range } = current;
+    range.pages += 1;
+    range.records += summary.records;
+    const { totals } = range;
+    if (summary.page !== range.pages) this.#addDisagreement(window, range, `page ${range.pages} is missing`);
     if (
       summary.totals.totalRecords !== totals.totalRecords ||
       summary.totals.totalPages !== totals.totalPages
     ) {
       this.#addDisagreement(
         window,
+        range,
         `LibInsight announced ${totalsText(totals)} on page 1 and ${totalsText(summary.totals)} on page ${summary.page}`,
       );
     }
@@ -92,12 +95,14 @@ export class Ledger {
       this.mixesEntries = true;
       this.#addDisagreement(
         window,
+        range,
         `page ${summary.page} was transformed with another version of the dataset's entry`,
       );
     }
     if (summary.outside > 0) {
       this.#addDisagreement(
         window,
+        range,
         `page ${summary.page} has dates outside this range in ${summary.outside} of ${summary.records} records`,
       );
     }
@@ -105,6 +110,7 @@ export class Ledger {
     if (summary.ids.length + rejected !== summary.records) {
       this.#addDisagreement(
         window,
+        range,
         `page ${summary.page} had ${summary.records} records but ${summary.ids.length} rows and ${rejected} rejects`,
       );
     }
@@ -116,9 +122,10 @@ export class Ledger {
     this.records += summary.records;
     this.duplicates += skip.length;
     this.rows += summary.ids.length - skip.length;
-    current.counts.rows += summary.ids.length - skip.length;
-    current.counts.duplicates += skip.length;
-    current.counts.rejected += rejected;
+    counts.pages += 1;
+    counts.rows += summary.ids.length - skip.length;
+    counts.duplicates += skip.length;
+    counts.rejected += rejected;
     addCounts(this.rejects, summary.rejects);
     addCounts(this.furtherAnswers, summary.furtherAnswers);
     addCounts(this.mistyped, summary.mistyped);
@@ -128,39 +135,71 @@ export class Ledger {
     return skip;
   }
 
-  /** Compares the number of records with LibInsight's totals. */
+  /** Reports that parts of the window do not exist any more. */
+  missParts(what: string): void {
+    if (!this.#current) throw new Error("No window was begun.");
+    const { window } = this.#current;
+    this.#addDisagreement(window, window, what);
+  }
+
   endWindow(): void {
     if (!this.#current) throw new Error("No window was begun.");
-    const { counted, counts, records } = this.#current;
-    const { window, totals, recounted } = counted;
-    if (records !== totals.totalRecords) {
-      this.#addDisagreement(
-        window,
-        `LibInsight announced ${quantity(totals.totalRecords, "record")} and sent ${count(records)}`,
-      );
-    }
-    if (recounted.totalRecords !== undefined && recounted.totalRecords !== totals.totalRecords) {
-      this.#addDisagreement(
-        window,
-        `LibInsight announced ${quantity(totals.totalRecords, "record")} at first and ${count(recounted.totalRecords)} in the recount`,
-      );
-    }
-    if (recounted.sum !== undefined && recounted.sum !== totals.sum) {
-      this.#addDisagreement(
-        window,
-        `the records add up to ${count(totals.sum ?? 0)}, and LibInsight's total is ${count(recounted.sum)}`,
-      );
-    }
-    if (recounted.totalRecords === undefined && recounted.sum === undefined) counts.unreconciled = true;
+    this.#endRange();
+    const { window, counts } = this.#current;
+    this.#sinceRecount.numbers.push(window.number);
+    this.#sinceRecount.records += counts.totalRecords;
     this.#current = undefined;
   }
 
-  #addDisagreement(window: Window, what: string): void {
+  /** Compares the number of a range's records with what LibInsight announced. */
+  #endRange(): void {
+    const { window, counts, range } = this.#current ?? {};
+    if (!window || !counts || !range) return;
+    const { totals, records } = range;
+    counts.totalRecords += totals.totalRecords;
+    if (totals.sum !== undefined) this.#sinceRecount.sum = (this.#sinceRecount.sum ?? 0) + totals.sum;
+    if (records === totals.totalRecords) return;
+    this.#addDisagreement(
+      window,
+      range,
+      `LibInsight announced ${quantity(totals.totalRecords, "record")} and sent ${count(records)}`,
+    );
+  }
+
+  /** Compares the records of the windows since the last period with the period's recount. */
+  endPeriod(period: Window, recounted: Recount): void {
+    const { numbers, records, sum = 0 } = this.#sinceRecount;
+    this.#sinceRecount = noRecords();
+    const texts: string[] = [];
+    if (recounted.totalRecords !== undefined && recounted.totalRecords !== records) {
+      texts.push(
+        `LibInsight announced ${quantity(records, "record")} at first and ${count(recounted.totalRecords)} in the recount`,
+      );
+    }
+    if (recounted.sum !== undefined && recounted.sum !== sum)
+      texts.push(`the records add up to ${count(sum)}, and LibInsight's total is ${count(recounted.sum)}`);
+    if (texts.length > 0)
+      this.periodDisagreements.set(period.number, `${period.from} to ${period.to}: ${texts.join("; ")}`);
+    if (recounted.totalRecords !== undefined || recounted.sum !== undefined) return;
+    for (const number of numbers) {
+      const counts = this.windows.get(number);
+      if (counts) counts.unreconciled = true;
+    }
+  }
+
+  #addDisagreement(window: Window, { from, to }: DateRange, what: string): void {
     const texts = this.disagreements.get(window.number) ?? [];
     // Three are enough, because many pages may disagree in the same way.
-    if (texts.length < 3) texts.push(`${window.from} to ${window.to}: ${what}`);
+    if (texts.length < 3) texts.push(`${from} to ${to}: ${what}`);
     this.disagreements.set(window.number, texts);
   }
+}
+
+/** A range whose parts are being added. */
+type OpenRange = DateRange & { totals: Totals; records: number; pages: number };
+
+function noRecords(): { numbers: number[]; records: number; sum: number | undefined } {
+  return { numbers: [], records: 0, sum: undefined };
 }
 
 function totalsText({ totalPages, totalRecords }: Totals): string {

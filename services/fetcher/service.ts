@@ -1,26 +1,29 @@
-// The service that sends requests to LibInsight, one for each message.
+// The service that sends requests to LibInsight: one for each message, and several to search the windows that changed.
 import { toPipelineError } from "../../shared/errors.ts";
 import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import { defineService } from "../../shared/message-loop.ts";
-import { fetchTask } from "../../shared/messages.ts";
+import { fetcherTask } from "../../shared/messages.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import { pageSpanName } from "../../shared/trace.ts";
 import { fetchPage } from "./fetch.ts";
 import { type RecountDeps, recount } from "./recount.ts";
+import { search } from "./search.ts";
 
 export type FetcherServiceDeps = RecountDeps & { measure: Measure };
 
 export const fetcherService = defineService({
   name: "fetcher",
-  schema: fetchTask,
-  span: (task) =>
-    task.recount === undefined
-      ? { name: pageSpanName("fetch", task) }
-      : { name: `recount ${task.window.number}/${task.attempt}` },
+  schema: fetcherTask,
+  span: (task) => {
+    if ("search" in task) return { name: `search ${task.attempt}` };
+    if ("period" in task) return { name: `recount ${task.period.number}/${task.attempt}` };
+    return { name: pageSpanName("fetch", task) };
+  },
   handle: (task, { measure, ...deps }: FetcherServiceDeps) => {
     const count = (error: string) => measure({ LibInsightErrors: 1 }, { dataset: task.dataset, error });
     const counting = { ...deps, libInsight: countingErrors(deps.libInsight, count) };
-    return task.recount === undefined ? fetchPage(task, counting) : recount(task, task.recount, counting);
+    if ("search" in task) return search(task, counting);
+    return "period" in task ? recount(task, counting) : fetchPage(task, counting);
   },
 });
 

@@ -1,4 +1,4 @@
-// Starts a run: writes run.json once and enqueues page 1 of each window.
+// Starts a run: writes run.json once and enqueues each window.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -6,13 +6,15 @@ import type { RunRequested } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { type Emit, type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
+import { type Profile, readProfile } from "../../shared/profile.ts";
 import { isFuture } from "../../shared/publish.ts";
-import { fetchTaskOf, run as runSchema } from "../../shared/run.ts";
+import { fetchTasksOf, run as runSchema } from "../../shared/run.ts";
 import { spanFields } from "../../shared/trace.ts";
 import { planRun } from "./plan.ts";
 
 export type KickoffDeps = {
   work: ObjectStore;
+  data: ObjectStore;
   fetcherQueue: MessageQueue;
   emit: Emit;
   datasets: readonly Dataset[];
@@ -24,18 +26,17 @@ export type KickoffDeps = {
  * have died before it sent them. A run that has ended is not repeated.
  * @throws PipelineError `RequestFromTheFuture`, `UnknownDataset`, `RangeImpossible`
  */
-export async function kickoff(
-  request: RunRequested,
-  { work, fetcherQueue, emit, datasets, now }: KickoffDeps,
-): Promise<LogFields> {
+export async function kickoff(request: RunRequested, deps: KickoffDeps): Promise<LogFields> {
+  const { work, fetcherQueue, emit, datasets, now } = deps;
   rejectFutureRequest(request, now());
-  const planned = planRun(request, findDataset(request.detail.dataset, datasets));
+  const dataset = findDataset(request.detail.dataset, datasets);
+  const planned = planRun(request, dataset, await publishedProfile(dataset, deps));
   const { runId } = planned;
   const isNew = await work.putOnce(keys.run(runId), { ...planned, ...spanFields(runId) });
   if (!isNew && (await work.head(keys.result(runId)))) return { run: runId, ended: true };
   // The first run.json wins, because the dataset's entry may have changed between two deliveries.
   const run = isNew ? planned : ((await work.getJson(keys.run(runId), runSchema)) ?? planned);
-  const tasks = run.windows.map((window) => fetchTaskOf(run, window, 1));
+  const tasks = fetchTasksOf(run, run.windows, 1);
   await fetcherQueue.sendAll(tasks.map(messageBody));
   await emit("run.started", {
     runId,
@@ -45,6 +46,15 @@ export async function kickoff(
     windows: run.windows.length,
   });
   return { run: runId, isNew, from: run.from, to: run.to, windows: run.windows.length };
+}
+
+/** Returns the profile of the published file, if a run wrote the file and its profile has not expired. */
+async function publishedProfile(
+  { publish }: Dataset,
+  { work, data }: Pick<KickoffDeps, "work" | "data">,
+): Promise<Profile | undefined> {
+  const { "run-id": runId } = (await data.head(publish.csv))?.metadata ?? {};
+  return runId === undefined ? undefined : readProfile(runId, work);
 }
 
 /** A run requested in the future would supersede every run before that time. */

@@ -1,17 +1,22 @@
-// Plans a run from its request: its id, dates and windows. A repeated request gives the same run.
+// Plans a run from its request: its id, dates, periods and windows. A repeated request gives the same run, unless another
+// file was published meanwhile.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { RunRequested } from "../../shared/events.ts";
 import { kinds } from "../../shared/kinds/kinds.ts";
+import type { Profile } from "../../shared/profile.ts";
+import { densityOf, windowsOf } from "../../shared/ranges.ts";
 import { type Run, runIdOf } from "../../shared/run.ts";
 import { dayIn } from "../../shared/time-zone.ts";
 
 /**
  * Returns the requested run. "Yesterday" is relative to the event's time, so a late delivery plans the same dates.
+ * @param published the profile of the published file, if it is known: windows are planned to fit one page each. Without it
+ * a period is one window, which is split if it does not fit.
  * @throws PipelineError `RangeImpossible`
  */
-export function planRun(request: RunRequested, dataset: Dataset): Run {
+export function planRun(request: RunRequested, dataset: Dataset, published: Profile | undefined): Run {
   const requestId = request.detail.requestId ?? request.id;
   const from = request.detail.from ?? dataset.firstDate;
   const time = new Date(request.time);
@@ -30,8 +35,9 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
       ids: { dataset: dataset.name },
     });
   }
-  const windows = kinds[dataset.kind].windows({ from, to });
-  const [first, last] = [windows[0], windows.at(-1)];
+  const kind = kinds[dataset.kind];
+  const periods = kind.periods({ from, to });
+  const [first, last] = [periods[0], periods.at(-1)];
   if (!first || !last) {
     throw new PipelineError("RangeImpossible", {
       message: `The date range ${from} to ${to} is too short for a dataset of the kind ${dataset.kind}.`,
@@ -39,6 +45,8 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
       ids: { dataset: dataset.name },
     });
   }
+  const density = kind.isPaged && published ? densityOf(published) : undefined;
+  const windows = periods.flatMap((period) => (density ? windowsOf(period, density) : [period]));
   return {
     runId: runIdOf(dataset.name, requestId),
     dataset: dataset.name,
@@ -48,9 +56,14 @@ export function planRun(request: RunRequested, dataset: Dataset): Run {
     ...(request.detail.skipComparison !== undefined && {
       skipComparison: request.detail.skipComparison,
     }),
-    // The windows of whole months begin and end elsewhere than the requested range.
+    // The periods of whole months begin and end elsewhere than the requested range.
     from: first.from,
     to: last.to,
-    windows: windows.map((window, index) => ({ number: index + 1, ...window })),
+    periods: numbered(periods),
+    windows: numbered(windows),
   };
+}
+
+function numbered<T>(ranges: readonly T[]): (T & { number: number })[] {
+  return ranges.map((range, index) => ({ number: index + 1, ...range }));
 }

@@ -1,14 +1,14 @@
 // Checks that LibInsight honored the requested dates. Pure.
-import type { Window } from "../../shared/messages.ts";
+import type { DateRange } from "../../shared/kinds/kind.ts";
 import { isObject } from "./record.ts";
 
 /**
- * Returns the number of records dated outside the window. Records without a date are not counted.
+ * Returns the number of records dated outside the range. Records without a date are not counted.
  * @param dateField the field with the date
  */
 export function recordsOutside(
   records: readonly unknown[],
-  { from, to }: Pick<Window, "from" | "to">,
+  { from, to }: DateRange,
   dateField: string,
 ): number {
   let outside = 0;

@@ -28,10 +28,11 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
   const dataset = findDataset(task.dataset, datasets);
   const { csv, jsonl, children, rejects, summary } = transformPage(records, dataset, leftOut);
   const partSummary = {
+    ...task.range,
     page: task.page,
     entry: fingerprintOf(dataset),
     totals,
-    outside: recordsOutside(records, task.window, kinds[dataset.kind].dateField),
+    outside: recordsOutside(records, task.range, kinds[dataset.kind].dateField),
     ...summary,
     ...spanFields(task.runId),
   };
@@ -40,7 +41,7 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
   const isFirst = await work.create(key, part, partContentType);
   if (rejects && (isFirst || isSamePart(part, (await work.getBytes(key)) ?? Buffer.of())))
     await work.put(keys.rejects(address), rejects, "application/x-ndjson");
-  const { runId: run, ...ids } = address;
+  const { runId: run, pages: _, ...ids } = address;
   return { run, ...ids, records: summary.records, rows: summary.ids.length };
 }
 

@@ -1,4 +1,4 @@
-// A kind of LibInsight dataset: how a range is cut into windows, what is requested for a window, how the response becomes
+// A kind of LibInsight dataset: how a range is cut into periods, what is requested for a range, how the response becomes
 // records with ids, and how these are counted again. Each kind is a folder, and only kinds.ts knows all of them.
 import type { ColumnType } from "../column-types.ts";
 import { addDays } from "../dates.ts";
@@ -10,8 +10,7 @@ import type { LeftOut } from "./records/limits.ts";
 /** Both days are inclusive. */
 export type DateRange = { from: string; to: string };
 
-/** `from` and `to` are those of a window, or of a part of one. */
-export type WindowRequest = DateRange & {
+export type RangeRequest = DateRange & {
   datasetId: number;
   /** The dataset's `request_id`, if its site requires one. */
   requestId?: number | undefined;
@@ -26,7 +25,7 @@ export type LibInsightPage = {
   leftOut?: LeftOut[];
 };
 
-/** What LibInsight says about a window apart from its pages. Without both, nothing proves that the pages are complete. */
+/** What LibInsight says about a period apart from its pages. Without both, nothing proves that the pages are complete. */
 export type Recount = {
   totalRecords?: number | undefined;
   /** Compared with the `sum` of the totals. */
@@ -68,8 +67,13 @@ export type Kind = {
   nouns: Nouns & { quantity: string };
   /** Whether a row is of a whole month, so that its date is the first day of it. */
   isMonthly: boolean;
-  /** Cuts a range into windows, in order. Days that belong to no window are not collected. */
-  windows(range: DateRange): DateRange[];
+  /**
+   * Cuts a range into periods, in order: LibInsight can return and count each with one request. Days that belong to no
+   * period are not collected.
+   */
+  periods(range: DateRange): DateRange[];
+  /** Whether a period may have many pages, so that it is cut into windows (shared/ranges.ts). */
+  isPaged: boolean;
   /** The columns of the records, if they are the same in every dataset of the kind. */
   columns?: KindColumn[];
   /** Roles of these columns (`roles` of an entry). */
@@ -77,20 +81,20 @@ export type Kind = {
   /** The field with the record's day, at the beginning of its text. */
   dateField: string;
   /** @param page from 1 @throws PipelineError */
-  fetchPage(api: Api, request: WindowRequest, page: number): Promise<LibInsightPage>;
+  fetchPage(api: Api, request: RangeRequest, page: number): Promise<LibInsightPage>;
   /** @throws PipelineError */
-  recount(api: Api, request: WindowRequest): Promise<Recount>;
+  recount(api: Api, request: RangeRequest): Promise<Recount>;
 };
 
-/** Cuts a range without gaps or overlaps. @param lastDay returns the last day of a window that begins on this day */
+/** Cuts a range without gaps or overlaps. @param lastDay returns the last day of a period that begins on this day */
 export function cutRange({ from, to }: DateRange, lastDay: (start: string) => string): DateRange[] {
-  const windows: DateRange[] = [];
+  const periods: DateRange[] = [];
   // ISO dates compare as text. Each iteration advances `start`, so the loop ends.
   for (let start = from; start <= to; ) {
     const last = lastDay(start);
     const end = last < to ? last : to;
-    windows.push({ from: start, to: end });
+    periods.push({ from: start, to: end });
     start = addDays(end, 1);
   }
-  return windows;
+  return periods;
 }

@@ -14,7 +14,7 @@ import {
   retryAfterSeconds,
   type Send,
 } from "../http.ts";
-import type { Api, LibInsightPage, Recount, WindowRequest } from "../kinds/kind.ts";
+import type { Api, LibInsightPage, RangeRequest, Recount } from "../kinds/kind.ts";
 import { type KindName, kinds } from "../kinds/kinds.ts";
 import { errorTextOf } from "./error-text.ts";
 import {
@@ -29,7 +29,7 @@ import {
 } from "./policy.ts";
 import { errorResponse, tokenResponse } from "./responses.ts";
 
-export type PageRequest = WindowRequest & {
+export type PageRequest = RangeRequest & {
   kind: KindName;
   /** From 1. */
   page: number;

@@ -147,7 +147,7 @@ function simulation({
       const { startLibInsight } = await import("./libinsight.ts");
       const { formOf, listedFields } = await import("./libinsight/dataset-form.ts");
       const { faultsOfSeed } = await import("./faults-of-seed.ts");
-      const [first, ...others] = kinds[dataset.kind].windows({ from, to });
+      const [first, ...others] = kinds[dataset.kind].periods({ from, to });
       const form = formOf(simulated);
       const isOwn = simulated.name === dataset.name;
       const labels = listedFields(form.fields).map(({ name }) => name);

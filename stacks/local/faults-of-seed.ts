@@ -18,10 +18,7 @@ const transientFaults: NonEmpty<FaultSetting> = [
 ];
 const transientCount = 8;
 
-/** With more windows, each has a page or two, and the faults are in some windows instead of on some pages. */
-const maxPagedWindows = 20;
-
-/** @param windows of the run; the first page of the first one fails until its message is a dead letter */
+/** @param periods of the run; the first request of the first one fails until its message is a dead letter */
 export function faultsOfSeed(seed: number, [first, ...others]: NonEmpty<DateRange>): FaultSetting[] {
   const random = seeded(seed);
   const permanentFault: FaultSetting = {
@@ -30,10 +27,11 @@ export function faultsOfSeed(seed: number, [first, ...others]: NonEmpty<DateRang
     where: { from: first.from, page: 1 },
     times: receiveLimit,
   };
-  const transient = Array.from({ length: transientCount }, (): FaultSetting => {
-    const fault = pick(random, transientFaults);
-    const window = others.length > maxPagedWindows && others[between(random, 0, others.length - 1)];
-    return { ...fault, where: window ? { from: window.from } : { page: between(random, 2, 12) } };
+  // Spread evenly, because a request that fails too often becomes a dead letter.
+  const offset = between(random, 0, Math.max(others.length - 1, 0));
+  const transient = Array.from({ length: transientCount }, (_, n): FaultSetting => {
+    const period = others[(offset + n) % Math.max(others.length, 1)];
+    return { ...pick(random, transientFaults), where: period ? { from: period.from } : { page: 2 } };
   });
   return [permanentFault, ...transient];
 }

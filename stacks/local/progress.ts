@@ -2,7 +2,6 @@
 import type { MultiBar, SingleBar } from "cli-progress";
 import type { LogFields } from "../../shared/logger.ts";
 import { count, quantity } from "../../shared/quantity.ts";
-import { pageCount } from "../../shared/run.ts";
 import { type QueueName, receiveLimit } from "../../shared/topology.ts";
 import type { WindowProgress } from "../commands/runs/run-account.ts";
 import { fitted } from "../commands/text-table.ts";
@@ -20,8 +19,10 @@ export class Progress {
   readonly #runId: string;
   readonly #fetched = new Set<string>();
   readonly #transformed = new Set<string>();
-  /** Announced pages, by window and attempt. */
-  readonly #announced = new Map<string, number>();
+  /** Attempts at windows, as `window/attempt`. */
+  readonly #windows = new Set<string>();
+  /** The number of pieces or pages of ranges that did not fit one page. */
+  readonly #pieces = new Map<string, number>();
   readonly #notedAt = new Map<string, number>();
   #notes: string[] = [];
   #expectedWindows = 1;
@@ -40,15 +41,13 @@ export class Progress {
   get transformed(): number {
     return this.#transformed.size;
   }
-  /** The pages known so far, counting one for each window whose first page has not been fetched. */
+  /** The pages known so far, counting one for each range. */
   get pages(): number {
-    const unknownWindows = Math.max(this.#expectedWindows - this.#announced.size, 0);
-    return [...this.#announced.values()].reduce((sum, pages) => sum + pages, unknownWindows);
-  }
-
-  /** Whether the first page of every window has been fetched. */
-  get allAnnounced(): boolean {
-    return this.#announced.size >= this.#expectedWindows;
+    const again = [...this.#windows].filter((window) => !window.endsWith("/1")).length;
+    return [...this.#pieces.values()].reduce(
+      (sum, pieces) => sum + pieces - 1,
+      this.#expectedWindows + again,
+    );
   }
 
   expectWindows(count: number): void {
@@ -58,30 +57,31 @@ export class Progress {
   /** Counts the pages of the run that an earlier process completed. */
   resume(windows: readonly WindowProgress[]): void {
     this.expectWindows(windows.length);
-    for (const { number, attempt, totals, pages, missing } of windows) {
-      if (!totals) continue;
+    for (const { number, attempt, pages, missing } of windows) {
       const window = `${number}/${attempt}`;
-      const all = pages + missing.length;
-      this.#announced.set(window, all);
-      for (let page = 1; page <= all; page++) {
-        if (!missing.includes(page)) this.#transformed.add(`${window}/${page}`);
-      }
+      this.#windows.add(window);
+      this.#pieces.set(window, pages + missing.length);
+      for (let page = 1; page <= pages; page++) this.#transformed.add(`${window}, earlier page ${page}`);
     }
     for (const page of this.#transformed) this.#fetched.add(page);
   }
 
   /** @param fields the log fields of a handled message */
   onHandled(queue: QueueName, fields: LogFields): void {
-    // The recount of a window at the end of a run fetches no page.
-    if (fields.run !== this.#runId || fields.recount !== undefined) return;
+    // Recounts and searches at the end of a run fetch no page.
+    if (fields.run !== this.#runId || fields.page === undefined) return;
     this.#waitsUntil = 0;
     const window = `${fields.window}/${fields.attempt}`;
-    const page = `${window}/${fields.page}`;
+    const range = `${window}/${fields.from}/${fields.to}`;
+    const page = `${range}/${fields.page}`;
+    if (queue === "fetcher" || queue === "transformer") this.#windows.add(window);
+    const { pieces } = fields;
+    if (queue === "fetcher" && typeof pieces === "number" && pieces > 0) this.#pieces.set(range, pieces);
+    // A range of several days that did not fit one page has no part.
+    const isSplit = pieces !== undefined && fields.from !== fields.to;
     if (queue === "transformer") this.#transformed.add(page);
     // An earlier process may have fetched a page that is transformed now.
-    if (queue === "fetcher" || queue === "transformer") this.#fetched.add(page);
-    if (queue === "fetcher" && fields.page === 1)
-      this.#announced.set(window, pageCount({ totalPages: Number(fields.totalPages) }));
+    if ((queue === "fetcher" && !isSplit) || queue === "transformer") this.#fetched.add(page);
   }
 
   onRetry({ error, receives, delaySeconds }: Retry): void {
@@ -134,7 +134,7 @@ function countsOf(progress: Progress, stage: Stage): Counts {
     case "transformed": {
       const done = progress[stage];
       const of = progress.pages;
-      return { done, of, unit: "page", complete: progress.allAnnounced && done >= of };
+      return { done, of, unit: "page", complete: progress.fetched >= of && done >= of };
     }
     case "assembled":
     case "queried":

@@ -9,8 +9,9 @@ import { transform } from "../../services/transformer/transform.ts";
 import { S3Store, uploadPartBytes, uploadsAtOnce } from "../../shared/aws/s3.ts";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
+import { partContentType } from "../../shared/part.ts";
 import type { MessageQueue } from "../../shared/ports.ts";
-import { maxPages, type Run } from "../../shared/run.ts";
+import { maxPages, type RangeSplit, type Run } from "../../shared/run.ts";
 import { startEmulator } from "../emulator/emulator.ts";
 import { clientsFor } from "../emulator/emulator-clients.ts";
 import { installMiniStack } from "../emulator/install.ts";
@@ -66,12 +67,14 @@ async function recordRun(pages: number, work: S3Store): Promise<Run> {
   const { task, totals } = first;
   const { runId, window, attempt } = task;
   await pMap(messages, (message) => transform(message, { work, datasets }), { concurrency: readsAtOnce });
-  await work.putOnce(keys.window({ runId, window: window.number, attempt }), totals);
-  await work.putOnce(keys.recount({ runId, window: window.number, attempt }), totals);
   const { from, to } = window;
+  const address = { runId, window: window.number, attempt, from, to, page: 1, pages: 1 };
+  await work.putOnce(keys.split(address), { totals } satisfies RangeSplit);
+  await work.create(keys.part(address), "", partContentType);
+  await work.putOnce(keys.recount(runId, attempt, 1), { totalRecords: totals.totalRecords });
   const requestedAt = "2026-03-02T06:00:00Z";
   const run = { runId, dataset, requestId: "bench", requestedAt, reason: "benchmark", from, to };
-  const recorded: Run = { ...run, windows: [window] };
+  const recorded: Run = { ...run, periods: [window], windows: [window] };
   await work.putOnce(keys.run(runId), recorded);
   return recorded;
 }

@@ -65,16 +65,14 @@ function transformed(body: string) {
 export function recordedPages(pages: number, runId: string): PageMessage[] {
   const totals = { totalPages: pages, totalRecords: pages * pageSize };
   const { record } = generateRecords({ count: totals.totalRecords, seed: 1 });
+  const range = { from: "2021-12-02", to: "2022-12-01" };
+  const window = { number: 1, ...range };
   return Array.from({ length: pages }, (_, index) => ({
     task: {
-      runId,
-      dataset: defaultDataset.name,
-      window: { number: 1, from: "2021-12-02", to: "2022-12-01" },
-      attempt: 1,
-      page: index + 1,
+      ...{ runId, dataset: defaultDataset.name, window, range, last: window },
+      ...{ attempt: 1, page: index + 1, ...(pages > 1 && { pages }) },
     },
     totals,
-    pages,
     records: { inline: Array.from({ length: pageSize }, (_, place) => record(index * pageSize + place)) },
   }));
 }

@@ -16,6 +16,7 @@ type Totals = {
   /** Injected faults by kind. */
   injected: Map<string, number>;
   replays: number;
+  excused: number;
   /** Runs by state. */
   states: Map<string, number>;
 };
@@ -97,19 +98,20 @@ function mergeResults(shares: readonly Checked[]): Checked {
 }
 
 function emptyTotals(): Totals {
-  return { plans: 0, injected: new Map(), replays: 0, states: new Map() };
+  return { plans: 0, injected: new Map(), replays: 0, excused: 0, states: new Map() };
 }
 
-function totalsOf({ injected, replays, states }: Outcome): Totals {
+function totalsOf({ injected, replays, excused, states }: Outcome): Totals {
   const counts = [...Map.groupBy(states, (state) => state)].map(
     ([state, all]) => [state, all.length] as const,
   );
-  return { plans: 1, injected, replays, states: new Map(counts) };
+  return { plans: 1, injected, replays, excused, states: new Map(counts) };
 }
 
 function addTotals(from: Totals, to: Totals): void {
   to.plans += from.plans;
   to.replays += from.replays;
+  to.excused += from.excused;
   for (const which of ["injected", "states"] as const) {
     for (const [name, n] of from[which]) to[which].set(name, (to[which].get(name) ?? 0) + n);
   }

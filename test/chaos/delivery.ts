@@ -48,7 +48,7 @@ export type DeliveryOptions = {
 
 /** A received message. It may be handled from step `from`. */
 type Waiting = { queue: ChaosQueue; message: Message; from: number };
-type Invocation = { queue: ChaosQueue; parked: (() => unknown)[]; dead: boolean };
+type Invocation = { queue: ChaosQueue; parked: (() => unknown)[]; requests: number; dead: boolean };
 
 export class Delivery {
   readonly #options: DeliveryOptions;
@@ -95,15 +95,15 @@ export class Delivery {
     throw new Error(`The plan did not end in ${maxSteps} steps.`);
   }
 
-  /** Resolves when every running handler waits for its turn. */
+  /** Resolves when every running handler waits for its turn, and for nothing else. */
   async #untilAllParked(): Promise<void> {
     const stuckAt = Date.now() + stuckMs;
     do {
-      // Calls that start together are parked in one turn: apart from them, handlers only wait for LibInsight, one at a time.
+      // Calls that start together are parked in one turn.
       await turn();
       if (this.#failure) throw this.#failure;
       if (Date.now() > stuckAt) throw new Error("A handler neither ends nor calls a port.");
-    } while ([...this.#running].some(({ parked }) => parked.length === 0));
+    } while ([...this.#running].some(({ parked, requests }) => parked.length === 0 || requests > 0));
   }
 
   #choices(): (() => unknown)[] {
@@ -152,7 +152,7 @@ export class Delivery {
       this.#wait(queue, batch, late.steps);
       return;
     }
-    const invocation: Invocation = { queue, parked: [], dead: false };
+    const invocation: Invocation = { queue, parked: [], requests: 0, dead: false };
     this.#running.add(invocation);
     this.#run(invocation, batch, batchFaults).catch((error: unknown) => {
       this.#failure = error;
@@ -229,6 +229,14 @@ export class Delivery {
         });
         if (!invocation.dead) invocation.parked.push(go);
         return promise;
+      },
+      request: async (act) => {
+        invocation.requests += 1;
+        try {
+          return await act();
+        } finally {
+          invocation.requests -= 1;
+        }
       },
       accepted: (call, messages) => {
         if (!faults.nextBatchCall(call)) return messages;

@@ -1,7 +1,8 @@
 // Computes the expected result of a run from LibInsight's responses: its counts, the windows that disagree, and the guard
 // violations. It implements the assembler's rules a second time, without its code.
 import type { Dataset } from "../../shared/dataset-schema.ts";
-import type { Totals, Window } from "../../shared/messages.ts";
+import type { DateRange } from "../../shared/kinds/kind.ts";
+import type { Window } from "../../shared/messages.ts";
 import type { RunResult } from "../../shared/run.ts";
 import type { PageResponse, Recount } from "./history.ts";
 import {
@@ -16,10 +17,14 @@ import { dateFields } from "./statistic-rows.ts";
 
 /** A page, and the dataset entry that its part was made with. */
 export type PageRead = PageResponse & { entry: Dataset };
+/** What one request returned, or the pages of a day that does not fit one page. */
+export type RangeRead = DateRange & { pages: readonly PageRead[] };
 /** A window as one attempt of a run read it. */
-export type WindowRead = { window: Window; totals: Totals; pages: readonly PageRead[] };
-/** All windows of an attempt, and the recount of each after all of them were read; undefined if it was not recounted. */
-export type AttemptRead = { windows: readonly WindowRead[]; recounts: readonly (Recount | undefined)[] };
+export type WindowRead = { window: Window; ranges: readonly RangeRead[] };
+/** A period, and its recount after all windows were read; undefined if it was not recounted. */
+export type PeriodRead = { period: Window; recount: Recount | undefined };
+/** All windows and periods of an attempt. */
+export type AttemptRead = { windows: readonly WindowRead[]; periods: readonly PeriodRead[] };
 
 /** A guard violation, and the texts that its sentence must quote. */
 export type Violation = { kind: RunResult["violations"][number]["kind"]; quotes: readonly string[] };
@@ -36,13 +41,15 @@ export type ExpectedRun = {
   undeclared: Counts;
   /** Rows with a value by header, duplicates included. */
   filled: Counts;
-  /** The disagreements of each window, by its number. */
+  /** The disagreements of each window by itself, by its number. */
   disagreements: Map<number, Violation[]>;
+  /** The recounts that disagree, by the number of the period. */
+  recounts: Map<number, Violation[]>;
 };
 
 /** @param entry the dataset entry that the run was assembled with */
-export function expectedRun({ windows, recounts }: AttemptRead, entry: Dataset): ExpectedRun {
-  const read = windows.flatMap(({ pages }) => pages);
+export function expectedRun({ windows, periods }: AttemptRead, entry: Dataset): ExpectedRun {
+  const read = windows.flatMap(pagesOf);
   const pages = read.map(({ records, entry }) => expectedPage(records, entry));
   const sum = (of: (page: ExpectedPage) => Counts) => {
     const counts: Counts = new Map();
@@ -50,9 +57,8 @@ export function expectedRun({ windows, recounts }: AttemptRead, entry: Dataset):
     return counts;
   };
   const { duplicates, children, ...file } = fileOf(pages, entry);
-  const disagreements = windows.map(
-    (window, n) => [window.window.number, disagreementsIn(window, recounts[n]?.recount, entry)] as const,
-  );
+  const named = (found: readonly (readonly [Window, Violation[]])[]) =>
+    new Map(found.flatMap(([{ number }, all]) => (all.length > 0 ? [[number, all] as const] : [])));
   return {
     file,
     children,
@@ -63,7 +69,29 @@ export function expectedRun({ windows, recounts }: AttemptRead, entry: Dataset):
     mistyped: sum((page) => page.mistyped),
     undeclared: sum((page) => page.undeclared),
     filled: countsOf(read.flatMap(filledHeaders)),
-    disagreements: new Map(disagreements.filter(([, found]) => found.length > 0)),
+    disagreements: named(windows.map((each) => [each.window, disagreementsIn(each, entry)])),
+    recounts: named(periods.map((each) => [each.period, recountProblems(each, windows)])),
+  };
+}
+
+export function pagesOf({ ranges }: WindowRead): readonly PageRead[] {
+  return ranges.flatMap(({ pages }) => pages);
+}
+
+/** Returns the windows of a period. */
+export function windowsIn<W extends { window: DateRange }>(
+  { period }: { period: DateRange },
+  windows: readonly W[],
+): W[] {
+  return windows.filter(({ window }) => window.from >= period.from && window.to <= period.to);
+}
+
+/** Returns what LibInsight announced with the pages of a window. */
+export function announcedIn({ ranges }: WindowRead): { totalRecords: number; sum: number } {
+  const totals = ranges.flatMap(({ pages }) => pages[0]?.totals ?? []);
+  return {
+    totalRecords: totals.reduce((all, { totalRecords }) => all + totalRecords, 0),
+    sum: totals.reduce((all, { sum = 0 }) => all + sum, 0),
   };
 }
 
@@ -84,41 +112,49 @@ function filledHeaders({ records, entry }: PageRead): string[] {
   });
 }
 
-function disagreementsIn(
-  { window, totals, pages }: WindowRead,
-  recounted: Recount["recount"] | undefined,
-  entry: Dataset,
-): Violation[] {
-  const { from, to, number } = window;
-  const { totalPages, totalRecords } = totals;
+function disagreementsIn({ window, ranges }: WindowRead, entry: Dataset): Violation[] {
   const found: Violation[] = [];
-  const add = (...quotes: string[]) => {
-    found.push({ kind: "disagreement", quotes: [`${from} to ${to}`, ...quotes] });
-  };
-  for (const { page, totals: pageTotals, records, entry: pageEntry } of pages) {
-    if (pageTotals.totalRecords !== totalRecords || pageTotals.totalPages !== totalPages)
-      add(
-        `${numbered(totalRecords, "record")} in ${numbered(totalPages, "page")} on page 1`,
-        `${numbered(pageTotals.totalRecords, "record")} in ${numbered(pageTotals.totalPages, "page")} on page ${page}`,
-      );
-    if (pageEntry !== entry) add(`page ${page} was transformed with another version`);
-    const days = records.map((record) => String(record[dateFields[entry.kind]]).slice(0, 10));
-    const outside = days.filter((day) => day < from || day > to).length;
-    if (outside > 0) add(`page ${page} has`, "outside", `${outside} of ${records.length} records`);
+  for (const { from, to, pages } of ranges) {
+    const add = (...quotes: string[]) => {
+      found.push({ kind: "disagreement", quotes: [`${from} to ${to}`, ...quotes] });
+    };
+    const { totalPages, totalRecords } = pages[0]?.totals ?? { totalPages: 0, totalRecords: 0 };
+    for (const { page, totals, records, entry: pageEntry } of pages) {
+      if (totals.totalRecords !== totalRecords || totals.totalPages !== totalPages)
+        add(
+          `${numbered(totalRecords, "record")} in ${numbered(totalPages, "page")} on page 1`,
+          `${numbered(totals.totalRecords, "record")} in ${numbered(totals.totalPages, "page")} on page ${page}`,
+        );
+      if (pageEntry !== entry) add(`page ${page} was transformed with another version`);
+      const days = records.map((record) => String(record[dateFields[entry.kind]]).slice(0, 10));
+      const outside = days.filter((day) => day < from || day > to).length;
+      if (outside > 0) add(`page ${page} has`, "outside", `${outside} of ${records.length} records`);
+    }
+    const records = recordsIn(pages);
+    if (records !== totalRecords) add(`${numbered(totalRecords, "record")} and sent ${records}`);
   }
-  const records = recordsIn(pages);
-  if (records !== totalRecords) add(`${numbered(totalRecords, "record")} and sent ${records}`);
-  if (recounted?.totalRecords !== undefined && recounted.totalRecords !== totalRecords)
-    add(`${numbered(totalRecords, "record")} at first and ${recounted.totalRecords} in the recount`);
-  if (recounted?.sum !== undefined && recounted.sum !== totals.sum)
-    add(`add up to ${grouped(totals.sum)}`, `total is ${grouped(recounted.sum)}`);
-  const ids = pages.flatMap((page) => expectedPage(page.records, page.entry).rows.map(({ id }) => id));
+  const ids = ranges.flatMap(({ pages }) =>
+    pages.flatMap((page) => expectedPage(page.records, page.entry).rows.map(({ id }) => id)),
+  );
   if (new Set(ids).size < ids.length)
-    found.push({ kind: "disagreement", quotes: [`window ${number}`, "twice"] });
+    found.push({ kind: "disagreement", quotes: [`window ${window.number}`, "twice"] });
   return found;
 }
 
-function grouped(n: number | undefined): string {
+/** Compares the recount of a period with what LibInsight announced with the pages of its windows. */
+function recountProblems(read: PeriodRead, windows: readonly WindowRead[]): Violation[] {
+  const { from, to } = read.period;
+  const announced = windowsIn(read, windows).map(announcedIn);
+  const total = announced.reduce((all, { totalRecords }) => all + totalRecords, 0);
+  const sum = announced.reduce((all, each) => all + each.sum, 0);
+  const { totalRecords: counted = total, sum: countedSum = sum } = read.recount?.recount ?? {};
+  const found: string[][] = [];
+  if (counted !== total) found.push([`${numbered(total, "record")} at first and ${counted} in the recount`]);
+  if (countedSum !== sum) found.push([`add up to ${grouped(sum)}`, `total is ${grouped(countedSum)}`]);
+  return found.map((quotes) => ({ kind: "disagreement", quotes: [`${from} to ${to}`, ...quotes] }));
+}
+
+function grouped(n: number): string {
   return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 

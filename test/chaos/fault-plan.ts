@@ -133,12 +133,16 @@ export const anyPlan = fc.record({
   /** The number of records, if the dataset has records. */
   records: fc.integer({ min: 0, max: 50 }),
   pageSize: fc.integer({ min: 4, max: 20 }),
+  /** The days of every second record, so that they have several pages; with 0, every record has its own date. */
+  busyDays: fc.constantFrom(0, 0, 1, 3),
   /** Handlers that run at the same time. */
   concurrency: count(6),
   /** How often an adapter tries a call with a transient failure. The AWS SDK tries three times. */
   tries: fc.constantFrom(1, 3),
   /** The published file at the start: none, a run's with as many rows, one with twice as many, or the predecessor's. */
   earlierFile: fc.constantFrom("none", "ours", "larger", "foreign"),
+  /** Whether the earlier run's file has a profile, so that windows are planned. Otherwise each period is a window. */
+  planned: fc.boolean(),
   /** Whether the downstream services take part. */
   follows: fc.boolean(),
   /** Whether an instance is started for the run. */
@@ -184,9 +188,11 @@ export const undisturbed: Plan = {
   kind: "records",
   records: 40,
   pageSize: 7,
+  busyDays: 1,
   concurrency: 3,
   tries: 1,
   earlierFile: "none",
+  planned: false,
   follows: true,
   instance: true,
   duckDb: false,

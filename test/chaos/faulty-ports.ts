@@ -39,6 +39,8 @@ export type Caller = {
    * @param onConflict returns the adapter's return value for a conflict with another conditional write
    */
   perform<T>(call: PortCall, act: () => Promise<T>, onConflict?: () => T): Promise<T>;
+  /** Performs a request that is no call of a port. No other handler goes on before it ends. */
+  request<T>(act: () => Promise<T>): Promise<T>;
   /** Returns how many messages of a batch the port accepts. */
   accepted(call: PortCall, messages: number): number;
   /** Returns the fault that ends the next upload in mid-stream. */

@@ -65,7 +65,8 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
         // The list of platforms is not a page.
         if (endpoint !== "platforms") {
           const response = responders[plan.kind](query, records, plan.pageSize, fault?.kind);
-          history.lastResponse = response && { ...response, state: history.states.length - 1 };
+          const isMiscounted = fault?.kind === "other-total";
+          history.lastResponse = response && { ...response, state: history.states.length - 1, isMiscounted };
         }
         if (!fault) return;
         libInsight.fail(...settingsOf(fault, endpoint, mark));
@@ -123,7 +124,7 @@ type Responder = (
   all: readonly LibInsightRecord[],
   pageSize: number,
   fault: FaultAt<"libinsight">["kind"] | undefined,
-) => Omit<PageResponse, "state"> | undefined;
+) => Omit<PageResponse, "state" | "isMiscounted"> | undefined;
 
 const responders: Record<KindName, Responder> = {
   records: gridPage,
@@ -186,13 +187,17 @@ function gridPage(
   }
 }
 
+/** Days from the first day to each busy day. */
+const busyDays = [400, 410, 900];
+
 /** Prepares the plan's initial records. Each gets a date, so that its window is known. */
 function prepare(plan: Plan, libInsight: LibInsight, mark: string): void {
   let date = `${firstDay} 00:00:00`;
-  for (const record of [...libInsight.records()]) {
+  for (const [n, record] of [...libInsight.records()].entries()) {
     const dated = typeof record._start_date === "string" && record._start_date !== "";
     date = dated ? String(record._start_date) : date;
-    const at = date;
+    const busy = n % 2 === 1 && plan.busyDays > 0 ? busyDays[n % plan.busyDays] : undefined;
+    const at = busy === undefined ? date : `${addDays(firstDay, busy)} 09:00:00`;
     libInsight.edit(Number(record._id), (before) => {
       const complete = { ...before, _start_date: at };
       return mark === "" ? complete : marked(complete, mark);
@@ -226,7 +231,10 @@ function applied(change: FaultAt<"source">, { kind, seed }: Plan, libInsight: Li
   if (typeof chosen?._id !== "number") return false;
   if (change.kind === "remove") libInsight.remove(chosen._id);
   else if (change.kind === "move") {
-    const day = addDays(firstDay, (change.pick * change.nth) % 1_000);
+    // Half of the moves are to a day that has a record.
+    const other = records[(change.pick * change.nth) % records.length]?._start_date;
+    const random = addDays(firstDay, (change.pick * change.nth) % 1_000);
+    const day = change.pick % 2 === 0 ? random : String(other).slice(0, 10);
     libInsight.edit(chosen._id, (record) => ({ ...record, _start_date: `${day} 12:00:00` }));
   } else if (change.kind === "edit") {
     libInsight.edit(chosen._id, (record) => ({ ...record, "Comments/Notes": `edited ${change.nth}` }));

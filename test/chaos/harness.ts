@@ -12,16 +12,19 @@ import { library } from "#library";
 import { csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
+import { addDays } from "../../shared/dates.ts";
 import { keys } from "../../shared/keys.ts";
 import { type LibInsightClient, libInsightClient } from "../../shared/libinsight/client.ts";
 import { LocalDatabase } from "../../shared/local/sqlite.ts";
 import type { Log } from "../../shared/logger.ts";
 import { processBatch } from "../../shared/message-loop.ts";
-import { type AssembleTask, fetchTask } from "../../shared/messages.ts";
+import { type AssembleTask, fetcherTask, fetchTask, pageAddress } from "../../shared/messages.ts";
 import type { Measure } from "../../shared/metrics.ts";
 import { type Message, messageBody, type ObjectStore } from "../../shared/ports.ts";
+import type { Profile } from "../../shared/profile.ts";
 import { runIdOf, runResult } from "../../shared/run.ts";
 import type { EndedSpan } from "../../shared/trace.ts";
+import { lastDay } from "../../stacks/local/libinsight.ts";
 import { forEveryService, queueDeps } from "../support/every-service.ts";
 import { silent } from "../support/local-adapters.ts";
 import { Chains } from "./chains.ts";
@@ -43,6 +46,7 @@ import { requestTimeoutMs, startSource } from "./faulty-source.ts";
 import { type Call, History } from "./history.ts";
 import { Faults, type Injected } from "./injected-faults.ts";
 import { Reader } from "./reader.ts";
+import { dateFields } from "./statistic-rows.ts";
 import { startTableau } from "./tableau-server.ts";
 import { traceProblems } from "./trace-problems.ts";
 import { approval, assess, busEvent, type Earlier } from "./verdict.ts";
@@ -65,6 +69,8 @@ export type Outcome = {
   injected: Injected;
   /** The number of replayed dead letters. */
   replays: number;
+  /** See `Verdict`. */
+  excused: number;
   /** The state of each run. */
   states: string[];
 };
@@ -124,14 +130,20 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     });
     const ports = portsOf(machine);
     source.begin(plan, faults, history);
-    const outcome: Outcome = { wrong: [], injected: faults.injected, replays: 0, states: [] };
+    const outcome: Outcome = { wrong: [], injected: faults.injected, replays: 0, excused: 0, states: [] };
     const reader = new Reader(ports, entry);
     const queues = plan.follows
       ? [...collectingQueues, ...downstreamQueues]
       : [...collectingQueues, "replay" as const];
     try {
       const earlier = earlierFile(plan, entry.columns);
-      if (earlier) await publishEarlier(ports.data, entry.publish.csv, earlier);
+      if (earlier)
+        await publishEarlier(
+          ports,
+          entry.publish.csv,
+          earlier,
+          plan.planned ? profileOf(plan, history) : undefined,
+        );
       await machine.instances.put(instanceId, "stopped", { [tag.key]: tag.value });
       const runIds = await requestRuns(plan, machine);
       const { engine } = machine;
@@ -177,22 +189,17 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         await approve(runIds, ports, entry.name);
         await settle();
       }
+      const verdict = await assess({
+        ...{ plan, runIds, history, earlier, faults, refusedAt },
+        nonEmptyQueues: queuesWithMessages(database, queues),
+        ...{ ports, notifications: machine.notifications },
+        events: events.map((event) => busEvent.parse(event)),
+      });
+      outcome.excused = verdict.excused;
       outcome.wrong.push(
         ...reader.wrong,
         ...chains.wrong,
-        ...(await assess({
-          ...{
-            plan,
-            runIds,
-            history,
-            earlier,
-            faults,
-            refusedAt,
-            nonEmptyQueues: queuesWithMessages(database, queues),
-          },
-          ...{ ports, notifications: machine.notifications },
-          events: events.map((event) => busEvent.parse(event)),
-        })),
+        ...verdict.wrong,
         ...(await traceProblems(runIds, spans, ports.work)),
       );
       for (const runId of runIds)
@@ -221,11 +228,16 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       // The plan's clock advances only by its steps.
       sleep: async () => {},
     });
-    const depsOf = ({ queue, deadLetters, ...ports }: Ports, batch: Message[], { entry }: Call) => ({
+    const depsOf = (
+      { queue, deadLetters, ...ports }: Ports,
+      batch: Message[],
+      caller: Caller,
+      { entry }: Call,
+    ) => ({
       ...{ ...ports, measure, now: () => new Date(machine.clock.now) },
       datasets: [entry],
       tables: ports.engine,
-      libInsight: recordedClient(client, batch, history),
+      libInsight: recordedClient(client, batch, caller, history),
       ...queueDeps(queue, deadLetters),
       waitSeconds: 0,
       ...{ stage: "chaos", team: "tagged" as const, isScheduled: true, checkSeconds: 60 },
@@ -245,7 +257,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
           (queue, body) => chains.send(queue, body, chain),
         );
         const queuePair = { source: ports.queue(name), deadLetters: ports.deadLetters(name) };
-        return processBatch(service, batch, depsOf(ports, batch, call), { ...common, ...queuePair });
+        return processBatch(service, batch, depsOf(ports, batch, caller, call), { ...common, ...queuePair });
       };
     });
   }
@@ -303,19 +315,23 @@ function advance(database: LocalDatabase, clock: Clock, queues: readonly string[
 }
 
 /** Returns a client that records its pages. A fetcher handles one message and makes one request at a time. */
-function recordedClient(client: LibInsightClient, [message]: Message[], history: History): LibInsightClient {
-  const task = () => fetchTask.parse(JSON.parse(message?.body ?? ""));
+function recordedClient(
+  client: LibInsightClient,
+  [message]: Message[],
+  caller: Caller,
+  history: History,
+): LibInsightClient {
+  const body = (): unknown => JSON.parse(message?.body ?? "");
   return {
     async fetchPage(request) {
-      const page = await client.fetchPage(request);
-      const { runId, window, attempt, page: number } = task();
-      history.recordResponse({ runId, window: window.number, attempt, page: number });
+      const page = await caller.request(() => client.fetchPage(request));
+      history.recordResponse(pageAddress(fetchTask.parse(body())));
       return page;
     },
     async recount(request) {
-      const counted = await client.recount(request);
-      const { runId, window, attempt } = task();
-      history.recordRecount({ runId, window: window.number, attempt });
+      const counted = await caller.request(() => client.recount(request));
+      const { runId, attempt, ...task } = fetcherTask.parse(body());
+      history.recordRecount({ runId, attempt, what: "period" in task ? task.period.number : "search" });
       return counted;
     },
   };
@@ -341,12 +357,40 @@ function earlierFile({ records, earlierFile: kind }: Plan, columns: Dataset["col
   return { csv: `${first}\n${`${row}\n`.repeat(rows)}`, rows, isOurs };
 }
 
-async function publishEarlier(data: ObjectStore, key: string, { csv, isOurs }: Earlier): Promise<void> {
+const earlierRun = "earlier";
+
+/** @param profile of the earlier run, by which the windows of the next one are planned */
+async function publishEarlier(
+  { data, work }: Ports,
+  key: string,
+  { csv, isOurs }: Earlier,
+  profile: Profile | undefined,
+): Promise<void> {
   await data.upload(key, Readable.from([Buffer.from(csv)]), {
     contentType: "text/csv",
-    metadata: isOurs ? { "run-id": "earlier", "requested-at": "2024-11-01T12:00:00Z" } : {},
+    metadata: isOurs ? { "run-id": earlierRun, "requested-at": "2024-11-01T12:00:00Z" } : {},
     condition: "absent",
   });
+  if (profile) await work.put(keys.profile(earlierRun), JSON.stringify(profile), "application/json");
+}
+
+/** The least records with which the planner fills a window (shared/ranges.ts). */
+const windowRecords = 95;
+
+/** Returns the profile of a file with the plan's records, multiplied so that a window is planned to fit a page of the plan. */
+function profileOf({ pageSize }: Plan, { entry, states }: History): Profile {
+  const factor = Math.floor(windowRecords / pageSize);
+  const perDay = Map.groupBy(states[0] ?? [], (record) =>
+    String(record[dateFields[entry.kind]]).slice(0, 10),
+  );
+  const days: number[] = [];
+  for (let day = entry.firstDate; day <= lastDay; day = addDays(day, 1))
+    days.push(factor * (perDay.get(day)?.length ?? 0));
+  const rows = days.reduce((sum, n) => sum + n, 0);
+  return {
+    ...{ from: entry.firstDate, to: lastDay, rows, undated: 0, days, weeks: [], hours: [] },
+    ...{ firstWeek: entry.firstDate, columns: [] },
+  };
 }
 
 /** Emits the plan's requests, each with its own clock offset. @returns the ids of the requested runs */

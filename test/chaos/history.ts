@@ -1,8 +1,8 @@
 // Records what happened in a plan, in order: LibInsight's responses, the writes, and the dataset entry of each. The verdict
 // (verdict.ts) checks the runs against it.
 import type { Dataset } from "../../shared/dataset-schema.ts";
-import type { AttemptAddress, PageAddress } from "../../shared/keys.ts";
-import type { Recount as WindowTotal } from "../../shared/kinds/kind.ts";
+import type { PageAddress } from "../../shared/keys.ts";
+import type { Recount as PeriodTotal } from "../../shared/kinds/kind.ts";
 import type { Totals } from "../../shared/messages.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import type { LibInsightRecord } from "../../stacks/local/libinsight.ts";
@@ -11,12 +11,16 @@ export type PageResponse = {
   page: number;
   records: readonly LibInsightRecord[];
   totals: Totals;
-  /** What the response says if it was to a request that counts a window again. */
-  recount: WindowTotal;
+  /** What the response says if it was to a request that counts a period again. */
+  recount: PeriodTotal;
   /** The index of the state of LibInsight's records that the response was made from. */
   state: number;
+  /** Whether a fault changed the totals. */
+  isMiscounted: boolean;
 };
-export type Recount = Pick<PageResponse, "recount" | "state">;
+export type Recount = Pick<PageResponse, "recount" | "state" | "isMiscounted">;
+/** What an attempt of a run counts: a period by its number, or the ranges in which it searches changed windows. */
+export type Counting = { runId: string; attempt: number; what: number | "search" };
 /** A call of a handler: when it began, and the dataset entry that was deployed then. */
 export type Call = { service: string; begun: number; entry: Dataset };
 /** `version` counts the writes of this key, from 1. */
@@ -70,20 +74,18 @@ export class History {
     this.#responses.set(nameOf(address), [...this.responses(address), response]);
   }
 
-  /** Records that a fetcher counted a window again for an attempt of a run. E-resources take no request for it. */
-  recordRecount(address: AttemptAddress): void {
-    const counted = this.entry.kind === "e-resources" ? this.#uncounted() : this.lastResponse;
-    if (!counted) throw new Error("A fetcher counted a window that LibInsight did not send.");
-    const name = nameOf({ ...address, page: 0 });
-    this.#recounts.set(name, [...this.recounts(address), counted]);
+  /** Records that a fetcher counted a range for an attempt of a run. E-resources take no request for it. */
+  recordRecount(counting: Counting): void {
+    const uncounted = { recount: {}, state: this.states.length - 1, isMiscounted: false };
+    const counted = this.entry.kind === "e-resources" ? uncounted : this.lastResponse;
+    if (!counted) throw new Error("A fetcher counted a range that LibInsight did not send.");
+    const { runId, attempt, what } = counting;
+    this.#recounts.set(`${runId} ${attempt} ${what}`, [...this.recounts(counting), counted]);
   }
 
-  #uncounted(): Recount {
-    return { recount: {}, state: this.states.length - 1 };
-  }
-
-  recounts(address: AttemptAddress): readonly Recount[] {
-    return this.#recounts.get(nameOf({ ...address, page: 0 })) ?? [];
+  /** Returns the responses for what was counted, oldest first. */
+  recounts({ runId, attempt, what }: Counting): readonly Recount[] {
+    return this.#recounts.get(`${runId} ${attempt} ${what}`) ?? [];
   }
 
   /** Returns the responses for a page of an attempt, oldest first. Its message may be delivered several times. */
@@ -103,6 +105,7 @@ export class History {
   }
 }
 
-function nameOf({ runId, window, attempt, page }: PageAddress): string {
-  return `${runId} ${window} ${attempt} ${page}`;
+/** Page 1 of a day is the response that said that the day has more pages. */
+function nameOf({ runId, window, attempt, from, to, page }: PageAddress): string {
+  return `${runId} ${window} ${attempt} ${from} ${to} ${page}`;
 }

@@ -33,6 +33,7 @@ function report({ totals, failed }: Checked, duration: string): string {
     ...table(totals.injected),
     "runs by state",
     ...table(totals.states),
+    `records lost to compensating changes ${String(totals.excused).padStart(3)}`,
     "",
     `${totals.plans} plans, ${totals.replays} dead letters replayed, ${failed ? 1 : 0} failures, ${duration}`,
   ];

@@ -1,8 +1,8 @@
-// Checks the traces of a plan: every span's parent exists, up to the root, and every window and page has its spans.
+// Checks the traces of a plan: every span's parent exists, up to the root, and every part of a window has its spans.
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
-import { pageCount, runResult, run as runSchema } from "../../shared/run.ts";
-import { type EndedSpan, rootName, type Span, spanIdOf } from "../../shared/trace.ts";
+import { type RunResult, runResult, run as runSchema } from "../../shared/run.ts";
+import { type EndedSpan, pageSpan, rootName, type Span, spanIdOf } from "../../shared/trace.ts";
 import { spansOf } from "../../stacks/commands/runs/trace.ts";
 
 /** @param ended the spans of all handled messages */
@@ -18,25 +18,31 @@ export async function traceProblems(
     const stored = await spansOf(run, work);
     const own = ended.filter((span) => span.runId === runId);
     const result = await work.getJson(keys.result(runId), runResult);
-    const pages = (result?.windows ?? []).flatMap(({ attempt, totalRecords, pages }, n) =>
-      Array.from({ length: pageCount({ totalPages: totalRecords === 0 ? 0 : pages }) }, (_, page) =>
-        ["fetch", "transform"].map((what) => `${what} ${n + 1}/${attempt}/${page + 1}`),
-      ).flat(),
-    );
+    const windows = result?.windows ?? [];
     const problems = [
       ...orphans(runId, own).map((span) => `is an orphan: ${span}`),
       ...orphans(runId, stored).map((span) => `is an orphan in the work bucket: ${span}`),
-      ...missing(pages, own).map((name) => `has no span: ${name}`),
-      ...missing(pages, stored).map((name) => `has no span in the work bucket: ${name}`),
+      ...incomplete(windows, own).map((name) => `has too few spans: ${name}`),
+      ...incomplete(windows, stored).map((name) => `has too few spans in the work bucket: ${name}`),
     ];
     wrong.push(...problems.map((problem) => `run ${runId}: ${problem}`));
   }
   return wrong;
 }
 
-function missing(names: readonly string[], spans: readonly Span[]): string[] {
-  const found = new Set(spans.map(({ name }) => name));
-  return names.filter((name) => !found.has(name));
+/** Returns the windows that have fewer spans than parts. */
+function incomplete(windows: RunResult["windows"], spans: readonly Span[]): string[] {
+  const found = new Map<string, number>();
+  for (const name of new Set(spans.map(({ name }) => name))) {
+    const [, work, window, attempt] = pageSpan.exec(name) ?? [];
+    const key = `${work} ${window}/${attempt}`;
+    found.set(key, (found.get(key) ?? 0) + 1);
+  }
+  return windows.flatMap(({ attempt, pages }, n) =>
+    [`fetch ${n + 1}/${attempt}`, `transform ${n + 1}/${attempt}`].filter(
+      (key) => (found.get(key) ?? 0) < pages,
+    ),
+  );
 }
 
 /** Returns the spans from which no chain of parents leads to the root. */

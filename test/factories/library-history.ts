@@ -131,7 +131,7 @@ export function runOfRecords(
   const profile = new RowProfile(dataset, { from, to }, headers);
   profile.add(Buffer.from(csv));
   // LibInsight finds a record without a date by when it was entered, here in the last window.
-  const windows = kinds.records.windows({ from, to }).map((window, index, all) => {
+  const windows = kinds.records.periods({ from, to }).map((window, index, all) => {
     const own = records.filter((record) => {
       const date = dateOf(record);
       return date === "" ? index === all.length - 1 : date >= window.from && date <= window.to;

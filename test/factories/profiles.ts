@@ -151,7 +151,7 @@ function withVisits({ pairs: _none, ...profile }: Profile): Profile {
 
 function inputOf(profile: Profile, previous: Profile | undefined): ReportInput {
   const time = (to: string) => `${addDays(to, 1)}T11:00:00Z`;
-  const windows = kinds.records.windows({ from: profile.from, to: profile.to }).map(({ from, to }) => {
+  const windows = kinds.records.periods({ from: profile.from, to: profile.to }).map(({ from, to }) => {
     const start = daysBetween(profile.from, from);
     const rows = profile.days
       .slice(start, daysBetween(profile.from, to) + 1)

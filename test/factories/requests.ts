@@ -18,7 +18,7 @@ export function requestOf(
   };
 }
 
-/** Returns a run with the given windows. Each `requestId` gives another run. */
+/** Returns a run with the given windows, each a period of its own. Each `requestId` gives another run. */
 export function runOf(
   requestId: string,
   given: { windows?: [string, string][]; requestedAt?: string } = {},
@@ -32,17 +32,21 @@ export function runOf(
     reason: "test",
     from: ranges[0]?.[0] ?? "2023-01-01",
     to: ranges.at(-1)?.[1] ?? "2023-12-31",
+    periods: ranges.map(([from, to], index) => ({ number: index + 1, from, to })),
     windows: ranges.map(([from, to], index) => ({ number: index + 1, from, to })),
   };
 }
 
-/** Returns the task for a page of the run. @param at `pages` if page 1 was fetched before */
+/** Returns the task for a window of the run. @param at `pages` if it is a page of a range that does not fit one */
 export function taskOf(
   run: Run,
-  at: { window?: number; attempt?: number; page?: number; pages?: number } = {},
+  at: { window?: number; attempt?: number; page?: number; pages?: number; last?: number } = {},
 ): FetchTask {
   const { window: number = 1, attempt = 1, page = 1, pages } = at;
   const window = run.windows.find((candidate) => candidate.number === number);
-  if (!window) throw new Error(`The run has no window ${number}.`);
-  return { runId: run.runId, dataset: run.dataset, window, attempt, page, ...(pages && { pages }) };
+  const last = run.windows.at((at.last ?? 0) - 1);
+  if (!window || !last) throw new Error(`The run has no window ${number}.`);
+  const { from, to } = window;
+  const ofRun = { runId: run.runId, dataset: run.dataset, last };
+  return { ...ofRun, window, attempt, range: { from, to }, page, ...(pages && { pages }) };
 }

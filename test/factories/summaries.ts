@@ -4,6 +4,7 @@ import type { PageSummary } from "../../shared/run.ts";
 /** Returns the summary of a page without rejects. */
 export function summaryOf(page: number, ids: number[], given: Partial<PageSummary> = {}): PageSummary {
   return {
+    ...{ from: "2021-01-01", to: "2021-12-31" },
     page,
     entry: "entry",
     outside: 0,

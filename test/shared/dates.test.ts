@@ -1,4 +1,4 @@
-// test/shared/kinds/records/windows.test.ts tests how dates are moved by years and days.
+// test/shared/kinds/records/periods.test.ts tests how dates are moved by years and days.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { addDays, daysBetween, daysOfFiscalYear, fiscalYearOf, yesterday } from "../../shared/dates.ts";

@@ -7,6 +7,8 @@ import {
   deadLettersText,
   handlingOf,
   inSpan,
+  pageSpan,
+  pageSpanName,
   rootName,
   spanFields,
   spanIdOf,
@@ -15,12 +17,15 @@ import {
 } from "../../shared/trace.ts";
 
 const runId = "gate-counts-0123456789ab";
+const window = { number: 2, from: "2024-01-01", to: "2024-12-31" };
 const task: FetchTask = {
   runId,
   dataset: "gate-counts",
-  window: { number: 2, from: "2024-01-01", to: "2024-12-31" },
+  window,
   attempt: 1,
+  range: { from: window.from, to: window.to },
   page: 1,
+  last: window,
 };
 const message: Message = {
   id: "1",
@@ -33,7 +38,7 @@ const message: Message = {
 };
 const root = spanIdOf(runId, rootName);
 
-function handling(parsed: unknown = task, given: Partial<Message> = {}, name = "fetch 2/1/1") {
+function handling(parsed: unknown = task, given: Partial<Message> = {}, name = "fetch 2/1") {
   return handlingOf("fetcher", parsed, { ...message, ...given }, () => 9_000, { name });
 }
 
@@ -41,21 +46,22 @@ test("ids are W3C's, and depend only on the run and on the span's name", () => {
   expect(traceIdOf(runId)).toMatch(/^[0-9a-f]{32}$/);
   expect(root).toMatch(/^[0-9a-f]{16}$/);
   expect(spanIdOf(runId, rootName)).toBe(root);
-  expect(new Set([root, spanIdOf(runId, "fetch 1/1/1"), spanIdOf("other", rootName)]).size).toBe(3);
+  expect(new Set([root, spanIdOf(runId, "fetch 1/1"), spanIdOf("other", rootName)]).size).toBe(3);
 });
 
 test("a message that a handler sends carries the handler's span, and is its child", async () => {
-  const sent = await inSpan(handling(), async () => messageBody({ ...task, page: 2 }));
+  const piece = { from: "2024-01-05", to: "2024-01-09" };
+  const sent = await inSpan(handling(), async () => messageBody({ ...task, range: piece }));
   const received = fetchTask.parse(JSON.parse(sent));
-  const id = spanIdOf(runId, "fetch 2/1/1");
+  const id = spanIdOf(runId, "fetch 2/1");
   expect(received).toEqual({
     ...task,
-    page: 2,
+    range: piece,
     traceparent: `00-${traceIdOf(runId)}-${id}-01`,
     sender: {
       id,
       parent: root,
-      name: "fetch 2/1/1",
+      name: "fetch 2/1",
       sentAt: 1_000,
       firstReceivedAt: 2_000,
       startedAt: 9_000,
@@ -63,8 +69,36 @@ test("a message that a handler sends carries the handler's span, and is its chil
       receives: 3,
     },
   });
-  const child = await inSpan(handling(received, {}, "fetch 2/1/2"), async () => spanFields(runId));
-  expect(child.spans).toMatchObject([{ id }, { name: "fetch 2/1/2", parent: id }]);
+  const child = await inSpan(handling(received, {}, "fetch 2/1 2024-01-05 to 2024-01-09"), async () => spanFields(runId));
+  expect(child.spans).toMatchObject([{ id }, { name: "fetch 2/1 2024-01-05 to 2024-01-09", parent: id }]);
+});
+
+test("a page's span has a name of its own, with the days and the page unless it is the whole window", () => {
+  const day = { from: "2024-01-05", to: "2024-01-05" };
+  const oneDay = { ...task, window: { number: 2, ...day }, range: day };
+  const names = [
+    pageSpanName("fetch", task),
+    pageSpanName("transform", { ...task, attempt: 2, range: { from: "2024-01-05", to: "2024-01-09" } }),
+    pageSpanName("fetch", { ...task, range: day }),
+    pageSpanName("transform", { ...task, range: day, page: 7, pages: 12 }),
+    pageSpanName("fetch", { ...oneDay, page: 7, pages: 12 }),
+  ];
+  expect(names).toEqual([
+    "fetch 2/1",
+    "transform 2/2 2024-01-05 to 2024-01-09",
+    "fetch 2/1 2024-01-05",
+    "transform 2/1 2024-01-05 page 7",
+    "fetch 2/1 2024-01-05 page 7",
+  ]);
+  for (const name of names) expect(name).toMatch(pageSpan);
+  expect(names.map((name) => pageSpan.exec(name)?.slice(1, 4).join(" "))).toEqual([
+    "fetch 2 1",
+    "transform 2 2",
+    "fetch 2 1",
+    "transform 2 1",
+    "fetch 2 1",
+  ]);
+  for (const other of [rootName, "recount 1/2", "search 2", "assemble 1"]) expect(other).not.toMatch(pageSpan);
 });
 
 test("two deliveries of a message are the same span", async () => {
@@ -101,7 +135,7 @@ test("an event's detail names its sender like a message", async () => {
   expect(follower).toMatchObject({
     name: "athena run.published",
     runId,
-    parent: spanIdOf(runId, "fetch 2/1/1"),
+    parent: spanIdOf(runId, "fetch 2/1"),
   });
 });
 

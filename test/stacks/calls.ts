@@ -9,7 +9,7 @@ import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type EventType, eventSource } from "../../shared/events.ts";
 import { holdTable } from "../../shared/header-change.ts";
 import { folderOf, previousKey } from "../../shared/keys.ts";
-import type { PageRequest } from "../../shared/libinsight/client.ts";
+import type { LibInsightClient, PageRequest } from "../../shared/libinsight/client.ts";
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";
 import { processBatch } from "../../shared/message-loop.ts";
@@ -42,13 +42,18 @@ const teamInstance = "i-0123456789abcdef0";
 const foreignInstance = "i-0fedcba9876543210";
 const instanceTag = library.instances.tag;
 const instanceTags = { [instanceTag.key]: instanceTag.value };
-/** A range of two windows. */
+/** A range of two periods. */
 const range = { from: "2021-12-02", to: "2023-06-30" };
+/** The first day of the second period. */
+const busyDay = "2022-12-02";
 /** A page of 100 such comments does not fit into a message. */
 const longComment = "x".repeat(60_000);
 const maxBatches = 500;
 /** Longer than the delay of any message. */
 const betweenBatchesMs = 15 * 60_000;
+
+/** `shrunk`: whether the second day has fewer records. The others are numbers of requests. */
+type Source = { shrunk: boolean; secondPages: number; recounts: number };
 
 const storeActions: Readonly<Record<string, readonly string[]>> = {
   put: ["s3:PutObject"],
@@ -100,7 +105,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     calls.set(JSON.stringify(call), call);
   };
   const names = namesIn(graph);
-  const source = { shrunk: false, secondPages: 0 };
+  const source: Source = { shrunk: false, secondPages: 0, recounts: 0 };
   const send = (type: EventType, detail: unknown): void => {
     const time = now().toISOString();
     const body = JSON.stringify({ id: randomUUID(), source: eventSource, time, "detail-type": type, detail });
@@ -148,7 +153,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
         const found = [...queuePairs.values()].find((pair) => pair.name === name)?.deadLetters ?? empty;
         return { name, deadLetters: watched<typeof empty>(found, onQueue(names.deadLetters(name))) };
       }),
-      libInsight: clientOf(async (request: PageRequest) => pageOf(request, source)),
+      libInsight: libInsightOf(source),
       engine,
       tables: engine,
       instances: watched(instances, (method, [id]) => {
@@ -374,29 +379,55 @@ function athenaCalls(
   ];
 }
 
-/** Returns a page of long comments in the first window, or one of two pages in the second, which shift on the first read. */
-async function pageOf({ from, page }: PageRequest, source: { shrunk: boolean; secondPages: number }) {
-  const recordsIn = () => {
-    // The record without an id is rejected.
-    if (from === range.from)
-      return recordsOf(1, 100).map((record, index) => ({
+/**
+ * Returns a page of records of two days: long comments on the first one, and two pages on the second one, which shift on the
+ * first read. After `shrunk`, the second one has one page, and its period has a record more when it is first counted again.
+ */
+async function pageOf({ from, to, page }: PageRequest, source: Source) {
+  const days: { day: string; records: Record<string, unknown>[] }[] = [
+    {
+      day: range.from,
+      // The record without an id is rejected.
+      records: recordsOf(1, 100).map((record, index) => ({
         ...(index === 0 ? recordOf(1, { _id: undefined }) : record),
         "Comments/Notes": longComment,
-      }));
-    if (source.shrunk) return recordsOf(1_001, 1_100);
-    const records = recordsOf(1_001, 1_150);
-    if (page > 1) source.secondPages += 1;
-    return source.secondPages === 1 ? records.with(100, recordOf(1_001)) : records;
-  };
-  const records = recordsIn().map((record) => ({
-    ...record,
-    _start_date: `${from} 10:00:00`,
-    // The run would be held if these columns had no value.
-    classroom: "A",
-    studio: "B",
-  }));
+      })),
+    },
+    { day: busyDay, records: recordsOf(1_001, source.shrunk ? 1_100 : 1_150) },
+  ];
+  const found = days.filter(({ day }) => from <= day && day <= to);
+  const records = found.flatMap(({ day, records }) =>
+    records.map((record) => ({
+      ...record,
+      _start_date: `${day} 10:00:00`,
+      // The run would be held if these columns had no value.
+      classroom: "A",
+      studio: "B",
+    })),
+  );
+  const [first] = records.slice(100 * (page - 1), 100 * page);
+  if (page > 1) source.secondPages += 1;
+  const isShifted = page > 1 && source.secondPages === 1;
   return {
-    records: records.slice(100 * (page - 1), 100 * page),
+    records: [
+      ...(isShifted ? records.slice(0, 1) : first ? [first] : []),
+      ...records.slice(100 * (page - 1) + 1, 100 * page),
+    ],
     totals: { totalPages: Math.ceil(records.length / 100), totalRecords: records.length },
+  };
+}
+
+/** Returns a client that counts a period again by its first page. */
+function libInsightOf(source: Source): LibInsightClient {
+  const { fetchPage, recount } = clientOf(async (request) => pageOf(request, source));
+  return {
+    fetchPage,
+    async recount(request) {
+      const { totalRecords = 0 } = await recount(request);
+      // Only the recount of a whole period ends with the range: the search counts its windows from the first one.
+      const isChanged = source.shrunk && request.from === busyDay && request.to === range.to;
+      if (isChanged) source.recounts += 1;
+      return { totalRecords: isChanged && source.recounts === 1 ? totalRecords + 1 : totalRecords };
+    },
   };
 }

@@ -33,10 +33,11 @@ export const eResources: Kind = {
   },
   isMonthly: true,
   /** The months that end in the range. A month that has not ended has no statistics. */
-  windows: ({ from, to }) =>
+  periods: ({ from, to }) =>
     cutRange({ from: firstOfMonth(from), to }, lastOfMonth).filter(
       (month) => month.to === lastOfMonth(month.to),
     ),
+  isPaged: false,
   columns,
   dateField: "month",
 

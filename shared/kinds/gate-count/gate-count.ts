@@ -5,12 +5,12 @@ import * as z from "zod/mini";
 import { addDays } from "../../dates.ts";
 import { PipelineError } from "../../errors.ts";
 import { tooLarge, unknownShape } from "../../libinsight/policy.ts";
-import { type Api, cutRange, type Kind, type KindColumn, type Recount, type WindowRequest } from "../kind.ts";
+import { type Api, cutRange, type Kind, type KindColumn, type RangeRequest, type Recount } from "../kind.ts";
 import { type Members, map, membersOf, namesOf, nothing, numberOf } from "../php.ts";
 import { type Hour, hourReader } from "./hours.ts";
 
 /** Other clients request a week at a time. */
-const windowDays = 7;
+const periodDays = 7;
 /** A week has 168 hours, so this is enough for 297 libraries. */
 const maxRows = 50_000;
 
@@ -32,7 +32,8 @@ export const gateCount: Kind = {
     quantity: "visit",
   },
   isMonthly: false,
-  windows: (range) => cutRange(range, (start) => addDays(start, windowDays - 1)),
+  periods: (range) => cutRange(range, (start) => addDays(start, periodDays - 1)),
+  isPaged: false,
   columns,
   roles: { location: "library", quantity: "count" },
   dateField: "date",
@@ -73,7 +74,7 @@ const overviewResponse = z.object({
   ]),
 });
 
-function overview(api: Api, { datasetId, from, to }: WindowRequest, aggregate: "hourly" | "daily") {
+function overview(api: Api, { datasetId, from, to }: RangeRequest, aggregate: "hourly" | "daily") {
   return api.get(`/gate-count/${datasetId}/overview`, { from, to, aggregate });
 }
 
@@ -111,7 +112,7 @@ function countsOf(value: unknown): Members {
 const refusals = ["LibInsightErrorResponse", "LibInsightDatasetNotFound", "LibInsightRequestRefused"];
 
 /** Returns the sum of the daily counts, or undefined if LibInsight has none. */
-async function dailyCounts(api: Api, request: WindowRequest): Promise<Recount["sum"]> {
+async function dailyCounts(api: Api, request: RangeRequest): Promise<Recount["sum"]> {
   try {
     const { body } = await overview(api, request, "daily");
     return sumOfDays(body);

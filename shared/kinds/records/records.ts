@@ -2,7 +2,7 @@
 import { addDays, addYears } from "../../dates.ts";
 import { PipelineError } from "../../errors.ts";
 import { anotherPage, tooLarge, unknownShape } from "../../libinsight/policy.ts";
-import { type Api, cutRange, type Kind, type LibInsightPage, type WindowRequest } from "../kind.ts";
+import { type Api, cutRange, type Kind, type LibInsightPage, type RangeRequest } from "../kind.ts";
 import { recordFilter } from "./limits.ts";
 import { pageOf, pageResponse } from "./responses.ts";
 
@@ -14,8 +14,9 @@ export const records: Kind = {
     quantity: "unit",
   },
   isMonthly: false,
-  /** LibInsight accepts at most one year per query. Each window ends before the same date a year later. */
-  windows: (range) => cutRange(range, (start) => addDays(addYears(start, 1), -1)),
+  /** LibInsight accepts at most one year per query. Each period ends before the same date a year later. */
+  periods: (range) => cutRange(range, (start) => addDays(addYears(start, 1), -1)),
+  isPaged: true,
   dateField: "_start_date",
   fetchPage,
   async recount(api, request) {
@@ -26,7 +27,7 @@ export const records: Kind = {
 
 async function fetchPage(
   api: Api,
-  { datasetId, requestId, from, to }: WindowRequest,
+  { datasetId, requestId, from, to }: RangeRequest,
   page: number,
 ): Promise<LibInsightPage> {
   const params = {

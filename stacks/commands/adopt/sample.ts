@@ -2,14 +2,14 @@
 import { isObject } from "../../../services/transformer/record.ts";
 import { addDays, addYears } from "../../../shared/dates.ts";
 import { PipelineError } from "../../../shared/errors.ts";
-import type { DateRange, WindowRequest } from "../../../shared/kinds/kind.ts";
+import type { DateRange, RangeRequest } from "../../../shared/kinds/kind.ts";
 import { type KindName, kinds } from "../../../shared/kinds/kinds.ts";
 import { type FormField, fieldsOf } from "../../../shared/kinds/records/fields.ts";
 import type { libInsightClient } from "../../../shared/libinsight/client.ts";
 import { isoDate } from "../../../shared/schemas.ts";
 
 type Client = ReturnType<typeof libInsightClient>;
-export type Source = Omit<WindowRequest, "from" | "to"> & { kind: KindName; shared: boolean };
+export type Source = Omit<RangeRequest, "from" | "to"> & { kind: KindName; shared: boolean };
 export type Sample = {
   records: unknown[];
   /** The days of the records, if there are any. */
@@ -19,7 +19,7 @@ export type Sample = {
 };
 
 /** How far back to look for records, a year at a time, and how many empty years end the search for the first one. */
-const most = { years: 30, emptyYears: 3, windows: 12, pages: 10 };
+const most = { years: 30, emptyYears: 3, periods: 12, pages: 10 };
 
 /** Errors with which LibInsight may refuse a field list that it does not have. */
 const refusals = [
@@ -48,13 +48,13 @@ export async function readFields(
 
 /** Reads the newest records. @param lastDay at which to begin @throws PipelineError */
 export function readSample(client: Client, source: Source, lastDay: string): Promise<Sample> {
-  return source.kind === "records" ? readMonth(client, source, lastDay) : readWindow(client, source, lastDay);
+  return source.kind === "records" ? readMonth(client, source, lastDay) : readPeriod(client, source, lastDay);
 }
 
-/** Reads the newest window of statistics that has any. */
-async function readWindow(client: Client, source: Source, to: string): Promise<Sample> {
-  const windows = kinds[source.kind].windows({ from: addYears(to, -1), to }).reverse();
-  for (const range of windows.slice(0, most.windows)) {
+/** Reads the newest period of statistics that has any. */
+async function readPeriod(client: Client, source: Source, to: string): Promise<Sample> {
+  const periods = kinds[source.kind].periods({ from: addYears(to, -1), to }).reverse();
+  for (const range of periods.slice(0, most.periods)) {
     const { records } = await client.fetchPage({ ...source, ...range, page: 1 });
     if (records.length > 0) return { records, range, firstDate: undefined };
   }

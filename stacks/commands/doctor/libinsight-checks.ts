@@ -17,7 +17,7 @@ const timeoutMs = 8_000;
 const maxClockMinutes = 5;
 const maxNames = 15;
 /** Thirty years of records, or half a year of gate counts. */
-const maxWindows = 30;
+const maxPeriods = 30;
 
 export function libInsightChecks(
   place: LibInsightPlace,
@@ -59,11 +59,11 @@ export function libInsightChecks(
         // The newest records have the form's present fields.
         const month = { from: addDays(last, -30), to: last };
         const { kind, libinsightId: datasetId, requestId, timeZone } = dataset;
-        const { windows } = kinds[kind];
+        const { periods } = kinds[kind];
         const newestFirst = [month, { from: dataset.firstDate, to: last }].flatMap((range) =>
-          windows(range).reverse(),
+          periods(range).reverse(),
         );
-        for (const { from, to } of newestFirst.slice(0, maxWindows)) {
+        for (const { from, to } of newestFirst.slice(0, maxPeriods)) {
           const request = { kind, datasetId, requestId, timeZone, from, to };
           const { records, totals } = await client.fetchPage({ ...request, page: 1 });
           const saw = `Read ${count(records.length)} of ${count(totals.totalRecords)} records from ${from} to ${to}.`;

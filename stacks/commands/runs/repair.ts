@@ -5,7 +5,7 @@ import { sendAssembleTask } from "../../../shared/assembler-queue.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import type { FetchTask } from "../../../shared/messages.ts";
 import { type MessageQueue, messageBody } from "../../../shared/ports.ts";
-import { fetchTaskOf, pageCount, type RunResult } from "../../../shared/run.ts";
+import { fetchTasksOf, type RunResult } from "../../../shared/run.ts";
 import type { RunAccount } from "./run-account.ts";
 
 export type Resumed = { pages: number; assemble: boolean };
@@ -28,13 +28,14 @@ export async function resume(
       ids: { run: runId },
     });
   }
-  const tasks = windows.flatMap(({ number, from, to, attempt: windowAttempt, totals, missing }) =>
-    // The fetcher of page 1 enqueues the rest of its window.
-    (missing[0] === 1 ? [1] : missing).map(
-      (page): FetchTask => ({
-        ...fetchTaskOf(run, { number, from, to }, windowAttempt, page),
-        ...(page > 1 && totals && { pages: pageCount(totals) }),
-      }),
+  const tasks = [...Map.groupBy(windows, (window) => window.attempt)].flatMap(([attempt, own]) =>
+    fetchTasksOf(run, own, attempt).flatMap((task, index) =>
+      (own[index]?.missing ?? []).map(
+        ({ from, to, page, pages }): FetchTask => ({
+          ...{ ...task, range: { from, to }, page },
+          ...(pages > 1 && { pages }),
+        }),
+      ),
     ),
   );
   if (tasks.length > 0) {

@@ -1,20 +1,19 @@
 // The state of a run, from the work bucket: its progress, what is missing, and what to do next. Only reads.
 import pMap from "p-map";
+import { windowAttempts } from "../../../shared/attempts.ts";
 import type { DeadLetter } from "../../../shared/dead-letter.ts";
 import { PipelineError } from "../../../shared/errors.ts";
-import { keys } from "../../../shared/keys.ts";
-import type { Totals, Window } from "../../../shared/messages.ts";
+import { keys, type PageAddress } from "../../../shared/keys.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import {
-  pageCount,
+  type PlannedWindow,
   type Run,
   type RunResult,
   runResult,
   run as runSchema,
-  windowTotals,
 } from "../../../shared/run.ts";
 import type { QueueName } from "../../../shared/topology.ts";
-import { windowAttempts } from "../../../shared/window-attempts.ts";
+import { windowParts } from "../../../shared/window-parts.ts";
 import { type FileState, fileStateOf, type Live } from "./live.ts";
 
 /** A run of ten million records has some four hundred thousand objects. */
@@ -26,24 +25,21 @@ const atOnce = 8;
 const queuesOfRuns: readonly QueueName[] = ["kickoff", "fetcher", "transformer", "assembler"];
 
 /**
- * - `requested`: planned, and the page count of no window is known
- * - `fetching`: the page count of some windows is not known
- * - `transforming`: all page counts are known, and some pages are not fetched and transformed
+ * - `requested`: planned, and no page is transformed
+ * - `fetching`: some pages are not fetched and transformed
  * - `assembling`: every page is transformed
  * - `blocked`: at one of these stages, with a dead letter
  * - `stalled`: at one of these stages, without progress for `stalledAfterSeconds`
  */
-type Stage = "requested" | "fetching" | "transforming" | "assembling";
+type Stage = "requested" | "fetching" | "assembling";
 type RunState = Stage | "blocked" | "stalled" | RunResult["state"];
 
-export type WindowProgress = Window & {
+export type WindowProgress = PlannedWindow & {
   attempt: number;
-  /** As announced on page 1; missing until page 1 is fetched. */
-  totals?: Totals;
   /** Number of transformed pages. */
   pages: number;
-  /** Numbers of the pages that are not transformed; only page 1 while `totals` is missing. */
-  missing: number[];
+  /** The pages that are not transformed, as far as they are known: a range may not fit one page. */
+  missing: PageAddress[];
 };
 
 export type RunAccount = {
@@ -139,7 +135,7 @@ async function accountIfThere(runId: string, deps: AccountDeps): Promise<RunAcco
   const attempt = lastAttempt(runId, changes);
   // The parts of a published run may have been removed.
   const isPublished = result?.state === "published";
-  const windows = await windowsOf(run, attempt, isPublished ? "all" : changes, work);
+  const windows = await windowsOf(run, attempt, isPublished ? result : undefined, work);
   const stage = result ? "ended" : stageOf(windows);
   const isStalled = now().getTime() - movedAt.getTime() > stalledAfterSeconds * 1000;
   const deadLetters = deps.deadLetters.filter(({ run: of }) => of === runId);
@@ -166,36 +162,27 @@ function lastAttempt(runId: string, changes: ReadonlyMap<string, Date>): number 
   return attempt;
 }
 
+/** @param published result of a run whose parts may have been removed */
 async function windowsOf(
   run: Run,
   attempt: number,
-  changes: ReadonlyMap<string, Date> | "all",
+  published: RunResult | undefined,
   work: ObjectStore,
 ): Promise<WindowProgress[]> {
-  return pMap(
-    await windowAttempts(run, attempt, work),
-    async ({ window, address }): Promise<WindowProgress> => {
-      const totals = await work.getJson(keys.window(address), windowTotals);
-      const all = Array.from({ length: totals ? pageCount(totals) : 1 }, (_, page) => page + 1);
-      const hasPart = (page: number) => changes === "all" || changes.has(keys.part({ ...address, page }));
-      const missing = all.filter((page) => !totals || !hasPart(page));
-      return {
-        ...window,
-        attempt: address.attempt,
-        ...(totals && { totals }),
-        pages: all.length - missing.length,
-        missing,
-      };
-    },
-    { concurrency: atOnce },
-  );
+  const attempts = await windowAttempts(run, attempt, work);
+  if (published)
+    return attempts.map(({ window, attempt }, index) => {
+      return { ...window, attempt, pages: published.windows[index]?.pages ?? 0, missing: [] };
+    });
+  return Array.fromAsync(windowParts(run, attempts, work), ({ window, attempt, parts, missing }) => {
+    const isReused = window.reused !== undefined && attempt === 1;
+    return { ...window, attempt, pages: parts.length, missing: isReused ? [] : missing };
+  });
 }
 
 function stageOf(windows: readonly WindowProgress[]): Stage {
-  const known = windows.filter(({ totals }) => totals).length;
-  if (known === 0) return "requested";
-  if (known < windows.length) return "fetching";
-  return windows.some(({ missing }) => missing.length > 0) ? "transforming" : "assembling";
+  if (windows.every(({ missing }) => missing.length === 0)) return "assembling";
+  return windows.some(({ pages }) => pages > 0) ? "fetching" : "requested";
 }
 
 function replayText(runId: string): string {

@@ -3,7 +3,7 @@ import { announcedOf, countList, noteRows } from "../../../services/reporter/mes
 import { datasets } from "../../../shared/datasets.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../../shared/run.ts";
-import { age, plain, ranges, table } from "../text-table.ts";
+import { age, plain, table } from "../text-table.ts";
 import type { FileInPlace } from "./live.ts";
 import { publicationText, type Rollback, remaining } from "./rollback.ts";
 import type { BlockedRequest, RunAccount, WindowProgress } from "./run-account.ts";
@@ -32,23 +32,19 @@ export function listText(
 
 export function showText(account: RunAccount, now: Date): string {
   const { run, state, stage, attempt, windows, result, deadLetters } = account;
-  const known = windows.filter(({ totals }) => totals);
+  const complete = windows.filter(({ missing }) => missing.length === 0);
   const rows: [string, string][] = [
     ["run", run.runId],
     ["state", state === "stalled" || state === "blocked" ? `${state} while ${stage}` : stateText(account)],
     ["requested", `${run.requestedAt}, reason: ${run.reason}`],
     ["updated", `${ageOf(account.movedAt, now)} ago`],
     ["range", `${run.from} to ${run.to}`],
-    ["windows", `${known.length} of ${windows.length} known${attempt > 1 ? `, attempt ${attempt}` : ""}`],
-    ["pages", `${pagesText(windows)} transformed`],
     [
-      "announced",
-      quantity(
-        known.reduce((sum, { totals }) => sum + (totals?.totalRecords ?? 0), 0),
-        "record",
-      ),
+      "windows",
+      `${complete.length} of ${windows.length} complete${attempt > 1 ? `, attempt ${attempt}` : ""}`,
     ],
-    ...windows.flatMap(missingText),
+    ["pages", `${pagesText(windows)} transformed`],
+    ...missingRows(windows),
   ];
   if (result) {
     rows.push(...countRows(result));
@@ -99,10 +95,25 @@ export function rollbackText(rollback: Rollback): string {
   return `${back}${inPlace}: ${files.map(({ key }) => key).join(" and ")}`;
 }
 
-function missingText({ number, from, to, totals, missing }: WindowProgress): [string, string][] {
-  if (missing.length === 0) return [];
-  const what = totals ? `pages ${ranges(missing)}` : "its first page, which has the number of pages";
-  return [["missing", `window ${number} (${from} to ${to}): ${what}`]];
+/** A list of more windows is not read. */
+const maxMissing = 10;
+
+function missingRows(windows: readonly WindowProgress[]): [string, string][] {
+  const incomplete = windows.filter(({ missing }) => missing.length > 0);
+  const rows = incomplete.slice(0, maxMissing).map(({ number, from, to, missing }): [string, string] => {
+    return ["missing", `window ${number} (${from} to ${to}): ${missingText(missing)}`];
+  });
+  const others = incomplete.length - rows.length;
+  return others > 0 ? [...rows, ["", `and ${quantity(others, "other window")}`]] : rows;
+}
+
+/** Returns, for example, "2024-01-05 to 2024-01-09, 2024-01-12 page 2". */
+export function missingText(missing: WindowProgress["missing"]): string {
+  const texts = missing.map(({ from, to, page, pages }) => {
+    const days = from === to ? from : `${from} to ${to}`;
+    return pages > 1 ? `${days} page ${page}` : days;
+  });
+  return texts.join(", ");
 }
 
 const alarming: readonly RunAccount["state"][] = ["blocked", "stalled", "held", "failed"];
@@ -123,7 +134,7 @@ export function progressText({ run, state, windows }: RunAccount): string {
 function pagesText(windows: readonly WindowProgress[]): string {
   const done = windows.reduce((sum, { pages }) => sum + pages, 0);
   const all = windows.reduce((sum, { pages, missing }) => sum + pages + missing.length, 0);
-  return `${count(done)}/${count(all)}${windows.every(({ totals }) => totals) ? "" : "+"}`;
+  return `${count(done)}/${count(all)}${done === all ? "" : "+"}`;
 }
 
 function ageOf(date: string, now: Date): string {

@@ -6,12 +6,14 @@ import { claim } from "../../../shared/once.ts";
 import { decodeSummary } from "../../../shared/part.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import {
+  periodRecount,
   queryOrigin,
   type Run,
+  rangeSplit,
   runAttempt,
   runResult,
   run as runSchema,
-  windowRecount,
+  windowSearch,
 } from "../../../shared/run.ts";
 import { rootName, type Span, spanIdOf, span as spanSchema } from "../../../shared/trace.ts";
 
@@ -23,7 +25,7 @@ const atOnce = 16;
 const summaryBytes = 64 * 1024;
 
 /** Objects with the field `spans`. */
-const withSpans = z.union([runResult, runAttempt, windowRecount, queryOrigin]);
+const withSpans = z.union([runResult, runAttempt, rangeSplit, windowSearch, periodRecount, queryOrigin]);
 const spanList = z.array(spanSchema);
 
 /**
@@ -56,6 +58,8 @@ async function spansIn(key: string, { runId }: Run, work: ObjectStore): Promise<
     case "run.json":
       return (await work.getJson(key, runSchema))?.spans ?? [];
     case "attempts":
+    case "splits":
+    case "searches":
     case "recounts":
     case "result.json":
       return (await work.getJson(key, withSpans))?.spans ?? [];

@@ -2,9 +2,10 @@
 import { costOf, totalOf } from "../../../shared/cost.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { type QueueName, services } from "../../../shared/topology.ts";
-import type { Span } from "../../../shared/trace.ts";
-import { age, ranges } from "../text-table.ts";
+import { pageSpan, type Span } from "../../../shared/trace.ts";
+import { age } from "../text-table.ts";
 import type { RunAccount } from "./run-account.ts";
+import { missingText } from "./runs-text.ts";
 
 export type Kind = "window" | "wait" | "retry" | "fetch" | "transform" | "other" | "dead letter";
 /** Milliseconds since 1970. */
@@ -22,15 +23,14 @@ export type Waterfall = { runId: string; headline: string; from: number; to: num
 
 /** More pages are not legible. Those that were retried or slow are kept. */
 const maxPageRows = 400;
-const pageName = /^(?:fetch|transform) (\d+)\/(\d+)\/(\d+)$/;
 
 export function waterfallOf(account: RunAccount, spans: readonly Span[]): Waterfall {
   const [from, to] = [startOf(spans), endOf(spans)];
-  const pages = spans.filter(({ name }) => pageName.test(name));
-  const windows = Map.groupBy(pages, ({ name }) => name.replace(pageName, "$1/$2"));
+  const pages = spans.filter(({ name }) => pageSpan.test(name));
+  const windows = Map.groupBy(pages, ({ name }) => name.replace(pageSpan, "$2/$3"));
   const perWindow = Math.max(Math.floor(maxPageRows / Math.max(windows.size, 1)), 3);
   const others = Map.groupBy(
-    spans.filter(({ name }) => !pageName.test(name)),
+    spans.filter(({ name }) => !pageSpan.test(name)),
     ({ name }) => name.replace(/^recount \d+\/(\d+)$/, "recount $1"),
   );
   const rowsOfOthers = [...others]
@@ -51,17 +51,20 @@ export function waterfallOf(account: RunAccount, spans: readonly Span[]): Waterf
 
 function windowRows(name: string, spans: readonly Span[], max: number): Row[] {
   const [window, attempt] = name.split("/");
-  const byPage = Map.groupBy(spans, (span) => Number(pageName.exec(span.name)?.[3]));
+  const label = `window ${window}${attempt === "1" ? "" : `, attempt ${attempt}`}`;
+  // The whole window has no range in its name, so it is the first row.
+  const byPage = Map.groupBy(spans, (span) => pageSpan.exec(span.name)?.[4] ?? "");
+  if (byPage.size === 1) return [rowOf(label, spans)];
   const rows = [...byPage]
-    .sort(([a], [b]) => a - b)
-    .map(([page, own]) => ({ row: rowOf(`  page ${page}`, own), weight: weightOf(own) }));
+    .sort(([a], [b]) => byNumbers(a, b))
+    .map(([page, own]) => ({ row: rowOf(`  ${page || "all days"}`, own), weight: weightOf(own) }));
   const heaviest = new Set(rows.toSorted((a, b) => b.weight - a.weight).slice(0, max));
   const shown = rows.filter((row) => heaviest.has(row));
   const left = rows.length - shown.length;
   const [from, to] = [startOf(spans), endOf(spans)];
   return [
     {
-      label: `window ${window}${attempt === "1" ? "" : `, attempt ${attempt}`}`,
+      label,
       segments: [{ kind: "window", from, to }],
       note: duration(to - from),
       details: [],
@@ -120,11 +123,11 @@ function missingRows({ windows, result }: RunAccount): Row[] {
   if (result) return [];
   return windows
     .filter(({ missing }) => missing.length > 0)
-    .map(({ number, missing, totals }) => ({
+    .map(({ number, missing }) => ({
       label: `window ${number}, missing`,
       segments: [],
       note: "",
-      details: [totals ? `pages ${ranges(missing)}` : "page 1, which has the number of pages"],
+      details: [missingText(missing)],
     }));
 }
 
@@ -143,7 +146,8 @@ function deadLetterRows({ deadLetters }: RunAccount): Row[] {
 }
 
 function headlineOf({ state, deadLetters, result }: RunAccount, spans: readonly Span[], ms: number): string {
-  const pages = new Set(spans.flatMap(({ name }) => (pageName.test(name) ? name.split(" ")[1] : [])));
+  // A range that was split was fetched and not transformed.
+  const pages = new Set(spans.flatMap(({ name }) => (pageSpan.exec(name)?.[1] === "transform" ? name : [])));
   const retries = spans.reduce((sum, { receives, deadLetters: ends = [] }) => {
     const earlier = ends.reduce((all, end) => all + end.receives - 1, 0);
     return sum + earlier + Math.max(receives - 1, 0);
@@ -168,6 +172,7 @@ const serviceOf: Readonly<Record<string, QueueName>> = {
   kickoff: "kickoff",
   fetch: "fetcher",
   recount: "fetcher",
+  search: "fetcher",
   transform: "transformer",
   assemble: "assembler",
   follow: "athena",

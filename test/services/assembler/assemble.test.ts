@@ -9,7 +9,7 @@ import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import { messageBody } from "../../../shared/ports.ts";
-import { type Run, type RunResult, runAttempt, runResult } from "../../../shared/run.ts";
+import { type Run, type RunResult, runAttempt, runResult, windowSearch } from "../../../shared/run.ts";
 import { recordOf, recordsOf } from "../../factories/libinsight-records.ts";
 import { runOf, taskOf } from "../../factories/requests.ts";
 import { firstResultOf } from "../../factories/results.ts";
@@ -19,6 +19,7 @@ import {
   type EmittedEvent,
   receive,
   runService,
+  takeJson,
   takeTasks,
   useLocal,
 } from "../../support/local-adapters.ts";
@@ -26,11 +27,12 @@ import { overwrite } from "../../support/objects.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
 import { parseCsv } from "../../support/transformed.ts";
 import {
+  addressOf,
   putAttempt,
   putPage,
+  putPages,
   putRecounts,
   putRun,
-  putTotals,
   putWindow,
   type WindowContent,
 } from "../../support/work-bucket.ts";
@@ -113,6 +115,11 @@ async function publishedIn(deps: Deps) {
 
 const tasksIn = ({ fetcherQueue }: Deps) => takeTasks(fetcherQueue);
 
+/** Without the mark of a window of several pages. */
+const partsIn = async ({ runId }: Run, { work }: Deps) =>
+  (await Array.fromAsync(work.objects(keys.allParts(runId), 10))).flatMap(({ key, bytes }) =>
+    bytes ? key : [],
+  );
 const readsOf = (calls: string[]) => calls.filter((call) => call.startsWith("getBytes"));
 
 describe("a complete run", () => {
@@ -169,11 +176,11 @@ describe("a complete run", () => {
       attempt: 1,
       windows: [
         {
-          ...{ from: "2023-01-01", to: "2023-06-30", attempt: 1, pages: 2, totalRecords: 3 },
+          ...{ from: "2023-01-01", to: "2023-06-30", attempt: 1, period: 1, pages: 2, totalRecords: 3 },
           ...{ rows: 2, duplicates: 0, rejected: 1 },
         },
         {
-          ...{ from: "2023-05-01", to: "2023-12-31", attempt: 1, pages: 1, totalRecords: 2 },
+          ...{ from: "2023-05-01", to: "2023-12-31", attempt: 1, period: 2, pages: 1, totalRecords: 2 },
           ...{ rows: 1, duplicates: 1, rejected: 0 },
         },
       ],
@@ -223,7 +230,7 @@ describe("a complete run", () => {
     const work = recorded(deps.work);
     const data = recorded(deps.data);
     await assembleRun(run, { ...deps, work: work.port, data: data.port });
-    const parts = await deps.work.list(keys.allParts(run.runId), 10);
+    const parts = await partsIn(run, deps);
     expect(parts).toHaveLength(4);
     expect(readsOf(work.calls)).toEqual(parts.map((key) => `getBytes ${key}`));
     expect(data.calls.filter((call) => call.startsWith("upload"))).toEqual([
@@ -401,7 +408,7 @@ describe("a window that disagrees with LibInsight", () => {
       const deps = start();
       const run = await completeRun(deps, given.contents);
       const { port: work, calls } = recorded(deps.work);
-      const parts = await deps.work.list(keys.allParts(run.runId), 10);
+      const parts = await partsIn(run, deps);
       for (const reads of [parts.length, 0]) {
         calls.length = 0;
         expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
@@ -411,7 +418,9 @@ describe("a window that disagrees with LibInsight", () => {
           because: [given.because],
         });
         expect(readsOf(calls)).toHaveLength(reads);
-        expect(await tasksIn(deps)).toEqual([taskOf(run, { window: given.again, attempt: 2 })]);
+        expect(await tasksIn(deps)).toEqual([
+          taskOf(run, { window: given.again, attempt: 2, last: given.again }),
+        ]);
       }
       expect(deps.events).toEqual([]);
       expect(await keysIn(deps)).toEqual([]);
@@ -435,7 +444,7 @@ describe("a window that disagrees with LibInsight", () => {
       if (key === keys.attempt(run.runId, 2)) await putAttempt(run, [2, 1], deps.work);
     });
     expect(await assembleRun(run, { ...deps, work })).toBeUndefined();
-    expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
+    expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2, last: 1 })]);
   });
 
   test("refetches two windows that disagree for different reasons, and stores both reasons", async () => {
@@ -850,7 +859,7 @@ describe("a change of the dataset's entry", () => {
     expect(await assembleRun(run, later)).toBeUndefined();
     expect(await tasksIn(deps)).toEqual([taskOf(run, { window: 1, attempt: 2 })]);
     const content = { window: 1, attempt: 2, pages: [[recordOf(1, { Campus: "North" })], [recordOf(2)]] };
-    await putTotals(run, content, deps.work);
+    await putPages(run, content, deps.work);
     // Another page of the old entry, because the deploy is still in progress.
     await putPage(run, content, 1, deps.work);
     await putPage(run, content, 2, deps.work, later.datasets);
@@ -929,7 +938,7 @@ test("publishes the reviewed files of a held run, even if its parts changed", as
   );
   const other = start();
   await putPage(run, { window: 1, pages: [[recordOf(2), recordOf(3)]] }, 1, other.work);
-  const part = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 1 });
+  const part = keys.part(addressOf(run, { window: 1, pages: [] }));
   await deps.work.put(part, (await other.work.getBytes(part)) ?? "", "text/plain");
   expect(await assembleRun(run, deps, 1, "looks good")).toMatchObject({ state: "published" });
   expect(await filesIn(deps)).toEqual(reviewed);
@@ -1049,24 +1058,72 @@ describe("the recount before a publication", () => {
     { window: 2, pages: [recordsOf(3, 4)] },
   ];
 
-  test("enqueues a recount of each window that has none", async () => {
+  test("enqueues a recount of each period that has none", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
     const { runId, dataset } = run;
     await assemble({ runId, dataset, attempt: 1 }, deps);
-    const tasks = [1, 2].map((window) => ({ ...taskOf(run, { window }), recount: 2 }));
-    expect(await tasksIn(deps)).toEqual(tasks);
-    await deps.work.putOnce(keys.recount({ runId, window: 1, attempt: 1 }), {
-      totalPages: 1,
-      totalRecords: 2,
-    });
+    const tasks = run.periods.map((period) => ({ runId, dataset, attempt: 1, period, periods: 2 }));
+    expect(await takeJson(deps.fetcherQueue)).toEqual(tasks);
+    await deps.work.putOnce(keys.recount(runId, 1, 1), { totalRecords: 2 });
     await assemble({ runId, dataset, attempt: 1 }, deps);
-    expect(await tasksIn(deps)).toEqual(tasks.slice(1));
+    expect(await takeJson(deps.fetcherQueue)).toEqual(tasks.slice(1));
     expect(await keysIn(deps)).toEqual([]);
     expect(deps.events).toEqual([]);
   });
 
-  test("refetches a window if its recount finds a record that moved to it", async () => {
+  test("searches the changed windows of a period of several if its recount finds a record that moved to it", async () => {
+    const deps = start();
+    const run = runOf("year", {
+      windows: [
+        ["2023-01-01", "2023-06-30"],
+        ["2023-07-01", "2023-12-31"],
+      ],
+    });
+    const { runId, dataset } = run;
+    const ofYear = { ...run, periods: [{ number: 1, from: "2023-01-01", to: "2023-12-31" }] };
+    await putRun(ofYear, deps.work);
+    const july = { _start_date: "2023-07-01 09:00:00" };
+    await putWindow(ofYear, { window: 1, pages: [recordsOf(1, 2)] }, deps.work);
+    await putWindow(ofYear, { window: 2, pages: [[recordOf(3, july)]] }, deps.work);
+    await putRecounts(ofYear, 1, deps.work, new Map([[1, { totalRecords: 4 }]]));
+    await assemble({ runId, dataset, attempt: 1 }, deps);
+    const search = { runId, dataset, attempt: 2, search: true };
+    expect(await takeJson(deps.fetcherQueue)).toEqual([search]);
+    const because = [
+      "2023-01-01 to 2023-12-31: LibInsight announced 3 records at first and 4 in the recount",
+    ];
+    expect(await deps.work.getJson(keys.search(runId, 2), windowSearch)).toEqual({
+      attempt: 2,
+      windows: [],
+      periods: [
+        { counted: 4, windows: run.windows.map((window, n) => ({ ...window, records: n === 0 ? 2 : 1 })) },
+      ],
+      because,
+    });
+    // A second assembler sends the search again, and after it the windows that it found.
+    await assemble({ runId, dataset, attempt: 1 }, deps);
+    expect(await takeJson(deps.fetcherQueue)).toEqual([search]);
+    await putAttempt(ofYear, [1, 2], deps.work);
+    await assemble({ runId, dataset, attempt: 1 }, deps);
+    expect(await tasksIn(deps)).toMatchObject([{ window: { number: 2 }, attempt: 2 }]);
+    await putWindow(
+      ofYear,
+      { window: 2, attempt: 2, pages: [[recordOf(3, july), recordOf(4, july)]] },
+      deps.work,
+    );
+    await putRecounts(ofYear, 2, deps.work);
+    expect(await assemble({ runId, dataset, attempt: 2 }, deps)).toMatchObject({
+      outcome: "published",
+      rows: 4,
+    });
+    expect((await deps.work.getJson(keys.result(runId), runResult))?.windows).toMatchObject([
+      { period: 1, attempt: 1, pages: 1, totalRecords: 2 },
+      { period: 1, attempt: 2, pages: 1, totalRecords: 2 },
+    ]);
+  });
+
+  test("refetches the only window of a period if its recount finds a record that moved to it", async () => {
     const deps = start();
     const run = await completeRun(deps, contents);
     await putRecounts(run, 1, deps.work, new Map([[1, { totalRecords: 3 }]]));
@@ -1179,7 +1236,7 @@ describe("another writer during the upload", () => {
     const metadata = { "run-id": rival.requestId, "requested-at": rival.requestedAt };
     let writes = 0;
     const work = before(deps.work, "getBytes", async (read) => {
-      if (!z.string().parse(read).endsWith("2") || writes === times) return;
+      if (!z.string().parse(read).endsWith("000002_000002") || writes === times) return;
       writes += 1;
       await overwrite(deps.data, key, `rival ${writes}`, metadata);
     });
@@ -1328,7 +1385,7 @@ describe("the service", () => {
   test("dead-letters the task of a run with a damaged part, and publishes nothing", async () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf(recordsOf(1, 2), recordsOf(3, 4)));
-    const damaged = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 2 });
+    const damaged = keys.part(addressOf(run, { window: 1, pages: [[1], [2]] }, 2));
     await deps.work.put(damaged, (await deps.work.getBytes(damaged))?.subarray(1) ?? "", "text/plain");
     const attributes = { Error: "PartUnreadable", ErrorText: expect.stringContaining(damaged) };
     expect(await deliver(run, deps)).toMatchObject([{ attributes }]);

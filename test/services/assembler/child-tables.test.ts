@@ -18,7 +18,7 @@ import { intercepted } from "../../support/intercepted-ports.ts";
 import { openLocalInMemory, useLocal } from "../../support/local-adapters.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
 import { parseCsv } from "../../support/transformed.ts";
-import { putPage, putRecounts, putRun, putTotals, putWindow } from "../../support/work-bucket.ts";
+import { addressOf, putPage, putPages, putRecounts, putRun, putWindow } from "../../support/work-bucket.ts";
 
 const local = useLocal();
 
@@ -129,7 +129,7 @@ test("a child file has every answer of the published rows in order, whatever the
       const run = runOf(id, { windows });
       await putRun(run, work);
       const contents = [first, second].map((pages, index) => ({ window: index + 1, pages }));
-      for (const content of contents) await putTotals(run, content, work);
+      for (const content of contents) await putPages(run, content, work);
       const deliveries = contents.flatMap((content) =>
         content.pages.map((_, page) => ({ content, page: page + 1 })),
       );
@@ -335,7 +335,8 @@ test.each([
 ])("a part that %s than it counts answers fails the run, and nothing is published", async (_, changed) => {
   const deps = start();
   const run = await completeRun(deps);
-  const key = keys.part({ runId: run.runId, window: 1, attempt: 1, page: 1 });
+  const [content = { window: 1, pages: [] }] = contents;
+  const key = keys.part(addressOf(run, content, 1));
   const {
     summary,
     csv,

@@ -105,16 +105,15 @@ test("counts declared columns called __proto__, constructor and toString, from t
   const totals = { totalPages: 1, totalRecords: 1 };
   const part = decodePart(
     "key",
-    encodePart({ page: 1, entry: "entry", outside: 0, totals, ...page.summary }, page.csv, page.jsonl),
+    encodePart(
+      { from: "2023-01-01", to: "2023-12-31", page: 1, entry: "entry", outside: 0, totals, ...page.summary },
+      page.csv,
+      page.jsonl,
+    ),
   );
   const ledger = new Ledger("entry");
-  ledger.beginWindow({
-    window: { number: 1, from: "2023-01-01", to: "2023-12-31" },
-    attempt: 1,
-    totals,
-    recounted: totals,
-  });
-  ledger.addPage(part.summary);
+  ledger.beginWindow({ number: 1, from: "2023-01-01", to: "2023-12-31" });
+  ledger.addPart(part.summary);
   expect(ledger.mistyped).toEqual(new Map([["__proto__", 1]]));
   expect(ledger.furtherAnswers).toEqual(new Map([["constructor", 2]]));
   expect([...ledger.filled.keys()].sort()).toEqual(["__proto__", "_id", "constructor", "toString"]);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { IdSet } from "../../../services/assembler/id-set.ts";
 import { Ledger } from "../../../services/assembler/ledger.ts";
+import { addDays } from "../../../shared/dates.ts";
 import type { Recount } from "../../../shared/kinds/kind.ts";
 import type { Totals } from "../../../shared/messages.ts";
 import type { PageSummary } from "../../../shared/run.ts";
@@ -16,9 +17,10 @@ function addAll(...contents: Content[]) {
   for (const [index, { pages, totals }] of contents.entries()) {
     const number = index + 1;
     const window = { number, from: `${2020 + number}-01-01`, to: `${2020 + number}-12-31` };
-    ledger.beginWindow({ window, attempt: 1, totals, recounted: totals });
-    for (const page of pages) skipped.push(ledger.addPage(page));
+    ledger.beginWindow(window);
+    for (const page of pages) skipped.push(ledger.addPart(page));
     ledger.endWindow();
+    ledger.endPeriod(window, { totalRecords: totals.totalRecords });
   }
   return { ledger, skipped };
 }
@@ -62,19 +64,56 @@ test.each<[what: string, sum: number | undefined, recounted: Recount, text: stri
   ["a sum and no other", 1_234, {}, undefined],
   ["neither", undefined, {}, undefined],
 ])(
-  "a window with %s of its amounts disagrees if they differ, and is unreconciled without a total",
+  "a period with %s of its amounts disagrees if they differ, and is unreconciled without a total",
   (...given) => {
     const [, sum, recounted, text] = given;
     const totals = { totalPages: 1, totalRecords: 1, sum };
     const window = { number: 1, from: "2024-01-01", to: "2024-01-07" };
     const ledger = new Ledger("entry");
-    ledger.beginWindow({ window, attempt: 1, totals, recounted });
-    ledger.addPage(summaryOf(1, [1], { totals }));
+    ledger.beginWindow(window);
+    ledger.addPart(summaryOf(1, [1], { totals }));
     ledger.endWindow();
-    expect(ledger.disagreements.get(1)).toEqual(text && [`2024-01-01 to 2024-01-07: ${text}`]);
+    ledger.endPeriod(window, recounted);
+    expect(ledger.periodDisagreements.get(1)).toEqual(text && `2024-01-01 to 2024-01-07: ${text}`);
+    expect(ledger.disagreements.size).toBe(0);
     expect(ledger.windows.get(1)?.unreconciled).toBe(recounted.sum === undefined ? true : undefined);
   },
 );
+
+test("compares the windows of a period with its recount, and the pieces of a window with their own totals", () => {
+  const ledger = new Ledger("entry");
+  const windows = [
+    { number: 1, from: "2024-01-01", to: "2024-01-07" },
+    { number: 2, from: "2024-01-08", to: "2024-01-14" },
+  ];
+  const period = { number: 1, from: "2024-01-01", to: "2024-01-14" };
+  let id = 0;
+  for (const window of windows) {
+    ledger.beginWindow(window);
+    const middle = addDays(window.from, 3);
+    for (const [from, to, count] of [
+      [window.from, middle, 2],
+      [addDays(middle, 1), window.to, 1],
+    ] as const) {
+      const ids = Array.from({ length: count }, () => (id += 1));
+      // The first piece of the second window sent fewer records than it announced.
+      const announced = ids.length + (from === "2024-01-08" ? 1 : 0);
+      ledger.addPart(summaryOf(1, ids, { from, to, totals: { totalPages: 1, totalRecords: announced } }));
+    }
+    ledger.endWindow();
+  }
+  ledger.endPeriod(period, { totalRecords: 8 });
+  expect([...ledger.windows.values()]).toMatchObject([
+    { totalRecords: 3, pages: 2, rows: 3 },
+    { totalRecords: 4, pages: 2, rows: 3 },
+  ]);
+  expect([...ledger.disagreements]).toEqual([
+    [2, ["2024-01-08 to 2024-01-11: LibInsight announced 3 records and sent 2"]],
+  ]);
+  expect(ledger.periodDisagreements.get(1)).toBe(
+    "2024-01-01 to 2024-01-14: LibInsight announced 7 records at first and 8 in the recount",
+  );
+});
 
 test("keeps the first row of any id, reconciles, and names the windows that repeat an id", () => {
   // Few values, so that they repeat, and values around powers of two and the largest safe integer.
@@ -178,13 +217,12 @@ test("stores ids far apart in less than 10 MB", () => {
 
 test("keeps at most 1,000 names of each count and 301 undeclared columns", () => {
   const ledger = new Ledger("entry");
-  const totals = { totalPages: 1, totalRecords: 0 };
   const window = { number: 1, from: "2021-01-01", to: "2021-12-31" };
-  ledger.beginWindow({ window, attempt: 1, totals, recounted: totals });
+  ledger.beginWindow(window);
   for (let page = 1; page <= 5; page++) {
     const names = Array.from({ length: 1_000 }, (_, index) => `field ${page} ${index}`);
     const undeclared = Object.fromEntries(names.map((name) => [name, 1]));
-    ledger.addPage(summaryOf(page, [], { appended: names, undeclared }));
+    ledger.addPart(summaryOf(page, [], { appended: names, undeclared }));
   }
   expect(ledger.appended.length).toBe(301);
   expect(ledger.undeclared.size).toBe(1_000);

@@ -1,18 +1,29 @@
 // Tests the fetcher against the simulated LibInsight over HTTP.
+import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { fetchPage } from "../../../services/fetcher/fetch.ts";
+import { fetchPage, rangeRequest } from "../../../services/fetcher/fetch.ts";
+import { changedWindows } from "../../../services/fetcher/search.ts";
 import { fetcherService } from "../../../services/fetcher/service.ts";
 import { transformerService } from "../../../services/transformer/service.ts";
+import { transform } from "../../../services/transformer/transform.ts";
 import { realSleep } from "../../../shared/clock.ts";
-import { datasets } from "../../../shared/datasets.ts";
+import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { parseJson } from "../../../shared/json.ts";
 import { keys } from "../../../shared/keys.ts";
 import { libInsightClient } from "../../../shared/libinsight/client.ts";
-import { type PageMessage, pageMessage, storedPage } from "../../../shared/messages.ts";
+import {
+  type FetchTask,
+  type PageMessage,
+  pageAddress,
+  pageMessage,
+  type RecountTask,
+  storedPage,
+} from "../../../shared/messages.ts";
 import { decodePart } from "../../../shared/part.ts";
 import { messageBody } from "../../../shared/ports.ts";
-import { windowRecount, windowTotals } from "../../../shared/run.ts";
+import { piecesOf } from "../../../shared/ranges.ts";
+import { periodRecount, rangeSplit } from "../../../shared/run.ts";
 import { receiveLimit } from "../../../shared/topology.ts";
 import {
   type LibInsight,
@@ -54,7 +65,13 @@ function addRecord(site: LibInsight, id: number, day: number, comment = "asked t
 }
 
 const run = runOf("fetch");
-const windowKey = keys.window({ runId: run.runId, window: 1, attempt: 1 });
+/** One day of the run's window, which is paged if it does not fit one page. */
+const day = { from: "2023-05-04", to: "2023-05-04" };
+const dayTask = (at: Parameters<typeof taskOf>[1] = {}): FetchTask => ({ ...taskOf(run, at), range: day });
+const splitOf = (task: FetchTask, { work }: Pick<Deps, "work">) =>
+  work.getJson(keys.split(pageAddress({ ...task, pages: undefined })), rangeSplit);
+const sizeOf = async (task: FetchTask, { work }: Pick<Deps, "work">) =>
+  (await work.head(keys.part(pageAddress(task))))?.bytes;
 
 async function pageIn({ transformerQueue }: Deps): Promise<PageMessage> {
   const [message, ...others] = await takeJson(transformerQueue);
@@ -79,51 +96,98 @@ function inlineIds({ records }: PageMessage): number[] {
   throw new Error("The records are not in the message.");
 }
 
-describe("page 1", () => {
-  test("enqueues page 1 and a task for each other page of its window, and stores the totals", async () => {
-    const deps = await start([1, 2, 3, 4, 5]);
-    const task = taskOf(run, { attempt: 2 });
-    await fetchPage(task, deps);
+describe("a range", () => {
+  test("is one page if it fits, without any other object", async () => {
+    const deps = await start([1, 2]);
+    await fetchPage(taskOf(run), deps);
     const page = await pageIn(deps);
-    expect(page).toMatchObject({ task, pages: 3, totals: { totalPages: 3, totalRecords: 5 } });
+    expect(page).toMatchObject({ task: taskOf(run), totals: { totalPages: 1, totalRecords: 2 } });
     expect(inlineIds(page)).toEqual([1, 2]);
-    expect(await tasksIn(deps)).toEqual([2, 3].map((page) => taskOf(run, { attempt: 2, page, pages: 3 })));
-    expect(await deps.work.list("", 10)).toEqual([keys.window({ runId: run.runId, window: 1, attempt: 2 })]);
+    expect(await tasksIn(deps)).toEqual([]);
+    expect(await deps.work.list("", 10)).toEqual([]);
   });
 
-  test("enqueues page 1 of an empty window without records", async () => {
+  test("is one page without records if it is empty", async () => {
     const deps = await start([]);
     await fetchPage(taskOf(run), deps);
     expect(await pageIn(deps)).toEqual({
       task: taskOf(run),
       totals: { totalPages: 0, totalRecords: 0 },
-      pages: 1,
       records: { inline: [] },
     });
     expect(await tasksIn(deps)).toEqual([]);
   });
 
-  test("keeps the first totals and number of pages if page 1 is delivered twice while the source changes", async () => {
-    const deps = await start([1, 2, 3]);
-    await fetchPage(taskOf(run), deps);
-    const second = taskOf(run, { page: 2, pages: 2 });
+  test("is split if it does not fit: stores the pieces, marks the range and enqueues the pieces", async () => {
+    const deps = await start([1, 2, 3, 4, 5]);
+    const task = taskOf(run, { attempt: 2 });
+    await fetchPage(task, deps);
+    const totals = { totalPages: 3, totalRecords: 5 };
+    const pieces = piecesOf(task.range, totals);
+    expect(pieces).toHaveLength(2);
+    expect(await takeJson(deps.transformerQueue)).toEqual([]);
+    expect(await tasksIn(deps)).toEqual(pieces.map((range) => ({ ...task, range })));
+    expect(await splitOf(task, deps)).toEqual({ totals, pieces });
+    expect(await sizeOf(task, deps)).toBe(0);
+  });
+
+  test("is paged if it is a day that does not fit", async () => {
+    const deps = await start([4, 4, 4, 4, 4]);
+    await fetchPage(dayTask(), deps);
+    const page = await pageIn(deps);
+    expect(page).toMatchObject({ task: dayTask({ pages: 3 }), totals: { totalPages: 3, totalRecords: 5 } });
+    expect(inlineIds(page)).toEqual([1, 2]);
+    expect(await tasksIn(deps)).toEqual([2, 3].map((page) => dayTask({ page, pages: 3 })));
+    expect(await splitOf(dayTask(), deps)).toEqual({ totals: { totalPages: 3, totalRecords: 5 } });
+    expect(await sizeOf(dayTask(), deps)).toBe(0);
+  });
+
+  test("keeps the first split if it is fetched again with other totals, and enqueues the same pieces", async () => {
+    const deps = await start([4, 4, 4]);
+    await fetchPage(dayTask(), deps);
+    const second = dayTask({ page: 2, pages: 2 });
     expect(await tasksIn(deps)).toEqual([second]);
     await pageIn(deps);
     for (const id of [4, 5, 6]) addRecord(deps.site, id, 4);
-    await fetchPage(taskOf(run), deps);
-    expect(await deps.work.getJson(windowKey, windowTotals)).toEqual({ totalPages: 2, totalRecords: 3 });
+    await fetchPage(dayTask(), deps);
+    expect(await splitOf(dayTask(), deps)).toEqual({ totals: { totalPages: 2, totalRecords: 3 } });
     expect(await tasksIn(deps)).toEqual([second]);
     // The page has its own totals, so that the assembler detects the change.
-    expect(await pageIn(deps)).toMatchObject({ pages: 2, totals: { totalPages: 3, totalRecords: 6 } });
+    expect(await pageIn(deps)).toMatchObject({
+      task: { pages: 2 },
+      totals: { totalPages: 3, totalRecords: 6 },
+    });
   });
 
-  test("fails and writes nothing if page 1 announces more than 100,000 pages", async () => {
+  test("stays split if it fits when it is fetched again, because a handler may have died before it sent the pieces", async () => {
+    const deps = await start([1, 20, 21]);
+    await fetchPage(taskOf(run), deps);
+    const pieces = await tasksIn(deps);
+    deps.site.remove(3);
+    await fetchPage(taskOf(run), deps);
+    expect(await tasksIn(deps)).toEqual(pieces);
+    expect(await takeJson(deps.transformerQueue)).toEqual([]);
+  });
+
+  test("is not split if it was transformed as one page before", async () => {
+    const deps = await start([1, 2]);
+    const { work } = deps;
+    await fetchPage(taskOf(run), deps);
+    await transform(await pageIn(deps), { work, datasets });
+    addRecord(deps.site, 3, 3);
+    expect(await fetchPage(taskOf(run), deps)).toMatchObject({ pieces: 0 });
+    expect(await sizeOf(taskOf(run), deps)).toBeGreaterThan(0);
+    expect(await tasksIn(deps)).toEqual([]);
+    expect(await takeJson(deps.transformerQueue)).toEqual([]);
+  });
+
+  test("fails and writes nothing if a day has more than 100,000 pages", async () => {
     const deps = await start([]);
     const totals = { totalPages: 100_001, totalRecords: 10_000_100 };
     const page = { records: recordsOf(1, 100), totals };
     const libInsight = clientOf(async () => page);
-    await expect(fetchPage(taskOf(run), { ...deps, libInsight })).rejects.toMatchObject({
-      name: "WindowTooLarge",
+    await expect(fetchPage(dayTask(), { ...deps, libInsight })).rejects.toMatchObject({
+      name: "DayTooLarge",
       kind: "terminal",
       ids: { run: run.runId, window: 1 },
     });
@@ -172,53 +236,38 @@ describe("contradictory totals", () => {
   ])("accepts %i pages for %i records, %i on page 1", async (totalPages, totalRecords, found) => {
     const deps = await start([]);
     const fetched = { records: recordsOf(1, found), totals: { totalPages, totalRecords } };
-    await fetchPage(taskOf(run), { ...deps, libInsight: clientOf(async () => fetched) });
-    expect(await pageIn(deps)).toMatchObject({ pages: totalPages });
+    await fetchPage(dayTask(), { ...deps, libInsight: clientOf(async () => fetched) });
+    const { task } = await pageIn(deps);
+    expect(task.pages ?? 1).toBe(totalPages);
     expect(await tasksIn(deps)).toHaveLength(totalPages - 1);
   });
 });
 
-describe("a later page", () => {
-  test("requests a later page by dates, page number, dataset and request id, and enqueues nothing else", async () => {
-    const deps = await start([1, 2, 3, 4, 5]);
-    const task = taskOf(run, { page: 3, pages: 3 });
+describe("a later page of a day", () => {
+  test("is requested by dates, page number, dataset and request id, and enqueues nothing else", async () => {
+    const deps = await start([4, 4, 4, 4, 4]);
+    const task = dayTask({ page: 3, pages: 3 });
     await fetchPage(task, deps);
     const page = await pageIn(deps);
-    expect(page).toMatchObject({ task, pages: 3, totals: { totalPages: 3, totalRecords: 5 } });
+    expect(page).toMatchObject({ task, totals: { totalPages: 3, totalRecords: 5 } });
     expect(inlineIds(page)).toEqual([5]);
     expect(deps.site.requests.filter(({ path }) => path.endsWith("/data-grid"))).toEqual([
       {
         method: "GET",
         path: "/v1.0/custom-dataset/28364/data-grid",
-        query: {
-          from: "2023-01-01",
-          to: "2023-12-31",
-          page: "3",
-          sort: "asc",
-          entered_by: "all",
-          request_id: "16",
-        },
+        query: { ...day, page: "3", sort: "asc", entered_by: "all", request_id: "16" },
         status: 200,
       },
     ]);
     await expectNothingWritten(deps);
   });
 
-  test("takes the number of pages from the task, or from LibInsight if the task has none", async () => {
-    const deps = await start([1, 2, 3, 4, 5]);
-    for (const { pages, expected } of [{ pages: 9, expected: 9 }, { expected: 3 }]) {
-      await fetchPage(taskOf(run, { page: 2, ...(pages && { pages }) }), deps);
-      expect(await pageIn(deps)).toMatchObject({ pages: expected });
-    }
-  });
-
-  test("enqueues a page that LibInsight no longer has without records and with the current totals", async () => {
-    const deps = await start([1, 2, 3, 4, 5]);
+  test("is enqueued without records and with the current totals if LibInsight no longer has it", async () => {
+    const deps = await start([4, 4, 4, 4, 4]);
     deps.site.remove(1);
-    await fetchPage(taskOf(run, { page: 3, pages: 3 }), deps);
+    await fetchPage(dayTask({ page: 3, pages: 3 }), deps);
     expect(await pageIn(deps)).toMatchObject({
-      task: { page: 3 },
-      pages: 3,
+      task: { page: 3, pages: 3 },
       totals: { totalPages: 2, totalRecords: 4 },
       records: { inline: [] },
     });
@@ -234,8 +283,7 @@ describe("a page too large for a message", () => {
     for (const id of [1, 2]) addRecord(deps.site, id, id, comment);
     await fetchPage(taskOf(run), deps);
     const page = await pageIn(deps);
-    const address = { runId: run.runId, window: 1, attempt: 1, page: 1 };
-    const key = keys.page(address);
+    const key = keys.page(pageAddress(taskOf(run)));
     expect(page.records).toEqual({ key });
     expect(idsOf((await deps.work.getJson(key, storedPage)) ?? [])).toEqual([1, 2]);
   });
@@ -333,32 +381,36 @@ test("fetches every page within the receive limit if eight fetchers invalidate e
   const queuePair = local.queuePair("fetcher");
   const windows = runOf("tokens", { windows: [["2021-12-02", "2022-12-01"]] });
   await queuePair.source.send(messageBody(taskOf(windows)));
+  const { range } = taskOf(windows);
+  const expected = (await deps.libInsight.recount(rangeRequest(range, defaultDataset))).totalRecords ?? 0;
   // The waits are scaled to this server's latency, which is 5 ms instead of about half a second.
   const sleep = (ms: number) => realSleep(ms / 25);
   const process = async () => {
     const libInsight = libInsightClient({ ...deps.site, sleep });
     for (;;) {
       const messages = await queuePair.source.receive({ max: 1, visibilitySeconds: 60, waitSeconds: 0 });
-      if (messages.length === 0 && fetched.size === pages) return;
+      if (messages.length === 0 && fetchedRecords() === expected) return;
       const services = { ...deps, libInsight, fetcherQueue: queuePair.source, measure: () => {} };
       const { deadLetters } = await runService(fetcherService, services, queuePair, messages);
       dead.push(...deadLetters);
       for (const body of await takeJson(deps.transformerQueue)) {
         const page = pageMessage.parse(body);
-        fetched.add(page.task.page);
-        pages = page.pages;
+        fetched.set(
+          keys.part(pageAddress(page.task)),
+          "inline" in page.records ? page.records.inline.length : 0,
+        );
       }
       if (dead.length > 0) return;
       await realSleep(latencyMs);
     }
   };
-  const fetched = new Set<number>();
+  const fetched = new Map<string, number>();
+  const fetchedRecords = () => [...fetched.values()].reduce((sum, records) => sum + records, 0);
   const dead: string[] = [];
-  let pages = 1;
   await Promise.all(Array.from({ length: 8 }, process));
   expect(dead).toEqual([]);
-  expect(pages).toBeGreaterThan(30);
-  expect(fetched.size).toBe(pages);
+  expect(fetched.size).toBeGreaterThan(30);
+  expect(fetchedRecords()).toBe(expected);
   // Otherwise the clients did not compete.
   expect(deps.site.requests.filter(({ status }) => status === 401).length).toBeGreaterThan(8);
 });
@@ -397,7 +449,7 @@ async function transformed(deps: Deps, records: readonly string[]) {
   const [message] = await receive(queuePair.source);
   if (!message) throw new Error("No page was enqueued.");
   const page = pageMessage.parse(parseJson(message.body));
-  const address = { runId: run.runId, window: 1, attempt: 1, page: 1 };
+  const address = pageAddress(taskOf(run));
   await deps.work.putOnce(keys.run(run.runId), run);
   const services = { ...deps, emit: async () => {} };
   expect(await runService(transformerService, services, queuePair, [message])).toMatchObject({
@@ -439,19 +491,21 @@ test("counts failed requests by error name and writes nothing for them", async (
   );
 });
 
-describe("the recount of a window", () => {
-  const twoWindows = runOf("recount", {
+describe("the recount of a period", () => {
+  const twoPeriods = runOf("recount", {
     windows: [
       ["2023-05-01", "2023-05-01"],
       ["2023-05-02", "2023-05-31"],
     ],
   });
-  const { runId, dataset } = twoWindows;
-  const taskFor = (window: number) => ({ ...taskOf(twoWindows, { window, attempt: 2 }), recount: 2 });
+  const { runId, dataset, periods } = twoPeriods;
 
-  async function deliver(deps: Deps, ...windows: number[]) {
+  async function deliver(deps: Deps, ...numbers: number[]) {
     const queuePair = local.queuePair("fetcher");
-    for (const window of windows) await queuePair.source.send(messageBody(taskFor(window)));
+    for (const period of periods.filter(({ number }) => numbers.includes(number))) {
+      const task: RecountTask = { runId, dataset, attempt: 2, period, periods: 2 };
+      await queuePair.source.send(messageBody(task));
+    }
     await runService(
       fetcherService,
       { ...deps, measure: () => {} },
@@ -461,13 +515,11 @@ describe("the recount of a window", () => {
     return takeJson(deps.assemblerQueue);
   }
 
-  test("stores the current totals but no page, and enqueues the run after the last window", async () => {
+  test("stores the current totals but no page, and enqueues the run after the last period", async () => {
     const deps = await start([1, 2, 3, 3]);
     expect(await deliver(deps, 1)).toEqual([]);
     expect(await deliver(deps, 2)).toEqual([{ runId, dataset, attempt: 2 }]);
-    const totals = [1, 2].map((window) =>
-      deps.work.getJson(keys.recount({ runId, window, attempt: 2 }), windowRecount),
-    );
+    const totals = [1, 2].map((period) => deps.work.getJson(keys.recount(runId, 2, period), periodRecount));
     expect(await Promise.all(totals)).toMatchObject([
       { totalRecords: 1, spans: [{ name: "recount 1/2" }] },
       { totalRecords: 3, spans: [{ name: "recount 2/2" }] },
@@ -481,7 +533,90 @@ describe("the recount of a window", () => {
     expect(await deliver(deps, 1, 2)).toHaveLength(1);
     addRecord(deps.site, 3, 2);
     expect(await deliver(deps, 2)).toEqual([]);
-    const key = keys.recount({ runId, window: 2, attempt: 2 });
-    expect(await deps.work.getJson(key, windowRecount)).toMatchObject({ totalRecords: 1 });
+    expect(await deps.work.getJson(keys.recount(runId, 2, 2), periodRecount)).toMatchObject({
+      totalRecords: 1,
+    });
+  });
+});
+
+describe("the search for changed windows", () => {
+  test("fetches the windows again whose number of records changed, and those that were named", async () => {
+    const days = Array.from({ length: 31 }, (_, index) => `2023-05-${String(index + 1).padStart(2, "0")}`);
+    const searched = {
+      ...runOf("search", { windows: days.map((day): [string, string] => [day, day]) }),
+      periods: [{ number: 1, from: "2023-05-01", to: "2023-05-31" }],
+    };
+    const { runId, dataset } = searched;
+    const deps = await start([1, 1, 4, 20, 20, 31]);
+    const { work } = deps;
+    await work.putOnce(keys.run(runId), searched);
+    const windows = searched.windows.map((window) => ({ ...window, records: 0 }));
+    // All were read as they are now, except that 4 May had no record and 20 May had four.
+    for (const [number, records] of [
+      [1, 2],
+      [20, 4],
+      [31, 1],
+    ] as const)
+      Object.assign(windows[number - 1] ?? {}, { records });
+    const wanted = { attempt: 2, windows: [7], periods: [{ counted: 6, windows }], because: ["changed"] };
+    await work.putOnce(keys.search(runId, 2), wanted);
+    const queuePair = local.queuePair("fetcher");
+    const deliver = async () => {
+      await queuePair.source.send(messageBody({ runId, dataset, attempt: 2, search: true }));
+      await runService(
+        fetcherService,
+        { ...deps, measure: () => {} },
+        queuePair,
+        await receive(queuePair.source),
+      );
+      return tasksIn(deps);
+    };
+    const found = await deliver();
+    expect(found.map(({ window, attempt }) => [window.number, attempt])).toEqual([
+      [4, 2],
+      [7, 2],
+      [20, 2],
+    ]);
+    expect(found.map(({ last }) => last.number)).toEqual([20, 20, 20]);
+    // A second delivery finds the first decision, although LibInsight has changed again.
+    deps.site.remove(1);
+    expect(await deliver()).toEqual(found);
+  });
+
+  test("finds every window whose number changed if no two changes compensate each other, with few requests", async () => {
+    const counts = fc.array(fc.record({ before: fc.nat(3), added: fc.nat(2) }), {
+      minLength: 1,
+      maxLength: 40,
+    });
+    await fc.assert(
+      fc.asyncProperty(counts, async (given) => {
+        const windows = given.map(({ before }, index) => {
+          return { number: index + 1, from: "2023-05-01", to: "2023-05-01", records: before };
+        });
+        const now = (of: readonly { number: number }[]) =>
+          of.reduce(
+            (sum, { number }) => sum + (given[number - 1]?.before ?? 0) + (given[number - 1]?.added ?? 0),
+            0,
+          );
+        let requests = 0;
+        const found = await changedWindows(windows, now(windows), async (of) => {
+          requests += 1;
+          return now(of);
+        });
+        const changed = windows.filter((_, index) => given[index]?.added !== 0).map(({ number }) => number);
+        expect(found).toEqual(changed);
+        expect(requests).toBeLessThanOrEqual(changed.length * Math.ceil(Math.log2(given.length) + 1));
+      }),
+    );
+  });
+
+  test("returns all windows of a part that it cannot count any more", async () => {
+    const windows = [1, 2, 3, 4].map((number) => ({
+      number,
+      from: "2023-05-01",
+      to: "2023-05-01",
+      records: 1,
+    }));
+    expect(await changedWindows(windows, 5, async () => undefined)).toEqual([1, 2, 3, 4]);
   });
 });

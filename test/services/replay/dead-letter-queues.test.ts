@@ -24,8 +24,7 @@ const run = runOf("replayed");
 const other = runOf("another");
 const words = "MARKED asked where the library is";
 const page: PageMessage = {
-  task: taskOf(run, { page: 3 }),
-  pages: 3,
+  task: taskOf(run, { page: 3, pages: 3 }),
   totals: { totalPages: 3, totalRecords: 201 },
   records: { inline: [recordOf(1, { "Comments/Notes": words })] },
 };

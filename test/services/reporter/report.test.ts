@@ -85,6 +85,8 @@ async function putResult(given: Partial<RunResult> = {}): Promise<void> {
 const allFilled = Object.fromEntries(
   outputColumns(defaultDataset.columns).flatMap((column) => (column === "mode" ? [] : [[column, 714]])),
 );
+const range = { from: "2026-01-01", to: "2026-01-01" };
+const partKey = (page: number) => keys.part({ runId, window: 1, attempt: 1, ...range, page, pages: 2 });
 const published = { runId, dataset, bucket: "data", key: publish.csv, rows: 10_412 };
 
 test("a published run is one email and its metrics", async () => {
@@ -109,8 +111,7 @@ test("a run's metrics have units and the dimensions service, stage and dataset",
   onTestFinished(() => void vi.unstubAllEnvs());
   const lines = metricLines();
   deps.measure = createMeasure("reporter", "local");
-  const part = keys.part({ runId, window: 1, attempt: 1, page: 1 });
-  await deps.work.put(part, "", "text/plain");
+  await deps.work.put(partKey(1), "rows", "text/plain");
   await putResult();
   await report("run.published", published);
   const counts = ["RowsPublished", "RowsChange", "Rejects", "Duplicates", "RefetchedWindows"];
@@ -141,7 +142,7 @@ test("a run's metrics have units and the dimensions service, stage and dataset",
 
 test("a run's durations are split at its last written part", async () => {
   for (const page of [2, 1]) {
-    await deps.work.put(keys.part({ runId, window: 1, attempt: 1, page }), "", "text/plain");
+    await deps.work.put(partKey(page), "rows", "text/plain");
     clock += 1_000;
   }
   const at = (seconds: number) => new Date(noon + 1_000 + seconds * 1_000).toISOString();

@@ -12,10 +12,11 @@ import { runOf } from "../../factories/requests.ts";
 import { recorded } from "../../support/intercepted-ports.ts";
 import { capturedEvents, receive, runService, takeJson, useLocal } from "../../support/local-adapters.ts";
 import {
+  addressOf,
   pageOf,
   putAttempt,
+  putPages,
   putRun,
-  putTotals,
   putWindow,
   type WindowContent,
 } from "../../support/work-bucket.ts";
@@ -45,10 +46,10 @@ const first: WindowContent = { window: 1, pages: [recordsOf(1, 2), recordsOf(3, 
 const second: WindowContent = { window: 2, pages: [recordsOf(4, 5), recordsOf(6, 7)] };
 const assembleTask = ({ runId, dataset }: Run, attempt = 1) => ({ runId, dataset, attempt });
 
-/** Stores the run and the totals of its windows. */
+/** Stores the run, and marks its windows as paged. */
 async function begin(run: Run, deps: Deps, ...contents: WindowContent[]): Promise<void> {
   await putRun(run, deps.work);
-  for (const content of contents) await putTotals(run, content, deps.work);
+  for (const content of contents) await putPages(run, content, deps.work);
 }
 
 test("enqueues the run after its last page, in whatever order the pages arrive", async () => {
@@ -61,8 +62,8 @@ test("enqueues the run after its last page, in whatever order the pages arrive",
       const run = runOfWindows(2);
       await putRun(run, deps.work);
       for (const [index, { content, page }] of order.entries()) {
-        // Page 1 is fetched before the others, but may be transformed after them.
-        await putTotals(run, content, deps.work);
+        // The first window is marked before its pages are sent.
+        await putPages(run, content, deps.work);
         const enqueued = index === order.length - 1 ? [assembleTask(run)] : [];
         expect(await transformBatch(deps, pageOf(run, content, page))).toMatchObject({ tasks: enqueued });
         expect(deps.events).toEqual(enqueued.map((detail) => ({ type: "run.transformed", detail })));
@@ -94,39 +95,19 @@ test("enqueues each complete run of a batch, and no run with a window that has n
   expect(tasks).toEqual(runs.slice(0, 2).map((run) => assembleTask(run)));
 });
 
-describe("a batch of pages", () => {
-  const lastPart = keys.part({ runId: runOfWindows(1).runId, window: 1, attempt: 1, page: 2 });
-  const parts = keys.parts({ runId: runOfWindows(1).runId, window: 1, attempt: 1 });
-  const checks = ({ calls }: Deps) => calls.filter((call) => /^(head|objects) /.test(call));
-
-  const check = `head ${lastPart}`;
-  const list = `objects ${parts}`;
-
-  // Listing a window of 100,000 pages takes 100 requests, so a batch should not list it without need.
-  test.each([
-    {
-      which: "checks for the last page and does not list the window if the batch lacks that page",
-      batches: [[1]],
-      calls: [check],
-    },
-    { which: "lists the window if the batch has its last page", batches: [[1, 2]], calls: [list] },
-    {
-      which: "finds the last page after a delayed page 1 and lists the window",
-      batches: [[2], [1]],
-      calls: [check, list],
-    },
-  ])("$which", async ({ batches, calls }) => {
-    const deps = start();
-    const run = runOfWindows(1);
-    await begin(run, deps, first);
-    let tasks: unknown[] = [];
-    for (const pages of batches) {
-      deps.calls.length = 0;
-      ({ tasks } = await transformBatch(deps, ...pages.map((page) => pageOf(run, first, page))));
-    }
-    expect(checks(deps)).toEqual(calls);
-    expect(tasks).toEqual(batches.flat().length === 2 ? [assembleTask(run)] : []);
-  });
+test("lists the parts of a run only if the last window was fetched", async () => {
+  const deps = start();
+  const run = runOfWindows(2);
+  const [one, two] = [1, 2].map((window) => ({ window, pages: [recordsOf(window, window)] }));
+  if (!one || !two) throw new Error("A run has two windows.");
+  await putRun(run, deps.work);
+  deps.calls.length = 0;
+  const checks = () => deps.calls.filter((call) => /^(head|objects) /.test(call));
+  const head = `head ${keys.part(addressOf(run, two))}`;
+  expect(await transformBatch(deps, pageOf(run, one, 1))).toMatchObject({ tasks: [] });
+  expect(checks()).toEqual([head]);
+  expect(await transformBatch(deps, pageOf(run, two, 1))).toMatchObject({ tasks: [assembleTask(run)] });
+  expect(checks()).toEqual([head, head, `objects ${keys.allParts(run.runId)}`]);
 });
 
 describe("the second attempt at a run", () => {

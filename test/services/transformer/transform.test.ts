@@ -3,8 +3,8 @@ import { transform } from "../../../services/transformer/transform.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
-import type { PageMessage } from "../../../shared/messages.ts";
-import { decodePart } from "../../../shared/part.ts";
+import { type PageMessage, pageAddress } from "../../../shared/messages.ts";
+import { decodePart, partContentType } from "../../../shared/part.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import { datasetOfKind } from "../../factories/dataset-entries.ts";
 import { recordOf, recordsOf } from "../../factories/libinsight-records.ts";
@@ -15,15 +15,14 @@ import { useLocal } from "../../support/local-adapters.ts";
 const local = useLocal();
 
 const run = runOf("transform");
-const task = taskOf(run, { attempt: 2, page: 3 });
-const address = { runId: run.runId, window: 1, attempt: 2, page: 3 };
+const task = taskOf(run, { attempt: 2, page: 3, pages: 5 });
+const address = pageAddress(task);
 const totals = { totalPages: 5, totalRecords: 402 };
 const partKey = keys.part(address);
 
 const pageOf = (records: unknown[]): PageMessage => ({
   task,
   totals,
-  pages: 5,
   records: { inline: records },
 });
 
@@ -68,6 +67,15 @@ test.each([
   expect((await partIn(work)).summary).toMatchObject({ records: 2, outside: 1 });
 });
 
+test("writes nothing for a range that was split before", async () => {
+  const work = local.store();
+  await work.create(partKey, "", partContentType);
+  await transform(pageOf([recordOf(1), recordOf(2, { _start_date: "" })]), { work, datasets });
+  expect(await Array.fromAsync(work.objects("", 10), ({ key, bytes }) => [key, bytes])).toEqual([
+    [partKey, 0],
+  ]);
+});
+
 test("writes rejects as a separate object after the part", async () => {
   const { port: work, calls } = recorded(local.store());
   const reject = recordOf(2, { _start_date: "" });
@@ -108,14 +116,14 @@ test("makes the same part of records in the message and of records in the work b
   const records = recordsOf(1, 2);
   await transform(pageOf(records), { work: inline, datasets });
   await stored.put(keys.page(address), JSON.stringify(records), "application/json");
-  const pointer: PageMessage = { task, totals, pages: 5, records: { key: keys.page(address) } };
+  const pointer: PageMessage = { task, totals, records: { key: keys.page(address) } };
   await transform(pointer, { work: stored, datasets });
   expect(await partIn(stored)).toEqual(await partIn(inline));
 });
 
 test("throws a terminal error that names the run if a page's stored records have expired", async () => {
   const work = local.store();
-  const pointer: PageMessage = { task, totals, pages: 5, records: { key: keys.page(address) } };
+  const pointer: PageMessage = { task, totals, records: { key: keys.page(address) } };
   await expect(transform(pointer, { work, datasets })).rejects.toMatchObject({
     name: "PageMissing",
     kind: "terminal",

@@ -11,13 +11,13 @@ import { datasetOfKind } from "../../factories/dataset-entries.ts";
 
 type Range = { from: string; to: string };
 
-/** Fetches a range in windows. @returns the rows, with the recount of each window */
+/** Fetches a range in periods. @returns the rows, with the recount of each period */
 async function collect(kind: KindName, range: Range, timeZone: string, libInsight: LibInsight) {
   const { baseUrl, clientId, clientSecret, datasetId } = libInsight;
   const client = libInsightClient({ baseUrl, clientId, clientSecret });
   const rows: unknown[] = [];
-  for (const window of kinds[kind].windows(range)) {
-    const request = { kind, datasetId, timeZone, ...window };
+  for (const period of kinds[kind].periods(range)) {
+    const request = { kind, datasetId, timeZone, ...period };
     const { records, totals } = await client.fetchPage({ ...request, page: 1 });
     const { sum } = await client.recount(request);
     // An empty week may have no daily counts.

@@ -2,11 +2,13 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { assemblerService } from "../../../services/assembler/service.ts";
+import { transform } from "../../../services/transformer/transform.ts";
 import { outputColumns } from "../../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import type { DeadLetter } from "../../../shared/dead-letter.ts";
 import { keys } from "../../../shared/keys.ts";
-import { type Run, runResult } from "../../../shared/run.ts";
+import { partContentType } from "../../../shared/part.ts";
+import { type RangeSplit, type Run, runResult } from "../../../shared/run.ts";
 import { needsRows } from "../../../stacks/commands/runs/confirm.ts";
 import { fileStateOf, liveRuns } from "../../../stacks/commands/runs/live.ts";
 import { heldResult, publishHeld, resume } from "../../../stacks/commands/runs/repair.ts";
@@ -26,7 +28,15 @@ import {
 } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
-import { putAttempt, putPage, putRecounts, putRun, putTotals, putWindow } from "../../support/work-bucket.ts";
+import {
+  addressOf,
+  putAttempt,
+  putPage,
+  putPages,
+  putRecounts,
+  putRun,
+  putWindow,
+} from "../../support/work-bucket.ts";
 
 let local: TestLocal;
 let work: AccountDeps["work"];
@@ -66,33 +76,41 @@ async function resumed(run: Run): Promise<unknown[]> {
   return [...(await takeJson(queues.fetcher)), ...(await takeJson(queues.assembler))];
 }
 
-test("an account has the missing pages, and resuming the run enqueues them", async () => {
+test("an account has the missing ranges and pages, and resuming the run enqueues them", async () => {
   const run = runOf("step by step", { windows: years });
   const step = async () => {
     const { state, windows } = await account(run);
     return { state, missing: windows.map(({ missing }) => missing), sent: await resumed(run) };
   };
+  const [first, second] = [addressOf(run, { ...content, window: 1 }), addressOf(run, content)];
 
   await putRun(run, work);
   expect(await step()).toEqual({
     state: "requested",
-    missing: [[1], [1]],
+    missing: [[first], [second]],
     sent: [taskOf(run), taskOf(run, { window: 2 })],
   });
   await putWindow(run, { window: 1, pages: [[]] }, work);
-  expect(await step()).toEqual({ state: "fetching", missing: [[], [1]], sent: [taskOf(run, { window: 2 })] });
+  expect(await step()).toEqual({
+    state: "fetching",
+    missing: [[], [second]],
+    sent: [taskOf(run, { window: 2 })],
+  });
 
-  await putTotals(run, content, work);
-  // Page 1 enqueues the others.
-  const sent = [taskOf(run, { window: 2 })];
-  expect(await step()).toEqual({ state: "transforming", missing: [[], [1, 2, 3]], sent });
+  await putPages(run, content, work);
+  const pages = [1, 2, 3].map((page) => addressOf(run, content, page));
+  const tasks = [1, 2, 3].map((page) => taskOf(run, { window: 2, page, pages: 3 }));
+  expect(await step()).toEqual({ state: "fetching", missing: [[], pages], sent: tasks });
   await putPage(run, content, 1, work);
   await putPage(run, content, 3, work);
   expect(await step()).toEqual({
-    state: "transforming",
-    missing: [[], [2]],
-    sent: [taskOf(run, { window: 2, page: 2, pages: 3 })],
+    state: "fetching",
+    missing: [[], pages.slice(1, 2)],
+    sent: tasks.slice(1, 2),
   });
+  expect(showText(await account(run), new Date())).toMatch(
+    /^missing +window 2 \(2023-01-01 to 2023-12-31\): 2023-01-01 to 2023-12-31 page 2$/m,
+  );
   await putPage(run, content, 2, work);
   expect(await step()).toEqual({
     state: "assembling",
@@ -101,15 +119,41 @@ test("an account has the missing pages, and resuming the run enqueues them", asy
   });
 });
 
+test("of a window that is split, only the missing pieces are enqueued again", async () => {
+  const run = await halfway("split");
+  const { page: _, pages: _one, ...whole } = addressOf(run, content);
+  const pieces = [
+    { from: "2023-01-01", to: "2023-06-30" },
+    { from: "2023-07-01", to: "2023-12-31" },
+  ];
+  const totals = { totalPages: 2, totalRecords: 150 };
+  await work.putOnce(keys.split(whole), { totals, pieces } satisfies RangeSplit);
+  await work.create(keys.part({ ...whole, page: 1, pages: 1 }), "", partContentType);
+  const tasks = pieces.map((range) => ({ ...taskOf(run, { window: 2 }), range }));
+  expect(await resumed(run)).toEqual(tasks);
+
+  const [first, second] = tasks;
+  if (!first || !second) throw new Error("A window has two pieces.");
+  const page = { totals: { totalPages: 1, totalRecords: 1 }, records: { inline: recordsOf(1, 1) } };
+  await transform({ task: first, ...page }, { work, datasets });
+  expect(await account(run)).toMatchObject({
+    state: "fetching",
+    windows: [{ pages: 1 }, { pages: 1, missing: [{ from: "2023-07-01", to: "2023-12-31", pages: 1 }] }],
+  });
+  expect(await resumed(run)).toEqual([second]);
+  await transform({ task: second, ...page }, { work, datasets });
+  expect(await account(run)).toMatchObject({ state: "assembling", windows: [{}, { pages: 2, missing: [] }] });
+});
+
 test("in a window that is fetched again, the pages of the new attempt are missing", async () => {
   const run = await halfway("again");
   await putWindow(run, content, work);
   await putAttempt(run, [1, 2], work);
   const again = { ...content, attempt: 2 };
-  await putTotals(run, again, work);
+  await putPages(run, again, work);
   await putPage(run, again, 1, work);
 
-  expect(await account(run)).toMatchObject({ attempt: 2, state: "transforming" });
+  expect(await account(run)).toMatchObject({ attempt: 2, state: "fetching" });
   expect(await resumed(run)).toEqual(
     [2, 3].map((page) => taskOf(run, { window: 2, attempt: 2, page, pages: 3 })),
   );
@@ -123,7 +167,7 @@ test("a run without progress is stalled, and its account says what is missing an
   expect([soon.state, later.state]).toEqual(["fetching", "stalled"]);
   const text = showText(later, inMinutes(16)());
   expect(text).toMatch(/^state +stalled while fetching$/m);
-  expect(text).toMatch(/^missing +window 2 \(2023-01-01 to 2023-12-31\): its first page/m);
+  expect(text).toMatch(/^missing +window 2 \(2023-01-01 to 2023-12-31\): 2023-01-01 to 2023-12-31$/m);
   expect(text).toContain(`npm run runs -- resume ${run.runId}`);
 });
 

@@ -13,7 +13,7 @@ import { useLocal } from "../../support/local-adapters.ts";
 import { putRun, putWindow } from "../../support/work-bucket.ts";
 
 const local = useLocal();
-const run = runOf("traced", { windows: [["2023-01-01", "2023-12-31"]] });
+const run = runOf("traced", { windows: [["2023-01-01", "2023-01-01"]] });
 const { runId } = run;
 const at = Date.parse(run.requestedAt);
 const root = spanIdOf(runId, rootName);
@@ -28,12 +28,12 @@ function spanAt(name: string, [sent, started, ended]: number[], given: Partial<S
 
 const spans: Span[] = [
   spanAt(rootName, [0, 1, 2]),
-  spanAt("fetch 1/1/1", [2, 8, 10], { receives: 3, firstReceivedAt: at + 4_000 }),
-  spanAt("transform 1/1/1", [10, 11, 12]),
-  spanAt("fetch 1/1/2", [16, 16, 18], {
+  spanAt("fetch 1/1", [2, 8, 10], { receives: 3, firstReceivedAt: at + 4_000 }),
+  spanAt("transform 1/1 2023-01-01 page 1", [10, 11, 12]),
+  spanAt("fetch 1/1 2023-01-01 page 2", [16, 16, 18], {
     deadLetters: [{ sentAt: at + 10_000, at: at + 14_000, receives: 5, error: "LibInsightBusy" }],
   }),
-  spanAt("transform 1/1/2", [18, 18, 19]),
+  spanAt("transform 1/1 2023-01-01 page 2", [18, 18, 19]),
   spanAt("assemble 1 after transform", [19, 19, 20]),
 ];
 
@@ -49,14 +49,15 @@ test("the text shows waits, retries, dead letters and work on 80 columns", async
   const { account } = await accountWith();
   const drawn = traceText(waterfallOf(account, spans));
   expect(drawn.replaceAll(runId, "RUN")).toMatchInlineSnapshot(`
-    "RUN: assembling in 20.0 s, 2 pages, 6 retries, 1
+    "RUN: assembling in 20.0 s, 3 pages, 6 retries, 1
     replayed dead letter, about 0.02 cents on AWS
 
                                0 s                  10.0 s          20.0 s
     kickoff                    ..###                                           2.0 s
     window 1                       -------------------------------------      17.0 s
-      page 1, 3 tries              ....rrrrrrrrrFFFFF.TTT                     10.0 s
-      page 2                                        rrrrrrrrrX   FFFFFTT       9.0 s
+      all days, 3 tries            ....rrrrrrrrrFFFFF                          8.0 s
+      2023-01-01 page 1                             ..TTT                      2.0 s
+      2023-01-01 page 2                             rrrrrrrrrX   FFFFFTT       9.0 s
         dead letter after 5 tries: LibInsightBusy, replayed after 2.0 s
     assemble 1 after transform                                         ###     1.0 s
 
@@ -77,7 +78,7 @@ test("dead letters that wait for a replay and missing pages have rows", async ()
   const deps = { work, now: () => new Date(at), stalledAfterSeconds: 900, deadLetters: [deadLetter] };
   const drawn = traceText(waterfallOf(await accountOf(runId, deps), spans.slice(0, 1)));
   expect(drawn).toContain("1 dead letter");
-  expect(drawn).toContain("page 1, which has the number of pages");
+  expect(drawn).toMatch(/^window 1, missing\n +2023-01-01$/m);
   expect(drawn).toMatch(/fetcher, dead letter .*X/);
   expect(drawn).toContain("window 1, page 1: LibInsightBusy");
 });
@@ -85,12 +86,12 @@ test("dead letters that wait for a replay and missing pages have rows", async ()
 test("of a large run only slow and retried pages have rows", async () => {
   const { account } = await accountWith();
   const pages = Array.from({ length: 3_000 }, (_, n) =>
-    spanAt(`fetch 1/1/${n + 1}`, [n, n, n + (n === 1_234 ? 50 : 1)], { receives: n === 77 ? 2 : 1 }),
+    spanAt(`fetch 1/1 2023-01-01 page ${n + 1}`, [n, n, n + (n === 1_234 ? 50 : 1)], { receives: n === 77 ? 2 : 1 }),
   );
   const { rows } = waterfallOf(account, [...spans.slice(0, 1), ...pages]);
   const labels = rows.map(({ label }) => label);
-  expect(labels).toContain("  page 1235");
-  expect(labels).toContain("  page 78, 2 tries");
+  expect(labels).toContain("  2023-01-01 page 1235");
+  expect(labels).toContain("  2023-01-01 page 78, 2 tries");
   expect(labels).toContain("  2,600 faster pages");
 });
 
@@ -109,8 +110,8 @@ test("the spans of a run are read from its objects, each once, and the root firs
   const { work } = await accountWith();
   const query = { runId, dataset: run.dataset, requestedAt: run.requestedAt, attempt: 1 };
   const follow = spanAt("follow", [20, 20, 21]);
-  const recount = { totalPages: 2, totalRecords: 4, spans: [spanAt("recount 1/1", [19, 19, 20])] };
-  await work.putOnce(keys.recount({ runId, window: 1, attempt: 1 }), recount);
+  const recount = { totalRecords: 4, spans: [spanAt("recount 1/1", [19, 19, 20])] };
+  await work.putOnce(keys.recount(runId, 1, 1), recount);
   await work.putOnce(keys.spans(runId), [...spans, ...spans]);
   await work.putOnce(keys.queryOrigin("q1"), { ...query, spans: [follow] });
   await work.putOnce(keys.queryOrigin("q2"), { ...query, runId: "another-run" });

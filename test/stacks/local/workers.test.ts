@@ -17,7 +17,7 @@ import { firstResultOf } from "../../factories/results.ts";
 import { intercepted } from "../../support/intercepted-ports.ts";
 import { clientOf } from "../../support/libinsight-client.ts";
 import { openLocalInMemory, take } from "../../support/local-adapters.ts";
-import { pageOf, putRun, putTotals } from "../../support/work-bucket.ts";
+import { addressOf, pageOf, putRun } from "../../support/work-bucket.ts";
 
 const noLibInsight = clientOf(() => Promise.reject(new Error("Not in this test.")));
 
@@ -55,13 +55,12 @@ test("a batch with failing messages retries one, dead-letters one, and completes
       }),
     },
     work: intercepted(local.work, (_method, [key], act) => {
-      if (key === keys.part({ runId: run.runId, window: 1, attempt: 1, page: 2 }) && refusals-- > 0)
+      if (key === keys.part(addressOf(run, content, 2)) && refusals-- > 0)
         throw new Error("The disk is full.");
       return act();
     }),
   };
   await putRun(run, local.work);
-  await putTotals(run, content, local.work);
   const pages = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
   const messages = pages.map((page) => messageBody(pageOf(run, content, page)));
   await local.queues.transformer.sendAll([...messages, "not JSON"]);
@@ -134,7 +133,6 @@ test("eight pages are fetched at a time, and stop waits for them", async () => {
     for (const respond of waiting.splice(0)) respond();
   };
   const tasks = Array.from({ length: 12 }, (_, n) => taskOf(run, { page: n + 2, pages: 25 }));
-  await putTotals(run, content, local.work);
   await local.queues.fetcher.sendAll(tasks.map(messageBody));
   const workers = work(local, clientOf(fetchPage));
   await until(() => waiting.length > 0);

@@ -17,7 +17,7 @@ test.each([
   ["2023-02-28", "2023-02-28", ["2023-02-01 2023-02-28"]],
   ["2024-02-28", "2024-02-28", []],
 ])("cuts %s to %s into the months that end in it", (from, to, expected) => {
-  expect(eResources.windows({ from, to }).map((each) => `${each.from} ${each.to}`)).toEqual(expected);
+  expect(eResources.periods({ from, to }).map((each) => `${each.from} ${each.to}`)).toEqual(expected);
 });
 
 test("requests the use and the platforms of a month and returns a record for each metric", async () => {

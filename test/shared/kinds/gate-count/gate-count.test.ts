@@ -16,7 +16,7 @@ const rowsOf = async (body: unknown) => {
 };
 
 test("cuts a range into weeks that share no day, the last of which may be shorter", () => {
-  expect(gateCount.windows({ from: "2023-10-30", to: "2023-11-14" })).toEqual([
+  expect(gateCount.periods({ from: "2023-10-30", to: "2023-11-14" })).toEqual([
     { from: "2023-10-30", to: "2023-11-05" },
     { from: "2023-11-06", to: "2023-11-12" },
     { from: "2023-11-13", to: "2023-11-14" },

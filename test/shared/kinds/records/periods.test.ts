@@ -24,26 +24,26 @@ function yearLater(date: string): string {
 test("covers the range in order without gaps or overlaps", () => {
   fc.assert(
     fc.property(range, ({ from, to }) => {
-      const windows = records.windows({ from, to });
-      expect(windows[0]?.from).toBe(from);
-      expect(windows.at(-1)?.to).toBe(to);
-      windows.forEach((window, index) => {
-        expect(window.from <= window.to).toBe(true);
-        const before = windows[index - 1];
-        if (before) expect(window.from).toBe(iso(day(before.to) + 1));
+      const periods = records.periods({ from, to });
+      expect(periods[0]?.from).toBe(from);
+      expect(periods.at(-1)?.to).toBe(to);
+      periods.forEach((period, index) => {
+        expect(period.from <= period.to).toBe(true);
+        const before = periods[index - 1];
+        if (before) expect(period.from).toBe(iso(day(before.to) + 1));
       });
     }),
     { numRuns: 500 },
   );
 });
 
-test("ends each window before the same date a year later, and makes all but the last a whole year", () => {
+test("ends each period before the same date a year later, and makes all but the last a whole year", () => {
   fc.assert(
     fc.property(range, ({ from, to }) => {
-      const windows = records.windows({ from, to });
-      windows.forEach((window, index) => {
-        expect(window.to < yearLater(window.from)).toBe(true);
-        if (index < windows.length - 1) expect(iso(day(window.to) + 1)).toBe(yearLater(window.from));
+      const periods = records.periods({ from, to });
+      periods.forEach((period, index) => {
+        expect(period.to < yearLater(period.from)).toBe(true);
+        if (index < periods.length - 1) expect(iso(day(period.to) + 1)).toBe(yearLater(period.from));
       });
     }),
     { numRuns: 500 },
