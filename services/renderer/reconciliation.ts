@@ -41,18 +41,21 @@ export function reconciliation(result: RunResult, profile: Profile | undefined, 
   return html`<div class="ledger-pair"><table class="ledger"><caption class="hidden">${capitalized(noun)}s of the run</caption><tbody>
 ${line(rows, "", result.rows)}${line("Rejected", "+", rejectedCount(result))}${line("Duplicates", "+", result.duplicates)}
 ${line(html`Reported by LibInsight ${state}`, reconciles(result) ? "=" : "≠", announcedOf(result))}</tbody></table>
-<table class="windows"><caption class="hidden">${capitalized(noun)}s of each window</caption>
-<thead><tr><th scope="col">Window</th><th scope="col" class="wide">Pages</th><th scope="col">Reported</th><th scope="col">${rows}</th><th scope="col">Rejected</th><th scope="col" class="wide">Duplicates</th><th scope="col"><span class="wide">Reconciles</span><span class="narrow">OK</span></th></tr></thead>
-<tbody>${shownWindows(windowsOf(result), profile).map(windowRow)}</tbody></table></div>`;
+<table class="windows"><caption class="hidden">${capitalized(noun)}s of each period</caption>
+<thead><tr><th scope="col">Dates</th><th scope="col" class="wide">Pages</th><th scope="col">Reported</th><th scope="col">${rows}</th><th scope="col">Rejected</th><th scope="col" class="wide">Duplicates</th><th scope="col"><span class="wide">Reconciles</span><span class="narrow">OK</span></th></tr></thead>
+<tbody>${shownPeriods(periodsOf(result), profile).map(windowRow)}</tbody></table></div>`;
 }
 
-/** A report shows more windows by the calendar year in which they begin. */
-const maxWindows = 24;
+/** A report shows more periods by the calendar year in which they begin. */
+const maxPeriods = 24;
 
-/** Returns the windows, or those of a year as one if they are many. */
-export function windowsOf({ windows }: Pick<RunResult, "windows">): Window[] {
-  if (windows.length <= maxWindows) return windows;
-  const years = Map.groupBy(windows, ({ from }) => from.slice(0, 4));
+/** Returns the windows of each period as one, or those of each year if the periods are many. */
+export function periodsOf({ windows }: Pick<RunResult, "windows">): Window[] {
+  // In older results, each window is a period.
+  const periods = Map.groupBy(windows, ({ period, from }) => period ?? from);
+  const joinedPeriods = [...periods.values()].map((period) => period.reduce(joined));
+  if (joinedPeriods.length <= maxPeriods) return joinedPeriods;
+  const years = Map.groupBy(joinedPeriods, ({ from }) => from.slice(0, 4));
   return [...years.values()].map((year) => year.reduce(joined));
 }
 
@@ -64,12 +67,12 @@ function windowRow(window: Window): Html {
   return html`<tr><th scope="row">${day(from)} – ${day(to)}</th><td class="wide">${count(pages)}</td><td>${count(totalRecords)}</td><td>${cell(rows)}</td><td>${cell(rejected)}</td><td class="wide">${cell(duplicates)}</td><td>${icon(!isKnown || (isRight && unreconciled) ? "unknown" : isRight ? "met" : "failed", true)}</td></tr>`;
 }
 
-/** Adds the newest window to the one before it while its exact rows could give the rows of a week away. */
-function shownWindows(windows: readonly Window[], profile: Profile | undefined): Window[] {
+/** Adds the newest period to the one before it while its exact rows could give the rows of a week away. */
+function shownPeriods(windows: readonly Window[], profile: Profile | undefined): Window[] {
   const last = windows.at(-1);
   const before = windows.at(-2);
   if (!profile || !last || !before || mayStatePeriod(profile, last.from, last.to)) return [...windows];
-  return shownWindows([...windows.slice(0, -2), joined(before, last)], profile);
+  return shownPeriods([...windows.slice(0, -2), joined(before, last)], profile);
 }
 
 function joined(one: Window, next: Window): Window {

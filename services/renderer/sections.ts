@@ -26,7 +26,7 @@ import {
   questionTypesOf,
   questionTypesTable,
 } from "./question-types.ts";
-import { reconciliation, reconciliationFinding, windowsOf } from "./reconciliation.ts";
+import { periodsOf, reconciliation, reconciliationFinding } from "./reconciliation.ts";
 import { statisticsFinding, statisticsOf, statisticsTables } from "./statistics.ts";
 import { howToRead, knownGaps } from "./texts.ts";
 import {
@@ -112,11 +112,11 @@ export function reconciliationSection(
   };
 }
 
-/** Returns whether single weeks may stand beside the exact count of the run and, of rows, of its windows. */
+/** Returns whether single weeks may stand beside the exact count of the run and, of rows, of its periods. */
 export function mayShowWeeks({ counted, result }: Figures): boolean {
   if (!counted?.has.weeks) return false;
   const { profile, isRows } = counted;
-  const windows = windowsOf(result)
+  const windows = periodsOf(result)
     .slice(0, -1)
     .filter(({ to }) => to >= profile.firstWeek);
   return [profile, ...(isRows ? windows : [])].every(({ from, to }) => mayStatePeriod(profile, from, to));
