@@ -46,7 +46,9 @@ test("pieces cover their range, and are at least two and at most its days", () =
 
 test("a range that is split again and again ends in single days", () => {
   const split = (range: DateRange, totalRecords: number): DateRange[] =>
-    isOneDay(range) ? [range] : piecesOf(range, { totalRecords }).flatMap((piece) => split(piece, totalRecords));
+    isOneDay(range)
+      ? [range]
+      : piecesOf(range, { totalRecords }).flatMap((piece) => split(piece, totalRecords));
   fc.assert(
     fc.property(severalDays, fc.integer({ min: 0, max: 10_000 }), (range, totalRecords) => {
       const days = split(range, totalRecords);

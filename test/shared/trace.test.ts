@@ -69,7 +69,9 @@ test("a message that a handler sends carries the handler's span, and is its chil
       receives: 3,
     },
   });
-  const child = await inSpan(handling(received, {}, "fetch 2/1 2024-01-05 to 2024-01-09"), async () => spanFields(runId));
+  const child = await inSpan(handling(received, {}, "fetch 2/1 2024-01-05 to 2024-01-09"), async () =>
+    spanFields(runId),
+  );
   expect(child.spans).toMatchObject([{ id }, { name: "fetch 2/1 2024-01-05 to 2024-01-09", parent: id }]);
 });
 
@@ -98,7 +100,8 @@ test("a page's span has a name of its own, with the days and the page unless it 
     "transform 2 1",
     "fetch 2 1",
   ]);
-  for (const other of [rootName, "recount 1/2", "search 2", "assemble 1"]) expect(other).not.toMatch(pageSpan);
+  for (const other of [rootName, "recount 1/2", "search 2", "assemble 1"])
+    expect(other).not.toMatch(pageSpan);
 });
 
 test("two deliveries of a message are the same span", async () => {

@@ -109,6 +109,18 @@ export const pinned = {
   "LibInsightQueryResults.csv": "631683a2175876fe9003852b7288fe2d0e1bf7df8eb1d5845291724ec194265d",
 };
 
+/** The first days of pieces into which a first run over `range` splits its second period. */
+export const pieceStarts = [
+  "2022-12-24",
+  "2023-01-16",
+  "2023-02-08",
+  "2023-03-03",
+  "2023-03-26",
+  "2023-04-17",
+  "2023-05-10",
+  "2023-06-02",
+] as const;
+
 /** Returns the digests of the published files in a folder's .local/out, with the keys of `pinned`. */
 export async function publishedIn(folder: string): Promise<Record<string, string>> {
   const digests = await digestsIn(folder);
@@ -157,6 +169,6 @@ export function digest(text: string | undefined): string {
 export function startBrokenLibInsight(): Promise<LibInsight> {
   return startLibInsight({
     records: pinnedRecords,
-    faults: [{ kind: "status", status: 404, where: { endpoint: "data-grid", page: 2 } }],
+    faults: [{ kind: "status", status: 404, where: { endpoint: "data-grid", from: pieceStarts[0] } }],
   });
 }

@@ -41,7 +41,9 @@ test("writes run.json, enqueues page 1 of each window, and emits run.started", a
 
 test("plans windows by the profile of the published file", async () => {
   const deps = start();
-  await overwrite(deps.data, dataset.publish.csv, "rows", { "run-id": "reference-transactions-0123456789ab" });
+  await overwrite(deps.data, dataset.publish.csv, "rows", {
+    "run-id": "reference-transactions-0123456789ab",
+  });
   const [published] = anyProfiles(1);
   await deps.work.putOnce(keys.profile("reference-transactions-0123456789ab"), published);
   const request = requestOf();

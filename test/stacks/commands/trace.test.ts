@@ -49,7 +49,7 @@ test("the text shows waits, retries, dead letters and work on 80 columns", async
   const { account } = await accountWith();
   const drawn = traceText(waterfallOf(account, spans));
   expect(drawn.replaceAll(runId, "RUN")).toMatchInlineSnapshot(`
-    "RUN: assembling in 20.0 s, 3 pages, 6 retries, 1
+    "RUN: assembling in 20.0 s, 2 pages, 6 retries, 1
     replayed dead letter, about 0.02 cents on AWS
 
                                0 s                  10.0 s          20.0 s
@@ -86,7 +86,9 @@ test("dead letters that wait for a replay and missing pages have rows", async ()
 test("of a large run only slow and retried pages have rows", async () => {
   const { account } = await accountWith();
   const pages = Array.from({ length: 3_000 }, (_, n) =>
-    spanAt(`fetch 1/1 2023-01-01 page ${n + 1}`, [n, n, n + (n === 1_234 ? 50 : 1)], { receives: n === 77 ? 2 : 1 }),
+    spanAt(`fetch 1/1 2023-01-01 page ${n + 1}`, [n, n, n + (n === 1_234 ? 50 : 1)], {
+      receives: n === 77 ? 2 : 1,
+    }),
   );
   const { rows } = waterfallOf(account, [...spans.slice(0, 1), ...pages]);
   const labels = rows.map(({ label }) => label);
