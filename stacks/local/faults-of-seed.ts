@@ -31,7 +31,7 @@ export function faultsOfSeed(seed: number, [first, ...others]: NonEmpty<DateRang
   const offset = between(random, 0, Math.max(others.length - 1, 0));
   const transient = Array.from({ length: transientCount }, (_, n): FaultSetting => {
     const period = others[(offset + n) % Math.max(others.length, 1)];
-    return { ...pick(random, transientFaults), where: period ? { from: period.from } : { page: 2 } };
+    return { ...pick(random, transientFaults), where: period ? { from: period.from } : { page: 1 } };
   });
   return [permanentFault, ...transient];
 }

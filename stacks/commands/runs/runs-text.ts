@@ -95,7 +95,7 @@ export function rollbackText(rollback: Rollback): string {
   return `${back}${inPlace}: ${files.map(({ key }) => key).join(" and ")}`;
 }
 
-/** A list of more windows is not read. */
+/** Longer lists are not read. */
 const maxMissing = 10;
 
 function missingRows(windows: readonly WindowProgress[]): [string, string][] {
@@ -107,13 +107,14 @@ function missingRows(windows: readonly WindowProgress[]): [string, string][] {
   return others > 0 ? [...rows, ["", `and ${quantity(others, "other window")}`]] : rows;
 }
 
-/** Returns, for example, "2024-01-05 to 2024-01-09, 2024-01-12 page 2". */
+/** Returns, for example, "2024-01-05 to 2024-01-09, 2024-01-12 page 2 and 3 others". */
 export function missingText(missing: WindowProgress["missing"]): string {
-  const texts = missing.map(({ from, to, page, pages }) => {
+  const others = missing.length - maxMissing;
+  const texts = missing.slice(0, maxMissing).map(({ from, to, page, pages }) => {
     const days = from === to ? from : `${from} to ${to}`;
     return pages > 1 ? `${days} page ${page}` : days;
   });
-  return texts.join(", ");
+  return `${texts.join(", ")}${others > 0 ? ` and ${count(others)} others` : ""}`;
 }
 
 const alarming: readonly RunAccount["state"][] = ["blocked", "stalled", "held", "failed"];
