@@ -1,6 +1,6 @@
 // The column types, for the transformer and for the typed view. The transformer writes each value of a type in one
-// format and keeps any other text unchanged. The view returns null for a cell that does not have the format. To add a
-// type, add its name and its rules here.
+// format and keeps any other text unchanged. The view and the Parquet file have null for a cell that does not have the
+// format. To add a type, add its name and its rules here.
 import * as z from "zod/mini";
 import type { Cell } from "./csv.ts";
 
@@ -24,6 +24,8 @@ type Rules = {
   cellOf: (text: string) => Cell | undefined;
   /** Returns Trino SQL for a cell's value: null if `cellOf` does not return such a cell. */
   sqlOf: (cell: string) => string;
+  /** Returns the same value for a cell's text. Dates and times stay texts. */
+  valueOf: (text: string) => string | number | boolean | null;
 };
 
 const largest = Number.MAX_SAFE_INTEGER;
@@ -52,31 +54,37 @@ const patterns = {
 };
 
 export const columnTypes: Record<ColumnType, Rules> = {
-  text: { cellOf: (text) => text, sqlOf: (cell) => cell },
+  text: { cellOf: (text) => text, sqlOf: (cell) => cell, valueOf: (text) => text },
   integer: {
     cellOf: (text) => numberOf(text, patterns.integer),
     sqlOf: (cell) => numberSql(cell, sources.integer, "bigint"),
+    valueOf: (text) => numberIn(text, patterns.integer),
   },
   number: {
     cellOf: (text) => numberOf(text, patterns.number),
     sqlOf: (cell) => numberSql(cell, sources.number, "double"),
+    valueOf: (text) => numberIn(text, patterns.number),
   },
   timestamp: {
     cellOf: timestampOf,
     sqlOf: (cell) => castWhere(`regexp_like(${cell}, '${sources.timestamp}')`, cell, "timestamp"),
+    valueOf: (text) => (patterns.timestamp.test(text) && isDay(text) ? text : null),
   },
   date: {
     cellOf: (text) => (patterns.date.test(text) && isDay(text) ? text : undefined),
     sqlOf: (cell) => castWhere(`regexp_like(${cell}, '${sources.date}')`, cell, "date"),
+    valueOf: (text) => (patterns.date.test(text) && isDay(text) ? text : null),
   },
   time: {
     cellOf: timeOf,
     // As text, because Athena's views have no types that Hive lacks. https://github.com/aws/aws-sdk-pandas/issues/86
     sqlOf: (cell) => `CASE WHEN regexp_like(${cell}, '${sources.time}') THEN ${cell} END`,
+    valueOf: (text) => (patterns.time.test(text) ? text : null),
   },
   boolean: {
     cellOf: (text) => booleans.get(text.toLowerCase()),
     sqlOf: (cell) => `CASE ${cell} WHEN 'true' THEN true WHEN 'false' THEN false END`,
+    valueOf: (text) => (text === "true" || text === "false" ? text === "true" : null),
   },
 };
 
@@ -113,6 +121,12 @@ function digitsOf(text: string): string {
 function numberSql(cell: string, source: string, type: string): string {
   const cast = `TRY_CAST(${cell} AS ${type})`;
   return castWhere(`regexp_like(${cell}, '${source}') AND abs(${cast}) <= ${largest}`, cell, type);
+}
+
+function numberIn(text: string, pattern: RegExp): number | null {
+  if (!pattern.test(text)) return null;
+  const number = Number(text);
+  return Math.abs(number) <= largest ? number : null;
 }
 
 function castWhere(condition: string, cell: string, type: string): string {

@@ -10,6 +10,7 @@ import { instanceMinutes } from "./instance-settings.ts";
 import { adviceOf, alternatives, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
 import { type KindName, kindName, kinds } from "./kinds/kinds.ts";
+import { parquetFolder } from "./parquet-file.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 import { answerSeparator, statisticsRules } from "./statistics/rules.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
@@ -365,7 +366,8 @@ function refuseChildren(entry: Parameters<typeof childTables>[0], refuse: Refuse
   for (const { column, name, table, typed, folder, keyOf } of children) {
     const index = entry.columns.findIndex((found) => found.name === column);
     const isTaken = [table, typed].some((relation) => relations.includes(relation));
-    if (isTaken || folder === folderOf(previousKey(entry.publish.csv)))
+    const { csv } = entry.publish;
+    if (isTaken || [folderOf(previousKey(csv)), parquetFolder(csv)].includes(folder))
       refuse(
         `another table, view or folder has the name "${name}" of its child table; give the column another name and add this one to its labels`,
         "columns",
@@ -403,9 +405,17 @@ export function filledColumns(columns: readonly Column[]): string[] {
   return outputColumns(columns.filter((column) => !("mayBeEmpty" in column && column.mayBeEmpty)));
 }
 
-/** Returns the names of a table's views: with types, for Tableau and analysts, and with the measures by month. */
-export function viewNames(table: string): { typed: string; analysis: string; measures: string } {
-  return { typed: `${table}_typed`, analysis: `${table}_analysis`, measures: `${table}_measures` };
+/**
+ * Returns the names of the table over the Parquet file and of the views: with types, for Tableau and analysts, and with the
+ * measures by month.
+ */
+export function viewNames(table: string): Record<"parquet" | "typed" | "analysis" | "measures", string> {
+  return {
+    parquet: `${table}_parquet`,
+    typed: `${table}_typed`,
+    analysis: `${table}_analysis`,
+    measures: `${table}_measures`,
+  };
 }
 
 /**
@@ -432,10 +442,11 @@ export function defineDatasets(
     const { name, publish } = entry;
     const previous = folderOf(previousKey(publish.csv));
     const childFolders = childTables(entry).map(({ folder }) => folder);
-    const reserved = [previous, ...childFolders].find((folder) => publish.jsonl.startsWith(folder));
+    const parquet = parquetFolder(publish.csv);
+    const reserved = [previous, parquet, ...childFolders].find((folder) => publish.jsonl.startsWith(folder));
     if (reserved !== undefined)
       throw new InvalidLibrary([
-        `, entry "${name}", publish.jsonl: use another folder than ${reserved}, which is for ${reserved === previous ? "copies of the CSV" : "a child table"}`,
+        `, entry "${name}", publish.jsonl: use another folder than ${reserved}, which is for ${reserved === previous ? "copies of the CSV" : reserved === parquet ? "Parquet files" : "a child table"}`,
       ]);
     const expiring = [keys.analystsResults, ...parsed.map(({ publish }) => `${publish.queryResults}/`)].find(
       (folder) => publish.results.startsWith(folder),
@@ -446,8 +457,9 @@ export function defineDatasets(
       ]);
     for (const other of parsed.filter((entry) => entry.name !== name)) {
       const { csv, jsonl } = other.publish;
-      const keys = [csv, jsonl, previousKey(csv), ...childTables(other).map(({ folder }) => folder)];
-      const folders = [folderOf(publish.csv), previous, ...childFolders];
+      const others = childTables(other).map(({ folder }) => folder);
+      const keys = [csv, jsonl, previousKey(csv), parquetFolder(csv), ...others];
+      const folders = [folderOf(publish.csv), previous, parquet, ...childFolders];
       if (keys.some((key) => folders.some((folder) => key.startsWith(folder))))
         throw new InvalidLibrary([
           `, entry "${other.name}": publish to another folder than that of the table of "${name}"`,

@@ -25,6 +25,7 @@ export const keys = {
   heldLines: (runId: string) => `runs/${runId}/held/data.jsonl`,
   /** @param name of the child table (shared/child-tables.ts) */
   heldChild: (runId: string, name: string) => `runs/${runId}/held/children/${name}.csv`,
+  heldParquet: (runId: string) => `runs/${runId}/held/data.parquet`,
   /** The run's outcome with all counts. */
   result: (runId: string) => `runs/${runId}/result.json`,
   /** The counts of the run's file (shared/profile.ts). */

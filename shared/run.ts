@@ -308,6 +308,8 @@ export const runResult = z.strictObject({
       z.strictObject({ column: z.string(), rows: nonNegativeInt, records: nonNegativeInt, ...file.shape }),
     ),
   ),
+  /** The Parquet file (shared/parquet-file.ts), in the bucket of the other files. Missing in older results. */
+  parquet: z.optional(file),
   /** The files in the work bucket that a held run would have published. */
   held: z.optional(z.strictObject({ csv: file, jsonl: file })),
   published: z.optional(

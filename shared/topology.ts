@@ -5,6 +5,7 @@ import type { Dataset } from "./dataset-schema.ts";
 import { PipelineError } from "./errors.ts";
 import type { EventType } from "./events.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
+import { parquetFolder, parquetKey } from "./parquet-file.ts";
 
 /** A message becomes a dead letter after this many receives. */
 export const receiveLimit = 5;
@@ -165,9 +166,11 @@ const definitions = {
       data: (dataset) => {
         const { csv, jsonl } = dataset.publish;
         const children = childTables(dataset).map(({ keyOf }) => keyOf("*"));
-        const files = [csv, jsonl, previousKey(csv), ...children];
+        const files = [csv, jsonl, previousKey(csv), ...children, parquetKey(csv, "*")];
         return { read: files, write: files, multipart: true };
       },
+      // Parquet has the names that Athena's columns have.
+      results: () => ({ read: [keys.columnNames("*")], write: [keys.columnNames("*")] }),
     },
   },
   athena: {
@@ -190,7 +193,7 @@ const definitions = {
       data: (dataset) => {
         const { csv } = dataset.publish;
         const children = childTables(dataset).map(({ folder }) => `${folder}*`);
-        return { read: [`${folderOf(csv)}*`, previousKey(csv), ...children] };
+        return { read: [`${folderOf(csv)}*`, previousKey(csv), ...children, `${parquetFolder(csv)}*`] };
       },
       results: ({ publish: { results, queryResults } }) => {
         const objects = [results, `${queryResults}/*`, keys.columnNames("*")];

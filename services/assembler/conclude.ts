@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { WindowAttempt } from "../../shared/attempts.ts";
 import { type ChildTable, childHeaders, childTables } from "../../shared/child-tables.ts";
+import { storeNames } from "../../shared/column-names.ts";
 import { csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
@@ -11,10 +12,13 @@ import { holdTable } from "../../shared/header-change.ts";
 import { keys } from "../../shared/keys.ts";
 import type { DateRange } from "../../shared/kinds/kind.ts";
 import { nounsOf } from "../../shared/kinds/kinds.ts";
+import type { ParquetColumn } from "../../shared/parquet.ts";
+import { parquetColumns, parquetKey, parquetMetadata } from "../../shared/parquet-file.ts";
 import type { ObjectStore, TableCatalog } from "../../shared/ports.ts";
 import type { Profile } from "../../shared/profile.ts";
 import type { ExpectationOutcome, Run, RunResult, Violation, WindowSearch } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
+import { tableColumns } from "../../shared/table-columns.ts";
 import { baselineOf, type PublishedFile, previousOf, previousProfile } from "./baseline.ts";
 import { ChildRows } from "./child-rows.ts";
 import { expectationViolations, judge } from "./expectations/judge.ts";
@@ -23,7 +27,8 @@ import { violations } from "./guard.ts";
 import { Ledger, maxAppended } from "./ledger.ts";
 import { RowProfile } from "./profile-rows.ts";
 import { type CountedPeriod, readParts } from "./read.ts";
-import { type Target, type WriteRows, type Written, writeFiles } from "./write.ts";
+import { TypedRows } from "./typed-rows.ts";
+import { noRows, type Target, type WriteRows, type Written, writeFiles } from "./write.ts";
 
 /** A pass may find undeclared columns or violations that were not expected. Then the parts are read again. */
 const maxPasses = 4;
@@ -36,7 +41,14 @@ export type CompleteRun = {
   /** Whether windows that disagree with LibInsight may be fetched again. */
   mayRefetch: boolean;
 };
-export type ConcludeDeps = { work: ObjectStore; data: ObjectStore; tables: TableCatalog; now: () => Date };
+export type ConcludeDeps = {
+  work: ObjectStore;
+  data: ObjectStore;
+  /** Only the column names. */
+  results: ObjectStore;
+  tables: TableCatalog;
+  now: () => Date;
+};
 
 /** The result without the time when it was written. */
 export type Conclusion = Omit<RunResult, "finishedAt">;
@@ -53,7 +65,8 @@ type Plan = { state: "held" | "published"; appended: string[] };
 
 /**
  * Publishes the run's files, keeps them for review, or decides that it fails or which windows are fetched again.
- * @throws PipelineError `PublishContended`, `PartsChanging`, `PartUnreadable`, `StrayObjects`, `TableChanged`
+ * @throws PipelineError `PublishContended`, `PartsChanging`, `PartUnreadable`, `StrayObjects`, `TableChanged`,
+ * `NamesContended`, `TooManyColumnNames`
  */
 export async function conclude(
   complete: CompleteRun,
@@ -70,8 +83,9 @@ export async function conclude(
   // The header of the run's own file already has the undeclared columns.
   const columnsBefore = (appended: readonly string[]) =>
     own ? own.headers.filter((header) => !appended.includes(header)) : outputColumns(dataset.columns);
-  // If another entry is deployed now, the run's child files are complete already, because they precede the CSV.
-  const children = entry === fingerprintOf(dataset) ? childTables(dataset) : [];
+  // If another entry is deployed now, the run's other files are complete already, because they precede the CSV.
+  const isDeployed = entry === fingerprintOf(dataset);
+  const children = isDeployed ? childTables(dataset) : [];
   const headersWith = (appended: readonly string[]) => [...columnsBefore(appended), ...appended];
   const countsOf = (ledger: Ledger) => resultCounts(complete, ledger, entry, headersWith(ledger.appended));
   const read = (ledger: Ledger, each: Parameters<typeof readParts>[2]) =>
@@ -84,12 +98,14 @@ export async function conclude(
     let decision: Decision | undefined;
     let profile: Profile | undefined;
     let outcomes: ExpectationOutcome[] = [];
-    const target = targetOf(state, runId, dataset, children, deps);
+    const typed = isDeployed ? await typedColumns(headersWith(appended), dataset, deps) : undefined;
+    const target = targetOf(state, runId, dataset, children, deps, typed && parquetMetadata(typed));
     let childRows = new ChildRows(children);
     const writeRows: WriteRows = async (write) => {
       ledger = new Ledger(entry);
       const counted = new RowProfile(dataset, run, headersWith(appended));
       childRows = new ChildRows(children);
+      const parquet = typed && new TypedRows(typed, children, { "run-id": runId });
       const header = csvRows([headersWith(appended)]);
       const childHeader = Buffer.from(csvRows([childHeaders]));
       await write({
@@ -103,7 +119,8 @@ export async function conclude(
         if (mayRefetch && ledger.disagreements.size + ledger.periodDisagreements.size > 0) return;
         const rows = fitPart(part, { appended: part.summary.appended, allAppended: appended, skip });
         counted.add(rows.csv);
-        await write({ ...rows, children: childRows.add(part, skip) });
+        const parquetRows = parquet && { parquet: parquet.add(rows.csv, part, skip) };
+        await write({ ...rows, children: childRows.add(part, skip), ...parquetRows });
       });
       const counts = countsOf(ledger);
       profile = counted.profile();
@@ -115,7 +132,9 @@ export async function conclude(
       decision = decide(ledger, complete, own ? [] : found);
       const isAsPlanned =
         "state" in decision && decision.state === state && isDeepStrictEqual(ledger.appended, appended);
-      return isAsPlanned ? "keep" : "discard";
+      if (!isAsPlanned) return "discard";
+      if (parquet) await write({ ...noRows, parquet: parquet.finish() });
+      return "keep";
     };
     const outcome = await writeFiles(target, { ...run, entry }, deps.now(), writeRows, async () => {
       if (state === "published") await preparePublication(run, dataset, headersWith(appended), deps);
@@ -136,7 +155,7 @@ export async function conclude(
         ...previousOf(published, run),
         violations: decision.violations,
         expectations: outcomes,
-        ...childrenOf(target, outcome.files, childRows.counts),
+        ...otherFilesOf(target, outcome.files, childRows.counts),
       };
       const files = filesOf(target, outcome.files);
       if (decision.state === "held")
@@ -158,20 +177,42 @@ export async function conclude(
   });
 }
 
-/** Returns the location of a run's files: the published files, or in the work bucket until a person has decided. */
+/** Returns the columns of the Parquet file, whose names are stored before any file has them. */
+async function typedColumns(
+  headers: readonly string[],
+  dataset: Dataset,
+  { results }: Pick<ConcludeDeps, "results">,
+): Promise<ParquetColumn[]> {
+  const names = await storeNames(headers, dataset, results);
+  return parquetColumns(tableColumns(headers, dataset, names), dataset);
+}
+
+/**
+ * Returns the location of a run's files: the published files, or in the work bucket until a person has decided.
+ * @param parquet metadata of the Parquet file; undefined if it is not written
+ */
 export function targetOf(
   state: "held" | "published",
   runId: string,
   { publish }: Dataset,
   children: readonly ChildTable[],
   { work, data }: Pick<ConcludeDeps, "work" | "data">,
+  parquet: Record<string, string> | undefined,
 ): Target {
+  const parquetAt = (key: string) => parquet && { parquet: { key, metadata: parquet } };
   if (state === "published") {
     const childKeys = children.map(({ keyOf }) => keyOf(runId));
-    return { store: data, csv: publish.csv, jsonl: publish.jsonl, children: childKeys };
+    const { csv, jsonl } = publish;
+    return { store: data, csv, jsonl, children: childKeys, ...parquetAt(parquetKey(csv, runId)) };
   }
   const childKeys = children.map(({ name }) => keys.heldChild(runId, name));
-  return { store: work, csv: keys.held(runId), jsonl: keys.heldLines(runId), children: childKeys };
+  return {
+    store: work,
+    csv: keys.held(runId),
+    jsonl: keys.heldLines(runId),
+    children: childKeys,
+    ...parquetAt(keys.heldParquet(runId)),
+  };
 }
 
 export function filesOf(target: Target, { csv, jsonl }: Written): NonNullable<RunResult["held"]> {
@@ -182,16 +223,20 @@ export function filesOf(target: Target, { csv, jsonl }: Written): NonNullable<Ru
 }
 
 /** @param counts of each child file, in the order of the target's */
-export function childrenOf(
-  { children }: Target,
+export function otherFilesOf(
+  { children, parquet }: Target,
   written: Written,
   counts: ChildRows["counts"],
-): Pick<RunResult, "children"> {
+): Pick<RunResult, "children" | "parquet"> {
   const found = counts.flatMap((each, index) => {
     const [key, info] = [children[index], written.children[index]];
     return key !== undefined && info ? [{ ...each, key, etag: info.etag, bytes: info.bytes }] : [];
   });
-  return found.length > 0 ? { children: found } : {};
+  const info = written.parquet;
+  return {
+    ...(found.length > 0 && { children: found }),
+    ...(parquet && info && { parquet: { key: parquet.key, etag: info.etag, bytes: info.bytes } }),
+  };
 }
 
 export function supersededReason(by: string): string {

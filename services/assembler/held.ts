@@ -8,13 +8,13 @@ import type { Run, RunResult } from "../../shared/run.ts";
 import {
   type ConcludeDeps,
   type Conclusion,
-  childrenOf,
   filesOf,
+  otherFilesOf,
   preparePublication,
   supersededReason,
   targetOf,
 } from "./conclude.ts";
-import { type Rows, type WriteRows, writeFiles } from "./write.ts";
+import { noRows, type Rows, type WriteRows, writeFiles } from "./write.ts";
 
 /**
  * @param result the held run's result
@@ -40,27 +40,38 @@ export async function publishHeld(
     );
   }
   const { children: heldChildren = [] } = result;
-  // If an entry with other columns is deployed now, the child files were published before the CSV.
-  const children = result.entry === fingerprintOf(dataset) ? childTables(dataset) : [];
+  // If an entry with other columns is deployed now, the other files were published before the CSV.
+  const isDeployed = result.entry === fingerprintOf(dataset);
+  const children = isDeployed ? childTables(dataset) : [];
+  const parquet = isDeployed ? result.parquet : undefined;
   const files = [
     {
       key: keys.held(runId),
       held: result.held?.csv,
-      rows: (chunk: Uint8Array): Rows => ({ csv: chunk, jsonl: noBytes, children: [] }),
+      rows: (chunk: Uint8Array): Rows => ({ ...noRows, csv: chunk }),
     },
     {
       key: keys.heldLines(runId),
       held: result.held?.jsonl,
-      rows: (chunk: Uint8Array): Rows => ({ csv: noBytes, jsonl: chunk, children: [] }),
+      rows: (chunk: Uint8Array): Rows => ({ ...noRows, jsonl: chunk }),
     },
     ...children.map(({ name }, index) => ({
       key: keys.heldChild(runId, name),
       held: heldChildren[index],
       rows: (chunk: Uint8Array): Rows => ({
-        ...{ csv: noBytes, jsonl: noBytes },
-        children: children.map((_, at) => (at === index ? chunk : noBytes)),
+        ...noRows,
+        children: children.map((_, at) => (at === index ? chunk : noRows.csv)),
       }),
     })),
+    ...(parquet
+      ? [
+          {
+            key: keys.heldParquet(runId),
+            held: parquet,
+            rows: (chunk: Uint8Array): Rows => ({ ...noRows, parquet: chunk }),
+          },
+        ]
+      : []),
   ];
   for (const { key, held } of files) {
     if (held === undefined || (await work.head(key))?.etag !== held.etag)
@@ -70,7 +81,9 @@ export async function publishHeld(
         run,
       );
   }
-  const target = targetOf("published", runId, dataset, children, deps);
+  const { columns } = (parquet && (await work.head(keys.heldParquet(runId)))?.metadata) ?? {};
+  const metadata = columns === undefined ? undefined : { columns };
+  const target = targetOf("published", runId, dataset, children, deps, metadata);
   const copyHeld: WriteRows = async (write) => {
     for (const { key, rows } of files) {
       for await (const chunk of await work.stream(key)) await write(rows(chunk));
@@ -89,11 +102,9 @@ export async function publishHeld(
     state: "published",
     force,
     published: { bucket: data.bucket, ...filesOf(target, outcome.files) },
-    ...childrenOf(target, outcome.files, heldChildren),
+    ...otherFilesOf(target, outcome.files, heldChildren),
   };
 }
-
-const noBytes = new Uint8Array();
 
 function refusal(name: string, message: string, { runId, dataset }: Run): PipelineError {
   return new PipelineError(name, {

@@ -5,14 +5,15 @@ import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fileIdentity, headersOf, isBeingReplaced } from "../../shared/header-change.ts";
 import type { LogFields } from "../../shared/logger.ts";
+import { parquetColumns, parquetKey, parquetMetadata } from "../../shared/parquet-file.ts";
 import type { Emit, ObjectStore } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
-import { tableColumns } from "../../shared/table-columns.ts";
+import { type TableColumn, tableColumns } from "../../shared/table-columns.ts";
 import { findChildren, hideChildren, showChildren } from "./child-tables.ts";
 import { missingColumns } from "./columns.ts";
 import { measuresView } from "./measures.ts";
-import { analysisView, tableOf, typedView } from "./sql.ts";
+import { analysisView, parquetTable, tableOf, typedParquetView, typedView } from "./sql.ts";
 import { type StartDeps, startQuery } from "./start-query.ts";
 
 export type FollowDeps = StartDeps & { data: ObjectStore; results: ObjectStore; emit: Emit };
@@ -29,6 +30,8 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   // The tables are read before the file, because a publisher changes them in that order (shared/header-change.ts).
   const found = await engine.table(table);
   const foundChildren = await findChildren(childTables(dataset), engine);
+  const views = viewNames(table);
+  const foundParquet = await engine.table(views.parquet);
   const file = await data.head(csv);
   if (!file) throw unusable("PublishedFileMissing", "no longer exists", dataset);
   const origin = originOfFile(file.metadata, dataset);
@@ -45,9 +48,11 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   // Each relation is defined before the view that selects from it. An earlier view selects by name until it is replaced,
   // so it returns the right values or fails.
   const columns = tableColumns(headers, dataset, await storeNames(headers, dataset, results));
-  const views = viewNames(table);
   const children = await hideChildren(foundChildren, runId, engine);
   await engine.defineTable(table, tableOf(dataset, columns), found?.version);
+  const isTyped = await hasParquet(dataset, columns, runId, data);
+  const parquet = parquetTable(dataset, columns, runId);
+  if (isTyped) await engine.defineTable(views.parquet, parquet, foundParquet?.version);
   // A run has no file of a column that got its child table later. Its child table stays without columns.
   const isWritten = await Promise.all(children.map(({ child }) => data.head(child.keyOf(runId))));
   await showChildren(
@@ -55,7 +60,11 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
     runId,
     engine,
   );
-  await engine.defineView(views.typed, typedView(dataset, columns, engine.database));
+  const typed = isTyped ? typedParquetView : typedView;
+  await engine.defineView(views.typed, typed(dataset, columns, engine.database));
+  // Rows of another run are not left in place.
+  if (!isTyped && foundParquet)
+    await engine.defineTable(views.parquet, { ...parquet, columns: [] }, foundParquet.version);
   await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
   await engine.defineView(views.measures, measuresView(dataset, columns, engine.database));
   // If the file was replaced, these statements may have undone those for the newer file.
@@ -65,6 +74,20 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   const seed = `${fileIdentity(file)} ${file.at.toISOString()}`;
   const query = await startQuery(origin, seed, deps);
   return { run: runId, query };
+}
+
+/**
+ * Returns whether the run has a Parquet file with these columns. An older run has none, and one that a rollback published
+ * again may have been written for another entry.
+ */
+async function hasParquet(
+  dataset: Dataset,
+  columns: readonly TableColumn[],
+  runId: string,
+  data: ObjectStore,
+): Promise<boolean> {
+  const file = await data.head(parquetKey(dataset.publish.csv, runId));
+  return file?.metadata.columns === parquetMetadata(parquetColumns(columns, dataset)).columns;
 }
 
 /** Returns why the file must not reach its readers and what to do, or undefined if nothing is wrong. */

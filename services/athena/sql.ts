@@ -2,6 +2,8 @@
 import type { ChildTable } from "../../shared/child-tables.ts";
 import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { folderOf } from "../../shared/keys.ts";
+import type { ParquetType } from "../../shared/parquet.ts";
+import { parquetColumns, parquetKey } from "../../shared/parquet-file.ts";
 import type { TableDefinition, ViewDefinition } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import type { TableColumn } from "../../shared/table-columns.ts";
@@ -14,6 +16,42 @@ export function tableOf({ publish }: Dataset, columns: readonly TableColumn[]): 
     columns: typedColumns(columns).map(({ name, comment }) => ({ name, comment })),
     folder: folderOf(publish.csv),
   };
+}
+
+/** Returns the table over the folder of a run's Parquet file. */
+export function parquetTable(
+  dataset: Dataset,
+  columns: readonly TableColumn[],
+  runId: string,
+): TableDefinition {
+  const typed = parquetColumns(columns, dataset);
+  return {
+    format: "parquet",
+    columns: typedColumns(columns).map(({ name, comment }, index) => ({
+      ...{ name, comment },
+      type: typed[index]?.type ?? "text",
+    })),
+    folder: folderOf(parquetKey(dataset.publish.csv, runId)),
+  };
+}
+
+/** Returns the view over the Parquet table, with the same values as over the CSV's: no text is null there. */
+export function typedParquetView(
+  dataset: Dataset,
+  columns: readonly TableColumn[],
+  database: string,
+): ViewDefinition {
+  const types = parquetColumns(columns, dataset).map(({ type }) => type);
+  const shown = typedColumns(columns).map((column, index) => ({
+    ...column,
+    select: parquetSql(`"${column.name}"`, types[index] ?? "text"),
+  }));
+  return viewOf(shown, database, viewNames(dataset.publish.table).parquet);
+}
+
+function parquetSql(column: string, type: ParquetType): string {
+  if (type === "texts") return `coalesce(array_join(${column}, '; '), '')`;
+  return type === "text" ? `coalesce(${column}, '')` : column;
 }
 
 /** Returns the view that casts the table's columns to their types. */

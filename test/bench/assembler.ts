@@ -85,6 +85,7 @@ async function assembleOnce({ runId }: Run, pages: number, work: S3Store, data: 
     {
       work,
       data,
+      results: data,
       datasets,
       tables: new ScriptedQueryEngine(),
       fetcherQueue: noQueue,

@@ -6,11 +6,11 @@ import type { ObjectStore } from "../../shared/ports.ts";
 export async function overwrite(
   store: ObjectStore,
   key: string,
-  text: string,
+  content: string | Uint8Array,
   metadata: Record<string, string> = {},
 ): Promise<void> {
   const current = await store.head(key);
-  await store.upload(key, Readable.from([Buffer.from(text)]), {
+  await store.upload(key, Readable.from([Buffer.from(content)]), {
     contentType: "text/csv",
     metadata,
     condition: current ? { ifMatch: current.etag } : "absent",

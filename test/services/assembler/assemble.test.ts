@@ -8,6 +8,7 @@ import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
+import { parquetKey } from "../../../shared/parquet-file.ts";
 import { messageBody } from "../../../shared/ports.ts";
 import { type Run, type RunResult, runAttempt, runResult, windowSearch } from "../../../shared/run.ts";
 import { recordOf, recordsOf } from "../../factories/libinsight-records.ts";
@@ -50,6 +51,7 @@ function start(): Deps {
   return {
     work: local.store(),
     data: local.store(),
+    results: local.store(),
     datasets,
     tables: new ScriptedQueryEngine(),
     fetcherQueue: local.queue("fetcher"),
@@ -162,6 +164,8 @@ describe("a complete run", () => {
     const [heldCsv, heldLines] = await Promise.all(
       [keys.held(runId), keys.heldLines(runId)].map((key) => deps.work.head(key)),
     );
+    const typedKey = parquetKey(csvKey, runId);
+    const typed = await deps.data.head(typedKey);
     expect(result).toEqual({
       runId,
       dataset: "reference-transactions",
@@ -194,6 +198,7 @@ describe("a complete run", () => {
       filled: expect.objectContaining({ _id: 4, "Duration (in minutes)": 4, Extra: 1, Research_Topic: 4 }),
       columns: [...JSON.parse(`[${header}]`), "Extra"],
       entry: fingerprintOf(defaultDataset),
+      parquet: { key: typedKey, etag: typed?.etag, bytes: typed?.bytes },
       held: {
         csv: { key: keys.held(runId), etag: heldCsv?.etag, bytes: heldCsv?.bytes },
         jsonl: { key: keys.heldLines(runId), etag: heldLines?.etag, bytes: heldLines?.bytes },
@@ -236,10 +241,11 @@ describe("a complete run", () => {
     expect(data.calls.filter((call) => call.startsWith("upload"))).toEqual([
       `upload ${csvKey}`,
       `upload ${jsonlKey}`,
+      `upload ${parquetKey(csvKey, run.runId)}`,
     ]);
   });
 
-  test("sets finishedAt after both files are published", async () => {
+  test("sets finishedAt after all files are published", async () => {
     const deps = start();
     let uploaded = 0;
     const data = intercepted(deps.data, (method, _args, act) => {
@@ -252,7 +258,7 @@ describe("a complete run", () => {
     });
     const now = () => new Date(Date.UTC(2024, 2, 15, 13, uploaded));
     const result = await assembleNew({ ...deps, data, now }, pagesOf(recordsOf(1, 2)));
-    expect(result?.finishedAt).toBe("2024-03-15T13:02:00.000Z");
+    expect(result?.finishedAt).toBe("2024-03-15T13:03:00.000Z");
   });
 
   test("holds a run with an empty file if all records were rejected", async () => {
@@ -533,7 +539,7 @@ describe("a run that violates its guard", () => {
       const result = await assembleRun(run, { ...deps, data }, 1, force);
       expect(result).toMatchObject({ state: "published", force, violations: [fell] });
     }
-    expect(calls.filter((call) => call.startsWith("upload"))).toHaveLength(2);
+    expect(calls.filter((call) => call.startsWith("upload"))).toHaveLength(3);
     expect(await filesIn(deps)).toEqual(expected);
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
   });
@@ -895,10 +901,10 @@ describe("a change of the dataset's entry", () => {
     await assembleNew(undisturbed, contents);
     const deps = start();
     const run = await completeRun(deps, contents);
-    // The first two uploads belong to the pass that finds the undeclared columns.
-    const dying = { ...deps, data: failing(deps.data, "upload", { call: 4, effect: false }) };
+    // The first three uploads belong to the pass that finds the undeclared columns.
+    const dying = { ...deps, data: failing(deps.data, "upload", { call: 5, effect: false }) };
     await expect(assembleRun(run, dying)).rejects.toThrow("upload failed");
-    expect(await keysIn(deps)).toEqual([csvKey]);
+    expect(await keysIn(deps)).toEqual([parquetKey(csvKey, run.runId), csvKey]);
     expect(await assembleRun(run, withCampus(deps))).toMatchObject({
       state: "published",
       entry: fingerprintOf(defaultDataset),
@@ -1154,13 +1160,13 @@ describe("a second assembler", () => {
     expect(deps.events[1]).toEqual(deps.events[0]);
   });
 
-  // The first two uploads belong to the pass that finds the column Extra.
+  // The first three uploads belong to the pass that finds the column Extra.
   test.each([
-    { died: "before the CSV was published", port: "data", call: 3, effect: false, files: 0 },
-    { died: "right after the CSV was published", port: "data", call: 3, effect: true, files: 1 },
-    { died: "before the JSON lines were published", port: "data", call: 4, effect: false, files: 1 },
-    { died: "right after both were published", port: "data", call: 4, effect: true, files: 2 },
-    { died: "before its result was written", port: "work", call: 1, effect: false, files: 2 },
+    { died: "before the CSV was published", port: "data", call: 4, effect: false, files: 1 },
+    { died: "right after the CSV was published", port: "data", call: 4, effect: true, files: 2 },
+    { died: "before the JSON lines were published", port: "data", call: 5, effect: false, files: 2 },
+    { died: "right after both were published", port: "data", call: 5, effect: true, files: 3 },
+    { died: "before its result was written", port: "work", call: 1, effect: false, files: 3 },
   ] as const)("publishes the same bytes if the first one died $died", async (fault) => {
     const undisturbed = start();
     const expected = await assembleNew(undisturbed, contents);
@@ -1169,7 +1175,9 @@ describe("a second assembler", () => {
     const method = fault.port === "data" ? "upload" : "put";
     const dying = { ...deps, [fault.port]: failing(deps[fault.port], method, fault) };
     await expect(assembleRun(run, dying)).rejects.toThrow("failed");
-    expect(await keysIn(deps)).toEqual([csvKey, jsonlKey].slice(0, fault.files));
+    expect(await keysIn(deps)).toEqual(
+      [parquetKey(csvKey, run.runId), csvKey, jsonlKey].slice(0, fault.files),
+    );
     expect(deps.events).toEqual([]);
     const { published, ...result } = (await assembleRun(run, deps)) ?? {};
     expect(published).toBeDefined();

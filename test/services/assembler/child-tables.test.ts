@@ -41,8 +41,9 @@ const childOf = (header: string): ChildTable => {
 };
 const [topics, who] = [childOf("Topics"), childOf("Who?")];
 
-type Stores = Pick<AssemblerDeps, "work" | "data" | "tables">;
+type Stores = Pick<AssemblerDeps, "work" | "data" | "tables"> & { results?: AssemblerDeps["results"] };
 const depsOf = (stores: Stores) => ({
+  results: local.store(),
   ...stores,
   datasets: [dataset],
   fetcherQueue: local.queue("fetcher"),

@@ -52,6 +52,7 @@ test("counts, publishes and names undeclared fields called __proto__, constructo
     {
       work,
       data,
+      results: local.store(),
       datasets,
       tables: new ScriptedQueryEngine(),
       fetcherQueue: local.queue("fetcher"),

@@ -249,6 +249,7 @@ test("no email or metric contains a record's text", async () => {
     await assemble(task, {
       work,
       data,
+      results: deps.results,
       datasets,
       tables: new ScriptedQueryEngine(),
       fetcherQueue,

@@ -55,6 +55,7 @@ async function end({ runId, dataset }: Run) {
   const deps = {
     work,
     data,
+    results: local.store(),
     datasets,
     tables: new ScriptedQueryEngine(),
     now: () => now,

@@ -350,6 +350,7 @@ test("resumes a complete run whose task was lost; once held, publishes it with a
   const assemblerDeps = {
     work,
     data: local.store(),
+    results: local.store(),
     datasets,
     tables: new ScriptedQueryEngine(),
     fetcherQueue: queues.fetcher,

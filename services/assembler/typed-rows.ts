@@ -1,0 +1,77 @@
+// Converts the rows of the CSV to those of the Parquet file, by the rules of the typed view.
+import type { ChildTable } from "../../shared/child-tables.ts";
+import { columnTypes } from "../../shared/column-types.ts";
+import { csvFieldText, endOfField, splitCsvRow } from "../../shared/csv.ts";
+import { type ParquetColumn, ParquetRows, type ParquetValue } from "../../shared/parquet.ts";
+import type { Part } from "../../shared/part.ts";
+
+export class TypedRows {
+  readonly #columns: readonly ParquetColumn[];
+  readonly #file: ParquetRows;
+  /** The header of each list. */
+  readonly #lists: readonly string[];
+
+  /**
+   * @param columns in the order of the CSV's
+   * @param children in the order of their columns
+   * @param metadata in the file's footer
+   */
+  constructor(
+    columns: readonly ParquetColumn[],
+    children: readonly ChildTable[],
+    metadata: Readonly<Record<string, string>>,
+  ) {
+    this.#columns = columns;
+    this.#file = new ParquetRows(columns, { metadata });
+    this.#lists = children.map(({ column }) => column);
+  }
+
+  /**
+   * Adds a part's rows. @returns bytes of the file that are complete
+   * @param csv the part's rows in the published file
+   * @param skip indexes of the part's rows that the published file lacks
+   */
+  add(csv: Uint8Array, part: Part, skip: readonly number[]): Uint8Array {
+    const text = Buffer.from(csv.buffer, csv.byteOffset, csv.byteLength).toString("utf8");
+    const lists = this.#lists.map((header) =>
+      answersOf(part, header).filter((_, index) => !skip.includes(index)),
+    );
+    const complete: Uint8Array[] = [];
+    for (let at = 0, row = 0; at < text.length; row++) {
+      let list = 0;
+      const values = this.#columns.map(({ type }): ParquetValue => {
+        const start = at;
+        const end = endOfField(text, start);
+        // Skips the comma or the line break.
+        at = end + 1;
+        if (type === "texts") return lists[list++]?.[row] ?? [];
+        return start === end ? null : columnTypes[type].valueOf(csvFieldText(text.slice(start, end)));
+      });
+      complete.push(...this.#file.add(values));
+    }
+    return joined(complete);
+  }
+
+  /** Returns the rest of the file. */
+  finish(): Uint8Array {
+    return joined(this.#file.finish());
+  }
+}
+
+/** Returns the answers of each of the part's rows. */
+function answersOf({ summary, children }: Part, header: string): string[][] {
+  const index = summary.answers?.findIndex(({ column }) => column === header) ?? -1;
+  const lines = Buffer.from(children[index] ?? [])
+    .toString("utf8")
+    .split("\n");
+  let line = 0;
+  return (summary.answers?.[index]?.counts ?? []).map((count) => {
+    const own = lines.slice(line, line + count);
+    line += count;
+    return own.map((each) => csvFieldText(splitCsvRow(each)[2] ?? ""));
+  });
+}
+
+function joined(chunks: Uint8Array[]): Uint8Array {
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
