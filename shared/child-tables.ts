@@ -8,7 +8,7 @@ import { sqlName } from "./sql-name.ts";
 export const childHeaders = ["_id", "position", "answer"];
 
 /**
- * Child files expire after this many days, because each run writes files of its own. A published file can be rolled back
+ * Child files and Parquet files expire after this many days, because each run writes files of its own. A published file can be rolled back
  * for 90 days. The files of the live run would expire only if a dataset was not published for more than a year, during
  * which its alarm fires.
  */

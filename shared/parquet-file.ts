@@ -13,6 +13,13 @@ export function parquetFolder(csv: string): string {
   return `${folderOf(csv).slice(0, -1)}-parquet/`;
 }
 
+/** Returns the folders whose files are of one run each, and expire after `keptDays`. */
+export function runFolders(
+  dataset: Pick<Dataset, "columns" | "publish">,
+): { name: string; folder: string }[] {
+  return [{ name: "parquet", folder: parquetFolder(dataset.publish.csv) }, ...childTables(dataset)];
+}
+
 /** Returns the key in the data bucket of a run's file. @param csv key of the published file */
 export function parquetKey(csv: string, runId: string): string {
   return `${parquetFolder(csv)}${runId}/${parse(csv).name}.parquet`;

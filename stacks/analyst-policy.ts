@@ -3,6 +3,7 @@
 import { childTables } from "../shared/child-tables.ts";
 import { datasets } from "../shared/datasets.ts";
 import { folderOf, keys, previousKey } from "../shared/keys.ts";
+import { parquetFolder } from "../shared/parquet-file.ts";
 import { analystsName, currentStage } from "./stage.ts";
 import { data, results } from "./storage.ts";
 import { analystsWorkgroup, database } from "./workgroups.ts";
@@ -19,6 +20,7 @@ const publishedFolders = datasets.flatMap(({ columns, publish }) => [
   // The table reads this copy while the file is replaced.
   folderOf(previousKey(publish.csv)),
   folderOf(publish.jsonl),
+  parquetFolder(publish.csv),
   // Analysts have no view with personal columns, so their answers stay closed too.
   ...childTables({ columns, publish }).flatMap(({ folder, personal }) => (personal ? [] : [folder])),
 ]);

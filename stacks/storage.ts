@@ -1,7 +1,8 @@
 // The three buckets. SST's buckets deny plain HTTP and public access by default.
-import { childTables, keptDays } from "../shared/child-tables.ts";
+import { keptDays } from "../shared/child-tables.ts";
 import { datasets } from "../shared/datasets.ts";
 import { keys } from "../shared/keys.ts";
+import { runFolders } from "../shared/parquet-file.ts";
 import { currentStage } from "./stage.ts";
 
 const { production, existingBuckets } = currentStage();
@@ -29,7 +30,7 @@ export const data = publishingBucket(
   "Data",
   existingBuckets.data,
   datasets.flatMap((dataset) =>
-    childTables(dataset).map(({ name, folder }) => ({
+    runFolders(dataset).map(({ name, folder }) => ({
       id: `expire-${dataset.name}-${name}`,
       status: "Enabled",
       filter: { prefix: folder },

@@ -14,6 +14,7 @@ import type { LibInsightClient } from "../../shared/libinsight/client.ts";
 import { folderError } from "../../shared/local/disk.ts";
 import { type Local, localDatabaseName, openLocal } from "../../shared/local/open-local.ts";
 import type { Log } from "../../shared/logger.ts";
+import { runFolders } from "../../shared/parquet-file.ts";
 import { quantity } from "../../shared/quantity.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/columns-of-dataset.ts";
@@ -184,6 +185,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       files: {
         csv: join(command.out, copies.csv),
         jsonl: join(command.out, copies.jsonl),
+        parquet: join(command.out, copies.parquet),
         ...(children.length > 0 && {
           children: children.map((child) => join(command.out, childName(child))),
         }),
@@ -215,8 +217,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       [keys.allParts(runId), keys.pages(runId)].map((prefix) => ({ prefix, before: new Date() })),
     );
     const before = new Date(Date.now() - keptDays * 24 * 60 * 60_000);
-    if (children.length > 0)
-      await local.data.prune(children.map(({ folder }) => ({ prefix: folder, before })));
+    await local.data.prune(runFolders(dataset).map(({ folder }) => ({ prefix: folder, before })));
     return { report, preview: shown };
   } finally {
     stopDrawing();

@@ -9,6 +9,7 @@ import { datasets } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/open-local.ts";
+import { parquetKey } from "../../shared/parquet-file.ts";
 
 /** The folder of each dataset that npm start collected here. */
 const folders = z.record(z.string(), z.string());
@@ -36,7 +37,12 @@ export async function saveOut(folder: string, { dataset, out }: { dataset: strin
 
 /** Returns the names of the copies. The query's result has another name than the CSV even if their keys end alike. */
 export function copyNames({ csv, jsonl, results }: Dataset["publish"]) {
-  const names = { csv: basename(csv), jsonl: basename(jsonl), results: basename(results) };
+  const names = {
+    csv: basename(csv),
+    jsonl: basename(jsonl),
+    parquet: basename(parquetKey(csv, "run")),
+    results: basename(results),
+  };
   return { ...names, results: names.results === names.csv ? `results-${names.results}` : names.results };
 }
 
@@ -53,18 +59,21 @@ export async function copyPublished(
   { data, results }: Stores,
 ): Promise<string[]> {
   const { name, publish } = dataset;
-  const children: string[] = [];
-  for (const child of childTables(dataset)) {
-    const copied = await copyTo(out, childName(child), data.pathOf(child.keyOf(runId)));
-    // An earlier copy has the answers of another run.
-    if (copied.length === 0) await rm(join(out, childName(child)), { force: true });
-    children.push(...copied);
-  }
   const names = copyNames(publish);
+  const ofRun: string[] = [];
+  for (const [copy, key] of [
+    [names.parquet, parquetKey(publish.csv, runId)],
+    ...childTables(dataset).map((child) => [childName(child), child.keyOf(runId)] as const),
+  ] as const) {
+    const copied = await copyTo(out, copy, data.pathOf(key));
+    // An earlier copy has the rows of another run.
+    if (copied.length === 0) await rm(join(out, copy), { force: true });
+    ofRun.push(...copied);
+  }
   return [
     ...(await copyTo(out, names.csv, data.pathOf(publish.csv))),
     ...(await copyTo(out, names.jsonl, data.pathOf(publish.jsonl))),
-    ...children,
+    ...ofRun,
     ...(await copyTo(out, names.results, results.pathOf(publish.results))),
     ...(await copyReport(keys.runReport(name, runId), out, results)),
   ];

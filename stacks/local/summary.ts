@@ -10,9 +10,9 @@ export type RunReport = RunResult & {
   work: { bucket: string; prefix: string };
   query: { queryExecutionId: string; bucket: string; key: string };
   /** What analysts query in Athena. */
-  athena: { database: string; table: string; typed: string; analysis: string };
+  athena: { database: string; table: string; parquet: string; typed: string; analysis: string };
   /** Paths on this machine. */
-  files: Record<"csv" | "jsonl" | "results" | "report" | "dictionary" | "run", string> & {
+  files: Record<"csv" | "jsonl" | "parquet" | "results" | "report" | "dictionary" | "run", string> & {
     children?: string[];
   };
   /** Duration in seconds, from the start to the query's result. */
@@ -49,9 +49,9 @@ export function summary(report: RunReport): string {
   if (filled(undeclared))
     rows.push(["undeclared", `${countList(undeclared)}; declare them in shared/library.ts`]);
   rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);
-  const { csv, jsonl, children = [], results, dictionary, run } = report.files;
+  const { csv, jsonl, parquet, children = [], results, dictionary, run } = report.files;
   rows.push(["files", csv]);
-  for (const file of [jsonl, ...children, results, dictionary, run]) rows.push(["", file]);
+  for (const file of [jsonl, parquet, ...children, results, dictionary, run]) rows.push(["", file]);
   const message = publishedText(report, dataset);
   return `${message}\n\n${rows.map(([label, value]) => `  ${label.padEnd(13)}  ${value}`).join("\n")}`;
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { viewNames } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { folderOf, keys, previousKey } from "../../shared/keys.ts";
+import { parquetKey } from "../../shared/parquet-file.ts";
 import { account, type Graph, region } from "./evaluate/graph.ts";
 import { isAllowed } from "./iam.ts";
 import { bucketArn, cell, readableArn, withDatasetPlaceholders } from "./readable.ts";
@@ -103,7 +104,8 @@ describe.each(stages)("on the stage %s", (stage) => {
     const bucket = bucketArn(graphs[stage], "Data");
     const calls = datasets.flatMap(({ publish: { csv, jsonl } }): Call[] => [
       ...each("s3 GetBucketLocation", [bucket]),
-      ...each("s3 GetObject", [data(csv), data(previousKey(csv)), data(jsonl)]),
+      ...each("s3 GetObject", [data(csv), data(previousKey(csv)), data(jsonl), data(parquetKey(csv, "run"))]),
+      { action: "s3:ListBucket", on: [bucket], prefix: folderOf(parquetKey(csv, "run")) },
       { action: "s3:ListBucket", on: [bucket], prefix: folderOf(csv) },
       { action: "s3:ListBucket", on: [bucket], prefix: folderOf(previousKey(csv)) },
       { action: "s3:ListBucket", on: [bucket], prefix: folderOf(jsonl) },
@@ -131,6 +133,7 @@ describe.each(stages)("on the stage %s", (stage) => {
   const published = datasets.flatMap(({ publish: { csv, jsonl } }) => [
     csv,
     jsonl,
+    parquetKey(csv, "run"),
     `${folderOf(csv)}other.csv`,
   ]);
   const writing = "s3 PutObject PutObjectAcl PutObjectTagging";

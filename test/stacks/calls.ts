@@ -13,6 +13,7 @@ import type { LibInsightClient, PageRequest } from "../../shared/libinsight/clie
 import { objectCreatedMessage } from "../../shared/local/local-bus.ts";
 import { LocalInstances } from "../../shared/local/local-instances.ts";
 import { processBatch } from "../../shared/message-loop.ts";
+import { parquetKey } from "../../shared/parquet-file.ts";
 import type { Emit, Message, MessageQueue, QueryEngine } from "../../shared/ports.ts";
 import { tableauSettings } from "../../shared/tableau-settings.ts";
 import {
@@ -367,7 +368,12 @@ function athenaCalls(
     ...pairsOf(["s3:ListBucketMultipartUploads"], [results]),
     ...pairsOf(
       ["s3:GetObject"],
-      [`${data}/${folderOf(files.csv)}any.csv`, `${data}/${previousKey(files.csv)}`, output],
+      [
+        ...[folderOf(files.csv), folderOf(parquetKey(files.csv, "run"))].map(
+          (folder) => `${data}/${folder}any`,
+        ),
+        ...[`${data}/${previousKey(files.csv)}`, output],
+      ],
     ),
     ...pairsOf(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),
     ...pairsOf(["glue:GetDatabase"], [...ofDatabase, ...glueArns("database/default")]),

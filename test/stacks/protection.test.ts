@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { library } from "#library";
-import { childTables } from "../../shared/child-tables.ts";
 import { datasets } from "../../shared/datasets.ts";
+import { runFolders } from "../../shared/parquet-file.ts";
 import { maxMessageBytes } from "../../shared/ports.ts";
 import { queueNames } from "../../shared/topology.ts";
 import {
@@ -84,7 +84,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       });
       const folders = new Set(datasets.map(({ publish }) => publish.queryResults));
       const ofResults = [below("tableau/", 7), ...[...folders].map((folder) => below(`${folder}/`, 30))];
-      const ofData = datasets.flatMap(childTables).map(({ folder }) => below(folder, 400));
+      const ofData = datasets.flatMap(runFolders).map(({ folder }) => below(folder, 400));
       expect(inputs.rules).toMatchObject([
         { status: "Enabled", ...expiry, abortIncompleteMultipartUpload: { daysAfterInitiation: 7 } },
         ...(known(bucketInputs.parse(inputs).bucket) === "Results" ? ofResults : []),

@@ -3,6 +3,7 @@ import { cleanText } from "../../../services/transformer/clean-text.ts";
 import { childTables } from "../../../shared/child-tables.ts";
 import { type Dataset, type DatasetEntry, viewNames } from "../../../shared/dataset-schema.ts";
 import { folderOf, previousKey } from "../../../shared/keys.ts";
+import { parquetFolder } from "../../../shared/parquet-file.ts";
 import { maxAnswers } from "../../../shared/profile.ts";
 import { answerSeparator } from "../../../shared/statistics/rules.ts";
 import { builtIn, type Field, wordsOf } from "./form.ts";
@@ -163,7 +164,8 @@ function publishOf(name: string, others: readonly Dataset[]): DatasetEntry["publ
 
 /** Returns everything that only one entry may use, in lower case, because some file systems do not see the case. */
 function placesOf({ csv, jsonl, results, queryResults, table }: DatasetEntry["publish"]): string[] {
-  const folders = [folderOf(csv), folderOf(previousKey(csv)), folderOf(jsonl), `${queryResults}/`];
+  const ofCsv = [folderOf(csv), folderOf(previousKey(csv)), parquetFolder(csv)];
+  const folders = [...ofCsv, folderOf(jsonl), `${queryResults}/`];
   const files = [results, csv, jsonl].map((key) => key.slice(key.lastIndexOf("/") + 1));
   return [...folders, ...files, table, ...Object.values(viewNames(table))].map((place) =>
     place.toLowerCase(),

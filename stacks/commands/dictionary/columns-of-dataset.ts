@@ -21,6 +21,8 @@ export type Dictionary = {
   /** The dataset's number in LibInsight. */
   libinsightId: number;
   table: string;
+  /** The table over the Parquet file. */
+  parquet: string;
   typed: string;
   analysis: string;
   /** The view with the measures. */

@@ -17,7 +17,7 @@ ${dictionaries.map((dictionary) => `\n${sectionOf(dictionary, connections.get(di
 }
 
 function sectionOf(dictionary: Dictionary, connection: readonly Row[] | undefined): string {
-  const { dataset, libinsightId, table, typed, analysis, measures, columns, dateColumns, dropped } =
+  const { dataset, libinsightId, table, parquet, typed, analysis, measures, columns, dateColumns, dropped } =
     dictionary;
   const { measureColumns, classes, children } = dictionary;
   const parts = [
@@ -34,7 +34,11 @@ ${tableOf(
     ],
     [code(measures), "A view with the measures by month, fiscal year and mode"],
     [code(typed), "A view in which every column has its type. A value of another type is null"],
-    [code(table), "The table behind the views: the published file, with every column as text"],
+    [
+      code(parquet),
+      "The table behind the views: the Parquet file, with types, and a list where a column's answers have rows",
+    ],
+    [code(table), "The published CSV, with every column as text"],
   ],
 )}
 ${connection ? `### Connect\n\n${tableOf(["Setting", "Value"], connection)}\n` : ""}### Columns

@@ -142,7 +142,7 @@ test("the typed view shows the same values from Parquet as from the CSV", async 
       );
       expect(await typedView({ csv, parquet, mark })).toEqual({ rows, from: names.parquet });
     }),
-    { numRuns: 60, interruptAfterTimeLimit: 40_000 },
+    { numRuns: 25, interruptAfterTimeLimit: 40_000 },
   );
 });
 

@@ -26,10 +26,11 @@ const report: RunReport = {
   }),
   work: { bucket: "work", prefix: "runs/reference-transactions-93d95e4fb5a2/" },
   query: { queryExecutionId: "q", bucket: "results", key: "published/r.csv" },
-  athena: { database: "d", table: "b", typed: "b_typed", analysis: "b_analysis" },
+  athena: { database: "d", table: "b", parquet: "b_parquet", typed: "b_typed", analysis: "b_analysis" },
   files: {
     csv: "out/b.csv",
     jsonl: "out/b.jsonl",
+    parquet: "out/b.parquet",
     results: "out/r.csv",
     report: "out/report.html",
     dictionary: "out/dictionary.md",
@@ -63,6 +64,7 @@ test("the summary has the message that a stage emails, every count, and the file
       columns        3: _id, _start_date, New field
       files          out/b.csv
                      out/b.jsonl
+                     out/b.parquet
                      out/r.csv
                      out/dictionary.md
                      out/run.json"
