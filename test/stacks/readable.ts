@@ -1,7 +1,7 @@
 // Formats ARNs for the permission tables (permissions.md and analysts.md).
 import { datasets } from "../../shared/datasets.ts";
 import { folderOf, previousKey } from "../../shared/keys.ts";
-import { parquetFolder } from "../../shared/parquet-file.ts";
+import { parquetFolder, parquetKey } from "../../shared/parquet-file.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { nameIn } from "./stages.ts";
 
@@ -27,6 +27,7 @@ export function withDatasetPlaceholders(resource: string): string {
       [publish.csv, "<csv>"],
       [publish.jsonl, "<jsonl>"],
       [previousKey(publish.csv), "<copy of csv>"],
+      [parquetKey(publish.csv, "*"), "<parquet>"],
       [parquetFolder(publish.csv), "<folder of parquet>/"],
       [folderOf(publish.csv), "<folder of csv>/"],
       [folderOf(publish.jsonl), "<folder of jsonl>/"],

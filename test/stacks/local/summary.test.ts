@@ -43,7 +43,7 @@ test("the summary counts the answers in child files, and names the files", () =>
   const children = [{ column: "Topics", rows: 1_234, records: 801, key: "k", etag: "e", bytes: 1 }];
   const text = summary({ ...report, children, files: { ...report.files, children: ["out/b-topics.csv"] } });
   expect(text).toContain("answers        Topics: 1,234 answers of 801 records\n");
-  expect(text).toContain("out/b.jsonl\n                 out/b-topics.csv\n");
+  expect(text).toContain("out/b.parquet\n                 out/b-topics.csv\n");
 });
 
 test("the summary has the message that a stage emails, every count, and the files", () => {
