@@ -42,7 +42,15 @@ async function filesOf(pages: readonly Page[], metadata = {}) {
   for (const { records, skip } of pages) {
     const { summary, ...rows } = transformPage(records, dataset);
     const totals = { totalPages: 1, totalRecords: records.length };
-    const whole = { ...summary, page: 1, entry: "entry", totals, outside: 0 };
+    const whole = {
+      ...summary,
+      from: "2023-01-01",
+      to: "2023-12-31",
+      page: 1,
+      entry: "entry",
+      totals,
+      outside: 0,
+    };
     const part = decodePart("part", encodePart(whole, rows.csv, rows.jsonl, rows.children));
     const kept = rows.csv.split("\n").filter((line, index) => line !== "" && !skip.includes(index));
     const published = kept.map((line) => `${line}\n`).join("");
