@@ -7,6 +7,11 @@ import { spanFields } from "./trace.ts";
 
 export type WindowAttempt = { window: PlannedWindow; attempt: number };
 
+/** Returns whether the window has the parts of an earlier run. */
+export function isReused({ window, attempt }: WindowAttempt): boolean {
+  return window.reused !== undefined && attempt === 1;
+}
+
 /**
  * Returns the run's windows in order, each with its attempt in an attempt of the run.
  * @throws PipelineError `AttemptMissing` if the run has no such attempt

@@ -8,6 +8,7 @@ import { firesAt, firesWithin, parseCron } from "./cron.ts";
 import { type Expectation, expectation, expectationKinds, term } from "./expectations.ts";
 import { instanceMinutes } from "./instance-settings.ts";
 import { adviceOf, alternatives, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
+import { maxLookbackDays } from "./kept.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
 import { type KindName, kindName, kinds } from "./kinds/kinds.ts";
 import { parquetFolder } from "./parquet-file.ts";
@@ -155,6 +156,17 @@ export const dataset = z
      * https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
      */
     schedule: z._default(schedule, "cron(0 6 ? * MON *)"),
+    /**
+     * Collects everything only in the first run of each week, month or quarter (in `timeZone`). The runs between fetch
+     * the last days and what LibInsight counts differently. Missing: every run collects everything (docs/datasets.md).
+     */
+    refresh: z.optional(
+      z.strictObject({
+        /** Days before the run's last day that every run fetches. */
+        lookbackDays: z.int().check(z.minimum(1), z.maximum(maxLookbackDays)),
+        full: z.enum(["weekly", "monthly", "quarterly"]),
+      }),
+    ),
     /** Days without a publication before an alarm fires. The default is a week and one day for the run or a repair. */
     staleAfterDays: z._default(z.number().check(z.positive()), 8),
     /** The columns, in the order of the published file. Statistics have columns of their own, unless they are given. */
@@ -249,6 +261,8 @@ export const dataset = z
       const refuse = (message: string, ...path: (string | number)[]) =>
         context.addIssue({ code: "custom", message, path });
       if (entry.shared && entry.kind !== "records") refuse("remove it: only records are shared", "shared");
+      if (entry.refresh && entry.kind !== "records")
+        refuse("remove it: statistics take one request for each window, and so does a recount", "refresh");
       const declared = new Set<string>();
       const headers = new Set<string>();
       for (const [index, column] of entry.columns.entries()) {
@@ -286,6 +300,10 @@ export const dataset = z
       }
       if (entry.statistics) refuseRules(entry.statistics, entry, refuse);
       refuseChildren(entry, refuse);
+      for (const file of ["csv", "jsonl"] as const) {
+        if (entry.publish[file].startsWith(keys.allChanges))
+          refuse("use another folder: this one is for the changes of publications", "publish", file);
+      }
       // Athena reads a table's folder with its subfolders.
       if (entry.publish.jsonl.startsWith(folderOf(entry.publish.csv)))
         refuse("use a folder that is not the folder of csv or below it", "publish", "jsonl");
@@ -362,7 +380,8 @@ function refuseChildren(entry: Parameters<typeof childTables>[0], refuse: Refuse
   const children = childTables(entry);
   if (children.length > maxChildTables)
     refuse(`use answers: "rows" for at most ${maxChildTables} columns`, "columns");
-  const relations = [entry.publish.table, ...Object.values(viewNames(entry.publish.table))];
+  const { table: ownTable } = entry.publish;
+  const relations = [ownTable, changesTable(ownTable), ...Object.values(viewNames(ownTable))];
   for (const { column, name, table, typed, folder, keyOf } of children) {
     const index = entry.columns.findIndex((found) => found.name === column);
     const isTaken = [table, typed].some((relation) => relations.includes(relation));
@@ -406,16 +425,23 @@ export function filledColumns(columns: readonly Column[]): string[] {
 }
 
 /**
- * Returns the names of the table over the Parquet file and of the views: with types, for Tableau and analysts, and with the
- * measures by month.
+ * Returns the names of the table over the Parquet file and of the views: with types, for Tableau and analysts, with the
+ * measures by month, and with the rows' earlier versions, by version and by day.
  */
-export function viewNames(table: string): Record<"parquet" | "typed" | "analysis" | "measures", string> {
+export function viewNames(table: string) {
   return {
     parquet: `${table}_parquet`,
     typed: `${table}_typed`,
     analysis: `${table}_analysis`,
     measures: `${table}_measures`,
+    history: `${table}_history`,
+    asKnown: `${table}_as_known`,
   };
+}
+
+/** Returns the name of the table over the files of changes. */
+export function changesTable(table: string): string {
+  return `${table}_changes`;
 }
 
 /**
@@ -473,10 +499,11 @@ export function defineDatasets(
   return parsed;
 }
 
-/** Returns the names of a dataset's views and child tables. */
+/** Returns the names of a dataset's views and of its tables of changes and answers. */
 function ownViews(entry: Dataset): string[] {
+  const { table: ownTable } = entry.publish;
   const children = childTables(entry).flatMap(({ table, typed }) => [table, typed]);
-  return [...Object.values(viewNames(entry.publish.table)), ...children];
+  return [changesTable(ownTable), ...Object.values(viewNames(ownTable)), ...children];
 }
 
 /** Returns the names of all tables and views of a dataset. */

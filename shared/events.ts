@@ -43,6 +43,8 @@ export const eventDetails = {
     requestId: z.optional(z.string().check(z.minLength(1), z.maxLength(200))),
     /** Why the run may differ from the published file, for example because it has other dates. */
     skipComparison: z.optional(reasonText),
+    /** Whether to collect everything, also if the dataset's `refresh` would reuse windows of an earlier run. */
+    full: z.optional(z.boolean()),
   }),
   "run.started": z.strictObject({ ...runFields, from: isoDate, to: isoDate, windows: positiveInt }),
   "run.transformed": z.strictObject({ ...runFields, attempt: positiveInt }),

@@ -30,6 +30,9 @@ export const keys = {
   result: (runId: string) => `runs/${runId}/result.json`,
   /** The counts of the run's file (shared/profile.ts). */
   profile: (runId: string) => `runs/${runId}/profile.json`,
+  /** The counts of the changes since the publication before, and the changes (services/assembler/changes). */
+  changes: (runId: string) => `runs/${runId}/changes.json`,
+  changedRows: (runId: string) => `runs/${runId}/changes.parquet`,
   /** The attempt of each window in an attempt of the run from 2. Written once. */
   attempt: (runId: string, attempt: number) => `runs/${runId}/attempts/${attempt}.json`,
   /** How a range is read that does not fit one page. Written once, before its pieces are enqueued. */
@@ -59,6 +62,8 @@ export const keys = {
   rejects: (address: PageAddress) => `runs/${address.runId}/rejects/${pagePath(address)}.jsonl`,
   /** The spans of the parts, on a machine that has removed the parts. */
   spans: (runId: string) => `runs/${runId}/spans.json`,
+  /** The windows of the dataset's last publication and their kept parts (shared/kept.ts). */
+  keptIndex: (dataset: string) => `kept/${dataset}/index.json`,
   /** The claim (shared/once.ts) of a report about the run. */
   report: (runId: string, what: string) => `runs/${runId}/reports/${what}.json`,
   /** The claim of a report about an event without a run. */
@@ -75,6 +80,10 @@ export const keys = {
   analystsResults: "tableau/",
   /** In the results bucket, where this never expires: the name in Athena of each header of a dataset. */
   columnNames: (dataset: string) => `names/${dataset}.json`,
+  /** In the data bucket, where these never expire: the changes of each publication, in a folder for each dataset. */
+  allChanges: "changes/",
+  changesFolder: (dataset: string) => `changes/${dataset}/`,
+  changesFile: (dataset: string, runId: string) => `changes/${dataset}/${runId}.parquet`,
   /** In the results bucket, where these never expire: the report of a run as HTML, and a copy of the newest one. */
   runReport: (dataset: string, runId: string) => `reports/${dataset}/${runId}.html`,
   latestReport: (dataset: string) => `reports/${dataset}/latest.html`,
@@ -85,6 +94,19 @@ export const keys = {
   /** A dead letter that was archived. */
   deadLetter: (queue: string, messageId: string) => `deadletters/${queue}/${messageId}.json`,
 };
+
+/**
+ * Days after which the objects of the work bucket expire, by the first folder of their keys. Dead letters are kept for 14
+ * days, so 30 days cover every replay. A kept part is written again by each full run, at least once in a quarter.
+ */
+export const daysInWork = {
+  "runs/": 30,
+  "reports/": 30,
+  "queries/": 30,
+  "instances/": 30,
+  "deadletters/": 30,
+  "kept/": 200,
+} as const;
 
 /**
  * Returns the key in the data bucket for a copy of the published file while a file with another header replaces it

@@ -1,7 +1,7 @@
 // The format of a part: the transformer's result for one page, as one object that is written atomically. Its first line
 // is the page's summary as JSON. The page's rows follow twice, as CSV and as JSON Lines, then the rows of each child table
 // as CSV; each row ends with "\n".
-import { isDeepStrictEqual } from "node:util";
+import { createHash } from "node:crypto";
 import { PipelineError } from "./errors.ts";
 import { type PageSummary, pageSummary } from "./run.ts";
 
@@ -35,6 +35,26 @@ export function encodePart(
 
 /** Returns the summary and the rows of a part. @throws PipelineError `PartUnreadable` */
 export function decodePart(key: string, part: Uint8Array): Part {
+  const read = readPart(part);
+  if (read) return read;
+  throw new PipelineError("PartUnreadable", {
+    message: "A part in the work bucket is damaged, or was written by another version of the pipeline.",
+    advice: "Request the run again.",
+    ids: { key },
+  });
+}
+
+/** Returns a part by its name among the kept parts; undefined if it is not that part, or if another version wrote it. */
+export function decodeKeptPart(name: string, part: Uint8Array): Part | undefined {
+  return keptName(part) === name ? readPart(part) : undefined;
+}
+
+/** Returns the SHA-256 of a part without spans, as 64 hexadecimal digits. */
+export function keptName(part: Uint8Array): string {
+  return createHash("sha256").update(part).digest("hex");
+}
+
+function readPart(part: Uint8Array): Part | undefined {
   const start = part.indexOf(newline) + 1;
   const summary = decodeSummary(textOf(part.subarray(0, start)));
   const { csv = 0, jsonl = 0, children = [] } = summary?.bytes ?? {};
@@ -43,27 +63,20 @@ export function decodePart(key: string, part: Uint8Array): Part {
     end += bytes;
     return part.subarray(end - bytes, end);
   });
-  if (!summary || part.length !== end || children.length !== (summary.answers ?? []).length) {
-    throw new PipelineError("PartUnreadable", {
-      message: "A part in the work bucket is damaged, or was written by another version of the pipeline.",
-      advice: "Request the run again.",
-      ids: { key },
-    });
-  }
+  if (!summary || part.length !== end || children.length !== (summary.answers ?? []).length) return undefined;
   return { summary, csv: csvRows, jsonl: jsonlRows, children: childRows };
 }
 
 /** Returns whether two parts are the same, apart from the spans in which they were made. */
 export function isSamePart(one: Uint8Array, other: Uint8Array): boolean {
-  return isDeepStrictEqual(withoutSpans(one), withoutSpans(other));
+  return withoutSpans(one).equals(withoutSpans(other));
 }
 
-function withoutSpans(part: Uint8Array): { summary: unknown; rows: Buffer } {
+/** Returns the part without the spans in which it was made, so that the same records give the same bytes. */
+export function withoutSpans(part: Uint8Array): Buffer {
   const start = part.indexOf(newline) + 1;
-  return {
-    summary: { ...decodeSummary(textOf(part.subarray(0, start))), spans: undefined },
-    rows: Buffer.from(part.subarray(start)),
-  };
+  const summary = { ...decodeSummary(textOf(part.subarray(0, start))), spans: undefined };
+  return Buffer.concat([Buffer.from(`${JSON.stringify(summary)}\n`), part.subarray(start)]);
 }
 
 function textOf(bytes: Uint8Array): string {

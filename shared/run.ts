@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
+import { refreshResult, reusedParts, runRefresh } from "./kept.ts";
 import { type FetchTask, type Totals, totals, type Window, window } from "./messages.ts";
 import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 import { spans } from "./trace.ts";
@@ -17,16 +18,7 @@ export function runIdOf(dataset: string, requestId: string): string {
 const plannedWindow = z.strictObject({
   ...window.shape,
   /** If the run takes the parts of an earlier run: which one, and what LibInsight announced then. */
-  reused: z.optional(
-    z.strictObject({
-      runId: z.string(),
-      /** When that run was requested. */
-      at: z.iso.datetime(),
-      records: nonNegativeInt,
-      /** Names of kept parts, in the order of the output. */
-      parts: z.array(z.string()),
-    }),
-  ),
+  reused: z.optional(reusedParts),
 });
 export type PlannedWindow = z.infer<typeof plannedWindow>;
 
@@ -47,6 +39,8 @@ export const run = z.strictObject({
   periods: z.array(window),
   /** What is fetched. Each window is in one period. */
   windows: z.array(plannedWindow),
+  /** Missing if the dataset's entry has no `refresh`. */
+  refresh: z.optional(runRefresh),
   spans,
 });
 export type Run = z.infer<typeof run>;
@@ -245,6 +239,27 @@ export type ExpectationOutcome = z.infer<typeof expectationOutcome>;
 
 const file = z.strictObject({ key: z.string(), etag: z.string(), bytes: nonNegativeInt });
 
+const changeCounts = {
+  added: nonNegativeInt,
+  edited: nonNegativeInt,
+  deleted: nonNegativeInt,
+  /** Rows with another day in the column with their date. They do not count as edited. */
+  moved: nonNegativeInt,
+};
+/** What changed since the publication before (services/assembler/changes). */
+export const fileChanges = z.strictObject({
+  /** The publication before. */
+  since: z.optional(z.strictObject({ runId: z.string(), requestedAt: z.iso.datetime() })),
+  /** Why nothing was compared, in a sentence without the period. Every count is 0 then. */
+  snapshot: z.optional(z.string()),
+  ...changeCounts,
+  /** By column: edited and moved rows with another value. */
+  columns: counts,
+  /** By month of the row's date, newest first. A deleted row counts in its last one, a moved one in its new one. */
+  months: z.array(z.strictObject({ month: z.nullable(z.string()), ...changeCounts })),
+});
+export type FileChanges = z.infer<typeof fileChanges>;
+
 /** `result.json`: the outcome. records = rows + duplicates + sum of rejects. */
 export const runResult = z.strictObject({
   runId: z.string(),
@@ -288,6 +303,10 @@ export const runResult = z.strictObject({
   previous: z.optional(
     z.strictObject({ rows: nonNegativeInt, requestedAt: z.iso.datetime(), runId: z.optional(z.string()) }),
   ),
+  /** Missing if the dataset's entry has no `refresh`. */
+  refresh: z.optional(refreshResult),
+  /** Only of published runs. Missing in older results. */
+  changes: z.optional(fileChanges),
   /** When another writer put its file in place of a run's, and the run whose file it replaced. */
   foreignFile: z.optional(z.strictObject({ at: z.iso.datetime(), replaced: z.string() })),
   duplicates: nonNegativeInt,

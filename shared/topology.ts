@@ -13,7 +13,7 @@ export const receiveLimit = 5;
 /** The keys of a bucket that a function may read and write. `*` matches any text. */
 export type Access = { read: readonly string[]; write?: readonly string[]; multipart?: true };
 /** Returns the access to a dataset's files. */
-export type PublishedAccess = (dataset: Pick<Dataset, "publish" | "columns">) => Access;
+export type PublishedAccess = (dataset: Pick<Dataset, "name" | "publish" | "columns">) => Access;
 
 export type ServiceDefinition<Name extends string = string> = {
   /** What stops if the service fails. Alarms name it first. */
@@ -70,7 +70,7 @@ const definitions = {
     uses: {
       bus: true,
       work: {
-        read: ["runs/*/run.json", "runs/*/result.json", "runs/*/profile.json"],
+        read: ["runs/*/run.json", "runs/*/result.json", "runs/*/profile.json", keys.keptIndex("*")],
         write: ["runs/*/run.json"],
       },
       data: ({ publish: { csv } }) => ({ read: [csv] }),
@@ -150,6 +150,9 @@ const definitions = {
           "runs/*/recounts/*",
           "runs/*/parts/*",
           "runs/*/held/*",
+          "kept/*",
+          "runs/*/changes.json",
+          "runs/*/changes.parquet",
         ],
         write: [
           "runs/*/attempts/*",
@@ -157,6 +160,9 @@ const definitions = {
           "runs/*/result.json",
           "runs/*/profile.json",
           "runs/*/held/*",
+          "kept/*",
+          "runs/*/changes.json",
+          "runs/*/changes.parquet",
         ],
         // A held run is as large as a published one.
         multipart: true,
@@ -166,7 +172,8 @@ const definitions = {
       data: (dataset) => {
         const { csv, jsonl } = dataset.publish;
         const children = childTables(dataset).map(({ keyOf }) => keyOf("*"));
-        const files = [csv, jsonl, previousKey(csv), ...children, parquetKey(csv, "*")];
+        const ofRuns = [...children, parquetKey(csv, "*"), keys.changesFile(dataset.name, "*")];
+        const files = [csv, jsonl, previousKey(csv), ...ofRuns];
         return { read: files, write: files, multipart: true };
       },
       // Parquet has the names that Athena's columns have.
@@ -176,9 +183,9 @@ const definitions = {
   athena: {
     purpose: "updating Athena's tables and results",
     queue: {},
-    // The statements of two views, each with up to 240 checks (shared/aws/athena.ts) of a quarter of a second and a call of
-    // some 50 ms: 144 seconds. The calls to S3 and Glue take several seconds more.
-    timeoutSeconds: 180,
+    // The statements of three views, each with up to 240 checks (shared/aws/athena.ts) of a quarter of a second and a call of
+    // some 50 ms: 216 seconds. Those of the other views run beside them. The calls to S3 and Glue take several seconds more.
+    timeoutSeconds: 238,
     // An invocation mostly waits, and streams what it copies.
     memoryMb: 512,
     batchSize: 1,

@@ -1,7 +1,7 @@
 // Finds the parts of a run in one listing. A window is one request if it fits one page. If it does not, its range is split,
 // or a single day is paged. Splitting and transforming a range compete for one key, and the first one wins: a part, or an
 // empty object that marks a split. So a range that is fetched twice, with other totals, never has both.
-import type { WindowAttempt } from "./attempts.ts";
+import { isReused, type WindowAttempt } from "./attempts.ts";
 import { keys, type PageAddress, type RangeAddress } from "./keys.ts";
 import type { ObjectStore } from "./ports.ts";
 import { maxParts, pageCount, type Run, rangeSplit } from "./run.ts";
@@ -11,7 +11,8 @@ export type FoundPart = { key: string; bytes: number; address: PageAddress };
 export type WindowParts = WindowAttempt & { parts: FoundPart[]; missing: PageAddress[] };
 
 /**
- * Yields the parts of each window, in the order of the output. Memory: the listing of a window.
+ * Yields the parts of each window, in the order of the output. Memory: the listing of a window. A reused window has none
+ * in this run.
  * @param windows in order
  * @throws PipelineError `TooManyObjects`
  */
@@ -23,6 +24,10 @@ export async function* windowParts(
   const listing = work.objects(keys.allParts(runId), maxParts)[Symbol.asyncIterator]();
   let next = await listing.next();
   for (const { window, attempt } of windows) {
+    if (isReused({ window, attempt })) {
+      yield { window, attempt, parts: [], missing: [] };
+      continue;
+    }
     const address = { runId, window: window.number, attempt, from: window.from, to: window.to };
     const prefix = keys.parts(address);
     const sizes = new Map<string, number>();

@@ -15,12 +15,13 @@ const region = aws.getRegionOutput().region;
 /** The IAM user of the analysts. Its access key is created by hand, because SST's state would contain it (docs/deploy.md). */
 export const analysts = existingAnalysts ?? createUser().name;
 
-const publishedFolders = datasets.flatMap(({ columns, publish }) => [
+const publishedFolders = datasets.flatMap(({ name, columns, publish }) => [
   folderOf(publish.csv),
   // The table reads this copy while the file is replaced.
   folderOf(previousKey(publish.csv)),
   folderOf(publish.jsonl),
   parquetFolder(publish.csv),
+  keys.changesFolder(name),
   // Analysts have no view with personal columns, so their answers stay closed too.
   ...childTables({ columns, publish }).flatMap(({ folder, personal }) => (personal ? [] : [folder])),
 ]);

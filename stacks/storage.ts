@@ -1,7 +1,7 @@
 // The three buckets. SST's buckets deny plain HTTP and public access by default.
 import { keptDays } from "../shared/child-tables.ts";
 import { datasets } from "../shared/datasets.ts";
-import { keys } from "../shared/keys.ts";
+import { daysInWork, keys } from "../shared/keys.ts";
 import { runFolders } from "../shared/parquet-file.ts";
 import { currentStage } from "./stage.ts";
 
@@ -11,10 +11,15 @@ const forceDestroy = !production;
 /** The parts of an interrupted upload incur cost, and no listing shows them. */
 const abortIncompleteMultipartUpload = { daysAfterInitiation: 7 };
 
-/** The intermediate objects of runs. Dead letters are kept for 14 days, so 30 days cover every replay. */
+/** The intermediate objects of runs, and the parts that incremental runs reuse. */
 export const work = new sst.aws.Bucket("Work", {
   cors: false,
-  lifecycle: [{ id: "expire-runs", expiresIn: "30 days" }],
+  // S3 cannot exclude a prefix from a rule, so each prefix has one.
+  lifecycle: Object.entries(daysInWork).map(([prefix, days]) => ({
+    id: `expire-${prefix.slice(0, -1)}`,
+    prefix,
+    expiresIn: `${days} days` as const,
+  })),
   transform: {
     bucket: { forceDestroy },
     lifecycle: (args) => {

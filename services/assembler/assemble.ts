@@ -1,6 +1,6 @@
 // Assembles a complete run: checks its counts, has windows fetched again that disagree with LibInsight, and concludes the
 // run. Every step may run twice, because each decision is stored before it takes effect.
-import { enqueueAttempt, startAttempt, windowAttempts } from "../../shared/attempts.ts";
+import { enqueueAttempt, isReused, startAttempt, windowAttempts } from "../../shared/attempts.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
@@ -19,6 +19,7 @@ import {
 import { spanFields } from "../../shared/trace.ts";
 import { type ConcludeDeps, type Conclusion, conclude, type Refetch } from "./conclude.ts";
 import { publishHeld } from "./held.ts";
+import { withRefresh } from "./kept.ts";
 
 /** How often a window is fetched before its run is held or fails. A reused window was not fetched in its first attempt. */
 const maxAttempts = 3;
@@ -65,7 +66,8 @@ export async function assemble(task: AssembleTask, deps: AssemblerDeps): Promise
   }
   const mayRefetch = attempt < maxAttempts + (run.windows.some(({ reused }) => reused) ? 1 : 0);
   const conclusion = await conclude({ run, attempt, windows, periods, mayRefetch }, dataset, deps);
-  return "refetch" in conclusion ? refetch(run, attempt + 1, conclusion, deps) : finish(conclusion, deps);
+  if ("refetch" in conclusion) return refetch(run, attempt + 1, conclusion, deps);
+  return finish(await withRefresh(conclusion, { run, windows }, work), deps);
 }
 
 /** Enqueues a recount of each period that has none. The fetcher that recounts the last one enqueues the run again. */
@@ -84,12 +86,15 @@ async function enqueueRecounts(
 async function refetch(
   run: Run,
   attempt: number,
-  { refetch: { windows: again, periods, because } }: Refetch,
+  { refetch: { windows: found, periods, because } }: Refetch,
   deps: AssemblerDeps,
 ): Promise<LogFields> {
   const { runId, dataset } = run;
-  if (periods.length === 0) {
-    const before = await windowAttempts(run, attempt - 1, deps.work);
+  const before = await windowAttempts(run, attempt - 1, deps.work);
+  // If a run still disagrees after it has fetched some reused windows, it fetches all of them.
+  const reused = attempt > 2 ? before.filter(isReused).map(({ window }) => window.number) : [];
+  const again = [...found, ...reused];
+  if (periods.length === 0 || reused.length > 0) {
     const windows = before.map((each) => (again.includes(each.window.number) ? attempt : each.attempt));
     const fetched = await startAttempt(run, { attempt, windows, because }, deps);
     return { run: runId, outcome: "refetching", attempt, windows: fetched };

@@ -14,12 +14,13 @@ import type { DateRange } from "../../shared/kinds/kind.ts";
 import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { ParquetColumn } from "../../shared/parquet.ts";
 import { parquetColumns, parquetKey, parquetMetadata } from "../../shared/parquet-file.ts";
-import type { ObjectStore, TableCatalog } from "../../shared/ports.ts";
+import type { TableCatalog } from "../../shared/ports.ts";
 import type { Profile } from "../../shared/profile.ts";
 import type { ExpectationOutcome, Run, RunResult, Violation, WindowSearch } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { tableColumns } from "../../shared/table-columns.ts";
 import { baselineOf, type PublishedFile, previousOf, previousProfile } from "./baseline.ts";
+import { type ChangesDeps, publishChanges, recordChanges } from "./changes/file-changes.ts";
 import { ChildRows } from "./child-rows.ts";
 import { expectationViolations, judge } from "./expectations/judge.ts";
 import { fitPart } from "./fit-part.ts";
@@ -41,14 +42,7 @@ export type CompleteRun = {
   /** Whether windows that disagree with LibInsight may be fetched again. */
   mayRefetch: boolean;
 };
-export type ConcludeDeps = {
-  work: ObjectStore;
-  data: ObjectStore;
-  /** Only the column names. */
-  results: ObjectStore;
-  tables: TableCatalog;
-  now: () => Date;
-};
+export type ConcludeDeps = ChangesDeps & { tables: TableCatalog; now: () => Date };
 
 /** The result without the time when it was written. */
 export type Conclusion = Omit<RunResult, "finishedAt">;
@@ -136,7 +130,9 @@ export async function conclude(
       if (parquet) await write({ ...noRows, parquet: parquet.finish() });
       return "keep";
     };
-    const outcome = await writeFiles(target, { ...run, entry }, deps.now(), writeRows, async () => {
+    const isNew = state === "published" && !own;
+    const write = isNew ? recordChanges(writeRows, run, dataset, deps) : writeRows;
+    const outcome = await writeFiles(target, { ...run, entry }, deps.now(), write, async () => {
       if (state === "published") await preparePublication(run, dataset, headersWith(appended), deps);
     });
 
@@ -164,6 +160,7 @@ export async function conclude(
         ...counts,
         ...(decision.violations.length > 0 && { force: run.skipComparison }),
         state: "published",
+        changes: await publishChanges(run, files.csv, dataset, deps),
         published: { bucket: deps.data.bucket, ...files },
       };
     }

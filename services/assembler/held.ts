@@ -5,6 +5,7 @@ import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Run, RunResult } from "../../shared/run.ts";
+import { publishChanges, recordChanges } from "./changes/file-changes.ts";
 import {
   type ConcludeDeps,
   type Conclusion,
@@ -90,18 +91,21 @@ export async function publishHeld(
     }
     return "keep";
   };
-  const outcome = await writeFiles(target, { ...run, entry: result.entry }, deps.now(), copyHeld, () =>
+  const write = isPublished ? copyHeld : recordChanges(copyHeld, run, dataset, deps);
+  const outcome = await writeFiles(target, { ...run, entry: result.entry }, deps.now(), write, () =>
     preparePublication(run, dataset, result.columns, deps),
   );
   const { reason: _reason, finishedAt: _finishedAt, state: _state, ...counts } = result;
   if (outcome.state === "superseded")
     return { ...counts, state: "superseded", reason: supersededReason(outcome.by) };
   if (outcome.state === "discarded") throw new Error(`The held files of run ${runId} were discarded.`);
+  const published = filesOf(target, outcome.files);
   return {
     ...counts,
     state: "published",
     force,
-    published: { bucket: data.bucket, ...filesOf(target, outcome.files) },
+    changes: await publishChanges(run, published.csv, dataset, deps),
+    published: { bucket: data.bucket, ...published },
     ...otherFilesOf(target, outcome.files, heldChildren),
   };
 }

@@ -22,6 +22,7 @@ type WindowCounts = {
 export const maxAppended = 300;
 /** Distinct names in each map of counts. Further names are not counted, so that memory is bounded. */
 const maxNames = 1_000;
+const maxRepeated = 10_000;
 
 export class Ledger {
   /** A text for each disagreement, by window number. */
@@ -30,6 +31,8 @@ export class Ledger {
   readonly periodDisagreements = new Map<number, string>();
   /** Numbers of the windows that have an `_id` twice, because their pages shifted while they were fetched. */
   readonly windowsWithDuplicates = new Set<number>();
+  /** The `_id`s of duplicates, at most `maxRepeated`. */
+  readonly repeated = new Set<number>();
   /** By window number. */
   readonly windows = new Map<number, WindowCounts>();
   records = 0;
@@ -117,7 +120,9 @@ export class Ledger {
     const skip: number[] = [];
     summary.ids.forEach((id, index) => {
       if (!current.seen.add(id)) this.windowsWithDuplicates.add(window.number);
-      if (!this.#seen.add(id)) skip.push(index);
+      if (this.#seen.add(id)) return;
+      skip.push(index);
+      if (this.repeated.size < maxRepeated) this.repeated.add(id);
     });
     this.records += summary.records;
     this.duplicates += skip.length;
@@ -135,10 +140,8 @@ export class Ledger {
     return skip;
   }
 
-  /** Reports that parts of the window do not exist any more. */
-  missParts(what: string): void {
-    if (!this.#current) throw new Error("No window was begun.");
-    const { window } = this.#current;
+  /** Adds a disagreement of a whole window. */
+  disagree(window: Window, what: string): void {
     this.#addDisagreement(window, window, what);
   }
 

@@ -1,9 +1,9 @@
 // Reads a run's parts once, in output order (by window, then range and page), in bounded memory.
-import type { WindowAttempt } from "../../shared/attempts.ts";
+import { isReused, type WindowAttempt } from "../../shared/attempts.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Recount } from "../../shared/kinds/kind.ts";
 import type { Window } from "../../shared/messages.ts";
-import { decodePart, type Part } from "../../shared/part.ts";
+import { decodeKeptPart, decodePart, type Part } from "../../shared/part.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
 import { expired, type Run } from "../../shared/run.ts";
 import { windowParts } from "../../shared/window-parts.ts";
@@ -43,30 +43,40 @@ export async function readParts(
       periods.shift();
     }
   };
-  for await (const { window, part } of readAhead(listedParts(read), ({ key, window }) =>
-    load(key, window, read.work),
-  )) {
+  for await (const { window, part } of readAhead(listedParts(read), (listed) => load(listed, read.work))) {
     if (window !== open) {
       endWindow();
       open = window;
       ledger.beginWindow(window);
     }
     if (part) await each(part, ledger.addPart(part.summary));
-    else ledger.missParts("a part of an earlier run does not exist any more");
+    else ledger.disagree(window, "a part of an earlier run does not exist any more");
   }
   endWindow();
+  await findMoved(read, ledger);
 }
 
-type ListedPart = { window: Window; key: string; bytes: number };
+/** A record that is in a reused window and in another one has moved since the reused one was fetched. */
+async function findMoved(read: ReadRun, ledger: Ledger): Promise<void> {
+  const windows = read.windows.filter(isReused);
+  if (ledger.repeated.size === 0 || windows.length === 0) return;
+  const parts = readAhead(listedParts({ ...read, windows }), (listed) => load(listed, read.work));
+  for await (const { window, part } of parts)
+    if (part?.summary.ids.some((id) => ledger.repeated.has(id)))
+      ledger.disagree(window, "a record of an earlier run is in another window now");
+}
+
+/** `kept` is the name of a kept part. */
+type ListedPart = { window: Window; key: string; bytes: number; kept?: string };
 
 /** A kept part's size is not listed. */
 const keptBytes = 100_000;
 
 async function* listedParts({ run, windows, work }: ReadRun): AsyncGenerator<ListedPart> {
   for await (const { window, attempt, parts, missing } of windowParts(run, windows, work)) {
-    if (window.reused && attempt === 1) {
-      for (const name of window.reused.parts)
-        yield { window, key: keys.kept(run.dataset, name), bytes: keptBytes };
+    if (window.reused && isReused({ window, attempt })) {
+      for (const kept of window.reused.parts)
+        yield { window, key: keys.kept(run.dataset, kept), bytes: keptBytes, kept };
       continue;
     }
     if (missing.length > 0)
@@ -79,11 +89,11 @@ async function* listedParts({ run, windows, work }: ReadRun): AsyncGenerator<Lis
 }
 
 async function load(
-  key: string,
-  window: Window,
+  { key, window, kept }: ListedPart,
   work: ObjectStore,
 ): Promise<{ window: Window; part: Part | undefined }> {
   const bytes = await work.getBytes(key);
+  if (kept !== undefined) return { window, part: bytes && decodeKeptPart(kept, bytes) };
   return { window, part: bytes && decodePart(key, bytes) };
 }
 

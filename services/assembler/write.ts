@@ -126,7 +126,7 @@ class ConditionFailed extends Error {
 }
 
 /** An upload that receives its bytes in chunks and buffers a bounded number of them. */
-class FileUpload {
+export class FileUpload {
   readonly #stream = new PassThrough({ highWaterMark: bufferBytes });
   readonly #uploaded: Promise<string | undefined>;
   readonly #endedEarly: Promise<never>;

@@ -10,6 +10,7 @@ import type { Emit, ObjectStore } from "../../shared/ports.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { type TableColumn, tableColumns } from "../../shared/table-columns.ts";
+import { defineHistory } from "./changes.ts";
 import { findChildren, hideChildren, showChildren } from "./child-tables.ts";
 import { missingColumns } from "./columns.ts";
 import { measuresView } from "./measures.ts";
@@ -47,7 +48,8 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   }
   // Each relation is defined before the view that selects from it. An earlier view selects by name until it is replaced,
   // so it returns the right values or fails.
-  const columns = tableColumns(headers, dataset, await storeNames(headers, dataset, results));
+  const names = await storeNames(headers, dataset, results);
+  const columns = tableColumns(headers, dataset, names);
   const children = await hideChildren(foundChildren, runId, engine);
   await engine.defineTable(table, tableOf(dataset, columns), found?.version);
   const isTyped = await hasParquet(dataset, columns, runId, data);
@@ -60,13 +62,16 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
     runId,
     engine,
   );
-  const typed = isTyped ? typedParquetView : typedView;
-  await engine.defineView(views.typed, typed(dataset, columns, engine.database));
-  // Rows of another run are not left in place.
-  if (!isTyped && foundParquet)
-    await engine.defineTable(views.parquet, { ...parquet, columns: [] }, foundParquet.version);
-  await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
-  await engine.defineView(views.measures, measuresView(dataset, columns, engine.database));
+  const defineViews = async (): Promise<void> => {
+    const typed = isTyped ? typedParquetView : typedView;
+    await engine.defineView(views.typed, typed(dataset, columns, engine.database));
+    // Rows of another run are not left in place.
+    if (!isTyped && foundParquet)
+      await engine.defineTable(views.parquet, { ...parquet, columns: [] }, foundParquet.version);
+    await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
+    await engine.defineView(views.measures, measuresView(dataset, columns, engine.database));
+  };
+  await Promise.all([defineViews(), defineHistory(dataset, columns, names, engine)]);
   // If the file was replaced, these statements may have undone those for the newer file.
   if ((await data.head(csv))?.etag !== file.etag) throw replaced(runId, dataset);
   // The seed includes the time, because a file that is published again (same bytes, same request) after another file

@@ -87,13 +87,15 @@ export function childView(child: ChildTable, database: string): ViewDefinition {
 }
 
 function viewOf(columns: readonly ViewColumn[], database: string, from: string): ViewDefinition {
-  const selected = columns.map((column) =>
-    column.select === `"${column.name}"` ? column.select : `${column.select} AS "${column.name}"`,
-  );
   return {
-    select: `SELECT\n  ${selected.join(",\n  ")}\nFROM "${database}"."${from}"`,
+    select: `SELECT\n  ${columns.map(selected).join(",\n  ")}\nFROM "${database}"."${from}"`,
     comments: new Map(columns.map(({ name, comment }) => [name, comment])),
   };
+}
+
+/** Returns a column of a SELECT. */
+export function selected({ name, select }: Pick<ViewColumn, "name" | "select">): string {
+  return select === `"${name}"` ? select : `${select} AS "${name}"`;
 }
 
 /** Returns the query with a first line that names the run in Athena's history. */

@@ -1,7 +1,7 @@
 // Plans a run from its request: its id, dates, periods and windows. A repeated request gives the same run, unless another
 // file was published meanwhile.
 import type { Dataset } from "../../shared/dataset-schema.ts";
-import { yesterday } from "../../shared/dates.ts";
+import { addDays, yesterday } from "../../shared/dates.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import type { RunRequested } from "../../shared/events.ts";
 import { kinds } from "../../shared/kinds/kinds.ts";
@@ -9,14 +9,21 @@ import type { Profile } from "../../shared/profile.ts";
 import { densityOf, windowsOf } from "../../shared/ranges.ts";
 import { type Run, runIdOf } from "../../shared/run.ts";
 import { dayIn } from "../../shared/time-zone.ts";
+import { type Kept, planRefresh } from "./refresh.ts";
 
 /**
  * Returns the requested run. "Yesterday" is relative to the event's time, so a late delivery plans the same dates.
  * @param published the profile of the published file, if it is known: windows are planned to fit one page each. Without it
  * a period is one window, which is split if it does not fit.
+ * @param kept what a run of a dataset with `refresh` may reuse
  * @throws PipelineError `RangeImpossible`
  */
-export function planRun(request: RunRequested, dataset: Dataset, published: Profile | undefined): Run {
+export function planRun(
+  request: RunRequested,
+  dataset: Dataset,
+  published: Profile | undefined,
+  kept: Kept = { file: undefined, index: undefined },
+): Run {
   const requestId = request.detail.requestId ?? request.id;
   const from = request.detail.from ?? dataset.firstDate;
   const time = new Date(request.time);
@@ -46,21 +53,27 @@ export function planRun(request: RunRequested, dataset: Dataset, published: Prof
     });
   }
   const density = kind.isPaged && published ? densityOf(published) : undefined;
-  const windows = periods.flatMap((period) => (density ? windowsOf(period, density) : [period]));
+  const planned = { from: first.from, to: last.to, requestedAt: request.time };
+  const { refresh, reused } = planRefresh(planned, request.detail.full === true, dataset, kept);
+  const lastReused = reused.at(-1);
+  const start = lastReused ? addDays(lastReused.to, 1) : planned.from;
+  const fetched = periods
+    .filter(({ to }) => to >= start)
+    .map((period) => (period.from < start ? { ...period, from: start } : period))
+    .flatMap((range) => (density ? windowsOf(range, density) : [range]));
   return {
     runId: runIdOf(dataset.name, requestId),
     dataset: dataset.name,
     requestId,
-    requestedAt: request.time,
     reason: request.detail.reason,
     ...(request.detail.skipComparison !== undefined && {
       skipComparison: request.detail.skipComparison,
     }),
     // The periods of whole months begin and end elsewhere than the requested range.
-    from: first.from,
-    to: last.to,
+    ...planned,
     periods: numbered(periods),
-    windows: numbered(windows),
+    windows: numbered([...reused.map(({ from, to, ...reused }) => ({ from, to, reused })), ...fetched]),
+    ...(refresh && { refresh }),
   };
 }
 

@@ -1,12 +1,14 @@
 // What changed since the last publication: rows by the date of the record, columns, and answers.
+import { changedMonthText } from "../../shared/changed-months.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addDays, startOfFiscalYear } from "../../shared/dates.ts";
 import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { Profile } from "../../shared/profile.ts";
+import type { RunResult } from "../../shared/run.ts";
 import { answerChanges, closedFields } from "./answers.ts";
-import { day, list, moreOrFewer, shortDay, signed } from "./format.ts";
+import { day, list, moreOrFewer, shortDay, shownText, signed } from "./format.ts";
 import { type Html, html } from "./html.ts";
-import { isSmall } from "./small-counts.ts";
+import { alone, isSmall } from "./small-counts.ts";
 import { mayStatePeriod, rowsIn } from "./weeks.ts";
 
 type Period = { from: string; to: string; change: number };
@@ -23,7 +25,7 @@ export function changesFinding(
   return `${moreOrFewer(change)} ${noun}s than on ${shortDay(publishedOn)}.`;
 }
 
-export function changes(profile: Profile, previous: Profile, dataset: Dataset): Html {
+export function changes(profile: Profile, previous: Profile, dataset: Dataset, result: RunResult): Html {
   const periods = periodsOf(profile, previous, dataset);
   const { row: noun } = nounsOf(dataset);
   const row = (label: string, change: number) =>
@@ -36,7 +38,7 @@ export function changes(profile: Profile, previous: Profile, dataset: Dataset): 
 <tr class="sum"><th scope="row">All</th><td>${signed(profile.rows - previous.rows)}</td></tr></tbody></table>`
   }
 <p class="note">Added minus removed.${noun === "record" && " An edited record counts only if its date moved."}</p>
-<ul class="plain">${columnChanges(profile, previous)}${answerChanges(closedFields(profile, dataset), previous)}</ul>`;
+<ul class="plain">${rowChanges(result)}${columnChanges(profile, previous)}${answerChanges(closedFields(profile, dataset), previous)}</ul>`;
 }
 
 /**
@@ -68,6 +70,28 @@ function periodsOf(profile: Profile, previous: Profile, { fiscalYearStart }: Dat
     if (!newer || !older) return periods;
     periods.splice(at, 2, { from: older.from, to: newer.to, change: newer.change + older.change });
   }
+}
+
+/**
+ * Returns how many rows were added, edited, deleted and moved; nothing if that is unknown. Their difference is exact
+ * elsewhere, so a small number of added or deleted rows would follow from the other one.
+ */
+export function rowChanges({ changes, finishedAt }: Pick<RunResult, "changes" | "finishedAt">): Html[] {
+  if (!changes) return [];
+  if (changes.snapshot !== undefined)
+    return [html`<li>The rows were not compared, because ${changes.snapshot}.</li>`];
+  const { added, edited, deleted, moved, columns } = changes;
+  const shown = (count: number, what: string): string => `${shownText(alone(count))} ${what}`;
+  const hasFew = isSmall(added) || isSmall(deleted);
+  const counts = [
+    ...(hasFew ? [] : [shown(added, "added"), shown(deleted, "deleted")]),
+    ...[shown(edited, "edited"), shown(moved, "moved to another date")],
+  ];
+  const names = Object.keys(columns);
+  return [
+    html`<li>Rows: ${counts.join(", ")}${changedMonthText(changes, finishedAt)}.${hasFew && " There are too few added or deleted rows to count them apart."}</li>`,
+    ...(names.length > 0 ? [html`<li>Columns with other values: ${list(names)}.</li>`] : []),
+  ];
 }
 
 function periodText({ from, to }: Period, isOldest: boolean): string {

@@ -13,7 +13,7 @@ import {
   fieldsFinding,
   type Period,
 } from "./answers.ts";
-import { changes, changesFinding } from "./changes.ts";
+import { changes, changesFinding, rowChanges } from "./changes.ts";
 import type { Counted } from "./counted.ts";
 import { coverageFinding, coverageOf, coverageTable } from "./coverage.ts";
 import { expectationsSummary, expectationsTable } from "./expectations.ts";
@@ -27,6 +27,7 @@ import {
   questionTypesTable,
 } from "./question-types.ts";
 import { periodsOf, reconciliation, reconciliationFinding } from "./reconciliation.ts";
+import { reusedWindows } from "./reused.ts";
 import { statisticsFinding, statisticsOf, statisticsTables } from "./statistics.ts";
 import { howToRead, knownGaps } from "./texts.ts";
 import {
@@ -108,7 +109,7 @@ export function reconciliationSection(
     topic: "Reconciliation with LibInsight",
     link: "Reconciliation",
     finding: reconciliationFinding(result, row),
-    body: reconciliation(result, profile, row),
+    body: [reconciliation(result, profile, row), ...reusedWindows(result, dataset)],
   };
 }
 
@@ -220,16 +221,20 @@ function expectationsSection(expectations: readonly ExpectationOutcome[]): Secti
 }
 
 function changesSection(figures: Figures): Section {
-  const { dataset, profile, previous } = figures;
+  const { dataset, profile, previous, result } = figures;
   const section = { id: "changes", topic: "What changed since the last publication", link: "Changes" };
   const since = publishedOn(figures);
   if (since === undefined) return { ...section, body: html`<p>This is the first publication.</p>` };
   if (!previous) {
-    const text = `The counts of ${day(since)} have expired, so nothing can be compared.`;
-    return { ...section, body: html`<p>${text}</p>` };
+    const text = `The counts of ${day(since)} have expired, so they cannot be compared.`;
+    const rows = rowChanges(result);
+    return {
+      ...section,
+      body: [html`<p>${text}</p>`, rows.length > 0 && html`<ul class="plain">${rows}</ul>`],
+    };
   }
   const finding = changesFinding(profile, previous, since, nounsOf(dataset).row);
-  return { ...section, finding, body: changes(profile, previous, dataset) };
+  return { ...section, finding, body: changes(profile, previous, dataset, result) };
 }
 
 function publishedOn({ dataset, result: { previous } }: Figures): string | undefined {

@@ -1,9 +1,11 @@
 // Texts about runs for emails and the terminal. They contain counts, dates and column names, and never a record's text.
+import { changedMonthText } from "../../shared/changed-months.ts";
 import { type Dataset, filledColumns } from "../../shared/dataset-schema.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import { nounsOf } from "../../shared/kinds/kinds.ts";
 import type { Notification } from "../../shared/ports.ts";
 import { count, quantity } from "../../shared/quantity.ts";
+import { refreshTexts } from "../../shared/refresh-text.ts";
 import {
   type ExpectationOutcome,
   type RunResult,
@@ -24,7 +26,7 @@ export function publishedText(result: RunResult, { timeZone }: Pick<Dataset, "ti
     `in ${durationText((Date.parse(finishedAt) - Date.parse(requestedAt)) / 1000)}`,
   ];
   const despite = `Published despite guard violations: ${violations.map(({ text }) => text).join("; ")}.`;
-  return `${counts.join(", ")}.${force === undefined ? "" : ` ${despite}`}`;
+  return `${counts.join(", ")}.${changesText(result)}${force === undefined ? "" : ` ${despite}`}`;
 }
 
 /**
@@ -39,6 +41,7 @@ export function publishedMail(
   const next = dataset.tableau && hasTableau ? "Athena and Tableau update" : "Athena updates";
   const notes = [
     ...(rejectedCount(result) === 0 ? [] : [`Rejected records: ${countList(result.rejects)}.`]),
+    ...refreshTexts(result, dataset.timeZone),
     ...resultNotes(result, dataset.columns),
   ];
   return [
@@ -102,6 +105,20 @@ export function resultNotes(result: RunResult, columns: Columns): string[] {
           `No row has a value in ${quoted(empty)}. Check the ${empty.length === 1 ? "label" : "labels"} in shared/library.ts.`,
         ]),
   ];
+}
+
+/** Returns what was collected and reused, as rows of a table. */
+export function refreshRows(
+  result: RunResult,
+  { timeZone }: Pick<Dataset, "timeZone">,
+): [label: string, text: string][] {
+  if (!result.refresh) return [];
+  const { full, reason } = result.refresh;
+  const texts = refreshTexts(result, timeZone);
+  return [...(full ? [`everything was collected, because ${reason}`] : []), ...texts].map((text) => [
+    "refresh",
+    text,
+  ]);
 }
 
 /** Returns the same notes as rows of a table. */
@@ -175,6 +192,22 @@ function quoted(names: readonly string[]): string {
 
 function byName([a]: [string, number], [b]: [string, number]): number {
   return a < b ? -1 : 1;
+}
+
+/** " Changes: +132 rows, 14 edited, 2 deleted, mostly in October.", or an empty text if nothing was compared. */
+function changesText({ changes, previous, finishedAt }: RunResult): string {
+  if (changes?.snapshot !== undefined && previous)
+    return ` Changes are unknown, because ${changes.snapshot}.`;
+  if (!changes?.since) return "";
+  const { added, edited, deleted, moved } = changes;
+  const parts = [
+    ...(added > 0 ? [`+${quantity(added, "row")}`] : []),
+    ...(edited > 0 ? [`${count(edited)} edited`] : []),
+    ...(deleted > 0 ? [`${count(deleted)} deleted`] : []),
+    ...(moved > 0 ? [`${count(moved)} moved to another date`] : []),
+  ];
+  const what = parts.length === 0 ? "none" : `${parts.join(", ")}${changedMonthText(changes, finishedAt)}`;
+  return ` Changes: ${what}.`;
 }
 
 /** Returns an empty text if the previously published rows are unknown. */

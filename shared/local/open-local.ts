@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { library } from "#library";
 import { datasets } from "../datasets.ts";
+import { daysInWork } from "../keys.ts";
 import type { Emit, Notify } from "../ports.ts";
 import {
   awsRoutes,
@@ -32,7 +33,7 @@ const instanceId = "i-0123456789abcdef0";
 
 const day = 24 * 3600 * 1000;
 /** The periods of the lifecycle rules in stacks/storage.ts. */
-const workMs = 30 * day;
+const queryMs = 30 * day;
 const versionMs = 90 * day;
 
 type Queues = Readonly<Record<QueueName, SqliteQueue>>;
@@ -145,9 +146,12 @@ function deadLetterName(name: QueueName): string {
  * Removes the data that lifecycle rules would expire on AWS. Keeps definitions of tables and the state of instances.
  */
 async function prune({ work, data, results }: Pick<Local, "work" | "data" | "results">): Promise<void> {
-  const before = new Date(Date.now() - workMs);
+  const before = new Date(Date.now() - queryMs);
   const versions = { prefix: "", before: new Date(Date.now() - versionMs), earlierVersionsOnly: true };
-  await work.prune(["runs/", "queries/", "reports/"].map((prefix) => ({ prefix, before })));
+  const expiring = ["runs/", "queries/", "reports/", "kept/"] as const;
+  await work.prune(
+    expiring.map((prefix) => ({ prefix, before: new Date(Date.now() - daysInWork[prefix] * day) })),
+  );
   await data.prune([versions]);
   await results.prune([
     versions,

@@ -86,7 +86,7 @@ export async function collect(collection: Collection): Promise<Collected> {
   let stopDrawing = (): void => {};
   let notPosted: PipelineError | undefined;
   try {
-    const { run, continued, replacesSimulated, notes } = await planStart(
+    const { run, continued, replacesSimulated, replacesOther, notes } = await planStart(
       dataset,
       runOf(command, source, collection.requestId),
       local,
@@ -156,6 +156,7 @@ export async function collect(collection: Collection): Promise<Collected> {
         reason: "npm start",
         requestId,
         ...skippedComparison(command, replacesSimulated),
+        ...((command.full || replacesOther) && { full: true }),
       });
     }
     let end = await watch.end(local, signal);
@@ -228,7 +229,7 @@ export async function collect(collection: Collection): Promise<Collected> {
 }
 
 function runOf(command: StartCommand, { origin }: Source, requestId: string): StartedRun {
-  const { dataset, from, to, simulation } = command;
+  const { dataset, from, to, simulation, full } = command;
   return {
     runId: runIdOf(dataset.name, requestId),
     requestId,
@@ -236,7 +237,11 @@ function runOf(command: StartCommand, { origin }: Source, requestId: string): St
     from,
     to,
     entry: fingerprintOf(dataset),
-    flags: JSON.stringify({ ...skippedComparison(command), faults: simulation.faultSeed }),
+    flags: JSON.stringify({
+      ...skippedComparison(command),
+      faults: simulation.faultSeed,
+      ...(full && { full }),
+    }),
     origin,
   };
 }

@@ -30,6 +30,8 @@ export type StartCommand = {
   to: string;
   /** Whether --from or --to was given. */
   datesGiven: boolean;
+  /** Whether to reuse no windows of earlier runs. */
+  full: boolean;
   /** The folder of the dataset's files. */
   out: string;
   simulation: {
@@ -55,6 +57,7 @@ const line = (now: Date) =>
       .addOption(new Option("--all", "Collect every dataset").default(false).conflicts(["dataset", "rename"]))
       .option("--from <date>", "Start at this day, YYYY-MM-DD (default: the dataset's first date)", date)
       .option("--to <date>", "End at this day, YYYY-MM-DD (default: yesterday)", date)
+      .option("--full", "Collect everything, without windows of earlier runs", false)
       .option(
         "--out <dir>",
         "Write the files to this directory, or to <dir>/<dataset> for all but the first dataset",
@@ -75,7 +78,16 @@ const line = (now: Date) =>
       .action(({ all, dataset, from: givenFrom, to: givenTo, ...options }) => {
         const isGiven = (flag: keyof ReturnType<typeof program.opts>) =>
           program.getOptionValueSource(flag) === "cli";
-        const { out, records, latency: latencyMs, rename = [], faults: faultSeed, json, quiet } = options;
+        const {
+          out,
+          records,
+          latency: latencyMs,
+          rename = [],
+          faults: faultSeed,
+          json,
+          quiet,
+          full,
+        } = options;
         const commandOf = (one: Dataset): StartCommand => {
           const lastDay = yesterday(now, one.timeZone);
           const [from, to] = [givenFrom ?? one.firstDate, givenTo ?? lastDay];
@@ -86,6 +98,7 @@ const line = (now: Date) =>
             from,
             to,
             datesGiven: isGiven("from") || isGiven("to"),
+            full,
             out: outOf(out, one),
             simulation: { records, lastDay, latencyMs, renames: renamesOf(rename, one), faultSeed },
             simulationFlags: (["records", "latency", "rename", "faults"] as const)

@@ -1,6 +1,6 @@
 // Describes a finished run: the summary for a person, and run.json.
 import { dirname } from "node:path";
-import { countList, noteRows, publishedText } from "../../services/reporter/message.ts";
+import { countList, noteRows, publishedText, refreshRows } from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
@@ -41,6 +41,7 @@ export function summary(report: RunReport): string {
       "fetched again",
       `${fetchedAgain} of ${quantity(windows, "window")}: the totals did not match`,
     ]);
+  rows.push(...refreshRows(report, dataset));
   if (filled(furtherAnswers))
     rows.push(["extra answers", `${countList(furtherAnswers)} (only the first is kept)`]);
   for (const { column, rows: answers, records } of report.children ?? [])

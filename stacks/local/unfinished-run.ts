@@ -11,7 +11,15 @@ import { runResult } from "../../shared/run.ts";
 import { UsageError } from "../cli.ts";
 import { accountOf, type RunAccount } from "../commands/runs/run-account.ts";
 import { localFolder } from "./local-folder.ts";
-import { isSameOrigin, isSimulated, lastOrigin, origin, originOf, originText } from "./origin.ts";
+import {
+  isSameOrigin,
+  isSimulated,
+  lastOrigin,
+  type Origin,
+  origin,
+  originOf,
+  originText,
+} from "./origin.ts";
 import { maxDeadLetters } from "./watch.ts";
 
 /** Records change in LibInsight, so an older run is not continued. */
@@ -98,6 +106,8 @@ export type StartPlan = {
   continued?: RunAccount;
   /** Whether real data replace simulated data. */
   replacesSimulated: boolean;
+  /** Whether the published file has another origin, so that the run must reuse nothing of it. */
+  replacesOther: boolean;
   /** Lines for a person. */
   notes: string[];
 };
@@ -114,7 +124,9 @@ export async function planStart(dataset: Dataset, wanted: StartedRun, local: Loc
       `The last data of ${name} in ${localFolder} came from ${originText(last)}, and simulated data must not replace them. To collect from there, set LIBINSIGHT_BASE_URL, LIBINSIGHT_CLIENT_ID and LIBINSIGHT_CLIENT_SECRET. To simulate, move ${localFolder} away.`,
     );
   }
-  const replacesSimulated = !isSimulated(wanted.origin) && (await isPublishedSimulated(dataset, local));
+  const published = await publishedOrigin(dataset, local);
+  const replacesSimulated = !isSimulated(wanted.origin) && published !== undefined && isSimulated(published);
+  const replacesOther = !published || !isSameOrigin(published, wanted.origin);
   const notes = replacesSimulated
     ? [`The published data of ${name} are simulated; this run replaces them.`]
     : [];
@@ -132,19 +144,18 @@ export async function planStart(dataset: Dataset, wanted: StartedRun, local: Loc
       await remove(earlier, local);
       await clearStarted(other.name, local);
     } else if (isOwn) {
-      return { ...(await continuation(earlier, local, notes)), replacesSimulated };
+      return { ...(await continuation(earlier, local, notes)), replacesSimulated, replacesOther };
     } else {
       notes.push(`The unfinished run ${earlier.runId} continues beside this run.`);
     }
   }
   await saveStarted(name, wanted, local);
-  return { run: wanted, replacesSimulated, notes };
+  return { run: wanted, replacesSimulated, replacesOther, notes };
 }
 
-async function isPublishedSimulated({ publish }: Dataset, { data, work }: Local): Promise<boolean> {
+async function publishedOrigin({ publish }: Dataset, { data, work }: Local): Promise<Origin | undefined> {
   const runId = (await data.head(publish.csv))?.metadata["run-id"];
-  const from = runId === undefined ? undefined : await originOf(runId, work);
-  return from !== undefined && isSimulated(from);
+  return runId === undefined ? undefined : originOf(runId, work);
 }
 
 /** A run of another dataset can continue if it collects from the same LibInsight as this process. */
@@ -158,7 +169,7 @@ async function continuation(
   earlier: StartedRun,
   local: Local,
   notes: string[],
-): Promise<Omit<StartPlan, "replacesSimulated">> {
+): Promise<Omit<StartPlan, "replacesSimulated" | "replacesOther">> {
   const { runId } = earlier;
   const what = `Continuing the unfinished run ${runId}`;
   if (!(await local.work.head(keys.run(runId)))) {

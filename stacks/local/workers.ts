@@ -1,6 +1,7 @@
 // Runs the services on this machine. Each worker receives messages from its service's queue and deletes handled messages.
 import { setTimeout as delay } from "node:timers/promises";
 import type * as z from "zod/mini";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { deadLetterOf } from "../../shared/dead-letter.ts";
 import type { PipelineError } from "../../shared/errors.ts";
@@ -47,6 +48,8 @@ export type WorkerOptions = {
   local: Local;
   settings: LocalSettings;
   libInsight: LibInsightClient;
+  /** Default: those of the library. */
+  datasets?: readonly Dataset[];
   /** The origin of the data of `libInsight`. Without it, workers do not check the origin of runs. */
   origin?: Origin;
   /** Without it, nothing is logged. */
@@ -72,7 +75,7 @@ export function startWorkers(options: WorkerOptions): Workers {
   // Each service uses a part of these.
   const deps = {
     ...local,
-    datasets,
+    datasets: options.datasets ?? datasets,
     tables: engine,
     libInsight,
     fetcherQueue: queues.fetcher,

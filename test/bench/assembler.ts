@@ -42,7 +42,8 @@ export async function measureAssembler(pages: number, rounds: number): Promise<A
 async function measureOn(s3: S3Client, pages: number, rounds: number): Promise<Assembled> {
   const work = new S3Store(s3, "bench-work");
   const data = new S3Store(s3, "bench-data");
-  for (const { bucket } of [work, data]) await s3.send(new CreateBucketCommand({ Bucket: bucket }));
+  const results = new S3Store(s3, "bench-results");
+  for (const { bucket } of [work, data, results]) await s3.send(new CreateBucketCommand({ Bucket: bucket }));
   const run = await recordRun(pages, work);
   const parts = await Array.fromAsync(work.objects(keys.allParts(run.runId), maxPages));
   const measured: Assembled["rounds"] = [];
@@ -52,7 +53,7 @@ async function measureOn(s3: S3Client, pages: number, rounds: number): Promise<A
     await remove(s3, data, defaultDataset.publish.csv);
     await remove(s3, data, defaultDataset.publish.jsonl);
     // Both alternate, so that a machine that slows down affects both.
-    const ours = await secondsOf(() => assembleOnce(run, pages, work, data));
+    const ours = await secondsOf(() => assembleOnce(run, pages, { work, data, results }));
     const copy = await secondsOf(() => copyParts(s3, run, work, data.bucket));
     if (round > 0) measured.push({ ours, copy });
   }
@@ -79,13 +80,15 @@ async function recordRun(pages: number, work: S3Store): Promise<Run> {
   return recorded;
 }
 
-async function assembleOnce({ runId }: Run, pages: number, work: S3Store, data: S3Store): Promise<void> {
+async function assembleOnce(
+  { runId }: Run,
+  pages: number,
+  stores: Record<"work" | "data" | "results", S3Store>,
+): Promise<void> {
   const fields = await assemble(
     { runId, dataset, attempt: 1 },
     {
-      work,
-      data,
-      results: data,
+      ...stores,
       datasets,
       tables: new ScriptedQueryEngine(),
       fetcherQueue: noQueue,

@@ -7,6 +7,7 @@ import { measureAssembler } from "./assembler.ts";
 import { measureBundles } from "./bundle-sizes.ts";
 import { compareTools, requestsAtOnce } from "./compare-tools.ts";
 import { type Compared, peerTable, type Target } from "./comparison.ts";
+import { measureRefresh } from "./refresh.ts";
 import { median } from "./statistics.ts";
 import { baselineTable, type Row, type Table } from "./table.ts";
 import { measureTransform } from "./transformer.ts";
@@ -123,6 +124,10 @@ export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Case
   },
 
   cost: async (graph) => measureCost(memoryOf(await graph())),
+
+  refresh: async (graph) => measureRefresh([vtRecords], memoryOf(await graph())),
+  /** Its full runs take 7 minutes each. */
+  "refresh-large": async (graph) => measureRefresh([1_000_000], memoryOf(await graph())),
 };
 
 async function measureLocal(chosen: readonly LocalCase[]): Promise<CaseResult> {

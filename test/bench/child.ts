@@ -12,6 +12,8 @@ const boundedHeap = ["--max-old-space-size=96", "--max-semi-space-size=8"];
 
 export type Child<T> = {
   result: T;
+  /** Sends it a message. */
+  send(message: object): void;
   /** Ends the process. May be called again. */
   [Symbol.asyncDispose](): Promise<void>;
 };
@@ -41,7 +43,11 @@ export async function startChild<T extends z.ZodType>(
       throw new Error(`${basename(module)} ended before it answered.`);
     });
     const [message]: unknown[] = await Promise.race([once(child, "message", { signal }), ended]);
-    return { result: schema.parse(message), [Symbol.asyncDispose]: () => end(child) };
+    return {
+      result: schema.parse(message),
+      send: (sent) => void child.send(sent),
+      [Symbol.asyncDispose]: () => end(child),
+    };
   } catch (error) {
     await end(child);
     throw error;

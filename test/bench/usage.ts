@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { uploadPartBytes } from "../../shared/aws/s3.ts";
 import { type Counted, s3Puts, type Usage } from "../../shared/cost.ts";
+import type { Dataset } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { libInsightClient } from "../../shared/libinsight/client.ts";
 import { type Local, openLocal } from "../../shared/local/open-local.ts";
@@ -19,7 +20,7 @@ const latencyMs = 250;
 /** The assumed duration of a request to AWS, as if requests were sequential. */
 const awsSeconds = 0.03;
 /** A run of 10,300 records takes some 5 seconds. */
-const timeoutMs = 2 * 60_000;
+const usualTimeoutMs = 2 * 60_000;
 /** The messages of one SendMessageBatch request. */
 const batchSize = 10;
 
@@ -42,6 +43,13 @@ const actionOf: Readonly<Record<string, string>> = {
 };
 
 export type CountedRun = Omit<Counted, "memoryGb">;
+export type CollectOptions = {
+  from: string;
+  to: string;
+  full?: boolean;
+  datasets?: readonly Dataset[];
+  timeoutMs?: number;
+};
 
 /** @throws Error if the run is not published within two minutes */
 export async function countRun(records: number): Promise<CountedRun> {
@@ -49,14 +57,19 @@ export async function countRun(records: number): Promise<CountedRun> {
   const folder = await mkdtemp(join(tmpdir(), "bench-usage-"));
   const local = await openLocal(folder, { inMemory: true });
   try {
-    return await collect(local, source.env);
+    return await collect(local, source.env, { from: firstDay, to: lastDay });
   } finally {
     await local.close();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
+/** Collects the default dataset, and counts until its publication. @throws Error if that takes longer than the timeout */
+export async function collect(
+  local: Local,
+  env: Source["env"],
+  { datasets, timeoutMs = usualTimeoutMs, ...request }: CollectOptions,
+): Promise<CountedRun> {
   const requests: Record<string, number> = {};
   const add = (action: string, times = 1) => {
     requests[action] = (requests[action] ?? 0) + times;
@@ -92,6 +105,7 @@ async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
   const workers = startWorkers({
     local: counted,
     settings: localSettings({}),
+    ...(datasets && { datasets }),
     libInsight: libInsightClient({
       baseUrl: env.LIBINSIGHT_BASE_URL,
       clientId: env.LIBINSIGHT_CLIENT_ID,
@@ -107,8 +121,7 @@ async function collect(local: Local, env: Source["env"]): Promise<CountedRun> {
     },
   });
   try {
-    const range = { from: firstDay, to: lastDay };
-    await local.emit("run.requested", { dataset: defaultDataset.name, ...range, reason: "benchmark" });
+    await local.emit("run.requested", { dataset: defaultDataset.name, ...request, reason: "benchmark" });
     const late = delay(timeoutMs, undefined, { ref: false }).then(() => {
       throw new Error(`The run was not published within ${timeoutMs} ms.`);
     });

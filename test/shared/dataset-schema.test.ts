@@ -68,6 +68,21 @@ test("gives statistics the columns of their kind, unless the entry has columns",
   expect(errorOf(untyped({ kind: "doors" }))).toContain("gate-count");
 });
 
+test("takes how often everything is collected, only of records", () => {
+  const refresh = { lookbackDays: 42, full: "monthly" } as const;
+  const [dataset] = defineDatasets([entry({ refresh })]);
+  expect(dataset.refresh).toEqual(refresh);
+  expect(defineDatasets([good])[0].refresh).toBeUndefined();
+  const refused = (change: object) => errorOf(untyped({ refresh: { ...refresh, ...change } }));
+  expect(refused({ lookbackDays: 0 })).toMatch(/refresh\.lookbackDays/);
+  expect(refused({ lookbackDays: 367 })).toMatch(/refresh\.lookbackDays/);
+  expect(refused({ lookbackDays: 1.5 })).toMatch(/refresh\.lookbackDays/);
+  expect(refused({ full: "daily" })).toMatch(/refresh\.full.*weekly.*monthly.*quarterly/s);
+  expect(refused({ lookback: 7 })).toMatch(/refresh/);
+  const statistics = { kind: "gate-count", refresh } as const;
+  expect(errorOf(entry(statistics))).toContain("refresh: remove it: statistics take one request");
+});
+
 test("takes expectations with their defaults, of personal columns too if no answer is shown", () => {
   const [dataset] = defineDatasets([
     entry({

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { addDays, daysBetween } from "../../shared/dates.ts";
-import { keys, type PageAddress } from "../../shared/keys.ts";
+import { daysInWork, keys, type PageAddress } from "../../shared/keys.ts";
 import { maxPages } from "../../shared/run.ts";
+import { queueNames, services } from "../../shared/topology.ts";
 
 const runId = "gate-counts-0123456789ab";
 const range = { runId, window: 2, attempt: 3, from: "2024-01-05", to: "2024-01-09" };
@@ -58,4 +59,20 @@ test("a range and each of its pages have keys of their own", () => {
     keys.part(whole),
   ];
   expect(new Set(parts).size).toBe(parts.length);
+});
+
+test("every object of the work bucket expires: parts for later runs after 200 days, all others after 30", () => {
+  const { analystsResults, columnNames, runReport, latestReport, ...ofWork } = keys;
+  expect([analystsResults, columnNames("d"), latestReport("d"), runReport("d", runId)]).toHaveLength(4);
+  const made = [
+    ...[ofWork.runs, ofWork.queries, ofWork.needs],
+    ...[ofWork.run(runId), ofWork.held(runId), ofWork.part(whole), ofWork.report(runId, "run.held")],
+    ...[ofWork.reportOfEvent("e"), ofWork.queryOrigin("q"), ofWork.goalEnd("g"), ofWork.deadLetter("q", "m")],
+    ...[ofWork.kept("d", "0".repeat(64)), ofWork.keptIndex("d")],
+  ];
+  const prefixes = made.map((key) => key.slice(0, key.indexOf("/") + 1));
+  expect(new Set(prefixes)).toEqual(new Set(Object.keys(daysInWork)));
+  const written = queueNames.flatMap((name) => services[name].uses.work?.write ?? []);
+  for (const key of written) expect(Object.keys(daysInWork)).toContain(key.slice(0, key.indexOf("/") + 1));
+  expect(daysInWork).toMatchObject({ "runs/": 30, "deadletters/": 30, "kept/": 200 });
 });

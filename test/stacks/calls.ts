@@ -46,6 +46,13 @@ const instanceTag = library.instances.tag;
 const instanceTags = { [instanceTag.key]: instanceTag.value };
 /** A range of two periods. */
 const range = { from: "2021-12-02", to: "2023-06-30" };
+/** The second run reuses windows of the first. */
+const refreshed = datasets.map((each) => ({
+  ...each,
+  refresh: { lookbackDays: 7, full: "quarterly" } as const,
+}));
+/** In the middle of a quarter. */
+const startMs = Date.parse("2026-11-10T12:00:00Z");
 /** The first day of the second period. */
 const busyDay = "2022-12-02";
 /** A page of 100 such comments does not fit into a message. */
@@ -83,7 +90,7 @@ const queueActions: Readonly<Record<string, string>> = {
 /** Returns every distinct call of runs, retries, dead letters, replays, instances and daily checks. */
 export async function recordCalls(graph: Graph): Promise<Call[]> {
   let elapsedMs = 0;
-  const nowMs = () => Date.now() + elapsedMs;
+  const nowMs = () => startMs + elapsedMs;
   const now = () => new Date(nowMs());
   const local = await startLocal(nowMs);
   const queuePairs = new Map(queueNames.map((name) => [name, local.queuePair(name)]));
@@ -187,7 +194,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       team: "tagged" as const,
       hasTableau: true,
       isScheduled: true,
-      datasets,
+      datasets: refreshed,
       measure: () => {},
       now,
     };
@@ -292,8 +299,8 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
     const { tables, data: published } = portsOf("assembler");
     const next = { runId: "next", headers: ["another header"] };
     await holdTable(defaultDataset, next, { tables, data: published });
-    // The athena service calls this for a file of a version that published no Parquet.
-    await storeNames(next.headers, defaultDataset, portsOf("athena").results);
+    // The athena service calls this for a file of an earlier version of the pipeline.
+    await storeNames(["a header of that version"], defaultDataset, portsOf("athena").results);
     return [...calls.values()];
   } finally {
     await local.close();

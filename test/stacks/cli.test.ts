@@ -37,6 +37,7 @@ describe("npm start", () => {
       from: defaultDataset.firstDate,
       to: "2026-01-04",
       datesGiven: false,
+      full: false,
       out: ".local/out",
       simulation: {
         records: 10_300,
@@ -82,16 +83,18 @@ describe("npm start", () => {
         fc.nat(60_000),
         fc.nat(999_999_999),
         fc.boolean(),
-        (dataset, [from = "", to = ""], out, records, latency, seed, asJson) => {
+        fc.boolean(),
+        (dataset, [from = "", to = ""], out, records, latency, seed, asJson, full) => {
           const flags = { dataset, from, to, out, records, latency, faults: seed, rename: "mode=x" };
           const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
-          expect(start.parse([...args, asJson ? "--json" : "--quiet"])).toEqual({
+          expect(start.parse([...args, asJson ? "--json" : "--quiet", ...(full ? ["--full"] : [])])).toEqual({
             dataset: datasets.find(({ name, libinsightId }) =>
               [name, String(libinsightId)].includes(dataset),
             ),
             from,
             to,
             datesGiven: true,
+            full,
             out,
             simulation: {
               records,
@@ -168,7 +171,7 @@ test.each<[string, unknown]>([
     { verb: "request", request: { dataset: defaultDataset.name, reason: "requested by hand" }, ...onRuns },
   ],
   [
-    "runs request --from 2024-01-01 --to 2024-01-01 --reason 'a gap' --skip-comparison",
+    "runs request --from 2024-01-01 --to 2024-01-01 --reason 'a gap' --skip-comparison --full",
     {
       verb: "request",
       request: {
@@ -177,6 +180,7 @@ test.each<[string, unknown]>([
         to: "2024-01-01",
         reason: "a gap",
         skipComparison: "a gap",
+        full: true,
       },
       ...onRuns,
     },

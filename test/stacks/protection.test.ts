@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { library } from "#library";
 import { datasets } from "../../shared/datasets.ts";
+import { daysInWork } from "../../shared/keys.ts";
 import { runFolders } from "../../shared/parquet-file.ts";
 import { maxMessageBytes } from "../../shared/ports.ts";
 import { queueNames } from "../../shared/topology.ts";
@@ -63,7 +64,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
   });
 
-  test("old versions of published files expire after 90 days, runs and raw query results after 30, incomplete uploads and analysts' results after 7", () => {
+  test("old versions of published files expire after 90 days, runs and raw query results after 30, kept parts after 200, incomplete uploads and analysts' results after 7", () => {
     const versioning = created(graphs[stage], "aws:s3/bucketVersioning:BucketVersioning");
     expect(bucketsOf(versioning.map(({ inputs }) => inputs))).toEqual(versioned[stage]);
     const lifecycles = created(
@@ -72,10 +73,20 @@ describe.each(stages)("on the stage %s", (stage) => {
     );
     const known = nameIn(graphs[stage]);
     for (const { inputs } of lifecycles) {
-      const expiry =
-        known(bucketInputs.parse(inputs).bucket) === "Work"
-          ? { expiration: { days: 30 } }
-          : { noncurrentVersionExpiration: { noncurrentDays: 90 } };
+      const abortIncompleteMultipartUpload = { daysAfterInitiation: 7 };
+      if (known(bucketInputs.parse(inputs).bucket) === "Work") {
+        expect(inputs.rules).toMatchObject(
+          Object.entries(daysInWork).map(([prefix, days]) => ({
+            ...{
+              status: "Enabled",
+              filter: { prefix },
+              expiration: { days },
+              abortIncompleteMultipartUpload,
+            },
+          })),
+        );
+        continue;
+      }
       const below = (prefix: string, days: number) => ({
         status: "Enabled",
         filter: { prefix },
@@ -86,7 +97,11 @@ describe.each(stages)("on the stage %s", (stage) => {
       const ofResults = [below("tableau/", 7), ...[...folders].map((folder) => below(`${folder}/`, 30))];
       const ofData = datasets.flatMap(runFolders).map(({ folder }) => below(folder, 400));
       expect(inputs.rules).toMatchObject([
-        { status: "Enabled", ...expiry, abortIncompleteMultipartUpload: { daysAfterInitiation: 7 } },
+        {
+          status: "Enabled",
+          noncurrentVersionExpiration: { noncurrentDays: 90 },
+          abortIncompleteMultipartUpload,
+        },
         ...(known(bucketInputs.parse(inputs).bucket) === "Results" ? ofResults : []),
         ...(known(bucketInputs.parse(inputs).bucket) === "Data" ? ofData : []),
       ]);

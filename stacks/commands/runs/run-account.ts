@@ -175,8 +175,7 @@ async function windowsOf(
       return { ...window, attempt, pages: published.windows[index]?.pages ?? 0, missing: [] };
     });
   return Array.fromAsync(windowParts(run, attempts, work), ({ window, attempt, parts, missing }) => {
-    const isReused = window.reused !== undefined && attempt === 1;
-    return { ...window, attempt, pages: parts.length, missing: isReused ? [] : missing };
+    return { ...window, attempt, pages: parts.length, missing };
   });
 }
 

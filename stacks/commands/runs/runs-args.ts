@@ -47,7 +47,14 @@ export type Command = Common &
     | RollbackCommand
     | {
         verb: "request";
-        request: { dataset: string; from?: string; to?: string; reason: string; skipComparison?: string };
+        request: {
+          dataset: string;
+          from?: string;
+          to?: string;
+          reason: string;
+          skipComparison?: string;
+          full?: boolean;
+        };
       }
   );
 
@@ -144,7 +151,8 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
     .option("--to <date>", "End at this day, YYYY-MM-DD (default: yesterday)", date)
     .option("--reason <text>", "Record this reason (default: requested by hand)", reason)
     .option("--skip-comparison", "Publish even if the file differs much from the published one", false)
-    .action(({ dataset, reason: given, skipComparison, ...range }) => {
+    .option("--full", "Collect everything, without windows of earlier runs", false)
+    .action(({ dataset, reason: given, skipComparison, full, ...range }) => {
       requireRange(range);
       requirePast(range, dataset, new Date());
       if (skipComparison && given === undefined) throw new UsageError("--skip-comparison requires --reason.");
@@ -154,6 +162,7 @@ export const line = commandLine<Command>("npm run runs --", (base, accept) => {
         ...range,
         reason,
         ...(skipComparison && { skipComparison: reason }),
+        ...(full && { full }),
       };
       accept({ verb: "request", request, ...common() });
     });

@@ -1,5 +1,5 @@
 // Formats runs for a person.
-import { announcedOf, countList, noteRows } from "../../../services/reporter/message.ts";
+import { announcedOf, countList, noteRows, refreshRows } from "../../../services/reporter/message.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../../shared/run.ts";
@@ -72,13 +72,14 @@ export function reviewText(result: RunResult, inPlace: FileInPlace | undefined):
 
 function countRows(result: RunResult): [string, string][] {
   const rejected = rejectedCount(result);
-  const columns = datasets.find(({ name }) => name === result.dataset)?.columns ?? [];
+  const dataset = datasets.find(({ name }) => name === result.dataset);
   return [
     ["records in", count(result.records)],
     [result.state === "published" ? "published" : "rows", count(result.rows)],
     ["duplicates", count(result.duplicates)],
     ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${countList(result.rejects)})`],
-    ...noteRows(result, columns),
+    ...(dataset ? refreshRows(result, dataset) : []),
+    ...noteRows(result, dataset?.columns ?? []),
   ];
 }
 

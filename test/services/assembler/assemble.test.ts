@@ -25,6 +25,7 @@ import {
   useLocal,
 } from "../../support/local-adapters.ts";
 import { overwrite } from "../../support/objects.ts";
+import { changeFiles } from "../../support/rebuilt-publications.ts";
 import { ScriptedQueryEngine } from "../../support/scripted-query-engine.ts";
 import { parseCsv } from "../../support/transformed.ts";
 import {
@@ -169,6 +170,10 @@ describe("a complete run", () => {
     expect(result).toEqual({
       runId,
       dataset: "reference-transactions",
+      changes: {
+        ...{ snapshot: "no file was published before", added: 0, edited: 0, deleted: 0, moved: 0 },
+        ...{ columns: {}, months: [] },
+      },
       state: "published",
       violations: [{ kind: "quality", text: "1 of 5 records were rejected (20%; the limit is 5%)" }],
       expectations: [],
@@ -242,10 +247,11 @@ describe("a complete run", () => {
       `upload ${csvKey}`,
       `upload ${jsonlKey}`,
       `upload ${parquetKey(csvKey, run.runId)}`,
+      `upload ${keys.changesFile(run.dataset, run.runId)}`,
     ]);
   });
 
-  test("sets finishedAt after all files are published", async () => {
+  test("sets finishedAt after every file is published", async () => {
     const deps = start();
     let uploaded = 0;
     const data = intercepted(deps.data, (method, _args, act) => {
@@ -258,7 +264,7 @@ describe("a complete run", () => {
     });
     const now = () => new Date(Date.UTC(2024, 2, 15, 13, uploaded));
     const result = await assembleNew({ ...deps, data, now }, pagesOf(recordsOf(1, 2)));
-    expect(result?.finishedAt).toBe("2024-03-15T13:03:00.000Z");
+    expect(result?.finishedAt).toBe("2024-03-15T13:04:00.000Z");
   });
 
   test("holds a run with an empty file if all records were rejected", async () => {
@@ -539,7 +545,8 @@ describe("a run that violates its guard", () => {
       const result = await assembleRun(run, { ...deps, data }, 1, force);
       expect(result).toMatchObject({ state: "published", force, violations: [fell] });
     }
-    expect(calls.filter((call) => call.startsWith("upload"))).toHaveLength(3);
+    expect(calls.filter((call) => call.startsWith("upload"))).toHaveLength(4);
+    expect((await changeFiles(run.dataset, deps.data)).at(-1)).toHaveLength(3);
     expect(await filesIn(deps)).toEqual(expected);
     expect(deps.events.map(({ type }) => type)).toEqual(["run.held", "run.published", "run.published"]);
   });
@@ -916,7 +923,8 @@ describe("a change of the dataset's entry", () => {
     const deps = start();
     const run = await completeRun(deps, pagesOf([recordOf(1), "x"]));
     await assembleRun(run, deps);
-    const dying = { ...deps, work: failing(deps.work, "put", { effect: false }) };
+    // The first one stores the changes.
+    const dying = { ...deps, work: failing(deps.work, "put", { call: 2, effect: false }) };
     await expect(assembleRun(run, dying, 1, "looks good")).rejects.toThrow("put failed");
     expect(await assembleRun(run, withCampus(deps), 1, "looks good")).toMatchObject({ state: "published" });
   });
@@ -1166,7 +1174,9 @@ describe("a second assembler", () => {
     { died: "right after the CSV was published", port: "data", call: 4, effect: true, files: 2 },
     { died: "before the JSON lines were published", port: "data", call: 5, effect: false, files: 2 },
     { died: "right after both were published", port: "data", call: 5, effect: true, files: 3 },
-    { died: "before its result was written", port: "work", call: 1, effect: false, files: 3 },
+    { died: "before the changes were published", port: "data", call: 7, effect: false, files: 3 },
+    { died: "right after the changes were published", port: "data", call: 7, effect: true, files: 4 },
+    { died: "before its result was written", port: "work", call: 3, effect: false, files: 4 },
   ] as const)("publishes the same bytes if the first one died $died", async (fault) => {
     const undisturbed = start();
     const expected = await assembleNew(undisturbed, contents);
@@ -1175,15 +1185,41 @@ describe("a second assembler", () => {
     const method = fault.port === "data" ? "upload" : "put";
     const dying = { ...deps, [fault.port]: failing(deps[fault.port], method, fault) };
     await expect(assembleRun(run, dying)).rejects.toThrow("failed");
-    expect(await keysIn(deps)).toEqual(
-      [parquetKey(csvKey, run.runId), csvKey, jsonlKey].slice(0, fault.files),
-    );
+    const changes = keys.changesFile(run.dataset, run.runId);
+    const files = [parquetKey(csvKey, run.runId), csvKey, jsonlKey, changes];
+    expect(await keysIn(deps)).toEqual(files.slice(0, fault.files).sort());
     expect(deps.events).toEqual([]);
     const { published, ...result } = (await assembleRun(run, deps)) ?? {};
     expect(published).toBeDefined();
     expect(expected).toMatchObject(result);
     expect(await filesIn(deps)).toEqual(await filesIn(undisturbed));
     expect(deps.events).toHaveLength(1);
+  });
+
+  test("publishes the same changes if the first one died at any upload", async () => {
+    const filesOf = async (deps: Deps) => (await changeFiles(defaultDataset.name, deps.data))[1];
+    const changed = [{ window: 1, pages: [[recordOf(2, { who: "Faculty" })], recordsOf(3, 4)] }];
+    const startWith = async () => {
+      const deps = start();
+      await assembleNew(deps, pagesOf(recordsOf(1, 3)), older);
+      return { deps, run: await completeRun(deps, changed) };
+    };
+    const undisturbed = await startWith();
+    const expected = await assembleRun(undisturbed.run, undisturbed.deps);
+    expect(expected?.changes).toMatchObject({ added: 1, edited: 1, deleted: 1, columns: { who: 1 } });
+    for (const port of ["work", "data"] as const) {
+      for (const [call, effect] of [1, 2, 3].flatMap((nth) => [
+        [nth, false] as const,
+        [nth, true] as const,
+      ])) {
+        if (port === "work" && call > 1) continue;
+        const { deps, run } = await startWith();
+        const dying = { ...deps, [port]: failing(deps[port], "upload", { call, effect }) };
+        await expect(assembleRun(run, dying)).rejects.toThrow("failed");
+        expect((await assembleRun(run, deps))?.changes).toEqual(expected?.changes);
+        expect(await filesOf(deps)).toEqual(await filesOf(undisturbed.deps));
+      }
+    }
   });
 
   test("emits the failure of a failed run again and does not retry it", async () => {

@@ -8,15 +8,27 @@ import {
   notificationOf,
   publishedMail,
   publishedText,
+  refreshRows,
   resultNotes,
 } from "../../../services/reporter/message.ts";
 import { type Dataset, outputColumns } from "../../../shared/dataset-schema.ts";
-import type { ExpectationOutcome, RunResult } from "../../../shared/run.ts";
+import type { ExpectationOutcome, FileChanges, RunResult } from "../../../shared/run.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { firstResultOf, resultOf } from "../../factories/results.ts";
 
 const timeZone = "America/New_York";
 const textOf = (result: RunResult) => publishedText(result, { timeZone });
+/** The first month has the counts, and a second one has one added row. */
+function changesOf(counts: Partial<FileChanges>, months: string[]): FileChanges {
+  const all = { added: 0, edited: 0, deleted: 0, moved: 0, ...counts };
+  const one = { added: 1, edited: 0, deleted: 0, moved: 0 };
+  return {
+    since: { runId: "earlier", requestedAt: "2026-11-16T11:00:00Z" },
+    ...all,
+    columns: {},
+    months: months.map((month, index) => ({ month, ...(index === 0 ? all : one) })),
+  };
+}
 const before = (rows: number, requestedAt = "2026-11-16T11:00:00Z") => ({ previous: { rows, requestedAt } });
 
 test.each<[string, RunResult, string]>([
@@ -34,6 +46,30 @@ test.each<[string, RunResult, string]>([
     "has as many rows",
     resultOf(before(10_412)),
     "10,412 rows (+0 since November 16), 3 rejected, 2 duplicates, in 41 s.",
+  ],
+  [
+    "has changes, most of them in one month",
+    resultOf({
+      changes: changesOf({ added: 140, edited: 14, deleted: 8, moved: 1 }, ["2026-10", "2026-11"]),
+    }),
+    "10,412 rows (+132 since November 16), 3 rejected, 2 duplicates, in 41 s. Changes: +140 rows, 14 edited, 8 deleted, 1 moved to another date, mostly in October.",
+  ],
+  [
+    "has changes in a month of another year",
+    resultOf({ changes: changesOf({ edited: 14 }, ["2025-10"]) }),
+    "10,412 rows (+132 since November 16), 3 rejected, 2 duplicates, in 41 s. Changes: 14 edited, all in October 2025.",
+  ],
+  [
+    "has no changes",
+    resultOf({ ...before(10_412), changes: changesOf({}, []) }),
+    "10,412 rows (+0 since November 16), 3 rejected, 2 duplicates, in 41 s. Changes: none.",
+  ],
+  [
+    "follows a rollback",
+    resultOf({
+      changes: { ...changesOf({}, []), since: undefined, snapshot: "the file before was restored" },
+    }),
+    "10,412 rows (+132 since November 16), 3 rejected, 2 duplicates, in 41 s. Changes are unknown, because the file before was restored.",
   ],
   ["has no predecessor", firstResultOf(), "10,412 rows, 3 rejected, 2 duplicates, in 41 s."],
   [
@@ -133,6 +169,50 @@ test("statistics come without an announcement, and a message says which windows 
     "LibInsight gives no second total for these dates, so",
   );
   expect(publishedMail(resultOf(), dataset, false)).not.toContain("second total");
+});
+
+describe("the message about a dataset that is not always collected in full", () => {
+  const { windows } = resultOf();
+  const dataset = datasetOf([]);
+  const oldest = "2026-11-03T02:00:00Z";
+  const mailOf = (refresh: RunResult["refresh"]) =>
+    publishedMail(resultOf({ refresh, windows }), dataset, false);
+  const rowsOf = (refresh: RunResult["refresh"]) => refreshRows(resultOf({ refresh, windows }), dataset);
+
+  test("says how many windows were reused, and how old they are", () => {
+    const refresh = {
+      full: false,
+      reason: "a run of this month has collected everything",
+      reused: 1,
+      oldest,
+    };
+    const text =
+      "1 of 2 windows were not fetched: their rows are those of earlier runs, the oldest of 2026-11-02, because LibInsight counts the same.";
+    expect(mailOf(refresh)).toContain(text);
+    expect(rowsOf(refresh)).toEqual([["refresh", text]]);
+  });
+
+  test("says what a full run found in reused windows, and which lookback would have", () => {
+    const missed = { changes: 14, since: oldest, adviceDays: 61 };
+    const refresh = { full: true, reason: "it is the first run of the month", reused: 0, missed };
+    const text =
+      "This run found 14 changes in windows that had been reused since 2026-11-02. To find such changes earlier, set refresh.lookbackDays to at least 61 in shared/library.ts.";
+    expect(mailOf(refresh)).toContain(text);
+    expect(mailOf(refresh)).not.toContain("first run of the month");
+    expect(rowsOf(refresh)).toEqual([
+      ["refresh", "everything was collected, because it is the first run of the month"],
+      ["refresh", text],
+    ]);
+    expect(mailOf({ ...refresh, missed: { ...missed, changes: 1, adviceDays: 367 } })).toContain(
+      "This run found 1 change in windows that had been reused since 2026-11-02. Only a full run finds changes that old. To find them earlier, shorten refresh.full in shared/library.ts.",
+    );
+  });
+
+  test("says nothing of a run that found no change", () => {
+    const full = { full: true, reason: "it is the first run of the month", reused: 0 };
+    expect(mailOf(full)).toBe(mailOf(undefined));
+    expect(rowsOf(undefined)).toEqual([]);
+  });
 });
 
 describe("the notes on a result", () => {

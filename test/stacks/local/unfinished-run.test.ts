@@ -164,6 +164,7 @@ describe("in .local", () => {
     expect(second).toEqual({
       run: first.run,
       replacesSimulated: false,
+      replacesOther: true,
       notes: [expect.stringMatching(/^Continuing the unfinished run \S+: no page was fetched\.$/)],
     });
     expect(await local.queues.kickoff.count()).toBe(0);
@@ -201,10 +202,14 @@ describe("in .local", () => {
     await setOrigin(simulated);
     expect(await planStart(defaultDataset, startOf("a"), local)).toMatchObject({
       replacesSimulated: true,
+      replacesOther: true,
       notes: ["The published data of reference-transactions are simulated; this run replaces them."],
     });
     await setOrigin({ host: "vt.libinsight.com" });
-    expect(await planStart(defaultDataset, startOf("a"), local)).toMatchObject({ replacesSimulated: false });
+    expect(await planStart(defaultDataset, startOf("a"), local)).toMatchObject({
+      replacesSimulated: false,
+      replacesOther: false,
+    });
     await expect(planStart(defaultDataset, startOf("b", { origin: simulated }), local)).rejects.toThrow(
       UsageError,
     );
