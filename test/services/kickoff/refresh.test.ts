@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { planRun } from "../../../services/kickoff/plan.ts";
 import { planRefresh } from "../../../services/kickoff/refresh.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { addDays, daysBetween, mondayOf } from "../../../shared/dates.ts";
@@ -7,6 +8,7 @@ import { fingerprintOf } from "../../../shared/fingerprint.ts";
 import type { KeptIndex, KeptWindow } from "../../../shared/kept.ts";
 import { dayIn } from "../../../shared/time-zone.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
+import { requestOf } from "../../factories/requests.ts";
 
 type Refresh = NonNullable<Dataset["refresh"]>;
 const refreshing = (refresh: Refresh) => ({ ...datasetOf([{ name: "Topic", type: "text" }]), refresh });
@@ -135,6 +137,36 @@ test("reused windows begin with the run's first day, have no gaps, and end befor
         if (settings.full === "weekly")
           expect(mondayOf(dayIn("America/New_York", new Date(requestedAt)))).toBe("2026-10-05");
       } else expect(plan.reused).toEqual([]);
+    }),
+  );
+});
+
+test("the windows of a plan cover the run's dates without gaps, each in one period, reused ones first", () => {
+  const days = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 40 });
+  fc.assert(
+    fc.property(days, fc.nat(20), fc.integer({ min: 1, max: 366 }), (lengths, later, lookbackDays) => {
+      const from = "2020-02-29";
+      // No window of an earlier run is in two periods.
+      const windows = windowsOf(from, lengths).filter(({ to }) => to < "2021-02-28");
+      const refreshed = { ...refreshing({ lookbackDays, full: "monthly" }), firstDate: from };
+      const kept = indexOf(windows.length > 0 ? windows : windowsOf(from, [1]));
+      const to = addDays(kept.to, later);
+      const request = requestOf({ time: "2026-10-19T10:00:00Z", detail: { from, to } });
+      const planned = planRun(request, refreshed, undefined, { file, index: kept });
+      let next = from;
+      for (const window of planned.windows) {
+        expect(window.from).toBe(next);
+        next = addDays(window.to, 1);
+        const inside = planned.periods.filter(
+          (period) => period.from <= window.from && window.to <= period.to,
+        );
+        expect(inside).toHaveLength(1);
+      }
+      expect(next).toBe(addDays(to, 1));
+      const reused = planned.windows.filter((window) => window.reused);
+      expect(planned.windows.slice(0, reused.length)).toEqual(reused);
+      expect(reused.length).toBeLessThan(planned.windows.length);
+      expect(reused.length > 0).toBe(planned.refresh?.lastFull !== undefined);
     }),
   );
 });
