@@ -296,9 +296,13 @@ export class LocalStore extends ObjectStore {
 
   /** Returns the paths of the latest files below a prefix. */
   filesIn(prefix: string): string[] {
-    return this.#list(prefix, "", listedAtOnce).flatMap(({ file }) =>
-      file === null ? [] : this.#pathOf(file),
-    );
+    const paths: string[] = [];
+    for (let after = ""; ; ) {
+      const rows = this.#list(prefix, after, listedAtOnce);
+      paths.push(...rows.flatMap(({ file }) => (file === null ? [] : this.#pathOf(file))));
+      if (rows.length < listedAtOnce) return paths;
+      after = rows.at(-1)?.key ?? "";
+    }
   }
 
   /** Deletes expired objects, and files without an object. */

@@ -5,6 +5,7 @@ import { pricesOf } from "../../shared/prices.ts";
 import type { Graph } from "../stacks/evaluate/graph.ts";
 import { measureAssembler } from "./assembler.ts";
 import { measureBundles } from "./bundle-sizes.ts";
+import { compareKind, compareKinds, measureChanges } from "./changes.ts";
 import { compareTools, requestsAtOnce } from "./compare-tools.ts";
 import { type Compared, peerTable, type Target } from "./comparison.ts";
 import { measureRefresh } from "./refresh.ts";
@@ -93,6 +94,23 @@ export const cases: Record<string, (graph: () => Promise<Graph>) => Promise<Case
         baseline: `${speedOf(measured.rounds.map(({ copy }) => copy))}: the same objects copied on MiniStack`,
         ratio,
         target: { text: ">= 0.8 x", reached: ratio >= 0.8 },
+      });
+    }
+    return { figures, table: baselineTable(rows) };
+  },
+
+  changes: async () => {
+    const figures = [];
+    const rows: Row[] = [];
+    for (const [kind, what] of Object.entries(compareKinds)) {
+      const measured = await measureChanges(1_000_000, compareKind.parse(kind));
+      const { seconds, cpuSeconds, peakMb, readSeconds } = measured;
+      figures.push({ kind, ...measured });
+      rows.push({
+        case: `changes of 1000000 rows, ${what}`,
+        measured: `${seconds.toFixed(1)} s, ${cpuSeconds.toFixed(1)} s of CPU, ${Math.round(peakMb)} MB`,
+        baseline: `${readSeconds.toFixed(1)} s: reading the files`,
+        target: { text: "<= 60 s, 256 MB", reached: seconds <= 60 && peakMb <= 256 },
       });
     }
     return { figures, table: baselineTable(rows) };

@@ -27,9 +27,15 @@ const newKey = "new/new.csv";
 const before = { runId: "reference-transactions-000000000001", requestedAt: "2026-03-02T06:00:00Z" };
 const now = { runId: "reference-transactions-000000000002", requestedAt: "2026-03-09T06:00:00Z" };
 
-/** What happens between the publications: a usual week, a new column, or the first publication. */
-export const compareKinds = ["same", "week", "column", "first"] as const;
-type Kind = (typeof compareKinds)[number];
+/** What happens between the publications. */
+export const compareKinds = {
+  same: "none different",
+  week: "0.8% different",
+  column: "all with a new column",
+  first: "the first publication",
+};
+export const compareKind = z.enum(["same", "week", "column", "first"]);
+type Kind = z.infer<typeof compareKind>;
 
 const measured = z.strictObject({
   rows: z.number(),
@@ -48,7 +54,7 @@ export async function measureChanges(rows: number, kind: Kind): Promise<Compared
 }
 
 if (import.meta.main) {
-  const { rows, kind } = inputOf(z.strictObject({ rows: z.int().positive(), kind: z.enum(compareKinds) }));
+  const { rows, kind } = inputOf(z.strictObject({ rows: z.int().positive(), kind: compareKind }));
   const folder = await mkdtemp(join(tmpdir(), "bench-changes-"));
   try {
     sendResult(await compare(rows, kind, folder));

@@ -27,6 +27,9 @@ export type Dictionary = {
   analysis: string;
   /** The view with the measures. */
   measures: string;
+  /** The views of the rows' earlier versions. */
+  history: string;
+  asKnown: string;
   /** The child tables, which have a row for each answer of a column, with their views. `personal` of the answers. */
   children: { name: string; table: string; typed: string; personal: boolean }[];
   /** The columns of the table and the typed view, in their order. */

@@ -60,6 +60,8 @@ test("each column, declared or not, has its labels, type and meaning", () => {
     | --- | --- |
     | \`test_dataset_analysis\` | The view for analysts and Tableau: no personal columns; year, month and other parts of the date are added |
     | \`test_dataset_measures\` | A view with the measures by month, fiscal year and mode |
+    | \`test_dataset_as_known\` | The rows of the analysts' view on each day (\`known_on\`), as the published file had them |
+    | \`test_dataset_history\` | Each version of each record, with \`valid_from\`, \`valid_to\` and \`is_current\` |
     | \`test_dataset_typed\` | A view in which every column has its type. A value of another type is null |
     | \`test_dataset\` | The table behind the views: the published file, with every column as text |
 
