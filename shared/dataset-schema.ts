@@ -300,10 +300,9 @@ export const dataset = z
       }
       if (entry.statistics) refuseRules(entry.statistics, entry, refuse);
       refuseChildren(entry, refuse);
-      for (const file of ["csv", "jsonl"] as const) {
+      for (const file of ["csv", "jsonl"] as const)
         if (entry.publish[file].startsWith(keys.allChanges))
           refuse("use another folder: this one is for the changes of publications", "publish", file);
-      }
       // Athena reads a table's folder with its subfolders.
       if (entry.publish.jsonl.startsWith(folderOf(entry.publish.csv)))
         refuse("use a folder that is not the folder of csv or below it", "publish", "jsonl");
@@ -380,8 +379,7 @@ function refuseChildren(entry: Parameters<typeof childTables>[0], refuse: Refuse
   const children = childTables(entry);
   if (children.length > maxChildTables)
     refuse(`use answers: "rows" for at most ${maxChildTables} columns`, "columns");
-  const { table: ownTable } = entry.publish;
-  const relations = [ownTable, changesTable(ownTable), ...Object.values(viewNames(ownTable))];
+  const relations = [entry.publish.table, ...Object.values(viewNames(entry.publish.table))];
   for (const { column, name, table, typed, folder, keyOf } of children) {
     const index = entry.columns.findIndex((found) => found.name === column);
     const isTaken = [table, typed].some((relation) => relations.includes(relation));
@@ -439,11 +437,6 @@ export function viewNames(table: string) {
   };
 }
 
-/** Returns the name of the table over the files of changes. */
-export function changesTable(table: string): string {
-  return `${table}_changes`;
-}
-
 /**
  * Parses and checks the entries.
  * @param now the time at which first dates and schedules are checked
@@ -499,11 +492,10 @@ export function defineDatasets(
   return parsed;
 }
 
-/** Returns the names of a dataset's views and of its tables of changes and answers. */
+/** Returns the names of a dataset's views and child tables. */
 function ownViews(entry: Dataset): string[] {
-  const { table: ownTable } = entry.publish;
   const children = childTables(entry).flatMap(({ table, typed }) => [table, typed]);
-  return [changesTable(ownTable), ...Object.values(viewNames(ownTable)), ...children];
+  return [...Object.values(viewNames(entry.publish.table)), ...children];
 }
 
 /** Returns the names of all tables and views of a dataset. */

@@ -1,7 +1,7 @@
 // Defines the table over a dataset's files of changes, and the views of its rows as they were known before.
 import { besideChanges, changesColumns } from "../../shared/changes-columns.ts";
 import type { ColumnNames } from "../../shared/column-names.ts";
-import { changesTable, type Dataset, viewNames } from "../../shared/dataset-schema.ts";
+import { type Dataset, viewNames } from "../../shared/dataset-schema.ts";
 import { keys } from "../../shared/keys.ts";
 import type { QueryEngine, TableDefinition, ViewDefinition } from "../../shared/ports.ts";
 import type { TableColumn } from "../../shared/table-columns.ts";
@@ -18,10 +18,9 @@ export async function defineHistory(
   names: ColumnNames,
   engine: QueryEngine,
 ): Promise<void> {
-  const { table } = dataset.publish;
-  const { history, asKnown } = viewNames(table);
-  const found = await engine.table(changesTable(table));
-  await engine.defineTable(changesTable(table), changesTableOf(dataset, columns, names), found?.version);
+  const { changes, history, asKnown } = viewNames(dataset.publish.table);
+  const found = await engine.table(changes);
+  await engine.defineTable(changes, changesTableOf(dataset, columns, names), found?.version);
   await engine.defineView(history, historyView(dataset, columns, engine.database));
   await engine.defineView(asKnown, asKnownView(dataset, columns, engine.database));
 }
@@ -69,7 +68,7 @@ export function historyView(
   columns: readonly TableColumn[],
   database: string,
 ): ViewDefinition {
-  const table = `"${database}"."${changesTable(dataset.publish.table)}"`;
+  const table = `"${database}"."${viewNames(dataset.publish.table).changes}"`;
   const { id, shown, typed } = columnsBeside(dataset, columns);
   const select = `SELECT
   "known_at" AS "valid_from",
@@ -109,18 +108,18 @@ export function asKnownView(
   columns: readonly TableColumn[],
   database: string,
 ): ViewDefinition {
-  const { table } = dataset.publish;
+  const { changes, history } = viewNames(dataset.publish.table);
   const { shown } = columnsBeside(dataset, columns);
   const knownOn = { name: "known_on", comment: "Day on which the published file had the row, in UTC" };
   const nth = digits.map((digit, power) => `${10 ** power} * "${digit}"`).join(" + ");
   const select = `SELECT
   "known_on",
   ${shown.map(({ name }) => `"${name}"`).join(",\n  ")}
-FROM "${database}"."${viewNames(table).history}"
+FROM "${database}"."${history}"
 JOIN (
   SELECT CAST("first_day" + (${nth}) * INTERVAL '1' DAY AS date) AS "known_on"
   FROM (
-    SELECT CAST(min("known_at") AS date) AS "first_day" FROM "${database}"."${changesTable(table)}"
+    SELECT CAST(min("known_at") AS date) AS "first_day" FROM "${database}"."${changes}"
   ) AS "begin"
   ${digits.map((digit) => `CROSS JOIN (${digitValues}) AS "${digit}_values" ("${digit}")`).join("\n  ")}
   WHERE ${nth} <= date_diff('day', "first_day", current_date)

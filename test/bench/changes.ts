@@ -136,7 +136,7 @@ function* linesOf(sample: readonly string[], rows: number, end = ""): Generator<
   for (let id = 1; id <= rows; id++) yield lineOf(sample, id, end);
 }
 
-/** Of every thousand rows, two are new, five have other values, and one is deleted. */
+/** Yields the rows with two new, five edited and one deleted of every thousand. */
 function* weekLater(sample: readonly string[], rows: number): Generator<string> {
   for (let id = 1; id <= rows; id++) {
     const place = id % 1_000;

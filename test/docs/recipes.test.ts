@@ -54,6 +54,19 @@ test("the query on the measures runs and has each fiscal year", async () => {
   }
 });
 
+test("the query on a day returns the rows of the file that was published by then", async () => {
+  const [, , sql = ""] = blocksIn("sql");
+  const local = await openLocal(join(folder.path, ".local"));
+  try {
+    const today = new Date().toISOString().slice(0, 10);
+    const found = await local.engine.firstRows(sql.replace("2026-10-01", today), "queries", 99);
+    const all = found.rows.reduce((sum, [, rows]) => sum + Number(rows), 0);
+    expect(all).toBe((await rows()).length);
+  } finally {
+    await local.close();
+  }
+});
+
 const pythonWith = (module: string) =>
   spawnSync("python3", ["-c", `import ${module}`], { timeout: 30_000 }).status === 0;
 const hasR = spawnSync("Rscript", ["-e", "library(readr)"], { timeout: 30_000 }).status === 0;

@@ -251,6 +251,11 @@ test.each<[problem: string, DatasetInput, parts: string[]]>([
     ["publish.jsonl: use a folder"],
   ],
   [
+    "a csv among the changes",
+    published({ csv: "changes/gates.csv" }),
+    ["publish.csv: use another folder: this one is for the changes of publications"],
+  ],
+  [
     "jsonl below csv's folder",
     published({ jsonl: "gates/csv/json/x.jsonl" }),
     ["publish.jsonl: use a folder"],
@@ -645,6 +650,8 @@ describe("child tables", () => {
   test.each([
     ["typed", "the typed view", ["typed"]],
     ["measures", "another view", ["Measures"]],
+    ["changes", "the table of changes", ["Changes"]],
+    ["as_known", "the view of each day", ["As known"]],
     ["previous", "the folder of the copy", ["Previous"]],
     ["topic", "another child table", ["Topic", "topic!"]],
     ["topic_typed", "the view of another child table", ["Topic", "topic typed"]],

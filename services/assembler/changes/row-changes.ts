@@ -41,7 +41,7 @@ export function rowChanges({ before, now, dateHeader }: Headers): (pair: RowPair
     if (!rowNow) return changeOf("deleted", earlier, dateBefore);
     const read = readOf(rowNow);
     const columns = common
-      .filter(({ index, other }) => textOf(read.fields[index]) !== textOf(earlier.fields[other]))
+      .filter(({ index, other }) => hasOtherText(read.fields[index], earlier.fields[other]))
       .map(({ header }) => header);
     const hasMoved =
       dateHeader !== undefined &&
@@ -62,6 +62,11 @@ type ReadRow = Pick<RowChange, "line" | "fields"> & { place: number };
 function readOf({ line, place }: Row): ReadRow {
   const text = Buffer.from(line, "latin1").toString("utf8");
   return { line: text, fields: splitCsvRow(text), place };
+}
+
+/** Fields may differ in their quotes only. */
+function hasOtherText(field: string | undefined, other: string | undefined): boolean {
+  return field !== other && textOf(field) !== textOf(other);
 }
 
 function textOf(field: string | undefined): string {
