@@ -63,7 +63,8 @@ test("each column, declared or not, has its labels, type and meaning", () => {
     | \`test_dataset_as_known\` | The rows of the analysts' view on each day (\`known_on\`), as the published file had them |
     | \`test_dataset_history\` | Each version of each record, with \`valid_from\`, \`valid_to\` and \`is_current\` |
     | \`test_dataset_typed\` | A view in which every column has its type. A value of another type is null |
-    | \`test_dataset\` | The table behind the views: the published file, with every column as text |
+    | \`test_dataset_parquet\` | The table behind the views: the Parquet file, with types, and a list where a column's answers have rows |
+    | \`test_dataset\` | The published CSV, with every column as text |
 
     ### Columns
 
