@@ -119,7 +119,7 @@ const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = 
   ],
   [
     "a disagreeing window that is not fetched again",
-    /although windows \d disagree/,
+    /although there are disagreements: window \d/,
     withLie,
     replaceIn(result, '"attempt": 2', '"attempt": 1'),
   ],

@@ -477,7 +477,7 @@ function lostRecords({ run, result, attempts, resultWrite }: EndedRun, { history
   const always = [...(seen[0] ?? [])].filter((id) => seen.every((ids) => ids.has(id)));
   const lost = always.filter((id) => !published.has(id));
   const counts = (id: number, { period, recount }: PeriodRead) =>
-    dated(history.states[recount?.state ?? -1] ?? [], period, entry).some(({ _id }) => _id === id);
+    !recount || dated(history.states[recount.state] ?? [], period, entry).some(({ _id }) => _id === id);
   const inexcusable = lost.filter((id) =>
     periods.some((period) => counts(id, period) && !isCompensated(period, windows, history, entry)),
   );
@@ -503,9 +503,12 @@ function attemptProblems({ run, result, attempts, resultWrite }: EndedRun, evide
     const again = next && attempt.windows.filter((read, w) => next[w] !== read);
     const isLast = n + 1 === maxAttempts || result.state === "superseded";
     if (!again) {
-      const names = `windows ${[...disagreements.keys()]} and periods ${[...recounts.keys()]}`;
-      if (disagreements.size + recounts.size > 0 && !isLast)
-        wrong.push(`it ended at attempt ${n + 1} although ${names} disagree`);
+      const names = [
+        ...[...disagreements.keys()].map((window) => `window ${window}`),
+        ...[...recounts.keys()].map((period) => `the recount of period ${period}`),
+      ];
+      if (names.length > 0 && !isLast)
+        wrong.push(`it ended at attempt ${n + 1} although there are disagreements: ${names.join()}`);
       continue;
     }
     const left = new Set(again.filter(({ window }) => !disagreements.has(window.number)));
