@@ -41,7 +41,7 @@ export type ExpectedRun = {
   undeclared: Counts;
   /** Rows with a value by header, duplicates included. */
   filled: Counts;
-  /** The disagreements of each window by itself, by its number. */
+  /** The disagreements in the counts of each window, by its number. */
   disagreements: Map<number, Violation[]>;
   /** The recounts that disagree, by the number of the period. */
   recounts: Map<number, Violation[]>;

@@ -21,6 +21,21 @@ const csv = /athena\/LibInsightQueryData\.csv$/;
 const jsonl = /LibInsightQueryData\.jsonl$/;
 const withReject: Plan = { ...undisturbed, rejected: true };
 const withLie: Plan = { ...undisturbed, faults: [{ at: "libinsight", kind: "too-few", nth: 2, times: 1 }] };
+/** Loses a record, which moves to a period that is read already. */
+const withMove: Plan = {
+  ...{ ...undisturbed, follows: false, rows: false, concurrency: 1 },
+  faults: [{ at: "source", kind: "move", nth: 8, pick: 450 }],
+};
+/** Moves a record out of one of the windows 4, 5 and 6, which are period 2. */
+const planned: Plan = {
+  ...{ ...withMove, earlierFile: "ours", planned: true, busyDays: 0 },
+  faults: [{ at: "source", kind: "move", nth: 6, pick: 700 }],
+};
+/** Lets the recount of period 2 agree with what was read. */
+const recountOfPeriod2: Tamper = (key, text) => {
+  const count = (n: string) => String(Number(n) - 1);
+  return key.endsWith("recounts/1/000002.json") ? text.replace(/\d+/, count) : text;
+};
 const always: Plan = { ...undisturbed, faults: [{ at: "libinsight", kind: "repeated", nth: 1, times: 200 }] };
 
 const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = [
@@ -122,6 +137,20 @@ const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = 
     /although there are disagreements: window \d/,
     withLie,
     replaceIn(result, '"attempt": 2', '"attempt": 1'),
+  ],
+  ["a recount that LibInsight did not send", /its recount is missing or wrong/, withMove, recountOfPeriod2],
+  ["a lost record", /it lost the records 200234328/, withMove, recountOfPeriod2],
+  [
+    "unchanged windows that are fetched again",
+    /attempt 1 fetched windows 1,\d,\d again without a cause/,
+    planned,
+    replaceIn(/searches\/2\.json$/, '"windows":[]', '"windows":[1,4,5,6]'),
+  ],
+  [
+    "a wrong number of a window's pages",
+    /its windows are/,
+    undisturbed,
+    replaceIn(result, /"pages": \d+/, '"pages": 99'),
   ],
   [
     "a wrong value in Athena's results",

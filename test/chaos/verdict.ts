@@ -486,7 +486,7 @@ function lostRecords({ run, result, attempts, resultWrite }: EndedRun, { history
 }
 
 /**
- * Requires each attempt before the last to fetch again exactly the windows that disagree by themselves, and in each period
+ * Requires each attempt before the last to fetch again exactly the windows whose own counts disagree, and in each period
  * whose recount disagrees some windows that have changed.
  */
 function attemptProblems({ run, result, attempts, resultWrite }: EndedRun, evidence: Evidence): string[] {
