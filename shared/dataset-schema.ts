@@ -423,8 +423,8 @@ export function filledColumns(columns: readonly Column[]): string[] {
 }
 
 /**
- * Returns the names of the table over the Parquet file and of the views: with types, for Tableau and analysts, with the
- * measures by month, and with the rows' earlier versions, by version and by day.
+ * Returns the names of the tables over the Parquet file and over the files of changes, and of the views: with types, for
+ * Tableau and analysts, with the measures by month, and with the rows' earlier versions, by version and by day.
  */
 export function viewNames(table: string) {
   return {
@@ -432,6 +432,7 @@ export function viewNames(table: string) {
     typed: `${table}_typed`,
     analysis: `${table}_analysis`,
     measures: `${table}_measures`,
+    changes: `${table}_changes`,
     history: `${table}_history`,
     asKnown: `${table}_as_known`,
   };

@@ -33,8 +33,10 @@ test("the assembler may write the child files, and athena and the assembler may 
   const { assembler, athena } = services;
   expect(assembler.uses.data?.(parent).write).toContain("csv-topics/*/test.csv");
   expect(assembler.uses.data?.(parent).read).toContain("csv-topics/*/test.csv");
-  expect(athena.uses.data?.(parent)).toEqual({ read: ["csv/*", "csv-previous/test.csv", "csv-topics/*"] });
-  expect(relationsOf(parent).slice(7)).toEqual(["test_dataset_topics", "test_dataset_topics_typed"]);
+  expect(athena.uses.data?.(parent)).toEqual({
+    read: ["csv/*", "csv-previous/test.csv", "csv-topics/*", "csv-parquet/*"],
+  });
+  expect(relationsOf(parent).slice(8)).toEqual(["test_dataset_topics", "test_dataset_topics_typed"]);
 });
 
 test("a claim outlives every handler that may claim", () => {

@@ -148,8 +148,8 @@ describe("a published file", () => {
     const { columns, folder } = deps.engine.tables.get(table) ?? { columns: [] };
     expect(columns.map(({ name }) => name)).toEqual(names);
     expect(folder).toBe("libinsightdata-athena/");
-    const { parquet: _table, ...defined } = views;
-    expect(new Set(deps.engine.views.keys())).toEqual(new Set(Object.values(defined)));
+    const { typed, analysis, measures, history, asKnown } = views;
+    expect(new Set(deps.engine.views.keys())).toEqual(new Set([typed, analysis, measures, history, asKnown]));
     expect(deps.engine.started).toEqual([
       {
         id,

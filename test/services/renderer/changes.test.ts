@@ -6,9 +6,7 @@ import type { FileChanges } from "../../../shared/run.ts";
 const month = { added: 0, edited: 0, deleted: 0, moved: 0 };
 const textsOf = (changes: FileChanges) =>
   rowChanges({ changes, finishedAt: "2026-11-23T11:00:41.321Z" }).map(({ source }) =>
-    source
-      .replace(/<[^>]*>/g, "")
-      .replaceAll("&lt;", "<"),
+    source.replace(/<[^>]*>/g, "").replaceAll("&lt;", "<"),
   );
 const changesOf = (counts: Partial<FileChanges>): FileChanges => ({
   ...{ since: { runId: "earlier", requestedAt: "2026-11-16T11:00:00Z" }, ...month, columns: {} },
@@ -31,7 +29,10 @@ test("few deleted rows do not follow from the added ones and the exact differenc
 });
 
 test("rows that were not compared are not counted, with the reason", () => {
-  const { since: _, ...changes } = changesOf({ snapshot: "the file before was restored by a rollback", months: [] });
+  const { since: _, ...changes } = changesOf({
+    snapshot: "the file before was restored by a rollback",
+    months: [],
+  });
   expect(textsOf(changes)).toEqual([
     "The rows were not compared, because the file before was restored by a rollback.",
   ]);
