@@ -50,7 +50,7 @@ export class Ledger {
   mixesEntries = false;
   /** The window whose parts are being added. */
   #current: { window: Window; counts: WindowCounts; seen: IdSet; range?: OpenRange } | undefined;
-  /** Of the windows since the last period. */
+  /** The sums of the windows since the last period. */
   #sinceRecount: { numbers: number[]; records: number; sum: number | undefined } = noRecords();
 
   /** @param entry fingerprint of the dataset's entry that must have transformed every page (shared/fingerprint.ts) */

@@ -22,7 +22,7 @@ export type Pipeline = {
   /** Requests a run, and handles messages until none is left. */
   run(time: string, given?: PipelineRun): Promise<RunResult>;
 };
-export type PipelineRun = {
+type PipelineRun = {
   detail?: Partial<EventDetail<"run.requested">>;
   dataset?: Dataset;
   /** Changes the work bucket that the assembler gets. */

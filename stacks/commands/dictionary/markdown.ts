@@ -33,7 +33,10 @@ ${tableOf(
       "The view for analysts and Tableau: no personal columns; year, month and other parts of the date are added",
     ],
     [code(measures), "A view with the measures by month, fiscal year and mode"],
-    [code(asKnown), "The rows of the analysts' view on each day (`known_on`), as the published file had them"],
+    [
+      code(asKnown),
+      "The rows of the analysts' view on each day (`known_on`), as the published file had them",
+    ],
     [code(history), "Each version of each record, with `valid_from`, `valid_to` and `is_current`"],
     [code(typed), "A view in which every column has its type. A value of another type is null"],
     [
