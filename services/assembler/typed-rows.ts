@@ -1,12 +1,24 @@
 // Converts the rows of the CSV to those of the Parquet file, by the rules of the typed view.
 import type { ChildTable } from "../../shared/child-tables.ts";
-import { columnTypes } from "../../shared/column-types.ts";
+import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
 import { csvFieldText, endOfField, splitCsvRow } from "../../shared/csv.ts";
 import { type ParquetColumn, ParquetRows, type ParquetValue } from "../../shared/parquet.ts";
 import type { Part } from "../../shared/part.ts";
 
+/** Distinct fields of a column that are remembered. A column with more of them is not a closed field. */
+const maxKnown = 1_000;
+
+type Column = {
+  type: ParquetColumn["type"];
+  /**
+   * The value of each field. It takes less time than to read the field again, and the rows that wait for their row group
+   * share one value. Undefined for a column with many different fields.
+   */
+  known: Map<string, ParquetValue> | undefined;
+};
+
 export class TypedRows {
-  readonly #columns: readonly ParquetColumn[];
+  readonly #columns: readonly Column[];
   readonly #file: ParquetRows;
   /** The header of each list. */
   readonly #lists: readonly string[];
@@ -21,7 +33,7 @@ export class TypedRows {
     children: readonly ChildTable[],
     metadata: Readonly<Record<string, string>>,
   ) {
-    this.#columns = columns;
+    this.#columns = columns.map(({ type }) => ({ type, known: new Map() }));
     this.#file = new ParquetRows(columns, { metadata });
     this.#lists = children.map(({ column }) => column);
   }
@@ -39,13 +51,13 @@ export class TypedRows {
     const complete: Uint8Array[] = [];
     for (let at = 0, row = 0; at < text.length; row++) {
       let list = 0;
-      const values = this.#columns.map(({ type }): ParquetValue => {
+      const values = this.#columns.map((column): ParquetValue => {
         const start = at;
         const end = endOfField(text, start);
         // Skips the comma or the line break.
         at = end + 1;
-        if (type === "texts") return lists[list++]?.[row] ?? [];
-        return start === end ? null : columnTypes[type].valueOf(csvFieldText(text.slice(start, end)));
+        if (column.type === "texts") return lists[list++]?.[row] ?? [];
+        return start === end ? null : valueIn(text.slice(start, end), column.type, column);
       });
       complete.push(...this.#file.add(values));
     }
@@ -56,6 +68,14 @@ export class TypedRows {
   finish(): Uint8Array {
     return joined(this.#file.finish());
   }
+}
+
+function valueIn(field: string, type: ColumnType, column: Column): ParquetValue {
+  const known = column.known?.get(field);
+  if (known !== undefined) return known;
+  const value = columnTypes[type].valueOf(csvFieldText(field));
+  if (column.known?.set(field, value).size === maxKnown) column.known = undefined;
+  return value;
 }
 
 /** Returns the answers of each of the part's rows. */

@@ -64,7 +64,15 @@ test("every dataset is published to its own folder, and commands update each fol
     await filesIn(join(folder.path, "copies/platforms")),
   ];
   expect(Object.keys(gates)).toEqual([
-    ...["dictionary.md", "gates.csv", "gates.jsonl", "report.html", "results-gates.csv", "run.json"],
+    ...[
+      "dictionary.md",
+      "gates.csv",
+      "gates.jsonl",
+      "gates.parquet",
+      "report.html",
+      "results-gates.csv",
+      "run.json",
+    ],
   ]);
 
   expect(gates["dictionary.md"]).toContain("| `quantity` | units | Sum of the column count |");

@@ -22,6 +22,7 @@ import {
   start,
   temporaryFolder,
 } from "../../support/npm-start.ts";
+import { parquetRecords } from "../../support/parquet-records.ts";
 
 const simulated = ["--records", String(pinnedRecords), ...range];
 const hasProc = existsSync("/proc/net/tcp");
@@ -137,13 +138,15 @@ describe("a run on the simulation, and one on a LibInsight with faults", () => {
   test("every usable record is published by the predecessor's rules, and counted", async () => {
     const run = runReport.parse(JSON.parse(faulty.stdout));
     const files = await filesIn(join(folders.faulty.path, ".local/out"));
-    expect(Object.keys(files)).toEqual([...Object.keys(pinned), "dictionary.md", "report.html", "run.json"]);
+    const others = ["LibInsightQueryData.parquet", "dictionary.md", "report.html", "run.json"];
+    expect(Object.keys(files)).toEqual([...Object.keys(pinned), ...others].sort());
     expect(files["report.html"]).toMatch(/^<!doctype html>/i);
     expect(run.files.report).toBe(".local/out/report.html");
     expect(JSON.parse(files["run.json"] ?? "")).toEqual(JSON.parse(faulty.stdout));
     expect(run.athena).toEqual({
       database: "libinsightdatabase",
       table: "libinsightdata",
+      parquet: "libinsightdata_parquet",
       typed: "libinsightdata_typed",
       analysis: "libinsightdata_analysis",
       measures: "libinsightdata_measures",
@@ -176,6 +179,9 @@ describe("a run on the simulation, and one on a LibInsight with faults", () => {
       cast: (value, { quoting, header }) => (quoting || header ? value : value === "" ? null : Number(value)),
     });
     expect(csv).toEqual(lines);
+    const parquet = await readFile(join(folders.faulty.path, ".local/out/LibInsightQueryData.parquet"));
+    const typed = (await parquetRecords(parquet)).map((row) => Object.values(row).map(plainValue));
+    expect(typed).toEqual(lines.map((line) => Object.values(line)));
     expect(parse(files["LibInsightQueryResults.csv"] ?? "").slice(1)).toEqual(
       lines.map((line) => Object.values(line).map((value) => (value === null ? "" : String(value)))),
     );
@@ -314,3 +320,9 @@ test("--faults replays its dead letters and publishes the same bytes, and a pipe
   ]);
   expect(Math.max(...shown.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
 });
+
+/** Returns a value of Parquet as the JSON lines have it. */
+function plainValue(value: unknown): unknown {
+  if (value instanceof Date) return value.toISOString().slice(0, 19).replace("T", " ");
+  return typeof value === "bigint" ? Number(value) : value;
+}
