@@ -25,24 +25,27 @@ afterAll(() => folder[Symbol.asyncDispose]());
 const rows = async () =>
   (await readFile(join(folder.path, ".local/out/LibInsightQueryData.jsonl"), "utf8")).trimEnd().split("\n");
 
-test("DuckDB reads every row, and an empty answer is no null", async () => {
-  const [sql = ""] = blocksIn("sql");
-  const connection = await (await DuckDBInstance.create()).connect();
-  const file = join(folder.path, ".local/out/LibInsightQueryData.csv");
-  const reader = await connection.runAndReadAll(sql.replace(".local/out/LibInsightQueryData.csv", file));
-  connection.closeSync();
-  const records = (await rows()).map((line): Record<string, unknown> => JSON.parse(line));
-  expect(reader.getRowObjectsJson()).toEqual([
-    {
-      row_count: String(records.length),
-      with_studio: String(records.filter(({ studio }) => studio !== null).length),
-      without_patron: String(records.filter(({ who }) => who === "").length),
-    },
-  ]);
-});
+test.each(["parquet", "csv"])(
+  "DuckDB reads every row of the %s, and an empty answer is no null",
+  async (format) => {
+    const name = `.local/out/LibInsightQueryData.${format}`;
+    const sql = blocksIn("sql").find((block) => block.includes(name)) ?? "";
+    const connection = await (await DuckDBInstance.create()).connect();
+    const reader = await connection.runAndReadAll(sql.replace(name, join(folder.path, name)));
+    connection.closeSync();
+    const records = (await rows()).map((line): Record<string, unknown> => JSON.parse(line));
+    expect(reader.getRowObjectsJson()).toEqual([
+      {
+        row_count: String(records.length),
+        with_studio: String(records.filter(({ studio }) => studio !== null).length),
+        without_patron: String(records.filter(({ who }) => who === "").length),
+      },
+    ]);
+  },
+);
 
 test("the query on the measures runs and has each fiscal year", async () => {
-  const [, sql = ""] = blocksIn("sql");
+  const sql = blocksIn("sql").find((block) => block.includes("_measures")) ?? "";
   const local = await openLocal(join(folder.path, ".local"));
   try {
     const found = await local.engine.firstRows(sql, "queries", 99);
@@ -89,7 +92,7 @@ spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "fals
 
 const python = blocksIn("python").map((code, index) => ({
   index,
-  module: code.includes("spark.") ? "pyspark" : "pandas",
+  module: code.includes("spark.") ? "pyspark" : code.includes("parquet") ? "pandas, pyarrow" : "pandas",
   code: code.includes("spark.") ? `${spark}${code}` : code,
 }));
 
