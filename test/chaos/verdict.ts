@@ -266,6 +266,8 @@ async function readPage(
   const { summary, csv, jsonl } = decodePart(key, bytes);
   const rejects = (await work.getText(keys.rejects(address))) ?? "";
   const entry = history.writesOf(work.bucket, key).at(-1)?.call.entry ?? history.entry;
+  const inCsv = readRows(Buffer.from(csv).toString());
+  const inJsonLines = readJsonLines(Buffer.from(jsonl).toString());
   const noResponse = "LibInsight sent no response to it";
   const found: { response?: PageRead; problem: string } = { problem: noResponse };
   for (const response of history.responses(address)) {
@@ -278,12 +280,11 @@ async function readPage(
         ...own.map((name) => undeclared.get(name) ?? null),
       ]),
     };
-    const part = { header: expected.header, rows: readRows(Buffer.from(csv).toString()) };
     const wrong =
       (!isSame(summary.totals, response.totals) && "its totals differ from the response's") ||
       (summary.records !== response.records.length && "its number of records differs from the response's") ||
-      difference(part, expected) ||
-      inLines(difference(readJsonLines(Buffer.from(jsonl).toString()), expected));
+      difference({ header: expected.header, rows: inCsv }, expected) ||
+      inLines(difference(inJsonLines, expected));
     if (wrong && found.problem === noResponse)
       Object.assign(found, { response: { ...response, entry }, problem: wrong });
     if (wrong) continue;
