@@ -74,7 +74,13 @@ test.each(["docs/performance.md", "docs/scale.md", "docs/deploy.md"])(
 test("docs/operate.md shows the email of a published run", () => {
   const tableau = { dataSources: [{ name: "Reference" }], workbooks: [] };
   const entry = { timeZone: "America/New_York", columns: datasetOf([]).columns, tableau };
-  const result = resultOf();
+  const counts = { added: 134, edited: 14, deleted: 2, moved: 0 };
+  const since = { runId: "earlier", requestedAt: "2026-11-16T11:00:00Z" };
+  const months = [
+    { month: "2026-11", added: 20, edited: 1, deleted: 0, moved: 0 },
+    { month: "2026-10", added: 114, edited: 13, deleted: 2, moved: 0 },
+  ];
+  const result = resultOf({ changes: { since, ...counts, columns: {}, months } });
   const report = `s3://RESULTS_BUCKET/${keys.runReport(result.dataset, result.runId)}`;
   const where = whereReport("Report, after Athena's update", report);
   const email = `${publishedMail(result, entry, true)}\n\n${where}`;
