@@ -6,6 +6,7 @@ import { decodePart, keptName, partContentType, withoutSpans } from "../../share
 import type { ObjectStore } from "../../shared/ports.ts";
 import { expired, type Run } from "../../shared/run.ts";
 import { windowParts } from "../../shared/window-parts.ts";
+import { missedChanges } from "./changes/file-changes.ts";
 import type { Conclusion } from "./conclude.ts";
 import { readAhead } from "./read.ts";
 
@@ -20,13 +21,16 @@ export async function withRefresh(
 ): Promise<Conclusion> {
   if (!run.refresh) return conclusion;
   const { reason, lastFull } = run.refresh;
-  if (conclusion.state === "published") await keepParts(run, windows, conclusion.entry, work);
+  const isPublished = conclusion.state === "published";
+  const missed = isPublished && !lastFull ? await missedChanges(run.runId, work) : undefined;
+  if (isPublished) await keepParts(run, windows, conclusion.entry, work);
   const times = windows.flatMap((each) => reusedBy(each)?.at ?? []).sort();
   const refresh: RefreshResult = {
     full: lastFull === undefined,
     reason,
     reused: times.length,
     ...(times[0] !== undefined && { oldest: times[0] }),
+    ...(missed && { missed }),
   };
   return { ...conclusion, refresh };
 }

@@ -6,6 +6,7 @@ import * as z from "zod/mini";
 import { storeNames } from "../../../shared/column-names.ts";
 import { csvFieldText, splitCsvRow } from "../../../shared/csv.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
+import { type RefreshResult, readKeptIndex, refreshResult } from "../../../shared/kept.ts";
 import { keys } from "../../../shared/keys.ts";
 import { parquetContentType } from "../../../shared/parquet.ts";
 import type { ObjectInfo, ObjectStore } from "../../../shared/ports.ts";
@@ -15,6 +16,7 @@ import { FileUpload, type WriteRows } from "../write.ts";
 import { ChangesRows } from "./changes-rows.ts";
 import { LineReader } from "./line-reader.ts";
 import { RowMerge, type RowPair } from "./merge-rows.ts";
+import { MissedChanges } from "./missed.ts";
 import { ChangeCounts, rowChanges, sameHeaders } from "./row-changes.ts";
 
 const newline = 0x0a;
@@ -22,11 +24,13 @@ const newline = 0x0a;
 const maxWaitingBytes = 64 * 1024 * 1024;
 
 export type ChangesDeps = { work: ObjectStore; data: ObjectStore; results: ObjectStore };
-type ChangedRun = Pick<Run, "runId" | "requestedAt">;
+type ChangedRun = Pick<Run, "runId" | "requestedAt" | "refresh">;
 
 /** `changes.json`: the counts, and the ETag of the file of changes, unless the published file becomes a snapshot. */
 const storedChanges = z.strictObject({
   changes: fileChanges,
+  /** What a full run found in windows that the publication before had reused. */
+  missed: refreshResult.shape.missed,
   knownAt: z.iso.datetime(),
   etag: z.optional(z.string()),
 });
@@ -87,6 +91,14 @@ export async function publishChanges(
     if (!(error instanceof FileReplaced)) throw error;
   }
   return stored.changes;
+}
+
+/** Returns what a full run found in windows that the publication before had reused. */
+export async function missedChanges(
+  runId: string,
+  work: Pick<ObjectStore, "getJson">,
+): Promise<RefreshResult["missed"]> {
+  return (await work.getJson(keys.changes(runId), storedChanges))?.missed;
 }
 
 /** The publication that the new file is compared with. `knownAt` is the time in its file of changes. */
@@ -158,6 +170,7 @@ class FileComparison {
   /** The header of the new file, until it is complete. */
   #header: Uint8Array[] = [];
   #comparison: Comparison | undefined;
+  #missed: MissedChanges | undefined;
 
   constructor(run: ChangedRun, dataset: Dataset, base: Base | { snapshot: string }, deps: ChangesDeps) {
     this.#run = run;
@@ -169,6 +182,14 @@ class FileComparison {
 
   get #knownAt(): Date {
     return knownAtOf(this.#run, this.#base?.knownAt);
+  }
+
+  /** Returns a count of the changes that the publication before has missed, if this run collects everything. */
+  async #missedChanges(): Promise<MissedChanges | undefined> {
+    const { refresh } = this.#run;
+    if (!refresh || refresh.lastFull) return undefined;
+    const index = await readKeptIndex(this.#dataset.name, this.#deps.work);
+    return index?.runId === this.#base?.runId && index ? new MissedChanges(index) : undefined;
   }
 
   /** Adds bytes of the new file. */
@@ -193,7 +214,8 @@ class FileComparison {
       ...{ runId, knownAt: this.#knownAt, ...headers },
       nameOf: await namesOf([...headers.now, ...headers.before], this.#dataset, results),
     };
-    const counts = new ChangeCounts();
+    this.#missed = await this.#missedChanges();
+    const counts = new ChangeCounts(this.#missed);
     const rows = new ChangesRows(file);
     const current = await work.head(keys.changedRows(runId));
     const upload = new FileUpload((body) =>
@@ -237,7 +259,8 @@ class FileComparison {
     for (const bytes of rows.finish()) await upload.write(bytes);
     const etag = await upload.finish();
     const since = { runId: this.#base.runId, requestedAt: this.#base.requestedAt };
-    await this.#put({ changes: { since, ...counts.result() }, knownAt, etag });
+    const missed = this.#missed?.result();
+    await this.#put({ changes: { since, ...counts.result() }, ...(missed && { missed }), knownAt, etag });
   }
 
   async #put(stored: z.infer<typeof storedChanges>): Promise<void> {
@@ -286,7 +309,7 @@ async function* snapshotOf(
         line,
         fields: splitCsvRow(line),
         columns: [],
-        month: null,
+        day: undefined,
       } as const;
       for (const bytes of rows.change(row)) yield bytes;
     }

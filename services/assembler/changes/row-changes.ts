@@ -2,6 +2,7 @@
 import { csvFieldText, splitCsvRow } from "../../../shared/csv.ts";
 import type { FileChanges } from "../../../shared/run.ts";
 import type { Row, RowPair } from "./merge-rows.ts";
+import type { MissedChanges } from "./missed.ts";
 
 /**
  * - `moved`: another day in the column with the row's date, and perhaps other edits
@@ -20,8 +21,8 @@ export type RowChange = {
   fields: readonly string[];
   /** The headers of the columns with other values. */
   columns: readonly string[];
-  /** The month of its date, `YYYY-MM`, or null if it has none. */
-  month: string | null;
+  /** The day of its date, or undefined if it has none. */
+  day: string | undefined;
 };
 
 /** @param dateHeader of the column with the row's date */
@@ -83,8 +84,8 @@ function changeOf(
   dateAt: number | undefined,
   columns: string[] = [],
 ): RowChange {
-  const month = dayOf(fields, dateAt)?.slice(0, "YYYY-MM".length) ?? null;
-  return { kind, place: kind === "deleted" ? undefined : place, line, fields, columns, month };
+  const day = dayOf(fields, dateAt);
+  return { kind, place: kind === "deleted" ? undefined : place, line, fields, columns, day };
 }
 
 type Counts = Pick<FileChanges, "added" | "edited" | "deleted" | "moved">;
@@ -95,9 +96,17 @@ export class ChangeCounts {
   readonly #all = noCounts();
   readonly #columns = new Map<string, number>();
   readonly #months = new Map<string | null, Counts>();
+  readonly #missed: MissedChanges | undefined;
 
-  add({ kind, columns, month }: RowChange): void {
+  /** @param missed counts the changes of some days, if the run looks for them */
+  constructor(missed?: MissedChanges) {
+    this.#missed = missed;
+  }
+
+  add({ kind, columns, day }: RowChange): void {
     if (kind === "reordered" || kind === "restated") return;
+    this.#missed?.add(day);
+    const month = day?.slice(0, "YYYY-MM".length) ?? null;
     const ofMonth = this.#months.get(month) ?? noCounts();
     this.#months.set(month, ofMonth);
     this.#all[kind] += 1;

@@ -92,7 +92,8 @@ test("a year of weekly runs publishes what full runs publish, but for changes th
   const { source, own, full } = await start(1_000);
   const random = seeded(20);
   let id = 900_000_000;
-  let [fullRuns, refetched, unseen] = [0, 0, 0];
+  let [fullRuns, refetched, unseen, missed] = [0, 0, 0, 0];
+  let last: { result: RunResult; rows: Rows } | undefined;
   const requests = { full: 0, incremental: 0 };
   for (let week = 0; week < 52; week++) {
     const time = monday(week);
@@ -109,6 +110,9 @@ test("a year of weekly runs publishes what full runs publish, but for changes th
       await full.run(time);
       expect([csv, jsonl]).toEqual(await published(full));
       expect(csv).toBe(expected);
+      const found = last && missedChanges(last.rows, rowsOf(csv), last.result);
+      expect([week, result.refresh?.missed]).toEqual([week, found]);
+      missed += found?.changes ?? 0;
     } else {
       if (result.attempt > 1) refetched += 1;
       const changed = changesIn(rowsOf(csv), rowsOf(expected), result);
@@ -125,12 +129,14 @@ test("a year of weekly runs publishes what full runs publish, but for changes th
       for (const { to, reused } of result.windows) if (reused) expect(to < first).toBe(true);
       expect(result.refresh?.reused).toBe(result.windows.filter(({ reused }) => reused).length);
     }
+    last = { result, rows: rowsOf(csv) };
     edit(source, result.to, random, () => ++id);
   }
   // Without these the year would prove nothing.
   expect(fullRuns).toBe(12);
   expect(refetched).toBeGreaterThan(10);
   expect(unseen).toBeGreaterThan(10);
+  expect(missed).toBeGreaterThan(10);
   expect(requests.incremental / 40).toBeLessThan(requests.full / 12);
 }, 240_000);
 
@@ -154,6 +160,21 @@ function changesIn(published: Rows, expected: Rows, { windows }: RunResult): Cha
       },
     ];
   });
+}
+
+/** Returns what a full run finds in windows that the publication before had reused. */
+function missedChanges(before: Rows, now: Rows, { windows, to }: RunResult) {
+  const changed = [...new Set([...before.keys(), ...now.keys()])].flatMap((key) => {
+    const [earlier, row] = [before.get(key), now.get(key)];
+    if (earlier?.text === row?.text) return [];
+    const day = (row ?? earlier)?.day ?? "";
+    const window = windows.find((each) => each.from <= day && day <= each.to);
+    return window?.reused ? [{ day, at: window.reused.at }] : [];
+  });
+  const [oldest] = changed.map(({ day }) => day).sort();
+  const [since] = changed.map(({ at }) => at).sort();
+  if (!oldest || !since) return undefined;
+  return { changes: changed.length, since, adviceDays: daysBetween(oldest, to) };
 }
 
 describe("the next run", () => {
