@@ -107,6 +107,35 @@ test.each(python)(
   longestMs,
 );
 
+const readers = [
+  {
+    module: "pyarrow",
+    read: "pyarrow.parquet.read_table(file).to_pylist()",
+    before: "import pyarrow.parquet",
+  },
+  { module: "pyspark", read: "[row.asDict() for row in spark.read.parquet(file).collect()]", before: spark },
+];
+
+test.each(readers)(
+  "$module reads the values of the JSON lines from Parquet",
+  async ({ module, read, before }) => {
+    if (!pythonWith(module)) return;
+    const code = `${before}
+import json
+file = ".local/out/LibInsightQueryData.parquet"
+plain = lambda value: str(value) if hasattr(value, "isoformat") else value
+typed = [[plain(value) for value in row.values()] for row in ${read}]
+lines = [list(json.loads(line).values()) for line in open(file.replace("parquet", "jsonl"), encoding="utf-8")]
+assert len(typed) == len(lines) > 10000
+assert typed == lines
+`;
+    const file = join(folder.path, `values-of-${module}.py`);
+    await writeFile(file, code);
+    expect(run("python3", file)).toEqual({ status: 0, stderr: "" });
+  },
+  longestMs,
+);
+
 test.runIf(hasR).each(blocksIn("r").map((code, index): [number, string] => [index, code]))(
   "R: recipe %i",
   async (index, code) => {
