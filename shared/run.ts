@@ -35,8 +35,8 @@ export const run = z.strictObject({
   skipComparison: z.optional(z.string()),
   from: isoDate,
   to: isoDate,
-  /** What LibInsight counts again after all windows are fetched. Each is at most a year. */
-  periods: z.array(window),
+  /** What LibInsight counts again after all windows are fetched. Each is at most a year. Missing in runs of older versions. */
+  periods: z._default(z.array(window), []),
   /** What is fetched. Each window is in one period. */
   windows: z.array(plannedWindow),
   /** Missing if the dataset's entry has no `refresh`. */

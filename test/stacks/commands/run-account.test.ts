@@ -330,6 +330,16 @@ test("the list has every run, newest request first", async () => {
   );
 });
 
+test("the list has runs of a version before periods", async () => {
+  const own = local.store();
+  const { periods: _none, ...older } = runOf("older", { windows: years });
+  await own.putOnce(keys.run(older.runId), older);
+  await own.putOnce(keys.result(older.runId), resultOf({ runId: older.runId }));
+  expect(await accounts(deps({ work: own }))).toMatchObject([
+    { run: { runId: older.runId }, state: "published" },
+  ]);
+});
+
 test("an unknown run is an error that names the command that lists runs", async () => {
   await expect(account(runOf("unknown"))).rejects.toMatchObject({
     name: "RunUnknown",
