@@ -15,7 +15,7 @@ import { type FetcherDeps, rangeRequest } from "./fetch.ts";
  * worst case, and the function ends after 120 s (shared/topology.ts).
  */
 const maxSearchMs = 10_000;
-const maxRequests = 40;
+export const maxRequests = 40;
 
 type CountedWindow = WindowSearch["periods"][number]["windows"][number];
 
