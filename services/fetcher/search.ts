@@ -31,8 +31,7 @@ export async function search({ runId, attempt }: SearchTask, deps: FetcherDeps):
   if (!wanted) throw expired("SearchMissing", { what: "A search of the run", ids: { run: runId, attempt } });
   const again = new Set(wanted.windows);
   const count = counter(libInsight, findDataset(run.dataset, deps.datasets));
-  for (const { windows, counted } of wanted.periods)
-    for (const number of await changedWindows(windows, counted, count)) again.add(number);
+  for (const number of await changedWindows(wanted.periods, count)) again.add(number);
   const before = await windowAttempts(run, attempt - 1, work);
   const windows = before.map((each) => (again.has(each.window.number) ? attempt : each.attempt));
   const fetched = await startAttempt(run, { attempt, windows, because: wanted.because }, deps);
@@ -54,25 +53,27 @@ function counter(libInsight: LibInsightClient, dataset: Dataset): Count {
 }
 
 /**
- * Returns the numbers of the windows whose records have another number now.
- * @param windows consecutive windows
- * @param counted the number of their records now
+ * Returns the numbers of the windows whose records have another number now. Counts all parts of one size before smaller ones,
+ * so that little is fetched again if the requests do not suffice.
+ * @param periods consecutive windows, and the number of their records now
  */
 export async function changedWindows(
-  windows: readonly CountedWindow[],
-  counted: number,
+  periods: readonly Pick<WindowSearch["periods"][number], "windows" | "counted">[],
   count: Count,
 ): Promise<number[]> {
-  if (sumOf(windows) === counted) return [];
-  if (windows.length < 2) return windows.map(({ number }) => number);
-  const middle = windows.length >>> 1;
-  const [earlier, later] = [windows.slice(0, middle), windows.slice(middle)];
-  const ofEarlier = await count(earlier);
-  if (ofEarlier === undefined) return windows.map(({ number }) => number);
-  return [
-    ...(await changedWindows(earlier, ofEarlier, count)),
-    ...(await changedWindows(later, counted - ofEarlier, count)),
-  ];
+  const changed: number[] = [];
+  const parts = [...periods];
+  for (let part = parts.shift(); part; part = parts.shift()) {
+    const { windows, counted } = part;
+    if (sumOf(windows) === counted) continue;
+    const middle = windows.length >>> 1;
+    const [earlier, later] = [windows.slice(0, middle), windows.slice(middle)];
+    const ofEarlier = windows.length < 2 ? undefined : await count(earlier);
+    if (ofEarlier === undefined) changed.push(...windows.map(({ number }) => number));
+    else
+      parts.push({ windows: earlier, counted: ofEarlier }, { windows: later, counted: counted - ofEarlier });
+  }
+  return changed.sort((a, b) => a - b);
 }
 
 function sumOf(windows: readonly CountedWindow[]): number {

@@ -56,19 +56,20 @@ export async function calculateRequests(
   const counted = (range: DateRange) =>
     recordsIn(range) + late.filter((day) => range.from <= day && day <= range.to).length;
   let searches = 0;
-  const again: DateRange[] = [];
-  for (const period of periodsUntil(lastDay)) {
-    const windows = [...reused, ...fetched]
-      .map((window, number) => ({ ...window, number, records: recordsIn(window) }))
-      .filter(({ from, to }) => period.from <= from && to <= period.to);
-    const found = await changedWindows(windows, counted(period), async (some) => {
-      const [first, last] = [some[0], some.at(-1)];
-      if (searches === maxRequests || !first || !last) return undefined;
-      searches += 1;
-      return counted({ from: first.from, to: last.to });
-    });
-    again.push(...windows.filter(({ number }) => found.includes(number)));
-  }
+  const windows = [...reused, ...fetched].map((window, number) => {
+    return { ...window, number, records: recordsIn(window) };
+  });
+  const searched = periodsUntil(lastDay).map((period) => ({
+    counted: counted(period),
+    windows: windows.filter(({ from, to }) => period.from <= from && to <= period.to),
+  }));
+  const found = await changedWindows(searched, async (some) => {
+    const [first, last] = [some[0], some.at(-1)];
+    if (searches === maxRequests || !first || !last) return undefined;
+    searches += 1;
+    return counted({ from: first.from, to: last.to });
+  });
+  const again = windows.filter(({ number }) => found.includes(number));
   // The windows that are fetched again are followed by another recount.
   const recounts = (again.length > 0 ? 2 : 1) * periodsUntil(lastDay).length;
   return { full, incremental: { pages: pagesOf(fetched) + pagesOf(again), recounts, searches } };

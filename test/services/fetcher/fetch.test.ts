@@ -599,7 +599,7 @@ describe("the search for changed windows", () => {
             0,
           );
         let requests = 0;
-        const found = await changedWindows(windows, now(windows), async (of) => {
+        const found = await changedWindows([{ windows, counted: now(windows) }], async (of) => {
           requests += 1;
           return now(of);
         });
@@ -617,6 +617,6 @@ describe("the search for changed windows", () => {
       to: "2023-05-01",
       records: 1,
     }));
-    expect(await changedWindows(windows, 5, async () => undefined)).toEqual([1, 2, 3, 4]);
+    expect(await changedWindows([{ windows, counted: 5 }], async () => undefined)).toEqual([1, 2, 3, 4]);
   });
 });
