@@ -20,6 +20,7 @@ test.each(kindName.options)("a plan without faults publishes the expected file o
     injected: new Map(),
     replays: 0,
     excused: 0,
+    reused: 0,
     states: ["published"],
   });
 });
@@ -36,19 +37,19 @@ test("a plan makes the same port calls each time", async () => {
 const regressions = [
   [
     "publishes nothing wrong if records are removed after page 1 announced a page that no longer exists",
-    '{"kind":"records","rows":false,"seed":0,"records":22,"pageSize":6,"busyDays":0,"planned":false,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"source","kind":"remove","nth":2,"pick":0}]}',
+    '{"kind":"records","rows":false,"seed":0,"records":22,"pageSize":6,"busyDays":0,"planned":false,"refresh":null,"later":[],"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"source","kind":"remove","nth":2,"pick":0}]}',
   ],
   [
     "publishes nothing wrong if pages repeat a record in all three attempts",
-    '{"kind":"records","rows":false,"seed":1,"records":40,"pageSize":7,"busyDays":0,"planned":false,"concurrency":3,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"libinsight","kind":"repeated","nth":1,"times":8},{"at":"libinsight","kind":"repeated","nth":9,"times":8},{"at":"libinsight","kind":"repeated","nth":17,"times":8}]}',
+    '{"kind":"records","rows":false,"seed":1,"records":40,"pageSize":7,"busyDays":0,"planned":false,"refresh":null,"later":[],"concurrency":3,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"libinsight","kind":"repeated","nth":1,"times":8},{"at":"libinsight","kind":"repeated","nth":9,"times":8},{"at":"libinsight","kind":"repeated","nth":17,"times":8}]}',
   ],
   [
     "publishes nothing wrong if a page is fetched again with other records between the publication and its result",
-    '{"kind":"records","rows":false,"seed":0,"records":2,"pageSize":4,"busyDays":0,"planned":false,"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false},{"id":"a","day":0,"skips":false},{"id":"b","day":0,"skips":false}],"faults":[{"at":"port","kind":"before","call":"head","nth":5,"times":3},{"at":"delivery","kind":"delay","queue":"transformer","nth":4,"steps":43},{"at":"delivery","kind":"visibility","queue":"fetcher","nth":4,"steps":6},{"at":"port","kind":"throttled","call":"stream","nth":3,"times":2},{"at":"source","kind":"remove","nth":4,"pick":611},{"at":"source","kind":"add","nth":3,"pick":974},{"at":"source","kind":"edit","nth":4,"pick":717}]}',
+    '{"kind":"records","rows":false,"seed":0,"records":2,"pageSize":4,"busyDays":0,"planned":false,"refresh":null,"later":[],"concurrency":1,"tries":1,"earlierFile":"none","follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false},{"id":"a","day":0,"skips":false},{"id":"b","day":0,"skips":false}],"faults":[{"at":"port","kind":"before","call":"head","nth":5,"times":3},{"at":"delivery","kind":"delay","queue":"transformer","nth":4,"steps":43},{"at":"delivery","kind":"visibility","queue":"fetcher","nth":4,"steps":6},{"at":"port","kind":"throttled","call":"stream","nth":3,"times":2},{"at":"source","kind":"remove","nth":4,"pick":611},{"at":"source","kind":"add","nth":3,"pick":974},{"at":"source","kind":"edit","nth":4,"pick":717}]}',
   ],
   [
     "stores a whole trace if a request that is sent again begins a second attempt that has begun",
-    '{"kind":"records","addedField":false,"approves":false,"concurrency":1,"duckDb":false,"earlierFile":"foreign","faults":[{"at":"port","call":"emit","kind":"after","nth":4,"times":1},{"at":"deploy","kind":"declares a field","nth":298},{"at":"upload","bytes":9134,"kind":"dies","nth":5},{"at":"port","call":"upload","kind":"slow-down","nth":19,"times":14},{"at":"notification","kind":"lost","nth":3},{"at":"clock","kind":"a day","nth":126},{"at":"source","kind":"remove","nth":4,"pick":735}],"follows":false,"instance":false,"oversized":false,"pageSize":4,"busyDays":0,"planned":false,"records":50,"rejected":false,"requests":[{"day":-1,"id":"a","skips":false},{"day":0,"id":"b","skips":true},{"day":0,"id":"b","skips":true}],"rows":false,"seed":0,"tries":1}',
+    '{"kind":"records","addedField":false,"approves":false,"concurrency":1,"duckDb":false,"earlierFile":"foreign","faults":[{"at":"port","call":"emit","kind":"after","nth":4,"times":1},{"at":"deploy","kind":"declares a field","nth":298},{"at":"upload","bytes":9134,"kind":"dies","nth":5},{"at":"port","call":"upload","kind":"slow-down","nth":19,"times":14},{"at":"notification","kind":"lost","nth":3},{"at":"clock","kind":"a day","nth":126},{"at":"source","kind":"remove","nth":4,"pick":735}],"follows":false,"instance":false,"oversized":false,"pageSize":4,"busyDays":0,"planned":false,"refresh":null,"later":[],"records":50,"rejected":false,"requests":[{"day":-1,"id":"a","skips":false},{"day":0,"id":"b","skips":true},{"day":0,"id":"b","skips":true}],"rows":false,"seed":0,"tries":1}',
   ],
 ] as const;
 

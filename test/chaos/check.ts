@@ -17,6 +17,7 @@ type Totals = {
   injected: Map<string, number>;
   replays: number;
   excused: number;
+  reused: number;
   /** Runs by state. */
   states: Map<string, number>;
 };
@@ -98,20 +99,22 @@ function mergeResults(shares: readonly Checked[]): Checked {
 }
 
 function emptyTotals(): Totals {
-  return { plans: 0, injected: new Map(), replays: 0, excused: 0, states: new Map() };
+  return { plans: 0, injected: new Map(), replays: 0, excused: 0, reused: 0, states: new Map() };
 }
 
-function totalsOf({ injected, replays, excused, states }: Outcome): Totals {
+function totalsOf({ states, ...outcome }: Outcome): Totals {
   const counts = [...Map.groupBy(states, (state) => state)].map(
     ([state, all]) => [state, all.length] as const,
   );
-  return { plans: 1, injected, replays, excused, states: new Map(counts) };
+  const { injected, replays, excused, reused } = outcome;
+  return { plans: 1, injected, replays, excused, reused, states: new Map(counts) };
 }
 
 function addTotals(from: Totals, to: Totals): void {
   to.plans += from.plans;
   to.replays += from.replays;
   to.excused += from.excused;
+  to.reused += from.reused;
   for (const which of ["injected", "states"] as const) {
     for (const [name, n] of from[which]) to[which].set(name, (to[which].get(name) ?? 0) + n);
   }

@@ -2,11 +2,13 @@
 import { type Column, type Dataset, type DatasetInput, dataset } from "../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import { type KindName, kinds } from "../../shared/kinds/kinds.ts";
-import type { FaultAt } from "./fault-plan.ts";
+import type { FaultAt, Plan } from "./fault-plan.ts";
 import { addedField } from "./faulty-source.ts";
 import { dataSource } from "./tableau-server.ts";
 
 export type DeployKind = FaultAt<"deploy">["kind"];
+/** `rows`: with child tables. */
+type EntryPlan = Pick<Plan, "kind" | "rows" | "refresh">;
 
 const renamed = "How";
 /** A column whose child table every entry has, if it has any. */
@@ -49,9 +51,12 @@ function baseOf(kind: KindName, rows: boolean): DatasetInput {
 
 const entries = new Map<string, Dataset>();
 
-/** Returns the entry of a kind with these changes: the same object for the same columns. @param rows with child tables */
-export function entryWith(deployed: ReadonlySet<DeployKind>, kind: KindName, rows: boolean): Dataset {
+/** Returns the plan's entry with these changes: the same object for the same columns. */
+export function entryWith(deployed: ReadonlySet<DeployKind>, plan: EntryPlan): Dataset {
+  const { kind, rows } = plan;
   const base = baseOf(kind, rows);
+  // Only datasets of records can be collected incrementally.
+  const refresh = kind === "records" && plan.refresh !== null ? plan.refresh : undefined;
   let columns = dataset.shape.columns.parse(base.columns);
   for (const change of deployed) {
     const changed = columns.flatMap((column) =>
@@ -59,12 +64,13 @@ export function entryWith(deployed: ReadonlySet<DeployKind>, kind: KindName, row
     );
     columns = dataset.shape.columns.parse(changed);
   }
-  const name = JSON.stringify(columns);
+  const name = JSON.stringify([columns, refresh]);
   const known = entries.get(name);
   if (known) return known;
   const entry = dataset.parse({
     ...base,
     columns,
+    refresh,
     // The role names the column, so it is renamed too.
     roles: { ...base.roles, ...(base.roles && deployed.has("renames a column") && { mode: renamed }) },
     tableau: { dataSources: [{ name: dataSource }] },

@@ -19,8 +19,10 @@ import { dateFields } from "./statistic-rows.ts";
 export type PageRead = PageResponse & { entry: Dataset };
 /** What one request returned, or the pages of a day that does not fit one page. */
 export type RangeRead = DateRange & { pages: readonly PageRead[] };
-/** A window as one attempt of a run read it. */
-export type WindowRead = { window: Window; ranges: readonly RangeRead[] };
+/** A window as one attempt of a run read it. If it is `reused`, an earlier run read it. */
+export type WindowRead = { window: Window; ranges: readonly RangeRead[]; reused?: Reused };
+/** `lacksParts`: whether kept parts have expired. */
+type Reused = { runId: string; at: string; lacksParts: boolean };
 /** A period, and its recount after all windows were read; undefined if it was not recounted. */
 export type PeriodRead = { period: Window; recount: Recount | undefined };
 /** All windows and periods of an attempt. */
@@ -57,6 +59,9 @@ export function expectedRun({ windows, periods }: AttemptRead, entry: Dataset): 
     return counts;
   };
   const { duplicates, children, ...file } = fileOf(pages, entry);
+  const ids = windows.flatMap(idsIn);
+  const seen = new Set<number>();
+  const repeated = new Set(ids.filter((id) => seen.size === seen.add(id).size));
   const named = (found: readonly (readonly [Window, Violation[]])[]) =>
     new Map(found.flatMap(([{ number }, all]) => (all.length > 0 ? [[number, all] as const] : [])));
   return {
@@ -69,7 +74,7 @@ export function expectedRun({ windows, periods }: AttemptRead, entry: Dataset): 
     mistyped: sum((page) => page.mistyped),
     undeclared: sum((page) => page.undeclared),
     filled: countsOf(read.flatMap(filledHeaders)),
-    disagreements: named(windows.map((each) => [each.window, disagreementsIn(each, entry)])),
+    disagreements: named(windows.map((each) => [each.window, disagreementsIn(each, entry, repeated)])),
     recounts: named(periods.map((each) => [each.period, recountProblems(each, windows)])),
   };
 }
@@ -112,7 +117,13 @@ function filledHeaders({ records, entry }: PageRead): string[] {
   });
 }
 
-function disagreementsIn({ window, ranges }: WindowRead, entry: Dataset): Violation[] {
+function idsIn(window: WindowRead): number[] {
+  return pagesOf(window).flatMap((page) => expectedPage(page.records, page.entry).rows.map(({ id }) => id));
+}
+
+/** @param repeated ids that the run has more than once */
+function disagreementsIn(read: WindowRead, entry: Dataset, repeated: ReadonlySet<number>): Violation[] {
+  const { window, ranges, reused } = read;
   const found: Violation[] = [];
   for (const { from, to, pages } of ranges) {
     const add = (...quotes: string[]) => {
@@ -133,11 +144,14 @@ function disagreementsIn({ window, ranges }: WindowRead, entry: Dataset): Violat
     const records = recordsIn(pages);
     if (records !== totalRecords) add(`${numbered(totalRecords, "record")} and sent ${records}`);
   }
-  const ids = ranges.flatMap(({ pages }) =>
-    pages.flatMap((page) => expectedPage(page.records, page.entry).rows.map(({ id }) => id)),
-  );
-  if (new Set(ids).size < ids.length)
-    found.push({ kind: "disagreement", quotes: [`window ${window.number}`, "twice"] });
+  const ids = idsIn(read);
+  const add = (...quotes: string[]) => {
+    found.push({ kind: "disagreement", quotes });
+  };
+  if (new Set(ids).size < ids.length) add(`window ${window.number}`, "twice");
+  const range = `${window.from} to ${window.to}`;
+  if (reused?.lacksParts) add(range, "a part of an earlier run does not exist any more");
+  if (reused && ids.some((id) => repeated.has(id))) add(range, "is in another window now");
   return found;
 }
 

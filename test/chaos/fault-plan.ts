@@ -126,6 +126,18 @@ export type FaultAt<A extends Fault["at"]> = Extract<Fault, { at: A }>;
 
 const rarely = fc.constantFrom(...Array.from({ length: 40 }, (_, n) => n === 39));
 
+/** A request after the ones before have ended. In between, records change and a kept part expires. */
+const laterRequest = fc.record({
+  /** Days since the request before. */
+  days: fc.integer({ min: 0, max: 8 }),
+  changes: fc.array(sourceChange, { maxLength: 4 }),
+  /** Selects the object that expires, in thousandths of all kept ones, or all of them from 900 on. */
+  expires: fc.option(fc.integer({ min: 0, max: 999 })),
+  /** Whether everything is requested. */
+  full: rarely,
+  faults: fc.array(fault, { maxLength: 4 }),
+});
+
 export const anyPlan = fc.record({
   /** Determines the order of deliveries and calls, and the records. */
   seed: fc.integer({ min: 0, max: 0xffff_ffff }),
@@ -173,6 +185,17 @@ export const anyPlan = fc.record({
     { minLength: 1, maxLength: 3 },
   ),
   faults: fc.array(fault, { maxLength: 12 }),
+  /** Whether the runs of a dataset of records are incremental. */
+  refresh: fc.option(
+    fc.record({
+      lookbackDays: fc.constantFrom(1, 60, 366),
+      full: fc.constantFrom("weekly", "quarterly", "quarterly"),
+    }),
+  ),
+  later: fc.oneof(
+    { weight: 3, arbitrary: fc.array(laterRequest, { maxLength: 0 }) },
+    { weight: 1, arbitrary: fc.array(laterRequest, { minLength: 1, maxLength: 2 }) },
+  ),
 });
 export type Plan = ValueOf<typeof anyPlan>;
 
@@ -203,4 +226,6 @@ export const undisturbed: Plan = {
   approves: false,
   requests: [{ id: "a", day: 0, skips: false }],
   faults: [],
+  refresh: null,
+  later: [],
 };

@@ -33,8 +33,8 @@ const minRecordsForReject = 25;
 
 export type Source = {
   baseUrl: string;
-  /** Restarts with a plan's records. */
-  begin(plan: Plan, faults: Faults, history: History): void;
+  /** Restarts with a plan's records. @returns a function that changes records between two requests */
+  begin(plan: Plan, faults: Faults, history: History): (changes: readonly FaultAt<"source">[]) => void;
   close(): Promise<void>;
 };
 
@@ -51,15 +51,18 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
   return {
     baseUrl: libInsight.baseUrl,
     begin(plan, faults, history) {
-      const onRequest = ({ path, query }: LoggedRequest): void => {
-        const endpoint = endpointsOf[plan.kind].find((name) => path.endsWith(`/${name}`));
-        if (!endpoint) return;
-        const { changes, fault: planned } = faults.nextPage();
+      const apply = (changes: readonly FaultAt<"source">[]): void => {
         for (const change of changes) {
           if (!applied(change, plan, libInsight)) continue;
           faults.countInjected(`source ${change.kind}`);
           history.states.push(recordsOf(plan.kind, libInsight));
         }
+      };
+      const onRequest = ({ path, query }: LoggedRequest): void => {
+        const endpoint = endpointsOf[plan.kind].find((name) => path.endsWith(`/${name}`));
+        if (!endpoint) return;
+        const { changes, fault: planned } = faults.nextPage();
+        apply(changes);
         const records = history.states.at(-1) ?? [];
         const fault = planned && canBe(planned.kind, plan.kind, query, records) ? planned : undefined;
         // The list of platforms is not a page.
@@ -86,6 +89,7 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
       });
       if (plan.kind === "records") prepare(plan, libInsight, mark);
       history.states.push(recordsOf(plan.kind, libInsight));
+      return apply;
     },
     async close() {
       mock.timers.reset();
@@ -241,7 +245,10 @@ function applied(change: FaultAt<"source">, { kind, seed }: Plan, libInsight: Li
   } else {
     // The simulation's own ids are above 31 million.
     const id = between(seeded(seed ^ change.nth ^ change.pick), 1, 30_000_000);
-    libInsight.add({ ...chosen, _id: id, "Comments/Notes": `added ${change.nth}` });
+    // A third is of the last day or later.
+    const late = { _start_date: `${addDays(lastDay, change.nth % 8)} 10:00:00` };
+    const copy = { ...chosen, ...(change.pick % 3 === 0 && late) };
+    libInsight.add({ ...copy, _id: id, "Comments/Notes": `added ${change.nth}` });
   }
   return true;
 }

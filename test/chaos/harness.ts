@@ -31,7 +31,7 @@ import { Chains } from "./chains.ts";
 import { Delivery, type Handlers } from "./delivery.ts";
 import { PlainEngine } from "./engine.ts";
 import { type DeployKind, entryWith } from "./entries.ts";
-import { collectingQueues, downstreamQueues, type Plan } from "./fault-plan.ts";
+import { collectingQueues, downstreamQueues, type Plan, undisturbed } from "./fault-plan.ts";
 import {
   type Caller,
   type Clock,
@@ -71,6 +71,7 @@ export type Outcome = {
   replays: number;
   /** See `Verdict`. */
   excused: number;
+  reused: number;
   /** The state of each run. */
   states: string[];
 };
@@ -107,7 +108,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   const credentials = options.credentials ?? { clientId: "chaos-client", clientSecret: "chaos-secret" };
   const folder = await mkdtemp(join(files, "chaos-"));
   const source = await startSource({ credentials, mark });
-  let history = new History(entryWith(new Set(), "records", false));
+  let history = new History(entryWith(new Set(), undisturbed));
   const tableau = await startTableau(() => history.recordRefresh());
   let plans = 0;
 
@@ -119,7 +120,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     const spans: EndedSpan[] = [];
     const deadLetters: DeadLetter[] = [];
     const changes = new Set<DeployKind>();
-    const entry = entryWith(changes, plan.kind, plan.rows);
+    const entry = entryWith(changes, plan);
     history = new History(entry);
     const database = new LocalDatabase(":memory:");
     const files = join(folder, String(plans));
@@ -129,8 +130,10 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       onEvent: (event) => events.push(event),
     });
     const ports = portsOf(machine);
-    source.begin(plan, faults, history);
-    const outcome: Outcome = { wrong: [], injected: faults.injected, replays: 0, excused: 0, states: [] };
+    const changeRecords = source.begin(plan, faults, history);
+    const outcome: Outcome = {
+      ...{ wrong: [], injected: faults.injected, replays: 0, excused: 0, reused: 0, states: [] },
+    };
     const reader = new Reader(ports, entry);
     const queues = plan.follows
       ? [...collectingQueues, ...downstreamQueues]
@@ -158,7 +161,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
             if (at === "clock") clock.now += clockJumps[kind];
             else {
               if (!changes.delete(kind)) changes.add(kind);
-              history.deploy(entryWith(changes, plan.kind, plan.rows));
+              history.deploy(entryWith(changes, plan));
             }
           }
         },
@@ -184,10 +187,19 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
           await requestReplay(machine);
         }
       };
-      const refusedAt = await settle();
-      if (plan.approves) {
-        await approve(runIds, ports, entry.name);
-        await settle();
+      const end = async (): Promise<number> => {
+        const replayedAt = await settle();
+        if (plan.approves && (await approve(runIds, ports, entry.name))) await settle();
+        return replayedAt;
+      };
+      let refusedAt = await end();
+      for (const [n, later] of plan.later.entries()) {
+        faults.restart(later);
+        changeRecords(later.changes);
+        expireKept(later, database, history);
+        clock.now += later.days * dayMs;
+        runIds.push(await requestRun(`later-${n}`, machine, later.full ? { full: true } : {}));
+        refusedAt = await end();
       }
       const verdict = await assess({
         ...{ plan, runIds, history, earlier, faults, refusedAt },
@@ -196,6 +208,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         events: events.map((event) => busEvent.parse(event)),
       });
       outcome.excused = verdict.excused;
+      outcome.reused = verdict.reused;
       outcome.wrong.push(
         ...reader.wrong,
         ...chains.wrong,
@@ -285,13 +298,31 @@ export async function withHarness<T>(use: (harness: Harness) => Promise<T>): Pro
 /** Replays can't fix these dead letters: a request from the future, and a run held by an entry that is no longer deployed. */
 const permanentErrors = /"Error":"(RequestFromTheFuture|EntryChanged)"/;
 
-/** Publishes every held run, as an operator does. */
-async function approve(runIds: readonly string[], { work, queue }: Ports, dataset: string): Promise<void> {
+/** Publishes every held run, as an operator does. @returns whether there is one */
+async function approve(runIds: readonly string[], { work, queue }: Ports, dataset: string): Promise<boolean> {
+  let found = false;
   for (const runId of runIds) {
     const result = await work.getJson(keys.result(runId), runResult);
     if (result?.state !== "held") continue;
+    found = true;
     const task: AssembleTask = { runId, dataset, attempt: result.attempt, force: approval };
     await queue("assembler").send(messageBody(task), { group: dataset, deduplicationId: `${runId}-force` });
+  }
+  return found;
+}
+
+/** Removes a kept part, the index, or both with all parts, as the lifecycle rule does. */
+function expireKept({ expires }: Plan["later"][number], database: LocalDatabase, history: History): void {
+  if (expires === null) return;
+  const found = database
+    .prepare("SELECT key FROM object WHERE bucket = 'work' AND key LIKE 'kept/%' ORDER BY key")
+    .all()
+    .map(({ key }) => String(key));
+  const chosen =
+    expires >= 900 ? found : found.filter((_, n) => n === Math.floor((expires / 900) * found.length));
+  for (const key of chosen) {
+    database.prepare("DELETE FROM object WHERE bucket = 'work' AND key = ?").run(key);
+    history.recordExpiry(key);
   }
 }
 
@@ -393,19 +424,28 @@ function profileOf({ pageSize }: Plan, { entry, states }: History): Profile {
   };
 }
 
-/** Emits the plan's requests, each with its own clock offset. @returns the ids of the requested runs */
-async function requestRuns(plan: Plan, { clock, bus }: Machine): Promise<string[]> {
+/** Emits the plan's first requests, each with its own clock offset. @returns the ids of the requested runs */
+async function requestRuns(plan: Plan, machine: Machine): Promise<string[]> {
+  const { clock, bus } = machine;
   const runIds = new Set<string>();
-  const { name: dataset } = defaultDataset;
-  if (plan.instance) await bus("instance.start.requested", { dataset, reason: "chaos" });
-  for (const { id: requestId, day, skips } of plan.requests) {
-    runIds.add(runIdOf(dataset, requestId));
+  if (plan.instance) await bus("instance.start.requested", { dataset: defaultDataset.name, reason: "chaos" });
+  for (const { id, day, skips } of plan.requests) {
     clock.busOffset = day * dayMs;
-    const skipComparison = skips ? { skipComparison: "named dates" } : {};
-    await bus("run.requested", { dataset, reason: "chaos", requestId, ...skipComparison });
+    runIds.add(await requestRun(id, machine, skips ? { skipComparison: "named dates" } : {}));
   }
   clock.busOffset = 0;
   return [...runIds];
+}
+
+/** @returns the id of the requested run */
+async function requestRun(
+  requestId: string,
+  { bus }: Machine,
+  options: { skipComparison?: string; full?: boolean },
+): Promise<string> {
+  const { name: dataset } = defaultDataset;
+  await bus("run.requested", { dataset, reason: "chaos", requestId, ...options });
+  return runIdOf(dataset, requestId);
 }
 
 /** `attributes` has their names and values as JSON. */

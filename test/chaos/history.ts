@@ -38,6 +38,7 @@ export class History {
   lastResponse: PageResponse | undefined;
   /** The moment of the last request to refresh Tableau. */
   lastRefresh = 0;
+  readonly #expired: { moment: number; key: string }[] = [];
   readonly #responses = new Map<string, PageResponse[]>();
   readonly #recounts = new Map<string, Recount[]>();
   #moments = 0;
@@ -97,6 +98,18 @@ export class History {
     this.#moments += 1;
     const version = this.writesOf(bucket, key).length + 1;
     this.writes.push({ moment: this.#moments, bucket, key, version, call });
+  }
+
+  recordExpiry(key: string): void {
+    this.#moments += 1;
+    this.#expired.push({ moment: this.#moments, key });
+  }
+
+  /** Returns whether the work bucket had an object at a moment. */
+  had({ bucket }: Pick<ObjectStore, "bucket">, key: string, moment: number): boolean {
+    const last = (events: readonly { moment: number }[]) =>
+      events.filter((event) => event.moment < moment).at(-1)?.moment ?? 0;
+    return last(this.writesOf(bucket, key)) > last(this.#expired.filter((each) => each.key === key));
   }
 
   /** Returns the writes of one key, oldest first. */

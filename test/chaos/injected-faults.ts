@@ -7,11 +7,17 @@ export class Faults {
   readonly injected: Injected = new Map();
   /** Services that had a fault in a port call. */
   readonly affected = new Set<ChaosQueue>();
-  readonly #plan: readonly Fault[];
+  #plan: readonly Fault[];
   readonly #counts = new Map<string, number>();
 
   constructor(plan: Pick<Plan, "faults">) {
     this.#plan = plan.faults;
+  }
+
+  /** Continues with other faults, whose calls count from here. */
+  restart({ faults }: Pick<Plan, "faults">): void {
+    this.#plan = faults;
+    this.#counts.clear();
   }
 
   /** Returns the changes of records before the next request for a page, and the fault of the request. */

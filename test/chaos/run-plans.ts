@@ -34,6 +34,7 @@ function report({ totals, failed }: Checked, duration: string): string {
     "runs by state",
     ...table(totals.states),
     `records lost to compensating changes ${String(totals.excused).padStart(3)}`,
+    `windows reused                ${String(totals.reused).padStart(10)}`,
     "",
     `${totals.plans} plans, ${totals.replays} dead letters replayed, ${failed ? 1 : 0} failures, ${duration}`,
   ];

@@ -38,10 +38,12 @@ function incomplete(windows: RunResult["windows"], spans: readonly Span[]): stri
     const key = `${work} ${window}/${attempt}`;
     found.set(key, (found.get(key) ?? 0) + 1);
   }
-  return windows.flatMap(({ attempt, pages }, n) =>
-    [`fetch ${n + 1}/${attempt}`, `transform ${n + 1}/${attempt}`].filter(
-      (key) => (found.get(key) ?? 0) < pages,
-    ),
+  return windows.flatMap(({ attempt, pages, reused }, n) =>
+    reused
+      ? []
+      : [`fetch ${n + 1}/${attempt}`, `transform ${n + 1}/${attempt}`].filter(
+          (key) => (found.get(key) ?? 0) < pages,
+        ),
   );
 }
 

@@ -185,7 +185,7 @@ test("detects a value that a reader sees under another column's name", async () 
     nextQuery,
     announce: unused,
   });
-  const entry = entryWith(new Set(), "records", false);
+  const entry = entryWith(new Set(), { ...undisturbed, rows: false });
   const { csv, table } = entry.publish;
   const reader = new Reader({ data, work, engine }, entry);
   await data.put(csv, '"_id","Location","mode"\n1,"Desk","Phone"\n', "text/csv");

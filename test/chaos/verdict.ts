@@ -54,7 +54,6 @@ import {
 } from "./oracle.ts";
 import { amountOf, dateFields } from "./statistic-rows.ts";
 
-const maxAttempts = 3;
 const maxObjects = 10_000;
 /** The reason with which an operator publishes a held run. */
 export const approval = "chaos";
@@ -105,6 +104,8 @@ export type EndedRun = {
 export type Verdict = {
   /** The problems, one sentence each; none if the plan ended correctly. */
   wrong: string[];
+  /** The number of windows whose rows are those of earlier runs. */
+  reused: number;
   /** The number of records that published files lack because other changes compensate them in the count (`lost`). */
   excused: number;
 };
@@ -123,16 +124,17 @@ export async function assess(evidence: Evidence): Promise<Verdict> {
     if (!run && isFromTheFuture(runId, evidence)) continue;
     if (!run || !result || !resultWrite)
       wrong.push(`run ${runId} did not end (${run ? "no result" : "never started"})`);
-    else ended.set(runId, await readRun({ run, result, resultWrite, resultWrites }, evidence));
+    else ended.set(runId, await readRun({ run, result, resultWrite, resultWrites }, evidence, ended));
   }
   const published = await publications(evidence, ended);
-  let excused = 0;
+  let [excused, reused] = [0, 0];
   for (const each of ended.values()) {
     const lost = lostRecords(each, evidence);
     excused += lost.excused;
+    reused += (each.attempts.at(-1)?.windows ?? []).filter((window) => window.reused).length;
     const problems = [
       ...each.wrong,
-      ...rangeProblems(each),
+      ...rangeProblems(each, evidence),
       ...countProblems(each, evidence),
       ...(await heldProblems(each, evidence)),
       ...lost.wrong,
@@ -145,7 +147,7 @@ export async function assess(evidence: Evidence): Promise<Verdict> {
   wrong.push(...published.wrong);
   if (evidence.nonEmptyQueues.length > 0) wrong.push(`messages remain in ${evidence.nonEmptyQueues.join()}`);
   if (plan.follows) wrong.push(...(await downstreamProblems(evidence, published)));
-  return { wrong, excused };
+  return { wrong, excused, reused };
 }
 
 /**
@@ -189,8 +191,30 @@ function isFromTheFuture(runId: string, { events, refusedAt }: Evidence): boolea
 async function readRun(
   { run, result, resultWrite, resultWrites }: Omit<EndedRun, "attempts" | "wrong">,
   { ports: { work }, history }: Evidence,
+  earlier: ReadonlyMap<string, EndedRun>,
 ): Promise<EndedRun> {
   const wrong: string[] = [];
+  const startedAt = history.writesOf(work.bucket, keys.run(run.runId))[0]?.moment ?? 0;
+  const readReused = (window: Run["windows"][number]): WindowRead | undefined => {
+    const { number, from, to, reused } = window;
+    if (!reused) return undefined;
+    const its = earlier.get(reused.runId);
+    const read = its?.attempts.at(-1)?.windows.filter((each) => !each.reused) ?? [];
+    const range = read.flatMap(({ ranges }) => ranges).find((each) => each.from === from && each.to === to);
+    const names = reused.parts.map((name) => keys.kept(run.dataset, name));
+    const isRight =
+      its?.result.state === "published" &&
+      its.run.requestedAt === reused.at &&
+      range?.pages.length === names.length &&
+      range.pages[0]?.totals.totalRecords === reused.records;
+    if (!range || !isRight) wrong.push(`window ${number}: run ${reused.runId} has no such parts`);
+    const pages = range?.pages.filter((_, n) => history.had(work, names[n] ?? "", startedAt)) ?? [];
+    const lacksParts = pages.length < names.length;
+    return {
+      ...{ window, reused: { runId: reused.runId, at: reused.at, lacksParts } },
+      ranges: pages.length > 0 ? [{ from, to, pages }] : [],
+    };
+  };
   const { runId } = run;
   const read = new Map<string, WindowRead>();
   const readWindow = async (window: Run["windows"][number], attempt: number): Promise<WindowRead> => {
@@ -244,7 +268,8 @@ async function readRun(
     for (const [n, window] of run.windows.entries()) {
       const its = decided?.windows[n] ?? 1;
       const name = `${window.number} ${its}`;
-      const known = read.get(name) ?? (await readWindow(window, its));
+      const known =
+        read.get(name) ?? (its === 1 ? readReused(window) : undefined) ?? (await readWindow(window, its));
       read.set(name, known);
       windows.push(known);
     }
@@ -338,18 +363,21 @@ function countProblems(ended: EndedRun, { history }: Evidence): string[] {
   const unreconciled = periods.filter(isUncounted).flatMap((period) => windowsIn(period, windows));
   found.push([
     "windows",
-    result.windows.map(({ from, to, pages, totalRecords, unreconciled = false }) => {
-      return { from, to, pages, totalRecords, unreconciled };
+    result.windows.map(({ from, to, pages, totalRecords, unreconciled = false, reused }) => {
+      return { from, to, pages, totalRecords, unreconciled, reused: reused?.runId, at: reused?.at };
     }),
     windows.map((window) => {
       const { from, to } = window.window;
       const { totalRecords } = announcedIn(window);
+      const { runId: reused, at } = window.reused ?? {};
       return {
         from,
         to,
         pages: pagesOf(window).length,
         totalRecords,
         unreconciled: unreconciled.includes(window),
+        reused,
+        at,
       };
     }),
   ]);
@@ -364,15 +392,21 @@ function sorted(counts: Counts): [string, number][] {
 
 /**
  * Requires the periods, and the windows, to cover each day once, from the dataset's first date to the day before the
- * request, and each window to be in one period. E-resources are collected in whole months that have ended.
+ * request, and each window to be in one period. E-resources are collected in whole months that have ended. Windows that
+ * end before the lookback may be reused.
  */
-function rangeProblems({ run, resultWrite }: EndedRun): string[] {
+function rangeProblems({ run, resultWrite }: EndedRun, { history }: Evidence): string[] {
   const dayOf = (time: Date) =>
     new Intl.DateTimeFormat("en-CA", { timeZone: resultWrite.call.entry.timeZone }).format(time);
   const next = (day: string, days = 1) =>
     new Date(Date.parse(day) + days * 24 * 3600_000).toISOString().slice(0, 10);
   const to = next(dayOf(new Date(run.requestedAt)), -1);
   const { firstDate, kind } = resultWrite.call.entry;
+  const lookback = history.entry.refresh?.lookbackDays;
+  const isFresh = ({ to: end }: Run["windows"][number]) =>
+    lookback === undefined || end >= next(to, -lookback);
+  if (run.windows.some((window) => window.reused && isFresh(window)))
+    return ["it reuses windows that end within the lookback"];
   const last = kind === "e-resources" ? next(`${next(to).slice(0, 7)}-01`, -1) : to;
   const isWhole = (ranges: Run["periods"]) =>
     ranges[0]?.from === firstDate &&
@@ -459,11 +493,15 @@ function isCompensated(
  * record is that it moved between windows while they were fetched, and that the count of its period is compensated by
  * other changes, or that it moved again, from a period that was not yet counted to one that was.
  */
-function lostRecords({ run, result, attempts, resultWrite }: EndedRun, { history }: Evidence): Verdict {
+function lostRecords(
+  { run, result, attempts, resultWrite }: EndedRun,
+  { history }: Evidence,
+): Pick<Verdict, "wrong" | "excused"> {
   const { windows, periods } = attempts.at(-1) ?? noAttempt;
   const { entry } = resultWrite.call;
   if (result.state !== "published" || result.force === approval) return { wrong: [], excused: 0 };
-  const read = [...windows.flatMap(pagesOf), ...periods.flatMap(({ recount }) => recount ?? [])];
+  const fetched = windows.filter(({ reused }) => !reused);
+  const read = [...fetched.flatMap(pagesOf), ...periods.flatMap(({ recount }) => recount ?? [])];
   const first = Math.min(...read.map(({ state }) => state));
   const last = Math.max(...read.map(({ state }) => state));
   const whole = { from: run.windows[0]?.from ?? "", to: run.windows.at(-1)?.to ?? "" };
@@ -486,6 +524,11 @@ function lostRecords({ run, result, attempts, resultWrite }: EndedRun, { history
   return { wrong, excused: lost.length - inexcusable.length };
 }
 
+/** A reused window was not fetched in the first attempt. */
+function maxAttemptsOf({ windows }: Run): number {
+  return windows.some(({ reused }) => reused) ? 4 : 3;
+}
+
 /**
  * Requires each attempt before the last to fetch again exactly the windows whose own counts disagree, and in each period
  * whose recount disagrees some windows that have changed.
@@ -502,7 +545,7 @@ function attemptProblems({ run, result, attempts, resultWrite }: EndedRun, evide
     const { disagreements, recounts } = expectedRun(attempt, entry);
     const next = attempts[n + 1]?.windows;
     const again = next && attempt.windows.filter((read, w) => next[w] !== read);
-    const isLast = n + 1 === maxAttempts || result.state === "superseded";
+    const isLast = n + 1 === maxAttemptsOf(run) || result.state === "superseded";
     if (!again) {
       const names = [
         ...[...disagreements.keys()].map((window) => `window ${window}`),
@@ -515,8 +558,13 @@ function attemptProblems({ run, result, attempts, resultWrite }: EndedRun, evide
     const left = new Set(again.filter(({ window }) => !disagreements.has(window.number)));
     if (again.length - left.size < disagreements.size)
       wrong.push(`attempt ${n + 1} did not fetch all disagreeing windows ${[...disagreements.keys()]} again`);
+    // From the third attempt on, all windows that are still reused are fetched before any others are searched.
+    const reused = n > 0 ? attempt.windows.filter((window) => window.reused) : [];
+    for (const window of reused) left.delete(window);
+    if (reused.some((window) => !again.includes(window)))
+      wrong.push(`attempt ${n + 1} did not fetch all reused windows again`);
     for (const read of attempt.periods) {
-      if (!recounts.has(read.period.number)) continue;
+      if (!recounts.has(read.period.number) || reused.length > 0) continue;
       const own = windowsIn(read, attempt.windows);
       if (!own.some((window) => again.includes(window)))
         wrong.push(
@@ -689,7 +737,7 @@ function outcomeProblems(
     const isMixed = attempts
       .at(-1)
       ?.windows.some((window) => pagesOf(window).some((page) => page.entry !== entry));
-    return isMixed && attempts.length === maxAttempts ? [] : [`it failed: ${reason}`];
+    return isMixed && attempts.length === maxAttemptsOf(run) ? [] : [`it failed: ${reason}`];
   }
   if (state === "superseded") {
     const newer = all.filter(
