@@ -10,6 +10,7 @@ import { defaultDataset } from "../../shared/datasets.ts";
 import { type PageMessage, pageMessage } from "../../shared/messages.ts";
 import { messageBody } from "../../shared/ports.ts";
 import { generateRecords } from "../../stacks/local/libinsight/generate-records.ts";
+import { firstDay, lastDay } from "../../stacks/local/libinsight.ts";
 import { inputOf, sendResult, startChild } from "./child.ts";
 import { secondsOf } from "./statistics.ts";
 
@@ -65,7 +66,7 @@ function transformed(body: string) {
 export function recordedPages(pages: number, runId: string): PageMessage[] {
   const totals = { totalPages: pages, totalRecords: pages * pageSize };
   const { record } = generateRecords({ count: totals.totalRecords, seed: 1 });
-  const range = { from: "2021-12-02", to: "2022-12-01" };
+  const range = { from: firstDay, to: lastDay };
   const window = { number: 1, ...range };
   return Array.from({ length: pages }, (_, index) => ({
     task: {
