@@ -51,6 +51,10 @@ const regressions = [
     "stores a whole trace if a request that is sent again begins a second attempt that has begun",
     '{"kind":"records","addedField":false,"approves":false,"concurrency":1,"duckDb":false,"earlierFile":"foreign","faults":[{"at":"port","call":"emit","kind":"after","nth":4,"times":1},{"at":"deploy","kind":"declares a field","nth":298},{"at":"upload","bytes":9134,"kind":"dies","nth":5},{"at":"port","call":"upload","kind":"slow-down","nth":19,"times":14},{"at":"notification","kind":"lost","nth":3},{"at":"clock","kind":"a day","nth":126},{"at":"source","kind":"remove","nth":4,"pick":735}],"follows":false,"instance":false,"oversized":false,"pageSize":4,"busyDays":0,"planned":false,"refresh":null,"later":[],"records":50,"rejected":false,"requests":[{"day":-1,"id":"a","skips":false},{"day":0,"id":"b","skips":true},{"day":0,"id":"b","skips":true}],"rows":false,"seed":0,"tries":1}',
   ],
+  [
+    "stores the changes of a publication if another writer was in the way",
+    '{"seed":0,"kind":"e-resources","records":0,"pageSize":4,"busyDays":0,"concurrency":1,"tries":1,"earlierFile":"none","planned":false,"follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"rows":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"port","kind":"conflict","call":"upload","nth":4,"times":1}],"refresh":null,"later":[]}',
+  ],
 ] as const;
 
 test.each(regressions)("%s", async (_, report) => {

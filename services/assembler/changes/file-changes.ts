@@ -6,6 +6,7 @@ import * as z from "zod/mini";
 import { storeNames } from "../../../shared/column-names.ts";
 import { csvFieldText, splitCsvRow } from "../../../shared/csv.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
+import { PipelineError } from "../../../shared/errors.ts";
 import { type RefreshResult, readKeptIndex, refreshResult } from "../../../shared/kept.ts";
 import { keys } from "../../../shared/keys.ts";
 import { parquetContentType } from "../../../shared/parquet.ts";
@@ -59,6 +60,7 @@ export function recordChanges(
 /**
  * Publishes the changes of a run whose file is in place. Idempotent.
  * @param csv the published file
+ * @throws PipelineError `PublishContended`
  */
 export async function publishChanges(
   run: ChangedRun,
@@ -81,11 +83,20 @@ export async function publishChanges(
     : snapshotOf(run, new Date(stored.knownAt), csv, dataset, deps);
   const metadata = { "run-id": runId, "requested-at": requestedAt, "known-at": stored.knownAt };
   try {
-    await data.upload(key, body, {
+    const etag = await data.upload(key, body, {
       contentType: parquetContentType,
       metadata: { dataset: dataset.name, ...metadata },
       condition: "absent",
     });
+    // Another writer that was in the way may still fail.
+    if (etag === undefined && !(await data.head(key))) {
+      throw new PipelineError("PublishContended", {
+        message: `Another writer writes ${key} at the same time.`,
+        advice: "Retried automatically. If this persists, check for another writer to this key.",
+        kind: "transient",
+        ids: { run: runId },
+      });
+    }
   } catch (error) {
     // The next run finds no changes of the file that is in place then, and stores a snapshot.
     if (!(error instanceof FileReplaced)) throw error;
