@@ -72,6 +72,17 @@ test("a record is lost only if another change compensates it in the count of its
   expect(await harness.run(compensated)).toMatchObject({ wrong: [], excused: 1, states: ["published"] });
 });
 
+test("an incremental run reuses windows, except those whose kept parts have expired", async () => {
+  const later = { days: 1, changes: [], expires: null, full: false, faults: [] };
+  const refresh = { lookbackDays: 60, full: "quarterly" } as const;
+  const plan: Plan = { ...undisturbed, follows: false, refresh, later: [later] };
+  const whole = await harness.run(plan);
+  expect(whole).toMatchObject({ wrong: [], states: ["published", "published"] });
+  expect(whole.reused).toBeGreaterThan(2);
+  const partly = await harness.run({ ...plan, later: [{ ...later, expires: 300 }] });
+  expect(partly).toMatchObject({ wrong: [], states: ["published", "published"], reused: whole.reused - 1 });
+});
+
 test("a run with lost or repeated records is held", async () => {
   for (const kind of ["too-few", "repeated", "other-total"] as const) {
     const outcome = await harness.run({

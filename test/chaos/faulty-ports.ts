@@ -197,13 +197,21 @@ class FaultyStore extends LocalStore {
     this.#tamper = tamper;
   }
 
+  /** Returns the body to write, or undefined to write nothing. */
+  #tampered(key: string, body: string | Uint8Array): string | Uint8Array | undefined {
+    const text = typeof body === "string" ? body : Buffer.from(body).toString();
+    const tampered = this.#tamper(key, text);
+    // The bytes of an object that is not a text differ from those of its text.
+    return tampered === text ? body : tampered;
+  }
+
   protected override write(
     key: string,
     body: string | Uint8Array,
     contentType: string,
     condition?: Condition,
   ): Promise<string | undefined> {
-    const tampered = this.#tamper(key, typeof body === "string" ? body : Buffer.from(body).toString());
+    const tampered = this.#tampered(key, body);
     const act = async () =>
       tampered === undefined ? "not written" : super.write(key, tampered, contentType, condition);
     if (condition === undefined) return this.#caller.perform("put", act);
@@ -244,7 +252,7 @@ class FaultyStore extends LocalStore {
       bytes += chunk.length;
       if (fault && bytes >= fault.bytes) await this.#caller.endUpload(fault);
     }
-    const tampered = this.#tamper(key, Buffer.concat(chunks).toString()) ?? "";
+    const tampered = this.#tampered(key, Buffer.concat(chunks)) ?? "";
     const complete = () => super.upload(key, Readable.from([Buffer.from(tampered)]), options);
     return this.#caller.perform("upload", complete, () => undefined);
   }

@@ -36,6 +36,15 @@ const recountOfPeriod2: Tamper = (key, text) => {
   const count = (n: string) => String(Number(n) - 1);
   return key.endsWith("recounts/1/000002.json") ? text.replace(/\d+/, count) : text;
 };
+const twice: Plan = {
+  ...{ ...undisturbed, follows: false, refresh: { lookbackDays: 60, full: "quarterly" } },
+  later: [
+    {
+      ...{ days: 1, expires: null, full: false, faults: [] },
+      changes: [{ at: "source", kind: "edit", nth: 1, pick: 500 }],
+    },
+  ],
+};
 const always: Plan = { ...undisturbed, faults: [{ at: "libinsight", kind: "repeated", nth: 1, times: 200 }] };
 
 const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = [
@@ -151,6 +160,24 @@ const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = 
     /its windows are/,
     undisturbed,
     replaceIn(result, /"pages": \d+/, '"pages": 99'),
+  ],
+  [
+    "a window that another run is said to have fetched",
+    /its windows are/,
+    twice,
+    replaceIn(result, /"reused": \{\s+"runId": "/, '"reused": { "runId": "x'),
+  ],
+  [
+    "a wrong count of changes",
+    /counts the changes/,
+    twice,
+    replaceIn(result, /"deleted": 0/, '"deleted": 1'),
+  ],
+  [
+    "changes that are stored without a comparison",
+    /the changes of run .* are a snapshot/,
+    twice,
+    replaceIn(/changes\.json$/, '"etag":"', '"etag":"x'),
   ],
   [
     "a wrong value in Athena's results",

@@ -21,6 +21,7 @@ import {
   run as runSchema,
 } from "../../shared/run.ts";
 import type { LibInsightRecord } from "../../stacks/local/libinsight.ts";
+import { changesProblems } from "./changes-problems.ts";
 import { downstreamProblems } from "./downstream.ts";
 import {
   type AttemptRead,
@@ -116,7 +117,9 @@ export async function assess(evidence: Evidence): Promise<Verdict> {
   const wrong: string[] = [];
   const ended = new Map<string, EndedRun>();
   await correctEntries(evidence);
-  for (const runId of runIds) {
+  const startOf = (runId: string) => history.writesOf(work.bucket, keys.run(runId))[0]?.moment ?? 0;
+  // A run reuses parts of runs that began before it.
+  for (const runId of runIds.toSorted((a, b) => startOf(a) - startOf(b))) {
     const run = await work.getJson(keys.run(runId), runSchema);
     const result = await work.getJson(keys.result(runId), runResult);
     const resultWrites = history.writesOf(work.bucket, keys.result(runId));
@@ -144,7 +147,7 @@ export async function assess(evidence: Evidence): Promise<Verdict> {
     ];
     wrong.push(...problems.map((problem) => `run ${each.run.runId}: ${problem}`));
   }
-  wrong.push(...published.wrong);
+  wrong.push(...published.wrong, ...(await changesProblems(evidence, published)));
   if (evidence.nonEmptyQueues.length > 0) wrong.push(`messages remain in ${evidence.nonEmptyQueues.join()}`);
   if (plan.follows) wrong.push(...(await downstreamProblems(evidence, published)));
   return { wrong, excused, reused };
@@ -564,9 +567,9 @@ function attemptProblems({ run, result, attempts, resultWrite }: EndedRun, evide
     if (reused.some((window) => !again.includes(window)))
       wrong.push(`attempt ${n + 1} did not fetch all reused windows again`);
     for (const read of attempt.periods) {
-      if (!recounts.has(read.period.number) || reused.length > 0) continue;
+      if (!recounts.has(read.period.number)) continue;
       const own = windowsIn(read, attempt.windows);
-      if (!own.some((window) => again.includes(window)))
+      if (reused.length === 0 && !own.some((window) => again.includes(window)))
         wrong.push(
           `attempt ${n + 1} fetched no window of the disagreeing period ${read.period.number} again`,
         );
@@ -601,7 +604,13 @@ function unchangedWindows(
   );
 }
 
-type Publication = { write: Write; owner: string; requestedAt: number; etag: string };
+export type Publication = {
+  write: Write;
+  owner: string;
+  requestedAt: number;
+  etag: string;
+  text: string;
+};
 export type Publications = {
   csv: Publication[];
   all: Publication[];
@@ -630,7 +639,7 @@ async function publications(
       const problem = fileProblem(file, parse, write, ended.get(owner));
       if (problem) wrong.push(`version ${n + 1} of ${key}, of run ${owner}: ${problem}`);
       const before = found.at(-1);
-      const publication = { write, owner, requestedAt: Date.parse(at), etag };
+      const publication = { write, owner, requestedAt: Date.parse(at), etag, text: file };
       const isOlder = before !== undefined && before.requestedAt > publication.requestedAt;
       // A condition on an ETag also matches other objects with the same bytes. If a newer run publishes the same bytes
       // between two assemblers of one run, the second one replaces them under the older run's name.
