@@ -74,7 +74,7 @@ test("after a dead letter npm start names the command that finishes the run with
     code: 0,
     stdout:
       "Moved 1 dead letter (fetcher: 1) back to their queues.\nEvery queue is empty; no dead letters are left.\n" +
-      `Copied the live files to .local/out: ${[...Object.keys(pinned), "report.html"].join(", ")}.\n`,
+      `Copied the live files to .local/out: ${[...Object.keys(pinned), "LibInsightQueryData.parquet"].sort().join(", ")}, report.html.\n`,
     stderr: "",
   });
   expect(await publishedIn(folder.path)).toEqual(pinned);

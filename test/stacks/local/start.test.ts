@@ -150,6 +150,9 @@ describe("a run on the simulation, and one on a LibInsight with faults", () => {
       typed: "libinsightdata_typed",
       analysis: "libinsightdata_analysis",
       measures: "libinsightdata_measures",
+      changes: "libinsightdata_changes",
+      history: "libinsightdata_history",
+      asKnown: "libinsightdata_as_known",
     });
 
     const records = [...server.records()];
