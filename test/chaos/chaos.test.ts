@@ -55,6 +55,10 @@ const regressions = [
     "stores the changes of a publication if another writer was in the way",
     '{"seed":0,"kind":"e-resources","records":0,"pageSize":4,"busyDays":0,"concurrency":1,"tries":1,"earlierFile":"none","planned":false,"follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"rows":false,"approves":false,"requests":[{"id":"a","day":0,"skips":false}],"faults":[{"at":"port","kind":"conflict","call":"upload","nth":4,"times":1}],"refresh":null,"later":[]}',
   ],
+  [
+    "compares a publication with the one before, even if two assemblers publish it",
+    '{"seed":0,"kind":"records","records":0,"pageSize":4,"busyDays":0,"concurrency":2,"tries":1,"earlierFile":"none","planned":false,"follows":false,"instance":false,"duckDb":false,"oversized":false,"rejected":false,"addedField":false,"rows":false,"approves":true,"requests":[{"id":"a","day":0,"skips":false}],"faults":[],"refresh":{"lookbackDays":1,"full":"weekly"},"later":[{"days":0,"changes":[],"expires":null,"full":false,"faults":[{"at":"deploy","kind":"declares a field","nth":39}]},{"days":2,"changes":[],"expires":null,"full":false,"faults":[{"at":"delivery","kind":"visibility","queue":"assembler","nth":2,"steps":37},{"at":"query","kind":"silent","nth":1}]}]}',
+  ],
 ] as const;
 
 test.each(regressions)("%s", async (_, report) => {

@@ -44,7 +44,9 @@ export function recordChanges(
   deps: ChangesDeps,
 ): WriteRows {
   return async (write) => {
-    const comparison = new FileComparison(run, dataset, await baseOf(dataset, deps.data), deps);
+    const base = await baseOf(run, dataset, deps.data);
+    if (!base) return writeRows(write);
+    const comparison = new FileComparison(run, dataset, base, deps);
     try {
       const decision = await writeRows(async (rows) => {
         await Promise.all([write(rows), comparison.add(rows.csv)]);
@@ -117,15 +119,21 @@ type Base = { runId: string; requestedAt: string; knownAt: string };
 
 /**
  * Returns the published file if its changes are stored, so that the changes of all files since a snapshot describe it.
- * Otherwise returns why not, such as a rollback, which gives a file another time.
+ * Otherwise returns why not, such as a rollback, which gives a file another time. Returns undefined if the file is the run's
+ * own: another assembler has stored the changes and published it meanwhile.
  */
-async function baseOf({ name, publish }: Dataset, data: ObjectStore): Promise<Base | { snapshot: string }> {
+async function baseOf(
+  run: ChangedRun,
+  { name, publish }: Dataset,
+  data: ObjectStore,
+): Promise<Base | { snapshot: string } | undefined> {
   const file = await data.head(publish.csv);
   if (!file) return { snapshot: "no file was published before" };
   const { "run-id": runId, "requested-at": requestedAt, "rolled-back-at": rolledBackAt } = file.metadata;
   if (runId === undefined || requestedAt === undefined)
     return { snapshot: "no run wrote the file that was published before" };
   if (rolledBackAt !== undefined) return { snapshot: "the file before was restored by a rollback" };
+  if (runId === run.runId) return undefined;
   const { metadata = {} } = (await data.head(keys.changesFile(name, runId))) ?? {};
   const knownAt = metadata["known-at"];
   if (metadata["requested-at"] !== requestedAt || knownAt === undefined)
