@@ -98,7 +98,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(limited.map(([name, { concurrency }]) => [name, concurrency])).toEqual([["fetcher", 8]]);
   });
 
-  test("Lambda allows long chains of messages only to athena, whose checks of a query are bounded", () => {
+  test("Lambda allows long chains of messages only to athena and the fetcher, whose chains are bounded", () => {
     const configs = all(
       graphs[stage],
       "aws:lambda/functionRecursionConfig:FunctionRecursionConfig",
@@ -106,6 +106,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     );
     const known = nameIn(graphs[stage]);
     expect(configs.map(({ is }) => [known(is.functionName), is.recursiveLoop])).toEqual([
+      ["Fetcher", "Allow"],
       ["Athena", "Allow"],
     ]);
   });
@@ -229,10 +230,10 @@ describe.each(stages)("on the stage %s", (stage) => {
     // Only production has Tableau settings here.
     const tableau = isProduction ? tableauEnvironment : {};
     const others: Record<QueueName, Record<string, string>> = {
-      kickoff: onBus,
+      kickoff: { ...onBus, DATA_BUCKET: "Data" },
       fetcher: { ...work, ...measuring, LIBINSIGHT_BASE_URL: "https://library.libinsight.com/v1.0" },
       transformer: onBus,
-      assembler: { ...onBus, DATA_BUCKET: "Data", ATHENA_DATABASE: database },
+      assembler: { ...onBus, DATA_BUCKET: "Data", RESULTS_BUCKET: "Results", ATHENA_DATABASE: database },
       athena: {
         ...onBus,
         DATA_BUCKET: "Data",
