@@ -13,9 +13,10 @@ const message: Message = {
 };
 
 test.each([
-  ["fetcher", 16, []],
-  ["fetcher", 17, ["Lambda would stop fetcher after 16 invocations in a chain"]],
+  ["transformer", 16, []],
+  ["transformer", 17, ["Lambda would stop transformer after 16 invocations in a chain"]],
   ["athena", 17, []],
+  ["fetcher", 17, []],
 ] as const)("a chain of %s with %i invocations", (name, invocations, wrong) => {
   const chains = new Chains();
   for (let n = 0; n < invocations; n++) chains.send(name, message.body, chains.invoke(name, [message]));
@@ -25,8 +26,8 @@ test.each([
 test("a replay starts a new chain", () => {
   const chains = new Chains();
   for (let n = 0; n < 40; n++) {
-    const sender = n % 10 === 9 ? "replay" : "fetcher";
-    chains.send("fetcher", message.body, chains.invoke(sender, [message]));
+    const sender = n % 10 === 9 ? "replay" : "transformer";
+    chains.send("transformer", message.body, chains.invoke(sender, [message]));
   }
   expect(chains.wrong.size).toBe(0);
 });

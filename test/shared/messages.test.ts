@@ -11,7 +11,6 @@ const task = taskOf(run);
 const page = {
   task,
   totals: { totalPages: 1, totalRecords: 1 },
-  pages: 1,
   records: { inline: [{ _id: 1 }, null] },
 };
 const request = requestOf();
@@ -46,6 +45,7 @@ test.each<[keyof typeof schemas, problem: string, message: object]>([
   ["page", "its records in two places", { ...page, records: { inline: [], key: "runs/r/pages/1.json" } }],
   ["page", "an empty key", { ...page, records: { key: "" } }],
   ["page", "no records", { ...page, records: {} }],
+  ["page", "an undeclared field", { ...page, pages: 1 }],
   ["assemble task", "attempt 0", { ...assembly, attempt: 0 }],
   ["request", "the type of another event", { ...request, "detail-type": "run.started" }],
   ["request", "no id", { ...request, id: "" }],
