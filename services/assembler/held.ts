@@ -5,7 +5,7 @@ import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Run, RunResult } from "../../shared/run.ts";
-import { publishChanges, recordChanges } from "./changes/file-changes.ts";
+import { missedChanges, publishChanges, recordChanges } from "./changes/file-changes.ts";
 import {
   type ConcludeDeps,
   type Conclusion,
@@ -100,11 +100,14 @@ export async function publishHeld(
     return { ...counts, state: "superseded", reason: supersededReason(outcome.by) };
   if (outcome.state === "discarded") throw new Error(`The held files of run ${runId} were discarded.`);
   const published = filesOf(target, outcome.files);
+  const { refresh } = counts;
+  const missed = refresh?.full ? await missedChanges(runId, work) : undefined;
   return {
     ...counts,
     state: "published",
     force,
     changes: await publishChanges(run, published.csv, dataset, deps),
+    ...(refresh && missed && { refresh: { ...refresh, missed } }),
     published: { bucket: data.bucket, ...published },
     ...otherFilesOf(target, outcome.files, heldChildren),
   };
