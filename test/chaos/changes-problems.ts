@@ -2,13 +2,12 @@
 // rows that differ from the publication before.
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { keys } from "../../shared/keys.ts";
-import type { FileChanges } from "../../shared/run.ts";
 import { changeFiles, rebuilt } from "../support/rebuilt-publications.ts";
 import { type Cell, readCsv } from "./oracle.ts";
-import type { Evidence, Publication, Publications } from "./verdict.ts";
+import { approval, type Evidence, type Publication, type Publications } from "./verdict.ts";
 
 export async function changesProblems(
-  { history, ports: { data } }: Evidence,
+  { history, ports: { data, work } }: Evidence,
   { csv, ended }: Publications,
 ): Promise<string[]> {
   const wrong: string[] = [];
@@ -41,36 +40,57 @@ export async function changesProblems(
     if (!before || !changes?.since) continue;
     if (changes.since.runId !== before.owner)
       wrong.push(`the changes of run ${owner} are since run ${changes.since.runId}, not ${before.owner}`);
-    const right = JSON.stringify(countsOf(before, publication, write.call.entry));
-    const { added, edited, deleted, moved } = changes;
-    const found = JSON.stringify({ added, edited, deleted, moved });
+    const changed = changedRows(before, publication, write.call.entry);
+    const count = (of: Kind) => changed.filter(({ kind }) => kind === of).length;
+    const right = kinds.map((kind) => `${count(kind)} ${kind}`).join();
+    const found = kinds.map((kind) => `${changes[kind]} ${kind}`).join();
     if (found !== right) wrong.push(`run ${owner} counts the changes ${found}, expected ${right}`);
+    // Only the index of the publication before says what that one has reused.
+    const last = ended.get(before.owner);
+    const knows =
+      result.refresh?.full &&
+      last?.result.state === "published" &&
+      last.result.force !== approval &&
+      history.had(work, keys.keptIndex(name), write.call.begun);
+    const windows = last?.attempts.at(-1)?.windows.filter(({ reused }) => reused) ?? [];
+    const missed = changed.filter(({ day }) =>
+      windows.some(({ window }) => window.from <= day && day <= window.to),
+    ).length;
+    if (knows && (result.refresh?.missed?.changes ?? 0) !== missed)
+      wrong.push(
+        `run ${owner} has missed ${result.refresh?.missed?.changes ?? 0} changes, expected ${missed}`,
+      );
   }
   return wrong;
 }
 
-type Counts = Pick<FileChanges, "added" | "edited" | "deleted" | "moved">;
+const kinds = ["added", "edited", "deleted", "moved"] as const;
+type Kind = (typeof kinds)[number];
 
-function countsOf(before: Publication, now: Publication, { columns }: Dataset): Counts {
+/** Returns the rows that differ, each with its day. */
+function changedRows(
+  before: Publication,
+  now: Publication,
+  { columns }: Dataset,
+): { kind: Kind; day: string }[] {
   const [old, current] = [rowsOf(before), rowsOf(now)];
   const typed = columns.flatMap((column) => ("type" in column ? column : []));
   const date = (typed.find(({ type }) => type === "timestamp") ?? typed.find(({ type }) => type === "date"))
     ?.name;
-  const counts = { added: 0, edited: 0, deleted: 0, moved: 0 };
+  const dayIn = (cells: Map<string, Cell>) => String(cells.get(date ?? "")).slice(0, 10);
+  const found: { kind: Kind; day: string }[] = [];
   for (const [id, row] of current) {
     const earlier = old.get(id);
     if (!earlier) {
-      counts.added += 1;
+      found.push({ kind: "added", day: dayIn(row) });
       continue;
     }
     const edited = [...row].filter(([header, cell]) => earlier.has(header) && earlier.get(header) !== cell);
-    const dayIn = (cells: Map<string, Cell>) => String(cells.get(date ?? "")).slice(0, 10);
     const hasMoved = edited.some(([header]) => header === date) && dayIn(row) !== dayIn(earlier);
-    if (hasMoved) counts.moved += 1;
-    else if (edited.length > 0) counts.edited += 1;
+    if (edited.length > 0) found.push({ kind: hasMoved ? "moved" : "edited", day: dayIn(row) });
   }
-  counts.deleted = [...old.keys()].filter((id) => !current.has(id)).length;
-  return counts;
+  for (const [id, row] of old) if (!current.has(id)) found.push({ kind: "deleted", day: dayIn(row) });
+  return found;
 }
 
 /** Returns the rows by `_id`, each with its cells by header. */

@@ -224,7 +224,8 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     } finally {
       await machine.engine.close();
       database.close();
-      await rm(files, { recursive: true, force: true });
+      // After an error a handler may still write here. `close` removes what is left.
+      await rm(files, { recursive: true, force: true }).catch(() => {});
     }
     return outcome;
   }

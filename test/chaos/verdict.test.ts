@@ -45,6 +45,11 @@ const twice: Plan = {
     },
   ],
 };
+/** The second run does not see the edit, and the third one collects everything. */
+const thrice: Plan = {
+  ...twice,
+  later: [...twice.later, { days: 1, changes: [], expires: null, full: true, faults: [] }],
+};
 const always: Plan = { ...undisturbed, faults: [{ at: "libinsight", kind: "repeated", nth: 1, times: 200 }] };
 
 const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = [
@@ -172,6 +177,12 @@ const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = 
     /counts the changes/,
     twice,
     replaceIn(result, /"deleted": 0/, '"deleted": 1'),
+  ],
+  [
+    "a wrong number of missed changes",
+    /has missed 99 changes, expected 1/,
+    thrice,
+    replaceIn(result, /"missed": \{\s+"changes": 1/, '"missed": { "changes": 99'),
   ],
   [
     "changes that are stored without a comparison",
