@@ -542,12 +542,13 @@ function attemptProblems({ run, result, attempts, resultWrite }: EndedRun, evide
   const { history } = evidence;
   const { bucket } = evidence.ports.work;
   for (const [n, attempt] of attempts.entries()) {
-    const decided = [keys.search, keys.attempt].flatMap((key) =>
-      history.writesOf(bucket, key(run.runId, n + 2)),
-    );
-    const { entry } = (decided[0] ?? resultWrite).call;
-    const { disagreements, recounts } = expectedRun(attempt, entry);
     const next = attempts[n + 1]?.windows;
+    // Another assembler may have decided on a further attempt before the run ended with this one.
+    const [decided = resultWrite] = next
+      ? [keys.search, keys.attempt].flatMap((key) => history.writesOf(bucket, key(run.runId, n + 2)))
+      : [];
+    const { entry } = decided.call;
+    const { disagreements, recounts } = expectedRun(attempt, entry);
     const again = next && attempt.windows.filter((read, w) => next[w] !== read);
     const isLast = n + 1 === maxAttemptsOf(run) || result.state === "superseded";
     if (!again) {
