@@ -1,7 +1,7 @@
 // Concludes a run whose pages are all transformed: reads its parts, writes the files in the same pass, and decides by the
 // counts whether they are published or held, whether the run fails, or whether windows are fetched again.
 import { isDeepStrictEqual } from "node:util";
-import type { WindowAttempt } from "../../shared/attempts.ts";
+import { isReused, type WindowAttempt } from "../../shared/attempts.ts";
 import { type ChildTable, childHeaders, childTables } from "../../shared/child-tables.ts";
 import { storeNames } from "../../shared/column-names.ts";
 import { csvRows } from "../../shared/csv.ts";
@@ -366,7 +366,7 @@ function resultCounts(
   entry: string,
   columns: string[],
 ): Counts {
-  const attempts = new Map(windows.map(({ window, attempt }) => [window.number, attempt]));
+  const attempts = new Map(windows.map((each) => [each.window.number, each.attempt]));
   return {
     runId: run.runId,
     dataset: run.dataset,
@@ -376,12 +376,14 @@ function resultCounts(
     violations: [],
     attempt,
     windows: run.periods.flatMap((period) =>
-      windowsIn(run, period).map(({ number, from, to, reused }) => {
+      windowsIn(run, period).map((window) => {
+        const { number, from, to, reused } = window;
         const its = attempts.get(number) ?? 1;
         return {
           ...{ from, to, attempt: its, period: period.number },
           ...(ledger.windows.get(number) ?? { pages: 0, totalRecords: 0 }),
-          ...(reused && its === 1 && { reused: { runId: reused.runId, at: reused.at } }),
+          ...(reused &&
+            isReused({ window, attempt: its }) && { reused: { runId: reused.runId, at: reused.at } }),
         };
       }),
     ),

@@ -69,8 +69,8 @@ async function findMoved(read: ReadRun, ledger: Ledger): Promise<void> {
 /** `kept` is the name of a kept part. */
 type ListedPart = { window: Window; key: string; bytes: number; kept?: string };
 
-/** A kept part's size is not listed. */
-const keptBytes = 100_000;
+/** A kept part's size is not listed, so at most eight are read ahead. The largest page has 8 MiB of records. */
+const keptBytes = maxBytesAhead / 8;
 
 async function* listedParts({ run, windows, work }: ReadRun): AsyncGenerator<ListedPart> {
   for await (const { window, attempt, parts, missing } of windowParts(run, windows, work)) {

@@ -133,15 +133,3 @@ export function age(seconds: number): string {
 export function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
-
-/** Returns sorted numbers as ranges, `2-5, 9`, and `...` after the first ten ranges. */
-export function ranges(numbers: readonly number[]): string {
-  const found: [number, number][] = [];
-  for (const number of numbers) {
-    const last = found.at(-1);
-    if (last && number === last[1] + 1) last[1] = number;
-    else found.push([number, number]);
-  }
-  const shown = found.slice(0, 10).map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`));
-  return [...shown, ...(found.length > 10 ? ["..."] : [])].join(", ");
-}
