@@ -12,6 +12,8 @@ import { maxLookbackDays } from "./kept.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
 import { type KindName, kindName, kinds } from "./kinds/kinds.ts";
 import { parquetFolder } from "./parquet-file.ts";
+import { allEntries } from "./privacy/deidentified.ts";
+import { isFreeText, privacyProblem, privacySettings, redactionSettings } from "./privacy/settings.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 import { answerSeparator, statisticsRules } from "./statistics/rules.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
@@ -28,10 +30,14 @@ const name = oneLine.check(z.minLength(1));
 const publishedColumn = {
   /** Describes the column in the data dictionary, Athena and Tableau. */
   meaning: z.optional(name.check(z.maxLength(150))),
-  /** Whether it names a person or holds free text. The analysis view leaves it out. */
+  /**
+   * Whether it names a person or holds free text. The analysis view leaves it out. Default: true for a text that declares
+   * neither `personal`, `privacy` nor `answers`, and has no role and no expectation of its answers.
+   */
   personal: z._default(z.boolean(), false),
   /** Whether it may have no value in any row, as a field that no one uses yet. Any other new column is held then. */
   mayBeEmpty: z.optional(z.boolean()),
+  ...privacySettings,
 };
 
 const unit = oneLine.check(
@@ -190,6 +196,8 @@ export const dataset = z
       }),
       {},
     ),
+    /** What `privacy: "redact"` finds in free text. */
+    redaction: z.prefault(redactionSettings, {}),
     /** The academic terms since `firstDate`, in their order. Expectations compare a week with the same week of a term. */
     terms: z._default(z.array(term), []),
     /** What each run is expected to be. */
@@ -231,8 +239,8 @@ export const dataset = z
         .string()
         .check(
           z.regex(
-            /^[a-z][a-z0-9_]{0,110}$/,
-            "use 1 to 111 lower-case letters, digits and _, beginning with a letter",
+            /^[a-z][a-z0-9_]{0,97}$/,
+            "use 1 to 98 lower-case letters, digits and _, beginning with a letter",
           ),
         ),
       /**
@@ -278,6 +286,16 @@ export const dataset = z
       const [first] = entry.columns;
       if (!(first && "type" in first && first.name === "_id" && first.type === "integer" && first.required))
         refuse('make "_id" the first column, with type: "integer" and required: true', "columns");
+      const hasDate = entry.columns.some(
+        (column) => "type" in column && !column.personal && ["timestamp", "date"].includes(column.type),
+      );
+      for (const [index, column] of entry.columns.entries()) {
+        const problem = privacyProblem(column, hasDate);
+        if (problem) refuse(problem.message, "columns", index, problem.setting);
+      }
+      const unknown = entry.redaction.nameColumns.find((name) => !headers.has(name));
+      if (unknown !== undefined)
+        refuse(`use published columns instead of ${JSON.stringify(unknown)}`, "redaction", "nameColumns");
       for (const [role, header] of Object.entries(entry.roles)) {
         const column = entry.columns.find(({ name }) => name === header);
         const isNumber =
@@ -452,13 +470,15 @@ export function defineDatasets(
     parseEntry(first, now),
     ...rest.map((entry) => parseEntry(entry, now)),
   ];
+  // The names and keys of the de-identified files are taken too.
+  const all = allEntries(parsed);
   for (const unique of ["name", "csv", "jsonl", "results", "table"] as const) {
-    const values = parsed.map((entry) => (unique === "name" ? entry.name : entry.publish[unique]));
+    const values = all.map((entry) => (unique === "name" ? entry.name : entry.publish[unique]));
     const twice = values.find((value, index) => values.indexOf(value) < index);
     if (twice !== undefined)
       throw new InvalidLibrary([`: two entries have the ${unique} "${twice}"; change one of them`]);
   }
-  for (const entry of parsed) {
+  for (const entry of all) {
     const { name, publish } = entry;
     const previous = folderOf(previousKey(publish.csv));
     const childFolders = childTables(entry).map(({ folder }) => folder);
@@ -475,7 +495,7 @@ export function defineDatasets(
       throw new InvalidLibrary([
         `, entry "${name}", publish.results: use another folder than ${expiring}, whose objects expire`,
       ]);
-    for (const other of parsed.filter((entry) => entry.name !== name)) {
+    for (const other of all.filter((entry) => entry.name !== name)) {
       const { csv, jsonl } = other.publish;
       const others = childTables(other).map(({ folder }) => folder);
       const keys = [csv, jsonl, previousKey(csv), parquetFolder(csv), ...others];
@@ -504,11 +524,24 @@ export function relationsOf(entry: Dataset): string[] {
   return [entry.publish.table, ...ownViews(entry)];
 }
 
-/** Adds the columns of the dataset's kind to an entry without columns, and their roles unless it has its own. */
+/**
+ * Adds the columns of the dataset's kind to an entry without columns, and their roles unless it has its own. Free text
+ * that declares nothing is personal. A text that has a role or an expectation of its answers is not free.
+ */
 function withColumns(entry: DatasetEntry): DatasetEntry {
   const kind = kindName.safeParse(entry.kind).data;
   const { columns, roles } = kind ? kinds[kind] : {};
-  return entry.columns || !columns ? entry : { ...entry, columns, roles: entry.roles ?? roles };
+  if (!entry.columns) return columns ? { ...entry, columns, roles: entry.roles ?? roles } : entry;
+  const closed = [
+    ...Object.values(entry.roles ?? {}),
+    ...(entry.expectations ?? []).map((expected) => "column" in expected && expected.column),
+  ];
+  const isFree = (column: DatasetInput["columns"][number]) =>
+    !closed.includes(column.name) && isFreeText(column);
+  return {
+    ...entry,
+    columns: entry.columns.map((column) => (isFree(column) ? { ...column, personal: true } : column)),
+  };
 }
 
 function parseEntry(given: DatasetEntry, now: Date): Dataset {

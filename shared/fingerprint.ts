@@ -7,12 +7,13 @@ const rulesVersion = 1;
 
 /**
  * Returns 16 hexadecimal digits that change with every setting that affects the rows: what is fetched, and what is done
- * with each field. Descriptions, limits and publication keys do not change it.
+ * with each field. Descriptions, limits, publication keys and the settings of the de-identified file do not change it.
  */
 export function fingerprintOf({ libinsightId, requestId, columns, undeclared }: Dataset): string {
   const rules = columns.map((column) => {
     if (!("drop" in column)) {
-      const { meaning: _meaning, personal: _personal, ...rule } = column;
+      const { meaning: _meaning, personal: _personal, privacy: _privacy, ...others } = column;
+      const { generalise: _generalise, after: _after, ...rule } = others;
       return rule;
     }
     return { drop: sourceNames(column) };

@@ -51,7 +51,14 @@ export type ApiResponse = {
   failed(failure: Failure): PipelineError;
 };
 
-export type KindColumn = { name: string; type: ColumnType; required?: boolean; meaning: string };
+export type KindColumn = {
+  name: string;
+  type: ColumnType;
+  required?: boolean;
+  /** Of a text, which is free text otherwise. */
+  privacy?: "keep";
+  meaning: string;
+};
 
 /** Without a plural s. */
 export type Nouns = {

@@ -6,6 +6,7 @@ export const domain = [
   "shared/*.ts",
   "shared/libinsight/**/*.ts",
   "shared/kinds/**/*.ts",
+  "shared/privacy/**/*.ts",
   // Handlers and adapters make no decisions. The contract tests and the emulator test them, but these take minutes.
   "!services/*/handler.ts",
   "!shared/powertools-logger.ts",

@@ -19,7 +19,7 @@ export default defineConfig({
     include: [
       "test/services/**/*.test.ts",
       "test/shared/*.test.ts",
-      "test/shared/{libinsight,kinds}/**/*.test.ts",
+      "test/shared/{libinsight,kinds,privacy}/**/*.test.ts",
     ],
     // The first runs DuckDB hundreds of times, the second judges thousands of runs, the third collects months of hours.
     // Other tests cover their code in a fraction of the time.

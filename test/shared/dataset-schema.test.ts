@@ -46,7 +46,7 @@ test("fills in defaults", () => {
     },
   ]);
   const [joined] = defineDatasets([columns({ name: "Both", join: ["a", "b"] })]);
-  expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "", personal: false });
+  expect(joined.columns.at(-1)).toEqual({ name: "Both", join: ["a", "b"], with: "", personal: true });
 });
 
 test("gives statistics the columns of their kind, unless the entry has columns", () => {
@@ -240,11 +240,7 @@ test.each<[problem: string, DatasetInput, parts: string[]]>([
     published({ queryResults: "a/b" }),
     ['queryResults "a/b": use one folder name'],
   ],
-  [
-    "a capital in the table's name",
-    published({ table: "Gates" }),
-    ['table "Gates": use 1 to 111 lower-case'],
-  ],
+  ["a capital in the table's name", published({ table: "Gates" }), ['table "Gates": use 1 to 98 lower-case']],
   [
     "csv and jsonl in one folder",
     published({ jsonl: "gates/csv/gates.jsonl" }),
@@ -287,7 +283,7 @@ test.each<[problem: string, DatasetInput, parts: string[]]>([
     "a joined column with labels",
     withColumn({ name: "x", join: ["a"], labels: ["b"] }),
     [
-      'column "x": remove the unknown setting "labels", or use name, join, with, meaning, personal or mayBeEmpty',
+      'column "x": remove the unknown setting "labels", or use name, join, with, meaning, personal, mayBeEmpty, privacy, generalise or after',
     ],
   ],
   ["an expectation of no kind", expecting({}), [`expectations[0].kind: ${allKinds}`]],

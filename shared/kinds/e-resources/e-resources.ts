@@ -18,9 +18,9 @@ const columns: KindColumn[] = [
     meaning: "Number made of month, platform, type and metric",
   },
   { name: "month", type: "date", meaning: "First day of the month" },
-  { name: "platform", type: "text", meaning: "Platform of the provider" },
-  { name: "data_type", type: "text", meaning: "Type of resource, as COUNTER defines it" },
-  { name: "metric", type: "text", meaning: "What was counted, as COUNTER defines it" },
+  { name: "platform", type: "text", privacy: "keep", meaning: "Platform of the provider" },
+  { name: "data_type", type: "text", privacy: "keep", meaning: "Type of resource, as COUNTER defines it" },
+  { name: "metric", type: "text", privacy: "keep", meaning: "What was counted, as COUNTER defines it" },
   { name: "value", type: "integer", meaning: "Value of the metric in this month" },
 ];
 

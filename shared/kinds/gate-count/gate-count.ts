@@ -16,12 +16,12 @@ const maxRows = 50_000;
 
 const columns: KindColumn[] = [
   { name: "_id", type: "integer", required: true, meaning: "Number made of library, day and hour" },
-  { name: "library", type: "text", meaning: "Library or entrance" },
+  { name: "library", type: "text", privacy: "keep", meaning: "Library or entrance" },
   { name: "date", type: "date", meaning: "Day, local time" },
   { name: "hour", type: "integer", meaning: "Hour of the day, 0 to 23, local time" },
   { name: "count", type: "integer", meaning: "People counted in this hour" },
   { name: "local_start", type: "timestamp", meaning: "Start of the hour, local time" },
-  { name: "start", type: "text", meaning: "Start of the hour with its UTC offset" },
+  { name: "start", type: "text", privacy: "keep", meaning: "Start of the hour with its UTC offset" },
 ];
 
 export const gateCount: Kind = {

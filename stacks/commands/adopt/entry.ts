@@ -97,7 +97,7 @@ function columnsOf(fields: readonly HeadedField[]): Columns {
       ...(field.header !== field.label && { labels: [field.label] }),
       ...(field.id !== undefined && { fieldId: field.id }),
       type: field.type,
-      ...(field.personal && { personal: true }),
+      ...(field.personal ? { personal: true } : field.type === "text" && { privacy: "keep" as const }),
       ...(field.isEmpty && { mayBeEmpty: true }),
       ...(hasSeparator(field) && !field.isMultiple && { answers: "first" as const }),
     })),

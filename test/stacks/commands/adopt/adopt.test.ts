@@ -140,7 +140,7 @@ test("without a field list the records decide, and everything that is no drop-do
   const { stdout, stderr } = await adopt("--dataset 777 --print", libInsightEnv(server));
   expect(stderr).toMatch(/^Read \d+ records of /m);
   expect(stdout).toContain(`        // Guessed: the answers are those of the records.
-        { name: "Visit type", type: "text" },
+        { name: "Visit type", type: "text", privacy: "keep" },
         // Guessed: personal, because LibInsight does not say what it holds.
         { name: "Minutes", type: "integer", personal: true },
         // Guessed: personal, because LibInsight does not say what it holds.
