@@ -9,10 +9,15 @@ export function yesterday(now: Date, timeZone: string): string {
 
 /** Returns the date moved by years. 29 February becomes the 28th in a year without it. */
 export function addYears(date: string, years: number): string {
+  return addMonths(date, 12 * years);
+}
+
+/** Returns the date moved by months. A day that the month does not have becomes its last day. */
+export function addMonths(date: string, months: number): string {
   const [year = 0, month = 1, day = 1] = date.split("-").map(Number);
   // Day 0 of the next month is the last day of this one.
-  const lastDay = new Date(Date.UTC(year + years, month, 0)).getUTCDate();
-  return new Date(Date.UTC(year + years, month - 1, Math.min(day, lastDay))).toISOString().slice(0, 10);
+  const lastDay = new Date(Date.UTC(year, month + months, 0)).getUTCDate();
+  return new Date(Date.UTC(year, month - 1 + months, Math.min(day, lastDay))).toISOString().slice(0, 10);
 }
 
 const dayMs = 24 * 60 * 60_000;
