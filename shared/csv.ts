@@ -49,6 +49,23 @@ export function csvFieldText(field: string): string {
   return field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field;
 }
 
+/** Yields the rows of a CSV that `csvRows` wrote, its header first, those of a chunk at once. Memory: some chunks. */
+export async function* cellsOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Cell[][]> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of chunks) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    if (lines.length > 0) yield lines.map((line) => splitCsvRow(line).map(cellOf));
+  }
+}
+
+/** Returns the cell of a field: an empty field is null, and one without quotes a number. */
+function cellOf(field: string): Cell {
+  if (field === "") return null;
+  return field.startsWith('"') ? csvFieldText(field) : Number(field);
+}
+
 /**
  * Yields the chunks of a CSV unchanged, then reports its number of rows without the header. Lines end with `\n`; a line
  * break inside quotes is text. Memory: one chunk.

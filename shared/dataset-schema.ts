@@ -12,7 +12,7 @@ import { maxLookbackDays } from "./kept.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
 import { type KindName, kindName, kinds } from "./kinds/kinds.ts";
 import { parquetFolder } from "./parquet-file.ts";
-import { allEntries } from "./privacy/deidentified.ts";
+import { allEntries, isDeidentified } from "./privacy/deidentified.ts";
 import { isFreeText, privacyProblem, privacySettings, redactionSettings } from "./privacy/settings.ts";
 import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
 import { answerSeparator, statisticsRules } from "./statistics/rules.ts";
@@ -137,14 +137,16 @@ const longestRunId = "r".repeat(61);
 export const dataset = z
   .strictObject({
     /** Identifies the dataset in run ids, commands and messages. */
-    name: z
-      .string()
-      .check(
-        z.regex(
-          /^[a-z][a-z0-9-]{1,47}$/,
-          "use 2 to 48 lower-case letters, digits and -, beginning with a letter",
-        ),
+    name: z.string().check(
+      z.regex(
+        /^[a-z][a-z0-9-]{1,47}$/,
+        "use 2 to 48 lower-case letters, digits and -, beginning with a letter",
       ),
+      z.refine(
+        (name) => !isDeidentified({ name }),
+        "use another name: the entry of a de-identified file ends like this",
+      ),
+    ),
     /** What LibInsight has of the dataset: records, or statistics that become rows (shared/kinds). */
     kind: z._default(kindName, "records"),
     /** The dataset's id in LibInsight. */

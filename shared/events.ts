@@ -54,6 +54,15 @@ export const eventDetails = {
     key: z.string(),
     rows: nonNegativeInt,
   }),
+  /** A request to write the de-identified file again: after a rollback, or with other names or pseudonyms. */
+  "deidentification.requested": z.strictObject({ dataset: z.string(), reason: reasonText }),
+  /** `dataset` is the name of the de-identified file's entry (shared/privacy/deidentified.ts). */
+  "deidentified.published": z.strictObject({
+    ...runFields,
+    bucket: z.string(),
+    key: z.string(),
+    rows: nonNegativeInt,
+  }),
   /** The run is complete but violates its guard. Nothing is published until a person decides. */
   "run.held": z.strictObject({ ...runFields, reason: z.string() }),
   "run.failed": z.strictObject({ ...runFields, reason: z.string() }),
@@ -133,6 +142,15 @@ export const resultsPublished = delivered("results.published");
 
 /** `run.published` as it arrives in the athena queue. */
 export const runPublished = delivered("run.published");
+
+/** `deidentified.published` as it arrives in the athena queue. */
+export const deidentifiedPublished = delivered("deidentified.published");
+
+/** The events that arrive in the deidentifier queue. */
+export const deidentificationWanted = /* @__PURE__ */ z.discriminatedUnion("detail-type", [
+  delivered("run.published"),
+  delivered("deidentification.requested"),
+]);
 
 /** The events that arrive in the reporter queue. */
 export const reportable = /* @__PURE__ */ z.discriminatedUnion("detail-type", [

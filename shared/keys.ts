@@ -30,6 +30,8 @@ export const keys = {
   result: (runId: string) => `runs/${runId}/result.json`,
   /** The counts of the run's file (shared/profile.ts). */
   profile: (runId: string) => `runs/${runId}/profile.json`,
+  /** What the rules of the columns did for the de-identified file. */
+  deidentification: (runId: string) => `runs/${runId}/deidentification.json`,
   /** The counts of the changes since the publication before, and the changes (services/assembler/changes). */
   changes: (runId: string) => `runs/${runId}/changes.json`,
   changedRows: (runId: string) => `runs/${runId}/changes.parquet`,
@@ -70,6 +72,8 @@ export const keys = {
   reportOfEvent: (eventId: string) => `reports/${eventId}.json`,
   /** A part of a published run, under the hash of its content, for later runs of the dataset. */
   kept: (dataset: string, hash: string) => `kept/${dataset}/${hash}`,
+  /** The names that redaction finds in the dataset's free text, one a line. */
+  redactionNames: (dataset: string) => `privacy/${dataset}/names.txt`,
   /** The folder of all queries. */
   queries: "queries/",
   /** The dataset and run of a query. */

@@ -341,3 +341,24 @@ export const runResult = z.strictObject({
   spans,
 });
 export type RunResult = z.infer<typeof runResult>;
+
+/** `deidentification.json`: what the rules of the columns did for the de-identified file. Counts only, and no text. */
+export const deidentification = z.strictObject({
+  /** The name of the de-identified file's entry. */
+  dataset: z.string(),
+  rows: nonNegativeInt,
+  /** By column (shared/privacy/rules.ts). */
+  counts: z.record(
+    z.string(),
+    z.strictObject({
+      dropped: nonNegativeInt,
+      hashed: nonNegativeInt,
+      generalized: nonNegativeInt,
+      expired: nonNegativeInt,
+      /** By kind, such as `email`. */
+      redacted: z.record(z.string(), nonNegativeInt),
+    }),
+  ),
+  spans,
+});
+export type Deidentification = z.infer<typeof deidentification>;

@@ -6,14 +6,15 @@ import { PipelineError } from "./errors.ts";
 import type { EventType } from "./events.ts";
 import { folderOf, keys, previousKey } from "./keys.ts";
 import { parquetFolder, parquetKey } from "./parquet-file.ts";
+import { isDeidentified } from "./privacy/deidentified.ts";
 
 /** A message becomes a dead letter after this many receives. */
 export const receiveLimit = 5;
 
 /** The keys of a bucket that a function may read and write. `*` matches any text. */
 export type Access = { read: readonly string[]; write?: readonly string[]; multipart?: true };
-/** Returns the access to a dataset's files. */
-export type PublishedAccess = (dataset: Pick<Dataset, "name" | "publish" | "columns">) => Access;
+/** Returns the access to the files of an entry. */
+export type PublishedAccess = (entry: Dataset) => Access;
 
 export type ServiceDefinition<Name extends string = string> = {
   /** What stops if the service fails. Alarms name it first. */
@@ -40,11 +41,14 @@ export type ServiceDefinition<Name extends string = string> = {
   /** The ports that the service uses. */
   uses: {
     work?: Access;
+    /** Whether `data`, `results` and the tables are those of the de-identified files too, or only of the full ones. */
+    entries?: "all";
     data?: PublishedAccess;
     results?: PublishedAccess;
     bus?: true;
     libInsight?: true;
-    /** `tables`: only changes tables and runs no queries. */
+    pseudonymKey?: true;
+    /** `tables`: only changes the tables of the files that the service writes, and runs no queries. */
     queryEngine?: "queries" | "tables";
     tableau?: "credentials" | "settings";
     notifier?: true;
@@ -58,6 +62,13 @@ export type ServiceDefinition<Name extends string = string> = {
   /** Files to copy next to the function's bundle. */
   copyFiles?: { from: string; to: string };
 };
+
+/** Returns the keys of the files that each run of an entry publishes. */
+function publishedFiles(entry: Dataset): string[] {
+  const { csv, jsonl } = entry.publish;
+  const children = childTables(entry).map(({ keyOf }) => keyOf("*"));
+  return [csv, jsonl, previousKey(csv), ...children, parquetKey(csv, "*")];
+}
 
 const definitions = {
   kickoff: {
@@ -170,13 +181,33 @@ const definitions = {
       // While the header changes, the table reads a copy of the earlier file.
       queryEngine: "tables",
       data: (dataset) => {
-        const { csv, jsonl } = dataset.publish;
-        const children = childTables(dataset).map(({ keyOf }) => keyOf("*"));
-        const ofRuns = [...children, parquetKey(csv, "*"), keys.changesFile(dataset.name, "*")];
-        const files = [csv, jsonl, previousKey(csv), ...ofRuns];
+        const files = [...publishedFiles(dataset), keys.changesFile(dataset.name, "*")];
         return { read: files, write: files, multipart: true };
       },
       // Parquet has the names that Athena's columns have.
+      results: () => ({ read: [keys.columnNames("*")], write: [keys.columnNames("*")] }),
+    },
+  },
+  deidentifier: {
+    purpose: "publishing de-identified files",
+    queue: {},
+    // As the assembler: an invocation reads and writes a whole dataset.
+    timeoutSeconds: 900,
+    memoryMb: 1769,
+    batchSize: 1,
+    sendsTo: [],
+    uses: {
+      bus: true,
+      pseudonymKey: true,
+      entries: "all",
+      work: { read: [keys.redactionNames("*")], write: ["runs/*/deidentification.json"] },
+      data: (entry) => {
+        if (!isDeidentified(entry)) return { read: [entry.publish.csv] };
+        const files = publishedFiles(entry);
+        return { read: files, write: files, multipart: true };
+      },
+      // While the header changes, the table reads a copy of the earlier file.
+      queryEngine: "tables",
       results: () => ({ read: [keys.columnNames("*")], write: [keys.columnNames("*")] }),
     },
   },
@@ -194,6 +225,7 @@ const definitions = {
     allowsLongChains: true,
     uses: {
       bus: true,
+      entries: "all",
       queryEngine: "queries",
       work: { read: ["queries/*", "runs/*/result.json"], write: ["queries/*"] },
       // Athena reads the table's files and writes results with the caller's permissions.
@@ -289,6 +321,7 @@ const definitions = {
       "fetcher",
       "transformer",
       "assembler",
+      "deidentifier",
       "athena",
       "tableau",
       "reporter",
@@ -316,7 +349,12 @@ export type Route = { name: string; events: readonly EventType[]; to: QueueName;
 export const routes: readonly Route[] = [
   { name: "RunRequested", events: ["run.requested"], to: "kickoff" },
   // In addition to S3's message, because another tool may overwrite the bucket's only notification configuration.
-  { name: "RunPublished", events: ["run.published"], to: "athena" },
+  { name: "RunPublished", events: ["run.published", "deidentified.published"], to: "athena" },
+  {
+    name: "DeidentificationWanted",
+    events: ["run.published", "deidentification.requested"],
+    to: "deidentifier",
+  },
   { name: "ReplayRequested", events: ["deadletter.replay.requested"], to: "replay" },
   // One group for all datasets, because a second sign-in with the token would end the first session.
   { name: "ResultsPublished", events: ["results.published"], to: "tableau", group: "tableau" },

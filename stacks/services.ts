@@ -1,9 +1,10 @@
 // Creates a function for each service of shared/topology.ts, with the environment and the permissions that its ports need
 // and no others. Buckets, queues and the bus are not linked, because SST's links allow whole services (`sqs:*`, `s3:*`).
 import { library } from "#library";
-import { relationsOf } from "../shared/dataset-schema.ts";
+import { type Dataset, relationsOf } from "../shared/dataset-schema.ts";
 import { datasets } from "../shared/datasets.ts";
 import { instancesText } from "../shared/instance-settings.ts";
+import { allEntries } from "../shared/privacy/deidentified.ts";
 import { tableauEnvironment } from "../shared/tableau-settings.ts";
 import {
   type Access,
@@ -21,6 +22,7 @@ import {
   alertsWebhookUrl,
   libInsightClientId,
   libInsightClientSecret,
+  pseudonymKey,
   tableauTokenSecret,
 } from "./secrets.ts";
 import { currentStage } from "./stage.ts";
@@ -122,21 +124,28 @@ function createFunction(name: QueueName) {
 
 /** Returns what the service's ports need, one grant per port. */
 function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
+  const entries = uses.entries === "all" ? allEntries(datasets) : datasets;
   const grants = [
     uses.work && { environment: { WORK_BUCKET: work.name }, permissions: objectPermissions(work, uses.work) },
     uses.data && {
       environment: { DATA_BUCKET: data.name },
-      permissions: objectPermissions(data, datasetAccess(uses.data)),
+      permissions: objectPermissions(data, accessTo(entries, uses.data)),
     },
     uses.results && {
       environment: { RESULTS_BUCKET: results.name },
-      permissions: objectPermissions(results, datasetAccess(uses.results)),
+      permissions: objectPermissions(results, accessTo(entries, uses.results)),
     },
-    uses.queryEngine && { environment: { ATHENA_DATABASE: database }, permissions: tablePermissions() },
+    uses.queryEngine && {
+      environment: { ATHENA_DATABASE: database },
+      permissions: tablePermissions(
+        uses.queryEngine === "queries" ? entries : entries.filter((entry) => uses.data?.(entry).write),
+      ),
+    },
     uses.queryEngine === "queries" && {
       environment: { ATHENA_WORKGROUP: workgroup.name },
-      permissions: queryPermissions(),
+      permissions: queryPermissions(entries),
     },
+    uses.pseudonymKey && { link: pseudonymKey ? [pseudonymKey] : [] },
     uses.libInsight && {
       environment: { LIBINSIGHT_BASE_URL: currentStage().libInsightBaseUrl },
       link: [libInsightClientId, libInsightClientSecret],
@@ -193,19 +202,19 @@ function objectPermissions(bucket: sst.aws.Bucket, { read, write = [], multipart
   ];
 }
 
-/** Returns the access to the files of every dataset. */
-function datasetAccess(accessOf: PublishedAccess): Access {
-  const each = datasets.map(accessOf);
+/** Returns the access to the files of all entries, each key once. */
+function accessTo(entries: readonly Dataset[], accessOf: PublishedAccess): Access {
+  const each = entries.map(accessOf);
   return {
-    read: each.flatMap(({ read }) => read),
-    write: each.flatMap(({ write = [] }) => write),
+    read: [...new Set(each.flatMap(({ read }) => read))],
+    write: [...new Set(each.flatMap(({ write = [] }) => write))],
     ...(each.some(({ multipart }) => multipart) && { multipart: true }),
   };
 }
 
 /** Returns the permissions on the tables, without their views. */
-function tablePermissions(): Permission[] {
-  const tables = datasets.map(({ publish }) => publish.table);
+function tablePermissions(entries: readonly Dataset[]): Permission[] {
+  const tables = entries.map(({ publish }) => publish.table);
   return [
     { actions: ["glue:CreateDatabase"], resources: [glue("catalog"), glue(`database/${database}`)] },
     {
@@ -216,8 +225,8 @@ function tablePermissions(): Permission[] {
 }
 
 /** Returns the permissions for queries: Athena calls S3 and Glue with those of the function that started the query. */
-function queryPermissions(): Permission[] {
-  const tables = datasets.flatMap(relationsOf);
+function queryPermissions(entries: readonly Dataset[]): Permission[] {
+  const tables = entries.flatMap(relationsOf);
   return [
     // https://docs.aws.amazon.com/athena/latest/ug/s3-permissions.html
     { actions: ["s3:GetBucketLocation"], resources: [data.arn, results.arn] },

@@ -19,6 +19,8 @@ import type { Profile } from "../../shared/profile.ts";
 import type { ExpectationOutcome, Run, RunResult, Violation, WindowSearch } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { tableColumns } from "../../shared/table-columns.ts";
+import { TypedRows } from "../../shared/typed-rows.ts";
+import { noRows, type Target, type WriteRows, type Written, writeFiles } from "../../shared/write-files.ts";
 import { baselineOf, type PublishedFile, previousOf, previousProfile } from "./baseline.ts";
 import { type ChangesDeps, publishChanges, recordChanges } from "./changes/file-changes.ts";
 import { ChildRows } from "./child-rows.ts";
@@ -28,8 +30,6 @@ import { violations } from "./guard.ts";
 import { Ledger, maxAppended } from "./ledger.ts";
 import { RowProfile } from "./profile-rows.ts";
 import { type CountedPeriod, readParts } from "./read.ts";
-import { TypedRows } from "./typed-rows.ts";
-import { noRows, type Target, type WriteRows, type Written, writeFiles } from "./write.ts";
 
 /** A pass may find undeclared columns or violations that were not expected. Then the parts are read again. */
 const maxPasses = 4;

@@ -5,6 +5,7 @@ import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Run, RunResult } from "../../shared/run.ts";
+import { noRows, type Rows, type WriteRows, writeFiles } from "../../shared/write-files.ts";
 import { missedChanges, publishChanges, recordChanges } from "./changes/file-changes.ts";
 import {
   type ConcludeDeps,
@@ -15,7 +16,6 @@ import {
   supersededReason,
   targetOf,
 } from "./conclude.ts";
-import { noRows, type Rows, type WriteRows, writeFiles } from "./write.ts";
 
 /**
  * @param result the held run's result

@@ -7,6 +7,7 @@ import { fileIdentity, headersOf, isBeingReplaced } from "../../shared/header-ch
 import type { LogFields } from "../../shared/logger.ts";
 import { parquetColumns, parquetKey, parquetMetadata } from "../../shared/parquet-file.ts";
 import type { Emit, ObjectStore } from "../../shared/ports.ts";
+import { isDeidentified } from "../../shared/privacy/deidentified.ts";
 import type { QueryOrigin } from "../../shared/run.ts";
 import { strayObjects, strayText } from "../../shared/stray-objects.ts";
 import { type TableColumn, tableColumns } from "../../shared/table-columns.ts";
@@ -71,7 +72,11 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
     await engine.defineView(views.analysis, analysisView(dataset, columns, engine.database));
     await engine.defineView(views.measures, measuresView(dataset, columns, engine.database));
   };
-  await Promise.all([defineViews(), defineHistory(dataset, columns, names, engine)]);
+  await Promise.all([
+    defineViews(),
+    // The changes of a de-identified file are not stored.
+    isDeidentified(dataset) ? undefined : defineHistory(dataset, columns, names, engine),
+  ]);
   // If the file was replaced, these statements may have undone those for the newer file.
   if ((await data.head(csv))?.etag !== file.etag) throw replaced(runId, dataset);
   // The seed includes the time, because a file that is published again (same bytes, same request) after another file

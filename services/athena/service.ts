@@ -3,28 +3,33 @@
 import * as z from "zod/mini";
 import { objectCreated, queryStateChange, s3TestEvent } from "../../shared/aws-events.ts";
 import { findDataset } from "../../shared/datasets.ts";
-import { runPublished } from "../../shared/events.ts";
+import { deidentifiedPublished, runPublished } from "../../shared/events.ts";
 import { defineService } from "../../shared/message-loop.ts";
 import { queryTask } from "../../shared/messages.ts";
+import { allEntries, isDeidentified } from "../../shared/privacy/deidentified.ts";
 import { type FinishDeps, finishQuery } from "./finish-query.ts";
 import { type FollowDeps, followFile } from "./follow-file.ts";
 import { retryQuery } from "./start-query.ts";
 
 export type AthenaDeps = FollowDeps & FinishDeps;
 
+const filePublished = z.union([runPublished, deidentifiedPublished]);
+
 export const athenaService = defineService({
   name: "athena",
-  schema: z.union([objectCreated, runPublished, queryStateChange, queryTask, s3TestEvent]),
+  schema: z.union([objectCreated, filePublished, queryStateChange, queryTask, s3TestEvent]),
   span: (message) => {
     if ("task" in message) return { name: `${message.task} ${message.queryExecutionId} ${message.checks}` };
-    const isQuery = "detail" in message && message["detail-type"] !== "run.published";
-    return { name: isQuery ? `end ${message.detail.queryExecutionId}` : "follow" };
+    if (!("detail" in message)) return { name: "follow" };
+    if ("queryExecutionId" in message.detail) return { name: `end ${message.detail.queryExecutionId}` };
+    return { name: isDeidentified({ name: message.detail.dataset }) ? "follow deidentified" : "follow" };
   },
-  handle: async (message, deps: AthenaDeps) => {
+  handle: async (message, given: AthenaDeps) => {
+    const deps = { ...given, datasets: allEntries(given.datasets) };
     if ("detail" in message) {
-      return message["detail-type"] === "run.published"
-        ? followFile(findDataset(message.detail.dataset, deps.datasets), deps)
-        : finishQuery(message.detail.queryExecutionId, deps);
+      return "queryExecutionId" in message.detail
+        ? finishQuery(message.detail.queryExecutionId, deps)
+        : followFile(findDataset(message.detail.dataset, deps.datasets), deps);
     }
     if ("task" in message) {
       const { task, runId, queryExecutionId } = message;

@@ -3,6 +3,7 @@
 import { childTables } from "../../shared/child-tables.ts";
 import { type Cell, csvRows } from "../../shared/csv.ts";
 import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
+import { jsonLines } from "../../shared/json-lines.ts";
 import type { PageMessage } from "../../shared/messages.ts";
 import type { PageSummary } from "../../shared/run.ts";
 import { type Row, recordTransform } from "./record.ts";
@@ -112,28 +113,6 @@ function filledColumns(headers: readonly string[], rows: readonly Cell[][]): Rec
   }
   const filled = headers.map((header, column) => [header, counts[column] ?? 0] as const);
   return Object.fromEntries(filled.filter(([, count]) => count > 0));
-}
-
-/** Builds the JSON by hand, because a column may be called `__proto__`. */
-function jsonLines(headers: readonly string[], rows: readonly Cell[][]): string {
-  const names = headers.map((header, column) => `${column === 0 ? "{" : ","}${JSON.stringify(header)}:`);
-  let lines = "";
-  for (const row of rows) {
-    for (let column = 0; column < names.length; column++) {
-      lines += names[column];
-      lines += jsonOf(row[column] ?? null);
-    }
-    lines += "}\n";
-  }
-  return lines;
-}
-
-/** Avoids JSON.stringify for null and plain text: calling it costs more than its work. */
-function jsonOf(cell: Cell): string {
-  if (cell === null) return "null";
-  // In clean text (clean-text.ts), JSON escapes only these two characters.
-  const isPlain = typeof cell === "string" && !cell.includes('"') && !cell.includes("\\");
-  return isPlain ? `"${cell}"` : JSON.stringify(cell);
 }
 
 function add(counts: Map<string, number>, key: string, count = 1): void {

@@ -22,6 +22,8 @@ export const settings = {
   alertsTopic: () => read("ALERTS_TOPIC_ARN", z.string().check(z.startsWith("arn:"))),
   /** Undefined if no webhook is set, or the stage was deployed before it could be. */
   alertsWebhookUrl: () => secretUrl("AlertsWebhookUrl", linkedValue("AlertsWebhookUrl")),
+  /** Undefined if no dataset has pseudonyms, or the secret is not set. */
+  pseudonymKey: () => linkedValue("PseudonymKey"),
   /** The stage's name in its metrics and messages. */
   stage: () => read("STAGE", nonEmpty),
   /** Whether the stage's schedules are enabled. */

@@ -53,6 +53,16 @@ export function sourceOf(name: string, datasets: readonly Dataset[]): Dataset | 
   return datasets.find((dataset) => deidentified(dataset).name === name);
 }
 
+/** Returns whether the entry is that of a de-identified file. No dataset in library.ts has such a name. */
+export function isDeidentified({ name }: { name: string }): boolean {
+  return name.endsWith(`-${suffix}`);
+}
+
+/** Returns whether a column of the de-identified file has pseudonyms. */
+export function hasPseudonyms({ columns }: Dataset): boolean {
+  return columns.some((column) => !("drop" in column) && privacyOf(column) === "hash");
+}
+
 /** Returns `folder-deidentified/name-deidentified.csv`. */
 function suffixed(key: string): string {
   const { name, ext } = parse(key);

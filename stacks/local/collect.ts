@@ -1,6 +1,6 @@
 // Collects one run on this machine, from the request to the files in the output folder.
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { writeReport } from "../../services/renderer/write-report.ts";
 import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
 import { childTables, keptDays } from "../../shared/child-tables.ts";
@@ -15,6 +15,7 @@ import { folderError } from "../../shared/local/disk.ts";
 import { type Local, localDatabaseName, openLocal } from "../../shared/local/open-local.ts";
 import type { Log } from "../../shared/logger.ts";
 import { runFolders } from "../../shared/parquet-file.ts";
+import { deidentified } from "../../shared/privacy/deidentified.ts";
 import { quantity } from "../../shared/quantity.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/columns-of-dataset.ts";
@@ -37,6 +38,7 @@ import {
 } from "./out.ts";
 import { preview } from "./preview.ts";
 import { barDisplay, type Display, lineDisplay, Progress, silentDisplay } from "./progress.ts";
+import { localPseudonymKey } from "./pseudonym-file.ts";
 import type { StartCommand } from "./start-args.ts";
 import type { RunReport } from "./summary.ts";
 import { clearStarted, planStart, type StartedRun } from "./unfinished-run.ts";
@@ -129,6 +131,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       settings,
       libInsight: reportingSlowResponses(libInsight, timeoutMs, (text) => progress.note(text)),
       origin: source.origin,
+      pseudonymKey: await localPseudonymKey(localFolder),
       logOf,
       events: {
         onHandled: (queue, fields) => {
@@ -190,6 +193,7 @@ export async function collect(collection: Collection): Promise<Collected> {
         ...(children.length > 0 && {
           children: children.map((child) => join(command.out, childName(child))),
         }),
+        deidentified: join(command.out, basename(deidentified(dataset).publish.csv)),
         results: join(command.out, copies.results),
         report: join(command.out, reportName),
         dictionary: join(command.out, "dictionary.md"),

@@ -1,6 +1,7 @@
 // The services by the name of their queue.
 import { assemblerService } from "../../services/assembler/service.ts";
 import { athenaService } from "../../services/athena/service.ts";
+import { deidentifierService } from "../../services/deidentifier/service.ts";
 import { ec2Service } from "../../services/ec2/service.ts";
 import { fetcherService } from "../../services/fetcher/service.ts";
 import { kickoffService } from "../../services/kickoff/service.ts";
@@ -15,6 +16,7 @@ export const everyService = {
   fetcher: fetcherService,
   transformer: transformerService,
   assembler: assemblerService,
+  deidentifier: deidentifierService,
   athena: athenaService,
   tableau: tableauService,
   reporter: reporterService,

@@ -10,6 +10,7 @@ import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/open-local.ts";
 import { parquetKey } from "../../shared/parquet-file.ts";
+import { deidentified } from "../../shared/privacy/deidentified.ts";
 
 /** The folder of each dataset that npm start collected here. */
 const folders = z.record(z.string(), z.string());
@@ -53,13 +54,14 @@ type Stores = Pick<Local, "data" | "results">;
 
 /** Copies the published files and the report of their run into a folder. @returns the names of the copies */
 export async function copyPublished(
-  dataset: Pick<Dataset, "name" | "columns" | "publish">,
+  dataset: Dataset,
   runId: string,
   out: string,
   { data, results }: Stores,
 ): Promise<string[]> {
   const { name, publish } = dataset;
   const names = copyNames(publish);
+  const deidentifiedFiles = deidentified(dataset).publish;
   const ofRun: string[] = [];
   for (const [copy, key] of [
     [names.parquet, parquetKey(publish.csv, runId)],
@@ -74,6 +76,7 @@ export async function copyPublished(
     ...(await copyTo(out, names.csv, data.pathOf(publish.csv))),
     ...(await copyTo(out, names.jsonl, data.pathOf(publish.jsonl))),
     ...ofRun,
+    ...(await copyTo(out, basename(deidentifiedFiles.csv), data.pathOf(deidentifiedFiles.csv))),
     ...(await copyTo(out, names.results, results.pathOf(publish.results))),
     ...(await copyReport(keys.runReport(name, runId), out, results)),
   ];

@@ -12,7 +12,10 @@ export type RunReport = RunResult & {
   /** What analysts query in Athena. */
   athena: { database: string; table: string; parquet: string; typed: string; analysis: string };
   /** Paths on this machine. */
-  files: Record<"csv" | "jsonl" | "parquet" | "results" | "report" | "dictionary" | "run", string> & {
+  files: Record<
+    "csv" | "jsonl" | "parquet" | "deidentified" | "results" | "report" | "dictionary" | "run",
+    string
+  > & {
     children?: string[];
   };
   /** Duration in seconds, from the start to the query's result. */
@@ -50,9 +53,10 @@ export function summary(report: RunReport): string {
   if (filled(undeclared))
     rows.push(["undeclared", `${countList(undeclared)}; declare them in shared/library.ts`]);
   rows.push(["columns", `${report.columns.length}: ${report.columns.join(", ")}`]);
-  const { csv, jsonl, parquet, children = [], results, dictionary, run } = report.files;
+  const { csv, jsonl, parquet, children = [], deidentified, results, dictionary, run } = report.files;
   rows.push(["files", csv]);
-  for (const file of [jsonl, parquet, ...children, results, dictionary, run]) rows.push(["", file]);
+  for (const file of [jsonl, parquet, ...children, deidentified, results, dictionary, run])
+    rows.push(["", file]);
   const message = publishedText(report, dataset);
   return `${message}\n\n${rows.map(([label, value]) => `  ${label.padEnd(13)}  ${value}`).join("\n")}`;
 }

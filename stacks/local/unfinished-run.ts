@@ -6,6 +6,7 @@ import type { Dataset } from "../../shared/dataset-schema.ts";
 import { datasets } from "../../shared/datasets.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/open-local.ts";
+import { allEntries } from "../../shared/privacy/deidentified.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { runResult } from "../../shared/run.ts";
 import { UsageError } from "../cli.ts";
@@ -56,16 +57,17 @@ export function reasonToRemove(earlier: StartedRun, wanted: StartedRun): string 
 }
 
 /** Returns the dataset's run that was started here and has not ended. */
-export async function unfinished({ name, publish }: Dataset, local: Local): Promise<StartedRun | undefined> {
+export async function unfinished(dataset: Dataset, local: Local): Promise<StartedRun | undefined> {
   const { work, data, results } = local;
-  const earlier = await work.getJson(keyOf(name), startedRun);
+  const earlier = await work.getJson(keyOf(dataset.name), startedRun);
   if (!earlier) return undefined;
   const result = await work.getJson(keys.result(earlier.runId), runResult);
   if (!result) return earlier;
-  const [file, queried] = await Promise.all([data.head(publish.csv), results.head(publish.results)]);
+  const file = await data.head(dataset.publish.csv);
   const isOf = (object: typeof file) => object?.metadata["run-id"] === earlier.runId;
-  const isQueryInProgress = result.state === "published" && isOf(file) && !isOf(queried);
-  return isQueryInProgress ? earlier : undefined;
+  if (result.state !== "published" || !isOf(file)) return undefined;
+  const queried = allEntries([dataset]).map(({ publish }) => results.head(publish.results));
+  return (await Promise.all(queried)).every(isOf) ? undefined : earlier;
 }
 
 async function saveStarted(dataset: string, started: StartedRun, { work }: Local): Promise<void> {

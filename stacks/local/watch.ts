@@ -9,6 +9,7 @@ import { eventDetails } from "../../shared/events.ts";
 import { keys } from "../../shared/keys.ts";
 import type { Local } from "../../shared/local/open-local.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
+import { allEntries } from "../../shared/privacy/deidentified.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import type { QueueName } from "../../shared/topology.ts";
 import type { Retry } from "./workers.ts";
@@ -150,10 +151,14 @@ export class RunWatch {
       const text = isHeld ? heldText(result, reason, this.#dataset) : reason;
       return { state: "failed", reason: text, result };
     }
+    // The run's work ends with the query of the de-identified file.
+    for (const { publish } of allEntries([this.#dataset])) {
+      const queried = await results.head(publish.results);
+      if (queried?.metadata["run-id"] !== this.#runId) return undefined;
+    }
     const key = this.#dataset.publish.results;
     const published = await results.head(key);
-    if (published?.metadata["run-id"] !== this.#runId) return undefined;
-    const query = { queryExecutionId: published.metadata[queryId] ?? "", key };
+    const query = { queryExecutionId: published?.metadata[queryId] ?? "", key };
     return { state: "published and queried", result, query };
   }
 

@@ -50,6 +50,8 @@ export type WorkerOptions = {
   libInsight: LibInsightClient;
   /** Default: those of the library. */
   datasets?: readonly Dataset[];
+  /** Required only if a column is hashed. */
+  pseudonymKey?: string;
   /** The origin of the data of `libInsight`. Without it, workers do not check the origin of runs. */
   origin?: Origin;
   /** Without it, nothing is logged. */
@@ -94,6 +96,7 @@ export function startWorkers(options: WorkerOptions): Workers {
     refreshTimeoutMs: settings.tableauRefreshTimeoutMs,
     pauseMs: settings.tableauPauseMs,
     waitSeconds: 0,
+    pseudonymKey: () => options.pseudonymKey,
     post: webhookNotifier(() => settings.alertsWebhookUrl),
     onNotPosted: (error: PipelineError) => events?.onNotPosted?.(error),
     measure: () => {},
@@ -107,6 +110,7 @@ export function startWorkers(options: WorkerOptions): Workers {
     start(withChecks(everyService.fetcher, guard?.beforeFetch, guard?.afterFetch), deps),
     start(everyService.transformer, deps),
     start(withChecks(everyService.assembler, guard?.beforeAssembly), deps),
+    start(everyService.deidentifier, deps),
     start(everyService.athena, { ...deps, checkSeconds: settings.queryCheckSeconds }),
     start(everyService.tableau, deps),
     start(everyService.reporter, deps),

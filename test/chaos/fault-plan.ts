@@ -63,7 +63,15 @@ const uploadFault = fc.record({
 
 /** The queues of the services that collect records, and of those that act on the outcome. */
 export const collectingQueues = ["kickoff", "fetcher", "transformer", "assembler"] as const;
-export const downstreamQueues = ["athena", "tableau", "reporter", "renderer", "ec2", "replay"] as const;
+export const downstreamQueues = [
+  "deidentifier",
+  "athena",
+  "tableau",
+  "reporter",
+  "renderer",
+  "ec2",
+  "replay",
+] as const;
 const queues = [...collectingQueues, ...downstreamQueues] as const;
 export type ChaosQueue = (typeof queues)[number];
 

@@ -255,7 +255,12 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       ...queueDeps(queue, deadLetters),
       waitSeconds: 0,
       ...{ stage: "chaos", team: "tagged" as const, isScheduled: true, checkSeconds: 60 },
-      ...{ tableau: tableau.settings, hasTableau: true, tokenSecret: () => "chaos-token" },
+      ...{
+        tableau: tableau.settings,
+        hasTableau: true,
+        tokenSecret: () => "chaos-token",
+        pseudonymKey: () => "5e".repeat(32),
+      },
       ...{ requestTimeoutMs: 10_000, refreshTimeoutMs: 60_000, pauseMs: 0 },
     });
     return forEveryService((service) => {

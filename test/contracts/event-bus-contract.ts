@@ -32,6 +32,8 @@ export const eventExamples: { [T in EventType]: EventDetail<T> } = {
   "run.started": { ...run, from: "2024-01-01", to: "2024-01-31", windows: 1 },
   "run.transformed": { ...run, attempt: 1 },
   "run.published": { ...run, ...file, rows: 3 },
+  "deidentification.requested": { dataset: "gate-counts", reason },
+  "deidentified.published": { ...run, dataset: "gate-counts-deidentified", ...file, rows: 3 },
   "run.held": { ...run, reason },
   "run.failed": { ...run, reason },
   "run.superseded": { ...run, reason },

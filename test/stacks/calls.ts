@@ -185,6 +185,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       },
       tableau: tableauSettings(tableauEnvironment),
       tokenSecret: () => "a-secret",
+      pseudonymKey: () => "5e".repeat(32),
       requestTimeoutMs: 1,
       refreshTimeoutMs: 1,
       pauseMs: 1,

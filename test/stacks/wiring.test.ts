@@ -234,6 +234,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       fetcher: { ...work, ...measuring, LIBINSIGHT_BASE_URL: "https://library.libinsight.com/v1.0" },
       transformer: onBus,
       assembler: { ...onBus, DATA_BUCKET: "Data", RESULTS_BUCKET: "Results", ATHENA_DATABASE: database },
+      deidentifier: { ...onBus, DATA_BUCKET: "Data", RESULTS_BUCKET: "Results", ATHENA_DATABASE: database },
       athena: {
         ...onBus,
         DATA_BUCKET: "Data",

@@ -20,6 +20,7 @@ export function forEveryService<R>(
     fetcher: create(everyService.fetcher),
     transformer: create(everyService.transformer),
     assembler: create(everyService.assembler),
+    deidentifier: create(everyService.deidentifier),
     athena: create(everyService.athena),
     tableau: create(everyService.tableau),
     reporter: create(everyService.reporter),

@@ -4,9 +4,9 @@ import {
   publishChanges,
   recordChanges,
 } from "../../services/assembler/changes/file-changes.ts";
-import { writeFiles } from "../../services/assembler/write.ts";
 import { defaultDataset } from "../../shared/datasets.ts";
 import type { FileChanges, Run } from "../../shared/run.ts";
+import { writeFiles } from "../../shared/write-files.ts";
 import { between, type Random, seeded } from "../../stacks/local/libinsight/random.ts";
 import { runOf } from "../factories/requests.ts";
 

@@ -13,7 +13,7 @@ import { parquetContentType } from "../../../shared/parquet.ts";
 import type { ObjectInfo, ObjectStore } from "../../../shared/ports.ts";
 import { dateColumn } from "../../../shared/profile.ts";
 import { type FileChanges, fileChanges, type Run } from "../../../shared/run.ts";
-import { FileUpload, type WriteRows } from "../write.ts";
+import { FileUpload, type WriteRows } from "../../../shared/write-files.ts";
 import { ChangesRows } from "./changes-rows.ts";
 import { LineReader } from "./line-reader.ts";
 import { RowMerge, type RowPair } from "./merge-rows.ts";

@@ -6,6 +6,7 @@ import { claim } from "../../../shared/once.ts";
 import { decodeSummary } from "../../../shared/part.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
 import {
+  deidentification,
   periodRecount,
   queryOrigin,
   type Run,
@@ -25,7 +26,15 @@ const atOnce = 16;
 const summaryBytes = 64 * 1024;
 
 /** Objects with the field `spans`. */
-const withSpans = z.union([runResult, runAttempt, rangeSplit, windowSearch, periodRecount, queryOrigin]);
+const withSpans = z.union([
+  runResult,
+  runAttempt,
+  rangeSplit,
+  windowSearch,
+  periodRecount,
+  deidentification,
+  queryOrigin,
+]);
 const spanList = z.array(spanSchema);
 
 /**
@@ -61,6 +70,7 @@ async function spansIn(key: string, { runId }: Run, work: ObjectStore): Promise<
     case "splits":
     case "searches":
     case "recounts":
+    case "deidentification.json":
     case "result.json":
       return (await work.getJson(key, withSpans))?.spans ?? [];
     case "spans.json":

@@ -31,6 +31,7 @@ const report: RunReport = {
     csv: "out/b.csv",
     jsonl: "out/b.jsonl",
     parquet: "out/b.parquet",
+    deidentified: "out/b-deidentified.csv",
     results: "out/r.csv",
     report: "out/report.html",
     dictionary: "out/dictionary.md",

@@ -2,10 +2,10 @@
 // one atomic write after the pass succeeded: the child files and the Parquet file first, then the CSV.
 import events from "node:events";
 import { PassThrough } from "node:stream";
-import { parquetContentType } from "../../shared/parquet.ts";
-import type { ObjectInfo, ObjectStore } from "../../shared/ports.ts";
-import { isNewer, publishAttempts, publishContended } from "../../shared/publish.ts";
-import type { Run } from "../../shared/run.ts";
+import { parquetContentType } from "./parquet.ts";
+import type { ObjectInfo, ObjectStore } from "./ports.ts";
+import { isNewer, publishAttempts, publishContended } from "./publish.ts";
+import type { Run } from "./run.ts";
 
 /** Bytes of each file that are buffered for its upload. */
 const bufferBytes = 1024 * 1024;

@@ -1,9 +1,9 @@
 // Converts the rows of the CSV to those of the Parquet file, by the rules of the typed view.
-import type { ChildTable } from "../../shared/child-tables.ts";
-import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
-import { csvFieldText, endOfField, splitCsvRow } from "../../shared/csv.ts";
-import { type ParquetColumn, ParquetRows, type ParquetValue } from "../../shared/parquet.ts";
-import type { Part } from "../../shared/part.ts";
+import type { ChildTable } from "./child-tables.ts";
+import { type ColumnType, columnTypes } from "./column-types.ts";
+import { csvFieldText, endOfField, splitCsvRow } from "./csv.ts";
+import { type ParquetColumn, ParquetRows, type ParquetValue } from "./parquet.ts";
+import type { Part } from "./part.ts";
 
 /** Distinct fields of a column that are remembered. A column with more of them is not a closed field. */
 const maxKnown = 1_000;
@@ -41,12 +41,13 @@ export class TypedRows {
   /**
    * Adds a part's rows. @returns bytes of the file that are complete
    * @param csv the part's rows in the published file
+   * @param part has the answers of each list; not needed without child tables
    * @param skip indexes of the part's rows that the published file lacks
    */
-  add(csv: Uint8Array, part: Part, skip: readonly number[]): Uint8Array {
+  add(csv: Uint8Array, part?: Part, skip: readonly number[] = []): Uint8Array {
     const text = Buffer.from(csv.buffer, csv.byteOffset, csv.byteLength).toString("utf8");
     const lists = this.#lists.map((header) =>
-      answersOf(part, header).filter((_, index) => !skip.includes(index)),
+      part ? answersOf(part, header).filter((_, index) => !skip.includes(index)) : [],
     );
     const complete: Uint8Array[] = [];
     for (let at = 0, row = 0; at < text.length; row++) {

@@ -2,21 +2,21 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { TypedRows } from "../../../services/assembler/typed-rows.ts";
-import { followFile } from "../../../services/athena/follow-file.ts";
-import { transformPage } from "../../../services/transformer/page.ts";
-import { childTables } from "../../../shared/child-tables.ts";
-import { knownNames } from "../../../shared/column-names.ts";
-import { columnType } from "../../../shared/column-types.ts";
-import { csvRows } from "../../../shared/csv.ts";
-import { viewNames } from "../../../shared/dataset-schema.ts";
-import { parquetColumns, parquetKey, parquetMetadata } from "../../../shared/parquet-file.ts";
-import { decodePart, encodePart } from "../../../shared/part.ts";
-import { tableColumns } from "../../../shared/table-columns.ts";
-import { datasetOf } from "../../factories/dataset-entries.ts";
-import { openLocalInMemory } from "../../support/local-adapters.ts";
-import { overwrite } from "../../support/objects.ts";
-import { parquetRecords } from "../../support/parquet-records.ts";
+import { followFile } from "../../services/athena/follow-file.ts";
+import { transformPage } from "../../services/transformer/page.ts";
+import { childTables } from "../../shared/child-tables.ts";
+import { knownNames } from "../../shared/column-names.ts";
+import { columnType } from "../../shared/column-types.ts";
+import { csvRows } from "../../shared/csv.ts";
+import { viewNames } from "../../shared/dataset-schema.ts";
+import { parquetColumns, parquetKey, parquetMetadata } from "../../shared/parquet-file.ts";
+import { decodePart, encodePart } from "../../shared/part.ts";
+import { tableColumns } from "../../shared/table-columns.ts";
+import { TypedRows } from "../../shared/typed-rows.ts";
+import { datasetOf } from "../factories/dataset-entries.ts";
+import { openLocalInMemory } from "../support/local-adapters.ts";
+import { overwrite } from "../support/objects.ts";
+import { parquetRecords } from "../support/parquet-records.ts";
 
 const dataset = datasetOf([
   ...columnType.options.map((type) => ({ name: `A ${type}`, type })),
