@@ -6,10 +6,10 @@ import type { Run } from "./run.ts";
 /** Other writers are rare: runs of one dataset are weekly and assembled one at a time. */
 export const publishAttempts = 5;
 
-/** Returns the error for a key that other writers change at every attempt. */
+/** Returns the error for a key that other writers change at every attempt to write it. */
 export function publishContended(key: string, { runId }: Pick<Run, "runId">): PipelineError {
   return new PipelineError("PublishContended", {
-    message: `Other writers changed ${key} at every one of ${publishAttempts} attempts.`,
+    message: `Other writers changed ${key} at every attempt to write it.`,
     advice: "Retried automatically. If this persists, check for another writer to this key.",
     kind: "transient",
     ids: { run: runId },

@@ -366,7 +366,7 @@ function resultCounts(
   entry: string,
   columns: string[],
 ): Counts {
-  const attempts = new Map(windows.map((each) => [each.window.number, each.attempt]));
+  const attempts = new Map(windows.map(({ window, attempt }) => [window.number, attempt]));
   return {
     runId: run.runId,
     dataset: run.dataset,
@@ -377,13 +377,13 @@ function resultCounts(
     attempt,
     windows: run.periods.flatMap((period) =>
       windowsIn(run, period).map((window) => {
-        const { number, from, to, reused } = window;
+        const { number, from, to } = window;
         const its = attempts.get(number) ?? 1;
+        const reused = isReused({ window, attempt: its }) ? window.reused : undefined;
         return {
           ...{ from, to, attempt: its, period: period.number },
           ...(ledger.windows.get(number) ?? { pages: 0, totalRecords: 0 }),
-          ...(reused &&
-            isReused({ window, attempt: its }) && { reused: { runId: reused.runId, at: reused.at } }),
+          ...(reused && { reused: { runId: reused.runId, at: reused.at } }),
         };
       }),
     ),

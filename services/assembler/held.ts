@@ -101,13 +101,13 @@ export async function publishHeld(
   if (outcome.state === "discarded") throw new Error(`The held files of run ${runId} were discarded.`);
   const published = filesOf(target, outcome.files);
   const { refresh } = counts;
-  const missed = refresh?.full ? await missedChanges(runId, work) : undefined;
+  const missed = await missedChanges(runId, work);
   return {
     ...counts,
     state: "published",
     force,
     changes: await publishChanges(run, published.csv, dataset, deps),
-    ...(refresh && missed && { refresh: { ...refresh, missed } }),
+    ...(refresh && { refresh: { ...refresh, ...(missed && { missed }) } }),
     published: { bucket: data.bucket, ...published },
     ...otherFilesOf(target, outcome.files, heldChildren),
   };

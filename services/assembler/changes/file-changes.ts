@@ -6,12 +6,12 @@ import * as z from "zod/mini";
 import { storeNames } from "../../../shared/column-names.ts";
 import { csvFieldText, splitCsvRow } from "../../../shared/csv.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
-import { PipelineError } from "../../../shared/errors.ts";
 import { type RefreshResult, readKeptIndex, refreshResult } from "../../../shared/kept.ts";
 import { keys } from "../../../shared/keys.ts";
 import { parquetContentType } from "../../../shared/parquet.ts";
 import type { ObjectInfo, ObjectStore } from "../../../shared/ports.ts";
 import { dateColumn } from "../../../shared/profile.ts";
+import { publishContended } from "../../../shared/publish.ts";
 import { type FileChanges, fileChanges, type Run } from "../../../shared/run.ts";
 import { FileUpload, type WriteRows } from "../../../shared/write-files.ts";
 import { ChangesRows } from "./changes-rows.ts";
@@ -85,20 +85,13 @@ export async function publishChanges(
     : snapshotOf(run, new Date(stored.knownAt), csv, dataset, deps);
   const metadata = { "run-id": runId, "requested-at": requestedAt, "known-at": stored.knownAt };
   try {
-    const etag = await data.upload(key, body, {
+    await data.upload(key, body, {
       contentType: parquetContentType,
       metadata: { dataset: dataset.name, ...metadata },
       condition: "absent",
     });
     // Another writer that was in the way may still fail.
-    if (etag === undefined && !(await data.head(key))) {
-      throw new PipelineError("PublishContended", {
-        message: `Another writer writes ${key} at the same time.`,
-        advice: "Retried automatically. If this persists, check for another writer to this key.",
-        kind: "transient",
-        ids: { run: runId },
-      });
-    }
+    if (!(await data.head(key))) throw publishContended(key, run);
   } catch (error) {
     // The next run finds no changes of the file that is in place then, and stores a snapshot.
     if (!(error instanceof FileReplaced)) throw error;

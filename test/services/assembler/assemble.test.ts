@@ -6,6 +6,7 @@ import { assemblerService } from "../../../services/assembler/service.ts";
 import { type Dataset, dataset as datasetSchema, outputColumns } from "../../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import { fingerprintOf } from "../../../shared/fingerprint.ts";
+import { readKeptIndex } from "../../../shared/kept.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { LocalStore } from "../../../shared/local/local-store.ts";
 import { parquetKey } from "../../../shared/parquet-file.ts";
@@ -65,15 +66,27 @@ const older = { requestId: "older", requestedAt: "2024-03-08T12:00:00Z" };
 const usual = { requestId: "run", requestedAt: "2024-03-15T12:00:00Z" };
 const newer = { requestId: "newer", requestedAt: "2024-03-15T12:30:00Z" };
 
+/** `reused` are the kept parts of the first window. */
+type Given = typeof usual & Pick<Run, "refresh"> & Pick<Run["windows"][number], "reused">;
+
 /** Creates a run of one or two windows whose pages are all transformed. */
-async function completeRun({ work }: Deps, contents: WindowContent[], given = usual): Promise<Run> {
+async function completeRun(
+  { work }: Deps,
+  contents: WindowContent[],
+  { requestId, requestedAt, reused, refresh }: Given = usual,
+): Promise<Run> {
   const windows: [string, string][] = [
     // Both include the date of every record.
     ["2023-01-01", "2023-06-30"],
     ["2023-05-01", "2023-12-31"],
   ];
-  const { requestId, requestedAt } = given;
-  const run = runOf(requestId, { windows: windows.slice(0, contents.length), requestedAt });
+  const planned = runOf(requestId, { windows: windows.slice(0, contents.length), requestedAt });
+  const [first, ...others] = planned.windows;
+  const run: Run = {
+    ...planned,
+    ...(first && reused && { windows: [{ ...first, reused }, ...others] }),
+    ...(refresh && { refresh }),
+  };
   await putRun(run, work);
   for (const content of contents) await putWindow(run, content, work);
   return run;
@@ -95,7 +108,7 @@ async function assembleRun(
   return deps.work.getJson(keys.result(runId), runResult);
 }
 
-async function assembleNew(deps: Deps, contents: WindowContent[], given = usual) {
+async function assembleNew(deps: Deps, contents: WindowContent[], given: Given = usual) {
   return assembleRun(await completeRun(deps, contents, given), deps);
 }
 
@@ -1151,6 +1164,58 @@ describe("the recount before a publication", () => {
   });
 });
 
+describe("a dataset with refresh", () => {
+  const first: WindowContent = { window: 1, pages: [recordsOf(1, 9)] };
+  const second: WindowContent = { window: 2, pages: [recordsOf(10, 12)] };
+  const full = { reason: "it is the first run of the month" };
+
+  /** Publishes a full run, then prepares one that reuses the full run's first window. */
+  async function incrementalRun(deps: Deps): Promise<Run> {
+    const lastFull = { runId: runOf(older.requestId).runId, requestedAt: older.requestedAt };
+    await assembleNew(deps, [first, second], { ...older, refresh: full });
+    const [kept] = (await readKeptIndex(defaultDataset.name, deps.work))?.windows ?? [];
+    if (!kept) throw new Error("The full run kept no window.");
+    const { from: _from, to: _to, ...reused } = kept;
+    const refresh = { reason: "a run of this month has collected everything", lastFull };
+    const run = await completeRun(deps, [{ window: 1, pages: [] }, second], { ...usual, refresh, reused });
+    await putRecounts(run, 1, deps.work, new Map([[1, { totalRecords: 9 }]]));
+    return run;
+  }
+
+  test("says of a reused window which run fetched it", async () => {
+    const deps = start();
+    const result = await assembleRun(await incrementalRun(deps), deps);
+    const reused = { runId: runOf(older.requestId).runId, at: older.requestedAt };
+    expect(result).toMatchObject({ state: "published", rows: 12, refresh: { full: false, reused: 1 } });
+    expect(result?.windows.map((window) => window.reused)).toEqual([reused, undefined]);
+  });
+
+  test("does not call a window reused that is fetched after all", async () => {
+    const deps = start();
+    const run = await incrementalRun(deps);
+    await putAttempt(run, [2, 1], deps.work);
+    await putWindow(run, { ...first, attempt: 2 }, deps.work);
+    const result = await assembleRun(run, deps, 2);
+    expect(result).toMatchObject({ state: "published", rows: 12, refresh: { full: false, reused: 0 } });
+    expect(result?.windows.map((window) => window.reused)).toEqual([undefined, undefined]);
+  });
+
+  test("counts the changes that a reused window hid, also if the full run was held and is published by force", async () => {
+    const deps = start();
+    await assembleRun(await incrementalRun(deps), deps);
+    const edited = [...recordsOf(1, 8), recordOf(9, { who: "Faculty" }), "not a record"];
+    const contents = [{ window: 1, pages: [edited] }, second];
+    const run = await completeRun(deps, contents, { ...newer, refresh: full });
+    const refresh = { full: true, ...full, reused: 0 };
+    expect(await assembleRun(run, deps)).toMatchObject({ state: "held", refresh });
+    const result = await assembleRun(run, deps, 1, "the reject is expected");
+    // From May 1, the day of the record, to December 31, the last day of the run.
+    const missed = { changes: 1, since: older.requestedAt, adviceDays: 244 };
+    expect(result).toMatchObject({ state: "published", changes: { edited: 1 } });
+    expect(result?.refresh).toEqual({ ...refresh, missed });
+  });
+});
+
 describe("a second assembler", () => {
   const contents: WindowContent[] = [
     { window: 1, pages: [recordsOf(1, 3)] },
@@ -1220,6 +1285,23 @@ describe("a second assembler", () => {
         expect(await filesOf(deps)).toEqual(await filesOf(undisturbed.deps));
       }
     }
+  });
+
+  test("stores the changes since the publication before, even if the first one publishes meanwhile", async () => {
+    const deps = start();
+    await assembleNew(deps, pagesOf(recordsOf(1, 3)), older);
+    const run = await completeRun(deps, pagesOf(recordsOf(2, 4)));
+    let first: RunResult | undefined;
+    // The names of the columns are read after the published file and before the upload.
+    const results = before(deps.results, "head", async () => {
+      first ??= await assembleRun(run, deps);
+    });
+    const second = await assembleRun(run, { ...deps, results });
+    expect(second?.changes).toMatchObject({
+      since: { requestedAt: older.requestedAt },
+      ...{ added: 1, edited: 0, deleted: 1 },
+    });
+    expect(second).toEqual(first);
   });
 
   test("emits the failure of a failed run again and does not retry it", async () => {

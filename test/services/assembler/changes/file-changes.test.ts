@@ -4,10 +4,12 @@ import { describe, expect, test } from "vitest";
 import type { ChangesDeps } from "../../../../services/assembler/changes/file-changes.ts";
 import { csvRows } from "../../../../shared/csv.ts";
 import { defaultDataset } from "../../../../shared/datasets.ts";
+import { keys } from "../../../../shared/keys.ts";
 import { planRollback, rollBack } from "../../../../stacks/commands/runs/rollback.ts";
 import { between, seeded } from "../../../../stacks/local/libinsight/random.ts";
 import { csvOf, firstPublication, nextPublication } from "../../../factories/edit-scripts.ts";
 import { runOf } from "../../../factories/requests.ts";
+import { intercepted } from "../../../support/intercepted-ports.ts";
 import { useLocal } from "../../../support/local-adapters.ts";
 import { overwrite } from "../../../support/objects.ts";
 import { noonOf, publishFile } from "../../../support/published-files.ts";
@@ -21,6 +23,42 @@ const start = (): ChangesDeps => ({
   work: local.store(),
   data: local.store({ keepsVersions: true }),
   results: local.store(),
+});
+
+const headers = ["_id", "_start_date", "Location"];
+const rowOf = (id: number, date: string, location: string | null) => [id, `${date} 09:30:00`, location];
+const fileOf = (rows: (string | number | null)[][], columns = headers) => csvRows([columns, ...rows]);
+const files = (deps: ChangesDeps) => changeFiles(dataset.name, deps.data);
+const kindsIn = (file: ChangeRow[] = []) => file.slice(1).map(({ change, row, csv }) => [change, row, csv]);
+
+describe("a file of changes that the store refuses because of another writer", () => {
+  const csv = fileOf([rowOf(1, "2023-10-02", "Newman")]);
+  const { runId } = runOf(noonOf(0));
+
+  /** @param other uploads the file for the other writer, or not */
+  const publishBeside = (deps: ChangesDeps, other: (upload: () => unknown) => unknown) => {
+    const refuse = async (upload: () => unknown) => void (await other(upload));
+    const data = intercepted(deps.data, (method, [key], act) =>
+      method === "upload" && key === keys.changesFile(dataset.name, runId) ? refuse(act) : act(),
+    );
+    return publishFile(csv, noonOf(0), { ...deps, data });
+  };
+
+  test("is a transient error if that writer stores none, and is stored by the retry", async () => {
+    const deps = start();
+    const error = { name: "PublishContended", kind: "transient", ids: { run: runId } };
+    await expect(publishBeside(deps, () => {})).rejects.toMatchObject(error);
+    expect(await files(deps)).toEqual([]);
+    await publishFile(csv, noonOf(0), deps);
+    expect(await files(deps)).toHaveLength(1);
+  });
+
+  test("is in place if that writer has stored it", async () => {
+    const deps = start();
+    const { changes } = await publishBeside(deps, (upload) => upload());
+    expect(changes).toMatchObject({ snapshot: "no file was published before" });
+    expect(await files(deps)).toHaveLength(1);
+  });
 });
 
 describe("random edit scripts", () => {
@@ -55,12 +93,6 @@ describe("random edit scripts", () => {
     expect(compared).toBeGreaterThan(300);
   });
 });
-
-const headers = ["_id", "_start_date", "Location"];
-const rowOf = (id: number, date: string, location: string | null) => [id, `${date} 09:30:00`, location];
-const fileOf = (rows: (string | number | null)[][], columns = headers) => csvRows([columns, ...rows]);
-const files = (deps: ChangesDeps) => changeFiles(dataset.name, deps.data);
-const kindsIn = (file: ChangeRow[] = []) => file.slice(1).map(({ change, row, csv }) => [change, row, csv]);
 
 describe("what changed", () => {
   const before = [
