@@ -45,7 +45,8 @@ function baseOf(kind: KindName, rows: boolean): DatasetInput {
     );
     return { ...defaultDataset, columns };
   }
-  const { statistics: _statistics, roles: _roles, expectations: _expectations, ...rest } = defaultDataset;
+  const { statistics: _statistics, roles: _roles, redaction: _redaction, ...others } = defaultDataset;
+  const { expectations: _expectations, ...rest } = others;
   return { ...rest, ...statistics[kind], kind, columns: kinds[kind].columns ?? [] };
 }
 
