@@ -25,6 +25,7 @@ export default $config({
     await import("./stacks/routes.ts");
     await import("./stacks/schedule.ts");
     await import("./stacks/monitoring.ts");
+    const { currentStage } = await import("./stacks/stage.ts");
     const { analysts } = await import("./stacks/analyst-policy.ts");
     await import("./stacks/command-settings.ts");
     return {
@@ -33,6 +34,10 @@ export default $config({
       results: results.name,
       // Connection settings for analysts.
       analysts,
+      audience: {
+        full: "full: with an analyst's key, names and comments can be read",
+        deidentified: "deidentified",
+      }[currentStage().audience],
       analystsWorkgroup: analystsWorkgroup.name,
       analystsResults,
       database,

@@ -6,6 +6,7 @@ import { toDotPath } from "zod/v4/core";
 import { type Dataset, type DatasetEntry, defineDatasets } from "./dataset-schema.ts";
 import { instanceIds } from "./instance-settings.ts";
 import { adviceOf, InvalidLibrary, type Issue, shownInput } from "./invalid-library.ts";
+import { audienceSetting } from "./privacy/deidentified.ts";
 
 const pattern = (regex: RegExp, advice: string) => z.string().check(z.regex(regex, advice));
 
@@ -73,6 +74,11 @@ const settings = z.strictObject({
       analystsUser: z.optional(
         pattern(/^[\w+=,.@-]{1,64}$/, "use an IAM user name: 1 to 64 letters, digits and + = , . @ _ -"),
       ),
+      /**
+       * What the analysts' policy, Tableau and the report read: the de-identified files, or the full ones, in which every
+       * analyst's key can read names and comments. A personal stage can use the other one: AUDIENCE.
+       */
+      audience: z._default(audienceSetting, "deidentified"),
     }),
     {},
   ),

@@ -2,6 +2,7 @@
 import { library } from "#library";
 import { PipelineError } from "../shared/errors.ts";
 import { instanceMinutes, instancesSetting, type TeamInstances } from "../shared/instance-settings.ts";
+import { type Audience, audienceSetting } from "../shared/privacy/deidentified.ts";
 import { type TableauSettings, tableauSettings } from "../shared/tableau-settings.ts";
 
 /** SST's global. It is declared here because commands also load this file, and they run without SST. */
@@ -34,6 +35,8 @@ export type StageSettings = {
   existingBuckets: { data?: string | undefined; results?: string | undefined };
   /** The existing IAM user of the analysts. Without a name, the stage creates a user. */
   existingAnalysts?: string | undefined;
+  /** Which files the analysts' policy, Tableau and the report use. */
+  audience: Audience;
 };
 
 /**
@@ -47,7 +50,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
   const tableau = tableauOf(env);
   const otlpEndpoint = env.OTEL_EXPORTER_OTLP_ENDPOINT || undefined;
   if (stage === "production") {
-    const { athenaDatabase, buckets, analystsUser } = library.production;
+    const { athenaDatabase, buckets, analystsUser, audience } = library.production;
     return {
       production: true,
       scheduled: true,
@@ -62,6 +65,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
       athenaDatabase,
       existingBuckets: buckets,
       existingAnalysts: analystsUser,
+      audience,
     };
   }
   return {
@@ -77,6 +81,7 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
     instanceMinutes,
     athenaDatabase: `libinsight_${stage.toLowerCase().replaceAll("-", "_")}`,
     existingBuckets: {},
+    audience: audienceOf(env),
   };
 }
 
@@ -94,6 +99,12 @@ export function currentStage(): StageSettings {
     );
   }
   return settings;
+}
+
+function audienceOf({ AUDIENCE }: NodeJS.ProcessEnv): Audience {
+  const parsed = audienceSetting.safeParse(AUDIENCE || library.production.audience);
+  if (parsed.success) return parsed.data;
+  throw new Error("AUDIENCE is invalid. Set it to `full` or `deidentified`.");
 }
 
 function instancesOf({ INSTANCES }: NodeJS.ProcessEnv): TeamInstances {

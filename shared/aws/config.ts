@@ -5,6 +5,7 @@ import * as z from "zod/mini";
 import { PipelineError } from "../errors.ts";
 import { instancesSetting } from "../instance-settings.ts";
 import { maxDelaySeconds } from "../ports.ts";
+import { audienceSetting } from "../privacy/deidentified.ts";
 import { nonEmpty } from "../schemas.ts";
 import { secretText, secretUrl } from "../secret-text.ts";
 import { tableauSettings } from "../tableau-settings.ts";
@@ -28,6 +29,8 @@ export const settings = {
   stage: () => read("STAGE", nonEmpty),
   /** Whether the stage's schedules are enabled. */
   scheduled: () => read("SCHEDULED", z.enum(["true", "false"])) === "true",
+  /** Which files the stage's analysts, Tableau and the reports use. */
+  audience: () => read("AUDIENCE", audienceSetting),
   athenaWorkgroup: () => read("ATHENA_WORKGROUP", nonEmpty),
   athenaDatabase: () => read("ATHENA_DATABASE", z.string().check(z.regex(/^[a-z][a-z0-9_]{0,127}$/))),
   athenaRegion: () => read("ATHENA_REGION", nonEmpty),

@@ -1,12 +1,14 @@
 // The entry of a dataset's de-identified file. Everything that takes an entry (tables, views, policies, Tableau's data
 // source, the data dictionary) works for this file too.
 import { parse } from "node:path/posix";
+import * as z from "zod/mini";
 import type { Column, Dataset, KeptColumn } from "../dataset-schema.ts";
 import { folderOf } from "../keys.ts";
 import { privacyOf } from "./settings.ts";
 
 /** The readers of a dataset: of the full file, or of the de-identified one. */
-export type Audience = "full" | "deidentified";
+export const audienceSetting = z.enum(["full", "deidentified"]);
+export type Audience = z.infer<typeof audienceSetting>;
 
 const suffix = "deidentified";
 

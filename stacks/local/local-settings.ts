@@ -1,8 +1,10 @@
 // Reads the settings of the services on this machine from the environment. On a stage shared/aws/config.ts reads them.
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
+import { library } from "#library";
 import { type PipelineError, toPipelineError } from "../../shared/errors.ts";
 import { instancesSetting, type TeamInstances } from "../../shared/instance-settings.ts";
+import { type Audience, audienceSetting } from "../../shared/privacy/deidentified.ts";
 import { secretText, secretUrl } from "../../shared/secret-text.ts";
 import { type TableauSettings, tableauSettings } from "../../shared/tableau-settings.ts";
 import { UsageError } from "../cli.ts";
@@ -13,6 +15,8 @@ export type LocalSettings = {
   queryCheckSeconds: number;
   instanceCheckSeconds: number;
   team: TeamInstances;
+  /** Which files Tableau and the report use. */
+  audience: Audience;
   /** Undefined if there is no Tableau to refresh. */
   tableau: TableauSettings | undefined;
   tableauTokenSecret: string | undefined;
@@ -31,6 +35,7 @@ const variables = z.object({
   QUERY_CHECK_SECONDS: number(5),
   INSTANCE_CHECK_SECONDS: number(1),
   INSTANCES: z._default(instancesSetting, "tagged"),
+  AUDIENCE: z._default(audienceSetting, library.production.audience),
   TABLEAU_TIMEOUT_MS: number(25_000),
   TABLEAU_REFRESH_TIMEOUT_MS: number(600_000),
   TABLEAU_PAUSE_MS: number(2_000),
@@ -59,6 +64,7 @@ export function localSettings(env: NodeJS.ProcessEnv): LocalSettings {
     queryCheckSeconds: data.QUERY_CHECK_SECONDS,
     instanceCheckSeconds: data.INSTANCE_CHECK_SECONDS,
     team: data.INSTANCES,
+    audience: data.AUDIENCE,
     tableau,
     tableauTokenSecret,
     tableauRequestTimeoutMs: data.TABLEAU_TIMEOUT_MS,

@@ -57,6 +57,7 @@ const shell = () => ({
   SST_RESOURCE_LibInsightClientId: secret(stage.libInsight.clientId),
   SST_RESOURCE_LibInsightClientSecret: secret(stage.libInsight.clientSecret),
   LIBINSIGHT_BASE_URL: stage.libInsight.baseUrl,
+  AUDIENCE: "deidentified",
 });
 
 const statesOf = (found: Record<string, Finding>, state: string) =>
@@ -103,6 +104,7 @@ test("a new stage in an account that never used Athena has no problem and no war
     "results bucket: versioning",
     "results bucket: encryption",
     `published file of ${defaultDataset.name}`,
+    "audience",
     "alerts",
     "dead letters",
   ]);

@@ -44,7 +44,7 @@ test("a library without tags, existing resources and instances has the defaults"
   expect(defineLibrary(good)).toEqual({
     ...good,
     tags: {},
-    production: { athenaDatabase: "libinsightdatabase", buckets: {} },
+    production: { athenaDatabase: "libinsightdatabase", buckets: {}, audience: "deidentified" },
     instances: { tag: { key: "Application", value: "LibInsight" }, production: "none" },
     datasets: [expect.objectContaining({ name: "gate-counts", staleAfterDays: 8 })],
   });
@@ -94,6 +94,11 @@ test.each<[what: string, change: object, sentence: string]>([
     'production.athenaDatabase "lib-insight": use 1 to 128 lower-case letters, digits and _, beginning with a letter',
   ],
   [
+    "an audience of staff",
+    { production: { audience: "staff" } },
+    'production.audience "staff": use full or deidentified',
+  ],
+  [
     "an empty list of instances",
     { instances: { tag: { key: "App", value: "x" }, production: [] } },
     "instances.production: list at least 1",
@@ -125,6 +130,11 @@ test("refuses an invalid dataset with the dataset's sentence", () => {
   expect(errorOf({ datasets: [{ ...dataset, libinsightId: 0 }] })).toBe(
     'shared/library.ts, entry "gate-counts", libinsightId 0: use more than 0.',
   );
+});
+
+test("the full files are an explicit setting", () => {
+  expect(defineLibrary({ ...good, production: { audience: "full" } }).production.audience).toBe("full");
+  expect(anotherLibrary.production.audience).toBe("deidentified");
 });
 
 test("accepts a list of instances", () => {

@@ -344,6 +344,7 @@ test("a rule announces a published file in an existing bucket with the schema of
 
 test.each([
   [{ TABLEAU_URL: "https://tableau.example.edu" }, "Set TABLEAU_TOKEN_NAME too"],
+  [{ AUDIENCE: "staff" }, "AUDIENCE is invalid. Set it to `full` or `deidentified`."],
   [{ INSTANCES: "all" }, "INSTANCES is invalid. Set it to `tagged`"],
   [{ TABLEAU_URL: "http://tableau.example.edu", TABLEAU_TOKEN_NAME: "refresh" }, "TABLEAU_URL is invalid"],
 ])("a deploy with %j fails and gives the reason", async (environment, reason) => {

@@ -16,7 +16,7 @@ import type { StageSettings } from "../../stage.ts";
 import { accountChecks } from "./account-checks.ts";
 import { bucketChecks, publishedFileCheck } from "./bucket-checks.ts";
 import { type Check, isDenied } from "./check.ts";
-import { alertCheck, deadLettersCheck } from "./stage-checks.ts";
+import { alertCheck, audienceCheck, deadLettersCheck } from "./stage-checks.ts";
 
 /** The stage's region, whatever the shell's own is. The calls end within a check's time limit. */
 const clientSettings = {
@@ -49,6 +49,7 @@ export async function awsChecks(stage: StageSettings, isDeployed: boolean): Prom
         : bucketChecks(`${place} bucket`, { name, needsEvents }, s3, library.region);
     }),
     ...(data === undefined ? [] : datasets.map((dataset) => publishedFileCheck(dataset, data, s3))),
+    audienceCheck(stage.audience),
     alertCheck(topic, alertAddress, new SNSClient(clientSettings)),
     ...(isDeployed
       ? [deadLettersCheck(deadLetterUrls.map(([name, url]) => [name, () => new SqsQueue(sqs, url())]))]

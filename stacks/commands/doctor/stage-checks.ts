@@ -1,12 +1,26 @@
-// Checks of a deployed stage: that its alerts reach someone, and its dead letters.
+// Checks of a stage: what its analysts can read, that its alerts reach someone, and its dead letters.
 import {
   GetSubscriptionAttributesCommand,
   ListSubscriptionsByTopicCommand,
   type SNSClient,
 } from "@aws-sdk/client-sns";
 import type { MessageQueue } from "../../../shared/ports.ts";
+import type { Audience } from "../../../shared/privacy/deidentified.ts";
 import { quantity } from "../../../shared/quantity.ts";
 import { allowed, type Check, ok, problem, shell, warning } from "./check.ts";
+
+export function audienceCheck(audience: Audience): Check {
+  return {
+    name: "audience",
+    async run() {
+      if (audience === "deidentified") return ok("Analysts can read only the de-identified files.");
+      return warning(
+        "With an analyst's key, names and comments can be read in the published files and tables.",
+        'Remove `audience: "full"` from shared/library.ts, or AUDIENCE from a personal stage, and deploy. See docs/privacy.md.',
+      );
+    },
+  };
+}
 
 /** @param topicArn returns the topic of alarms and emails; undefined before the deploy */
 export function alertCheck(

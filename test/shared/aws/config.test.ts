@@ -22,6 +22,8 @@ test.each([
   ["RETRY_BASE_SECONDS", "MARKED", settings.retryBaseSeconds],
   ["RETRY_BASE_SECONDS", "901", settings.retryBaseSeconds],
   ["INSTANCES", "MARKED", settings.instances],
+  ["AUDIENCE", "MARKED", settings.audience],
+  ["AUDIENCE", undefined, settings.audience],
   ["FETCHER_QUEUE_URL", "MARKED", () => settings.queueUrl("fetcher")],
   ["FETCHER_DEAD_LETTERS_URL", "MARKED", () => settings.deadLetterUrl("fetcher")],
 ])("refuses %s = %j with the name of the setting and without its value", (variable, value, read) => {

@@ -202,7 +202,7 @@ test("how to connect is written for each dataset, without a bucket's name if the
     Collected: "Every Tuesday at 7:30, Europe/Berlin",
     "Fiscal year": "From January",
   });
-  const unnamed = { ...anotherLibrary, production: { athenaDatabase: "auskunft", buckets: {} } };
+  const unnamed = { ...anotherLibrary, production: { ...anotherLibrary.production, buckets: {} } };
   const daily: Dataset = { ...anotherLibrary.datasets[0], schedule: "cron(0 6 * * ? *)" };
   expect(rows(daily, unnamed)).toMatchObject({
     "S3 Staging Directory": "As printed by the deploy",

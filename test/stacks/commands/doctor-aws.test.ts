@@ -14,7 +14,7 @@ import { folderOf } from "../../../shared/keys.ts";
 import { accountChecks, neededConcurrency } from "../../../stacks/commands/doctor/account-checks.ts";
 import { bucketChecks, publishedFileCheck } from "../../../stacks/commands/doctor/bucket-checks.ts";
 import { type Check, runChecks } from "../../../stacks/commands/doctor/check.ts";
-import { alertCheck, deadLettersCheck } from "../../../stacks/commands/doctor/stage-checks.ts";
+import { alertCheck, audienceCheck, deadLettersCheck } from "../../../stacks/commands/doctor/stage-checks.ts";
 import { intercept, offline } from "../../contracts/inject.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 import { useLocal } from "../../support/local-adapters.ts";
@@ -251,6 +251,15 @@ test("the published file names its run; a file without one and stray objects are
     state: "problem",
     fix: expect.stringContaining(`s3://library/${folderOf(csv)}copy.csv`),
   });
+});
+
+test("an audience that can read names and comments is a warning", async () => {
+  expect((await examine([audienceCheck("full")])).audience).toMatchObject({
+    state: "warning",
+    saw: expect.stringContaining("names and comments can be read"),
+    fix: expect.stringContaining('Remove `audience: "full"`'),
+  });
+  expect((await examine([audienceCheck("deidentified")])).audience).toMatchObject({ state: "ok" });
 });
 
 const topic = "arn:aws:sns:us-east-1:123456789012:alerts";

@@ -112,6 +112,7 @@ test.each([
   [{ TABLEAU_TOKEN_SECRET: "MARKED" }, "also set TABLEAU_URL and TABLEAU_TOKEN_NAME"],
   [{ ...whole, TABLEAU_TOKEN_NAME: "" }, "TABLEAU_TOKEN_NAME"],
   [{ ...whole, TABLEAU_URL: "http://tableau.example.edu" }, "TABLEAU_URL"],
+  [{ AUDIENCE: "staff" }, "AUDIENCE"],
   [
     { RETRY_BASE_SECONDS: "soon", INSTANCES: "some" },
     "Invalid settings: RETRY_BASE_SECONDS (Invalid input: expected number, received NaN), INSTANCES",
