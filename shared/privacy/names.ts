@@ -33,7 +33,8 @@ const word = /[\p{L}\p{M}\p{N}_]+(?:['’](?!s(?![\p{L}\p{M}]))[\p{L}\p{M}\p{N}_
 /** Between two parts of a name: `Doe, Jane`, `jane.doe`, `Jane B. Doe`. */
 const gap = /^(?:,?\s|,|[.’'-]|\s\p{Lu}\.?\s)$/u;
 const maxGap = 4;
-const initial = /(?<![\p{L}\p{N}])\p{Lu}\.\s?$/u;
+const initials = /(?:(?<![\p{L}\p{N}])\p{Lu}\.\s?){1,2}$/u;
+const maxInitials = 6;
 const title = /(?<!\p{L})(?:Dr|Mr|Mrs|Ms|Mx|Prof|Professor)\.?\s$/u;
 const titleAndWord = /(?<!\p{L})(?:Dr|Mr|Mrs|Ms|Mx|Prof|Professor)\.?\s\p{Lu}[\p{L}'’-]{0,30}\.?\s$/u;
 const maxTitle = 45;
@@ -74,8 +75,8 @@ export function nameFinder(names: readonly string[]): (text: string) => Span[] {
       run.every(({ isCapitalized }) => isCapitalized) &&
       last.people.some((person) => run.length >= (sizes[person] ?? 0));
     if (!isWhole && !run.some(({ isName }) => isName)) return [];
-    const before = text.slice(Math.max(0, first.start - maxGap), first.start);
-    return [{ start: first.start - (initial.exec(before)?.[0].length ?? 0), end: last.end }];
+    const before = text.slice(Math.max(0, first.start - maxInitials), first.start);
+    return [{ start: first.start - (initials.exec(before)?.[0].length ?? 0), end: last.end }];
   };
 
   return (text) => {

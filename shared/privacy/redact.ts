@@ -31,7 +31,7 @@ const dot = `(?:${bracketed("(?:dot|\\.)")}|\\s{1,2}dot\\s{1,2})`;
 const emails = new RegExp(
   [
     // jane@localhost, jane@universität.example
-    `${local}@[\\p{L}\\p{N}](?:[\\p{L}\\p{N}-]|\\.(?=[\\p{L}\\p{N}])){0,252}`,
+    `${local}@\\p{L}(?:[\\p{L}\\p{N}-]|\\.(?=[\\p{L}\\p{N}])){0,252}`,
     // jane @ vt.edu, jane [at] vt.edu, jane(at)vt(dot)edu
     `${local}${at}${label}(?:(?:\\.|${dot})${label}){0,3}(?:\\.|${dot})${tld}`,
     // jane at vt dot edu
@@ -42,21 +42,25 @@ const emails = new RegExp(
   "giu",
 );
 
-/** Few texts have these, and libphonenumber takes 0.1 ms for any number. */
-const sevenDigits = /\p{Nd}(?:\P{Nd}{0,6}\p{Nd}){6}/u;
-
-/** What libphonenumber leaves: numbers that no carrier has assigned, numbers without an area code, extensions. */
+const extension = "(?:x|ext(?:\\.|ension)?)\\s?\\d";
+/**
+ * What libphonenumber leaves: numbers without an area code, extensions, and numbers that no carrier has assigned. These
+ * come first, because libphonenumber takes the digit of a next word for part of a number.
+ */
 const phones = new RegExp(
   [
-    "(?:\\+?1[-.\\s]?)?\\(?\\d{3}\\)?[-./\\s‑–]{0,2}\\d{3}[-.‑–]\\d{4}",
+    `(?:\\+?1[-.\\s]?)?\\(?\\d{3}\\)?[-./\\s‑–]{0,2}\\d{3}[-.\\s‑–]\\d{4}(?:,?\\s?${extension}{1,6})?`,
+    "\\+\\d(?:[-.\\s()]{0,2}\\d){6,14}",
     // Not the pages 998-1004 of an article.
-    "(?<!\\bpp?\\.?\\s?|\\bpages?\\s)[2-9]\\d{2}[-‑–]\\d{4}",
-    "x\\s?\\d-\\d{4}|x\\d{4,5}|ext(?:\\.|ension)?\\s?\\d{3,5}",
+    `(?<!\\bpp?\\.?\\s?|\\bpages?\\s)[2-9]\\d{2}[-‑–]\\d{4}(?:,?\\s?${extension}{1,6})?`,
+    `x\\s?\\d-\\d{4}|x\\d{4,5}|${extension}{3,5}`,
   ]
     .map((number) => `(?<![\\p{L}\\p{N}])(?:${number})(?![\\p{L}\\p{N}])`)
     .join("|"),
   "giu",
 );
+/** Few texts have these, and libphonenumber takes 0.1 ms for any number. */
+const sevenDigits = /\p{Nd}(?:\P{Nd}{0,6}\p{Nd}){6}/u;
 
 /** Social Security numbers, and numbers of 9 or more digits (of students, patrons, accounts) that are not an ISBN. */
 const numbers = /(?<!\d)(?:\d{3}([- ])\d{2}\1\d{4}|(?!97[89]\d{10}(?!\d))\d{9,})(?!\d)/g;
@@ -67,7 +71,7 @@ export function createRedactor({
   ids,
   defaultCountry = "US",
 }: RedactorOptions): (text: string) => Redacted {
-  const links = new LinkifyIt({ fuzzyLink: true, urlAuth: true });
+  const links = new LinkifyIt({ fuzzyLink: true, urlAuth: true, maxLength: maxLink });
   const findNames = nameFinder(names);
   const declared = ids.map(({ source, flags }) => new RegExp(source, [...new Set(`${flags}g`)].join("")));
   const steps: ((text: string) => Span[])[] = [
@@ -78,9 +82,11 @@ export function createRedactor({
         .map(({ schema, index, lastIndex }) => ({
           kind: schema === mailto ? "email" : "url",
           start: index,
-          end: lastIndex,
+          // The rest of a longer link is part of it too.
+          end: lastIndex - index < maxLink / 2 ? lastIndex : endOfWord(text, lastIndex),
         })),
     matches("email", emails),
+    matches("phone", phones),
     (text) =>
       sevenDigits.test(text)
         ? findPhoneNumbersInText(text, defaultCountry).map(({ startsAt, endsAt }) => ({
@@ -89,7 +95,6 @@ export function createRedactor({
             end: endsAt,
           }))
         : [],
-    matches("phone", phones),
     matches("id", numbers),
     (text) => findNames(text).map((span) => ({ kind: "name", ...span })),
   ];
@@ -106,13 +111,22 @@ export function createRedactor({
 }
 
 const mailto = "mailto:";
+/** Characters that linkify-it reads of a link. */
+const maxLink = 10_000;
+
+function endOfWord(text: string, from: number): number {
+  const length = text.slice(from).search(/\s/);
+  return length === -1 ? text.length : from + length;
+}
 
 /**
- * Returns whether a URL may name a person or open a page on their behalf: it has a query, a fragment, credentials, a home
- * page, or a long number or token. Others, such as https://lib.vt.edu/hours, stay.
+ * Returns whether a URL may name a person or open a page on their behalf: it has a query, credentials, a home page, or a
+ * long number or token. Others, such as https://lib.vt.edu/hours, stay.
  */
 function isRevealing(url: string): boolean {
-  return /[?#@~]|\d{9}/.test(url) || url.split("/").some((part) => part.length >= 20 && /\d/.test(part));
+  return (
+    /[?@~]|#.*=|\d{9}/.test(url) || url.split(/[/.]/).some((part) => part.length >= 20 && /\d/.test(part))
+  );
 }
 
 function matches(kind: RedactedKind, pattern: RegExp): (text: string) => Span[] {

@@ -67,8 +67,11 @@ export function rowRules(dataset: Dataset, headers: readonly string[], options: 
       after: after && {
         // The months have passed at the end of this day.
         lastDay: addMonths(options.today, -after.months),
-        // A pseudonym has no personal words, but it may have nine digits in a row.
-        rule: privacy === "hash" && after.then === "redact" ? undefined : ruleFor(after.then),
+        // The first rule has done the same, or made a pseudonym, in which nine digits would look like an id.
+        rule:
+          after.then === privacy || (privacy === "hash" && after.then === "redact")
+            ? undefined
+            : ruleFor(after.then),
       },
     };
   };
