@@ -19,13 +19,14 @@ export type RedactorOptions = {
 
 type Span = { kind: RedactedKind; start: number; end: number };
 
-const localCharacter = "[\\p{L}\\p{M}\\p{N}._%+'’-]";
-const local = `(?<!${localCharacter})${localCharacter}{1,1000}`;
-const label = "[\\p{L}\\p{N}-]{1,63}";
-const tld = "\\p{L}{2,24}(?![\\p{L}\\p{N}])";
 const bracketed = (word: string) => `\\s?[[({<]\\s?${word}\\s?[\\])}>]\\s?`;
 const at = `(?:\\s?@\\s?|${bracketed("(?:at|@)")})`;
 const dot = `(?:${bracketed("(?:dot|\\.)")}|\\s{1,2}dot\\s{1,2})`;
+const localCharacter = "[\\p{L}\\p{M}\\p{N}._%+'’-]";
+const local = `(?<!${localCharacter})${localCharacter}{1,1000}(?:${dot}${localCharacter}{1,64}){0,3}`;
+const label = "[\\p{L}\\p{N}-]{1,63}";
+/** Not the local part of an address. */
+const tld = `\\p{L}{2,24}(?![\\p{L}\\p{N}]|${at})`;
 
 /** What linkify-it leaves: other forms of an address, and those that people write to hide it from programs. */
 const emails = new RegExp(
@@ -50,6 +51,7 @@ const extension = "(?:x|ext(?:\\.|ension)?)\\s?\\d";
 const phones = new RegExp(
   [
     `(?:\\+?1[-.\\s]?)?\\(?\\d{3}\\)?[-./\\s‑–]{0,2}\\d{3}[-.\\s‑–]\\d{4}(?:,?\\s?${extension}{1,6})?`,
+    "1?[2-9]\\d{9}",
     "\\+\\d(?:[-.\\s()]{0,2}\\d){6,14}",
     // Not the pages 998-1004 of an article.
     `(?<!\\bpp?\\.?\\s?|\\bpages?\\s)[2-9]\\d{2}[-‑–]\\d{4}(?:,?\\s?${extension}{1,6})?`,
@@ -87,6 +89,7 @@ export function createRedactor({
         })),
     matches("email", emails),
     matches("phone", phones),
+    matches("id", numbers),
     (text) =>
       sevenDigits.test(text)
         ? findPhoneNumbersInText(text, defaultCountry).map(({ startsAt, endsAt }) => ({
@@ -95,7 +98,6 @@ export function createRedactor({
             end: endsAt,
           }))
         : [],
-    matches("id", numbers),
     (text) => findNames(text).map((span) => ({ kind: "name", ...span })),
   ];
   return (given) => {
