@@ -17,6 +17,7 @@ const verbs: Record<string, string[]> = {
   replay: ["list", "show", "send", "archive"],
   instances: ["status", "start", "stop"],
   tableau: ["datasource"],
+  privacy: ["public"],
 };
 
 const run = "reference-transactions-1a2b3c4d5e6f";
@@ -249,6 +250,22 @@ test.each<[string, unknown]>([
     expect.objectContaining({ fiscalYear: 2024, format: "csv", out: "a/b.csv" }),
   ],
   ["stats --survey arl-2013 --ids unanswered", expect.objectContaining({ ids: "unanswered" })],
+  [
+    "privacy public --dimensions location,month",
+    {
+      verb: "public",
+      dataset: defaultDataset,
+      dimensions: ["location", "month"],
+      k: 10,
+      out: `.local/out/${defaultDataset.name}-public.csv`,
+      wait: false,
+      json: false,
+    },
+  ],
+  [
+    "privacy public --dimensions 'Question Type, hour' --k 5 --out a.csv --json",
+    expect.objectContaining({ dimensions: ["Question Type", "hour"], k: 5, out: "a.csv", json: true }),
+  ],
   ["dictionary", { chosen: datasets, out: "docs/dictionary.md" }],
   [
     `dictionary --dataset ${defaultDataset.libinsightId}`,
@@ -394,6 +411,12 @@ test.each<[string, string | RegExp]>([
   ],
   ["stats --survey arl-2013 --fiscal-year 24", /Use a whole number from 1,900 to 9,998\.$/],
   ["stats --survey arl-2013 --format xml", /Allowed choices are text, csv\.$/],
+  ["privacy", "Add a command: public."],
+  ["privacy public", "Required option '--dimensions <names>' not specified."],
+  ["privacy public --dimensions mode,,who", /Use 1 to 4 different names, separated by commas\.$/],
+  ["privacy public --dimensions mode,mode", /Use 1 to 4 different names, separated by commas\.$/],
+  ["privacy public --dimensions a,b,c,d,e", /Use 1 to 4 different names, separated by commas\.$/],
+  ["privacy public --dimensions mode --k 1", /Use a whole number from 2 to 1,000\.$/],
   ["dictionary --json", /^Unknown option '--json'\./],
   ["chaos --plans 0", `${option("--plans <n>", "0")}Use a whole number from 1 to 1,000,000.`],
   ["chaos --seed x", /^Option '--seed <n>' argument 'x' is invalid\./],

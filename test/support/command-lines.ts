@@ -5,6 +5,7 @@ import { line as compare } from "../../stacks/commands/compare/compare-args.ts";
 import { line as dictionary } from "../../stacks/commands/dictionary/dictionary-args.ts";
 import { line as doctor } from "../../stacks/commands/doctor/doctor-args.ts";
 import { line as instances } from "../../stacks/commands/instances/instances-args.ts";
+import { line as privacy } from "../../stacks/commands/privacy/privacy-args.ts";
 import { line as replay } from "../../stacks/commands/replay/replay-args.ts";
 import { line as runs } from "../../stacks/commands/runs/runs-args.ts";
 import { line as stats } from "../../stacks/commands/stats/stats-args.ts";
@@ -32,6 +33,7 @@ export const commandLines = {
   replay,
   instances,
   stats,
+  privacy,
   tableau,
   compare,
   dictionary,

@@ -19,6 +19,7 @@ const programs = {
   instances: "stacks/commands/instances.ts",
   dictionary: "stacks/commands/dictionary.ts",
   stats: "stacks/commands/stats.ts",
+  privacy: "stacks/commands/privacy.ts",
   tableau: "stacks/commands/tableau.ts",
   doctor: "stacks/commands/doctor.ts",
 };

@@ -1,0 +1,49 @@
+// The command line of `npm run privacy`.
+import { InvalidArgumentError } from "@commander-js/extra-typings";
+import type { Dataset } from "../../../shared/dataset-schema.ts";
+import { defaultDataset } from "../../../shared/datasets.ts";
+import { commandLine, datasetOption, onTarget, subcommand, text, wholeNumber } from "../../cli.ts";
+
+export type PublicCommand = {
+  verb: "public";
+  dataset: Dataset;
+  dimensions: string[];
+  k: number;
+  out: string;
+};
+export type Command = { wait: boolean; json: boolean } & PublicCommand;
+
+const maxDimensions = 4;
+
+function dimensionNames(list: string): string[] {
+  const names = list.split(",").map((name) => name.trim());
+  if (names.includes("") || names.length > maxDimensions || new Set(names).size < names.length)
+    throw new InvalidArgumentError(`Use 1 to ${maxDimensions} different names, separated by commas.`);
+  return names;
+}
+
+export const line = commandLine<Command>("npm run privacy --", (base, accept) => {
+  const example = "--dimensions location,month,mode --k 10";
+  const program = onTarget(base, `public ${example}`).description("Publish counts without personal data.");
+  const common = () => {
+    const { wait, json } = program.opts();
+    return { wait, json };
+  };
+  subcommand(
+    program,
+    "public",
+    "Write a CSV file of counts in which no combination of answers has fewer than k records, and a report on it",
+    example,
+  )
+    .requiredOption(
+      "--dimensions <names>",
+      "Count by these: location, mode, questionType, year, fiscal_year, month, weekday, hour, or columns",
+      dimensionNames,
+    )
+    .option("--k <n>", "Publish no count below n", wholeNumber(2, 1_000), 10)
+    .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
+    .option("--out <file>", "Write this CSV file (default: .local/out/<dataset>-public.csv)", text)
+    .action(({ dataset, out = `.local/out/${dataset.name}-public.csv`, ...options }) =>
+      accept({ verb: "public", dataset, out, ...options, ...common() }),
+    );
+});
