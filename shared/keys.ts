@@ -72,8 +72,8 @@ export const keys = {
   reportOfEvent: (eventId: string) => `reports/${eventId}.json`,
   /** A part of a published run, under the hash of its content, for later runs of the dataset. */
   kept: (dataset: string, hash: string) => `kept/${dataset}/${hash}`,
-  /** The names that redaction finds in the dataset's free text, one a line. */
-  redactionNames: (dataset: string) => `privacy/${dataset}/names.txt`,
+  /** The names that redaction finds (shared/privacy/names-file.ts). A person replaces it, and it never expires. */
+  namesFile: (dataset: string) => `privacy/${dataset}/names.txt`,
   /** The folder of all queries. */
   queries: "queries/",
   /** The dataset and run of a query. */

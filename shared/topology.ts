@@ -200,7 +200,7 @@ const definitions = {
       bus: true,
       pseudonymKey: true,
       entries: "all",
-      work: { read: [keys.redactionNames("*")], write: ["runs/*/deidentification.json"] },
+      work: { read: [keys.namesFile("*")], write: ["runs/*/deidentification.json"] },
       data: (entry) => {
         if (!isDeidentified(entry)) return { read: [entry.publish.csv] };
         const files = publishedFiles(entry);

@@ -119,7 +119,7 @@ async function namesIn(
     (column) => !("drop" in column) && [privacyOf(column), column.after?.then].includes("redact"),
   );
   if (!redacts) return [];
-  const file = (await work.getText(keys.redactionNames(dataset.name))) ?? "";
+  const file = (await work.getText(keys.namesFile(dataset.name))) ?? "";
   const names = new Set(file.split(/\r?\n/).filter((name) => name.trim() !== ""));
   const columns = dataset.redaction.nameColumns.map((name) => headers.indexOf(name)).filter((at) => at >= 0);
   if (columns.length > 0) {

@@ -61,9 +61,11 @@ test("a range and each of its pages have keys of their own", () => {
   expect(new Set(parts).size).toBe(parts.length);
 });
 
-test("every object of the work bucket expires: parts for later runs after 200 days, all others after 30", () => {
-  const { analystsResults, columnNames, runReport, latestReport, ...ofWork } = keys;
+test("every object of runs in the work bucket expires: parts for later runs after 200 days, all others after 30", () => {
+  const { analystsResults, columnNames, runReport, latestReport, namesFile, ...ofWork } = keys;
   expect([analystsResults, columnNames("d"), latestReport("d"), runReport("d", runId)]).toHaveLength(4);
+  // A person stores the names file.
+  expect(Object.keys(daysInWork)).not.toContain(namesFile("d").slice(0, namesFile("d").indexOf("/") + 1));
   const made = [
     ...[ofWork.runs, ofWork.queries, ofWork.needs],
     ...[ofWork.run(runId), ofWork.held(runId), ofWork.part(whole), ofWork.report(runId, "run.held")],

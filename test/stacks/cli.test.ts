@@ -17,7 +17,7 @@ const verbs: Record<string, string[]> = {
   replay: ["list", "show", "send", "archive"],
   instances: ["status", "start", "stop"],
   tableau: ["datasource"],
-  privacy: ["public"],
+  privacy: ["public", "rotate", "names"],
 };
 
 const run = "reference-transactions-1a2b3c4d5e6f";
@@ -266,6 +266,12 @@ test.each<[string, unknown]>([
     "privacy public --dimensions 'Question Type, hour' --k 5 --out a.csv --json",
     expect.objectContaining({ dimensions: ["Question Type", "hour"], k: 5, out: "a.csv", json: true }),
   ],
+  ["privacy rotate --yes", { verb: "rotate", dryRun: false, yes: true, wait: false, json: false }],
+  ["privacy rotate --dry-run", expect.objectContaining({ dryRun: true, yes: false })],
+  [
+    "privacy names staff.txt",
+    { verb: "names", file: "staff.txt", dataset: defaultDataset, wait: false, json: false },
+  ],
   ["dictionary", { chosen: datasets, out: "docs/dictionary.md" }],
   [
     `dictionary --dataset ${defaultDataset.libinsightId}`,
@@ -411,12 +417,14 @@ test.each<[string, string | RegExp]>([
   ],
   ["stats --survey arl-2013 --fiscal-year 24", /Use a whole number from 1,900 to 9,998\.$/],
   ["stats --survey arl-2013 --format xml", /Allowed choices are text, csv\.$/],
-  ["privacy", "Add a command: public."],
+  ["privacy", "Add a command: public, rotate, names."],
   ["privacy public", "Required option '--dimensions <names>' not specified."],
   ["privacy public --dimensions mode,,who", /Use 1 to 4 different names, separated by commas\.$/],
   ["privacy public --dimensions mode,mode", /Use 1 to 4 different names, separated by commas\.$/],
   ["privacy public --dimensions a,b,c,d,e", /Use 1 to 4 different names, separated by commas\.$/],
   ["privacy public --dimensions mode --k 1", /Use a whole number from 2 to 1,000\.$/],
+  ["privacy rotate", /^rotate needs a terminal to ask for confirmation\./],
+  ["privacy names", "Missing required argument 'file'."],
   ["dictionary --json", /^Unknown option '--json'\./],
   ["chaos --plans 0", `${option("--plans <n>", "0")}Use a whole number from 1 to 1,000,000.`],
   ["chaos --seed x", /^Option '--seed <n>' argument 'x' is invalid\./],

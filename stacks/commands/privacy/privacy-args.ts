@@ -2,7 +2,15 @@
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
-import { commandLine, datasetOption, onTarget, subcommand, text, wholeNumber } from "../../cli.ts";
+import {
+  commandLine,
+  datasetOption,
+  onTarget,
+  requireTerminal,
+  subcommand,
+  text,
+  wholeNumber,
+} from "../../cli.ts";
 
 export type PublicCommand = {
   verb: "public";
@@ -11,7 +19,9 @@ export type PublicCommand = {
   k: number;
   out: string;
 };
-export type Command = { wait: boolean; json: boolean } & PublicCommand;
+export type RotateCommand = { verb: "rotate"; dryRun: boolean; yes: boolean };
+export type NamesCommand = { verb: "names"; file: string; dataset: Dataset };
+export type Command = { wait: boolean; json: boolean } & (PublicCommand | RotateCommand | NamesCommand);
 
 const maxDimensions = 4;
 
@@ -24,7 +34,9 @@ function dimensionNames(list: string): string[] {
 
 export const line = commandLine<Command>("npm run privacy --", (base, accept) => {
   const example = "--dimensions location,month,mode --k 10";
-  const program = onTarget(base, `public ${example}`).description("Publish counts without personal data.");
+  const program = onTarget(base, `public ${example}`).description(
+    "Publish counts without personal data, and manage the key and the names of the de-identified file.",
+  );
   const common = () => {
     const { wait, json } = program.opts();
     return { wait, json };
@@ -46,4 +58,25 @@ export const line = commandLine<Command>("npm run privacy --", (base, accept) =>
     .action(({ dataset, out = `.local/out/${dataset.name}-public.csv`, ...options }) =>
       accept({ verb: "public", dataset, out, ...options, ...common() }),
     );
+  subcommand(
+    program,
+    "rotate",
+    "Replace the key of the pseudonyms. Every pseudonym changes with the next publication",
+    "--dry-run",
+  )
+    .option("--dry-run", "Print what would be replaced, and change nothing", false)
+    .option("--yes", "Skip the confirmation", false)
+    .action((options) => {
+      requireTerminal("rotate", options.yes || options.dryRun);
+      accept({ verb: "rotate", ...options, ...common() });
+    });
+  subcommand(
+    program,
+    "names",
+    "Store the names that are redacted in free text, one on each line of a file",
+    "names.txt",
+  )
+    .argument("<file>", "Text file with one name on each line, at most 20,000", text)
+    .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
+    .action((file, { dataset }) => accept({ verb: "names", file, dataset, ...common() }));
 });

@@ -134,7 +134,7 @@ test("the service handles a publication, and its event has keys and counts only"
 
 test("a names file adds names, and without redaction nothing is searched for names", async () => {
   await publish([[1, "2026-11-02 09:00:00", null, "Met Alan Turing, not Ada", 1, null, null]]);
-  await local.work.put(keys.redactionNames(dataset.name), "\r\nAlan Turing\r\n \n", "text/plain");
+  await local.work.put(keys.namesFile(dataset.name), "\r\nAlan Turing\r\n \n", "text/plain");
   await deidentify(dataset, deps);
   expect(await read("csv")).toContain('"Met [name], not Ada"');
   const { port, calls } = recorded(local.data);
@@ -163,7 +163,7 @@ test("names are found in text that is redacted only after some months", async ()
 test("more names than fit in memory are refused with what to do", async () => {
   await publish();
   const names = Array.from({ length: 50_001 }, (_, n) => `Name${n} Person${n}`).join("\n");
-  await local.work.put(keys.redactionNames(dataset.name), names, "text/plain");
+  await local.work.put(keys.namesFile(dataset.name), names, "text/plain");
   expect(await errorOf(deidentify(dataset, deps))).toBe("TooManyNames");
 });
 
