@@ -142,6 +142,7 @@ function isOrdinary(key: string): boolean {
 }
 
 const letters: Record<string, string> = { ø: "o", ł: "l", đ: "d", ß: "ss", æ: "ae", œ: "oe", ı: "i" };
+const strokes = new RegExp(`[${Object.keys(letters).join("")}]`, "g");
 
 /** Returns a word without case, accents, apostrophes, `_` and digits at its end. */
 function keyOf(word: string): string {
@@ -151,5 +152,5 @@ function keyOf(word: string): string {
   return lower
     .normalize("NFD")
     .replace(/[\p{M}'’_]|\p{N}+$/gu, "")
-    .replace(/[øłđßæœı]/g, (letter) => letters[letter] ?? letter);
+    .replace(strokes, (letter) => letters[letter] ?? letter);
 }

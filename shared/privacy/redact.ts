@@ -31,7 +31,7 @@ const tld = `\\p{L}{2,24}(?![\\p{L}\\p{N}]|${at})`;
 /** What linkify-it leaves: other forms of an address, and those that people write to hide it from programs. */
 const emails = new RegExp(
   [
-    // jane@localhost, jane@universität.example
+    // jane@localhost, jane@büro.example
     `${local}@\\p{L}(?:[\\p{L}\\p{N}-]|\\.(?=[\\p{L}\\p{N}])){0,252}`,
     // jane @ vt.edu, jane [at] vt.edu, jane(at)vt(dot)edu
     `${local}${at}${label}(?:(?:\\.|${dot})${label}){0,3}(?:\\.|${dot})${tld}`,
@@ -43,7 +43,7 @@ const emails = new RegExp(
   "giu",
 );
 
-const extension = "(?:x|ext(?:\\.|ension)?)\\s?\\d";
+const extension = "(?:x|ext\\.?|extension)\\s?\\d";
 /**
  * What libphonenumber leaves: numbers without an area code, extensions, and numbers that no carrier has assigned. These
  * come first, because libphonenumber takes the digit of a next word for part of a number.

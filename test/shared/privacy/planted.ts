@@ -57,7 +57,7 @@ const address: Plant = (random) => {
 };
 
 /** By form. Each is planted as often as the others of its kind. */
-export const plants = {
+const plants = {
   email: {
     plain: address,
     "upper case": (random) => address(random).toUpperCase(),

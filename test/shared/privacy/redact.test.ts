@@ -136,27 +136,7 @@ test("makes as many marks as it counts, and finds nothing more in its own text",
       const { text, counts } = redact(given);
       for (const kind of redactedKinds)
         expect(text.split(`[${kind}]`).length - given.split(`[${kind}]`).length).toBe(counts[kind]);
-      expect(text).not.toMatch(/maya@|906123456| Okafor /);
+      for (const word of ["maya@", "906123456", " Okafor "]) expect(text).not.toContain(word);
     }),
   );
-});
-
-test("takes time in proportion to the text, whatever it is", { timeout: 60_000 }, () => {
-  for (const unit of [
-    "a",
-    "a@b.com ",
-    "a at ",
-    "a.a~",
-    "12 ",
-    "(5",
-    "x at a dot ",
-    "Maya ",
-    "Dr. A",
-    "http://",
-  ]) {
-    const start = performance.now();
-    redact(unit.repeat(50_000 / unit.length));
-    // 0.1 s on an idle machine, and minutes if the time grew with the square.
-    expect(performance.now() - start, unit).toBeLessThan(15_000);
-  }
 });

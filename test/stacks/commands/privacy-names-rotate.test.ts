@@ -119,7 +119,7 @@ describe("rotate", () => {
 test("names are stored for the next publication", async () => {
   await using folder = await temporaryFolder();
   const file = join(folder.path, "names.txt");
-  await writeFile(file, "Maya Okafor\nDoe, Jane\n");
+  await writeFile(file, "Ash Calloway\nDoe, Jane\n");
   const stored: unknown[] = [];
   const put = async (...object: unknown[]) => {
     stored.push(object);
@@ -131,7 +131,7 @@ test("names are stored for the next publication", async () => {
     `Stored 2 names for ${defaultDataset.name}. The next publication redacts them.\n`,
   );
   expect(stored).toEqual([
-    [`privacy/${defaultDataset.name}/names.txt`, "Maya Okafor\nDoe, Jane\n", "text/plain; charset=utf-8"],
+    [`privacy/${defaultDataset.name}/names.txt`, "Ash Calloway\nDoe, Jane\n", "text/plain; charset=utf-8"],
   ]);
   expect(JSON.parse(await storeNamesFile({ ...command, json: true }, target))).toEqual({
     dataset: defaultDataset.name,
