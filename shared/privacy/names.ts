@@ -122,7 +122,11 @@ function peopleIn(names: readonly string[]) {
     if (parts.length > maxParts) continue;
     sizes[person] = whole.length;
     mayStandAlone[person] = !whole.every(isOrdinary);
-    for (const part of new Set(whole)) people.set(part, [...(people.get(part) ?? []), person]);
+    for (const part of new Set(whole)) {
+      const others = people.get(part);
+      if (others) others.push(person);
+      else people.set(part, [person]);
+    }
     const [first = "", last = ""] = [parts[0], parts.at(-1)];
     if (parts.length < 2) continue;
     const forms = [

@@ -65,7 +65,7 @@ const phones = new RegExp(
 const sevenDigits = /\p{Nd}(?:\P{Nd}{0,6}\p{Nd}){6}/u;
 
 /** Social Security numbers, and numbers of 9 or more digits (of students, patrons, accounts) that are not an ISBN. */
-const numbers = /(?<!\d)(?:\d{3}([- ])\d{2}\1\d{4}|(?!97[89]\d{10}(?!\d))\d{9,})(?!\d)/g;
+const numbers = /(?<!\d|\bISBN:?\s?)(?:\d{3}([- ])\d{2}\1\d{4}|(?!97[89]\d{10}(?!\d))\d{9,})(?!\d)/gi;
 
 /** Returns a function that redacts a text. */
 export function createRedactor({
@@ -140,13 +140,13 @@ function matches(kind: RedactedKind, pattern: RegExp): (text: string) => Span[] 
     })).filter(({ start, end }) => end > start);
 }
 
-/** @param spans in order, without overlaps */
+/** @param spans in order of their starts; a long link may overlap the next one */
 function replaced(text: string, spans: readonly Span[]): string {
   let result = "";
   let from = 0;
   for (const { kind, start, end } of spans) {
     result += `${text.slice(from, start)}[${kind}]`;
-    from = end;
+    from = Math.max(from, end);
   }
   return result + text.slice(from);
 }
