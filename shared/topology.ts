@@ -51,6 +51,8 @@ export type ServiceDefinition<Name extends string = string> = {
     /** `tables`: only changes the tables of the files that the service writes, and runs no queries. */
     queryEngine?: "queries" | "tables";
     tableau?: "credentials" | "settings";
+    /** Which files the stage's readers use. */
+    audience?: true;
     notifier?: true;
     /** Whether the stage's schedules are enabled. */
     schedules?: true;
@@ -249,7 +251,7 @@ const definitions = {
     memoryMb: 256,
     batchSize: 1,
     sendsTo: [],
-    uses: { bus: true, tableau: "credentials" },
+    uses: { bus: true, audience: true, tableau: "credentials" },
   },
   reporter: {
     purpose: "emails about runs and the daily checks",

@@ -159,6 +159,7 @@ function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
       link: [alertsWebhookUrl],
       permissions: [{ actions: ["sns:Publish"], resources: [alerts.arn] }],
     },
+    uses.audience && { environment: { AUDIENCE: currentStage().audience } },
     uses.schedules && { environment: { SCHEDULED: String(currentStage().scheduled) } },
     uses.metrics && {
       environment: { STAGE: $app.stage, POWERTOOLS_METRICS_NAMESPACE: metricNamespace },

@@ -12,6 +12,7 @@ import type { LogFields } from "../../shared/logger.ts";
 import { parquetColumns, parquetKey, parquetMetadata } from "../../shared/parquet-file.ts";
 import type { Emit, ObjectInfo, ObjectStore, TableCatalog } from "../../shared/ports.ts";
 import { deidentified } from "../../shared/privacy/deidentified.ts";
+import { readNames } from "../../shared/privacy/names-file.ts";
 import { type RowRules, rowRules } from "../../shared/privacy/rules.ts";
 import { privacyOf } from "../../shared/privacy/settings.ts";
 import { tableColumns } from "../../shared/table-columns.ts";
@@ -38,7 +39,7 @@ const maxNames = 50_000;
 /**
  * Writes the file, unless one of a newer run is in place, and emits `deidentified.published`. Idempotent.
  * @throws PipelineError `PublishedFileMissing`, `PseudonymKeyMissing`, `TooManyNames`, `PublishContended`, `TableChanged`,
- * `NamesContended`, `TooManyColumnNames`
+ * `NamesContended`, `NamesInvalid`, `TooManyColumnNames`
  */
 export async function deidentify(dataset: Dataset, deps: DeidentifierDeps): Promise<LogFields> {
   const { work, data, results, emit, now } = deps;
@@ -49,7 +50,7 @@ export async function deidentify(dataset: Dataset, deps: DeidentifierDeps): Prom
   // Another program's file may have any columns, so nothing of it is known to be safe.
   if (!headers || runId === undefined || requestedAt === undefined) throw missing(dataset);
   const entry = deidentified(dataset);
-  const names = await namesIn(dataset, headers, deps);
+  const names = await namesToFind(dataset, headers, deps);
   const options = { pseudonymKey: deps.pseudonymKey(), names, today: dayIn(dataset.timeZone, now()) };
   let rules = rowRules(dataset, headers, options);
   const columns = tableColumns(rules.headers, entry, await storeNames(rules.headers, entry, results));
@@ -110,7 +111,7 @@ function isSame(one: ObjectInfo | undefined, other: ObjectInfo | undefined): boo
  * Returns the names to find in free text: those in the dataset's `nameColumns`, and those of its names file. None if
  * nothing is redacted.
  */
-async function namesIn(
+async function namesToFind(
   dataset: Dataset,
   headers: readonly string[],
   { work, data }: DeidentifierDeps,
@@ -119,8 +120,7 @@ async function namesIn(
     (column) => !("drop" in column) && [privacyOf(column), column.after?.then].includes("redact"),
   );
   if (!redacts) return [];
-  const file = (await work.getText(keys.namesFile(dataset.name))) ?? "";
-  const names = new Set(file.split(/\r?\n/).filter((name) => name.trim() !== ""));
+  const names = new Set(await readNames(dataset.name, work));
   const columns = dataset.redaction.nameColumns.map((name) => headers.indexOf(name)).filter((at) => at >= 0);
   if (columns.length > 0) {
     for await (const rows of rowsOf(await data.stream(dataset.publish.csv))) {

@@ -6,6 +6,7 @@ import { tableauService } from "./service.ts";
 
 export const handler = lambdaHandler(tableauService, () => ({
   datasets,
+  audience: settings.audience(),
   emit: emitter(),
   // Read per message, so that an invalid setting is reported as a failed refresh.
   get tableau() {

@@ -6,6 +6,7 @@ import { PipelineError, toPipelineError } from "../../shared/errors.ts";
 import type { EventDetail } from "../../shared/events.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import type { Clock, Emit } from "../../shared/ports.ts";
+import { type Audience, allEntries, isDeidentified } from "../../shared/privacy/deidentified.ts";
 import { type Content, pauseOf, type TableauSession } from "./tableau-client.ts";
 
 export type RefreshDeps = {
@@ -13,6 +14,8 @@ export type RefreshDeps = {
   signIn: (() => Promise<TableauSession>) | undefined;
   emit: Emit;
   datasets: readonly Dataset[];
+  /** Which files Tableau reads. */
+  audience: Audience;
   /** Pause before the first check of the jobs. Each further pause doubles. */
   pauseMs: number;
   /** When the last check must be done, in milliseconds since 1970. */
@@ -36,7 +39,10 @@ type Outcome = InProgress | Ended;
 export async function refresh({ runId, dataset }: Published, deps: RefreshDeps): Promise<LogFields> {
   const { signIn, emit } = deps;
   if (!signIn) return { run: runId, skipped: "no Tableau is configured" };
-  const contents = contentsOf(findDataset(dataset, deps.datasets));
+  const entry = findDataset(dataset, allEntries(deps.datasets));
+  if (isDeidentified(entry) !== (deps.audience === "deidentified"))
+    return { run: runId, skipped: "Tableau reads the files of the other audience" };
+  const contents = contentsOf(entry);
   if (contents.length === 0) return { run: runId, skipped: "the dataset's entry names nothing in Tableau" };
   const outcomes = await refreshAll(contents, await signIn(), deps);
   const failures = outcomes.filter((outcome) => outcome.state === "failed");

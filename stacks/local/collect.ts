@@ -38,7 +38,7 @@ import {
 } from "./out.ts";
 import { preview } from "./preview.ts";
 import { barDisplay, type Display, lineDisplay, Progress, silentDisplay } from "./progress.ts";
-import { localPseudonymKey } from "./pseudonym-file.ts";
+import { localPseudonymKey } from "./pseudonym-key.ts";
 import type { StartCommand } from "./start-args.ts";
 import type { RunReport } from "./summary.ts";
 import { clearStarted, planStart, type StartedRun } from "./unfinished-run.ts";
@@ -131,7 +131,7 @@ export async function collect(collection: Collection): Promise<Collected> {
       settings,
       libInsight: reportingSlowResponses(libInsight, timeoutMs, (text) => progress.note(text)),
       origin: source.origin,
-      pseudonymKey: await localPseudonymKey(localFolder),
+      pseudonymKey: localPseudonymKey(localFolder),
       logOf,
       events: {
         onHandled: (queue, fields) => {

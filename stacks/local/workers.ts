@@ -89,6 +89,7 @@ export function startWorkers(options: WorkerOptions): Workers {
     stage: "local",
     isScheduled: false,
     team: settings.team,
+    audience: settings.audience,
     tableau,
     hasTableau: tableau !== undefined,
     tokenSecret: () => tableauTokenSecret ?? "",

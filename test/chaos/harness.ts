@@ -260,6 +260,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         hasTableau: true,
         tokenSecret: () => "chaos-token",
         pseudonymKey: () => "5e".repeat(32),
+        audience: "full" as const,
       },
       ...{ requestTimeoutMs: 10_000, refreshTimeoutMs: 60_000, pauseMs: 0 },
     });

@@ -28,6 +28,7 @@ function evaluateEmulatedStage(): Promise<Graph> {
     secrets: {
       LibInsightClientId: defaultCredentials.clientId,
       LibInsightClientSecret: defaultCredentials.clientSecret,
+      PseudonymKey: "91ac".repeat(16),
     },
     environment: {
       ALERT_ADDRESS: "alerts@example.edu",

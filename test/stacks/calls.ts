@@ -186,6 +186,7 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       tableau: tableauSettings(tableauEnvironment),
       tokenSecret: () => "a-secret",
       pseudonymKey: () => "5e".repeat(32),
+      audience: "full" as const,
       requestTimeoutMs: 1,
       refreshTimeoutMs: 1,
       pauseMs: 1,

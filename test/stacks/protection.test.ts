@@ -172,6 +172,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       ...(stage === "production" ? ["AlertsWebhookUrlLinkRef"] : []),
       "LibInsightClientIdLinkRef",
       "LibInsightClientSecretLinkRef",
+      "PseudonymKeyLinkRef",
       ...(stage === "production" ? ["TableauTokenSecretLinkRef"] : []),
     ]);
     for (const { directory } of Object.values(graphs[stage].bundles)) {

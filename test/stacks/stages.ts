@@ -10,6 +10,7 @@ export type Stage = (typeof stages)[number];
 export const secrets = {
   LibInsightClientId: "planted-client-id-3f9a",
   LibInsightClientSecret: "planted-client-secret-77c2",
+  PseudonymKey: "91ac".repeat(16),
 };
 /** Required only on a stage with Tableau. */
 export const tableauSecret = { TableauTokenSecret: "planted-tableau-token-5d1e" };

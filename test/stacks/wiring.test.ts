@@ -242,7 +242,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ATHENA_WORKGROUP: "Workgroup",
         ATHENA_DATABASE: database,
       },
-      tableau: { BUS_NAME: "Pipeline", ...tableau },
+      tableau: { BUS_NAME: "Pipeline", AUDIENCE: "full", ...tableau },
       reporter: {
         ...work,
         ...measuring,

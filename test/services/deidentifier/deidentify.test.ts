@@ -161,9 +161,9 @@ test("names are found in text that is redacted only after some months", async ()
 });
 
 test("more names than fit in memory are refused with what to do", async () => {
-  await publish();
-  const names = Array.from({ length: 50_001 }, (_, n) => `Name${n} Person${n}`).join("\n");
-  await local.work.put(keys.namesFile(dataset.name), names, "text/plain");
+  await publish(
+    Array.from({ length: 50_001 }, (_, n) => [n, null, `Name${n} Person${n}`, "Text", 1, null, null]),
+  );
   expect(await errorOf(deidentify(dataset, deps))).toBe("TooManyNames");
 });
 

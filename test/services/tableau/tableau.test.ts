@@ -38,6 +38,7 @@ beforeEach(() => {
   deps = {
     emit: bus.emit,
     datasets,
+    audience: "full",
     tableau: undefined,
     tokenSecret: () => tokenSecret,
     requestTimeoutMs: 1_000,

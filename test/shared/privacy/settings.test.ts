@@ -160,7 +160,7 @@ test("another dataset cannot take the name, keys or table of a de-identified fil
     return { ...base, name, publish: { ...publish, table, csv } };
   };
   const define = (second: DatasetInput) => () => defineDatasets([base, second]);
-  expect(define(other("desk-deidentified", "other", "other/o.csv"))).toThrow(/have the name/);
+  expect(define(other("desk-deidentified", "other", "other/o.csv"))).toThrow(/another name/);
   expect(define(other("other", "desk_deidentified", "other/o.csv"))).toThrow(/table/);
   expect(define(other("other", "other", "desk-csv-deidentified/o.csv"))).toThrow(/another folder/);
   expect(define(other("other", "other", "other/o.csv"))).not.toThrow();
