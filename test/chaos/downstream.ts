@@ -93,7 +93,9 @@ async function reportProblems(
   { ended }: Publications,
 ): Promise<string[]> {
   const queried = new Set(
-    events.flatMap((event) => (event["detail-type"] === "results.published" ? event.detail.runId : [])),
+    events.flatMap(({ "detail-type": type, detail: { runId, dataset } }) =>
+      type === "results.published" && dataset === history.entry.name ? runId : [],
+    ),
   );
   const wrong: string[] = [];
   for (const { run, result } of ended.values()) {
