@@ -86,12 +86,13 @@ export function rowRules(dataset: Dataset, headers: readonly string[], options: 
       const date = dateOf(cells);
       for (const { from, to, counted, rule, after } of columns) {
         let cell = cells[from] ?? null;
-        if (cell === null || cell === "") continue;
-        cell = rule(cell);
-        if (after && (date === null || date <= after.lastDay)) {
-          counted.expired += 1;
-          // In addition to the rule above, so that an older record never shows more than a newer one.
-          if (cell !== null && after.rule) cell = after.rule(cell);
+        if (cell !== null && cell !== "") {
+          cell = rule(cell);
+          if (after && (date === null || date <= after.lastDay)) {
+            counted.expired += 1;
+            // In addition to the rule above, so that an older record never shows more than a newer one.
+            if (cell !== null && after.rule) cell = after.rule(cell);
+          }
         }
         if (to >= 0) row[to] = cell;
       }

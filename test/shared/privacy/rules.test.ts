@@ -52,7 +52,7 @@ test("applies the rule of each column, and leaves out dropped ones", () => {
     "[name] called [phone]",
     6,
   ]);
-  expect(rules.row([2, null, null, "", null, "", 7])).toEqual([2, null, null, null, null, 7]);
+  expect(rules.row([2, null, null, "", null, "", 7])).toEqual([2, null, "", null, "", 7]);
   expect(rules.counts).toEqual({
     _id: zero,
     when: { ...zero, generalized: 1 },
