@@ -11,11 +11,12 @@ import {
   text,
   wholeNumber,
 } from "../../cli.ts";
+import { type Dimension, dimensionsOf } from "./public/dimensions.ts";
 
 export type PublicCommand = {
   verb: "public";
   dataset: Dataset;
-  dimensions: string[];
+  dimensions: Dimension[];
   k: number;
   out: string;
 };
@@ -55,8 +56,8 @@ export const line = commandLine<Command>("npm run privacy --", (base, accept) =>
     .option("--k <n>", "Publish no count below n", wholeNumber(2, 1_000), 10)
     .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
     .option("--out <file>", "Write this CSV file (default: .local/out/<dataset>-public.csv)", text)
-    .action(({ dataset, out = `.local/out/${dataset.name}-public.csv`, ...options }) =>
-      accept({ verb: "public", dataset, out, ...options, ...common() }),
+    .action(({ dataset, dimensions: names, k, out = `.local/out/${dataset.name}-public.csv` }) =>
+      accept({ verb: "public", dataset, dimensions: dimensionsOf(names, dataset), k, out, ...common() }),
     );
   subcommand(
     program,
