@@ -19,7 +19,7 @@ import { RecordCounter, type Table } from "./public/table.ts";
  */
 export async function writePublicFile(
   { dataset, dimensions, k, out, json: asJson }: PublicCommand & { json: boolean },
-  target: Target,
+  target: Pick<Target, "data" | "now">,
 ): Promise<string> {
   const { csv } = dataset.publish;
   const run = runIdIn(await target.data().head(csv));

@@ -38,7 +38,10 @@ export function protect(table: Table, k: number): Protection {
   const suppressed = new Set<number>();
   for (const [cell, records] of counts) if (records < k) suppressed.add(cell);
   const primary = suppressed.size;
-  const search: Search = { table, k, suppressed, members: membersOf(table, k) };
+  const totals = new Map(
+    combinationsOf(table).map(([cell]) => [cell, totalsOf(placesOf(cell, table), table.strides)]),
+  );
+  const search: Search = { table, k, suppressed, totals, members: membersOf({ table, k, totals }) };
   const alternatives = new Map(smallCells(table, k).map((cell) => [cell, raise(cell, search)]));
   return { suppressed, primary, alternatives };
 }
@@ -56,24 +59,31 @@ function combinationsOf(table: Table): [cell: number, records: number][] {
 }
 
 /** Returns the combinations in each subtotal: the small ones first, then those that cost the least. */
-function membersOf(table: Table, k: number): Map<number, number[]> {
+function membersOf({ table, k, totals }: Pick<Search, "table" | "k" | "totals">): Map<number, number[]> {
   const members = new Map<number, number[]>();
   const cost = (records: number) => (records < k ? -records : records);
   for (const [cell] of combinationsOf(table).sort(([, one], [, other]) => cost(one) - cost(other)))
-    for (const total of totalsOf(placesOf(cell, table), table.strides)) {
+    for (const total of totals.get(cell) ?? []) {
       const cells = members.get(total) ?? [];
       if (cells.length < maxMembers) members.set(total, [...cells, cell]);
     }
   return members;
 }
 
-type Search = { table: Table; k: number; suppressed: Set<number>; members: ReadonlyMap<number, number[]> };
+type Search = {
+  table: Table;
+  k: number;
+  suppressed: Set<number>;
+  /** The combination and the subtotals that contain it, for each combination. */
+  totals: ReadonlyMap<number, number[]>;
+  members: ReadonlyMap<number, number[]>;
+};
 /** The combinations that a move gives one record, and those from which it takes one. */
 type Move = { to: number[]; from: number[] };
 
 /** Returns a table with k records in a combination, and suppresses the counts that differ in it. */
-function raise(cell: number, { table, k, suppressed, members }: Search): Alternative {
-  const { counts, strides } = table;
+function raise(cell: number, { table, k, suppressed, totals, members }: Search): Alternative {
+  const { counts } = table;
   const alternative = new Map<number, number>();
   const recordsIn = (other: number) => alternative.get(other) ?? counts.get(other) ?? 0;
   const recordsOf = ({ from }: Move) =>
@@ -82,8 +92,8 @@ function raise(cell: number, { table, k, suppressed, members }: Search): Alterna
     for (const other of move.to) alternative.set(other, recordsIn(other) + records);
     for (const other of move.from) alternative.set(other, recordsIn(other) - records);
   };
-  const totals = totalsOf(placesOf(cell, table), strides);
-  const maxDonors = Math.floor(Math.sqrt(maxExchanges / Math.max(totals.length / 2 - 1, 1)));
+  const own = totals.get(cell) ?? [];
+  const maxDonors = Math.floor(Math.sqrt(maxExchanges / Math.max(own.length / 2 - 1, 1)));
   const donorsIn = (total: number) => {
     const able = (members.get(total) ?? []).filter((other) => other !== cell && recordsIn(other) > 1);
     const free = able.filter((other) => suppressed.has(other));
@@ -91,10 +101,10 @@ function raise(cell: number, { table, k, suppressed, members }: Search): Alterna
   };
   while (recordsIn(cell) < k) {
     let best: { move: Move; changed: number[]; cost: number } | undefined;
-    for (const move of movesTo(cell, totals.map(donorsIn), counts)) {
+    for (const move of movesTo(cell, own.map(donorsIn), counts)) {
       const records = recordsOf(move);
       if (records < 1) continue;
-      const changed = changedBy(move, table);
+      const changed = changedBy(move, totals);
       const cost = changed.reduce(
         (sum, total) => sum + (suppressed.has(total) ? 0 : costOf(total, table)),
         0,
@@ -131,11 +141,10 @@ function costOf(cell: number, table: Table): number {
 }
 
 /** Returns the combinations and subtotals that a move changes. */
-function changedBy({ to, from }: Move, table: Table): number[] {
+function changedBy({ to, from }: Move, totals: Search["totals"]): number[] {
   const changes = new Map<number, number>();
   const add = (cell: number, records: number) => {
-    for (const total of totalsOf(placesOf(cell, table), table.strides))
-      changes.set(total, (changes.get(total) ?? 0) + records);
+    for (const total of totals.get(cell) ?? []) changes.set(total, (changes.get(total) ?? 0) + records);
   };
   for (const cell of to) add(cell, 1);
   for (const cell of from) add(cell, -1);

@@ -2,8 +2,8 @@
 import { PipelineError } from "../../../../shared/errors.ts";
 import { count } from "../../../../shared/quantity.ts";
 
-/** Includes subtotals. The protection takes about a minute for a table of this size. */
-export const maxCells = 100_000;
+/** Includes subtotals. To protect a table of this size takes minutes if most counts are small. */
+export const maxCells = 50_000;
 /** The value of a subtotal. */
 export const all = "all";
 

@@ -92,7 +92,7 @@ const inverse = (value: bigint): bigint => {
 function spanOf(rows: readonly (readonly boolean[])[]) {
   const basis: { pivot: number; row: bigint[] }[] = [];
   const reduce = (given: readonly boolean[]): bigint[] => {
-    let row = given.map((member) => (member ? 1n : 0n));
+    let row = given.map((member): bigint => (member ? 1n : 0n));
     for (const { pivot, row: other } of basis) {
       const factor = row[pivot] ?? 0n;
       if (factor !== 0n)
