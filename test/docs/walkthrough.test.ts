@@ -28,6 +28,7 @@ const quick = [
   "dictionary",
   "tableau",
   "stats",
+  "privacy",
   "libinsight",
 ];
 /** Programs that a machine may lack. */

@@ -255,7 +255,10 @@ test.each<[string, unknown]>([
     {
       verb: "public",
       dataset: defaultDataset,
-      dimensions: ["location", "month"],
+      dimensions: [
+        expect.objectContaining({ name: "location", header: "Location" }),
+        expect.objectContaining({ name: "month", header: "_start_date" }),
+      ],
       k: 10,
       out: `.local/out/${defaultDataset.name}-public.csv`,
       wait: false,
@@ -264,7 +267,15 @@ test.each<[string, unknown]>([
   ],
   [
     "privacy public --dimensions 'Question Type, hour' --k 5 --out a.csv --json",
-    expect.objectContaining({ dimensions: ["Question Type", "hour"], k: 5, out: "a.csv", json: true }),
+    expect.objectContaining({
+      dimensions: [
+        expect.objectContaining({ name: "Question Type" }),
+        expect.objectContaining({ name: "hour" }),
+      ],
+      k: 5,
+      out: "a.csv",
+      json: true,
+    }),
   ],
   ["privacy rotate --yes", { verb: "rotate", dryRun: false, yes: true, wait: false, json: false }],
   ["privacy rotate --dry-run", expect.objectContaining({ dryRun: true, yes: false })],
@@ -422,6 +433,10 @@ test.each<[string, string | RegExp]>([
   ["privacy public --dimensions mode,,who", /Use 1 to 4 different names, separated by commas\.$/],
   ["privacy public --dimensions mode,mode", /Use 1 to 4 different names, separated by commas\.$/],
   ["privacy public --dimensions a,b,c,d,e", /Use 1 to 4 different names, separated by commas\.$/],
+  [
+    "privacy public --dimensions answeredBy",
+    /^Cannot count by "answeredBy": reference-transactions does not keep /,
+  ],
   ["privacy public --dimensions mode --k 1", /Use a whole number from 2 to 1,000\.$/],
   ["privacy rotate", /^rotate needs a terminal to ask for confirmation\./],
   ["privacy names", "Missing required argument 'file'."],

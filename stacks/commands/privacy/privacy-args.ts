@@ -45,7 +45,7 @@ export const line = commandLine<Command>("npm run privacy --", (base, accept) =>
   subcommand(
     program,
     "public",
-    "Write a CSV file of counts in which no combination of answers has fewer than k records, and a report on it",
+    "Write counts of at least k records as a CSV file, and a report on what it reveals",
     example,
   )
     .requiredOption(

@@ -24,12 +24,12 @@ const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satur
 const dateParts: Record<string, (date: string, dataset: Dataset) => string> = {
   year: (date) => date.slice(0, 4),
   fiscal_year: (date, { fiscalYearStart }) => String(fiscalYearOf(date, fiscalYearStart)),
-  /** Of one year, such as 2024-03. */
+  /** The month of one year, such as 2024-03. */
   month: (date) => date.slice(0, 7),
   weekday: (date) => weekdays[(new Date(date.slice(0, 10)).getUTCDay() + 6) % 7] ?? none,
   hour: (date) => date.slice(11, 13),
 };
-/** What a date has that the de-identified file generalises. */
+/** Parts that do not reveal more than a date which the de-identified file makes coarser. */
 const coarse = ["year", "fiscal_year", "month"];
 
 /** Returns the dimensions: date parts and roles before columns of the same name. @throws UsageError */

@@ -1,4 +1,5 @@
 // What a public file and its disclosure report say. Neither has a suppressed count, nor a number that one follows from.
+import { basename } from "node:path";
 import { csvRows } from "../../../../shared/csv.ts";
 import { count } from "../../../../shared/quantity.ts";
 import type { Protection } from "./suppress.ts";
@@ -53,14 +54,14 @@ export function publicCsv(table: Table, { suppressed }: Pick<Protection, "suppre
   return csvRows([[...table.dimensions, "records", "status"], ...rows]);
 }
 
-/** Returns the report as Markdown. */
-export function disclosureReport(file: string, summary: Summary, now: Date): string {
+/** Returns the report as Markdown. @param out the public file */
+export function disclosureReport(out: string, summary: Summary, now: Date): string {
   const { dataset, run, dimensions, k, cells, published, suppressed, records, publishedPercent } = summary;
   const shown = (number: number | null, unit = "") =>
     number === null ? "suppressed" : `${count(number)}${unit}`;
   return `# Disclosure report
 
-\`${file}\` counts the records of \`${dataset}\` by ${dimensions.join(", ")}. Made on ${now.toISOString().slice(0, 10)} from the run
+\`${basename(out)}\` counts the records of \`${dataset}\` by ${dimensions.join(", ")}. Made on ${now.toISOString().slice(0, 10)} from the run
 \`${run}\`. This report has no count that the file suppresses, so it may be published with the file.
 
 | | |

@@ -10,7 +10,8 @@
 // Such a table is made by moves, which change some answers of some records. A move gives the small combination one record
 // and takes one from a donor, which has some of its answers; a second donor, which has its other answers, and the
 // combination of the donors' remaining ones make the move an exchange that changes few subtotals. The counts that a move
-// changes are suppressed. So the table itself is the proof, which is checked in whole numbers.
+// changes are suppressed. So the table itself is the proof, which is checked in whole numbers. Where other moves also lead to
+// k without a suppressed count, it is published again.
 import { PipelineError } from "../../../../shared/errors.ts";
 import { placesOf, type Table, totalsOf } from "./table.ts";
 
@@ -19,6 +20,9 @@ const maxExchanges = 450;
 /** Members of a subtotal among which donors are chosen. */
 const maxMembers = 200;
 
+/** Bounds the combinations whose proofs are reviewed, and the proofs that are tried instead. */
+const maxReviewed = 2_000;
+const maxProofs = 5_000;
 /** Readers look first for the total and for those of single answers. */
 const mainWeight = 10;
 
@@ -32,7 +36,7 @@ export type Protection = {
   alternatives: ReadonlyMap<number, Alternative>;
 };
 
-/** Returns which counts to suppress. Ends after at most k rounds for each small combination. */
+/** Returns which counts to suppress. Ends after at most k rounds for each proof. */
 export function protect(table: Table, k: number): Protection {
   const { counts } = table;
   const suppressed = new Set<number>();
@@ -42,8 +46,47 @@ export function protect(table: Table, k: number): Protection {
     combinationsOf(table).map(([cell]) => [cell, totalsOf(placesOf(cell, table), table.strides)]),
   );
   const search: Search = { table, k, suppressed, totals, members: membersOf({ table, k, totals }) };
-  const alternatives = new Map(smallCells(table, k).map((cell) => [cell, raise(cell, search)]));
+  const alternatives = new Map<number, Alternative>();
+  for (const cell of smallCells(table, k)) alternatives.set(cell, raise(cell, search) ?? new Map());
+  if (alternatives.size <= maxReviewed) release(alternatives, search);
   return { suppressed, primary, alternatives };
+}
+
+/** Publishes again what the proofs can do without, the most useful counts first. */
+function release(alternatives: Map<number, Alternative>, search: Search): void {
+  const { table, k, suppressed } = search;
+  const changed = new Map(
+    [...alternatives].map(([cell, alternative]) => [cell, changedIn(alternative, search)]),
+  );
+  const complementary = [...suppressed].filter((cell) => (table.counts.get(cell) ?? 0) >= k);
+  let proofs = 0;
+  for (const candidate of complementary.sort((one, other) => costOf(other, table) - costOf(one, table))) {
+    suppressed.delete(candidate);
+    const others = new Map<number, Alternative>();
+    for (const [cell, counts] of changed) {
+      if (!counts.has(candidate)) continue;
+      proofs += 1;
+      const other = proofs <= maxProofs ? raise(cell, search, false) : undefined;
+      if (other) others.set(cell, other);
+      else suppressed.add(candidate);
+      if (!other) break;
+    }
+    if (suppressed.has(candidate)) continue;
+    for (const [cell, other] of others) {
+      alternatives.set(cell, other);
+      changed.set(cell, changedIn(other, search));
+    }
+  }
+}
+
+/** Returns the counts that differ in another table. */
+function changedIn(alternative: Alternative, { table, totals }: Search): Set<number> {
+  const changes = new Map<number, number>();
+  for (const [cell, records] of alternative) {
+    const change = records - (table.counts.get(cell) ?? 0);
+    for (const total of totals.get(cell) ?? []) changes.set(total, (changes.get(total) ?? 0) + change);
+  }
+  return new Set([...changes].filter(([, change]) => change !== 0).map(([total]) => total));
 }
 
 /** Returns the combinations with fewer than k records, the smallest first, because they need the most. */
@@ -81,8 +124,15 @@ type Search = {
 /** The combinations that a move gives one record, and those from which it takes one. */
 type Move = { to: number[]; from: number[] };
 
-/** Returns a table with k records in a combination, and suppresses the counts that differ in it. */
-function raise(cell: number, { table, k, suppressed, totals, members }: Search): Alternative {
+/**
+ * Returns a table with k records in a combination, and suppresses the counts that differ in it.
+ * @param maySuppress whether it may suppress more; if not, returns undefined without such a table
+ */
+function raise(
+  cell: number,
+  { table, k, suppressed, totals, members }: Search,
+  maySuppress = true,
+): Alternative | undefined {
   const { counts } = table;
   const alternative = new Map<number, number>();
   const recordsIn = (other: number) => alternative.get(other) ?? counts.get(other) ?? 0;
@@ -100,6 +150,7 @@ function raise(cell: number, { table, k, suppressed, totals, members }: Search):
     return [...free, ...able.filter((other) => !suppressed.has(other))].slice(0, maxDonors);
   };
   while (recordsIn(cell) < k) {
+    const before = recordsIn(cell);
     let best: { move: Move; changed: number[]; cost: number } | undefined;
     for (const move of movesTo(cell, own.map(donorsIn), counts)) {
       const records = recordsOf(move);
@@ -112,7 +163,8 @@ function raise(cell: number, { table, k, suppressed, totals, members }: Search):
       if (cost === 0) apply(move, records);
       else if (!best || cost / records < best.cost) best = { move, changed, cost: cost / records };
     }
-    const records = best ? recordsOf(best.move) : 0;
+    if (!maySuppress && recordsIn(cell) === before) return undefined;
+    const records = best && maySuppress ? recordsOf(best.move) : 0;
     if (!best || records < 1) continue;
     for (const total of best.changed) suppressed.add(total);
     apply(best.move, records);

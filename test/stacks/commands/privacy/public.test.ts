@@ -167,7 +167,7 @@ test("a column twice and rows that are counts are refused", () => {
   expect(() => dimensionsOf(["hour"], gates)).toThrow("The rows of test-dataset are counts already.");
 });
 
-test("a date generalised to months may be counted by its coarse parts", () => {
+test("a date that is made coarser may be counted by its coarse parts", () => {
   expect(dimensionsOf(["year", "fiscal_year", "month"], datedBy("generalise"))).toHaveLength(3);
 });
 
