@@ -10,8 +10,9 @@ import { dimensionsOf } from "../../../../stacks/commands/privacy/public/dimensi
 import { maxCells } from "../../../../stacks/commands/privacy/public/table.ts";
 import { writePublicFile } from "../../../../stacks/commands/privacy/public.ts";
 import { datasetOf, datasetOfKind } from "../../../factories/dataset-entries.ts";
+import { startHttpServer } from "../../../support/http-server.ts";
 import { useLocal } from "../../../support/local-adapters.ts";
-import { command, filesIn, range, start, temporaryFolder } from "../../../support/npm-start.ts";
+import { command, filesIn, range, stageEnv, start, temporaryFolder } from "../../../support/npm-start.ts";
 import { overwrite } from "../../../support/objects.ts";
 
 const local = useLocal();
@@ -263,6 +264,37 @@ test.each(failing)("%s is an error that quotes no answer", async (_, name, dimen
   const error = await write(dimensions, 10, rows, metadata).catch((cause: unknown) => cause);
   expect(error).toMatchObject({ name, advice: expect.stringMatching(/\.$|\.\.\.$/) });
   expect(String(error)).not.toMatch(/word|Main/);
+});
+
+test("on a stage the command only reads the published file", async () => {
+  await using folder = await temporaryFolder();
+  const operations: string[] = [];
+  const { url } = await startHttpServer(({ method, path }, response) => {
+    operations.push(`${method} ${path.split("?")[0]}`);
+    response.writeHead(200, {
+      etag: '"1"',
+      "last-modified": "Mon, 01 Jul 2024 10:00:00 GMT",
+      "x-amz-meta-run-id": "reference-transactions-1a2b3c4d5e6f",
+      "x-amz-meta-requested-at": "2024-07-01T09:00:00.000Z",
+    });
+    response.end(
+      method === "HEAD"
+        ? undefined
+        : csvRows([["_id", "mode"], ...Array.from({ length: 12 }, (_, n) => [n, "Chat"])]),
+    );
+  });
+  const args = ["public", "--dimensions", "mode", "--out", "public.csv"];
+  const environment = stageEnv(url, { DATA_BUCKET: "data" });
+  const { code, stderr } = await command("privacy", folder.path, args, environment).ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect((await filesIn(folder.path))["public.csv"]).toBe(
+    csvRows([
+      ["mode", "records", "status"],
+      ["all", 12, "published"],
+      ["Chat", 12, "published"],
+    ]),
+  );
+  expect(operations.filter((operation) => !/^(HEAD|GET) /.test(operation))).toEqual([]);
 });
 
 test("without a published file the command says how to get one", async () => {
