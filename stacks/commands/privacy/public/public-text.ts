@@ -45,12 +45,10 @@ export function summaryOf(
 
 /** Returns the file: a line for each combination and subtotal that has records, the subtotals first. */
 export function publicCsv(table: Table, { suppressed }: Pick<Protection, "suppressed">): string {
-  const rows = [...table.counts]
-    .sort(([one], [other]) => one - other)
-    .map(([cell, records]) => [
-      ...placesOf(cell, table).map((place, index) => table.values[index]?.[place] ?? ""),
-      ...(suppressed.has(cell) ? [null, "suppressed"] : [records, "published"]),
-    ]);
+  const rows = [...table.counts].map(([cell, records]) => [
+    ...placesOf(cell, table).map((place, index) => table.values[index]?.[place] ?? ""),
+    ...(suppressed.has(cell) ? [null, "suppressed"] : [records, "published"]),
+  ]);
   return csvRows([[...table.dimensions, "records", "status"], ...rows]);
 }
 

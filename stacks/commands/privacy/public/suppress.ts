@@ -54,39 +54,38 @@ export function protect(table: Table, k: number): Protection {
 
 /** Publishes again what the proofs can do without, the most useful counts first. */
 function release(alternatives: Map<number, Alternative>, search: Search): void {
-  const { table, k, suppressed } = search;
-  const changed = new Map(
-    [...alternatives].map(([cell, alternative]) => [cell, changedIn(alternative, search)]),
-  );
-  const complementary = [...suppressed].filter((cell) => (table.counts.get(cell) ?? 0) >= k);
+  const { table, k, suppressed, totals } = search;
+  const recordsIn = (cell: number) => table.counts.get(cell) ?? 0;
+  const changedIn = (alternative: Alternative) =>
+    new Set(
+      changedBy(
+        [...alternative].map(([cell, records]) => [cell, records - recordsIn(cell)]),
+        totals,
+      ),
+    );
+  const changed = new Map([...alternatives].map(([cell, alternative]) => [cell, changedIn(alternative)]));
   let proofs = 0;
-  for (const candidate of complementary.sort((one, other) => costOf(other, table) - costOf(one, table))) {
-    suppressed.delete(candidate);
+  const provenWithout = (candidate: number): Map<number, Alternative> | undefined => {
     const others = new Map<number, Alternative>();
     for (const [cell, counts] of changed) {
       if (!counts.has(candidate)) continue;
       proofs += 1;
       const other = proofs <= maxProofs ? raise(cell, search, false) : undefined;
-      if (other) others.set(cell, other);
-      else suppressed.add(candidate);
-      if (!other) break;
+      if (!other) return undefined;
+      others.set(cell, other);
     }
-    if (suppressed.has(candidate)) continue;
-    for (const [cell, other] of others) {
+    return others;
+  };
+  const complementary = [...suppressed].filter((cell) => recordsIn(cell) >= k);
+  for (const candidate of complementary.sort((one, other) => costOf(other, table) - costOf(one, table))) {
+    suppressed.delete(candidate);
+    const others = provenWithout(candidate);
+    if (!others) suppressed.add(candidate);
+    for (const [cell, other] of others ?? []) {
       alternatives.set(cell, other);
-      changed.set(cell, changedIn(other, search));
+      changed.set(cell, changedIn(other));
     }
   }
-}
-
-/** Returns the counts that differ in another table. */
-function changedIn(alternative: Alternative, { table, totals }: Search): Set<number> {
-  const changes = new Map<number, number>();
-  for (const [cell, records] of alternative) {
-    const change = records - (table.counts.get(cell) ?? 0);
-    for (const total of totals.get(cell) ?? []) changes.set(total, (changes.get(total) ?? 0) + change);
-  }
-  return new Set([...changes].filter(([, change]) => change !== 0).map(([total]) => total));
 }
 
 /** Returns the combinations with fewer than k records, the smallest first, because they need the most. */
@@ -121,8 +120,8 @@ type Search = {
   totals: ReadonlyMap<number, number[]>;
   members: ReadonlyMap<number, number[]>;
 };
-/** The combinations that a move gives one record, and those from which it takes one. */
-type Move = { to: number[]; from: number[] };
+/** The combinations that a move gives one record, with 1, and those from which it takes one, with -1. */
+type Move = [cell: number, change: number][];
 
 /**
  * Returns a table with k records in a combination, and suppresses the counts that differ in it.
@@ -136,11 +135,13 @@ function raise(
   const { counts } = table;
   const alternative = new Map<number, number>();
   const recordsIn = (other: number) => alternative.get(other) ?? counts.get(other) ?? 0;
-  const recordsOf = ({ from }: Move) =>
-    from.reduce((least, donor) => Math.min(least, recordsIn(donor) - 1), k - recordsIn(cell));
+  const recordsOf = (move: Move) =>
+    move.reduce(
+      (least, [other, change]) => (change < 0 ? Math.min(least, recordsIn(other) - 1) : least),
+      k - recordsIn(cell),
+    );
   const apply = (move: Move, records: number) => {
-    for (const other of move.to) alternative.set(other, recordsIn(other) + records);
-    for (const other of move.from) alternative.set(other, recordsIn(other) - records);
+    for (const [other, change] of move) alternative.set(other, recordsIn(other) + change * records);
   };
   const own = totals.get(cell) ?? [];
   const maxDonors = Math.floor(Math.sqrt(maxExchanges / Math.max(own.length / 2 - 1, 1)));
@@ -176,14 +177,23 @@ function raise(
 function* movesTo(cell: number, donors: number[][], counts: ReadonlyMap<number, number>): Generator<Move> {
   for (const [index, ones] of donors.entries())
     for (const one of ones) {
-      yield { to: [cell], from: [one] };
+      yield [
+        [cell, 1],
+        [one, -1],
+      ];
       if (index === 0 || index >= donors.length / 2) continue;
       for (const other of donors[donors.length - 1 - index] ?? []) {
         const rest = one + other - cell;
-        if (counts.has(rest)) yield { to: [cell, rest], from: [one, other] };
+        if (counts.has(rest))
+          yield [
+            [cell, 1],
+            [rest, 1],
+            [one, -1],
+            [other, -1],
+          ];
       }
     }
-  yield { to: [cell], from: [] };
+  yield [[cell, 1]];
 }
 
 /** Returns the cost of suppressing a count. */
@@ -192,14 +202,11 @@ function costOf(cell: number, table: Table): number {
   return (table.counts.get(cell) ?? 0) * (answers <= 1 ? mainWeight : 1);
 }
 
-/** Returns the combinations and subtotals that a move changes. */
-function changedBy({ to, from }: Move, totals: Search["totals"]): number[] {
+/** Returns the combinations and subtotals that change with some combinations. */
+function changedBy(cells: Move, totals: Search["totals"]): number[] {
   const changes = new Map<number, number>();
-  const add = (cell: number, records: number) => {
-    for (const total of totals.get(cell) ?? []) changes.set(total, (changes.get(total) ?? 0) + records);
-  };
-  for (const cell of to) add(cell, 1);
-  for (const cell of from) add(cell, -1);
+  for (const [cell, change] of cells)
+    for (const total of totals.get(cell) ?? []) changes.set(total, (changes.get(total) ?? 0) + change);
   return [...changes].filter(([, change]) => change !== 0).map(([total]) => total);
 }
 

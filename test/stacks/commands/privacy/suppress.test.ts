@@ -183,6 +183,17 @@ describe("an attacker", () => {
   });
 });
 
+test("the order of the records does not matter", () => {
+  fc.assert(
+    fc.property(words(3, 3, 60), fc.integer({ min: 2, max: 6 }), (found, k) => {
+      const one = tableOf(found);
+      const other = tableOf(found.toReversed());
+      expect([...other.counts]).toEqual([...one.counts]);
+      expect(protect(other, k)).toEqual(protect(one, k));
+    }),
+  );
+});
+
 describe("the choice", () => {
   const published = (combinations: Record<string, number>, k: number) => {
     const table = records(combinations);
