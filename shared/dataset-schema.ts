@@ -518,7 +518,10 @@ export function defineDatasets(
 /** Returns the names of a dataset's views and child tables. */
 function ownViews(entry: Dataset): string[] {
   const children = childTables(entry).flatMap(({ table, typed }) => [table, typed]);
-  return [...Object.values(viewNames(entry.publish.table)), ...children];
+  const { changes, history, asKnown, ...others } = viewNames(entry.publish.table);
+  // The changes of a de-identified file are not stored.
+  const ofChanges = isDeidentified(entry) ? [] : [changes, history, asKnown];
+  return [...Object.values(others), ...ofChanges, ...children];
 }
 
 /** Returns the names of all tables and views of a dataset. */

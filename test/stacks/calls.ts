@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { library } from "#library";
 import { storeNames } from "../../shared/column-names.ts";
-import { viewNames } from "../../shared/dataset-schema.ts";
+import { relationsOf } from "../../shared/dataset-schema.ts";
 import { datasets, defaultDataset } from "../../shared/datasets.ts";
 import { type EventType, eventSource } from "../../shared/events.ts";
 import { holdTable } from "../../shared/header-change.ts";
@@ -16,6 +16,7 @@ import { LocalInstances } from "../../shared/local/local-instances.ts";
 import { processBatch } from "../../shared/message-loop.ts";
 import { parquetKey } from "../../shared/parquet-file.ts";
 import type { Emit, Message, MessageQueue, QueryEngine } from "../../shared/ports.ts";
+import { deidentified } from "../../shared/privacy/deidentified.ts";
 import { tableauSettings } from "../../shared/tableau-settings.ts";
 import {
   type DeadLetterName,
@@ -298,9 +299,12 @@ export async function recordCalls(graph: Graph): Promise<Call[]> {
       await deliver();
     }
     // The assembler calls this before it publishes a file with another header.
-    const { tables, data: published } = portsOf("assembler");
     const next = { runId: "next", headers: ["another header"] };
+    const { tables, data: published } = portsOf("assembler");
     await holdTable(defaultDataset, next, { tables, data: published });
+    // So does the deidentifier.
+    const own = portsOf("deidentifier");
+    await holdTable(deidentified(defaultDataset), next, { tables: own.tables, data: own.data });
     // The athena service calls this for a file of an earlier version of the pipeline.
     await storeNames(["a header of that version"], defaultDataset, portsOf("athena").results);
     return [...calls.values()];
@@ -371,7 +375,8 @@ function athenaCalls(
   { data, results, database, workgroup }: Names,
 ): [string, string][] {
   const ofDatabase = glueArns("catalog", `database/${database}`);
-  const tables = [files.table, ...Object.values(viewNames(files.table))];
+  const entries = [defaultDataset, deidentified(defaultDataset)];
+  const tables = entries.flatMap(relationsOf);
   const tableArns = (table: string) => [...ofDatabase, ...glueArns(`table/${database}/${table}`)];
   const output = `${results}/${files.queryResults}/any.csv`;
   return [
@@ -381,10 +386,11 @@ function athenaCalls(
     ...pairsOf(
       ["s3:GetObject"],
       [
-        ...[folderOf(files.csv), folderOf(parquetKey(files.csv, "run"))].map(
-          (folder) => `${data}/${folder}any`,
-        ),
-        ...[`${data}/${previousKey(files.csv)}`, output],
+        ...entries.flatMap(({ publish: { csv } }) => [
+          ...[folderOf(csv), folderOf(parquetKey(csv, "run"))].map((folder) => `${data}/${folder}any`),
+          `${data}/${previousKey(csv)}`,
+        ]),
+        output,
       ],
     ),
     ...pairsOf(["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], [output]),

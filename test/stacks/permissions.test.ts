@@ -166,7 +166,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(new Set(policies.map(({ is }) => known(is.queueUrl)))).toEqual(
       // The targets of routes, S3's notification and the rules' dead letters.
       new Set([
-        ...["Kickoff", "Athena", "Tableau", "Reporter", "Renderer", "Ec2", "Replay"].map(
+        ...["Kickoff", "Deidentifier", "Athena", "Tableau", "Reporter", "Renderer", "Ec2", "Replay"].map(
           (name) => `${name}Queue`,
         ),
         "Undelivered",
@@ -200,7 +200,7 @@ describe("the recorded calls of every service", () => {
   });
 
   test("are all allowed", async () => {
-    expect(new Set(calls.map(roleOf)).size).toBe(10);
+    expect(new Set(calls.map(roleOf)).size).toBe(11);
     const denied: string[] = [];
     for (const call of calls) {
       if (await mayCall(graphs.production, roleOf(call), call)) continue;
