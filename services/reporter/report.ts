@@ -10,7 +10,7 @@ import type { LogFields } from "../../shared/logger.ts";
 import type { Numbers } from "../../shared/metrics.ts";
 import { once } from "../../shared/once.ts";
 import type { Notification, Notify, ObjectStore } from "../../shared/ports.ts";
-import { allEntries } from "../../shared/privacy/deidentified.ts";
+import { isDeidentified } from "../../shared/privacy/deidentified.ts";
 import { quantity } from "../../shared/quantity.ts";
 import { maxPages, type RunResult, runResult } from "../../shared/run.ts";
 import { type DeadLetterDeps, deadLetterMail } from "./dead-letters.ts";
@@ -217,7 +217,9 @@ async function measureQuery(
   deps: ReporterDeps,
 ): Promise<LogFields> {
   const { runId, dataset } = detail;
-  const file = await deps.data.head(findDataset(dataset, allEntries(deps.datasets)).publish.csv);
+  // Only the full file's query is measured.
+  if (isDeidentified({ name: dataset })) return { run: runId, measured: false };
+  const file = await deps.data.head(findDataset(dataset, deps.datasets).publish.csv);
   if (file?.metadata["run-id"] !== runId) return { run: runId, measured: false };
   const seconds = secondsBetween(file.at, new Date(time));
   deps.measure({ QuerySeconds: seconds }, { dataset });
