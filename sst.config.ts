@@ -20,12 +20,13 @@ export default $config({
   async run() {
     const { data, results } = await import("./stacks/storage.ts");
     const { bus } = await import("./stacks/messaging.ts");
-    const { analystsResults, analystsWorkgroup, database } = await import("./stacks/workgroups.ts");
+    const { analystsWorkgroups, database, resultsOf } = await import("./stacks/workgroups.ts");
     await import("./stacks/services.ts");
     await import("./stacks/routes.ts");
     await import("./stacks/schedule.ts");
     await import("./stacks/monitoring.ts");
     const { currentStage } = await import("./stacks/stage.ts");
+    const { audience } = currentStage();
     const { analysts } = await import("./stacks/analyst-policy.ts");
     await import("./stacks/command-settings.ts");
     return {
@@ -37,9 +38,9 @@ export default $config({
       audience: {
         full: "full: with an analyst's key, names and comments can be read",
         deidentified: "deidentified",
-      }[currentStage().audience],
-      analystsWorkgroup: analystsWorkgroup.name,
-      analystsResults,
+      }[audience],
+      analystsWorkgroup: analystsWorkgroups[audience].name,
+      analystsResults: resultsOf(audience),
       database,
     };
   },

@@ -230,8 +230,8 @@ export const dataset = z
         z.regex(/^[\w.-]+$/, "use one folder name of letters, digits, _ . and -"),
         z.refine(
           (path) =>
-            ![keys.columnNames(""), keys.latestReport(""), keys.analystsResults].some((key) =>
-              key.startsWith(`${path}/`),
+            ![keys.columnNames(""), keys.latestReport(""), ...Object.values(keys.analystsResults)].some(
+              (key) => key.startsWith(`${path}/`),
             ),
           "use another folder: the pipeline stores its own files in this one",
         ),
@@ -490,9 +490,10 @@ export function defineDatasets(
       throw new InvalidLibrary([
         `, entry "${name}", publish.jsonl: use another folder than ${reserved}, which is for ${reserved === previous ? "copies of the CSV" : reserved === parquet ? "Parquet files" : "a child table"}`,
       ]);
-    const expiring = [keys.analystsResults, ...parsed.map(({ publish }) => `${publish.queryResults}/`)].find(
-      (folder) => publish.results.startsWith(folder),
-    );
+    const expiring = [
+      ...Object.values(keys.analystsResults),
+      ...parsed.map(({ publish }) => `${publish.queryResults}/`),
+    ].find((folder) => publish.results.startsWith(folder));
     if (expiring !== undefined)
       throw new InvalidLibrary([
         `, entry "${name}", publish.results: use another folder than ${expiring}, whose objects expire`,

@@ -80,8 +80,8 @@ export const keys = {
   queryOrigin: (queryExecutionId: string) => `queries/${queryExecutionId}/origin.json`,
   /** The claim of handling a query's end. */
   queryEnd: (queryExecutionId: string) => `queries/${queryExecutionId}/end.json`,
-  /** Folder in the results bucket for results of analysts' own queries. They expire (stacks/storage.ts). */
-  analystsResults: "tableau/",
+  /** Folders in the results bucket for results of each audience's own queries. They expire (stacks/storage.ts). */
+  analystsResults: { full: "tableau/", deidentified: "deidentified/" },
   /** In the results bucket, where this never expires: the name in Athena of each header of a dataset. */
   columnNames: (dataset: string) => `names/${dataset}.json`,
   /** In the data bucket, where these never expire: the changes of each publication, in a folder for each dataset. */

@@ -6,7 +6,7 @@ import { alerts } from "./alerts.ts";
 import { bus, deadLetterUrls, queueUrls } from "./messaging.ts";
 import { currentStage } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
-import { analystsResults, analystsWorkgroup, database } from "./workgroups.ts";
+import { analystsWorkgroups, database } from "./workgroups.ts";
 
 export const settings = new sst.Linkable("Settings", {
   properties: {
@@ -18,8 +18,9 @@ export const settings = new sst.Linkable("Settings", {
       RESULTS_BUCKET: results.name,
       ATHENA_REGION: aws.getRegionOutput().region,
       ATHENA_DATABASE: database,
-      ANALYSTS_WORKGROUP: analystsWorkgroup.name,
-      ANALYSTS_RESULTS: analystsResults,
+      ANALYSTS_WORKGROUP: analystsWorkgroups.full.name,
+      DEIDENTIFIED_WORKGROUP: analystsWorkgroups.deidentified.name,
+      AUDIENCE: currentStage().audience,
       INSTANCES: instancesText(currentStage().instances),
       ...queueUrls(queueNames),
       ...deadLetterUrls(deadLetterNames),

@@ -85,9 +85,9 @@ export function stageSettings(stage: string, env: NodeJS.ProcessEnv): StageSetti
   };
 }
 
-/** Returns the name of the analysts' user, policy and workgroup on a stage. */
-export function analystsName(stage: string): string {
-  return `${appName}-${stage}-analysts`;
+/** Returns the name of an audience's policy and workgroup on a stage. The stage's own user has that of the full files. */
+export function analystsName(stage: string, audience: Audience = "full"): string {
+  return `${appName}-${stage}-${{ full: "analysts", deidentified: "deidentified" }[audience]}`;
 }
 
 /** Returns the settings of the stage that SST evaluates. @throws Error if production has no alert address */

@@ -3,6 +3,7 @@ import { keptDays } from "../shared/child-tables.ts";
 import { datasets } from "../shared/datasets.ts";
 import { daysInWork, keys } from "../shared/keys.ts";
 import { runFolders } from "../shared/parquet-file.ts";
+import { allEntries } from "../shared/privacy/deidentified.ts";
 import { currentStage } from "./stage.ts";
 
 const { production, existingBuckets } = currentStage();
@@ -34,7 +35,7 @@ export const work = new sst.aws.Bucket("Work", {
 export const data = publishingBucket(
   "Data",
   existingBuckets.data,
-  datasets.flatMap((dataset) =>
+  allEntries(datasets).flatMap((dataset) =>
     runFolders(dataset).map(({ name, folder }) => ({
       id: `expire-${dataset.name}-${name}`,
       status: "Enabled",
@@ -44,16 +45,16 @@ export const data = publishingBucket(
     })),
   ),
 );
-/** The results of Athena queries, and the newest results file of each dataset. */
+/** The results of Athena queries, and the newest results files of each dataset. */
 export const results = publishingBucket("Results", existingBuckets.results, [
-  {
-    // Tableau queries often, and reads each result once.
-    id: "expire-analysts-results",
+  // Tableau queries often, and reads each result once.
+  ...Object.values(keys.analystsResults).map((prefix) => ({
+    id: `expire-${prefix === keys.analystsResults.full ? "analysts" : "deidentified"}-results`,
     status: "Enabled",
-    filter: { prefix: keys.analystsResults },
+    filter: { prefix },
     expiration: { days: 7 },
     noncurrentVersionExpiration: { noncurrentDays: 1 },
-  },
+  })),
   // The results of the pipeline's own statements and queries. The athena service copies a dataset's result to
   // `publish.results`, which never expires. Dead letters of the service are kept for 14 days, so 30 days cover every replay.
   ...[...new Set(datasets.map(({ publish }) => publish.queryResults))].map((folder) => ({

@@ -1,6 +1,7 @@
 // The Athena workgroups of the pipeline and of the analysts. Their settings override those of a query.
 import { defaultDataset } from "../shared/datasets.ts";
 import { keys } from "../shared/keys.ts";
+import type { Audience } from "../shared/privacy/deidentified.ts";
 import { analystsName, currentStage } from "./stage.ts";
 import { results } from "./storage.ts";
 
@@ -15,13 +16,26 @@ export const workgroup = workgroupOf("Workgroup", {
   outputLocation: $interpolate`s3://${results.name}/${defaultDataset.publish.queryResults}/`,
 });
 
-export const analystsResults = $interpolate`s3://${results.name}/${keys.analystsResults}`;
-/** A separate workgroup, so that analysts' queries do not invoke the pipeline and their results go to another folder. */
-export const analystsWorkgroup = workgroupOf("AnalystsWorkgroup", {
-  name: analystsName($app.stage),
-  description: "Analysts' queries over the LibInsight data, from Tableau",
-  outputLocation: analystsResults,
-});
+/** Returns the URL of the folder for the results of an audience's queries. */
+export const resultsOf = (audience: Audience) =>
+  $interpolate`s3://${results.name}/${keys.analystsResults[audience]}`;
+
+/**
+ * A separate workgroup for each audience, so that analysts' queries do not invoke the pipeline, and only readers of the same
+ * files read their results.
+ */
+export const analystsWorkgroups: Readonly<Record<Audience, aws.athena.Workgroup>> = {
+  full: workgroupOf("AnalystsWorkgroup", {
+    name: analystsName($app.stage, "full"),
+    description: "Analysts' queries over the LibInsight data, from Tableau",
+    outputLocation: resultsOf("full"),
+  }),
+  deidentified: workgroupOf("DeidentifiedWorkgroup", {
+    name: analystsName($app.stage, "deidentified"),
+    description: "Analysts' queries over the de-identified LibInsight data, from Tableau",
+    outputLocation: resultsOf("deidentified"),
+  }),
+};
 
 type WorkgroupSettings = { name: string; description: string; outputLocation: $util.Output<string> };
 

@@ -5,7 +5,7 @@ import * as z from "zod/mini";
 import { PipelineError } from "../errors.ts";
 import { instancesSetting } from "../instance-settings.ts";
 import { maxDelaySeconds } from "../ports.ts";
-import { audienceSetting } from "../privacy/deidentified.ts";
+import { type Audience, audienceSetting } from "../privacy/deidentified.ts";
 import { nonEmpty } from "../schemas.ts";
 import { secretText, secretUrl } from "../secret-text.ts";
 import { tableauSettings } from "../tableau-settings.ts";
@@ -34,10 +34,9 @@ export const settings = {
   athenaWorkgroup: () => read("ATHENA_WORKGROUP", nonEmpty),
   athenaDatabase: () => read("ATHENA_DATABASE", z.string().check(z.regex(/^[a-z][a-z0-9_]{0,127}$/))),
   athenaRegion: () => read("ATHENA_REGION", nonEmpty),
-  /** Workgroup of analysts' queries. */
-  analystsWorkgroup: () => read("ANALYSTS_WORKGROUP", nonEmpty),
-  /** URL of analysts' results, for example s3://bucket/tableau/ */
-  analystsResults: () => read("ANALYSTS_RESULTS", z.url({ protocol: /^s3$/ })),
+  /** Workgroup of the audience's queries. */
+  analystsWorkgroup: (audience: Audience) =>
+    read(audience === "full" ? "ANALYSTS_WORKGROUP" : "DEIDENTIFIED_WORKGROUP", nonEmpty),
   /** URL of the API with its version, for example https://vt.libinsight.com/v1.0 */
   libinsightBaseUrl: () => read("LIBINSIGHT_BASE_URL", z.url({ protocol: /^https?$/ })),
   libinsightClientId: () => readSecret("LibInsightClientId"),

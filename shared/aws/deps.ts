@@ -50,8 +50,8 @@ export const tableCatalog = (): TableCatalog =>
   new GlueCatalog(glue(), { database: settings.athenaDatabase(), dataBucket: settings.dataBucket() });
 
 export const queryEngine = (): QueryEngine => engineIn(settings.athenaWorkgroup());
-/** Returns the engine for a person's queries, whose results expire. */
-export const analystsEngine = (): QueryEngine => engineIn(settings.analystsWorkgroup());
+/** Returns the engine for queries of a person who may read the full files. Their results expire. */
+export const analystsEngine = (): QueryEngine => engineIn(settings.analystsWorkgroup("full"));
 
 const engineIn = (workgroup: string): QueryEngine =>
   new AthenaQueryEngine(athena(), glue(), {

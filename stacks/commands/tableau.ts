@@ -6,6 +6,7 @@ import { library } from "#library";
 import { settings } from "../../shared/aws/config.ts";
 import { viewNames } from "../../shared/dataset-schema.ts";
 import { keys } from "../../shared/keys.ts";
+import { type Audience, entryFor } from "../../shared/privacy/deidentified.ts";
 import { runCommandLine, UsageError, writeOut } from "../cli.ts";
 import { analystsName, stageSettings } from "../stage.ts";
 import { type AthenaPlace, datasourceOf, driverProperties, fieldsOf } from "./tableau/datasource.ts";
@@ -13,8 +14,10 @@ import { type Command, line } from "./tableau/tableau-args.ts";
 import { isOnStage, stageNames } from "./target.ts";
 import { plain } from "./text-table.ts";
 
-async function run({ dataset, out, given }: Command): Promise<string> {
-  const place = isOnStage() ? { ...stagePlace(), ...given } : productionPlace(given);
+async function run({ dataset: chosen, out, given }: Command): Promise<string> {
+  const audience = isOnStage() ? settings.audience() : library.production.audience;
+  const dataset = entryFor(audience, chosen);
+  const place = isOnStage() ? { ...stagePlace(audience), ...given } : productionPlace(audience, given);
   const properties = join(dirname(out), "athena.properties");
   await writeOut(out, datasourceOf(dataset, place, await stageNames(dataset)));
   const isDriverSet = await writeUnlessOther(properties, driverProperties(place));
@@ -47,20 +50,21 @@ async function writeUnlessOther(file: string, content: string): Promise<boolean>
   }
 }
 
-function stagePlace(): AthenaPlace {
+function stagePlace(audience: Audience): AthenaPlace {
   return {
     region: settings.athenaRegion(),
     database: settings.athenaDatabase(),
-    workgroup: settings.analystsWorkgroup(),
-    staging: settings.analystsResults(),
+    workgroup: settings.analystsWorkgroup(audience),
+    staging: `s3://${settings.resultsBucket()}/${keys.analystsResults[audience]}`,
   };
 }
 
 /** @throws UsageError if production's results bucket gets its name at the first deploy and --staging is missing */
-function productionPlace(given: Partial<AthenaPlace>): AthenaPlace {
+function productionPlace(audience: Audience, given: Partial<AthenaPlace>): AthenaPlace {
   const { athenaDatabase, existingBuckets } = stageSettings("production", {});
   const staging =
-    given.staging ?? (existingBuckets.results && `s3://${existingBuckets.results}/${keys.analystsResults}`);
+    given.staging ??
+    (existingBuckets.results && `s3://${existingBuckets.results}/${keys.analystsResults[audience]}`);
   if (!staging)
     throw new UsageError(
       "The name of production's results bucket is not in shared/library.ts. Add --staging, or select a stage with sst shell.",
@@ -68,7 +72,7 @@ function productionPlace(given: Partial<AthenaPlace>): AthenaPlace {
   return {
     region: library.region,
     database: athenaDatabase,
-    workgroup: analystsName("production"),
+    workgroup: analystsName("production", audience),
     ...given,
     staging,
   };

@@ -21,7 +21,7 @@ test("creates every resource of each supported type", () => {
     "aws:cloudwatch/eventRule:EventRule": 10,
     "aws:cloudwatch/eventTarget:EventTarget": 10,
     "aws:cloudwatch/logGroup:LogGroup": 10,
-    "aws:iam/policy:Policy": 1,
+    "aws:iam/policy:Policy": 2,
     "aws:iam/role:Role": 15,
     "aws:iam/user:User": 1,
     "aws:iam/userPolicyAttachment:UserPolicyAttachment": 1,

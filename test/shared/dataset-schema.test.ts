@@ -377,7 +377,7 @@ test("describes each problem in a line of its own, without a stack trace", () =>
 test("reserves the folders of the earlier file's copy and of the columns' names", () => {
   const intoCopy = published({ csv: "gates/csv/a.csv", jsonl: "gates/csv-previous/a.jsonl" });
   expect(errorOf(intoCopy)).toContain("publish.jsonl: use another folder than gates/csv-previous/");
-  for (const folder of ["names", "reports", "tableau"])
+  for (const folder of ["names", "reports", "tableau", "deidentified"])
     expect(errorOf(published({ queryResults: folder }))).toContain(
       `publish.queryResults "${folder}": use another folder`,
     );
@@ -589,9 +589,10 @@ test.each<[what: string, DatasetInput]>([
 );
 
 test("refuses a result in a folder whose objects expire", () => {
-  expect(errorOf(published({ results: "tableau/gates.csv" }))).toBe(
-    'shared/library.ts, entry "gate-counts", publish.results: use another folder than tableau/, whose objects expire.',
-  );
+  for (const folder of ["tableau/", "deidentified/"])
+    expect(errorOf(published({ results: `${folder}gates.csv` }))).toBe(
+      `shared/library.ts, entry "gate-counts", publish.results: use another folder than ${folder}, whose objects expire.`,
+    );
   expect(errorOf(good, moved({ results: "gate-queries/teaching.csv" }))).toContain(
     'entry "instruction", publish.results: use another folder than gate-queries/',
   );

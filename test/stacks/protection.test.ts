@@ -8,6 +8,7 @@ import { datasets } from "../../shared/datasets.ts";
 import { daysInWork } from "../../shared/keys.ts";
 import { runFolders } from "../../shared/parquet-file.ts";
 import { maxMessageBytes } from "../../shared/ports.ts";
+import { allEntries } from "../../shared/privacy/deidentified.ts";
 import { queueNames } from "../../shared/topology.ts";
 import {
   all,
@@ -94,8 +95,14 @@ describe.each(stages)("on the stage %s", (stage) => {
         noncurrentVersionExpiration: { noncurrentDays: 1 },
       });
       const folders = new Set(datasets.map(({ publish }) => publish.queryResults));
-      const ofResults = [below("tableau/", 7), ...[...folders].map((folder) => below(`${folder}/`, 30))];
-      const ofData = datasets.flatMap(runFolders).map(({ folder }) => below(folder, 400));
+      const ofResults = [
+        below("tableau/", 7),
+        below("deidentified/", 7),
+        ...[...folders].map((folder) => below(`${folder}/`, 30)),
+      ];
+      const ofData = allEntries(datasets)
+        .flatMap(runFolders)
+        .map(({ folder }) => below(folder, 400));
       expect(inputs.rules).toMatchObject([
         {
           status: "Enabled",
@@ -108,8 +115,12 @@ describe.each(stages)("on the stage %s", (stage) => {
     }
     expect(bucketsOf(lifecycles.map(({ inputs }) => inputs))).toEqual(buckets[stage]);
     // What people read never expires.
-    const expiring = ["tableau/", ...datasets.map(({ publish }) => `${publish.queryResults}/`)];
-    for (const { publish } of datasets) {
+    const expiring = [
+      "tableau/",
+      "deidentified/",
+      ...datasets.map(({ publish }) => `${publish.queryResults}/`),
+    ];
+    for (const { publish } of allEntries(datasets)) {
       const readable = [publish.csv, publish.jsonl, publish.results];
       for (const key of readable) expect(expiring.filter((prefix) => key.startsWith(prefix))).toEqual([]);
     }

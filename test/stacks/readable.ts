@@ -2,6 +2,7 @@
 import { datasets } from "../../shared/datasets.ts";
 import { folderOf, previousKey } from "../../shared/keys.ts";
 import { parquetFolder, parquetKey } from "../../shared/parquet-file.ts";
+import { deidentified } from "../../shared/privacy/deidentified.ts";
 import type { Graph } from "./evaluate/graph.ts";
 import { nameIn } from "./stages.ts";
 
@@ -22,7 +23,12 @@ export function readableArn(arn: string, graph: Graph): string {
 /** Replaces a dataset's names with placeholders, so that the tables do not change when a dataset is added. */
 export function withDatasetPlaceholders(resource: string): string {
   let text = resource;
-  for (const { name, publish } of datasets) {
+  for (const { publish } of datasets) text = text.replace(`/${publish.queryResults}/`, "/<queryResults>/");
+  // The names of a de-identified file begin with those of the full one.
+  for (const [of, { name, publish }] of [
+    ...datasets.map((dataset) => ["de-identified ", deidentified(dataset)] as const),
+    ...datasets.map((dataset) => ["", dataset] as const),
+  ]) {
     const names = [
       [publish.csv, "<csv>"],
       [publish.jsonl, "<jsonl>"],
@@ -33,12 +39,11 @@ export function withDatasetPlaceholders(resource: string): string {
       [folderOf(publish.jsonl), "<folder of jsonl>/"],
       [folderOf(previousKey(publish.csv)), "<folder of the copy>/"],
       [publish.results, "<results>"],
-      [`/${publish.queryResults}/`, "/<queryResults>/"],
       [`/${publish.table}_typed`, "/<table>_typed"],
       [`/${publish.table}`, "/<table>"],
       [name, "<dataset>"],
     ] as const;
-    for (const [from, to] of names) text = text.replace(from, to);
+    for (const [from, to] of names) text = text.replace(from, to.replace("<", `<${of}`));
   }
   return text;
 }

@@ -39,7 +39,8 @@ export async function evaluateBoth(): Promise<Record<Stage, Graph>> {
       secrets: { ...secrets, ...tableauSecret, ...webhookSecret },
       environment: { ...environment, ...tableauEnvironment },
     }),
-    evaluateStage("ada", { secrets, environment }),
+    // The library's audience is that of the full files.
+    evaluateStage("ada", { secrets, environment: { ...environment, AUDIENCE: "deidentified" } }),
   ]);
   return { production, ada };
 }

@@ -4,7 +4,6 @@ import { z } from "zod";
 import { objectCreated } from "../../shared/aws-events.ts";
 import { datasets, defaultDataset, findDataset } from "../../shared/datasets.ts";
 import { eventDetails } from "../../shared/events.ts";
-import { keys } from "../../shared/keys.ts";
 import { type QueueName, queueNames, routes, services } from "../../shared/topology.ts";
 import { shiftSchedule } from "../../stacks/eventbridge-cron.ts";
 import { evaluateStage } from "./evaluate.ts";
@@ -274,12 +273,13 @@ describe.each(stages)("on the stage %s", (stage) => {
     expect(Object.fromEntries(found)).toEqual(Object.fromEntries(expected));
   });
 
-  test("the pipeline and the analysts each have a workgroup that limits the scan, and sets location and encryption", () => {
+  test("the pipeline and each audience have a workgroup that limits the scan, and sets location and encryption", () => {
     const results = bucketArn(graphs[stage], "Results").replace("arn:aws:s3:::", "s3://");
     const workgroups = all(graphs[stage], "aws:athena/workgroup:Workgroup", z.looseObject({}));
     const expected = [
       ["Workgroup", `libinsight-${stage}`, `${results}/${defaultDataset.publish.queryResults}/`],
-      ["AnalystsWorkgroup", `libinsight-${stage}-analysts`, `${results}/${keys.analystsResults}`],
+      ["AnalystsWorkgroup", `libinsight-${stage}-analysts`, `${results}/tableau/`],
+      ["DeidentifiedWorkgroup", `libinsight-${stage}-deidentified`, `${results}/deidentified/`],
     ].map(([component, name, outputLocation]) => ({
       name: component,
       is: {
@@ -292,7 +292,7 @@ describe.each(stages)("on the stage %s", (stage) => {
       },
     }));
     expect(workgroups).toMatchObject(expected);
-    expect(workgroups).toHaveLength(2);
+    expect(workgroups).toHaveLength(3);
   });
 });
 
@@ -355,7 +355,7 @@ test.each([
   await expect(deploy).rejects.toThrow(reason);
 });
 
-test("a command on a stage gets every queue, the bus, the topic, the buckets and the analysts' workgroup, and no secret", () => {
+test("a command on a stage gets every queue, the bus, the topic, the buckets, the audience and the analysts' workgroups, and no secret", () => {
   const known = nameIn(graphs.ada);
   const link = z.object({ properties: z.object({ variables: z.record(z.string(), z.string()) }) });
   const found = created(graphs.ada, "sst:sst:LinkRef").filter(({ name }) => name === "SettingsLinkRef");
@@ -371,8 +371,9 @@ test("a command on a stage gets every queue, the bus, the topic, the buckets and
     ATHENA_REGION: "us-east-1",
     ATHENA_DATABASE: "libinsight_ada",
     ANALYSTS_WORKGROUP: "AnalystsWorkgroup",
+    DEIDENTIFIED_WORKGROUP: "DeidentifiedWorkgroup",
+    AUDIENCE: "deidentified",
     INSTANCES: "none",
-    ANALYSTS_RESULTS: expect.stringMatching(/^s3:\/\/libinsight-ada-resultsbucket-\w+\/tableau\/$/),
     ...queueVariables(queueNames),
     ...deadLetterVariables(queueNames),
   });

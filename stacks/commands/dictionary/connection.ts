@@ -2,6 +2,7 @@
 import { type Dataset, viewNames } from "../../../shared/dataset-schema.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { Library } from "../../../shared/library-schema.ts";
+import { entryFor } from "../../../shared/privacy/deidentified.ts";
 
 const days: Readonly<Record<string, string>> = {
   SUN: "Sunday",
@@ -13,18 +14,19 @@ const days: Readonly<Record<string, string>> = {
   SAT: "Saturday",
 };
 
-/** Returns each setting with its value, as Markdown. */
+/** Returns each setting with its value for the stage's audience, as Markdown. */
 export function connectionRows(dataset: Dataset, { region, production }: Library): [string, string][] {
-  const { results } = production.buckets;
+  const { audience, buckets } = production;
+  const { results } = buckets;
   const inResults = (key: string) => (results ? `\`s3://${results}/${key}\`` : "As printed by the deploy");
   const month = new Intl.DateTimeFormat("en-US", { month: "long", timeZone: "UTC" });
   return [
     ["Data source file", `\`${dataset.name}.tds\``],
     ["Server, port", `\`athena.${region}.amazonaws.com\`, \`443\``],
-    ["S3 Staging Directory", inResults(keys.analystsResults)],
+    ["S3 Staging Directory", inResults(keys.analystsResults[audience])],
     ["Catalog", "`AwsDataCatalog`"],
     ["Database", `\`${production.athenaDatabase}\``],
-    ["Table", `\`${viewNames(dataset.publish.table).analysis}\``],
+    ["Table", `\`${viewNames(entryFor(audience, dataset).publish.table).analysis}\``],
     ["Latest report", inResults(keys.latestReport(dataset.name))],
     ["First day", dataset.firstDate],
     ["Collected", scheduleText(dataset)],

@@ -128,7 +128,7 @@ WHERE "fiscal_year" = ${fiscalYear} AND ${condition}${after} ORDER BY 1 LIMIT ${
 
   async #query(sql: string): Promise<Rows> {
     try {
-      return await this.#engine.firstRows(sql, keys.analystsResults.slice(0, -1), pageRows);
+      return await this.#engine.firstRows(sql, keys.analystsResults.full.slice(0, -1), pageRows);
     } catch (cause) {
       // The engine's own error is about the athena service, which retries.
       if (!(cause instanceof PipelineError)) throw cause;

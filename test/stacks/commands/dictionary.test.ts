@@ -193,14 +193,19 @@ test("how to connect is written for each dataset, without a bucket's name if the
   expect(rows(anotherLibrary.datasets[0], anotherLibrary)).toEqual({
     "Data source file": "`information-desk.tds`",
     "Server, port": "`athena.eu-central-1.amazonaws.com`, `443`",
-    "S3 Staging Directory": "`s3://bibliothek-abfragen/tableau/`",
+    "S3 Staging Directory": "`s3://bibliothek-abfragen/deidentified/`",
     Catalog: "`AwsDataCatalog`",
     Database: "`auskunft`",
-    Table: "`auskunft_analysis`",
+    Table: "`auskunft_deidentified_analysis`",
     "Latest report": "`s3://bibliothek-abfragen/reports/information-desk/latest.html`",
     "First day": "2023-10-01",
     Collected: "Every Tuesday at 7:30, Europe/Berlin",
     "Fiscal year": "From January",
+  });
+  const full = { ...anotherLibrary.production, audience: "full" as const };
+  expect(rows(anotherLibrary.datasets[0], { ...anotherLibrary, production: full })).toMatchObject({
+    "S3 Staging Directory": "`s3://bibliothek-abfragen/tableau/`",
+    Table: "`auskunft_analysis`",
   });
   const unnamed = { ...anotherLibrary, production: { ...anotherLibrary.production, buckets: {} } };
   const daily: Dataset = { ...anotherLibrary.datasets[0], schedule: "cron(0 6 * * ? *)" };

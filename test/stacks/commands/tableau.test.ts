@@ -262,11 +262,11 @@ test("on a stage the command uses its settings and column names, flags override 
     else response.writeHead(404).end("<Error><Code>NoSuchKey</Code></Error>");
   });
   const variables = {
-    RESULTS_BUCKET: "results",
+    RESULTS_BUCKET: "ada-results",
     ATHENA_REGION: place.region,
     ATHENA_DATABASE: place.database,
     ANALYSTS_WORKGROUP: place.workgroup,
-    ANALYSTS_RESULTS: place.staging,
+    AUDIENCE: "full",
   };
   const { code, stdout, stderr } = await command(
     "tableau",
