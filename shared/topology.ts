@@ -51,11 +51,11 @@ export type ServiceDefinition<Name extends string = string> = {
     /** `tables`: only changes the tables of the files that the service writes, and runs no queries. */
     queryEngine?: "queries" | "tables";
     tableau?: "credentials" | "settings";
-    /** Which files the stage's readers use. */
-    audience?: true;
     notifier?: true;
     /** Whether the stage's schedules are enabled. */
     schedules?: true;
+    /** Which files the stage's analysts, Tableau and the reports use. */
+    audience?: true;
     metrics?: true;
     instances?: "read" | "write";
     /** The dead letters of every queue. `read`: receives and counts them, and deletes none. */
@@ -287,6 +287,7 @@ const definitions = {
     sendsTo: [],
     uses: {
       schedules: true,
+      audience: true,
       work: { read: ["runs/*/result.json", "runs/*/profile.json"] },
       data: ({ publish: { csv } }) => ({ read: [csv] }),
       results: () => {

@@ -159,8 +159,8 @@ function grantsOf({ uses }: Pick<ServiceDefinition, "uses">): Grant[] {
       link: [alertsWebhookUrl],
       permissions: [{ actions: ["sns:Publish"], resources: [alerts.arn] }],
     },
-    uses.audience && { environment: { AUDIENCE: currentStage().audience } },
     uses.schedules && { environment: { SCHEDULED: String(currentStage().scheduled) } },
+    uses.audience && { environment: { AUDIENCE: currentStage().audience } },
     uses.metrics && {
       environment: { STAGE: $app.stage, POWERTOOLS_METRICS_NAMESPACE: metricNamespace },
     },

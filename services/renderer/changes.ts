@@ -3,7 +3,7 @@ import { changedMonthText } from "../../shared/changed-months.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { addDays, startOfFiscalYear } from "../../shared/dates.ts";
 import { nounsOf } from "../../shared/kinds/kinds.ts";
-import type { Profile } from "../../shared/profile.ts";
+import { dateColumn, type Profile } from "../../shared/profile.ts";
 import type { RunResult } from "../../shared/run.ts";
 import { answerChanges, closedFields } from "./answers.ts";
 import { day, list, moreOrFewer, shortDay, shownText, signed } from "./format.ts";
@@ -26,7 +26,7 @@ export function changesFinding(
 }
 
 export function changes(profile: Profile, previous: Profile, dataset: Dataset, result: RunResult): Html {
-  const periods = periodsOf(profile, previous, dataset);
+  const periods = dateColumn(dataset) === undefined ? [] : periodsOf(profile, previous, dataset);
   const { row: noun } = nounsOf(dataset);
   const row = (label: string, change: number) =>
     html`<tr><th scope="row">${label}</th><td>${signed(change)}</td></tr>`;

@@ -10,5 +10,6 @@ export const handler = lambdaHandler(rendererService, () => ({
   data: dataStore(),
   results: resultsStore(),
   isScheduled: settings.scheduled(),
+  audience: settings.audience(),
   now: () => new Date(),
 }));

@@ -1,7 +1,6 @@
 // The renderer queue: runs whose results are published, and held and failed runs, become reports.
 import { reportWanted } from "../../shared/events.ts";
 import { defineService } from "../../shared/message-loop.ts";
-import { isDeidentified } from "../../shared/privacy/deidentified.ts";
 import { type RendererDeps, writeReport } from "./write-report.ts";
 
 export const rendererService = defineService({
@@ -9,8 +8,6 @@ export const rendererService = defineService({
   schema: reportWanted,
   handle: async ({ detail }, deps: RendererDeps) => {
     const { runId } = detail;
-    // A run has one report, after the query of its full file.
-    if (isDeidentified({ name: detail.dataset })) return { run: runId, report: "none" };
     return { run: runId, report: (await writeReport(detail, deps)) ?? "none" };
   },
 });

@@ -7,9 +7,11 @@ import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { ObjectStore } from "../../shared/ports.ts";
+import { type Audience, isDeidentified } from "../../shared/privacy/deidentified.ts";
 import { type Profile, readProfile } from "../../shared/profile.ts";
 import { publishAttempts, publishContended, publishNewest } from "../../shared/publish.ts";
 import { type RunResult, runResult } from "../../shared/run.ts";
+import { shownTo } from "./for-audience.ts";
 import { type ReportInput, renderReport } from "./render.ts";
 
 export type RendererDeps = {
@@ -19,6 +21,8 @@ export type RendererDeps = {
   datasets: readonly Dataset[];
   /** Whether the datasets' schedules are enabled. */
   isScheduled: boolean;
+  /** Whose report it is. */
+  audience: Audience;
   now: () => Date;
 };
 
@@ -31,7 +35,8 @@ const scheduleDays = 10 * 366;
 /**
  * Writes the run's report once for each outcome, and replaces the dataset's latest report unless that is of a later request.
  * After a rollback, the latest report is that of the restored run.
- * @returns the key of the report; undefined for a superseded run, whose data readers never see
+ * @returns the key of the report; undefined for a superseded run, whose data readers never see, and for results of the
+ * de-identified file, because the run's report follows those of the full one
  * @throws PipelineError `ResultMissing`, `UnknownDataset`, `PublishContended`
  */
 export async function writeReport(
@@ -40,6 +45,7 @@ export async function writeReport(
 ): Promise<string | undefined> {
   const { data, results, datasets, now } = deps;
   const { runId } = run;
+  if (isDeidentified({ name: run.dataset })) return undefined;
   const dataset = findDataset(run.dataset, datasets);
   const key = keys.runReport(dataset.name, runId);
   const requestedAt = await writeOnce(runId, key, dataset, deps);
@@ -95,13 +101,12 @@ async function* inOnePart(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 async function inputOf(result: RunResult, dataset: Dataset, deps: RendererDeps): Promise<ReportInput> {
-  const { work, isScheduled } = deps;
+  const { work, isScheduled, audience } = deps;
   const profileOf = async (runId: string | undefined): Promise<Profile | undefined> =>
     runId === undefined ? undefined : readProfile(runId, work);
   const live = result.state === "published" ? undefined : await liveFile(dataset, deps);
   return {
-    dataset,
-    result,
+    ...shownTo(audience, { dataset, result }),
     profile: await profileOf(result.runId),
     previous: await profileOf(result.previous?.runId ?? live?.runId),
     live,

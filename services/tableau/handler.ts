@@ -6,8 +6,8 @@ import { tableauService } from "./service.ts";
 
 export const handler = lambdaHandler(tableauService, () => ({
   datasets,
-  audience: settings.audience(),
   emit: emitter(),
+  audience: settings.audience(),
   // Read per message, so that an invalid setting is reported as a failed refresh.
   get tableau() {
     return settings.tableau();

@@ -41,7 +41,7 @@ export async function refresh({ runId, dataset }: Published, deps: RefreshDeps):
   if (!signIn) return { run: runId, skipped: "no Tableau is configured" };
   const entry = findDataset(dataset, allEntries(deps.datasets));
   if (isDeidentified(entry) !== (deps.audience === "deidentified"))
-    return { run: runId, skipped: "Tableau reads the files of the other audience" };
+    return { run: runId, skipped: "Tableau reads the other file" };
   const contents = contentsOf(entry);
   if (contents.length === 0) return { run: runId, skipped: "the dataset's entry names nothing in Tableau" };
   const outcomes = await refreshAll(contents, await signIn(), deps);

@@ -4,7 +4,7 @@ import { parse } from "node:path/posix";
 import * as z from "zod/mini";
 import type { Column, Dataset, KeptColumn } from "../dataset-schema.ts";
 import { folderOf } from "../keys.ts";
-import { privacyOf } from "./settings.ts";
+import { isKept, privacyOf } from "./settings.ts";
 
 /** The readers of a dataset: of the full file, or of the de-identified one. */
 export const audienceSetting = z.enum(["full", "deidentified"]);
@@ -16,12 +16,10 @@ const suffix = "deidentified";
 export function deidentified(dataset: Dataset): Dataset {
   const { name, publish, roles: given, statistics } = dataset;
   const columns = dataset.columns.flatMap(deidentifiedColumn);
-  const isKept = (header: string | undefined) =>
-    dataset.columns.some(
-      (column) => column.name === header && !("drop" in column) && privacyOf(column) === "keep",
-    );
-  const roles = Object.fromEntries(Object.entries(given).filter(([, header]) => isKept(header)));
-  const countsAlike = isKept(given.questionType) && isKept(given.mode) && isKept(given.location);
+  const keeps = (header: string | undefined) =>
+    dataset.columns.some((column) => column.name === header && !("drop" in column) && isKept(column));
+  const roles = Object.fromEntries(Object.entries(given).filter(([, header]) => keeps(header)));
+  const countsAlike = keeps(given.questionType) && keeps(given.mode) && keeps(given.location);
   return {
     ...dataset,
     name: `${name}-${suffix}`,

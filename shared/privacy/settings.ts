@@ -82,6 +82,11 @@ export function privacyOf({ privacy, personal }: Pick<PublishedColumn, "privacy"
   return privacy ?? (personal ? "drop" : "keep");
 }
 
+/** Returns whether the de-identified file has every value as it is. */
+export function isKept(column: Pick<PublishedColumn, "privacy" | "personal" | "after">): boolean {
+  return privacyOf(column) === "keep" && column.after === undefined;
+}
+
 /**
  * Returns whether a column may hold free text: a text that declares neither what is personal in it nor that it holds
  * answers.

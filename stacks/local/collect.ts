@@ -25,7 +25,7 @@ import { fitted } from "../commands/text-table.ts";
 import { openClient, type Source } from "./collected-source.ts";
 import { settingsLine } from "./env-file.ts";
 import { localFolder } from "./local-folder.ts";
-import type { LocalSettings } from "./local-settings.ts";
+import { type LocalSettings, localSettings } from "./local-settings.ts";
 import { isSimulated } from "./origin.ts";
 import {
   childName,
@@ -322,7 +322,8 @@ async function reportOfUnpublished(
 
 /** The run's own message for the renderer may still be in its queue. */
 function reportDeps(local: Local) {
-  return { ...local, datasets, isScheduled: false, now: () => new Date() };
+  const { audience } = localSettings(process.env);
+  return { ...local, datasets, isScheduled: false, audience, now: () => new Date() };
 }
 
 function failure(end: Unpublished, runId: string, report: string | undefined): PipelineError {

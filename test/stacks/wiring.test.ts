@@ -228,6 +228,7 @@ describe.each(stages)("on the stage %s", (stage) => {
     const instances = { INSTANCES: isProduction ? "tagged" : "none" };
     // Only production has Tableau settings here.
     const tableau = isProduction ? tableauEnvironment : {};
+    const audience = { AUDIENCE: isProduction ? "full" : "deidentified" };
     const others: Record<QueueName, Record<string, string>> = {
       kickoff: { ...onBus, DATA_BUCKET: "Data" },
       fetcher: { ...work, ...measuring, LIBINSIGHT_BASE_URL: "https://library.libinsight.com/v1.0" },
@@ -241,7 +242,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ATHENA_WORKGROUP: "Workgroup",
         ATHENA_DATABASE: database,
       },
-      tableau: { BUS_NAME: "Pipeline", AUDIENCE: "full", ...tableau },
+      tableau: { BUS_NAME: "Pipeline", ...audience, ...tableau },
       reporter: {
         ...work,
         ...measuring,
@@ -257,6 +258,7 @@ describe.each(stages)("on the stage %s", (stage) => {
         ...work,
         DATA_BUCKET: "Data",
         RESULTS_BUCKET: "Results",
+        ...audience,
         SCHEDULED: String(isProduction),
       },
       ec2: { ...onBus, ...instances },

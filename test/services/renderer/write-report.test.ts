@@ -3,7 +3,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import * as z from "zod/mini";
 import type { ReportInput } from "../../../services/renderer/render.ts";
 import { rendererService } from "../../../services/renderer/service.ts";
-import type { RendererDeps } from "../../../services/renderer/write-report.ts";
+import { type RendererDeps, writeReport } from "../../../services/renderer/write-report.ts";
 import { datasets, defaultDataset } from "../../../shared/datasets.ts";
 import type { EventType } from "../../../shared/events.ts";
 import { keys } from "../../../shared/keys.ts";
@@ -43,6 +43,7 @@ beforeEach(() => {
     results: local.store({ keepsVersions: true }),
     datasets,
     isScheduled: false,
+    audience: "full",
     now: () => new Date(noon),
   };
 });
@@ -93,6 +94,22 @@ test("published results become the run's report and the latest one, as HTML", as
   expect(await read(latest)).toBe(await read(keyOf(1)));
   for (const key of [keyOf(1), latest])
     expect((await deps.results.head(key))?.contentType).toBe("text/html; charset=utf-8");
+});
+
+test("results of the de-identified file have no report of their own", async () => {
+  await putResult(1);
+  const run = { runId: idOf(1), dataset: `${dataset}-deidentified` };
+  expect(await writeReport(run, deps)).toBeUndefined();
+  expect(await read(latest)).toBeUndefined();
+});
+
+test("the report is for the stage's audience", async () => {
+  deps.audience = "deidentified";
+  const text = '"Comments/Notes" has a new answer: "MARKED"';
+  await putResult(1, { violations: [{ kind: "expectation", text }] });
+  await putFile(1);
+  await handle("results.published", 1);
+  expect(await read(latest)).toContain("a column that this report hides is affected");
 });
 
 test("the report of a publication has the profile of the one that it replaced, and no other file that readers see", async () => {

@@ -289,7 +289,8 @@ test("a held run that is published later is emailed both times", async () => {
 test("each failure around a run or of an instance is emailed once, without metrics", async () => {
   const query = (queryExecutionId: string) => ({ runId, dataset, queryExecutionId, reason });
   const instance = { instanceId: "i-0123456789abcdef0", reason };
-  await report("file.refused", { runId, dataset, bucket: "data", key: publish.csv, reason });
+  for (const name of [dataset, dataset, `${dataset}-deidentified`])
+    await report("file.refused", { runId, dataset: name, bucket: "data", key: publish.csv, reason });
   await report("query.failed", query("q-1"));
   await report("query.failed", query("q-1"));
   await report("query.failed", query("q-2"));
@@ -304,6 +305,7 @@ test("each failure around a run or of an instance is emailed once, without metri
   }
   expect(subjects()).toEqual([
     "reference-transactions not updated in Athena: file refused",
+    "reference-transactions-deidentified not updated in Athena: file refused",
     "reference-transactions not updated in Athena: query failed",
     "reference-transactions not updated in Athena: query failed",
     "reference-transactions not updated in Tableau",
@@ -311,7 +313,7 @@ test("each failure around a run or of an instance is emailed once, without metri
     "EC2 instance i-0123456789abcdef0 did not start or stop",
     "EC2 instance i-0123456789abcdef0 did not start or stop",
   ]);
-  expect(sent[3]?.body).toContain("npx sst shell --stage local -- npm run replay -- send --queue tableau");
+  expect(sent[4]?.body).toContain("npx sst shell --stage local -- npm run replay -- send --queue tableau");
   expect(measured).toEqual([]);
 });
 
@@ -400,6 +402,7 @@ test("a query is measured from the file's publication, unless a later file has r
   const detail = { dataset, queryExecutionId: "q", bucket: "results", key: "r", rows: 1 };
   await report("results.published", { ...detail, runId });
   await report("results.published", { ...detail, runId: `${dataset}-ffffffffffff` });
+  await report("results.published", { ...detail, runId, dataset: `${dataset}-deidentified` });
   expect(measured).toEqual([{ dataset, QuerySeconds: 12 }]);
   expect(sent).toEqual([]);
 });

@@ -1,6 +1,6 @@
 // How long the service follows Tableau's jobs, with a simulated clock.
 import { expect, onTestFinished, test } from "vitest";
-import { type RefreshDeps, refresh } from "../../../services/tableau/refresh.ts";
+import { refresh } from "../../../services/tableau/refresh.ts";
 import { signIn } from "../../../services/tableau/tableau-client.ts";
 import { datasets, findDataset } from "../../../shared/datasets.ts";
 import { capturedEvents } from "../../support/local-adapters.ts";
@@ -24,23 +24,10 @@ async function start(refreshTimeoutMs: number, timeoutMs = 5_000) {
   const time = { pauseMs: 2_000, deadline: clock.now() + refreshTimeoutMs, clock };
   const options = { url, site, tokenName, tokenSecret, apiVersion: "3.21", timeoutMs, ...time };
   const { events, emit } = capturedEvents();
-  const deps = { ...time, emit, datasets, audience: "full" as const, signIn: () => signIn(options) };
-  const run = (changed: Partial<typeof published & Pick<RefreshDeps, "audience">> = {}) =>
-    refresh({ ...published, ...changed }, { ...deps, ...changed });
+  const run = () =>
+    refresh(published, { ...time, emit, datasets, audience: "full", signIn: () => signIn(options) });
   return { tableau, clock, events, run };
 }
-
-test("Tableau is refreshed after the results of the audience whose files it reads", async () => {
-  const { tableau, run } = await start(10 * minute);
-  tableau.jobs([job.succeeded], [job.succeeded]);
-  const { dataset } = published;
-  const skipped = { skipped: "Tableau reads the files of the other audience" };
-  expect(await run({ dataset: `${dataset}-deidentified` })).toMatchObject(skipped);
-  expect(await run({ audience: "deidentified" })).toMatchObject(skipped);
-  expect(tableau.steps).toEqual([]);
-  const deidentified = { audience: "deidentified", dataset: `${dataset}-deidentified` } as const;
-  expect(await run(deidentified)).toMatchObject({ refreshed: 2 });
-});
 
 test("all jobs are checked until they end, with pauses that double up to 30 seconds", async () => {
   const { tableau, clock, events, run } = await start(10 * minute);

@@ -106,6 +106,21 @@ async function expectDeadLetter(reason: RegExp, error: string): Promise<void> {
 
 const uuid = expect.stringMatching(/^[\da-f-]{36}$/);
 
+test.each([
+  ["full", dataset.name, ["Desk"]],
+  ["full", `${dataset.name}-deidentified`, []],
+  ["deidentified", dataset.name, []],
+  ["deidentified", `${dataset.name}-deidentified`, ["Desk"]],
+] as const)("with the audience %s, results of %s refresh %j", async (audience, of, refreshed) => {
+  const { tableau } = await start(desk, { audience });
+  tableau.jobs([job.succeeded]);
+  await enqueue({ ...published, dataset: of });
+  expect(await handleNext()).toBe("done");
+  expect(tableau.refreshed).toEqual(refreshed);
+  expect(events.map(({ type }) => type)).toEqual(refreshed.map(() => "tableau.refreshed"));
+  expect(JSON.stringify(logged).includes("Tableau reads the other file")).toBe(refreshed.length === 0);
+});
+
 test("published results refresh everything that the dataset names in one session, and the outcome is emitted", async () => {
   const { tableau } = await start(three);
   tableau.jobs(
