@@ -4,6 +4,7 @@ import type { ChildTable } from "../../shared/child-tables.ts";
 import type { datePartNames } from "../../shared/column-names.ts";
 import { type ColumnType, columnTypes } from "../../shared/column-types.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
+import { isDeidentified } from "../../shared/privacy/deidentified.ts";
 import type { TableColumn } from "../../shared/table-columns.ts";
 
 /** A column of a view, with the SQL expression that it selects. */
@@ -44,7 +45,7 @@ export function typedColumns(columns: readonly TableColumn[]): ViewColumn[] {
 export function analysisColumns(columns: readonly TableColumn[], dataset: Dataset): ViewColumn[] {
   const kept = columns.filter(({ declared, personal }) => declared && !personal);
   const date = kept.find(({ type }) => type === "timestamp") ?? kept.find(({ type }) => type === "date");
-  const parts = date ? dateParts(date, dataset.fiscalYearStart) : [];
+  const parts = date ? dateParts(date, dataset.fiscalYearStart, isCoarse(date, dataset)) : [];
   return [
     ...kept.map((column) => ({
       name: column.name,
@@ -58,8 +59,22 @@ export function analysisColumns(columns: readonly TableColumn[], dataset: Datase
 
 const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
+/** Returns whether dates are the first days of their weeks or months, so that weekdays and hours mean nothing. */
+function isCoarse({ header }: TableColumn, dataset: Dataset): boolean {
+  return (
+    isDeidentified(dataset) &&
+    dataset.columns.some(
+      (column) => column.name === header && !("drop" in column) && typeof column.generalise === "string",
+    )
+  );
+}
+
 /** A date has no hour. */
-function dateParts({ name, header, type }: TableColumn, fiscalYearStart: number): ViewColumn[] {
+function dateParts(
+  { name, header, type }: TableColumn,
+  fiscalYearStart: number,
+  isCoarse: boolean,
+): ViewColumn[] {
   const extract = (part: string): string => `${part}("${name}")`;
   const fiscalYear =
     fiscalYearStart === 1
@@ -81,10 +96,14 @@ function dateParts({ name, header, type }: TableColumn, fiscalYearStart: number)
     select,
     comment: `${meaning} (from ${header})`,
   });
-  return [
+  const years = [
     part("year", extract("year"), "Calendar year"),
     part("fiscal_year", fiscalYear, `Fiscal year from ${firstMonth}, named after the year in which it ends`),
     part("month", extract("month"), "Month, 1 to 12"),
+  ];
+  if (isCoarse) return years;
+  return [
+    ...years,
     part("weekday", extract("day_of_week"), "Day of the week, 1 is Monday"),
     part("weekday_name", `CASE ${extract("day_of_week")} ${dayNames} END`, "Day of the week by name", "text"),
     ...(type === "date" ? [] : [part("hour", extract("hour"), "Hour of the day, 0 to 23")]),

@@ -12,9 +12,11 @@ import {
   sourceNames,
   viewNames,
 } from "../../../shared/dataset-schema.ts";
+import { deidentified } from "../../../shared/privacy/deidentified.ts";
 import { type Classes, classesOf } from "../../../shared/statistics/classes.ts";
 import { measuresOf } from "../../../shared/statistics/measures.ts";
-import { type TableColumn, tableColumns } from "../../../shared/table-columns.ts";
+import { declaredColumns, type TableColumn, tableColumns } from "../../../shared/table-columns.ts";
+import { ruleText } from "./privacy-rules.ts";
 
 export type Dictionary = {
   dataset: string;
@@ -40,6 +42,13 @@ export type Dictionary = {
   dropped: string[];
   /** The columns of the view with the measures. The first ones have no unit. */
   measureColumns: { name: string; unit: string; meaning: string }[];
+  /** The de-identified file, with what it has of each column (`rule`), and the labels that it leaves out. */
+  deidentified: {
+    table: string;
+    analysis: string;
+    columns: (Pick<TableColumn, "name" | "type"> & { rule: string })[];
+    dropped: string[];
+  };
   /** What the measures count the answers as. */
   classes: { column: string; name: string; answers: readonly string[] }[];
 };
@@ -92,9 +101,26 @@ export function dictionaryOf(
       ...measureGroups.map(({ name, meaning }) => ({ name, unit: "", meaning })),
       ...measuresOf(dataset).map(({ name, unit, definition }) => ({ name, unit, meaning: definition })),
     ],
+    deidentified: deidentifiedOf(dataset, known),
     classes: Object.values(classesOf(dataset)).flatMap((classes) =>
       classes ? answersByClass(classes, published) : [],
     ),
+  };
+}
+
+function deidentifiedOf(dataset: Dataset, known?: ColumnNames): Dictionary["deidentified"] {
+  const entry = deidentified(dataset);
+  const columns = declaredColumns(entry, known).flatMap(({ name, type, header }) =>
+    dataset.columns.flatMap((column) =>
+      "drop" in column || column.name !== header ? [] : [{ name, type, rule: ruleText(column) }],
+    ),
+  );
+  const kept = outputColumns(entry.columns);
+  return {
+    table: entry.publish.table,
+    analysis: viewNames(entry.publish.table).analysis,
+    columns,
+    dropped: outputColumns(dataset.columns).filter((name) => !kept.includes(name)),
   };
 }
 

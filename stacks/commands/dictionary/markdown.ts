@@ -77,6 +77,7 @@ ${tableOf(
   ["Column", "Type", "Meaning"],
   dateColumns.map(({ name, type, meaning }) => [code(name), type, escaped(meaning)]),
 )}`,
+    deidentifiedSection(dictionary),
     `### Measures
 
 The columns of ${code(measures)}, which has one row for each month, fiscal year and mode:
@@ -99,6 +100,20 @@ These declared fields are left out: ${dropped.map(escaped).join(", ")}.
 `,
   ];
   return parts.filter(Boolean).join("\n");
+}
+
+function deidentifiedSection({ deidentified, table }: Dictionary): string {
+  const { columns, dropped } = deidentified;
+  const left = dropped.length > 0 ? ` Left out: ${dropped.map(escaped).join(", ")}.` : "";
+  return `### De-identified file
+
+The table ${code(deidentified.table)} and the view ${code(deidentified.analysis)} have the rows of
+${code(table)} without undeclared columns.${left}
+
+${tableOf(
+  ["Column", "Type", "What it has"],
+  columns.map(({ name, type, rule }) => [code(name), type, escaped(rule)]),
+)}`;
 }
 
 function typeOf({ type, unit }: DictionaryColumn): string {

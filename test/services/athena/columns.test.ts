@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { analysisColumns, typedColumns } from "../../../services/athena/columns.ts";
 import { defaultDataset } from "../../../shared/datasets.ts";
+import { deidentified } from "../../../shared/privacy/deidentified.ts";
 import { declaredColumns, tableColumns } from "../../../shared/table-columns.ts";
 import { datasetOf } from "../../factories/dataset-entries.ts";
 
@@ -97,4 +98,37 @@ test("the analysis view of a dataset with dates and no times has no hour", () =>
   const monthly = datasetOf([{ name: "month", type: "date" }]);
   const names = analysisColumns(declaredColumns(monthly), monthly).map(({ name }) => name);
   expect(names).toEqual(["_id", "month_2", "year", "fiscal_year", "month", "weekday", "weekday_name"]);
+});
+
+test.each(["week", "month"] as const)(
+  "the de-identified view of dates that are the first day of a %s has neither weekday nor hour",
+  (generalise) => {
+    const own = datasetOf([
+      { name: "at", type: "timestamp", privacy: "generalise", generalise },
+      { name: "day", type: "date", privacy: "keep" },
+    ]);
+    const namesOf = (entry: typeof own) =>
+      analysisColumns(declaredColumns(entry), entry).map(({ name }) => name);
+    const years = ["_id", "at", "day", "year", "fiscal_year", "month"];
+    expect(namesOf(own)).toEqual([...years, "weekday", "weekday_name", "hour"]);
+    expect(namesOf(deidentified(own))).toEqual(years);
+    const kept = datasetOf([{ name: "at", type: "timestamp" }]);
+    expect(namesOf(deidentified(kept)).slice(-3)).toEqual(["weekday", "weekday_name", "hour"]);
+  },
+);
+
+test("the de-identified view has its dates by week or month after a time too, and numbers in bands change nothing", () => {
+  const own = datasetOf([
+    { name: "at", type: "timestamp", generalise: "month", after: { months: 12, then: "generalise" } },
+    { name: "minutes", type: "number", privacy: "generalise", generalise: { bands: [0, 15] } },
+  ]);
+  const namesOf = (entry: typeof own) =>
+    analysisColumns(declaredColumns(entry), entry).map(({ name }) => name);
+  expect(namesOf(deidentified(own))).not.toContain("weekday");
+  expect(namesOf(own)).toContain("weekday");
+  const bands = datasetOf([
+    { name: "at", type: "timestamp" },
+    { name: "minutes", type: "number", privacy: "generalise", generalise: { bands: [0, 15] } },
+  ]);
+  expect(namesOf(deidentified(bands))).toContain("hour");
 });

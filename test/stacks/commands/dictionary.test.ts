@@ -90,6 +90,20 @@ test("each column, declared or not, has its labels, type and meaning", () => {
     | \`weekday_name\` | text | Day of the week by name (from Opened At) |
     | \`hour\` | integer | Hour of the day, 0 to 23 (from Opened At) |
 
+    ### De-identified file
+
+    The table \`test_dataset_deidentified\` and the view \`test_dataset_deidentified_analysis\` have the rows of
+    \`test_dataset\` without undeclared columns. Left out: Note &#60;b&#62;\\\`x\\\`&#60;/b&#62;.
+
+    | Column | Type | What it has |
+    | --- | --- | --- |
+    | \`_id\` | integer | As in the full file |
+    | \`opened_at\` | timestamp | As in the full file |
+    | \`mode\` | text | As in the full file |
+    | \`minutes\` | number | As in the full file |
+    | \`start\` | time | As in the full file |
+    | \`who_is\` | text | As in the full file |
+
     ### Measures
 
     The columns of \`test_dataset_measures\`, which has one row for each month, fiscal year and mode:
@@ -122,9 +136,42 @@ test("a column keeps the name that it has on the stage", () => {
   expect(names).toEqual("_id opened_at mode_2 note_b_x_b minutes start who_is".split(" "));
 });
 
+test("the de-identified file's columns say what the file has", () => {
+  const entry = datasetOf([
+    { name: "day", type: "date", privacy: "generalise", generalise: "week" },
+    { name: "minutes", type: "number", privacy: "generalise", generalise: { bands: [0, 15] } },
+    { name: "place", type: "text", privacy: "generalise", generalise: { groups: { Branch: ["A", "B"] } } },
+    { name: "staff", type: "text", personal: true, privacy: "hash" },
+    { name: "note", type: "text", privacy: "redact", after: { months: 12, then: "drop" } },
+    { name: "mode", type: "text", privacy: "keep" },
+    { name: "patron", type: "text", personal: true },
+    { name: "walkins", drop: true },
+  ]);
+  const { columns, dropped, table, analysis } = dictionaryOf(entry).deidentified;
+  expect([table, analysis, dropped]).toEqual([
+    "test_dataset_deidentified",
+    "test_dataset_deidentified_analysis",
+    ["patron"],
+  ]);
+  expect(columns.map(({ name, type, rule }) => `${name} ${type}: ${rule}`)).toEqual([
+    "_id integer: As in the full file",
+    "day date: The first day of its week",
+    "minutes number: The lower bound of its band: 0, 15",
+    "place text: Its group: Branch, Other",
+    "staff text: A pseudonym, the same for the same value",
+    "note text: Text without e-mail addresses, phone numbers, ids, URLs and known names. After 12 months: Left out",
+    "mode text: As in the full file",
+  ]);
+});
+
 test("a dataset without a date and without dropped fields has no sections for them", () => {
   const markdown = markdownOf([dictionaryOf(datasetOf([{ name: "mode", type: "text" }]))]);
-  expect(markdown.match(/^##.*/gm)).toEqual(["## test-dataset", "### Columns", "### Measures"]);
+  expect(markdown.match(/^##.*/gm)).toEqual([
+    "## test-dataset",
+    "### Columns",
+    "### De-identified file",
+    "### Measures",
+  ]);
 });
 
 describe("for any text", () => {

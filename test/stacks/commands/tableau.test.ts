@@ -283,6 +283,31 @@ test("on a stage the command uses its settings and column names, flags override 
   expect(await readFile(properties, "utf8")).toBe("LogLevel=6\n");
 });
 
+test("on a stage whose audience is the de-identified one, the file opens its view in its workgroup", async () => {
+  await using folder = await temporaryFolder();
+  const { url } = await startHttpServer((_, response) =>
+    response.writeHead(404).end("<Error><Code>NoSuchKey</Code></Error>"),
+  );
+  const variables = {
+    RESULTS_BUCKET: "ada-results",
+    ATHENA_REGION: place.region,
+    ATHENA_DATABASE: place.database,
+    DEIDENTIFIED_WORKGROUP: "libinsight-ada-deidentified",
+    AUDIENCE: "deidentified",
+  };
+  const args = ["datasource", "--out", "ada.tds"];
+  const { code, stdout, stderr } = await command("tableau", folder.path, args, stageEnv(url, variables))
+    .ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toMatch(/^Wrote ada\.tds: libinsightdata_deidentified_analysis, 20 columns\.$/m);
+  const xml = await readFile(join(folder.path, "ada.tds"), "utf8");
+  expect(xml).toContain("workgroup='libinsight-ada-deidentified'");
+  expect(xml).toContain("s3-staging-dir='s3://ada-results/deidentified/'");
+  expect(columnsIn(xml).map(({ caption }) => caption)).toEqual(
+    expect.arrayContaining(["Comments/Notes", "answeredBy"]),
+  );
+});
+
 test("a file that cannot be written is one sentence, exit 1", async () => {
   await using folder = await temporaryFolder();
   const ended = await command("tableau", folder.path, ["datasource", "--out", "."]).ended;
