@@ -113,7 +113,9 @@ function fieldOf(
   const base: Field = { id, label, type: "text", personal: false, answers: [], isMultiple, isEmpty };
   const personal = (type: ColumnType, why?: string): Field => {
     const field = { ...base, type, personal: true };
-    return why === undefined ? field : { ...field, guess: `personal, because ${why}` };
+    return why === undefined
+      ? field
+      : { ...field, guess: `personal, because ${why}; not in the de-identified file` };
   };
   const words = wordsOf(label);
   const family = familyOf(typeName, options.length + chosen.length > 0);

@@ -141,9 +141,9 @@ test("without a field list the records decide, and everything that is no drop-do
   expect(stderr).toMatch(/^Read \d+ records of /m);
   expect(stdout).toContain(`        // Guessed: the answers are those of the records.
         { name: "Visit type", type: "text", privacy: "keep" },
-        // Guessed: personal, because LibInsight does not say what it holds.
+        // Guessed: personal, because LibInsight does not say what it holds; not in the de-identified file.
         { name: "Minutes", type: "integer", personal: true },
-        // Guessed: personal, because LibInsight does not say what it holds.
+        // Guessed: personal, because LibInsight does not say what it holds; not in the de-identified file.
         { name: "What happened?", type: "text", personal: true },
 `);
 });
