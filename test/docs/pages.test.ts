@@ -4,9 +4,10 @@ import { glob } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { publishedMail, whereReport } from "../../services/reporter/message.ts";
+import { keptDays } from "../../shared/child-tables.ts";
 import { dataset } from "../../shared/dataset-schema.ts";
 import { expectation, expectationKinds } from "../../shared/expectations.ts";
-import { keys } from "../../shared/keys.ts";
+import { daysInWork, keys } from "../../shared/keys.ts";
 import { kinds } from "../../shared/statistics/rules.ts";
 import { surveys } from "../../shared/statistics/surveys.ts";
 import { datasetOf } from "../factories/dataset-entries.ts";
@@ -95,6 +96,19 @@ test("messages and comments of the code name pages that exist", async () => {
     missing.push(...named.filter((page) => !existsSync(page)).map((page) => `${file}: ${page}`));
   }
   expect(missing).toEqual([]);
+});
+
+test("docs/privacy.md has the days of every folder of the work bucket", () => {
+  const rows =
+    byFile
+      .get("docs/privacy.md")
+      ?.text.split("\n")
+      .filter((line) => line.startsWith("|")) ?? [];
+  for (const [folder, days] of Object.entries(daysInWork)) {
+    const row = rows.find((line) => line.startsWith("| Work bucket") && line.includes(`\`${folder}\``));
+    expect(row).toMatch(new RegExp(` ${days} \\|$`));
+  }
+  expect(rows.find((line) => line.includes("-parquet/"))).toContain(` ${keptDays} |`);
 });
 
 test("the emulator's page counts the resources that its test expects", () => {

@@ -251,7 +251,11 @@ const reads: Read[] = [
           keys.heldChild(runId, "topics"),
         ],
         ...[keys.changedRows(runId), keys.profile(runId), keys.kept("d", "0"), keys.queryOrigin("1")],
-        ...[keys.deadLetter("fetcher", "1"), "forgotten/reference-transactions.json", "privacy/names.json"],
+        ...[
+          keys.deadLetter("fetcher", "1"),
+          "forgotten/reference-transactions.json",
+          "privacy/reference-transactions/names.txt",
+        ],
       ];
       const bucket = bucketArn(graphs[stage], "Work");
       return [...reading(objects, work), ...versions(objects, work), listing(bucket, "runs/")];

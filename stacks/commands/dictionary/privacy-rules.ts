@@ -6,7 +6,7 @@ import { type Generalise, otherGroup, privacyOf } from "../../../shared/privacy/
 export function ruleText(column: Exclude<Column, { drop: true }>): string {
   const { generalise, after } = column;
   const textOf = (action: keyof typeof texts): string =>
-    action === "generalise" && generalise ? generalisedText(generalise) : texts[action];
+    action === "generalise" && generalise ? generalizedText(generalise) : texts[action];
   const rule = textOf(privacyOf(column));
   return after ? `${rule}. After ${after.months} months: ${textOf(after.then)}` : rule;
 }
@@ -19,7 +19,7 @@ const texts = {
   redact: "Text without e-mail addresses, phone numbers, ids, URLs and known names",
 };
 
-function generalisedText(generalise: Generalise): string {
+function generalizedText(generalise: Generalise): string {
   if (typeof generalise === "string") return `The first day of its ${generalise}`;
   if ("bands" in generalise) return `The lower bound of its band: ${generalise.bands.join(", ")}`;
   return `Its group: ${[...Object.keys(generalise.groups), otherGroup].join(", ")}`;
