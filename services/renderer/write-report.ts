@@ -21,7 +21,7 @@ export type RendererDeps = {
   datasets: readonly Dataset[];
   /** Whether the datasets' schedules are enabled. */
   isScheduled: boolean;
-  /** Whose report it is. */
+  /** The readers of the report. */
   audience: Audience;
   now: () => Date;
 };

@@ -14,7 +14,7 @@ export type RefreshDeps = {
   signIn: (() => Promise<TableauSession>) | undefined;
   emit: Emit;
   datasets: readonly Dataset[];
-  /** Which files Tableau reads. */
+  /** Which file of a dataset Tableau reads. */
   audience: Audience;
   /** Pause before the first check of the jobs. Each further pause doubles. */
   pauseMs: number;
