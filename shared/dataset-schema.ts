@@ -237,14 +237,17 @@ export const dataset = z
         ),
       ),
       /** Athena table. The names of its views are longer (`viewNames`). */
-      table: z
-        .string()
-        .check(
-          z.regex(
-            /^[a-z][a-z0-9_]{0,97}$/,
-            "use 1 to 98 lower-case letters, digits and _, beginning with a letter",
-          ),
+      table: z.string().check(
+        z.regex(
+          /^[a-z][a-z0-9_]{0,97}$/,
+          "use 1 to 98 lower-case letters, digits and _, beginning with a letter",
         ),
+        // A policy allows every table whose name begins with that of a de-identified one (stacks/analyst-policy.ts).
+        z.refine(
+          (table) => !table.includes("_deidentified"),
+          "use another name: the tables of de-identified files have _deidentified",
+        ),
+      ),
       /**
        * Whether the query returns one row for each published row. If so, a result with another number of rows is
        * rejected. The query is in services/athena/queries/, in a file named after the dataset.

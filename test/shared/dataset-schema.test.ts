@@ -242,6 +242,11 @@ test.each<[problem: string, DatasetInput, parts: string[]]>([
   ],
   ["a capital in the table's name", published({ table: "Gates" }), ['table "Gates": use 1 to 98 lower-case']],
   [
+    "the table of a de-identified file",
+    published({ table: "gates_deidentified_2" }),
+    ['table "gates_deidentified_2": use another name: the tables of de-identified files have _deidentified'],
+  ],
+  [
     "csv and jsonl in one folder",
     published({ jsonl: "gates/csv/gates.jsonl" }),
     ["publish.jsonl: use a folder"],

@@ -88,3 +88,10 @@ describe.each(datasets)("the services may work on $name", ({ publish }) => {
     expect(text).toContain(keys.columnNames("*"));
   });
 });
+
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+test("the policies of analysts are shorter than IAM's limit, with room for two more datasets", () => {
+  const policies = all(graph, "aws:iam/policy:Policy", z.object({ policy: z.string() }));
+  expect(policies).toHaveLength(2);
+  for (const { is } of policies) expect(is.policy.replace(/\s/g, "").length).toBeLessThan(6_144 - 1_000);
+});
