@@ -164,7 +164,7 @@ test("dead letters, stray objects and the file of another program are reported",
 
 test("before the first deploy it checks the existing buckets and the analysts' user", async () => {
   const { s3 } = stage.clients;
-  const { existingBuckets, existingAnalysts, athenaDatabase } = stageSettings("production", {});
+  const { existingBuckets, existingAnalysts, athenaDatabase, audience } = stageSettings("production", {});
   const buckets = Object.values(existingBuckets);
   const env = awsEnvironment(stage.emulator);
   const missing = (await examine(["--stage", "production"], env)).found;
@@ -190,14 +190,15 @@ test("before the first deploy it checks the existing buckets and the analysts' u
   const made = (await examine(["--stage", "production"], { ...env, ALERT_ADDRESS: "you@example.edu" })).found;
   // MiniStack keeps no default permissions of a database.
   expect(statesOf(made, "problem")).toEqual(["Lake Formation"]);
-  expect(statesOf(made, "warning")).toEqual(
-    ["data", "results"].flatMap((place) =>
+  expect(statesOf(made, "warning")).toEqual([
+    ...["data", "results"].flatMap((place) =>
       (place in existingBuckets
         ? ["versioning", "encryption", ...(place === "data" ? ["events"] : [])]
         : []
       ).map((what) => `${place} bucket: ${what}`),
     ),
-  );
+    ...(audience === "full" ? ["audience"] : []),
+  ]);
 
   for (const Bucket of buckets) {
     const VersioningConfiguration = { Status: "Enabled" as const };
