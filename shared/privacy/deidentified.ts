@@ -48,16 +48,6 @@ export function allEntries(datasets: readonly Dataset[]): Dataset[] {
   return datasets.flatMap((dataset) => [dataset, deidentified(dataset)]);
 }
 
-/** Returns whether this is the entry of a de-identified file. */
-export function isDeidentified({ name }: Pick<Dataset, "name">): boolean {
-  return name.endsWith(`-${suffix}`);
-}
-
-/** Returns the dataset whose de-identified file has this entry's name, or undefined. */
-export function sourceOf(name: string, datasets: readonly Dataset[]): Dataset | undefined {
-  return datasets.find((dataset) => deidentified(dataset).name === name);
-}
-
 /** Returns whether the entry is that of a de-identified file. No dataset in library.ts has such a name. */
 export function isDeidentified({ name }: { name: string }): boolean {
   return name.endsWith(`-${suffix}`);

@@ -14,7 +14,11 @@ process.once("SIGINT", () => process.exit(130)).once("SIGTERM", () => process.ex
 await runCommandLine(benchLine(Object.keys(cases)), run, inspect);
 
 async function run({ only, json }: Command): Promise<string> {
-  const secrets = { LibInsightClientId: "bench", LibInsightClientSecret: "bench", PseudonymKey: "be".repeat(32) };
+  const secrets = {
+    LibInsightClientId: "bench",
+    LibInsightClientSecret: "bench",
+    PseudonymKey: "be".repeat(32),
+  };
   const graph = () => evaluateStage("bench", { secrets, environment: {} });
   const tables: Table[] = [];
   const figures: Record<string, unknown> = {};
