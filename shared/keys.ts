@@ -74,6 +74,10 @@ export const keys = {
   kept: (dataset: string, hash: string) => `kept/${dataset}/${hash}`,
   /** The names that redaction finds (shared/privacy/names-file.ts). A person replaces it, and it never expires. */
   namesFile: (dataset: string) => `privacy/${dataset}/names.txt`,
+  /** The records that must not be stored again (shared/privacy/forgotten.ts). This never expires. */
+  forgotten: (dataset: string) => `forgotten/${dataset}.json`,
+  /** What a call of `npm run privacy -- forget` did, in counts and keys. This never expires. @param time ISO 8601 */
+  forgetting: (dataset: string, time: string) => `forgotten/${dataset}/${time}.json`,
   /** The folder of all queries. */
   queries: "queries/",
   /** The dataset and run of a query. */

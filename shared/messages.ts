@@ -53,6 +53,9 @@ export type Totals = z.infer<typeof totals>;
 /** Without z.array, which would copy all records. The transformer checks each record. */
 const records = z.custom<unknown[]>(Array.isArray, "must be a list of records");
 
+/** The `_id` of each record that the fetcher dropped (shared/privacy/forgotten.ts). Null if it had no valid one. */
+export const forgottenIds = z.array(z.nullable(nonNegativeInt));
+
 /** Transformer queue: a fetched page. Its records are in the message or, if they do not fit, in the work bucket. */
 export const pageMessage = z.strictObject({
   task: fetchTask,
@@ -62,6 +65,7 @@ export const pageMessage = z.strictObject({
   leftOut: z.optional(
     z.array(z.strictObject({ index: nonNegativeInt, reason: nonEmpty, id: z.optional(nonNegativeInt) })),
   ),
+  forgotten: z.optional(forgottenIds),
   ...traceFields,
 });
 export type PageMessage = z.infer<typeof pageMessage>;

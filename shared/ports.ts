@@ -177,6 +177,20 @@ export abstract class ObjectStore {
   }
 }
 
+/** A version of an object, or the mark that S3 keeps of a deletion. */
+export type StoredVersion = { key: string; versionId: string; isLatest: boolean };
+
+/**
+ * Deletes objects for good. Apart from ObjectStore, because only a person's command does this (`npm run privacy -- forget`):
+ * no function may delete objects.
+ */
+export interface Eraser {
+  /** Yields every version and deletion mark of the objects below a prefix, also of deleted ones. */
+  versions(prefix: string): AsyncIterable<StoredVersion>;
+  /** Deletes these versions. One that does not exist any more is no error. @throws Error if some stay */
+  erase(versions: readonly StoredVersion[]): Promise<void>;
+}
+
 /** Returns the error for a listing beyond its limit, which is never cut. */
 export function tooManyObjects(prefix: string, limit: number): PipelineError {
   return new PipelineError("TooManyObjects", {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { PipelineError } from "./errors.ts";
 import { refreshResult, reusedParts, runRefresh } from "./kept.ts";
-import { type FetchTask, type Totals, totals, type Window, window } from "./messages.ts";
+import { type FetchTask, forgottenIds, type Totals, totals, type Window, window } from "./messages.ts";
 import { isoDate, nonNegativeInt, positiveInt } from "./schemas.ts";
 import { spans } from "./trace.ts";
 
@@ -96,7 +96,7 @@ const counts = z.custom<Record<string, number>>(
   "must be names with counts",
 );
 
-/** The first line of a part. records = rows + sum of rejects. */
+/** The first line of a part. records = rows + sum of rejects + forgotten. */
 export const pageSummary = z.strictObject({
   /** The range that was requested, and the page of it. */
   from: isoDate,
@@ -111,6 +111,7 @@ export const pageSummary = z.strictObject({
   outside: nonNegativeInt,
   /** The `_id` of each row, in order. */
   ids: z.array(nonNegativeInt),
+  forgotten: z.optional(forgottenIds),
   /** Headers of the undeclared fields at the end of the part's rows, in order. */
   appended: z.array(z.string()),
   /** By reason. */
@@ -260,7 +261,7 @@ export const fileChanges = z.strictObject({
 });
 export type FileChanges = z.infer<typeof fileChanges>;
 
-/** `result.json`: the outcome. records = rows + duplicates + sum of rejects. */
+/** `result.json`: the outcome. records = rows + duplicates + sum of rejects + forgotten. */
 export const runResult = z.strictObject({
   runId: z.string(),
   dataset: z.string(),
@@ -291,6 +292,7 @@ export const runResult = z.strictObject({
       rows: z.optional(nonNegativeInt),
       duplicates: z.optional(nonNegativeInt),
       rejected: z.optional(nonNegativeInt),
+      forgotten: z.optional(nonNegativeInt),
       /** Whether LibInsight has no second total of these records, so that only their number on the pages is known. */
       unreconciled: z.optional(z.boolean()),
       /** If its rows are those of an earlier run: which one, and when that was requested. */
@@ -311,6 +313,8 @@ export const runResult = z.strictObject({
   foreignFile: z.optional(z.strictObject({ at: z.iso.datetime(), replaced: z.string() })),
   duplicates: nonNegativeInt,
   rejects: counts,
+  /** Records that were not kept, because `npm run privacy -- forget` has removed them. Missing if there are none. */
+  forgotten: z.optional(positiveInt),
   furtherAnswers: counts,
   mistyped: counts,
   undeclared: counts,

@@ -113,6 +113,7 @@ const definitions = {
           "runs/*/parts/*",
           "runs/*/searches/*",
           "runs/*/attempts/*",
+          keys.forgotten("*"),
         ],
         write: [
           "runs/*/splits/*",

@@ -391,6 +391,7 @@ function resultCounts(
     rows: ledger.rows,
     duplicates: ledger.duplicates,
     rejects: Object.fromEntries(ledger.rejects),
+    ...(ledger.forgotten > 0 && { forgotten: ledger.forgotten }),
     furtherAnswers: Object.fromEntries(ledger.furtherAnswers),
     mistyped: Object.fromEntries(ledger.mistyped),
     undeclared: Object.fromEntries(ledger.undeclared),

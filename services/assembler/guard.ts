@@ -5,7 +5,7 @@ import { type RunResult, rejectedCount, type Violation } from "../../shared/run.
 
 export type RunCounts = Pick<
   RunResult,
-  "records" | "rows" | "duplicates" | "rejects" | "filled" | "mistyped"
+  "records" | "rows" | "duplicates" | "rejects" | "forgotten" | "filled" | "mistyped"
 >;
 
 /** The published file, as far as it is known. */
@@ -32,9 +32,9 @@ export function violations(counts: RunCounts, dataset: Dataset, baseline: Baseli
 }
 
 function reconciliation(counts: RunCounts): Violation[] {
-  const { records, rows, duplicates } = counts;
+  const { records, rows, duplicates, forgotten = 0 } = counts;
   const rejected = rejectedCount(counts);
-  if (records === rows + duplicates + rejected) return [];
+  if (records === rows + duplicates + rejected + forgotten) return [];
   const text = `the counts do not reconcile: ${quantity(records, "record")}, but ${quantity(rows, "row")}, ${quantity(duplicates, "duplicate")} and ${quantity(rejected, "reject")}`;
   return [{ kind: "disagreement", text }];
 }

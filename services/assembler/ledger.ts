@@ -14,6 +14,8 @@ type WindowCounts = {
   rows: number;
   duplicates: number;
   rejected: number;
+  /** Missing if there are none. */
+  forgotten?: number;
   /** Whether LibInsight has no second total of them. */
   unreconciled?: true;
 };
@@ -38,6 +40,7 @@ export class Ledger {
   records = 0;
   rows = 0;
   duplicates = 0;
+  forgotten = 0;
   readonly rejects = new Map<string, number>();
   readonly furtherAnswers = new Map<string, number>();
   readonly mistyped = new Map<string, number>();
@@ -110,13 +113,16 @@ export class Ledger {
       );
     }
     const rejected = rejectedCount(summary);
-    if (summary.ids.length + rejected !== summary.records) {
+    const { forgotten = [] } = summary;
+    if (summary.ids.length + rejected + forgotten.length !== summary.records) {
       this.#addDisagreement(
         window,
         range,
         `page ${summary.page} had ${summary.records} records but ${summary.ids.length} rows and ${rejected} rejects`,
       );
     }
+    for (const id of forgotten)
+      if (id !== null && !current.seen.add(id)) this.windowsWithDuplicates.add(window.number);
     const skip: number[] = [];
     summary.ids.forEach((id, index) => {
       if (!current.seen.add(id)) this.windowsWithDuplicates.add(window.number);
@@ -131,6 +137,8 @@ export class Ledger {
     counts.rows += summary.ids.length - skip.length;
     counts.duplicates += skip.length;
     counts.rejected += rejected;
+    if (forgotten.length > 0) counts.forgotten = (counts.forgotten ?? 0) + forgotten.length;
+    this.forgotten += forgotten.length;
     addCounts(this.rejects, summary.rejects);
     addCounts(this.furtherAnswers, summary.furtherAnswers);
     addCounts(this.mistyped, summary.mistyped);

@@ -6,11 +6,13 @@ import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { keys } from "../../shared/keys.ts";
 import type { DateRange, LibInsightPage } from "../../shared/kinds/kind.ts";
+import { kinds } from "../../shared/kinds/kinds.ts";
 import type { LibInsightClient, PageRequest } from "../../shared/libinsight/client.ts";
 import type { LogFields } from "../../shared/logger.ts";
 import { type FetchTask, type PageMessage, pageAddress, type Totals } from "../../shared/messages.ts";
 import { partContentType } from "../../shared/part.ts";
 import { type MessageQueue, maxMessageBytes, messageBody, type ObjectStore } from "../../shared/ports.ts";
+import { readForgotten, withoutForgotten } from "../../shared/privacy/forgotten.ts";
 import { isOneDay, pageRecords, piecesOf } from "../../shared/ranges.ts";
 import { maxPages, pageCount, type RangeSplit, rangeSplit } from "../../shared/run.ts";
 import { spanFields } from "../../shared/trace.ts";
@@ -31,14 +33,21 @@ export async function fetchPage(task: FetchTask, deps: FetcherDeps): Promise<Log
   const { libInsight, transformerQueue, work } = deps;
   const dataset = findDataset(task.dataset, deps.datasets);
   const request = (page: number) => libInsight.fetchPage({ ...rangeRequest(task.range, dataset), page });
-  const [{ records, leftOut, totals }, stored] = await Promise.all([
+  const [{ records, leftOut, totals }, stored, list] = await Promise.all([
     request(task.page).catch((error) => emptyIfGone(error, task, request)),
     // A day's page is neither split nor paged.
     task.pages === undefined ? work.head(keys.part(pageAddress(task))) : undefined,
+    readForgotten(dataset.name, work),
   ]);
   const found = records.length + (leftOut?.length ?? 0);
   if (task.page === 1) checkTotals(task, totals, found);
-  const page = { totals, records: { inline: records }, ...(leftOut && { leftOut }) };
+  const kept = list && withoutForgotten(records, list, kinds[dataset.kind].dateField);
+  const page = {
+    totals,
+    records: { inline: kept?.records ?? records },
+    ...(leftOut && { leftOut }),
+    ...(kept && kept.forgotten.length > 0 && { forgotten: kept.forgotten }),
+  };
   const send = async (sent: FetchTask) =>
     transformerQueue.send(await pageBody({ task: sent, ...page }, work));
   const isSplit = stored?.bytes === 0 || (task.pages === undefined && pageCount(totals) > 1);

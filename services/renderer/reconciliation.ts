@@ -14,8 +14,9 @@ export function announcedOf({ windows }: Pick<RunResult, "windows">): number {
 }
 
 export function reconciles(result: RunResult): boolean {
-  const { records, rows, duplicates } = result;
-  return announcedOf(result) === records && records === rows + duplicates + rejectedCount(result);
+  const { records, rows, duplicates, forgotten = 0 } = result;
+  const kept = rows + duplicates + rejectedCount(result) + forgotten;
+  return announcedOf(result) === records && records === kept;
 }
 
 /** @param noun of a row */
@@ -39,7 +40,7 @@ export function reconciliation(result: RunResult, profile: Profile | undefined, 
     html`<tr><th scope="row">${label}</th><td><small>${sign}</small> <b>${count(n)}</b></td></tr>`;
   const state = reconciles(result) ? icon("met", true) : icon("failed", true);
   return html`<div class="ledger-pair"><table class="ledger"><caption class="hidden">${capitalized(noun)}s of the run</caption><tbody>
-${line(rows, "", result.rows)}${line("Rejected", "+", rejectedCount(result))}${line("Duplicates", "+", result.duplicates)}
+${line(rows, "", result.rows)}${line("Rejected", "+", rejectedCount(result))}${line("Duplicates", "+", result.duplicates)}${result.forgotten === undefined ? "" : line("Forgotten", "+", result.forgotten)}
 ${line(html`Reported by LibInsight ${state}`, reconciles(result) ? "=" : "≠", announcedOf(result))}</tbody></table>
 <table class="windows"><caption class="hidden">${capitalized(noun)}s of each period</caption>
 <thead><tr><th scope="col">Dates</th><th scope="col" class="wide">Pages</th><th scope="col">Reported</th><th scope="col">${rows}</th><th scope="col">Rejected</th><th scope="col" class="wide">Duplicates</th><th scope="col"><span class="wide">Reconciles</span><span class="narrow">OK</span></th></tr></thead>
@@ -60,10 +61,10 @@ export function periodsOf({ windows }: Pick<RunResult, "windows">): Window[] {
 }
 
 function windowRow(window: Window): Html {
-  const { from, to, pages, totalRecords, rows, rejected, duplicates, unreconciled } = window;
+  const { from, to, pages, totalRecords, rows, rejected, duplicates, forgotten = 0, unreconciled } = window;
   const cell = (n: number | undefined) => (n === undefined ? "–" : count(n));
   const isKnown = rows !== undefined && rejected !== undefined && duplicates !== undefined;
-  const isRight = isKnown && rows + rejected + duplicates === totalRecords;
+  const isRight = isKnown && rows + rejected + duplicates + forgotten === totalRecords;
   return html`<tr><th scope="row">${day(from)} – ${day(to)}</th><td class="wide">${count(pages)}</td><td>${count(totalRecords)}</td><td>${cell(rows)}</td><td>${cell(rejected)}</td><td class="wide">${cell(duplicates)}</td><td>${icon(!isKnown || (isRight && unreconciled) ? "unknown" : isRight ? "met" : "failed", true)}</td></tr>`;
 }
 
@@ -86,6 +87,7 @@ function joined(one: Window, next: Window): Window {
     rows: sum(one.rows, next.rows),
     rejected: sum(one.rejected, next.rejected),
     duplicates: sum(one.duplicates, next.duplicates),
+    forgotten: (one.forgotten ?? 0) + (next.forgotten ?? 0),
     unreconciled: one.unreconciled || next.unreconciled,
   };
 }

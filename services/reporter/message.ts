@@ -61,15 +61,21 @@ export function heldText(
   return [reason, "", counts, ...resultNotes(result, dataset.columns)].join("\n");
 }
 
+/** Returns how many records were not kept, because they are on the forgotten list, as rows of a table. */
+export function forgottenRows({ forgotten }: Pick<RunResult, "forgotten">): [string, string][] {
+  return forgotten === undefined ? [] : [["forgotten", count(forgotten)]];
+}
+
 /** "LibInsight announced 450 records and sent 100: 96 rows, 1 duplicate, 3 rejected (missing _start_date: 3)." */
 export function countsText(result: RunResult, noun = "record"): string {
-  const { records, rows, duplicates, rejects } = result;
+  const { records, rows, duplicates, rejects, forgotten } = result;
   const rejected = rejectedCount(result);
   const reasons = rejected === 0 ? "" : ` (${countList(rejects)})`;
   const outcomes = [
     quantity(rows, "row"),
     quantity(duplicates, "duplicate"),
     `${count(rejected)} rejected${reasons}`,
+    ...(forgotten === undefined ? [] : [`${count(forgotten)} forgotten`]),
   ];
   // Statistics come without a total.
   const sent =

@@ -1,6 +1,6 @@
 // Checks that LibInsight honored the requested dates. Pure.
 import type { DateRange } from "../../shared/kinds/kind.ts";
-import { isObject } from "./record.ts";
+import { dayOf } from "../../shared/privacy/forgotten.ts";
 
 /**
  * Returns the number of records dated outside the range. Records without a date are not counted.
@@ -13,10 +13,8 @@ export function recordsOutside(
 ): number {
   let outside = 0;
   for (const record of records) {
-    const date = isObject(record) ? record[dateField] : undefined;
-    if (typeof date !== "string" || !/^\s*\d{4}-\d{2}-\d{2}/.test(date)) continue;
-    const day = date.trim().slice(0, "2024-01-01".length);
-    if (day < from || day > to) outside += 1;
+    const day = dayOf(record, dateField);
+    if (day !== undefined && (day < from || day > to)) outside += 1;
   }
   return outside;
 }

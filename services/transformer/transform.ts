@@ -22,7 +22,7 @@ export type TransformDeps = { work: ObjectStore; datasets: readonly Dataset[] };
  * @throws PipelineError `PageMissing`
  */
 export async function transform(message: PageMessage, { work, datasets }: TransformDeps): Promise<LogFields> {
-  const { task, totals, leftOut } = message;
+  const { task, totals, leftOut, forgotten } = message;
   const address = pageAddress(task);
   const records = await recordsOf(message, work);
   const dataset = findDataset(task.dataset, datasets);
@@ -34,6 +34,7 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
     totals,
     outside: recordsOutside(records, task.range, kinds[dataset.kind].dateField),
     ...summary,
+    ...(forgotten && { forgotten, records: summary.records + forgotten.length }),
     ...spanFields(task.runId),
   };
   const part = encodePart(partSummary, csv, jsonl, children);
@@ -42,7 +43,7 @@ export async function transform(message: PageMessage, { work, datasets }: Transf
   if (rejects && (isFirst || isSamePart(part, (await work.getBytes(key)) ?? Buffer.of())))
     await work.put(keys.rejects(address), rejects, "application/x-ndjson");
   const { runId: run, pages: _, ...ids } = address;
-  return { run, ...ids, records: summary.records, rows: summary.ids.length };
+  return { run, ...ids, records: partSummary.records, rows: summary.ids.length };
 }
 
 async function recordsOf({ task, records }: PageMessage, work: ObjectStore): Promise<unknown[]> {

@@ -20,6 +20,7 @@ import { Ec2Instances, ec2 } from "./ec2.ts";
 import { eventBridgeEmitter } from "./eventbridge.ts";
 import { GlueCatalog } from "./glue.ts";
 import { S3Store } from "./s3.ts";
+import { S3Eraser } from "./s3-eraser.ts";
 import { snsNotifier } from "./sns.ts";
 import { SqsQueue } from "./sqs.ts";
 
@@ -28,6 +29,13 @@ export { settings };
 export const workStore = (): ObjectStore => new S3Store(s3(), settings.workBucket());
 export const dataStore = (): ObjectStore => new S3Store(s3(), settings.dataBucket());
 export const resultsStore = (): ObjectStore => new S3Store(s3(), settings.resultsBucket());
+
+/** Not in a function: `npm run privacy -- forget` deletes objects with the permissions of a person. */
+export const erasers = () => ({
+  work: new S3Eraser(s3(), settings.workBucket()),
+  data: new S3Eraser(s3(), settings.dataBucket()),
+  results: new S3Eraser(s3(), settings.resultsBucket()),
+});
 
 export const queue = (name: QueueName): MessageQueue => new SqsQueue(sqs(), settings.queueUrl(name));
 export const deadLetters = (name: DeadLetterName): MessageQueue =>

@@ -9,9 +9,11 @@ import { pipeline } from "node:stream/promises";
 import * as z from "zod/mini";
 import {
   type Condition,
+  type Eraser,
   type ListedObject,
   type ObjectInfo,
   ObjectStore,
+  type StoredVersion,
   tooManyObjects,
   type UploadOptions,
   type Version,
@@ -56,7 +58,7 @@ type Content = { etag: string; bytes: number; type: string; metadata: Record<str
   | { body: Uint8Array }
 );
 
-export class LocalStore extends ObjectStore {
+export class LocalStore extends ObjectStore implements Eraser {
   readonly #database: LocalDatabase;
   readonly #options: LocalStoreOptions;
   readonly #now: () => Date;
@@ -328,6 +330,28 @@ export class LocalStore extends ObjectStore {
     for (const file of await filesBelow(folder)) {
       if (!named.has(file)) await rm(join(folder, file), { force: true });
     }
+  }
+
+  async *versions(prefix: string): AsyncGenerator<StoredVersion> {
+    const found = this.#database
+      .prepare(
+        "SELECT id, key, latest FROM object WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key, id DESC",
+      )
+      .all(this.#options.bucket, prefix, `${prefix}\u{10FFFF}`);
+    for (const { id, key, latest } of found)
+      yield { key: String(key), versionId: String(id), isLatest: latest === 1 };
+  }
+
+  /** If a file cannot be deleted after its row, `prune` deletes it. */
+  async erase(versions: readonly StoredVersion[]): Promise<void> {
+    const files = versions.flatMap(({ key, versionId }) => this.#find(key, versionId)?.file ?? []);
+    await this.#database.write(() => {
+      for (const { versionId } of versions)
+        this.#database
+          .prepare("DELETE FROM object WHERE bucket = ? AND id = ?")
+          .run(this.#options.bucket, Number(versionId));
+    });
+    for (const file of files) await rm(this.#pathOf(file), { force: true });
   }
 
   /** Returns the path of an object, or undefined if it is not a file. */

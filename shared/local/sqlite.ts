@@ -111,6 +111,12 @@ export class LocalDatabase {
     for (const { resolve } of batch) resolve();
   }
 
+  /** Rewrites the database without the bytes of deleted rows, which SQLite keeps in the file and in the log until then. */
+  compact(): void {
+    this.#flush();
+    this.#database.exec("PRAGMA secure_delete = ON; VACUUM; PRAGMA wal_checkpoint(TRUNCATE);");
+  }
+
   close(): void {
     this.#flush();
     this.#database.close();

@@ -1,6 +1,12 @@
 // Describes a finished run: the summary for a person, and run.json.
 import { dirname } from "node:path";
-import { countList, noteRows, publishedText, refreshRows } from "../../services/reporter/message.ts";
+import {
+  countList,
+  forgottenRows,
+  noteRows,
+  publishedText,
+  refreshRows,
+} from "../../services/reporter/message.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { count, quantity } from "../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../shared/run.ts";
@@ -36,6 +42,7 @@ export function summary(report: RunReport): string {
     ["published", quantity(report.rows, "row")],
     ["duplicates", count(report.duplicates)],
     ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${countList(rejects)})`],
+    ...forgottenRows(report),
   ];
   if (report.force)
     rows.push(["forced", `${report.violations.map(({ text }) => text).join("; ")} (${report.force})`]);

@@ -1,5 +1,11 @@
 // Formats runs for a person.
-import { announcedOf, countList, noteRows, refreshRows } from "../../../services/reporter/message.ts";
+import {
+  announcedOf,
+  countList,
+  forgottenRows,
+  noteRows,
+  refreshRows,
+} from "../../../services/reporter/message.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
 import { type RunResult, rejectedCount } from "../../../shared/run.ts";
@@ -78,6 +84,7 @@ function countRows(result: RunResult): [string, string][] {
     [result.state === "published" ? "published" : "rows", count(result.rows)],
     ["duplicates", count(result.duplicates)],
     ["rejected", rejected === 0 ? "0" : `${count(rejected)} (${countList(result.rejects)})`],
+    ...forgottenRows(result),
     ...(dataset ? refreshRows(result, dataset) : []),
     ...noteRows(result, dataset?.columns ?? []),
   ];
