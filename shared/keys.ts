@@ -25,6 +25,7 @@ export const keys = {
   heldLines: (runId: string) => `runs/${runId}/held/data.jsonl`,
   /** @param name of the child table (shared/child-tables.ts) */
   heldChild: (runId: string, name: string) => `runs/${runId}/held/children/${name}.csv`,
+  allHeld: (runId: string) => `runs/${runId}/held/`,
   heldParquet: (runId: string) => `runs/${runId}/held/data.parquet`,
   /** The run's outcome with all counts. */
   result: (runId: string) => `runs/${runId}/result.json`,
@@ -48,6 +49,8 @@ export const keys = {
   search: (runId: string, attempt: number) => `runs/${runId}/searches/${attempt}.json`,
   /** Folder of the run's pages that are too large for a message. */
   pages: (runId: string) => `runs/${runId}/pages/`,
+  /** Folder of the run's rejected records. */
+  allRejects: (runId: string) => `runs/${runId}/rejects/`,
   /** A page that is too large for a message. */
   page: (address: PageAddress) => `runs/${address.runId}/pages/${pagePath(address)}.json`,
   /**
@@ -70,12 +73,16 @@ export const keys = {
   report: (runId: string, what: string) => `runs/${runId}/reports/${what}.json`,
   /** The claim of a report about an event without a run. */
   reportOfEvent: (eventId: string) => `reports/${eventId}.json`,
+  /** Folder of the kept parts and their index. */
+  keptFolder: (dataset: string) => `kept/${dataset}/`,
   /** A part of a published run, under the hash of its content, for later runs of the dataset. */
   kept: (dataset: string, hash: string) => `kept/${dataset}/${hash}`,
   /** The names that redaction finds (shared/privacy/names-file.ts). A person replaces it, and it never expires. */
   namesFile: (dataset: string) => `privacy/${dataset}/names.txt`,
   /** The records that must not be stored again (shared/privacy/forgotten.ts). This never expires. */
   forgotten: (dataset: string) => `forgotten/${dataset}.json`,
+  /** The records that an interrupted call of `npm run privacy -- forget` has to remove. */
+  forgettingNow: (dataset: string) => `forgotten/${dataset}/pending.json`,
   /** What a call of `npm run privacy -- forget` did, in counts and keys. This never expires. @param time ISO 8601 */
   forgetting: (dataset: string, time: string) => `forgotten/${dataset}/${time}.json`,
   /** The folder of all queries. */
@@ -99,6 +106,8 @@ export const keys = {
   needs: "instances/needs.json",
   /** The claim of reporting whether an instance reached its desired state. */
   goalEnd: (goal: string) => `instances/goals/${goal}.json`,
+  /** Folder of the archived dead letters of a queue. */
+  deadLetters: (queue: string) => `deadletters/${queue}/`,
   /** A dead letter that was archived. */
   deadLetter: (queue: string, messageId: string) => `deadletters/${queue}/${messageId}.json`,
 };

@@ -190,6 +190,28 @@ async function move(
   return { moved, left: selected - moved.length, unseen: unseenIn(scans) };
 }
 
+/**
+ * Deletes dead letters for good. @param selects decides by a message's body
+ * @returns how many, and the approximate number of messages that are hidden from this call
+ */
+export async function deleteDeadLetters(
+  deps: DeadLetterDeps,
+  selects: (body: string) => boolean,
+  dryRun = false,
+): Promise<{ deleted: number; unseen: number }> {
+  let deleted = 0;
+  const scans = await inEachQueue(deps, {}, (queuePair) =>
+    scan(queuePair, deps, async (_, { body, receipt }) => {
+      if (!selects(body)) return "kept";
+      deleted += 1;
+      if (dryRun) return "kept";
+      await queuePair.deadLetters.delete(receipt);
+      return "removed";
+    }),
+  );
+  return { deleted, unseen: unseenIn(scans) };
+}
+
 type Scan = { seen: number; unseen: number };
 
 function unseenIn(scans: readonly Scan[]): number {
