@@ -100,6 +100,7 @@ export const keys = {
   changesFolder: (dataset: string) => `changes/${dataset}/`,
   changesFile: (dataset: string, runId: string) => `changes/${dataset}/${runId}.parquet`,
   /** In the results bucket, where these never expire: the report of a run as HTML, and a copy of the newest one. */
+  reportsFolder: (dataset: string) => `reports/${dataset}/`,
   runReport: (dataset: string, runId: string) => `reports/${dataset}/${runId}.html`,
   latestReport: (dataset: string) => `reports/${dataset}/latest.html`,
   /** Which EC2 instances are needed, and the desired state of each. */

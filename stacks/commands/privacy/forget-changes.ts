@@ -2,21 +2,12 @@
 // file (docs/architecture.md), so a file gets other places even if it has none of the records.
 import { besideChanges, changesColumns } from "../../../shared/changes-columns.ts";
 import { knownNames } from "../../../shared/column-names.ts";
-import { csvFieldText, splitCsvRow } from "../../../shared/csv.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
-import { headersOf } from "../../../shared/header-change.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { ParquetValue } from "../../../shared/parquet.ts";
 import type { ObjectInfo, ObjectStore } from "../../../shared/ports.ts";
 import { dateColumn } from "../../../shared/profile.ts";
-import {
-  eachLine,
-  type Filtered,
-  type IsForgotten,
-  readParquet,
-  rewritten,
-  wholeLines,
-} from "./forget-rows.ts";
+import { csvRecords, type Filtered, type IsForgotten, readParquet, rewritten } from "./forget-rows.ts";
 
 /** A publication each hour for a decade. */
 const maxFiles = 100_000;
@@ -25,7 +16,7 @@ const at = Object.fromEntries(changesColumns.map(({ name }, index) => [name, ind
 type ChangeFile = { key: string; info: ObjectInfo };
 
 /** Returns a dataset's files of changes, in the order of their publications. */
-async function changeFiles({ name }: Dataset, data: ObjectStore): Promise<ChangeFile[]> {
+export async function changeFiles({ name }: Dataset, data: ObjectStore): Promise<ChangeFile[]> {
   const found: ChangeFile[] = [];
   for (const key of await data.list(keys.changesFolder(name), maxFiles)) {
     const info = await data.head(key);
@@ -36,7 +27,7 @@ async function changeFiles({ name }: Dataset, data: ObjectStore): Promise<Change
 }
 
 /** Returns the `_id` of a row of a file of changes. The row with the header has none. */
-function idOf(row: readonly ParquetValue[]): number | undefined {
+export function idOf(row: readonly ParquetValue[]): number | undefined {
   const digits = /^\d+/.exec(String(row[at.csv ?? -1]))?.[0];
   return row[at.change ?? -1] === "published" || digits === undefined ? undefined : Number(digits);
 }
@@ -64,15 +55,7 @@ export async function datedBefore(
       }
     }
   }
-  const { csv } = dataset.publish;
-  if (!(await data.head(csv))) return found;
-  const index = (await headersOf(csv, data))?.indexOf(header) ?? -1;
-  for await (const lines of wholeLines(await data.stream(csv))) {
-    for (const line of eachLine(lines)) {
-      const fields = splitCsvRow(Buffer.from(line).toString("utf8").trimEnd());
-      if (/^\d+$/.test(fields[0] ?? "")) note(Number(fields[0]), csvFieldText(fields[index] ?? ""));
-    }
-  }
+  for await (const { id, valueOf } of csvRecords(dataset.publish.csv, data)) note(id, valueOf(header));
   return found;
 }
 

@@ -1,12 +1,15 @@
 // Writes files again without the rows of forgotten records. A file in lines is streamed; a Parquet file is in memory.
 import { zstdDecompressSync } from "node:zlib";
 import { type FileMetaData, parquetMetadata, parquetRead, parquetSchema } from "hyparquet";
+import { csvFieldText, splitCsvRow } from "../../../shared/csv.ts";
+import { headersOf } from "../../../shared/header-change.ts";
 import {
   type ParquetColumn,
   ParquetRows,
   type ParquetType,
   type ParquetValue,
 } from "../../../shared/parquet.ts";
+import type { ObjectStore } from "../../../shared/ports.ts";
 
 type Chunks = AsyncIterable<Uint8Array>;
 /** Returns whether the record of this `_id` is forgotten. */
@@ -61,7 +64,7 @@ export function* eachLine(lines: Uint8Array): Generator<Uint8Array> {
 }
 
 /** Yields the chunks cut after line breaks. No field holds a line break (shared/csv.ts). */
-export async function* wholeLines(chunks: Chunks): AsyncGenerator<Uint8Array> {
+async function* wholeLines(chunks: Chunks): AsyncGenerator<Uint8Array> {
   const open: Uint8Array[] = [];
   for await (const chunk of chunks) {
     const end = chunk.lastIndexOf(newline) + 1;
@@ -69,6 +72,22 @@ export async function* wholeLines(chunks: Chunks): AsyncGenerator<Uint8Array> {
     if (end < chunk.length) open.push(chunk.subarray(end));
   }
   if (open.length > 0) yield Buffer.concat(open);
+}
+
+/** Yields the records of a published CSV; none if it does not exist. */
+export async function* csvRecords(
+  key: string,
+  data: ObjectStore,
+): AsyncGenerator<{ id: number; valueOf: (header: string) => string }> {
+  if (!(await data.head(key))) return;
+  const headers = (await headersOf(key, data)) ?? [];
+  for await (const lines of wholeLines(await data.stream(key))) {
+    for (const line of eachLine(lines)) {
+      const fields = splitCsvRow(Buffer.from(line).toString("utf8").trimEnd());
+      const valueOf = (header: string) => csvFieldText(fields[headers.indexOf(header)] ?? "");
+      if (/^\d+$/.test(fields[0] ?? "")) yield { id: Number(fields[0]), valueOf };
+    }
+  }
 }
 
 /** Leaves out rows of a Parquet file by its first column. */

@@ -28,6 +28,7 @@ import { type RunResult, runResult } from "../../../shared/run.ts";
 import { nonNegativeInt } from "../../../shared/schemas.ts";
 import { accounts } from "../runs/run-account.ts";
 import { datedBefore, filesToChange } from "./forget-changes.ts";
+import { reportsNaming } from "./forget-reports.ts";
 import {
   csvFilter,
   eachLine,
@@ -215,6 +216,8 @@ class Forgetter {
       if (isListed) this.#found.add(id);
       return isListed;
     };
+    // First, because it reads the rows. The report of the live run is written again after its CSV.
+    for (const key of await reportsNaming(dataset, isForgotten, this.#deps)) await this.erase("results", key);
     for (const { key, info, removed, write } of await filesToChange(dataset, data, isForgotten, at))
       await this.#write("data", key, info, removed, write);
     const { csv, jsonl } = dataset.publish;
@@ -305,6 +308,7 @@ class Forgetter {
 
   /** Raw results of the pipeline's queries and of the analysts' may hold any row. */
   async #eraseResults(): Promise<void> {
+    await this.erase("results", keys.reportsFolder(this.#request.dataset.name), ({ isLatest }) => !isLatest);
     const kept = new Set(datasets.map(({ publish }) => publish.results));
     for (const folder of [`${this.#request.dataset.publish.queryResults}/`, keys.analystsResults])
       await this.erase("results", folder, ({ key }) => !kept.has(key));
@@ -317,7 +321,9 @@ class Forgetter {
     // Its answers are those of all records.
     if (!isLive) await this.erase("work", keys.profile(runId));
     const result = await work.getJson(keys.result(runId), runResult);
-    if (result) await this.#putResult(withoutAnswers(result));
+    if (!result) return;
+    if (result.state === "held") await this.erase("results", keys.runReport(result.dataset, runId));
+    await this.#putResult(withoutAnswers(result));
   }
 
   async #putResult(result: RunResult): Promise<void> {
