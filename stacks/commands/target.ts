@@ -10,6 +10,7 @@ import { PipelineError } from "../../shared/errors.ts";
 import type { TeamInstances } from "../../shared/instance-settings.ts";
 import type {
   Emit,
+  Eraser,
   Instances,
   MessageQueue,
   ObjectStore,
@@ -36,12 +37,16 @@ export type Target = {
   queue(name: QueueName): MessageQueue;
   queuePairs(): QueuePair[];
   emit(): Emit;
+  /** Deletes objects for good. On a stage this needs the forget policy (docs/operate.md). */
+  erasers(): Record<"work" | "data" | "results", Eraser>;
   instances(): Instances;
   team(): TeamInstances;
   /** The time by the object store's clock: on a stage this machine's clock may be wrong. */
   now(): Date;
   /** On this machine, copies the published files to the folder of the last npm start. @returns a line that says so, or "" */
   refresh(): Promise<string>;
+  /** On this machine, replaces every copy of a dataset's files, and frees what was deleted. @returns as `refresh` */
+  purge(dataset: Dataset): Promise<string>;
   /** With --wait, waits until the services have emptied every queue. @returns lines that say so, or "" */
   wait(): Promise<string>;
   close(): Promise<void>;
@@ -94,10 +99,12 @@ async function stageTarget(): Promise<Target> {
     queue: aws.queue,
     queuePairs: aws.queuePairs,
     emit: aws.emitter,
+    erasers: aws.erasers,
     instances: aws.instances,
     team: aws.settings.instances,
     now: timeOfS3,
     refresh: async () => "",
+    purge: async () => "",
     wait: async () => "",
     close: async () => {},
   };
@@ -105,7 +112,7 @@ async function stageTarget(): Promise<Target> {
 
 async function localTarget(wait: boolean): Promise<Target> {
   const { openLocal } = await import("../../shared/local/open-local.ts");
-  const { refreshOut } = await import("../local/out.ts");
+  const { purgeCopies, refreshOut } = await import("../local/out.ts");
   const { localSettings } = await import("../local/local-settings.ts");
   const { readEnvFile, settingsLine } = await import("../local/env-file.ts");
   const settingsFrom = readEnvFile(process.env);
@@ -126,10 +133,12 @@ async function localTarget(wait: boolean): Promise<Target> {
     queue: (name) => local.queues[name],
     queuePairs: () => local.queuePairs,
     emit: () => local.emit,
+    erasers: () => local,
     instances: () => local.instances,
     team: () => settings.team,
     now: () => new Date(),
     refresh: () => refreshOut(localFolder, local),
+    purge: (dataset) => purgeCopies(localFolder, dataset, local),
     wait: async () => "",
     close,
   };

@@ -117,6 +117,30 @@ export async function refreshOut(folder: string, local: Stores, among = datasets
   return lines;
 }
 
+/**
+ * Deletes the copies of a dataset's files and what else may quote its records, and copies the live files again.
+ * @param folder .local
+ * @returns as `refreshOut`
+ * @throws PipelineError `FilesNotCopied`
+ */
+export async function purgeCopies(
+  folder: string,
+  dataset: Dataset,
+  local: Stores & Pick<Local, "database">,
+): Promise<string> {
+  const out = (await readJson(join(folder, fileName), savedOut))?.folders[dataset.name];
+  const names = [
+    ...Object.values(copyNames(dataset.publish)),
+    ...childTables(dataset).map(childName),
+    ...[reportName, "run.json"],
+  ];
+  for (const name of out === undefined ? [] : names) await rm(join(out ?? "", name), { force: true });
+  // Results of an interrupted query, and messages that may name an answer.
+  for (const name of ["tmp", "messages.txt"]) await rm(join(folder, name), { recursive: true, force: true });
+  local.database.compact();
+  return refreshOut(folder, local, [dataset]);
+}
+
 async function refreshCopies(dataset: Dataset, out: string, local: Stores): Promise<string> {
   const { csv, results } = dataset.publish;
   const runIds = [await local.data.head(csv), await local.results.head(results)].map(

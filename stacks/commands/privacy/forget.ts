@@ -17,6 +17,7 @@ import { headersOf } from "../../../shared/header-change.ts";
 import { keys, previousKey } from "../../../shared/keys.ts";
 import { parquetKey, runFolders } from "../../../shared/parquet-file.ts";
 import type { Eraser, ObjectInfo, ObjectStore, StoredVersion } from "../../../shared/ports.ts";
+import { allEntries, deidentified } from "../../../shared/privacy/deidentified.ts";
 import {
   type ForgottenList,
   forgottenList,
@@ -209,7 +210,6 @@ class Forgetter {
   async remove({ at, ids }: Plan): Promise<void> {
     const { dataset } = this.#request;
     const { data } = this.#deps;
-    const live = this.#live;
     const listed = new Set(ids);
     const isForgotten = (id: number): boolean => {
       const isListed = listed.has(id);
@@ -220,28 +220,32 @@ class Forgetter {
     for (const key of await reportsNaming(dataset, isForgotten, this.#deps)) await this.erase("results", key);
     for (const { key, info, removed, write } of await filesToChange(dataset, data, isForgotten, at))
       await this.#write("data", key, info, removed, write);
-    const { csv, jsonl } = dataset.publish;
-    const children = live === undefined ? [] : childTables(dataset).map(({ keyOf }) => keyOf(live));
-    for (const key of [...children, previousKey(csv)])
-      await this.#rewrite("data", key, csvFilter, isForgotten);
-    if (live !== undefined) await this.#rewrite("data", parquetKey(csv, live), parquetFilter, isForgotten);
-    await this.#rewrite("data", jsonl, jsonFilter, isForgotten);
-    await this.#rewriteResults(isForgotten);
-    if (live !== undefined) await this.#correctCounts(live, isForgotten);
-    await this.#rewrite("data", csv, csvFilter, isForgotten);
-
-    for (const key of [csv, jsonl, previousKey(csv), keys.changesFolder(dataset.name)])
-      await this.erase("data", key, ({ isLatest }) => !isLatest);
-    for (const { folder } of runFolders(dataset))
-      await this.erase(
-        "data",
-        folder,
-        ({ key, isLatest }) => !isLatest || !key.startsWith(`${folder}${live}/`),
-      );
+    await this.erase("data", keys.changesFolder(dataset.name), ({ isLatest }) => !isLatest);
+    if (this.#live !== undefined) await this.#correctCounts(this.#live, isForgotten);
+    for (const entry of [deidentified(dataset), dataset]) await this.#rewriteFiles(entry, isForgotten);
     await this.#eraseResults();
-    for (const runId of this.#runs) await this.#eraseRun(runId, runId === live);
+    for (const runId of this.#runs) await this.#eraseRun(runId, runId === this.#live);
     await this.erase("work", keys.keptFolder(dataset.name));
     await this.#deleteDeadLetters();
+  }
+
+  /** Removes the rows from the files of the live run, and deletes those of all other runs, with every earlier version. */
+  async #rewriteFiles(entry: Dataset, isForgotten: IsForgotten): Promise<void> {
+    const { csv, jsonl } = entry.publish;
+    const live = (await this.#deps.data.head(csv))?.metadata["run-id"];
+    for (const { keyOf } of live === undefined ? [] : childTables(entry))
+      await this.#rewrite("data", keyOf(live), csvFilter, isForgotten);
+    if (live !== undefined) await this.#rewrite("data", parquetKey(csv, live), parquetFilter, isForgotten);
+    await this.#rewrite("data", previousKey(csv), csvFilter, isForgotten);
+    await this.#rewrite("data", jsonl, jsonFilter, isForgotten);
+    await this.#rewriteResults(entry, isForgotten);
+    await this.#rewrite("data", csv, csvFilter, isForgotten);
+    for (const key of [csv, jsonl, previousKey(csv)])
+      await this.erase("data", key, ({ isLatest }) => !isLatest);
+    for (const { folder } of runFolders(entry)) {
+      const isOfOther = ({ key, isLatest }: StoredVersion) => !isLatest || !key.startsWith(`${folder}${live}/`);
+      await this.erase("data", folder, isOfOther);
+    }
   }
 
   /** Writes an object again without the rows of forgotten records, unless it has none. */
@@ -272,8 +276,8 @@ class Forgetter {
   }
 
   /** The query of a dataset may return other columns. Then the file is deleted; the query runs again for the new CSV. */
-  async #rewriteResults(isForgotten: IsForgotten): Promise<void> {
-    const { results: key } = this.#request.dataset.publish;
+  async #rewriteResults({ publish }: Dataset, isForgotten: IsForgotten): Promise<void> {
+    const { results: key } = publish;
     const { results } = this.#deps;
     if (!(await results.head(key))) return;
     const [first] = (await headersOf(key, results)) ?? [];
@@ -309,7 +313,7 @@ class Forgetter {
   /** Raw results of the pipeline's queries and of the analysts' may hold any row. */
   async #eraseResults(): Promise<void> {
     await this.erase("results", keys.reportsFolder(this.#request.dataset.name), ({ isLatest }) => !isLatest);
-    const kept = new Set(datasets.map(({ publish }) => publish.results));
+    const kept = new Set(allEntries(datasets).map(({ publish }) => publish.results));
     for (const folder of [`${this.#request.dataset.publish.queryResults}/`, keys.analystsResults])
       await this.erase("results", folder, ({ key }) => !kept.has(key));
   }
