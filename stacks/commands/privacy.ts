@@ -1,7 +1,9 @@
-// `npm run privacy`: publishes counts without personal data, and keeps the key and the names of the de-identified file.
+// `npm run privacy`: publishes counts without personal data, removes records for good, and keeps the key and the names of the
+// de-identified file.
 import { Resource } from "sst/resource";
 import { localFolder } from "../local/local-folder.ts";
 import { isConfirmed, runCommand } from "./command-line.ts";
+import { forgetRecords } from "./privacy/forget-command.ts";
 import { storeNamesFile } from "./privacy/names.ts";
 import { type Command, line } from "./privacy/privacy-args.ts";
 import { writePublicFile } from "./privacy/public.ts";
@@ -18,6 +20,8 @@ async function run(command: Command, target: Target): Promise<string> {
     }
     case "names":
       return storeNamesFile(command, target);
+    case "forget":
+      return forgetRecords(command, target);
   }
 }
 

@@ -55,7 +55,7 @@ export async function datedBefore(
       }
     }
   }
-  for await (const { id, valueOf } of csvRecords(dataset.publish.csv, data)) note(id, valueOf(header));
+  for await (const { id, textOf } of csvRecords(dataset.publish.csv, data)) note(id, textOf(header));
   return found;
 }
 

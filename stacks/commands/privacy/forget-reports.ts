@@ -54,10 +54,10 @@ async function ownAnswers(
       }
     }
   }
-  for await (const { id, valueOf } of csvRecords(dataset.publish.csv, data)) {
+  for await (const { id, textOf } of csvRecords(dataset.publish.csv, data)) {
     if (isForgotten(id)) continue;
     for (const [header, answers] of found)
-      for (const answer of valueOf(header).split("; ")) answers.delete(answer);
+      for (const answer of textOf(header).split("; ")) answers.delete(answer);
   }
   return [...found.values()].flatMap((answers) => (answers.size > maxOwnAnswers ? [] : [...answers]));
 }

@@ -78,14 +78,14 @@ async function* wholeLines(chunks: Chunks): AsyncGenerator<Uint8Array> {
 export async function* csvRecords(
   key: string,
   data: ObjectStore,
-): AsyncGenerator<{ id: number; valueOf: (header: string) => string }> {
+): AsyncGenerator<{ id: number; textOf: (header: string) => string }> {
   if (!(await data.head(key))) return;
   const headers = (await headersOf(key, data)) ?? [];
   for await (const lines of wholeLines(await data.stream(key))) {
     for (const line of eachLine(lines)) {
       const fields = splitCsvRow(Buffer.from(line).toString("utf8").trimEnd());
-      const valueOf = (header: string) => csvFieldText(fields[headers.indexOf(header)] ?? "");
-      if (/^\d+$/.test(fields[0] ?? "")) yield { id: Number(fields[0]), valueOf };
+      const textOf = (header: string) => csvFieldText(fields[headers.indexOf(header)] ?? "");
+      if (/^\d+$/.test(fields[0] ?? "")) yield { id: Number(fields[0]), textOf };
     }
   }
 }

@@ -233,9 +233,11 @@ class Forgetter {
   async #rewriteFiles(entry: Dataset, isForgotten: IsForgotten): Promise<void> {
     const { csv, jsonl } = entry.publish;
     const live = (await this.#deps.data.head(csv))?.metadata["run-id"];
-    for (const { keyOf } of live === undefined ? [] : childTables(entry))
-      await this.#rewrite("data", keyOf(live), csvFilter, isForgotten);
-    if (live !== undefined) await this.#rewrite("data", parquetKey(csv, live), parquetFilter, isForgotten);
+    if (live !== undefined) {
+      for (const { keyOf } of childTables(entry))
+        await this.#rewrite("data", keyOf(live), csvFilter, isForgotten);
+      await this.#rewrite("data", parquetKey(csv, live), parquetFilter, isForgotten);
+    }
     await this.#rewrite("data", previousKey(csv), csvFilter, isForgotten);
     await this.#rewrite("data", jsonl, jsonFilter, isForgotten);
     await this.#rewriteResults(entry, isForgotten);
@@ -243,7 +245,8 @@ class Forgetter {
     for (const key of [csv, jsonl, previousKey(csv)])
       await this.erase("data", key, ({ isLatest }) => !isLatest);
     for (const { folder } of runFolders(entry)) {
-      const isOfOther = ({ key, isLatest }: StoredVersion) => !isLatest || !key.startsWith(`${folder}${live}/`);
+      const isOfOther = ({ key, isLatest }: StoredVersion) =>
+        !isLatest || !key.startsWith(`${folder}${live}/`);
       await this.erase("data", folder, isOfOther);
     }
   }

@@ -5,10 +5,12 @@ import { defaultDataset } from "../../../shared/datasets.ts";
 import {
   commandLine,
   datasetOption,
+  date,
   onTarget,
   requireTerminal,
   subcommand,
   text,
+  UsageError,
   wholeNumber,
 } from "../../cli.ts";
 import { type Dimension, dimensionsOf } from "./public/dimensions.ts";
@@ -22,7 +24,21 @@ export type PublicCommand = {
 };
 export type RotateCommand = { verb: "rotate"; dryRun: boolean; yes: boolean };
 export type NamesCommand = { verb: "names"; file: string; dataset: Dataset };
-export type Command = { wait: boolean; json: boolean } & (PublicCommand | RotateCommand | NamesCommand);
+export type ForgetCommand = {
+  verb: "forget";
+  dataset: Dataset;
+  ids: number[];
+  idsFile?: string;
+  before?: string;
+  dryRun: boolean;
+  yes: boolean;
+};
+export type Command = { wait: boolean; json: boolean } & (
+  | PublicCommand
+  | ForgetCommand
+  | RotateCommand
+  | NamesCommand
+);
 
 const maxDimensions = 4;
 
@@ -33,10 +49,19 @@ function dimensionNames(list: string): string[] {
   return names;
 }
 
+/** Reads `_id`s between commas, spaces or line breaks. */
+export function recordIds(list: string): number[] {
+  const ids = list.split(/[\s,]+/).filter((id) => id !== "");
+  const isId = (id: string) => /^\d{1,16}$/.test(id) && Number.isSafeInteger(Number(id));
+  if (ids.length === 0 || !ids.every(isId))
+    throw new InvalidArgumentError("Use the _id of each record, separated by commas.");
+  return ids.map(Number);
+}
+
 export const line = commandLine<Command>("npm run privacy --", (base, accept) => {
   const example = "--dimensions location,month,mode --k 10";
   const program = onTarget(base, `public ${example}`).description(
-    "Publish counts without personal data, and manage the key and the names of the de-identified file.",
+    "Publish counts without personal data, remove records, and manage the key and names of the de-identified file.",
   );
   const common = () => {
     const { wait, json } = program.opts();
@@ -80,4 +105,23 @@ export const line = commandLine<Command>("npm run privacy --", (base, accept) =>
     .argument("<file>", "Text file with one name on each line, at most 20,000", text)
     .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
     .action((file, { dataset }) => accept({ verb: "names", file, dataset, ...common() }));
+  const forgetExample = "--ids 1234567,1234570";
+  subcommand(
+    program,
+    "forget",
+    "Remove records from every file, version, run and message, so that no later run stores them again",
+    `${forgetExample} --dry-run`,
+  )
+    .option("--ids <ids>", "Remove the records with these _ids, separated by commas", recordIds)
+    .option("--ids-file <file>", "Remove the records whose _ids are in this file", text)
+    .option("--before <date>", "Remove the records with an earlier date", date)
+    .addOption(datasetOption().default(defaultDataset, defaultDataset.name))
+    .option("--dry-run", "Print what would be removed, and change nothing", false)
+    .option("--yes", "Skip the confirmation", false)
+    .action(({ ids = [], ...options }) => {
+      if (ids.length === 0 && options.idsFile === undefined && options.before === undefined)
+        throw new UsageError("forget needs --ids, --ids-file or --before.");
+      requireTerminal("forget", options.yes || options.dryRun);
+      accept({ verb: "forget", ids, ...options, ...common() });
+    });
 });

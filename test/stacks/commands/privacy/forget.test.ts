@@ -1,5 +1,5 @@
 // Tests `npm run privacy -- forget` on this machine: words that only forgotten records had are in no byte of the folder.
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
@@ -8,6 +8,7 @@ import type { Dataset } from "../../../../shared/dataset-schema.ts";
 import { defaultDataset } from "../../../../shared/datasets.ts";
 import { keys } from "../../../../shared/keys.ts";
 import { libInsightClient } from "../../../../shared/libinsight/client.ts";
+import type { LocalStore } from "../../../../shared/local/local-store.ts";
 import { type Local, openLocal } from "../../../../shared/local/open-local.ts";
 import type { ObjectStore } from "../../../../shared/ports.ts";
 import { readForgotten } from "../../../../shared/privacy/forgotten.ts";
@@ -39,7 +40,7 @@ const dataset: Dataset = {
   expectations: [],
   terms: [],
 };
-const { csv, jsonl, results: resultsKey, queryResults } = dataset.publish;
+const { csv, jsonl, results: resultsKey } = dataset.publish;
 
 const root = useFolder();
 
@@ -96,17 +97,28 @@ class Machine {
     return result;
   }
 
-  async forget(
-    request: Partial<ForgetRequest>,
-    changed: Partial<Pick<Local, "work" | "data">> = {},
-  ): Promise<Forgetting> {
-    const { local } = this;
-    const { work, data, results, queuePairs } = { ...local, ...changed };
-    const deps = { work, data, results, queuePairs, now: () => new Date(), waitSeconds: 0 };
-    const erasers = { work: local.work, data: local.data, results: local.results };
-    const done = await forget({ dataset, ids: [], dryRun: false, ...request }, { ...deps, erasers });
-    local.database.compact();
+  /** @param onCall may throw, as a call that fails */
+  async forget(request: Partial<ForgetRequest>, onCall = () => {}): Promise<Forgetting> {
+    const { work, data, results, queuePairs, database } = this.local;
+    const writing = ["upload", "put", "erase", "replaceJson", "putOnce"];
+    const watched = (store: LocalStore) =>
+      intercepted(store, (method, _args, act) => {
+        if (writing.includes(method)) onCall();
+        return act();
+      });
+    const stores = { work: watched(work), data: watched(data), results: watched(results) };
+    const deps = { ...stores, erasers: stores, queuePairs, now: () => new Date(), waitSeconds: 0 };
+    const done = await forget({ dataset, ids: [], dryRun: false, ...request }, deps);
+    database.compact();
     return done;
+  }
+
+  /** Returns every object with its versions, and the bodies of the dead letters. */
+  async contents(): Promise<unknown[]> {
+    const { work, data, results, database } = this.local;
+    const versions = [work, data, results].map((store) => Array.fromAsync(store.versions("")));
+    const bodies = database.prepare("SELECT text FROM body ORDER BY id").all();
+    return [...(await Promise.all(versions)).flat(), ...bodies];
   }
 
   /** Returns the paths of the files that hold one of the texts, in any version, row or message. */
@@ -193,9 +205,25 @@ test("nothing of the forgotten records is left, and later runs do not bring them
   const { machine, ids } = await filled();
   const { local, source } = machine;
   const before = await machine.filesWith(words);
-  console.log(before);
+  const folders = new Set(before.map((path) => path.split("/").slice(0, 2).join("/")));
+  // Without these the search would prove nothing.
+  expect([...folders].sort()).toEqual([
+    "data/changes",
+    "data/libinsightdata-athena",
+    "data/libinsightdata-athena-parquet",
+    "data/libinsightdata-athena-previous",
+    "data/libinsightdata-athena-who",
+    "data/libinsightdata-json",
+    "results/libinsightQueryOnS3csvTable",
+    "results/published",
+    "results/reports",
+    "results/tableau",
+    "state.db",
+    "state.db-wal",
+    "work/runs",
+  ]);
   const done = await machine.forget({ ids });
-  console.log(done);
+  expect(done).toMatchObject({ listed: 4, records: 3, unseen: 0 });
   expect(await machine.filesWith(words)).toEqual([]);
   const live = await local.data.head(csv);
   expect(await textsOf(local.data, csv)).toHaveLength(297 + 2);
@@ -217,4 +245,100 @@ test("nothing of the forgotten records is left, and later runs do not bring them
   });
   expect((await local.data.head(csv))?.metadata["run-id"]).not.toBe(live?.metadata["run-id"]);
   expect(await machine.filesWith(words)).toEqual([]);
+});
+
+test("an interrupted call is finished by the next one, wherever it was interrupted", async () => {
+  const { machine, ids } = await filled();
+  const { local } = machine;
+  const all = [...machine.source.records()];
+  let interruptions = 0;
+  for (let done = false; !done; ) {
+    // Each call gets one write further, and the second half of them wants another record too.
+    const wanted = interruptions > 20 ? [...ids, Number(all[100]?._id)] : ids;
+    let writes = 0;
+    const onCall = () => {
+      writes += 1;
+      if (writes > 1 + (interruptions % 7)) throw new Error("Interrupted.");
+    };
+    done = await machine.forget({ ids: wanted }, interruptions < 60 ? onCall : undefined).then(
+      () => true,
+      (error) => {
+        expect(String(error)).toBe("Error: Interrupted.");
+        interruptions += 1;
+        return false;
+      },
+    );
+  }
+  expect(interruptions).toBeGreaterThan(20);
+  expect(await machine.filesWith(words)).toEqual([]);
+  const lines = await textsOf(local.data, csv);
+  expect(lines).toHaveLength(297 - 1 + 2);
+  let text = "";
+  for (const file of await changeFiles(dataset.name, local.data)) text = rebuilt(file, text);
+  expect(text).toBe(await local.data.getText(csv));
+});
+
+test("records before a date are removed, and later runs drop them", async () => {
+  const { machine, ids } = await filled();
+  const { local, source } = machine;
+  const before = "2024-02-20";
+  const isOld = (record: LibInsightRecord) =>
+    String(record._start_date) < before && record._start_date !== "";
+  const old = [...source.records()].filter(isOld).length;
+  expect(old).toBeGreaterThan(100);
+  const done = await machine.forget({ before });
+  expect(done.records).toBeGreaterThanOrEqual(old);
+  const [, ...rows] = await textsOf(local.data, csv);
+  expect(rows).toHaveLength(299 - old + 1);
+  const days = rows.flatMap((row) => /\d{4}-\d\d-\d\d/.exec(row)?.[0] ?? []);
+  expect(days).toHaveLength(299 - old);
+  expect(days.filter((day) => day < before)).toEqual([]);
+  for (const key of await local.data.list(keys.changesFolder(dataset.name), 10)) {
+    const history = await parquetRecords((await local.data.getBytes(key)) ?? Buffer.of());
+    expect(history.filter(({ start_date: at }) => typeof at === "string" && at < before)).toEqual([]);
+  }
+  const later = await machine.run({ full: true });
+  expect(later).toMatchObject({
+    state: "published",
+    rows: 299 - old,
+    forgotten: old,
+    changes: { added: 0, deleted: 0 },
+  });
+  expect(await readForgotten(dataset.name, local.work)).toEqual({ ids: [], before });
+  expect(ids).toHaveLength(4);
+});
+
+test("--dry-run counts, and changes nothing", async () => {
+  const { machine, ids } = await filled();
+  const before = await machine.contents();
+  const planned = await machine.forget({ ids, dryRun: true });
+  expect(await machine.contents()).toEqual(before);
+  const done = await machine.forget({ ids });
+  expect(planned.records).toBe(done.records);
+  // A call also deletes the versions that it replaces itself.
+  const rows = ({ steps }: Forgetting) => steps.filter((step) => "rows" in step);
+  expect(rows(planned)).toEqual(rows(done));
+  const keysOf = ({ steps }: Forgetting) => new Set(steps.map(({ key }) => key));
+  expect(keysOf(planned).isSubsetOf(keysOf(done))).toBe(true);
+});
+
+test("nothing is removed while a run or a query is in progress", async () => {
+  const machine = await Machine.start();
+  const { local } = machine;
+  await machine.run();
+  const refused = { name: "RunInProgress" };
+  const ids = [1];
+  await local.queues.transformer.send("{}");
+  await expect(machine.forget({ ids })).rejects.toMatchObject(refused);
+  await local.database.write(() => local.database.prepare("DELETE FROM message").run());
+  await local.work.put(keys.queryOrigin("q"), "{}", "application/json");
+  await expect(machine.forget({ ids })).rejects.toMatchObject(refused);
+  await local.work.put(keys.queryEnd("q"), "{}", "application/json");
+  const [folder = ""] = await local.work.listFolders(keys.runs, 10);
+  const result = (await local.work.getText(`${folder}result.json`)) ?? "";
+  await local.work.erase(await Array.fromAsync(local.work.versions(`${folder}result.json`)));
+  await expect(machine.forget({ ids })).rejects.toMatchObject(refused);
+  expect(await readForgotten(dataset.name, local.work)).toEqual({ ids });
+  await local.work.put(`${folder}result.json`, result, "application/json");
+  expect(await machine.forget({ ids })).toMatchObject({ records: 0 });
 });
