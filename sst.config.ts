@@ -28,6 +28,7 @@ export default $config({
     const { currentStage } = await import("./stacks/stage.ts");
     const { audience } = currentStage();
     const { analysts } = await import("./stacks/analyst-policy.ts");
+    await import("./stacks/forget-policy.ts");
     await import("./stacks/command-settings.ts");
     return {
       bus: bus.name,

@@ -84,7 +84,7 @@ export const keys = {
   /** The records that an interrupted call of `npm run privacy -- forget` has to remove. */
   forgettingNow: (dataset: string) => `forgotten/${dataset}/pending.json`,
   /** What a call of `npm run privacy -- forget` did, in counts and keys. This never expires. @param time ISO 8601 */
-  forgetting: (dataset: string, time: string) => `forgotten/${dataset}/${time}.json`,
+  forgetting: (dataset: string, time: string) => `forgotten/${dataset}/${time.replace(/[-:.]/g, "")}.json`,
   /** The folder of all queries. */
   queries: "queries/",
   /** The dataset and run of a query. */

@@ -90,6 +90,11 @@ export function analystsName(stage: string, audience: Audience = "full"): string
   return `${appName}-${stage}-${{ full: "analysts", deidentified: "deidentified" }[audience]}`;
 }
 
+/** Returns the name of the policy of `npm run privacy -- forget` on a stage. */
+export function forgetName(stage: string): string {
+  return `${appName}-${stage}-forget`;
+}
+
 /** Returns the settings of the stage that SST evaluates. @throws Error if production has no alert address */
 export function currentStage(): StageSettings {
   const settings = stageSettings($app.stage, process.env);

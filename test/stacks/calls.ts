@@ -65,7 +65,7 @@ const betweenBatchesMs = 15 * 60_000;
 /** `shrunk`: whether the second day has fewer records. The others are numbers of requests. */
 type Source = { shrunk: boolean; secondPages: number; recounts: number };
 
-const storeActions: Readonly<Record<string, readonly string[]>> = {
+export const storeActions: Readonly<Record<string, readonly string[]>> = {
   put: ["s3:PutObject"],
   create: ["s3:PutObject"],
   putOnce: ["s3:PutObject"],
@@ -78,7 +78,7 @@ const storeActions: Readonly<Record<string, readonly string[]>> = {
   stream: ["s3:GetObject"],
   head: ["s3:GetObject"],
 };
-const queueActions: Readonly<Record<string, string>> = {
+export const queueActions: Readonly<Record<string, string>> = {
   send: "sqs:SendMessage",
   sendAll: "sqs:SendMessage",
   receive: "sqs:ReceiveMessage",

@@ -216,6 +216,7 @@ class Forgetter {
       if (isListed) this.#found.add(id);
       return isListed;
     };
+    await this.erase("results", keys.reportsFolder(dataset.name), ({ isLatest }) => !isLatest);
     // First, because it reads the rows. The report of the live run is written again after its CSV.
     for (const key of await reportsNaming(dataset, isForgotten, this.#deps)) await this.erase("results", key);
     for (const { key, info, removed, write } of await filesToChange(dataset, data, isForgotten, at))
@@ -315,7 +316,6 @@ class Forgetter {
 
   /** Raw results of the pipeline's queries and of the analysts' may hold any row. */
   async #eraseResults(): Promise<void> {
-    await this.erase("results", keys.reportsFolder(this.#request.dataset.name), ({ isLatest }) => !isLatest);
     const kept = new Set(allEntries(datasets).map(({ publish }) => publish.results));
     for (const folder of [`${this.#request.dataset.publish.queryResults}/`, keys.analystsResults])
       await this.erase("results", folder, ({ key }) => !kept.has(key));

@@ -319,7 +319,7 @@ test("--dry-run counts, and changes nothing", async () => {
   const rows = ({ steps }: Forgetting) => steps.filter((step) => "rows" in step);
   expect(rows(planned)).toEqual(rows(done));
   const keysOf = ({ steps }: Forgetting) => new Set(steps.map(({ key }) => key));
-  expect(keysOf(planned).isSubsetOf(keysOf(done))).toBe(true);
+  expect([...keysOf(planned)].filter((key) => !keysOf(done).has(key))).toEqual([]);
 });
 
 test("nothing is removed while a run or a query is in progress", async () => {

@@ -1,0 +1,100 @@
+// The permissions of `npm run privacy -- forget`, which deletes objects for good. No function and no user has this policy: attach
+// it to a person for the time of the task (docs/operate.md).
+import { datasets } from "../shared/datasets.ts";
+import { keys, previousKey } from "../shared/keys.ts";
+import { runFolders } from "../shared/parquet-file.ts";
+import { allEntries } from "../shared/privacy/deidentified.ts";
+import { queueNames } from "../shared/topology.ts";
+import { queueOf } from "./messaging.ts";
+import { forgetName } from "./stage.ts";
+import { data, results, work } from "./storage.ts";
+
+const entries = allEntries(datasets);
+const published = [
+  ...entries.flatMap((entry) => {
+    const { csv, jsonl } = entry.publish;
+    return [csv, jsonl, previousKey(csv), ...runFolders(entry).map(({ folder }) => `${folder}*`)];
+  }),
+  ...datasets.map(({ name }) => `${keys.changesFolder(name)}*`),
+];
+const rawResults = [
+  ...new Set(datasets.map(({ publish }) => `${publish.queryResults}/*`)),
+  `${keys.analystsResults}*`,
+];
+const reports = datasets.map(({ name }) => `${keys.reportsFolder(name)}*`);
+const resultFiles = entries.map(({ publish }) => publish.results);
+
+new aws.iam.Policy("ForgetPolicy", {
+  name: forgetName($app.stage),
+  description: "LibInsight: npm run privacy -- forget, which deletes records for good",
+  policy: aws.iam.getPolicyDocumentOutput({
+    statements: [
+      {
+        sid: "List",
+        actions: ["s3:ListBucket", "s3:ListBucketVersions"],
+        resources: [work.arn, data.arn, results.arn],
+      },
+      {
+        sid: "ReadRuns",
+        actions: ["s3:GetObject"],
+        resources: at(work, ["runs/*.json", `${keys.deadLetters("transformer")}*`, keys.forgotten("*")]),
+      },
+      {
+        sid: "WriteCounts",
+        actions: ["s3:PutObject"],
+        resources: at(work, ["runs/*/result.json", "runs/*/profile.json", keys.forgotten("*")]),
+      },
+      {
+        sid: "DeleteRows",
+        actions: ["s3:DeleteObjectVersion"],
+        resources: at(
+          work,
+          [keys.allParts("*"), keys.pages("*"), keys.allRejects("*"), keys.allHeld("*")]
+            .map((folder) => `${folder}*`)
+            .concat([
+              keys.changedRows("*"),
+              keys.profile("*"),
+              `${keys.keptFolder("*")}*`,
+              `${keys.deadLetters("transformer")}*`,
+              keys.forgettingNow("*"),
+            ]),
+        ),
+      },
+      {
+        sid: "RewriteFiles",
+        actions: ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObjectVersion"],
+        resources: [...at(data, published), ...at(results, resultFiles)],
+      },
+      {
+        sid: "ReadResults",
+        actions: ["s3:GetObject"],
+        resources: at(results, [...reports, ...datasets.map(({ name }) => keys.columnNames(name))]),
+      },
+      {
+        sid: "DeleteResults",
+        actions: ["s3:DeleteObjectVersion"],
+        resources: at(results, [...rawResults, ...reports]),
+      },
+      {
+        // A run is in progress while these queues have messages.
+        sid: "CountMessages",
+        actions: ["sqs:GetQueueAttributes"],
+        resources: [queueOf("transformer").queue.arn, queueOf("assembler").queue.arn],
+      },
+      {
+        sid: "ReadDeadLetters",
+        actions: ["sqs:ReceiveMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
+        resources: queueNames.map((name) => queueOf(name).deadLetters.arn),
+      },
+      {
+        sid: "DeleteDeadLetters",
+        actions: ["sqs:DeleteMessage"],
+        resources: [queueOf("transformer").deadLetters.arn],
+      },
+    ],
+  }).json,
+});
+
+function at({ arn }: sst.aws.Bucket, keysInBucket: readonly string[]) {
+  return keysInBucket.map((key) => $interpolate`${arn}/${key}`);
+}
