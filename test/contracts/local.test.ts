@@ -8,6 +8,7 @@ import { fileNotifier } from "../../shared/local/message-file.ts";
 import { type Local, openLocal } from "../../shared/local/open-local.ts";
 import { SqliteQueue } from "../../shared/local/sqlite-queue.ts";
 import { receiveLimit } from "../../shared/topology.ts";
+import { eraserContract } from "./eraser-contract.ts";
 import { arrivedIn, eventBusContract } from "./event-bus-contract.ts";
 import { instancesContract } from "./instances-contract.ts";
 import { messageQueueContract } from "./message-queue-contract.ts";
@@ -62,6 +63,12 @@ messageQueueContract("SQLite", {
 objectStoreContract("SQLite and files", async ({ keepsVersions }) => {
   const bucket = newName();
   return new LocalStore(local.database, { bucket, folder: join(folder, bucket), keepsVersions });
+});
+
+eraserContract("SQLite and files", async ({ keepsVersions }) => {
+  const bucket = newName();
+  const store = new LocalStore(local.database, { bucket, folder: join(folder, bucket), keepsVersions });
+  return { store, eraser: store };
 });
 
 eventBusContract("SQLite", () => ({

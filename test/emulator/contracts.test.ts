@@ -16,11 +16,13 @@ import * as z from "zod";
 import { AthenaQueryEngine } from "../../shared/aws/athena.ts";
 import { Ec2Instances } from "../../shared/aws/ec2.ts";
 import { S3Store } from "../../shared/aws/s3.ts";
+import { S3Eraser } from "../../shared/aws/s3-eraser.ts";
 import { snsNotifier } from "../../shared/aws/sns.ts";
 import { SqsQueue } from "../../shared/aws/sqs.ts";
 import { type MessageQueue, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import { publishNewest } from "../../shared/publish.ts";
 import { receiveLimit } from "../../shared/topology.ts";
+import { eraserContract } from "../contracts/eraser-contract.ts";
 import { loseResponse, throttleSome } from "../contracts/inject.ts";
 import { instancesContract } from "../contracts/instances-contract.ts";
 import { messageQueueContract } from "../contracts/message-queue-contract.ts";
@@ -106,6 +108,11 @@ async function createBucket(keepsVersions: boolean): Promise<S3Store> {
 }
 
 objectStoreContract("S3", ({ keepsVersions }) => createBucket(keepsVersions));
+
+eraserContract("S3", async ({ keepsVersions }) => {
+  const store = await createBucket(keepsVersions);
+  return { store, eraser: new S3Eraser(clients.s3, store.bucket) };
+});
 
 test("the object store contract leaves no incomplete multipart uploads", async () => {
   for (const Bucket of buckets) {
