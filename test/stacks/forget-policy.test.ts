@@ -1,4 +1,4 @@
-// Tests the permissions of `npm run privacy -- forget`: its recorded calls need exactly this policy, which nobody has.
+// Tests the permissions of `npm run privacy -- forget`: its recorded calls need exactly this policy, which no one has.
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { changesColumns } from "../../shared/changes-columns.ts";
@@ -150,7 +150,7 @@ test("the policy allows the calls of the command, and needs every action and res
 });
 
 test.each(stages)(
-  "on the stage %s, the policy is attached to nobody and fits into a managed policy",
+  "on the stage %s, the policy is attached to no one and fits into a managed policy",
   (stage) => {
     const attached = graphs[stage].resources.filter(
       ({ type, inputs }) => /attachment/i.test(type) && JSON.stringify(inputs).includes("-forget"),

@@ -88,23 +88,23 @@ export async function forget(request: ForgetRequest, deps: ForgetDeps): Promise<
   const runs = await endedRuns(dataset, deps);
   const file = await data.head(dataset.publish.csv);
   if (file && file.metadata["run-id"] === undefined) throw foreign(dataset);
-  const forgetter = new Forgetter(request, runs, file?.metadata["run-id"], deps);
+  const removal = new Removal(request, runs, file?.metadata["run-id"], deps);
   const key = keys.forgettingNow(dataset.name);
   const interrupted = await work.getJson(key, plan);
-  if (interrupted && !dryRun) await forgetter.remove(interrupted);
+  if (interrupted && !dryRun) await removal.remove(interrupted);
   const { ids: listed, before } = list;
   const dated = before === undefined ? [] : await datedBefore(before, dataset, deps);
   const ids = [...new Set([...listed, ...dated, ...(interrupted?.ids ?? [])])];
   const now: Plan = { at: deps.now().toISOString(), ids };
   if (!dryRun) await work.put(key, JSON.stringify(now), "application/json");
-  await forgetter.remove(now);
+  await removal.remove(now);
   const done: Forgetting = {
     ...{ at: now.at, dataset: dataset.name, listed: listed.length, ...(before !== undefined && { before }) },
-    ...{ records: forgetter.records, steps: forgetter.steps, unseen: forgetter.unseen },
+    ...{ records: removal.records, steps: removal.steps, unseen: removal.unseen },
   };
   if (dryRun) return done;
   await work.put(keys.forgetting(dataset.name, now.at), JSON.stringify(done, null, 2), "application/json");
-  await forgetter.erase("work", key);
+  await removal.erase("work", key);
   return done;
 }
 
@@ -186,7 +186,7 @@ async function isQueryInProgress(work: ObjectStore, now: Date): Promise<boolean>
   );
 }
 
-class Forgetter {
+class Removal {
   readonly #request: ForgetRequest;
   readonly #runs: readonly string[];
   readonly #live: string | undefined;
@@ -430,7 +430,7 @@ function withoutAnswers(result: RunResult): RunResult {
 
 function foreign({ name, publish }: Dataset): PipelineError {
   return new PipelineError("PublishedFileForeign", {
-    message: `No run wrote the published file ${publish.csv}, so its rows cannot be told apart.`,
+    message: `No run wrote the published file ${publish.csv}, so its rows have no known `_id`.`,
     advice: `Request a run, which replaces the file without the records, then repeat the command: npm run runs -- request --dataset ${name}`,
     ids: { dataset: name },
   });

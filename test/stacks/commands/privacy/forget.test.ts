@@ -151,7 +151,7 @@ function planted(record: LibInsightRecord, word: string): LibInsightRecord {
   return { ...Object.fromEntries(entries), _id: record._id };
 }
 
-const words = ["zqfirst", "zqedited", "zqlast"];
+const words = ["walrus", "narwhal", "ocelot"];
 
 /** Fills every place of a machine with versions of three records, one of which has left LibInsight. */
 async function filled(): Promise<{ machine: Machine; ids: number[] }> {
@@ -159,8 +159,8 @@ async function filled(): Promise<{ machine: Machine; ids: number[] }> {
   const { source, local } = machine;
   const all = [...source.records()];
   const ids = [20, 150, 280].map((index) => Number(all[index]?._id));
-  for (const id of ids) source.edit(id, (record) => planted(record, "zqfirst"));
-  const rejected = { ...planted(all[0] ?? {}, "zqfirst"), _id: 900_000_001, _start_date: "" };
+  for (const id of ids) source.edit(id, (record) => planted(record, "walrus"));
+  const rejected = { ...planted(all[0] ?? {}, "walrus"), _id: 900_000_001, _start_date: "" };
   source.add(rejected, "2024-02-01 10:00:00");
   ids.push(900_000_001);
   expect(await machine.run()).toMatchObject({
@@ -168,11 +168,11 @@ async function filled(): Promise<{ machine: Machine; ids: number[] }> {
     rows: 300,
     rejects: { "missing _start_date": 1 },
   });
-  for (const id of ids.slice(0, 3)) source.edit(id, (record) => planted(record, "zqedited"));
+  for (const id of ids.slice(0, 3)) source.edit(id, (record) => planted(record, "narwhal"));
   expect(await machine.run({ full: true })).toMatchObject({ state: "published", changes: { edited: 3 } });
   const held = await machine.run({ ...range, to: "2024-02-15" });
   expect(held.state).toBe("held");
-  source.edit(ids[0] ?? 0, (record) => planted(record, "zqlast"));
+  source.edit(ids[0] ?? 0, (record) => planted(record, "ocelot"));
   source.remove(ids[1] ?? 0);
   const last = await machine.run({ full: true });
   expect(last).toMatchObject({ state: "published", rows: 299, changes: { edited: 1, deleted: 1 } });
@@ -180,7 +180,7 @@ async function filled(): Promise<{ machine: Machine; ids: number[] }> {
     ...{ runId: last.runId, dataset: dataset.name, attempt: 1, page: 1 },
     ...{ window: { number: 1, ...range }, range, last: { number: 1, ...range } },
   };
-  const page = JSON.stringify({ task, records: { inline: [{ _id: ids[0], note: "zqlast" }] } });
+  const page = JSON.stringify({ task, records: { inline: [{ _id: ids[0], note: "ocelot" }] } });
   await local.deadLetters.transformer.send(page);
   await archiveDeadLetters(
     { ...local, now: () => new Date(), waitSeconds: 0 },
@@ -189,13 +189,13 @@ async function filled(): Promise<{ machine: Machine; ids: number[] }> {
   );
   for (const body of [
     page,
-    "zqlast, cut o",
-    page.replace(dataset.name, "gate-counts").replace("zqlast", "other"),
+    "ocelot, cut o",
+    page.replace(dataset.name, "gate-counts").replace("ocelot", "other"),
   ])
     await local.deadLetters.transformer.send(body);
   const address = { runId: held.runId, window: 1, attempt: 1, ...range, page: 1, pages: 1 };
-  await local.work.put(keys.page(address), `[{"_id":${ids[0]},"note":"zqlast"}]`, "application/json");
-  await local.results.put(`${keys.analystsResults}1.csv`, '"_id"\n"zqlast"\n', "text/csv");
+  await local.work.put(keys.page(address), `[{"_id":${ids[0]},"note":"ocelot"}]`, "application/json");
+  await local.results.put(`${keys.analystsResults}1.csv`, '"_id"\n"ocelot"\n', "text/csv");
   return { machine, ids };
 }
 
@@ -235,7 +235,7 @@ test("nothing of the forgotten records is left, and later runs do not bring them
   for (const file of await changeFiles(dataset.name, local.data)) text = rebuilt(file, text);
   expect(text).toBe(await local.data.getText(csv));
 
-  source.edit(ids[0] ?? 0, (record) => planted(record, "zqlast"));
+  source.edit(ids[0] ?? 0, (record) => planted(record, "ocelot"));
   const later = await machine.run({ full: true });
   expect(later).toMatchObject({
     state: "published",
