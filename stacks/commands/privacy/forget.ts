@@ -430,7 +430,7 @@ function withoutAnswers(result: RunResult): RunResult {
 
 function foreign({ name, publish }: Dataset): PipelineError {
   return new PipelineError("PublishedFileForeign", {
-    message: `No run wrote the published file ${publish.csv}, so its rows have no known `_id`.`,
+    message: `No run wrote the published file ${publish.csv}, so the _id of its rows is not known.`,
     advice: `Request a run, which replaces the file without the records, then repeat the command: npm run runs -- request --dataset ${name}`,
     ids: { dataset: name },
   });

@@ -227,3 +227,29 @@ test("keeps at most 1,000 names of each count and 301 undeclared columns", () =>
   expect(ledger.appended.length).toBe(301);
   expect(ledger.undeclared.size).toBe(1_000);
 });
+
+test("forgotten records reconcile, and one that comes twice shows that pages shifted", () => {
+  const totals = { totalPages: 1, totalRecords: 4 };
+  const page = summaryOf(1, [1], { totals, records: 4, rejects: { other: 1 }, forgotten: [7, null] });
+  const { ledger } = addAll({ totals, pages: [page] }, agreeing([[2]]));
+  expect(ledger).toMatchObject({ records: 5, rows: 2, duplicates: 0, forgotten: 2 });
+  expect(ledger.windows.get(1)).toMatchObject({ rows: 1, rejected: 1, forgotten: 2 });
+  expect(ledger.windows.get(2)).not.toHaveProperty("forgotten");
+  expect([ledger.disagreements.size, ledger.windowsWithDuplicates.size]).toEqual([0, 0]);
+
+  const more = { ...page, records: 5 };
+  expect(addAll({ totals, pages: [more] }).ledger.disagreements.get(1)?.[0]).toMatch(
+    "had 5 records but 1 rows and 1 rejects",
+  );
+  for (const [forgotten, found] of [
+    [[7, 7], [1]],
+    [[1, 7], [1]],
+    [[null, null], []],
+  ] as const) {
+    const { windowsWithDuplicates } = addAll({
+      totals,
+      pages: [{ ...page, forgotten: [...forgotten] }],
+    }).ledger;
+    expect([...windowsWithDuplicates]).toEqual(found);
+  }
+});

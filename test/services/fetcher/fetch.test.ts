@@ -118,6 +118,23 @@ describe("a range", () => {
     expect(await tasksIn(deps)).toEqual([]);
   });
 
+  test("is enqueued without the records on the forgotten list, whose ids are counted", async () => {
+    const deps = await start([1, 2], { pageSize: 5 });
+    addRecord(deps.site, 3, 3);
+    await deps.work.putOnce(keys.forgotten(run.dataset), { ids: [3, 99], before: "2023-05-02" });
+    expect(await fetchPage(taskOf(run), deps)).toMatchObject({ records: 3 });
+    const page = await pageIn(deps);
+    expect(page).toMatchObject({ totals: { totalPages: 1, totalRecords: 3 }, forgotten: [1, 3] });
+    expect(inlineIds(page)).toEqual([2]);
+    await deps.work.put(keys.forgotten(run.dataset), JSON.stringify({ ids: [99] }), "application/json");
+    await fetchPage(taskOf(run), deps);
+    expect(await pageIn(deps)).not.toHaveProperty("forgotten");
+    // Without the list, nothing says which records may be stored.
+    await deps.work.put(keys.forgotten(run.dataset), "{}", "application/json");
+    await expect(fetchPage(taskOf(run), deps)).rejects.toThrow();
+    expect(await takeJson(deps.transformerQueue)).toEqual([]);
+  });
+
   test("is split if it does not fit: stores the pieces, marks the range and enqueues the pieces", async () => {
     const deps = await start([1, 2, 3, 4, 5]);
     const task = taskOf(run, { attempt: 2 });

@@ -5,6 +5,7 @@ import {
   archiveDeadLetters,
   type DeadLetterDeps,
   type DeadLetterFilter,
+  deleteDeadLetters,
   inspectDeadLetters,
   listDeadLetters,
   type QueuePair,
@@ -270,3 +271,20 @@ function interrupted(at: Interruption): (queue: MessageQueue) => MessageQueue {
       return result;
     });
 }
+
+test("dead letters are deleted for good by their bodies, and the others stay", async () => {
+  const transformer = local.queuePair("transformer");
+  const deps = depsOf(transformer, local.queuePair("fetcher"));
+  for (let n = 1; n <= 12; n++) await transformer.deadLetters.send(`letter ${n % 2}`);
+  const isOdd = (body: string) => body === "letter 1";
+  expect(await deleteDeadLetters(deps, isOdd, true)).toEqual({ deleted: 6, unseen: 0 });
+  expect(await transformer.deadLetters.count()).toBe(12);
+  const [held] = await receive(transformer.deadLetters, { max: 1 });
+  expect(held?.body).toBe("letter 1");
+  expect(await deleteDeadLetters(deps, isOdd)).toEqual({ deleted: 5, unseen: 1 });
+  passTimeout();
+  expect((await take(transformer.deadLetters)).map(({ body }) => body).sort()).toEqual(
+    [...Array<string>(6).fill("letter 0"), "letter 1"].sort(),
+  );
+  expect(await transformer.source.count()).toBe(0);
+});

@@ -47,6 +47,14 @@ test("writes one part with the page's counts and its rows as CSV and as JSON lin
   expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([{ _id: 1 }, { _id: 2 }]);
 });
 
+test("counts the records that the fetcher dropped, and has nothing else of them", async () => {
+  const work = local.store();
+  const forgotten = [3, null];
+  const fields = await transform({ ...pageOf(recordsOf(1, 2)), forgotten }, { work, datasets });
+  expect(fields).toMatchObject({ records: 4, rows: 2 });
+  expect((await partIn(work)).summary).toMatchObject({ records: 4, ids: [1, 2], forgotten, rejects: {} });
+});
+
 test("counts the records dated outside the requested window", async () => {
   const work = local.store();
   await transform(pageOf([recordOf(1), recordOf(2, { _start_date: "1999-12-31 23:59:59" })]), {
