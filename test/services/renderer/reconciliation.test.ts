@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { periodsOf } from "../../../services/renderer/reconciliation.ts";
+import { periodsOf, reconciles, reconciliation } from "../../../services/renderer/reconciliation.ts";
 import type { RunResult } from "../../../shared/run.ts";
+import { resultOf } from "../../factories/results.ts";
 
 type Window = RunResult["windows"][number];
 
@@ -44,4 +45,26 @@ test("more than 24 periods are shown by the year in which they begin", () => {
     ["2023-01-01", 12],
     ["2024-01-01", 1],
   ]);
+});
+
+test("forgotten records are a part of the sum, in all and in each period", () => {
+  const windows = [
+    { ...windowOf("2023-01-01", "2023-06-30", 1), totalRecords: 13, forgotten: 3 },
+    { ...windowOf("2023-07-01", "2023-12-31", 1), totalRecords: 14, forgotten: 4 },
+    windowOf("2024-01-01", "2024-12-31", 2),
+  ];
+  const result = resultOf({ windows, records: 37, rows: 24, duplicates: 3, rejects: { a: 3 }, forgotten: 7 });
+  expect(periodsOf(result).map(({ forgotten }) => forgotten)).toEqual([7, undefined]);
+  expect([reconciles(result), reconciles({ ...result, forgotten: 6 })]).toEqual([true, false]);
+  const { source } = reconciliation(result, undefined, "record");
+  expect(source).toContain("Forgotten</th><td><small>+</small> <b>7</b>");
+  const failed = (html: string) => html.split('class="failed"').length + html.split("failed").length;
+  const wrong = reconciliation(
+    { ...result, windows: windows.map((each) => ({ ...each, forgotten: 2 })) },
+    undefined,
+    "record",
+  );
+  expect(failed(wrong.source)).toBeGreaterThan(failed(source));
+  const { forgotten: _, ...others } = resultOf();
+  expect(reconciliation(others, undefined, "record").source).not.toContain("Forgotten");
 });

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   countsText,
+  forgottenRows,
   heldText,
   noteRows,
   notificationOf,
@@ -144,6 +145,13 @@ test("the counts name what LibInsight announced and sent, and why records were r
   expect(countsText(result)).toBe(
     "LibInsight announced 2,450 records and sent 1,100: 1,000 rows, 2 duplicates, 98 rejected (a b: 1, missing _id: 97).",
   );
+  expect(countsText({ ...result, rejects: {}, forgotten: 98 })).toMatch(
+    /2 duplicates, 0 rejected, 98 forgotten\.$/,
+  );
+  expect([forgottenRows(result), forgottenRows({ forgotten: 1_200 })]).toEqual([
+    [],
+    [["forgotten", "1,200"]],
+  ]);
   expect(countsText({ ...result, windows: [], records: 0, rows: 0, duplicates: 0, rejects: {} })).toBe(
     "LibInsight announced 0 records and sent 0: 0 rows, 0 duplicates, 0 rejected.",
   );
