@@ -1,9 +1,6 @@
 // Tests runs on the emulator, from `run.requested` on the bus to the published files, through its Lambda, SQS, EventBridge and
 // S3, also with duplicate messages, failures and concurrent runs.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { GetFunctionConfigurationCommand, UpdateFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
 import { GetObjectCommand } from "@aws-sdk/client-s3";
@@ -21,7 +18,7 @@ import { created, titleOf } from "../stacks/stages.ts";
 import { take } from "../support/local-adapters.ts";
 import { command, filesIn, temporaryFolder } from "../support/npm-start.ts";
 import { functionInputs } from "./create/create-compute.ts";
-import { dates, deploy, records, rows, type Stage, shellEnvironment } from "./emulated-stage.ts";
+import { dates, deploy, records, rows, type Stage } from "./emulated-stage.ts";
 import {
   dataOf,
   deadLettersOf,
@@ -35,6 +32,7 @@ import {
   workOf,
 } from "./handles.ts";
 import { type Mailbox, subscribe } from "./mail.ts";
+import { npmRun } from "./npm-run.ts";
 import { checkRoles } from "./role-calls.ts";
 
 const { name: dataset, publish } = defaultDataset;
@@ -83,25 +81,6 @@ async function expectPublishedBy(runId: string): Promise<void> {
 
 async function resultOf(runId: string) {
   return workOf(stage).getJson(keys.result(runId), runResult);
-}
-
-/** Runs a command as `npx sst shell --stage ada -- npm run NAME -- ARGS` does. */
-async function npmRun(...args: string[]): Promise<string> {
-  const { PATH, HOME, NODE_OPTIONS } = process.env;
-  const child = spawn("npm", ["run", "--silent", ...args], {
-    // NODE_OPTIONS selects the tests' library.
-    env: { PATH, HOME, NODE_OPTIONS, ...shellEnvironment(stage) },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: 60_000,
-    killSignal: "SIGKILL",
-  });
-  const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "exit"),
-  ]);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  return stdout;
 }
 
 test("a request on the bus publishes the same bytes as npm start, and query results", async () => {
@@ -161,10 +140,12 @@ test("a page that always fails becomes a dead letter after the receive limit, an
   await until(stage, "the page is a dead letter", async () => (await deadLetters.count()) === 1);
   const failed = stage.libInsight.requests.slice(requestsBefore).filter(({ status }) => status === 500);
   expect(failed).toHaveLength(receiveLimit);
-  expect(await npmRun("replay", "--", "list")).toContain(runId);
+  expect(await npmRun(stage, ["replay", "--", "list"])).toContain(runId);
   expect(await resultOf(runId)).toBeUndefined();
 
-  expect(await npmRun("replay", "--", "send", "--run", runId, "--yes")).toContain("Moved 1 dead letter");
+  expect(await npmRun(stage, ["replay", "--", "send", "--run", runId, "--yes"])).toContain(
+    "Moved 1 dead letter",
+  );
   await stage.bus.next("run.published", { runId });
   await stage.bus.next("results.published", { runId });
   await expectPublishedBy(runId);
@@ -190,7 +171,7 @@ test("the redrive policy dead-letters messages of a crashing function, and they 
     );
     return counts[0] === 0 && counts[1] === 0 && (counts[2] ?? 0) > 0;
   });
-  expect(await npmRun("replay", "--", "show", "--run", runId)).toContain(
+  expect(await npmRun(stage, ["replay", "--", "show", "--run", runId])).toContain(
     "no reason given: SQS moved it after too many receives",
   );
   await configure(name, { Handler: functionNamed("Transformer").handler });
@@ -200,7 +181,7 @@ test("the redrive policy dead-letters messages of a crashing function, and they 
       Attributes: { VisibilityTimeout: String(6 * functionNamed("Transformer").timeout) },
     }),
   );
-  await npmRun("replay", "--", "send", "--run", runId, "--yes");
+  await npmRun(stage, ["replay", "--", "send", "--run", runId, "--yes"]);
   await stage.bus.next("results.published", { runId });
   await expectPublishedBy(runId);
 });
@@ -318,7 +299,7 @@ test("a run that shrinks the data is held and reported, and an operator can publ
   await stage.bus.next("run.held", { runId });
   await mailbox.next("The run is held");
   expect((await dataOf(stage).head(publish.csv))?.metadata["run-id"]).not.toBe(runId);
-  await npmRun("runs", "--", "publish", runId, "--force", "--reason", "a month is meant", "--yes");
+  await npmRun(stage, ["runs", "--", "publish", runId, "--force", "--reason", "a month is meant", "--yes"]);
   await stage.bus.next("results.published", { runId });
   expect(await resultOf(runId)).toMatchObject({ state: "published", force: "a month is meant" });
 });

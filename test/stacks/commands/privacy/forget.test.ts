@@ -23,6 +23,7 @@ import {
 import { localSettings } from "../../../../stacks/local/local-settings.ts";
 import { queriesUnderWay } from "../../../../stacks/local/watch.ts";
 import { startWorkers } from "../../../../stacks/local/workers.ts";
+import { holds, planted } from "../../../factories/planted-records.ts";
 import { intercepted } from "../../../support/intercepted-ports.ts";
 import { parquetRecords } from "../../../support/parquet-records.ts";
 import { changeFiles, rebuilt } from "../../../support/rebuilt-publications.ts";
@@ -127,28 +128,10 @@ class Machine {
     const found: string[] = [];
     for (const entry of entries.filter((each) => each.isFile())) {
       const path = join(entry.parentPath, entry.name);
-      const bytes = await readFile(path);
-      const rows = path.endsWith(".parquet") ? await parquetRecords(bytes) : [];
-      const text = JSON.stringify(rows, (_, value) => (typeof value === "bigint" ? String(value) : value));
-      if (texts.some((each) => bytes.includes(each) || text.includes(each))) found.push(path);
+      if (await holds(path, await readFile(path), texts)) found.push(path);
     }
     return found.map((path) => path.slice(this.folder.length + 1)).sort();
   }
-}
-
-/** Gives every field of a record that holds text a word that no other record has. */
-function planted(record: LibInsightRecord, word: string): LibInsightRecord {
-  let field = 0;
-  const plant = (value: unknown): unknown => {
-    field += 1;
-    if (Array.isArray(value)) return [`${word}x${field}`];
-    return typeof value === "string" ? `${word}x${field}` : value;
-  };
-  const entries = Object.entries(record).map(([name, value]) => [
-    name,
-    name.startsWith("_start") ? value : plant(value),
-  ]);
-  return { ...Object.fromEntries(entries), _id: record._id };
 }
 
 const words = ["walrus", "narwhal", "ocelot"];
