@@ -24,6 +24,9 @@ const rawResults = [
 const reports = datasets.map(({ name }) => `${keys.reportsFolder(name)}*`);
 const resultFiles = entries.map(({ publish }) => publish.results);
 
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html */
+const deleting = ["s3:DeleteObject", "s3:DeleteObjectVersion"];
+
 new aws.iam.Policy("ForgetPolicy", {
   name: forgetName($app.stage),
   description: "LibInsight: npm run privacy -- forget, which deletes records for good",
@@ -46,7 +49,7 @@ new aws.iam.Policy("ForgetPolicy", {
       },
       {
         sid: "DeleteRows",
-        actions: ["s3:DeleteObjectVersion"],
+        actions: deleting,
         resources: at(
           work,
           [keys.allParts("*"), keys.pages("*"), keys.allRejects("*"), keys.allHeld("*")]
@@ -62,7 +65,7 @@ new aws.iam.Policy("ForgetPolicy", {
       },
       {
         sid: "RewriteFiles",
-        actions: ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObjectVersion"],
+        actions: ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", ...deleting],
         resources: [...at(data, published), ...at(results, resultFiles)],
       },
       {
@@ -72,7 +75,7 @@ new aws.iam.Policy("ForgetPolicy", {
       },
       {
         sid: "DeleteResults",
-        actions: ["s3:DeleteObjectVersion"],
+        actions: deleting,
         resources: at(results, [...rawResults, ...reports]),
       },
       {

@@ -101,7 +101,7 @@ async function recordCalls(graph: Graph): Promise<IamCall[]> {
       if (method !== "erase") add("s3:ListBucket", arn);
       else
         for (const { key } of z.array(z.object({ key: z.string() })).parse(first))
-          add("s3:DeleteObjectVersion", `${arn}/${key}`);
+          for (const action of ["s3:DeleteObject", "s3:DeleteObjectVersion"]) add(action, `${arn}/${key}`);
     });
   const arnOf = (name: string) => {
     const queue = graph.resources.find((each) => each.type === "aws:sqs/queue:Queue" && each.parent === name);

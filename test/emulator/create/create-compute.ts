@@ -99,7 +99,7 @@ const statements = z.looseObject({
 });
 
 /**
- * Adapts a role's policy to the differences between MiniStack and IAM (README.md):
+ * Adapts a policy to the differences between MiniStack and IAM (README.md):
  * - IAM authorizes SQS's batch calls with the single actions; MiniStack requires the names of the batch calls.
  *   https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
  * - MiniStack does not know the tags of EC2 instances, so a condition on them is never true.
@@ -159,7 +159,7 @@ export const policy = creator(
       new CreatePolicyCommand({
         PolicyName: inputs.name,
         Description: inputs.description,
-        PolicyDocument: inputs.policy,
+        PolicyDocument: forMiniStack(inputs.policy),
       }),
     ),
 );
