@@ -17,7 +17,7 @@ const verbs: Record<string, string[]> = {
   replay: ["list", "show", "send", "archive"],
   instances: ["status", "start", "stop"],
   tableau: ["datasource"],
-  privacy: ["public", "rotate", "names"],
+  privacy: ["public", "rotate", "names", "forget"],
 };
 
 const run = "reference-transactions-1a2b3c4d5e6f";
@@ -283,6 +283,24 @@ test.each<[string, unknown]>([
     "privacy names staff.txt",
     { verb: "names", file: "staff.txt", dataset: defaultDataset, wait: false, json: false },
   ],
+  [
+    "privacy forget --ids '7, 8' --ids-file ids.txt --before 2024-01-01 --dry-run --json",
+    {
+      verb: "forget",
+      dataset: defaultDataset,
+      ids: [7, 8],
+      idsFile: "ids.txt",
+      before: "2024-01-01",
+      dryRun: true,
+      yes: false,
+      wait: false,
+      json: true,
+    },
+  ],
+  [
+    "privacy forget --before 2024-01-01 --yes",
+    expect.objectContaining({ ids: [], before: "2024-01-01", dryRun: false, yes: true }),
+  ],
   ["dictionary", { chosen: datasets, out: "docs/dictionary.md" }],
   [
     `dictionary --dataset ${defaultDataset.libinsightId}`,
@@ -428,7 +446,12 @@ test.each<[string, string | RegExp]>([
   ],
   ["stats --survey arl-2013 --fiscal-year 24", /Use a whole number from 1,900 to 9,998\.$/],
   ["stats --survey arl-2013 --format xml", /Allowed choices are text, csv\.$/],
-  ["privacy", "Add a command: public, rotate, names."],
+  ["privacy", "Add a command: public, rotate, names, forget."],
+  ["privacy forget", "forget needs --ids, --ids-file or --before."],
+  ["privacy forget --ids 1", /^forget needs a terminal to ask for confirmation\./],
+  ["privacy forget --ids 1,x --yes", /Use the _id of each record, separated by commas\.$/],
+  ["privacy forget --ids 9007199254740993 --yes", /Use the _id of each record, separated by commas\.$/],
+  ["privacy forget --before 2024-02-30 --yes", /calendar\.$/],
   ["privacy public", "Required option '--dimensions <names>' not specified."],
   ["privacy public --dimensions mode,,who", /Use 1 to 4 different names, separated by commas\.$/],
   ["privacy public --dimensions mode,mode", /Use 1 to 4 different names, separated by commas\.$/],

@@ -4,6 +4,7 @@ import { besideChanges, changesColumns } from "../../../shared/changes-columns.t
 import { knownNames } from "../../../shared/column-names.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { keys } from "../../../shared/keys.ts";
+import { kinds } from "../../../shared/kinds/kinds.ts";
 import type { ParquetValue } from "../../../shared/parquet.ts";
 import type { ObjectInfo, ObjectStore } from "../../../shared/ports.ts";
 import { dateColumn } from "../../../shared/profile.ts";
@@ -43,7 +44,11 @@ export async function datedBefore(
     if (/^\d{4}-\d{2}-\d{2}/.test(date) && date < day) found.add(id);
     else found.delete(id);
   };
-  const header = dateColumn(dataset) ?? "";
+  const { dateField } = kinds[dataset.kind];
+  // The fetcher compares this field, which the file may lack.
+  const header = dataset.columns.some((column) => column.name === dateField && "type" in column)
+    ? dateField
+    : (dateColumn(dataset) ?? "");
   const column = besideChanges((await knownNames(dataset, results)).get(header) ?? "");
   for (const { key } of await changeFiles(dataset, data)) {
     const file = await readParquet(await data.stream(key));

@@ -100,7 +100,7 @@ export async function forget(request: ForgetRequest, deps: ForgetDeps): Promise<
   await removal.remove(now);
   const done: Forgetting = {
     ...{ at: now.at, dataset: dataset.name, listed: listed.length, ...(before !== undefined && { before }) },
-    ...{ records: removal.records, steps: removal.steps, unseen: removal.unseen },
+    ...{ records: removal.records, steps: [...removal.steps], unseen: removal.unseen },
   };
   if (dryRun) return done;
   await work.put(keys.forgetting(dataset.name, now.at), JSON.stringify(done, null, 2), "application/json");

@@ -1,6 +1,6 @@
 // Tests `npm run privacy -- forget` on this machine: words that only forgotten records had are in no byte of the folder.
 import { randomUUID } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { archiveDeadLetters } from "../../../../services/replay/dead-letter-queues.ts";
@@ -25,6 +25,7 @@ import { queriesUnderWay } from "../../../../stacks/local/watch.ts";
 import { startWorkers } from "../../../../stacks/local/workers.ts";
 import { holds, planted } from "../../../factories/planted-records.ts";
 import { intercepted } from "../../../support/intercepted-ports.ts";
+import { command, start, temporaryFolder } from "../../../support/npm-start.ts";
 import { parquetRecords } from "../../../support/parquet-records.ts";
 import { changeFiles, rebuilt } from "../../../support/rebuilt-publications.ts";
 import { useFolder } from "../../../support/temporary-folder.ts";
@@ -324,4 +325,44 @@ test("nothing is removed while a run or a query is in progress", async () => {
   expect(await readForgotten(dataset.name, local.work)).toEqual({ ids });
   await local.work.put(`${folder}result.json`, result, "application/json");
   expect(await machine.forget({ ids })).toMatchObject({ records: 0 });
+});
+
+test("the command asks, forgets, and updates the copies in the folder of npm start", async () => {
+  await using folder = await temporaryFolder();
+  const dates = ["--from", "2024-01-01", "--to", "2024-03-31"];
+  expect((await start(folder.path, ["--records", "200", ...dates, "--quiet"]).ended).code).toBe(0);
+  const out = join(folder.path, ".local", "out");
+  const lines = (await readFile(join(out, "LibInsightQueryData.csv"), "utf8")).split("\n");
+  const [one = "", two = ""] = [lines[2], lines[4]];
+  const [first, second] = [one, two].map((line) => line.slice(0, line.indexOf(",")));
+  await writeFile(join(folder.path, "ids.txt"), `${second}\n`);
+  const rest = (line: string) => line.slice(line.indexOf(",") + 1);
+  const holding = async (text: string) => {
+    const entries = await readdir(join(folder.path, ".local"), { recursive: true, withFileTypes: true });
+    const paths = entries.filter((each) => each.isFile()).map((each) => join(each.parentPath, each.name));
+    const held = await Promise.all(paths.map(async (path) => holds(path, await readFile(path), [text])));
+    return held.filter(Boolean).length;
+  };
+  expect(await holding(rest(one))).toBeGreaterThan(2);
+  const forgetting = (...args: string[]) => command("privacy", folder.path, ["forget", ...args]).ended;
+  const planned = await forgetting("--ids", `${first}`, "--dry-run");
+  expect(planned).toMatchObject({ code: 0, stderr: "" });
+  expect(planned.stdout).toMatch(
+    /^place +key +removed\n(.+\n)+Would remove 1 record of reference-transactions\. /,
+  );
+  const done = await forgetting("--ids", `${first}`, "--ids-file", "ids.txt", "--yes");
+  expect(done).toMatchObject({ code: 0, stderr: "" });
+  expect(done.stdout).toMatch(
+    /Removed 2 records of reference-transactions\. .+\nCopied the live files to .+\n$/,
+  );
+  expect(await holding(rest(one))).toBe(0);
+  expect(await holding(rest(two))).toBe(0);
+  expect((await readFile(join(out, "LibInsightQueryData.csv"), "utf8")).split("\n")).toEqual(
+    lines.filter((line) => line !== one && line !== two),
+  );
+  const again = JSON.parse((await forgetting("--ids", `${first}`, "--yes", "--json")).stdout);
+  expect(again).toMatchObject({ dryRun: false, records: 0, listed: 2 });
+  expect((await forgetting("--ids-file", "none.txt", "--yes")).stderr).toMatch(
+    /^The file "none\.txt" cannot be read/,
+  );
 });
