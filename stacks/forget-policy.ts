@@ -79,10 +79,10 @@ new aws.iam.Policy("ForgetPolicy", {
         resources: at(results, [...rawResults, ...reports]),
       },
       {
-        // A run is in progress while these queues have messages.
+        // Nothing is removed while these queues have messages.
         sid: "CountMessages",
         actions: ["sqs:GetQueueAttributes"],
-        resources: [queueOf("transformer").queue.arn, queueOf("assembler").queue.arn],
+        resources: (["fetcher", "transformer", "assembler"] as const).map((name) => queueOf(name).queue.arn),
       },
       {
         sid: "ReadDeadLetters",

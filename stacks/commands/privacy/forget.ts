@@ -27,6 +27,7 @@ import {
 } from "../../../shared/privacy/forgotten.ts";
 import { type RunResult, runResult } from "../../../shared/run.ts";
 import { nonNegativeInt } from "../../../shared/schemas.ts";
+import type { QueueName } from "../../../shared/topology.ts";
 import { accounts } from "../runs/run-account.ts";
 import { datedBefore, filesToChange } from "./forget-changes.ts";
 import { reportsNaming } from "./forget-reports.ts";
@@ -46,6 +47,9 @@ const stalledAfterSeconds = 15 * 60;
 const maxObjects = 1_000_000;
 const maxDeadLetters = 10_000;
 const erasedAtOnce = 1_000;
+
+/** Their messages hold records, or make a function store records that it has read. A blocked run may have some too. */
+const queuesOfRecords: readonly QueueName[] = ["fetcher", "transformer", "assembler"];
 
 type Place = "work" | "data" | "results";
 export type ForgetRequest = {
@@ -161,7 +165,7 @@ async function endedRuns(dataset: Dataset, deps: ForgetDeps): Promise<string[]> 
   const active = own.filter(({ state }) => ["requested", "fetching", "assembling"].includes(state));
   const busy = active.map(({ run }) => `run ${run.runId}`);
   for (const { name, source } of queuePairs) {
-    if ((name === "transformer" || name === "assembler") && (await source.count()) > 0)
+    if (queuesOfRecords.includes(name) && (await source.count()) > 0)
       busy.push(`a message in the ${name} queue`);
   }
   if (await isQueryInProgress(work, now())) busy.push("a query of a published file");
