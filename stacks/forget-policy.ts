@@ -19,7 +19,7 @@ const published = [
 ];
 const rawResults = [
   ...new Set(datasets.map(({ publish }) => `${publish.queryResults}/*`)),
-  `${keys.analystsResults}*`,
+  ...Object.values(keys.analystsResults).map((folder) => `${folder}*`),
 ];
 const reports = datasets.map(({ name }) => `${keys.reportsFolder(name)}*`);
 const resultFiles = entries.map(({ publish }) => publish.results);

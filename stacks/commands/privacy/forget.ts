@@ -321,7 +321,8 @@ class Removal {
   /** Raw results of the pipeline's queries and of the analysts' may hold any row. */
   async #eraseResults(): Promise<void> {
     const kept = new Set(allEntries(datasets).map(({ publish }) => publish.results));
-    for (const folder of [`${this.#request.dataset.publish.queryResults}/`, keys.analystsResults])
+    const own = `${this.#request.dataset.publish.queryResults}/`;
+    for (const folder of [own, ...Object.values(keys.analystsResults)])
       await this.erase("results", folder, ({ key }) => !kept.has(key));
   }
 
