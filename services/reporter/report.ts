@@ -123,6 +123,9 @@ function occurrenceOf(event: RunEvent): string {
       return `query.failed-${event.detail.queryExecutionId}`;
     case "tableau.failed":
       return `tableau.failed-${event.id}`;
+    case "file.refused":
+      // A run has a full and a de-identified file.
+      return `file.refused-${event.detail.dataset}`;
     default:
       return event["detail-type"];
   }

@@ -4,8 +4,9 @@ import { inspectDeadLetters } from "../../services/replay/dead-letter-queues.ts"
 import { realClock } from "../../shared/clock.ts";
 import { findDataset } from "../../shared/datasets.ts";
 import { PipelineError } from "../../shared/errors.ts";
+import { keys } from "../../shared/keys.ts";
 import { quantity } from "../../shared/quantity.ts";
-import { runIdOf } from "../../shared/run.ts";
+import { deidentification, runIdOf } from "../../shared/run.ts";
 import { UsageError, writeOut } from "../cli.ts";
 import { requirePublishable } from "../local/origin.ts";
 import { ask, isConfirmed, runCommand } from "./command-line.ts";
@@ -59,8 +60,10 @@ async function run(command: Command, target: Target): Promise<string> {
   }
   const account = await accountOf(command.runId, deps);
   switch (command.verb) {
-    case "show":
-      return command.json ? json(account) : showText(account, now);
+    case "show": {
+      const its = await target.work().getJson(keys.deidentification(command.runId), deidentification);
+      return command.json ? json({ ...account, deidentification: its }) : showText(account, now, its);
+    }
     case "trace": {
       const spans = await spansOf(account.run, target.work());
       const waterfall = waterfallOf(account, spans);
@@ -160,6 +163,9 @@ async function rollback(command: Common & RollbackCommand, target: Target): Prom
     }
     await rollBack(planned, { data: both.data, tables: target.tables(), now: target.now(), reason });
   }
+  // An interrupted rollback, which is repeated, may not have requested this.
+  if (!dryRun)
+    await target.emit()("deidentification.requested", { dataset: planned.dataset, reason: "a rollback" });
   if (command.json) return json({ ...(dryRun && { dryRun }), ...planned });
   if (isInPlace) {
     const further = live?.before?.runId;

@@ -8,7 +8,7 @@ import {
 } from "../../../services/reporter/message.ts";
 import { datasets } from "../../../shared/datasets.ts";
 import { count, quantity } from "../../../shared/quantity.ts";
-import { type RunResult, rejectedCount } from "../../../shared/run.ts";
+import { type Deidentification, type RunResult, rejectedCount } from "../../../shared/run.ts";
 import { age, plain, table } from "../text-table.ts";
 import type { FileInPlace } from "./live.ts";
 import { publicationText, type Rollback, remaining } from "./rollback.ts";
@@ -36,7 +36,16 @@ export function listText(
   });
 }
 
-export function showText(account: RunAccount, now: Date): string {
+/** Returns what the rules of each column did for the de-identified file. */
+function deidentifiedRows({ rows, counts }: Deidentification): [string, string][] {
+  const columns = Object.entries(counts).map(([column, { redacted, ...others }]): [string, string] => {
+    const done = Object.entries({ ...others, ...redacted }).filter(([, n]) => n > 0);
+    return ["", `${column}: ${countList(Object.fromEntries(done))}`];
+  });
+  return [["de-identified", quantity(rows, "row")], ...columns];
+}
+
+export function showText(account: RunAccount, now: Date, deidentified?: Deidentification): string {
   const { run, state, stage, attempt, windows, result, deadLetters } = account;
   const complete = windows.filter(({ missing }) => missing.length === 0);
   const rows: [string, string][] = [
@@ -57,6 +66,7 @@ export function showText(account: RunAccount, now: Date): string {
     if (result.reason !== undefined) rows.push(["reason", result.reason]);
     if (result.force !== undefined) rows.push(["forced", result.force]);
   }
+  if (deidentified) rows.push(...deidentifiedRows(deidentified));
   const errors = Map.groupBy(deadLetters, ({ queue, error }) => `${queue} ${error ?? "no reason given"}`);
   rows.push(["dead letters", deadLetters.length === 0 ? "none" : count(deadLetters.length)]);
   for (const [what, own] of errors) rows.push(["", `${what}: ${count(own.length)}`]);

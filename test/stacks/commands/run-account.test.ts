@@ -401,3 +401,19 @@ test("resumes a complete run whose task was lost; once held, publishes it with a
   // No words of a patron.
   expect(showText(published, new Date())).not.toContain("asked the way");
 });
+
+test("what the rules of the columns did for the de-identified file is shown in counts", async () => {
+  const redacted = { email: 68, phone: 56, name: 0 };
+  const none = { dropped: 0, hashed: 0, generalized: 0, expired: 0 };
+  const text = showText(await account(await halfway("de-identified")), new Date(), {
+    dataset: "desk-deidentified",
+    rows: 1_020,
+    counts: {
+      Notes: { ...none, expired: 3, redacted },
+      By: { ...none, hashed: 9_691, redacted: {} },
+    },
+  });
+  expect(text).toMatch(
+    /de-identified +1,020 rows\n +Notes: expired: 3, email: 68, phone: 56\n +By: hashed: 9,691\n/,
+  );
+});
