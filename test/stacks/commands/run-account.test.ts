@@ -414,6 +414,6 @@ test("what the rules of the columns did for the de-identified file is shown in c
     },
   });
   expect(text).toMatch(
-    /de-identified +1,020 rows\n +Notes: expired: 3, email: 68, phone: 56\n +By: hashed: 9,691\n/,
+    /de-identified +1,020 rows\n +Notes: email: 68, expired: 3, phone: 56\n +By: hashed: 9,691\n/,
   );
 });
