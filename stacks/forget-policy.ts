@@ -82,7 +82,9 @@ new aws.iam.Policy("ForgetPolicy", {
         // Nothing is removed while these queues have messages.
         sid: "CountMessages",
         actions: ["sqs:GetQueueAttributes"],
-        resources: (["fetcher", "transformer", "assembler"] as const).map((name) => queueOf(name).queue.arn),
+        resources: (["fetcher", "transformer", "assembler", "deidentifier"] as const).map(
+          (name) => queueOf(name).queue.arn,
+        ),
       },
       {
         sid: "ReadDeadLetters",

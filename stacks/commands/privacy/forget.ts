@@ -49,7 +49,7 @@ const maxDeadLetters = 10_000;
 const erasedAtOnce = 1_000;
 
 /** Their messages hold records, or make a function store records that it has read. A blocked run may have some too. */
-const queuesOfRecords: readonly QueueName[] = ["fetcher", "transformer", "assembler"];
+const queuesOfRecords: readonly QueueName[] = ["fetcher", "transformer", "assembler", "deidentifier"];
 
 type Place = "work" | "data" | "results";
 export type ForgetRequest = {
