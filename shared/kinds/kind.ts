@@ -55,7 +55,7 @@ export type KindColumn = {
   name: string;
   type: ColumnType;
   required?: boolean;
-  /** Of a text, which is free text otherwise. */
+  /** Set for a text, which is free text otherwise. */
   privacy?: "keep";
   meaning: string;
 };
