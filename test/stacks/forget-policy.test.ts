@@ -70,8 +70,8 @@ async function fill(work: LocalStore, data: LocalStore, results: LocalStore): Pr
     keys.columnNames(dataset),
     JSON.stringify({ names: [{ header: "Location", name: "location" }] }),
   );
-  for (const key of [`${publish.queryResults}/1.csv`, `${keys.analystsResults}1.csv`])
-    await put(results, key, row);
+  for (const folder of [`${publish.queryResults}/`, ...Object.values(keys.analystsResults)])
+    await put(results, `${folder}1.csv`, row);
   await put(results, keys.runReport(dataset, held.runId), "<html>");
   for (const run of [live, held]) {
     const { runId } = run;

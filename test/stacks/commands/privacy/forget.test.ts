@@ -179,7 +179,8 @@ async function filled(): Promise<{ machine: Machine; ids: number[] }> {
     await local.deadLetters.transformer.send(body);
   const address = { runId: held.runId, window: 1, attempt: 1, ...range, page: 1, pages: 1 };
   await local.work.put(keys.page(address), `[{"_id":${ids[0]},"note":"ocelot"}]`, "application/json");
-  await local.results.put(`${keys.analystsResults}1.csv`, '"_id"\n"ocelot"\n', "text/csv");
+  for (const folder of Object.values(keys.analystsResults))
+    await local.results.put(`${folder}1.csv`, '"_id"\n"ocelot"\n', "text/csv");
   return { machine, ids };
 }
 
@@ -198,6 +199,7 @@ test("nothing of the forgotten records is left, and later runs do not bring them
     "data/libinsightdata-athena-previous",
     "data/libinsightdata-athena-who",
     "data/libinsightdata-json",
+    "results/deidentified",
     "results/libinsightQueryOnS3csvTable",
     "results/published",
     "results/reports",
