@@ -149,6 +149,7 @@ async function localTarget(wait: boolean): Promise<Target> {
     const { unfinished } = await import("../local/unfinished-run.ts");
     const { datasets } = await import("../../shared/datasets.ts");
     const { queriesUnderWay } = await import("../local/watch.ts");
+    const { localPseudonymKey } = await import("../local/pseudonym-key.ts");
     const { startWorkers } = await import("../local/workers.ts");
     // The settings of `npm start` without flags.
     const command = parseCommand([], new Date());
@@ -164,7 +165,14 @@ async function localTarget(wait: boolean): Promise<Target> {
     const onBroken = (error: PipelineError): void => {
       broken = error;
     };
-    const workers = startWorkers({ local, settings, libInsight, origin, events: { onBroken } });
+    const workers = startWorkers({
+      local,
+      settings,
+      libInsight,
+      origin,
+      pseudonymKey: localPseudonymKey(localFolder),
+      events: { onBroken },
+    });
     closing.push(workers.stop);
     const underWay = async () => {
       if (broken) throw broken;

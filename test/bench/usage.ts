@@ -105,6 +105,7 @@ export async function collect(
   const workers = startWorkers({
     local: counted,
     settings: localSettings({}),
+    pseudonymKey: "be".repeat(32),
     ...(datasets && { datasets }),
     libInsight: libInsightClient({
       baseUrl: env.LIBINSIGHT_BASE_URL,

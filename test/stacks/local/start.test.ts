@@ -138,7 +138,13 @@ describe("a run on the simulation, and one on a LibInsight with faults", () => {
   test("every usable record is published by the predecessor's rules, and counted", async () => {
     const run = runReport.parse(JSON.parse(faulty.stdout));
     const files = await filesIn(join(folders.faulty.path, ".local/out"));
-    const others = ["LibInsightQueryData.parquet", "dictionary.md", "report.html", "run.json"];
+    const others = [
+      "LibInsightQueryData-deidentified.csv",
+      "LibInsightQueryData.parquet",
+      "dictionary.md",
+      "report.html",
+      "run.json",
+    ];
     expect(Object.keys(files)).toEqual([...Object.keys(pinned), ...others].sort());
     expect(files["report.html"]).toMatch(/^<!doctype html>/i);
     expect(run.files.report).toBe(".local/out/report.html");
