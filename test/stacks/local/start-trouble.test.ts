@@ -198,7 +198,7 @@ test.for(moments)(
       const again = await start(folder.path, ["--quiet", ...range], env).ended;
       expect(again).toEqual({ code: 0, stdout: "", stderr: "" });
       expect(await publishedIn(folder.path)).toEqual(pinned);
-      expect(await readdir(join(folder.path, ".local/out"))).toHaveLength(Object.keys(pinned).length + 4);
+      expect(await readdir(join(folder.path, ".local/out"))).toHaveLength(Object.keys(pinned).length + 5);
       // If the first process had published everything, the second one requests another run.
       await expectAllPublished(folder.path, file.startsWith("results") ? [1, 2] : [1]);
     } else {
