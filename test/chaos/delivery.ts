@@ -41,7 +41,7 @@ export type DeliveryOptions = {
   /** Advances the clock to the time when the next delayed message is due. @returns whether there is one */
   advance: () => boolean;
   /** The text that errors of the ports quote. */
-  mark: string;
+  errorText: string;
   /** Called before each port call, with its description. */
   onCall?: ((call: string) => void) | undefined;
 };
@@ -192,7 +192,7 @@ export class Delivery {
   }
 
   #callerFor(invocation: Invocation, died: () => void): Caller {
-    const { plan, faults, mark, onCall, onTurn } = this.#options;
+    const { plan, faults, errorText, onCall, onTurn } = this.#options;
     const die = (): void => {
       invocation.dead = true;
       invocation.parked.length = 0;
@@ -216,10 +216,10 @@ export class Delivery {
             if (fault?.kind === "conflict" && onConflict) return resolve(onConflict());
             if (fault?.kind === "dies-before") return die();
             const error = fault && errorNames[fault.kind];
-            if (error && fault.kind !== "after") throw new PortError(error, mark);
+            if (error && fault.kind !== "after") throw new PortError(error, errorText);
             const value = await act();
             if (fault?.kind === "dies-after") return die();
-            if (error) throw new PortError(error, mark);
+            if (error) throw new PortError(error, errorText);
             resolve(value);
           } catch (error) {
             const again = error instanceof PortError && error.isTransient && tries < plan.tries;
@@ -246,7 +246,7 @@ export class Delivery {
       nextUpload: () => faults.nextUpload(),
       endUpload: ({ kind }) => {
         faults.countInjected(`upload ${kind}`);
-        if (kind === "breaks") throw new PortError("TimeoutError", mark);
+        if (kind === "breaks") throw new PortError("TimeoutError", errorText);
         die();
         return new Promise(() => {});
       },

@@ -5,7 +5,9 @@ import { parse } from "csv-parse/sync";
 import * as z from "zod/mini";
 import { library } from "#library";
 import { keys } from "../../shared/keys.ts";
-import { athenaRowsOf } from "./reader.ts";
+import type { LocalStore } from "../../shared/local/local-store.ts";
+import { deidentifiedProblems } from "./deidentified-problems.ts";
+import { type AthenaRows, athenaRowsOf } from "./reader.ts";
 import { type Evidence, filesOf, type Publications } from "./verdict.ts";
 
 const lines = z.array(z.array(z.string()));
@@ -15,6 +17,7 @@ const failures = ["query.failed", "file.refused", "tableau.failed", "instance.fa
 export async function downstreamProblems(evidence: Evidence, published: Publications): Promise<string[]> {
   return [
     ...(await resultProblems(evidence, published)),
+    ...(await deidentifiedProblems(evidence, published)),
     ...messageProblems(evidence, published),
     ...(await reportProblems(evidence, published)),
     ...(await instanceProblems(evidence, published)),
@@ -34,26 +37,37 @@ async function resultProblems(
   for (const [n, { versionId }] of versions.entries()) {
     const { "run-id": owner = "" } = (await results.head(key, versionId))?.metadata ?? {};
     owners.push(owner);
-    const [names = [], ...rows] = lines.parse(parse(await text(await results.stream(key, versionId))));
-    const found = JSON.stringify({ names, rows });
+    const result = await readResult(results, key, versionId);
+    const found = JSON.stringify(result);
     const files = csv.flatMap(({ write, owner: of }) => {
       const run = of === owner ? ended.get(of) : undefined;
       return run ? filesOf(run, write.call).map(athenaRowsOf) : [];
     });
     if (!files.some((file) => JSON.stringify(file) === found))
-      wrong.push(`result ${n + 1} differs from the file of its run ${owner} (${rows.length} rows)`);
+      wrong.push(`result ${n + 1} differs from the file of its run ${owner} (${result.rows.length} rows)`);
   }
   const last = csv.at(-1)?.owner;
-  const failed = events.filter((event) => failures.includes(event["detail-type"]));
-  const hasFailed = (type: string) =>
-    failed.some((event) => event["detail-type"] === type && event.detail.runId === last);
-  const mayStayBehind = last === undefined || hasFailed("query.failed") || hasFailed("file.refused");
+  const mayStayBehind = last === undefined || failedFor(last, history.entry.name, events);
   if (!mayStayBehind && owners.at(-1) !== last)
     wrong.push(`the result belongs to run ${owners.at(-1)}, the published file to ${last}`);
   const lastWrite = writes.at(-1)?.moment ?? 0;
-  if (history.lastRefresh < lastWrite && !failed.some((event) => event["detail-type"] === "tableau.failed"))
+  if (history.lastRefresh < lastWrite && !events.some((event) => event["detail-type"] === "tableau.failed"))
     wrong.push("no refresh of Tableau was requested after the last result");
   return wrong;
+}
+
+/** Reads a result of Athena's. */
+export async function readResult(results: LocalStore, key: string, versionId?: string): Promise<AthenaRows> {
+  const [names = [], ...rows] = lines.parse(parse(await text(await results.stream(key, versionId))));
+  return { names, rows };
+}
+
+/** Returns whether an event says why a run's file has no result. */
+export function failedFor(runId: string, dataset: string, events: Evidence["events"]): boolean {
+  return events.some(
+    ({ "detail-type": type, detail }) =>
+      ["query.failed", "file.refused"].includes(type) && detail.runId === runId && detail.dataset === dataset,
+  );
 }
 
 /**

@@ -17,6 +17,7 @@ import {
 import type { FaultAt, Plan } from "./fault-plan.ts";
 import type { History, PageResponse } from "./history.ts";
 import type { Faults } from "./injected-faults.ts";
+import { withComment, withWords } from "./planted.ts";
 import { amountOf, recordsOf } from "./statistic-rows.ts";
 
 /** The label of a field that only later records have. */
@@ -40,11 +41,13 @@ export type Source = {
 
 export type SourceOptions = {
   credentials: { clientId: string; clientSecret: string };
-  /** A text that is added to every text of the records and to every error. */
-  mark: string;
+  /** The text of every field of the records. By default, the fields have planted words (planted.ts). */
+  mark: string | undefined;
+  /** A text that is added to every error. */
+  errorText: string;
 };
 
-export async function startSource({ credentials, mark }: SourceOptions): Promise<Source> {
+export async function startSource({ credentials, mark, errorText }: SourceOptions): Promise<Source> {
   const libInsight = await startLibInsight({ credentials });
   // With mocked timers a request times out if the plan lets it hang, and never because the machine is busy.
   mock.timers.enable({ apis: ["setTimeout"] });
@@ -72,7 +75,7 @@ export async function startSource({ credentials, mark }: SourceOptions): Promise
           history.lastResponse = response && { ...response, state: history.states.length - 1, isMiscounted };
         }
         if (!fault) return;
-        libInsight.fail(...settingsOf(fault, endpoint, mark));
+        libInsight.fail(...settingsOf(fault, endpoint, errorText));
         if (fault.kind === "hang") mock.timers.tick(requestTimeoutMs);
         faults.countInjected(`libinsight ${fault.kind}`);
       };
@@ -195,7 +198,7 @@ function gridPage(
 const busyDays = [400, 410, 900];
 
 /** Prepares the plan's initial records. Each gets a date, so that its window is known. */
-function prepare(plan: Plan, libInsight: LibInsight, mark: string): void {
+function prepare(plan: Plan, libInsight: LibInsight, mark: string | undefined): void {
   let date = `${firstDay} 00:00:00`;
   for (const [n, record] of [...libInsight.records()].entries()) {
     const dated = typeof record._start_date === "string" && record._start_date !== "";
@@ -204,7 +207,7 @@ function prepare(plan: Plan, libInsight: LibInsight, mark: string): void {
     const at = busy === undefined ? date : `${addDays(firstDay, busy)} 09:00:00`;
     libInsight.edit(Number(record._id), (before) => {
       const complete = { ...before, _start_date: at };
-      return mark === "" ? complete : marked(complete, mark);
+      return mark === undefined ? withWords(complete, addedField) : marked(complete, mark);
     });
   }
   const ids = [...libInsight.records()].map((record) => Number(record._id));
@@ -241,14 +244,14 @@ function applied(change: FaultAt<"source">, { kind, seed }: Plan, libInsight: Li
     const day = change.pick % 2 === 0 ? random : String(other).slice(0, 10);
     libInsight.edit(chosen._id, (record) => ({ ...record, _start_date: `${day} 12:00:00` }));
   } else if (change.kind === "edit") {
-    libInsight.edit(chosen._id, (record) => ({ ...record, "Comments/Notes": `edited ${change.nth}` }));
+    libInsight.edit(chosen._id, (record) => withComment(record, `edited ${change.nth}`));
   } else {
     // The simulation's own ids are above 31 million.
     const id = between(seeded(seed ^ change.nth ^ change.pick), 1, 30_000_000);
     // A third is of the last day or later.
     const late = { _start_date: `${addDays(lastDay, change.nth % 8)} 10:00:00` };
     const copy = { ...chosen, ...(change.pick % 3 === 0 && late) };
-    libInsight.add({ ...copy, _id: id, "Comments/Notes": `added ${change.nth}` });
+    libInsight.add(withComment({ ...copy, _id: id }, `added ${change.nth}`));
   }
   return true;
 }
@@ -256,7 +259,7 @@ function applied(change: FaultAt<"source">, { kind, seed }: Plan, libInsight: Li
 function settingsOf(
   { kind }: FaultAt<"libinsight">,
   endpoint: (typeof endpointsOf)[KindName][number],
-  mark: string,
+  errorText: string,
 ): FaultSetting[] {
   const where = { endpoint };
   switch (kind) {
@@ -282,7 +285,7 @@ function settingsOf(
         { kind: "unauthorized", where: { endpoint: "token" } },
       ];
     case "error-at-200":
-      return [{ kind, payload: { message: `Simulated error. ${mark}` }, where }];
+      return [{ kind, payload: { message: `Simulated error. ${errorText}` }, where }];
     default:
       return [{ kind, where }];
   }

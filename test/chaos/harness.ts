@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { inspect } from "node:util";
 import { deserialize } from "node:v8";
 import * as z from "zod/mini";
 import { library } from "#library";
@@ -19,14 +20,12 @@ import { LocalDatabase } from "../../shared/local/sqlite.ts";
 import type { Log } from "../../shared/logger.ts";
 import { processBatch } from "../../shared/message-loop.ts";
 import { type AssembleTask, fetcherTask, fetchTask, pageAddress } from "../../shared/messages.ts";
-import type { Measure } from "../../shared/metrics.ts";
 import { type Message, messageBody, type ObjectStore } from "../../shared/ports.ts";
 import type { Profile } from "../../shared/profile.ts";
 import { runIdOf, runResult } from "../../shared/run.ts";
 import type { EndedSpan } from "../../shared/trace.ts";
 import { lastDay } from "../../stacks/local/libinsight.ts";
 import { forEveryService, queueDeps } from "../support/every-service.ts";
-import { silent } from "../support/local-adapters.ts";
 import { Chains } from "./chains.ts";
 import { Delivery, type Handlers } from "./delivery.ts";
 import { PlainEngine } from "./engine.ts";
@@ -45,6 +44,7 @@ import {
 import { requestTimeoutMs, startSource } from "./faulty-source.ts";
 import { type Call, History } from "./history.ts";
 import { Faults, type Injected } from "./injected-faults.ts";
+import { noOutputs, type Outputs, plantedInErrors } from "./planted.ts";
 import { Reader } from "./reader.ts";
 import { dateFields } from "./statistic-rows.ts";
 import { startTableau } from "./tableau-server.ts";
@@ -76,16 +76,12 @@ export type Outcome = {
   states: string[];
 };
 
-/** The events, the dead letters, and the metadata of published files of a plan. */
-type PlanOutput = { events: string[]; deadLetters: DeadLetter[]; metadata: Record<string, string>[] };
-
 export type HarnessOptions = {
   credentials?: { clientId: string; clientSecret: string };
-  /** A text that is added to every response of LibInsight and to the ports' errors. */
+  /** The text of every field of LibInsight's records, and of the ports' errors. By default, words are planted in some. */
   mark?: string;
-  logOf?: (service: string) => Log;
-  measure?: Measure;
-  inspect?: (output: PlanOutput) => void;
+  /** Called at the end of each plan. @param bodies of all dead letters */
+  onOutputs?: (outputs: Outputs, bodies: readonly string[]) => void;
   /** See `MachineOptions`. */
   tamper?: Tamper;
 };
@@ -98,16 +94,11 @@ export type Harness = {
 
 /** Starts the harness. A thread may have only one, because it mocks the timers of its thread. */
 export async function startHarness(options: HarnessOptions = {}): Promise<Harness> {
-  const {
-    mark = "",
-    logOf = () => silent,
-    measure = () => {},
-    inspect,
-    tamper = (_, text) => text,
-  } = options;
+  const { mark, onOutputs, tamper = (_, text) => text } = options;
+  const errorText = mark ?? plantedInErrors;
   const credentials = options.credentials ?? { clientId: "chaos-client", clientSecret: "chaos-secret" };
   const folder = await mkdtemp(join(files, "chaos-"));
-  const source = await startSource({ credentials, mark });
+  const source = await startSource({ credentials, mark, errorText });
   let history = new History(entryWith(new Set(), undisturbed));
   const tableau = await startTableau(() => history.recordRefresh());
   let plans = 0;
@@ -118,14 +109,20 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     const clock = { now: requestedAt, busOffset: 0 };
     const events: unknown[] = [];
     const spans: EndedSpan[] = [];
-    const deadLetters: DeadLetter[] = [];
+    const outputs = noOutputs();
+    const bodies: string[] = [];
     const changes = new Set<DeployKind>();
     const entry = entryWith(changes, plan);
     history = new History(entry);
     const database = new LocalDatabase(":memory:");
     const files = join(folder, String(plans));
     const machine = createMachine({
-      ...{ database, clock, faults, folder: files, duckDb: plan.duckDb, tamper },
+      ...{ database, clock, faults, folder: files, duckDb: plan.duckDb },
+      tamper: (key, text) => {
+        const tampered = tamper(key, text);
+        if (tampered !== undefined) outputs.objects.push({ key, text: tampered });
+        return tampered;
+      },
       publishedCsv: entry.publish.csv,
       onEvent: (event) => events.push(event),
     });
@@ -152,8 +149,8 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       const { engine } = machine;
       const chains = new Chains();
       const delivery = new Delivery({
-        ...{ plan, faults, ports, clock, mark, onCall, queues },
-        handlers: handlersOf(machine, history, chains, (span) => spans.push(span)),
+        ...{ plan, faults, ports, clock, errorText, onCall, queues },
+        handlers: handlersOf(machine, history, chains, outputs, (span) => spans.push(span)),
         background: () => (engine instanceof PlainEngine ? engine.next() : undefined),
         onTurn: () => {
           for (const { at, kind } of faults.nextTurn()) {
@@ -173,7 +170,8 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         for (let round = 0; ; round++) {
           await delivery.drain();
           const found = deadLettersIn(database);
-          if (inspect) deadLetters.push(...found);
+          outputs.attributes.push(...found.map(({ attributes }) => attributes));
+          bodies.push(...found.map(({ body }) => body));
           const toReplay = found.filter(({ attributes }) => !permanentErrors.test(attributes));
           outcome.replays += toReplay.length;
           if (found.length === 0 || (toReplay.length === 0 && round > 0)) return replayedAt;
@@ -201,8 +199,12 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         runIds.push(await requestRun(`later-${n}`, machine, later.full ? { full: true } : {}));
         refusedAt = await end();
       }
+      outputs.events.push(...events.map((event) => JSON.stringify(event)));
+      outputs.spans.push(...spans.map((span) => JSON.stringify(span)));
+      outputs.notifications.push(...machine.notifications.map((each) => JSON.stringify(each)));
+      outputs.metadata.push(...(await metadataIn(ports.data)), ...(await metadataIn(ports.results)));
       const verdict = await assess({
-        ...{ plan, runIds, history, earlier, faults, refusedAt },
+        ...{ plan, runIds, history, earlier, faults, refusedAt, outputs },
         nonEmptyQueues: queuesWithMessages(database, queues),
         ...{ ports, notifications: machine.notifications },
         events: events.map((event) => busEvent.parse(event)),
@@ -217,8 +219,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       );
       for (const runId of runIds)
         outcome.states.push((await ports.work.getJson(keys.result(runId), runResult))?.state ?? "none");
-      const texts = events.map((event) => JSON.stringify(event));
-      inspect?.({ events: texts, deadLetters, metadata: await metadataIn(ports.data) });
+      onOutputs?.(outputs, bodies);
     } catch (error) {
       outcome.wrong.push(error instanceof Error ? error.message : String(error));
     } finally {
@@ -234,6 +235,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     machine: Machine,
     history: History,
     chains: Chains,
+    { logs, metrics }: Outputs,
     onSpan: (span: EndedSpan) => void,
   ): Handlers {
     // Each plan has its own client, so that no plan begins with another one's token.
@@ -248,7 +250,10 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       caller: Caller,
       { entry }: Call,
     ) => ({
-      ...{ ...ports, measure, now: () => new Date(machine.clock.now) },
+      ...{ ...ports, now: () => new Date(machine.clock.now) },
+      measure: (...numbers: unknown[]) => {
+        metrics.push(JSON.stringify(numbers));
+      },
       datasets: [entry],
       tables: ports.engine,
       libInsight: recordedClient(client, batch, caller, history),
@@ -264,9 +269,16 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       },
       ...{ requestTimeoutMs: 10_000, refreshTimeoutMs: 60_000, pauseMs: 0 },
     });
+    const logAt =
+      (level: string) =>
+      (...line: unknown[]) => {
+        // This is deeper than a logger serializes, and includes the messages and stacks of errors.
+        logs.push(`${level} ${inspect(line, { depth: null, maxStringLength: null })}`);
+      };
+    const log: Log = { info: logAt("INFO"), warn: logAt("WARN"), error: logAt("ERROR") };
     return forEveryService((service) => {
       const { name } = service;
-      const common = { log: logOf(name), retryBaseSeconds: 0, onSpan, now: () => machine.clock.now };
+      const common = { log, retryBaseSeconds: 0, onSpan, now: () => machine.clock.now };
       return (batch: Message[], caller: Caller) => {
         const call = history.startCall(name);
         const chain = chains.invoke(name, batch);
@@ -475,7 +487,7 @@ function deadLettersIn(database: LocalDatabase): DeadLetter[] {
     .map((row) => deadLetter.parse(row));
 }
 
-async function metadataIn(store: ObjectStore): Promise<Record<string, string>[]> {
+async function metadataIn(store: ObjectStore): Promise<string[]> {
   const found = await store.list("", maxObjects);
-  return Promise.all(found.map(async (key) => (await store.head(key))?.metadata ?? {}));
+  return Promise.all(found.map(async (key) => JSON.stringify((await store.head(key))?.metadata ?? {})));
 }

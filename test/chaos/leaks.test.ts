@@ -2,7 +2,6 @@
 // run, none of them reaches logs, metrics, events, errors, the attributes of dead letters or the metadata of objects.
 import { subscribe } from "node:diagnostics_channel";
 import { ClientRequest } from "node:http";
-import { inspect } from "node:util";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as z from "zod/mini";
@@ -37,26 +36,15 @@ test("logs, metrics, events, metadata and dead-letter attributes contain neither
     const [, token] = /^Bearer (.+)$/.exec(String(request.getHeader("authorization"))) ?? [];
     if (token) tokens.add(token);
   });
-  const written = { logs: "", metrics: "", events: "", metadata: "", attributes: "" };
+  const written: Record<string, string> = {};
   let bodies = "";
-  const log =
-    (level: string) =>
-    (...line: unknown[]) => {
-      // This is deeper than a logger serializes, and includes the messages and stacks of errors.
-      written.logs += `${level} ${inspect(line, { depth: null, maxStringLength: null })}\n`;
-    };
   const harness = await startHarness({
     credentials,
     mark,
-    logOf: () => ({ info: log("INFO"), warn: log("WARN"), error: log("ERROR") }),
-    measure: (...numbers) => {
-      written.metrics += JSON.stringify(numbers);
-    },
-    inspect: ({ events, deadLetters, metadata }) => {
-      written.events += events.join("\n");
-      written.metadata += JSON.stringify(metadata);
-      written.attributes += deadLetters.map(({ attributes }) => attributes).join("\n");
-      bodies += deadLetters.map(({ body }) => body).join("\n");
+    onOutputs: ({ logs, metrics, events, spans, metadata, attributes }, found) => {
+      for (const [what, texts] of Object.entries({ logs, metrics, events, spans, metadata, attributes }))
+        written[what] = (written[what] ?? "") + texts.join("\n");
+      bodies += found.join("\n");
     },
   });
   const faults = [...failingResponses, failingWrites];

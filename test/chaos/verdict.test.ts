@@ -7,6 +7,7 @@ import { entryWith } from "./entries.ts";
 import { type Plan, undisturbed } from "./fault-plan.ts";
 import type { Tamper } from "./faulty-ports.ts";
 import { startHarness } from "./harness.ts";
+import { leakProblems, noOutputs, personalWords } from "./planted.ts";
 import { Reader } from "./reader.ts";
 
 const local = useLocal();
@@ -18,6 +19,7 @@ function replaceIn(key: RegExp, text: string | RegExp, by: string): Tamper {
 
 const result = /result\.json$/;
 const csv = /athena\/LibInsightQueryData\.csv$/;
+const deidentifiedCsv = /athena-deidentified\/LibInsightQueryData-deidentified\.csv$/;
 const jsonl = /LibInsightQueryData\.jsonl$/;
 const withReject: Plan = { ...undisturbed, rejected: true };
 const withLie: Plan = { ...undisturbed, faults: [{ at: "libinsight", kind: "too-few", nth: 2, times: 1 }] };
@@ -197,6 +199,36 @@ const tamperings: [what: string, found: RegExp, plan: Plan, tamper: Tamper][] = 
     replaceIn(/Results\.csv$/, '"In person"', '"By phone"'),
   ],
   [
+    "a comment in the counts of the rules",
+    /deidentification\.json has a planted word/,
+    undisturbed,
+    replaceIn(/deidentification\.json$/, '"Comments/Notes"', '"Plantedword"'),
+  ],
+  [
+    "a name in a report",
+    /html has a planted word/,
+    undisturbed,
+    replaceIn(/reports\/.*html$/, "</body>", "Plantedname</body>"),
+  ],
+  [
+    "a name in the de-identified file",
+    /LibInsightQueryData-deidentified\.csv has a planted word/,
+    undisturbed,
+    replaceIn(deidentifiedCsv, "[name]", "Plantedname"),
+  ],
+  [
+    "a missing row in the de-identified file",
+    /the de-identified file has the records/,
+    undisturbed,
+    replaceIn(deidentifiedCsv, /^\d.*\n/m, ""),
+  ],
+  [
+    "a wrong value in the de-identified results",
+    /the de-identified result differs from its file/,
+    undisturbed,
+    replaceIn(/published-deidentified\/.*csv$/, '"In person"', '"By phone"'),
+  ],
+  [
     "a lost claim of a report",
     /with 2 notifications/,
     { ...undisturbed, faults: [{ at: "delivery", kind: "duplicate", queue: "reporter", nth: 1, steps: 5 }] },
@@ -209,6 +241,30 @@ test.each(tamperings)("detects %s", async (_, found, plan, tamper) => {
   const { wrong } = await harness.run(plan);
   await harness.close();
   expect(wrong.join("\n")).toMatch(found);
+});
+
+test.each(["logs", "metrics", "events", "spans", "notifications", "attributes", "metadata"] as const)(
+  "detects a planted word in the %s",
+  (what) => {
+    expect(leakProblems({ ...noOutputs(), [what]: ["without", "with Plantedword"] })).toEqual([
+      `the ${what} have a planted word: "with Plantedword"`,
+    ]);
+  },
+);
+
+test("detects a planted word in every object of the work bucket that has no records", () => {
+  const at = (key: string, text: string) => leakProblems({ ...noOutputs(), objects: [{ key, text }] }).length;
+  const recordKeys = ["runs/a/parts/000001/1/x", "runs/a/held/data.csv", "kept/a/b", "published/a.csv"];
+  const otherKeys = [
+    "runs/a/result.json",
+    "runs/a/deidentification.json",
+    "kept/a/index.json",
+    "reports/a.html",
+  ];
+  for (const key of recordKeys) expect([key, at(key, "Plantedword")]).toEqual([key, 0]);
+  for (const key of otherKeys) expect([key, at(key, "Plantedword")]).toEqual([key, 1]);
+  expect(at("published-deidentified/a.csv", "Plantedword")).toBe(0);
+  for (const word of personalWords) expect(at("published-deidentified/a.csv", word)).toBe(1);
 });
 
 test("detects a value that a reader sees under another column's name", async () => {

@@ -53,6 +53,7 @@ import {
   readRows,
   type Table,
 } from "./oracle.ts";
+import { leakProblems, type Outputs } from "./planted.ts";
 import { amountOf, dateFields } from "./statistic-rows.ts";
 
 const maxObjects = 10_000;
@@ -87,6 +88,7 @@ export type Evidence = {
   /** The time of the last replay. A request that was refused then came from the future. */
   refusedAt: number;
   notifications: readonly Notification[];
+  outputs: Outputs;
 };
 
 /**
@@ -150,6 +152,7 @@ export async function assess(evidence: Evidence): Promise<Verdict> {
   wrong.push(...published.wrong, ...(await changesProblems(evidence, published)));
   if (evidence.nonEmptyQueues.length > 0) wrong.push(`messages remain in ${evidence.nonEmptyQueues.join()}`);
   if (plan.follows) wrong.push(...(await downstreamProblems(evidence, published)));
+  wrong.push(...leakProblems(evidence.outputs));
   return { wrong, excused, reused };
 }
 
