@@ -22,8 +22,8 @@ const changing: Record<DeployKind, readonly string[]> = {
 };
 
 const changes: Record<DeployKind, (column: Column) => DatasetInput["columns"]> = {
-  // The new column is inserted, so that the columns after it move.
-  "declares a field": (column) => [{ name: addedField, type: "text" }, column],
+  // The new column is inserted, so that the columns after it move. Free text is personal (shared/dataset-schema.ts).
+  "declares a field": (column) => [{ name: addedField, type: "text", personal: true }, column],
   "drops a column": (column) => [{ name: column.name, drop: true }],
   "renames a column": (column) => [{ name: renamed, labels: [column.name], type: "text" }],
 };
