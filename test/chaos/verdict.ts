@@ -1,6 +1,6 @@
 // Checks the end of a plan: every published object was at any moment the complete file of one run, made from LibInsight's
-// responses to that run; every record is accounted for; and each run is published, held or superseded for the reason that
-// it gives.
+// responses to that run; every record is accounted for; each run is published, held or superseded for the reason that it
+// gives; and no personal word is where it must not be.
 import { text } from "node:stream/consumers";
 import * as z from "zod/mini";
 import { childTables } from "../../shared/child-tables.ts";
