@@ -5,7 +5,7 @@ import { cellsOf, csvRows } from "../../shared/csv.ts";
 import type { Dataset } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
-import { headersOf, holdTable } from "../../shared/header-change.ts";
+import { fileIdentity, headersOf, holdTable } from "../../shared/header-change.ts";
 import { jsonLines } from "../../shared/json-lines.ts";
 import { keys } from "../../shared/keys.ts";
 import type { LogFields } from "../../shared/logger.ts";
@@ -103,8 +103,9 @@ async function* rowsOf(chunks: AsyncIterable<Uint8Array>): ReturnType<typeof cel
   }
 }
 
-function isSame(one: ObjectInfo | undefined, other: ObjectInfo | undefined): boolean {
-  return one?.etag === other?.etag;
+/** Two runs may publish the same bytes, and a run may be published again. */
+function isSame(one: ObjectInfo, other: ObjectInfo | undefined): boolean {
+  return fileIdentity(one) === fileIdentity(other);
 }
 
 /**
