@@ -39,7 +39,7 @@ const loaded = await Promise.all(
 );
 
 test("every bundle loads under Node 24 and exports its handler", () => {
-  expect(functions).toHaveLength(10);
+  expect(functions).toHaveLength(11);
   for (const { handler, bundle } of functions) expect(handler).toBe(bundle?.handler);
   for (const { handler, node } of loaded)
     expect([handler, node]).toEqual(["function", expect.stringMatching(/^24\./)]);
@@ -71,6 +71,7 @@ test("a bundle contains the AWS clients that its function calls and no others", 
     Fetcher: s3,
     Transformer: ["client-eventbridge", ...s3],
     Assembler: ["client-eventbridge", "client-glue", ...s3],
+    Deidentifier: ["client-eventbridge", "client-glue", ...s3],
     Athena: ["client-athena", "client-eventbridge", "client-glue", ...s3],
     Tableau: ["client-eventbridge", "client-sqs"],
     Reporter: ["client-ec2", "client-s3", "client-sns", "client-sqs", "lib-storage"],
@@ -117,8 +118,10 @@ test("only the archive of the athena function contains the datasets' queries", a
   }
 });
 
-test("the fetcher gets LibInsight's id and secret, the tableau function its token, the reporter the webhook, and the others no secret", () => {
+test("the fetcher gets LibInsight's id and secret, the deidentifier its key, the tableau function its token, the reporter the webhook, and the others no secret", () => {
   const found = Object.fromEntries(loaded.map(({ service, secrets }) => [service, secrets]));
   const none = Object.fromEntries(functions.map(({ service }) => [service, {}]));
-  expect(found).toEqual({ ...none, Fetcher: secrets, Tableau: tableauSecret, Reporter: webhookSecret });
+  const { PseudonymKey, ...fetcher } = secrets;
+  const others = { Tableau: tableauSecret, Reporter: webhookSecret };
+  expect(found).toEqual({ ...none, ...others, Fetcher: fetcher, Deidentifier: { PseudonymKey } });
 });

@@ -66,6 +66,7 @@ test("every dataset is published to its own folder, and commands update each fol
   expect(Object.keys(gates)).toEqual([
     ...[
       "dictionary.md",
+      "gates-deidentified.csv",
       "gates.csv",
       "gates.jsonl",
       "gates.parquet",

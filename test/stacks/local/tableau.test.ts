@@ -51,7 +51,8 @@ async function run(tableau?: FakeTableau, { failedBefore = false } = {}) {
     await deadLetters.send(JSON.stringify({ runId }), { group: "tableau", deduplicationId: "before" });
     watch.onDeadLetter("tableau");
   }
-  const workers = startWorkers({ local, settings, libInsight: libInsightClient(server) });
+  const libInsight = libInsightClient(server);
+  const workers = startWorkers({ local, settings, libInsight, pseudonymKey: "5e".repeat(32) });
   try {
     const request = {
       dataset: dataset.name,
