@@ -66,6 +66,7 @@ test("the summary has the message that a stage emails, every count, and the file
       files          out/b.csv
                      out/b.jsonl
                      out/b.parquet
+                     out/b-deidentified.csv
                      out/r.csv
                      out/dictionary.md
                      out/run.json"
