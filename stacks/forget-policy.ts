@@ -1,28 +1,33 @@
 // The permissions of `npm run privacy -- forget`, which deletes objects for good. No function and no user has this policy: attach
 // it to a person for the time of the task (docs/operate.md).
+import { parse } from "node:path/posix";
 import { datasets } from "../shared/datasets.ts";
-import { keys, previousKey } from "../shared/keys.ts";
-import { runFolders } from "../shared/parquet-file.ts";
-import { allEntries } from "../shared/privacy/deidentified.ts";
+import { folderOf, keys } from "../shared/keys.ts";
 import { queueNames } from "../shared/topology.ts";
 import { queueOf } from "./messaging.ts";
 import { forgetName } from "./stage.ts";
 import { data, results, work } from "./storage.ts";
 
-const entries = allEntries(datasets);
+/**
+ * The names of all other folders of a dataset begin with that of the CSV or of the JSON lines. A pattern for each folder would
+ * exceed IAM's limit of 6,144 characters with three datasets.
+ */
 const published = [
-  ...entries.flatMap((entry) => {
-    const { csv, jsonl } = entry.publish;
-    return [csv, jsonl, previousKey(csv), ...runFolders(entry).map(({ folder }) => `${folder}*`)];
-  }),
-  ...datasets.map(({ name }) => `${keys.changesFolder(name)}*`),
+  ...datasets.flatMap(({ publish: { csv, jsonl } }) =>
+    [csv, jsonl].map((key) => `${folderOf(key).slice(0, -1)}*`),
+  ),
+  `${keys.allChanges}*`,
 ];
 const rawResults = [
   ...new Set(datasets.map(({ publish }) => `${publish.queryResults}/*`)),
   ...Object.values(keys.analystsResults).map((folder) => `${folder}*`),
 ];
-const reports = datasets.map(({ name }) => `${keys.reportsFolder(name)}*`);
-const resultFiles = entries.map(({ publish }) => publish.results);
+const reports = [`${keys.reportsFolder("*")}*`];
+/** Of both files of a dataset. */
+const resultFiles = datasets.map(({ publish }) => {
+  const { dir, name, ext } = parse(publish.results);
+  return `${dir}*/${name}*${ext}`;
+});
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html */
 const deleting = ["s3:DeleteObject", "s3:DeleteObjectVersion"];
@@ -71,7 +76,7 @@ new aws.iam.Policy("ForgetPolicy", {
       {
         sid: "ReadResults",
         actions: ["s3:GetObject"],
-        resources: at(results, [...reports, ...datasets.map(({ name }) => keys.columnNames(name))]),
+        resources: at(results, [...reports, keys.columnNames("*")]),
       },
       {
         sid: "DeleteResults",
