@@ -23,7 +23,7 @@ const rawResults = [
   ...Object.values(keys.analystsResults).map((folder) => `${folder}*`),
 ];
 const reports = [`${keys.reportsFolder("*")}*`];
-/** Of both files of a dataset. */
+/** The newest results of both files of each dataset. */
 const resultFiles = datasets.map(({ publish }) => {
   const { dir, name, ext } = parse(publish.results);
   return `${dir}*/${name}*${ext}`;
