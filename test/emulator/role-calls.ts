@@ -38,13 +38,13 @@ const exceptions: readonly Exception[] = [
     reason: "Lambda writes the log with the function's role. MiniStack does not check it.",
   },
   {
-    roles: "Kickoff Assembler Athena Tableau Reporter Renderer Ec2",
+    roles: "Kickoff Assembler Deidentifier Athena Tableau Reporter Renderer Ec2",
     actions: "sqs:ChangeMessageVisibility",
     on: onOwnQueue,
     reason: `Only messages of the fetcher and the transformer are retried. ${sameForAll}`,
   },
   {
-    roles: "Kickoff Transformer Assembler Athena Tableau Reporter Renderer Ec2",
+    roles: "Kickoff Transformer Assembler Deidentifier Athena Tableau Reporter Renderer Ec2",
     actions: "sqs:SendMessage",
     on: ["sqs <role>DeadLetters"],
     reason: `Only the fetcher dead-letters messages. ${sameForAll}`,
@@ -56,19 +56,19 @@ const exceptions: readonly Exception[] = [
       "S3 requires it to report that an object does not exist. All objects that these services read exist.",
   },
   {
-    roles: "Assembler Athena Renderer",
+    roles: "Assembler Deidentifier Athena Renderer",
     actions: "s3:AbortMultipartUpload",
-    on: ["s3 Work/*", "s3 Data/<csv>", "s3 Results/<results>", "s3 Results/reports/*"],
+    on: ["s3 Work/*", "s3 Data/<*", "s3 Results/<*results>", "s3 Results/names/*", "s3 Results/reports/*"],
     reason: "The SDK aborts an upload that fails. None fails.",
   },
   {
-    roles: "Assembler",
+    roles: "Assembler Deidentifier",
     actions: "s3:GetObject s3:PutObject",
-    on: ["s3 Data/<copy of csv>"],
+    on: ["s3 Data/<*copy of csv>"],
     reason: "The copy is written only before a file with another header is published.",
   },
   {
-    roles: "Assembler",
+    roles: "Assembler Deidentifier",
     actions: "glue:CreateDatabase glue:CreateTable glue:UpdateTable",
     reason: "The table moves to the copy only before a file with another header is published.",
   },
@@ -97,7 +97,7 @@ const exceptions: readonly Exception[] = [
     reason: "No record changes during a run, so no window is searched.",
   },
   {
-    roles: "Assembler",
+    roles: "Assembler Deidentifier",
     actions: "s3:ListBucket",
     on: ["s3 Results"],
     reason: "S3 requires it to report that the column names do not exist. They exist after the first run.",
@@ -108,7 +108,7 @@ const exceptions: readonly Exception[] = [
     on: ["s3 Results/names/*.json"],
     reason: "The assembler has stored the names, except those of a file of an earlier version.",
   },
-  { roles: "Athena", actions: "s3:GetObject", on: ["s3 Data/<copy of csv>"], reason: inAthena },
+  { roles: "Athena", actions: "s3:GetObject", on: ["s3 Data/<*copy of csv>"], reason: inAthena },
   {
     roles: "Athena",
     actions: "s3:GetBucketLocation s3:ListBucketMultipartUploads s3:ListMultipartUploadParts",
