@@ -49,15 +49,20 @@ export function csvFieldText(field: string): string {
   return field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field;
 }
 
-/** Yields the rows of a CSV that `csvRows` wrote, its header first, those of a chunk at once. Memory: some chunks. */
-export async function* cellsOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Cell[][]> {
+/** Yields the lines of a CSV that `csvRows` wrote, its header first, those of a chunk at once. Memory: some chunks. */
+export async function* csvLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string[]> {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of chunks) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
-    if (lines.length > 0) yield lines.map((line) => splitCsvRow(line).map(cellOf));
+    if (lines.length > 0) yield lines;
   }
+}
+
+/** Returns the cells of a row. @param line as `csvLines` yields it */
+export function cellsOf(line: string): Cell[] {
+  return splitCsvRow(line).map(cellOf);
 }
 
 /** Returns the cell of a field: an empty field is null, and one without quotes a number. */

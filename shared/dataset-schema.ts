@@ -14,16 +14,10 @@ import { type KindName, kindName, kinds } from "./kinds/kinds.ts";
 import { parquetFolder } from "./parquet-file.ts";
 import { allEntries, isDeidentified } from "./privacy/deidentified.ts";
 import { isFreeText, privacyProblem, privacySettings, redactionSettings } from "./privacy/settings.ts";
-import { isoDate, nonEmpty, positiveInt } from "./schemas.ts";
+import { isoDate, nonEmpty, oneLine, positiveInt } from "./schemas.ts";
 import { answerSeparator, statisticsRules } from "./statistics/rules.ts";
 import { dayIn, isTimeZone, skippedMinutes } from "./time-zone.ts";
 
-/** Text for a file, a table or Tableau. A row is one line, and UTF-8 has no lone surrogates. */
-const oneLine = z
-  .string()
-  .check(
-    z.regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u, "remove line breaks, control characters and lone surrogates"),
-  );
 const name = oneLine.check(z.minLength(1));
 
 /** Settings of every column that is published. */
@@ -143,7 +137,7 @@ export const dataset = z
         "use 2 to 48 lower-case letters, digits and -, beginning with a letter",
       ),
       z.refine(
-        (name) => !isDeidentified({ name }),
+        (name) => !isDeidentified(name),
         "use another name: the entry of a de-identified file ends like this",
       ),
     ),
@@ -524,7 +518,7 @@ function ownViews(entry: Dataset): string[] {
   const children = childTables(entry).flatMap(({ table, typed }) => [table, typed]);
   const { changes, history, asKnown, ...others } = viewNames(entry.publish.table);
   // The changes of a de-identified file are not stored.
-  const ofChanges = isDeidentified(entry) ? [] : [changes, history, asKnown];
+  const ofChanges = isDeidentified(entry.name) ? [] : [changes, history, asKnown];
   return [...Object.values(others), ...ofChanges, ...children];
 }
 
@@ -537,7 +531,7 @@ export function relationsOf(entry: Dataset): string[] {
  * Adds the columns of the dataset's kind to an entry without columns, and their roles unless it has its own. Free text
  * that declares nothing is personal. A text that has a role or an expectation of its answers is not free.
  */
-function withColumns(entry: DatasetEntry): DatasetEntry {
+function withDefaults(entry: DatasetEntry): DatasetEntry {
   const kind = kindName.safeParse(entry.kind).data;
   const { columns, roles } = kind ? kinds[kind] : {};
   if (!entry.columns) return columns ? { ...entry, columns, roles: entry.roles ?? roles } : entry;
@@ -554,7 +548,7 @@ function withColumns(entry: DatasetEntry): DatasetEntry {
 }
 
 function parseEntry(given: DatasetEntry, now: Date): Dataset {
-  const entry = withColumns(given);
+  const entry = withDefaults(given);
   const result = dataset.safeParse(entry, { reportInput: true });
   const issues = result.success ? issuesAt(now, result.data) : result.error.issues.flatMap(kindIssues);
   if (result.success && issues.length === 0) return result.data;

@@ -17,6 +17,12 @@ export const nonNegativeInt = z.int().check(z.nonnegative());
 
 export const nonEmpty = z.string().check(z.minLength(1));
 
+/** Text for a file, a table or Tableau. A row is one line, and UTF-8 has no lone surrogates. */
+export const oneLine = z
+  .string()
+  .check(
+    z.regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]*$/u, "remove line breaks, control characters and lone surrogates"),
+  );
 /** Why a person or a schedule sent a request. It appears in messages and logs. */
 export const reasonText = z.string().check(z.minLength(1), z.maxLength(500));
 

@@ -205,7 +205,7 @@ const definitions = {
       entries: "all",
       work: { read: [keys.namesFile("*")], write: ["runs/*/deidentification.json"] },
       data: (entry) => {
-        if (!isDeidentified(entry)) return { read: [entry.publish.csv] };
+        if (!isDeidentified(entry.name)) return { read: [entry.publish.csv] };
         const files = publishedFiles(entry);
         return { read: files, write: files, multipart: true };
       },

@@ -62,7 +62,7 @@ const weekdays = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satur
 /** Returns whether dates are the first days of their weeks or months, so that weekdays and hours mean nothing. */
 function isCoarse({ header }: TableColumn, dataset: Dataset): boolean {
   return (
-    isDeidentified(dataset) &&
+    isDeidentified(dataset.name) &&
     dataset.columns.some(
       (column) => column.name === header && !("drop" in column) && typeof column.generalise === "string",
     )

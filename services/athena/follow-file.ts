@@ -75,7 +75,7 @@ export async function followFile(dataset: Dataset, deps: FollowDeps): Promise<Lo
   await Promise.all([
     defineViews(),
     // The changes of a de-identified file are not stored.
-    isDeidentified(dataset) ? undefined : defineHistory(dataset, columns, names, engine),
+    isDeidentified(dataset.name) ? undefined : defineHistory(dataset, columns, names, engine),
   ]);
   // If the file was replaced, these statements may have undone those for the newer file.
   if ((await data.head(csv))?.etag !== file.etag) throw replaced(runId, dataset);

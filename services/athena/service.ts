@@ -22,7 +22,7 @@ export const athenaService = defineService({
     if ("task" in message) return { name: `${message.task} ${message.queryExecutionId} ${message.checks}` };
     if (!("detail" in message)) return { name: "follow" };
     if ("queryExecutionId" in message.detail) return { name: `end ${message.detail.queryExecutionId}` };
-    return { name: isDeidentified({ name: message.detail.dataset }) ? "follow deidentified" : "follow" };
+    return { name: isDeidentified(message.detail.dataset) ? "follow deidentified" : "follow" };
   },
   handle: async (message, given: AthenaDeps) => {
     const deps = { ...given, datasets: allEntries(given.datasets) };

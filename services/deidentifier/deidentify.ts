@@ -1,8 +1,8 @@
 // Writes the de-identified file from the published full file, by the rules of its columns. Readers of one never need the
 // other: it has its own key, table and views.
 import { storeNames } from "../../shared/column-names.ts";
-import { cellsOf, csvRows } from "../../shared/csv.ts";
-import type { Dataset } from "../../shared/dataset-schema.ts";
+import { type Cell, cellsOf, csvLines, csvRows } from "../../shared/csv.ts";
+import { type Dataset, outputColumns } from "../../shared/dataset-schema.ts";
 import { PipelineError } from "../../shared/errors.ts";
 import { fingerprintOf } from "../../shared/fingerprint.ts";
 import { fileIdentity, headersOf, holdTable } from "../../shared/header-change.ts";
@@ -19,7 +19,7 @@ import { tableColumns } from "../../shared/table-columns.ts";
 import { dayIn } from "../../shared/time-zone.ts";
 import { spanFields } from "../../shared/trace.ts";
 import { TypedRows } from "../../shared/typed-rows.ts";
-import { type Target, writeFiles } from "../../shared/write-files.ts";
+import { noRows, type Target, writeFiles } from "../../shared/write-files.ts";
 
 export type DeidentifierDeps = {
   work: ObjectStore;
@@ -52,42 +52,41 @@ export async function deidentify(dataset: Dataset, deps: DeidentifierDeps): Prom
   const entry = deidentified(dataset);
   const names = await namesToFind(dataset, headers, deps);
   const options = { pseudonymKey: deps.pseudonymKey(), names, today: dayIn(dataset.timeZone, now()) };
-  let rules = rowRules(dataset, headers, options);
-  const columns = tableColumns(rules.headers, entry, await storeNames(rules.headers, entry, results));
+  const ownHeaders = outputColumns(entry.columns);
+  const columns = tableColumns(ownHeaders, entry, await storeNames(ownHeaders, entry, results));
   const typed = parquetColumns(columns, entry);
   const target: Target = {
     ...{ store: data, csv: entry.publish.csv, jsonl: entry.publish.jsonl, children: [] },
     parquet: { key: parquetKey(entry.publish.csv, runId), metadata: parquetMetadata(typed) },
   };
   let count = 0;
+  let counts: RowRules["counts"] = {};
   const run = { runId, dataset: entry.name, requestedAt, entry: fingerprintOf(entry) };
   const outcome = await writeFiles(
     target,
     run,
     now(),
     async (write) => {
-      rules = rowRules(dataset, headers, options);
+      const rules = rowRules(dataset, headers, options);
+      counts = rules.counts;
       count = 0;
       const parquet = new TypedRows(typed, [], { "run-id": runId });
-      const header = Buffer.from(csvRows([rules.headers]));
-      await write({ csv: header, jsonl: new Uint8Array(), children: [] });
+      await write({ ...noRows, csv: Buffer.from(csvRows([ownHeaders])) });
       for await (const rows of rowsOf(await data.stream(csv))) {
         const kept = rows.map((cells) => rules.row(cells));
         count += kept.length;
         const lines = Buffer.from(csvRows(kept));
-        const jsonl = Buffer.from(jsonLines(rules.headers, kept));
+        const jsonl = Buffer.from(jsonLines(ownHeaders, kept));
         await write({ csv: lines, jsonl, children: [], parquet: parquet.add(lines) });
       }
-      const rest = parquet.finish();
-      await write({ csv: new Uint8Array(), jsonl: new Uint8Array(), children: [], parquet: rest });
+      await write({ ...noRows, parquet: parquet.finish() });
       return isSame(source, await data.head(csv)) ? "keep" : "discard";
     },
-    () => holdTable(entry, { runId, headers: rules.headers }, deps),
+    () => holdTable(entry, { runId, headers: ownHeaders }, deps),
   );
   // The event of the file that replaced the source has the new file de-identified.
   if (outcome.state !== "written") return { run: runId, deidentified: outcome.state };
-  const counts = countsOf(rules);
-  const stored = { dataset: entry.name, rows: count, counts, ...spanFields(runId) };
+  const stored = { dataset: entry.name, rows: count, counts: changesIn(counts), ...spanFields(runId) };
   await work.put(keys.deidentification(runId), JSON.stringify(stored), "application/json");
   const place = { bucket: data.bucket, key: entry.publish.csv };
   await emit("deidentified.published", { runId, dataset: entry.name, ...place, rows: count });
@@ -95,10 +94,10 @@ export async function deidentify(dataset: Dataset, deps: DeidentifierDeps): Prom
 }
 
 /** Yields the rows without the header. */
-async function* rowsOf(chunks: AsyncIterable<Uint8Array>): ReturnType<typeof cellsOf> {
+async function* rowsOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Cell[][]> {
   let isFirst = true;
-  for await (const rows of cellsOf(chunks)) {
-    yield isFirst ? rows.slice(1) : rows;
+  for await (const lines of csvLines(chunks)) {
+    yield (isFirst ? lines.slice(1) : lines).map(cellsOf);
     isFirst = false;
   }
 }
@@ -143,7 +142,7 @@ function addName(names: Set<string>, cell: unknown): void {
 }
 
 /** Returns the counts of the columns in which the rules changed something. */
-function countsOf({ counts }: RowRules): RowRules["counts"] {
+function changesIn(counts: RowRules["counts"]): RowRules["counts"] {
   const changed = Object.entries(counts).filter(([, { redacted, ...others }]) =>
     [...Object.values(redacted), ...Object.values(others)].some((count) => count > 0),
   );

@@ -45,7 +45,7 @@ export async function writeReport(
 ): Promise<string | undefined> {
   const { data, results, datasets, now } = deps;
   const { runId } = run;
-  if (isDeidentified({ name: run.dataset })) return undefined;
+  if (isDeidentified(run.dataset)) return undefined;
   const dataset = findDataset(run.dataset, datasets);
   const key = keys.runReport(dataset.name, runId);
   const requestedAt = await writeOnce(runId, key, dataset, deps);

@@ -221,7 +221,7 @@ async function measureQuery(
 ): Promise<LogFields> {
   const { runId, dataset } = detail;
   // Only the full file's query is measured.
-  if (isDeidentified({ name: dataset })) return { run: runId, measured: false };
+  if (isDeidentified(dataset)) return { run: runId, measured: false };
   const file = await deps.data.head(findDataset(dataset, deps.datasets).publish.csv);
   if (file?.metadata["run-id"] !== runId) return { run: runId, measured: false };
   const seconds = secondsBetween(file.at, new Date(time));

@@ -40,7 +40,7 @@ export async function refresh({ runId, dataset }: Published, deps: RefreshDeps):
   const { signIn, emit } = deps;
   if (!signIn) return { run: runId, skipped: "no Tableau is configured" };
   const entry = findDataset(dataset, allEntries(deps.datasets));
-  if (isDeidentified(entry) !== (deps.audience === "deidentified"))
+  if (isDeidentified(entry.name) !== (deps.audience === "deidentified"))
     return { run: runId, skipped: "Tableau reads the other file" };
   const contents = contentsOf(entry);
   if (contents.length === 0) return { run: runId, skipped: "the dataset's entry names nothing in Tableau" };

@@ -48,8 +48,8 @@ export function allEntries(datasets: readonly Dataset[]): Dataset[] {
   return datasets.flatMap((dataset) => [dataset, deidentified(dataset)]);
 }
 
-/** Returns whether the entry is that of a de-identified file. No dataset in library.ts has such a name. */
-export function isDeidentified({ name }: { name: string }): boolean {
+/** Returns whether an entry of this name is that of a de-identified file. No dataset in library.ts has such a name. */
+export function isDeidentified(name: string): boolean {
   return name.endsWith(`-${suffix}`);
 }
 

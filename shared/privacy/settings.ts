@@ -2,7 +2,7 @@
 import * as z from "zod/mini";
 import type { ColumnType } from "../column-types.ts";
 import type { Column, JoinedColumn, KeptColumn } from "../dataset-schema.ts";
-import { nonEmpty } from "../schemas.ts";
+import { nonEmpty, oneLine } from "../schemas.ts";
 
 const isAscending = (bands: readonly number[]) =>
   bands.every((band, n) => n === 0 || band > (bands[n - 1] ?? band));
@@ -22,7 +22,7 @@ export const generalise = z.union(
     /** An answer becomes the name of its group, or `Other`. */
     z.strictObject({
       groups: z
-        .record(nonEmpty, z.array(z.string()).check(z.minLength(1)))
+        .record(oneLine.check(z.minLength(1)), z.array(z.string()).check(z.minLength(1)))
         .check(z.refine(isDistinct, "name each answer in one group")),
     }),
   ],

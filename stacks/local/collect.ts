@@ -1,6 +1,6 @@
 // Collects one run on this machine, from the request to the files in the output folder.
 import { writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { writeReport } from "../../services/renderer/write-report.ts";
 import { inspectDeadLetters, replayDeadLetters } from "../../services/replay/dead-letter-queues.ts";
 import { childTables, keptDays } from "../../shared/child-tables.ts";
@@ -15,7 +15,6 @@ import { folderError } from "../../shared/local/disk.ts";
 import { type Local, localDatabaseName, openLocal } from "../../shared/local/open-local.ts";
 import type { Log } from "../../shared/logger.ts";
 import { runFolders } from "../../shared/parquet-file.ts";
-import { deidentified } from "../../shared/privacy/deidentified.ts";
 import { quantity } from "../../shared/quantity.ts";
 import { runIdOf } from "../../shared/run.ts";
 import { type Dictionary, dictionaryOf } from "../commands/dictionary/columns-of-dataset.ts";
@@ -25,7 +24,7 @@ import { fitted } from "../commands/text-table.ts";
 import { openClient, type Source } from "./collected-source.ts";
 import { settingsLine } from "./env-file.ts";
 import { localFolder } from "./local-folder.ts";
-import { type LocalSettings, localSettings } from "./local-settings.ts";
+import type { LocalSettings } from "./local-settings.ts";
 import { isSimulated } from "./origin.ts";
 import {
   childName,
@@ -170,12 +169,12 @@ export async function collect(collection: Collection): Promise<Collected> {
     if (end.state !== "published and queried") {
       // The next start continues a run that has dead letters of its own.
       if (end.state === "failed" || end.deadLetter.run !== runId) await clearStarted(dataset.name, local);
-      throw failure(end, runId, await reportOfUnpublished(end, local, command));
+      throw failure(end, runId, await reportOfUnpublished(end, local, collection));
     }
     progress.queried = true;
     const { result, query } = end;
     const children = childTables(dataset);
-    const copies = copyNames(dataset.publish);
+    const copies = copyNames(dataset);
     const report: RunReport = {
       ...result,
       spans: undefined,
@@ -193,7 +192,7 @@ export async function collect(collection: Collection): Promise<Collected> {
         ...(children.length > 0 && {
           children: children.map((child) => join(command.out, childName(child))),
         }),
-        deidentified: join(command.out, basename(deidentified(dataset).publish.csv)),
+        deidentified: join(command.out, copies.deidentified),
         results: join(command.out, copies.results),
         report: join(command.out, reportName),
         dictionary: join(command.out, "dictionary.md"),
@@ -203,7 +202,7 @@ export async function collect(collection: Collection): Promise<Collected> {
     };
     const names = await knownNames(dataset, local.results);
     const dictionary = dictionaryOf(dataset, report.columns, names);
-    await writeFiles(report, dictionary, local, command);
+    await writeFiles(report, dictionary, local, collection);
     await clearStarted(dataset.name, local);
     stopDrawing();
     const shown = isShown
@@ -307,10 +306,10 @@ type Unpublished = Exclude<RunEnd, { state: "published and queried" }>;
 async function reportOfUnpublished(
   end: Unpublished,
   local: Local,
-  { out }: StartCommand,
+  { command: { out }, settings }: Collection,
 ): Promise<string | undefined> {
   if (end.state !== "failed" || !end.result) return undefined;
-  const key = await writeReport(end.result, reportDeps(local));
+  const key = await writeReport(end.result, reportDeps(local, settings));
   if (key === undefined) return undefined;
   try {
     await copyReport(key, out, local.results);
@@ -321,8 +320,7 @@ async function reportOfUnpublished(
 }
 
 /** The run's own message for the renderer may still be in its queue. */
-function reportDeps(local: Local) {
-  const { audience } = localSettings(process.env);
+function reportDeps(local: Local, { audience }: LocalSettings) {
   return { ...local, datasets, isScheduled: false, audience, now: () => new Date() };
 }
 
@@ -379,11 +377,11 @@ async function writeFiles(
   report: RunReport,
   dictionary: Dictionary,
   local: Local,
-  { dataset, out }: StartCommand,
+  { command: { dataset, out }, settings }: Collection,
 ): Promise<void> {
   const { files } = report;
   try {
-    await writeReport(report, reportDeps(local));
+    await writeReport(report, reportDeps(local, settings));
     await copyPublished(dataset, report.runId, out, local);
     await writeAtomically(files.dictionary, (draft) => writeFile(draft, markdownOf([dictionary])));
     await writeAtomically(files.run, (draft) => writeFile(draft, `${JSON.stringify(report, null, 2)}\n`));

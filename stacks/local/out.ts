@@ -37,11 +37,13 @@ export async function saveOut(folder: string, { dataset, out }: { dataset: strin
 }
 
 /** Returns the names of the copies. The query's result has another name than the CSV even if their keys end alike. */
-export function copyNames({ csv, jsonl, results }: Dataset["publish"]) {
+export function copyNames(dataset: Dataset) {
+  const { csv, jsonl, results } = dataset.publish;
   const names = {
     csv: basename(csv),
     jsonl: basename(jsonl),
     parquet: basename(parquetKey(csv, "run")),
+    deidentified: basename(deidentified(dataset).publish.csv),
     results: basename(results),
   };
   return { ...names, results: names.results === names.csv ? `results-${names.results}` : names.results };
@@ -60,8 +62,7 @@ export async function copyPublished(
   { data, results }: Stores,
 ): Promise<string[]> {
   const { name, publish } = dataset;
-  const names = copyNames(publish);
-  const deidentifiedFiles = deidentified(dataset).publish;
+  const names = copyNames(dataset);
   const ofRun: string[] = [];
   for (const [copy, key] of [
     [names.parquet, parquetKey(publish.csv, runId)],
@@ -76,7 +77,7 @@ export async function copyPublished(
     ...(await copyTo(out, names.csv, data.pathOf(publish.csv))),
     ...(await copyTo(out, names.jsonl, data.pathOf(publish.jsonl))),
     ...ofRun,
-    ...(await copyTo(out, basename(deidentifiedFiles.csv), data.pathOf(deidentifiedFiles.csv))),
+    ...(await copyTo(out, names.deidentified, data.pathOf(deidentified(dataset).publish.csv))),
     ...(await copyTo(out, names.results, results.pathOf(publish.results))),
     ...(await copyReport(keys.runReport(name, runId), out, results)),
   ];
@@ -130,7 +131,7 @@ export async function purgeCopies(
 ): Promise<string> {
   const out = (await readJson(join(folder, fileName), savedOut))?.folders[dataset.name];
   const names = [
-    ...Object.values(copyNames(dataset.publish)),
+    ...Object.values(copyNames(dataset)),
     ...childTables(dataset).map(childName),
     ...[reportName, "run.json"],
   ];

@@ -6,6 +6,7 @@ import { knownNames } from "../../../shared/column-names.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { keys } from "../../../shared/keys.ts";
 import type { ObjectStore } from "../../../shared/ports.ts";
+import { answerSeparator } from "../../../shared/statistics/rules.ts";
 import { changeFiles, idOf } from "./forget-changes.ts";
 import { csvRecords, type IsForgotten, readParquet } from "./forget-rows.ts";
 
@@ -49,7 +50,8 @@ async function ownAnswers(
       for (const row of group.filter((each) => isForgotten(idOf(each) ?? -1))) {
         for (const [header, answers] of found) {
           const value = row[indexOf.get(besideChanges(names.get(header) ?? "")) ?? -1];
-          if (typeof value === "string") for (const answer of value.split("; ")) answers.add(answer);
+          if (typeof value === "string")
+            for (const answer of value.split(answerSeparator)) answers.add(answer);
         }
       }
     }
@@ -57,7 +59,7 @@ async function ownAnswers(
   for await (const { id, textOf } of csvRecords(dataset.publish.csv, data)) {
     if (isForgotten(id)) continue;
     for (const [header, answers] of found)
-      for (const answer of textOf(header).split("; ")) answers.delete(answer);
+      for (const answer of textOf(header).split(answerSeparator)) answers.delete(answer);
   }
   return [...found.values()].flatMap((answers) => (answers.size > maxOwnAnswers ? [] : [...answers]));
 }

@@ -1,5 +1,5 @@
 // `npm run privacy -- public`: counts the published file of a dataset, and writes the counts that may be published.
-import { csvFieldText, splitCsvRow } from "../../../shared/csv.ts";
+import { csvFieldText, csvLines, splitCsvRow } from "../../../shared/csv.ts";
 import type { Dataset } from "../../../shared/dataset-schema.ts";
 import { PipelineError } from "../../../shared/errors.ts";
 import { maxAnswers } from "../../../shared/profile.ts";
@@ -56,22 +56,13 @@ async function tableOf(
 ): Promise<Table> {
   const counter = new RecordCounter(dimensions.map(({ name }) => name));
   let places: number[] | undefined;
-  for await (const line of linesOf(file)) {
-    const fields = splitCsvRow(line);
-    if (places) {
+  for await (const lines of csvLines(file)) {
+    places ??= placesIn(lines.shift() ?? "", dimensions, dataset);
+    for (const line of lines) {
+      const fields = splitCsvRow(line);
       const found = places.map((place) => csvFieldText(fields[place] ?? ""));
       counter.add(dimensions.map(({ read }, index) => read(found[index] ?? "")));
-      continue;
     }
-    const headers = fields.map(csvFieldText);
-    places = dimensions.map(({ header }) => headers.indexOf(header));
-    const missing = dimensions[places.indexOf(-1)];
-    if (missing)
-      throw new PipelineError("ColumnNotPublished", {
-        message: `The published file has no column "${missing.header}".`,
-        advice: "Request a run, which publishes the columns of shared/library.ts.",
-        ids: { dataset: dataset.name },
-      });
   }
   const table = counter.table(byValue);
   const open = dimensions.find(
@@ -86,13 +77,15 @@ async function tableOf(
   return table;
 }
 
-async function* linesOf(file: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of file) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
-  }
-  if (rest !== "") yield rest;
+/** Returns the place of each dimension's column. @param line the header of the file */
+function placesIn(line: string, dimensions: readonly Dimension[], { name }: Dataset): number[] {
+  const headers = splitCsvRow(line).map(csvFieldText);
+  const places = dimensions.map(({ header }) => headers.indexOf(header));
+  const missing = dimensions[places.indexOf(-1)];
+  if (!missing) return places;
+  throw new PipelineError("ColumnNotPublished", {
+    message: `The published file has no column "${missing.header}".`,
+    advice: "Request a run, which publishes the columns of shared/library.ts.",
+    ids: { dataset: name },
+  });
 }

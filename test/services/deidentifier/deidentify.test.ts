@@ -183,21 +183,27 @@ test("the file of a newer run stays", async () => {
   expect(await read("csv")).toBe("_id\n9\n");
 });
 
-test("if the full file is replaced meanwhile, nothing of the earlier one is published", async () => {
-  await publish();
-  let isReplaced = false;
-  const data = before(local.data, "stream", async () => {
-    if (isReplaced) return;
-    isReplaced = true;
-    await publish(rows.slice(1), { ...run, "run-id": "test-dataset-000000000002" });
-  });
-  const without = { ...dataset, redaction: { nameColumns: [], ids: [] } };
-  expect(await deidentify(without, { ...deps, data })).toEqual({
-    run: run["run-id"],
-    deidentified: "discarded",
-  });
-  expect(await read("csv")).toBeUndefined();
-});
+test.each([
+  ["other rows", rows.slice(1)],
+  ["the same rows", rows],
+])(
+  "if another run publishes %s meanwhile, nothing of the earlier file is published",
+  async (_, published) => {
+    await publish();
+    let isReplaced = false;
+    const data = before(local.data, "stream", async () => {
+      if (isReplaced) return;
+      isReplaced = true;
+      await publish(published, { ...run, "run-id": "test-dataset-000000000002" });
+    });
+    const without = { ...dataset, redaction: { nameColumns: [], ids: [] } };
+    expect(await deidentify(without, { ...deps, data })).toEqual({
+      run: run["run-id"],
+      deidentified: "discarded",
+    });
+    expect(await read("csv")).toBeUndefined();
+  },
+);
 
 test("a missing file, one without a header, and one that no run wrote are not de-identified", async () => {
   const problem = () => errorOf(deidentify(dataset, deps));

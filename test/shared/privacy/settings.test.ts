@@ -141,7 +141,7 @@ test("an audience has its entry, and only that of the de-identified file is one"
   expect(entryFor("full", dataset)).toBe(dataset);
   expect(entryFor("deidentified", dataset)).toEqual(entry);
   expect(allEntries([dataset])).toEqual([dataset, entry]);
-  expect([dataset, entry].map(isDeidentified)).toEqual([false, true]);
+  expect([dataset.name, entry.name].map(isDeidentified)).toEqual([false, true]);
 });
 
 test("the settings of the de-identified file do not change the full file's fingerprint", () => {
@@ -189,6 +189,11 @@ test.each<[what: string, columns: Columns, problem: string]>([
     "an answer in two groups",
     [{ ...notes, privacy: "generalise", generalise: { groups: { A: ["x"], B: ["x"] } } }],
     "name each answer in one group",
+  ],
+  [
+    "a group whose name is two lines",
+    [{ ...notes, privacy: "generalise", generalise: { groups: { "A\nB": ["x"] } } }],
+    'use "week", "month"',
   ],
   ["a redacted number", [{ ...minutes, privacy: "redact" }], "type text"],
   ["a number that is redacted later", [{ ...minutes, after: { months: 1, then: "redact" } }], "type text"],
